@@ -1,0 +1,245 @@
+//! Kernel facts about processes: identity, groups, memory, boot id.
+//!
+//! A pid alone means nothing after its process has ended: numbers are reused. A [`ProcessId`] is a pid *and* the start
+//! time the kernel gave it, and every probe and signal here checks both.
+
+use std::io;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as kernel;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as kernel;
+
+/// One process, for as long as this machine is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// The process number.
+    pub pid: u32,
+    /// When the kernel started it: clock ticks since boot on Linux (`/proc/PID/stat`, field 22), microseconds since
+    /// the epoch on macOS (`proc_bsdinfo`).
+    pub start: u64,
+}
+
+/// What the kernel says of a process that exists and has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Who it is.
+    pub id: ProcessId,
+    /// Its parent's pid.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session: the pid of the session's leader.
+    pub session: u32,
+    /// It is stopped by job control or a debugger.
+    pub stopped: bool,
+}
+
+/// How processes relate, for [`members`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// All of one process group.
+    Group(u32),
+    /// All of one session.
+    Session(u32),
+}
+
+/// Looks a process up by number. `Ok(None)`: there is none, or it has ended and waits to be reaped (a zombie).
+///
+/// # Errors
+/// The kernel could not be asked (`/proc` hidden or unreadable): nothing is known.
+pub fn status(pid: u32) -> io::Result<Option<Status>> {
+    kernel::status(pid)
+}
+
+/// Looks a process up by identity. `Ok(None)`: it has ended, whoever has its number now.
+///
+/// # Errors
+/// As [`status`].
+pub fn find(id: ProcessId) -> io::Result<Option<Status>> {
+    Ok(status(id.pid)?.filter(|status| status.id == id))
+}
+
+/// The living processes of a group or session, zombies left out.
+///
+/// # Errors
+/// The process table could not be read.
+pub fn members(family: Family) -> io::Result<Vec<Status>> {
+    let mut found = kernel::all()?;
+    found.retain(|status| match family {
+        Family::Group(group) => status.group == group,
+        Family::Session(session) => status.session == session,
+    });
+    Ok(found)
+}
+
+/// The process and its living descendants.
+///
+/// # Errors
+/// The process table could not be read.
+pub fn tree(root: u32) -> io::Result<Vec<Status>> {
+    let all = kernel::all()?;
+    let mut tree: Vec<Status> = all.iter().filter(|status| status.id.pid == root).copied().collect();
+    let mut next = 0;
+    while next < tree.len() {
+        let parent = tree[next].id.pid;
+        tree.extend(all.iter().filter(|status| status.parent == parent && status.id.pid != parent));
+        next += 1;
+    }
+    Ok(tree)
+}
+
+/// Sends a signal to a process group, only while `leader` is still the process that gave the group its number.
+///
+/// Returns whether anybody was there to get it. Refuses groups 0 and 1 and the caller's own.
+///
+/// # Errors
+/// Permission denied, or a group that must never be signalled.
+pub fn signal_group(leader: ProcessId, signal: Signal) -> io::Result<bool> {
+    let group = i32::try_from(leader.pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    if group <= 1 || Pid::from_raw(group) == nix::unistd::getpgrp() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("process group {group} is never signalled")));
+    }
+    // A group outlives its leader; its number cannot be given to a new process while a member is left. So either the
+    // leader is still itself, or the number is free of a stranger when every member started no earlier than it did.
+    let ours = match status(leader.pid)? {
+        Some(status) => status.id == leader,
+        None => members(Family::Group(leader.pid))?.iter().all(|member| member.id.start >= leader.start),
+    };
+    if !ours {
+        return Ok(false);
+    }
+    match killpg(Pid::from_raw(group), signal) {
+        Ok(()) => Ok(true),
+        Err(Errno::ESRCH) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Sends a signal to one process, only while it is still itself. Returns whether it was there.
+///
+/// # Errors
+/// Permission denied.
+pub fn signal(id: ProcessId, signal: Signal) -> io::Result<bool> {
+    if find(id)?.is_none() {
+        return Ok(false);
+    }
+    let pid = i32::try_from(id.pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    match nix::sys::signal::kill(Pid::from_raw(pid), signal) {
+        Ok(()) => Ok(true),
+        Err(Errno::ESRCH) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// An id of this boot of the machine: a process record from another boot names nobody.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn boot_id() -> io::Result<String> {
+    kernel::boot_id()
+}
+
+/// This process.
+///
+/// # Errors
+/// As [`status`].
+pub fn me() -> io::Result<ProcessId> {
+    status(std::process::id())?
+        .map(|status| status.id)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "this process is not in its own process table"))
+}
+
+/// A variable of a process's environment as it was when the process executed. `Ok(None)`: not set there.
+///
+/// # Errors
+/// The process is gone or not ours to look at.
+pub fn environment_variable(pid: u32, name: &str) -> io::Result<Option<std::ffi::OsString>> {
+    kernel::environment_variable(pid, name)
+}
+
+/// How a child that was waited for ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reaped {
+    /// Exit code, where it exited.
+    pub code: Option<i32>,
+    /// Signal number, where a signal ended it.
+    pub signal: Option<i32>,
+    /// Peak resident memory of it and of the children it waited for, in KiB.
+    pub max_rss_kib: u64,
+}
+
+/// A change in a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildChange {
+    /// Nothing has changed.
+    None,
+    /// It was stopped by this signal.
+    Stopped(i32),
+    /// It ended and was reaped.
+    Ended(Reaped),
+}
+
+/// Asks for a change in our child `pid`; never blocks.
+///
+/// # Errors
+/// `pid` is not a child of ours.
+#[allow(unsafe_code, reason = "nix has no wait4, and only wait4 tells one child's peak memory")]
+pub fn poll_child(pid: u32) -> io::Result<ChildChange> {
+    use nix::libc;
+    let child = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut status = 0;
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are valid for writes for the length of the call, and an all-zero rusage is a valid value.
+    let (reaped, usage) = unsafe {
+        let reaped = libc::wait4(child, &raw mut status, libc::WNOHANG | libc::WUNTRACED, usage.as_mut_ptr());
+        (reaped, usage.assume_init())
+    };
+    if reaped < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if reaped == 0 {
+        return Ok(ChildChange::None);
+    }
+    if libc::WIFSTOPPED(status) {
+        return Ok(ChildChange::Stopped(libc::WSTOPSIG(status)));
+    }
+    let peak = u64::try_from(usage.ru_maxrss).unwrap_or(0);
+    Ok(ChildChange::Ended(Reaped {
+        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+        // Linux counts in KiB, macOS in bytes (getrusage(2) on each).
+        max_rss_kib: if cfg!(target_os = "macos") { peak / 1024 } else { peak },
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_found_by_identity_and_not_by_number_alone() {
+        let me = me().expect("own status");
+        assert_eq!(find(me).expect("probe").map(|s| s.id), Some(me));
+        let recycled = ProcessId { start: me.start + 1, ..me };
+        assert_eq!(find(recycled).expect("probe"), None);
+    }
+
+    #[test]
+    fn own_group_and_init_are_never_signalled() {
+        let group = u32::try_from(nix::unistd::getpgrp().as_raw()).expect("positive");
+        for pid in [0, 1, group] {
+            let error = signal_group(ProcessId { pid, start: 0 }, Signal::SIGCONT).expect_err("refused");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+}

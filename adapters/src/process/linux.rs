@@ -1,0 +1,93 @@
+//! Linux: everything is read from `/proc` (proc(5)); no process is started.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+
+use super::{ProcessId, Status};
+
+pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
+    match std::fs::read(format!("/proc/{pid}/stat")) {
+        Ok(text) => parse_stat(&text).map(Some).or_else(|error| match error {
+            StatError::Zombie => Ok(None),
+            StatError::Malformed => Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat"))),
+        }),
+        // ESRCH: the process ended between open and read.
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH) => {
+            // With hidepid=2 a foreign process looks absent; ours never do, and a missing /proc must not read as "all dead".
+            if std::path::Path::new("/proc/self/stat").exists() { Ok(None) } else { Err(error) }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn all() -> io::Result<Vec<Status>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        // A process that ends while we walk is simply not there; one we may not read is not ours.
+        if let Ok(Some(status)) = status(pid) {
+            found.push(status);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn boot_id() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+pub(super) fn environment_variable(pid: u32, name: &str) -> io::Result<Option<OsString>> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
+    Ok(environment
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .map(|value| OsString::from_vec(value.to_vec())))
+}
+
+enum StatError {
+    Zombie,
+    Malformed,
+}
+
+/// Fields of proc(5) by number: 3 state, 4 parent, 5 group, 6 session, 22 start time. The name in field 2 may hold
+/// spaces and parentheses, so fields are counted from the last `)`.
+fn parse_stat(text: &[u8]) -> Result<Status, StatError> {
+    let text = String::from_utf8_lossy(text);
+    let (head, rest) = text.rsplit_once(')').ok_or(StatError::Malformed)?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok());
+    let narrow = |field: usize| number(field).and_then(|value| u32::try_from(value).ok()).ok_or(StatError::Malformed);
+    let pid = head.split_once(' ').and_then(|(pid, _)| pid.parse().ok()).ok_or(StatError::Malformed)?;
+    let state = *fields.first().ok_or(StatError::Malformed)?;
+    if matches!(state, "Z" | "X" | "x") {
+        return Err(StatError::Zombie);
+    }
+    Ok(Status {
+        id: ProcessId { pid, start: number(22).ok_or(StatError::Malformed)? },
+        parent: narrow(4)?,
+        group: narrow(5)?,
+        session: narrow(6)?,
+        stopped: matches!(state, "T" | "t"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
+        let line = b"77 (a) b) (c) S 1 77 70 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
+        let Ok(status) = parse_stat(line) else { panic!("parses") };
+        assert_eq!(status.id, ProcessId { pid: 77, start: 4242 });
+        assert_eq!((status.parent, status.group, status.session), (1, 77, 70));
+    }
+
+    #[test]
+    fn a_zombie_has_ended() {
+        let line = b"77 (x) Z 1 77 70 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
+        assert!(matches!(parse_stat(line), Err(StatError::Zombie)));
+    }
+}

@@ -1,0 +1,338 @@
+//! What a terminal multiplexer must be able to do for us, and how it can fail.
+//!
+//! A [`Runtime`] is stateless: each call names the server it means by an absolute path (the socket of a tmux server,
+//! the session directory of a zellij one), because the same record must mean the same server from cron and from a
+//! shell. No method decides anything: whether a session *should* exist is the caller's business.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::command::Argv;
+use crate::process::ProcessId;
+
+/// The terminal multiplexers that can host a pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeKind {
+    /// tmux, 3.2 or newer: one server on a private socket hosts all sessions.
+    Tmux,
+    /// zellij, 0.45.1 or newer: each session is a server of its own in a private socket directory.
+    Zellij,
+}
+
+impl RuntimeKind {
+    /// The name a person types and records carry; also the name of the binary.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tmux => "tmux",
+            Self::Zellij => "zellij",
+        }
+    }
+}
+
+impl std::fmt::Display for RuntimeKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where one session lives: everything an effect needs to hit this session and no other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Absolute path of the tmux socket or of the zellij session's own directory.
+    pub server: PathBuf,
+    /// The session's name, unique to one incarnation.
+    pub session: String,
+    /// The runtime's own id of the session where it has ids (tmux `$3`); the name otherwise.
+    pub session_id: String,
+    /// The pane the agent runs in (tmux `%3`, zellij `terminal_0`).
+    pub pane: String,
+}
+
+/// What to create: one detached session with one pane that runs `argv`.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Absolute path of the tmux socket or of the zellij session's own directory.
+    pub server: PathBuf,
+    /// `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`; anything else is a caller's bug.
+    pub session: String,
+    /// An opaque tag of `[A-Za-z0-9/_-]` that a later listing returns with the session.
+    pub tag: String,
+    /// The pane process and its arguments; at least two words, never given to a shell.
+    pub argv: Vec<OsString>,
+    /// Working directory of the pane process; must exist.
+    pub cwd: PathBuf,
+    /// Columns and rows until somebody attaches.
+    pub size: (u16, u16),
+}
+
+/// A session that the runtime says it made.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// How to address it from now on.
+    pub target: Target,
+    /// The server that hosts it.
+    pub server: ProcessId,
+}
+
+/// One session as its server lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// The session's name.
+    pub session: String,
+    /// The runtime's own id of it.
+    pub session_id: String,
+    /// The pane's id.
+    pub pane: String,
+    /// The pane's process where the runtime tells it; kept by tmux after death, so never a sign of life.
+    pub pane_pid: Option<u32>,
+    /// The pane's command has ended and only its last screen is left.
+    pub pane_dead: bool,
+    /// The tag given at creation; empty for a session that is not ours.
+    pub tag: String,
+    /// How many clients look at it now.
+    pub attached: u32,
+    /// When the pane last printed, in seconds since the epoch, where the runtime tells it.
+    pub activity_s: Option<u64>,
+}
+
+/// What a server answered to "what have you got?".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// The server answered; these are all its panes.
+    Up {
+        /// The server process.
+        server: ProcessId,
+        /// One row a pane, in the server's order.
+        rows: Vec<SessionRow>,
+    },
+    /// The server is known not to be there.
+    Gone(Gone),
+}
+
+/// The two ways in which a server is known not to be there. Every other failure is a [`RuntimeError`]: unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gone {
+    /// There is no socket at that path.
+    NoSocket,
+    /// A socket is there and nobody listens on it.
+    NobodyListening,
+}
+
+/// Why a runtime could not be asked, or did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The binary is not where it was found before, or on `PATH`.
+    #[error("{runtime} is not installed: no executable at {}", .path.display())]
+    NoBinary {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The server, or its socket directory, belongs to somebody else or forbids access.
+    #[error("{runtime} at {}: permission denied ({detail})", .server.display())]
+    PermissionDenied {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The socket or session directory.
+        server: PathBuf,
+        /// What the runtime or the kernel said.
+        detail: String,
+    },
+    /// No answer within the deadline. **The effect may still happen** when the server wakes up.
+    #[error("{runtime} at {}: no answer to {command} within {after:?}", .server.display())]
+    TimedOut {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The socket or session directory.
+        server: PathBuf,
+        /// The runtime's command that was given.
+        command: String,
+        /// The deadline that passed.
+        after: Duration,
+    },
+    /// Client and server, or the installed version and ours, do not speak the same protocol.
+    #[error("{runtime} at {}: version mismatch ({detail})", .server.display())]
+    VersionMismatch {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The socket or session directory.
+        server: PathBuf,
+        /// What the runtime said.
+        detail: String,
+    },
+    /// The server is not there, and the call needed it.
+    #[error("{runtime} at {}: no server ({gone:?})", .server.display())]
+    ServerGone {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The socket or session directory.
+        server: PathBuf,
+        /// How it is gone.
+        gone: Gone,
+    },
+    /// The server is there and the session or pane is not.
+    #[error("{runtime}: no session {session:?} ({detail})")]
+    NoSuchSession {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The session that was meant.
+        session: String,
+        /// What the runtime said.
+        detail: String,
+    },
+    /// A session of that name exists already.
+    #[error("{runtime}: a session named {session:?} exists already")]
+    DuplicateSession {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The name that was asked for.
+        session: String,
+    },
+    /// The pane cannot take input: its program ended or its input is switched off.
+    #[error("{runtime}: the pane of {session:?} takes no input")]
+    PaneDead {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The session that was meant.
+        session: String,
+    },
+    /// Anything else: the exit code, and what was printed.
+    #[error("{runtime} {command} failed: {detail}")]
+    Failed {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The runtime's command that was given.
+        command: String,
+        /// Exit code and first line of stderr, or the I/O error.
+        detail: String,
+    },
+}
+
+/// A key as profiles name it. Text is pasted, never sent as keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Key {
+    /// Return.
+    Enter,
+    /// Escape.
+    Escape,
+    /// Tab.
+    Tab,
+    /// Shift and Tab.
+    BackTab,
+    /// Cursor up.
+    Up,
+    /// Cursor down.
+    Down,
+    /// Cursor left.
+    Left,
+    /// Cursor right.
+    Right,
+    /// Backspace.
+    Backspace,
+    /// Space bar.
+    Space,
+    /// Control and a letter `a`–`z`.
+    Ctrl(char),
+    /// One printable ASCII character.
+    Char(char),
+}
+
+impl TryFrom<String> for Key {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let mut chars = text.chars();
+        match text.as_str() {
+            "Enter" => Ok(Self::Enter),
+            "Escape" => Ok(Self::Escape),
+            "Tab" => Ok(Self::Tab),
+            "BackTab" => Ok(Self::BackTab),
+            "Up" => Ok(Self::Up),
+            "Down" => Ok(Self::Down),
+            "Left" => Ok(Self::Left),
+            "Right" => Ok(Self::Right),
+            "Backspace" => Ok(Self::Backspace),
+            "Space" => Ok(Self::Space),
+            _ => match (chars.next(), chars.next(), chars.next(), chars.next()) {
+                (Some('C'), Some('-'), Some(c @ 'a'..='z'), None) => Ok(Self::Ctrl(c)),
+                (Some(c), None, None, None) if c.is_ascii_graphic() => Ok(Self::Char(c)),
+                _ => Err(format!(
+                    "{text:?} is no key: use Enter, Escape, Tab, BackTab, Up, Down, Left, Right, Backspace, Space, \
+                     C-a to C-z or one printable character"
+                )),
+            },
+        }
+    }
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        match key {
+            Key::Ctrl(c) => format!("C-{c}"),
+            Key::Char(c) => c.to_string(),
+            named => format!("{named:?}"),
+        }
+    }
+}
+
+/// How much of a pane to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// Lines of history above the visible screen; 0 for the visible screen alone.
+    pub history: u32,
+    /// Keep colours and attributes as SGR escape sequences.
+    pub ansi: bool,
+}
+
+/// A terminal multiplexer that hosts panes.
+///
+/// Every method asks or does one thing through the runtime's own client with an argv array and a deadline (2 s unless
+/// configured otherwise; see [`RuntimeError::TimedOut`] for what a late effect means). None retries.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Which runtime this is.
+    fn kind(&self) -> RuntimeKind;
+
+    /// The installed version, as the binary prints it (`tmux 3.3a`, `zellij 0.45.1`).
+    async fn version(&self) -> Result<String, RuntimeError>;
+
+    /// Makes a detached session and starts its pane process, starting the server where none runs.
+    ///
+    /// # Errors
+    /// On [`RuntimeError::TimedOut`] the session may appear later: the caller must fence the incarnation off before it
+    /// tries again.
+    async fn create(&self, new: &NewSession) -> Result<Created, RuntimeError>;
+
+    /// Everything the server at `server` hosts, in one call; never starts a server.
+    ///
+    /// # Errors
+    /// Any error means that nothing is known. A server that is known not to be there is `Ok(Listing::Gone(_))`.
+    async fn list(&self, server: &Path) -> Result<Listing, RuntimeError>;
+
+    /// The text of the pane, one line a row, trailing blanks cut.
+    async fn capture(&self, target: &Target, how: Capture) -> Result<String, RuntimeError>;
+
+    /// Hands `text` to the pane as one bracketed paste, whole or not at all; no Enter follows.
+    ///
+    /// ESC and other control characters but newline and tab are dropped, so a payload cannot end its own bracket.
+    async fn paste(&self, target: &Target, text: &str) -> Result<(), RuntimeError>;
+
+    /// Presses keys, in order.
+    async fn press(&self, target: &Target, keys: &[Key]) -> Result<(), RuntimeError>;
+
+    /// Removes the session by its id, not by its name. A session that is not there is success.
+    async fn remove(&self, target: &Target) -> Result<(), RuntimeError>;
+
+    /// The command that gives this terminal to the session; run by the caller in the foreground.
+    ///
+    /// `inside` tells that the caller is itself a client of this very server, so that it switches and does not nest.
+    fn attach(&self, target: &Target, inside: bool) -> Argv;
+}

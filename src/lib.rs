@@ -1,0 +1,5 @@
+//! `peer` keeps named, long-lived terminal agents warm on demand.
+//!
+//! (theory of operation: written with the engine)
+
+pub mod policy;

@@ -1,0 +1,26 @@
+//! The two axes of a peer's life, each with its own time.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
+
+/// What one witness says. `Unknown` is a value of its own: it never leads to a signal, a marker or a start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Axis {
+    /// The witness saw it.
+    Alive,
+    /// The witness answered, and it is not there.
+    Dead,
+    /// The witness could not be asked, or did not answer in time; why.
+    Unknown(String),
+}
+
+/// A value and when it was observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamped<T> {
+    /// What was observed.
+    pub value: T,
+    /// When.
+    pub at_ms: Timestamp,
+}
