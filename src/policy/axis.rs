@@ -16,6 +16,17 @@ pub enum Axis {
     Unknown(String),
 }
 
+impl Axis {
+    /// Whether it is there; `None` while that is not known.
+    pub const fn alive(&self) -> Option<bool> {
+        match self {
+            Self::Alive => Some(true),
+            Self::Dead => Some(false),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// A value and when it was observed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamped<T> {

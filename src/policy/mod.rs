@@ -5,5 +5,7 @@
 
 pub mod axis;
 pub mod ending;
+pub mod health;
 pub mod name;
 pub mod time;
+pub mod wake;
