@@ -25,6 +25,14 @@ impl Axis {
             Self::Unknown(_) => None,
         }
     }
+
+    /// Why it is not known, where it is not.
+    pub fn why_unknown(&self) -> Option<&str> {
+        match self {
+            Self::Unknown(why) => Some(why),
+            Self::Alive | Self::Dead => None,
+        }
+    }
 }
 
 /// A value and when it was observed.

@@ -5,6 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use record::{End, EndReport, Exit, RecentEnd, RecentEnds};
+
+use record::{SIGHUP, SIGKILL, SIGTERM};
+
+use super::state::State;
 use super::time::Timestamp;
 
 /// The number of one start of an agent; it only grows over the life of a peer.
@@ -75,17 +84,100 @@ impl EndCause {
 
     /// Whether this end is a death that the crash-loop guard counts.
     pub const fn counted(self) -> bool {
-        matches!(
-            self,
+        self.meaning().counted
+    }
+
+    /// What this end means: the table of the contract's section 5, for breaker, list and log alike.
+    pub const fn meaning(self) -> Meaning {
+        match self {
+            Self::IdleReaped => Meaning { state: State::Asleep, shown_as: "asleep", ..QUIET },
+            Self::Stopped => Meaning { state: State::Stopped, shown_as: "stopped", ..QUIET },
+            Self::SelfFresh => {
+                let hold = HoldRule::PastBudget { budget: SELF_FRESHES, least: Duration::ZERO };
+                Meaning { hold, state: State::Starting, shown_as: "restarting", ..QUIET }
+            }
+            // Seen only when the fresh start that was to follow did not come about.
+            Self::Replaced => Meaning { state: State::Asleep, shown_as: "replaced", ..QUIET },
+            Self::Completed => {
+                let hold = HoldRule::PastBudget { budget: CLEAN_EXITS, least: PAUSE };
+                Meaning { hold, state: State::Completed, shown_as: "completed", ..QUIET }
+            }
             Self::CompletedEarly
-                | Self::Crashed
-                | Self::Killed
-                | Self::Vanished
-                | Self::Unresponsive
-                | Self::SpawnFailed
-        )
+            | Self::Crashed
+            | Self::Killed
+            | Self::Vanished
+            | Self::Unresponsive
+            | Self::SpawnFailed => DEATH,
+            Self::MemoryDrained => {
+                Meaning { hold: HoldRule::Always(PAUSE), state: State::Asleep, shown_as: "drained", ..QUIET }
+            }
+            Self::RuntimeLost | Self::Rebooted => Meaning { state: State::Lost, shown_as: "lost", ..QUIET },
+        }
     }
 }
+
+/// What an end means for the next automatic restart, and for whoever looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// Whether the crash-loop guard counts it.
+    pub counted: bool,
+    /// What keeps an automatic restart waiting.
+    pub hold: HoldRule,
+    /// The state that a person sees while nothing else holds.
+    pub state: State,
+    /// That state in the words of this end.
+    pub shown_as: &'static str,
+}
+
+/// What keeps an automatic restart waiting after an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldRule {
+    /// Nothing.
+    None,
+    /// The backoff, longer with each death in a row.
+    Backoff,
+    /// This long, each time.
+    Always(Duration),
+    /// Nothing within the budget; past it, until the budget has room again and at least this long.
+    PastBudget {
+        /// How many are free.
+        budget: Budget,
+        /// The shortest hold.
+        least: Duration,
+    },
+}
+
+/// How many ends of one kind within a time are taken as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// That many are within it; one more is past it.
+    pub most: usize,
+    /// Within this time.
+    pub window: Duration,
+}
+
+/// Clean exits: 10 in 60 s. A worker that finishes a task every few seconds is within it; fewer would slow it down, more
+/// would let an agent that leaves at once with 0 spin a core.
+pub const CLEAN_EXITS: Budget = Budget { most: 10, window: Duration::from_secs(60) };
+
+/// Self-freshes: 5 in 300 s. Each costs the reading of an initial prompt; fewer hinders an agent that cleans up after
+/// each of some short tasks, more feeds one whose instructions make it start over at once.
+pub const SELF_FRESHES: Budget = Budget { most: 5, window: Duration::from_secs(300) };
+
+/// Memory drains: one more than 3 in 600 s is told to a person. Fewer alarms for a heavy afternoon; more hides a limit
+/// that is simply too low.
+pub const MEMORY_DRAINS: Budget = Budget { most: 3, window: Duration::from_secs(600) };
+
+/// The hold after a drain, and past the budget of clean exits: 30 s, the first step of the backoff. Shorter and the
+/// machine has not got its memory back; longer and a fleet's worker is missed.
+pub const PAUSE: Duration = Duration::from_secs(30);
+
+/// Ready for this long (10 s) makes exit 0 a completion. Shorter and an agent that shows its prompt and leaves, because
+/// a resume was refused or a login is missing, passes for finished work; longer and quick tasks pass for crashes.
+pub const COMPLETED_AFTER: Duration = Duration::from_secs(10);
+
+const QUIET: Meaning = Meaning { counted: false, hold: HoldRule::None, state: State::Asleep, shown_as: "asleep" };
+const DEATH: Meaning = Meaning { counted: true, hold: HoldRule::Backoff, state: State::Crashed, shown_as: "crashed" };
 
 impl fmt::Display for EndCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,132 +185,119 @@ impl fmt::Display for EndCause {
     }
 }
 
-/// How the agent's process went, as its parent saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Exit {
-    /// It exited with this code, 0 to 255.
-    Code(i32),
-    /// This signal ended it.
-    Signal(i32),
+/// What somebody of ours wrote down before it ended an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Intent {
+    /// The reaper parks it.
+    IdleReaped,
+    /// `peer stop`.
+    Stopped,
+    /// `peer self-fresh`.
+    SelfFresh,
+    /// `peer new`.
+    Replaced,
+    /// It outgrew its memory limit.
+    MemoryDrained,
+    /// Its beats stopped.
+    Unresponsive,
 }
 
-/// The last end of a peer, as `NAME.end` holds it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct End {
-    /// Whose end it was.
-    pub incarnation: Incarnation,
-    /// The one cause.
-    pub cause: EndCause,
-    /// Whether the guard counted it; [`EndCause::counted`] written out for the person who reads the file.
-    pub counted: bool,
-    /// When it was recorded.
-    pub at_ms: Timestamp,
-    /// Code or signal, where somebody saw it: `"code": 3` or `"signal": 9`.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub exit: Option<Exit>,
-    /// From the start of the agent to its end; 0 when it never ran.
-    #[serde(default)]
-    pub uptime_ms: u64,
-    /// Peak resident memory of the agent, where its parent could read it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_rss_kib: Option<u64>,
-    /// After a spawn that failed: the end before it, which still says what the next wake does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<EndCause>,
-    /// Recent ends that have a budget of their own, carried from end to end.
-    #[serde(default, skip_serializing_if = "RecentEnds::is_empty")]
-    pub recent: RecentEnds,
+impl Intent {
+    /// The cause of the end that it leads to.
+    pub const fn cause(self) -> EndCause {
+        match self {
+            Self::IdleReaped => EndCause::IdleReaped,
+            Self::Stopped => EndCause::Stopped,
+            Self::SelfFresh => EndCause::SelfFresh,
+            Self::Replaced => EndCause::Replaced,
+            Self::MemoryDrained => EndCause::MemoryDrained,
+            Self::Unresponsive => EndCause::Unresponsive,
+        }
+    }
+
+    /// This intent, if it was written for the incarnation that was woken at `woke_at`.
+    ///
+    /// A park marker stays until the next wake is ready, so an older one lies there while a resume fails: it is not why
+    /// that resume died.
+    pub fn written_for(self, written_at: Timestamp, woke_at: Timestamp) -> Option<Self> {
+        (written_at >= woke_at).then_some(self)
+    }
 }
 
-/// What is known of one incarnation when it ends, before it is put beside the ends that came earlier.
+/// What tells that an incarnation is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EndReport {
-    /// Whose end.
-    pub incarnation: Incarnation,
-    /// Its cause, from the classifier.
-    pub cause: EndCause,
-    /// When.
+pub enum Evidence {
+    /// Its parent saw it go.
+    Exit {
+        /// With a code or by a signal.
+        exit: Exit,
+        /// Since when it had been ready.
+        ready_at: Option<Timestamp>,
+    },
+    /// The pane process got SIGHUP before the agent was gone: its terminal was taken away, and how the agent then left is
+    /// not its own doing.
+    HungUp,
+    /// It could not be started.
+    SpawnFailed,
+    /// Both axes were asked, and asked again, and it is not there.
+    Absent,
+    /// Nothing is known but that it is over.
+    NotKnown,
+}
+
+/// Whether the runtime's server was there when the end was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// It answered.
+    Up,
+    /// No socket, or nobody listening on it.
+    Gone,
+}
+
+/// Everything by which an end is classified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndFacts {
+    /// What one of us wrote before ending this very incarnation; see [`Intent::written_for`].
+    pub intent: Option<Intent>,
+    /// What tells that it is over.
+    pub evidence: Evidence,
+    /// Its runtime's server.
+    pub server: Server,
+    /// Whether the machine runs under another boot id than the incarnation was started under.
+    pub rebooted: bool,
+    /// When it ended, or was found to have.
     pub at: Timestamp,
-    /// Code or signal, where somebody saw it.
-    pub exit: Option<Exit>,
-    /// How long the agent ran.
-    pub uptime: Duration,
-    /// Peak resident memory, in KiB.
-    pub max_rss_kib: Option<u64>,
 }
 
-impl End {
-    /// The record for `report`, after the `previous` end of the same peer: it carries on what outlives one end.
-    pub fn new(report: EndReport, previous: Option<&Self>) -> Self {
-        let EndReport { incarnation, cause, at, exit, uptime, max_rss_kib } = report;
-        let before = if cause == EndCause::SpawnFailed { previous.and_then(Self::lasting_cause) } else { None };
-        let mut recent = previous.map(|end| end.recent.clone()).unwrap_or_default();
-        recent.record(cause, at);
-        Self {
-            incarnation,
-            cause,
-            counted: cause.counted(),
-            at_ms: at,
-            exit,
-            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
-            max_rss_kib,
-            before,
-            recent,
+/// The one cause of an end: an intent, then the exit record, then what took it away, then a confirmed absence. What is
+/// not known is an absence too, and counted.
+pub fn classify(facts: &EndFacts) -> EndCause {
+    if let Some(intent) = facts.intent {
+        return intent.cause();
+    }
+    let gone = facts.rebooted || facts.server == Server::Gone;
+    match facts.evidence {
+        // The hangup of a terminal reaches the agent too, and its parent may see that end before its own SIGHUP.
+        Evidence::Exit { exit: Exit::Signal(SIGHUP), .. } if gone => taken_away(facts),
+        // A machine that goes down ends everything with these two; the agent's parent may still have lived to see it.
+        Evidence::Exit { exit: Exit::Signal(SIGTERM | SIGKILL), .. } if facts.rebooted => EndCause::Rebooted,
+        Evidence::Exit { exit: Exit::Signal(_), .. } => EndCause::Killed,
+        Evidence::Exit { exit: Exit::Code(0), ready_at } => {
+            let completed = ready_at.is_some_and(|ready| facts.at.since(ready) >= COMPLETED_AFTER);
+            if completed { EndCause::Completed } else { EndCause::CompletedEarly }
         }
-    }
-
-    /// The cause that decides the next wake: a spawn that failed changed nothing, so the end before it still does.
-    /// `None` when nothing ever ran.
-    pub fn lasting_cause(&self) -> Option<EndCause> {
-        if self.cause == EndCause::SpawnFailed { self.before } else { Some(self.cause) }
+        Evidence::Exit { exit: Exit::Code(_), .. } => EndCause::Crashed,
+        Evidence::SpawnFailed => EndCause::SpawnFailed,
+        Evidence::HungUp | Evidence::Absent | Evidence::NotKnown => taken_away(facts),
     }
 }
 
-/// An end with a budget of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecentEnd {
-    /// When.
-    pub at_ms: Timestamp,
-    /// Its cause.
-    pub cause: EndCause,
-}
-
-/// Most entries that [`RecentEnds`] keeps. The largest budget is 10; one entry more than each of the three budgets
-/// needs fits easily, and the file stays one screen.
-const RECENT_MAX: usize = 32;
-
-/// Recent ends that are no deaths but have a budget (clean exits, self-freshes, memory drains), oldest first.
-///
-/// They travel in `NAME.end`, so that the state directory needs no file more and one rename replaces both.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RecentEnds(Vec<RecentEnd>);
-
-impl RecentEnds {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many ends of this cause lie within `window` before `at`, one at `at` itself included.
-    pub fn count(&self, cause: EndCause, window: Duration, at: Timestamp) -> usize {
-        let within = |end: &&RecentEnd| end.cause == cause && end.at_ms <= at && at.since(end.at_ms) < window;
-        self.0.iter().filter(within).count()
-    }
-
-    /// When the last end of this cause was.
-    pub fn last(&self, cause: EndCause) -> Option<Timestamp> {
-        self.0.iter().rev().find(|end| end.cause == cause).map(|end| end.at_ms)
-    }
-
-    /// Remembers an end, if its cause has a budget.
-    pub fn record(&mut self, cause: EndCause, at: Timestamp) {
-        if !matches!(cause, EndCause::Completed | EndCause::SelfFresh | EndCause::MemoryDrained) {
-            return;
-        }
-        self.0.push(RecentEnd { at_ms: at, cause });
-        let excess = self.0.len().saturating_sub(RECENT_MAX);
-        self.0.drain(..excess);
+/// Who took it away, where the agent did not go by itself.
+const fn taken_away(facts: &EndFacts) -> EndCause {
+    match (facts.rebooted, facts.server) {
+        (true, _) => EndCause::Rebooted,
+        (false, Server::Gone) => EndCause::RuntimeLost,
+        (false, Server::Up) => EndCause::Vanished,
     }
 }

@@ -6,6 +6,9 @@
 pub mod axis;
 pub mod ending;
 pub mod health;
+pub mod idle;
 pub mod name;
+pub mod state;
 pub mod time;
+pub mod verdict;
 pub mod wake;
