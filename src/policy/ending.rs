@@ -93,15 +93,17 @@ impl EndCause {
             Self::IdleReaped => Meaning { state: State::Asleep, shown_as: "asleep", ..QUIET },
             Self::Stopped => Meaning { state: State::Stopped, shown_as: "stopped", ..QUIET },
             Self::SelfFresh => {
-                let hold = HoldRule::PastBudget { budget: SELF_FRESHES, least: Duration::ZERO };
-                Meaning { hold, state: State::Starting, shown_as: "restarting", ..QUIET }
+                Meaning { budget: Some(SELF_FRESHES), state: State::Starting, shown_as: "restarting", ..QUIET }
             }
             // Seen only when the fresh start that was to follow did not come about.
             Self::Replaced => Meaning { state: State::Asleep, shown_as: "replaced", ..QUIET },
-            Self::Completed => {
-                let hold = HoldRule::PastBudget { budget: CLEAN_EXITS, least: PAUSE };
-                Meaning { hold, state: State::Completed, shown_as: "completed", ..QUIET }
-            }
+            Self::Completed => Meaning {
+                budget: Some(CLEAN_EXITS),
+                hold: HoldRule::PastBudget(PAUSE),
+                state: State::Completed,
+                shown_as: "completed",
+                ..QUIET
+            },
             Self::CompletedEarly
             | Self::Crashed
             | Self::Killed
@@ -109,7 +111,7 @@ impl EndCause {
             | Self::Unresponsive
             | Self::SpawnFailed => DEATH,
             Self::MemoryDrained => {
-                Meaning { hold: HoldRule::Always(PAUSE), state: State::Asleep, shown_as: "drained", ..QUIET }
+                Meaning { budget: Some(MEMORY_DRAINS), hold: HoldRule::Always(PAUSE), shown_as: "drained", ..QUIET }
             }
             Self::RuntimeLost | Self::Rebooted => Meaning { state: State::Lost, shown_as: "lost", ..QUIET },
         }
@@ -121,6 +123,8 @@ impl EndCause {
 pub struct Meaning {
     /// Whether the crash-loop guard counts it.
     pub counted: bool,
+    /// How many of it are taken as they come, where it has a budget of its own.
+    pub budget: Option<Budget>,
     /// What keeps an automatic restart waiting.
     pub hold: HoldRule,
     /// The state that a person sees while nothing else holds.
@@ -138,13 +142,8 @@ pub enum HoldRule {
     Backoff,
     /// This long, each time.
     Always(Duration),
-    /// Nothing within the budget; past it, until the budget has room again and at least this long.
-    PastBudget {
-        /// How many are free.
-        budget: Budget,
-        /// The shortest hold.
-        least: Duration,
-    },
+    /// Nothing within the budget; past it, this long.
+    PastBudget(Duration),
 }
 
 /// How many ends of one kind within a time are taken as they come.
@@ -176,8 +175,10 @@ pub const PAUSE: Duration = Duration::from_secs(30);
 /// a resume was refused or a login is missing, passes for finished work; longer and quick tasks pass for crashes.
 pub const COMPLETED_AFTER: Duration = Duration::from_secs(10);
 
-const QUIET: Meaning = Meaning { counted: false, hold: HoldRule::None, state: State::Asleep, shown_as: "asleep" };
-const DEATH: Meaning = Meaning { counted: true, hold: HoldRule::Backoff, state: State::Crashed, shown_as: "crashed" };
+const QUIET: Meaning =
+    Meaning { counted: false, budget: None, hold: HoldRule::None, state: State::Asleep, shown_as: "asleep" };
+const DEATH: Meaning =
+    Meaning { counted: true, budget: None, hold: HoldRule::Backoff, state: State::Crashed, shown_as: "crashed" };
 
 impl fmt::Display for EndCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ending::{Budget, End, EndCause, HoldRule, Incarnation, MEMORY_DRAINS, RecentEnds, SELF_FRESHES};
-use super::time::Timestamp;
+mod deaths;
+#[cfg(test)]
+mod tests;
 
-/// Most deaths kept of one peer. Larger than [`MAX_RESTARTS_DEFAULT`], so that the latch can be read off the ring;
-/// smaller and it could never close, much larger and a person reading the file sees months.
-pub const DEATHS_MAX: usize = 32;
+pub use deaths::{DEATHS_MAX, Death, Deaths, STABLE_AFTER};
+
+use super::ending::{End, EndCause, HoldRule, MEMORY_DRAINS, RecentEnds, SELF_FRESHES};
+use super::time::Timestamp;
 
 /// Counted deaths within [`GUARD_WINDOW`] that refuse every wake. Two is a bad day (a crash and one failed retry);
 /// with more, an agent that dies in its first second burns that many starts, and their tokens, before anyone is told.
@@ -25,109 +27,6 @@ pub const GUARD_WINDOW: Duration = Duration::from_secs(300);
 /// Deaths in a row after which a peer is failed, unless its spec says otherwise. With the backoff at its cap that is
 /// about an hour and a half of trying; fewer gives up during a short outage, more restarts all night.
 pub const MAX_RESTARTS_DEFAULT: u32 = 20;
-
-/// One counted death.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "DeathEntry")]
-pub struct Death {
-    /// When it was recorded.
-    pub at_ms: Timestamp,
-    /// The cause, where the entry says it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<EndCause>,
-    /// Whose death it was, where the entry says it: it keeps two passes from counting one death twice.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub incarnation: Option<Incarnation>,
-}
-
-/// What an entry may look like in the file: a bare time, written by hand or by an older tool, is read too.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum DeathEntry {
-    Bare(Timestamp),
-    Full {
-        at_ms: Timestamp,
-        #[serde(default)]
-        cause: Option<EndCause>,
-        #[serde(default)]
-        incarnation: Option<Incarnation>,
-    },
-}
-
-impl From<DeathEntry> for Death {
-    fn from(entry: DeathEntry) -> Self {
-        match entry {
-            DeathEntry::Bare(at_ms) => Self { at_ms, cause: None, incarnation: None },
-            DeathEntry::Full { at_ms, cause, incarnation } => Self { at_ms, cause, incarnation },
-        }
-    }
-}
-
-/// The counted deaths of a peer since it was last stable, oldest first, at most [`DEATHS_MAX`]: `NAME.deaths`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<Death>", into = "Vec<Death>")]
-pub struct Deaths(Vec<Death>);
-
-impl From<Vec<Death>> for Deaths {
-    /// Keeps the newest [`DEATHS_MAX`], in the order of their times whatever order they came in.
-    fn from(mut deaths: Vec<Death>) -> Self {
-        deaths.sort_by_key(|death| death.at_ms);
-        let excess = deaths.len().saturating_sub(DEATHS_MAX);
-        deaths.drain(..excess);
-        Self(deaths)
-    }
-}
-
-impl From<Deaths> for Vec<Death> {
-    fn from(deaths: Deaths) -> Self {
-        deaths.0
-    }
-}
-
-impl Deaths {
-    /// The deaths, oldest first.
-    pub fn as_slice(&self) -> &[Death] {
-        &self.0
-    }
-
-    /// How many there are, which is how many came in a row.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The newest death.
-    pub fn last(&self) -> Option<&Death> {
-        self.0.last()
-    }
-
-    /// Forgets every death once an incarnation was ready for [`STABLE_AFTER`], and says whether there was any to forget.
-    /// Called by the tick while it is awake, and before its own death is recorded.
-    pub fn trim_stable(&mut self, ready_for: Duration) -> bool {
-        let stable = ready_for >= STABLE_AFTER && !self.is_empty();
-        if stable {
-            self.0.clear();
-        }
-        stable
-    }
-
-    /// Adds the death of `incarnation`, and says whether it was added: the death of one incarnation counts once, and a
-    /// cause that is not counted never does.
-    pub fn record(&mut self, cause: EndCause, incarnation: Incarnation, at: Timestamp) -> bool {
-        let known = self.0.iter().any(|death| death.incarnation == Some(incarnation));
-        if known || !cause.counted() {
-            return false;
-        }
-        let mut deaths = std::mem::take(&mut self.0);
-        deaths.push(Death { at_ms: at, cause: Some(cause), incarnation: Some(incarnation) });
-        *self = Self::from(deaths);
-        true
-    }
-}
 
 /// What the guard and the latch say about starting the peer now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +59,7 @@ impl Breaker {
 
 /// Whether `max_restarts` deaths came in a row; 0 never latches. More than [`DEATHS_MAX`] means that many: the ring
 /// remembers no more.
-pub(super) fn latched(deaths: &Deaths, max_restarts: u32) -> bool {
+fn latched(deaths: &Deaths, max_restarts: u32) -> bool {
     let limit = usize::try_from(max_restarts).unwrap_or(usize::MAX).min(DEATHS_MAX);
     limit > 0 && deaths.len() >= limit
 }
@@ -169,17 +68,13 @@ pub(super) fn latched(deaths: &Deaths, max_restarts: u32) -> bool {
 ///
 /// A death up to one window in the future is recent too, so that a small step back of the clock opens nothing; one
 /// further ahead was written by a clock that was wrong, and must not refuse wakes until that day.
-pub(super) fn guard(deaths: &Deaths, now: Timestamp) -> Option<Breaker> {
+fn guard(deaths: &Deaths, now: Timestamp) -> Option<Breaker> {
     let recent = |death: &&Death| now.since(death.at_ms) < GUARD_WINDOW && death.at_ms.since(now) < GUARD_WINDOW;
     let times: Vec<Timestamp> = deaths.as_slice().iter().filter(recent).map(|death| death.at_ms).collect();
     let decisive = times.len().checked_sub(GUARD_DEATHS).map(|index| times[index])?;
     let retry_after = GUARD_WINDOW.saturating_sub(now.since(decisive)) + decisive.since(now);
     Some(Breaker::CrashLoop { deaths: times.len(), retry_after })
 }
-
-/// Uptime after readiness that makes a peer stable: 300 s. Shorter and a slow crash loop never backs off; longer and an
-/// agent that dies once an hour runs into the latch within a day.
-pub const STABLE_AFTER: Duration = Duration::from_secs(300);
 
 /// First step of the backoff: 30 s. Shorter hammers an API that is down; longer makes one hiccup a visible outage.
 const BACKOFF_FIRST: Duration = Duration::from_secs(30);
@@ -308,9 +203,10 @@ fn hold_after(end: &End, deaths: &Deaths, restart: Restart) -> Option<Hold> {
         }
         // A reset forgets the recent ends, and the hold with them.
         HoldRule::Always(span) => end.recent.last(end.cause).map(|_| pause(end.at_ms.after(span))),
-        HoldRule::PastBudget { budget, least } => {
-            let decisive = end.recent.decisive(end.cause, budget, end.at_ms)?;
-            Some(pause(decisive.after(budget.window).max(end.at_ms.after(least))))
+        HoldRule::PastBudget(span) => {
+            let budget = end.cause.meaning().budget?;
+            let past = end.recent.count(end.cause, budget.window, end.at_ms) > budget.most;
+            past.then(|| pause(end.at_ms.after(span)))
         }
     }
 }
@@ -354,9 +250,5 @@ pub fn drain_alert(recent: &RecentEnds, now: Timestamp) -> bool {
 /// # Errors
 /// How long to wait until it is; the agent keeps its context until then.
 pub fn self_fresh_allowed(recent: &RecentEnds, now: Timestamp) -> Result<(), Duration> {
-    let one_less = Budget { most: SELF_FRESHES.most - 1, ..SELF_FRESHES };
-    match recent.decisive(EndCause::SelfFresh, one_less, now) {
-        None => Ok(()),
-        Some(decisive) => Err(SELF_FRESHES.window.saturating_sub(now.since(decisive))),
-    }
+    recent.room(EndCause::SelfFresh, SELF_FRESHES, now)
 }

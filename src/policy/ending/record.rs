@@ -187,11 +187,17 @@ impl RecentEnds {
         ends.filter(move |&end| end <= at && at.since(end) < window)
     }
 
-    /// Past the budget at `at`: the end that has to leave its window before this cause is within it again.
-    pub(crate) fn decisive(&self, cause: EndCause, budget: Budget, at: Timestamp) -> Option<Timestamp> {
+    /// Whether one more end of this cause at `at` is within its budget; else how long until it is.
+    ///
+    /// # Errors
+    /// The time until the budget has room again, never zero.
+    pub fn room(&self, cause: EndCause, budget: Budget, at: Timestamp) -> Result<(), Duration> {
         let mut times: Vec<_> = self.within(cause, budget.window, at).collect();
         times.sort_unstable();
-        times.len().checked_sub(budget.most + 1).map(|index| times[index])
+        match times.len().checked_sub(budget.most) {
+            None => Ok(()),
+            Some(first_to_leave) => Err(budget.window.saturating_sub(at.since(times[first_to_leave]))),
+        }
     }
 
     /// When the last end of this cause was.
@@ -201,7 +207,7 @@ impl RecentEnds {
 
     /// Remembers an end, if its cause has a budget.
     pub fn record(&mut self, cause: EndCause, at: Timestamp) {
-        if !matches!(cause, EndCause::Completed | EndCause::SelfFresh | EndCause::MemoryDrained) {
+        if cause.meaning().budget.is_none() {
             return;
         }
         self.0.push(RecentEnd { at_ms: at, cause });

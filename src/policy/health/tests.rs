@@ -1,0 +1,1 @@
+//! Guard, backoff, latch and budgets.
