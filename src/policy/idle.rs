@@ -132,3 +132,120 @@ pub fn idle(facts: &IdleFacts, now: Timestamp) -> IdleDecision {
         (Turn::Over | Turn::NotTold, Activity::Last(_) | Activity::NoneYet) => IdleDecision::Park { idle },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_795_305_600_000);
+
+    fn ago(seconds: u64) -> Timestamp {
+        Timestamp::from_ms(NOW.as_ms() - seconds * 1000)
+    }
+
+    /// An executor that was woken a day ago and did nothing for 3601 s.
+    fn facts() -> IdleFacts {
+        IdleFacts {
+            activity: Activity::Last(ago(3601)),
+            woke_at: ago(86_400),
+            last_delivery: None,
+            child_activity: None,
+            machine_woke_at: None,
+            turn: Turn::Over,
+            attached: false,
+            lifestyle: Lifestyle::Executor,
+            idle_timeout: IDLE_TIMEOUT_DEFAULT,
+            done_at: None,
+        }
+    }
+
+    fn parked(seconds: u64) -> IdleDecision {
+        IdleDecision::Park { idle: Duration::from_secs(seconds) }
+    }
+
+    fn kept_by(kept: Kept) -> IdleDecision {
+        IdleDecision::Keep(kept)
+    }
+
+    #[test]
+    fn idle_is_more_than_the_timeout_and_not_just_as_much() {
+        assert_eq!(idle(&facts(), NOW), parked(3601));
+        let still = IdleFacts { activity: Activity::Last(ago(3600)), ..facts() };
+        assert_eq!(idle(&still, NOW), kept_by(Kept::Active { until: NOW }));
+    }
+
+    #[test]
+    fn each_sign_of_activity_keeps_it() {
+        let until = ago(10).after(IDLE_TIMEOUT_DEFAULT);
+        let recent = Some(ago(10));
+        for facts in [
+            IdleFacts { activity: Activity::Last(ago(10)), ..facts() },
+            IdleFacts { woke_at: ago(10), ..facts() },
+            IdleFacts { last_delivery: recent, ..facts() },
+            IdleFacts { child_activity: recent, ..facts() },
+        ] {
+            assert_eq!(idle(&facts, NOW), kept_by(Kept::Active { until }), "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn time_that_the_machine_slept_is_not_idle_time() {
+        let facts = IdleFacts { machine_woke_at: Some(ago(60)), ..facts() };
+        assert_eq!(idle(&facts, NOW), kept_by(Kept::Active { until: ago(60).after(IDLE_TIMEOUT_DEFAULT) }));
+    }
+
+    #[test]
+    fn a_long_turn_is_not_reaped_in_the_middle() {
+        assert_eq!(idle(&IdleFacts { turn: Turn::InProgress, ..facts() }, NOW), kept_by(Kept::TurnInProgress));
+        assert_eq!(idle(&IdleFacts { turn: Turn::NotTold, ..facts() }, NOW), parked(3601));
+    }
+
+    #[test]
+    fn nobody_is_cut_off_while_attached() {
+        assert_eq!(idle(&IdleFacts { attached: true, ..facts() }, NOW), kept_by(Kept::Attached));
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_never_a_reason_to_park() {
+        let why = || "permission denied".to_owned();
+        let expected = kept_by(Kept::NotKnown(why()));
+        assert_eq!(idle(&IdleFacts { turn: Turn::Unknown(why()), ..facts() }, NOW), expected);
+        assert_eq!(idle(&IdleFacts { activity: Activity::Unknown(why()), ..facts() }, NOW), expected);
+    }
+
+    #[test]
+    fn an_agent_that_never_said_a_word_is_parked_by_its_wake_time() {
+        assert_eq!(idle(&IdleFacts { activity: Activity::NoneYet, ..facts() }, NOW), parked(86_400));
+    }
+
+    #[test]
+    fn timeout_0_is_never() {
+        for lifestyle in [Lifestyle::Executor, Lifestyle::Conversational, Lifestyle::Ephemeral] {
+            let facts = IdleFacts { idle_timeout: Duration::ZERO, lifestyle, ..facts() };
+            assert_eq!(idle(&facts, NOW), kept_by(Kept::Never));
+        }
+    }
+
+    #[test]
+    fn ephemeral_that_is_done_is_reaped_after_20_s_of_quiet() {
+        let done = |done_at, activity| IdleFacts {
+            lifestyle: Lifestyle::Ephemeral,
+            activity: Activity::Last(activity),
+            done_at: Some(done_at),
+            ..facts()
+        };
+        assert_eq!(idle(&done(ago(21), ago(30)), NOW), parked(21));
+        assert_eq!(idle(&done(ago(20), ago(30)), NOW), kept_by(Kept::Active { until: NOW }));
+        assert_eq!(idle(&done(ago(60), ago(5)), NOW), kept_by(Kept::Active { until: ago(5).after(DONE_QUIET) }));
+    }
+
+    #[test]
+    fn ephemeral_that_never_said_so_is_reaped_after_600_s() {
+        let quiet = |seconds| {
+            let activity = Activity::Last(ago(seconds));
+            idle(&IdleFacts { lifestyle: Lifestyle::Ephemeral, activity, ..facts() }, NOW)
+        };
+        assert_eq!(quiet(601), parked(601));
+        assert_eq!(quiet(600), kept_by(Kept::Active { until: NOW }));
+    }
+}

@@ -87,7 +87,7 @@ pub struct StateFacts {
 pub struct Shown {
     /// The word.
     pub state: State,
-    /// What a person should read beside it: how it ended, why it is not known.
+    /// What a person should read beside it: `exit 3` beside crashed, `crashed (exit 3)` beside held, why it is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// When the hold or the guard lets go, where one holds.
@@ -132,10 +132,114 @@ fn not_awake(facts: &StateFacts, now: Timestamp) -> Shown {
     }
     match ended {
         Some(end) => {
-            let state = end.cause.meaning().state;
-            Shown::new(state, Some(end.shown_as()).filter(|how| how != state.as_str()))
+            let meaning = end.cause.meaning();
+            let own_word = (meaning.shown_as != meaning.state.as_str()).then(|| meaning.shown_as.to_owned());
+            Shown::new(meaning.state, end.detail().or(own_word))
         }
         None if facts.ever_ran => Shown::new(State::Asleep, Some("its last end is not on record".to_owned())),
         None => Shown::new(State::NeverStarted, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::axis::Axis;
+    use crate::policy::ending::{EndCause, EndReport, Exit, Incarnation};
+    use crate::policy::health::Hold;
+    use std::time::Duration;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_795_305_600_000);
+
+    fn facts() -> StateFacts {
+        StateFacts {
+            live: Recorded::None,
+            turn_in_progress: false,
+            stopped: false,
+            last_end: None,
+            health: Health { deaths: 0, breaker: Breaker::Closed, hold: None },
+            ever_ran: true,
+        }
+    }
+
+    fn ended(cause: EndCause, exit: Option<Exit>) -> StateFacts {
+        let uptime = Duration::from_secs(5);
+        let report = EndReport { incarnation: Incarnation(1), cause, at: NOW, exit, uptime, max_rss_kib: None };
+        StateFacts { last_end: Some(End::new(report, None)), ..facts() }
+    }
+
+    fn live(runtime: Axis, process: Axis) -> StateFacts {
+        StateFacts { live: Recorded::Session { runtime, process }, ..facts() }
+    }
+
+    /// `state` or `state: detail`.
+    fn shown(facts: &StateFacts) -> String {
+        let Shown { state, detail, .. } = state(facts, NOW);
+        detail.map_or_else(|| state.to_string(), |detail| format!("{state}: {detail}"))
+    }
+
+    #[test]
+    fn a_live_peer_is_awake_busy_or_starting() {
+        assert_eq!(shown(&live(Axis::Alive, Axis::Alive)), "awake");
+        let busy = StateFacts { turn_in_progress: true, ..live(Axis::Alive, Axis::Alive) };
+        assert_eq!(shown(&busy), "busy");
+        assert_eq!(shown(&StateFacts { live: Recorded::Starting, ..facts() }), "starting");
+    }
+
+    #[test]
+    fn a_late_probe_is_shown_as_unknown_and_never_as_crashed() {
+        let late = || Axis::Unknown("timed out".to_owned());
+        for other in [Axis::Alive, Axis::Dead, late()] {
+            assert_eq!(shown(&live(late(), other.clone())), "unknown: timed out");
+            assert_eq!(shown(&live(other, late())), "unknown: timed out");
+        }
+    }
+
+    #[test]
+    fn what_nobody_recorded_yet_is_told_as_it_is() {
+        assert_eq!(shown(&live(Axis::Dead, Axis::Alive)), "lost: the agent outlived its session");
+        assert_eq!(shown(&live(Axis::Alive, Axis::Dead)), "crashed: agent gone, not yet recorded");
+    }
+
+    #[test]
+    fn a_peer_that_is_not_awake_is_shown_by_its_last_end() {
+        assert_eq!(shown(&ended(EndCause::IdleReaped, None)), "asleep");
+        assert_eq!(shown(&ended(EndCause::Completed, Some(Exit::Code(0)))), "completed");
+        assert_eq!(shown(&ended(EndCause::Crashed, Some(Exit::Code(3)))), "crashed: exit 3");
+        assert_eq!(shown(&ended(EndCause::MemoryDrained, None)), "asleep: drained");
+        assert_eq!(shown(&ended(EndCause::RuntimeLost, None)), "lost");
+        assert_eq!(shown(&facts()), "asleep: its last end is not on record");
+        assert_eq!(shown(&StateFacts { ever_ran: false, ..facts() }), "never-started");
+    }
+
+    #[test]
+    fn stopped_hides_no_crash() {
+        assert_eq!(shown(&StateFacts { stopped: true, ..ended(EndCause::Stopped, None) }), "stopped");
+        let crashed = StateFacts { stopped: true, ..ended(EndCause::Killed, Some(Exit::Signal(9))) };
+        assert_eq!(shown(&crashed), "stopped: crashed (SIGKILL)");
+    }
+
+    #[test]
+    fn held_tells_until_when_and_after_what() {
+        let until = NOW.after(Duration::from_secs(60));
+        let health = Health { hold: Some(Hold::Backoff { until, deaths: 2 }), ..facts().health };
+        let held = StateFacts { health, ..ended(EndCause::Vanished, None) };
+        assert_eq!(shown(&held), "held: crashed (pane gone)");
+        assert_eq!(state(&held, NOW).held_until, Some(until));
+    }
+
+    #[test]
+    fn failed_comes_before_held() {
+        let hold = Some(Hold::Backoff { until: NOW.after(Duration::from_secs(60)), deaths: 20 });
+        let health = Health { deaths: 20, breaker: Breaker::Failed { deaths: 20 }, hold };
+        let failed = StateFacts { health, ..ended(EndCause::Crashed, Some(Exit::Code(1))) };
+        assert_eq!(shown(&failed), "failed: 20 deaths in a row, last crashed (exit 1)");
+        assert_eq!(state(&failed, NOW).held_until, None);
+    }
+
+    #[test]
+    fn json_has_the_names_of_the_contract() {
+        let json = serde_json::to_string(&state(&StateFacts { ever_ran: false, ..facts() }, NOW));
+        assert_eq!(json.ok().as_deref(), Some(r#"{"state":"never-started"}"#));
     }
 }

@@ -137,17 +137,18 @@ impl End {
     /// The end as a person is shown it: `crashed (exit 3)`, `crashed (pane gone)`, `asleep`.
     pub fn shown_as(&self) -> String {
         let label = self.cause.meaning().shown_as;
-        let detail = match self.cause {
-            EndCause::Vanished => "pane gone".to_owned(),
-            EndCause::Unresponsive => "unresponsive".to_owned(),
-            EndCause::SpawnFailed => "spawn".to_owned(),
-            EndCause::Crashed | EndCause::Killed | EndCause::CompletedEarly => match self.exit {
-                Some(exit) => exit.to_string(),
-                None => return label.to_owned(),
-            },
-            _ => return label.to_owned(),
-        };
-        format!("{label} ({detail})")
+        self.detail().map_or_else(|| label.to_owned(), |detail| format!("{label} ({detail})"))
+    }
+
+    /// What is in the brackets of [`Self::shown_as`], for an end that is a death.
+    pub fn detail(&self) -> Option<String> {
+        match self.cause {
+            EndCause::Vanished => Some("pane gone".to_owned()),
+            EndCause::Unresponsive => Some("unresponsive".to_owned()),
+            EndCause::SpawnFailed => Some("spawn".to_owned()),
+            _ if self.cause.counted() => self.exit.map(|exit| exit.to_string()),
+            _ => None,
+        }
     }
 }
 
