@@ -70,6 +70,8 @@ fn killed_is_a_signal_that_nobody_here_sent() {
     for signal in [1, 9, 11, 15] {
         assert_eq!(classify(&facts(exit(Exit::Signal(signal)))), EndCause::Killed);
     }
+    let gone_since = EndFacts { server: Server::Gone, ..facts(exit(Exit::Signal(9))) };
+    assert_eq!(classify(&gone_since), EndCause::Killed, "a server that goes sends SIGHUP and nothing else");
 }
 
 #[test]
