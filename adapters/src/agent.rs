@@ -1,1 +1,460 @@
-//! (in progress)
+//! Agent profiles: what is known of an agent program, as data.
+//!
+//! A profile is a TOML file. Five are built in; a person's own file adds one, replaces one, or changes a few keys of
+//! one (`extends = "claude"`) without a rebuild. Nothing here starts or looks at a process: [`crate::screen`] applies a
+//! profile to the text of a pane, [`crate::transcript`] to the agent's own files.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::Key;
+
+mod error;
+mod values;
+
+pub use error::ProfileError;
+pub use values::{Pattern, Variable};
+
+/// The profiles that come with the program: name and TOML text.
+pub const BUILTIN: &[(&str, &str)] = &[
+    ("claude", include_str!("../agents/claude.toml")),
+    ("codex", include_str!("../agents/codex.toml")),
+    ("command", include_str!("../agents/command.toml")),
+    ("opencode", include_str!("../agents/opencode.toml")),
+    ("pi", include_str!("../agents/pi.toml")),
+];
+
+/// What is known of one agent program.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The file's name without `.toml`.
+    #[serde(skip)]
+    pub name: String,
+    /// The profile that this one changes. Tables are merged key by key; everything else, lists too, is replaced.
+    #[serde(default)]
+    pub extends: Option<String>,
+    /// One line for `peer agents`.
+    #[serde(default)]
+    pub description: String,
+    /// The version of the agent with which all this was seen to hold.
+    #[serde(default)]
+    pub seen: Option<String>,
+    /// The program and the arguments that always come first, for a peer that names no command of its own.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The words that say "fresh" and "resume" to the agent.
+    #[serde(default)]
+    pub arguments: Arguments,
+    /// How the agent's conversations are named and kept.
+    #[serde(default)]
+    pub conversation: Conversation,
+    /// When the agent is ready for a message.
+    #[serde(default)]
+    pub ready: Ready,
+    /// What the screen shows while a turn is in progress: one of these is enough.
+    #[serde(default)]
+    pub busy: Vec<Pattern>,
+    /// The questions that the agent may ask instead of becoming ready; the first that is recognised counts.
+    #[serde(default)]
+    pub dialog: Vec<Dialog>,
+    /// Where on the screen the person's text stands before it is sent; none for a program without such a place.
+    #[serde(default)]
+    pub composer: Option<ComposerRule>,
+    /// How a message is put in.
+    #[serde(default)]
+    pub message: MessageRule,
+    /// How the agent is asked to leave, and how long it may take.
+    #[serde(default)]
+    pub quit: Quit,
+    /// The keys that stop the turn in progress and keep the agent.
+    #[serde(default)]
+    pub interrupt: Vec<Key>,
+    /// What of the environment must not reach the agent, and what must.
+    #[serde(default)]
+    pub environment: Environment,
+}
+
+/// Words appended to the peer's own command line. `{conversation}` stands for the conversation's id, `{transcript}` for
+/// the path of its transcript, for an agent that names conversations by their files.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Arguments {
+    /// For a new conversation.
+    pub fresh: Vec<String>,
+    /// For the conversation it had; empty where the agent cannot resume one by id.
+    pub resume: Vec<String>,
+}
+
+/// How the agent's conversations are named and kept.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Conversation {
+    /// How the id comes to be.
+    pub id: ConversationId,
+    /// How the agent writes down what was said.
+    pub transcript: Option<TranscriptKind>,
+    /// The file in which the agent says what it is doing.
+    pub status: Option<StatusKind>,
+    /// What tells when the agent last did something, best first.
+    pub activity: Vec<ActivitySource>,
+}
+
+/// How the id of a conversation comes to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConversationId {
+    /// We make a UUID and pass it with the fresh start.
+    Chosen,
+    /// The agent makes it; it is learned from the agent's files after the first message.
+    Found,
+    /// There is none: the program keeps no conversation.
+    #[default]
+    None,
+}
+
+/// The layouts of transcripts that [`crate::transcript`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TranscriptKind {
+    /// Claude Code: `projects/SLUG/ID.jsonl`.
+    ClaudeJsonl,
+    /// Codex: `sessions/Y/M/D/rollout-TIME-ID.jsonl`.
+    CodexRollout,
+    /// pi: `TIME_ID.jsonl`, first line `session`.
+    PiSession,
+    /// opencode: one sqlite database for all conversations.
+    OpencodeDb,
+}
+
+/// The layouts of status files that [`crate::transcript`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusKind {
+    /// Claude Code: `sessions/PID.json`.
+    ClaudeSession,
+}
+
+/// What can tell when an agent was last active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActivitySource {
+    /// The agent's own status file.
+    StatusFile,
+    /// The time in the last record of the transcript.
+    Transcript,
+    /// Beats sent by the agent's hooks.
+    Beats,
+    /// Output of the pane: the last resort, since an animated status line never falls silent.
+    Output,
+}
+
+/// When the agent is ready for a message.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ready {
+    /// Patterns that must all match the screen. None: the program is ready as soon as it runs.
+    pub screen: Vec<Pattern>,
+    /// How long to wait for it; 120 s unless said otherwise.
+    #[serde(deserialize_with = "values::duration")]
+    pub timeout: Duration,
+    /// How long readiness must last after a fresh start before it is believed.
+    #[serde(deserialize_with = "values::duration")]
+    pub hold_fresh: Duration,
+    /// The same after a resume: longer, as a refused resume dies seconds after a start that looks healthy.
+    #[serde(deserialize_with = "values::duration")]
+    pub hold_resume: Duration,
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self {
+            screen: Vec::new(),
+            timeout: Duration::from_secs(120),
+            hold_fresh: Duration::ZERO,
+            hold_resume: Duration::ZERO,
+        }
+    }
+}
+
+/// A question that the agent asks on the screen.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dialog {
+    /// The name by which a peer's spec accepts it (`accept = ["trust-folder"]`).
+    pub id: String,
+    /// What recognises it. Its first capture group, if it has one, is the question shown to a person; else the text.
+    pub screen: Pattern,
+    /// The question to show in place of what is on the screen.
+    #[serde(default)]
+    pub question: Option<String>,
+    /// The row to be chosen where the spec accepts the dialog: a part of its text.
+    #[serde(default)]
+    pub answer: Option<String>,
+    /// What the row with the cursor begins with.
+    #[serde(default)]
+    pub cursor: Option<Pattern>,
+    /// A program must not answer this one, whatever the spec says.
+    #[serde(default)]
+    pub needs_person: bool,
+}
+
+/// Where the person's text stands before it is sent. Lines are searched from the bottom of the screen upwards.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComposerRule {
+    /// The line just above the first line of text, where the agent draws one.
+    #[serde(default)]
+    pub above: Option<Pattern>,
+    /// The first line of text; what matches is the prompt and no text. With neither this nor `above` there is no rule.
+    #[serde(default)]
+    pub first: Option<Pattern>,
+    /// The line just below the last line of text.
+    pub below: Pattern,
+    /// What the other lines begin with and is no text: a bar, an indentation.
+    #[serde(default)]
+    pub rest: Option<Pattern>,
+    /// Text that the agent itself puts into an empty composer. Dim text is taken for that too.
+    #[serde(default)]
+    pub ghost: Option<Pattern>,
+    /// Lines inside that are never text: a status line in the same box.
+    #[serde(default)]
+    pub ignore: Option<Pattern>,
+    /// What the composer shows in place of a long paste.
+    #[serde(default)]
+    pub placeholder: Option<Pattern>,
+}
+
+/// How a message is put in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MessageRule {
+    /// What proves that the agent took it.
+    pub accepted: Accepted,
+    /// How long to wait between the end of the paste and Enter, once the composer shows the text: an Enter that comes
+    /// too soon is taken for a part of the paste.
+    #[serde(deserialize_with = "values::duration")]
+    pub settle: Duration,
+    /// How long to wait for the proof before Enter is pressed again, where the composer still holds the text.
+    #[serde(deserialize_with = "values::duration")]
+    pub again: Duration,
+}
+
+impl Default for MessageRule {
+    fn default() -> Self {
+        Self {
+            accepted: Accepted::default(),
+            settle: Duration::from_millis(100),
+            again: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What proves that the agent took a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Accepted {
+    /// The message is in the agent's transcript.
+    Transcript,
+    /// The composer showed it and is empty again.
+    Composer,
+    /// The program has read its terminal's input queue empty.
+    #[default]
+    Consumed,
+}
+
+/// How the agent is asked to leave, and how long it may take.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quit {
+    /// What to press, in order; stops as soon as the agent has ended. Empty: it has no words for it.
+    pub steps: Vec<QuitStep>,
+    /// How long to wait after the last step before SIGTERM.
+    #[serde(deserialize_with = "values::duration")]
+    pub grace: Duration,
+    /// How long to wait after SIGTERM before SIGKILL.
+    #[serde(deserialize_with = "values::duration")]
+    pub term_grace: Duration,
+}
+
+impl Default for Quit {
+    fn default() -> Self {
+        Self { steps: Vec::new(), grace: Duration::from_secs(5), term_grace: Duration::from_secs(5) }
+    }
+}
+
+/// One step of asking the agent to leave.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuitStep {
+    /// Keys pressed at once.
+    pub keys: Vec<Key>,
+    /// How long to wait for the end before the next step.
+    #[serde(deserialize_with = "values::duration")]
+    pub wait: Duration,
+}
+
+/// What of the environment must not reach the agent, and what must.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Environment {
+    /// Variables to remove.
+    pub remove: Vec<Variable>,
+    /// Variables to set, after the removals and before the peer's own.
+    pub set: BTreeMap<String, String>,
+}
+
+/// Which start the arguments are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// A new conversation.
+    Fresh {
+        /// The id to give it; `None` unless [`Profile::chooses_id`].
+        chosen: Option<&'a str>,
+    },
+    /// The conversation it had.
+    Resume {
+        /// Its id.
+        conversation: &'a str,
+    },
+}
+
+/// What can be done with an agent of this profile, for `peer agents`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[allow(clippy::struct_excessive_bools, reason = "four independent facts of a row in a table")]
+pub struct Capabilities {
+    /// One conversation can be resumed by its id.
+    pub resume: bool,
+    /// How the id comes to be.
+    pub conversation: ConversationId,
+    /// What was said can be read.
+    pub transcript: bool,
+    /// The agent says itself whether it is busy.
+    pub status: bool,
+    /// Readiness is seen on the screen, and not only assumed.
+    pub ready: bool,
+    /// What proves that a message was taken.
+    pub accepted: Accepted,
+}
+
+impl Profile {
+    /// Reads a profile; one that `extends` a built-in one is merged over it.
+    ///
+    /// # Errors
+    /// Names the place and, for an unknown key, the nearest known one; the person must correct the file.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ProfileError> {
+        // Read on its own first, also where it will be merged, because only this error knows the line.
+        let own: Self = toml::from_str(text).map_err(|error| ProfileError::of_toml(name, text, &error))?;
+        let whole = match &own.extends {
+            None => own,
+            Some(base) => Self::merged(name, base, text)?,
+        };
+        Self { name: name.to_owned(), ..whole }.checked()
+    }
+
+    /// A built-in profile.
+    #[allow(clippy::missing_panics_doc, reason = "the texts are compiled in, and a test parses each")]
+    pub fn builtin(name: &str) -> Option<Self> {
+        let (name, text) = BUILTIN.iter().find(|(known, _)| *known == name)?;
+        Some(Self::parse(name, text).expect("a test parses every built-in profile"))
+    }
+
+    fn merged(name: &str, base: &str, text: &str) -> Result<Self, ProfileError> {
+        let Some((_, base_text)) = BUILTIN.iter().find(|(known, _)| *known == base) else {
+            let known: Vec<&str> = BUILTIN.iter().map(|(known, _)| *known).collect();
+            let message = format!("extends {base:?}, which is not built in; these are: {}", known.join(", "));
+            return Err(ProfileError::about(name, "extends", message));
+        };
+        let of_toml = |error| ProfileError::of_toml(name, text, &error);
+        let mut table: toml::Table = toml::from_str(base_text).map_err(of_toml)?;
+        merge(&mut table, toml::from_str(text).map_err(of_toml)?);
+        table.try_into().map_err(|error: toml::de::Error| ProfileError::about(name, "extends", error.message()))
+    }
+
+    fn checked(self) -> Result<Self, ProfileError> {
+        let wrong = |key: &str, message: String| Err(ProfileError::about(&self.name, key, message));
+        let exact = |word: &String| word.contains("{conversation}") || word.contains("{transcript}");
+        let names_conversation = |words: &[String]| words.iter().any(exact);
+        if self.description.is_empty() {
+            return wrong("description", "`description` is missing: one line that says what the agent is".to_owned());
+        }
+        if self.conversation.id == ConversationId::Chosen && !names_conversation(&self.arguments.fresh) {
+            let message = "`conversation.id` is \"chosen\", but `arguments.fresh` has no {conversation}";
+            return wrong("arguments.fresh", message.to_owned());
+        }
+        if !self.arguments.resume.is_empty() && !names_conversation(&self.arguments.resume) {
+            let message = "`arguments.resume` has no {conversation}: resume is by exact id, never \"the newest\"";
+            return wrong("arguments.resume", message.to_owned());
+        }
+        if self.conversation.id == ConversationId::Found && self.conversation.transcript.is_none() {
+            let message = "`conversation.id` is \"found\", but no `conversation.transcript` says where";
+            return wrong("conversation.transcript", message.to_owned());
+        }
+        if self.message.accepted == Accepted::Transcript && self.conversation.transcript.is_none() {
+            let message = "`message.accepted` is \"transcript\", but there is no `conversation.transcript`";
+            return wrong("message.accepted", message.to_owned());
+        }
+        if self.message.accepted == Accepted::Composer && self.composer.is_none() {
+            return wrong("message.accepted", "`message.accepted` is \"composer\", but there is no rule for it".to_owned());
+        }
+        if let Some(dialog) = self.dialog.iter().find(|d| !d.needs_person && (d.answer.is_none() || d.cursor.is_none())) {
+            let message = format!("dialog {:?} needs `answer` and `cursor`, or `needs_person = true`", dialog.id);
+            return wrong("dialog", message);
+        }
+        if self.composer.as_ref().is_some_and(|rule| rule.above.is_none() && rule.first.is_none()) {
+            return wrong("composer", "`composer` needs `above` or `first` to find its beginning".to_owned());
+        }
+        Ok(self)
+    }
+
+    /// The words to append to the peer's own command line; `transcript` is what `{transcript}` stands for.
+    ///
+    /// [`crate::transcript::Files::arguments`] knows that path and is what a start should call.
+    pub fn arguments(&self, start: Start<'_>, transcript: &str) -> Vec<String> {
+        let (words, id) = match start {
+            Start::Fresh { chosen } => (&self.arguments.fresh, chosen),
+            Start::Resume { conversation } => (&self.arguments.resume, Some(conversation)),
+        };
+        let fill = |word: &String| word.replace("{transcript}", transcript).replace("{conversation}", id.unwrap_or_default());
+        words.iter().map(fill).collect()
+    }
+
+    /// Whether a fresh start is given a conversation id that we make: a UUID, version 4, in lower case with hyphens.
+    pub fn chooses_id(&self) -> bool {
+        self.conversation.id == ConversationId::Chosen
+    }
+
+    /// Whether a variable of ours must be kept from the agent.
+    pub fn removes(&self, variable: &str) -> bool {
+        self.environment.remove.iter().any(|removed| removed.matches(variable))
+    }
+
+    /// What can be done with an agent of this profile.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            resume: !self.arguments.resume.is_empty(),
+            conversation: self.conversation.id,
+            transcript: self.conversation.transcript.is_some(),
+            status: self.conversation.status.is_some(),
+            ready: !self.ready.screen.is_empty(),
+            accepted: self.message.accepted,
+        }
+    }
+}
+
+/// Lays `over` on `base`: tables key by key, everything else replaced.
+fn merge(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => merge(below, above),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,176 @@
-//! (in progress)
+//! What the text of a pane says about the agent in it, by the rules of its profile.
+//!
+//! Pure functions: whoever calls them has captured the visible screen, with its colours (SGR sequences), a moment ago.
+//! They say what is seen and press nothing.
+
+use crate::agent::{ComposerRule, Dialog, Pattern, Profile};
+use crate::runtime::Key;
+
+mod cells;
+
+use cells::Line;
+pub use cells::plain;
+
+/// What a screen shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// What the agent is doing.
+    pub phase: Phase,
+    /// What stands where a person types.
+    pub composer: Composer,
+}
+
+/// What the agent is doing, as far as its screen tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing that the profile knows: it starts, or shows something unknown.
+    Starting,
+    /// A turn is in progress.
+    Busy,
+    /// It waits for a message.
+    Ready,
+    /// It asks something first.
+    Dialog(DialogView),
+}
+
+/// A question on the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialogView {
+    /// The id of the profile's rule that recognised it; what a peer's spec accepts.
+    pub id: String,
+    /// The question, on one line.
+    pub question: String,
+    /// A program must not answer it.
+    pub needs_person: bool,
+    /// The row that the profile would choose, where the profile knows one.
+    pub answer: Option<String>,
+    /// The line of the screen on which that row is seen.
+    pub answer_line: Option<usize>,
+    /// The line of the screen on which the cursor is seen.
+    pub selected_line: Option<usize>,
+}
+
+/// What stands where a person types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Composer {
+    /// There is no such place on the screen, or the profile has no rule for one.
+    Hidden,
+    /// Nothing, or a suggestion of the agent's own.
+    Empty,
+    /// Text that was typed or pasted; a long paste may show as the agent's placeholder.
+    Holds(String),
+}
+
+/// Reads a screen; `text` is the visible screen, one row a line, with or without SGR sequences.
+pub fn read(profile: &Profile, text: &str) -> View {
+    let lines: Vec<Line> = text.lines().map(Line::parse).collect();
+    let plain = lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
+    let composer = profile.composer.as_ref().map_or(Composer::Hidden, |rule| composer(rule, &lines, &plain));
+    View { phase: phase(profile, &plain), composer }
+}
+
+fn phase(profile: &Profile, plain: &str) -> Phase {
+    if let Some(dialog) = profile.dialog.iter().find_map(|dialog| seen(dialog, plain)) {
+        return Phase::Dialog(dialog);
+    }
+    if profile.busy.iter().any(|pattern| pattern.is_match(plain)) {
+        return Phase::Busy;
+    }
+    // No pattern at all: such a program is ready as soon as it runs.
+    if profile.ready.screen.iter().all(|pattern| pattern.is_match(plain)) { Phase::Ready } else { Phase::Starting }
+}
+
+fn seen(dialog: &Dialog, plain: &str) -> Option<DialogView> {
+    let found = dialog.screen.regex().captures(plain)?;
+    let question = match (&dialog.question, found.get(1), found.get(0)) {
+        (Some(question), ..) => question.clone(),
+        (None, Some(part), _) | (None, None, Some(part)) => part.as_str().to_owned(),
+        (None, None, None) => String::new(),
+    };
+    let line_of = |is: &dyn Fn(&str) -> bool| plain.lines().position(is);
+    Some(DialogView {
+        id: dialog.id.clone(),
+        question: question.split_whitespace().collect::<Vec<_>>().join(" "),
+        needs_person: dialog.needs_person,
+        answer: dialog.answer.clone(),
+        answer_line: dialog.answer.as_ref().and_then(|answer| line_of(&|line| line.contains(answer))),
+        selected_line: dialog.cursor.as_ref().and_then(|cursor| line_of(&|line| cursor.is_match(line))),
+    })
+}
+
+/// The one key that brings a dialog nearer to the profile's answer; press it, capture again, ask again.
+///
+/// Enter only when the wanted row is seen to have the cursor: a dialog's default differs between versions of an agent,
+/// and a wrong Enter ends the agent or grants what nobody granted. `None` where a person must answer, or where the row
+/// or the cursor is not on the screen (yet).
+pub fn next_key(dialog: &DialogView) -> Option<Key> {
+    if dialog.needs_person {
+        return None;
+    }
+    Some(match dialog.answer_line?.cmp(&dialog.selected_line?) {
+        std::cmp::Ordering::Less => Key::Up,
+        std::cmp::Ordering::Equal => Key::Enter,
+        std::cmp::Ordering::Greater => Key::Down,
+    })
+}
+
+/// The last `n` lines that show something, plain, oldest first: for messages to a person.
+pub fn last_lines(text: &str, n: usize) -> Vec<String> {
+    // A rule across the screen says nothing, and would be all that a message shows of a full-screen program.
+    let shows = |line: &String| line.chars().any(char::is_alphanumeric);
+    let lines: Vec<String> = text.lines().map(|line| plain(line).trim().to_owned()).filter(shows).collect();
+    lines[lines.len().saturating_sub(n)..].to_vec()
+}
+
+fn composer(rule: &ComposerRule, lines: &[Line], plain: &str) -> Composer {
+    let Some(region) = region(rule, lines, plain) else { return Composer::Hidden };
+    let mut text = Vec::new();
+    for (row, line) in region.iter().enumerate() {
+        let prompt = if row == 0 && rule.first.is_some() { rule.first.as_ref() } else { rule.rest.as_ref() };
+        let content = line.after(prompt);
+        if rule.ignore.as_ref().is_none_or(|ignore| !ignore.is_match(&line.plain)) {
+            text.push(content);
+        }
+    }
+    let text = text.join("\n");
+    let text = text.trim();
+    if text.is_empty() || rule.ghost.as_ref().is_some_and(|ghost| starts(ghost, text)) {
+        Composer::Empty
+    } else {
+        Composer::Holds(text.to_owned())
+    }
+}
+
+/// The rows of the composer: its lowest occurrence on the screen, as what was sent before is shown above in much the
+/// same dress.
+fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<&'a [Line]> {
+    let is_below = |row: usize| starts(&rule.below, from_line(plain, row));
+    let is = |pattern: &Pattern, row: usize| lines.get(row).is_some_and(|line| starts(pattern, &line.plain));
+    if let Some(first) = &rule.first {
+        let follows = |row: usize| match &rule.above {
+            Some(above) => row.checked_sub(1).is_some_and(|row| is(above, row)),
+            None => true,
+        };
+        let top = (0..lines.len()).rev().find(|&row| is(first, row) && follows(row))?;
+        let bottom = (top + 1..lines.len()).find(|&row| is_below(row)).unwrap_or(lines.len());
+        return lines.get(top..bottom);
+    }
+    let above = rule.above.as_ref()?;
+    let bottom = (0..lines.len()).rev().find(|&row| is_below(row))?;
+    let top = (0..bottom).rev().find(|&row| is(above, row))?;
+    lines.get(top + 1..bottom)
+}
+
+/// Whether `pattern` matches at the very beginning of `text`.
+fn starts(pattern: &Pattern, text: &str) -> bool {
+    pattern.regex().find(text).is_some_and(|found| found.start() == 0)
+}
+
+/// The text from line `row` on.
+fn from_line(text: &str, row: usize) -> &str {
+    let start = text.split_inclusive('\n').take(row).map(str::len).sum();
+    text.get(start..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! What is wrong with a profile, where, and what was probably meant.
+
+use std::fmt;
+use std::ops::Range;
+
+/// A profile that cannot be used. Displayed as `agent profile "x", line 3, column 1: …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileError {
+    /// The profile's name.
+    pub name: String,
+    /// Line and column, both from 1, where the text itself is at fault; `None` where something is missing from it.
+    pub at: Option<(usize, usize)>,
+    /// The key that is wrong or missing, where one can be named.
+    pub key: Option<String>,
+    /// What is wrong, in lower case and without a full stop.
+    pub message: String,
+    /// The known key that is nearest to an unknown one.
+    pub nearest: Option<String>,
+}
+
+impl std::error::Error for ProfileError {}
+
+impl fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "agent profile {:?}", self.name)?;
+        if let Some((line, column)) = self.at {
+            write!(f, ", line {line}, column {column}")?;
+        }
+        write!(f, ": {}", self.message)?;
+        match &self.nearest {
+            Some(nearest) => write!(f, " (did you mean `{nearest}`?)"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ProfileError {
+    /// A complaint about the profile as a whole.
+    pub(super) fn about(name: &str, key: &str, message: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), at: None, key: Some(key.to_owned()), message: message.into(), nearest: None }
+    }
+
+    /// Places an error of the TOML reader in `text`.
+    pub(super) fn of_toml(name: &str, text: &str, error: &toml::de::Error) -> Self {
+        let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
+        let (key, nearest) = match quoted.split_first() {
+            Some((unknown, known)) if error.message().starts_with("unknown field") => {
+                (Some((*unknown).to_owned()), nearest(unknown, known))
+            }
+            _ => (error.span().and_then(|span| key_before(text, &span)), None),
+        };
+        let at = error.span().map(|span| position(text, span.start));
+        let message = error.message().lines().next().unwrap_or("not TOML").trim().to_owned();
+        Self { name: name.to_owned(), at, key, message, nearest }
+    }
+}
+
+/// The known key that looks most like `unknown`, unless none does.
+fn nearest(unknown: &str, known: &[&str]) -> Option<String> {
+    // Below 0.7 the suggestions are unrelated words ("seen" for "ghost"); a transposition or a missing letter is above.
+    const ALIKE: f64 = 0.7;
+    known
+        .iter()
+        .map(|key| (strsim::jaro_winkler(unknown, key), *key))
+        .filter(|(alike, _)| *alike > ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, key)| key.to_owned())
+}
+
+/// The key on whose line the wrong value stands.
+fn key_before(text: &str, span: &Range<usize>) -> Option<String> {
+    let start = text.get(..span.start)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let (key, _) = text.get(start..)?.lines().next()?.split_once('=')?;
+    Some(key.trim().to_owned()).filter(|key| !key.is_empty())
+}
+
+/// Line and column, from 1, of a byte offset.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}

@@ -1,0 +1,148 @@
+//! One line of a captured pane: its text, and which of it is dim.
+
+use crate::agent::Pattern;
+
+/// A line without its escape sequences.
+pub(super) struct Line {
+    /// All of its text.
+    pub(super) plain: String,
+    /// For each character of `plain`, whether it is drawn dim: a suggestion of the agent's, not a person's text.
+    dim: Vec<bool>,
+}
+
+impl Line {
+    /// Reads one line. Attributes do not carry over from the line before: an agent that draws dim text over two lines
+    /// sets it on both, and tmux 3.3a repeats it.
+    pub(super) fn parse(text: &str) -> Self {
+        let mut line = Self { plain: String::new(), dim: Vec::new() };
+        let mut inverse = Vec::new();
+        let (mut is_dim, mut is_inverse) = (false, false);
+        for piece in pieces(text) {
+            match piece {
+                Piece::Char(c) => {
+                    line.plain.push(c);
+                    line.dim.push(is_dim);
+                    inverse.push(is_inverse);
+                }
+                Piece::Attributes(codes) => attributes(codes, &mut is_dim, &mut is_inverse),
+            }
+        }
+        // The cursor is an inverse cell drawn over the first character of a suggestion: it is as dim as what follows.
+        for at in (0..line.dim.len().saturating_sub(1)).rev() {
+            if inverse[at] {
+                line.dim[at] |= line.dim[at + 1];
+            }
+        }
+        while line.plain.ends_with(' ') {
+            line.plain.pop();
+            line.dim.pop();
+        }
+        line
+    }
+
+    /// What follows `prompt` at the beginning of the line, without what is dim.
+    pub(super) fn after(&self, prompt: Option<&Pattern>) -> String {
+        let skipped = prompt
+            .and_then(|prompt| prompt.regex().find(&self.plain))
+            .filter(|found| found.start() == 0)
+            .map_or(0, |found| found.as_str().chars().count());
+        let cells = self.plain.chars().zip(&self.dim).skip(skipped);
+        cells.filter(|(_, dim)| !**dim).map(|(c, _)| c).collect::<String>().trim_end().to_owned()
+    }
+}
+
+/// The text without escape sequences and control characters; line ends and tabs stay.
+pub fn plain(text: &str) -> String {
+    pieces(text).filter_map(|piece| if let Piece::Char(c) = piece { Some(c) } else { None }).collect()
+}
+
+enum Piece<'a> {
+    Char(char),
+    /// The parameters of an SGR sequence.
+    Attributes(&'a str),
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let c = rest.chars().next()?;
+            rest = &rest[c.len_utf8()..];
+            if c == '\u{1b}' {
+                let (attributes, after) = escape(rest);
+                rest = after;
+                if let Some(codes) = attributes {
+                    return Some(Piece::Attributes(codes));
+                }
+            } else if !c.is_control() || matches!(c, '\n' | '\t') {
+                return Some(Piece::Char(c));
+            }
+        }
+    })
+}
+
+/// What follows an ESC: the parameters if it is an SGR sequence, and the text after the sequence (ECMA-48).
+fn escape(text: &str) -> (Option<&str>, &str) {
+    let after = |at: usize| text.get(at..).unwrap_or_default();
+    match text.as_bytes().first() {
+        Some(b'[') => match text.bytes().skip(1).position(|byte| (0x40..=0x7e).contains(&byte)) {
+            Some(length) => {
+                let codes = text.get(1..=length).filter(|_| text.as_bytes().get(length + 1) == Some(&b'm'));
+                (codes, after(length + 2))
+            }
+            None => (None, ""),
+        },
+        // OSC and its kin end with BEL or ST.
+        Some(b']' | b'P' | b'X' | b'^' | b'_') => match text.find(['\u{7}', '\u{1b}']) {
+            Some(end) if text[end..].starts_with("\u{1b}\\") => (None, after(end + 2)),
+            Some(end) if text[end..].starts_with('\u{1b}') => (None, after(end)),
+            Some(end) => (None, after(end + 1)),
+            None => (None, ""),
+        },
+        Some(b'(' | b')') => (None, after(text.char_indices().nth(2).map_or(text.len(), |(at, _)| at))),
+        Some(_) => (None, after(text.chars().next().map_or(0, char::len_utf8))),
+        None => (None, ""),
+    }
+}
+
+fn attributes(codes: &str, dim: &mut bool, inverse: &mut bool) {
+    let mut codes = codes.split([';', ':']);
+    while let Some(code) = codes.next() {
+        match code {
+            "" | "0" => (*dim, *inverse) = (false, false),
+            "2" => *dim = true,
+            "22" => *dim = false,
+            "7" => *inverse = true,
+            "27" => *inverse = false,
+            // A colour's own numbers are no attributes: `38;5;N` and `38;2;R;G;B`.
+            "38" | "48" | "58" => {
+                let numbers = if codes.next() == Some("2") { 3 } else { 1 };
+                codes.nth(numbers - 1);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, plain};
+
+    #[test]
+    fn escape_sequences_and_control_characters_leave_the_text_alone() {
+        let text = "\u{1b}[1;38;5;2mred\u{1b}[0m \u{1b}]0;title\u{7}x\u{1b}]8;;url\u{1b}\\y\u{1b}(B\u{8}z\n\u{1b}[";
+        assert_eq!(plain(text), "red xyz\n");
+    }
+
+    #[test]
+    fn dim_text_is_left_out_and_a_colour_number_is_no_attribute() {
+        assert_eq!(Line::parse("> \u{1b}[2mghost\u{1b}[22m typed").after(None), ">  typed");
+        assert_eq!(Line::parse("\u{1b}[38;5;2mtyped\u{1b}[48;2;2;2;2m too").after(None), "typed too");
+    }
+
+    #[test]
+    fn the_cursor_over_a_suggestion_is_part_of_it() {
+        assert_eq!(Line::parse("\u{1b}[7mO\u{1b}[0;2mnce fixed\u{1b}[0m").after(None), "");
+        assert_eq!(Line::parse("typed\u{1b}[7m \u{1b}[0m").after(None), "typed");
+    }
+}
