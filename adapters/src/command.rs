@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 /// What to execute: a program, its arguments, and how its world differs from ours. Never goes through a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +28,22 @@ pub struct Argv {
     pub env: Vec<(OsString, Option<OsString>)>,
     /// Working directory; ours when `None`.
     pub cwd: Option<PathBuf>,
+    /// What it starts goes on without us (a server): no descriptor of ours but the standard three reaches it, and it may
+    /// open as many of its own as this user is allowed to.
+    pub outlives_us: bool,
 }
 
 impl Argv {
     /// A command in our own environment and directory.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), args: Vec::new(), clear_env: false, env: Vec::new(), cwd: None }
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            clear_env: false,
+            env: Vec::new(),
+            cwd: None,
+            outlives_us: false,
+        }
     }
 
     /// Appends one argument.
@@ -89,6 +99,9 @@ impl Argv {
         }
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
+        }
+        if self.outlives_us {
+            detach_from_us(&mut command);
         }
         command
     }
@@ -149,10 +162,15 @@ pub enum RunError {
     },
 }
 
-/// Runs a client to its end and collects what it prints; blocks the task for `deadline` at most.
+/// Runs a client to its end and collects what it prints; blocks the task for `deadline` at most, and a moment more to
+/// reap what it had to kill.
 ///
-/// The client gets a process group of its own and no terminal on any descriptor. When the deadline passes the whole
-/// group is killed, because a client that waits for a hung server would wait for ever (tmux 3.3a, zellij 0.45.1: seen).
+/// The client gets a process group of its own and no terminal on any descriptor. When the deadline passes, or the
+/// returned future is dropped before its end, the whole group is killed, because a client that waits for a hung server
+/// would wait for ever (tmux 3.3a, zellij 0.45.1: seen).
+///
+/// The end is the end of its output and then of the process: whoever inherits its stdout or stderr and keeps it open
+/// is waited for too.
 ///
 /// # Errors
 /// [`RunError::TimedOut`] says nothing about what the command did: treat its effect as unknown.
@@ -164,36 +182,99 @@ pub async fn run(argv: &Argv, stdin: Option<&[u8]>, deadline: Duration) -> Resul
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child =
-        command.spawn().map_err(|source| RunError::NotStarted { program: argv.program.clone(), source })?;
-    let group = child.id();
-    let input = child.stdin.take();
-    let conversation = async {
-        let feed = async {
-            if let (Some(mut pipe), Some(data)) = (input, stdin) {
-                // A client that ends without reading all of it reports why in its exit status; the broken pipe adds nothing.
-                let _ = pipe.write_all(data).await;
-            }
-        };
-        let (output, ()) = tokio::join!(child.wait_with_output(), feed);
-        output
+    let mut child = command.spawn().map_err(|source| RunError::NotStarted { program: argv.program.clone(), source })?;
+    // Declared after the child, so dropped before it: until the leader is reaped, its number names no other group.
+    let mut group = GroupKill::of(&child);
+    let Ok(ended) = tokio::time::timeout(deadline, converse(&mut child, stdin)).await else {
+        drop(group);
+        // One that sits in an uninterruptible call dies later; the runtime reaps it then.
+        let _ = tokio::time::timeout(REAP, child.wait()).await;
+        return Err(RunError::TimedOut { program: argv.program.clone(), after: deadline });
     };
-    match tokio::time::timeout(deadline, conversation).await {
-        Ok(Ok(output)) => Ok(Output {
-            status: output.status,
-            stdout: output.stdout,
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }),
-        Ok(Err(source)) => Err(RunError::Io { program: argv.program.clone(), source }),
-        Err(_) => {
-            if let Some(group) = group.and_then(|pid| i32::try_from(pid).ok()) {
-                // Gone already is fine: the leader was killed when its handle was dropped.
-                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-            }
-            Err(RunError::TimedOut { program: argv.program.clone(), after: deadline })
+    let output = ended.map_err(|source| RunError::Io { program: argv.program.clone(), source })?;
+    group.disarm();
+    Ok(output)
+}
+
+/// How long a killed client may take to be gone. A kill is carried out in well under a millisecond; much longer would
+/// stretch every deadline, much shorter would leave zombies to a loaded machine.
+const REAP: Duration = Duration::from_millis(100);
+
+/// Feeds and reads all pipes to their ends, and only then reaps.
+async fn converse(child: &mut tokio::process::Child, stdin: Option<&[u8]>) -> io::Result<Output> {
+    let (input, output, error) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let (Some(mut pipe), Some(data)) = (input, stdin) {
+            // A client that ends without reading all of it reports why in its exit status; the broken pipe adds nothing.
+            let _ = pipe.write_all(data).await;
+        }
+    };
+    let ((), stdout, stderr) = tokio::join!(feed, read_all(output), read_all(error));
+    let (stdout, stderr) = (stdout?, String::from_utf8_lossy(&stderr?).into_owned());
+    Ok(Output { status: child.wait().await?, stdout, stderr })
+}
+
+async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+/// Kills a client's process group when dropped, unless the client has ended by itself.
+struct GroupKill(Option<Pid>);
+
+impl GroupKill {
+    fn of(leader: &tokio::process::Child) -> Self {
+        Self(leader.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw))
+    }
+
+    fn disarm(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for GroupKill {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Nobody left in it is what was wanted.
+            let _ = killpg(group, Signal::SIGKILL);
         }
     }
 }
+
+/// Between fork and exec of what outlives us: nothing of ours is inherited, and as many descriptors as allowed.
+///
+/// A lock that a crontab's `flock -n 9` holds would stay held by the server for ever. tmux takes a descriptor a pane, and
+/// at the soft limit of 1024 it stops answering anybody (3.3a: seen at a limit of 40).
+#[allow(unsafe_code, reason = "pre_exec is the only way to act between fork and exec; see SAFETY")]
+fn detach_from_us(command: &mut std::process::Command) {
+    use nix::libc::{F_SETFD, FD_CLOEXEC, fcntl};
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    // SAFETY: only async-signal-safe calls happen between fork and exec: fcntl, getrlimit and setrlimit.
+    unsafe {
+        command.pre_exec(|| {
+            for descriptor in 3..INHERITABLE {
+                // SAFETY: marks a number; one that is not open is refused with EBADF. To mark keeps it usable till exec.
+                fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+            }
+            // A limit that cannot be raised is no reason to start nothing.
+            if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+                let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(OPEN_FILES), hard);
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Descriptors looked at for inheritance. Shells and cron hand on single digits; each costs a system call.
+const INHERITABLE: i32 = 1024;
+
+/// Open files for a server: one a pane and three a client, so tens of thousands of agents. Children inherit it, and some
+/// programs close every possible descriptor as they start, so not the million that systemd allows as the hard limit;
+/// macOS refuses more than `OPEN_MAX`.
+const OPEN_FILES: nix::libc::rlim_t = if cfg!(target_os = "macos") { 10_240 } else { 65_536 };
 
 /// Starts the agent as the foreground job of the terminal on our stdin, and returns its pid.
 ///
