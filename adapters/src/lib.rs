@@ -11,6 +11,7 @@ pub mod command;
 pub mod process;
 pub mod runtime;
 pub mod screen;
+pub mod socket;
 pub mod tmux;
 pub mod transcript;
 pub mod zellij;

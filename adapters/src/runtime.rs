@@ -157,6 +157,16 @@ pub enum RuntimeError {
         /// The deadline that passed.
         after: Duration,
     },
+    /// The server is there and does not answer, as the kernel tells. **Nothing was asked**, so nothing happens later.
+    #[error("{runtime} at {}: the server does not answer ({detail})", .server.display())]
+    NotAnswering {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The socket or session directory.
+        server: PathBuf,
+        /// How that is known.
+        detail: String,
+    },
     /// Client and server, or the installed version and ours, do not speak the same protocol.
     #[error("{runtime} at {}: version mismatch ({detail})", .server.display())]
     VersionMismatch {

@@ -1,1 +1,254 @@
-//! (in progress)
+//! tmux: one server on a private socket hosts every session.
+//!
+//! Facts about tmux in this module were seen with 3.3a and read in the sources of 3.0a to 3.7c. Success is exit code 0
+//! *and* silence on stderr *and* the expected shape on stdout: tmux exits 0 after several failures. Before any client is
+//! started the kernel is asked who listens on the socket, which tells the ways of being gone apart, and keeps clients
+//! and their commands out of the queue of a server that is stopped.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::command::{self, Argv, Output};
+use crate::process::ProcessId;
+use crate::runtime::{
+    Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Target,
+};
+
+mod argv;
+mod check;
+mod classify;
+mod listing;
+mod probe;
+mod server;
+
+use argv::Line;
+use classify::Asked;
+use server::Scope;
+
+const KIND: RuntimeKind = RuntimeKind::Tmux;
+
+/// The tmux installed here, driven through its own client.
+#[derive(Clone, Debug)]
+pub struct Tmux {
+    binary: PathBuf,
+    config: PathBuf,
+    deadline: Duration,
+}
+
+impl Tmux {
+    /// The configuration a server of ours is started with; the caller writes it to the file given to [`Tmux::new`].
+    ///
+    /// A server reads it once, when it starts. Nothing of the person's own configuration is read or changed.
+    pub const CONFIG: &str = include_str!("tmux/server.conf");
+
+    /// Drives `binary`, starting servers with `config_file`, and gives each call `deadline` to be answered.
+    ///
+    /// Does not block and looks at nothing. `config_file` must hold [`Tmux::CONFIG`] before the first
+    /// [`Runtime::create`]; `binary` should be an absolute path.
+    pub fn new(binary: PathBuf, config_file: PathBuf, deadline: Duration) -> Self {
+        Self { binary, config: config_file, deadline }
+    }
+
+    /// The socket that `tmux -L name` means to this user: `$TMUX_TMPDIR/tmux-UID/name`, `/tmp` where that is not set.
+    ///
+    /// # Source
+    /// tmux 3.3a, `make_label` in `tmux.c`: a `TMUX_TMPDIR` that cannot be resolved counts as not set.
+    pub fn default_socket(name: &str) -> PathBuf {
+        let chosen = std::env::var_os("TMUX_TMPDIR").filter(|dir| !dir.is_empty());
+        let base = chosen.and_then(|dir| std::fs::canonicalize(dir).ok());
+        let base = base.or_else(|| std::fs::canonicalize("/tmp").ok()).unwrap_or_else(|| PathBuf::from("/tmp"));
+        base.join(format!("tmux-{}", nix::unistd::geteuid())).join(name)
+    }
+
+    fn client(&self, server: &Path, line: Line) -> Argv {
+        Argv::new(&self.binary)
+            .args(argv::prefix(&self.config, server, false))
+            .args(line.0)
+            // A client inside another server's pane would take that server's session for its own.
+            .env_remove("TMUX")
+            .env_remove("TMUX_PANE")
+    }
+
+    /// Runs one client and returns what it printed, once nothing about it tells of a failure.
+    async fn run(&self, argv: &Argv, stdin: Option<&[u8]>, asked: Asked<'_>) -> Result<String, RuntimeError> {
+        let output = self.output(argv, stdin, asked).await?;
+        match classify::failure(&output, asked) {
+            Some(error) => Err(error),
+            None => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        }
+    }
+
+    async fn output(&self, argv: &Argv, stdin: Option<&[u8]>, asked: Asked<'_>) -> Result<Output, RuntimeError> {
+        command::run(argv, stdin, self.deadline).await.map_err(|error| classify::not_run(error, asked, self.deadline))
+    }
+
+    /// Starts a server on the socket, and waits until it listens. Two at once are fine: tmux holds a lock of its own.
+    async fn start_server(&self, asked: Asked<'_>) -> Result<ProcessId, RuntimeError> {
+        if !self.config.is_file() {
+            // tmux would start all the same, and show the error in the first pane, where it swallows every key.
+            return Err(classify::failed(asked, format!("no configuration file at {}", self.config.display())));
+        }
+        if let Some(dir) = asked.server.parent() {
+            server::prepare_directory(dir).map_err(|error| match error.kind() {
+                std::io::ErrorKind::PermissionDenied => probe::denied(asked, error.to_string()),
+                _ => classify::failed(asked, format!("cannot make directory {}: {error}", dir.display())),
+            })?;
+        }
+        let asked = Asked { command: "start-server", ..asked };
+        let args = argv::prefix(&self.config, asked.server, true);
+        if let Some(scope) = Scope::find() {
+            let scoped = self.run(&server::start(&self.binary, args.clone(), Some(&scope)), None, asked).await;
+            if scoped.is_ok()
+                && let Ok(server) = probe::probe(asked)?
+            {
+                return Ok(server);
+            }
+            tracing::debug!(?scoped, "no scope from systemd; starting tmux without");
+        }
+        self.run(&server::start(&self.binary, args, None), None, asked).await?;
+        probe::require(asked)
+    }
+
+    /// Runs a guarded line against a pane: silence is success, [`argv::REFUSED`] says that the pane takes no input.
+    async fn act(
+        &self,
+        target: &Target,
+        line: Line,
+        stdin: Option<&[u8]>,
+        asked: Asked<'_>,
+    ) -> Result<(), RuntimeError> {
+        check::target(target, asked)?;
+        probe::require(asked)?;
+        let said = self.run(&self.client(&target.server, line), stdin, asked).await?;
+        match said.trim() {
+            "" => Ok(()),
+            argv::REFUSED => Err(RuntimeError::PaneDead { runtime: KIND, session: target.session.clone() }),
+            other => Err(classify::failed(asked, format!("unexpected answer {other:?}"))),
+        }
+    }
+}
+
+fn asked<'a>(command: &'a str, target: &'a Target) -> Asked<'a> {
+    Asked { command, server: &target.server, session: &target.session }
+}
+
+/// A buffer name that nobody else uses: by process, then by call.
+fn buffer_name() -> String {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    format!("peer-{}-{}", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The text without control characters but newline and tab: an `ESC [201~` in it would end its own bracket and turn the
+/// rest into keys. tmux before 3.7 passes it through.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
+#[async_trait]
+impl Runtime for Tmux {
+    fn kind(&self) -> RuntimeKind {
+        KIND
+    }
+
+    async fn version(&self) -> Result<String, RuntimeError> {
+        let asked = Asked { command: "-V", server: Path::new(""), session: "" };
+        let said = self.run(&Argv::new(&self.binary).arg("-V"), None, asked).await?;
+        Ok(said.trim().to_owned())
+    }
+
+    async fn create(&self, new: &NewSession) -> Result<Created, RuntimeError> {
+        let asked = Asked { command: "new-session", server: &new.server, session: &new.session };
+        let line = argv::new_session(new);
+        check::new_session(new, &line, asked)?;
+        let server = match probe::probe(asked)? {
+            Ok(server) => server,
+            Err(_) => self.start_server(asked).await?,
+        };
+        let said = self.run(&self.client(&new.server, line).cwd(&new.cwd), None, asked).await?;
+        let made = listing::created(&said)
+            .filter(|made| made.server == server.pid)
+            .ok_or_else(|| classify::failed(asked, format!("unexpected answer {said:?}")))?;
+        let target = Target {
+            server: new.server.clone(),
+            session: new.session.clone(),
+            session_id: made.session_id,
+            pane: made.pane,
+        };
+        Ok(Created { target, server })
+    }
+
+    async fn list(&self, server: &Path) -> Result<Listing, RuntimeError> {
+        let asked = Asked { command: "list-panes", server, session: "" };
+        let process = match probe::probe(asked)? {
+            Ok(process) => process,
+            Err(gone) => return Ok(Listing::Gone(gone)),
+        };
+        let said = match self.run(&self.client(server, argv::list_panes()), None, asked).await {
+            Ok(said) => said,
+            // The server is up and hosts nothing.
+            Err(RuntimeError::NoSuchSession { .. }) => String::new(),
+            Err(RuntimeError::ServerGone { gone, .. }) => return Ok(Listing::Gone(gone)),
+            Err(error) => return Err(error),
+        };
+        let rows: Option<Vec<SessionRow>> = said
+            .lines()
+            .map(|line| listing::row(line).filter(|(_, pid)| *pid == process.pid).map(|(row, _)| row))
+            .collect();
+        // A row that cannot be read may be any session: then nothing is known of the others either.
+        let rows = rows.ok_or_else(|| classify::failed(asked, format!("unexpected answer {said:?}")))?;
+        Ok(Listing::Up { server: process, rows })
+    }
+
+    async fn capture(&self, target: &Target, how: Capture) -> Result<String, RuntimeError> {
+        let asked = asked("capture-pane", target);
+        check::target(target, asked)?;
+        probe::require(asked)?;
+        let text = self.run(&self.client(&target.server, argv::capture_pane(target, how)), None, asked).await?;
+        Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
+    }
+
+    async fn paste(&self, target: &Target, text: &str) -> Result<(), RuntimeError> {
+        let asked = asked("paste-buffer", target);
+        let text = printable(text);
+        if text.is_empty() {
+            return Ok(());
+        }
+        let buffer = buffer_name();
+        let pasted = self.act(target, argv::paste(target, &buffer), Some(text.as_bytes()), asked).await;
+        if matches!(pasted, Err(RuntimeError::NoSuchSession { .. } | RuntimeError::Failed { .. })) {
+            // The pane may have vanished between load and paste. Best effort: as a rule there is no such buffer.
+            let _ = self.output(&self.client(&target.server, argv::delete_buffer(&buffer)), None, asked).await;
+        }
+        pasted
+    }
+
+    async fn press(&self, target: &Target, keys: &[Key]) -> Result<(), RuntimeError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.act(target, argv::press(target, keys), None, asked("send-keys", target)).await
+    }
+
+    async fn remove(&self, target: &Target) -> Result<(), RuntimeError> {
+        let asked = asked("kill-session", target);
+        check::target(target, asked)?;
+        if probe::probe(asked)?.is_err() {
+            return Ok(());
+        }
+        match self.run(&self.client(&target.server, argv::kill_session(target)), None, asked).await {
+            Ok(_) | Err(RuntimeError::NoSuchSession { .. } | RuntimeError::ServerGone { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn attach(&self, target: &Target, inside: bool) -> Argv {
+        let argv = Argv::new(&self.binary)
+            .args(argv::prefix(&self.config, &target.server, false))
+            .args(argv::attach(target, inside).0);
+        // Outside, a TMUX left over from another server would read as nesting; inside, it names the client to switch.
+        if inside { argv } else { argv.env_remove("TMUX").env_remove("TMUX_PANE") }
+    }
+}

@@ -1,0 +1,58 @@
+//! What is refused before anything is started: tmux would take it, and do something else.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+
+use super::argv::Line;
+use super::classify::{self, Asked};
+use super::listing::is_id;
+use crate::runtime::{NewSession, RuntimeError, Target};
+
+/// Longest command, in bytes of its words with their ends. tmux sends it as one message: 16 200 bytes went through
+/// 3.3a, 16 300 did not. Larger, and tmux says `command too long`; smaller, and we refuse what it would take.
+const MAX_COMMAND: usize = 16_250;
+
+/// Longest session name; the limit zellij needs, so that both runtimes take the same names.
+const MAX_NAME: usize = 64;
+
+/// What a new session needs. `line` is the command made of it.
+pub(super) fn new_session(new: &NewSession, line: &Line, asked: Asked<'_>) -> Result<(), RuntimeError> {
+    let refuse = |detail: String| Err(classify::failed(asked, detail));
+    if !is_name(&new.session) {
+        return refuse(format!("{:?} is no session name", new.session));
+    }
+    if !new.tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/')) {
+        return refuse(format!("{:?} is no tag", new.tag));
+    }
+    if new.argv.len() < 2 {
+        return refuse("a command of one word would go through a shell".to_owned());
+    }
+    let bytes: usize = line.0.iter().map(|word| word.as_bytes().len() + 1).sum();
+    if bytes > MAX_COMMAND {
+        return refuse(format!("the command is too long: {bytes} bytes, and a tmux message takes {MAX_COMMAND}"));
+    }
+    // With a directory that is missing tmux would silently run the command elsewhere.
+    match fs::metadata(&new.cwd) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => refuse(format!("working directory {}: not a directory", new.cwd.display())),
+        Err(error) => refuse(format!("working directory {}: {error}", new.cwd.display())),
+    }
+}
+
+/// Names and ids go back into tmux's own command language, so nothing else may pass for one.
+pub(super) fn target(target: &Target, asked: Asked<'_>) -> Result<(), RuntimeError> {
+    let Target { session, session_id, pane, .. } = target;
+    if is_name(session) && is_id(session_id, '$') && is_id(pane, '%') {
+        return Ok(());
+    }
+    Err(classify::failed(
+        asked,
+        format!("session {session:?} with id {session_id:?} and pane {pane:?} is none of ours"),
+    ))
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}

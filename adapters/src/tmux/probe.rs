@@ -1,0 +1,52 @@
+//! Is a server there? Asked of the kernel before any client is started.
+
+use std::io;
+
+use super::KIND;
+use super::classify::{self, Asked};
+use crate::process::ProcessId;
+use crate::runtime::{Gone, RuntimeError};
+use crate::socket::{self, Listener};
+
+/// The server process, or how it is gone. Starts nothing and never blocks.
+pub(super) fn probe(asked: Asked<'_>) -> Result<Result<ProcessId, Gone>, RuntimeError> {
+    let listener = socket::listener(asked.server).map_err(|error| unknown(&error, asked))?;
+    match listener {
+        Listener::Gone(gone) => Ok(Err(gone)),
+        Listener::Full => Err(silent(asked, "its queue of waiting clients is full".to_owned())),
+        Listener::Up(found) if found.uid != nix::unistd::geteuid().as_raw() => {
+            Err(denied(asked, format!("the server runs as uid {}", found.uid)))
+        }
+        Listener::Up(found) if found.process.stopped => {
+            let pid = found.process.id.pid;
+            Err(silent(asked, format!("process {pid} is stopped; `kill -CONT {pid}` lets it go on")))
+        }
+        Listener::Up(found) => Ok(Ok(found.process.id)),
+    }
+}
+
+/// The server process, for a call that needs one.
+pub(super) fn require(asked: Asked<'_>) -> Result<ProcessId, RuntimeError> {
+    probe(asked)?.map_err(|gone| RuntimeError::ServerGone { runtime: KIND, server: asked.server.to_owned(), gone })
+}
+
+/// The error that says who forbids it.
+pub(super) fn denied(asked: Asked<'_>, detail: String) -> RuntimeError {
+    RuntimeError::PermissionDenied { runtime: KIND, server: asked.server.to_owned(), detail }
+}
+
+fn silent(asked: Asked<'_>, detail: String) -> RuntimeError {
+    RuntimeError::NotAnswering { runtime: KIND, server: asked.server.to_owned(), detail }
+}
+
+fn unknown(error: &io::Error, asked: Asked<'_>) -> RuntimeError {
+    let socket = asked.server.display();
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        denied(asked, error.to_string())
+    } else if error.raw_os_error() == Some(nix::libc::ENAMETOOLONG) {
+        let bytes = asked.server.as_os_str().len();
+        classify::failed(asked, format!("the socket path {socket} is too long ({bytes} bytes): choose a shorter one"))
+    } else {
+        classify::failed(asked, format!("cannot ask who listens on {socket}: {error}"))
+    }
+}

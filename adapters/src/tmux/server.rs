@@ -1,0 +1,151 @@
+//! Starting the tmux server, so that nothing of whoever happened to start it stays in it.
+//!
+//! The server keeps, for its whole life, the directory, environment, command line, descriptors, limits and control
+//! group of the client that started it. So that client is a neutral one: `start-server` in `/`, with the few variables
+//! every program needs, in a scope of its own where systemd runs for the user.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::command::{self, Argv};
+
+/// What the server, and so every pane, may know of the environment of whoever started it.
+const KEPT: [&str; 6] = ["HOME", "PATH", "SHELL", "USER", "LOGNAME", "TERM"];
+
+/// A locale that exists everywhere and counts cells as UTF-8.
+const UTF8_LOCALE: &str = if cfg!(target_os = "macos") { "en_US.UTF-8" } else { "C.UTF-8" };
+
+/// `systemd-run` and the runtime directory of a user whose systemd answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scope {
+    pub(super) launcher: PathBuf,
+    pub(super) runtime_dir: PathBuf,
+}
+
+impl Scope {
+    /// Finds the user's systemd by its bus socket, also where cron has left `XDG_RUNTIME_DIR` out.
+    pub(super) fn find() -> Option<Self> {
+        let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR")
+            .map_or_else(|| PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid())), PathBuf::from);
+        let has_bus = fs::metadata(runtime_dir.join("bus")).is_ok_and(|bus| bus.file_type().is_socket());
+        let launcher = command::resolve(OsStr::new("systemd-run"), None, Path::new("/")).ok()?;
+        has_bus.then_some(Self { launcher, runtime_dir })
+    }
+}
+
+/// The command that starts a server and ends at once.
+///
+/// In a scope, because a server started from a unit (a timer that runs `peer reap`) would die with that unit, and every
+/// agent with it.
+pub(super) fn start(binary: &Path, args: Vec<OsString>, scope: Option<&Scope>) -> Argv {
+    let mut start = match scope {
+        None => Argv::new(binary),
+        Some(scope) => Argv::new(&scope.launcher)
+            .args(["--user", "--scope", "--quiet", "--collect", "--description=tmux server of peer", "--"])
+            .arg(binary)
+            .env("XDG_RUNTIME_DIR", &scope.runtime_dir),
+    };
+    start.clear_env = true;
+    start.outlives_us = true;
+    for name in KEPT {
+        if let Some(value) = std::env::var_os(name) {
+            start = start.env(name, value);
+        }
+    }
+    start.args(args).arg("start-server").env("LANG", locale(|name| std::env::var_os(name))).cwd("/")
+}
+
+/// The locale in force where it is UTF-8, else one that is.
+fn locale(variable: impl Fn(&str) -> Option<OsString>) -> OsString {
+    let in_force = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
+    in_force
+        .filter(|value| {
+            let lower = value.to_string_lossy().to_ascii_lowercase();
+            lower.contains("utf-8") || lower.contains("utf8")
+        })
+        .unwrap_or_else(|| UTF8_LOCALE.into())
+}
+
+/// Makes the socket's directory, for its owner alone, or checks the one that is there.
+///
+/// # Errors
+/// [`io::ErrorKind::PermissionDenied`] for a directory of another user, or one that others may write to: whoever can put
+/// a socket of their own there reads every prompt and answers every probe.
+///
+/// # Source
+/// tmux 3.3a makes such demands of `/tmp/tmux-UID` (`make_label` in `tmux.c`) and none of a path given with `-S`. The
+/// socket itself is closed to others (`server_create_socket`), so that they may see the directory does no harm.
+pub(super) fn prepare_directory(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let found = fs::metadata(dir)?;
+    let me = nix::unistd::geteuid().as_raw();
+    if found.uid() != me {
+        return Err(denied(format!("directory {} belongs to uid {}, not to uid {me}", dir.display(), found.uid())));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(denied(format!("others may write to directory {}: chmod 0700 it", dir.display())));
+    }
+    Ok(())
+}
+
+fn denied(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_server_is_started_with_nothing_of_ours() {
+        let argv = start(Path::new("/t"), vec!["-S".into(), "/s".into()], None);
+        assert!(argv.clear_env && argv.outlives_us);
+        assert_eq!(argv.cwd.as_deref(), Some(Path::new("/")));
+        assert_eq!(argv.args, ["-S", "/s", "start-server"]);
+        for (name, _) in &argv.env {
+            let name = name.to_str().expect("ASCII");
+            assert!(KEPT.contains(&name) || name == "LANG", "{name}");
+        }
+    }
+
+    #[test]
+    fn with_a_user_bus_the_server_gets_a_scope_of_its_own() {
+        let scope = Scope { launcher: "/sr".into(), runtime_dir: "/run/user/7".into() };
+        let argv = start(Path::new("/t"), vec!["-u".into()], Some(&scope));
+        assert_eq!(argv.program, Path::new("/sr"));
+        let words: Vec<_> = argv.args.iter().map(|word| word.to_str().expect("ASCII")).collect();
+        assert_eq!(words[..2], ["--user", "--scope"]);
+        assert_eq!(words[words.len() - 4..], ["--", "/t", "-u", "start-server"]);
+        assert!(argv.env.contains(&("XDG_RUNTIME_DIR".into(), Some("/run/user/7".into()))));
+    }
+
+    #[test]
+    fn the_locale_in_force_is_kept_only_where_it_is_utf8() {
+        let of = |set: &[(&str, &str)]| {
+            let set: Vec<(String, String)> = set.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            locale(|name| set.iter().find(|(key, _)| key == name).map(|(_, value)| value.into()))
+        };
+        assert_eq!(of(&[]), UTF8_LOCALE);
+        assert_eq!(of(&[("LANG", "de_DE.utf8")]), "de_DE.utf8");
+        assert_eq!(of(&[("LANG", "de_DE.UTF-8"), ("LC_ALL", "C")]), UTF8_LOCALE);
+        assert_eq!(of(&[("LANG", "de_DE.UTF-8"), ("LC_ALL", "")]), "de_DE.UTF-8");
+    }
+
+    #[test]
+    fn a_directory_is_made_for_its_owner_and_refused_when_others_may_write() {
+        let root = tempfile::tempdir().expect("directory");
+        let dir = root.path().join("a/b");
+        prepare_directory(&dir).expect("made");
+        assert_eq!(fs::metadata(&dir).expect("there").mode() & 0o777, 0o700);
+        for (mode, fine) in [(0o755, true), (0o775, false), (0o757, false), (0o1777, false), (0o700, true)] {
+            fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).expect("chmod");
+            let refused = prepare_directory(&dir).err().map(|error| error.kind());
+            assert_eq!(refused, (!fine).then_some(io::ErrorKind::PermissionDenied), "{mode:o}");
+        }
+    }
+}
