@@ -1,7 +1,7 @@
 //! The one place in the repository that starts a process.
 //!
-//! Three ways, each for one purpose: [`run`] a client to its end under a deadline, [`spawn_agent`] the agent as the
-//! pane's foreground job, and [`hand_over`] this process to another program. A test holds that nothing else in the
+//! Each way has one purpose: [`run`] a client to its end under a deadline, [`TerminalClient`] for a client that insists on
+//! a terminal, [`spawn_agent`] the agent as the pane's foreground job, and [`hand_over`] this process to another program. A test holds that nothing else in the
 //! workspace names `std::process::Command` or its tokio twin.
 
 use std::ffi::{OsStr, OsString};
@@ -14,6 +14,10 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+mod terminal;
+
+pub use terminal::TerminalClient;
 
 /// What to execute: a program, its arguments, and how its world differs from ours. Never goes through a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]

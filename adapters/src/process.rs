@@ -98,6 +98,14 @@ pub fn tree(root: u32) -> io::Result<Vec<Status>> {
     Ok(tree)
 }
 
+/// The living children of a process, zombies left out; empty when it has none or is gone.
+///
+/// # Errors
+/// The process table could not be read.
+pub fn children(parent: u32) -> io::Result<Vec<Status>> {
+    kernel::children(parent)
+}
+
 /// Sends a signal to a process group, only while `leader` is still the process that gave the group its number.
 ///
 /// Returns whether anybody was there to get it. Refuses groups 0 and 1 and the caller's own.

@@ -1,1 +1,366 @@
-//! (in progress)
+//! zellij, 0.45.1 or newer.
+//!
+//! Each session is a server process of its own, in a directory of its own ([`Zellij::server_dir`]). What can be had from
+//! the kernel is not asked of zellij: whether the server and the pane's process live, who is attached, when the pane last
+//! printed. So a listing starts no process, and a hung session hangs nobody. A session is ended by signals to its server,
+//! whose identity the kernel told us: a signal is never late and never hits a namesake.
+//!
+//! What zellij is asked, through its own client, is to create a session, show a screen and take input.
+
+mod argv;
+mod create;
+mod errors;
+mod home;
+mod input;
+mod look;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nix::sys::signal::Signal;
+
+use self::argv::PANE;
+use self::errors::Said;
+use self::home::Home;
+use self::look::{Sight, Up};
+use crate::command::{self, Argv, Output, RunError};
+use crate::process::{self, ProcessId};
+use crate::runtime::{
+    Capture, Created, Gone, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Target,
+};
+
+/// How often a condition is looked at again. A look costs some tens of microseconds.
+const POLL: Duration = Duration::from_millis(4);
+
+/// The first zellij that takes the pane's command on the command line of `attach --create`.
+const OLDEST: [u32; 3] = [0, 45, 1];
+
+/// zellij as a [`Runtime`].
+///
+/// The caller holds a lock of its own per session while it creates or removes it: zellij runs both commands when two
+/// clients create one session at once (0.45.1: seen).
+#[derive(Clone, Debug)]
+pub struct Zellij {
+    binary: PathBuf,
+    deadline: Duration,
+}
+
+impl Zellij {
+    /// zellij at `binary`, each of whose answers is awaited for `deadline` at most.
+    pub fn new(binary: PathBuf, deadline: Duration) -> Self {
+        Self { binary, deadline }
+    }
+
+    /// Chooses a directory for a new session: below `base` where the socket's path fits (107 bytes on Linux, of which
+    /// zellij takes 20 and the session's name), else below `$XDG_RUNTIME_DIR/peer`, else below `/tmp/peer-UID`.
+    ///
+    /// The caller records it: another environment may choose another one. Makes nothing.
+    ///
+    /// # Errors
+    /// The session's name is too long for any of them; shorten it.
+    pub fn server_dir(base: &Path, session: &str) -> Result<PathBuf, RuntimeError> {
+        let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR");
+        home::choose(base, runtime_dir.as_deref(), session).ok_or_else(|| RuntimeError::Failed {
+            runtime: RuntimeKind::Zellij,
+            command: "attach".to_owned(),
+            detail: format!("no socket path for a session named {session:?} is short enough"),
+        })
+    }
+
+    /// Runs a client to its end. Its exit code alone says nothing: see [`errors`].
+    async fn run(&self, home: &Home, verb: &str, argv: &Argv) -> Result<Output, RuntimeError> {
+        command::run(argv, None, self.deadline).await.map_err(|error| self.not_run(home, verb, error))
+    }
+
+    fn not_run(&self, home: &Home, verb: &str, error: RunError) -> RuntimeError {
+        match error {
+            RunError::NotStarted { source, .. }
+                if matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied) =>
+            {
+                RuntimeError::NoBinary { runtime: RuntimeKind::Zellij, path: self.binary.clone() }
+            }
+            RunError::TimedOut { after, .. } => timed_out(home, verb, after),
+            other => failed(verb, other),
+        }
+    }
+
+    /// Judges what a client left, on which nothing but `stdout_is_data` was to be printed.
+    fn judge(home: &Home, session: &str, verb: &str, output: &Output, data: bool) -> Result<(), RuntimeError> {
+        let runtime = RuntimeKind::Zellij;
+        match errors::classify(output, data) {
+            Said::Nothing => Ok(()),
+            // The kernel told us that the server listens; a client that does not see it speaks another protocol or lost it
+            // this moment.
+            Said::Absent => match look::look(home) {
+                Ok(Sight::Up(_)) => Err(RuntimeError::VersionMismatch {
+                    runtime,
+                    server: home.dir().to_path_buf(),
+                    detail: format!("its server lives, but the client says {}", output.summary()),
+                }),
+                Ok(Sight::Gone(gone)) => Err(server_gone(home, gone)),
+                Ok(Sight::Unclear(why)) => Err(unclear(home, verb, &why)),
+                Err(error) => Err(not_seen(home, verb, &error)),
+            },
+            Said::Exists => Err(RuntimeError::DuplicateSession { runtime, session: session.to_owned() }),
+            Said::Unsupported => Err(RuntimeError::VersionMismatch {
+                runtime,
+                server: home.dir().to_path_buf(),
+                detail: output.summary(),
+            }),
+            Said::Denied => Err(RuntimeError::PermissionDenied {
+                runtime,
+                server: home.dir().to_path_buf(),
+                detail: output.summary(),
+            }),
+            Said::Other => Err(failed(verb, output.summary())),
+        }
+    }
+
+    /// The session that `target` means, whose server listens.
+    fn up(home: &Home, target: &Target, verb: &str) -> Result<Up, RuntimeError> {
+        match look::look(home).map_err(|error| not_seen(home, verb, &error))? {
+            Sight::Up(up) if up.record.session == target.session => Ok(up),
+            Sight::Up(up) => Err(RuntimeError::NoSuchSession {
+                runtime: RuntimeKind::Zellij,
+                session: target.session.clone(),
+                detail: format!("{} hosts {:?}", home.dir().display(), up.record.session),
+            }),
+            Sight::Gone(gone) => Err(server_gone(home, gone)),
+            Sight::Unclear(why) => Err(unclear(home, verb, &why)),
+        }
+    }
+
+    /// Ends a server: SIGTERM, at which zellij hangs its panes up and goes (0.45.1: within 20 ms), SIGKILL when it is
+    /// stopped or does not go. Only ever a server that the session's own socket or record names.
+    async fn end(&self, home: &Home, server: ProcessId) -> Result<(), RuntimeError> {
+        let seen = |error: std::io::Error| not_seen(home, "remove", &error);
+        let Some(status) = process::find(server).map_err(seen)? else { return Ok(()) };
+        if !status.stopped {
+            process::signal(server, Signal::SIGTERM).map_err(seen)?;
+            if self.gone_within(server, self.deadline).await.map_err(seen)? {
+                return Ok(());
+            }
+        }
+        process::signal(server, Signal::SIGKILL).map_err(seen)?;
+        if self.gone_within(server, self.deadline).await.map_err(seen)? {
+            return Ok(());
+        }
+        Err(timed_out(home, "SIGKILL to its server", self.deadline))
+    }
+
+    async fn gone_within(&self, server: ProcessId, grace: Duration) -> std::io::Result<bool> {
+        let deadline = tokio::time::Instant::now() + grace;
+        while process::find(server)?.is_some() {
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(true)
+    }
+
+    async fn dump(&self, home: &Home, session: &str, flags: &[&str]) -> Result<String, RuntimeError> {
+        let argv = argv::action(&self.binary, home, session, "dump-screen").args(["--pane-id", PANE]).args(flags);
+        let output = self.run(home, "dump-screen", &argv).await?;
+        Self::judge(home, session, "dump-screen", &output, true)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Whether zellij still has the first pane, be its command alive or not.
+    async fn has_pane(&self, home: &Home, session: &str) -> Result<bool, RuntimeError> {
+        let argv = argv::action(&self.binary, home, session, "list-panes").arg("--json");
+        let output = self.run(home, "list-panes", &argv).await?;
+        Self::judge(home, session, "list-panes", &output, true)?;
+        let panes: Vec<PaneLine> =
+            serde_json::from_slice(&output.stdout).map_err(|error| failed("list-panes", error))?;
+        Ok(panes.iter().any(|pane| pane.id == 0 && !pane.is_plugin))
+    }
+}
+
+/// A pane as `list-panes --json` prints it, as far as we read it.
+#[derive(serde::Deserialize)]
+struct PaneLine {
+    id: u32,
+    is_plugin: bool,
+}
+
+#[async_trait]
+impl Runtime for Zellij {
+    fn kind(&self) -> RuntimeKind {
+        RuntimeKind::Zellij
+    }
+
+    async fn version(&self) -> Result<String, RuntimeError> {
+        let home = Home::at(Path::new(""));
+        let output = self.run(&home, "--version", &Argv::new(&self.binary).arg("--version")).await?;
+        let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let mismatch = |detail| RuntimeError::VersionMismatch {
+            runtime: RuntimeKind::Zellij,
+            server: self.binary.clone(),
+            detail,
+        };
+        match parse_version(&printed) {
+            Some(version) if version >= OLDEST => Ok(printed),
+            Some(_) => Err(mismatch(format!("{printed} is installed, and 0.45.1 or newer is needed"))),
+            None => Err(mismatch(format!("--version printed {printed:?}, {}", output.summary()))),
+        }
+    }
+
+    async fn create(&self, new: &NewSession) -> Result<Created, RuntimeError> {
+        self.create_session(new).await
+    }
+
+    async fn list(&self, server: &Path) -> Result<Listing, RuntimeError> {
+        let home = Home::at(server);
+        match look::look(&home).map_err(|error| not_seen(&home, "list", &error))? {
+            Sight::Up(up) => Ok(Listing::Up { server: up.server, rows: vec![row(&home, up)] }),
+            Sight::Gone(gone) => Ok(Listing::Gone(gone)),
+            Sight::Unclear(why) => Err(unclear(&home, "list", &why)),
+        }
+    }
+
+    async fn capture(&self, target: &Target, how: Capture) -> Result<String, RuntimeError> {
+        let home = Home::at(&target.server);
+        let up = Self::up(&home, target, "dump-screen")?;
+        let ansi: &[&str] = if how.ansi { &["--ansi"] } else { &[] };
+        let visible = self.dump(&home, &target.session, ansi).await?;
+        // An empty screen and a pane that is not there look the same, and a pane whose command runs is there.
+        if visible == "\n" && up.pane.is_none() && !self.has_pane(&home, &target.session).await? {
+            return Err(RuntimeError::NoSuchSession {
+                runtime: RuntimeKind::Zellij,
+                session: target.session.clone(),
+                detail: format!("its pane {PANE} is closed"),
+            });
+        }
+        if how.history == 0 {
+            return Ok(without_trailing_blanks(visible.lines()));
+        }
+        let all = self.dump(&home, &target.session, &[ansi, &["--full"]].concat()).await?;
+        let lines: Vec<&str> = all.lines().collect();
+        let wanted = visible.lines().count().saturating_add(how.history as usize);
+        Ok(without_trailing_blanks(lines[lines.len().saturating_sub(wanted)..].iter().copied()))
+    }
+
+    async fn paste(&self, target: &Target, text: &str) -> Result<(), RuntimeError> {
+        self.paste_text(target, text).await
+    }
+
+    async fn press(&self, target: &Target, keys: &[Key]) -> Result<(), RuntimeError> {
+        self.press_keys(target, keys).await
+    }
+
+    async fn remove(&self, target: &Target) -> Result<(), RuntimeError> {
+        let home = Home::at(&target.server);
+        let seen = |error: std::io::Error| not_seen(&home, "remove", &error);
+        let Some(record) = home.read().map_err(seen)? else {
+            // Somebody deleted our record, or there never was a session: nothing but what is ours is deleted.
+            return home.delete().map_err(seen);
+        };
+        if record.session != target.session {
+            return Ok(());
+        }
+        // The record knows a server whose socket was deleted; the socket knows one that was made by a creator who died.
+        if let Some(running) = record.running.filter(|_| process::boot_id().is_ok_and(|boot| boot == record.boot)) {
+            self.end(&home, running.server).await?;
+        }
+        if let Ok(pid) = look::server_of(&home.socket(&record.session))
+            && let Some(status) = process::status(pid).map_err(seen)?
+        {
+            self.end(&home, status.id).await?;
+        }
+        home.delete().map_err(seen)
+    }
+
+    fn attach(&self, target: &Target, inside: bool) -> Argv {
+        let home = Home::at(&target.server);
+        if inside {
+            // A server is one session: whoever is inside it is there already, and only the pane's focus may be elsewhere.
+            return argv::action(&self.binary, &home, &target.session, "focus-pane-id").arg(PANE);
+        }
+        argv::client(&self.binary, &home).args(["attach", &target.session])
+    }
+}
+
+fn row(home: &Home, up: Up) -> SessionRow {
+    SessionRow {
+        attached: look::clients_of(&home.socket(&up.record.session)).unwrap_or(0),
+        session_id: up.record.session.clone(),
+        session: up.record.session,
+        pane: PANE.to_owned(),
+        pane_pid: up.pane.or(up.record.running.and_then(|running| running.pane)).map(|pane| pane.pid),
+        pane_dead: up.pane.is_none(),
+        tag: up.record.tag,
+        activity_s: up.pane.and_then(look::last_output_s),
+    }
+}
+
+fn parse_version(printed: &str) -> Option<[u32; 3]> {
+    let numbers = printed.strip_prefix("zellij ")?.split(['-', '+']).next()?;
+    let mut parts = numbers.split('.').map(|part| part.parse().ok());
+    Some([parts.next()??, parts.next()??, parts.next()??])
+}
+
+fn without_trailing_blanks<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    lines.fold(String::new(), |mut text, line| {
+        text.push_str(line.trim_end());
+        text.push('\n');
+        text
+    })
+}
+
+fn failed(command: &str, detail: impl std::fmt::Display) -> RuntimeError {
+    RuntimeError::Failed { runtime: RuntimeKind::Zellij, command: command.to_owned(), detail: detail.to_string() }
+}
+
+fn timed_out(home: &Home, command: &str, after: Duration) -> RuntimeError {
+    RuntimeError::TimedOut {
+        runtime: RuntimeKind::Zellij,
+        server: home.dir().to_path_buf(),
+        command: command.to_owned(),
+        after,
+    }
+}
+
+/// Nothing is known of the session now, and waiting would not have told more.
+fn unclear(home: &Home, command: &str, why: &str) -> RuntimeError {
+    timed_out(home, &format!("{command} ({why})"), Duration::ZERO)
+}
+
+fn server_gone(home: &Home, gone: Gone) -> RuntimeError {
+    RuntimeError::ServerGone { runtime: RuntimeKind::Zellij, server: home.dir().to_path_buf(), gone }
+}
+
+/// The kernel could not be asked.
+fn not_seen(home: &Home, command: &str, error: &std::io::Error) -> RuntimeError {
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        return RuntimeError::PermissionDenied {
+            runtime: RuntimeKind::Zellij,
+            server: home.dir().to_path_buf(),
+            detail: error.to_string(),
+        };
+    }
+    failed(command, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert_eq!(parse_version("zellij 0.45.1"), Some([0, 45, 1]));
+        assert!(parse_version("zellij 0.100.0") > Some(OLDEST));
+        assert!(parse_version("zellij 0.46.0-rc.1") > Some(OLDEST));
+        assert_eq!(parse_version("tmux 3.3a"), None);
+    }
+
+    #[test]
+    fn attaching_from_inside_the_session_does_not_nest() {
+        let target =
+            Target { server: "/s/zellij/a".into(), session: "a".into(), session_id: "a".into(), pane: PANE.into() };
+        let zellij = Zellij::new("/bin/zellij".into(), Duration::from_secs(2));
+        assert_eq!(zellij.attach(&target, false).args, ["attach", "a"]);
+        assert_eq!(zellij.attach(&target, true).args, ["--session", "a", "action", "focus-pane-id", "terminal_0"]);
+    }
+}

@@ -1,0 +1,181 @@
+//! zellij's command lines and the environment they run in.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use super::home::Home;
+use crate::command::Argv;
+use crate::runtime::{Key, NewSession};
+
+/// The first pane of a session.
+pub(super) const PANE: &str = "terminal_0";
+
+/// Variables through which zellij or tmux would take us for a client inside one of their sessions, or find the person's own
+/// configuration: `ZELLIJ_SESSION_NAME` with a layout makes zellij 0.45.1 open a tab in *that* session.
+fn is_foreign(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"ZELLIJ") || matches!(name, b"TMUX" | b"TMUX_PANE" | b"TMUX_TMPDIR")
+}
+
+/// A zellij client that sees the session in `home` and no other, and leaves no trace elsewhere.
+pub(super) fn client(binary: &Path, home: &Home) -> Argv {
+    let mut argv = Argv::new(binary);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_foreign(name)) {
+        argv = argv.env_remove(name);
+    }
+    argv.env("ZELLIJ_SOCKET_DIR", home.dir())
+        .env("ZELLIJ_CONFIG_DIR", home.config())
+        .env("XDG_CACHE_HOME", home.cache())
+        .env("TMPDIR", home.tmp())
+}
+
+/// An action on the pane of the session.
+pub(super) fn action(binary: &Path, home: &Home, session: &str, verb: &str) -> Argv {
+    client(binary, home).args(["--session", session, "action", verb])
+}
+
+/// Makes the session, and looks at it: to be run on a terminal, whose size the session takes over.
+///
+/// `attach --create` and not `--create-background`, which fixes the size at 50 columns and 50 rows (0.45.1).
+pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
+    let mut argv = client(binary, home)
+        .args(["--layout-string", "layout { pane; }", "attach", "--create", &new.session, "--"])
+        .args(in_our_environment(&new.argv, |name| std::env::var_os(name)))
+        .env("TERM", "xterm-256color")
+        .env("COLORTERM", "truecolor")
+        .cwd(&new.cwd);
+    if !speaks_utf8(|name| std::env::var_os(name)) {
+        argv = argv.env("LANG", "C.UTF-8");
+    }
+    argv
+}
+
+/// The locale variables in the order in which the C library looks at them.
+fn speaks_utf8(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
+    let locale = locale.unwrap_or_default().to_ascii_lowercase();
+    locale.to_str().is_some_and(|locale| locale.contains("utf-8") || locale.contains("utf8"))
+}
+
+/// Wraps a command so that it gets our own cache and temporary directory and not those of zellij, whose environment a
+/// pane inherits: an agent must not find its caches elsewhere because it runs in a pane.
+///
+/// Values travel as arguments, so nothing needs quoting. The shell replaces itself by the command and keeps its pid.
+fn in_our_environment(argv: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Vec<OsString> {
+    let mut script = vec!["unset ZELLIJ_CONFIG_DIR".to_owned()];
+    let mut words: Vec<OsString> = Vec::new();
+    for name in ["XDG_CACHE_HOME", "TMPDIR"] {
+        match variable(name) {
+            Some(value) => {
+                script.push(format!("{name}=$1; shift"));
+                words.push(value);
+            }
+            None => script.push(format!("unset {name}")),
+        }
+    }
+    script.push("exec \"$@\"".to_owned());
+    let mut wrapped: Vec<OsString> = vec!["/bin/sh".into(), "-c".into(), script.join("; ").into(), "peer".into()];
+    wrapped.append(&mut words);
+    wrapped.extend(argv.iter().cloned());
+    wrapped
+}
+
+/// The same command in a systemd scope of its own. A zellij server is a child of the client that creates it and stays in
+/// its control group: one made from a timer's service would die with that service.
+pub(super) fn in_scope(argv: Argv, manager: &Manager) -> Argv {
+    let mut wrapped = Argv::new("systemd-run").args(["--user", "--scope", "--quiet", "--collect", "--"]);
+    wrapped.args.push(argv.program.into_os_string());
+    wrapped.args.extend(argv.args);
+    wrapped.env = argv.env;
+    wrapped.cwd = argv.cwd;
+    // systemd-run finds the manager through it, and cron's environment has none.
+    wrapped.env("XDG_RUNTIME_DIR", &manager.runtime_dir)
+}
+
+/// The systemd manager of this user.
+pub(super) struct Manager {
+    runtime_dir: PathBuf,
+}
+
+impl Manager {
+    /// The manager, if one runs.
+    pub(super) fn find() -> Option<Self> {
+        let user = nix::unistd::geteuid();
+        let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        Self::at(runtime_dir.unwrap_or_else(|| PathBuf::from(format!("/run/user/{user}"))))
+    }
+
+    fn at(runtime_dir: PathBuf) -> Option<Self> {
+        let socket = std::fs::metadata(runtime_dir.join("systemd/private")).ok()?;
+        socket.file_type().is_socket().then_some(Self { runtime_dir })
+    }
+}
+
+/// A key as `zellij action send-keys` spells it.
+pub(super) fn key(key: &Key) -> String {
+    match key {
+        Key::Enter => "Enter".into(),
+        Key::Escape => "Esc".into(),
+        Key::Tab => "Tab".into(),
+        Key::BackTab => "Shift Tab".into(),
+        Key::Up => "Up".into(),
+        Key::Down => "Down".into(),
+        Key::Left => "Left".into(),
+        Key::Right => "Right".into(),
+        Key::Backspace => "Backspace".into(),
+        Key::Space => "Space".into(),
+        Key::Ctrl(letter) => format!("Ctrl {letter}"),
+        Key::Char(character) => character.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(argv: &[OsString]) -> Vec<&str> {
+        argv.iter().map(|word| word.to_str().expect("text")).collect()
+    }
+
+    #[test]
+    fn the_pane_gets_our_cache_and_temporary_directory_back() {
+        let set = |name: &str| (name == "TMPDIR").then(|| "/t m;p".into());
+        let wrapped = in_our_environment(&["/bin/a".into(), "b c".into()], set);
+        let script = "unset ZELLIJ_CONFIG_DIR; unset XDG_CACHE_HOME; TMPDIR=$1; shift; exec \"$@\"";
+        assert_eq!(words(&wrapped), ["/bin/sh", "-c", script, "peer", "/t m;p", "/bin/a", "b c"]);
+    }
+
+    #[test]
+    fn the_first_locale_variable_that_is_set_decides() {
+        let with = |set: &'static [(&str, &str)]| {
+            speaks_utf8(move |name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+        };
+        assert!(!with(&[]));
+        assert!(!with(&[("LANG", "C")]));
+        assert!(with(&[("LC_ALL", ""), ("LANG", "de_DE.UTF-8")]));
+        assert!(!with(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]));
+        assert!(with(&[("LC_CTYPE", "C.utf8"), ("LANG", "C")]));
+    }
+
+    #[test]
+    fn variables_of_either_runtime_are_foreign() {
+        for name in ["ZELLIJ", "ZELLIJ_SESSION_NAME", "ZELLIJ_CONFIG_FILE", "TMUX", "TMUX_PANE"] {
+            assert!(is_foreign(OsStr::new(name)), "{name}");
+        }
+        assert!(!is_foreign(OsStr::new("TERM")));
+    }
+
+    #[test]
+    fn a_scope_is_used_only_where_a_manager_listens() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(Manager::at(dir.path().into()).is_none());
+        std::fs::create_dir(dir.path().join("systemd")).expect("made");
+        let _listener = std::os::unix::net::UnixListener::bind(dir.path().join("systemd/private")).expect("bound");
+        let manager = Manager::at(dir.path().into()).expect("found");
+        let argv = in_scope(Argv::new("/z").arg("attach").env("A", "b").cwd("/"), &manager);
+        assert_eq!(words(&argv.args), ["--user", "--scope", "--quiet", "--collect", "--", "/z", "attach"]);
+        assert_eq!(argv.cwd, Some("/".into()));
+        assert!(argv.env.contains(&("A".into(), Some("b".into()))));
+    }
+}

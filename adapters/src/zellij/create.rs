@@ -1,0 +1,162 @@
+//! Creating a session: a client on a throwaway terminal makes it at the wanted size and is killed when the pane runs.
+
+use std::time::Duration;
+
+use super::home::{Home, Record, Running};
+use super::look::{self, Sight};
+use super::{PANE, POLL, Zellij, argv, failed, not_seen, timed_out};
+use crate::command::{Argv, Output, TerminalClient};
+use crate::process;
+use crate::runtime::{Created, NewSession, RuntimeError, RuntimeKind, Target};
+
+/// A creation starts a client, a server and the pane's command; 20 at once took up to 4.6 s on two cores. So it gets this
+/// many times what one answer gets.
+const DEADLINES: u32 = 5;
+
+/// How long a server may be up without a process in its pane before zellij is asked whether there was one that has ended.
+/// The process appears some 30 ms after the socket does.
+const SETTLE: Duration = Duration::from_millis(500);
+
+impl Zellij {
+    pub(super) async fn create_session(&self, new: &NewSession) -> Result<Created, RuntimeError> {
+        check(new)?;
+        let home = Home::at(&new.server);
+        let mut record = self.claim(&home, new).await?;
+        let created = self.start(&home, new).await;
+        match created {
+            Ok(running) => {
+                record.running = Some(running);
+                home.write(&record).map_err(|error| not_seen(&home, "attach", &error))?;
+                let target = Target {
+                    server: new.server.clone(),
+                    session: new.session.clone(),
+                    session_id: new.session.clone(),
+                    pane: PANE.to_owned(),
+                };
+                Ok(Created { target, server: running.server })
+            }
+            // What may still come up is left for `remove`, which needs the record.
+            Err(error @ RuntimeError::TimedOut { .. }) => Err(error),
+            Err(error) => {
+                if look::server_of(&home.socket(&new.session)).is_err() {
+                    home.delete().map_err(|error| not_seen(&home, "attach", &error))?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the directory for the new session. What a dead session left there is cleared away first.
+    async fn claim(&self, home: &Home, new: &NewSession) -> Result<Record, RuntimeError> {
+        let seen = |error: std::io::Error| not_seen(home, "attach", &error);
+        let record = Record {
+            session: new.session.clone(),
+            tag: new.tag.clone(),
+            boot: process::boot_id().map_err(seen)?,
+            creator: process::me().map_err(seen)?,
+            running: None,
+        };
+        match home.claim(&record) {
+            Ok(()) => return Ok(record),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(seen(error)),
+        }
+        let duplicate =
+            || RuntimeError::DuplicateSession { runtime: RuntimeKind::Zellij, session: new.session.clone() };
+        let Sight::Gone(_) = look::look(home).map_err(seen)? else { return Err(duplicate()) };
+        if let Some(left) = home.read().map_err(seen)?.filter(|left| left.boot == record.boot)
+            && let Some(running) = left.running
+        {
+            // Its socket is gone and it lives: nobody can reach it any more.
+            self.end(home, running.server).await?;
+        }
+        home.delete().map_err(seen)?;
+        home.claim(&record).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => duplicate(),
+            _ => seen(error),
+        })?;
+        Ok(record)
+    }
+
+    async fn start(&self, home: &Home, new: &NewSession) -> Result<Running, RuntimeError> {
+        let plain = argv::create(&self.binary, home, new);
+        if let Some(manager) = argv::Manager::find() {
+            match self.start_with(home, new, &argv::in_scope(plain.clone(), &manager)).await {
+                // systemd-run is not installed, or its manager refused: the session is then no worse off than we are.
+                Err(RuntimeError::NoBinary { .. }) => {}
+                Err(RuntimeError::Failed { detail, .. }) if detail.contains("Failed to ") => {}
+                decided => return decided,
+            }
+        }
+        self.start_with(home, new, &plain).await
+    }
+
+    async fn start_with(&self, home: &Home, new: &NewSession, argv: &Argv) -> Result<Running, RuntimeError> {
+        let mut client = TerminalClient::spawn(argv, new.size).map_err(|error| self.not_run(home, "attach", error))?;
+        let limit = self.deadline * DEADLINES;
+        let started = tokio::select! {
+            running = tokio::time::timeout(limit, self.appears(home, &new.session)) => {
+                running.unwrap_or_else(|_| Err(timed_out(home, "attach", limit)))
+            }
+            ended = client.ended() => Err(match ended {
+                Ok((status, stderr)) => Self::refused(home, new, &Output { status, stdout: Vec::new(), stderr }),
+                Err(error) => self.not_run(home, "attach", error),
+            }),
+        };
+        client.kill().await;
+        started
+    }
+
+    /// The client went before the session was there: an error, whatever its exit code.
+    fn refused(home: &Home, new: &NewSession, output: &Output) -> RuntimeError {
+        match Self::judge(home, &new.session, "attach", output, false) {
+            Err(error) => error,
+            Ok(()) => failed("attach", format!("the client ended before the session was there ({})", output.summary())),
+        }
+    }
+
+    /// Waits until the server listens and the pane's process is there, or is known to have been.
+    async fn appears(&self, home: &Home, session: &str) -> Result<Running, RuntimeError> {
+        let seen = |error: std::io::Error| not_seen(home, "attach", &error);
+        let server = loop {
+            // zellij binds first and listens a moment later.
+            if let Ok(pid) = look::server_of(&home.socket(session))
+                && let Some(status) = process::status(pid).map_err(seen)?
+            {
+                break status.id;
+            }
+            tokio::time::sleep(POLL).await;
+        };
+        let asked_at = tokio::time::Instant::now() + SETTLE;
+        loop {
+            if let Some(pane) = look::pane_of(server.pid).map_err(seen)? {
+                return Ok(Running { server, pane: Some(pane) });
+            }
+            if process::find(server).map_err(seen)?.is_none() {
+                return Err(failed("attach", "the server ended at once"));
+            }
+            if tokio::time::Instant::now() >= asked_at && self.has_pane(home, session).await? {
+                return Ok(Running { server, pane: None });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+/// What zellij would do silently in another way, or with a riddle for a message.
+fn check(new: &NewSession) -> Result<(), RuntimeError> {
+    if !new.cwd.is_dir() {
+        return Err(failed("attach", format!("the working directory {} is not there", new.cwd.display())));
+    }
+    // Both travel as text in zellij's protocol.
+    if let Some(word) = new.argv.iter().find(|word| word.to_str().is_none()) {
+        return Err(failed("attach", format!("the argument {} is not UTF-8, which zellij needs", word.display())));
+    }
+    if new.cwd.to_str().is_none() {
+        return Err(failed(
+            "attach",
+            format!("the working directory {} is not UTF-8, which zellij needs", new.cwd.display()),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,267 @@
+//! A session's own directory: socket, configuration, cache and log of one zellij session, and our record of it.
+//!
+//! ```text
+//! DIR/contract_version_1/NAME   the socket; zellij appends both parts to ZELLIJ_SOCKET_DIR
+//! DIR/config/config.kdl         what this session needs to know; the person's own is never read
+//! DIR/cache/  DIR/tmp/          session metadata and log
+//! DIR/session.json              what we know of it
+//! ```
+//!
+//! One directory a session, because zellij 0.45.1 asks every socket beside the one that is meant and waits for each answer:
+//! one hung session would hang the commands to all.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::ProcessId;
+
+/// Bytes a socket's path may have: `sun_path` less its terminating zero. zellij refuses longer ones.
+const SOCKET_PATH_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
+
+/// The directory that zellij puts between ours and the socket: the version of its client-server protocol.
+const CONTRACT: &str = "contract_version_1";
+
+const RECORD: &str = "session.json";
+
+/// What each session is told. Resurrection is off because it re-runs a dead agent instead of the command asked for;
+/// the locked mode leaves all keys but Ctrl-g to the agent; plugins (the bars, the session manager) cost 46 MB a session.
+const CONFIG: &str = r#"session_serialization false
+disable_session_metadata true
+show_startup_tips false
+show_release_notes false
+pane_frames false
+mouse_mode false
+default_mode "locked"
+web_server false
+web_sharing "off"
+on_force_close "detach"
+default_shell "/bin/sh"
+load_plugins { }
+"#;
+
+/// What we know of a session that we made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The session's name.
+    pub(super) session: String,
+    /// The caller's tag.
+    pub(super) tag: String,
+    /// The boot in which the processes below mean something.
+    pub(super) boot: String,
+    /// Who creates it.
+    pub(super) creator: ProcessId,
+    /// Its server and its pane's process; absent until the creation has succeeded.
+    pub(super) running: Option<Running>,
+}
+
+/// The processes of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Running {
+    /// The zellij server.
+    pub(super) server: ProcessId,
+    /// What runs in the pane; absent when it had ended before it was seen.
+    pub(super) pane: Option<ProcessId>,
+}
+
+/// A session's own directory, which may or may not be there.
+#[derive(Clone, Debug)]
+pub(super) struct Home(PathBuf);
+
+impl Home {
+    pub(super) fn at(dir: &Path) -> Self {
+        Self(dir.to_path_buf())
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn socket(&self, session: &str) -> PathBuf {
+        self.0.join(CONTRACT).join(session)
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.0.join("config")
+    }
+
+    pub(super) fn cache(&self) -> PathBuf {
+        self.0.join("cache")
+    }
+
+    pub(super) fn tmp(&self) -> PathBuf {
+        self.0.join("tmp")
+    }
+
+    /// Makes the directory with all that a new session needs, or finds that it is taken ([`io::ErrorKind::AlreadyExists`]).
+    ///
+    /// It is filled under another name and renamed, so that whoever finds it finds the record too.
+    pub(super) fn claim(&self, record: &Record) -> io::Result<()> {
+        let parent = self.0.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        check_private(parent)?;
+        let mut name = self.0.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+        name.push(format!(".{}-{}", record.creator.pid, record.creator.start));
+        let draft = Self(parent.join(name));
+        let made = draft.fill(record).and_then(|()| fs::rename(&draft.0, &self.0));
+        if made.is_err() {
+            draft.delete()?;
+        }
+        made.map_err(|error| match error.raw_os_error() {
+            Some(nix::libc::ENOTEMPTY | nix::libc::EEXIST) => io::ErrorKind::AlreadyExists.into(),
+            _ => error,
+        })
+    }
+
+    fn fill(&self, record: &Record) -> io::Result<()> {
+        for dir in [self.0.clone(), self.config(), self.cache(), self.tmp()] {
+            DirBuilder::new().mode(0o700).create(dir)?;
+        }
+        fs::write(self.config().join("config.kdl"), CONFIG)?;
+        self.write(record)
+    }
+
+    /// What we know of the session; `None` when there is no such directory.
+    pub(super) fn read(&self) -> io::Result<Option<Record>> {
+        match fs::read(self.0.join(RECORD)) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", self.0.join(RECORD).display()))
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn write(&self, record: &Record) -> io::Result<()> {
+        let draft = self.0.join(format!("{RECORD}.new"));
+        fs::write(&draft, serde_json::to_vec(record)?)?;
+        fs::set_permissions(&draft, Permissions::from_mode(0o600))?;
+        fs::rename(draft, self.0.join(RECORD))
+    }
+
+    /// Deletes what zellij and we put there, and the directory. Anything else in it is not ours: it stays, and so does
+    /// the directory, which is an error. A directory that is not there is success.
+    pub(super) fn delete(&self) -> io::Result<()> {
+        for dir in [self.0.join(CONTRACT), self.config(), self.cache(), self.tmp()] {
+            absent_is_ok(fs::remove_dir_all(dir))?;
+        }
+        for file in [format!("{RECORD}.new"), RECORD.to_owned()] {
+            absent_is_ok(fs::remove_file(self.0.join(file)))?;
+        }
+        absent_is_ok(fs::remove_dir(&self.0))
+    }
+}
+
+fn absent_is_ok(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// A directory in which others can replace ours would let them put a socket of their own there.
+fn check_private(dir: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(dir)?;
+    let owner = nix::unistd::geteuid().as_raw();
+    if found.is_dir() && found.uid() == owner && found.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let problem = format!("{} must be a directory of uid {owner} that nobody else may write to", dir.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
+}
+
+/// Whether zellij's socket of `session` fits below `dir`.
+fn fits(dir: &Path, session: &str) -> bool {
+    dir.as_os_str().len() + 1 + CONTRACT.len() + 1 + session.len() <= SOCKET_PATH_MAX
+}
+
+/// Chooses a directory for `session`, the readable place first: see [`super::Zellij::server_dir`].
+pub(super) fn choose(base: &Path, runtime_dir: Option<&OsStr>, session: &str) -> Option<PathBuf> {
+    // The base is part of the digest: two state directories must never share a fallback.
+    let digest = digest(&[base.as_os_str().as_bytes(), session.as_bytes()]);
+    let user = nix::unistd::geteuid();
+    let runtime_dir = runtime_dir.map(Path::new).filter(|dir| dir.is_absolute());
+    [
+        Some(base.join("zellij").join(session)),
+        Some(base.join("zellij").join(&digest)),
+        runtime_dir.map(|dir| dir.join("peer").join(&digest)),
+        Some(PathBuf::from(format!("/tmp/peer-{user}")).join(&digest)),
+    ]
+    .into_iter()
+    .flatten()
+    .find(|dir| fits(dir, session))
+}
+
+/// FNV-1a of the parts, 12 hexadecimal digits: short enough for a socket's path, and stable from one build to the next,
+/// because a path that was recorded is looked at by later ones.
+fn digest(parts: &[&[u8]]) -> String {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in parts.iter().flat_map(|part| part.iter().chain(&[0])) {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    format!("{:012x}", hash >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let creator = ProcessId { pid: 1, start: 2 };
+        Record { session: "s".into(), tag: "t".into(), boot: "b".into(), creator, running: None }
+    }
+
+    #[test]
+    fn a_directory_is_claimed_once_and_leaves_nothing() {
+        let base = tempfile::tempdir().expect("a directory");
+        let home = Home::at(&base.path().join("z").join("one"));
+        home.claim(&record()).expect("free");
+        assert_eq!(home.read().expect("readable"), Some(record()));
+        assert_eq!(home.claim(&record()).expect_err("taken").kind(), io::ErrorKind::AlreadyExists);
+        let mode = fs::metadata(home.dir()).expect("there").mode() & 0o777;
+        assert_eq!(mode, 0o700);
+        home.delete().expect("deleted");
+        let left = fs::read_dir(base.path().join("z")).expect("readable").count();
+        assert_eq!(left, 0);
+        assert_eq!(home.read().expect("nothing there"), None);
+        home.delete().expect("deleting nothing is success");
+    }
+
+    #[test]
+    fn a_parent_that_others_may_write_to_is_refused() {
+        let base = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(base.path(), Permissions::from_mode(0o777)).expect("chmod");
+        let error = Home::at(&base.path().join("one")).claim(&record()).expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn files_of_others_are_never_deleted() {
+        let base = tempfile::tempdir().expect("a directory");
+        let home = Home::at(&base.path().join("one"));
+        home.claim(&record()).expect("free");
+        fs::write(home.dir().join("precious"), "x").expect("written");
+        home.delete().expect_err("something is left");
+        assert!(home.dir().join("precious").exists());
+    }
+
+    #[test]
+    fn the_readable_place_is_preferred_and_the_socket_always_fits() {
+        let session = "alice-1";
+        assert_eq!(choose(Path::new("/s"), None, session), Some("/s/zellij/alice-1".into()));
+        // The longest base that still fits: 107 bytes in all.
+        let longest = SOCKET_PATH_MAX - "//zellij//".len() - CONTRACT.len() - 1 - 2 * session.len();
+        let base = format!("/{}", "b".repeat(longest));
+        let chosen = choose(Path::new(&base), None, session).expect("fits");
+        assert_eq!(chosen.join(CONTRACT).join(session).as_os_str().len(), SOCKET_PATH_MAX);
+        let long = PathBuf::from(format!("/{}", "b".repeat(100)));
+        let runtime = choose(&long, Some(OsStr::new("/run/user/7")), session).expect("fits");
+        assert!(runtime.starts_with("/run/user/7/peer"), "{}", runtime.display());
+        let tmp = choose(&long, Some(OsStr::new("relative")), session).expect("fits");
+        assert!(tmp.starts_with(format!("/tmp/peer-{}", nix::unistd::geteuid())), "{}", tmp.display());
+        assert_ne!(choose(&long.join("other"), None, session), Some(tmp));
+        assert_eq!(choose(&long, None, &"n".repeat(100)), None);
+    }
+}

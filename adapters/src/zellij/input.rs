@@ -1,0 +1,115 @@
+//! Text and keys for the pane.
+
+use super::argv::{self, PANE};
+use super::home::Home;
+use super::look::Up;
+use super::{Zellij, failed};
+use crate::runtime::{Key, RuntimeError, RuntimeKind, Target};
+
+/// The longest text one argument can hold: Linux allows 128 KiB with the terminating zero (`MAX_ARG_STRLEN`). More fails
+/// with `E2BIG` before zellij runs; macOS allows more.
+const ARGUMENT_MAX: usize = 131_071;
+
+/// What a terminal sends before and after pasted text, as `zellij action write` takes it.
+const PASTE_BEGINS: [&str; 6] = ["27", "91", "50", "48", "48", "126"];
+const PASTE_ENDS: [&str; 6] = ["27", "91", "50", "48", "49", "126"];
+
+impl Zellij {
+    pub(super) async fn paste_text(&self, target: &Target, text: &str) -> Result<(), RuntimeError> {
+        let home = Home::at(&target.server);
+        Self::takes_input(&home, target, "paste")?;
+        let text = harmless(text);
+        if text.is_empty() {
+            return Ok(());
+        }
+        if text.len() <= ARGUMENT_MAX {
+            return self.act(&home, target, "paste", &[&text]).await;
+        }
+        // zellij leaves the brackets out where the program has not asked for them, here as in its own paste action.
+        self.act(&home, target, "write", &PASTE_BEGINS).await?;
+        let mut sent = Ok(());
+        for chunk in chunks(&text, ARGUMENT_MAX) {
+            sent = self.act(&home, target, "write-chars", &[chunk]).await;
+            if sent.is_err() {
+                break;
+            }
+        }
+        // Closed in any case: the program would take all that a person types from now on for pasted text.
+        let closed = self.act(&home, target, "write", &PASTE_ENDS).await;
+        sent.and(closed)
+    }
+
+    pub(super) async fn press_keys(&self, target: &Target, keys: &[Key]) -> Result<(), RuntimeError> {
+        let home = Home::at(&target.server);
+        Self::takes_input(&home, target, "send-keys")?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<String> = keys.iter().map(argv::key).collect();
+        self.act(&home, target, "send-keys", &keys).await
+    }
+
+    /// An Enter in a pane whose command has ended runs that command again (0.45.1), so nothing is sent to one.
+    fn takes_input(home: &Home, target: &Target, verb: &str) -> Result<Up, RuntimeError> {
+        let up = Self::up(home, target, verb)?;
+        if up.pane.is_none() {
+            return Err(RuntimeError::PaneDead { runtime: RuntimeKind::Zellij, session: target.session.clone() });
+        }
+        Ok(up)
+    }
+
+    async fn act<S: AsRef<str>>(
+        &self,
+        home: &Home,
+        target: &Target,
+        verb: &str,
+        words: &[S],
+    ) -> Result<(), RuntimeError> {
+        let argv = argv::action(&self.binary, home, &target.session, verb)
+            .args(["--pane-id", PANE, "--"])
+            .args(words.iter().map(AsRef::as_ref));
+        let output = self.run(home, verb, &argv).await?;
+        Self::judge(home, &target.session, verb, &output, false)?;
+        if output.stdout.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        Err(failed(verb, format!("it printed {:?}", String::from_utf8_lossy(&output.stdout))))
+    }
+}
+
+/// Drops what could end the paste's bracket or act on the terminal: all control characters but newline and tab.
+fn harmless(text: &str) -> String {
+    text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
+}
+
+/// Cuts `text` into pieces of at most `size` bytes between characters.
+fn chunks(text: &str, size: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = (0..=rest.len().min(size)).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(0);
+        let (chunk, left) = rest.split_at(end);
+        rest = left;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_cannot_end_its_own_bracket() {
+        assert_eq!(harmless("a\x1b[201~b\r\n\tc\u{9b}d\0é\u{7f}"), "a[201~b\n\tcdé");
+    }
+
+    #[test]
+    fn chunks_are_cut_between_characters_and_lose_nothing() {
+        let text = "aé漢😀".repeat(50);
+        for size in 4..20 {
+            let pieces: Vec<&str> = chunks(&text, size).collect();
+            assert!(pieces.iter().all(|piece| piece.len() <= size), "{size}");
+            assert_eq!(pieces.concat(), text);
+        }
+        assert_eq!(chunks("", 4).count(), 0);
+    }
+}
