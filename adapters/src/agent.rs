@@ -244,11 +244,7 @@ pub struct MessageRule {
 
 impl Default for MessageRule {
     fn default() -> Self {
-        Self {
-            accepted: Accepted::default(),
-            settle: Duration::from_millis(100),
-            again: Duration::from_secs(2),
-        }
+        Self { accepted: Accepted::default(), settle: Duration::from_millis(100), again: Duration::from_secs(2) }
     }
 }
 
@@ -397,9 +393,13 @@ impl Profile {
             return wrong("message.accepted", message.to_owned());
         }
         if self.message.accepted == Accepted::Composer && self.composer.is_none() {
-            return wrong("message.accepted", "`message.accepted` is \"composer\", but there is no rule for it".to_owned());
+            return wrong(
+                "message.accepted",
+                "`message.accepted` is \"composer\", but there is no rule for it".to_owned(),
+            );
         }
-        if let Some(dialog) = self.dialog.iter().find(|d| !d.needs_person && (d.answer.is_none() || d.cursor.is_none())) {
+        if let Some(dialog) = self.dialog.iter().find(|d| !d.needs_person && (d.answer.is_none() || d.cursor.is_none()))
+        {
             let message = format!("dialog {:?} needs `answer` and `cursor`, or `needs_person = true`", dialog.id);
             return wrong("dialog", message);
         }
@@ -417,7 +417,8 @@ impl Profile {
             Start::Fresh { chosen } => (&self.arguments.fresh, chosen),
             Start::Resume { conversation } => (&self.arguments.resume, Some(conversation)),
         };
-        let fill = |word: &String| word.replace("{transcript}", transcript).replace("{conversation}", id.unwrap_or_default());
+        let fill =
+            |word: &String| word.replace("{transcript}", transcript).replace("{conversation}", id.unwrap_or_default());
         words.iter().map(fill).collect()
     }
 

@@ -12,6 +12,7 @@ pub mod process;
 pub mod runtime;
 pub mod screen;
 pub mod socket;
+pub mod terminal;
 pub mod tmux;
 pub mod transcript;
 pub mod zellij;

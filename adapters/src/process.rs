@@ -106,6 +106,14 @@ pub fn children(parent: u32) -> io::Result<Vec<Status>> {
     kernel::children(parent)
 }
 
+/// The living processes whose arguments, the program's name left out, are exactly these.
+///
+/// # Errors
+/// The process table could not be read.
+pub fn with_arguments(arguments: &[&std::ffi::OsStr]) -> io::Result<Vec<Status>> {
+    kernel::with_arguments(arguments)
+}
+
 /// Sends a signal to a process group, only while `leader` is still the process that gave the group its number.
 ///
 /// Returns whether anybody was there to get it. Refuses groups 0 and 1 and the caller's own.

@@ -2,10 +2,8 @@
 //!
 //! Each session is a server process of its own, in a directory of its own ([`Zellij::server_dir`]). What can be had from
 //! the kernel is not asked of zellij: whether the server and the pane's process live, who is attached, when the pane last
-//! printed. So a listing starts no process, and a hung session hangs nobody. A session is ended by signals to its server,
-//! whose identity the kernel told us: a signal is never late and never hits a namesake.
-//!
-//! What zellij is asked, through its own client, is to create a session, show a screen and take input.
+//! printed. So a listing starts no process, and a hung session hangs nobody. What zellij is asked, through its own client,
+//! is to create a session, to show a screen, to take input and to end; that it ended is again what the kernel says.
 
 mod argv;
 mod create;
@@ -131,14 +129,19 @@ impl Zellij {
         }
     }
 
-    /// Ends a server: SIGTERM, at which zellij hangs its panes up and goes (0.45.1: within 20 ms), SIGKILL when it is
-    /// stopped or does not go. Only ever a server that the session's own socket or record names.
-    async fn end(&self, home: &Home, server: ProcessId) -> Result<(), RuntimeError> {
-        let seen = |error: std::io::Error| not_seen(home, "remove", &error);
+    /// Ends a server that the session's own socket or record names, and no other. Asked first, so that whoever is attached
+    /// gets a sane terminal back; killed when it is hung, out of reach or does not go. To the pane both are a hangup.
+    ///
+    /// SIGTERM is not tried: zellij 0.45.1 ignores it once any command has ended in the session.
+    async fn end(&self, home: &Home, session: &str, server: ProcessId) -> Result<(), RuntimeError> {
+        let seen = |error: std::io::Error| not_seen(home, "kill-session", &error);
         let Some(status) = process::find(server).map_err(seen)? else { return Ok(()) };
         if !status.stopped {
-            process::signal(server, Signal::SIGTERM).map_err(seen)?;
-            if self.gone_within(server, self.deadline).await.map_err(seen)? {
+            let argv = argv::client(&self.binary, home).args(["kill-session", session]);
+            let asked = self.run(home, "kill-session", &argv).await;
+            if asked.is_ok_and(|output| output.status.success())
+                && self.gone_within(server, self.deadline).await.map_err(seen)?
+            {
                 return Ok(());
             }
         }
@@ -146,7 +149,7 @@ impl Zellij {
         if self.gone_within(server, self.deadline).await.map_err(seen)? {
             return Ok(());
         }
-        Err(timed_out(home, "SIGKILL to its server", self.deadline))
+        Err(timed_out(home, "SIGKILL", self.deadline))
     }
 
     async fn gone_within(&self, server: ProcessId, grace: Duration) -> std::io::Result<bool> {
@@ -214,7 +217,7 @@ impl Runtime for Zellij {
     async fn list(&self, server: &Path) -> Result<Listing, RuntimeError> {
         let home = Home::at(server);
         match look::look(&home).map_err(|error| not_seen(&home, "list", &error))? {
-            Sight::Up(up) => Ok(Listing::Up { server: up.server, rows: vec![row(&home, up)] }),
+            Sight::Up(up) => Ok(Listing::Up { server: up.server, rows: vec![row(up)] }),
             Sight::Gone(gone) => Ok(Listing::Gone(gone)),
             Sight::Unclear(why) => Err(unclear(&home, "list", &why)),
         }
@@ -262,12 +265,12 @@ impl Runtime for Zellij {
         }
         // The record knows a server whose socket was deleted; the socket knows one that was made by a creator who died.
         if let Some(running) = record.running.filter(|_| process::boot_id().is_ok_and(|boot| boot == record.boot)) {
-            self.end(&home, running.server).await?;
+            self.end(&home, &record.session, running.server).await?;
         }
         if let Ok(pid) = look::server_of(&home.socket(&record.session))
             && let Some(status) = process::status(pid).map_err(seen)?
         {
-            self.end(&home, status.id).await?;
+            self.end(&home, &record.session, status.id).await?;
         }
         home.delete().map_err(seen)
     }
@@ -282,9 +285,9 @@ impl Runtime for Zellij {
     }
 }
 
-fn row(home: &Home, up: Up) -> SessionRow {
+fn row(up: Up) -> SessionRow {
     SessionRow {
-        attached: look::clients_of(&home.socket(&up.record.session)).unwrap_or(0),
+        attached: up.clients.unwrap_or(0),
         session_id: up.record.session.clone(),
         session: up.record.session,
         pane: PANE.to_owned(),

@@ -1,8 +1,8 @@
 //! Linux: everything is read from `/proc` (proc(5)); no process is started.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::{ProcessId, Status};
 
@@ -51,6 +51,21 @@ pub(super) fn children(parent: u32) -> io::Result<Vec<Status>> {
             // The thread ended while we walked. A kernel without the file says the same of a thread that is there.
             Err(_) if !task.path().exists() => {}
             Err(_) => return Ok(all()?.into_iter().filter(|status| status.parent == parent).collect()),
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn with_arguments(arguments: &[&OsStr]) -> io::Result<Vec<Status>> {
+    let wanted: Vec<u8> = arguments.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { continue };
+        let after_program = line.iter().position(|byte| *byte == 0).map_or(line.len(), |end| end + 1);
+        if line[after_program..] == wanted {
+            found.extend(status(pid).ok().flatten());
         }
     }
     Ok(found)

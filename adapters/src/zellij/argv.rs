@@ -61,6 +61,9 @@ fn speaks_utf8(variable: impl Fn(&str) -> Option<OsString>) -> bool {
 /// Wraps a command so that it gets our own cache and temporary directory and not those of zellij, whose environment a
 /// pane inherits: an agent must not find its caches elsewhere because it runs in a pane.
 ///
+/// It also waits for the terminal to have a size: zellij starts a pane's process first and tells the terminal its size a few
+/// milliseconds later (0.45.1: 1 in 6), and a program that draws for no columns at all draws twice or not well.
+///
 /// Values travel as arguments, so nothing needs quoting. The shell replaces itself by the command and keeps its pid.
 fn in_our_environment(argv: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Vec<OsString> {
     let mut script = vec!["unset ZELLIJ_CONFIG_DIR".to_owned()];
@@ -74,6 +77,8 @@ fn in_our_environment(argv: &[OsString], variable: impl Fn(&str) -> Option<OsStr
             None => script.push(format!("unset {name}")),
         }
     }
+    // Half a second at most: a terminal that stays without a size must not keep the agent from starting.
+    script.push("n=50; while [ $((n-=1)) -gt 0 ] && [ \"$(stty size)\" = '0 0' ]; do sleep 0.01; done".to_owned());
     script.push("exec \"$@\"".to_owned());
     let mut wrapped: Vec<OsString> = vec!["/bin/sh".into(), "-c".into(), script.join("; ").into(), "peer".into()];
     wrapped.append(&mut words);
@@ -142,7 +147,10 @@ mod tests {
     fn the_pane_gets_our_cache_and_temporary_directory_back() {
         let set = |name: &str| (name == "TMPDIR").then(|| "/t m;p".into());
         let wrapped = in_our_environment(&["/bin/a".into(), "b c".into()], set);
-        let script = "unset ZELLIJ_CONFIG_DIR; unset XDG_CACHE_HOME; TMPDIR=$1; shift; exec \"$@\"";
+        let [_, _, script, ..] = &wrapped[..] else { panic!("too short: {wrapped:?}") };
+        let script = script.to_str().expect("text");
+        assert!(script.starts_with("unset ZELLIJ_CONFIG_DIR; unset XDG_CACHE_HOME; TMPDIR=$1; shift; "), "{script}");
+        assert!(script.ends_with("; exec \"$@\""), "{script}");
         assert_eq!(words(&wrapped), ["/bin/sh", "-c", script, "peer", "/t m;p", "/bin/a", "b c"]);
     }
 

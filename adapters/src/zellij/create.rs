@@ -38,7 +38,7 @@ impl Zellij {
             // What may still come up is left for `remove`, which needs the record.
             Err(error @ RuntimeError::TimedOut { .. }) => Err(error),
             Err(error) => {
-                if look::server_of(&home.socket(&new.session)).is_err() {
+                if look::starting_servers_of(&home.socket(&new.session)).is_ok_and(|servers| servers.is_empty()) {
                     home.delete().map_err(|error| not_seen(&home, "attach", &error))?;
                 }
                 Err(error)
@@ -68,7 +68,7 @@ impl Zellij {
             && let Some(running) = left.running
         {
             // Its socket is gone and it lives: nobody can reach it any more.
-            self.end(home, running.server).await?;
+            self.end(home, &left.session, running.server).await?;
         }
         home.delete().map_err(seen)?;
         home.claim(&record).map_err(|error| match error.kind() {
@@ -115,27 +115,29 @@ impl Zellij {
         }
     }
 
-    /// Waits until the server listens and the pane's process is there, or is known to have been.
+    /// Waits until the pane's process is there, or is known to have been.
     async fn appears(&self, home: &Home, session: &str) -> Result<Running, RuntimeError> {
         let seen = |error: std::io::Error| not_seen(home, "attach", &error);
-        let server = loop {
-            // zellij binds first and listens a moment later.
-            if let Ok(pid) = look::server_of(&home.socket(session))
-                && let Some(status) = process::status(pid).map_err(seen)?
-            {
-                break status.id;
-            }
+        let socket = home.socket(session);
+        while !socket.exists() {
             tokio::time::sleep(POLL).await;
-        };
-        let asked_at = tokio::time::Instant::now() + SETTLE;
+        }
+        let settled = tokio::time::Instant::now() + SETTLE;
+        let mut servers = Vec::new();
         loop {
-            if let Some(pane) = look::pane_of(server.pid).map_err(seen)? {
-                return Ok(Running { server, pane: Some(pane) });
+            if servers.is_empty() {
+                servers = look::starting_servers_of(&socket).map_err(seen)?;
             }
-            if process::find(server).map_err(seen)?.is_none() {
-                return Err(failed("attach", "the server ended at once"));
+            for server in &servers {
+                if let Some(pane) = look::pane_of(server.pid).map_err(seen)? {
+                    return Ok(Running { server: *server, pane: Some(pane) });
+                }
             }
-            if tokio::time::Instant::now() >= asked_at && self.has_pane(home, session).await? {
+            servers.retain(|server| process::find(*server).is_ok_and(|status| status.is_some()));
+            if let [server] = servers[..]
+                && tokio::time::Instant::now() >= settled
+                && self.has_pane(home, session).await?
+            {
                 return Ok(Running { server, pane: None });
             }
             tokio::time::sleep(POLL).await;

@@ -30,31 +30,36 @@ pub(super) struct Up {
     pub(super) server: ProcessId,
     /// The pane's process, while it lives.
     pub(super) pane: Option<ProcessId>,
+    /// Who is connected, where the kernel tells.
+    pub(super) clients: Option<u32>,
 }
 
 /// Looks at the session that lives in `home`. Reads a file, connects, reads two lines of `/proc`; never waits.
 pub(super) fn look(home: &Home) -> io::Result<Sight> {
     let Some(record) = home.read()? else { return Ok(Sight::Gone(Gone::NoSocket)) };
-    // Asked first: a stopped server lets connections queue up, and each that is given up costs it a thread later.
+    // A server dies of a connection that is closed before its first client has introduced itself (zellij 0.45.1: seen).
+    if record.running.is_none() && process::find(record.creator)?.is_some() {
+        return Ok(Sight::Unclear(format!("process {} is creating it", record.creator.pid)));
+    }
+    // Asked before connecting: a stopped server lets connections queue up, and each that is given up costs it a thread later.
     if let Some(running) = record.running
         && let Some(why) = hung(running.server)?
     {
         return Ok(Sight::Unclear(why));
     }
-    let gone = match server_of(&home.socket(&record.session)) {
-        Ok(server) => return see(record, server),
-        Err(Errno::ENOENT | Errno::ENOTDIR) => Gone::NoSocket,
-        Err(Errno::ECONNREFUSED) => Gone::NobodyListening,
-        Err(Errno::EAGAIN) => return Ok(Sight::Unclear("its queue of connections is full".to_owned())),
-        Err(errno) => return Err(errno.into()),
-    };
-    if record.running.is_none() && process::find(record.creator)?.is_some() {
-        return Ok(Sight::Unclear(format!("process {} is creating it", record.creator.pid)));
+    let socket = home.socket(&record.session);
+    // Counted first: our own connection would count.
+    let clients = clients_of(&socket);
+    match server_of(&socket) {
+        Ok(server) => see(record, server, clients),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(Sight::Gone(Gone::NoSocket)),
+        Err(Errno::ECONNREFUSED) => Ok(Sight::Gone(Gone::NobodyListening)),
+        Err(Errno::EAGAIN) => Ok(Sight::Unclear("its queue of connections is full".to_owned())),
+        Err(errno) => Err(errno.into()),
     }
-    Ok(Sight::Gone(gone))
 }
 
-fn see(record: Record, pid: u32) -> io::Result<Sight> {
+fn see(record: Record, pid: u32, clients: Option<u32>) -> io::Result<Sight> {
     let Some(server) = process::status(pid)? else { return Ok(Sight::Gone(Gone::NobodyListening)) };
     if let Some(why) = hung(server.id)? {
         return Ok(Sight::Unclear(why));
@@ -68,7 +73,7 @@ fn see(record: Record, pid: u32) -> io::Result<Sight> {
         Some(pane) => Some(pane),
         None => pane_of(server.id.pid)?,
     };
-    Ok(Sight::Up(Up { record, server: server.id, pane }))
+    Ok(Sight::Up(Up { record, server: server.id, pane, clients }))
 }
 
 fn hung(server: ProcessId) -> io::Result<Option<String>> {
@@ -88,6 +93,15 @@ pub(super) fn pane_of(pid: u32) -> io::Result<Option<ProcessId>> {
         }
     }
     Ok(None)
+}
+
+/// The server of the socket at `path`, found by its arguments: slower than a connection (a walk over all processes), and
+/// the only way that does not disturb a server that is just starting.
+///
+/// A server that turns itself into a daemon is three processes for a moment, of which the last stays.
+pub(super) fn starting_servers_of(path: &Path) -> io::Result<Vec<ProcessId>> {
+    let servers = process::with_arguments(&["--server".as_ref(), path.as_os_str()])?;
+    Ok(servers.into_iter().map(|server| server.id).collect())
 }
 
 /// Who listens on the socket at `path`. The connection is closed at once: each one that stays open costs the server two
@@ -120,7 +134,7 @@ fn peer_pid(stream: &std::os::fd::OwnedFd) -> nix::Result<u32> {
 ///
 /// # Source
 /// zellij 0.45.1 holds one connection a client; an accepted connection carries the listener's path (unix(7)).
-pub(super) fn clients_of(path: &Path) -> Option<u32> {
+fn clients_of(path: &Path) -> Option<u32> {
     let table = std::fs::read("/proc/net/unix").ok()?;
     let path = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
     let connected = table.split(|byte| *byte == b'\n').filter(|line| is_connected(line, path)).count();

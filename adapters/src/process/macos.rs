@@ -1,0 +1,122 @@
+//! macOS: `proc_pidinfo` (libproc) and sysctl(3); no process is started.
+
+use std::ffi::{CStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::unistd::Pid;
+
+use super::{ProcessId, Status};
+
+/// `proc_pidinfo` answers `ESRCH` for a zombie as for no process at all, which is what is wanted.
+#[allow(unsafe_code, reason = "libproc has no safe binding among our dependencies; see SAFETY")]
+pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
+    let Ok(number) = i32::try_from(pid) else { return Ok(None) };
+    let mut info = std::mem::MaybeUninit::<libc::proc_bsdinfo>::zeroed();
+    let size = i32::try_from(size_of::<libc::proc_bsdinfo>()).expect("a few hundred bytes");
+    // SAFETY: the buffer is writable for `size` bytes; an all-zero proc_bsdinfo is a valid value.
+    let (written, info) = unsafe {
+        let written = libc::proc_pidinfo(number, libc::PROC_PIDTBSDINFO, 0, info.as_mut_ptr().cast(), size);
+        (written, info.assume_init())
+    };
+    if written != size {
+        return match Errno::last() {
+            Errno::ESRCH => Ok(None),
+            errno => Err(errno.into()),
+        };
+    }
+    if info.pbi_status == libc::SZOMB {
+        return Ok(None);
+    }
+    let session = match nix::unistd::getsid(Some(Pid::from_raw(number))) {
+        Ok(session) => u32::try_from(session.as_raw()).unwrap_or(0),
+        Err(Errno::ESRCH) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    };
+    Ok(Some(Status {
+        id: ProcessId { pid, start: info.pbi_start_tvsec * 1_000_000 + info.pbi_start_tvusec },
+        parent: info.pbi_ppid,
+        group: info.pbi_pgid,
+        session,
+        stopped: info.pbi_status == libc::SSTOP,
+    }))
+}
+
+pub(super) fn all() -> io::Result<Vec<Status>> {
+    // A process that ends while we walk is simply not there; one we may not look at is not ours.
+    Ok(pids()?.into_iter().filter_map(|pid| status(pid).ok().flatten()).collect())
+}
+
+#[allow(unsafe_code, reason = "libproc has no safe binding among our dependencies; see SAFETY")]
+fn pids() -> io::Result<Vec<u32>> {
+    // SAFETY: without a buffer the call only counts.
+    let count = unsafe { libc::proc_listallpids(std::ptr::null_mut(), 0) };
+    // Room for those that start between the two calls.
+    let mut pids = vec![0_i32; usize::try_from(count).map_err(|_| io::Error::last_os_error())? + 256];
+    let size = i32::try_from(size_of_val(pids.as_slice())).map_err(io::Error::other)?;
+    // SAFETY: the buffer is writable for `size` bytes.
+    let count = unsafe { libc::proc_listallpids(pids.as_mut_ptr().cast(), size) };
+    pids.truncate(usize::try_from(count).map_err(|_| io::Error::last_os_error())?);
+    Ok(pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0).collect())
+}
+
+/// The kernel makes a new one at each boot.
+#[allow(unsafe_code, reason = "sysctl has no safe binding among our dependencies; see SAFETY")]
+pub(super) fn boot_id() -> io::Result<String> {
+    let name = c"kern.bootsessionuuid";
+    let mut text = [0_u8; 64];
+    let mut size = text.len();
+    // SAFETY: the name ends in NUL; the buffer is writable for `size` bytes, and `size` is updated to what was written.
+    let result =
+        unsafe { libc::sysctlbyname(name.as_ptr(), text.as_mut_ptr().cast(), &raw mut size, std::ptr::null_mut(), 0) };
+    Errno::result(result)?;
+    let text = CStr::from_bytes_until_nul(&text).map_err(io::Error::other)?;
+    Ok(text.to_string_lossy().into_owned())
+}
+
+pub(super) fn environment_variable(pid: u32, name: &str) -> io::Result<Option<OsString>> {
+    Ok(environment(&arguments(pid)?)
+        .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .map(|value| OsString::from_vec(value.to_vec())))
+}
+
+/// What the kernel keeps of a process's start: the number of arguments, the executable's path, NULs up to a word
+/// boundary, the arguments and then the environment, each ended by a NUL.
+#[allow(unsafe_code, reason = "sysctl has no safe binding among our dependencies; see SAFETY")]
+fn arguments(pid: u32) -> io::Result<Vec<u8>> {
+    let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut mib = [libc::CTL_KERN, libc::KERN_PROCARGS2, pid];
+    // ARG_MAX of macOS: all arguments and variables together never take more.
+    let mut bytes = vec![0_u8; 1024 * 1024];
+    let mut size = bytes.len();
+    // SAFETY: `mib` has the three words announced; the buffer is writable for `size` bytes, which is updated.
+    let result =
+        unsafe { libc::sysctl(mib.as_mut_ptr(), 3, bytes.as_mut_ptr().cast(), &raw mut size, std::ptr::null_mut(), 0) };
+    Errno::result(result)?;
+    bytes.truncate(size);
+    Ok(bytes)
+}
+
+fn environment(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (count, rest) = bytes.split_first_chunk::<4>().map_or((0, bytes), |(n, rest)| (i32::from_ne_bytes(*n), rest));
+    let path = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+    let padding = rest[path..].iter().take_while(|byte| **byte == 0).count();
+    rest[path + padding..]
+        .split(|byte| *byte == 0)
+        .skip(usize::try_from(count).unwrap_or(0))
+        .take_while(|e| !e.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_begins_behind_the_arguments() {
+        let mut bytes = 2_i32.to_ne_bytes().to_vec();
+        bytes.extend_from_slice(b"/bin/x\0\0\0\0x\0A=not\0A=1\0B=\0\0trailer");
+        assert_eq!(environment(&bytes).collect::<Vec<_>>(), [&b"A=1"[..], b"B="]);
+    }
+}
