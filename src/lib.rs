@@ -3,3 +3,4 @@
 //! (theory of operation: written with the engine)
 
 pub mod policy;
+pub mod store;

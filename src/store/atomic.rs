@@ -1,0 +1,66 @@
+//! Whole files, renamed into place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::{Result, StoreError};
+
+/// Whether a file must survive a power cut the moment the write returns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The page cache is enough: after a power cut no agent is alive either.
+    Cached,
+    /// fsync the file and its directory.
+    Synced,
+}
+
+/// Writes `content` to `path` through a temporary file beside it, mode 0600; a reader sees the old file or the new one.
+///
+/// The temporary name is fixed, because the caller holds the lock that owns `path`: a writer that is killed leaves one
+/// file, which the next write of the same path overwrites, and never a growing heap of them.
+pub(super) fn write(path: &Path, content: &[u8], durability: Durability) -> Result<()> {
+    write_through(path, ".tmp", content, durability)
+}
+
+/// The same for a path that no lock owns: two writers must not share a temporary file.
+pub(super) fn write_unlocked(path: &Path, content: &[u8]) -> Result<()> {
+    write_through(path, &format!(".tmp{}", std::process::id()), content, Durability::Cached)
+}
+
+fn write_through(path: &Path, suffix: &str, content: &[u8], durability: Durability) -> Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    let temporary = Path::new(&name);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(temporary)
+        .map_err(StoreError::new("create", temporary))?;
+    file.write_all(content).map_err(StoreError::new("write", temporary))?;
+    if durability == Durability::Synced {
+        file.sync_all().map_err(StoreError::new("sync", temporary))?;
+    }
+    fs::rename(temporary, path).map_err(StoreError::new("rename", path))?;
+    if durability == Durability::Synced {
+        sync_directory_of(path)?;
+    }
+    Ok(())
+}
+
+/// Removes a file; one that is not there is removed already.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::new("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a new directory entry durable.
+pub(super) fn sync_directory_of(path: &Path) -> Result<()> {
+    let dir = path.parent().expect("a state file has a directory");
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(StoreError::new("sync", dir))
+}

@@ -1,0 +1,112 @@
+//! Every conversation id a peer ever had: `NAME.conversations`, append-only and fsynced. An id is never lost.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Locked, PeerFiles, Result, StateDir, StoreError, atomic};
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+
+/// One line of `NAME.conversations`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationEntry {
+    /// When the id was learned.
+    pub at_ms: Timestamp,
+    /// The agent's own id.
+    pub conversation: String,
+    /// The profile whose id it is.
+    pub agent: String,
+    /// The incarnation that opened it.
+    pub incarnation: Incarnation,
+}
+
+/// Which peer owns which conversation, over the whole fleet.
+#[derive(Clone, Debug, Default)]
+pub struct Owners(HashMap<String, PeerName>);
+
+impl Owners {
+    /// Who owns this id.
+    pub fn of(&self, conversation: &str) -> Option<&PeerName> {
+        self.0.get(conversation)
+    }
+}
+
+impl PeerFiles {
+    /// All conversations, oldest first. A line that does not parse (a write cut by a power loss) is passed over: the
+    /// file is never rewritten, so nothing is lost by it.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn conversations(&self) -> Result<Vec<ConversationEntry>> {
+        let path = self.path("conversations");
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(StoreError::new("read", path))?,
+        };
+        Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+}
+
+impl Locked {
+    /// Appends an id unless the newest entry is the same one, and waits until it is on disk.
+    ///
+    /// # Errors
+    /// The disk is full: the caller must not launch an agent whose id it could not keep.
+    pub fn append_conversation(&self, entry: &ConversationEntry) -> Result<()> {
+        let known = self.files().conversations()?;
+        if known.last().is_some_and(|last| last.conversation == entry.conversation) {
+            return Ok(());
+        }
+        let path = self.files().path("conversations");
+        let failed = |action| StoreError::new(action, path.clone());
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(failed("open"))?;
+        let mut line = serde_json::to_vec(entry).expect("an entry is plain data");
+        line.push(b'\n');
+        // A line that a power cut left without its end must not swallow this one.
+        if ends_mid_line(&mut file).map_err(failed("read"))? {
+            line.insert(0, b'\n');
+        }
+        file.write_all(&line).map_err(failed("append to"))?;
+        file.sync_all().map_err(failed("sync"))?;
+        if known.is_empty() {
+            atomic::sync_directory_of(&path)?;
+        }
+        Ok(())
+    }
+}
+
+fn ends_mid_line(file: &mut std::fs::File) -> std::io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+impl StateDir {
+    /// Who owns which conversation. Reads one file a peer: for the moment an id is learned, not for every tick.
+    ///
+    /// # Errors
+    /// The directory or a file cannot be read: an id must not be taken then.
+    pub fn conversation_owners(&self) -> Result<Owners> {
+        let mut owners = HashMap::new();
+        let entries = std::fs::read_dir(self.root()).map_err(StoreError::new("list", self.root()))?;
+        for entry in entries {
+            let file = entry.map_err(StoreError::new("list", self.root()))?.file_name();
+            let Some(name) = file.to_str().and_then(|file| file.strip_suffix(".conversations")) else { continue };
+            let Ok(name) = name.parse::<PeerName>() else { continue };
+            for entry in self.peer(&name).conversations()? {
+                owners.insert(entry.conversation, name.clone());
+            }
+        }
+        Ok(Owners(owners))
+    }
+}

@@ -1,0 +1,100 @@
+//! The end of an incarnation, recorded once.
+//!
+//! The steps are written so that whoever is killed between any two of them can be followed by anybody who holds the
+//! lock: each step is idempotent for one incarnation, and the record goes away last. A death is therefore counted once,
+//! however many passes see it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::records::SessionRecord;
+use super::{Locked, Result, Stored};
+use crate::policy::ending::{End, EndReport, Incarnation};
+use crate::policy::health::Deaths;
+use crate::policy::time::Timestamp;
+
+/// `NAME.end`: the last end, and the conversation that a resume would continue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastEnd {
+    /// What policy decides by.
+    #[serde(flatten)]
+    pub end: End,
+    /// The conversation of the last incarnation that was ever ready; an unready start does not displace it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// The profile whose conversation that is.
+    pub agent: String,
+}
+
+impl Locked {
+    /// Records the end of the incarnation on record and takes the record away. Returns what stands in `NAME.end`.
+    ///
+    /// When an earlier pass was killed half-way, its `NAME.end` stands: the cause is not judged twice.
+    ///
+    /// # Errors
+    /// A file could not be written; the record still stands and the next pass finishes.
+    pub fn record_end(
+        &self,
+        record: &SessionRecord,
+        report: EndReport,
+        ready_for: Option<Duration>,
+    ) -> Result<LastEnd> {
+        let last = match self.files().end()? {
+            Stored::Present(last) if last.end.incarnation == record.incarnation => last,
+            previous => self.write_end(record, report, previous.present())?,
+        };
+        self.count_death(&last.end, ready_for)?;
+        self.remove("session")?;
+        self.remove_pane_files(record.incarnation)?;
+        Ok(last)
+    }
+
+    fn write_end(&self, record: &SessionRecord, report: EndReport, previous: Option<LastEnd>) -> Result<LastEnd> {
+        let kept = previous.as_ref().and_then(|last| last.conversation.clone());
+        let conversation = if record.ready_at().is_some() { record.conversation.clone().or(kept) } else { kept };
+        let end = End::new(report, previous.as_ref().map(|last| &last.end));
+        let last = LastEnd { end, conversation, agent: record.agent.clone() };
+        self.write_json("end", &last)?;
+        Ok(last)
+    }
+
+    /// A long ready life forgives the deaths before it; then this one is added, once.
+    fn count_death(&self, end: &End, ready_for: Option<Duration>) -> Result<()> {
+        let before = self.files().deaths()?.present().unwrap_or_default();
+        let mut deaths = before.clone();
+        deaths.trim_stable(ready_for.unwrap_or_default());
+        deaths.record(end.cause, end.incarnation, end.at_ms);
+        if deaths == before { Ok(()) } else { self.write_deaths(&deaths) }
+    }
+
+    /// Clears the deaths, and with them hold and latch.
+    ///
+    /// # Errors
+    /// The directory is read-only.
+    pub fn forgive(&self) -> Result<Deaths> {
+        let deaths = self.files().deaths()?.present().unwrap_or_default();
+        self.remove("deaths")?;
+        Ok(deaths)
+    }
+
+    /// The number for the next incarnation: above every one that any of this peer's files names.
+    ///
+    /// `now` is the floor when a file that would tell was set aside as corrupt, because a number must never come twice.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn next_incarnation(&self, now: Timestamp) -> Result<Incarnation> {
+        let files = self.files();
+        let session = files.session()?.present().map(|record| record.incarnation);
+        let end = files.end()?.present().map(|last| last.end.incarnation);
+        let conversation = files.conversations()?.last().map(|entry| entry.incarnation);
+        let known = session.max(end);
+        let set_aside = || -> Result<bool> {
+            Ok(files.all_on_disk()?.iter().any(|path| path.to_string_lossy().contains(".corrupt-")))
+        };
+        let floor = if known.is_none() && set_aside()? { now.as_ms() / 1000 } else { 0 };
+        let highest = known.max(conversation).unwrap_or_default().max(Incarnation(floor));
+        Ok(Incarnation(highest.0 + 1))
+    }
+}

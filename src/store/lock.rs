@@ -1,0 +1,178 @@
+//! The advisory lock of a peer, and the one mutator of its files.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use fs2::FileExt;
+use serde::Serialize;
+
+use super::atomic::{self, Durability};
+use super::records::{Marker, SessionRecord};
+use super::{PeerFiles, Result, StoreError};
+use crate::policy::health::Deaths;
+use crate::policy::time::Timestamp;
+use crate::policy::wake::topic_line;
+
+/// Most topics kept per conversation.
+const MAX_TOPICS: usize = 16;
+
+/// The right to change a peer's files, for as long as it lives.
+#[derive(Debug)]
+pub struct Locked {
+    files: PeerFiles,
+    // Closing the descriptor releases the lock; so does the death of this process.
+    _lock: File,
+}
+
+fn open_lock_file(files: &PeerFiles) -> Result<File> {
+    let path = files.path("lock");
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(StoreError::new("create", path))
+}
+
+pub(super) fn try_lock(files: PeerFiles) -> Result<Option<Locked>> {
+    let file = open_lock_file(&files)?;
+    match FileExt::try_lock_exclusive(&file) {
+        Ok(()) => Ok(Some(Locked { files, _lock: file })),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(StoreError::new("lock", files.path("lock"))(error)),
+    }
+}
+
+pub(super) fn lock_blocking(files: PeerFiles) -> Result<Locked> {
+    let file = open_lock_file(&files)?;
+    loop {
+        match FileExt::lock_exclusive(&file) {
+            Ok(()) => return Ok(Locked { files, _lock: file }),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(StoreError::new("lock", files.path("lock"))(error)),
+        }
+    }
+}
+
+impl Locked {
+    /// The files, for reading.
+    pub fn files(&self) -> &PeerFiles {
+        &self.files
+    }
+
+    /// Replaces the incarnation on record.
+    ///
+    /// # Errors
+    /// The disk is full or the directory read-only; the old record stands.
+    pub fn write_session(&self, record: &SessionRecord) -> Result<()> {
+        self.write_json("session", record)
+    }
+
+    /// Replaces the ring of counted deaths; an empty one is no file.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn write_deaths(&self, deaths: &Deaths) -> Result<()> {
+        if deaths.is_empty() { self.remove("deaths") } else { self.write_json("deaths", deaths) }
+    }
+
+    /// Sets a marker, with `now` as its one line.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`]: whoever wanted to signal after it must not.
+    pub fn mark(&self, marker: Marker, now: Timestamp) -> Result<()> {
+        atomic::write(&self.files.path(marker.suffix()), format!("{now}\n").as_bytes(), Durability::Cached)
+    }
+
+    /// Removes a marker; absent is done already.
+    ///
+    /// # Errors
+    /// The directory is read-only.
+    pub fn unmark(&self, marker: Marker) -> Result<()> {
+        self.remove(marker.suffix())
+    }
+
+    /// Starts the topics of a new conversation: none, or the one given.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn replace_topics(&self, topic: Option<&str>) -> Result<()> {
+        self.write_topics(topic.map(topic_line).into_iter().collect())
+    }
+
+    /// Adds a topic to the current conversation; a known one moves to the end.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn add_topic(&self, topic: &str) -> Result<()> {
+        let topic = topic_line(topic);
+        let mut topics = self.files.topics()?;
+        topics.retain(|known| *known != topic);
+        topics.push(topic);
+        self.write_topics(topics)
+    }
+
+    fn write_topics(&self, mut topics: Vec<String>) -> Result<()> {
+        topics.retain(|topic| !topic.is_empty());
+        if topics.is_empty() {
+            return self.remove("topic");
+        }
+        let newest = topics.split_off(topics.len().saturating_sub(MAX_TOPICS));
+        let text: String = newest.iter().flat_map(|topic| [topic.as_str(), "\n"]).collect();
+        atomic::write(&self.files.path("topic"), text.as_bytes(), Durability::Cached)
+    }
+
+    /// Keeps the last screen of an incarnation that is about to go.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn keep_screen(&self, text: &str) -> Result<()> {
+        atomic::write(&self.files.path("screen"), text.as_bytes(), Durability::Cached)
+    }
+
+    /// Moves every file that does not parse to `NAME.x.corrupt-TIME` and returns what was moved, for one report.
+    ///
+    /// # Errors
+    /// A file cannot be read or moved.
+    pub fn set_aside_corrupt(&self, now: Timestamp) -> Result<Vec<(String, String)>> {
+        let mut moved = Vec::new();
+        let checks = [
+            ("session", corrupt(self.files.session()?)),
+            ("end", corrupt(self.files.end()?)),
+            ("deaths", corrupt(self.files.deaths()?)),
+        ];
+        for (suffix, why) in checks {
+            let Some(why) = why else { continue };
+            let path = self.files.path(suffix);
+            let aside = self.files.path(&format!("{suffix}.corrupt-{}", now.as_ms()));
+            std::fs::rename(&path, &aside).map_err(StoreError::new("set aside", &path))?;
+            moved.push((aside.display().to_string(), why));
+        }
+        Ok(moved)
+    }
+
+    pub(super) fn write_json<T: Serialize>(&self, suffix: &str, value: &T) -> Result<()> {
+        write_json(&self.files.path(suffix), value)
+    }
+
+    pub(super) fn remove(&self, suffix: &str) -> Result<()> {
+        atomic::remove(&self.files.path(suffix))
+    }
+}
+
+fn corrupt<T>(stored: super::Stored<T>) -> Option<String> {
+    match stored {
+        super::Stored::Corrupt(why) => Some(why),
+        super::Stored::Absent | super::Stored::Present(_) => None,
+    }
+}
+
+/// JSON with a line a field, because people read these files.
+pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).expect("our records have string keys and no failing serializer");
+    text.push(b'\n');
+    atomic::write(path, &text, Durability::Cached)
+}

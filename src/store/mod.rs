@@ -1,0 +1,291 @@
+//! The state directory: everything `peer` remembers, in files a person can read with `ls` and `cat`.
+//!
+//! Reading needs no lock, because every write is a whole file renamed into place. Changing anything of a peer goes
+//! through [`Locked`], the one mutator, which exists only while that peer's advisory lock is held; the kernel releases
+//! the lock when its holder dies. The files and their meanings are listed in `peer-files(5)`.
+
+mod atomic;
+mod conversations;
+mod ending;
+mod journal;
+mod lock;
+mod pane;
+mod records;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use crate::policy::name::PeerName;
+
+pub use conversations::{ConversationEntry, Owners};
+pub use ending::LastEnd;
+pub use journal::{Event, Journal, Tail};
+pub use lock::Locked;
+pub use pane::{ExitRecord, Hangup, Launch, OsText};
+pub use records::{AgentProcess, Marker, Phase, Process, SessionRecord};
+
+/// What went wrong with a file of ours, and on which file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {source}", .path.display())]
+pub struct StoreError {
+    /// What was tried: `read`, `write`, `lock` …
+    pub action: &'static str,
+    /// On which file or directory.
+    pub path: PathBuf,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+impl StoreError {
+    pub(crate) fn new(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self { action, path, source }
+    }
+}
+
+/// Shorthand for what every operation here returns.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// What a file held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored<T> {
+    /// There is no such file.
+    Absent,
+    /// It parsed.
+    Present(T),
+    /// It is there and does not parse; why. To be treated as absent and set aside under the lock.
+    Corrupt(String),
+}
+
+impl<T> Stored<T> {
+    /// The value, where there is a good one.
+    pub fn present(self) -> Option<T> {
+        match self {
+            Self::Present(value) => Some(value),
+            Self::Absent | Self::Corrupt(_) => None,
+        }
+    }
+}
+
+/// The state directory.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+impl StateDir {
+    /// Opens the directory, making it (mode 0700) where it is missing. One `stat` where it is there.
+    ///
+    /// # Errors
+    /// It cannot be made, is no directory, belongs to another user, or others may write to it: nothing may be trusted
+    /// or started then.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        ensure_private_dir(&root)?;
+        Ok(Self { root })
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A view of one peer's files; touches nothing.
+    pub fn peer(&self, name: &PeerName) -> PeerFiles {
+        PeerFiles { root: self.root.clone(), name: name.clone() }
+    }
+
+    /// The decision log.
+    pub fn journal(&self) -> Journal {
+        Journal::new(self.root.join("lifecycle.log"))
+    }
+
+    /// Tries to take a peer's lock. `None`: somebody holds it. Never blocks.
+    ///
+    /// # Errors
+    /// The lock file cannot be made or locked (a read-only directory, a full disk).
+    pub fn try_lock(&self, name: &PeerName) -> Result<Option<Locked>> {
+        lock::try_lock(self.peer(name))
+    }
+
+    /// Takes a peer's lock, waiting as long as it takes; for the pane process, which has nothing else to do.
+    ///
+    /// # Errors
+    /// As [`StateDir::try_lock`].
+    pub fn lock_blocking(&self, name: &PeerName) -> Result<Locked> {
+        lock::lock_blocking(self.peer(name))
+    }
+
+    /// Writes a file of the whole fleet's, when it differs from what is there.
+    ///
+    /// # Errors
+    /// The directory is read-only or the disk is full.
+    pub fn keep_file(&self, name: &str, content: &str) -> Result<()> {
+        let path = self.root.join(name);
+        if read_text(&path)? == Stored::Present(content.to_owned()) {
+            return Ok(());
+        }
+        atomic::write_unlocked(&path, content.as_bytes())
+    }
+
+    /// Moves all files of a peer to `trash/NAME-TIME/`, under its lock, and returns where they are.
+    ///
+    /// # Errors
+    /// A file cannot be moved; what was moved stays in the trash.
+    pub fn discard(&self, locked: &Locked, stamp: &str) -> Result<PathBuf> {
+        let name = locked.files().name().clone();
+        let trash = self.root.join("trash").join(format!("{name}-{stamp}"));
+        ensure_private_dir(&self.root.join("trash"))?;
+        ensure_private_dir(&trash)?;
+        for path in locked.files().all_on_disk()? {
+            let file = path.file_name().expect("a listed file has a name");
+            fs::rename(&path, trash.join(file)).map_err(StoreError::new("move", &path))?;
+        }
+        Ok(trash)
+    }
+}
+
+/// Makes `path` a directory that only we can use, or checks that it is one.
+fn ensure_private_dir(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::new("create", path))?;
+            return Ok(());
+        }
+        Err(error) => Err(error),
+        Ok(meta) if !meta.is_dir() => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory")),
+        Ok(meta) if meta.uid() != nix::unistd::geteuid().as_raw() => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("it belongs to uid {}, and its records would decide what we kill", meta.uid()),
+        )),
+        Ok(meta) if meta.permissions().mode() & 0o022 != 0 => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("others may write to it (mode {:03o}); run chmod 700 on it", meta.permissions().mode() & 0o777),
+        )),
+        Ok(_) => Ok(()),
+    }
+    .map_err(StoreError::new("use", path))
+}
+
+/// The files of one peer, for reading.
+#[derive(Clone, Debug)]
+pub struct PeerFiles {
+    root: PathBuf,
+    name: PeerName,
+}
+
+impl PeerFiles {
+    /// Whose files these are.
+    pub fn name(&self) -> &PeerName {
+        &self.name
+    }
+
+    /// Path of the file with this suffix: `NAME.suffix`.
+    pub fn path(&self, suffix: &str) -> PathBuf {
+        self.root.join(format!("{}.{suffix}", self.name))
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, suffix: &str) -> Result<Stored<T>> {
+        self.read_text(suffix).map(|stored| match stored {
+            Stored::Absent => Stored::Absent,
+            Stored::Corrupt(why) => Stored::Corrupt(why),
+            Stored::Present(text) => match serde_json::from_str(&text) {
+                Ok(value) => Stored::Present(value),
+                Err(error) => Stored::Corrupt(error.to_string()),
+            },
+        })
+    }
+
+    fn read_text(&self, suffix: &str) -> Result<Stored<String>> {
+        read_text(&self.path(suffix))
+    }
+
+    /// The incarnation on record, `NAME.session`.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read: nothing is known.
+    pub fn session(&self) -> Result<Stored<SessionRecord>> {
+        self.read_json("session")
+    }
+
+    /// The last end, `NAME.end`.
+    ///
+    /// # Errors
+    /// As [`PeerFiles::session`].
+    pub fn end(&self) -> Result<Stored<LastEnd>> {
+        self.read_json("end")
+    }
+
+    /// The counted deaths, `NAME.deaths`; a corrupt ring reads as corrupt and counts as empty.
+    ///
+    /// # Errors
+    /// As [`PeerFiles::session`].
+    pub fn deaths(&self) -> Result<Stored<crate::policy::health::Deaths>> {
+        self.read_json("deaths")
+    }
+
+    /// Whether a marker is there. Its content is for people: existence alone decides.
+    ///
+    /// # Errors
+    /// The directory cannot be searched.
+    pub fn has(&self, marker: Marker) -> Result<bool> {
+        let path = self.path(marker.suffix());
+        path.try_exists().map_err(StoreError::new("look at", path))
+    }
+
+    /// Topics of the current conversation, newest last.
+    ///
+    /// # Errors
+    /// As [`PeerFiles::session`].
+    pub fn topics(&self) -> Result<Vec<String>> {
+        Ok(self.read_text("topic")?.present().map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default())
+    }
+
+    /// The last screen of the last incarnation that ended.
+    ///
+    /// # Errors
+    /// As [`PeerFiles::session`].
+    pub fn kept_screen(&self) -> Result<Stored<String>> {
+        self.read_text("screen")
+    }
+
+    /// Every file of this peer that exists now, launch and exit records included; the lock is not among them.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub fn all_on_disk(&self) -> Result<Vec<PathBuf>> {
+        let prefix = format!("{}.", self.name);
+        let mut found = Vec::new();
+        for dir in [self.root.clone(), self.root.join("panes")] {
+            let entries = match fs::read_dir(&dir) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other.map_err(StoreError::new("list", &dir))?,
+            };
+            for entry in entries {
+                let entry = entry.map_err(StoreError::new("list", &dir))?;
+                let name = entry.file_name();
+                let ours = name.to_str().is_some_and(|file| file.starts_with(&prefix) && !file.ends_with(".lock"));
+                if ours {
+                    found.push(entry.path());
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+fn read_text(path: &Path) -> Result<Stored<String>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stored::Absent),
+        Err(error) => Err(StoreError::new("read", path)(error)),
+        Ok(bytes) => Ok(match String::from_utf8(bytes) {
+            Ok(text) => Stored::Present(text),
+            Err(_) => Stored::Corrupt("it is not UTF-8".to_owned()),
+        }),
+    }
+}

@@ -1,0 +1,172 @@
+//! What a wake hands to the pane process, and what the pane process leaves: one file each an incarnation, in `panes/`.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Locked, PeerFiles, Result, Stored, atomic, lock};
+use crate::policy::ending::Incarnation;
+use crate::policy::time::Timestamp;
+
+/// How to start the agent. It holds the whole environment, so it is a 0600 file and never an argument.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// Absolute path of the executable, then its arguments.
+    pub argv: Vec<OsText>,
+    /// Working directory.
+    pub cwd: PathBuf,
+    /// The configuration that was in force, for the pane process, whose own environment is the runtime's.
+    pub config_dir: PathBuf,
+    /// The agent's environment, all of it but what the terminal itself sets.
+    pub env: Vec<(OsText, OsText)>,
+}
+
+/// Text as the operating system passes it: mostly UTF-8, and then a plain JSON string; bytes where it is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OsTextForm", into = "OsTextForm")]
+pub struct OsText(pub OsString);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OsTextForm {
+    Text(String),
+    Bytes { bytes: Vec<u8> },
+}
+
+impl From<OsTextForm> for OsText {
+    fn from(form: OsTextForm) -> Self {
+        Self(match form {
+            OsTextForm::Text(text) => text.into(),
+            OsTextForm::Bytes { bytes } => OsString::from_vec(bytes),
+        })
+    }
+}
+
+impl From<OsText> for OsTextForm {
+    fn from(text: OsText) -> Self {
+        match text.0.into_string() {
+            Ok(text) => Self::Text(text),
+            Err(text) => Self::Bytes { bytes: text.into_vec() },
+        }
+    }
+}
+
+/// How the agent's process ended, as its parent saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// Whose end.
+    pub incarnation: Incarnation,
+    /// When it was reaped.
+    pub at_ms: Timestamp,
+    /// Exit code, where it exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// Signal number, where one ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// How long it ran.
+    pub uptime_ms: u64,
+    /// Peak resident memory.
+    pub max_rss_kib: u64,
+    /// The terminal was hung up first; whether the runtime's server outlived that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hangup: Option<Hangup>,
+    /// The agent could not be started at all; why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spawn_error: Option<String>,
+}
+
+impl ExitRecord {
+    /// The end of an agent of which nothing was seen.
+    pub fn unseen(incarnation: Incarnation, at: Timestamp) -> Self {
+        Self {
+            incarnation,
+            at_ms: at,
+            code: None,
+            signal: None,
+            uptime_ms: 0,
+            max_rss_kib: 0,
+            hangup: None,
+            spawn_error: None,
+        }
+    }
+}
+
+/// What a hangup of the terminal meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hangup {
+    /// The runtime's server is gone too.
+    ServerGone,
+    /// The server lives; only this pane was closed.
+    PaneClosed,
+}
+
+impl PeerFiles {
+    fn pane_path(&self, incarnation: Incarnation, suffix: &str) -> PathBuf {
+        self.root.join("panes").join(format!("{}.{incarnation}.{suffix}", self.name))
+    }
+
+    /// The launch file of one incarnation.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn launch(&self, incarnation: Incarnation) -> Result<Stored<Launch>> {
+        let text = super::read_text(&self.pane_path(incarnation, "launch"))?;
+        Ok(parse(text))
+    }
+
+    /// The exit record of one incarnation.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn exit(&self, incarnation: Incarnation) -> Result<Stored<ExitRecord>> {
+        let text = super::read_text(&self.pane_path(incarnation, "exit"))?;
+        Ok(parse(text))
+    }
+
+    /// Writes the exit record. It needs no lock, because one process alone may write this file: an end must be on disk
+    /// at once, even while a `stop` that caused it holds the lock.
+    ///
+    /// # Errors
+    /// The disk is full: the end will be recorded as one that nobody saw.
+    pub fn write_exit(&self, exit: &ExitRecord) -> Result<()> {
+        lock::write_json(&self.pane_path(exit.incarnation, "exit"), exit)
+    }
+}
+
+impl Locked {
+    /// Writes the launch file of one incarnation.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn write_launch(&self, incarnation: Incarnation, launch: &Launch) -> Result<()> {
+        let path = self.files().pane_path(incarnation, "launch");
+        super::ensure_private_dir(path.parent().expect("it is in panes/"))?;
+        lock::write_json(&path, launch)
+    }
+
+    /// Removes the launch and exit files of an incarnation that has ended.
+    ///
+    /// # Errors
+    /// The directory is read-only.
+    pub fn remove_pane_files(&self, incarnation: Incarnation) -> Result<()> {
+        for suffix in ["launch", "exit"] {
+            atomic::remove(&self.files().pane_path(incarnation, suffix))?;
+        }
+        Ok(())
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: Stored<String>) -> Stored<T> {
+    match text {
+        Stored::Absent => Stored::Absent,
+        Stored::Corrupt(why) => Stored::Corrupt(why),
+        Stored::Present(text) => match serde_json::from_str(&text) {
+            Ok(value) => Stored::Present(value),
+            Err(error) => Stored::Corrupt(error.to_string()),
+        },
+    }
+}

@@ -1,0 +1,139 @@
+//! What `NAME.session` says, and which markers there are.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::ending::{Incarnation, Intent};
+use crate::policy::time::Timestamp;
+
+/// A process as the kernel identifies it: a pid alone means nothing once it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// The process number.
+    pub pid: u32,
+    /// The kernel's start time of it, in the kernel's own unit.
+    pub start: u64,
+}
+
+/// The agent's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentProcess {
+    /// Who it is; it leads the process group of the same number.
+    #[serde(flatten)]
+    pub id: Process,
+    /// The terminal session it belongs to: the pid of the pane process that leads it.
+    pub session: u32,
+}
+
+/// How far a start has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "phase")]
+pub enum Phase {
+    /// Not ready yet. `driver` is the `peer` process that waits for readiness; when it is dead, another takes over.
+    Starting {
+        /// Who waits.
+        driver: Process,
+    },
+    /// It was ready at this time.
+    Ready {
+        /// When.
+        ready_at_ms: Timestamp,
+    },
+}
+
+/// One incarnation, written before the runtime is asked and gone when the incarnation has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Which start of the agent this is.
+    pub incarnation: Incarnation,
+    /// `tmux` or `zellij`.
+    pub runtime: String,
+    /// Absolute path of the runtime's binary, so that a bare `PATH`, as in cron, does not hide a living agent.
+    pub binary: PathBuf,
+    /// Absolute path of the tmux socket or the zellij session directory.
+    pub server: PathBuf,
+    /// The runtime's server process, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_process: Option<Process>,
+    /// The runtime's session name.
+    pub session: String,
+    /// The runtime's own id of the session, once known (tmux `$3`).
+    #[serde(default)]
+    pub session_id: String,
+    /// The runtime's id of the pane, once known (tmux `%3`).
+    #[serde(default)]
+    pub pane: String,
+    /// The process of ours that sits in the pane, once it has come up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pane_process: Option<Process>,
+    /// The agent's process, once it has been started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<AgentProcess>,
+    /// The boot of the machine that this incarnation belongs to.
+    pub boot_id: String,
+    /// Name of the agent's profile.
+    pub agent: String,
+    /// The conversation, where its id is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// It continues an older conversation.
+    pub resumed: bool,
+    /// Why it was started this way.
+    pub cause: String,
+    /// When it was asked for.
+    pub woke_at_ms: Timestamp,
+    /// When a message was last accepted by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at_ms: Option<Timestamp>,
+    /// The initial prompt is still to be typed in front of the first message.
+    #[serde(default)]
+    pub prompt_due: bool,
+    /// The topic of the message that woke it, kept until it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Why it is being ended, written before the first signal; whoever finds it ended records this cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// How far it has come.
+    #[serde(flatten)]
+    pub phase: Phase,
+}
+
+impl SessionRecord {
+    /// When it became ready, where it has.
+    pub fn ready_at(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Ready { ready_at_ms } => Some(ready_at_ms),
+            Phase::Starting { .. } => None,
+        }
+    }
+}
+
+/// Files whose existence alone says something; their one line is a time, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker {
+    /// Parked: the next wake may resume. Written before the first signal.
+    IdleReaped,
+    /// The agent asked for a clean restart.
+    NewEager,
+    /// A person asked for a fresh start at the next natural wake.
+    FreshNext,
+    /// A person stopped it: wakes are refused.
+    Stopped,
+    /// An ephemeral agent said that it is done.
+    Done,
+}
+
+impl Marker {
+    /// The file's ending: `NAME.suffix`.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::IdleReaped => "idle-reaped",
+            Self::NewEager => "new-eager",
+            Self::FreshNext => "fresh-next",
+            Self::Stopped => "stopped",
+            Self::Done => "done",
+        }
+    }
+}
