@@ -2,5 +2,6 @@
 //!
 //! (theory of operation: written with the engine)
 
+pub mod config;
 pub mod policy;
 pub mod store;

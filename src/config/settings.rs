@@ -1,0 +1,130 @@
+//! `config.toml`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::values::{Size, Span};
+use crate::policy::health::Restart;
+use crate::policy::wake::Lifestyle;
+
+/// What a person set for the whole fleet; every part has a default, so the file need not exist.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The runtime of a new peer; the first that is installed when not set.
+    pub runtime: Option<String>,
+    /// How tmux is reached.
+    pub tmux: TmuxSettings,
+    /// How zellij is reached.
+    pub zellij: ZellijSettings,
+    /// Limits of one question to a runtime.
+    pub probe: ProbeSettings,
+    /// Limits of one tick of the reaper.
+    pub tick: TickSettings,
+    /// What a spec that is silent means.
+    pub defaults: Defaults,
+    /// Commands to run on events.
+    #[serde(rename = "hook")]
+    pub hooks: Vec<Hook>,
+}
+
+/// `[tmux]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TmuxSettings {
+    /// The private server: a name, as in `tmux -L NAME`, or an absolute path, as in `tmux -S PATH`.
+    pub socket: String,
+    /// The binary; found on `PATH` when not set.
+    pub binary: Option<PathBuf>,
+}
+
+impl Default for TmuxSettings {
+    fn default() -> Self {
+        Self { socket: "peer".to_owned(), binary: None }
+    }
+}
+
+/// `[zellij]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ZellijSettings {
+    /// The binary; found on `PATH` when not set.
+    pub binary: Option<PathBuf>,
+}
+
+/// `[probe]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProbeSettings {
+    /// How long a runtime may take to answer one question.
+    pub timeout: Span,
+}
+
+impl Default for ProbeSettings {
+    fn default() -> Self {
+        // A listing of 1,000 sessions takes 40 ms; 2 s forgives a loaded machine and still bounds a tick.
+        Self { timeout: Span(Duration::from_secs(2)) }
+    }
+}
+
+/// `[tick]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TickSettings {
+    /// How long one tick may take.
+    pub budget: Span,
+}
+
+impl Default for TickSettings {
+    fn default() -> Self {
+        // Well under the minute of cron, so that ticks do not pile up.
+        Self { budget: Span(Duration::from_secs(20)) }
+    }
+}
+
+/// `[defaults]`: the value of a key that a spec leaves out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Defaults {
+    /// See [`super::PeerSpec`].
+    pub idle_timeout: Option<Span>,
+    /// See [`super::PeerSpec`].
+    pub restart: Option<Restart>,
+    /// See [`super::PeerSpec`].
+    pub policy: Option<Lifestyle>,
+    /// See [`super::PeerSpec`].
+    pub max_restarts: Option<u32>,
+    /// See [`super::PeerSpec`].
+    pub max_memory: Option<Size>,
+    /// See [`super::PeerSpec`].
+    pub beat_timeout: Option<Span>,
+    /// See [`super::PeerSpec`].
+    pub ready_timeout: Option<Span>,
+    /// See [`super::PeerSpec`].
+    pub resume_without_topic: Option<bool>,
+    /// See [`super::PeerSpec`].
+    pub reap_attached: Option<bool>,
+    /// See [`super::PeerSpec`].
+    pub accept: Option<Vec<String>>,
+}
+
+/// `[[hook]]`: an argv that gets each chosen event as JSON on its stdin.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    /// Names of events, as in the log.
+    pub on: Vec<String>,
+    /// What to run; never through a shell.
+    pub command: Vec<String>,
+    /// How long it may take.
+    #[serde(default = "Hook::default_timeout")]
+    pub timeout: Span,
+}
+
+impl Hook {
+    fn default_timeout() -> Span {
+        Span(Duration::from_secs(5))
+    }
+}

@@ -1,0 +1,114 @@
+//! `peers/NAME.toml`: one declared peer, as it was typed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{self, ConfigError, Place};
+use super::values::{Size, Span};
+use crate::policy::health::Restart;
+use crate::policy::wake::Lifestyle;
+
+/// A declared peer. What is `None` was not said; see [`super::Effective`] for what it means then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerSpec {
+    /// Name of the agent's profile.
+    pub agent: String,
+    /// Absolute path of the agent's executable, then the person's own arguments.
+    pub command: Vec<String>,
+    /// Absolute working directory.
+    pub cwd: PathBuf,
+    /// `tmux` or `zellij`.
+    pub runtime: String,
+    /// A tmux socket of its own, by name or absolute path, for isolation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<String>,
+    /// Parked after so long without activity; 0 is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<Span>,
+    /// What the reaper does after it ended: nothing until the next wake, or a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+    /// What a parked conversation is worth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Lifestyle>,
+    /// Typed into each fresh conversation before the first message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_prompt: Option<String>,
+    /// Whether a wake without a topic may resume a parked conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_without_topic: Option<bool>,
+    /// Dialogs that may be answered for the person, by id: `trust-folder` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Vec<String>>,
+    /// Who else starts and stops this agent; `peer` then refuses to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<String>,
+    /// Restarts in a row before it is `failed`; 0 is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_restarts: Option<u32>,
+    /// Memory of the whole process tree before it is drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<Size>,
+    /// Longest silence of an agent that promised beats; 0 is no promise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beat_timeout: Option<Span>,
+    /// Longest wait for readiness; the profile's when not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_timeout: Option<Span>,
+    /// Park it even while somebody is attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reap_attached: Option<bool>,
+    /// `PATH` as it was when the peer was declared: appended to the waker's, so that a wake from cron finds what the
+    /// person's shell finds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_path: Option<String>,
+    /// Variables for the agent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+impl PeerSpec {
+    /// Reads and checks the text of a spec.
+    ///
+    /// # Errors
+    /// It is no TOML, has an unknown key or a value out of range; the error names file, line and key.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let spec: Self = error::parse(path, text)?;
+        spec.check().map_err(|(key, problem, hint)| ConfigError::Invalid {
+            place: Place { file: path.to_owned(), line: error::line_of(text, key), key: Some(key.to_owned()) },
+            problem,
+            hint: Some(hint),
+        })?;
+        Ok(spec)
+    }
+
+    /// What the types cannot say.
+    fn check(&self) -> Result<(), (&'static str, String, String)> {
+        let bad = |key, problem: &str, hint: &str| Err((key, problem.to_owned(), hint.to_owned()));
+        match self.command.first() {
+            None => return bad("command", "it is empty", "give the agent's absolute path, then its arguments"),
+            Some(program) if !Path::new(program).is_absolute() => {
+                return bad("command", "the first word is no absolute path", "write the whole path of the executable");
+            }
+            Some(_) => {}
+        }
+        if self.command.iter().chain(self.env.values()).any(|text| text.contains('\0')) {
+            return bad("command", "a word holds a NUL character", "the kernel cannot pass it; remove it");
+        }
+        if !self.cwd.is_absolute() {
+            return bad("cwd", "it is no absolute path", "write the whole path of the directory");
+        }
+        if let Some(name) = self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            return Err(("env", format!("{name:?} is no variable's name"), "use a name without '='".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The text that [`PeerSpec::parse`] reads as this spec.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a spec has string keys, and its table comes last")
+    }
+}

@@ -1,0 +1,127 @@
+//! Durations and sizes as people write them.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A length of time, written `90s`, `15m`, `1h30m`; `0` means never, where a key says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Span(pub Duration);
+
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "0" {
+            return Ok(Self(Duration::ZERO));
+        }
+        humantime::parse_duration(text)
+            .map(Self)
+            .map_err(|_| format!("{text:?} is no duration: write it like 90s, 15m or 1h30m; 0 is never"))
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        span.to_string()
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format_span(self.0))
+    }
+}
+
+/// A duration the way [`Span`] reads it: `1h30m`.
+pub fn format_span(duration: Duration) -> String {
+    if duration.is_zero() { "0".to_owned() } else { humantime::format_duration(duration).to_string().replace(' ', "") }
+}
+
+/// An amount of memory, written `512M`, `2G`; powers of 1024, as `ulimit` and systemd count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Size {
+    /// The amount in KiB.
+    pub kib: u64,
+}
+
+/// Units by their letter, in KiB.
+const UNITS: [(char, u64); 4] = [('K', 1), ('M', 1 << 10), ('G', 1 << 20), ('T', 1 << 30)];
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text:?} is no size: write it like 512M or 2G");
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = text[digits.len()..].trim_end_matches(['i', 'B']);
+        let number: u64 = digits.parse().map_err(|_| bad())?;
+        let (_, factor) = UNITS
+            .into_iter()
+            .find(|(letter, _)| unit.eq_ignore_ascii_case(letter.encode_utf8(&mut [0; 4])))
+            .ok_or_else(bad)?;
+        Ok(Self { kib: number.checked_mul(factor).ok_or_else(bad)? })
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> Self {
+        size.to_string()
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (letter, factor) = UNITS
+            .into_iter()
+            .rev()
+            .find(|(_, factor)| self.kib >= *factor && self.kib.is_multiple_of(*factor))
+            .unwrap_or(UNITS[0]);
+        f.pad(&format!("{}{letter}", self.kib / factor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_read_as_they_print() {
+        for text in ["90s", "15m", "1h30m", "0"] {
+            let span: Span = text.parse().expect(text);
+            assert_eq!(span.to_string().parse(), Ok(span));
+        }
+        for (text, kib) in [("1K", 1), ("512M", 512 << 10), ("2G", 2 << 20), ("2GiB", 2 << 20), ("3m", 3 << 10)] {
+            let size: Size = text.parse().expect(text);
+            assert_eq!(size.kib, kib);
+            assert_eq!(size.to_string().parse(), Ok(size));
+        }
+    }
+
+    #[test]
+    fn what_is_neither_says_how_to_write_it() {
+        assert!("soon".parse::<Span>().expect_err("no duration").contains("like 90s"));
+        for text in ["", "G", "12", "1.5G", "99999999999999999999G"] {
+            assert!(text.parse::<Size>().expect_err(text).contains("like 512M"));
+        }
+    }
+}
