@@ -3,5 +3,7 @@
 //! (theory of operation: written with the engine)
 
 pub mod config;
+pub mod engine;
+pub mod pane;
 pub mod policy;
 pub mod store;

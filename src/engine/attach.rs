@@ -1,0 +1,55 @@
+//! `peer attach`: hand the terminal to the pane, waking the peer first; always by resuming.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use peer_adapters::command::{self, Argv};
+use peer_adapters::runtime::RuntimeKind;
+
+use super::deliver::Message;
+use super::observe::target;
+use super::runtimes::kind_of;
+use super::{Engine, EngineError, Result};
+use crate::policy::name::PeerName;
+use crate::policy::wake::{Mode, WakeRequest};
+use crate::store::SessionRecord;
+
+impl Engine {
+    /// Wakes one peer where it is not awake, and returns the command that gives this terminal to its pane.
+    ///
+    /// # Errors
+    /// As [`Engine::wake`]; never a silent fresh start.
+    pub async fn attach(&self, name: &PeerName) -> Result<Argv> {
+        let peer = self.peer(name)?;
+        let request = WakeRequest { mode: Mode::Resume, ..WakeRequest::default() };
+        self.wake(name, &request, &Message::default()).await?;
+        let record = self.awake(&peer).await?;
+        let inside = self.is_inside(&record)?;
+        Ok(self.runtime_of(&record)?.attach(&target(&record), inside))
+    }
+
+    /// Whether this command itself runs in a pane of the server that the record names.
+    fn is_inside(&self, record: &SessionRecord) -> Result<bool> {
+        let server = match kind_of(&record.runtime)? {
+            // TMUX=/path/of/socket,server-pid,session
+            RuntimeKind::Tmux => {
+                let tmux = self.var("TMUX").and_then(|value| value.to_str()).unwrap_or_default();
+                tmux.rsplitn(3, ',').nth(2).map(Path::new)
+            }
+            RuntimeKind::Zellij => self.var("ZELLIJ").and(self.var("ZELLIJ_SOCKET_DIR")).map(OsStr::new).map(Path::new),
+        };
+        Ok(server.is_some_and(|server| server == record.server))
+    }
+}
+
+/// Runs an attach in the foreground until the person detaches or the pane ends.
+///
+/// # Errors
+/// The runtime's client cannot be started.
+pub fn run(argv: &Argv) -> Result<std::process::ExitStatus> {
+    command::run_in_foreground(argv).map_err(|source| EngineError::Io {
+        action: "run",
+        path: argv.program.clone(),
+        source,
+    })
+}

@@ -1,0 +1,206 @@
+//! `peer add`, `rm`, `edit`: what a person declares.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use peer_adapters::command;
+use peer_adapters::runtime::RuntimeKind;
+
+use super::runtimes::kind_of;
+use super::wake::Live;
+use super::{Engine, EngineError, Result};
+use crate::config::{PeerSpec, Span};
+use crate::policy::ending::Intent;
+use crate::policy::health::Restart;
+use crate::policy::name::PeerName;
+
+/// A declaration as it was typed.
+#[derive(Clone, Debug, Default)]
+pub struct Declaration {
+    /// `--agent`; told from the command when not given.
+    pub agent: Option<String>,
+    /// `--runtime`.
+    pub runtime: Option<String>,
+    /// `--cwd`; ours when not given.
+    pub cwd: Option<PathBuf>,
+    /// `--idle`.
+    pub idle: Option<Span>,
+    /// `--restart`.
+    pub restart: Option<Restart>,
+    /// `--prompt`.
+    pub prompt: Option<String>,
+    /// `--env`.
+    pub env: BTreeMap<String, String>,
+    /// `--accept`.
+    pub accept: Vec<String>,
+    /// Everything after `--`.
+    pub command: Vec<String>,
+}
+
+/// What a declaration came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Declared {
+    /// It is new.
+    Added,
+    /// The very same stood there already.
+    Unchanged,
+    /// Another stood there and was replaced.
+    Replaced,
+}
+
+impl Engine {
+    /// Declares a peer. Everything that can be checked is checked now: profile, runtime, directory, binary.
+    ///
+    /// # Errors
+    /// [`EngineError::Declaration`] with the way out; nothing is written then.
+    pub async fn add(&self, name: &PeerName, typed: Declaration, replace: bool) -> Result<(Declared, PeerSpec)> {
+        let spec = self.resolve(name, typed)?;
+        let text = spec.to_toml();
+        let path = self.config.spec_path(name);
+        // What is written must be what is read.
+        PeerSpec::parse(&path, &text)?;
+        let _locked = self.lock(name).await?;
+        let outcome = match self.config.spec(name) {
+            Ok(None) => Declared::Added,
+            Ok(Some(old)) if without_path(&old) == without_path(&spec) => return Ok((Declared::Unchanged, old)),
+            Ok(Some(_)) | Err(_) if replace => Declared::Replaced,
+            Ok(Some(_)) => {
+                return Err(EngineError::Declaration {
+                    what: format!("add {name}"),
+                    problem: "it is declared already, in other words".to_owned(),
+                    hint: Some(format!("peer show {name}, then the same command with --replace")),
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.config.write_spec(name, &text)?;
+        Ok((outcome, spec))
+    }
+
+    fn resolve(&self, name: &PeerName, typed: Declaration) -> Result<PeerSpec> {
+        let cwd = absolute_directory(typed.cwd.as_deref().unwrap_or(Path::new(".")))?;
+        let agent = typed.agent.unwrap_or_else(|| self.profile_for(&typed.command));
+        let profile = self.profile(&agent)?;
+        let words = if typed.command.is_empty() { profile.command.clone() } else { typed.command };
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(EngineError::Declaration {
+                what: format!("add {name}"),
+                problem: format!("the profile {agent:?} has no command of its own"),
+                hint: Some(format!("peer add {name} -- COMMAND [ARG…]")),
+            });
+        };
+        let program = self.executable_of(program, &cwd)?;
+        let runtime = match typed.runtime.or_else(|| self.settings.runtime.clone()) {
+            Some(runtime) => kind_of(&runtime)?,
+            None => self.first_installed()?,
+        };
+        // Its absence is said now, and not at the first wake.
+        self.runtime_binary(runtime, None)?;
+        Ok(PeerSpec {
+            agent,
+            command: std::iter::once(program).chain(arguments.iter().cloned()).collect(),
+            cwd,
+            runtime: runtime.as_str().to_owned(),
+            socket: None,
+            idle_timeout: typed.idle,
+            restart: typed.restart,
+            policy: None,
+            initial_prompt: typed.prompt,
+            resume_without_topic: None,
+            accept: (!typed.accept.is_empty()).then_some(typed.accept),
+            managed_by: None,
+            max_restarts: None,
+            max_memory: None,
+            beat_timeout: None,
+            ready_timeout: None,
+            reap_attached: None,
+            search_path: self.var("PATH").and_then(|path| path.to_str()).map(str::to_owned),
+            env: typed.env,
+        })
+    }
+
+    /// What a spec's text alone cannot tell: whether its profile and its runtime exist.
+    ///
+    /// # Errors
+    /// They do not, or the profile is wrong.
+    pub fn check(&self, name: &PeerName, spec: &PeerSpec) -> Result<()> {
+        tracing::debug!(%name, "checking a spec");
+        kind_of(&spec.runtime)?;
+        self.profile(&spec.agent).map(|_| ())
+    }
+
+    /// The profile whose command is what was typed; the generic one otherwise.
+    fn profile_for(&self, command: &[String]) -> String {
+        let program = command.first().map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str);
+        let known = program.filter(|name| *name != "command" && self.profile(name).is_ok());
+        known.unwrap_or("command").to_owned()
+    }
+
+    fn first_installed(&self) -> Result<RuntimeKind> {
+        [RuntimeKind::Tmux, RuntimeKind::Zellij]
+            .into_iter()
+            .find(|kind| self.runtime_binary(*kind, None).is_ok())
+            .ok_or_else(|| EngineError::Declaration {
+                what: "runtime".to_owned(),
+                problem: "neither tmux nor zellij is on PATH".to_owned(),
+                hint: Some("install one of them, e.g. apt-get install tmux".to_owned()),
+            })
+    }
+
+    /// Resolved as a shell would resolve it, now, so that a wake from cron runs the same program.
+    fn executable_of(&self, program: &str, cwd: &Path) -> Result<String> {
+        let found = command::resolve(OsStr::new(program), self.var("PATH").map(OsString::as_os_str), cwd);
+        let path = found.map_err(|_| EngineError::Declaration {
+            what: format!("command {program:?}"),
+            problem: "there is no such executable on PATH".to_owned(),
+            hint: Some("install it, or give its whole path".to_owned()),
+        })?;
+        path.into_os_string().into_string().map_err(|path| EngineError::Declaration {
+            what: format!("command {}", path.display()),
+            problem: "its path is not UTF-8".to_owned(),
+            hint: None,
+        })
+    }
+
+    /// Forgets a peer: its spec and its state go to the trash, its conversations with them.
+    ///
+    /// # Errors
+    /// [`EngineError::Awake`] without `force`.
+    pub async fn rm(&self, name: &PeerName, force: bool) -> Result<PathBuf> {
+        let Some(spec) = self.config.spec_text(name)? else { return Err(self.no_such_peer(name)) };
+        let locked = self.lock(name).await?;
+        // A spec that does not parse can be removed too, as long as nothing of it runs.
+        if let Some(record) = self.state.peer(name).session()?.present() {
+            let peer = self.peer(name)?;
+            match self.live(&peer, Some(record)).await? {
+                Live::None => {}
+                Live::Session(record, sight) if sight.is_over() => self.bury(&peer, &locked, &record, &sight).await?,
+                Live::Starting(_) | Live::Session(..) if !force => {
+                    return Err(EngineError::Awake { peer: name.clone() });
+                }
+                Live::Starting(record) | Live::Session(record, _) => {
+                    self.end(&peer, &locked, *record, Some(Intent::Stopped)).await?;
+                }
+            }
+        }
+        let trash = self.state.discard(&locked, &self.now().as_ms().to_string())?;
+        let kept = trash.join(format!("{name}.toml"));
+        let path = self.config.spec_path(name);
+        std::fs::write(&kept, spec).map_err(|source| EngineError::Io { action: "write", path: kept, source })?;
+        std::fs::remove_file(&path).map_err(|source| EngineError::Io { action: "remove", path, source })?;
+        Ok(trash)
+    }
+}
+
+/// Two declarations are the same whatever the `PATH` of the shell that made them.
+fn without_path(spec: &PeerSpec) -> PeerSpec {
+    PeerSpec { search_path: None, ..spec.clone() }
+}
+
+fn absolute_directory(dir: &Path) -> Result<PathBuf> {
+    let failed = |source| EngineError::Io { action: "use the working directory", path: dir.to_owned(), source };
+    let path = std::path::absolute(dir).map_err(failed)?;
+    let real = std::fs::metadata(&path).map_err(failed)?;
+    if real.is_dir() { Ok(path) } else { Err(failed(std::io::ErrorKind::NotADirectory.into())) }
+}

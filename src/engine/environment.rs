@@ -1,0 +1,120 @@
+//! The environment an agent is launched with.
+//!
+//! It is the waker's own, because a person expects what their shell has, less what would make the agent believe that it
+//! runs inside another, and with what a bare environment (cron, launchd) lacks. What the terminal itself sets (`TERM`,
+//! `TMUX` …) is added in the pane.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use super::{Engine, Peer};
+use crate::policy::ending::Incarnation;
+use crate::store::OsText;
+
+type Environment = Vec<(OsString, OsString)>;
+
+impl Engine {
+    /// Everything the agent of this incarnation gets to see.
+    pub fn agent_environment(&self, peer: &Peer, incarnation: Incarnation) -> Vec<(OsText, OsText)> {
+        let mut env: Environment =
+            self.env.iter().filter(|(key, _)| !peer.profile.removes(&key.to_string_lossy())).cloned().collect();
+        add_missing(&mut env);
+        extend_path(&mut env, peer.spec.search_path.as_deref());
+        set(&mut env, "PWD", peer.spec.cwd.as_os_str());
+        for (key, value) in peer.profile.environment.set.iter().chain(peer.spec.env.iter()) {
+            set(&mut env, key, OsStr::new(value));
+        }
+        set(&mut env, "PEER_NAME", OsStr::new(peer.name.as_str()));
+        set(&mut env, "PEER_INCARNATION", OsStr::new(&incarnation.to_string()));
+        set(&mut env, "PEER_STATE_DIR", self.state.root().as_os_str());
+        set(&mut env, "PEER_CONFIG_DIR", self.config.root().as_os_str());
+        env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect()
+    }
+}
+
+fn set(env: &mut Environment, key: &str, value: &OsStr) {
+    match env.iter_mut().find(|(known, _)| known == key) {
+        Some((_, old)) => value.clone_into(old),
+        None => env.push((key.into(), value.to_owned())),
+    }
+}
+
+fn has(env: &Environment, key: &str) -> bool {
+    env.iter().any(|(known, value)| known == key && !value.is_empty())
+}
+
+/// What cron leaves out and programs rely on: who we are, from the user database, and a UTF-8 locale, without which
+/// terminal programs draw question marks.
+fn add_missing(env: &mut Environment) {
+    if ["HOME", "USER", "LOGNAME", "SHELL"].iter().any(|key| !has(env, key)) {
+        if let Ok(Some(user)) = nix::unistd::User::from_uid(nix::unistd::geteuid()) {
+            let known = [
+                ("HOME", user.dir.as_os_str()),
+                ("USER", OsStr::new(&user.name)),
+                ("LOGNAME", OsStr::new(&user.name)),
+                ("SHELL", user.shell.as_os_str()),
+            ];
+            for (key, value) in known {
+                if !has(env, key) {
+                    set(env, key, value);
+                }
+            }
+        }
+    }
+    if !["LC_ALL", "LC_CTYPE", "LANG"].iter().any(|key| has(env, key)) {
+        // macOS has no C.UTF-8.
+        set(env, "LANG", OsStr::new(if cfg!(target_os = "macos") { "en_US.UTF-8" } else { "C.UTF-8" }));
+    }
+}
+
+/// Appends the directories that were on `PATH` when the peer was declared and are not on it now.
+fn extend_path(env: &mut Environment, declared: Option<&str>) {
+    let current = env.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
+    let mut dirs: Vec<OsString> = split(&current);
+    for dir in declared.map(OsStr::new).map(split).unwrap_or_default() {
+        if !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
+    }
+    let joined = dirs.join(OsStr::new(":"));
+    if !joined.is_empty() {
+        set(env, "PATH", &joined);
+    }
+}
+
+fn split(path: impl AsRef<OsStr>) -> Vec<OsString> {
+    let dirs = path.as_ref().as_bytes().split(|byte| *byte == b':').filter(|dir| !dir.is_empty());
+    dirs.map(|dir| OsStr::from_bytes(dir).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Environment {
+        pairs.iter().map(|(key, value)| (key.into(), value.into())).collect()
+    }
+
+    #[test]
+    fn a_bare_path_gets_the_declared_directories_behind_its_own() {
+        let mut bare = env(&[("PATH", "/usr/bin:/bin")]);
+        extend_path(&mut bare, Some("/home/x/.local/bin:/usr/bin"));
+        assert_eq!(bare, env(&[("PATH", "/usr/bin:/bin:/home/x/.local/bin")]));
+    }
+
+    #[test]
+    fn an_empty_environment_gets_a_home_and_a_utf8_locale() {
+        let mut bare = Environment::new();
+        add_missing(&mut bare);
+        assert!(has(&bare, "HOME") && has(&bare, "USER") && has(&bare, "LANG"), "{bare:?}");
+    }
+
+    #[test]
+    fn a_locale_that_is_set_stays() {
+        let mut set =
+            env(&[("LC_ALL", "de_DE.UTF-8"), ("HOME", "/h"), ("USER", "u"), ("LOGNAME", "u"), ("SHELL", "s")]);
+        let before = set.clone();
+        add_missing(&mut set);
+        assert_eq!(set, before);
+    }
+}

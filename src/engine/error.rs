@@ -1,0 +1,154 @@
+//! How a verb can fail. The command line turns each into an exit code and a hint in one place.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use peer_adapters::agent::ProfileError;
+use peer_adapters::runtime::RuntimeError;
+
+use crate::config::ConfigError;
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::policy::wake::Refusal;
+use crate::store::StoreError;
+
+/// Why a verb did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Nobody declared it.
+    #[error("there is no peer named {peer}")]
+    NoSuchPeer {
+        /// What was asked for.
+        peer: PeerName,
+        /// The declared name most like it.
+        nearest: Option<String>,
+    },
+    /// The table says no.
+    #[error("{peer} is not woken: {refusal}")]
+    Refused {
+        /// Whom.
+        peer: PeerName,
+        /// Which row, and what it knows.
+        refusal: Refusal,
+    },
+    /// It came up and is not ready.
+    #[error("{peer} was started and is not ready: {why}{}", quote(.screen))]
+    NotReady {
+        /// Whom.
+        peer: PeerName,
+        /// Its incarnation.
+        incarnation: Incarnation,
+        /// How it is not.
+        why: NotReady,
+        /// The last lines of its screen.
+        screen: Vec<String>,
+    },
+    /// It is awake, and a message was not seen to be accepted.
+    #[error("the message to {peer} was not seen to be accepted: {why}")]
+    NotAccepted {
+        /// Whom.
+        peer: PeerName,
+        /// What was seen instead.
+        why: String,
+    },
+    /// It is not awake, and the verb needs it to be.
+    #[error("{peer} is not awake")]
+    NotAwake {
+        /// Whom.
+        peer: PeerName,
+    },
+    /// It is awake, and the verb needs it not to be.
+    #[error("{peer} is awake")]
+    Awake {
+        /// Whom.
+        peer: PeerName,
+    },
+    /// Somebody else works on it.
+    #[error("another peer command has held the lock of {peer} for {} s", .waited.as_secs())]
+    Busy {
+        /// Whom.
+        peer: PeerName,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// A process of it survives `SIGKILL`, or cannot be looked at.
+    #[error("{peer} could not be ended: {detail}")]
+    NotEnded {
+        /// Whom.
+        peer: PeerName,
+        /// What is left, or what could not be seen.
+        detail: String,
+    },
+    /// A declaration that cannot hold.
+    #[error("{what}: {problem}")]
+    Declaration {
+        /// What was being declared.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do instead.
+        hint: Option<String>,
+    },
+    /// A profile that is wrong, or that nobody has.
+    #[error("no agent profile is named {name:?}")]
+    NoSuchProfile {
+        /// What was asked for.
+        name: String,
+        /// The profile most like it.
+        nearest: Option<String>,
+    },
+    /// A file on disk is not usable for what was asked.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A profile file that does not parse.
+    #[error("{}: {source}", .path.display())]
+    Profile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ProfileError,
+    },
+    /// The runtime.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The state directory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The kernel could not be asked about a process.
+    #[error("cannot look at processes: {0}")]
+    Kernel(#[from] io::Error),
+}
+
+/// How a started agent is not ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// It ended first.
+    #[error("it ended ({0})")]
+    Ended(String),
+    /// Time passed; it lives.
+    #[error("nothing said that it is after {} s; it is left running", .0.as_secs())]
+    TimedOut(Duration),
+    /// It asks something that a program must not answer, or was not allowed to.
+    #[error("it needs a person: {question}")]
+    NeedsPerson {
+        /// What it asks.
+        question: String,
+        /// The dialog's id where `accept` in the spec may answer it.
+        acceptable: Option<String>,
+    },
+}
+
+fn quote(screen: &[String]) -> String {
+    if screen.is_empty() { String::new() } else { format!("; its screen says: {}", screen.join(" / ")) }
+}

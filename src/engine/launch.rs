@@ -1,0 +1,175 @@
+//! Starting one incarnation: the record first, then the runtime.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use peer_adapters::agent::Start;
+use peer_adapters::process;
+use peer_adapters::runtime::{NewSession, RuntimeError, RuntimeKind};
+use peer_adapters::tmux::Tmux;
+use peer_adapters::zellij::Zellij;
+
+use super::observe::recorded;
+use super::settle::{self, Absence};
+use super::{Engine, EngineError, Peer, Result, learn};
+use crate::policy::ending::Incarnation;
+use crate::policy::wake::WakeCause;
+use crate::store::{Event, Launch, Locked, Marker, OsText, Phase, SessionRecord};
+
+/// Columns and rows of a pane that nobody has looked at yet: wide enough that no agent wraps its own interface.
+const SIZE: (u16, u16) = (200, 50);
+
+/// How to start, as the policy decided.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The conversation to continue; `None` is a fresh start.
+    pub resume: Option<String>,
+    /// Why.
+    pub cause: WakeCause,
+    /// The topic of the message that woke it.
+    pub topic: Option<String>,
+}
+
+impl Engine {
+    /// Writes the incarnation down and asks the runtime for its pane. Returns the record as it then stands; the agent
+    /// itself is started by the pane process, once the lock is released.
+    ///
+    /// # Errors
+    /// Nothing runs, and the peer is as it was before, except: after [`RuntimeError::TimedOut`] the pane may still
+    /// come up, and the record stands so that the next wake finds it or fences it off.
+    pub async fn launch(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<SessionRecord> {
+        check_before_launch(peer)?;
+        let (kind, binary, runtime) = self.runtime_for(&peer.spec)?;
+        let now = self.now();
+        let incarnation = locked.next_incarnation(now)?;
+        let session = format!("{}-{incarnation}", peer.name);
+        let mut record = SessionRecord {
+            incarnation,
+            runtime: kind.as_str().to_owned(),
+            binary,
+            server: self.server_address(kind, peer, &session)?,
+            server_process: None,
+            session,
+            session_id: String::new(),
+            pane: String::new(),
+            pane_process: None,
+            process: None,
+            boot_id: process::boot_id()?,
+            agent: peer.spec.agent.clone(),
+            conversation: None,
+            resumed: plan.resume.is_some(),
+            cause: plan.cause.to_string(),
+            woke_at_ms: now,
+            delivered_at_ms: None,
+            prompt_due: plan.resume.is_none() && peer.spec.initial_prompt.is_some(),
+            topic: plan.topic.clone(),
+            intent: None,
+            phase: Phase::Starting { driver: recorded(process::me()?) },
+        };
+        self.write_plan(peer, locked, plan, &mut record)?;
+        let new = NewSession {
+            server: record.server.clone(),
+            session: record.session.clone(),
+            tag: self.tag(&peer.name, incarnation),
+            argv: self.pane_argv(peer, incarnation),
+            cwd: peer.spec.cwd.clone(),
+            size: SIZE,
+        };
+        self.write_runtime_config(kind)?;
+        match runtime.create(&new).await {
+            Ok(created) => {
+                record.server_process = Some(recorded(created.server));
+                record.session_id = created.target.session_id;
+                record.pane = created.target.pane;
+                locked.write_session(&record)?;
+                Ok(record)
+            }
+            Err(error @ RuntimeError::TimedOut { .. }) => Err(error.into()),
+            Err(error) => {
+                settle::record_end(&self.state, locked, &record, Absence::default(), self.now())?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Everything that must be on disk before the runtime is asked, in the order in which it must not be lost.
+    fn write_plan(&self, peer: &Peer, locked: &Locked, plan: &Plan, record: &mut SessionRecord) -> Result<()> {
+        let chosen = peer.profile.chooses_id().then(|| uuid::Uuid::new_v4().to_string());
+        let start = match &plan.resume {
+            Some(conversation) => Start::Resume { conversation },
+            None => Start::Fresh { chosen: chosen.as_deref() },
+        };
+        let env = self.agent_environment(peer, record.incarnation);
+        let pairs: Vec<_> = env.iter().map(|(key, value)| (key.0.clone(), value.0.clone())).collect();
+        let arguments = learn::with_files(&peer.profile, &peer.spec.cwd, &pairs, |files| files.arguments(start));
+        let launch = Launch {
+            argv: peer.spec.command.iter().cloned().chain(arguments).map(|word| OsText(word.into())).collect(),
+            cwd: peer.spec.cwd.clone(),
+            config_dir: self.config.root().to_owned(),
+            env,
+        };
+        locked.write_launch(record.incarnation, &launch)?;
+        locked.write_session(record)?;
+        if let Some(conversation) = plan.resume.as_ref().or(chosen.as_ref()) {
+            learn::keep(locked, record, conversation, record.woke_at_ms)?;
+        }
+        self.log(
+            &Event::new(record.woke_at_ms, "wake.decided")
+                .peer(&peer.name)
+                .incarnation(record.incarnation)
+                .cause(record.cause.clone())
+                .with("decision", if record.resumed { "resume" } else { "fresh" })
+                .with("conversation", record.conversation.clone())
+                .with("topic", plan.topic.clone())
+                .with("runtime", record.runtime.clone()),
+        )?;
+        // Asked for once, obeyed once: a fresh start that fails must not leave it to loop.
+        Ok(locked.unmark(Marker::NewEager)?)
+    }
+
+    /// What the runtime runs: this very program, with nothing on its command line that is secret or needs quoting.
+    fn pane_argv(&self, peer: &Peer, incarnation: Incarnation) -> Vec<OsString> {
+        vec![
+            self.executable.clone().into(),
+            "pane".into(),
+            self.state.root().into(),
+            peer.name.as_str().into(),
+            incarnation.to_string().into(),
+        ]
+    }
+
+    /// Which server: for tmux the private one, or the peer's own; for zellij a directory of the session's own.
+    fn server_address(&self, kind: RuntimeKind, peer: &Peer, session: &str) -> Result<PathBuf> {
+        match kind {
+            RuntimeKind::Tmux => {
+                let socket = peer.spec.socket.as_deref().unwrap_or(&self.settings.tmux.socket);
+                Ok(if Path::new(socket).is_absolute() { socket.into() } else { Tmux::default_socket(socket) })
+            }
+            RuntimeKind::Zellij => Ok(Zellij::server_dir(self.state.root(), session)?),
+        }
+    }
+
+    /// The runtime's configuration of ours, written when it differs.
+    fn write_runtime_config(&self, kind: RuntimeKind) -> Result<()> {
+        match kind {
+            RuntimeKind::Tmux => Ok(self.state.keep_file("tmux.conf", Tmux::CONFIG)?),
+            RuntimeKind::Zellij => Ok(()),
+        }
+    }
+}
+
+/// What would make the start fail for sure is said before anything is begun.
+fn check_before_launch(peer: &Peer) -> Result<()> {
+    let failed = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| EngineError::Io { action, path, source }
+    };
+    let cwd = &peer.spec.cwd;
+    if !cwd.metadata().map_err(failed("use the working directory", cwd))?.is_dir() {
+        let not_a_directory = std::io::Error::from(std::io::ErrorKind::NotADirectory);
+        return Err(failed("use the working directory", cwd)(not_a_directory));
+    }
+    let program = Path::new(peer.spec.command.first().expect("a checked spec has a program"));
+    nix::unistd::access(program, nix::unistd::AccessFlags::X_OK)
+        .map_err(|errno| failed("run the agent", program)(errno.into()))
+}

@@ -1,0 +1,157 @@
+//! Observe, decide, act: the engine gathers facts, asks the policy, and carries out what it says.
+//!
+//! One verb, one file, under the name that a person types. The parts they share: [`observe`] looks at both axes,
+//! [`launch`] starts an incarnation, [`ready`] waits for it, [`deliver`] types into it, [`end`] is the ladder, and
+//! [`settle`] records an end. Nothing here prints.
+
+pub mod attach;
+pub mod declare;
+pub mod deliver;
+pub mod end;
+pub mod environment;
+pub mod error;
+pub mod interrupt;
+pub mod launch;
+pub mod learn;
+pub mod list;
+pub mod new;
+pub mod observe;
+pub mod peer;
+pub mod ready;
+pub mod refresh;
+pub mod reset;
+pub mod runtimes;
+pub mod screen;
+pub mod send;
+pub mod settle;
+pub mod start;
+pub mod stop;
+pub mod survey;
+pub mod wake;
+pub mod why;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::config::{ConfigDir, Settings};
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::store::{Event, Locked, StateDir};
+
+pub use error::EngineError;
+pub use peer::Peer;
+use runtimes::Runtimes;
+
+/// Shorthand for what the engine's operations return.
+pub type Result<T> = std::result::Result<T, EngineError>;
+
+/// How often a condition that no kernel event announces is looked at again: 10 ms is below what a person notices and
+/// costs under 1 % of a core.
+pub(crate) const POLL: Duration = Duration::from_millis(10);
+
+/// How long a peer's lock is waited for. A delivery holds it for up to 20 s and a stop for as long as its graces.
+const LOCK_PATIENCE: Duration = Duration::from_secs(45);
+
+/// What the engine tells a person while it works; the command line shows it on stderr.
+pub trait Progress: Send + Sync {
+    /// Work goes on and waits for `what`, since `elapsed`, for `limit` at most. Called again and again.
+    fn waiting(&self, what: &str, elapsed: Duration, limit: Duration);
+    /// Something a person should know that changes no outcome.
+    fn notice(&self, text: &str);
+    /// Nothing is waited for any more.
+    fn settled(&self);
+}
+
+/// Everything a verb needs: the two directories, the settings, the runtimes, and somebody to tell.
+pub struct Engine {
+    /// The state directory.
+    pub state: StateDir,
+    /// The configuration directory.
+    pub config: ConfigDir,
+    /// `config.toml`.
+    pub settings: Settings,
+    /// The environment of whoever runs this command.
+    pub env: Vec<(OsString, OsString)>,
+    /// Who hears of progress.
+    pub progress: Box<dyn Progress>,
+    /// Our own executable, which the pane runs.
+    pub executable: PathBuf,
+    /// The wall clock.
+    pub clock: fn() -> Timestamp,
+    runtimes: Runtimes,
+}
+
+impl Engine {
+    /// An engine over these directories; reads `config.toml`, starts nothing.
+    ///
+    /// # Errors
+    /// `config.toml` is wrong, or the state directory cannot be trusted.
+    pub fn open(state: PathBuf, config: PathBuf, executable: PathBuf, progress: Box<dyn Progress>) -> Result<Self> {
+        let config = ConfigDir::new(config);
+        let settings = config.settings()?;
+        let state = StateDir::open(state)?;
+        let runtimes = Runtimes::new(&settings, state.root());
+        let env = std::env::vars_os().collect();
+        Ok(Self { state, config, settings, env, progress, executable, clock: wall_clock, runtimes })
+    }
+
+    /// Now, by the wall clock.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// A variable of the caller's environment.
+    pub fn var(&self, name: &str) -> Option<&OsString> {
+        self.env.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Takes a peer's lock, waiting up to 45 s for whoever holds it.
+    ///
+    /// # Errors
+    /// [`EngineError::Busy`] when it is still held then.
+    pub async fn lock(&self, name: &PeerName) -> Result<Locked> {
+        let started = Instant::now();
+        loop {
+            if let Some(locked) = self.state.try_lock(name)? {
+                return Ok(locked);
+            }
+            let elapsed = started.elapsed();
+            if elapsed > LOCK_PATIENCE {
+                return Err(EngineError::Busy { peer: name.clone(), waited: elapsed });
+            }
+            self.progress.waiting(&format!("another peer command to finish with {name}"), elapsed, LOCK_PATIENCE);
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Appends to the decision log.
+    ///
+    /// # Errors
+    /// The disk is full: what was decided must not be done then.
+    pub fn log(&self, event: &Event) -> Result<()> {
+        Ok(self.state.journal().append(event)?)
+    }
+
+    /// Sets files that do not parse aside, and says so once.
+    ///
+    /// # Errors
+    /// They cannot be moved.
+    pub(crate) fn heal(&self, locked: &Locked) -> Result<()> {
+        for (aside, why) in locked.set_aside_corrupt(self.now())? {
+            self.progress
+                .notice(&format!("a file of {} did not parse ({why}); it is now {aside}", locked.files().name()));
+            self.log(
+                &Event::new(self.now(), "store.corrupt").peer(locked.files().name()).cause(why).with("file", aside),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The machine's wall clock.
+pub fn wall_clock() -> Timestamp {
+    SystemTime::now().into()
+}

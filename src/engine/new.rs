@@ -1,0 +1,36 @@
+//! `peer new`: fresh now, whatever state it is in.
+
+use super::deliver::Message;
+use super::wake::{Live, Woken};
+use super::{Engine, Result};
+use crate::policy::ending::Intent;
+use crate::policy::name::PeerName;
+use crate::policy::wake::{Mode, WakeRequest};
+use crate::store::Marker;
+
+impl Engine {
+    /// Ends what runs, clears what would stand in the way, and starts fresh.
+    ///
+    /// # Errors
+    /// As [`Engine::wake`] and [`Engine::stop`].
+    pub async fn new_conversation(&self, name: &PeerName, message: &Message) -> Result<Woken> {
+        let peer = self.peer(name)?;
+        {
+            let locked = self.lock(name).await?;
+            self.heal(&locked)?;
+            let record = peer.files.session()?.present();
+            match self.live(&peer, record).await? {
+                Live::None => {}
+                Live::Session(record, sight) if sight.is_over() => {
+                    self.bury(&peer, &locked, &record, &sight).await?;
+                }
+                Live::Starting(record) | Live::Session(record, _) => {
+                    self.end(&peer, &locked, *record, Some(Intent::Replaced)).await?;
+                }
+            }
+            locked.unmark(Marker::Stopped)?;
+        }
+        let request = WakeRequest { mode: Mode::Fresh, force: true, topic: message.topic.clone() };
+        self.wake(name, &request, message).await
+    }
+}

@@ -1,0 +1,161 @@
+//! Both axes of one peer, seen now.
+
+use peer_adapters::process::{self, ProcessId};
+use peer_adapters::runtime::{Listing, Runtime, RuntimeError, SessionRow, Target};
+
+use super::{Engine, Result};
+use crate::policy::axis::Axis;
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::policy::wake::Refusal;
+use crate::store::{Process, SessionRecord};
+
+/// What was seen of one recorded incarnation.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Is the runtime's session there?
+    pub runtime: Axis,
+    /// Is the agent's process there?
+    pub process: Axis,
+    /// The runtime's server is known to be gone.
+    pub server_gone: bool,
+    /// The record is of another boot of this machine.
+    pub rebooted: bool,
+    /// The session as its server lists it.
+    pub row: Option<SessionRow>,
+    /// Sessions of older incarnations of this peer that the same server still lists.
+    pub leftovers: Vec<SessionRow>,
+}
+
+impl Sight {
+    /// The agent is known not to be there.
+    pub fn is_over(&self) -> bool {
+        self.process == Axis::Dead && self.unknown().is_none()
+    }
+
+    /// The refusal that an unknown axis leads to: no signal, no marker, no start.
+    pub fn unknown(&self) -> Option<Refusal> {
+        let axes = [("runtime", &self.runtime), ("process", &self.process)];
+        axes.into_iter().find_map(|(axis, value)| match value {
+            Axis::Unknown(why) => Some(Refusal::RuntimeUnavailable { axis, why: why.clone() }),
+            Axis::Alive | Axis::Dead => None,
+        })
+    }
+}
+
+impl Engine {
+    /// Looks at both axes: one listing call of the record's own server, and one kernel fact.
+    ///
+    /// # Errors
+    /// The record names an unknown runtime. Everything that could not be seen is [`Axis::Unknown`] and no error.
+    pub async fn observe(&self, name: &PeerName, record: &SessionRecord) -> Result<Sight> {
+        if boot_differs(record) {
+            return Ok(rebooted());
+        }
+        let runtime = self.runtime_of(record)?;
+        let listing = runtime.list(&record.server).await;
+        Ok(judge(&self.tag_prefix(name), record, listing.as_ref()))
+    }
+
+    /// The tag of one incarnation's session: whose state directory, which peer, which start.
+    pub fn tag(&self, name: &PeerName, incarnation: Incarnation) -> String {
+        format!("{}{incarnation}", self.tag_prefix(name))
+    }
+
+    pub(super) fn tag_prefix(&self, name: &PeerName) -> String {
+        format!("{:016x}/{name}/", fnv1a(self.state.root().as_os_str().as_encoded_bytes()))
+    }
+}
+
+/// What is left of an incarnation of another boot: nothing.
+pub fn rebooted() -> Sight {
+    Sight {
+        runtime: Axis::Dead,
+        process: Axis::Dead,
+        server_gone: true,
+        rebooted: true,
+        row: None,
+        leftovers: Vec::new(),
+    }
+}
+
+/// Whether the record belongs to another boot. A kernel that does not tell is no proof.
+fn boot_differs(record: &SessionRecord) -> bool {
+    process::boot_id().is_ok_and(|boot| boot != record.boot_id)
+}
+
+/// Tells one state directory from another on a shared server; FNV-1a, because it must be the same in every build.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// What a listing and the kernel say of a record.
+pub fn judge(tag_prefix: &str, record: &SessionRecord, listing: std::result::Result<&Listing, &RuntimeError>) -> Sight {
+    let process = process_axis(record);
+    let (runtime, server_gone, rows) = match listing {
+        Err(error) => (Axis::Unknown(error.to_string()), false, Vec::new()),
+        Ok(Listing::Gone(_)) => (Axis::Dead, true, Vec::new()),
+        // Not only ours by the tag: somebody may have started a new server and a session of the same name.
+        Ok(Listing::Up { rows, .. }) => {
+            let ours: Vec<SessionRow> = rows.iter().filter(|row| row.tag.starts_with(tag_prefix)).cloned().collect();
+            let there = ours.iter().any(|row| row.session == record.session);
+            (if there { Axis::Alive } else { Axis::Dead }, false, ours)
+        }
+    };
+    let (mut own, leftovers): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.session == record.session);
+    Sight { runtime, process, server_gone, rebooted: false, row: own.pop(), leftovers }
+}
+
+/// The process axis of a record: what the kernel says of pid and start time. An agent that was never started is dead.
+pub fn process_axis(record: &SessionRecord) -> Axis {
+    match record.process {
+        None => Axis::Dead,
+        Some(agent) => match process::find(process_id(agent.id)) {
+            Ok(Some(_)) => Axis::Alive,
+            Ok(None) => Axis::Dead,
+            Err(error) => Axis::Unknown(format!("the kernel could not be asked about pid {}: {error}", agent.id.pid)),
+        },
+    }
+}
+
+/// The recorded identity as the kernel's.
+pub fn process_id(process: Process) -> ProcessId {
+    ProcessId { pid: process.pid, start: process.start }
+}
+
+/// The kernel's identity as it is recorded.
+pub fn recorded(id: ProcessId) -> Process {
+    Process { pid: id.pid, start: id.start }
+}
+
+/// Where the session of a record is.
+pub fn target(record: &SessionRecord) -> Target {
+    Target {
+        server: record.server.clone(),
+        session: record.session.clone(),
+        session_id: record.session_id.clone(),
+        pane: record.pane.clone(),
+    }
+}
+
+/// Where a listed session is.
+pub fn target_of_row(record: &SessionRecord, row: &SessionRow) -> Target {
+    Target {
+        server: record.server.clone(),
+        session: row.session.clone(),
+        session_id: row.session_id.clone(),
+        pane: row.pane.clone(),
+    }
+}
+
+/// Removes what older incarnations left on the server: dead panes of starts that were fenced off. A live one is left
+/// alone, because its pane process ends by itself at the fence.
+///
+/// # Errors
+/// The runtime did not answer.
+pub async fn sweep(runtime: &dyn Runtime, record: &SessionRecord, sight: &Sight) -> Result<()> {
+    for row in sight.leftovers.iter().filter(|row| row.pane_dead) {
+        runtime.remove(&target_of_row(record, row)).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! Waiting until a started agent is ready, and saying so once.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use peer_adapters::process;
+use peer_adapters::runtime::{Capture, Runtime};
+use peer_adapters::screen::{self, Phase as ScreenPhase};
+use tokio::time::Instant;
+
+use super::error::NotReady;
+use super::observe::{process_axis, process_id, recorded, target};
+use super::settle::{self, Absence};
+use super::{Engine, EngineError, POLL, Peer, Result};
+use crate::policy::axis::Axis;
+use crate::policy::ending::{End, Exit, Incarnation};
+use crate::policy::time::Timestamp;
+use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
+
+/// Between two looks at a screen: agents redraw a few times a second, and a capture costs 3 ms.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Between two looks at a record that the pane process is about to change, which takes it a few milliseconds.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
+/// After a key into a dialog, before the next look: the frame that answers it must have been drawn.
+const FRAME: Duration = Duration::from_millis(300);
+
+/// How long the pane process may take to come up and start the agent after the runtime made its pane.
+const PANE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What one look says.
+enum Look {
+    /// Wait on.
+    NotYet,
+    /// The readiness rule holds.
+    Ready,
+    /// It asks something.
+    Asks(screen::DialogView),
+}
+
+impl Engine {
+    /// Waits until incarnation `incarnation` is ready, whoever started it. One `peer` process looks at its screen; the
+    /// others watch the record, and one of them takes over when the first is gone. No lock is held meanwhile.
+    ///
+    /// # Errors
+    /// [`EngineError::NotReady`]: it ended, it asks something, or its time is over; a living session is left as it is.
+    pub async fn await_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
+        let started = Instant::now();
+        let limit = peer.effective.ready_timeout.value.unwrap_or(peer.profile.ready.timeout);
+        loop {
+            let record = self.current(peer, incarnation)?;
+            let Phase::Starting { driver } = record.phase else { return Ok(()) };
+            if driver == recorded(process::me()?) {
+                return self.drive(peer, incarnation, started, limit).await;
+            }
+            if process::find(process_id(driver))?.is_none() {
+                self.take_over(peer, incarnation).await?;
+                continue;
+            }
+            if started.elapsed() > limit {
+                return Err(self.not_ready(peer, &record, NotReady::TimedOut(limit)).await);
+            }
+            self.waiting(peer, started, limit);
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn waiting(&self, peer: &Peer, started: Instant, limit: Duration) {
+        self.progress.waiting(&format!("{} to be ready", peer.name), started.elapsed(), limit);
+    }
+
+    /// The record, while this incarnation is the one on it.
+    fn current(&self, peer: &Peer, incarnation: Incarnation) -> Result<SessionRecord> {
+        match peer.files.session()? {
+            Stored::Present(record) if record.incarnation == incarnation => Ok(record),
+            _ => Err(EngineError::NotReady {
+                peer: peer.name.clone(),
+                incarnation,
+                why: NotReady::Ended(self.how_it_ended(peer, incarnation)?),
+                screen: self.kept_screen(peer),
+            }),
+        }
+    }
+
+    fn how_it_ended(&self, peer: &Peer, incarnation: Incarnation) -> Result<String> {
+        Ok(match peer.files.end()?.present() {
+            Some(last) if last.end.incarnation == incarnation => describe(&last.end),
+            _ => "another start took its place".to_owned(),
+        })
+    }
+
+    fn kept_screen(&self, peer: &Peer) -> Vec<String> {
+        let text = peer.files.kept_screen().ok().and_then(Stored::present).unwrap_or_default();
+        screen::last_lines(&text, 2)
+    }
+
+    /// Becomes the one who looks at the screen, in the place of one who died.
+    async fn take_over(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
+        let locked = self.lock(&peer.name).await?;
+        let mut record = self.current(peer, incarnation)?;
+        if let Phase::Starting { driver } = record.phase {
+            if process::find(process_id(driver))?.is_none() {
+                record.phase = Phase::Starting { driver: recorded(process::me()?) };
+                locked.write_session(&record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks until the readiness rule holds, and still holds a moment later.
+    async fn drive(&self, peer: &Peer, incarnation: Incarnation, started: Instant, limit: Duration) -> Result<()> {
+        let mut ready_since: Option<Instant> = None;
+        loop {
+            let record = self.current(peer, incarnation)?;
+            if record.process.is_some() && process_axis(&record) == Axis::Dead {
+                self.settle_dead(peer, &record).await?;
+                continue;
+            }
+            if record.process.is_none() && started.elapsed() > PANE_PATIENCE {
+                return Err(self.not_ready(peer, &record, NotReady::TimedOut(PANE_PATIENCE)).await);
+            }
+            match self.look(peer, &record).await? {
+                Look::NotYet => ready_since = None,
+                Look::Asks(dialog) => {
+                    ready_since = None;
+                    self.answer(peer, &record, &dialog).await?;
+                }
+                Look::Ready => {
+                    let since = *ready_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= hold(peer, &record) {
+                        return self.declare_ready(peer, incarnation, started).await;
+                    }
+                }
+            }
+            if started.elapsed() > limit {
+                return Err(self.not_ready(peer, &record, NotReady::TimedOut(limit)).await);
+            }
+            self.waiting(peer, started, limit);
+            tokio::time::sleep(if ready_when_started(peer) { AT_ONCE } else { LOOK }).await;
+        }
+    }
+
+    async fn look(&self, peer: &Peer, record: &SessionRecord) -> Result<Look> {
+        if record.process.is_none() {
+            return Ok(Look::NotYet);
+        }
+        if ready_when_started(peer) {
+            return Ok(Look::Ready);
+        }
+        // A capture that fails is no sign of anything: look again until the time is over.
+        let Ok(text) = self.capture(record).await else { return Ok(Look::NotYet) };
+        Ok(match screen::read(&peer.profile, &text).phase {
+            ScreenPhase::Ready | ScreenPhase::Busy => Look::Ready,
+            ScreenPhase::Starting => Look::NotYet,
+            ScreenPhase::Dialog(dialog) => Look::Asks(dialog),
+        })
+    }
+
+    pub(super) async fn capture(&self, record: &SessionRecord) -> Result<String> {
+        let runtime = self.runtime_of(record)?;
+        Ok(runtime.capture(&target(record), Capture { history: 0, ansi: true }).await?)
+    }
+
+    /// Answers a dialog that the spec accepts, one key a frame; anything else needs a person.
+    async fn answer(&self, peer: &Peer, record: &SessionRecord, dialog: &screen::DialogView) -> Result<()> {
+        let accepted = peer.effective.accept.value.iter().any(|id| *id == dialog.id);
+        let key = if accepted { screen::next_key(dialog) } else { None };
+        let Some(key) = key else {
+            let acceptable = (!dialog.needs_person).then(|| dialog.id.clone());
+            let why = NotReady::NeedsPerson { question: dialog.question.clone(), acceptable };
+            return Err(self.not_ready(peer, record, why).await);
+        };
+        let runtime = self.runtime_of(record)?;
+        runtime.press(&target(record), &[key]).await?;
+        tokio::time::sleep(FRAME).await;
+        Ok(())
+    }
+
+    /// An agent that died before it was ready: its end is recorded, unless its pane process was quicker.
+    async fn settle_dead(&self, peer: &Peer, record: &SessionRecord) -> Result<()> {
+        let locked = self.lock(&peer.name).await?;
+        if matches!(peer.files.session()?, Stored::Present(now) if now.incarnation == record.incarnation) {
+            let sight = self.observe(&peer.name, record).await?;
+            self.keep_screen(record, &locked, &sight).await;
+            settle::record_end(&self.state, &locked, record, Absence::default(), self.now())?;
+        }
+        Ok(())
+    }
+
+    /// READY: only now are the markers used up, so that a failed start costs no context.
+    async fn declare_ready(&self, peer: &Peer, incarnation: Incarnation, started: Instant) -> Result<()> {
+        let locked = self.lock(&peer.name).await?;
+        let mut record = self.current(peer, incarnation)?;
+        if process_axis(&record) != Axis::Alive {
+            drop(locked);
+            return Box::pin(self.await_ready(peer, incarnation)).await;
+        }
+        let now = self.now();
+        self.mark_ready(&locked, &mut record, now)?;
+        self.log(
+            &Event::new(now, "wake.ready")
+                .peer(&peer.name)
+                .incarnation(incarnation)
+                .cause(record.cause.clone())
+                .with("after_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    fn mark_ready(&self, locked: &Locked, record: &mut SessionRecord, now: Timestamp) -> Result<()> {
+        record.phase = Phase::Ready { ready_at_ms: now };
+        locked.write_session(record)?;
+        locked.unmark(Marker::IdleReaped)?;
+        locked.unmark(Marker::FreshNext)?;
+        match (&record.topic, record.resumed) {
+            (topic, false) => locked.replace_topics(topic.as_deref())?,
+            (Some(topic), true) => locked.add_topic(topic)?,
+            (None, true) => {}
+        }
+        Ok(())
+    }
+
+    /// The error for a start that is not ready, with what its screen says and an entry in the log.
+    async fn not_ready(&self, peer: &Peer, record: &SessionRecord, why: NotReady) -> EngineError {
+        let screen = match self.capture(record).await {
+            Ok(text) => screen::last_lines(&text, 2),
+            Err(_) => self.kept_screen(peer),
+        };
+        let event =
+            Event::new(self.now(), "wake.failed").peer(&peer.name).incarnation(record.incarnation).cause(match why {
+                NotReady::Ended(_) => "ended",
+                NotReady::TimedOut(_) => "timed-out",
+                NotReady::NeedsPerson { .. } => "needs-person",
+            });
+        if let Err(error) = self.log(&event) {
+            return error;
+        }
+        EngineError::NotReady { peer: peer.name.clone(), incarnation: record.incarnation, why, screen }
+    }
+}
+
+/// `crashed (exit 3)`, `killed (SIGKILL)`, `vanished`.
+pub fn describe(end: &End) -> String {
+    match end.exit {
+        Some(Exit::Code(code)) => format!("{} (exit {code})", end.cause),
+        Some(Exit::Signal(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("{} ({signal})", end.cause),
+            Err(_) => format!("{} (signal {number})", end.cause),
+        },
+        None => end.cause.to_string(),
+    }
+}
+
+/// A profile without a rule for the screen: to be started is to be ready.
+fn ready_when_started(peer: &Peer) -> bool {
+    peer.profile.ready.screen.is_empty()
+}
+
+/// How long readiness must last before it is believed: a refused resume dies a moment after it looked healthy.
+fn hold(peer: &Peer, record: &SessionRecord) -> Duration {
+    if record.resumed { peer.profile.ready.hold_resume } else { peer.profile.ready.hold_fresh }
+}
+
+/// Reads a pane that may not be there any more.
+///
+/// # Errors
+/// The runtime's own.
+pub async fn read_pane(runtime: &dyn Runtime, record: &SessionRecord, how: Capture) -> Result<String> {
+    Ok(runtime.capture(&target(record), how).await?)
+}

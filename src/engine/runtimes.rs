@@ -1,0 +1,109 @@
+//! Which multiplexers there are, found when one is needed and not before.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use peer_adapters::command;
+use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind};
+use peer_adapters::tmux::Tmux;
+use peer_adapters::zellij::Zellij;
+
+use super::{Engine, EngineError, Result};
+use crate::config::{PeerSpec, Settings};
+use crate::store::SessionRecord;
+
+/// Runtimes by binary, made on first use.
+pub(super) struct Runtimes {
+    deadline: Duration,
+    state: PathBuf,
+    tmux: Option<PathBuf>,
+    zellij: Option<PathBuf>,
+    made: Mutex<HashMap<(RuntimeKind, PathBuf), Arc<dyn Runtime>>>,
+}
+
+impl Runtimes {
+    pub(super) fn new(settings: &Settings, state: &Path) -> Self {
+        Self {
+            deadline: settings.probe.timeout.0,
+            state: state.to_owned(),
+            tmux: settings.tmux.binary.clone(),
+            zellij: settings.zellij.binary.clone(),
+            made: Mutex::default(),
+        }
+    }
+
+    fn configured(&self, kind: RuntimeKind) -> Option<&PathBuf> {
+        match kind {
+            RuntimeKind::Tmux => self.tmux.as_ref(),
+            RuntimeKind::Zellij => self.zellij.as_ref(),
+        }
+    }
+
+    fn get(&self, kind: RuntimeKind, binary: PathBuf) -> Arc<dyn Runtime> {
+        let mut made = self.made.lock().expect("no holder of this lock panics");
+        let runtime = made.entry((kind, binary.clone())).or_insert_with(|| match kind {
+            RuntimeKind::Tmux => Arc::new(Tmux::new(binary, self.state.join("tmux.conf"), self.deadline)),
+            RuntimeKind::Zellij => Arc::new(Zellij::new(binary, self.deadline)),
+        });
+        Arc::clone(runtime)
+    }
+}
+
+/// The name in a spec or a record, as a kind.
+///
+/// # Errors
+/// It is neither; a spec with such a name is refused at the door.
+pub fn kind_of(name: &str) -> Result<RuntimeKind> {
+    match name {
+        "tmux" => Ok(RuntimeKind::Tmux),
+        "zellij" => Ok(RuntimeKind::Zellij),
+        other => Err(EngineError::Declaration {
+            what: format!("runtime {other:?}"),
+            problem: "there is no such runtime".to_owned(),
+            hint: Some("use tmux or zellij".to_owned()),
+        }),
+    }
+}
+
+impl Engine {
+    /// The runtime of a recorded session, by the binary that started it: a bare `PATH`, as in cron, must not hide it.
+    ///
+    /// # Errors
+    /// The record names an unknown runtime.
+    pub fn runtime_of(&self, record: &SessionRecord) -> Result<Arc<dyn Runtime>> {
+        let kind = kind_of(&record.runtime)?;
+        let binary = self.runtimes.configured(kind).cloned().unwrap_or_else(|| record.binary.clone());
+        Ok(self.runtimes.get(kind, binary))
+    }
+
+    /// Where the binary of a runtime is: as configured, else on our `PATH`, else on the one the peer was declared with.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoBinary`].
+    pub fn runtime_binary(&self, kind: RuntimeKind, spec: Option<&PeerSpec>) -> Result<PathBuf> {
+        if let Some(binary) = self.runtimes.configured(kind) {
+            return Ok(binary.clone());
+        }
+        let name = OsStr::new(kind.as_str());
+        let own = self.var("PATH").map(OsStr::new);
+        let declared = spec.and_then(|spec| spec.search_path.as_deref()).map(OsStr::new);
+        [own, declared]
+            .into_iter()
+            .flatten()
+            .find_map(|path| command::resolve(name, Some(path), Path::new("/")).ok())
+            .ok_or_else(|| RuntimeError::NoBinary { runtime: kind, path: PathBuf::from(kind.as_str()) }.into())
+    }
+
+    /// The runtime that a new session of this peer goes to, and its binary.
+    ///
+    /// # Errors
+    /// As [`Engine::runtime_binary`].
+    pub fn runtime_for(&self, spec: &PeerSpec) -> Result<(RuntimeKind, PathBuf, Arc<dyn Runtime>)> {
+        let kind = kind_of(&spec.runtime)?;
+        let binary = self.runtime_binary(kind, Some(spec))?;
+        Ok((kind, binary.clone(), self.runtimes.get(kind, binary)))
+    }
+}

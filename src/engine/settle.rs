@@ -1,0 +1,127 @@
+//! Recording an end: gather what is known of it, let the policy name its cause, and write it down once.
+//!
+//! No runtime is asked and nothing waits here, because the pane process settles its own agent's end too.
+
+use std::time::Duration;
+
+use super::Result;
+use super::learn::Learner;
+use super::observe::Sight;
+use crate::policy::ending::{EndFacts, EndReport, Evidence, Exit, Server, classify};
+use crate::policy::time::Timestamp;
+use crate::store::{Event, ExitRecord, Hangup, LastEnd, Locked, PeerFiles, SessionRecord, StateDir};
+
+/// What was seen of an end from outside, where its parent left no record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Absence {
+    /// The runtime's server is gone.
+    pub server_gone: bool,
+    /// The record is of another boot.
+    pub rebooted: bool,
+}
+
+/// Called by the pane process when its agent has ended: records that, unless somebody else did already.
+///
+/// # Errors
+/// The state directory failed; the exit record is on disk, and the next wake or tick finishes.
+pub fn after_exit(state: &StateDir, locked: &Locked, exit: &ExitRecord) -> Result<()> {
+    let Some(mut record) = locked.files().session()?.present() else { return Ok(()) };
+    if record.incarnation != exit.incarnation {
+        return Ok(());
+    }
+    let config = locked.files().launch(exit.incarnation)?.present().map(|launch| launch.config_dir);
+    let learner = config.and_then(|config| Learner::load(&config, locked.files().name()));
+    if let Some(learner) = learner {
+        // An id that cannot be learned now is looked for again at the next wake; the end must be recorded either way.
+        let _ = learner.learn(state, locked, &mut record);
+    }
+    record_end(state, locked, &record, Absence::default(), std::time::SystemTime::now().into())?;
+    Ok(())
+}
+
+/// What a look from outside says of an end.
+pub fn absence(sight: &Sight) -> Absence {
+    Absence { server_gone: sight.server_gone, rebooted: sight.rebooted }
+}
+
+/// The cause that [`record_end`] would record now; writes nothing.
+///
+/// # Errors
+/// The exit record is there and cannot be read.
+pub fn foresee(files: &PeerFiles, record: &SessionRecord, absence: Absence, now: Timestamp) -> Result<EndReport> {
+    let exit = files.exit(record.incarnation)?.present();
+    Ok(report(record, exit.as_ref(), absence, now))
+}
+
+/// Records the end of the incarnation on record, whoever saw it, and logs it.
+///
+/// # Errors
+/// The state directory failed; the record still stands, and the next pass finishes.
+pub fn record_end(
+    state: &StateDir,
+    locked: &Locked,
+    record: &SessionRecord,
+    absence: Absence,
+    now: Timestamp,
+) -> Result<LastEnd> {
+    let report = foresee(locked.files(), record, absence, now)?;
+    let ready_for = ready_for(record, report.at);
+    let last = locked.record_end(record, report, ready_for)?;
+    state.journal().append(&ended(locked, record, &last, now))?;
+    Ok(last)
+}
+
+fn report(record: &SessionRecord, exit: Option<&ExitRecord>, absence: Absence, now: Timestamp) -> EndReport {
+    let at = exit.map_or(now, |exit| exit.at_ms);
+    let seen = exit.and_then(|exit| exit.code.map(Exit::Code).or(exit.signal.map(Exit::Signal)));
+    let hangup = exit.and_then(|exit| exit.hangup);
+    let server_gone = absence.server_gone || hangup == Some(Hangup::ServerGone);
+    let cause = classify(&EndFacts {
+        intent: record.intent,
+        evidence: evidence(record, exit, seen, absence),
+        server: if server_gone { Server::Gone } else { Server::Up },
+        rebooted: absence.rebooted,
+        at,
+    });
+    EndReport {
+        incarnation: record.incarnation,
+        cause,
+        at,
+        exit: seen,
+        uptime: exit.map_or_else(|| at.since(record.woke_at_ms), |exit| Duration::from_millis(exit.uptime_ms)),
+        max_rss_kib: exit.map(|exit| exit.max_rss_kib).filter(|kib| *kib > 0),
+    }
+}
+
+fn evidence(record: &SessionRecord, exit: Option<&ExitRecord>, seen: Option<Exit>, absence: Absence) -> Evidence {
+    match (exit, seen) {
+        (Some(exit), _) if exit.hangup.is_some() => Evidence::HungUp,
+        (Some(exit), _) if exit.spawn_error.is_some() => Evidence::SpawnFailed,
+        (_, Some(exit)) => Evidence::Exit { exit, ready_at: record.ready_at() },
+        // The pane went away before it could start anything.
+        _ if record.process.is_none() && !absence.rebooted && !absence.server_gone => Evidence::SpawnFailed,
+        _ => Evidence::Absent,
+    }
+}
+
+fn ready_for(record: &SessionRecord, at: Timestamp) -> Option<Duration> {
+    record.ready_at().map(|ready| at.since(ready))
+}
+
+fn ended(locked: &Locked, record: &SessionRecord, last: &LastEnd, now: Timestamp) -> Event {
+    let (code, signal) = match last.end.exit {
+        Some(Exit::Code(code)) => (Some(code), None),
+        Some(Exit::Signal(signal)) => (None, Some(signal)),
+        None => (None, None),
+    };
+    Event::new(now, "session.ended")
+        .peer(locked.files().name())
+        .incarnation(record.incarnation)
+        .cause(last.end.cause.as_str())
+        .with("counted", last.end.counted)
+        .with("code", code)
+        .with("signal", signal)
+        .with("uptime_ms", last.end.uptime_ms)
+        .with("max_rss_kib", last.end.max_rss_kib)
+        .with("conversation", record.conversation.clone())
+}

@@ -1,0 +1,310 @@
+//! `peer wake`: bring an agent up, fresh or resumed, deliver a message, and say why.
+
+use serde::Serialize;
+
+use super::deliver::Message;
+use super::launch::Plan;
+use super::learn;
+use super::observe::{self, Sight};
+use super::settle;
+use super::{Engine, EngineError, Peer, Result};
+use crate::policy::axis::Axis;
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::policy::wake::{Markers, Recorded, Refusal, WakeDecision, WakeFacts, WakeRequest, decide};
+use crate::store::{Event, Locked, Marker, Phase, SessionRecord};
+
+/// How often a wake starts over after clearing what stood in its way. Two are needed at most (an orphan, then its
+/// record); more means that somebody works against us.
+const MAX_ROUNDS: u32 = 5;
+
+/// How a wake came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Woken {
+    /// Whom.
+    pub peer: PeerName,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+    /// `fresh`, `resume` or `already-awake`.
+    pub decision: &'static str,
+    /// Why, under the name of the table.
+    pub cause: String,
+    /// Its conversation, where its id is known.
+    pub conversation: Option<String>,
+    /// Whether a message was typed and accepted.
+    pub delivered: bool,
+}
+
+/// What one round under the lock came to.
+enum Round {
+    /// Something was cleared: look again.
+    Again,
+    /// An incarnation is on its way, started by us or by another.
+    Started { incarnation: Incarnation, decision: &'static str, cause: String },
+    /// It is awake.
+    Awake(Box<SessionRecord>),
+}
+
+impl Engine {
+    /// Wakes one peer and delivers `message`. Blocks until it is ready and the message accepted.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] with the row that says no; [`EngineError::NotReady`]; [`EngineError::NotAccepted`].
+    pub async fn wake(&self, name: &PeerName, request: &WakeRequest, message: &Message) -> Result<Woken> {
+        let peer = self.peer(name)?;
+        let mut ours: Option<(&'static str, String)> = None;
+        for _ in 0..MAX_ROUNDS {
+            let locked = self.lock(name).await?;
+            self.heal(&locked)?;
+            match self.round(&peer, &locked, request).await? {
+                Round::Again => {}
+                Round::Started { incarnation, decision, cause } => {
+                    drop(locked);
+                    ours = Some((decision, cause));
+                    self.await_ready(&peer, incarnation).await?;
+                }
+                Round::Awake(mut record) => {
+                    let (decision, cause) = ours.unwrap_or(("already-awake", "already-awake".to_owned()));
+                    let delivered = self.deliver(&peer, &locked, &mut record, message).await?;
+                    return Ok(Woken {
+                        peer: name.clone(),
+                        incarnation: record.incarnation,
+                        decision,
+                        cause,
+                        conversation: record.conversation,
+                        delivered,
+                    });
+                }
+            }
+        }
+        Err(EngineError::NotEnded { peer: name.clone(), detail: "something starts it again and again".to_owned() })
+    }
+
+    async fn round(&self, peer: &Peer, locked: &Locked, request: &WakeRequest) -> Result<Round> {
+        let record = peer.files.session()?.present();
+        let live = self.live(peer, record).await?;
+        let facts = self.facts(peer, &live)?;
+        match (decide(&facts, request, self.now()), live) {
+            (WakeDecision::Refuse(refusal), _) => Err(self.refused(peer, refusal)?),
+            (WakeDecision::AlreadyAwake, Live::Session(record, _)) => {
+                Ok(Round::Awake(Box::new(self.forget_intent(locked, *record)?)))
+            }
+            (WakeDecision::StillStarting, Live::Starting(record)) => Ok(Round::Started {
+                incarnation: record.incarnation,
+                decision: "already-awake",
+                cause: "already-awake".to_owned(),
+            }),
+            (WakeDecision::EndOrphan, Live::Session(record, _)) => {
+                self.end_orphan(peer, locked, *record).await?;
+                Ok(Round::Again)
+            }
+            (WakeDecision::RecordEnd, Live::Session(record, sight)) => {
+                self.bury(peer, locked, &record, &sight).await?;
+                Ok(Round::Again)
+            }
+            (WakeDecision::Fresh { cause }, _) => {
+                let plan = Plan { resume: None, cause, topic: request.topic.clone() };
+                self.start_as_planned(peer, locked, &plan).await
+            }
+            (WakeDecision::Resume { conversation, cause }, _) => {
+                let plan = Plan { resume: Some(conversation), cause, topic: request.topic.clone() };
+                self.start_as_planned(peer, locked, &plan).await
+            }
+            (decision, live) => unreachable!("the policy answered {decision} to {live:?}"),
+        }
+    }
+
+    async fn start_as_planned(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<Round> {
+        if plan.cause.no_conversation {
+            self.progress.notice(&format!("{}: its conversation was not found, so it starts fresh", peer.name));
+        }
+        let record = self.launch(peer, locked, plan).await?;
+        let decision = if record.resumed { "resume" } else { "fresh" };
+        Ok(Round::Started { incarnation: record.incarnation, decision, cause: record.cause })
+    }
+
+    /// An end that was intended and never came about: whoever wrote it was killed, and no signal is under way, because
+    /// we hold the lock. A later crash must not pass for a park.
+    fn forget_intent(&self, locked: &Locked, mut record: SessionRecord) -> Result<SessionRecord> {
+        if record.intent.take().is_some() {
+            locked.write_session(&record)?;
+            locked.unmark(Marker::IdleReaped)?;
+        }
+        Ok(record)
+    }
+
+    /// Row 6: the agent outlived its session.
+    pub(super) async fn end_orphan(&self, peer: &Peer, locked: &Locked, record: SessionRecord) -> Result<()> {
+        let incarnation = record.incarnation;
+        let intent = record.intent;
+        self.end(peer, locked, record, intent).await?;
+        self.log(&Event::new(self.now(), "session.orphan-ended").peer(&peer.name).incarnation(incarnation))
+    }
+
+    /// Row 7: the agent is gone. What is left of its session is cleared first, so that a pass that is killed in between
+    /// finds the record again.
+    pub(super) async fn bury(&self, peer: &Peer, locked: &Locked, record: &SessionRecord, sight: &Sight) -> Result<()> {
+        let mut record = record.clone();
+        learn::Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, &mut record)?;
+        self.keep_screen(&record, locked, sight).await;
+        self.clear_session(peer, &record).await?;
+        settle::record_end(&self.state, locked, &record, settle::absence(sight), self.now())?;
+        Ok(())
+    }
+
+    fn refused(&self, peer: &Peer, refusal: Refusal) -> Result<EngineError> {
+        self.log(
+            &Event::new(self.now(), "wake.refused")
+                .peer(&peer.name)
+                .cause(refusal.cause())
+                .with("retry_after_s", refusal.retry_after().map(|after| after.as_secs())),
+        )?;
+        Ok(EngineError::Refused { peer: peer.name.clone(), refusal })
+    }
+
+    /// What is on record, looked at with the eyes of both axes.
+    pub(super) async fn live(&self, peer: &Peer, record: Option<SessionRecord>) -> Result<Live> {
+        let Some(record) = record else { return Ok(Live::None) };
+        let sight = self.observe(&peer.name, &record).await?;
+        if !sight.leftovers.is_empty() {
+            // Best effort here: a leftover is a dead pane, and the next look finds it again.
+            if let Err(error) = observe::sweep(self.runtime_of(&record)?.as_ref(), &record, &sight).await {
+                tracing::debug!(%error, "leftover sessions");
+            }
+        }
+        Ok(Live::of(record, sight))
+    }
+
+    /// Everything the table asks about, gathered.
+    pub(super) fn facts(&self, peer: &Peer, live: &Live) -> Result<WakeFacts> {
+        let files = &peer.files;
+        let last = files.end()?.present();
+        let conversation = self.resumable(peer, last.as_ref().and_then(|last| last.conversation.as_deref()))?;
+        Ok(WakeFacts {
+            managed_by: self.manager_of(peer),
+            stopped: files.has(Marker::Stopped)?,
+            live: live.recorded(),
+            markers: Markers {
+                idle_reaped: files.has(Marker::IdleReaped)?,
+                new_eager: files.has(Marker::NewEager)?,
+                fresh_next: files.has(Marker::FreshNext)?,
+            },
+            ever_ran: last.is_some(),
+            last_end: last.map(|last| last.end),
+            deaths: files.deaths()?.present().unwrap_or_default(),
+            max_restarts: peer.effective.max_restarts.value,
+            lifestyle: peer.effective.policy.value,
+            topics: files.topics()?,
+            conversation,
+            resume_without_topic: peer.effective.resume_without_topic.value,
+        })
+    }
+
+    /// The conversation that a resume would use: the last one, while the agent's own files still have it.
+    fn resumable(&self, peer: &Peer, last: Option<&str>) -> Result<Option<String>> {
+        let Some(id) = last else { return Ok(None) };
+        if !peer.profile.capabilities().resume {
+            return Ok(None);
+        }
+        let env: Vec<_> = self
+            .agent_environment(peer, Incarnation::default())
+            .into_iter()
+            .map(|(key, value)| (key.0, value.0))
+            .collect();
+        match learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(id)) {
+            Ok(found) => Ok(found.map(|_| id.to_owned())),
+            Err(error) => {
+                // Not readable is not absent: let the agent itself say so, and keep the markers if it does.
+                self.progress.notice(&learn::tell(&error));
+                Ok(Some(id.to_owned()))
+            }
+        }
+    }
+
+    /// The record of a peer that is awake on both axes.
+    ///
+    /// # Errors
+    /// [`EngineError::NotAwake`], or a refusal while an axis is unknown.
+    pub(super) async fn awake(&self, peer: &Peer) -> Result<SessionRecord> {
+        let record = peer.files.session()?.present();
+        match self.live(peer, record).await? {
+            Live::Starting(record) => Ok(*record),
+            Live::Session(record, sight) => match sight.unknown() {
+                Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), refusal }),
+                None if sight.process == Axis::Alive && sight.runtime == Axis::Alive => Ok(*record),
+                None => Err(EngineError::NotAwake { peer: peer.name.clone() }),
+            },
+            Live::None => Err(EngineError::NotAwake { peer: peer.name.clone() }),
+        }
+    }
+
+    /// No signal and no marker while an axis is unknown.
+    pub(super) fn refuse_unknown(peer: &Peer, sight: &Sight) -> Result<()> {
+        match sight.unknown() {
+            Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), refusal }),
+            None => Ok(()),
+        }
+    }
+
+    /// Who else starts and stops this agent: its spec, or a user unit or launchd plist of its name.
+    fn manager_of(&self, peer: &Peer) -> Option<String> {
+        if let Some(manager) = &peer.spec.managed_by {
+            return Some(manager.clone());
+        }
+        let home = std::path::PathBuf::from(self.var("HOME")?);
+        let units = match self.var("XDG_CONFIG_HOME") {
+            Some(dir) => std::path::PathBuf::from(dir),
+            None => home.join(".config"),
+        };
+        let unit = units.join("systemd/user").join(format!("peer-{}.service", peer.name));
+        let plist = home.join("Library/LaunchAgents").join(format!("peer.{}.plist", peer.name));
+        [unit, plist].into_iter().find(|path| path.exists()).map(|path| path.display().to_string())
+    }
+}
+
+/// The incarnation on record with what was seen of it.
+#[derive(Debug)]
+pub(super) enum Live {
+    /// None, or one that never came about.
+    None,
+    /// On its way.
+    Starting(Box<SessionRecord>),
+    /// It was started; alive or not is for the policy to say.
+    Session(Box<SessionRecord>, Box<Sight>),
+}
+
+impl Live {
+    /// Tells a start in progress from one that never came about and from a session that was up.
+    pub(super) fn of(record: SessionRecord, sight: Sight) -> Self {
+        if matches!(record.phase, Phase::Ready { .. }) {
+            return Self::Session(Box::new(record), Box::new(sight));
+        }
+        let pane_lives = sight.row.as_ref().is_some_and(|row| !row.pane_dead);
+        match (&sight.runtime, record.process.is_some(), &sight.process) {
+            // The pane has not started its agent yet, or the agent is up and not ready yet.
+            (Axis::Alive, false, _) if pane_lives => Self::Starting(Box::new(record)),
+            (Axis::Alive, true, Axis::Alive) => Self::Starting(Box::new(record)),
+            // Nobody ever asked the runtime, or what was asked is stuck in it: the next incarnation fences it off.
+            (Axis::Dead, false, _) => Self::None,
+            _ => Self::Session(Box::new(record), Box::new(sight)),
+        }
+    }
+
+    /// The record, where one stands.
+    pub(super) fn record(&self) -> Option<&SessionRecord> {
+        match self {
+            Self::None => None,
+            Self::Starting(record) | Self::Session(record, _) => Some(record),
+        }
+    }
+
+    pub(super) fn recorded(&self) -> Recorded {
+        match self {
+            Self::None => Recorded::None,
+            Self::Starting(_) => Recorded::Starting,
+            Self::Session(_, sight) => {
+                Recorded::Session { runtime: sight.runtime.clone(), process: sight.process.clone() }
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `peer why`: what a wake would do now, row by row, changing nothing.
+
+use serde::Serialize;
+
+use super::wake::Live;
+use super::{Engine, Peer, Result};
+use crate::policy::name::PeerName;
+use crate::policy::wake::{RowReading, WakeDecision, WakeFacts, WakeRequest, assume_ended, decide, explain};
+
+/// What a wake would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Why {
+    /// Whom.
+    pub peer: PeerName,
+    /// The decision, in words.
+    pub decision: String,
+    /// Every row of the table.
+    pub rows: Vec<RowReading>,
+    /// Where the deciding row clears something first: what follows after that.
+    pub then: Option<String>,
+}
+
+impl Engine {
+    /// Reads the table for one peer without its lock and without writing anything.
+    ///
+    /// # Errors
+    /// Nobody declared it, or its files cannot be read.
+    pub async fn why(&self, name: &PeerName, request: &WakeRequest) -> Result<Why> {
+        let peer = self.peer(name)?;
+        let record = peer.files.session()?.present();
+        let live = self.live(&peer, record).await?;
+        let facts = self.facts(&peer, &live)?;
+        let now = self.now();
+        let decision = decide(&facts, request, now);
+        Ok(Why {
+            peer: name.clone(),
+            then: self.then(&peer, &facts, &live, request, &decision)?,
+            decision: decision.to_string(),
+            rows: explain(&facts, request, now),
+        })
+    }
+
+    fn then(
+        &self,
+        peer: &Peer,
+        facts: &WakeFacts,
+        live: &Live,
+        request: &WakeRequest,
+        decision: &WakeDecision,
+    ) -> Result<Option<String>> {
+        let (WakeDecision::EndOrphan | WakeDecision::RecordEnd, Live::Session(record, sight)) = (decision, live) else {
+            return Ok(None);
+        };
+        let end = super::settle::foresee(&peer.files, record, super::settle::absence(sight), self.now())?;
+        let after = assume_ended(facts, end.cause, end.at);
+        Ok(Some(decide(&after, request, self.now()).to_string()))
+    }
+}

@@ -1,0 +1,263 @@
+//! What runs in the pane: it starts the agent, stays its parent, and records its end.
+//!
+//! A multiplexer tells an exit late, wrongly or not at all (tmux up to 3.5a loses the status of a dead pane, zellij has
+//! no signal numbers), and neither survives its own server. A parent of ours is told at once by the kernel. The price is
+//! one small process an agent, so nothing here uses an async runtime, and nothing is loaded before the agent has ended.
+//!
+//! It must never be the reason that an agent behaves differently from a plain start: the agent leads its own foreground
+//! process group, gets the terminal's signals from the kernel, and is continued where a stop would leave it without
+//! anybody to continue it.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::sys::signal::{SigSet, Signal};
+use peer_adapters::command::{self, Argv};
+use peer_adapters::process::{self, ChildChange, ProcessId, Reaped};
+
+use crate::engine::settle;
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::store::{AgentProcess, ExitRecord, Hangup, Launch, Process, StateDir, StoreError, Stored};
+
+/// How long after a hangup the server may take to be gone. tmux 3.3a closes its panes before it exits; 1 s is many
+/// times what that was seen to take, and delays only the record of a pane that was closed by hand.
+const SERVER_EXIT_GRACE: Duration = Duration::from_secs(1);
+
+/// zellij 0.45.1 shows a command that ends within 50 ms as running for ever, in 10 of 80 runs.
+const SHORTEST_LIFE: Duration = Duration::from_millis(200);
+
+/// Variables that the terminal around us sets for whatever runs in it.
+const TERMINAL_VARIABLES: [&str; 6] =
+    ["TERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "COLORTERM", "TMUX", "TMUX_PANE"];
+
+/// Why the pane process left without running an agent.
+#[derive(Debug, thiserror::Error)]
+pub enum PaneError {
+    /// Another incarnation is on record, or this one was started before: the fence.
+    #[error("incarnation {0} of this peer is not the one to start; nothing was started")]
+    Superseded(Incarnation),
+    /// The launch file is missing or unreadable.
+    #[error("the launch file of incarnation {0} is not usable: {1}")]
+    NoLaunch(Incarnation, String),
+    /// The state directory failed us.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The end could not be recorded.
+    #[error(transparent)]
+    Settle(#[from] crate::engine::EngineError),
+    /// The kernel failed us.
+    #[error("cannot watch the agent: {0}")]
+    Kernel(#[from] io::Error),
+}
+
+/// Runs the agent of one incarnation to its end and returns the exit code for the pane.
+///
+/// Blocks for as long as the agent lives.
+///
+/// # Errors
+/// Nothing was started, or the kernel would not let us watch; the message is for the pane's screen.
+pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i32, PaneError> {
+    let born = Instant::now();
+    let signals = take_over_signals()?;
+    let state = StateDir::open(state)?;
+    let parent = process::status(std::os::unix::process::parent_id())?.map(|status| status.id);
+    let started = start_agent(&state, name, incarnation)?;
+    let code = match started {
+        Started::Running(pid) => {
+            let ended = watch(&signals, pid, parent)?;
+            record_exit(&state, name, &ended.record(incarnation, born))?;
+            ended.code()
+        }
+        Started::Failed(error) => {
+            eprintln!("peer: {error}");
+            let exit = ExitRecord { spawn_error: Some(error), ..ExitRecord::unseen(incarnation, now()) };
+            record_exit(&state, name, &exit)?;
+            127
+        }
+    };
+    std::thread::sleep(SHORTEST_LIFE.saturating_sub(born.elapsed()));
+    Ok(code)
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+/// Blocks every signal that we wait for, so that none is lost between two waits. The agent gets the defaults back.
+fn take_over_signals() -> io::Result<SigSet> {
+    let mut signals = SigSet::empty();
+    for signal in [
+        Signal::SIGCHLD,
+        Signal::SIGHUP,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGTSTP,
+        Signal::SIGTTIN,
+        Signal::SIGTTOU,
+    ] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    Ok(signals)
+}
+
+enum Started {
+    Running(u32),
+    Failed(String),
+}
+
+/// Starts the agent under the peer's lock, and only when this incarnation is the one on record and has not been started:
+/// a `new-session` that comes late from a hung server ends here.
+fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> Result<Started, PaneError> {
+    let locked = state.lock_blocking(name)?;
+    let superseded = || PaneError::Superseded(incarnation);
+    let mut record = locked.files().session()?.present().ok_or_else(superseded)?;
+    if record.incarnation != incarnation || record.process.is_some() {
+        return Err(superseded());
+    }
+    let launch = match locked.files().launch(incarnation)? {
+        Stored::Present(launch) => launch,
+        Stored::Absent => return Err(PaneError::NoLaunch(incarnation, "it is missing".to_owned())),
+        Stored::Corrupt(why) => return Err(PaneError::NoLaunch(incarnation, why)),
+    };
+    record.pane_process = Some(store_process(process::me()?));
+    let pid = match command::spawn_agent(&argv(&launch)) {
+        Ok(pid) => pid,
+        Err(error) => {
+            locked.write_session(&record)?;
+            let program = launch.argv.first().map(|word| word.0.display().to_string()).unwrap_or_default();
+            return Ok(Started::Failed(format!("cannot start {program} in {}: {error}", launch.cwd.display())));
+        }
+    };
+    // It cannot have been reaped: we are its parent and have not waited yet. A zombie has no status, and needs no record.
+    if let Some(status) = process::status(pid)? {
+        record.process = Some(AgentProcess { id: store_process(status.id), session: status.session });
+    }
+    locked.write_session(&record)?;
+    Ok(Started::Running(pid))
+}
+
+fn store_process(id: ProcessId) -> Process {
+    Process { pid: id.pid, start: id.start }
+}
+
+/// The agent's own environment, and over it what this terminal sets.
+fn argv(launch: &Launch) -> Argv {
+    let mut words = launch.argv.iter().map(|word| word.0.clone());
+    let mut argv = Argv::new(words.next().unwrap_or_default()).args(words).cwd(&launch.cwd);
+    argv.clear_env = true;
+    for (key, value) in &launch.env {
+        argv = argv.env(&key.0, &value.0);
+    }
+    let terminal =
+        |key: &OsString| key.to_str().is_some_and(|key| TERMINAL_VARIABLES.contains(&key) || key.starts_with("ZELLIJ"));
+    for (key, value) in std::env::vars_os().filter(|(key, _)| terminal(key)) {
+        argv = argv.env(key, value);
+    }
+    argv
+}
+
+/// What was seen of the agent's end.
+struct Ended {
+    reaped: Reaped,
+    hangup: Option<Hangup>,
+}
+
+impl Ended {
+    fn record(&self, incarnation: Incarnation, born: Instant) -> ExitRecord {
+        ExitRecord {
+            code: self.reaped.code,
+            signal: self.reaped.signal,
+            uptime_ms: u64::try_from(born.elapsed().as_millis()).unwrap_or(u64::MAX),
+            max_rss_kib: self.reaped.max_rss_kib,
+            hangup: self.hangup,
+            ..ExitRecord::unseen(incarnation, now())
+        }
+    }
+
+    /// The code a shell would report.
+    fn code(&self) -> i32 {
+        self.reaped.code.unwrap_or_else(|| 128 + self.reaped.signal.unwrap_or(0))
+    }
+}
+
+/// Waits for the agent's end, passing on what a parent in a terminal passes on.
+fn watch(signals: &SigSet, pid: u32, server: Option<ProcessId>) -> io::Result<Ended> {
+    let mut hung_up = false;
+    loop {
+        match signals.wait()? {
+            Signal::SIGCHLD => match process::poll_child(pid)? {
+                ChildChange::None => {}
+                ChildChange::Stopped(signal) => resume_if_stranded(pid, signal),
+                ChildChange::Ended(reaped) => {
+                    let hangup = hung_up.then(|| fate_of(server));
+                    return Ok(Ended { reaped, hangup });
+                }
+            },
+            Signal::SIGHUP => {
+                hung_up = true;
+                pass_on(pid, Signal::SIGHUP);
+                // A stopped agent would never see the hangup; the kernel sends this pair to a session leader too.
+                pass_on(pid, Signal::SIGCONT);
+            }
+            // Job control of the terminal is the agent's; these reach us only when a person sends them by hand.
+            Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU => {}
+            other => pass_on(pid, other),
+        }
+    }
+}
+
+/// Continues an agent that the terminal stopped. There is no shell around it that could, and as the leader of an
+/// orphaned group, which it is in a plain start, it would never have been stopped. `SIGSTOP` is somebody's wish: it
+/// stays.
+fn resume_if_stranded(pid: u32, signal: i32) {
+    let stranded = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU].iter().any(|by| *by as i32 == signal);
+    if stranded {
+        if let Some(group) = raw(pid) {
+            let _ = nix::unistd::tcsetpgrp(io::stdin(), group);
+        }
+        pass_on(pid, Signal::SIGCONT);
+    }
+}
+
+fn raw(pid: u32) -> Option<nix::unistd::Pid> {
+    i32::try_from(pid).ok().map(nix::unistd::Pid::from_raw)
+}
+
+/// Sends a signal to the agent's group. The pid cannot have been reused: only we reap it, and we have not.
+fn pass_on(pid: u32, signal: Signal) {
+    if let Some(group) = raw(pid) {
+        // A group that is gone gets nothing, and its SIGCHLD is on the way.
+        let _ = nix::sys::signal::killpg(group, signal);
+    }
+}
+
+/// Whether the server that held our terminal outlives the hangup, waiting a moment for it to finish exiting.
+fn fate_of(server: Option<ProcessId>) -> Hangup {
+    let Some(server) = server else { return Hangup::ServerGone };
+    let deadline = Instant::now() + SERVER_EXIT_GRACE;
+    loop {
+        match process::find(server) {
+            Ok(None) => return Hangup::ServerGone,
+            // Not known is not gone.
+            Ok(Some(_)) | Err(_) if Instant::now() >= deadline => return Hangup::PaneClosed,
+            Ok(Some(_)) | Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+/// Puts the end on disk at once, then records it as this peer's end unless whoever caused it does so first.
+fn record_exit(state: &StateDir, name: &PeerName, exit: &ExitRecord) -> Result<(), PaneError> {
+    let locked_files = state.peer(name);
+    locked_files.write_exit(exit)?;
+    let locked = state.lock_blocking(name)?;
+    settle::after_exit(state, &locked, exit)?;
+    Ok(())
+}
