@@ -2,6 +2,7 @@
 //!
 //! (theory of operation: written with the engine)
 
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod pane;

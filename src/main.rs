@@ -1,3 +1,45 @@
-//! Parses the command line, runs the verb, and turns its outcome into an exit code.
+//! Turns arguments into a verb and its outcome into an exit code; nothing else exits.
 
-fn main() {}
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use peer::policy::ending::Incarnation;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    // The pane process stays for as long as its agent lives, so it takes nothing of the command line's weight with it.
+    if arguments.nth(1).is_some_and(|verb| verb == "pane") {
+        return pane(&arguments.collect::<Vec<_>>());
+    }
+    start_tracing();
+    ExitCode::from(peer::cli::run(std::env::args_os()))
+}
+
+/// `peer pane STATE-DIR NAME INCARNATION`: what a runtime runs in a pane, and nobody types.
+fn pane(arguments: &[OsString]) -> ExitCode {
+    let [state, name, incarnation] = arguments else {
+        eprintln!("error: pane: this is what peer itself runs in a pane\nhint: peer wake NAME");
+        return ExitCode::from(2);
+    };
+    let name = name.to_str().and_then(|name| name.parse().ok());
+    let number = incarnation.to_str().and_then(|number| number.parse().ok());
+    let (Some(name), Some(number)) = (name, number) else {
+        eprintln!("error: pane: no peer's name, or no incarnation's number");
+        return ExitCode::from(2);
+    };
+    match peer::pane::run(Path::new(state), &name, Incarnation(number)) {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            eprintln!("peer: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Diagnostics on stderr, as `PEER_LOG` asks for them; nothing is set up when it does not.
+fn start_tracing() {
+    if let Ok(filter) = std::env::var("PEER_LOG") {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}

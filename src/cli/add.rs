@@ -1,0 +1,106 @@
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{CliError, Context, Outcome};
+use crate::config::Span;
+use crate::engine::declare::{Declaration, Declared};
+use crate::policy::health::Restart;
+use crate::policy::name::PeerName;
+
+/// Declare a peer
+///
+/// Everything that can be checked is checked now: the profile, the runtime, the directory, and the agent's binary, which
+/// is resolved to an absolute path. The same declaration again is no error.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer add api -- claude\n  peer add docs --cwd ~/docs --idle 30m -- codex --model o5\n  peer add shell -- bash"
+)]
+pub(super) struct Args {
+    /// 1 to 48 of a-z, 0-9, - and _
+    name: PeerName,
+    /// The agent's profile (see `peer agents`); told from the command when not given
+    #[arg(long, value_name = "PROFILE")]
+    agent: Option<String>,
+    /// Where its pane runs: tmux or zellij; the first that is installed when not given
+    #[arg(long, value_name = "RUNTIME")]
+    runtime: Option<String>,
+    /// Its working directory; this one when not given
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<PathBuf>,
+    /// Parked after so long without activity: 30m, 1h; 0 is never
+    #[arg(long, value_name = "TIME")]
+    idle: Option<Span>,
+    /// What follows its end: on-wake, on-failure or always
+    #[arg(long, value_name = "WHEN", value_parser = restart)]
+    restart: Option<Restart>,
+    /// Typed into each fresh conversation before the first message
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// A variable for the agent; may be given again
+    #[arg(long = "env", value_name = "K=V", value_parser = variable)]
+    env: Vec<(String, String)>,
+    /// A dialog of the agent's that may be answered for you, e.g. trust-folder; may be given again
+    #[arg(long, value_name = "DIALOG")]
+    accept: Vec<String>,
+    /// Take the place of another declaration of this name
+    #[arg(long)]
+    replace: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+    /// The agent's command; the profile's own when not given
+    #[arg(last = true, value_name = "ARGV")]
+    command: Vec<String>,
+}
+
+fn restart(text: &str) -> Result<Restart, String> {
+    match text {
+        "on-wake" => Ok(Restart::OnWake),
+        "on-failure" => Ok(Restart::OnFailure),
+        "always" => Ok(Restart::Always),
+        _ => Err("use on-wake, on-failure or always".to_owned()),
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
+    if args.agent.is_none() && args.command.is_empty() {
+        return Err(CliError::usage(
+            format!("add {}: neither an agent nor a command", args.name),
+            format!("peer add {} --agent claude, or peer add {0} -- COMMAND", args.name),
+        ));
+    }
+    let engine = context.engine()?;
+    let typed = Declaration {
+        agent: args.agent,
+        runtime: args.runtime,
+        cwd: args.cwd,
+        idle: args.idle,
+        restart: args.restart,
+        prompt: args.prompt,
+        env: args.env.into_iter().collect(),
+        accept: args.accept,
+        command: args.command,
+    };
+    let (declared, spec) = engine.add(&args.name, typed, args.replace).await?;
+    let outcome = match declared {
+        Declared::Added => "added",
+        Declared::Unchanged => "unchanged",
+        Declared::Replaced => "replaced",
+    };
+    if args.json {
+        let path = engine.config.spec_path(&args.name);
+        context.out.document("add", &json!({ "peer": args.name, "outcome": outcome, "file": path, "spec": spec }))?;
+    } else {
+        let command = spec.command.join(" ");
+        context.out.line(format!("{}: {outcome} ({} on {}: {command})", args.name, spec.agent, spec.runtime))?;
+    }
+    Ok(0)
+}

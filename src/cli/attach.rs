@@ -1,0 +1,28 @@
+use std::io::IsTerminal;
+
+use super::{CliError, Context, Outcome, error};
+use crate::engine::attach;
+use crate::policy::name::PeerName;
+
+/// Hand this terminal to an agent's pane, waking it first where it sleeps
+///
+/// Always resumes, never starts fresh in silence. Inside tmux or zellij it switches instead of nesting.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Name of the peer
+    name: PeerName,
+}
+
+pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return Err(CliError::usage(
+            "attach needs a terminal",
+            format!("peer screen {} prints what it shows", args.name),
+        ));
+    }
+    let engine = context.engine()?;
+    let argv = engine.attach(&args.name).await?;
+    engine.progress.settled();
+    let status = attach::run(&argv)?;
+    Ok(if status.success() { 0 } else { error::code::FAILED })
+}

@@ -1,0 +1,181 @@
+//! Every way to fail, its exit code and its hint, in one place.
+
+use std::io;
+use std::path::PathBuf;
+
+use peer_adapters::runtime::RuntimeError;
+use serde_json::{Value, json};
+
+use crate::config::ConfigError;
+use crate::engine::EngineError;
+use crate::engine::error::NotReady;
+use crate::policy::wake::Refusal;
+
+/// Exit codes, as `peer --help` lists them.
+pub(super) mod code {
+    pub(in crate::cli) const FAILED: u8 = 1;
+    pub(in crate::cli) const USAGE: u8 = 2;
+    pub(in crate::cli) const NO_SUCH_PEER: u8 = 3;
+    pub(in crate::cli) const REFUSED: u8 = 4;
+    pub(in crate::cli) const NOT_READY: u8 = 5;
+    pub(in crate::cli) const RUNTIME: u8 = 6;
+    pub(in crate::cli) const NOT_ACCEPTED: u8 = 7;
+}
+
+/// What a verb failed with.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The engine's.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Printing failed.
+    #[error("cannot print: {0}")]
+    Print(#[from] io::Error),
+    /// Something typed cannot be meant.
+    #[error("{problem}")]
+    Usage {
+        /// What is wrong with it.
+        problem: String,
+        /// What to type instead.
+        hint: Option<String>,
+    },
+    /// Nobody knows where to keep state.
+    #[error("no home directory is known, so there is no place for state and configuration")]
+    NoHome,
+    /// A directory of ours cannot be named.
+    #[error("cannot use {}: {source}", .path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Our own program or its runtime.
+    #[error("cannot start: {0}")]
+    Executable(io::Error),
+}
+
+impl CliError {
+    pub(super) fn usage(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { problem: problem.into(), hint: Some(hint.into()) }
+    }
+
+    /// Whoever read our output has seen enough.
+    pub(super) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Prints `error:` and `hint:` on stderr and returns the exit code.
+    pub(super) fn report(&self) -> u8 {
+        eprintln!("error: {}", super::output::printable(&self.to_string()));
+        if let Some(hint) = self.hint() {
+            eprintln!("hint: {hint}");
+        }
+        self.code()
+    }
+
+    /// The exit code.
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Self::Engine(error) => engine_code(error),
+            Self::Usage { .. } => code::USAGE,
+            Self::Print(_) | Self::NoHome | Self::Directory { .. } | Self::Executable(_) => code::FAILED,
+        }
+    }
+
+    /// The next command to run, or what to change.
+    pub(super) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(error) => engine_hint(error),
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::NoHome => Some("set PEER_STATE_DIR and PEER_CONFIG_DIR".to_owned()),
+            Self::Print(_) | Self::Directory { .. } | Self::Executable(_) => None,
+        }
+    }
+
+    /// The same for a machine.
+    pub(super) fn to_json(&self) -> Value {
+        let (cause, retry_after_s) = match self {
+            Self::Engine(EngineError::Refused { refusal, .. }) => {
+                (Some(refusal.cause()), refusal.retry_after().map(|after| after.as_secs_f64().ceil()))
+            }
+            _ => (None, None),
+        };
+        json!({
+            "error": self.to_string(),
+            "hint": self.hint(),
+            "code": self.code(),
+            "cause": cause,
+            "retry_after_s": retry_after_s,
+        })
+    }
+}
+
+fn engine_code(error: &EngineError) -> u8 {
+    match error {
+        EngineError::NoSuchPeer { .. } => code::NO_SUCH_PEER,
+        EngineError::Refused { refusal: Refusal::RuntimeUnavailable { .. }, .. } | EngineError::Runtime(_) => {
+            code::RUNTIME
+        }
+        EngineError::Refused { .. } | EngineError::NotAwake { .. } | EngineError::Awake { .. } => code::REFUSED,
+        EngineError::NotReady { .. } => code::NOT_READY,
+        EngineError::NotAccepted { .. } => code::NOT_ACCEPTED,
+        EngineError::Declaration { .. }
+        | EngineError::NoSuchProfile { .. }
+        | EngineError::Busy { .. }
+        | EngineError::NotEnded { .. }
+        | EngineError::Io { .. }
+        | EngineError::Profile { .. }
+        | EngineError::Config(_)
+        | EngineError::Store(_)
+        | EngineError::Kernel(_) => code::FAILED,
+    }
+}
+
+fn engine_hint(error: &EngineError) -> Option<String> {
+    Some(match error {
+        EngineError::NoSuchPeer { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
+        EngineError::NoSuchPeer { peer, nearest: None } => format!("peer add {peer} -- COMMAND"),
+        EngineError::Refused { peer, refusal } => return refusal_hint(peer.as_str(), refusal),
+        EngineError::NotReady { peer, why, .. } => match why {
+            NotReady::Ended(_) => format!("peer screen {peer}"),
+            NotReady::TimedOut(_) => format!("peer attach {peer}, to see what it waits for"),
+            NotReady::NeedsPerson { acceptable: Some(id), .. } => {
+                format!("peer attach {peer} and answer it, or allow it in `peer edit {peer}`: accept = [\"{id}\"]")
+            }
+            NotReady::NeedsPerson { acceptable: None, .. } => format!("peer attach {peer} and answer it"),
+        },
+        EngineError::NotAccepted { peer, .. } => format!("peer screen {peer}, before you send it again"),
+        EngineError::NotAwake { peer } => format!("peer wake {peer}"),
+        EngineError::Awake { peer } => format!("peer stop {peer}, or use --force"),
+        EngineError::Declaration { hint, .. } => return hint.clone(),
+        EngineError::NoSuchProfile { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
+        EngineError::NoSuchProfile { nearest: None, .. } => "peer agents lists them".to_owned(),
+        EngineError::Config(ConfigError::Invalid { hint, .. }) => return hint.clone(),
+        EngineError::Runtime(RuntimeError::NoBinary { runtime, .. }) => {
+            format!("install {runtime}, or name its path in config.toml: [{runtime}] binary = \"…\"")
+        }
+        EngineError::Runtime(RuntimeError::TimedOut { .. }) => "nothing was started twice; try again".to_owned(),
+        EngineError::NotEnded { peer, .. } => format!("peer stop {peer} tries again"),
+        EngineError::Busy { .. }
+        | EngineError::Runtime(_)
+        | EngineError::Io { .. }
+        | EngineError::Profile { .. }
+        | EngineError::Config(_)
+        | EngineError::Store(_)
+        | EngineError::Kernel(_) => return None,
+    })
+}
+
+fn refusal_hint(peer: &str, refusal: &Refusal) -> Option<String> {
+    Some(match refusal {
+        Refusal::Stopped => format!("peer start {peer}"),
+        Refusal::ManagedElsewhere { by } => format!("start it with {by}, or remove managed_by in `peer edit {peer}`"),
+        Refusal::Failed { .. } => format!("peer reset {peer}, or peer wake {peer} --fresh --force"),
+        Refusal::CrashLoop { .. } => {
+            format!("peer screen {peer} shows its last words; peer wake {peer} --fresh --force starts it now")
+        }
+        Refusal::NothingToResume => format!("peer wake {peer} starts it fresh"),
+        Refusal::RuntimeUnavailable { .. } => "nothing was touched; try again".to_owned(),
+    })
+}

@@ -1,0 +1,80 @@
+use std::time::Duration;
+
+use super::output::printable;
+use super::{CliError, Context, Outcome};
+use crate::config::Span;
+use crate::engine::EngineError;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::store::Event;
+
+/// How often a followed log is looked at.
+const FOLLOW: Duration = Duration::from_millis(200);
+
+/// Print the decision log
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only events of this peer
+    name: Option<PeerName>,
+    /// Go on printing as events come
+    #[arg(long, short)]
+    follow: bool,
+    /// Only what is younger: 1h, 2d
+    #[arg(long, value_name = "TIME")]
+    since: Option<Span>,
+    /// Only events of this name, e.g. session.ended; a prefix as in `wake.` works too
+    #[arg(long, value_name = "EVENT")]
+    event: Option<String>,
+    /// Print the events as JSON Lines, as they are in the file
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    if let Some(name) = &args.name {
+        let known = engine.config.spec_path(name).exists()
+            || !engine.state.peer(name).all_on_disk().unwrap_or_default().is_empty();
+        if !known {
+            return Err(engine.no_such_peer(name).into());
+        }
+    }
+    let journal = engine.state.journal();
+    let mut tail = journal.tail();
+    let oldest = args.since.map(|span| {
+        Timestamp::from_ms(engine.now().as_ms().saturating_sub(u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)))
+    });
+    loop {
+        for event in tail.next_events().map_err(EngineError::from)? {
+            if wanted(args, oldest, &event) {
+                print(args, context, &event)?;
+            }
+        }
+        context.out.flush()?;
+        if !args.follow {
+            return Ok(0);
+        }
+        tokio::time::sleep(FOLLOW).await;
+    }
+}
+
+fn wanted(args: &Args, oldest: Option<Timestamp>, event: &Event) -> bool {
+    let of_peer = args.name.as_ref().is_none_or(|name| event.peer.as_ref() == Some(name));
+    let named = args.event.as_ref().is_none_or(|wanted| {
+        event.event == *wanted || (wanted.ends_with('.') && event.event.starts_with(wanted.as_str()))
+    });
+    let young = oldest.is_none_or(|oldest| event.ts.parse::<Timestamp>().is_ok_and(|at| at >= oldest));
+    of_peer && named && young
+}
+
+fn print(args: &Args, context: &mut Context, event: &Event) -> Result<(), CliError> {
+    if args.json {
+        let line = serde_json::to_string(event).map_err(std::io::Error::from)?;
+        return Ok(context.out.line(line)?);
+    }
+    let peer = event.peer.as_ref().map(PeerName::as_str).unwrap_or("-");
+    let cause = event.cause.as_deref().unwrap_or("");
+    let details: Vec<String> = event.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let line = format!("{}  {peer:<16} {:<22} {cause:<16} {}", event.ts, event.event, details.join(" "));
+    Ok(context.out.line(printable(line.trim_end()))?)
+}

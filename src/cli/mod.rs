@@ -1,0 +1,171 @@
+//! The command line: what is typed, what is printed, which code it exits with.
+//!
+//! One verb a file, under the name that a person types. Data goes to stdout, everything else to stderr; only this
+//! module prints.
+
+mod add;
+mod agents;
+mod attach;
+mod completions;
+mod edit;
+mod error;
+mod interrupt;
+mod list;
+mod log;
+mod man;
+mod new;
+mod output;
+mod progress;
+mod refresh;
+mod reset;
+mod rm;
+mod screen;
+mod send;
+mod several;
+mod show;
+mod start;
+mod stop;
+mod wake;
+mod why;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::engine::Engine;
+
+pub use error::CliError;
+use output::Out;
+
+/// What a verb returns: the exit code, or the error that decides it.
+type Outcome = Result<u8, CliError>;
+
+/// Keeps named terminal agents warm on demand.
+#[derive(Debug, Parser)]
+#[command(
+    name = "peer",
+    version,
+    about = "Keeps named terminal agents warm on demand, in tmux or zellij",
+    after_help = "Three commands to begin with:\n  peer add api -- claude      declare an agent in this directory\n  peer wake api -m 'hello'    bring it up, fresh or resumed, and say why\n  peer attach api             look at it\n\nExit codes: 0 done · 1 failed · 2 usage · 3 no such peer · 4 refused by state · 5 not ready · 6 runtime unavailable · 7 message not confirmed",
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Add(add::Args),
+    Rm(rm::Args),
+    Edit(edit::Args),
+    Show(show::Args),
+    Wake(wake::Args),
+    Send(send::Args),
+    Attach(attach::Args),
+    Stop(stop::Args),
+    Start(start::Args),
+    New(new::Args),
+    Refresh(refresh::Args),
+    Interrupt(interrupt::Args),
+    List(list::Args),
+    Why(why::Args),
+    Screen(screen::Args),
+    Log(log::Args),
+    Reset(reset::Args),
+    Agents(agents::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// What every verb gets: the engine, made on first use, and where to print.
+struct Context {
+    out: Out,
+}
+
+impl Context {
+    /// The engine over the directories that the environment names.
+    fn engine(&self) -> Result<Engine, CliError> {
+        let dirs = Directories::of_environment()?;
+        let executable = std::env::current_exe().map_err(CliError::Executable)?;
+        Ok(Engine::open(dirs.state, dirs.config, executable, Box::new(progress::Terminal::new()))?)
+    }
+}
+
+/// Where state and configuration are.
+struct Directories {
+    state: PathBuf,
+    config: PathBuf,
+}
+
+impl Directories {
+    /// `PEER_STATE_DIR` and `PEER_CONFIG_DIR`, else the XDG directories, else what stands for them on macOS.
+    fn of_environment() -> Result<Self, CliError> {
+        let named = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let project = directories::ProjectDirs::from("", "", "peer");
+        let state = named("PEER_STATE_DIR").or_else(|| {
+            let dirs = project.as_ref()?;
+            Some(dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned())
+        });
+        let config = named("PEER_CONFIG_DIR").or_else(|| Some(project.as_ref()?.config_dir().to_owned()));
+        match (state, config) {
+            (Some(state), Some(config)) => Ok(Self { state: absolute(state)?, config: absolute(config)? }),
+            _ => Err(CliError::NoHome),
+        }
+    }
+}
+
+/// Records outlive this process's directory, so a relative path is made absolute once, here.
+fn absolute(path: PathBuf) -> Result<PathBuf, CliError> {
+    std::path::absolute(&path).map_err(|source| CliError::Directory { path, source })
+}
+
+/// Parses the arguments, runs the verb and returns the exit code. Everything is printed when this returns.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        // Also `--help` and `--version`, which go to stdout with code 0. A closed pipe is no failure.
+        Err(shown) => {
+            let _ = shown.print();
+            return u8::try_from(shown.exit_code()).unwrap_or(2);
+        }
+    };
+    let mut context = Context { out: Out::stdout() };
+    let outcome = runtime().and_then(|runtime| runtime.block_on(dispatch(cli.verb, &mut context)));
+    match outcome.and_then(|code| context.out.flush().map(|()| code).map_err(CliError::from)) {
+        Ok(code) => code,
+        Err(error) if error.is_broken_pipe() => 0,
+        Err(error) => error.report(),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Executable)
+}
+
+async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
+    match verb {
+        Verb::Add(args) => add::run(args, context).await,
+        Verb::Rm(args) => rm::run(args, context).await,
+        Verb::Edit(args) => edit::run(&args, context),
+        Verb::Show(args) => show::run(&args, context),
+        Verb::Wake(args) => wake::run(args, context).await,
+        Verb::Send(args) => send::run(args, context).await,
+        Verb::Attach(args) => attach::run(&args, context).await,
+        Verb::Stop(args) => stop::run(args, context).await,
+        Verb::Start(args) => start::run(args, context).await,
+        Verb::New(args) => new::run(args, context).await,
+        Verb::Refresh(args) => refresh::run(args, context).await,
+        Verb::Interrupt(args) => interrupt::run(&args, context).await,
+        Verb::List(args) => list::run(&args, context).await,
+        Verb::Why(args) => why::run(&args, context).await,
+        Verb::Screen(args) => screen::run(&args, context).await,
+        Verb::Log(args) => log::run(&args, context).await,
+        Verb::Reset(args) => reset::run(args, context).await,
+        Verb::Agents(args) => agents::run(&args, context),
+        Verb::Completions(args) => completions::run(&args, context),
+        Verb::Man(args) => man::run(&args, context),
+    }
+}

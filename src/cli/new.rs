@@ -1,0 +1,35 @@
+use super::{Context, Outcome};
+use crate::engine::deliver::Message;
+use crate::policy::name::PeerName;
+
+/// Start a new conversation now, whatever state the agent is in
+///
+/// Ends what runs, takes a stop back, and is not bound by the crash-loop guard: an operator's hand is always obeyed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Name of the peer
+    name: PeerName,
+    /// What the message is about
+    #[arg(long, short)]
+    topic: Option<String>,
+    /// Text to deliver once it is ready
+    #[arg(long, short)]
+    message: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let message = Message { text: args.message, topic: args.topic };
+    let woken = engine.new_conversation(&args.name, &message).await?;
+    engine.progress.settled();
+    let report = super::wake::report(&woken);
+    if args.json {
+        context.out.document("new", &report.fields)?
+    } else {
+        context.out.line(report.line)?
+    }
+    Ok(0)
+}

@@ -1,0 +1,65 @@
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use super::{CliError, Context, Outcome};
+use crate::engine::deliver::{Message, read_message};
+use crate::policy::name::PeerName;
+
+/// Deliver a message, waking the agent first
+///
+/// Exits with 0 only when the message was seen to be accepted. Long and many-lined text arrives whole.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  git diff | peer send api -"
+)]
+pub(super) struct Args {
+    /// Name of the peer
+    name: PeerName,
+    /// The text; - reads stdin
+    #[arg(conflicts_with = "file")]
+    text: Option<String>,
+    /// File with the text; - is stdin
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// What it is about
+    #[arg(long, short)]
+    topic: Option<String>,
+    /// Refuse instead of waking it
+    #[arg(long)]
+    no_wake: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let text = message_text(args.text, args.file)?;
+    let engine = context.engine()?;
+    let message = Message { text: Some(text), topic: args.topic };
+    let woken = engine.send(&args.name, &message, !args.no_wake).await?;
+    engine.progress.settled();
+    let report = super::wake::report(&woken);
+    if args.json {
+        context.out.document("send", &report.fields)?
+    } else {
+        context.out.line(report.line)?
+    }
+    Ok(0)
+}
+
+/// The text that was given, from wherever; an empty message is a mistake.
+fn message_text(text: Option<String>, file: Option<PathBuf>) -> Result<String, CliError> {
+    let from = match (text, file) {
+        (Some(dash), None) if dash == "-" => read_message(&PathBuf::from("-"))?,
+        (Some(text), _) => text,
+        (None, Some(file)) => read_message(&file)?,
+        (None, None) if !std::io::stdin().is_terminal() => read_message(&PathBuf::from("-"))?,
+        (None, None) => {
+            return Err(CliError::usage("no text to send", "peer send NAME 'TEXT', --file FILE, or - for stdin"));
+        }
+    };
+    if from.trim().is_empty() {
+        return Err(CliError::usage("the message is empty", "peer wake NAME wakes it without one"));
+    }
+    Ok(from)
+}
