@@ -25,12 +25,12 @@ impl Engine {
         self.wake(name, &request, &Message::default()).await?;
         let record = self.awake(&peer).await?;
         let inside = self.is_inside(&record)?;
-        Ok(self.runtime_of(&record)?.attach(&target(&record), inside))
+        Ok(self.runtime_of(&record.place)?.attach(&target(&record.place), inside))
     }
 
     /// Whether this command itself runs in a pane of the server that the record names.
     fn is_inside(&self, record: &SessionRecord) -> Result<bool> {
-        let server = match kind_of(&record.runtime)? {
+        let server = match kind_of(&record.place.runtime)? {
             // TMUX=/path/of/socket,server-pid,session
             RuntimeKind::Tmux => {
                 let tmux = self.var("TMUX").and_then(|value| value.to_str()).unwrap_or_default();
@@ -38,7 +38,7 @@ impl Engine {
             }
             RuntimeKind::Zellij => self.var("ZELLIJ").and(self.var("ZELLIJ_SOCKET_DIR")).map(OsStr::new).map(Path::new),
         };
-        Ok(server.is_some_and(|server| server == record.server))
+        Ok(server.is_some_and(|server| server == record.place.server))
     }
 }
 

@@ -9,11 +9,12 @@ use peer_adapters::runtime::RuntimeKind;
 
 use super::runtimes::kind_of;
 use super::wake::Live;
-use super::{Engine, EngineError, Result};
+use super::{Engine, EngineError, Peer, Result};
 use crate::config::{PeerSpec, Span};
 use crate::policy::ending::Intent;
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
+use crate::store::Locked;
 
 /// A declaration as it was typed.
 #[derive(Clone, Debug, Default)]
@@ -170,19 +171,11 @@ impl Engine {
     pub async fn rm(&self, name: &PeerName, force: bool) -> Result<PathBuf> {
         let Some(spec) = self.config.spec_text(name)? else { return Err(self.no_such_peer(name)) };
         let locked = self.lock(name).await?;
-        // A spec that does not parse can be removed too, as long as nothing of it runs.
-        if let Some(record) = self.state.peer(name).session()?.present() {
-            let peer = self.peer(name)?;
-            match self.live(&peer, Some(record)).await? {
-                Live::None => {}
-                Live::Session(record, sight) if sight.is_over() => self.bury(&peer, &locked, &record, &sight).await?,
-                Live::Starting(_) | Live::Session(..) if !force => {
-                    return Err(EngineError::Awake { peer: name.clone() });
-                }
-                Live::Starting(record) | Live::Session(record, _) => {
-                    self.end(&peer, &locked, *record, Some(Intent::Stopped)).await?;
-                }
-            }
+        match self.peer(name) {
+            Ok(peer) => self.lay_to_rest(&peer, &locked, force).await?,
+            // A spec that does not parse can be removed too, as long as nothing of it runs.
+            Err(error) if self.state.peer(name).session()?.present().is_some() => return Err(error),
+            Err(_) => {}
         }
         let trash = self.state.discard(&locked, &self.now().as_ms().to_string())?;
         let kept = trash.join(format!("{name}.toml"));
@@ -190,6 +183,19 @@ impl Engine {
         std::fs::write(&kept, spec).map_err(|source| EngineError::Io { action: "write", path: kept, source })?;
         std::fs::remove_file(&path).map_err(|source| EngineError::Io { action: "remove", path, source })?;
         Ok(trash)
+    }
+
+    /// Leaves nothing of a peer on its runtime's server.
+    async fn lay_to_rest(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
+        let record = peer.files.session()?.present();
+        match self.live(peer, record).await? {
+            Live::None => self.clear_left(peer, locked).await,
+            Live::Session(record, sight) if sight.is_over() => self.bury(peer, locked, &record, &sight).await,
+            Live::Starting(_) | Live::Session(..) if !force => Err(EngineError::Awake { peer: peer.name.clone() }),
+            Live::Starting(record) | Live::Session(record, _) => {
+                self.end(peer, locked, *record, Some(Intent::Stopped)).await.map(drop)
+            }
+        }
     }
 }
 

@@ -47,7 +47,7 @@ impl Engine {
         message: &Message,
     ) -> Result<bool> {
         let Some(text) = compose(peer, record, message) else { return Ok(false) };
-        let runtime = self.runtime_of(record)?;
+        let runtime = self.runtime_of(&record.place)?;
         match peer.profile.message.accepted {
             Accepted::Consumed => self.type_unseen(peer, runtime.as_ref(), record, &text).await?,
             Accepted::Composer => self.type_into_composer(peer, runtime.as_ref(), record, &text, None).await?,
@@ -107,8 +107,8 @@ impl Engine {
     async fn type_unseen(&self, peer: &Peer, runtime: &dyn Runtime, record: &SessionRecord, text: &str) -> Result<()> {
         let agent = record.process.ok_or_else(|| self.not_accepted(peer, "it has no process"))?;
         let before = terminal::input(agent.id.pid)?.read;
-        runtime.paste(&target(record), text).await?;
-        runtime.press(&target(record), &[Key::Enter]).await?;
+        runtime.paste(&target(&record.place), text).await?;
+        runtime.press(&target(&record.place), &[Key::Enter]).await?;
         let started = Instant::now();
         loop {
             if process_axis(record) == Axis::Dead {
@@ -140,7 +140,7 @@ impl Engine {
         })
         .await
         .map_err(|last| self.not_accepted(peer, &format!("its composer was not free: {last}")))?;
-        runtime.paste(&target(record), text).await?;
+        runtime.paste(&target(&record.place), text).await?;
         self.await_composer(peer, record, PASTE_PATIENCE, |composer| match composer {
             Composer::Holds(_) => Some(()),
             Composer::Hidden | Composer::Empty => None,
@@ -162,7 +162,7 @@ impl Engine {
         let started = Instant::now();
         while started.elapsed() < ACCEPT_PATIENCE {
             if self.holds_text(peer, record).await {
-                runtime.press(&target(record), &[Key::Enter]).await?;
+                runtime.press(&target(&record.place), &[Key::Enter]).await?;
             }
             let pressed = Instant::now();
             while pressed.elapsed() < peer.profile.message.again {

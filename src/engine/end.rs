@@ -45,7 +45,7 @@ impl Engine {
             self.climb(peer, &record, &sight).await?;
         }
         self.clear_session(peer, &record).await?;
-        settle::record_end(&self.state, locked, &record, settle::absence(&sight), self.now())
+        settle::record_end(&self.state, locked, &record, settle::Absence::cleared(&sight), self.now())
     }
 
     /// Step 1; an orphan is ended with no intent, because nobody wanted its end. Only a park leaves the marker that lets the next wake resume.
@@ -66,8 +66,8 @@ impl Engine {
         if sight.row.is_none() {
             return;
         }
-        let Ok(runtime) = self.runtime_of(record) else { return };
-        if let Ok(text) = runtime.capture(&target(record), Capture { history: 0, ansi: true }).await {
+        let Ok(runtime) = self.runtime_of(&record.place) else { return };
+        if let Ok(text) = runtime.capture(&target(&record.place), Capture { history: 0, ansi: true }).await {
             if let Err(error) = locked.keep_screen(&text) {
                 self.progress.notice(&error.to_string());
             }
@@ -88,10 +88,10 @@ impl Engine {
 
     /// Asks in the agent's own words. Returns whether it left.
     async fn ask_to_quit(&self, peer: &Peer, record: &SessionRecord, leader: ProcessId) -> Result<bool> {
-        let runtime = self.runtime_of(record)?;
+        let runtime = self.runtime_of(&record.place)?;
         let quit = &peer.profile.quit;
         for step in &quit.steps {
-            match runtime.press(&target(record), &step.keys).await {
+            match runtime.press(&target(&record.place), &step.keys).await {
                 Ok(()) => {}
                 // Its pane takes no keys any more, or nobody can tell: signals need no runtime.
                 Err(error) => {
@@ -201,7 +201,7 @@ impl Engine {
         match (&sight.runtime, &sight.row) {
             (Axis::Dead, _) => Ok(()),
             (Axis::Alive, Some(row)) => {
-                let runtime = self.runtime_of(record)?;
+                let runtime = self.runtime_of(&record.place)?;
                 let target = super::observe::target_of_row(record, row);
                 match runtime.remove(&target).await {
                     Ok(()) | Err(RuntimeError::ServerGone { .. } | RuntimeError::NoSuchSession { .. }) => {}
@@ -219,12 +219,35 @@ impl Engine {
         }
     }
 
+    /// Clears what the last incarnation left: its session with its last screen, which is kept. A runtime that does not
+    /// answer keeps it for the next pass: a dead pane stands in nobody's way.
+    ///
+    /// # Errors
+    /// A file of ours cannot be written.
+    pub(super) async fn clear_left(&self, peer: &Peer, locked: &Locked) -> Result<()> {
+        let Some(last) = peer.files.end()?.present() else { return Ok(()) };
+        let Some(place) = &last.left else { return Ok(()) };
+        let runtime = self.runtime_of(place)?;
+        if let Ok(text) = runtime.capture(&target(place), Capture { history: 0, ansi: true }).await {
+            locked.keep_screen(&text)?;
+        }
+        match runtime.remove(&target(place)).await {
+            Ok(()) | Err(RuntimeError::ServerGone { .. } | RuntimeError::NoSuchSession { .. }) => {
+                Ok(locked.note_cleared(last)?)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "what the last incarnation left");
+                Ok(())
+            }
+        }
+    }
+
     fn session_left(&self, peer: &Peer, record: &SessionRecord, why: &str) -> EngineError {
         EngineError::NotEnded {
             peer: peer.name.clone(),
             detail: format!(
                 "its agent is gone and its {} session {} could not be removed: {why}",
-                record.runtime, record.session
+                record.place.runtime, record.place.session
             ),
         }
     }

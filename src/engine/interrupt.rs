@@ -13,6 +13,6 @@ impl Engine {
         let peer = self.peer(name)?;
         let _locked = self.lock(name).await?;
         let record = self.awake(&peer).await?;
-        Ok(self.runtime_of(&record)?.press(&target(&record), &peer.profile.interrupt).await?)
+        Ok(self.runtime_of(&record.place)?.press(&target(&record.place), &peer.profile.interrupt).await?)
     }
 }

@@ -14,7 +14,7 @@ use super::settle::{self, Absence};
 use super::{Engine, EngineError, Peer, Result, learn};
 use crate::policy::ending::Incarnation;
 use crate::policy::wake::WakeCause;
-use crate::store::{Event, Launch, Locked, Marker, OsText, Phase, SessionRecord};
+use crate::store::{Event, Launch, Locked, Marker, OsText, Phase, Place, Session, SessionRecord};
 
 /// Columns and rows of a pane that nobody has looked at yet: wide enough that no agent wraps its own interface.
 const SIZE: (u16, u16) = (200, 50);
@@ -45,13 +45,15 @@ impl Engine {
         let session = format!("{}-{incarnation}", peer.name);
         let mut record = SessionRecord {
             incarnation,
-            runtime: kind.as_str().to_owned(),
-            binary,
-            server: self.server_address(kind, peer, &session)?,
+            place: Place {
+                runtime: kind.as_str().to_owned(),
+                binary,
+                server: self.server_address(kind, peer, &session)?,
+                session,
+                session_id: String::new(),
+                pane: String::new(),
+            },
             server_process: None,
-            session,
-            session_id: String::new(),
-            pane: String::new(),
             pane_process: None,
             process: None,
             boot_id: process::boot_id()?,
@@ -68,8 +70,8 @@ impl Engine {
         };
         self.write_plan(peer, locked, plan, &mut record)?;
         let new = NewSession {
-            server: record.server.clone(),
-            session: record.session.clone(),
+            server: record.place.server.clone(),
+            session: record.place.session.clone(),
             tag: self.tag(&peer.name, incarnation),
             argv: self.pane_argv(peer, incarnation),
             cwd: peer.spec.cwd.clone(),
@@ -79,14 +81,15 @@ impl Engine {
         match runtime.create(&new).await {
             Ok(created) => {
                 record.server_process = Some(recorded(created.server));
-                record.session_id = created.target.session_id;
-                record.pane = created.target.pane;
+                record.place.session_id = created.target.session_id;
+                record.place.pane = created.target.pane;
                 locked.write_session(&record)?;
                 Ok(record)
             }
             Err(error @ RuntimeError::TimedOut { .. }) => Err(error.into()),
             Err(error) => {
-                settle::record_end(&self.state, locked, &record, Absence::default(), self.now())?;
+                let absence = Absence { session: Session::Cleared, ..Absence::UNSEEN };
+                settle::record_end(&self.state, locked, &record, absence, self.now())?;
                 Err(error.into())
             }
         }
@@ -121,7 +124,7 @@ impl Engine {
                 .with("decision", if record.resumed { "resume" } else { "fresh" })
                 .with("conversation", record.conversation.clone())
                 .with("topic", plan.topic.clone())
-                .with("runtime", record.runtime.clone()),
+                .with("runtime", record.place.runtime.clone()),
         )?;
         // Asked for once, obeyed once: a fresh start that fails must not leave it to loop.
         Ok(locked.unmark(Marker::NewEager)?)

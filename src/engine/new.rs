@@ -20,7 +20,7 @@ impl Engine {
             self.heal(&locked)?;
             let record = peer.files.session()?.present();
             match self.live(&peer, record).await? {
-                Live::None => {}
+                Live::None => self.clear_left(&peer, &locked).await?,
                 Live::Session(record, sight) if sight.is_over() => {
                     self.bury(&peer, &locked, &record, &sight).await?;
                 }

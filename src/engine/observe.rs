@@ -8,7 +8,7 @@ use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::wake::Refusal;
-use crate::store::{Process, SessionRecord};
+use crate::store::{Place, Process, SessionRecord};
 
 /// What was seen of one recorded incarnation.
 #[derive(Clone, Debug)]
@@ -52,8 +52,8 @@ impl Engine {
         if boot_differs(record) {
             return Ok(rebooted());
         }
-        let runtime = self.runtime_of(record)?;
-        let listing = runtime.list(&record.server).await;
+        let runtime = self.runtime_of(&record.place)?;
+        let listing = runtime.list(&record.place.server).await;
         Ok(judge(&self.tag_prefix(name), record, listing.as_ref()))
     }
 
@@ -98,11 +98,11 @@ pub fn judge(tag_prefix: &str, record: &SessionRecord, listing: std::result::Res
         // Not only ours by the tag: somebody may have started a new server and a session of the same name.
         Ok(Listing::Up { rows, .. }) => {
             let ours: Vec<SessionRow> = rows.iter().filter(|row| row.tag.starts_with(tag_prefix)).cloned().collect();
-            let there = ours.iter().any(|row| row.session == record.session);
+            let there = ours.iter().any(|row| row.session == record.place.session);
             (if there { Axis::Alive } else { Axis::Dead }, false, ours)
         }
     };
-    let (mut own, leftovers): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.session == record.session);
+    let (mut own, leftovers): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.session == record.place.session);
     Sight { runtime, process, server_gone, rebooted: false, row: own.pop(), leftovers }
 }
 
@@ -128,20 +128,20 @@ pub fn recorded(id: ProcessId) -> Process {
     Process { pid: id.pid, start: id.start }
 }
 
-/// Where the session of a record is.
-pub fn target(record: &SessionRecord) -> Target {
+/// The recorded place as the runtime's address.
+pub fn target(place: &Place) -> Target {
     Target {
-        server: record.server.clone(),
-        session: record.session.clone(),
-        session_id: record.session_id.clone(),
-        pane: record.pane.clone(),
+        server: place.server.clone(),
+        session: place.session.clone(),
+        session_id: place.session_id.clone(),
+        pane: place.pane.clone(),
     }
 }
 
 /// Where a listed session is.
 pub fn target_of_row(record: &SessionRecord, row: &SessionRow) -> Target {
     Target {
-        server: record.server.clone(),
+        server: record.place.server.clone(),
         session: row.session.clone(),
         session_id: row.session_id.clone(),
         pane: row.pane.clone(),

@@ -158,8 +158,8 @@ impl Engine {
     }
 
     pub(super) async fn capture(&self, record: &SessionRecord) -> Result<String> {
-        let runtime = self.runtime_of(record)?;
-        Ok(runtime.capture(&target(record), Capture { history: 0, ansi: true }).await?)
+        let runtime = self.runtime_of(&record.place)?;
+        Ok(runtime.capture(&target(&record.place), Capture { history: 0, ansi: true }).await?)
     }
 
     /// Answers a dialog that the spec accepts, one key a frame; anything else needs a person.
@@ -171,8 +171,8 @@ impl Engine {
             let why = NotReady::NeedsPerson { question: dialog.question.clone(), acceptable };
             return Err(self.not_ready(peer, record, why).await);
         };
-        let runtime = self.runtime_of(record)?;
-        runtime.press(&target(record), &[key]).await?;
+        let runtime = self.runtime_of(&record.place)?;
+        runtime.press(&target(&record.place), &[key]).await?;
         tokio::time::sleep(FRAME).await;
         Ok(())
     }
@@ -183,7 +183,7 @@ impl Engine {
         if matches!(peer.files.session()?, Stored::Present(now) if now.incarnation == record.incarnation) {
             let sight = self.observe(&peer.name, record).await?;
             self.keep_screen(record, &locked, &sight).await;
-            settle::record_end(&self.state, &locked, record, Absence::default(), self.now())?;
+            settle::record_end(&self.state, &locked, record, Absence::UNSEEN, self.now())?;
         }
         Ok(())
     }
@@ -266,5 +266,5 @@ fn hold(peer: &Peer, record: &SessionRecord) -> Duration {
 /// # Errors
 /// The runtime's own.
 pub async fn read_pane(runtime: &dyn Runtime, record: &SessionRecord, how: Capture) -> Result<String> {
-    Ok(runtime.capture(&target(record), how).await?)
+    Ok(runtime.capture(&target(&record.place), how).await?)
 }

@@ -13,7 +13,7 @@ use peer_adapters::zellij::Zellij;
 
 use super::{Engine, EngineError, Result};
 use crate::config::{PeerSpec, Settings};
-use crate::store::SessionRecord;
+use crate::store::Place;
 
 /// Runtimes by binary, made on first use.
 pub(super) struct Runtimes {
@@ -73,9 +73,9 @@ impl Engine {
     ///
     /// # Errors
     /// The record names an unknown runtime.
-    pub fn runtime_of(&self, record: &SessionRecord) -> Result<Arc<dyn Runtime>> {
-        let kind = kind_of(&record.runtime)?;
-        let binary = self.runtimes.configured(kind).cloned().unwrap_or_else(|| record.binary.clone());
+    pub fn runtime_of(&self, place: &Place) -> Result<Arc<dyn Runtime>> {
+        let kind = kind_of(&place.runtime)?;
+        let binary = self.runtimes.configured(kind).cloned().unwrap_or_else(|| place.binary.clone());
         Ok(self.runtimes.get(kind, binary))
     }
 

@@ -2,10 +2,12 @@
 
 use peer_adapters::runtime::Capture;
 
+use super::observe::target;
 use super::wake::Live;
 use super::{Engine, Result};
 use crate::policy::axis::Axis;
 use crate::policy::name::PeerName;
+use crate::store::Place;
 
 /// The text of a pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,26 +28,32 @@ impl Engine {
         let peer = self.peer(name)?;
         let record = peer.files.session()?.present();
         match self.live(&peer, record).await? {
-            Live::Starting(record) => self.shown(&record, history, false).await.map(Some),
+            Live::Starting(record) => self.shown(&record.place, history, false).await.map(Some),
             Live::Session(record, sight) => {
                 Self::refuse_unknown(&peer, &sight)?;
                 if sight.row.is_some() {
-                    return self.shown(&record, history, sight.process == Axis::Dead).await.map(Some);
+                    return self.shown(&record.place, history, sight.process == Axis::Dead).await.map(Some);
                 }
-                self.kept(&peer)
+                self.kept(&peer, history).await
             }
-            Live::None => self.kept(&peer),
+            Live::None => self.kept(&peer, history).await,
         }
     }
 
-    async fn shown(&self, record: &crate::store::SessionRecord, history: u32, ended: bool) -> Result<Screen> {
-        let runtime = self.runtime_of(record)?;
+    async fn shown(&self, place: &Place, history: u32, ended: bool) -> Result<Screen> {
+        let runtime = self.runtime_of(place)?;
         let how = Capture { history, ansi: true };
-        let text = runtime.capture(&super::observe::target(record), how).await?;
+        let text = runtime.capture(&target(place), how).await?;
         Ok(Screen { text, ended })
     }
 
-    fn kept(&self, peer: &super::Peer) -> Result<Option<Screen>> {
+    async fn kept(&self, peer: &super::Peer, history: u32) -> Result<Option<Screen>> {
+        if let Some(place) = peer.files.end()?.present().and_then(|last| last.left) {
+            // Still on show where it ended; if not, what was kept of an older one is better than nothing.
+            if let Ok(screen) = self.shown(&place, history, true).await {
+                return Ok(Some(screen));
+            }
+        }
         Ok(peer.files.kept_screen()?.present().map(|text| Screen { text, ended: true }))
     }
 }

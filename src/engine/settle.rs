@@ -9,15 +9,27 @@ use super::learn::Learner;
 use super::observe::Sight;
 use crate::policy::ending::{EndFacts, EndReport, Evidence, Exit, Server, classify};
 use crate::policy::time::Timestamp;
-use crate::store::{Event, ExitRecord, Hangup, LastEnd, Locked, PeerFiles, SessionRecord, StateDir};
+use crate::store::{Event, ExitRecord, Hangup, LastEnd, Locked, PeerFiles, Session, SessionRecord, StateDir};
 
-/// What was seen of an end from outside, where its parent left no record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What was seen of an end from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Absence {
     /// The runtime's server is gone.
     pub server_gone: bool,
     /// The record is of another boot.
     pub rebooted: bool,
+    /// What became of the runtime's session.
+    pub session: Session,
+}
+
+impl Absence {
+    /// Nothing but the exit record tells of it, and the session still shows the last screen.
+    pub const UNSEEN: Self = Self { server_gone: false, rebooted: false, session: Session::Left };
+
+    /// What a look said, after which the session was cleared.
+    pub fn cleared(sight: &Sight) -> Self {
+        Self { server_gone: sight.server_gone, rebooted: sight.rebooted, session: Session::Cleared }
+    }
 }
 
 /// Called by the pane process when its agent has ended: records that, unless somebody else did already.
@@ -35,13 +47,8 @@ pub fn after_exit(state: &StateDir, locked: &Locked, exit: &ExitRecord) -> Resul
         // An id that cannot be learned now is looked for again at the next wake; the end must be recorded either way.
         let _ = learner.learn(state, locked, &mut record);
     }
-    record_end(state, locked, &record, Absence::default(), std::time::SystemTime::now().into())?;
+    record_end(state, locked, &record, Absence::UNSEEN, std::time::SystemTime::now().into())?;
     Ok(())
-}
-
-/// What a look from outside says of an end.
-pub fn absence(sight: &Sight) -> Absence {
-    Absence { server_gone: sight.server_gone, rebooted: sight.rebooted }
 }
 
 /// The cause that [`record_end`] would record now; writes nothing.
@@ -66,7 +73,7 @@ pub fn record_end(
 ) -> Result<LastEnd> {
     let report = foresee(locked.files(), record, absence, now)?;
     let ready_for = ready_for(record, report.at);
-    let last = locked.record_end(record, report, ready_for)?;
+    let last = locked.record_end(record, report, ready_for, absence.session)?;
     state.journal().append(&ended(locked, record, &last, now))?;
     Ok(last)
 }

@@ -33,6 +33,7 @@ impl Engine {
         let now = self.now();
         match self.live(&peer, record).await? {
             Live::None => {
+                self.clear_left(&peer, &locked).await?;
                 locked.mark(Marker::Stopped, now)?;
                 Ok(Stopped { peer: name.clone(), parked: false, conversation: None })
             }

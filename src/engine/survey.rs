@@ -36,7 +36,7 @@ impl Engine {
     ) -> Result<HashMap<Server, std::result::Result<Listing, RuntimeError>>> {
         let mut servers = HashMap::new();
         for record in records {
-            servers.entry(server(record)).or_insert(self.runtime_of(record)?);
+            servers.entry(server(record)).or_insert(self.runtime_of(&record.place)?);
         }
         let asked = servers.into_iter().map(async |(server, runtime)| {
             let listing = runtime.list(&server.1).await;
@@ -50,5 +50,5 @@ impl Engine {
 type Server = (String, PathBuf);
 
 fn server(record: &SessionRecord) -> Server {
-    (record.runtime.clone(), record.server.clone())
+    (record.place.runtime.clone(), record.place.server.clone())
 }

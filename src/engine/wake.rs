@@ -82,6 +82,9 @@ impl Engine {
 
     async fn round(&self, peer: &Peer, locked: &Locked, request: &WakeRequest) -> Result<Round> {
         let record = peer.files.session()?.present();
+        if record.is_none() {
+            self.clear_left(peer, locked).await?;
+        }
         let live = self.live(peer, record).await?;
         let facts = self.facts(peer, &live)?;
         match (decide(&facts, request, self.now()), live) {
@@ -115,7 +118,7 @@ impl Engine {
     }
 
     async fn start_as_planned(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<Round> {
-        if plan.cause.no_conversation {
+        if plan.cause.no_conversation && peer.profile.capabilities().resume {
             self.progress.notice(&format!("{}: its conversation was not found, so it starts fresh", peer.name));
         }
         let record = self.launch(peer, locked, plan).await?;
@@ -148,7 +151,7 @@ impl Engine {
         learn::Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, &mut record)?;
         self.keep_screen(&record, locked, sight).await;
         self.clear_session(peer, &record).await?;
-        settle::record_end(&self.state, locked, &record, settle::absence(sight), self.now())?;
+        settle::record_end(&self.state, locked, &record, settle::Absence::cleared(sight), self.now())?;
         Ok(())
     }
 
@@ -168,7 +171,7 @@ impl Engine {
         let sight = self.observe(&peer.name, &record).await?;
         if !sight.leftovers.is_empty() {
             // Best effort here: a leftover is a dead pane, and the next look finds it again.
-            if let Err(error) = observe::sweep(self.runtime_of(&record)?.as_ref(), &record, &sight).await {
+            if let Err(error) = observe::sweep(self.runtime_of(&record.place)?.as_ref(), &record, &sight).await {
                 tracing::debug!(%error, "leftover sessions");
             }
         }

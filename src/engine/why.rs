@@ -51,7 +51,7 @@ impl Engine {
         let (WakeDecision::EndOrphan | WakeDecision::RecordEnd, Live::Session(record, sight)) = (decision, live) else {
             return Ok(None);
         };
-        let end = super::settle::foresee(&peer.files, record, super::settle::absence(sight), self.now())?;
+        let end = super::settle::foresee(&peer.files, record, super::settle::Absence::cleared(sight), self.now())?;
         let after = assume_ended(facts, end.cause, end.at);
         Ok(Some(decide(&after, request, self.now()).to_string()))
     }

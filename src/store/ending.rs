@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::records::SessionRecord;
+use super::records::{Place, SessionRecord};
 use super::{Locked, Result, Stored};
 use crate::policy::ending::{End, EndReport, Incarnation};
 use crate::policy::health::Deaths;
@@ -25,6 +25,18 @@ pub struct LastEnd {
     pub conversation: Option<String>,
     /// The profile whose conversation that is.
     pub agent: String,
+    /// The session that the runtime still shows with the agent's last screen in it, until it is cleared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Place>,
+}
+
+/// Whether the runtime's session was removed before its end was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// It is gone.
+    Cleared,
+    /// It still shows the agent's last screen: somebody has to clear it later.
+    Left,
 }
 
 impl Locked {
@@ -39,10 +51,11 @@ impl Locked {
         record: &SessionRecord,
         report: EndReport,
         ready_for: Option<Duration>,
+        session: Session,
     ) -> Result<LastEnd> {
         let last = match self.files().end()? {
             Stored::Present(last) if last.end.incarnation == record.incarnation => last,
-            previous => self.write_end(record, report, previous.present())?,
+            previous => self.write_end(record, report, previous.present(), session)?,
         };
         self.count_death(&last.end, ready_for)?;
         self.remove("session")?;
@@ -50,13 +63,29 @@ impl Locked {
         Ok(last)
     }
 
-    fn write_end(&self, record: &SessionRecord, report: EndReport, previous: Option<LastEnd>) -> Result<LastEnd> {
+    fn write_end(
+        &self,
+        record: &SessionRecord,
+        report: EndReport,
+        previous: Option<LastEnd>,
+        session: Session,
+    ) -> Result<LastEnd> {
         let kept = previous.as_ref().and_then(|last| last.conversation.clone());
         let conversation = if record.ready_at().is_some() { record.conversation.clone().or(kept) } else { kept };
         let end = End::new(report, previous.as_ref().map(|last| &last.end));
-        let last = LastEnd { end, conversation, agent: record.agent.clone() };
+        let left = (session == Session::Left).then(|| record.place.clone());
+        let last = LastEnd { end, conversation, agent: record.agent.clone(), left };
         self.write_json("end", &last)?;
         Ok(last)
+    }
+
+    /// Notes that the session of the last incarnation is not there any more.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn note_cleared(&self, mut last: LastEnd) -> Result<()> {
+        last.left = None;
+        self.write_json("end", &last)
     }
 
     /// A long ready life forgives the deaths before it; then this one is added, once.

@@ -22,11 +22,11 @@ use serde::de::DeserializeOwned;
 use crate::policy::name::PeerName;
 
 pub use conversations::{ConversationEntry, Owners};
-pub use ending::LastEnd;
+pub use ending::{LastEnd, Session};
 pub use journal::{Event, Journal, Tail};
 pub use lock::Locked;
 pub use pane::{ExitRecord, Hangup, Launch, OsText};
-pub use records::{AgentProcess, Marker, Phase, Process, SessionRecord};
+pub use records::{AgentProcess, Marker, Phase, Place, Process, SessionRecord};
 
 /// What went wrong with a file of ours, and on which file.
 #[derive(Debug, thiserror::Error)]

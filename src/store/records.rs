@@ -42,20 +42,15 @@ pub enum Phase {
     },
 }
 
-/// One incarnation, written before the runtime is asked and gone when the incarnation has ended.
+/// Where a session is, in words that mean the same from cron and from a shell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionRecord {
-    /// Which start of the agent this is.
-    pub incarnation: Incarnation,
+pub struct Place {
     /// `tmux` or `zellij`.
     pub runtime: String,
     /// Absolute path of the runtime's binary, so that a bare `PATH`, as in cron, does not hide a living agent.
     pub binary: PathBuf,
     /// Absolute path of the tmux socket or the zellij session directory.
     pub server: PathBuf,
-    /// The runtime's server process, once known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_process: Option<Process>,
     /// The runtime's session name.
     pub session: String,
     /// The runtime's own id of the session, once known (tmux `$3`).
@@ -64,6 +59,19 @@ pub struct SessionRecord {
     /// The runtime's id of the pane, once known (tmux `%3`).
     #[serde(default)]
     pub pane: String,
+}
+
+/// One incarnation, written before the runtime is asked and gone when the incarnation has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Which start of the agent this is.
+    pub incarnation: Incarnation,
+    /// Where its session is.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The runtime's server process, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_process: Option<Process>,
     /// The process of ours that sits in the pane, once it has come up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pane_process: Option<Process>,
