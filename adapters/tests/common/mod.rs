@@ -3,10 +3,12 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use peer_adapters::command::Argv;
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::{Created, Listing, NewSession, Runtime, SessionRow, Target};
 use peer_adapters::socket::{self, Listener};
@@ -73,6 +75,19 @@ impl Lab {
         created
     }
 
+    /// A shell script in the lab, to stand in for a program or to prepare its world.
+    pub fn script(&self, name: &str, body: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("write the script");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+        path
+    }
+
+    /// The same lab, driven through another tmux binary.
+    pub fn through(&self, binary: &Path, deadline: Duration) -> Tmux {
+        Tmux::new(binary.to_owned(), self.path("tmux.conf"), deadline)
+    }
+
     pub async fn rows(&self) -> Vec<SessionRow> {
         match self.tmux.list(&self.socket()).await.expect("list") {
             Listing::Up { rows, .. } => rows,
@@ -95,11 +110,8 @@ impl Lab {
 
     /// Runs tmux against this lab's server as a person would, and returns what it prints.
     pub async fn raw(&self, args: &[&str]) -> String {
-        let client = peer_adapters::command::Argv::new(binary())
-            .args(["-u", "-S"])
-            .arg(self.socket())
-            .args(args.iter().copied())
-            .env_remove("TMUX");
+        let client =
+            Argv::new(binary()).args(["-u", "-S"]).arg(self.socket()).args(args.iter().copied()).env_remove("TMUX");
         let output = peer_adapters::command::run(&client, None, DEADLINE).await.expect("tmux runs");
         String::from_utf8(output.stdout).expect("UTF-8") + &output.stderr
     }
@@ -108,7 +120,7 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         // By its pid: a client would hang where the test left the server stopped.
-        if let Some(server) = self.server() {
+        if let Some(server) = self.server().filter(|server| server.pid != std::process::id()) {
             let panes = process::tree(server.pid).unwrap_or_default();
             let _ = process::signal(server, Signal::SIGKILL);
             for pane in panes {
@@ -161,4 +173,18 @@ pub fn clients_left(lab: &Lab) -> Vec<String> {
 /// A target that points at what `created` made, under another name.
 pub fn renamed(target: &Target, session: &str) -> Target {
     Target { session: session.to_owned(), ..target.clone() }
+}
+
+/// Whether this is the process that [`again`] started.
+pub fn is_second_run() -> bool {
+    std::env::var_os("PEER_TEST_SECOND_RUN").is_some()
+}
+
+/// Runs one test of this binary once more in a process of its own, with `change` made to its environment or user.
+pub async fn again(test: &str, change: impl FnOnce(Argv) -> Argv) {
+    let program = std::env::current_exe().expect("own path");
+    let run = Argv::new(program).args([test, "--exact", "--nocapture"]).env("PEER_TEST_SECOND_RUN", "1");
+    let output = peer_adapters::command::run(&change(run), None, Duration::from_secs(60)).await.expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}\n{}", output.stderr);
 }
