@@ -3,9 +3,8 @@
 mod common;
 
 use std::ffi::OsString;
-use std::path::Path;
 
-use common::{Lab, content, eventually};
+use common::{Lab, content};
 use peer_adapters::runtime::{Gone, Listing, NewSession, Runtime, RuntimeError};
 
 async fn refused(lab: &Lab, new: &NewSession, why: &str) {
@@ -49,6 +48,7 @@ async fn words_arrive_as_they_are() {
     assert_eq!(lab.names().await, ["a"], "no word became a command");
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_directory_name_is_no_format() {
     let lab = Lab::new();
@@ -65,9 +65,9 @@ async fn a_directory_name_is_no_format() {
         let link = format!("/proc/{}/cwd", row.pane_pid.expect("pid"));
         let want = cwd.canonicalize().expect("real path");
         // tmux answers when it has forked; the child goes there next.
-        eventually(name, || std::fs::read_link(&link).expect("its directory") == want).await;
+        common::eventually(name, || std::fs::read_link(&link).expect("its directory") == want).await;
     }
-    for dir in [lab.dir.path(), &lab.path("#(touch pwned)"), Path::new("/")] {
+    for dir in [lab.dir.path(), &lab.path("#(touch pwned)"), std::path::Path::new("/")] {
         assert!(!dir.join("pwned").exists(), "the name was run as a command");
     }
 }

@@ -1,5 +1,7 @@
 //! Servers that are gone, stopped, closed to us or started by somebody odd: each has a name, and none costs more than
-//! the deadline.
+//! the deadline. What they look at is in `/proc`.
+
+#![cfg(target_os = "linux")]
 
 mod common;
 
@@ -213,6 +215,25 @@ async fn our_own_environment_does_not_matter() {
     while !lab.tmux.capture(&shown, Capture::default()).await.expect("capture").contains("ünï") {
         assert!(Instant::now() < end, "the screen is UTF-8");
     }
+}
+
+#[tokio::test]
+async fn the_default_socket_is_where_tmux_would_put_it() {
+    const NAME: &str = "the_default_socket_is_where_tmux_would_put_it";
+    if !is_second_run() {
+        let lab = Lab::new();
+        return again(NAME, |run| run.env("TMUX_TMPDIR", lab.dir.path())).await;
+    }
+    let lab = Lab::new();
+    let start =
+        Argv::new(common::binary()).args(["-L", "peer"]).arg("-f").arg(lab.path("tmux.conf")).arg("start-server");
+    let output = peer_adapters::command::run(&start, None, DEADLINE).await.expect("tmux runs");
+    assert!(output.status.success(), "{output:?}");
+    let socket = Tmux::default_socket("peer");
+    let Ok(Listing::Up { server, rows }) = lab.tmux.list(&socket).await else { panic!("a server is at {socket:?}") };
+    // Before anything can fail: the lab only cleans up after its own socket.
+    process::signal(server, Signal::SIGKILL).expect("kill");
+    assert!(rows.is_empty() && socket.starts_with(std::env::var("TMUX_TMPDIR").expect("set")));
 }
 
 /// A server takes a descriptor a pane; with a limit of 40, tmux 3.3a stopped answering at session 28.
