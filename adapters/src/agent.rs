@@ -26,6 +26,42 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("pi", include_str!("../agents/pi.toml")),
 ];
 
+/// What another agent or a multiplexer leaves in the environment of what it starts, and what would make an agent believe
+/// that it is that one's child: removed for every profile. Names in full where a beginning would also take settings of
+/// the person's (`CLAUDE_CODE_USE_BEDROCK`, `CODEX_HOME`).
+///
+/// # Source
+/// `!env` typed into Claude Code 2.1.328, Codex 0.169.0, pi 0.73.1 and opencode 1.18.33; tmux(1); zellij 0.45.1.
+const SESSION_VARIABLES: &[&str] = &[
+    "AI_AGENT",
+    "CLAUDECODE",
+    "CLAUDE_CODE_CHILD_NOTES_DIR",
+    "CLAUDE_CODE_CHILD_SESSION",
+    "CLAUDE_CODE_ENTRYPOINT",
+    "CLAUDE_CODE_EXECPATH",
+    "CLAUDE_CODE_MESSAGING_SOCKET",
+    "CLAUDE_CODE_MESSAGING_TOKEN",
+    "CLAUDE_CODE_SESSION_ATTENDED",
+    "CLAUDE_CODE_SESSION_ID",
+    "CLAUDE_CODE_SSE_PORT",
+    "CLAUDE_EFFORT",
+    "CLAUDE_PID",
+    "CODEX_MANAGED_BY_NPM",
+    "CODEX_MANAGED_PACKAGE_ROOT",
+    "CODEX_SESSION_ID",
+    "CODEX_THREAD_ID",
+    "CODEX_VERSION",
+    "AGENT",
+    "OPENCODE",
+    "OPENCODE_PID",
+    "PI_CODING_AGENT",
+    "TMUX",
+    "TMUX_PANE",
+    "ZELLIJ",
+    "ZELLIJ_PANE_ID",
+    "ZELLIJ_SESSION_NAME",
+];
+
 /// What is known of one agent program.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -190,7 +226,7 @@ pub struct Dialog {
     /// The question to show in place of what is on the screen.
     #[serde(default)]
     pub question: Option<String>,
-    /// The row to be chosen where the spec accepts the dialog: a part of its text.
+    /// The row to be chosen where the spec accepts the dialog: how its text begins.
     #[serde(default)]
     pub answer: Option<String>,
     /// What the row with the cursor begins with.
@@ -219,9 +255,6 @@ pub struct ComposerRule {
     /// Text that the agent itself puts into an empty composer. Dim text is taken for that too.
     #[serde(default)]
     pub ghost: Option<Pattern>,
-    /// Lines inside that are never text: a status line in the same box.
-    #[serde(default)]
-    pub ignore: Option<Pattern>,
     /// What the composer shows in place of a long paste.
     #[serde(default)]
     pub placeholder: Option<Pattern>,
@@ -233,6 +266,8 @@ pub struct ComposerRule {
 pub struct MessageRule {
     /// What proves that the agent took it.
     pub accepted: Accepted,
+    /// What the screen shows while a message waits behind a running turn: taken too, if the composer is empty.
+    pub queued: Option<Pattern>,
     /// How long to wait between the end of the paste and Enter, once the composer shows the text: an Enter that comes
     /// too soon is taken for a part of the paste.
     #[serde(deserialize_with = "values::duration")]
@@ -244,7 +279,12 @@ pub struct MessageRule {
 
 impl Default for MessageRule {
     fn default() -> Self {
-        Self { accepted: Accepted::default(), settle: Duration::from_millis(100), again: Duration::from_secs(2) }
+        Self {
+            accepted: Accepted::default(),
+            queued: None,
+            settle: Duration::from_millis(100),
+            again: Duration::from_secs(2),
+        }
     }
 }
 
@@ -296,7 +336,7 @@ pub struct QuitStep {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Environment {
-    /// Variables to remove.
+    /// Variables to remove, beside those that every profile removes ([`Profile::removes`]).
     pub remove: Vec<Variable>,
     /// Variables to set, after the removals and before the peer's own.
     pub set: BTreeMap<String, String>,
@@ -429,7 +469,7 @@ impl Profile {
 
     /// Whether a variable of ours must be kept from the agent.
     pub fn removes(&self, variable: &str) -> bool {
-        self.environment.remove.iter().any(|removed| removed.matches(variable))
+        SESSION_VARIABLES.contains(&variable) || self.environment.remove.iter().any(|removed| removed.matches(variable))
     }
 
     /// What can be done with an agent of this profile.

@@ -18,6 +18,8 @@ pub struct View {
     pub phase: Phase,
     /// What stands where a person types.
     pub composer: Composer,
+    /// A message that was sent waits behind the turn in progress.
+    pub queued: bool,
 }
 
 /// What the agent is doing, as far as its screen tells.
@@ -65,8 +67,12 @@ pub enum Composer {
 pub fn read(profile: &Profile, text: &str) -> View {
     let lines: Vec<Line> = text.lines().map(Line::parse).collect();
     let plain = lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
-    let composer = profile.composer.as_ref().map_or(Composer::Hidden, |rule| composer(rule, &lines, &plain));
-    View { phase: phase(profile, &plain), composer }
+    let phase = phase(profile, &plain);
+    // The rows of a menu may look like a composer that holds text.
+    let rule = profile.composer.as_ref().filter(|_| !matches!(phase, Phase::Dialog(_)));
+    let composer = rule.map_or(Composer::Hidden, |rule| composer(rule, &lines, &plain));
+    let queued = profile.message.queued.as_ref().is_some_and(|queued| queued.is_match(&plain));
+    View { phase, composer, queued }
 }
 
 fn phase(profile: &Profile, plain: &str) -> Phase {
@@ -93,9 +99,15 @@ fn seen(dialog: &Dialog, plain: &str) -> Option<DialogView> {
         question: question.split_whitespace().collect::<Vec<_>>().join(" "),
         needs_person: dialog.needs_person,
         answer: dialog.answer.clone(),
-        answer_line: dialog.answer.as_ref().and_then(|answer| line_of(&|line| line.contains(answer))),
+        answer_line: dialog.answer.as_ref().and_then(|answer| line_of(&|line| row(dialog, line).starts_with(answer))),
         selected_line: dialog.cursor.as_ref().and_then(|cursor| line_of(&|line| cursor.is_match(line))),
     })
+}
+
+/// The label of a row, whether it has the cursor or not.
+fn row<'a>(dialog: &Dialog, line: &'a str) -> &'a str {
+    let cursor = dialog.cursor.as_ref().and_then(|cursor| cursor.regex().find(line));
+    line.get(cursor.map_or(0, |cursor| cursor.end())..).unwrap_or(line).trim()
 }
 
 /// The one key that brings a dialog nearer to the profile's answer; press it, capture again, ask again.
@@ -123,16 +135,12 @@ pub fn last_lines(text: &str, n: usize) -> Vec<String> {
 }
 
 fn composer(rule: &ComposerRule, lines: &[Line], plain: &str) -> Composer {
-    let Some(region) = region(rule, lines, plain) else { return Composer::Hidden };
-    let mut text = Vec::new();
-    for (row, line) in region.iter().enumerate() {
+    let Some((region, width)) = region(rule, lines, plain) else { return Composer::Hidden };
+    let content = |(row, line): (usize, &Line)| {
         let prompt = if row == 0 && rule.first.is_some() { rule.first.as_ref() } else { rule.rest.as_ref() };
-        let content = line.after(prompt);
-        if rule.ignore.as_ref().is_none_or(|ignore| !ignore.is_match(&line.plain)) {
-            text.push(content);
-        }
-    }
-    let text = text.join("\n");
+        line.after(prompt, width)
+    };
+    let text = region.iter().enumerate().map(content).collect::<Vec<_>>().join("\n");
     let text = text.trim();
     if text.is_empty() || rule.ghost.as_ref().is_some_and(|ghost| starts(ghost, text)) {
         Composer::Empty
@@ -141,24 +149,28 @@ fn composer(rule: &ComposerRule, lines: &[Line], plain: &str) -> Composer {
     }
 }
 
-/// The rows of the composer: its lowest occurrence on the screen, as what was sent before is shown above in much the
-/// same dress.
-fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<&'a [Line]> {
-    let is_below = |row: usize| starts(&rule.below, from_line(plain, row));
+/// The rows of the composer and their width in columns, where its lower edge tells one: beside it another part of the
+/// screen may stand. Its lowest occurrence counts, as what was sent before is shown above in much the same dress.
+fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<(&'a [Line], Option<usize>)> {
+    let below = |row: usize| rule.below.regex().find(from_line(plain, row)).filter(|found| found.start() == 0);
     let is = |pattern: &Pattern, row: usize| lines.get(row).is_some_and(|line| starts(pattern, &line.plain));
-    if let Some(first) = &rule.first {
-        let follows = |row: usize| match &rule.above {
-            Some(above) => row.checked_sub(1).is_some_and(|row| is(above, row)),
-            None => true,
-        };
-        let top = (0..lines.len()).rev().find(|&row| is(first, row) && follows(row))?;
-        let bottom = (top + 1..lines.len()).find(|&row| is_below(row)).unwrap_or(lines.len());
-        return lines.get(top..bottom);
-    }
-    let above = rule.above.as_ref()?;
-    let bottom = (0..lines.len()).rev().find(|&row| is_below(row))?;
-    let top = (0..bottom).rev().find(|&row| is(above, row))?;
-    lines.get(top + 1..bottom)
+    let (top, bottom) = match (&rule.first, &rule.above) {
+        (Some(first), above) => {
+            let follows = |row: usize| match above {
+                Some(above) => row.checked_sub(1).is_some_and(|row| is(above, row)),
+                None => true,
+            };
+            let top = (0..lines.len()).rev().find(|&row| is(first, row) && follows(row))?;
+            (top, (top + 1..lines.len()).find(|&row| below(row).is_some()).unwrap_or(lines.len()))
+        }
+        (None, Some(above)) => {
+            let bottom = (0..lines.len()).rev().find(|&row| below(row).is_some())?;
+            ((0..bottom).rev().find(|&row| is(above, row))? + 1, bottom)
+        }
+        (None, None) => return None,
+    };
+    let edge = below(bottom).and_then(|found| found.as_str().lines().last()).map(|edge| edge.chars().count());
+    Some((lines.get(top..bottom)?, edge.filter(|width| *width > 0)))
 }
 
 /// Whether `pattern` matches at the very beginning of `text`.

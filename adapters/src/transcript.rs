@@ -1,13 +1,20 @@
 //! What an agent's own files say: which conversation it has, whether a message reached it, when it was last active.
 //!
-//! Read only. Everything blocks on the file system alone, and reads a file's tail where the file may be large.
+//! Read only. Each call blocks on the file system alone; a file that may be large is read from its end, or from a mark
+//! on. Where several answers are possible there is none: a conversation is never guessed.
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use crate::agent::{Profile, Start};
+use crate::agent::{Profile, Start, TranscriptKind};
+
+mod claude;
+mod codex;
+mod lines;
+mod opencode;
+mod pi;
 
 /// Looks up a variable as the agent's own environment has it.
 pub type Lookup<'a> = &'a (dyn Fn(&str) -> Option<OsString> + Sync);
@@ -18,19 +25,19 @@ pub struct Files<'a> {
     /// What is known of the agent.
     pub profile: &'a Profile,
     /// The agent's home directory.
-    pub home: &'a std::path::Path,
+    pub home: &'a Path,
     /// The agent's environment: `CLAUDE_CONFIG_DIR`, `CODEX_HOME`, `XDG_DATA_HOME` and the like move its files.
     pub env: Lookup<'a>,
-    /// The agent's working directory, real path (symbolic links resolved).
-    pub cwd: &'a std::path::Path,
+    /// The agent's working directory, real path (symbolic links resolved): agents file conversations under it.
+    pub cwd: &'a Path,
 }
 
 /// A place in a conversation's transcript: what comes after it is new.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// The conversation, where its id is known yet.
+    /// The conversation, where it had an id yet; without one everything in its transcript is new.
     pub conversation: Option<String>,
-    /// How far it was written: bytes of a file, or the time in ms of the newest record of a database.
+    /// How far it was written: bytes of a file, or the time of the newest record of a database in ms.
     pub position: u64,
 }
 
@@ -45,27 +52,62 @@ pub enum TranscriptError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The agent's database could not be asked.
+    #[error("cannot query {}: {source}", .path.display())]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What sqlite said.
+        source: rusqlite::Error,
+    },
+}
+
+impl TranscriptError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// What each layout of transcripts must answer; see the methods of [`Files`] for the meanings.
+trait Layout {
+    fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError>;
+    fn discover(&self, since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError>;
+    fn end(&self, id: &str) -> Result<u64, TranscriptError>;
+    fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError>;
+    fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError>;
+    fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError>;
 }
 
 impl Files<'_> {
-    /// The words for this start, see [`Profile::arguments`].
+    /// The words for this start: [`Profile::arguments`] with the transcript's path filled in.
     pub fn arguments(&self, start: Start<'_>) -> Vec<String> {
-        let _ = start;
-        Vec::new()
+        let id = match start {
+            Start::Fresh { chosen } => chosen,
+            Start::Resume { conversation } => Some(conversation),
+        };
+        let path = match self.profile.conversation.transcript {
+            Some(TranscriptKind::PiSession) => id.map(|id| pi::path(*self, id)),
+            _ => None,
+        };
+        self.profile.arguments(start, &path.unwrap_or_default().to_string_lossy())
     }
 
-    /// The transcript of a conversation that can be resumed; `None` where there is none.
+    /// The transcript of a conversation that can be resumed; `None` where there is none. For an agent whose
+    /// conversations share a database, the database.
     ///
     /// # Errors
     /// Nothing is known; do not take it for "no conversation".
     pub fn exists(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
-        let _ = id;
-        Ok(None)
+        self.layout().map_or(Ok(None), |layout| layout.path(id))
     }
 
-    /// The conversation that the processes `pids` (the agent and its children) opened after `since`.
+    /// The conversation that the processes `pids` (the agent and its children) have open now and did not have open
+    /// before `since`, the start of the agent.
     ///
-    /// `None` as long as it cannot be told for certain; never one that `taken` says belongs to another.
+    /// `None` as long as it cannot be told for certain, which is always so before the first message; never one that
+    /// `taken` says belongs to another. Also worth asking later: a person may begin another conversation inside the
+    /// agent (`/clear`, `/new`).
     ///
     /// # Errors
     /// Nothing is known; ask again.
@@ -75,8 +117,12 @@ impl Files<'_> {
         pids: &[u32],
         taken: impl Fn(&str) -> bool,
     ) -> Result<Option<String>, TranscriptError> {
-        let _ = (since, pids, taken("x"));
-        Ok(None)
+        let Some(layout) = self.layout() else { return Ok(None) };
+        let mut found = layout.discover(since, pids)?;
+        found.retain(|id| !taken(id));
+        found.sort();
+        found.dedup();
+        Ok(if found.len() == 1 { found.pop() } else { None })
     }
 
     /// The end of the transcript now; to be taken before a message is put in.
@@ -84,26 +130,36 @@ impl Files<'_> {
     /// # Errors
     /// Nothing is known.
     pub fn mark(&self, id: Option<&str>) -> Result<Mark, TranscriptError> {
-        Ok(Mark { conversation: id.map(str::to_owned), position: 0 })
+        let position = match (self.layout(), id) {
+            (Some(layout), Some(id)) => layout.end(id)?,
+            _ => 0,
+        };
+        Ok(Mark { conversation: id.map(str::to_owned), position })
     }
 
-    /// Whether the person's message is in the transcript after the mark. `id` is needed where the mark was taken
-    /// before the conversation had one.
+    /// Whether the person's message is in the transcript after the mark.
+    ///
+    /// `id` names the conversation where the mark was taken before it had one. White space is not compared: agents
+    /// trim it, and each in its own way. `false` says "not yet": Codex and pi write a message down that they queued
+    /// behind a running turn only when its own turn comes, and pi writes nothing before its first answer.
     ///
     /// # Errors
     /// Nothing is known.
     pub fn accepted(&self, mark: &Mark, id: Option<&str>, text: &str) -> Result<bool, TranscriptError> {
-        let _ = (mark, id, text);
-        Ok(false)
+        let (Some(layout), Some(id)) = (self.layout(), mark.conversation.as_deref().or(id)) else { return Ok(false) };
+        let wanted = essence(text);
+        let messages = layout.messages_after(id, mark.position)?;
+        // Contained, not equal: an agent may send two queued messages as one.
+        Ok(!wanted.is_empty() && messages.iter().any(|message| essence(message).contains(&wanted)))
     }
 
-    /// When the agent last did something, by its own files.
+    /// When the agent last did something, by its own files: the later one of its status file and the last record of
+    /// its transcript. Never a file's modification time: agents rewrite files while they idle.
     ///
     /// # Errors
     /// Nothing is known.
     pub fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError> {
-        let _ = (id, pid);
-        Ok(None)
+        self.layout().map_or(Ok(None), |layout| layout.last_activity(id, pid))
     }
 
     /// Whether a turn is in progress, where the files tell it.
@@ -111,7 +167,61 @@ impl Files<'_> {
     /// # Errors
     /// Nothing is known.
     pub fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError> {
-        let _ = (id, pid);
-        Ok(None)
+        self.layout().map_or(Ok(None), |layout| layout.turn_in_progress(id, pid))
+    }
+
+    fn layout(&self) -> Option<Box<dyn Layout + '_>> {
+        Some(match self.profile.conversation.transcript? {
+            TranscriptKind::ClaudeJsonl => Box::new(claude::Claude(*self)),
+            TranscriptKind::CodexRollout => Box::new(codex::Codex(*self)),
+            TranscriptKind::PiSession => Box::new(pi::Pi(*self)),
+            TranscriptKind::OpencodeDb => Box::new(opencode::Opencode(*self)),
+        })
+    }
+
+    /// A directory that a variable names, if it is set to something.
+    fn directory(&self, variable: &str) -> Option<PathBuf> {
+        (self.env)(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 }
+
+/// Whether a turn is in progress, by the newest record that tells of turns: `(it goes on, its time)`.
+///
+/// A record from before the process began is of an earlier process, which was killed in the middle of its turn.
+fn turn_of(pid: u32, newest: Option<(bool, SystemTime)>) -> Result<Option<bool>, TranscriptError> {
+    let Some((goes_on, time)) = newest else { return Ok(None) };
+    if !goes_on {
+        return Ok(Some(false));
+    }
+    let started = started(pid).map_err(TranscriptError::io(Path::new("/proc/stat")))?;
+    Ok(started.map(|started| time >= started))
+}
+
+/// When a living process began, by the wall clock; up to 2 s early.
+#[cfg(target_os = "linux")]
+fn started(pid: u32) -> io::Result<Option<SystemTime>> {
+    // USER_HZ is 100 on every Linux that Rust runs on, whatever the kernel's own rate (proc(5)).
+    const TICKS: u64 = 100;
+    // `btime` is in whole seconds and moves with the clock: better to call an old turn young than a young one old.
+    const SLACK: u64 = 2;
+    let Some(process) = crate::process::status(pid)? else { return Ok(None) };
+    let text = std::fs::read_to_string("/proc/stat")?;
+    let boot = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u64>().ok());
+    let since = boot.map(|boot| (boot + process.id.start / TICKS).saturating_sub(SLACK));
+    Ok(since.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+}
+
+/// When a living process began: its identity is that time, in microseconds.
+#[cfg(not(target_os = "linux"))]
+fn started(pid: u32) -> io::Result<Option<SystemTime>> {
+    let process = crate::process::status(pid)?;
+    Ok(process.map(|process| SystemTime::UNIX_EPOCH + Duration::from_micros(process.id.start)))
+}
+
+/// What must survive an agent's own normalisation of a message: everything but white space and control characters.
+fn essence(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,101 @@
 use super::*;
 
+fn wrong(text: &str) -> ProfileError {
+    match Profile::parse("mine", text) {
+        Ok(_) => panic!("accepted: {text}"),
+        Err(error) => error,
+    }
+}
+
 #[test]
 fn every_built_in_profile_parses() {
     for (name, _) in BUILTIN {
         assert_eq!(Profile::builtin(name).expect(name).name, *name);
     }
+    assert!(Profile::builtin("nobody").is_none());
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place_and_the_nearest_one() {
+    let error = wrong("description = \"x\"\n\n[quit]\ngrase = \"5s\"\n");
+    assert_eq!(
+        (error.at, error.key.as_deref(), error.nearest.as_deref()),
+        (Some((4, 1)), Some("grase"), Some("grace"))
+    );
+    let text = error.to_string();
+    assert!(text.starts_with("agent profile \"mine\", line 4, column 1: unknown field `grase`"), "{text}");
+    assert!(text.ends_with("(did you mean `grace`?)"), "{text}");
+    assert_eq!(wrong("description = \"x\"\nzzz = 1\n").nearest, None);
+}
+
+#[test]
+fn a_bad_value_is_refused_with_its_place_and_key() {
+    for (text, at, key, says) in [
+        ("[ready]\ntimeout = \"soon\"\n", (2, 11), "timeout", "no duration"),
+        ("busy = [\"(\"]\n", (1, 8), "busy", "no regular expression"),
+        ("interrupt = [\"Hyper\"]\n", (1, 13), "interrupt", "is no key"),
+        ("[environment]\nremove = [\"A B\"]\n", (2, 10), "remove", "no variable"),
+        ("[conversation]\nid = \"guessed\"\n", (2, 6), "id", "unknown variant"),
+    ] {
+        let error = wrong(text);
+        assert_eq!((error.at, error.key.as_deref()), (Some(at), Some(key)), "{error}");
+        assert!(error.message.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_work_together_is_refused() {
+    for (text, key) in [
+        ("command = [\"x\"]\n", "description"),
+        ("description = \"x\"\nconversation.id = \"chosen\"\n", "arguments.fresh"),
+        ("description = \"x\"\narguments.resume = [\"--continue\"]\n", "arguments.resume"),
+        ("description = \"x\"\nconversation.id = \"found\"\n", "conversation.transcript"),
+        ("description = \"x\"\nmessage.accepted = \"transcript\"\n", "message.accepted"),
+        ("description = \"x\"\nmessage.accepted = \"composer\"\n", "message.accepted"),
+        ("description = \"x\"\n[[dialog]]\nid = \"a\"\nscreen = \"b\"\n", "dialog"),
+        ("description = \"x\"\n[composer]\nbelow = \"b\"\n", "composer"),
+        ("extends = \"emacs\"\n", "extends"),
+    ] {
+        assert_eq!(wrong(text).key.as_deref(), Some(key), "{text}");
+    }
+}
+
+#[test]
+fn a_persons_file_changes_a_few_keys_of_a_built_in_one() {
+    let text = "extends = \"claude\"\ndescription = \"mine\"\n[quit]\ngrace = \"9s\"\n";
+    let mine = Profile::parse("mine", text).expect("is right");
+    let base = Profile::builtin("claude").expect("built in");
+    assert_eq!((mine.name.as_str(), mine.description.as_str()), ("mine", "mine"));
+    assert_eq!(mine.quit.grace, Duration::from_secs(9));
+    assert_eq!(mine.quit.steps.len(), base.quit.steps.len());
+    assert_eq!(mine.capabilities(), base.capabilities());
+}
+
+#[test]
+fn arguments_name_the_conversation_exactly() {
+    let words = |name: &str, start| Profile::builtin(name).expect("built in").arguments(start, "/t/id.jsonl");
+    let fresh = Start::Fresh { chosen: Some("id") };
+    let resume = Start::Resume { conversation: "id" };
+    assert_eq!(words("claude", fresh), ["--session-id", "id"]);
+    assert_eq!(words("claude", resume), ["--resume", "id"]);
+    assert_eq!(words("codex", Start::Fresh { chosen: None }), ["--no-daemon"]);
+    assert_eq!(words("codex", resume), ["--no-daemon", "resume", "id"]);
+    assert_eq!(words("pi", fresh), ["--session", "/t/id.jsonl"]);
+    assert_eq!(words("opencode", resume), ["--session", "id"]);
+    assert!(words("command", fresh).is_empty());
+}
+
+#[test]
+fn what_another_agent_left_is_removed_and_a_persons_setting_is_not() {
+    for (name, _) in BUILTIN {
+        let profile = Profile::builtin(name).expect("built in");
+        for gone in ["CLAUDECODE", "CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "TMUX_PANE", "ZELLIJ_PANE_ID"] {
+            assert!(profile.removes(gone), "{name}: {gone}");
+        }
+        for kept in ["CLAUDE_CODE_USE_BEDROCK", "CODEX_HOME", "OPENCODE_CONFIG", "HOME", "PI_CODING_AGENT_DIR"] {
+            assert!(!profile.removes(kept), "{name}: {kept}");
+        }
+    }
+    let own = Profile::parse("mine", "description = \"x\"\nenvironment.remove = [\"AWS_*\"]\n").expect("is right");
+    assert!(own.removes("AWS_PROFILE") && own.removes("TMUX") && !own.removes("PATH"));
 }

@@ -40,13 +40,13 @@ impl Line {
         line
     }
 
-    /// What follows `prompt` at the beginning of the line, without what is dim.
-    pub(super) fn after(&self, prompt: Option<&Pattern>) -> String {
+    /// What follows `prompt` at the beginning of the line and stands in its first `width` columns, without what is dim.
+    pub(super) fn after(&self, prompt: Option<&Pattern>, width: Option<usize>) -> String {
         let skipped = prompt
             .and_then(|prompt| prompt.regex().find(&self.plain))
             .filter(|found| found.start() == 0)
             .map_or(0, |found| found.as_str().chars().count());
-        let cells = self.plain.chars().zip(&self.dim).skip(skipped);
+        let cells = self.plain.chars().zip(&self.dim).take(width.unwrap_or(usize::MAX)).skip(skipped);
         cells.filter(|(_, dim)| !**dim).map(|(c, _)| c).collect::<String>().trim_end().to_owned()
     }
 }
@@ -136,13 +136,13 @@ mod tests {
 
     #[test]
     fn dim_text_is_left_out_and_a_colour_number_is_no_attribute() {
-        assert_eq!(Line::parse("> \u{1b}[2mghost\u{1b}[22m typed").after(None), ">  typed");
-        assert_eq!(Line::parse("\u{1b}[38;5;2mtyped\u{1b}[48;2;2;2;2m too").after(None), "typed too");
+        assert_eq!(Line::parse("> \u{1b}[2mghost\u{1b}[22m typed").after(None, None), ">  typed");
+        assert_eq!(Line::parse("\u{1b}[38;5;2mtyped\u{1b}[48;2;2;2;2m too").after(None, None), "typed too");
     }
 
     #[test]
     fn the_cursor_over_a_suggestion_is_part_of_it() {
-        assert_eq!(Line::parse("\u{1b}[7mO\u{1b}[0;2mnce fixed\u{1b}[0m").after(None), "");
-        assert_eq!(Line::parse("typed\u{1b}[7m \u{1b}[0m").after(None), "typed");
+        assert_eq!(Line::parse("\u{1b}[7mO\u{1b}[0;2mnce fixed\u{1b}[0m").after(None, None), "");
+        assert_eq!(Line::parse("typed\u{1b}[7m \u{1b}[0m").after(None, None), "typed");
     }
 }

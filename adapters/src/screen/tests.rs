@@ -1,10 +1,145 @@
+use std::path::Path;
+
 use super::*;
+
+const AGENTS: [&str; 4] = ["claude", "codex", "pi", "opencode"];
+
+/// A screen that a real agent drew, captured with `tmux capture-pane -p -e`; the file is named after its agent.
+fn view(name: &str) -> View {
+    let agent = name.split('-').next().expect("named after its agent");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens").join(format!("{name}.txt"));
+    let text = std::fs::read_to_string(path).expect(name);
+    read(&Profile::builtin(agent).expect(agent), &text)
+}
+
+fn dialog(name: &str) -> DialogView {
+    match view(name).phase {
+        Phase::Dialog(dialog) => dialog,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[test]
+fn an_agent_that_waits_is_ready_with_an_empty_composer_whatever_the_width() {
+    for agent in AGENTS {
+        for width in ["ready", "ready-wide", "ready-narrow", "after", "answered-wide"] {
+            let seen = view(&format!("{agent}-{width}"));
+            assert_eq!(seen, View { phase: Phase::Ready, composer: Composer::Empty, queued: false }, "{agent}-{width}");
+        }
+    }
+}
+
+#[test]
+fn a_screen_that_is_still_drawn_is_not_ready() {
+    // Codex draws its composer before it knows whether it may resume; opencode draws nothing for seconds.
+    for name in ["codex-starting", "opencode-starting"] {
+        assert_eq!(view(name).phase, Phase::Starting, "{name}");
+    }
+}
+
+#[test]
+fn a_turn_in_progress_is_busy_and_its_composer_empty() {
+    for agent in AGENTS {
+        for width in ["busy", "busy-wide", "busy-narrow"] {
+            let seen = view(&format!("{agent}-{width}"));
+            assert_eq!(seen, View { phase: Phase::Busy, composer: Composer::Empty, queued: false }, "{agent}-{width}");
+        }
+        let queued = view(&format!("{agent}-queued"));
+        assert_eq!(queued, View { phase: Phase::Busy, composer: Composer::Empty, queued: true }, "{agent}-queued");
+    }
+}
+
+#[test]
+fn a_composer_shows_what_was_typed() {
+    for (agent, short) in AGENTS.into_iter().zip(["cl", "cx", "pi", "oc"]) {
+        let typed = Composer::Holds(format!("hello from {short}\nsecond line"));
+        assert_eq!(view(&format!("{agent}-typed")).composer, typed, "{agent}");
+    }
+    for (name, begins) in [
+        (
+            "claude-typed-wide",
+            "please SLOW 6 for me: first line of some length that wraps when the pane is narrow\n\nsecond",
+        ),
+        (
+            "claude-typed-narrow",
+            "please SLOW 6 for me: first line of some length that\nwraps when the pane is narrow\n\nsecond",
+        ),
+        (
+            "pi-typed-narrow",
+            "please SLOW 6 for me: first line of some length that wraps\nwhen the pane is narrow\n\nsecond",
+        ),
+        // Its text has an empty line, where the rule for its composer ends: enough to see that it holds something.
+        ("codex-typed-narrow", "please SLOW 6 for me: first line of some length that\nwraps when the pane is narrow"),
+        ("opencode-typed-wide", "[Pasted ~3 lines]"),
+    ] {
+        match view(name).composer {
+            Composer::Holds(text) => assert!(text.starts_with(begins), "{name}: {text}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_long_paste_shows_as_the_agents_placeholder() {
+    for agent in AGENTS {
+        let Composer::Holds(text) = view(&format!("{agent}-big")).composer else { panic!("{agent} shows nothing") };
+        let rule = Profile::builtin(agent).expect(agent).composer.expect("has a composer");
+        assert!(rule.placeholder.expect("has a placeholder").is_match(&text), "{agent}: {text}");
+    }
+}
+
+#[test]
+fn a_dialog_is_answered_one_seen_key_at_a_time() {
+    let mut trust = dialog("claude-trust");
+    assert_eq!((trust.id.as_str(), trust.needs_person), ("trust-folder", false));
+    assert!(trust.question.starts_with("Quick safety check"), "{}", trust.question);
+    // Its cursor stands on `No, exit`, one above the wanted row.
+    assert_eq!(next_key(&trust), Some(Key::Down));
+    trust.selected_line = trust.answer_line;
+    assert_eq!(next_key(&trust), Some(Key::Enter));
+    trust.selected_line = trust.answer_line.map(|line| line + 1);
+    assert_eq!(next_key(&trust), Some(Key::Up));
+    trust.selected_line = None;
+    assert_eq!(next_key(&trust), None, "no cursor seen, no key");
+    assert_eq!(next_key(&dialog("claude-api-key")), Some(Key::Up));
+}
+
+#[test]
+fn a_permission_and_a_sign_in_need_a_person() {
+    for (name, id, question) in [
+        ("claude-permission", "permission", "Do you want to proceed?"),
+        ("codex-permission", "permission", "Would you like to run the following command?"),
+        ("opencode-permission", "permission", "it asks for a permission"),
+        ("codex-sign-in", "sign-in", "Codex is not signed in"),
+    ] {
+        let seen = dialog(name);
+        assert_eq!((seen.id.as_str(), seen.question.as_str(), seen.needs_person), (id, question, true), "{name}");
+        assert_eq!(next_key(&seen), None, "{name}");
+        assert_eq!(view(name).composer, Composer::Hidden, "{name}");
+    }
+}
+
+#[test]
+fn a_message_that_looks_like_a_menu_is_no_dialog() {
+    for (agent, text) in [
+        ("claude", "────────────────\n❯ 1. first\n  2. second\n────────────────\n  ⏵⏵ auto mode on"),
+        ("codex", "\n› 1. first\n  2. second\n\n  mock default · /srv/demo\n"),
+    ] {
+        let seen = read(&Profile::builtin(agent).expect(agent), text);
+        assert_eq!(seen.phase, Phase::Ready, "{agent}");
+        assert_eq!(seen.composer, Composer::Holds("1. first\n2. second".to_owned()), "{agent}");
+    }
+}
+
+#[test]
+fn any_program_without_rules_is_ready_and_has_no_composer() {
+    let seen = read(&Profile::builtin("command").expect("built in"), "$ ");
+    assert_eq!(seen, View { phase: Phase::Ready, composer: Composer::Hidden, queued: false });
+}
 
 #[test]
 fn messages_show_the_last_lines_that_say_something() {
-    assert_eq!(
-        last_lines("a\n\u{1b}[31mno such model\u{1b}[0m\n─────\n\n  exit 1 \n╰──╯\n", 2),
-        ["no such model", "exit 1"]
-    );
+    let text = "a\n\u{1b}[31mno such model\u{1b}[0m\n─────\n\n  exit 1 \n╰──╯\n";
+    assert_eq!(last_lines(text, 2), ["no such model", "exit 1"]);
     assert!(last_lines("───\n\n", 2).is_empty());
 }

@@ -1,0 +1,126 @@
+//! Claude Code: `~/.claude/projects/SLUG/ID.jsonl` and `~/.claude/sessions/PID.json`.
+//!
+//! # Source
+//! Claude Code 2.1.328, run in tmux: the transcript appears with the first message; a message sent while a turn is in
+//! progress is written at once as `queue-operation`; a pasted text of 100 KB stands there whole, not as its
+//! placeholder. The status file is written at start, says `busy` and `idle`, and is removed on a clean exit.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Files, Layout, TranscriptError, lines};
+
+pub(super) struct Claude<'a>(pub(super) Files<'a>);
+
+/// The length at which Claude Code cuts the directory's name and appends a hash of the path.
+const SLUG_CUT: usize = 200;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    session_id: String,
+    /// The kernel's start time of the process, as a decimal string (field 22 of `/proc/PID/stat`).
+    proc_start: Option<String>,
+    /// `idle`, `busy`, or `waiting` for a permission.
+    #[serde(rename = "status")]
+    doing: Option<String>,
+    /// Milliseconds since the epoch.
+    #[serde(rename = "statusUpdatedAt")]
+    updated_at: Option<u64>,
+}
+
+impl Claude<'_> {
+    fn config(&self) -> PathBuf {
+        self.0.directory("CLAUDE_CONFIG_DIR").unwrap_or_else(|| self.0.home.join(".claude"))
+    }
+
+    /// The status file of a process, unless it was left by an earlier process of that number.
+    fn status(&self, pid: u32) -> Result<Option<Status>, TranscriptError> {
+        let path = self.config().join(format!("sessions/{pid}.json"));
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(TranscriptError::io(&path)(error)),
+        };
+        // Half-written, or another version's: it tells nothing, and the next look may.
+        let Ok(status) = serde_json::from_str::<Status>(&text) else { return Ok(None) };
+        let process = crate::process::status(pid).map_err(TranscriptError::io(&path))?;
+        let started = process.map(|process| process.id.start.to_string());
+        Ok(Some(status).filter(|status| status.proc_start.is_none() || status.proc_start == started))
+    }
+
+    fn slug(&self) -> String {
+        let name = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        self.0.cwd.to_string_lossy().chars().map(name).collect()
+    }
+
+    fn transcript(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
+        let projects = self.config().join("projects");
+        let (slug, file) = (self.slug(), format!("{id}.jsonl"));
+        let path = projects.join(&slug).join(&file);
+        if path.exists() || slug.len() <= SLUG_CUT {
+            return Ok(Some(path).filter(|path| path.exists()));
+        }
+        let entries = match std::fs::read_dir(&projects) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(TranscriptError::io(&projects)(error)),
+        };
+        let cut = slug.get(..SLUG_CUT).unwrap_or(&slug);
+        let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(cut));
+        let mut found = entries.flatten().map(|entry| entry.path()).filter(is_ours).map(|dir| dir.join(&file));
+        Ok(found.find(|path| path.exists()))
+    }
+}
+
+/// The text that a person gave, if the record is one of a person's.
+fn message(record: &Value) -> Option<String> {
+    match record.get("type")?.as_str()? {
+        "user" => lines::content_text(record.get("message")?.get("content")?),
+        "queue-operation" => record.get("content")?.as_str().map(str::to_owned),
+        _ => None,
+    }
+}
+
+impl Layout for Claude<'_> {
+    fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
+        self.transcript(id)
+    }
+
+    fn discover(&self, _since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        let mut found = Vec::new();
+        for pid in pids {
+            // Before the first message there is nothing that could be resumed.
+            if let Some(status) = self.status(*pid)?
+                && self.transcript(&status.session_id)?.is_some()
+            {
+                found.push(status.session_id);
+            }
+        }
+        Ok(found)
+    }
+
+    fn end(&self, id: &str) -> Result<u64, TranscriptError> {
+        self.transcript(id)?.map_or(Ok(0), |path| lines::length(&path))
+    }
+
+    fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {
+        let Some(path) = self.transcript(id)? else { return Ok(Vec::new()) };
+        Ok(lines::after(&path, position)?.iter().filter_map(message).collect())
+    }
+
+    fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError> {
+        let stamp = |status: Status| status.updated_at.map(Duration::from_millis);
+        let status = self.status(pid)?.and_then(stamp).map(|since| SystemTime::UNIX_EPOCH + since);
+        let path = id.map(|id| self.transcript(id)).transpose()?.flatten();
+        Ok(status.max(path.map(|path| lines::last_time(&path)).transpose()?.flatten()))
+    }
+
+    fn turn_in_progress(&self, _id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError> {
+        Ok(self.status(pid)?.and_then(|status| status.doing).map(|doing| doing != "idle"))
+    }
+}

@@ -1,0 +1,127 @@
+//! Codex: `~/.codex/sessions/Y/M/D/rollout-TIME-ID.jsonl`.
+//!
+//! # Source
+//! Codex 0.169.0, run in tmux with `--no-daemon`: the process holds `thread-writer-locks/ID.lock` and the rollout open
+//! for as long as the conversation is on its screen, so the kernel says exactly which process has which. The rollout
+//! appears with the first message. Without `--no-daemon` a daemon that all of a user's Codexes share holds them.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::{Files, Layout, TranscriptError, lines};
+
+pub(super) struct Codex<'a>(pub(super) Files<'a>);
+
+impl Codex<'_> {
+    fn sessions(&self) -> PathBuf {
+        self.0.directory("CODEX_HOME").unwrap_or_else(|| self.0.home.join(".codex")).join("sessions")
+    }
+
+    fn rollout(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
+        find(&self.sessions(), &format!("-{id}.jsonl"), 3)
+    }
+
+    /// Whether the rollout is a conversation with a person in this directory, and not a sub-agent's.
+    fn is_ours(&self, path: &Path) -> Result<bool, TranscriptError> {
+        let Some(first) = lines::first(path)? else { return Ok(false) };
+        let field = |name: &str| first.get("payload")?.get(name);
+        // A sub-agent's `source` is an object that names its parent.
+        let by_person = field("source").is_none_or(Value::is_string);
+        Ok(by_person && field("cwd").and_then(Value::as_str).is_some_and(|cwd| Path::new(cwd) == self.0.cwd))
+    }
+}
+
+/// The file whose name ends so, `depth` directories below; newest directory first, as the names are dates.
+fn find(dir: &Path, ending: &str, depth: u32) -> Result<Option<PathBuf>, TranscriptError> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(TranscriptError::io(dir)(error)),
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    if depth == 0 {
+        let ends = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ending));
+        return Ok(paths.into_iter().find(ends));
+    }
+    paths.sort();
+    for path in paths.into_iter().rev().filter(|path| path.is_dir()) {
+        if let Some(found) = find(&path, ending, depth - 1)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// The files that a process has open, as the kernel names them; none for a process that ended or is not ours.
+#[cfg(target_os = "linux")]
+fn open_files(pid: u32) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
+}
+
+/// Only Linux tells the open files of a process without a helper program.
+#[cfg(not(target_os = "linux"))]
+fn open_files(_pid: u32) -> Vec<PathBuf> {
+    Vec::new()
+}
+
+fn message(record: &Value) -> Option<String> {
+    let payload = record.get("payload")?;
+    let is = |name: &str, value: &str| payload.get(name).and_then(Value::as_str) == Some(value);
+    if is("type", "message") && is("role", "user") {
+        return lines::content_text(payload.get("content")?);
+    }
+    // Older versions write the message as an event alone.
+    is("type", "user_message").then(|| payload.get("message")?.as_str().map(str::to_owned)).flatten()
+}
+
+/// Whether a turn began or ended with this record.
+fn turn(record: &Value) -> Option<bool> {
+    match record.get("payload")?.get("type")?.as_str()? {
+        "task_started" => Some(true),
+        "task_complete" | "turn_aborted" => Some(false),
+        _ => None,
+    }
+}
+
+impl Layout for Codex<'_> {
+    fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
+        self.rollout(id)
+    }
+
+    fn discover(&self, _since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        let mut found = Vec::new();
+        for file in pids.iter().flat_map(|pid| open_files(*pid)) {
+            let is_lock = file.parent().and_then(Path::file_name).is_some_and(|dir| dir == "thread-writer-locks");
+            let Some(id) = file.file_stem().filter(|_| is_lock).and_then(|stem| stem.to_str()) else { continue };
+            if let Some(path) = self.rollout(id)?
+                && self.is_ours(&path)?
+            {
+                found.push(id.to_owned());
+            }
+        }
+        Ok(found)
+    }
+
+    fn end(&self, id: &str) -> Result<u64, TranscriptError> {
+        self.rollout(id)?.map_or(Ok(0), |path| lines::length(&path))
+    }
+
+    fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {
+        let Some(path) = self.rollout(id)? else { return Ok(Vec::new()) };
+        Ok(lines::after(&path, position)?.iter().filter_map(message).collect())
+    }
+
+    fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {
+        let path = id.map(|id| self.rollout(id)).transpose()?.flatten();
+        Ok(path.map(|path| lines::last_time(&path)).transpose()?.flatten())
+    }
+
+    fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError> {
+        let Some(path) = id.map(|id| self.rollout(id)).transpose()?.flatten() else { return Ok(None) };
+        super::turn_of(pid, lines::last(&path, |record| Some((turn(record)?, lines::time(record)?)))?)
+    }
+}

@@ -1,0 +1,180 @@
+//! opencode: one sqlite database for all conversations, and one log file that all its processes append to.
+//!
+//! # Source
+//! opencode 1.18.33, run in tmux. The database says which conversations began in a directory, but not which process
+//! has which; nor does any option, and two peers in one directory must never take each other's. The log does: each
+//! line has the writer's `run=XXXXXXXX`, a random number of the process, and a `message=loop session.id=ses_…` stands
+//! there for each turn. Which number is whose the kernel knows: the offset of a file opened to append is the end of
+//! the last line that *this* process wrote (`/proc/PID/fdinfo`; seen with two opencodes in one directory).
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use serde_json::Value;
+
+use super::{Files, Layout, TranscriptError, lines};
+
+pub(super) struct Opencode<'a>(pub(super) Files<'a>);
+
+/// How long a query may wait for opencode's own write; its writes take milliseconds.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// The part of the log that may hold the line before an offset: lines are under 4 KiB, but for an error with a stack.
+const LINE: u64 = 64 << 10;
+
+impl Opencode<'_> {
+    fn data(&self) -> PathBuf {
+        let data = self.0.directory("XDG_DATA_HOME").unwrap_or_else(|| self.0.home.join(".local/share"));
+        data.join("opencode")
+    }
+
+    fn database(&self) -> PathBuf {
+        // An absolute path replaces the directory, as it does in opencode.
+        self.data().join(self.0.directory("OPENCODE_DB").unwrap_or_else(|| "opencode.db".into()))
+    }
+
+    /// Asks the database; `None` where there is none yet.
+    fn ask<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<Option<T>, TranscriptError> {
+        let path = self.database();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let ask = || {
+            let connection = Connection::open_with_flags(&path, flags)?;
+            connection.busy_timeout(BUSY)?;
+            query(&connection)
+        };
+        ask().map(Some).map_err(|source| TranscriptError::Database { path: path.clone(), source })
+    }
+
+    /// Whether the conversation is one with a person (and no sub-agent's) that began in this directory.
+    fn is_ours(&self, id: &str) -> Result<bool, TranscriptError> {
+        let sql = "select directory from session where id = ?1 and parent_id is null";
+        let row = self.ask(|db| db.query_row(sql, [id], |row| row.get::<_, String>(0)).optional())?;
+        Ok(row.flatten().is_some_and(|directory| Path::new(&directory) == self.0.cwd))
+    }
+
+    /// The conversation of the newest turn that a process began after `since`.
+    fn newest_of(&self, pid: u32, since: SystemTime) -> Result<Option<String>, TranscriptError> {
+        let log = self.data().join("log/opencode.log");
+        let runs = runs_of(pid, &log).map_err(TranscriptError::io(&log))?;
+        if runs.is_empty() {
+            return Ok(None);
+        }
+        let found = lines::last_line(&log, |line| {
+            let word = |key: &str| line.split_ascii_whitespace().find_map(|word| word.strip_prefix(key));
+            let time = humantime::parse_rfc3339(word("timestamp=")?).ok()?;
+            if time < since {
+                return Some(None);
+            }
+            if !runs.iter().any(|run| Some(run.as_str()) == word("run=")) || word("message=") != Some("loop") {
+                return None;
+            }
+            let id = word("session.id=")?;
+            // A failed look must not end in the conversation before; it is looked at again below.
+            self.is_ours(id).unwrap_or(true).then(|| Some(id.to_owned()))
+        })?;
+        match found.flatten() {
+            Some(id) if self.is_ours(&id)? => Ok(Some(id)),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The random numbers under which a process writes the log: one for each of its descriptors that wrote.
+#[cfg(target_os = "linux")]
+fn runs_of(pid: u32, log: &Path) -> io::Result<Vec<String>> {
+    let Ok(log_path) = log.canonicalize() else { return Ok(Vec::new()) };
+    // A process that ended, or is not ours, has no descriptors that we could read.
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Ok(Vec::new()) };
+    let mut runs = Vec::new();
+    for entry in entries.flatten() {
+        if std::fs::read_link(entry.path()).ok().as_deref() != Some(&log_path) {
+            continue;
+        }
+        let info = format!("/proc/{pid}/fdinfo/{}", entry.file_name().to_string_lossy());
+        let Ok(info) = std::fs::read_to_string(info) else { continue };
+        let offset = info.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse().ok()).unwrap_or(0);
+        if let Some(line) = line_ending_at(&log_path, offset)? {
+            runs.extend(line.split_ascii_whitespace().find_map(|word| word.strip_prefix("run=")).map(str::to_owned));
+        }
+    }
+    Ok(runs)
+}
+
+/// Only Linux tells the offset of another process's descriptor.
+#[cfg(not(target_os = "linux"))]
+fn runs_of(_pid: u32, _log: &Path) -> io::Result<Vec<String>> {
+    Ok(Vec::new())
+}
+
+/// The last whole line before a byte offset, if one begins in the part that is read.
+#[cfg(target_os = "linux")]
+fn line_ending_at(path: &Path, offset: u64) -> io::Result<Option<String>> {
+    let mut file = std::fs::File::open(path)?;
+    let start = offset.saturating_sub(LINE);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(offset - start).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // A stack trace goes on over several lines; the one that began them has the number.
+    Ok(text.lines().rev().find(|line| line.starts_with("timestamp=")).map(str::to_owned))
+}
+
+fn milliseconds(ms: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms.try_into().unwrap_or(0))
+}
+
+impl Layout for Opencode<'_> {
+    fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
+        let sql = "select 1 from session where id = ?1";
+        let known = self.ask(|db| db.query_row(sql, [id], |_| Ok(())).optional())?.flatten();
+        Ok(known.map(|()| self.database()))
+    }
+
+    fn discover(&self, since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        pids.iter().filter_map(|pid| self.newest_of(*pid, since).transpose()).collect()
+    }
+
+    fn end(&self, id: &str) -> Result<u64, TranscriptError> {
+        let sql = "select coalesce(max(time_created), 0) from message where session_id = ?1";
+        let newest = self.ask(|db| db.query_row(sql, [id], |row| row.get::<_, i64>(0)))?;
+        Ok(newest.and_then(|ms| ms.try_into().ok()).unwrap_or(0))
+    }
+
+    fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {
+        let sql = "select part.data from part join message on message.id = part.message_id \
+                   where message.session_id = ?1 and message.time_created > ?2 \
+                   and json_extract(message.data, '$.role') = 'user' order by part.time_created";
+        let after = i64::try_from(position).unwrap_or(i64::MAX);
+        let rows = self.ask(|db| {
+            let mut statement = db.prepare(sql)?;
+            let rows = statement.query_map((id, after), |row| row.get::<_, String>(0))?;
+            rows.collect::<rusqlite::Result<Vec<String>>>()
+        })?;
+        let text = |row: String| serde_json::from_str::<Value>(&row).ok()?.get("text")?.as_str().map(str::to_owned);
+        Ok(rows.unwrap_or_default().into_iter().filter_map(text).collect())
+    }
+
+    fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {
+        let Some(id) = id else { return Ok(None) };
+        // The session's own `time_updated` would count a rename; parts are written while an answer streams in.
+        let sql = "select max(time_updated) from part where session_id = ?1";
+        let newest = self.ask(|db| db.query_row(sql, [id], |row| row.get::<_, Option<i64>>(0)))?;
+        Ok(newest.flatten().map(milliseconds))
+    }
+
+    fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError> {
+        let Some(id) = id else { return Ok(None) };
+        // An answer is complete when it says so; with `tool-calls` the next one follows at once.
+        let sql = "select json_extract(data, '$.role') = 'user' or json_extract(data, '$.time.completed') is null \
+                   or json_extract(data, '$.finish') = 'tool-calls', time_created \
+                   from message where session_id = ?1 order by time_created desc, id desc limit 1";
+        let newest = self
+            .ask(|db| db.query_row(sql, [id], |row| Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?))).optional())?;
+        super::turn_of(pid, newest.flatten().map(|(goes_on, ms)| (goes_on, milliseconds(ms))))
+    }
+}

@@ -1,0 +1,77 @@
+//! pi: `~/.pi/agent/sessions/--CWD--/ID.jsonl`, a path of our choosing.
+//!
+//! # Source
+//! pi 0.73.1, run in tmux and read in `core/session-manager.js`: `--session PATH` opens that file, or begins a
+//! conversation that will be written there. So the conversation is named by its file, and we choose the name; pi's own
+//! picker (`pi --resume`) lists it like any other. Nothing is written before the first answer.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::{Files, Layout, TranscriptError, lines};
+
+pub(super) struct Pi<'a>(pub(super) Files<'a>);
+
+/// Where the conversation `id` is or will be: the directory that pi itself would use.
+pub(super) fn path(files: Files<'_>, id: &str) -> PathBuf {
+    let file = format!("{id}.jsonl");
+    if let Some(directory) = files.directory("PI_CODING_AGENT_SESSION_DIR") {
+        return directory.join(file);
+    }
+    let agent = files.directory("PI_CODING_AGENT_DIR").unwrap_or_else(|| files.home.join(".pi/agent"));
+    let cwd = files.cwd.to_string_lossy();
+    let slug = cwd.strip_prefix('/').unwrap_or(&cwd).replace(['/', '\\', ':'], "-");
+    agent.join("sessions").join(format!("--{slug}--")).join(file)
+}
+
+impl Pi<'_> {
+    fn file(&self, id: &str) -> PathBuf {
+        path(self.0, id)
+    }
+}
+
+fn message(record: &Value) -> Option<String> {
+    let message = record.get("message")?;
+    (message.get("role")?.as_str()? == "user").then(|| lines::content_text(message.get("content")?)).flatten()
+}
+
+/// Whether a turn goes on after this record.
+fn turn(record: &Value) -> Option<bool> {
+    let message = record.get("message")?;
+    Some(match message.get("role")?.as_str()? {
+        "assistant" => message.get("stopReason").and_then(Value::as_str) == Some("toolUse"),
+        "user" | "toolResult" => true,
+        _ => return None,
+    })
+}
+
+impl Layout for Pi<'_> {
+    fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
+        let path = self.file(id);
+        Ok((lines::length(&path)? > 0).then_some(path))
+    }
+
+    fn discover(&self, _since: SystemTime, _pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        // The id is chosen, and pi keeps no file open that would tell of another.
+        Ok(Vec::new())
+    }
+
+    fn end(&self, id: &str) -> Result<u64, TranscriptError> {
+        lines::length(&self.file(id))
+    }
+
+    fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {
+        Ok(lines::after(&self.file(id), position)?.iter().filter_map(message).collect())
+    }
+
+    fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {
+        Ok(id.map(|id| lines::last_time(&self.file(id))).transpose()?.flatten())
+    }
+
+    fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError> {
+        let Some(id) = id else { return Ok(None) };
+        super::turn_of(pid, lines::last(&self.file(id), |record| Some((turn(record)?, lines::time(record)?)))?)
+    }
+}
