@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""A stand-in for the model behind a real agent CLI, for tests without a network.
+
+Speaks enough of four public wire formats for a real interactive session:
+  POST /v1/messages                                   Anthropic Messages, streamed or not
+  POST /v1/chat/completions                           OpenAI Chat Completions, streamed or not
+  POST /v1/responses                                  OpenAI Responses, streamed
+  POST /v1beta/models/M:[stream]generateContent       Gemini, streamed or not
+Every reply is  `ack <n> turns=<k>: <first 60 characters of the last user text>`, where k counts the texts that a
+person typed in the context that the agent sent: 1 in a fresh conversation, more in a resumed one.
+A user text that contains `SLOW <s>` is answered after <s> seconds, so a turn can be kept in progress.
+
+Usage: mock-llm.py [PORT]      binds 127.0.0.1 only; 0 picks a port; prints `listening PORT`.
+"""
+import itertools
+import json
+import re
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+count = itertools.count(1)
+
+
+def user_texts(body):
+    """The texts that a person typed, oldest first: tool results and reminders in tags are passed over."""
+    messages = body.get("messages") or body.get("input") or body.get("contents") or []
+    if isinstance(messages, str):
+        return [messages]
+    texts = []
+    for message in messages:
+        if message.get("role") != "user":
+            continue
+        content = message.get("content") or message.get("parts")
+        parts = [content] if isinstance(content, str) else [
+            p.get("text", "") for p in content or [] if isinstance(p, dict)]
+        for text in parts:
+            text = re.sub(r"<([a-z_-]+)>.*?</\1>", "", text or "", flags=re.S).strip()
+            if text:
+                texts.append(text)
+    return texts
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def send_json(self, body, status=200):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def send_events(self, events):
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        for name, data in events:
+            if name:
+                self.wfile.write(f"event: {name}\n".encode())
+            body = data if isinstance(data, str) else json.dumps(data)
+            self.wfile.write(f"data: {body}\n\n".encode())
+            self.wfile.flush()
+        self.close_connection = True
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def do_GET(self):
+        self.send_json({"data": [{"id": "mock", "object": "model", "type": "model"}], "object": "list"})
+
+    def do_POST(self):
+        raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+        try:
+            body = json.loads(raw or b"{}")
+        except ValueError:
+            return self.send_json({"error": {"type": "invalid_request_error", "message": "not JSON"}}, 400)
+        path = self.path.split("?")[0]
+        if path.endswith("/count_tokens"):
+            return self.send_json({"input_tokens": 10})
+        texts = user_texts(body)
+        text = texts[-1] if texts else ""
+        slow = re.search(r"SLOW (\d+)", text)
+        if slow:
+            time.sleep(min(int(slow.group(1)), 600))
+        n = next(count)
+        reply = f"ack {n} turns={len(texts)}: {text[:60]}"
+        if path.endswith("/messages"):
+            return self.anthropic(body, n, reply)
+        if path.endswith("/chat/completions"):
+            return self.openai(body, n, reply)
+        if path.endswith("/responses"):
+            return self.openai_responses(body, n, reply)
+        if path.endswith("enerateContent"):
+            return self.gemini(path, reply)
+        self.send_json({})
+
+    def anthropic(self, body, n, reply):
+        usage = {"input_tokens": 10, "output_tokens": 10}
+        message = {"id": f"msg_{n:06d}", "type": "message", "role": "assistant", "model": body.get("model", "mock"),
+                   "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+        if not body.get("stream"):
+            message.update(content=[{"type": "text", "text": reply}], stop_reason="end_turn")
+            return self.send_json(message)
+        self.send_events([
+            ("message_start", {"type": "message_start", "message": message}),
+            ("content_block_start", {"type": "content_block_start", "index": 0,
+                                     "content_block": {"type": "text", "text": ""}}),
+            ("content_block_delta", {"type": "content_block_delta", "index": 0,
+                                     "delta": {"type": "text_delta", "text": reply}}),
+            ("content_block_stop", {"type": "content_block_stop", "index": 0}),
+            ("message_delta", {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+                               "usage": usage}),
+            ("message_stop", {"type": "message_stop"}),
+        ])
+
+    def openai(self, body, n, reply):
+        head = {"id": f"chatcmpl-{n}", "created": int(time.time()), "model": body.get("model", "mock")}
+        usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+        if not body.get("stream"):
+            return self.send_json({**head, "object": "chat.completion", "usage": usage, "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": reply}, "finish_reason": "stop"}]})
+        chunk = {**head, "object": "chat.completion.chunk"}
+        self.send_events([
+            (None, {**chunk, "choices": [{"index": 0, "delta": {"role": "assistant", "content": reply},
+                                          "finish_reason": None}]}),
+            (None, {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage}),
+            (None, "[DONE]"),
+        ])
+
+    def openai_responses(self, body, n, reply):
+        part = {"type": "output_text", "text": reply, "annotations": []}
+        item = {"id": f"item_{n}", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+        usage = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 10,
+                 "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 20}
+        head = {"id": f"resp_{n}", "object": "response", "created_at": int(time.time()),
+                "model": body.get("model", "mock")}
+        at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+        events = [
+            {"type": "response.created", "response": {**head, "status": "in_progress", "output": []}},
+            {"type": "response.output_item.added", "output_index": 0,
+             "item": {**item, "status": "in_progress", "content": []}},
+            {"type": "response.output_text.delta", **at, "delta": reply},
+            {"type": "response.output_text.done", **at, "text": reply},
+            {"type": "response.output_item.done", "output_index": 0, "item": item},
+            {"type": "response.completed",
+             "response": {**head, "status": "completed", "output": [item], "usage": usage}},
+        ]
+        self.send_events([(e["type"], {**e, "sequence_number": i}) for i, e in enumerate(events)])
+
+    def gemini(self, path, reply):
+        body = {"candidates": [{"index": 0, "finishReason": "STOP",
+                                "content": {"role": "model", "parts": [{"text": reply}]}}],
+                "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 10, "totalTokenCount": 20},
+                "modelVersion": "mock"}
+        if path.endswith(":streamGenerateContent"):
+            return self.send_events([(None, body)])
+        self.send_json(body)
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 0), Handler)
+    print(f"listening {server.server_address[1]}", flush=True)
+    server.serve_forever()
