@@ -14,11 +14,12 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::termios::{self, Termios};
 use peer_adapters::command::{self, Argv};
 use peer_adapters::process::{self, ChildChange, ProcessId, Reaped};
 
-use crate::engine::settle;
-use crate::policy::ending::Incarnation;
+use crate::engine::{self_fresh, settle};
+use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{AgentProcess, ExitRecord, Hangup, Launch, Process, StateDir, StoreError, Stored};
@@ -27,8 +28,15 @@ use crate::store::{AgentProcess, ExitRecord, Hangup, Launch, Process, StateDir, 
 /// times what that was seen to take, and delays only the record of a pane that was closed by hand.
 const SERVER_EXIT_GRACE: Duration = Duration::from_secs(1);
 
+/// How long the pane stays after its agent: tmux 3.3a loses what a program printed last when the pane ends with it (37
+/// of 300 times; never of 200 when it stayed 10 ms), and that is where the reason stands.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// zellij 0.45.1 shows a command that ends within 50 ms as running for ever, in 10 of 80 runs.
 const SHORTEST_LIFE: Duration = Duration::from_millis(200);
+
+/// What `peer self-fresh` sends to the pane process once its mark is on disk.
+pub const SELF_FRESH: Signal = Signal::SIGUSR2;
 
 /// Variables that the terminal around us sets for whatever runs in it.
 const TERMINAL_VARIABLES: [&str; 6] =
@@ -65,22 +73,38 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
     let signals = take_over_signals()?;
     let state = StateDir::open(state)?;
     let parent = process::status(std::os::unix::process::parent_id())?.map(|status| status.id);
-    let started = start_agent(&state, name, incarnation)?;
-    let code = match started {
-        Started::Running(pid) => {
-            let ended = watch(&signals, pid, parent)?;
-            record_exit(&state, name, &ended.record(incarnation, born))?;
-            ended.code()
+    let terminal = termios::tcgetattr(io::stdin()).ok();
+    let (code, exit) = match start_agent(&state, name, incarnation)? {
+        Started::Running { pid, grace } => {
+            let ended = watch(&signals, &Agent { pid, grace, server: parent })?;
+            (ended.code(), ended.record(incarnation, born))
         }
         Started::Failed(error) => {
             eprintln!("peer: {error}");
-            let exit = ExitRecord { spawn_error: Some(error), ..ExitRecord::unseen(incarnation, now()) };
-            record_exit(&state, name, &exit)?;
-            127
+            (127, ExitRecord { spawn_error: Some(error), ..ExitRecord::unseen(incarnation, now()) })
         }
     };
-    std::thread::sleep(SHORTEST_LIFE.saturating_sub(born.elapsed()));
+    if let Some(next) = record_exit(&state, name, &exit)? {
+        return Err(again(&state, name, next, terminal.as_ref()).into());
+    }
+    std::thread::sleep(LAST_WORDS.max(SHORTEST_LIFE.saturating_sub(born.elapsed())));
     Ok(code)
+}
+
+/// Becomes the pane process of the next incarnation: the same pane, and whoever is attached stays. Returns only when
+/// that failed.
+fn again(state: &StateDir, name: &PeerName, next: Incarnation, terminal: Option<&Termios>) -> io::Error {
+    if let Some(terminal) = terminal {
+        let _ = termios::tcsetattr(io::stdin(), termios::SetArg::TCSANOW, terminal);
+    }
+    // RIS: whatever the old agent left on (alternate screen, mouse, bracketed paste, colours) is off for the new one.
+    print!("\x1bc");
+    let _ = io::Write::flush(&mut io::stdout());
+    let argv = match std::env::current_exe() {
+        Ok(executable) => Argv::new(executable).arg("pane").arg(state.root()).arg(name.as_str()).arg(next.to_string()),
+        Err(error) => return error,
+    };
+    command::hand_over(&argv)
 }
 
 fn now() -> Timestamp {
@@ -97,7 +121,8 @@ fn take_over_signals() -> io::Result<SigSet> {
         Signal::SIGINT,
         Signal::SIGQUIT,
         Signal::SIGUSR1,
-        Signal::SIGUSR2,
+        SELF_FRESH,
+        Signal::SIGALRM,
         Signal::SIGTSTP,
         Signal::SIGTTIN,
         Signal::SIGTTOU,
@@ -109,8 +134,17 @@ fn take_over_signals() -> io::Result<SigSet> {
 }
 
 enum Started {
-    Running(u32),
+    Running { pid: u32, grace: Duration },
     Failed(String),
+}
+
+/// The agent as its parent knows it.
+struct Agent {
+    pid: u32,
+    /// Between `SIGTERM` and `SIGKILL`, when it is asked to end for a self-fresh.
+    grace: Duration,
+    /// The server that holds our terminal.
+    server: Option<ProcessId>,
 }
 
 /// Starts the agent under the peer's lock, and only when this incarnation is the one on record and has not been started:
@@ -141,7 +175,7 @@ fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> R
         record.process = Some(AgentProcess { id: store_process(status.id), session: status.session });
     }
     locked.write_session(&record)?;
-    Ok(Started::Running(pid))
+    Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms) })
 }
 
 fn store_process(id: ProcessId) -> Process {
@@ -189,27 +223,45 @@ impl Ended {
 }
 
 /// Waits for the agent's end, passing on what a parent in a terminal passes on.
-fn watch(signals: &SigSet, pid: u32, server: Option<ProcessId>) -> io::Result<Ended> {
+fn watch(signals: &SigSet, agent: &Agent) -> io::Result<Ended> {
     let mut hung_up = false;
+    process::give_back_code();
     loop {
         match signals.wait()? {
-            Signal::SIGCHLD => match process::poll_child(pid)? {
-                ChildChange::None => {}
-                ChildChange::Stopped(signal) => resume_if_stranded(pid, signal),
-                ChildChange::Ended(reaped) => {
-                    let hangup = hung_up.then(|| fate_of(server));
+            Signal::SIGCHLD => {
+                if let Some(reaped) = reap(agent.pid)? {
+                    let hangup = hung_up.then(|| fate_of(agent.server));
                     return Ok(Ended { reaped, hangup });
                 }
-            },
+            }
             Signal::SIGHUP => {
                 hung_up = true;
-                pass_on(pid, Signal::SIGHUP);
+                pass_on(agent.pid, Signal::SIGHUP);
                 // A stopped agent would never see the hangup; the kernel sends this pair to a session leader too.
-                pass_on(pid, Signal::SIGCONT);
+                pass_on(agent.pid, Signal::SIGCONT);
             }
+            SELF_FRESH => {
+                pass_on(agent.pid, Signal::SIGTERM);
+                pass_on(agent.pid, Signal::SIGCONT);
+                nix::unistd::alarm::set(u32::try_from(agent.grace.as_secs()).unwrap_or(u32::MAX).max(1));
+            }
+            Signal::SIGALRM => pass_on(agent.pid, Signal::SIGKILL),
             // Job control of the terminal is the agent's; these reach us only when a person sends them by hand.
             Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU => {}
-            other => pass_on(pid, other),
+            other => pass_on(agent.pid, other),
+        }
+    }
+}
+
+/// Takes note of every child that changed; the agent's end, if that was among them. Another child is the one that seeds
+/// a fresh agent after a self-fresh.
+fn reap(agent: u32) -> io::Result<Option<Reaped>> {
+    loop {
+        match process::next_child_change()? {
+            None => return Ok(None),
+            Some((pid, ChildChange::Ended(reaped))) if pid == agent => return Ok(Some(reaped)),
+            Some((pid, ChildChange::Stopped(signal))) if pid == agent => resume_if_stranded(pid, signal),
+            Some(_) => {}
         }
     }
 }
@@ -253,11 +305,18 @@ fn fate_of(server: Option<ProcessId>) -> Hangup {
     }
 }
 
-/// Puts the end on disk at once, then records it as this peer's end unless whoever caused it does so first.
-fn record_exit(state: &StateDir, name: &PeerName, exit: &ExitRecord) -> Result<(), PaneError> {
-    let locked_files = state.peer(name);
-    locked_files.write_exit(exit)?;
+/// Puts the end on disk at once, then records it as this peer's end unless whoever caused it does so first. Returns the
+/// incarnation to go on with, where the agent asked for a clean restart of itself.
+fn record_exit(state: &StateDir, name: &PeerName, exit: &ExitRecord) -> Result<Option<Incarnation>, PaneError> {
+    state.peer(name).write_exit(exit)?;
     let locked = state.lock_blocking(name)?;
-    settle::after_exit(state, &locked, exit)?;
-    Ok(())
+    // Recording the end takes the launch file away, and a clean restart starts from it.
+    let launch = locked.files().launch(exit.incarnation)?.present();
+    let Some(ended) = settle::after_exit(state, &locked, exit)? else { return Ok(None) };
+    match launch {
+        Some(launch) if ended.record.intent == Some(Intent::SelfFresh) => {
+            Ok(Some(self_fresh::succeed(state, &locked, &ended.record, launch)?))
+        }
+        _ => Ok(None),
+    }
 }

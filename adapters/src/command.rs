@@ -313,9 +313,18 @@ pub fn spawn_agent(argv: &Argv) -> io::Result<u32> {
 ///
 /// # Errors
 /// The executable cannot be started.
+#[allow(unsafe_code, reason = "pre_exec is the only way to act between fork and exec; see SAFETY")]
 pub fn spawn_detached(argv: &Argv) -> io::Result<u32> {
     let mut command = argv.to_command();
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // SAFETY: only async-signal-safe calls happen between fork and exec: setsid and sigprocmask.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::setsid()?;
+            SigSet::empty().thread_set_mask()?;
+            Ok(())
+        });
+    }
     command.spawn().map(|child| child.id())
 }
 

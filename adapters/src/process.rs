@@ -87,7 +87,11 @@ pub fn members(family: Family) -> io::Result<Vec<Status>> {
 /// # Errors
 /// The process table could not be read.
 pub fn tree(root: u32) -> io::Result<Vec<Status>> {
-    let all = kernel::all()?;
+    Ok(descend(&kernel::all()?, root))
+}
+
+/// `root` and everything below it, in a table that was read once.
+fn descend(all: &[Status], root: u32) -> Vec<Status> {
     let mut tree: Vec<Status> = all.iter().filter(|status| status.id.pid == root).copied().collect();
     let mut next = 0;
     while next < tree.len() {
@@ -95,7 +99,7 @@ pub fn tree(root: u32) -> io::Result<Vec<Status>> {
         tree.extend(all.iter().filter(|status| status.parent == parent && status.id.pid != parent));
         next += 1;
     }
-    Ok(tree)
+    tree
 }
 
 /// The living children of a process, zombies left out; empty when it has none or is gone.
@@ -112,6 +116,26 @@ pub fn children(parent: u32) -> io::Result<Vec<Status>> {
 /// The process table could not be read.
 pub fn with_arguments(arguments: &[&std::ffi::OsStr]) -> io::Result<Vec<Status>> {
     kernel::with_arguments(arguments)
+}
+
+/// Memory that each process tree holds by itself, in KiB: private and shared anonymous pages, which go when it goes. One
+/// walk over the process table for all. `None` where the kernel does not tell (not Linux, or no such process).
+///
+/// # Errors
+/// The process table could not be read.
+///
+/// # Source
+/// proc(5): `RssAnon` and `RssShmem` in `/proc/PID/status` since Linux 4.5. Resident file pages are left out: they are
+/// shared by every copy of the same agent.
+pub fn tree_memory_kib(roots: &[u32]) -> io::Result<Vec<Option<u64>>> {
+    let all = kernel::all()?;
+    Ok(roots.iter().map(|root| memory_of(&descend(&all, *root))).collect())
+}
+
+/// The sum over those that tell; a process that ends while it is asked holds nothing any more.
+fn memory_of(tree: &[Status]) -> Option<u64> {
+    let told: Vec<u64> = tree.iter().filter_map(|status| kernel::own_memory_kib(status.id.pid)).collect();
+    (!told.is_empty()).then(|| told.iter().sum())
 }
 
 /// Sends a signal to a process group, only while `leader` is still the process that gave the group its number.
@@ -183,6 +207,13 @@ pub fn environment_variable(pid: u32, name: &str) -> io::Result<Option<std::ffi:
     kernel::environment_variable(pid, name)
 }
 
+/// Gives back the pages of program code that are resident, ours and our libraries'; what is needed again is read again
+/// from the page cache. For a process that has done its work and now waits for hours: the kernel maps 64 KiB around
+/// every fault, so a start leaves megabytes resident that are never used again. Does nothing where it cannot.
+pub fn give_back_code() {
+    kernel::give_back_code();
+}
+
 /// How a child that was waited for ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reaped {
@@ -197,45 +228,42 @@ pub struct Reaped {
 /// A change in a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildChange {
-    /// Nothing has changed.
-    None,
     /// It was stopped by this signal.
     Stopped(i32),
     /// It ended and was reaped.
     Ended(Reaped),
 }
 
-/// Asks for a change in our child `pid`; never blocks.
+/// Asks for a change in any child of ours; `None` when none has changed. Never blocks. To be asked again until `None`,
+/// because one `SIGCHLD` may stand for several changes.
 ///
 /// # Errors
-/// `pid` is not a child of ours.
+/// We have no child.
 #[allow(unsafe_code, reason = "nix has no wait4, and only wait4 tells one child's peak memory")]
-pub fn poll_child(pid: u32) -> io::Result<ChildChange> {
+pub fn next_child_change() -> io::Result<Option<(u32, ChildChange)>> {
     use nix::libc;
-    let child = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both pointers are valid for writes for the length of the call, and an all-zero rusage is a valid value.
     let (reaped, usage) = unsafe {
-        let reaped = libc::wait4(child, &raw mut status, libc::WNOHANG | libc::WUNTRACED, usage.as_mut_ptr());
+        let reaped = libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED, usage.as_mut_ptr());
         (reaped, usage.assume_init())
     };
     if reaped < 0 {
         return Err(io::Error::last_os_error());
     }
-    if reaped == 0 {
-        return Ok(ChildChange::None);
-    }
+    let Some(child) = u32::try_from(reaped).ok().filter(|pid| *pid > 0) else { return Ok(None) };
     if libc::WIFSTOPPED(status) {
-        return Ok(ChildChange::Stopped(libc::WSTOPSIG(status)));
+        return Ok(Some((child, ChildChange::Stopped(libc::WSTOPSIG(status)))));
     }
     let peak = u64::try_from(usage.ru_maxrss).unwrap_or(0);
-    Ok(ChildChange::Ended(Reaped {
+    let reaped = Reaped {
         code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
         signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
         // Linux counts in KiB, macOS in bytes (getrusage(2) on each).
         max_rss_kib: if cfg!(target_os = "macos") { peak / 1024 } else { peak },
-    }))
+    };
+    Ok(Some((child, ChildChange::Ended(reaped))))
 }
 
 #[cfg(test)]

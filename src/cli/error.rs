@@ -117,12 +117,17 @@ fn engine_code(error: &EngineError) -> u8 {
         EngineError::Refused { refusal: Refusal::RuntimeUnavailable { .. }, .. } | EngineError::Runtime(_) => {
             code::RUNTIME
         }
-        EngineError::Refused { .. } | EngineError::NotAwake { .. } | EngineError::Awake { .. } => code::REFUSED,
+        EngineError::Refused { .. }
+        | EngineError::NotAwake { .. }
+        | EngineError::Awake { .. }
+        | EngineError::NotInPane { .. }
+        | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
         EngineError::NotReady { .. } => code::NOT_READY,
         EngineError::NotAccepted { .. } => code::NOT_ACCEPTED,
         EngineError::Declaration { .. }
         | EngineError::NoSuchProfile { .. }
         | EngineError::Busy { .. }
+        | EngineError::OutOfTime { .. }
         | EngineError::NotEnded { .. }
         | EngineError::Io { .. }
         | EngineError::Profile { .. }
@@ -157,7 +162,10 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         }
         EngineError::Runtime(RuntimeError::TimedOut { .. }) => "nothing was started twice; try again".to_owned(),
         EngineError::NotEnded { peer, .. } => format!("peer stop {peer} tries again"),
+        EngineError::NotInPane { .. } => "peer new NAME does the same from outside".to_owned(),
+        EngineError::TooManySelfFreshes { peer, .. } => format!("peer new {peer}, from outside, restarts it now"),
         EngineError::Busy { .. }
+        | EngineError::OutOfTime { .. }
         | EngineError::Runtime(_)
         | EngineError::Io { .. }
         | EngineError::Profile { .. }

@@ -6,6 +6,7 @@
 mod add;
 mod agents;
 mod attach;
+mod beat;
 mod completions;
 mod edit;
 mod error;
@@ -16,16 +17,21 @@ mod man;
 mod new;
 mod output;
 mod progress;
+mod reap;
 mod refresh;
 mod reset;
 mod rm;
 mod screen;
+mod seed;
+mod self_done;
+mod self_fresh;
 mod send;
 mod several;
 mod show;
 mod start;
 mod stop;
 mod wake;
+mod watch;
 mod why;
 
 use std::ffi::OsString;
@@ -70,6 +76,11 @@ enum Verb {
     New(new::Args),
     Refresh(refresh::Args),
     Interrupt(interrupt::Args),
+    SelfFresh(self_fresh::Args),
+    SelfDone(self_done::Args),
+    Beat(beat::Args),
+    Reap(reap::Args),
+    Watch(watch::Args),
     List(list::Args),
     Why(why::Args),
     Screen(screen::Args),
@@ -78,6 +89,8 @@ enum Verb {
     Agents(agents::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[command(hide = true)]
+    Seed(seed::Args),
 }
 
 /// What every verb gets: the engine, made on first use, and where to print.
@@ -159,6 +172,12 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::New(args) => new::run(args, context).await,
         Verb::Refresh(args) => refresh::run(args, context).await,
         Verb::Interrupt(args) => interrupt::run(&args, context).await,
+        Verb::SelfFresh(args) => self_fresh::run(args, context).await,
+        Verb::SelfDone(args) => self_done::run(args, context).await,
+        Verb::Beat(args) => beat::run(args, context).await,
+        Verb::Reap(args) => reap::run(args, context).await,
+        Verb::Watch(args) => watch::run(args, context).await,
+        Verb::Seed(args) => seed::run(args, context).await,
         Verb::List(args) => list::run(&args, context).await,
         Verb::Why(args) => why::run(&args, context).await,
         Verb::Screen(args) => screen::run(&args, context).await,

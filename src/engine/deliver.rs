@@ -248,7 +248,7 @@ struct Proof {
 
 impl Proof {
     fn taken_before(peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<Self> {
-        let env = learn::environment(locked, record)?;
+        let env = learn::launch_environment(locked.files(), record)?;
         let mark =
             learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.mark(record.conversation.as_deref()));
         Ok(Self { mark: mark.map_err(|error| unreadable(peer, &error))?, env })

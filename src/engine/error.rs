@@ -52,6 +52,12 @@ pub enum EngineError {
         /// What was seen instead.
         why: String,
     },
+    /// The tick ended before this was done; the next one goes on.
+    #[error("the tick had no time left for {peer}")]
+    OutOfTime {
+        /// Whom.
+        peer: PeerName,
+    },
     /// It is not awake, and the verb needs it to be.
     #[error("{peer} is not awake")]
     NotAwake {
@@ -79,6 +85,20 @@ pub enum EngineError {
         peer: PeerName,
         /// What is left, or what could not be seen.
         detail: String,
+    },
+    /// A command for agents, run elsewhere.
+    #[error("this is for an agent inside its own pane: {problem}")]
+    NotInPane {
+        /// What is missing.
+        problem: String,
+    },
+    /// More clean restarts in a row than make sense.
+    #[error("{peer} has restarted itself too often; it may again in {} s", .retry_after.as_secs() + 1)]
+    TooManySelfFreshes {
+        /// Whom.
+        peer: PeerName,
+        /// How long to wait.
+        retry_after: Duration,
     },
     /// A declaration that cannot hold.
     #[error("{what}: {problem}")]

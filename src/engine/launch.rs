@@ -40,34 +40,17 @@ impl Engine {
     pub async fn launch(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<SessionRecord> {
         check_before_launch(peer)?;
         let (kind, binary, runtime) = self.runtime_for(&peer.spec)?;
-        let now = self.now();
-        let incarnation = locked.next_incarnation(now)?;
+        let incarnation = locked.next_incarnation(self.now())?;
         let session = format!("{}-{incarnation}", peer.name);
-        let mut record = SessionRecord {
-            incarnation,
-            place: Place {
-                runtime: kind.as_str().to_owned(),
-                binary,
-                server: self.server_address(kind, peer, &session)?,
-                session,
-                session_id: String::new(),
-                pane: String::new(),
-            },
-            server_process: None,
-            pane_process: None,
-            process: None,
-            boot_id: process::boot_id()?,
-            agent: peer.spec.agent.clone(),
-            conversation: None,
-            resumed: plan.resume.is_some(),
-            cause: plan.cause.to_string(),
-            woke_at_ms: now,
-            delivered_at_ms: None,
-            prompt_due: plan.resume.is_none() && peer.spec.initial_prompt.is_some(),
-            topic: plan.topic.clone(),
-            intent: None,
-            phase: Phase::Starting { driver: recorded(process::me()?) },
+        let place = Place {
+            runtime: kind.as_str().to_owned(),
+            binary,
+            server: self.server_address(kind, peer, &session)?,
+            session,
+            session_id: String::new(),
+            pane: String::new(),
         };
+        let mut record = self.planned(peer, plan, incarnation, place)?;
         self.write_plan(peer, locked, plan, &mut record)?;
         let new = NewSession {
             server: record.place.server.clone(),
@@ -95,8 +78,42 @@ impl Engine {
         }
     }
 
-    /// Everything that must be on disk before the runtime is asked, in the order in which it must not be lost.
-    fn write_plan(&self, peer: &Peer, locked: &Locked, plan: &Plan, record: &mut SessionRecord) -> Result<()> {
+    /// The record of an incarnation that has not been started.
+    pub(super) fn planned(
+        &self,
+        peer: &Peer,
+        plan: &Plan,
+        incarnation: Incarnation,
+        place: Place,
+    ) -> Result<SessionRecord> {
+        Ok(SessionRecord {
+            incarnation,
+            place,
+            server_process: None,
+            pane_process: None,
+            process: None,
+            boot_id: process::boot_id()?,
+            agent: peer.spec.agent.clone(),
+            conversation: None,
+            resumed: plan.resume.is_some(),
+            cause: plan.cause.to_string(),
+            woke_at_ms: self.now(),
+            delivered_at_ms: None,
+            prompt_due: plan.resume.is_none() && peer.spec.initial_prompt.is_some(),
+            topic: plan.topic.clone(),
+            intent: None,
+            phase: Phase::Starting { driver: recorded(process::me()?) },
+        })
+    }
+
+    /// Everything that must be on disk before the agent is started, in the order in which it must not be lost.
+    pub(super) fn write_plan(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        plan: &Plan,
+        record: &mut SessionRecord,
+    ) -> Result<()> {
         let chosen = peer.profile.chooses_id().then(|| uuid::Uuid::new_v4().to_string());
         let start = match &plan.resume {
             Some(conversation) => Start::Resume { conversation },
@@ -109,6 +126,7 @@ impl Engine {
             argv: peer.spec.command.iter().cloned().chain(arguments).map(|word| OsText(word.into())).collect(),
             cwd: peer.spec.cwd.clone(),
             config_dir: self.config.root().to_owned(),
+            grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
             env,
         };
         locked.write_launch(record.incarnation, &launch)?;
@@ -126,8 +144,12 @@ impl Engine {
                 .with("topic", plan.topic.clone())
                 .with("runtime", record.place.runtime.clone()),
         )?;
-        // Asked for once, obeyed once: a fresh start that fails must not leave it to loop.
-        Ok(locked.unmark(Marker::NewEager)?)
+        // Asked for once, obeyed once: a fresh start that fails must not leave it to loop. What the last agent said of
+        // itself is not this one's.
+        for said_by_the_last in [Marker::NewEager, Marker::Done, Marker::Beat] {
+            locked.unmark(said_by_the_last)?;
+        }
+        Ok(())
     }
 
     /// What the runtime runs: this very program, with nothing on its command line that is secret or needs quoting.

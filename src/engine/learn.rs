@@ -11,7 +11,7 @@ use super::Result;
 use crate::config::ConfigDir;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::store::{ConversationEntry, Event, Launch, Locked, SessionRecord, StateDir, Stored};
+use crate::store::{ConversationEntry, Event, Launch, Locked, PeerFiles, SessionRecord, StateDir, Stored};
 
 /// What is needed to look into an agent's own files.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Learner {
         let name = locked.files().name();
         let taken = |id: &str| owners.of(id).is_some_and(|owner| owner != name);
         let pids = record.process.map(|agent| tree(agent.id.pid)).unwrap_or_default();
-        let env = environment(locked, record)?;
+        let env = launch_environment(locked.files(), record)?;
         let found =
             with_files(&self.profile, &self.cwd, &env, |files| files.discover(record.woke_at_ms.into(), &pids, taken));
         if let Ok(Some(id)) = found {
@@ -90,8 +90,8 @@ fn tree(pid: u32) -> Vec<u32> {
 ///
 /// # Errors
 /// The file is there and cannot be read.
-pub fn environment(locked: &Locked, record: &SessionRecord) -> Result<Vec<(OsString, OsString)>> {
-    Ok(match locked.files().launch(record.incarnation)? {
+pub fn launch_environment(files: &PeerFiles, record: &SessionRecord) -> Result<Vec<(OsString, OsString)>> {
+    Ok(match files.launch(record.incarnation)? {
         Stored::Present(Launch { env, .. }) => env.into_iter().map(|(key, value)| (key.0, value.0)).collect(),
         Stored::Absent | Stored::Corrupt(_) => Vec::new(),
     })

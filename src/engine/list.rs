@@ -55,7 +55,8 @@ impl Engine {
         for peer in &peers {
             records.extend(peer.files.session()?.present().map(|record| (peer.name.clone(), record)));
         }
-        let mut sights = self.survey(&records).await?;
+        let borrowed: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
+        let mut sights = self.survey(&borrowed).await?;
         let mut records: std::collections::HashMap<_, _> = records.into_iter().collect();
         let mut rows = Vec::new();
         for peer in &peers {
@@ -76,7 +77,7 @@ impl Engine {
         let policy =
             HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value };
         let health = Health::assess(&deaths, end, policy, now);
-        let last_end = end.map(super::ready::describe);
+        let last_end = end.map(crate::policy::ending::End::shown_as);
         let shown = state(
             &StateFacts {
                 live: live.recorded(),

@@ -5,6 +5,7 @@
 //! [`settle`] records an end. Nothing here prints.
 
 pub mod attach;
+pub mod beat;
 pub mod declare;
 pub mod deliver;
 pub mod end;
@@ -18,10 +19,12 @@ pub mod new;
 pub mod observe;
 pub mod peer;
 pub mod ready;
+pub mod reap;
 pub mod refresh;
 pub mod reset;
 pub mod runtimes;
 pub mod screen;
+pub mod self_fresh;
 pub mod send;
 pub mod settle;
 pub mod start;

@@ -7,6 +7,7 @@ use super::{Engine, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
 use crate::policy::wake::Refusal;
 use crate::store::{Place, Process, SessionRecord};
 
@@ -19,6 +20,8 @@ pub struct Sight {
     pub process: Axis,
     /// The runtime's server is known to be gone.
     pub server_gone: bool,
+    /// When the runtime answered.
+    pub listed_at: Timestamp,
     /// The record is of another boot of this machine.
     pub rebooted: bool,
     /// The session as its server lists it.
@@ -50,11 +53,11 @@ impl Engine {
     /// The record names an unknown runtime. Everything that could not be seen is [`Axis::Unknown`] and no error.
     pub async fn observe(&self, name: &PeerName, record: &SessionRecord) -> Result<Sight> {
         if boot_differs(record) {
-            return Ok(rebooted());
+            return Ok(rebooted(self.now()));
         }
         let runtime = self.runtime_of(&record.place)?;
         let listing = runtime.list(&record.place.server).await;
-        Ok(judge(&self.tag_prefix(name), record, listing.as_ref()))
+        Ok(judge(&self.tag_prefix(name), record, listing.as_ref(), self.now()))
     }
 
     /// The tag of one incarnation's session: whose state directory, which peer, which start.
@@ -68,11 +71,12 @@ impl Engine {
 }
 
 /// What is left of an incarnation of another boot: nothing.
-pub fn rebooted() -> Sight {
+pub fn rebooted(now: Timestamp) -> Sight {
     Sight {
         runtime: Axis::Dead,
         process: Axis::Dead,
         server_gone: true,
+        listed_at: now,
         rebooted: true,
         row: None,
         leftovers: Vec::new(),
@@ -90,11 +94,24 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 /// What a listing and the kernel say of a record.
-pub fn judge(tag_prefix: &str, record: &SessionRecord, listing: std::result::Result<&Listing, &RuntimeError>) -> Sight {
+pub fn judge(
+    tag_prefix: &str,
+    record: &SessionRecord,
+    listing: std::result::Result<&Listing, &RuntimeError>,
+    listed_at: Timestamp,
+) -> Sight {
     let process = process_axis(record);
     let (runtime, server_gone, rows) = match listing {
         Err(error) => (Axis::Unknown(error.to_string()), false, Vec::new()),
-        Ok(Listing::Gone(_)) => (Axis::Dead, true, Vec::new()),
+        // The socket can be removed under a living server (a cleaner of /tmp): then nobody can reach it, and nothing that
+        // it hosts is gone.
+        Ok(Listing::Gone(gone)) => match server_process_axis(record) {
+            Axis::Dead => (Axis::Dead, true, Vec::new()),
+            Axis::Alive => {
+                (Axis::Unknown(format!("its server lives and cannot be reached ({gone:?})")), false, Vec::new())
+            }
+            Axis::Unknown(why) => (Axis::Unknown(why), false, Vec::new()),
+        },
         // Not only ours by the tag: somebody may have started a new server and a session of the same name.
         Ok(Listing::Up { rows, .. }) => {
             let ours: Vec<SessionRow> = rows.iter().filter(|row| row.tag.starts_with(tag_prefix)).cloned().collect();
@@ -103,19 +120,27 @@ pub fn judge(tag_prefix: &str, record: &SessionRecord, listing: std::result::Res
         }
     };
     let (mut own, leftovers): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.session == record.place.session);
-    Sight { runtime, process, server_gone, rebooted: false, row: own.pop(), leftovers }
+    Sight { runtime, process, server_gone, listed_at, rebooted: false, row: own.pop(), leftovers }
+}
+
+/// Whether the server that the record names is there; one that was never recorded counts as dead.
+fn server_process_axis(record: &SessionRecord) -> Axis {
+    record.server_process.map_or(Axis::Dead, |server| axis_of(server, "the server"))
+}
+
+fn axis_of(process: Process, what: &str) -> Axis {
+    match process::find(process_id(process)) {
+        Ok(Some(_)) => Axis::Alive,
+        Ok(None) => Axis::Dead,
+        Err(error) => {
+            Axis::Unknown(format!("the kernel could not be asked about {what}, pid {}: {error}", process.pid))
+        }
+    }
 }
 
 /// The process axis of a record: what the kernel says of pid and start time. An agent that was never started is dead.
 pub fn process_axis(record: &SessionRecord) -> Axis {
-    match record.process {
-        None => Axis::Dead,
-        Some(agent) => match process::find(process_id(agent.id)) {
-            Ok(Some(_)) => Axis::Alive,
-            Ok(None) => Axis::Dead,
-            Err(error) => Axis::Unknown(format!("the kernel could not be asked about pid {}: {error}", agent.id.pid)),
-        },
-    }
+    record.process.map_or(Axis::Dead, |agent| axis_of(agent.id, "the agent"))
 }
 
 /// The recorded identity as the kernel's.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use peer_adapters::process;
 use peer_adapters::runtime::{Capture, Runtime};
 use peer_adapters::screen::{self, Phase as ScreenPhase};
@@ -13,7 +12,7 @@ use super::observe::{process_axis, process_id, recorded, target};
 use super::settle::{self, Absence};
 use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
-use crate::policy::ending::{End, Exit, Incarnation};
+use crate::policy::ending::Incarnation;
 use crate::policy::time::Timestamp;
 use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
 
@@ -85,7 +84,7 @@ impl Engine {
 
     fn how_it_ended(&self, peer: &Peer, incarnation: Incarnation) -> Result<String> {
         Ok(match peer.files.end()?.present() {
-            Some(last) if last.end.incarnation == incarnation => describe(&last.end),
+            Some(last) if last.end.incarnation == incarnation => last.end.shown_as(),
             _ => "another start took its place".to_owned(),
         })
     }
@@ -236,18 +235,6 @@ impl Engine {
             return error;
         }
         EngineError::NotReady { peer: peer.name.clone(), incarnation: record.incarnation, why, screen }
-    }
-}
-
-/// `crashed (exit 3)`, `killed (SIGKILL)`, `vanished`.
-pub fn describe(end: &End) -> String {
-    match end.exit {
-        Some(Exit::Code(code)) => format!("{} (exit {code})", end.cause),
-        Some(Exit::Signal(number)) => match Signal::try_from(number) {
-            Ok(signal) => format!("{} ({signal})", end.cause),
-            Err(_) => format!("{} (signal {number})", end.cause),
-        },
-        None => end.cause.to_string(),
     }
 }
 

@@ -32,14 +32,23 @@ impl Absence {
     }
 }
 
-/// Called by the pane process when its agent has ended: records that, unless somebody else did already.
+/// An end that was recorded, and the record that it took away.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// What was on record.
+    pub record: SessionRecord,
+    /// What stands in `NAME.end` now.
+    pub last: LastEnd,
+}
+
+/// Called by the pane process when its agent has ended: records that, unless somebody else did already (`None`).
 ///
 /// # Errors
 /// The state directory failed; the exit record is on disk, and the next wake or tick finishes.
-pub fn after_exit(state: &StateDir, locked: &Locked, exit: &ExitRecord) -> Result<()> {
-    let Some(mut record) = locked.files().session()?.present() else { return Ok(()) };
+pub fn after_exit(state: &StateDir, locked: &Locked, exit: &ExitRecord) -> Result<Option<Ended>> {
+    let Some(mut record) = locked.files().session()?.present() else { return Ok(None) };
     if record.incarnation != exit.incarnation {
-        return Ok(());
+        return Ok(None);
     }
     let config = locked.files().launch(exit.incarnation)?.present().map(|launch| launch.config_dir);
     let learner = config.and_then(|config| Learner::load(&config, locked.files().name()));
@@ -47,8 +56,8 @@ pub fn after_exit(state: &StateDir, locked: &Locked, exit: &ExitRecord) -> Resul
         // An id that cannot be learned now is looked for again at the next wake; the end must be recorded either way.
         let _ = learner.learn(state, locked, &mut record);
     }
-    record_end(state, locked, &record, Absence::UNSEEN, std::time::SystemTime::now().into())?;
-    Ok(())
+    let last = record_end(state, locked, &record, Absence::UNSEEN, std::time::SystemTime::now().into())?;
+    Ok(Some(Ended { record, last }))
 }
 
 /// The cause that [`record_end`] would record now; writes nothing.

@@ -7,6 +7,7 @@
 mod atomic;
 mod conversations;
 mod ending;
+mod heartbeat;
 mod journal;
 mod lock;
 mod pane;
@@ -20,9 +21,11 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
 
 pub use conversations::{ConversationEntry, Owners};
 pub use ending::{LastEnd, Session};
+pub use heartbeat::{Heartbeat, Pulse, Ticking};
 pub use journal::{Event, Journal, Tail};
 pub use lock::Locked;
 pub use pane::{ExitRecord, Hangup, Launch, OsText};
@@ -235,6 +238,18 @@ impl PeerFiles {
     pub fn has(&self, marker: Marker) -> Result<bool> {
         let path = self.path(marker.suffix());
         path.try_exists().map_err(StoreError::new("look at", path))
+    }
+
+    /// When a marker was set, by its one line; a marker whose line says nothing counts from the epoch.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn marked_at(&self, marker: Marker) -> Result<Option<Timestamp>> {
+        Ok(match self.read_text(marker.suffix())? {
+            Stored::Absent => None,
+            Stored::Corrupt(_) => Some(Timestamp::default()),
+            Stored::Present(text) => Some(text.parse().unwrap_or_default()),
+        })
     }
 
     /// Topics of the current conversation, newest last.

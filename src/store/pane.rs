@@ -19,6 +19,9 @@ pub struct Launch {
     pub cwd: PathBuf,
     /// The configuration that was in force, for the pane process, whose own environment is the runtime's.
     pub config_dir: PathBuf,
+    /// How long a self-fresh waits between `SIGTERM` and `SIGKILL`.
+    #[serde(default)]
+    pub grace_ms: u64,
     /// The agent's environment, all of it but what the terminal itself sets.
     pub env: Vec<(OsText, OsText)>,
 }

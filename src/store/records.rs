@@ -131,6 +131,8 @@ pub enum Marker {
     Stopped,
     /// An ephemeral agent said that it is done.
     Done,
+    /// The agent's last beat.
+    Beat,
 }
 
 impl Marker {
@@ -142,6 +144,7 @@ impl Marker {
             Self::FreshNext => "fresh-next",
             Self::Stopped => "stopped",
             Self::Done => "done",
+            Self::Beat => "beat",
         }
     }
 }

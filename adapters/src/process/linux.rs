@@ -83,6 +83,32 @@ pub(super) fn environment_variable(pid: u32, name: &str) -> io::Result<Option<Os
         .map(|value| OsString::from_vec(value.to_vec())))
 }
 
+pub(super) fn own_memory_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    };
+    // A field that is there and 0 is an answer; one that is missing is none.
+    Some(field("RssAnon:")? + field("RssShmem:").unwrap_or(0))
+}
+
+/// Code is mapped from files, private and never written, so dropping a page loses nothing. Other mappings are left
+/// alone: relocated data looks like read-only file pages and is not.
+#[allow(unsafe_code, reason = "madvise has no safe wrapper")]
+pub(super) fn give_back_code() {
+    use nix::sys::mman::{MmapAdvise, madvise};
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+    for line in maps.lines().filter(|line| line.contains(" r-xp ") && line.contains('/')) {
+        let Some((from, to)) = line.split_once(' ').and_then(|(range, _)| range.split_once('-')) else { continue };
+        let (Ok(from), Ok(to)) = (usize::from_str_radix(from, 16), usize::from_str_radix(to, 16)) else { continue };
+        let Some(start) = std::ptr::NonNull::new(std::ptr::without_provenance_mut(from)) else { continue };
+        // SAFETY: the range is one whole mapping that the kernel just named, file-backed, private and executable; a
+        // dropped page comes back unchanged with the next fault, this very code's included.
+        let _ = unsafe { madvise(start, to - from, MmapAdvise::MADV_DONTNEED) };
+    }
+}
+
 enum StatError {
     Zombie,
     Malformed,

@@ -1,0 +1,11 @@
+use super::{Context, Outcome};
+
+/// Say that the task of this ephemeral agent is done; for the agent itself
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) async fn run(_args: Args, context: &mut Context) -> Outcome {
+    let name = context.engine()?.self_done().await?;
+    context.out.line(format!("{name}: done; it is parked once it has been quiet for a moment"))?;
+    Ok(0)
+}

@@ -1,0 +1,63 @@
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{CliError, Context, Outcome};
+use crate::config::Span;
+use crate::engine::reap::Request;
+
+/// The same tick again and again in the foreground, for those who prefer a service
+///
+/// Ends cleanly on SIGTERM and SIGINT, never in the middle of a tick. Where systemd runs it, it says when it is ready and
+/// feeds the watchdog (Type=notify, WatchdogSec=).
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// From the beginning of one tick to the next
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    every: Span,
+}
+
+pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
+    if args.every.0 < Duration::from_secs(1) {
+        return Err(CliError::usage(
+            "--every is shorter than a second",
+            "a tick that often would leave no time to work",
+        ));
+    }
+    let engine = context.engine()?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut timer = tokio::time::interval(args.every.0);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut ready = false;
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminated.recv() => break,
+            _ = interrupted.recv() => break,
+            _ = timer.tick() => {}
+        }
+        match engine.reap(&Request::default()).await {
+            Ok(Some(tick)) => super::reap::print(context, &tick, false)?,
+            Ok(None) => eprintln!("note: another tick is under way; this one does nothing"),
+            // A full disk passes; a service that ends at the first error does not come back by itself.
+            Err(error) => {
+                CliError::from(error).report();
+            }
+        }
+        if !ready {
+            ready = true;
+            notify("READY=1");
+        }
+        notify("WATCHDOG=1");
+    }
+    notify("STOPPING=1");
+    Ok(0)
+}
+
+/// Tells systemd, where it listens; nobody else is told.
+fn notify(state: &str) {
+    if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Custom(state)]) {
+        tracing::debug!(%error, state, "sd_notify");
+    }
+}

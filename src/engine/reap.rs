@@ -1,0 +1,273 @@
+//! `peer reap`: one heartbeat. Probe every peer on both axes, judge, act, stamp, and end in time.
+
+mod act;
+mod idle;
+mod memory;
+mod sleep;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::observe::Sight;
+use super::wake::Live;
+use super::{Engine, EngineError, Peer, Result};
+use crate::policy::axis::Stamped;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::policy::verdict::{Action, Judgement, RuntimeSeen, VerdictFacts, judge, second_opinion};
+use crate::store::{Event, Heartbeat, Marker, Pulse, SessionRecord};
+
+/// How long an absence that nobody reported must last: a session that is being replaced is gone for a moment.
+const CONFIRM_AFTER: Duration = Duration::from_millis(500);
+
+/// What a tick is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Judge, and do nothing.
+    pub dry_run: bool,
+    /// Only this peer.
+    pub only: Option<PeerName>,
+    /// How long the tick may take; as configured when not given.
+    pub budget: Option<Duration>,
+}
+
+/// What a tick came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tick {
+    /// Its number; 0 for a dry run, which is not counted.
+    pub tick: u64,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// How many incarnations were on record.
+    pub probed: usize,
+    /// What was done, or would be, in order of name.
+    pub done: Vec<Deed>,
+    /// What it had no time for or could not do.
+    pub skipped: Vec<String>,
+}
+
+/// One thing that a tick did, or in a dry run would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Deed {
+    /// To whom.
+    pub peer: PeerName,
+    /// What: `parked`, `ended`, `orphan-ended`, `restarted` …
+    pub what: &'static str,
+    /// Why.
+    pub cause: String,
+}
+
+/// One peer with an incarnation on record, as this tick sees it.
+struct Subject {
+    peer: Peer,
+    record: SessionRecord,
+    sight: Sight,
+    seen_at: Timestamp,
+}
+
+impl Engine {
+    /// Carries out one tick. `None`: another tick is under way. Blocks for the budget at most, and a moment more to stamp.
+    ///
+    /// # Errors
+    /// The state directory failed. A peer that could not be judged or ended is reported in [`Tick::skipped`].
+    pub async fn reap(&self, request: &Request) -> Result<Option<Tick>> {
+        let Some(ticking) = self.state.try_tick()? else { return Ok(None) };
+        let (started, started_at) = (Instant::now(), self.now());
+        let deadline = started + request.budget.unwrap_or(self.settings.tick.budget.0);
+        let before = self.state.heartbeat()?.unwrap_or_default();
+        let mut beat = self.begin(&before, started_at);
+        let (subjects, asleep) = self.subjects(request, &mut beat).await?;
+        let mut judged = judge_all(self, &subjects, false)?;
+        let subjects = self.confirm(subjects, &mut judged).await?;
+        beat.waiting = second_opinion(&mut judged, &before.waiting);
+        self.stamp(&mut beat, &subjects, &judged, &before);
+        let done = self.carry_out(request, deadline, &subjects, &asleep, &judged, &mut beat).await?;
+        beat.duration_ms = millis(started.elapsed());
+        if !request.dry_run {
+            self.state.write_heartbeat(&ticking, &beat)?;
+            self.log_tick(&beat, &done)?;
+        }
+        let tick = if request.dry_run { 0 } else { beat.tick };
+        Ok(Some(Tick { tick, duration_ms: beat.duration_ms, probed: subjects.len(), done, skipped: beat.skipped }))
+    }
+
+    fn begin(&self, before: &Heartbeat, started_at: Timestamp) -> Heartbeat {
+        let suspended = sleep::suspended();
+        let slept = sleep::slept(before, suspended);
+        Heartbeat {
+            tick: before.tick + 1,
+            started_at_ms: started_at,
+            suspended_ms: millis(suspended),
+            machine_woke_at_ms: if slept { Some(started_at) } else { before.machine_woke_at_ms },
+            ..Heartbeat::default()
+        }
+    }
+
+    /// Everybody with an incarnation on record, looked at; and the rest, who are not awake.
+    async fn subjects(&self, request: &Request, beat: &mut Heartbeat) -> Result<(Vec<Subject>, Vec<Peer>)> {
+        let mut awake = Vec::new();
+        let mut asleep = Vec::new();
+        for name in self.config.names()? {
+            if request.only.as_ref().is_some_and(|only| *only != name) {
+                continue;
+            }
+            match self.peer(&name).and_then(|peer| Ok((peer.files.session()?.present(), peer))) {
+                Ok((Some(record), peer)) => awake.push((peer, record)),
+                Ok((None, peer)) => asleep.push(peer),
+                // One broken spec must not cost the others their tick.
+                Err(error) => beat.skipped.push(format!("{name}: {error}")),
+            }
+        }
+        if let Some(only) = request.only.as_ref().filter(|_| awake.is_empty() && asleep.is_empty()) {
+            if beat.skipped.is_empty() {
+                return Err(self.no_such_peer(only));
+            }
+        }
+        Ok((self.probe(awake).await?, asleep))
+    }
+
+    async fn probe(&self, awake: Vec<(Peer, SessionRecord)>) -> Result<Vec<Subject>> {
+        let records: Vec<_> = awake.iter().map(|(peer, record)| (peer.name.clone(), record)).collect();
+        let mut sights = self.survey(&records).await?;
+        drop(records);
+        let seen_at = self.now();
+        let subjects = awake.into_iter().filter_map(|(peer, record)| {
+            let sight = sights.remove(&peer.name)?;
+            Some(Subject { peer, record, sight, seen_at })
+        });
+        Ok(subjects.collect())
+    }
+
+    /// Looks again at every absence that nobody reported.
+    async fn confirm(
+        &self,
+        subjects: Vec<Subject>,
+        judged: &mut BTreeMap<PeerName, Judgement>,
+    ) -> Result<Vec<Subject>> {
+        let doubtful =
+            |subject: &Subject| judged.get(&subject.peer.name).is_some_and(|j| j.action == Action::ProbeAgain);
+        let (again, mut settled): (Vec<_>, Vec<_>) = subjects.into_iter().partition(doubtful);
+        if again.is_empty() {
+            return Ok(settled);
+        }
+        tokio::time::sleep(CONFIRM_AFTER).await;
+        let again: Vec<_> = again.into_iter().map(|subject| (subject.peer, subject.record)).collect();
+        let mut again = self.probe(again).await?;
+        judged.extend(judge_all(self, &again, true)?);
+        settled.append(&mut again);
+        settled.sort_by(|a, b| a.peer.name.cmp(&b.peer.name));
+        Ok(settled)
+    }
+
+    fn stamp(
+        &self,
+        beat: &mut Heartbeat,
+        subjects: &[Subject],
+        judged: &BTreeMap<PeerName, Judgement>,
+        before: &Heartbeat,
+    ) {
+        let memory = memory::of_limited(subjects);
+        for subject in subjects {
+            let name = &subject.peer.name;
+            let Some(judgement) = judged.get(name) else { continue };
+            let warned = before
+                .peers
+                .get(name)
+                .is_some_and(|pulse| pulse.memory_warned && pulse.incarnation == subject.record.incarnation);
+            let pulse = Pulse {
+                incarnation: subject.record.incarnation,
+                runtime: Stamped { value: subject.sight.runtime.clone(), at_ms: subject.sight.listed_at },
+                process: Stamped { value: subject.sight.process.clone(), at_ms: subject.seen_at },
+                verdict: judgement.verdict,
+                memory_kib: memory.get(name).copied(),
+                memory_warned: warned,
+            };
+            beat.peers.insert(name.clone(), pulse);
+        }
+    }
+
+    fn log_tick(&self, beat: &Heartbeat, done: &[Deed]) -> Result<()> {
+        // A tick without news is in heartbeat.json; in the log it would push out everything else.
+        if done.is_empty() && beat.skipped.is_empty() {
+            return Ok(());
+        }
+        self.log(
+            &Event::new(self.now(), "tick.finished")
+                .with("tick", beat.tick)
+                .with("duration_ms", beat.duration_ms)
+                .with("done", done.len())
+                .with("skipped", beat.skipped.clone()),
+        )
+    }
+}
+
+fn judge_all(engine: &Engine, subjects: &[Subject], confirmed: bool) -> Result<BTreeMap<PeerName, Judgement>> {
+    let mut judged = BTreeMap::new();
+    for subject in subjects {
+        // A start in progress is its driver's business, and later that of whoever takes over.
+        if let Live::Starting(_) | Live::None = Live::of(subject.record.clone(), subject.sight.clone()) {
+            continue;
+        }
+        let facts = facts(engine, subject, confirmed)?;
+        judged.insert(subject.peer.name.clone(), judge(&facts));
+    }
+    Ok(judged)
+}
+
+fn facts(engine: &Engine, subject: &Subject, confirmed: bool) -> Result<VerdictFacts> {
+    let Subject { peer, record, sight, .. } = subject;
+    let runtime = match sight.runtime.why_unknown() {
+        Some(why) => RuntimeSeen::Unknown(why.to_owned()),
+        None if sight.server_gone => RuntimeSeen::ServerGone,
+        None if sight.runtime.alive() == Some(true) => RuntimeSeen::Session,
+        None => RuntimeSeen::NoSession,
+    };
+    let gone = sight.process.alive() == Some(false);
+    Ok(VerdictFacts {
+        runtime,
+        process: sight.process.clone(),
+        end_recorded: sight.rebooted || (gone && (record.intent.is_some() || ended_on_record(peer, record)?)),
+        age: engine.now().since(record.woke_at_ms),
+        quiet_for: idle::last_sign_of_life(peer, sight)?.map(|at| engine.now().since(at)),
+        confirmed,
+    })
+}
+
+/// Its own parent saw it end, or an earlier pass was cut short after it had written that down.
+fn ended_on_record(peer: &Peer, record: &SessionRecord) -> Result<bool> {
+    let exit = peer.files.exit(record.incarnation)?.present().is_some();
+    let end = peer.files.end()?.present().is_some_and(|last| last.end.incarnation == record.incarnation);
+    Ok(exit || end)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The error that a deed failed with, as a line for the heartbeat.
+fn skipped(name: &PeerName, error: &EngineError) -> String {
+    format!("{name}: {error}")
+}
+
+/// Records grouped by the server that is gone under them, for one event a server.
+fn lost_servers<'a>(
+    subjects: &'a [Subject],
+    judged: &BTreeMap<PeerName, Judgement>,
+) -> HashMap<&'a std::path::Path, Vec<&'a PeerName>> {
+    let mut lost: HashMap<&std::path::Path, Vec<&PeerName>> = HashMap::new();
+    for subject in subjects.iter().filter(|subject| !subject.sight.rebooted) {
+        let ends = judged.get(&subject.peer.name).is_some_and(|j| matches!(j.action, Action::EndLost { .. }));
+        if ends {
+            lost.entry(&subject.record.place.server).or_default().push(&subject.peer.name);
+        }
+    }
+    lost
+}
+
+/// Whether a marker of this incarnation's own was set, and when.
+fn since_wake(peer: &Peer, record: &SessionRecord, marker: Marker) -> Result<Option<Timestamp>> {
+    Ok(peer.files.marked_at(marker)?.filter(|at| *at >= record.woke_at_ms))
+}

@@ -1,0 +1,100 @@
+//! What a peer has done last, from the sources that its profile names.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use peer_adapters::agent::ActivitySource;
+use peer_adapters::transcript::{Files, TranscriptError};
+
+use super::{Subject, since_wake};
+use crate::engine::observe::Sight;
+use crate::engine::{Engine, Peer, Result, learn};
+use crate::policy::idle::{Activity, IdleDecision, IdleFacts, Turn, idle};
+use crate::policy::time::Timestamp;
+use crate::store::{Heartbeat, Marker};
+
+/// The last output or beat, whatever they are worth as signs of work: for the question whether it was there a moment ago.
+pub(super) fn last_sign_of_life(peer: &Peer, sight: &Sight) -> Result<Option<Timestamp>> {
+    Ok(output(sight).max(peer.files.marked_at(Marker::Beat)?))
+}
+
+fn output(sight: &Sight) -> Option<Timestamp> {
+    sight.row.as_ref().and_then(|row| row.activity_s).map(|seconds| Timestamp::from_ms(seconds.saturating_mul(1000)))
+}
+
+/// Whether a healthy peer is to be parked.
+pub(super) fn decide(engine: &Engine, subject: &Subject, beat: &Heartbeat) -> Result<IdleDecision> {
+    let Subject { peer, record, sight, .. } = subject;
+    let now = engine.now();
+    let cheap = IdleFacts {
+        activity: Activity::NoneYet,
+        woke_at: record.woke_at_ms,
+        last_delivery: record.delivered_at_ms,
+        child_activity: None,
+        machine_woke_at: beat.machine_woke_at_ms,
+        turn: Turn::NotTold,
+        attached: false,
+        lifestyle: peer.effective.policy.value,
+        idle_timeout: peer.effective.idle_timeout.value.unwrap_or(Duration::ZERO),
+        done_at: since_wake(peer, record, Marker::Done)?,
+    };
+    // Whoever is not idle by what is at hand needs no look into its agent's files.
+    if let kept @ IdleDecision::Keep(_) = idle(&cheap, now) {
+        return Ok(kept);
+    }
+    let own = own_signs(peer, subject)?;
+    let attached = sight.row.as_ref().is_some_and(|row| row.attached > 0) && !peer.effective.reap_attached.value;
+    let facts = IdleFacts { activity: own.activity, turn: own.turn, attached, ..cheap };
+    Ok(idle(&facts, now))
+}
+
+/// What the agent's own files and its pane say.
+struct OwnSigns {
+    activity: Activity,
+    turn: Turn,
+}
+
+fn own_signs(peer: &Peer, subject: &Subject) -> Result<OwnSigns> {
+    let env = learn::launch_environment(&peer.files, &subject.record)?;
+    learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| {
+        Ok(OwnSigns { activity: activity(peer, subject, files)?, turn: turn(subject, files) })
+    })
+}
+
+/// The first source that says anything; one that fails is not passed over for a worse one.
+fn activity(peer: &Peer, subject: &Subject, files: &Files<'_>) -> Result<Activity> {
+    let id = subject.record.conversation.as_deref();
+    let pid = subject.record.process.map_or(0, |agent| agent.id.pid);
+    for source in &peer.profile.conversation.activity {
+        let found = match source {
+            ActivitySource::StatusFile | ActivitySource::Transcript => told(files.last_activity(id, pid)),
+            ActivitySource::Beats => Ok(since_wake(peer, &subject.record, Marker::Beat)?),
+            ActivitySource::Output => Ok(output(&subject.sight)),
+        };
+        match found {
+            Ok(Some(at)) => return Ok(Activity::Last(at)),
+            Ok(None) => {}
+            Err(why) => return Ok(Activity::Unknown(why)),
+        }
+    }
+    Ok(Activity::NoneYet)
+}
+
+fn turn(subject: &Subject, files: &Files<'_>) -> Turn {
+    let pid = subject.record.process.map_or(0, |agent| agent.id.pid);
+    match files.turn_in_progress(subject.record.conversation.as_deref(), pid) {
+        Ok(Some(true)) => Turn::InProgress,
+        Ok(Some(false)) => Turn::Over,
+        // The screen may tell; whoever parks looks at it first.
+        Ok(None) => Turn::NotTold,
+        Err(error) => Turn::Unknown(error.to_string()),
+    }
+}
+
+fn told(
+    found: std::result::Result<Option<SystemTime>, TranscriptError>,
+) -> std::result::Result<Option<Timestamp>, String> {
+    match found {
+        Ok(at) => Ok(at.filter(|at| *at > UNIX_EPOCH).map(Timestamp::from)),
+        Err(error) => Err(error.to_string()),
+    }
+}

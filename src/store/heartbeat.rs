@@ -1,0 +1,109 @@
+//! `heartbeat.json`: what the last tick of the reaper saw of the whole fleet, in one write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+
+use fs2::FileExt;
+use serde::{Deserialize, Serialize};
+
+use super::{Result, StateDir, StoreError, Stored, atomic};
+use crate::policy::axis::{Axis, Stamped};
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::policy::verdict::Verdict;
+
+/// One tick.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Its number; it only grows.
+    pub tick: u64,
+    /// When it began.
+    pub started_at_ms: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// What it had no time for, or could not do; one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
+    /// Peers whose end waits for the next tick to agree.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub waiting: BTreeSet<PeerName>,
+    /// How long the machine had been suspended since boot, in all.
+    #[serde(default)]
+    pub suspended_ms: u64,
+    /// When the machine was last seen to have been suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_woke_at_ms: Option<Timestamp>,
+    /// Every peer with an incarnation on record.
+    pub peers: BTreeMap<PeerName, Pulse>,
+}
+
+/// What a tick saw of one peer: both axes, each with its own time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pulse {
+    /// Which start.
+    pub incarnation: Incarnation,
+    /// Is the runtime's session there?
+    pub runtime: Stamped<Axis>,
+    /// Is the agent's process there?
+    pub process: Stamped<Axis>,
+    /// What both say together.
+    pub verdict: Verdict,
+    /// Memory of its process tree, where it has a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_kib: Option<u64>,
+    /// It was warned that its memory is above four fifths of its limit, and has not been below since.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub memory_warned: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// The right to tick, for as long as it lives; two ticks never overlap.
+#[derive(Debug)]
+pub struct Ticking {
+    _lock: File,
+}
+
+impl StateDir {
+    /// The last tick; none where there was none or its file does not parse: a tick needs no predecessor.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn heartbeat(&self) -> Result<Option<Heartbeat>> {
+        Ok(match super::read_text(&self.root().join("heartbeat.json"))? {
+            Stored::Present(text) => serde_json::from_str(&text).ok(),
+            Stored::Absent | Stored::Corrupt(_) => None,
+        })
+    }
+
+    /// Writes the tick, compactly: with a thousand peers it is written every minute and read by programs.
+    ///
+    /// # Errors
+    /// The disk is full or the directory read-only.
+    pub fn write_heartbeat(&self, _ticking: &Ticking, heartbeat: &Heartbeat) -> Result<()> {
+        let mut text = serde_json::to_vec(heartbeat).expect("a heartbeat has string keys");
+        text.push(b'\n');
+        atomic::write(&self.root().join("heartbeat.json"), &text, atomic::Durability::Cached)
+    }
+
+    /// Begins a tick. `None`: another one is under way. Never blocks.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn try_tick(&self) -> Result<Option<Ticking>> {
+        let path = self.root().join("reap.lock");
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(StoreError::new("create", &path))?;
+        match FileExt::try_lock_exclusive(&file) {
+            Ok(()) => Ok(Some(Ticking { _lock: file })),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(StoreError::new("lock", path)(error)),
+        }
+    }
+}
