@@ -1,8 +1,8 @@
 //! The one place in the repository that starts a process.
 //!
 //! Each way has one purpose: [`run`] a client to its end under a deadline, [`TerminalClient`] for a client that insists on
-//! a terminal, [`spawn_agent`] the agent as the pane's foreground job, and [`hand_over`] this process to another program. A test holds that nothing else in the
-//! workspace names `std::process::Command` or its tokio twin.
+//! a terminal, [`spawn_agent`] the agent as the pane's foreground job, and [`hand_over`] this process to another program.
+//! A test holds that nothing else in the workspace names `std::process::Command` or its tokio twin.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

@@ -156,7 +156,15 @@ impl Runtime for Tmux {
     async fn version(&self) -> Result<String, RuntimeError> {
         let asked = Asked { command: "-V", server: Path::new(""), session: "" };
         let said = self.run(&Argv::new(&self.binary).arg("-V"), None, asked).await?;
-        Ok(said.trim().to_owned())
+        let version = said.trim().to_owned();
+        if is_too_old(&version) {
+            return Err(RuntimeError::VersionMismatch {
+                runtime: KIND,
+                server: self.binary.clone(),
+                detail: format!("{version} is installed, and 3.2 or newer is needed"),
+            });
+        }
+        Ok(version)
     }
 
     async fn create(&self, new: &NewSession) -> Result<Created, RuntimeError> {
@@ -250,5 +258,31 @@ impl Runtime for Tmux {
             .args(argv::attach(target, inside).0);
         // Outside, a TMUX left over from another server would read as nesting; inside, it names the client to switch.
         if inside { argv } else { argv.env_remove("TMUX").env_remove("TMUX_PANE") }
+    }
+}
+
+/// Whether a version is known to be older than 3.2, the first with `new-session -e`. Builds without a number (`tmux master`,
+/// `tmux openbsd-7.6`) are newer than that.
+fn is_too_old(version: &str) -> bool {
+    let number = version.trim_start_matches("tmux ").trim_start_matches("next-");
+    let mut parts = number.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (3, 2),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_too_old;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for old in ["tmux 1.8", "tmux 2.9a", "tmux 3.1c"] {
+            assert!(is_too_old(old), "{old}");
+        }
+        for new in ["tmux 3.2", "tmux 3.3a", "tmux next-3.6", "tmux 3.10", "tmux master", "tmux openbsd-7.6"] {
+            assert!(!is_too_old(new), "{new}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! is to create a session, to show a screen, to take input and to end; that it ended is again what the kernel says.
 
 mod argv;
+mod client;
 mod create;
 mod errors;
 mod home;
@@ -19,14 +20,15 @@ use async_trait::async_trait;
 use nix::sys::signal::Signal;
 
 use self::argv::PANE;
-use self::errors::Said;
+use self::client::{failed, not_seen, server_gone, timed_out, unclear};
 use self::home::Home;
 use self::look::{Sight, Up};
-use crate::command::{self, Argv, Output, RunError};
+use crate::command::Argv;
 use crate::process::{self, ProcessId};
 use crate::runtime::{
-    Capture, Created, Gone, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Target,
+    Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Target,
 };
+use crate::socket::{self, Listener};
 
 /// How often a condition is looked at again. A look costs some tens of microseconds.
 const POLL: Duration = Duration::from_millis(4);
@@ -59,60 +61,8 @@ impl Zellij {
     /// The session's name is too long for any of them; shorten it.
     pub fn server_dir(base: &Path, session: &str) -> Result<PathBuf, RuntimeError> {
         let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR");
-        home::choose(base, runtime_dir.as_deref(), session).ok_or_else(|| RuntimeError::Failed {
-            runtime: RuntimeKind::Zellij,
-            command: "attach".to_owned(),
-            detail: format!("no socket path for a session named {session:?} is short enough"),
-        })
-    }
-
-    /// Runs a client to its end. Its exit code alone says nothing: see [`errors`].
-    async fn run(&self, home: &Home, verb: &str, argv: &Argv) -> Result<Output, RuntimeError> {
-        command::run(argv, None, self.deadline).await.map_err(|error| self.not_run(home, verb, error))
-    }
-
-    fn not_run(&self, home: &Home, verb: &str, error: RunError) -> RuntimeError {
-        match error {
-            RunError::NotStarted { source, .. }
-                if matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied) =>
-            {
-                RuntimeError::NoBinary { runtime: RuntimeKind::Zellij, path: self.binary.clone() }
-            }
-            RunError::TimedOut { after, .. } => timed_out(home, verb, after),
-            other => failed(verb, other),
-        }
-    }
-
-    /// Judges what a client left, on which nothing but `stdout_is_data` was to be printed.
-    fn judge(home: &Home, session: &str, verb: &str, output: &Output, data: bool) -> Result<(), RuntimeError> {
-        let runtime = RuntimeKind::Zellij;
-        match errors::classify(output, data) {
-            Said::Nothing => Ok(()),
-            // The kernel told us that the server listens; a client that does not see it speaks another protocol or lost it
-            // this moment.
-            Said::Absent => match look::look(home) {
-                Ok(Sight::Up(_)) => Err(RuntimeError::VersionMismatch {
-                    runtime,
-                    server: home.dir().to_path_buf(),
-                    detail: format!("its server lives, but the client says {}", output.summary()),
-                }),
-                Ok(Sight::Gone(gone)) => Err(server_gone(home, gone)),
-                Ok(Sight::Unclear(why)) => Err(unclear(home, verb, &why)),
-                Err(error) => Err(not_seen(home, verb, &error)),
-            },
-            Said::Exists => Err(RuntimeError::DuplicateSession { runtime, session: session.to_owned() }),
-            Said::Unsupported => Err(RuntimeError::VersionMismatch {
-                runtime,
-                server: home.dir().to_path_buf(),
-                detail: output.summary(),
-            }),
-            Said::Denied => Err(RuntimeError::PermissionDenied {
-                runtime,
-                server: home.dir().to_path_buf(),
-                detail: output.summary(),
-            }),
-            Said::Other => Err(failed(verb, output.summary())),
-        }
+        home::choose(base, runtime_dir.as_deref(), session)
+            .ok_or_else(|| failed("attach", format!("no socket path for a session named {session:?} is short enough")))
     }
 
     /// The session that `target` means, whose server listens.
@@ -125,7 +75,7 @@ impl Zellij {
                 detail: format!("{} hosts {:?}", home.dir().display(), up.record.session),
             }),
             Sight::Gone(gone) => Err(server_gone(home, gone)),
-            Sight::Unclear(why) => Err(unclear(home, verb, &why)),
+            Sight::Unclear(why) => Err(unclear(home, why)),
         }
     }
 
@@ -138,8 +88,8 @@ impl Zellij {
         let Some(status) = process::find(server).map_err(seen)? else { return Ok(()) };
         if !status.stopped {
             let argv = argv::client(&self.binary, home).args(["kill-session", session]);
-            let asked = self.run(home, "kill-session", &argv).await;
-            if asked.is_ok_and(|output| output.status.success())
+            // What it says in words on stdout is judged by the kernel just below.
+            if self.ask(home, session, "kill-session", &argv, true).await.is_ok()
                 && self.gone_within(server, self.deadline).await.map_err(seen)?
             {
                 return Ok(());
@@ -162,30 +112,6 @@ impl Zellij {
         }
         Ok(true)
     }
-
-    async fn dump(&self, home: &Home, session: &str, flags: &[&str]) -> Result<String, RuntimeError> {
-        let argv = argv::action(&self.binary, home, session, "dump-screen").args(["--pane-id", PANE]).args(flags);
-        let output = self.run(home, "dump-screen", &argv).await?;
-        Self::judge(home, session, "dump-screen", &output, true)?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    /// Whether zellij still has the first pane, be its command alive or not.
-    async fn has_pane(&self, home: &Home, session: &str) -> Result<bool, RuntimeError> {
-        let argv = argv::action(&self.binary, home, session, "list-panes").arg("--json");
-        let output = self.run(home, "list-panes", &argv).await?;
-        Self::judge(home, session, "list-panes", &output, true)?;
-        let panes: Vec<PaneLine> =
-            serde_json::from_slice(&output.stdout).map_err(|error| failed("list-panes", error))?;
-        Ok(panes.iter().any(|pane| pane.id == 0 && !pane.is_plugin))
-    }
-}
-
-/// A pane as `list-panes --json` prints it, as far as we read it.
-#[derive(serde::Deserialize)]
-struct PaneLine {
-    id: u32,
-    is_plugin: bool,
 }
 
 #[async_trait]
@@ -219,7 +145,7 @@ impl Runtime for Zellij {
         match look::look(&home).map_err(|error| not_seen(&home, "list", &error))? {
             Sight::Up(up) => Ok(Listing::Up { server: up.server, rows: vec![row(up)] }),
             Sight::Gone(gone) => Ok(Listing::Gone(gone)),
-            Sight::Unclear(why) => Err(unclear(&home, "list", &why)),
+            Sight::Unclear(why) => Err(unclear(&home, why)),
         }
     }
 
@@ -263,14 +189,18 @@ impl Runtime for Zellij {
         if record.session != target.session {
             return Ok(());
         }
-        // The record knows a server whose socket was deleted; the socket knows one that was made by a creator who died.
-        if let Some(running) = record.running.filter(|_| process::boot_id().is_ok_and(|boot| boot == record.boot)) {
-            self.end(&home, &record.session, running.server).await?;
-        }
-        if let Ok(pid) = look::server_of(&home.socket(&record.session))
-            && let Some(status) = process::status(pid).map_err(seen)?
-        {
-            self.end(&home, &record.session, status.id).await?;
+        match record.running {
+            // Its socket may be gone, so it is the record that is believed.
+            Some(running) if process::boot_id().map_err(seen)? == record.boot => {
+                self.end(&home, &record.session, running.server).await?;
+            }
+            Some(_) => {}
+            // Whoever made it died before it could note the server, or gave up waiting for it.
+            None => {
+                if let Listener::Up(found) = socket::listener(&home.socket(&record.session)).map_err(seen)? {
+                    self.end(&home, &record.session, found.process.id).await?;
+                }
+            }
         }
         home.delete().map_err(seen)
     }
@@ -287,7 +217,7 @@ impl Runtime for Zellij {
 
 fn row(up: Up) -> SessionRow {
     SessionRow {
-        attached: up.clients.unwrap_or(0),
+        attached: up.clients,
         session_id: up.record.session.clone(),
         session: up.record.session,
         pane: PANE.to_owned(),
@@ -310,40 +240,6 @@ fn without_trailing_blanks<'a>(lines: impl Iterator<Item = &'a str>) -> String {
         text.push('\n');
         text
     })
-}
-
-fn failed(command: &str, detail: impl std::fmt::Display) -> RuntimeError {
-    RuntimeError::Failed { runtime: RuntimeKind::Zellij, command: command.to_owned(), detail: detail.to_string() }
-}
-
-fn timed_out(home: &Home, command: &str, after: Duration) -> RuntimeError {
-    RuntimeError::TimedOut {
-        runtime: RuntimeKind::Zellij,
-        server: home.dir().to_path_buf(),
-        command: command.to_owned(),
-        after,
-    }
-}
-
-/// Nothing is known of the session now, and waiting would not have told more.
-fn unclear(home: &Home, command: &str, why: &str) -> RuntimeError {
-    timed_out(home, &format!("{command} ({why})"), Duration::ZERO)
-}
-
-fn server_gone(home: &Home, gone: Gone) -> RuntimeError {
-    RuntimeError::ServerGone { runtime: RuntimeKind::Zellij, server: home.dir().to_path_buf(), gone }
-}
-
-/// The kernel could not be asked.
-fn not_seen(home: &Home, command: &str, error: &std::io::Error) -> RuntimeError {
-    if error.kind() == std::io::ErrorKind::PermissionDenied {
-        return RuntimeError::PermissionDenied {
-            runtime: RuntimeKind::Zellij,
-            server: home.dir().to_path_buf(),
-            detail: error.to_string(),
-        };
-    }
-    failed(command, error)
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ async fn a_name_is_taken_while_its_session_lives_and_free_after_it() {
     assert!(is_alive(first.server));
     process::signal(first.server, Signal::SIGKILL).expect("signalled");
     eventually("the server is gone", || !is_alive(first.server)).await;
+    gone(&lab, &first.target, Gone::NobodyListening).await;
     // The stale directory with its socket is cleared away, and the new command runs, not the old one.
     let second = lab.zellij.create(&plan).await.expect("created over a dead one");
     assert_ne!(first.server, second.server);
@@ -68,8 +69,7 @@ async fn two_creations_of_one_name_make_one_session() {
     let (one, two) = tokio::join!(lab.zellij.create(&plan), lab.zellij.create(&plan));
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     assert_eq!(servers_below(lab.base.path()).len(), 1);
-    eventually("the command ran", || lab.path("ran").exists()).await;
-    assert_eq!(std::fs::read_to_string(lab.path("ran")).expect("readable"), "ran\n");
+    eventually("the command ran", || std::fs::read_to_string(lab.path("ran")).is_ok_and(|ran| ran == "ran\n")).await;
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn listing_during_a_creation_breaks_nothing_and_never_says_gone() {
             tokio::select! {
                 created = &mut creation => break created.expect("created"),
                 () = tokio::time::sleep(Duration::from_millis(1)) => match lab.zellij.list(&plan.server).await {
-                    Err(RuntimeError::TimedOut { .. }) => unclear += 1,
+                    Err(RuntimeError::NotAnswering { .. }) => unclear += 1,
                     Ok(Listing::Up { .. }) => {}
                     other => panic!("a session that is being made is {other:?}"),
                 },
@@ -107,12 +107,23 @@ async fn a_hung_server_is_unknown_at_once_and_disturbs_no_other() {
         lab.zellij.paste(&hung.target, "x").await,
         lab.zellij.press(&hung.target, &[Key::Enter]).await,
     ] {
-        assert!(matches!(error, Err(RuntimeError::TimedOut { .. })), "{error:?}");
+        assert!(matches!(error, Err(RuntimeError::NotAnswering { .. })), "{error:?}");
     }
     assert!(asked.elapsed() < Duration::from_secs(1), "took {:?}", asked.elapsed());
     lab.zellij.capture(&other.target, Capture::default()).await.expect("the other answers");
     lab.zellij.remove(&hung.target).await.expect("a stopped server can be removed");
     assert!(!is_alive(hung.server) && is_alive(other.server));
+}
+
+/// Waits until a listing says how the server is gone. While its threads end, one after the other, nothing is known.
+async fn gone(lab: &Lab, target: &Target, how: Gone) {
+    let deadline = Instant::now() + zellij_lab::PATIENCE;
+    loop {
+        match lab.zellij.list(&target.server).await {
+            Ok(listing) => return assert_eq!(listing, Listing::Gone(how)),
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+    }
 }
 
 #[tokio::test]
@@ -121,8 +132,7 @@ async fn a_killed_server_is_gone_and_its_directory_can_be_removed() {
     let created = lab.create(&WAIT).await;
     process::signal(created.server, Signal::SIGKILL).expect("signalled");
     eventually("the server is gone", || !is_alive(created.server)).await;
-    let listing = lab.zellij.list(&created.target.server).await.expect("listed");
-    assert_eq!(listing, Listing::Gone(Gone::NobodyListening));
+    gone(&lab, &created.target, Gone::NobodyListening).await;
     let error = lab.zellij.capture(&created.target, Capture::default()).await;
     assert!(matches!(error, Err(RuntimeError::ServerGone { gone: Gone::NobodyListening, .. })), "{error:?}");
     lab.zellij.remove(&created.target).await.expect("removed");
@@ -172,18 +182,23 @@ async fn a_session_without_panes_is_dead_and_can_be_removed() {
     // The same client environment, for another action.
     let mut close = attach.clone();
     close.args = ["--session", "s1", "action", "close-pane", "--pane-id", "terminal_0"].map(Into::into).to_vec();
-    peer_adapters::command::run(&close, None, Duration::from_secs(5)).await.expect("ran");
     let deadline = Instant::now() + zellij_lab::PATIENCE;
     loop {
+        // Again until it is done: a raw client may overlook the session, as the adapter's own do not.
+        peer_adapters::command::run(&close, None, Duration::from_secs(5)).await.expect("ran");
         match lab.zellij.list(&created.target.server).await.expect("listed") {
             Listing::Up { rows, .. } if rows[0].pane_dead => break,
             Listing::Gone(_) => break,
             Listing::Up { .. } => assert!(Instant::now() < deadline, "the pane is not closed"),
         }
     }
-    let captured = lab.zellij.capture(&created.target, Capture::default()).await;
-    let gone = matches!(captured, Err(RuntimeError::NoSuchSession { .. } | RuntimeError::ServerGone { .. }));
-    assert!(gone, "{captured:?}");
+    // zellij forgets the pane a moment after its process is gone.
+    loop {
+        match lab.zellij.capture(&created.target, Capture::default()).await {
+            Err(RuntimeError::NoSuchSession { .. } | RuntimeError::ServerGone { .. }) => break,
+            other => assert!(Instant::now() < deadline, "{other:?}"),
+        }
+    }
     lab.zellij.remove(&created.target).await.expect("removed");
     assert!(!is_alive(created.server));
 }

@@ -159,7 +159,8 @@ async fn actions_do_not_leave_connections_behind() {
     for _ in 0..100 {
         lab.row(&created.target.server).await;
     }
-    eventually("the server is as it was", || threads() <= before).await;
+    // Each would cost two threads; a few come and go by themselves.
+    eventually("the server is as it was", || threads() < before + 10).await;
 }
 
 /// The helper process of the test below: makes a session below `PZ_BASE` and says where.

@@ -7,6 +7,8 @@ use std::process::{ExitStatus, Stdio};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 
 use super::{Argv, RunError};
@@ -56,6 +58,16 @@ impl TerminalClient {
             let _ = tokio::time::timeout(std::time::Duration::from_millis(200), reading).await;
         }
         Ok((status, String::from_utf8_lossy(&said).into_owned()))
+    }
+
+    /// Asks the client to leave (SIGTERM) and waits for it; kills it when it is still there after `grace`.
+    pub async fn leave(mut self, grace: std::time::Duration) {
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            // Not reaped yet, so the number is still its own; ended is what was wanted.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        let _ = tokio::time::timeout(grace, self.child.wait()).await;
+        self.kill().await;
     }
 
     /// Kills the client and waits until it is reaped.

@@ -1,8 +1,8 @@
 //! macOS: `proc_pidinfo` (libproc) and sysctl(3); no process is started.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -47,6 +47,21 @@ pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
 pub(super) fn all() -> io::Result<Vec<Status>> {
     // A process that ends while we walk is simply not there; one we may not look at is not ours.
     Ok(pids()?.into_iter().filter_map(|pid| status(pid).ok().flatten()).collect())
+}
+
+pub(super) fn children(parent: u32) -> io::Result<Vec<Status>> {
+    Ok(all()?.into_iter().filter(|status| status.parent == parent).collect())
+}
+
+pub(super) fn with_arguments(wanted: &[&OsStr]) -> io::Result<Vec<Status>> {
+    let mut found = all()?;
+    found.retain(|status| {
+        // One that ended meanwhile, or that is not ours to look at, is not one that is looked for.
+        let Ok(bytes) = arguments(status.id.pid) else { return false };
+        let (count, words) = words(&bytes);
+        count == wanted.len() + 1 && words.take(count).skip(1).eq(wanted.iter().map(|word| word.as_bytes()))
+    });
+    Ok(found)
 }
 
 #[allow(unsafe_code, reason = "libproc has no safe binding among our dependencies; see SAFETY")]
@@ -100,13 +115,16 @@ fn arguments(pid: u32) -> io::Result<Vec<u8>> {
 }
 
 fn environment(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (count, words) = words(bytes);
+    words.skip(count).take_while(|e| !e.is_empty())
+}
+
+/// The number of arguments, the program's name included, and all words after the executable's path: arguments first.
+fn words(bytes: &[u8]) -> (usize, impl Iterator<Item = &[u8]>) {
     let (count, rest) = bytes.split_first_chunk::<4>().map_or((0, bytes), |(n, rest)| (i32::from_ne_bytes(*n), rest));
     let path = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
     let padding = rest[path..].iter().take_while(|byte| **byte == 0).count();
-    rest[path + padding..]
-        .split(|byte| *byte == 0)
-        .skip(usize::try_from(count).unwrap_or(0))
-        .take_while(|e| !e.is_empty())
+    (usize::try_from(count).unwrap_or(0), rest[path + padding..].split(|byte| *byte == 0))
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
     if !speaks_utf8(|name| std::env::var_os(name)) {
         argv = argv.env("LANG", "C.UTF-8");
     }
+    argv.outlives_us = true;
     argv
 }
 
@@ -94,6 +95,7 @@ pub(super) fn in_scope(argv: Argv, manager: &Manager) -> Argv {
     wrapped.args.extend(argv.args);
     wrapped.env = argv.env;
     wrapped.cwd = argv.cwd;
+    wrapped.outlives_us = argv.outlives_us;
     // systemd-run finds the manager through it, and cron's environment has none.
     wrapped.env("XDG_RUNTIME_DIR", &manager.runtime_dir)
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::argv::{self, PANE};
+use super::client::{failed, not_seen, timed_out};
 use super::home::{Home, Record, Running};
 use super::look::{self, Sight};
-use super::{PANE, POLL, Zellij, argv, failed, not_seen, timed_out};
+use super::{POLL, Zellij};
 use crate::command::{Argv, Output, TerminalClient};
 use crate::process;
 use crate::runtime::{Created, NewSession, RuntimeError, RuntimeKind, Target};
@@ -15,7 +17,11 @@ const DEADLINES: u32 = 5;
 
 /// How long a server may be up without a process in its pane before zellij is asked whether there was one that has ended.
 /// The process appears some 30 ms after the socket does.
-const SETTLE: Duration = Duration::from_millis(500);
+const PANE_APPEARS: Duration = Duration::from_millis(500);
+
+/// How long the client that made a session may take to leave it. It takes some 10 ms; one that is killed instead leaves
+/// the session as it is too.
+const LEAVE: Duration = Duration::from_millis(500);
 
 impl Zellij {
     pub(super) async fn create_session(&self, new: &NewSession) -> Result<Created, RuntimeError> {
@@ -103,7 +109,8 @@ impl Zellij {
                 Err(error) => self.not_run(home, "attach", error),
             }),
         };
-        client.kill().await;
+        client.leave(LEAVE).await;
+        Self::settle(home, &new.session, 0).await;
         started
     }
 
@@ -122,7 +129,7 @@ impl Zellij {
         while !socket.exists() {
             tokio::time::sleep(POLL).await;
         }
-        let settled = tokio::time::Instant::now() + SETTLE;
+        let settled = tokio::time::Instant::now() + PANE_APPEARS;
         let mut servers = Vec::new();
         loop {
             if servers.is_empty() {

@@ -30,14 +30,16 @@ const CONTRACT: &str = "contract_version_1";
 const RECORD: &str = "session.json";
 
 /// What each session is told. Resurrection is off because it re-runs a dead agent instead of the command asked for;
-/// the locked mode leaves all keys but Ctrl-g to the agent; plugins (the bars, the session manager) cost 46 MB a session.
+/// the locked mode leaves all keys but Ctrl-g to the agent; plugins (the bars, the session manager) cost 46 MB a session;
+/// and whoever attaches to one peer from the pane of another gets it on the whole screen, without being asked how.
 const CONFIG: &str = r#"session_serialization false
 disable_session_metadata true
 show_startup_tips false
 show_release_notes false
 pane_frames false
-mouse_mode false
+mouse_mode true
 default_mode "locked"
+nested_session_handling "fullscreen"
 web_server false
 web_sharing "off"
 on_force_close "detach"
@@ -194,14 +196,15 @@ pub(super) fn choose(base: &Path, runtime_dir: Option<&OsStr>, session: &str) ->
     .find(|dir| fits(dir, session))
 }
 
-/// FNV-1a of the parts, 12 hexadecimal digits: short enough for a socket's path, and stable from one build to the next,
-/// because a path that was recorded is looked at by later ones.
+/// FNV-1a of the parts, 8 hexadecimal digits: below `/tmp/peer-1000` that leaves room for a name of 64 characters. Two
+/// sessions that meet in one directory are refused as duplicates, and not mixed up. Stable from one build to the next,
+/// because a recorded path is looked at by later ones.
 fn digest(parts: &[&[u8]]) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in parts.iter().flat_map(|part| part.iter().chain(&[0])) {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
-    format!("{:012x}", hash >> 16)
+    format!("{:08x}", hash >> 32)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Text and keys for the pane.
 
+use super::Zellij;
 use super::argv::{self, PANE};
+use super::client::failed;
 use super::home::Home;
 use super::look::Up;
-use super::{Zellij, failed};
 use crate::runtime::{Key, RuntimeError, RuntimeKind, Target};
 
 /// The longest text one argument can hold: Linux allows 128 KiB with the terminating zero (`MAX_ARG_STRLEN`). More fails
@@ -68,8 +69,7 @@ impl Zellij {
         let argv = argv::action(&self.binary, home, &target.session, verb)
             .args(["--pane-id", PANE, "--"])
             .args(words.iter().map(AsRef::as_ref));
-        let output = self.run(home, verb, &argv).await?;
-        Self::judge(home, &target.session, verb, &output, false)?;
+        let output = self.ask(home, &target.session, verb, &argv, false).await?;
         if output.stdout.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }

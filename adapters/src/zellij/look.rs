@@ -1,16 +1,14 @@
 //! What the kernel knows of a session: no process is started, and a hung server hangs nobody.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
-
 use super::home::{Home, Record};
-use crate::process::{self, ProcessId};
+use crate::process::{self, ProcessId, Status};
 use crate::runtime::Gone;
+use crate::socket::{self, Listener};
 
 /// A session as the kernel shows it.
 #[derive(Debug)]
@@ -30,55 +28,56 @@ pub(super) struct Up {
     pub(super) server: ProcessId,
     /// The pane's process, while it lives.
     pub(super) pane: Option<ProcessId>,
-    /// Who is connected, where the kernel tells.
-    pub(super) clients: Option<u32>,
+    /// How many clients are connected; 0 where the kernel does not tell.
+    pub(super) clients: u32,
 }
 
-/// Looks at the session that lives in `home`. Reads a file, connects, reads two lines of `/proc`; never waits.
+/// Looks at the session that lives in `home`: a small file and a few of `/proc`, and a connection only where they do not tell.
+/// Never waits.
 pub(super) fn look(home: &Home) -> io::Result<Sight> {
     let Some(record) = home.read()? else { return Ok(Sight::Gone(Gone::NoSocket)) };
     // A server dies of a connection that is closed before its first client has introduced itself (zellij 0.45.1: seen).
     if record.running.is_none() && process::find(record.creator)?.is_some() {
-        return Ok(Sight::Unclear(format!("process {} is creating it", record.creator.pid)));
-    }
-    // Asked before connecting: a stopped server lets connections queue up, and each that is given up costs it a thread later.
-    if let Some(running) = record.running
-        && let Some(why) = hung(running.server)?
-    {
-        return Ok(Sight::Unclear(why));
+        return Ok(Sight::Unclear(format!("process {} is creating the session", record.creator.pid)));
     }
     let socket = home.socket(&record.session);
-    // Counted first: our own connection would count.
-    let clients = clients_of(&socket);
-    match server_of(&socket) {
-        Ok(server) => see(record, server, clients),
-        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(Sight::Gone(Gone::NoSocket)),
-        Err(Errno::ECONNREFUSED) => Ok(Sight::Gone(Gone::NobodyListening)),
-        Err(Errno::EAGAIN) => Ok(Sight::Unclear("its queue of connections is full".to_owned())),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-fn see(record: Record, pid: u32, clients: Option<u32>) -> io::Result<Sight> {
-    let Some(server) = process::status(pid)? else { return Ok(Sight::Gone(Gone::NobodyListening)) };
-    if let Some(why) = hung(server.id)? {
-        return Ok(Sight::Unclear(why));
-    }
-    let known = match record.running.and_then(|running| running.pane) {
-        Some(pane) => process::find(pane)?.map(|status| status.id),
+    let table = Table::read(&socket);
+    let known = match record.running {
+        Some(running) => process::find(running.server)?,
         None => None,
     };
-    // A person may have run the command again in the pane; its process is a new one then.
-    let pane = match known {
-        Some(pane) => Some(pane),
-        None => pane_of(server.id.pid)?,
+    let server = match known {
+        Some(server) if server.stopped => return Ok(Sight::Unclear(stopped(server))),
+        // A connection would cost the server threads and lines in its log, and would disturb whoever comes next: zellij
+        // takes two clients away for each that leaves, the second with a number that may be another's by then (0.45.1).
+        Some(server) if table.listens && socket.exists() => server.id,
+        _ => match socket::listener(&socket)? {
+            Listener::Gone(gone) => return Ok(Sight::Gone(gone)),
+            Listener::Full => return Ok(Sight::Unclear("its queue of waiting clients is full".to_owned())),
+            Listener::Up(found) if found.uid != nix::unistd::geteuid().as_raw() => {
+                let problem = format!("the server runs as uid {}", found.uid);
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+            }
+            Listener::Up(found) if found.process.stopped => return Ok(Sight::Unclear(stopped(found.process))),
+            Listener::Up(found) => found.process.id,
+        },
     };
-    Ok(Sight::Up(Up { record, server: server.id, pane, clients }))
+    Ok(Sight::Up(Up { pane: pane_in(&record, server)?, record, server, clients: table.clients }))
 }
 
-fn hung(server: ProcessId) -> io::Result<Option<String>> {
-    let stopped = process::find(server)?.is_some_and(|status| status.stopped);
-    Ok(stopped.then(|| format!("its server, process {}, is stopped", server.pid)))
+fn stopped(server: Status) -> String {
+    let pid = server.id.pid;
+    format!("process {pid} is stopped; `kill -CONT {pid}` lets it go on")
+}
+
+/// The process that the record names, or the one that a person started in the pane when that had ended.
+fn pane_in(record: &Record, server: ProcessId) -> io::Result<Option<ProcessId>> {
+    if let Some(pane) = record.running.and_then(|running| running.pane)
+        && process::find(pane)?.is_some()
+    {
+        return Ok(Some(pane));
+    }
+    pane_of(server.pid)
 }
 
 /// The process in the first pane of the server `pid`, while it lives. zellij tells no pids; its panes' processes are its
@@ -104,48 +103,39 @@ pub(super) fn starting_servers_of(path: &Path) -> io::Result<Vec<ProcessId>> {
     Ok(servers.into_iter().map(|server| server.id).collect())
 }
 
-/// Who listens on the socket at `path`. The connection is closed at once: each one that stays open costs the server two
-/// threads (zellij 0.45.1).
-pub(super) fn server_of(path: &Path) -> nix::Result<u32> {
-    let kind = SockType::Stream;
-    // Two steps, because macOS has no flags for socket(2).
-    let stream = socket(AddressFamily::Unix, kind, SockFlag::empty(), None)?;
-    nix::fcntl::fcntl(&stream, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
-    nix::fcntl::fcntl(&stream, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
-    connect(stream.as_raw_fd(), &UnixAddr::new(path)?)?;
-    peer_pid(&stream)
+/// What the kernel's table of sockets has for one path. All empty where there is none (macOS) or where it is not that of
+/// the server (another network namespace): then nothing follows from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Table {
+    /// Somebody listens there.
+    listens: bool,
+    /// So many clients are connected. One that only asks something counts as long as it lives, some 10 ms.
+    pub(super) clients: u32,
 }
 
-#[cfg(not(target_os = "macos"))]
-fn peer_pid(stream: &std::os::fd::OwnedFd) -> nix::Result<u32> {
-    let pid = getsockopt(stream, sockopt::PeerCredentials)?.pid();
-    u32::try_from(pid).map_err(|_| Errno::EINVAL)
-}
+impl Table {
+    /// # Source
+    /// zellij 0.45.1 holds one connection a client; an accepted connection carries the listener's path (unix(7)).
+    pub(super) fn read(path: &Path) -> Self {
+        Self::parse(&std::fs::read("/proc/net/unix").unwrap_or_default(), path)
+    }
 
-#[cfg(target_os = "macos")]
-fn peer_pid(stream: &std::os::fd::OwnedFd) -> nix::Result<u32> {
-    let pid = getsockopt(stream, sockopt::LocalPeerPid)?;
-    u32::try_from(pid).map_err(|_| Errno::EINVAL)
-}
-
-/// How many clients are connected to the socket at `path`. `None` where the kernel does not tell (macOS).
-///
-/// One that only asks something counts as long as it lives, some 10 ms.
-///
-/// # Source
-/// zellij 0.45.1 holds one connection a client; an accepted connection carries the listener's path (unix(7)).
-fn clients_of(path: &Path) -> Option<u32> {
-    let table = std::fs::read("/proc/net/unix").ok()?;
-    let path = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
-    let connected = table.split(|byte| *byte == b'\n').filter(|line| is_connected(line, path)).count();
-    u32::try_from(connected).ok()
-}
-
-/// A line is `Num RefCount Protocol Flags Type St Inode Path`; state 3 is connected.
-fn is_connected(line: &[u8], path: &[u8]) -> bool {
-    let Some(head) = line.strip_suffix(path).and_then(|head| head.strip_suffix(b" ")) else { return false };
-    let mut fields = head.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
-    fields.nth(5) == Some(b"03") && fields.next().is_some() && fields.next().is_none()
+    /// A line is `Num RefCount Protocol Flags Type St Inode Path`, with flag 0x10000 for a listener and state 3 for a
+    /// connection.
+    fn parse(table: &[u8], path: &Path) -> Self {
+        let mut found = Self::default();
+        for line in table.split(|byte| *byte == b'\n') {
+            let Some(head) = line.strip_suffix(path.as_os_str().as_bytes()) else { continue };
+            let head = String::from_utf8_lossy(head);
+            let fields: Vec<&str> = head.split_ascii_whitespace().collect();
+            match fields[..] {
+                [_, _, _, _, _, "03", _] if head.ends_with(' ') => found.clients += 1,
+                [_, _, _, "00010000", _, _, _] if head.ends_with(' ') => found.listens = true,
+                _ => {}
+            }
+        }
+        found
+    }
 }
 
 /// When the terminal of the process last printed, in seconds since the epoch. Linux notes it in steps of 8 s.
@@ -160,25 +150,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_connected_sockets_of_exactly_that_path_count() {
-        let line =
-            |state: &str, path: &str| format!("000000003bd02e1d: 00000003 00000000 00000000 0001 {state} 37933 {path}");
-        let path = b"/s/contract_version_1/a b".as_slice();
-        assert!(is_connected(line("03", "/s/contract_version_1/a b").as_bytes(), path));
-        assert!(!is_connected(line("01", "/s/contract_version_1/a b").as_bytes(), path));
-        assert!(!is_connected(line("03", "/x /s/contract_version_1/a b").as_bytes(), path));
-        assert!(!is_connected(line("03", "/s/contract_version_1/a b2").as_bytes(), path));
-        assert!(!is_connected(b"Num       RefCount Protocol Flags    Type St Inode Path", path));
+    fn only_sockets_of_exactly_that_path_count() {
+        let table = b"Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000001: 00000002 00000000 00010000 0001 01 37473 /s/contract_version_1/a b
+0000000000000002: 00000003 00000000 00000000 0001 03 37933 /s/contract_version_1/a b
+0000000000000003: 00000003 00000000 00000000 0001 03 37934 /s/contract_version_1/a b
+0000000000000004: 00000003 00000000 00000000 0001 03 37935 /x /s/contract_version_1/a b
+0000000000000005: 00000003 00000000 00000000 0001 03 37936 /s/contract_version_1/a b2
+0000000000000006: 00000003 00000000 00000000 0001 03 37937
+";
+        let found = |path: &str| Table::parse(table, Path::new(path));
+        assert_eq!(found("/s/contract_version_1/a b"), Table { listens: true, clients: 2 });
+        assert_eq!(found("/s/contract_version_1/a"), Table::default());
     }
 
     #[test]
-    fn a_listener_is_known_by_its_pid_and_a_stale_socket_is_not_a_server() {
+    fn a_listener_and_its_clients_are_in_the_table() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("socket");
-        assert_eq!(server_of(&path), Err(Errno::ENOENT));
+        assert_eq!(Table::read(&path), Table::default());
         let listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
-        assert_eq!(server_of(&path), Ok(std::process::id()));
-        drop(listener);
-        assert_eq!(server_of(&path), Err(Errno::ECONNREFUSED));
+        let client = std::os::unix::net::UnixStream::connect(&path).expect("connected");
+        let accepted = listener.accept().expect("accepted");
+        assert_eq!(Table::read(&path), Table { listens: true, clients: 1 });
+        drop((client, accepted, listener));
+        assert_eq!(Table::read(&path), Table::default());
     }
 }

@@ -1,0 +1,179 @@
+//! Running zellij's client: under a deadline, once more where that is safe, and with its words judged.
+
+use std::time::Duration;
+
+use super::Zellij;
+use super::argv::{self, PANE};
+use super::errors::{self, Said};
+use super::home::Home;
+use super::look::{self, Sight, Table};
+use crate::command::{self, Argv, Output, RunError};
+use crate::runtime::{Gone, RuntimeError, RuntimeKind};
+
+/// How often a client that overlooked its session is run again; never seen twice in a row.
+const RETRIES: u32 = 3;
+
+/// How long the server may take to notice that a client is gone.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// How long the first answer to a question may take, 50 times what it takes on an idle machine.
+const FIRST_TRY: Duration = Duration::from_millis(500);
+
+impl Zellij {
+    /// Runs a client to its end. Its exit code alone says nothing: see [`errors`].
+    pub(super) async fn run(&self, home: &Home, verb: &str, argv: &Argv) -> Result<Output, RuntimeError> {
+        command::run(argv, None, self.deadline).await.map_err(|error| self.not_run(home, verb, error))
+    }
+
+    pub(super) fn not_run(&self, home: &Home, verb: &str, error: RunError) -> RuntimeError {
+        match error {
+            RunError::NotStarted { source, .. }
+                if matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied) =>
+            {
+                RuntimeError::NoBinary { runtime: RuntimeKind::Zellij, path: self.binary.clone() }
+            }
+            RunError::TimedOut { after, .. } => timed_out(home, verb, after),
+            other => failed(verb, other),
+        }
+    }
+
+    /// Runs a client that acts on the session, and judges what it left.
+    ///
+    /// One that does not see a session which the kernel shows has done nothing, and is run again: see [`Self::settle`].
+    pub(super) async fn ask(
+        &self,
+        home: &Home,
+        session: &str,
+        verb: &str,
+        argv: &Argv,
+        stdout_is_data: bool,
+    ) -> Result<Output, RuntimeError> {
+        let mut tries = 0;
+        loop {
+            let clients = Table::read(&home.socket(session)).clients;
+            let output = self.run(home, verb, argv).await?;
+            Self::settle(home, session, clients).await;
+            let overlooked = errors::classify(&output, stdout_is_data) == Said::Absent
+                && matches!(look::look(home), Ok(Sight::Up(_)));
+            if !overlooked || tries == RETRIES {
+                return Self::judge(home, session, verb, &output, stdout_is_data).map(|()| output);
+            }
+            tries += 1;
+        }
+    }
+
+    /// Waits until the server has noticed that a client is gone, as a rule less than a millisecond.
+    ///
+    /// zellij 0.45.1 takes a client's number away twice, and gives it to the next client in between: one that comes too soon
+    /// after another is cut off, overlooks its session, or waits for ever.
+    pub(super) async fn settle(home: &Home, session: &str, clients: u32) {
+        let noticed = tokio::time::Instant::now() + SETTLE;
+        while Table::read(&home.socket(session)).clients > clients && tokio::time::Instant::now() < noticed {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Asks for something that changes nothing. So it may be asked twice, when the first answer does not come in a time in
+    /// which it always comes: see [`Self::settle`].
+    async fn read(&self, home: &Home, session: &str, verb: &str, argv: &Argv) -> Result<Output, RuntimeError> {
+        let hasty = Self { deadline: self.deadline.min(FIRST_TRY), ..self.clone() };
+        match hasty.ask(home, session, verb, argv, true).await {
+            Err(RuntimeError::TimedOut { .. }) => self.ask(home, session, verb, argv, true).await,
+            answered => answered,
+        }
+    }
+
+    /// Judges what a client left, on which nothing but `stdout_is_data` was to be printed.
+    pub(super) fn judge(
+        home: &Home,
+        session: &str,
+        verb: &str,
+        output: &Output,
+        data: bool,
+    ) -> Result<(), RuntimeError> {
+        let runtime = RuntimeKind::Zellij;
+        match errors::classify(output, data) {
+            Said::Nothing => Ok(()),
+            // The kernel told us that the server listens; a client that does not see it speaks another protocol or lost it
+            // this moment.
+            Said::Absent => match look::look(home) {
+                Ok(Sight::Up(_)) => Err(RuntimeError::VersionMismatch {
+                    runtime,
+                    server: home.dir().to_path_buf(),
+                    detail: format!("its server lives, but the client says {}", output.summary()),
+                }),
+                Ok(Sight::Gone(gone)) => Err(server_gone(home, gone)),
+                Ok(Sight::Unclear(why)) => Err(unclear(home, why)),
+                Err(error) => Err(not_seen(home, verb, &error)),
+            },
+            Said::Exists => Err(RuntimeError::DuplicateSession { runtime, session: session.to_owned() }),
+            Said::Unsupported => Err(RuntimeError::VersionMismatch {
+                runtime,
+                server: home.dir().to_path_buf(),
+                detail: output.summary(),
+            }),
+            Said::Denied => Err(RuntimeError::PermissionDenied {
+                runtime,
+                server: home.dir().to_path_buf(),
+                detail: output.summary(),
+            }),
+            Said::Other => Err(failed(verb, output.summary())),
+        }
+    }
+
+    pub(super) async fn dump(&self, home: &Home, session: &str, flags: &[&str]) -> Result<String, RuntimeError> {
+        let argv = argv::action(&self.binary, home, session, "dump-screen").args(["--pane-id", PANE]).args(flags);
+        let output = self.read(home, session, "dump-screen", &argv).await?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Whether zellij still has the first pane, be its command alive or not.
+    pub(super) async fn has_pane(&self, home: &Home, session: &str) -> Result<bool, RuntimeError> {
+        let argv = argv::action(&self.binary, home, session, "list-panes").arg("--json");
+        let output = self.read(home, session, "list-panes", &argv).await?;
+        let panes: Vec<PaneLine> =
+            serde_json::from_slice(&output.stdout).map_err(|error| failed("list-panes", error))?;
+        Ok(panes.iter().any(|pane| pane.id == 0 && !pane.is_plugin))
+    }
+}
+
+/// A pane as `list-panes --json` prints it, as far as we read it.
+#[derive(serde::Deserialize)]
+struct PaneLine {
+    id: u32,
+    is_plugin: bool,
+}
+
+pub(super) fn failed(command: &str, detail: impl std::fmt::Display) -> RuntimeError {
+    RuntimeError::Failed { runtime: RuntimeKind::Zellij, command: command.to_owned(), detail: detail.to_string() }
+}
+
+pub(super) fn timed_out(home: &Home, command: &str, after: Duration) -> RuntimeError {
+    RuntimeError::TimedOut {
+        runtime: RuntimeKind::Zellij,
+        server: home.dir().to_path_buf(),
+        command: command.to_owned(),
+        after,
+    }
+}
+
+/// Nothing is known of the session now, and waiting would not have told more.
+pub(super) fn unclear(home: &Home, why: String) -> RuntimeError {
+    RuntimeError::NotAnswering { runtime: RuntimeKind::Zellij, server: home.dir().to_path_buf(), detail: why }
+}
+
+pub(super) fn server_gone(home: &Home, gone: Gone) -> RuntimeError {
+    RuntimeError::ServerGone { runtime: RuntimeKind::Zellij, server: home.dir().to_path_buf(), gone }
+}
+
+/// The kernel could not be asked.
+pub(super) fn not_seen(home: &Home, command: &str, error: &std::io::Error) -> RuntimeError {
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        return RuntimeError::PermissionDenied {
+            runtime: RuntimeKind::Zellij,
+            server: home.dir().to_path_buf(),
+            detail: error.to_string(),
+        };
+    }
+    failed(command, error)
+}
