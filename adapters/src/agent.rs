@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::runtime::Key;
 
 mod error;
+mod load;
 mod values;
 
 pub use error::ProfileError;
@@ -268,6 +269,9 @@ pub struct MessageRule {
     pub accepted: Accepted,
     /// What the screen shows while a message waits behind a running turn: taken too, if the composer is empty.
     pub queued: Option<Pattern>,
+    /// Text that the agent takes for a command and not for a message. It never shows in the transcript, and some of it
+    /// runs in a shell: `!rm x` pasted into Claude Code, Codex or pi does just that, without a model or a question.
+    pub command: Option<Pattern>,
     /// How long to wait between the end of the paste and Enter, once the composer shows the text: an Enter that comes
     /// too soon is taken for a part of the paste.
     #[serde(deserialize_with = "values::duration")]
@@ -282,6 +286,7 @@ impl Default for MessageRule {
         Self {
             accepted: Accepted::default(),
             queued: None,
+            command: None,
             settle: Duration::from_millis(100),
             again: Duration::from_secs(2),
         }
@@ -376,79 +381,6 @@ pub struct Capabilities {
 }
 
 impl Profile {
-    /// Reads a profile; one that `extends` a built-in one is merged over it.
-    ///
-    /// # Errors
-    /// Names the place and, for an unknown key, the nearest known one; the person must correct the file.
-    pub fn parse(name: &str, text: &str) -> Result<Self, ProfileError> {
-        // Read on its own first, also where it will be merged, because only this error knows the line.
-        let own: Self = toml::from_str(text).map_err(|error| ProfileError::of_toml(name, text, &error))?;
-        let whole = match &own.extends {
-            None => own,
-            Some(base) => Self::merged(name, base, text)?,
-        };
-        Self { name: name.to_owned(), ..whole }.checked()
-    }
-
-    /// A built-in profile.
-    #[allow(clippy::missing_panics_doc, reason = "the texts are compiled in, and a test parses each")]
-    pub fn builtin(name: &str) -> Option<Self> {
-        let (name, text) = BUILTIN.iter().find(|(known, _)| *known == name)?;
-        Some(Self::parse(name, text).expect("a test parses every built-in profile"))
-    }
-
-    fn merged(name: &str, base: &str, text: &str) -> Result<Self, ProfileError> {
-        let Some((_, base_text)) = BUILTIN.iter().find(|(known, _)| *known == base) else {
-            let known: Vec<&str> = BUILTIN.iter().map(|(known, _)| *known).collect();
-            let message = format!("extends {base:?}, which is not built in; these are: {}", known.join(", "));
-            return Err(ProfileError::about(name, "extends", message));
-        };
-        let of_toml = |error| ProfileError::of_toml(name, text, &error);
-        let mut table: toml::Table = toml::from_str(base_text).map_err(of_toml)?;
-        merge(&mut table, toml::from_str(text).map_err(of_toml)?);
-        table.try_into().map_err(|error: toml::de::Error| ProfileError::about(name, "extends", error.message()))
-    }
-
-    fn checked(self) -> Result<Self, ProfileError> {
-        let wrong = |key: &str, message: String| Err(ProfileError::about(&self.name, key, message));
-        let exact = |word: &String| word.contains("{conversation}") || word.contains("{transcript}");
-        let names_conversation = |words: &[String]| words.iter().any(exact);
-        if self.description.is_empty() {
-            return wrong("description", "`description` is missing: one line that says what the agent is".to_owned());
-        }
-        if self.conversation.id == ConversationId::Chosen && !names_conversation(&self.arguments.fresh) {
-            let message = "`conversation.id` is \"chosen\", but `arguments.fresh` has no {conversation}";
-            return wrong("arguments.fresh", message.to_owned());
-        }
-        if !self.arguments.resume.is_empty() && !names_conversation(&self.arguments.resume) {
-            let message = "`arguments.resume` has no {conversation}: resume is by exact id, never \"the newest\"";
-            return wrong("arguments.resume", message.to_owned());
-        }
-        if self.conversation.id == ConversationId::Found && self.conversation.transcript.is_none() {
-            let message = "`conversation.id` is \"found\", but no `conversation.transcript` says where";
-            return wrong("conversation.transcript", message.to_owned());
-        }
-        if self.message.accepted == Accepted::Transcript && self.conversation.transcript.is_none() {
-            let message = "`message.accepted` is \"transcript\", but there is no `conversation.transcript`";
-            return wrong("message.accepted", message.to_owned());
-        }
-        if self.message.accepted == Accepted::Composer && self.composer.is_none() {
-            return wrong(
-                "message.accepted",
-                "`message.accepted` is \"composer\", but there is no rule for it".to_owned(),
-            );
-        }
-        if let Some(dialog) = self.dialog.iter().find(|d| !d.needs_person && (d.answer.is_none() || d.cursor.is_none()))
-        {
-            let message = format!("dialog {:?} needs `answer` and `cursor`, or `needs_person = true`", dialog.id);
-            return wrong("dialog", message);
-        }
-        if self.composer.as_ref().is_some_and(|rule| rule.above.is_none() && rule.first.is_none()) {
-            return wrong("composer", "`composer` needs `above` or `first` to find its beginning".to_owned());
-        }
-        Ok(self)
-    }
-
     /// The words to append to the peer's own command line; `transcript` is what `{transcript}` stands for.
     ///
     /// [`crate::transcript::Files::arguments`] knows that path and is what a start should call.
@@ -472,6 +404,11 @@ impl Profile {
         SESSION_VARIABLES.contains(&variable) || self.environment.remove.iter().any(|removed| removed.matches(variable))
     }
 
+    /// Whether the agent would take `text` for a command of its own and not for a message; see [`MessageRule::command`].
+    pub fn takes_for_command(&self, text: &str) -> bool {
+        self.message.command.as_ref().is_some_and(|command| command.is_match(text))
+    }
+
     /// What can be done with an agent of this profile.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities {
@@ -481,18 +418,6 @@ impl Profile {
             status: self.conversation.status.is_some(),
             ready: !self.ready.screen.is_empty(),
             accepted: self.message.accepted,
-        }
-    }
-}
-
-/// Lays `over` on `base`: tables key by key, everything else replaced.
-fn merge(base: &mut toml::Table, over: toml::Table) {
-    for (key, value) in over {
-        match (base.get_mut(&key), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => merge(below, above),
-            (_, value) => {
-                base.insert(key, value);
-            }
         }
     }
 }

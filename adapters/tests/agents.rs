@@ -261,10 +261,12 @@ fn opencode_lives_and_is_resumed() {
 fn two_in_one_directory_are_told_apart(agent: &str) {
     let world = World::new(&[]);
     let fresh = Start::Fresh { chosen: None };
-    let panes = [world.start(agent, &[], fresh), world.start(agent, &[], fresh)];
-    for pane in &panes {
+    // One after the other: of two opencodes 1.18.33 that made their database at once, one stayed blank (1 time in 15).
+    let panes = [(); 2].map(|()| {
+        let pane = world.start(agent, &[], fresh);
         pane.ready(pane.profile.ready.hold_fresh);
-    }
+        pane
+    });
     panes[0].put_in("this is the first one");
     let first = panes[0].until("discovered", || panes[0].discover());
     assert_eq!(panes[1].discover(), None, "the second has said nothing yet");

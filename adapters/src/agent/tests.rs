@@ -99,3 +99,36 @@ fn what_another_agent_left_is_removed_and_a_persons_setting_is_not() {
     let own = Profile::parse("mine", "description = \"x\"\nenvironment.remove = [\"AWS_*\"]\n").expect("is right");
     assert!(own.removes("AWS_PROFILE") && own.removes("TMUX") && !own.removes("PATH"));
 }
+
+#[test]
+fn the_lane_with_real_agents_tests_the_versions_that_the_profiles_name() {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/test-agents");
+    let script = std::fs::read_to_string(script).expect("is there");
+    for agent in ["claude", "codex", "pi", "opencode"] {
+        let seen = Profile::builtin(agent).expect("built in").seen.expect("names a version");
+        assert!(script.contains(&format!("@{seen}\n")), "{agent} {seen}");
+    }
+}
+
+#[test]
+fn a_command_of_the_agents_own_is_told_from_a_message() {
+    for (agent, commands, messages) in [
+        (
+            "claude",
+            &["!ls", "/help", " /compact now\n"][..],
+            &["\n!ls", "/srv/data is full", "see /help", "x\n!ls"][..],
+        ),
+        ("codex", &["!ls", "/new"], &[" !ls", " /new", "/srv/data is full"]),
+        ("pi", &["!ls", "\n !ls", "/model"], &["x\n!ls", "/srv/data is full"]),
+        ("opencode", &["/new"], &["!ls", " /new"]),
+        ("command", &[], &["!ls", "/new"]),
+    ] {
+        let profile = Profile::builtin(agent).expect("built in");
+        for text in commands {
+            assert!(profile.takes_for_command(text), "{agent}: {text:?}");
+        }
+        for text in messages {
+            assert!(!profile.takes_for_command(text), "{agent}: {text:?}");
+        }
+    }
+}

@@ -53,9 +53,17 @@ impl Claude<'_> {
         Ok(Some(status).filter(|status| status.proc_start.is_none() || status.proc_start == started))
     }
 
+    /// The directory's name: each UTF-16 unit of the path that is no ASCII letter or digit becomes `-`.
     fn slug(&self) -> String {
-        let name = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-        self.0.cwd.to_string_lossy().chars().map(name).collect()
+        let mut slug = String::new();
+        for c in self.0.cwd.to_string_lossy().chars() {
+            if c.is_ascii_alphanumeric() {
+                slug.push(c);
+            } else {
+                slug.extend(std::iter::repeat_n('-', c.len_utf16()));
+            }
+        }
+        slug
     }
 
     fn transcript(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {

@@ -1,1 +1,309 @@
+use std::fs;
 
+use super::*;
+
+/// A home with an agent's files in it, in the layout that the agent was seen to write.
+struct Home {
+    dir: tempfile::TempDir,
+    profile: Profile,
+    cwd: PathBuf,
+}
+
+const ID: &str = "5d1f6f7e-8a3b-4c2d-9e1f-0a1b2c3d4e5f";
+const OTHER: &str = "6d1f6f7e-8a3b-4c2d-9e1f-0a1b2c3d4e5f";
+
+impl Home {
+    fn new(agent: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self { dir, profile: Profile::builtin(agent).expect(agent), cwd: PathBuf::from("/srv/my.demo") }
+    }
+
+    fn files(&self) -> Files<'_> {
+        Files { profile: &self.profile, home: self.dir.path(), env: &|_| None, cwd: &self.cwd }
+    }
+
+    fn write(&self, path: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(path);
+        fs::create_dir_all(path.parent().expect("has one")).expect("can be made");
+        fs::write(&path, text).expect("can be written");
+        path
+    }
+}
+
+fn at(text: &str) -> SystemTime {
+    humantime::parse_rfc3339(text).expect("a time")
+}
+
+/// Our own start time, as Claude Code would note it.
+fn own_start() -> String {
+    crate::process::status(std::process::id()).expect("the kernel answers").expect("lives").id.start.to_string()
+}
+
+const CLAUDE: &str = ".claude/projects/-srv-my-demo/5d1f6f7e-8a3b-4c2d-9e1f-0a1b2c3d4e5f.jsonl";
+const ROLLOUT: &str =
+    ".codex/sessions/2026/11/22/rollout-2026-11-22T00-13-29-5d1f6f7e-8a3b-4c2d-9e1f-0a1b2c3d4e5f.jsonl";
+
+#[test]
+fn without_files_there_is_no_conversation_and_nothing_is_accepted() {
+    for (agent, _) in crate::agent::BUILTIN {
+        let home = Home::new(agent);
+        let files = home.files();
+        assert_eq!(files.exists(ID).expect("absent is no error"), None, "{agent}");
+        let mark = files.mark(Some(ID)).expect("absent is no error");
+        assert_eq!(mark.position, 0, "{agent}");
+        assert!(!files.accepted(&mark, None, "text").expect("absent is no error"), "{agent}");
+        assert_eq!(files.last_activity(Some(ID), 1).expect("absent is no error"), None, "{agent}");
+        assert_eq!(files.turn_in_progress(Some(ID), 1).expect("absent is no error"), None, "{agent}");
+        let pids = [std::process::id()];
+        assert_eq!(files.discover(SystemTime::UNIX_EPOCH, &pids, |_| false).expect("absent is no error"), None);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_and_not_an_absence() {
+    let home = Home::new("codex");
+    home.write(".codex/sessions", "a file where a directory should be");
+    let error = home.files().exists(ID).expect_err("nothing is known").to_string();
+    assert!(error.starts_with("cannot read /") && error.contains("/.codex/sessions: "), "{error}");
+
+    let home = Home::new("opencode");
+    home.write(".local/share/opencode/opencode.db", "no database at all, but of some length");
+    let error = home.files().exists(ID).expect_err("nothing is known").to_string();
+    assert!(error.starts_with("cannot query /") && error.contains("opencode.db: "), "{error}");
+}
+
+#[test]
+fn a_message_counts_only_after_the_mark_and_only_from_a_person() {
+    let home = Home::new("claude");
+    let said = |text: &str| format!("{{\"type\":\"user\",\"message\":{{\"role\":\"user\",\"content\":{text}}}}}\n");
+    let old = said("\"again\"");
+    home.write(CLAUDE, &old);
+    let files = home.files();
+    let mark = files.mark(Some(ID)).expect("readable");
+    let accepted = |text: &str| files.accepted(&mark, None, text).expect("readable");
+    assert!(!accepted("again"), "said before the mark");
+
+    let answer = "{\"type\":\"assistant\",\"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}}\n";
+    home.write(CLAUDE, &format!("{old}{answer}"));
+    assert!(!accepted("hi"), "the agent's own words");
+
+    let parts = said("[{\"type\":\"text\",\"text\":\"two\\nlines\"}]");
+    let queued = "{\"type\":\"queue-operation\",\"operation\":\"enqueue\",\"content\":\"wait  for me\"}\n";
+    home.write(CLAUDE, &format!("{old}{answer}{parts}{queued}{{\"type\":\"user\",\"mess"));
+    assert!(accepted("  two\r\nlines\n\n"), "white space is not compared");
+    assert!(accepted("wait for me"), "queued behind a turn");
+    assert!(!accepted("two other lines") && !accepted("again") && !accepted("") && !accepted(" \n"));
+    // Half of a record: the file is being written.
+    home.write(CLAUDE, &format!("{old}{}", said("\"again\"")));
+    assert!(accepted("again"));
+}
+
+#[test]
+fn a_mark_taken_before_the_conversation_had_an_id_covers_all_of_it() {
+    let home = Home::new("codex");
+    let files = home.files();
+    let mark = files.mark(None).expect("nothing to read");
+    home.write(ROLLOUT, "{\"type\":\"response_item\",\"payload\":{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"first\"}]}}\n");
+    assert!(!files.accepted(&mark, None, "first").expect("no id yet"));
+    assert!(files.accepted(&mark, Some(ID), "first").expect("readable"));
+    assert!(!files.accepted(&mark, Some(OTHER), "first").expect("readable"), "somebody else's transcript");
+}
+
+#[test]
+fn the_last_time_is_found_behind_records_without_one_and_behind_a_huge_one() {
+    let home = Home::new("claude");
+    let timed = "{\"type\":\"system\",\"timestamp\":\"2026-11-22T00:25:40.575Z\"}\n";
+    let huge = format!("{{\"type\":\"mode\",\"pad\":\"{}\"}}\n", "ä".repeat(400_000));
+    home.write(CLAUDE, &format!("{timed}{huge}{{\"type\":\"mode\"}}\n"));
+    let active = home.files().last_activity(Some(ID), 1).expect("readable");
+    assert_eq!(active, Some(at("2026-11-22T00:25:40.575Z")));
+}
+
+#[test]
+fn claudes_status_file_counts_only_for_the_process_that_wrote_it() {
+    let home = Home::new("claude");
+    let pid = std::process::id();
+    let status = |start: &str, doing: &str| {
+        format!(
+            "{{\"pid\":{pid},\"sessionId\":\"{ID}\",\"procStart\":\"{start}\",\"status\":\"{doing}\",\
+             \"statusUpdatedAt\":1795307140661}}"
+        )
+    };
+    let file = format!(".claude/sessions/{pid}.json");
+    home.write(&file, &status(&own_start(), "busy"));
+    let files = home.files();
+    let find = || files.discover(SystemTime::UNIX_EPOCH, &[pid], |_| false).expect("readable");
+    assert_eq!(find(), None, "nothing to resume before the transcript is there");
+    home.write(CLAUDE, "{}\n");
+    assert_eq!(find().as_deref(), Some(ID));
+    assert_eq!(files.discover(SystemTime::UNIX_EPOCH, &[pid], |id| id == ID).expect("readable"), None, "taken");
+    for (doing, in_progress) in [("busy", true), ("waiting", true), ("idle", false)] {
+        home.write(&file, &status(&own_start(), doing));
+        assert_eq!(files.turn_in_progress(Some(ID), pid).expect("readable"), Some(in_progress), "{doing}");
+    }
+    let updated = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_307_140_661);
+    assert_eq!(files.last_activity(Some(ID), pid).expect("readable"), Some(updated));
+    // Left behind by an earlier process of the same number.
+    home.write(&file, &status("1", "busy"));
+    assert_eq!(files.turn_in_progress(Some(ID), pid).expect("readable"), None);
+    assert_eq!(find(), None);
+}
+
+#[test]
+fn claudes_directory_is_moved_by_its_variable() {
+    let home = Home::new("claude");
+    home.write("elsewhere/projects/-srv-my-demo/x.jsonl", "{}\n");
+    let moved = home.dir.path().join("elsewhere");
+    let env = |name: &str| (name == "CLAUDE_CONFIG_DIR").then(|| moved.clone().into_os_string());
+    let files = Files { env: &env, ..home.files() };
+    assert!(files.exists("x").expect("readable").is_some_and(|path| path.starts_with(&moved)));
+    assert_eq!(home.files().exists("x").expect("readable"), None);
+}
+
+#[test]
+fn codexs_turn_is_over_when_it_says_so_or_its_process_is_another() {
+    let home = Home::new("codex");
+    let event = |time: &str, kind: &str| {
+        format!("{{\"timestamp\":\"{time}\",\"type\":\"event_msg\",\"payload\":{{\"type\":\"{kind}\"}}}}\n")
+    };
+    let pid = std::process::id();
+    let turn = |text: String| {
+        home.write(ROLLOUT, &text);
+        home.files().turn_in_progress(Some(ID), pid).expect("readable")
+    };
+    let (past, future) = ("2001-01-01T00:00:00Z", "2101-01-01T00:00:00Z");
+    assert_eq!(turn(event(future, "task_started") + &event(future, "token_count")), Some(true));
+    assert_eq!(turn(event(future, "task_started") + &event(future, "task_complete")), Some(false));
+    assert_eq!(turn(event(future, "task_started") + &event(future, "turn_aborted")), Some(false));
+    assert_eq!(turn(event(past, "task_started")), Some(false), "begun by a process that was killed");
+    assert_eq!(home.files().last_activity(Some(ID), pid).expect("readable"), Some(at(past)));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn codexs_conversation_is_the_one_whose_lock_the_process_holds() {
+    let home = Home::new("codex");
+    let meta = |cwd: &str, source: &str| {
+        format!("{{\"type\":\"session_meta\",\"payload\":{{\"id\":\"{ID}\",\"cwd\":\"{cwd}\",\"source\":{source}}}}}\n")
+    };
+    let lock = home.write(&format!(".codex/thread-writer-locks/{ID}.lock"), "");
+    let _held = fs::File::open(&lock).expect("exists");
+    let find = || home.files().discover(SystemTime::UNIX_EPOCH, &[std::process::id()], |_| false).expect("readable");
+    assert_eq!(find(), None, "no rollout yet: nothing was said");
+    home.write(ROLLOUT, &meta("/srv/my.demo", "\"cli\""));
+    assert_eq!(find().as_deref(), Some(ID));
+    home.write(ROLLOUT, &meta("/srv/other", "\"cli\""));
+    assert_eq!(find(), None, "another directory's");
+    home.write(ROLLOUT, &meta("/srv/my.demo", "{\"subagent\":\"review\"}"));
+    assert_eq!(find(), None, "a sub-agent's");
+}
+
+#[test]
+fn pis_transcript_is_where_pi_itself_would_look() {
+    let home = Home::new("pi");
+    let root = home.dir.path().join(".pi/agent/sessions/--srv-my.demo--").join(format!("{ID}.jsonl"));
+    let words = home.files().arguments(Start::Fresh { chosen: Some(ID) });
+    assert_eq!(words, ["--session", root.to_str().expect("utf-8")]);
+    assert_eq!(home.files().arguments(Start::Resume { conversation: ID }), words);
+    let record = |role: &str, stop: &str| {
+        format!(
+            "{{\"type\":\"message\",\"timestamp\":\"2101-01-01T00:00:00Z\",\"message\":{{\"role\":\"{role}\",\
+             \"stopReason\":\"{stop}\",\"content\":[{{\"type\":\"text\",\"text\":\"said\"}}]}}}}\n"
+        )
+    };
+    let file = format!(".pi/agent/sessions/--srv-my.demo--/{ID}.jsonl");
+    for (role, stop, goes_on) in
+        [("user", "", true), ("assistant", "toolUse", true), ("toolResult", "", true), ("assistant", "stop", false)]
+    {
+        home.write(&file, &record(role, stop));
+        let turn = home.files().turn_in_progress(Some(ID), std::process::id()).expect("readable");
+        assert_eq!(turn, Some(goes_on), "{role} {stop}");
+    }
+    let mark = Mark { conversation: Some(ID.to_owned()), position: 0 };
+    assert!(!home.files().accepted(&mark, None, "said").expect("readable"), "the agent's own words");
+    assert_eq!(home.files().exists(ID).expect("readable"), Some(root));
+}
+
+/// The tables and columns of opencode 1.18.33 that are read.
+const SCHEMA: &str = "
+    pragma journal_mode = wal;
+    create table session (id text primary key, parent_id text, directory text not null);
+    create table message (id text primary key, session_id text not null, time_created integer not null,
+        time_updated integer not null, data text not null);
+    create table part (id text primary key, message_id text not null, session_id text not null,
+        time_created integer not null, time_updated integer not null, data text not null);";
+
+#[test]
+fn opencodes_database_is_read_while_it_is_written() {
+    let home = Home::new("opencode");
+    let path = home.write(".local/share/opencode/opencode.db", "");
+    let db = rusqlite::Connection::open(&path).expect("opens");
+    db.execute_batch(SCHEMA).expect("is sql");
+    let files = home.files();
+    assert_eq!(files.exists("ses_1").expect("readable"), None);
+    db.execute_batch(
+        "insert into session values ('ses_1', null, '/srv/my.demo');
+         insert into message values ('m1', 'ses_1', 1000, 1000, '{\"role\":\"user\"}');
+         insert into part values ('p1', 'm1', 'ses_1', 1001, 1001, '{\"type\":\"text\",\"text\":\"old\"}');",
+    )
+    .expect("is sql");
+    assert_eq!(files.exists("ses_1").expect("readable"), Some(path));
+    let mark = files.mark(Some("ses_1")).expect("readable");
+    assert_eq!(mark.position, 1000);
+    db.execute_batch(
+        "insert into message values ('m2', 'ses_1', 2000, 2000, '{\"role\":\"user\"}');
+         insert into part values ('p2', 'm2', 'ses_1', 2001, 2002, '{\"type\":\"text\",\"text\":\"new \\nwords \"}');
+         insert into message values ('m3', 'ses_1', 3000, 3000, '{\"role\":\"assistant\",\"time\":{}}');
+         insert into part values ('p3', 'm3', 'ses_1', 3001, 3500, '{\"type\":\"text\",\"text\":\"answer\"}');",
+    )
+    .expect("is sql");
+    let accepted = |text: &str| files.accepted(&mark, None, text).expect("readable");
+    assert!(accepted("new\nwords") && !accepted("old") && !accepted("answer"));
+    let active = SystemTime::UNIX_EPOCH + Duration::from_millis(3500);
+    assert_eq!(files.last_activity(Some("ses_1"), 1).expect("readable"), Some(active));
+    let turn = || files.turn_in_progress(Some("ses_1"), std::process::id()).expect("readable");
+    assert_eq!(turn(), Some(false), "left open by a process that was killed, long ago");
+    let complete = "update message set data = '{\"role\":\"assistant\",\"time\":{\"completed\":1},\"finish\":\"stop\"}', \
+                    time_created = 4102444800000 where id = 'm3'";
+    db.execute_batch("update message set time_created = 4102444800000 where id = 'm3'").expect("is sql");
+    assert_eq!(turn(), Some(true));
+    db.execute_batch(complete).expect("is sql");
+    assert_eq!(turn(), Some(false));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn opencodes_conversation_is_the_one_that_its_process_logged() {
+    use std::io::Write;
+
+    let home = Home::new("opencode");
+    let path = home.write(".local/share/opencode/opencode.db", "");
+    let db = rusqlite::Connection::open(&path).expect("opens");
+    db.execute_batch(SCHEMA).expect("is sql");
+    db.execute_batch(
+        "insert into session values ('ses_mine', null, '/srv/my.demo'), ('ses_child', 'ses_mine', '/srv/my.demo'),
+         ('ses_theirs', null, '/srv/my.demo'), ('ses_far', null, '/srv/far');",
+    )
+    .expect("is sql");
+    let log = home.write(".local/share/opencode/log/opencode.log", "");
+    let append = || fs::OpenOptions::new().append(true).open(&log).expect("opens");
+    let pid = std::process::id();
+    let find = |since: &str| home.files().discover(at(since), &[pid], |_| false).expect("readable");
+    let line = |run: &str, id: &str| {
+        format!("timestamp=2026-11-22T00:25:40.740Z level=INFO run={run} message=loop session.id={id} step=0\n")
+    };
+    let mut ours = append();
+    assert_eq!(find("2026-11-22T00:00:00Z"), None, "nothing was said");
+    ours.write_all(line("aaaaaaaa", "ses_mine").as_bytes()).expect("writes");
+    {
+        // Another process: its descriptor is closed before we look, as if it were not ours.
+        let mut theirs = append();
+        theirs.write_all(line("bbbbbbbb", "ses_theirs").as_bytes()).expect("writes");
+    }
+    assert_eq!(find("2026-11-22T00:00:00Z").as_deref(), Some("ses_mine"));
+    assert_eq!(find("2026-11-22T01:00:00Z"), None, "an earlier start's");
+    ours.write_all(line("aaaaaaaa", "ses_child").as_bytes()).expect("writes");
+    assert_eq!(find("2026-11-22T00:00:00Z").as_deref(), Some("ses_mine"), "a sub-agent's turn is passed over");
+    ours.write_all(line("aaaaaaaa", "ses_far").as_bytes()).expect("writes");
+    assert_eq!(find("2026-11-22T00:00:00Z").as_deref(), Some("ses_mine"));
+}
