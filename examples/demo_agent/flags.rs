@@ -1,0 +1,96 @@
+//! The command line.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+/// What the demo agent was told to be like.
+#[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent switches of a command line")]
+pub(crate) struct Flags {
+    /// `--session-id UUID`: the id of a new conversation.
+    pub(crate) session_id: Option<String>,
+    /// `--resume UUID`: the conversation to go on with; one that does not exist is refused.
+    pub(crate) resume: Option<String>,
+    /// `--ignore hup,term`: signals that do nothing.
+    ignore: Vec<Signal>,
+    /// `--start-delay MS`: before anything is drawn.
+    pub(crate) start_delay: Duration,
+    /// `--exit-after MS:CODE`, counted from the first drawing.
+    pub(crate) exit_after: Option<(Duration, u8)>,
+    /// `--trust-dialog`: asks first, with the cursor on no.
+    pub(crate) trust_dialog: bool,
+    /// `--swallow-enter N`: the first N Enters in the composer do nothing.
+    pub(crate) swallow_enter: u32,
+    /// `--slow-turn`: a message with `SLOW <seconds>` in it takes that long.
+    pub(crate) slow_turn: bool,
+    /// `--die-on-resume MS`: a resume that looks healthy and ends with 1 after that long.
+    pub(crate) die_on_resume: Option<Duration>,
+    /// `--fork-children N`: children in the agent's process group.
+    pub(crate) fork_children: u32,
+    /// `--group-children N`: children in process groups of their own.
+    pub(crate) group_children: u32,
+    /// `--setsid-child`: one child in a session of its own.
+    pub(crate) setsid_child: bool,
+    /// `--ghost TEXT`: dim text in the empty composer.
+    pub(crate) ghost: Option<String>,
+    /// `--beat`: runs `$PEER_BIN beat` (else `peer beat`) each second.
+    pub(crate) beat: bool,
+}
+
+impl Flags {
+    /// Reads the words behind the program's name.
+    pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let mut flags = Self::default();
+        let mut words = words.into_iter();
+        while let Some(flag) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
+            match flag.as_str() {
+                "--session-id" => flags.session_id = Some(value()?),
+                "--resume" => flags.resume = Some(value()?),
+                "--ignore" => flags.ignore = signals(&value()?)?,
+                "--start-delay" => flags.start_delay = milliseconds(&value()?)?,
+                "--exit-after" => flags.exit_after = Some(exit_after(&value()?)?),
+                "--trust-dialog" => flags.trust_dialog = true,
+                "--swallow-enter" => flags.swallow_enter = number(&value()?)?,
+                "--slow-turn" => flags.slow_turn = true,
+                "--die-on-resume" => flags.die_on_resume = Some(milliseconds(&value()?)?),
+                "--fork-children" => flags.fork_children = number(&value()?)?,
+                "--group-children" => flags.group_children = number(&value()?)?,
+                "--setsid-child" => flags.setsid_child = true,
+                "--ghost" => flags.ghost = Some(value()?),
+                "--beat" => flags.beat = true,
+                _ => return Err(format!("unknown argument {flag:?}")),
+            }
+        }
+        Ok(flags)
+    }
+
+    /// Whether `--ignore` names this signal.
+    pub(crate) fn ignores(&self, signal: Signal) -> bool {
+        self.ignore.contains(&signal)
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number in range"))
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    number(text).map(Duration::from_millis)
+}
+
+fn exit_after(text: &str) -> Result<(Duration, u8), String> {
+    let (after, code) = text.split_once(':').ok_or_else(|| format!("{text:?} is not MS:CODE"))?;
+    Ok((milliseconds(after)?, number(code)?))
+}
+
+fn signals(text: &str) -> Result<Vec<Signal>, String> {
+    let signal = |name: &str| match name {
+        "hup" => Ok(Signal::SIGHUP),
+        "int" => Ok(Signal::SIGINT),
+        "term" => Ok(Signal::SIGTERM),
+        _ => Err(format!("{name:?} is none of hup, int, term")),
+    };
+    text.split(',').map(signal).collect()
+}

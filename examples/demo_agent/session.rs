@@ -1,0 +1,333 @@
+//! The agent itself: a composer, turns, and a dialog before them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::flags::Flags;
+use crate::input::{Decoder, Key};
+use crate::screen::{Cursor, Screen};
+use crate::transcript::Transcript;
+
+/// An Enter that comes sooner after a paste is taken for a part of it, as terminal agents do.
+const PASTE_SETTLE: Duration = Duration::from_millis(30);
+
+/// A second Ctrl-C within this time ends the agent; as seen with Claude Code 2.1.328.
+const CONTROL_C: Duration = Duration::from_millis(800);
+
+/// An ESC that nothing follows for so long was the key.
+const LONE_ESCAPE: Duration = Duration::from_millis(30);
+
+/// A paste of more line ends, or of more characters, shows as a placeholder.
+const LONG_PASTE: (usize, usize) = (3, 800);
+
+/// Rows of the composer that are shown.
+const COMPOSER_ROWS: usize = 10;
+
+/// Characters of a message that an answer repeats.
+const ECHO: usize = 60;
+
+/// Whether the agent goes on.
+pub(crate) enum Step {
+    Stay,
+    /// It ends with this code.
+    Leave(u8),
+}
+
+enum Piece {
+    Char(char),
+    Paste { number: usize, text: String },
+}
+
+struct Turn {
+    text: String,
+    until: Instant,
+}
+
+/// A running agent.
+pub(crate) struct Session<'a> {
+    flags: &'a Flags,
+    transcript: Transcript,
+    screen: Screen,
+    decoder: Decoder,
+    typed_at: Instant,
+    started: Instant,
+    /// The row of the dialog that has the cursor; `None` once it is answered.
+    dialog: Option<usize>,
+    draft: Vec<Piece>,
+    pastes: usize,
+    pasted_at: Option<Instant>,
+    swallow: u32,
+    turn: Option<Turn>,
+    queue: VecDeque<String>,
+    control_c_at: Option<Instant>,
+}
+
+const DIALOG_ROWS: [&str; 2] = ["No, exit", "Yes, I trust this folder"];
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(flags: &'a Flags, transcript: Transcript, screen: Screen) -> Self {
+        let now = Instant::now();
+        Self {
+            flags,
+            transcript,
+            screen,
+            decoder: Decoder::default(),
+            typed_at: now,
+            started: now,
+            dialog: flags.trust_dialog.then_some(0),
+            draft: Vec::new(),
+            pastes: 0,
+            pasted_at: None,
+            swallow: flags.swallow_enter,
+            turn: None,
+            queue: VecDeque::new(),
+            control_c_at: None,
+        }
+    }
+
+    /// Draws for the first time.
+    pub(crate) fn begin(&mut self) -> io::Result<()> {
+        let how = match self.transcript.turns() {
+            0 => "new conversation".to_owned(),
+            1 => "resumed conversation of 1 message".to_owned(),
+            turns => format!("resumed conversation of {turns} messages"),
+        };
+        self.draw(&[format!("demo agent · {how} · {}", self.transcript.id()), String::new()])
+    }
+
+    /// Gives the terminal back, with a last line.
+    pub(crate) fn leave(&mut self, line: &str) {
+        // The terminal may be gone already.
+        let _ = self.screen.finish(line);
+    }
+
+    /// The terminal has another size.
+    pub(crate) fn resized(&mut self) -> io::Result<Step> {
+        self.screen.measure();
+        self.draw(&[])?;
+        Ok(Step::Stay)
+    }
+
+    /// Takes what was typed.
+    pub(crate) fn typed(&mut self, bytes: &[u8]) -> io::Result<Step> {
+        self.typed_at = Instant::now();
+        for key in self.decoder.feed(bytes) {
+            if let Step::Leave(code) = self.key(key)? {
+                return Ok(Step::Leave(code));
+            }
+        }
+        self.draw(&[])?;
+        Ok(Step::Stay)
+    }
+
+    /// Time passed: a lone ESC, the end of a turn, the death of a resume.
+    pub(crate) fn tick(&mut self) -> io::Result<Step> {
+        let resumed = self.flags.resume.is_some();
+        if let Some(after) = self.flags.die_on_resume.filter(|after| resumed && self.started.elapsed() >= *after) {
+            self.leave(&format!("could not go on with this conversation (after {after:?})"));
+            return Ok(Step::Leave(1));
+        }
+        if self.typed_at.elapsed() >= LONE_ESCAPE
+            && let Some(key) = self.decoder.flush()
+        {
+            self.key(key)?;
+            self.draw(&[])?;
+        }
+        if self.control_c_at.is_some_and(|at| at.elapsed() >= CONTROL_C) {
+            self.control_c_at = None;
+            self.draw(&[])?;
+        }
+        if let Some(turn) = self.turn.take_if(|turn| Instant::now() >= turn.until) {
+            self.answer(&turn.text)?;
+            if let Some(next) = self.queue.pop_front() {
+                self.begin_turn(next)?;
+            }
+        }
+        Ok(Step::Stay)
+    }
+
+    fn key(&mut self, key: Key) -> io::Result<Step> {
+        if self.dialog.is_some() {
+            return Ok(self.dialog_key(&key));
+        }
+        match key {
+            Key::Char(c) => self.draft.push(Piece::Char(c)),
+            Key::Paste(text) => self.paste(text),
+            Key::Backspace => drop(self.draft.pop()),
+            Key::Enter => return self.enter(),
+            Key::Escape => self.interrupt()?,
+            Key::Control('c') => return self.control_c(),
+            Key::Control('d') if self.draft.is_empty() => return Ok(Step::Leave(0)),
+            Key::Control('u') => self.draft.clear(),
+            Key::Control(_) | Key::Up | Key::Down => {}
+        }
+        Ok(Step::Stay)
+    }
+
+    fn dialog_key(&mut self, key: &Key) -> Step {
+        let row = self.dialog.unwrap_or(0);
+        match key {
+            Key::Up => self.dialog = Some(row.saturating_sub(1)),
+            Key::Down => self.dialog = Some((row + 1).min(DIALOG_ROWS.len() - 1)),
+            Key::Enter if row == 0 => {
+                self.leave("demo agent didn't start because this folder isn't trusted.");
+                return Step::Leave(1);
+            }
+            Key::Enter => self.dialog = None,
+            Key::Escape | Key::Control('c' | 'd') => return Step::Leave(1),
+            _ => {}
+        }
+        Step::Stay
+    }
+
+    fn paste(&mut self, text: String) {
+        self.pasted_at = Some(Instant::now());
+        let (lines, characters) = LONG_PASTE;
+        if text.matches('\n').count() > lines || text.chars().count() > characters {
+            self.pastes += 1;
+            self.draft.push(Piece::Paste { number: self.pastes, text });
+        } else {
+            self.draft.extend(text.chars().map(Piece::Char));
+        }
+    }
+
+    fn enter(&mut self) -> io::Result<Step> {
+        if self.pasted_at.take_if(|at| at.elapsed() < PASTE_SETTLE).is_some() {
+            self.draft.push(Piece::Char('\n'));
+            return Ok(Step::Stay);
+        }
+        if self.swallow > 0 {
+            self.swallow -= 1;
+            return Ok(Step::Stay);
+        }
+        let text = self.draft.drain(..).fold(String::new(), |text, piece| match piece {
+            Piece::Char(c) => text + c.encode_utf8(&mut [0; 4]),
+            Piece::Paste { text: pasted, .. } => text + &pasted,
+        });
+        match text.trim() {
+            "" => {}
+            "/exit" | "/quit" => return Ok(Step::Leave(0)),
+            text if self.turn.is_some() => {
+                self.transcript.queued(text)?;
+                self.queue.push_back(text.to_owned());
+            }
+            text => self.begin_turn(text.to_owned())?,
+        }
+        Ok(Step::Stay)
+    }
+
+    fn begin_turn(&mut self, text: String) -> io::Result<()> {
+        self.transcript.user(&text)?;
+        self.draw(&[format!("> {}", shortened(&text)), String::new()])?;
+        match slow(&text).filter(|_| self.flags.slow_turn) {
+            Some(takes) => self.turn = Some(Turn { text, until: Instant::now() + takes }),
+            None => self.answer(&text)?,
+        }
+        self.draw(&[])
+    }
+
+    fn answer(&mut self, text: &str) -> io::Result<()> {
+        let answer = format!("ack turns={}: {}", self.transcript.turns(), shortened(text));
+        self.transcript.assistant(&answer)?;
+        self.draw(&[format!("● {answer}"), String::new()])
+    }
+
+    fn interrupt(&mut self) -> io::Result<()> {
+        if self.turn.take().is_some() {
+            self.draw(&["● interrupted".to_owned(), String::new()])?;
+        }
+        Ok(())
+    }
+
+    /// Stops a turn, or empties the composer, or asks for another one and then ends the agent.
+    fn control_c(&mut self) -> io::Result<Step> {
+        if self.turn.is_some() {
+            self.interrupt()?;
+        } else if !self.draft.is_empty() {
+            self.draft.clear();
+        } else if self.control_c_at.is_some_and(|at| at.elapsed() < CONTROL_C) {
+            return Ok(Step::Leave(0));
+        } else {
+            self.control_c_at = Some(Instant::now());
+        }
+        Ok(Step::Stay)
+    }
+
+    fn draw(&mut self, lines: &[String]) -> io::Result<()> {
+        let (live, cursor) = match self.dialog {
+            Some(row) => dialog(row),
+            None => self.composer(),
+        };
+        self.screen.draw(lines, &live, &cursor)
+    }
+
+    /// The live area: what goes on, then the composer between its two rules.
+    fn composer(&self) -> (Vec<String>, Cursor) {
+        let columns = self.screen.columns();
+        let mut live = Vec::new();
+        if self.turn.is_some() {
+            live.push("✻ Working… (esc to interrupt)".to_owned());
+        }
+        live.extend(self.queue.iter().map(|text| format!("  queued: {}", shortened(text))));
+        let rule = "─".repeat(columns);
+        live.push(rule.clone());
+        let rows = self.draft_rows(columns.saturating_sub(3).max(1));
+        let shown = &rows[rows.len().saturating_sub(COMPOSER_ROWS)..];
+        for (index, row) in shown.iter().enumerate() {
+            live.push(format!("{}{row}", if index == 0 { "> " } else { "  " }));
+        }
+        let cursor = Cursor { row: live.len() - 1, column: 2 + shown.last().map_or(0, |row| row.chars().count()) };
+        if let Some(ghost) = self.flags.ghost.as_ref().filter(|_| self.draft.is_empty())
+            && let Some(last) = live.last_mut()
+        {
+            last.extend(["\x1b[2m", ghost, "\x1b[22m"]);
+        }
+        live.push(rule);
+        if self.control_c_at.is_some() {
+            live.push("  Press Ctrl-C again to exit".to_owned());
+        }
+        (live, cursor)
+    }
+
+    /// What the composer shows, in rows of at most `width` characters; at least one row.
+    fn draft_rows(&self, width: usize) -> Vec<String> {
+        let text = self.draft.iter().fold(String::new(), |text, piece| match piece {
+            Piece::Char(c) => text + c.encode_utf8(&mut [0; 4]),
+            Piece::Paste { number, text: pasted } => match pasted.matches('\n').count() {
+                0 => text + &format!("[Pasted text #{number}]"),
+                lines => text + &format!("[Pasted text #{number} +{lines} lines]"),
+            },
+        });
+        let mut rows = Vec::new();
+        for line in text.split('\n') {
+            let characters: Vec<char> = line.chars().filter(|c| !c.is_control()).collect();
+            rows.extend(characters.chunks(width).map(|row| row.iter().collect::<String>()));
+            if characters.is_empty() {
+                rows.push(String::new());
+            }
+        }
+        rows
+    }
+}
+
+fn dialog(chosen: usize) -> (Vec<String>, Cursor) {
+    let mut live =
+        vec![" Quick safety check: Is this a project you created or one you trust?".to_owned(), String::new()];
+    for (index, row) in DIALOG_ROWS.iter().enumerate() {
+        live.push(format!(" {} {row}", if index == chosen { '❯' } else { ' ' }));
+    }
+    live.extend([String::new(), " Enter to confirm · Esc to cancel".to_owned()]);
+    (live, Cursor { row: 2 + chosen, column: 1 })
+}
+
+/// The first characters of a message, on one line.
+fn shortened(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(ECHO).collect()
+}
+
+/// The `<s>` of `SLOW <s>`.
+fn slow(text: &str) -> Option<Duration> {
+    let mut words = text.split_whitespace().skip_while(|word| *word != "SLOW");
+    words.nth(1)?.parse().ok().filter(|seconds: &f64| (0.0..=3600.0).contains(seconds)).map(Duration::from_secs_f64)
+}

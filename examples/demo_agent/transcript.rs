@@ -1,0 +1,109 @@
+//! The conversation on disk, in Claude Code's layout: `$CLAUDE_CONFIG_DIR/projects/SLUG/ID.jsonl`.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+/// The length at which Claude Code cuts the directory's name and appends a hash of the path.
+const SLUG_CUT: usize = 200;
+
+/// One conversation.
+pub(crate) struct Transcript {
+    id: String,
+    cwd: PathBuf,
+    path: PathBuf,
+    /// Messages of the person that it holds.
+    turns: usize,
+}
+
+impl Transcript {
+    /// A new conversation; its file appears with its first message.
+    pub(crate) fn fresh(id: &str) -> Result<Self, String> {
+        let (cwd, path) = place(id)?;
+        Ok(Self { id: id.to_owned(), cwd, path, turns: 0 })
+    }
+
+    /// The conversation of this id, or the reason why there is none.
+    pub(crate) fn resume(id: &str) -> Result<Self, String> {
+        let (cwd, path) = place(id)?;
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(format!("no conversation found with session ID: {id}"));
+            }
+            Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+        };
+        let records = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let turns = records.filter(|record| record["type"] == "user").count();
+        Ok(Self { id: id.to_owned(), cwd, path, turns })
+    }
+
+    /// The id of the conversation.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How many messages of the person it holds.
+    pub(crate) fn turns(&self) -> usize {
+        self.turns
+    }
+
+    /// Writes down a message of the person.
+    pub(crate) fn user(&mut self, text: &str) -> io::Result<()> {
+        self.append("user", &json!({ "message": { "role": "user", "content": text } }))?;
+        self.turns += 1;
+        Ok(())
+    }
+
+    /// Writes down a message that waits behind the turn in progress.
+    pub(crate) fn queued(&self, text: &str) -> io::Result<()> {
+        self.append("queue-operation", &json!({ "operation": "enqueue", "content": text }))
+    }
+
+    /// Writes down an answer.
+    pub(crate) fn assistant(&self, text: &str) -> io::Result<()> {
+        let content = json!([{ "type": "text", "text": text }]);
+        self.append("assistant", &json!({ "message": { "role": "assistant", "content": content } }))
+    }
+
+    fn append(&self, kind: &str, more: &Value) -> io::Result<()> {
+        let mut record = json!({
+            "type": kind,
+            "uuid": uuid::Uuid::new_v4().to_string(),
+            "timestamp": humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            "cwd": self.cwd,
+            "sessionId": self.id,
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        if let (Some(record), Some(more)) = (record.as_object_mut(), more.as_object()) {
+            record.extend(more.clone());
+        }
+        if let Some(dir) = self.path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        file.write_all(format!("{record}\n").as_bytes())
+    }
+}
+
+/// The working directory, links resolved, and the transcript's path under it.
+fn place(id: &str) -> Result<(PathBuf, PathBuf), String> {
+    if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        return Err(format!("invalid session ID: {id:?}"));
+    }
+    // No default: a toy must never write among somebody's real conversations.
+    let root = std::env::var_os("CLAUDE_CONFIG_DIR").filter(|dir| !dir.is_empty());
+    let root = root.ok_or("CLAUDE_CONFIG_DIR is not set; it says where the conversation is kept")?;
+    let cwd = std::env::current_dir().map_err(|error| format!("cannot tell the working directory: {error}"))?;
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let mut slug: String = cwd.to_string_lossy().chars().map(letter).collect();
+    if slug.len() > SLUG_CUT {
+        slug.truncate(SLUG_CUT);
+        slug.push_str("-demo");
+    }
+    let path = PathBuf::from(root).join("projects").join(slug).join(format!("{id}.jsonl"));
+    Ok((cwd, path))
+}
