@@ -140,9 +140,7 @@ impl<'a> Session<'a> {
         }
         if let Some(turn) = self.turn.take_if(|turn| Instant::now() >= turn.until) {
             self.answer(&turn.text)?;
-            if let Some(next) = self.queue.pop_front() {
-                self.begin_turn(next)?;
-            }
+            self.next_turn()?;
         }
         Ok(Step::Stay)
     }
@@ -227,6 +225,16 @@ impl<'a> Session<'a> {
         self.draw(&[])
     }
 
+    /// Goes on with the messages that waited, until one of them takes its time.
+    fn next_turn(&mut self) -> io::Result<()> {
+        while self.turn.is_none()
+            && let Some(text) = self.queue.pop_front()
+        {
+            self.begin_turn(text)?;
+        }
+        Ok(())
+    }
+
     fn answer(&mut self, text: &str) -> io::Result<()> {
         let answer = format!("ack turns={}: {}", self.transcript.turns(), shortened(text));
         self.transcript.assistant(&answer)?;
@@ -236,6 +244,7 @@ impl<'a> Session<'a> {
     fn interrupt(&mut self) -> io::Result<()> {
         if self.turn.take().is_some() {
             self.draw(&["● interrupted".to_owned(), String::new()])?;
+            self.next_turn()?;
         }
         Ok(())
     }
