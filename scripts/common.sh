@@ -1,0 +1,61 @@
+# shellcheck shell=bash disable=SC2034
+# What quickstart, test and .ci/run share; sourced, never run. Not each of them uses every colour.
+
+if [[ -t 1 && -z ${NO_COLOR-} ]]; then
+    bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
+else
+    bold='' dim='' green='' red='' plain=''
+fi
+
+say() { printf '%s\n' "${bold}==> $*${plain}"; }
+note() { printf '%s\n' "    ${dim}$*${plain}"; }
+fail() {
+    printf '%s\n' "${red}error:${plain} $1" >&2
+    shift
+    local hint
+    for hint in "$@"; do printf '%s\n' "hint: $hint" >&2; done
+    exit 1
+}
+
+# apt_install PACKAGE…: as root, or through sudo; says what it does. Returns 1 where there is no apt-get or no way to
+# become root.
+apt_install() {
+    local as_root=()
+    command -v apt-get >/dev/null || return 1
+    if [[ $(id -u) -ne 0 ]]; then
+        command -v sudo >/dev/null || return 1
+        as_root=(sudo)
+    fi
+    say "installing $* with ${as_root[*]:+sudo }apt-get"
+    # Package lists may be older than the archive: try with those first, then with new ones.
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null ||
+        { "${as_root[@]}" apt-get update -q </dev/null &&
+            "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null; }
+}
+
+# need PROGRAM APT-PACKAGE…: makes sure that PROGRAM is there.
+need() {
+    local program=$1
+    shift
+    command -v "$program" >/dev/null && return
+    if ! apt_install "$@"; then
+        fail "$program is missing" "macOS: brew install $program" "Fedora: sudo dnf install $program" \
+            "Arch: sudo pacman -S $program" "Debian, Ubuntu: sudo apt-get install $*"
+    fi
+    command -v "$program" >/dev/null || fail "$program is still missing after the installation of $*"
+}
+
+need_cargo() {
+    # A toolchain that was installed a moment ago is not on the PATH of this shell yet.
+    PATH=$PATH:${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin
+    export PATH
+    command -v cargo >/dev/null || fail "cargo, which builds peer, is missing" \
+        "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" "then run this again"
+    # The linker that rustc calls, and the compiler of the bundled sqlite.
+    need cc gcc libc6-dev
+}
+
+# Where cargo puts what it builds; CARGO_TARGET_DIR and cargo's own configuration may move it.
+target_directory() {
+    cargo metadata --no-deps --locked --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
+}
