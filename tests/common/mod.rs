@@ -1,0 +1,225 @@
+//! A world of a test's own: state, configuration, home and tmux server in one directory. Nothing of the person's is seen
+//! or touched, tests run side by side, and everything is gone when the test ends, also when it fails.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
+
+pub mod files;
+pub mod run;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use peer_adapters::process::{self, ProcessId};
+use peer_adapters::socket::{self, Listener};
+use tempfile::TempDir;
+
+pub use run::Run;
+
+/// How long a condition may take on a loaded machine before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds, looking often.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until `look` finds something, and returns it.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    wait_until(what, || {
+        found = look();
+        found.is_some()
+    });
+    found.expect("it was waited for")
+}
+
+/// Sends a signal to one process.
+#[track_caller]
+pub fn signal(pid: u32, signal: Signal) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).expect("a pid"));
+    nix::sys::signal::kill(pid, signal).expect("a living process of ours");
+}
+
+/// Whether a process with this number lives (a zombie does not).
+pub fn lives(pid: u32) -> bool {
+    process::status(pid).expect("/proc").is_some()
+}
+
+/// One test's directory with everything in it.
+pub struct World {
+    dir: TempDir,
+}
+
+impl World {
+    /// A fleet with nobody in it. Probes have 30 s, which only a hang exceeds.
+    pub fn new() -> Self {
+        Self::with_probe_timeout("30s")
+    }
+
+    /// The same where a runtime must answer within `timeout`.
+    pub fn with_probe_timeout(timeout: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("peer-").tempdir().expect("a directory");
+        let world = Self { dir };
+        for sub in ["home", "work", "config"] {
+            fs::create_dir(world.path(sub)).expect("create");
+        }
+        let socket = world.socket();
+        let config = format!("[tmux]\nsocket = {socket:?}\n\n[probe]\ntimeout = {timeout:?}\n");
+        fs::write(world.path("config/config.toml"), config).expect("write");
+        world
+    }
+
+    /// A path in the world's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The directory in which agents work.
+    pub fn work(&self) -> PathBuf {
+        self.path("work")
+    }
+
+    /// The socket of the private tmux server.
+    pub fn socket(&self) -> PathBuf {
+        self.path("s")
+    }
+
+    /// Adds to `config.toml`.
+    pub fn configure(&self, text: &str) {
+        let path = self.path("config/config.toml");
+        let before = fs::read_to_string(&path).expect("read");
+        fs::write(path, before + text).expect("write");
+    }
+
+    /// Writes a profile of the person's own.
+    pub fn profile(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path("config/agents")).expect("create");
+        fs::write(self.path(&format!("config/agents/{name}.toml")), text).expect("write");
+    }
+
+    /// `peer` with this world's environment and nothing else of ours.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peer"));
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").expect("PATH"))
+            .env("HOME", self.path("home"))
+            .env("LANG", "C.UTF-8")
+            .env("PEER_STATE_DIR", self.path("state"))
+            .env("PEER_CONFIG_DIR", self.path("config"))
+            .current_dir(self.work())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `peer` to its end.
+    #[track_caller]
+    pub fn peer(&self, args: &[&str]) -> Run {
+        Run::of(&mut self.command(args), None)
+    }
+
+    /// Runs `peer` with `input` on its stdin.
+    #[track_caller]
+    pub fn peer_with_input(&self, args: &[&str], input: &str) -> Run {
+        Run::of(&mut self.command(args), Some(input))
+    }
+
+    /// Declares a peer that runs `argv` in the world's working directory, on tmux.
+    #[track_caller]
+    pub fn add(&self, name: &str, argv: &[&str]) {
+        self.declare(name, &["--agent", "command"], argv);
+    }
+
+    /// The same with more flags.
+    #[track_caller]
+    pub fn declare(&self, name: &str, flags: &[&str], argv: &[&str]) {
+        let mut words = vec!["add", name, "--runtime", "tmux"];
+        words.extend_from_slice(flags);
+        if !argv.is_empty() {
+            words.push("--");
+            words.extend_from_slice(argv);
+        }
+        let run = self.peer(&words);
+        assert!(run.code == 0 && run.stderr.is_empty(), "{run:?}");
+    }
+
+    /// Sets keys in a peer's spec; they go in front, because its tables come last.
+    pub fn set_in_spec(&self, name: &str, lines: &str) {
+        let path = self.path(&format!("config/peers/{name}.toml"));
+        let before = fs::read_to_string(&path).expect("read");
+        fs::write(path, format!("{lines}\n{before}")).expect("write");
+    }
+
+    /// The private tmux server's process, where one listens.
+    pub fn server(&self) -> Option<ProcessId> {
+        match socket::listener(&self.socket()) {
+            Ok(Listener::Up(found)) => Some(found.process.id),
+            _ => None,
+        }
+    }
+
+    /// Runs tmux against the private server as a person would; what it prints on both streams.
+    pub fn tmux(&self, args: &[&str]) -> String {
+        self.tmux_on(&self.socket(), args)
+    }
+
+    /// The same on another socket of this world.
+    pub fn tmux_on(&self, socket: &Path, args: &[&str]) -> String {
+        let mut client = Command::new("tmux");
+        client.args(["-u", "-S"]).arg(socket).args(args).env_remove("TMUX").stdin(Stdio::null());
+        let run = Run::of(&mut client, None);
+        run.stdout + &run.stderr
+    }
+
+    /// The text on a peer's pane now.
+    pub fn screen(&self, name: &str) -> String {
+        let pane = self.session(name)["pane"].as_str().map(str::to_owned).unwrap_or_default();
+        self.tmux(&["capture-pane", "-p", "-J", "-t", &pane])
+    }
+
+    /// Living processes that carry this world's state directory in their environment: agents, and what they started.
+    pub fn processes(&self) -> Vec<u32> {
+        let mark = format!("PEER_STATE_DIR={}", self.path("state").display());
+        let carries = |pid: &u32| {
+            let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        };
+        let numbers = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        numbers.filter(carries).filter(|pid| lives(*pid)).collect()
+    }
+
+    fn end_everything(&self) {
+        // By pid: a client would hang where the test left the server stopped.
+        let sockets = fs::read_dir(self.dir.path()).expect("our directory").filter_map(|entry| Some(entry.ok()?.path()));
+        for path in sockets.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(|n| n.starts_with('s'))) {
+            let Ok(Listener::Up(server)) = socket::listener(&path) else { continue };
+            let tree = process::tree(server.process.id.pid).unwrap_or_default();
+            for process in tree {
+                let _ = process::signal(process.id, Signal::SIGKILL);
+            }
+        }
+        for pid in self.processes() {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("lifecycle.log:\n{}", fs::read_to_string(self.path("state/lifecycle.log")).unwrap_or_default());
+        }
+        self.end_everything();
+    }
+}
