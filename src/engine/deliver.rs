@@ -147,6 +147,8 @@ impl Engine {
         })
         .await
         .map_err(|last| self.not_accepted(peer, &format!("the pasted text did not show: {last}")))?;
+        // An Enter right behind a paste is taken for a part of it.
+        tokio::time::sleep(peer.profile.message.settle).await;
         self.submit(peer, runtime, record, text, proof).await
     }
 
@@ -189,11 +191,15 @@ impl Engine {
         if process_axis(record) == Axis::Dead {
             return Err(self.not_accepted(peer, "it ended"));
         }
-        if let Some(proof) = proof {
-            return proof.given(peer, record, text);
+        if let Some(proof) = proof
+            && proof.given(peer, record, text)?
+        {
+            return Ok(true);
         }
         let Ok(text) = self.capture(record).await else { return Ok(false) };
-        Ok(matches!(screen::read(&peer.profile, &text).composer, Composer::Empty))
+        let view = screen::read(&peer.profile, &text);
+        // Behind a turn in progress a message waits on the screen, and is in the transcript only when its turn comes.
+        Ok(view.composer == Composer::Empty && (proof.is_none() || view.queued))
     }
 
     /// Looks at the composer until `wanted` says it is as it should be; what was seen last, if it never is.
