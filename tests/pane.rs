@@ -22,7 +22,11 @@ fn exit_codes_are_recorded_as_they_are() {
     ] {
         world.add(name, &["sh", "-c", script]);
         let end = end_of(&world, name);
-        assert_eq!((&end["code"], &end["cause"], &end["counted"]), (&code.into(), &cause.into(), &true.into()), "{end}");
+        assert_eq!(
+            (&end["code"], &end["cause"], &end["counted"]),
+            (&code.into(), &cause.into(), &true.into()),
+            "{end}"
+        );
         assert_eq!(end["signal"], serde_json::Value::Null);
     }
 }
@@ -65,8 +69,7 @@ fn ctrl_c_reaches_the_agent_and_not_the_pane_process() {
     world.add("a", &["sh", "-c", "trap 'echo interrupted' INT; echo up; while :; do sleep 0.05; done"]);
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
     wait_until("it is up", || world.screen("a").contains("up"));
-    let pane = world.session("a")["pane"].as_str().expect("a pane").to_owned();
-    world.tmux(&["send-keys", "-t", &pane, "C-c"]);
+    world.press("a", &["C-c"]);
     wait_until("the agent saw it", || world.screen("a").contains("interrupted"));
     assert!(lives(world.agent("a")) && lives(world.pane_process("a")));
 }
@@ -77,8 +80,7 @@ fn ctrl_z_does_not_strand_the_agent() {
     world.add("a", &["sh", "-c", "echo up; while read line; do echo \"got $line\"; done"]);
     world.peer(&["wake", "a"]);
     wait_until("it is up", || world.screen("a").contains("up"));
-    let pane = world.session("a")["pane"].as_str().expect("a pane").to_owned();
-    world.tmux(&["send-keys", "-t", &pane, "C-z"]);
+    world.press("a", &["C-z"]);
     world.tmux(&["send-keys", "-t", &pane, "hello", "Enter"]);
     wait_until("it reads on", || world.screen("a").contains("got hello"));
 }
@@ -172,10 +174,9 @@ fn a_binary_that_vanished_is_said_before_anything_is_begun() {
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
     world.add("a", &[program]);
     std::fs::remove_file(&script).expect("remove");
-    world.peer(&["wake", "a"]).fails(
-        1,
-        &format!("error: cannot run the agent {program}: No such file or directory (os error 2)\n"),
-    );
+    world
+        .peer(&["wake", "a"])
+        .fails(1, &format!("error: cannot run the agent {program}: No such file or directory (os error 2)\n"));
     assert!(!world.has("a", "session") && !world.has("a", "end") && world.server().is_none());
 }
 
@@ -187,10 +188,9 @@ fn a_working_directory_that_vanished_is_said_before_anything_is_begun() {
     let path = dir.to_str().expect("UTF-8");
     world.declare("a", &["--agent", "command", "--cwd", path], &["cat"]);
     std::fs::remove_dir(&dir).expect("remove");
-    world.peer(&["wake", "a"]).fails(
-        1,
-        &format!("error: cannot use the working directory {path}: No such file or directory (os error 2)\n"),
-    );
+    world
+        .peer(&["wake", "a"])
+        .fails(1, &format!("error: cannot use the working directory {path}: No such file or directory (os error 2)\n"));
     assert!(!world.has("a", "session") && world.server().is_none());
 }
 
@@ -222,7 +222,10 @@ fn the_agents_environment_is_the_wakers_less_what_names_another_agent() {
     let env = environment(world.agent("a"));
     let get = |key: &str| env.iter().find_map(|entry| entry.strip_prefix(&format!("{key}=")).map(str::to_owned));
     assert_eq!((get("CLAUDECODE"), get("ZELLIJ")), (None, None));
-    assert!(get("TMUX").is_some_and(|tmux| tmux.starts_with(world.socket().to_str().expect("UTF-8"))), "the pane's own");
+    assert!(
+        get("TMUX").is_some_and(|tmux| tmux.starts_with(world.socket().to_str().expect("UTF-8"))),
+        "the pane's own"
+    );
     assert_eq!(get("FROM_SHELL").as_deref(), Some("yes"));
     assert_eq!(get("MINE").as_deref(), Some("1"));
     assert_eq!(get("PEER_NAME").as_deref(), Some("a"));

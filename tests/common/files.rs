@@ -55,10 +55,13 @@ impl World {
         self.json(name, "deaths").as_array().map_or(0, Vec::len)
     }
 
-    /// Waits for the end of the incarnation on record, and returns it.
+    /// Waits until the end of the incarnation on record is written down and logged, and returns it.
     #[track_caller]
     pub fn await_end(&self, name: &str) -> Value {
-        wait_for(&format!("the end of {name}"), || (!self.has(name, "session")).then(|| self.end(name)))
+        wait_for(&format!("the end of {name}"), || {
+            let logged = self.events(name, "session.ended").last().map(|event| event["incarnation"].clone());
+            (!self.has(name, "session") && logged? == self.end(name)["incarnation"]).then(|| self.end(name))
+        })
     }
 
     /// The agent's pid, from the record.

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
 
+pub mod demo;
 pub mod files;
 pub mod run;
 
@@ -182,10 +183,24 @@ impl World {
         run.stdout + &run.stderr
     }
 
+    /// The id of a peer's pane, as a tmux target.
+    #[track_caller]
+    pub fn pane(&self, name: &str) -> String {
+        self.session(name)["pane"].as_str().expect("a pane on record").to_owned()
+    }
+
     /// The text on a peer's pane now.
+    #[track_caller]
     pub fn screen(&self, name: &str) -> String {
-        let pane = self.session(name)["pane"].as_str().map(str::to_owned).unwrap_or_default();
-        self.tmux(&["capture-pane", "-p", "-J", "-t", &pane])
+        self.tmux(&["capture-pane", "-p", "-J", "-t", &self.pane(name)])
+    }
+
+    /// Presses keys in a peer's pane, as a person would.
+    #[track_caller]
+    pub fn press(&self, name: &str, keys: &[&str]) {
+        let pane = self.pane(name);
+        let said = self.tmux(&[&["send-keys", "-t", &pane], keys].concat());
+        assert_eq!(said, "", "tmux send-keys");
     }
 
     /// Living processes that carry this world's state directory in their environment: agents, and what they started.
@@ -195,14 +210,17 @@ impl World {
             let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
         };
-        let numbers = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let numbers =
+            fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         numbers.filter(carries).filter(|pid| lives(*pid)).collect()
     }
 
     fn end_everything(&self) {
         // By pid: a client would hang where the test left the server stopped.
-        let sockets = fs::read_dir(self.dir.path()).expect("our directory").filter_map(|entry| Some(entry.ok()?.path()));
-        for path in sockets.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(|n| n.starts_with('s'))) {
+        let sockets =
+            fs::read_dir(self.dir.path()).expect("our directory").filter_map(|entry| Some(entry.ok()?.path()));
+        for path in sockets.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(|n| n.starts_with('s')))
+        {
             let Ok(Listener::Up(server)) = socket::listener(&path) else { continue };
             let tree = process::tree(server.process.id.pid).unwrap_or_default();
             for process in tree {
