@@ -124,7 +124,8 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
         EngineError::NotReady { .. } => code::NOT_READY,
         EngineError::NotAccepted { .. } => code::NOT_ACCEPTED,
-        EngineError::Declaration { .. }
+        EngineError::TakenForCommand { .. }
+        | EngineError::Declaration { .. }
         | EngineError::NoSuchProfile { .. }
         | EngineError::Busy { .. }
         | EngineError::OutOfTime { .. }
@@ -151,6 +152,9 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             NotReady::NeedsPerson { acceptable: None, .. } => format!("peer attach {peer} and answer it"),
         },
         EngineError::NotAccepted { peer, .. } => format!("peer screen {peer}, before you send it again"),
+        EngineError::TakenForCommand { peer } => {
+            format!("peer send {peer} --command TEXT, if that is meant; else begin it with another word")
+        }
         EngineError::NotAwake { peer } => format!("peer wake {peer}"),
         EngineError::Awake { peer } => format!("peer stop {peer}, or use --force"),
         EngineError::Declaration { hint, .. } => return hint.clone(),

@@ -22,7 +22,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
-    let message = Message { text: args.message, topic: args.topic };
+    let message = Message { text: args.message, topic: args.topic, command: false };
     let woken = engine.new_conversation(&args.name, &message).await?;
     engine.progress.settled();
     let report = super::wake::report(&woken);

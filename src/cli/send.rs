@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// What it is about
     #[arg(long, short)]
     topic: Option<String>,
+    /// It is a command of the agent's own, such as /compact, and not something said
+    #[arg(long)]
+    command: bool,
     /// Refuse instead of waking it
     #[arg(long)]
     no_wake: bool,
@@ -35,7 +38,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     let text = message_text(args.text, args.file)?;
     let engine = context.engine()?;
-    let message = Message { text: Some(text), topic: args.topic };
+    let message = Message { text: Some(text), topic: args.topic, command: args.command };
     let woken = engine.send(&args.name, &message, !args.no_wake).await?;
     engine.progress.settled();
     let report = super::wake::report(&woken);

@@ -59,7 +59,7 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
         (false, false) => Mode::Auto,
     };
     let request = WakeRequest { mode, force: args.force, topic: args.topic.clone() };
-    let message = Message { text, topic: args.topic };
+    let message = Message { text, topic: args.topic, command: false };
     several::each(context, &engine, "wake", args.json, names, args.jobs, async |name| {
         let woken = engine.wake(&name, &request, &message).await.map_err(CliError::from)?;
         Ok(report(&woken))

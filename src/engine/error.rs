@@ -64,6 +64,12 @@ pub enum EngineError {
         /// Whom.
         peer: PeerName,
     },
+    /// The agent would run the text as a command of its own.
+    #[error("{peer} would take this message for a command of its own; nothing was typed")]
+    TakenForCommand {
+        /// Whom.
+        peer: PeerName,
+    },
     /// It is awake, and the verb needs it not to be.
     #[error("{peer} is awake")]
     Awake {

@@ -1,0 +1,207 @@
+//! Paste, see it there, press Enter, see it taken.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use peer_adapters::agent::Accepted;
+use peer_adapters::runtime::{Key, Runtime};
+use peer_adapters::screen::{self, Composer, Phase, View};
+use peer_adapters::terminal::{self, Input};
+use peer_adapters::transcript::{Mark, TranscriptError};
+use tokio::time::Instant;
+
+use crate::engine::learn::{self, Learner};
+use crate::engine::observe::{process_axis, target};
+use crate::engine::{Engine, EngineError, POLL, Peer, Result};
+use crate::policy::axis::Axis;
+use crate::store::{Locked, SessionRecord};
+
+/// How long a composer may take to appear or to be given back by a dialog or a draft.
+const COMPOSER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long pasted text may take to show. 100 KB took the slowest agent under a second.
+pub(super) const PASTE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long acceptance may take in all.
+const ACCEPT_PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at a screen.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// One text on its way into one agent.
+pub(super) struct Typing<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) peer: &'a Peer,
+    pub(super) locked: &'a Locked,
+    pub(super) runtime: &'a dyn Runtime,
+    pub(super) record: &'a mut SessionRecord,
+}
+
+impl Typing<'_> {
+    /// Types `text` and waits for the proof that the agent's profile names. A `command` leaves no trace in a transcript,
+    /// so for one the composer is proof enough.
+    pub(super) async fn type_in(&mut self, text: &str, command: bool) -> Result<()> {
+        match self.peer.profile.message.accepted {
+            Accepted::Consumed => self.into_terminal(text).await,
+            Accepted::Transcript if !command => {
+                let proof = Proof::taken_before(self.peer, self.locked, self.record)?;
+                self.into_composer(text, Some(&proof)).await
+            }
+            Accepted::Transcript | Accepted::Composer => self.into_composer(text, None).await,
+        }
+    }
+
+    fn not_accepted(&self, why: impl Into<String>) -> EngineError {
+        EngineError::NotAccepted { peer: self.peer.name.clone(), why: why.into() }
+    }
+
+    fn waiting(&self, what: &str, started: Instant, limit: Duration) {
+        self.engine.progress.waiting(&format!("{} {what}", self.peer.name), started.elapsed(), limit);
+    }
+
+    fn check_alive(&self) -> Result<()> {
+        if process_axis(self.record) == Axis::Dead { Err(self.not_accepted("it ended")) } else { Ok(()) }
+    }
+
+    async fn view(&self) -> Option<View> {
+        // A capture that fails is no sign of anything: the caller looks again until its time is over.
+        let text = self.engine.capture(self.record).await.ok()?;
+        Some(screen::read(&self.peer.profile, &text))
+    }
+
+    /// An agent without a composer: the proof is that it read what was typed.
+    async fn into_terminal(&self, text: &str) -> Result<()> {
+        let agent = self.record.process.ok_or_else(|| self.not_accepted("it has no process"))?;
+        let before = terminal::input(agent.id.pid)?.read;
+        self.runtime.paste(&target(&self.record.place), text).await?;
+        self.runtime.press(&target(&self.record.place), &[Key::Enter]).await?;
+        let started = Instant::now();
+        loop {
+            self.check_alive()?;
+            if has_read(terminal::input(agent.id.pid)?, before, text.len() as u64 + 1) {
+                return Ok(());
+            }
+            if started.elapsed() > ACCEPT_PATIENCE {
+                return Err(self.not_accepted("it has not read its terminal; the text waits there"));
+            }
+            self.waiting("to read the message", started, ACCEPT_PATIENCE);
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// An agent with a composer. Text that a person left in it is not joined with ours.
+    async fn into_composer(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
+        self.await_composer(COMPOSER_PATIENCE, |composer| *composer == Composer::Empty)
+            .await
+            .map_err(|last| self.not_accepted(format!("its composer was not free: {last}")))?;
+        self.runtime.paste(&target(&self.record.place), text).await?;
+        self.await_composer(PASTE_PATIENCE, |composer| matches!(composer, Composer::Holds(_)))
+            .await
+            .map_err(|last| self.not_accepted(format!("the pasted text did not show: {last}")))?;
+        // An Enter right behind a paste is taken for a part of it.
+        tokio::time::sleep(self.peer.profile.message.settle).await;
+        self.submit(text, proof).await
+    }
+
+    /// Presses Enter until it is acted on.
+    async fn submit(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < ACCEPT_PATIENCE {
+            let holds = self.view().await.is_some_and(|view| matches!(view.composer, Composer::Holds(_)));
+            if holds {
+                self.runtime.press(&target(&self.record.place), &[Key::Enter]).await?;
+            }
+            let pressed = Instant::now();
+            while pressed.elapsed() < self.peer.profile.message.again {
+                if self.accepted(text, proof).await? {
+                    return Ok(());
+                }
+                self.waiting("to accept the message", started, ACCEPT_PATIENCE);
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        Err(self.not_accepted("neither its transcript nor its screen shows it"))
+    }
+
+    async fn accepted(&mut self, text: &str, proof: Option<&Proof>) -> Result<bool> {
+        self.check_alive()?;
+        if let Some(proof) = proof {
+            // The first message is what makes an agent choose its id, and the id is what names the transcript.
+            Learner::new(&self.peer.profile, &self.peer.spec.cwd).learn(
+                &self.engine.state,
+                self.locked,
+                self.record,
+            )?;
+            if proof.given(self.peer, self.record, text)? {
+                return Ok(true);
+            }
+        }
+        let Some(view) = self.view().await else { return Ok(false) };
+        // Behind a turn in progress a message waits on the screen, and is in the transcript only when its turn comes.
+        Ok(view.composer == Composer::Empty && (proof.is_none() || view.queued))
+    }
+
+    /// Looks at the composer until it is as `wanted`; what was seen last, if it never is.
+    async fn await_composer(
+        &self,
+        patience: Duration,
+        wanted: impl Fn(&Composer) -> bool,
+    ) -> std::result::Result<(), String> {
+        let started = Instant::now();
+        let mut last = "its screen could not be read".to_owned();
+        while started.elapsed() < patience {
+            if let Some(view) = self.view().await {
+                if wanted(&view.composer) {
+                    return Ok(());
+                }
+                last = describe(&view);
+            }
+            if process_axis(self.record) == Axis::Dead {
+                return Err("it ended".to_owned());
+            }
+            self.waiting("to show its composer", started, patience);
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(last)
+    }
+}
+
+fn describe(view: &View) -> String {
+    match (&view.phase, &view.composer) {
+        (Phase::Dialog(dialog), _) => format!("it asks: {}", dialog.question),
+        (_, Composer::Holds(_)) => "it holds text that somebody typed".to_owned(),
+        (_, Composer::Empty) => "it is empty".to_owned(),
+        (_, Composer::Hidden) => "it is not shown".to_owned(),
+    }
+}
+
+/// Whether `typed` bytes reached the program: the queue is empty, and it has read that many more than `before`. The queue
+/// alone proves nothing, because a multiplexer writes to the terminal after its client has returned.
+fn has_read(now: Input, before: Option<u64>, typed: u64) -> bool {
+    let grown = now.read.zip(before).map(|(now, before)| now.saturating_sub(before));
+    now.unread == 0 && grown.is_some_and(|grown| grown >= typed)
+}
+
+/// A place in the agent's transcript from before the message was typed.
+struct Proof {
+    env: Vec<(OsString, OsString)>,
+    mark: Mark,
+}
+
+impl Proof {
+    fn taken_before(peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<Self> {
+        let env = learn::launch_environment(locked.files(), record)?;
+        let mark =
+            learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.mark(record.conversation.as_deref()));
+        Ok(Self { mark: mark.map_err(|error| unreadable(peer, &error))?, env })
+    }
+
+    /// Whether the message stands behind that place now.
+    fn given(&self, peer: &Peer, record: &SessionRecord, text: &str) -> Result<bool> {
+        learn::with_files(&peer.profile, &peer.spec.cwd, &self.env, |files| {
+            files.accepted(&self.mark, record.conversation.as_deref(), text)
+        })
+        .map_err(|error| unreadable(peer, &error))
+    }
+}
+
+fn unreadable(peer: &Peer, error: &TranscriptError) -> EngineError {
+    EngineError::NotAccepted { peer: peer.name.clone(), why: learn::tell(error) }
+}
