@@ -1,0 +1,156 @@
+//! The real Claude Code, Codex, pi and opencode, woken, messaged, stopped, resumed and killed by `peer`, without a
+//! network: run by `scripts/test-agents`.
+//!
+//! The mock model answers with the number of messages of a person that it was sent (`turns=3`): a resume is proven by
+//! what the agent remembers, not by a flag.
+
+mod common;
+
+use std::path::Path;
+
+use common::{World, signal, wait_for, wait_until};
+use nix::sys::signal::Signal;
+
+/// An agent in a world of its own: a home as the agent wants it, and a peer named after it.
+struct Agent {
+    world: World,
+    name: &'static str,
+}
+
+impl Agent {
+    fn new(name: &'static str, runtime: &str, words: &[&str]) -> Self {
+        Self::with_flags(name, runtime, &[], words)
+    }
+
+    fn with_flags(name: &'static str, runtime: &str, flags: &[&str], words: &[&str]) -> Self {
+        let reachable = std::net::TcpStream::connect(("127.0.0.1", 8099));
+        assert!(reachable.is_ok(), "no mock model on the loopback: run this by scripts/test-agents");
+        let world = World::new();
+        let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/offline/agent-home");
+        let made = std::process::Command::new(home).arg(world.path("home")).arg(world.work()).args(flags).status();
+        assert!(made.expect("agent-home runs").success());
+        let agent = Self { world, name };
+        let cwd = agent.world.work();
+        let mut args = vec!["add", name, "--agent", name, "--runtime", runtime, "--cwd", cwd.to_str().expect("utf-8")];
+        args.push("--");
+        args.push(name);
+        args.extend(words);
+        let added = agent.peer(&args);
+        assert!(added.starts_with(&format!("{name}: added")), "{added}");
+        agent
+    }
+
+    /// Runs `peer` with what the agents need from the environment of `scripts/offline`; it must succeed.
+    fn peer(&self, args: &[&str]) -> String {
+        let run = self.run(args);
+        assert!(run.status.success(), "peer {args:?}: {run:?}\n{}", self.log());
+        String::from_utf8(run.stdout).expect("utf-8")
+    }
+
+    fn run(&self, args: &[&str]) -> std::process::Output {
+        let mut command = self.world.command(args);
+        let kept =
+            ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY", "DISABLE_AUTOUPDATER"];
+        for (key, value) in kept.iter().filter_map(|key| Some((key, std::env::var_os(key)?))) {
+            command.env(key, value);
+        }
+        command.env("PATH", std::env::var_os("PATH").expect("a PATH"));
+        command.output().expect("peer runs")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.world.path("state/lifecycle.log")).unwrap_or_default()
+    }
+
+    /// Waits for the model's answer that says how many messages it was sent, on the screen.
+    fn remembers(&self, turns: usize, message: &str) {
+        let answer = format!("turns={turns}: {message}");
+        wait_until(&answer, || self.peer(&["screen", self.name]).contains(&answer));
+    }
+
+    fn kill(&self) {
+        signal(self.world.agent(self.name), Signal::SIGKILL);
+        wait_for("its end on record", || {
+            let end = self.world.file(self.name, "end");
+            let end = std::fs::read_to_string(end).ok()?;
+            end.contains("\"killed\"").then_some(())
+        });
+    }
+}
+
+/// The life of issue and README: fresh, a message, stopped, resumed with its context, killed, fresh without it.
+fn lives(name: &'static str, runtime: &str, words: &[&str]) {
+    let agent = Agent::new(name, runtime, words);
+    let woken = agent.peer(&["wake", name, "-m", "the first message"]);
+    assert_eq!(woken, format!("{name}: woken fresh (first-wake); message delivered\n"));
+    agent.remembers(1, "the first message");
+    let first = agent.world.conversations(name);
+
+    assert_eq!(agent.peer(&["stop", name]), format!("{name}: parked and stopped\n"));
+    agent.peer(&["start", name]);
+    let woken = agent.peer(&["wake", name, "-m", "after the stop"]);
+    assert_eq!(woken, format!("{name}: woken resumed (stopped); message delivered\n"));
+    agent.remembers(2, "after the stop");
+    assert_eq!(agent.world.conversations(name), first, "a resume is the same conversation");
+
+    agent.kill();
+    let woken = agent.peer(&["wake", name, "-m", "after the kill"]);
+    assert_eq!(woken, format!("{name}: woken fresh (killed); message delivered\n"));
+    agent.remembers(1, "after the kill");
+    let ids = agent.world.conversations(name);
+    assert_eq!(&ids[..first.len()], first, "an id is never lost");
+    assert_eq!(ids.len(), first.len() + 1, "a fresh start is a new conversation");
+    agent.peer(&["stop", name]);
+}
+
+macro_rules! lives_on {
+    ($runtime:ident: $($name:ident $words:expr),* $(,)?) => {
+        mod $runtime {
+            $(
+                #[test]
+                #[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
+                fn $name() {
+                    super::lives(stringify!($name), stringify!($runtime), &$words);
+                }
+            )*
+        }
+    };
+}
+
+lives_on!(tmux: claude [], codex [], pi ["--model", "mock/mock"], opencode []);
+lives_on!(zellij: claude [], codex [], pi ["--model", "mock/mock"], opencode []);
+
+#[test]
+#[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
+fn claude_asks_for_trust_and_only_the_spec_answers() {
+    let agent = Agent::with_flags("claude", "tmux", &["--untrusted"], &[]);
+    let refused = agent.run(&["wake", "claude"]);
+    assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(stderr.contains("needs a person: Quick safety check"), "{stderr}");
+    assert!(stderr.contains("accept = [\"trust-folder\"]"), "{stderr}");
+    agent.world.set_in_spec("claude", "accept = [\"trust-folder\"]");
+    let woken = agent.peer(&["wake", "claude", "-m", "hello"]);
+    assert!(woken.ends_with("message delivered\n"), "{woken}");
+    agent.remembers(1, "hello");
+}
+
+#[test]
+#[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
+fn two_codex_in_one_folder_keep_their_own_conversations() {
+    let one = Agent::new("codex", "tmux", &[]);
+    let cwd = one.world.work();
+    let args =
+        ["add", "other", "--agent", "codex", "--runtime", "tmux", "--cwd", cwd.to_str().expect("utf-8"), "--", "codex"];
+    one.peer(&args);
+    one.peer(&["wake", "codex", "other"]);
+    one.peer(&["send", "other", "to the other"]);
+    one.peer(&["send", "codex", "to the one"]);
+    let (a, b) = (one.world.conversations("codex"), one.world.conversations("other"));
+    assert_eq!((a.len(), b.len()), (1, 1), "{a:?} {b:?}");
+    assert_ne!(a, b);
+    one.peer(&["stop", "codex", "other"]);
+    one.peer(&["start", "codex", "other"]);
+    one.peer(&["wake", "codex", "-m", "again to the one"]);
+    one.remembers(2, "again to the one");
+}
