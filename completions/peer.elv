@@ -1,0 +1,189 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[peer] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'peer'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'peer'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand add 'Declare a peer'
+            cand rm 'Forget peers; their files go to the trash'
+            cand edit 'Open a peer''s spec in $EDITOR; it is checked before it is saved'
+            cand show 'Print a peer''s effective spec, with where each value came from'
+            cand wake 'Bring agents up, fresh or resumed, and say why'
+            cand send 'Deliver a message, waking the agent first'
+            cand attach 'Hand this terminal to an agent''s pane, waking it first where it sleeps'
+            cand stop 'Park agents and refuse to wake them until `peer start`'
+            cand start 'Allow stopped agents to be woken again; starts nothing by itself'
+            cand new 'Start a new conversation now, whatever state the agent is in'
+            cand refresh 'Start fresh at the next natural wake; nothing is disturbed now'
+            cand interrupt 'Press the agent''s interrupt key'
+            cand list 'List all peers'
+            cand why 'Say what a wake would do now, row by row, and change nothing'
+            cand screen 'Print what an agent''s pane shows now, or showed last'
+            cand log 'Print the decision log'
+            cand reset 'Forget deaths, and with them the hold and the failed latch'
+            cand agents 'List the agent profiles, built in and your own, with what each can do'
+            cand completions 'Print shell completions'
+            cand man 'Print the manual page, or write all pages to a directory'
+        }
+        &'peer;add'= {
+            cand --agent 'The agent''s profile (see `peer agents`); told from the command when not given'
+            cand --runtime 'Where its pane runs: tmux or zellij; the first that is installed when not given'
+            cand --cwd 'Its working directory; this one when not given'
+            cand --idle 'Parked after so long without activity: 30m, 1h; 0 is never'
+            cand --restart 'What follows its end: on-wake, on-failure or always'
+            cand --prompt 'Typed into each fresh conversation before the first message'
+            cand --env 'A variable for the agent; may be given again'
+            cand --accept 'A dialog of the agent''s that may be answered for you, e.g. trust-folder; may be given again'
+            cand --replace 'Take the place of another declaration of this name'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'peer;rm'= {
+            cand --all 'Every declared peer'
+            cand -f 'End it first where it is awake'
+            cand --force 'End it first where it is awake'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'peer;edit'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;show'= {
+            cand --json 'Print one JSON document'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;wake'= {
+            cand -t 'What the message is about; a topic its conversation does not know may start a new one'
+            cand --topic 'What the message is about; a topic its conversation does not know may start a new one'
+            cand -m 'Text to deliver once it is ready'
+            cand --message 'Text to deliver once it is ready'
+            cand --message-file 'File with the text to deliver; - is stdin'
+            cand --jobs 'At most this many at once'
+            cand --all 'Every declared peer'
+            cand --fresh 'Start a new conversation, whatever the table says'
+            cand --resume 'Continue the last conversation, or refuse'
+            cand --force 'With --fresh: start it even in a crash loop or after it failed'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'peer;send'= {
+            cand --file 'File with the text; - is stdin'
+            cand -t 'What it is about'
+            cand --topic 'What it is about'
+            cand --no-wake 'Refuse instead of waking it'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'peer;attach'= {
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'peer;stop'= {
+            cand --jobs 'At most this many at once'
+            cand --all 'Every declared peer'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'peer;start'= {
+            cand --all 'Every declared peer'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;new'= {
+            cand -t 'What the message is about'
+            cand --topic 'What the message is about'
+            cand -m 'Text to deliver once it is ready'
+            cand --message 'Text to deliver once it is ready'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'peer;refresh'= {
+            cand --all 'Every declared peer'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;interrupt'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;list'= {
+            cand --json 'Print one JSON document'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;why'= {
+            cand -t 'As for `peer wake`'
+            cand --topic 'As for `peer wake`'
+            cand --fresh 'As for `peer wake`'
+            cand --resume 'As for `peer wake`'
+            cand --force 'As for `peer wake`'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;screen'= {
+            cand -l 'Only the last N lines; more than the screen has reads its history'
+            cand --lines 'Only the last N lines; more than the screen has reads its history'
+            cand --ansi 'Keep colours and attributes'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;log'= {
+            cand --since 'Only what is younger: 1h, 2d'
+            cand --event 'Only events of this name, e.g. session.ended; a prefix as in `wake.` works too'
+            cand -f 'Go on printing as events come'
+            cand --follow 'Go on printing as events come'
+            cand --json 'Print the events as JSON Lines, as they are in the file'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;reset'= {
+            cand --all 'Every declared peer'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;agents'= {
+            cand --json 'Print one JSON document'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;completions'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;man'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+    ]
+    $completions[$command]
+}
