@@ -224,12 +224,14 @@ impl Ended {
 
 /// Waits for the agent's end, passing on what a parent in a terminal passes on.
 fn watch(signals: &SigSet, agent: &Agent) -> io::Result<Ended> {
-    let mut hung_up = false;
+    let (mut hung_up, mut asked_to_end) = (false, false);
     process::give_back_code();
     loop {
         match signals.wait()? {
             Signal::SIGCHLD => {
                 if let Some(reaped) = reap(agent.pid)? {
+                    // An alarm outlives exec(2): left on, it would kill the fresh agent in the place of this one.
+                    nix::unistd::alarm::cancel();
                     let hangup = hung_up.then(|| fate_of(agent.server));
                     return Ok(Ended { reaped, hangup });
                 }
@@ -241,11 +243,14 @@ fn watch(signals: &SigSet, agent: &Agent) -> io::Result<Ended> {
                 pass_on(agent.pid, Signal::SIGCONT);
             }
             SELF_FRESH => {
+                asked_to_end = true;
                 pass_on(agent.pid, Signal::SIGTERM);
                 pass_on(agent.pid, Signal::SIGCONT);
                 nix::unistd::alarm::set(u32::try_from(agent.grace.as_secs()).unwrap_or(u32::MAX).max(1));
             }
-            Signal::SIGALRM => pass_on(agent.pid, Signal::SIGKILL),
+            Signal::SIGALRM if asked_to_end => pass_on(agent.pid, Signal::SIGKILL),
+            // It went off between the old agent's end and exec(2), and was pending: it is not about this agent.
+            Signal::SIGALRM => {}
             // Job control of the terminal is the agent's; these reach us only when a person sends them by hand.
             Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU => {}
             other => pass_on(agent.pid, other),
