@@ -25,6 +25,9 @@ _peer() {
             peer,attach)
                 cmd="peer__subcmd__attach"
                 ;;
+            peer,beat)
+                cmd="peer__subcmd__beat"
+                ;;
             peer,completions)
                 cmd="peer__subcmd__completions"
                 ;;
@@ -46,6 +49,9 @@ _peer() {
             peer,new)
                 cmd="peer__subcmd__new"
                 ;;
+            peer,reap)
+                cmd="peer__subcmd__reap"
+                ;;
             peer,refresh)
                 cmd="peer__subcmd__refresh"
                 ;;
@@ -57,6 +63,15 @@ _peer() {
                 ;;
             peer,screen)
                 cmd="peer__subcmd__screen"
+                ;;
+            peer,seed)
+                cmd="peer__subcmd__seed"
+                ;;
+            peer,self-done)
+                cmd="peer__subcmd__self__subcmd__done"
+                ;;
+            peer,self-fresh)
+                cmd="peer__subcmd__self__subcmd__fresh"
                 ;;
             peer,send)
                 cmd="peer__subcmd__send"
@@ -73,6 +88,9 @@ _peer() {
             peer,wake)
                 cmd="peer__subcmd__wake"
                 ;;
+            peer,watch)
+                cmd="peer__subcmd__watch"
+                ;;
             peer,why)
                 cmd="peer__subcmd__why"
                 ;;
@@ -83,7 +101,7 @@ _peer() {
 
     case "${cmd}" in
         peer)
-            opts="-h -V --help --version add rm edit show wake send attach stop start new refresh interrupt list why screen log reset agents completions man"
+            opts="-h -V --help --version add rm edit show wake send attach stop start new refresh interrupt self-fresh self-done beat reap watch list why screen log reset agents completions man seed"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -157,6 +175,20 @@ _peer() {
             return 0
             ;;
         peer__subcmd__attach)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        peer__subcmd__beat)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -292,6 +324,28 @@ _peer() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        peer__subcmd__reap)
+            opts="-n -h --dry-run --only --budget --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         peer__subcmd__refresh)
             opts="-h --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -356,8 +410,50 @@ _peer() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        peer__subcmd__seed)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        peer__subcmd__self__subcmd__done)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        peer__subcmd__self__subcmd__fresh)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         peer__subcmd__send)
-            opts="-t -h --file --topic --no-wake --json --help"
+            opts="-t -h --file --topic --command --no-wake --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -456,6 +552,24 @@ _peer() {
                     return 0
                     ;;
                 --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        peer__subcmd__watch)
+            opts="-h --every --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --every)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -34,6 +34,11 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand new 'Start a new conversation now, whatever state the agent is in'
             cand refresh 'Start fresh at the next natural wake; nothing is disturbed now'
             cand interrupt 'Press the agent''s interrupt key'
+            cand self-fresh 'Restart the agent of this pane with a new conversation; for the agent itself'
+            cand self-done 'Say that the task of this ephemeral agent is done; for the agent itself'
+            cand beat 'Say that the agent of this pane is alive and at work; for the agent''s hooks'
+            cand reap 'One tick: probe every peer, judge, park, bury, and stamp; for cron or a timer'
+            cand watch 'The same tick again and again in the foreground, for those who prefer a service'
             cand list 'List all peers'
             cand why 'Say what a wake would do now, row by row, and change nothing'
             cand screen 'Print what an agent''s pane shows now, or showed last'
@@ -42,6 +47,7 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand agents 'List the agent profiles, built in and your own, with what each can do'
             cand completions 'Print shell completions'
             cand man 'Print the manual page, or write all pages to a directory'
+            cand seed 'Wait for a fresh agent after a self-fresh and type its initial prompt; run by the pane process'
         }
         &'peer;add'= {
             cand --agent 'The agent''s profile (see `peer agents`); told from the command when not given'
@@ -93,6 +99,7 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand --file 'File with the text; - is stdin'
             cand -t 'What it is about'
             cand --topic 'What it is about'
+            cand --command 'It is a command of the agent''s own, such as /compact, and not something said'
             cand --no-wake 'Refuse instead of waking it'
             cand --json 'Print one JSON document'
             cand -h 'Print help (see more with ''--help'')'
@@ -133,6 +140,32 @@ set edit:completion:arg-completer[peer] = {|@words|
         &'peer;interrupt'= {
             cand -h 'Print help'
             cand --help 'Print help'
+        }
+        &'peer;self-fresh'= {
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'peer;self-done'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;beat'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;reap'= {
+            cand --only 'Only this peer'
+            cand --budget 'How long the tick may take; 20s when neither this nor config.toml says otherwise'
+            cand -n 'Judge, and do nothing'
+            cand --dry-run 'Judge, and do nothing'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'peer;watch'= {
+            cand --every 'From the beginning of one tick to the next'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'peer;list'= {
             cand --json 'Print one JSON document'
@@ -181,6 +214,10 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand --help 'Print help'
         }
         &'peer;man'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;seed'= {
             cand -h 'Print help'
             cand --help 'Print help'
         }

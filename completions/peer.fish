@@ -38,6 +38,11 @@ complete -c peer -n "__fish_peer_needs_command" -f -a "start" -d 'Allow stopped 
 complete -c peer -n "__fish_peer_needs_command" -f -a "new" -d 'Start a new conversation now, whatever state the agent is in'
 complete -c peer -n "__fish_peer_needs_command" -f -a "refresh" -d 'Start fresh at the next natural wake; nothing is disturbed now'
 complete -c peer -n "__fish_peer_needs_command" -f -a "interrupt" -d 'Press the agent\'s interrupt key'
+complete -c peer -n "__fish_peer_needs_command" -f -a "self-fresh" -d 'Restart the agent of this pane with a new conversation; for the agent itself'
+complete -c peer -n "__fish_peer_needs_command" -f -a "self-done" -d 'Say that the task of this ephemeral agent is done; for the agent itself'
+complete -c peer -n "__fish_peer_needs_command" -f -a "beat" -d 'Say that the agent of this pane is alive and at work; for the agent\'s hooks'
+complete -c peer -n "__fish_peer_needs_command" -f -a "reap" -d 'One tick: probe every peer, judge, park, bury, and stamp; for cron or a timer'
+complete -c peer -n "__fish_peer_needs_command" -f -a "watch" -d 'The same tick again and again in the foreground, for those who prefer a service'
 complete -c peer -n "__fish_peer_needs_command" -f -a "list" -d 'List all peers'
 complete -c peer -n "__fish_peer_needs_command" -f -a "why" -d 'Say what a wake would do now, row by row, and change nothing'
 complete -c peer -n "__fish_peer_needs_command" -f -a "screen" -d 'Print what an agent\'s pane shows now, or showed last'
@@ -46,6 +51,7 @@ complete -c peer -n "__fish_peer_needs_command" -f -a "reset" -d 'Forget deaths,
 complete -c peer -n "__fish_peer_needs_command" -f -a "agents" -d 'List the agent profiles, built in and your own, with what each can do'
 complete -c peer -n "__fish_peer_needs_command" -f -a "completions" -d 'Print shell completions'
 complete -c peer -n "__fish_peer_needs_command" -f -a "man" -d 'Print the manual page, or write all pages to a directory'
+complete -c peer -n "__fish_peer_needs_command" -f -a "seed" -d 'Wait for a fresh agent after a self-fresh and type its initial prompt; run by the pane process'
 complete -c peer -n "__fish_peer_using_subcommand add" -l agent -d 'The agent\'s profile (see `peer agents`); told from the command when not given' -r
 complete -c peer -n "__fish_peer_using_subcommand add" -l runtime -d 'Where its pane runs: tmux or zellij; the first that is installed when not given' -r
 complete -c peer -n "__fish_peer_using_subcommand add" -l cwd -d 'Its working directory; this one when not given' -r -F
@@ -76,6 +82,7 @@ complete -c peer -n "__fish_peer_using_subcommand wake" -l json -d 'Print one JS
 complete -c peer -n "__fish_peer_using_subcommand wake" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c peer -n "__fish_peer_using_subcommand send" -l file -d 'File with the text; - is stdin' -r -F
 complete -c peer -n "__fish_peer_using_subcommand send" -s t -l topic -d 'What it is about' -r
+complete -c peer -n "__fish_peer_using_subcommand send" -l command -d 'It is a command of the agent\'s own, such as /compact, and not something said'
 complete -c peer -n "__fish_peer_using_subcommand send" -l no-wake -d 'Refuse instead of waking it'
 complete -c peer -n "__fish_peer_using_subcommand send" -l json -d 'Print one JSON document'
 complete -c peer -n "__fish_peer_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -95,6 +102,16 @@ complete -c peer -n "__fish_peer_using_subcommand refresh" -l all -d 'Every decl
 complete -c peer -n "__fish_peer_using_subcommand refresh" -l json -d 'Print one JSON document'
 complete -c peer -n "__fish_peer_using_subcommand refresh" -s h -l help -d 'Print help'
 complete -c peer -n "__fish_peer_using_subcommand interrupt" -s h -l help -d 'Print help'
+complete -c peer -n "__fish_peer_using_subcommand self-fresh" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c peer -n "__fish_peer_using_subcommand self-done" -s h -l help -d 'Print help'
+complete -c peer -n "__fish_peer_using_subcommand beat" -s h -l help -d 'Print help'
+complete -c peer -n "__fish_peer_using_subcommand reap" -l only -d 'Only this peer' -r
+complete -c peer -n "__fish_peer_using_subcommand reap" -l budget -d 'How long the tick may take; 20s when neither this nor config.toml says otherwise' -r
+complete -c peer -n "__fish_peer_using_subcommand reap" -s n -l dry-run -d 'Judge, and do nothing'
+complete -c peer -n "__fish_peer_using_subcommand reap" -l json -d 'Print one JSON document'
+complete -c peer -n "__fish_peer_using_subcommand reap" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c peer -n "__fish_peer_using_subcommand watch" -l every -d 'From the beginning of one tick to the next' -r
+complete -c peer -n "__fish_peer_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c peer -n "__fish_peer_using_subcommand list" -l json -d 'Print one JSON document'
 complete -c peer -n "__fish_peer_using_subcommand list" -s h -l help -d 'Print help'
 complete -c peer -n "__fish_peer_using_subcommand why" -s t -l topic -d 'As for `peer wake`' -r
@@ -118,3 +135,4 @@ complete -c peer -n "__fish_peer_using_subcommand agents" -l json -d 'Print one 
 complete -c peer -n "__fish_peer_using_subcommand agents" -s h -l help -d 'Print help'
 complete -c peer -n "__fish_peer_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c peer -n "__fish_peer_using_subcommand man" -s h -l help -d 'Print help'
+complete -c peer -n "__fish_peer_using_subcommand seed" -s h -l help -d 'Print help'
