@@ -81,7 +81,7 @@ fn ctrl_z_does_not_strand_the_agent() {
     world.peer(&["wake", "a"]);
     wait_until("it is up", || world.screen("a").contains("up"));
     world.press("a", &["C-z"]);
-    world.tmux(&["send-keys", "-t", &pane, "hello", "Enter"]);
+    world.press("a", &["hello", "Enter"]);
     wait_until("it reads on", || world.screen("a").contains("got hello"));
 }
 
