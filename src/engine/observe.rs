@@ -138,6 +138,14 @@ fn axis_of(process: Process, what: &str) -> Axis {
     }
 }
 
+/// Completes the address of a session whose starter did not live to write down what the runtime answered.
+pub fn complete(record: &mut SessionRecord, sight: &Sight) {
+    if let Some(row) = sight.row.as_ref().filter(|_| record.place.pane.is_empty()) {
+        record.place.session_id.clone_from(&row.session_id);
+        record.place.pane.clone_from(&row.pane);
+    }
+}
+
 /// The process axis of a record: what the kernel says of pid and start time. An agent that was never started is dead.
 pub fn process_axis(record: &SessionRecord) -> Axis {
     record.process.map_or(Axis::Dead, |agent| axis_of(agent.id, "the agent"))

@@ -8,7 +8,7 @@ use peer_adapters::screen::{self, Phase as ScreenPhase};
 use tokio::time::Instant;
 
 use super::error::NotReady;
-use super::observe::{process_axis, process_id, recorded, target};
+use super::observe::{self, process_axis, process_id, recorded, target};
 use super::settle::{self, Absence};
 use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
@@ -101,6 +101,8 @@ impl Engine {
         if let Phase::Starting { driver } = record.phase {
             if process::find(process_id(driver))?.is_none() {
                 record.phase = Phase::Starting { driver: recorded(process::me()?) };
+                let sight = self.observe(&peer.name, &record).await?;
+                observe::complete(&mut record, &sight);
                 locked.write_session(&record)?;
             }
         }

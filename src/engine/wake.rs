@@ -278,7 +278,8 @@ pub(super) enum Live {
 
 impl Live {
     /// Tells a start in progress from one that never came about and from a session that was up.
-    pub(super) fn of(record: SessionRecord, sight: Sight) -> Self {
+    pub(super) fn of(mut record: SessionRecord, sight: Sight) -> Self {
+        observe::complete(&mut record, &sight);
         if matches!(record.phase, Phase::Ready { .. }) {
             return Self::Session(Box::new(record), Box::new(sight));
         }
