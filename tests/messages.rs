@@ -1,0 +1,248 @@
+//! Messages: they arrive whole and once, or the exit code says that nobody saw them arrive.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Run, World, wait_until};
+use serde_json::json;
+
+#[test]
+fn a_hundred_kilobytes_arrive_whole() {
+    let world = World::new();
+    world.demo("a", &[]);
+    let text: String =
+        (0..2_000).map(|line| format!("line {line:>5} of a long message, with ümläuts; and $(signs) `\n")).collect();
+    assert!(text.len() > 100_000);
+    let file = world.path("message");
+    std::fs::write(&file, &text).expect("write");
+    let path = file.to_str().expect("UTF-8");
+    world.peer(&["wake", "a", "--message-file", path]).prints("a: woken fresh (first-wake); message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), [text.trim()]);
+}
+
+#[test]
+fn text_arrives_from_arguments_files_and_stdin() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world
+        .peer_with_input(&["wake", "a", "--message-file", "-"], "one\ntwo\n\nthree\n")
+        .prints("a: woken fresh (first-wake); message delivered\n");
+    world.peer_with_input(&["send", "a", "-"], "from stdin").prints("a: already awake; message delivered\n");
+    let file = world.path("message");
+    std::fs::write(&file, "from a file").expect("write");
+    world.peer(&["send", "a", "--file", file.to_str().expect("UTF-8")]).prints("a: already awake; message delivered\n");
+    world.peer(&["send", "a", "--", "-rf; # \"quoted\" $HOME \\"]).prints("a: already awake; message delivered\n");
+    assert_eq!(
+        world.said(&world.conversation("a")),
+        ["one\ntwo\n\nthree", "from stdin", "from a file", "-rf; # \"quoted\" $HOME \\"]
+    );
+}
+
+#[test]
+fn control_sequences_in_a_message_do_not_leave_the_paste() {
+    let world = World::new();
+    world.demo("a", &[]);
+    // The end of a bracketed paste, then what would be keys.
+    world.peer(&["wake", "a", "-m", "before\u{1b}[201~\u{3}\u{3}after"]);
+    let said = world.said(&world.conversation("a"));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("before") && said[0].ends_with("after"), "{said:?}");
+    assert!(!world.session("a").is_null(), "it was not quit by its own message");
+}
+
+#[test]
+fn the_initial_prompt_goes_before_the_first_message_of_each_fresh_conversation() {
+    let world = World::new();
+    world.demo_with("a", &["--prompt", "You are a."], &[]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    assert_eq!(world.said(&world.conversation("a")), ["You are a.\n\nhello"]);
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    world.peer(&["wake", "a", "-m", "again"]);
+    assert_eq!(world.said(&world.conversation("a")), ["You are a.\n\nhello", "again"]);
+    world.peer(&["new", "a"]).prints("a: woken fresh (asked-fresh); message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["You are a."], "without a message the prompt alone");
+}
+
+#[test]
+fn swallowed_enters_are_pressed_again() {
+    let world = World::new();
+    world.demo("a", &["--swallow-enter", "2"]);
+    let run = world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
+    assert!(run.took > Duration::from_secs(2), "twice a second passed before another Enter");
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
+}
+
+#[test]
+fn a_message_during_a_turn_is_accepted_into_the_queue() {
+    let world = World::new();
+    world.demo("a", &["--slow-turn"]);
+    world.peer(&["wake", "a", "-m", "SLOW 30"]).prints("a: woken fresh (first-wake); message delivered\n");
+    wait_until("it works", || world.screen("a").contains("Working"));
+    let run = world.peer(&["send", "a", "later"]).prints("a: already awake; message delivered\n");
+    assert!(run.took < Duration::from_secs(15), "{run:?}");
+    wait_until("it waits", || world.screen("a").contains("queued: later"));
+    world.peer(&["interrupt", "a"]);
+    wait_until("its turn was stopped", || world.screen("a").contains("interrupted"));
+}
+
+#[test]
+fn a_dialog_that_the_spec_accepts_is_answered() {
+    let world = World::new();
+    world.demo_with("a", &["--accept", "trust-folder"], &["--trust-dialog"]);
+    world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
+}
+
+#[test]
+fn a_dialog_that_nobody_accepted_needs_a_person_and_is_left_as_it_is() {
+    let world = World::new();
+    world.demo("a", &["--trust-dialog"]);
+    let run = world.peer(&["wake", "a", "-m", "hello"]);
+    let question = "Quick safety check: Is this a project you created or one you trust?";
+    assert_eq!((run.code, run.stdout.as_str()), (5, ""), "{run:?}");
+    assert!(
+        run.stderr.starts_with(&format!("error: a was started and is not ready: it needs a person: {question}")),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr.ends_with(
+            "hint: peer attach a and answer it, or allow it in `peer edit a`: accept = [\"trust-folder\"]\n"
+        ),
+        "{run:?}"
+    );
+    assert!(world.screen("a").contains("❯ No, exit"), "no key was pressed");
+    assert_eq!(world.events("a", "wake.failed")[0]["cause"], "needs-person");
+    // The person answers, and the next wake finds it ready.
+    world.press("a", &["Down"]);
+    world.press("a", &["Enter"]);
+    world.peer(&["wake", "a", "-m", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!((world.said(&world.conversation("a")).len(), world.session("a")["incarnation"].as_u64()), (1, Some(1)));
+}
+
+#[test]
+fn an_agent_that_is_slow_to_start_is_waited_for() {
+    let world = World::new();
+    world.demo("a", &["--start-delay", "2000"]);
+    let run = world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
+    assert!(run.took > Duration::from_secs(2));
+}
+
+#[test]
+fn not_ready_in_time_leaves_it_running_and_shows_its_last_lines() {
+    let world = World::new();
+    world.demo("a", &["--start-delay", "60000"]);
+    world.set_in_spec("a", "ready_timeout = \"700ms\"");
+    world.peer(&["wake", "a"]).fails(
+        5,
+        "error: a was started and is not ready: nothing said that it is after 0 s; it is left running\n\
+         hint: peer attach a, to see what it waits for\n",
+    );
+    assert!(common::lives(world.agent("a")));
+}
+
+#[test]
+fn no_wake_refuses_a_sleeping_peer() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world.peer(&["send", "a", "--no-wake", "hello"]).fails(4, "error: a is not awake\nhint: peer wake a\n");
+    assert!(world.server().is_none(), "nothing was started");
+    world.peer(&["send", "a", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
+    world.peer(&["send", "a", "--no-wake", "more"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["hello", "more"]);
+}
+
+#[test]
+fn a_program_that_does_not_read_has_not_accepted() {
+    let world = World::new();
+    world.add("a", &["sleep", "1000"]);
+    world.peer(&["wake", "a", "-m", "hello"]).fails(
+        7,
+        "error: the message to a was not seen to be accepted: it has not read its terminal; the text waits there\n\
+         hint: peer screen a, before you send it again\n",
+    );
+    assert_eq!(world.events("a", "message.delivered"), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn a_program_that_reads_has_accepted() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a", "-m", "hello cat"]).prints("a: woken fresh (first-wake); message delivered\n");
+    wait_until("it came back", || world.screen("a").matches("hello cat").count() == 2);
+}
+
+#[test]
+fn a_draft_that_a_person_typed_is_not_clobbered() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    world.press("a", &["-l", "my draft"]);
+    wait_until("it shows", || world.screen("a").contains("> my draft"));
+    let run = world.peer(&["send", "a", "hello"]);
+    assert_eq!((run.code, run.stdout.as_str()), (7, ""), "{run:?}");
+    assert_eq!(
+        run.stderr,
+        "error: the message to a was not seen to be accepted: its composer was not free: it holds text that somebody typed\n\
+         hint: peer screen a, before you send it again\n"
+    );
+    assert!(world.screen("a").contains("> my draft"), "untouched");
+    // The draft is sent, and the next message goes through.
+    world.press("a", &["Enter"]);
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["my draft", "hello"]);
+}
+
+#[test]
+fn ghost_text_in_an_empty_composer_is_no_draft() {
+    let world = World::new();
+    world.demo("a", &["--ghost", "Ask me anything"]);
+    world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
+}
+
+#[test]
+fn an_empty_message_is_a_mistake() {
+    let world = World::new();
+    world.demo("a", &[]);
+    let Run { code, stderr, .. } = world.peer(&["send", "a", "  "]);
+    assert_eq!(
+        (code, stderr.as_str()),
+        (2, "error: the message is empty\nhint: peer wake NAME wakes it without one\n")
+    );
+    let run = world.peer(&["wake", "a", "-m", "x", "--message-file", "y"]);
+    assert_eq!(run.code, 2, "{run:?}");
+    world
+        .peer(&["wake", "a", "--message-file", "missing"])
+        .fails(1, "error: cannot read the message from missing: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn a_delivery_is_logged_without_its_text() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world.peer(&["wake", "a", "-t", "topic one", "-m", "the secret text"]);
+    let event = &world.events("a", "message.delivered")[0];
+    assert_eq!((&event["topic"], &event["conversation"]), (&json!("topic one"), &json!(world.conversation("a"))));
+    let log = std::fs::read_to_string(world.path("state/lifecycle.log")).expect("a log");
+    assert!(!log.contains("the secret text"));
+}
+
+#[test]
+fn a_send_that_was_killed_does_not_block_the_next() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    for delay in [20, 60, 100, 140, 180] {
+        let mut child = world.command(&["send", "a", "half sent"]).spawn().expect("it starts");
+        std::thread::sleep(Duration::from_millis(delay));
+        let _ = child.kill();
+        child.wait().expect("our child");
+        let text = format!("after {delay}");
+        let run = world.peer(&["send", "a", &text]);
+        assert_eq!(run.code, 0, "{delay}: {run:?}");
+        let said = world.said(&world.conversation("a"));
+        assert_eq!(said.last(), Some(&text), "whole, and alone: {said:?}");
+    }
+}
