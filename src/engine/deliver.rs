@@ -1,5 +1,6 @@
 //! Typing a message into a living agent, and seeing it accepted.
 
+mod abandoned;
 mod typing;
 
 use std::path::PathBuf;
@@ -37,6 +38,10 @@ impl Engine {
         record: &mut SessionRecord,
         message: &Message,
     ) -> Result<bool> {
+        if record.typing.is_some() {
+            let runtime = self.runtime_of(&record.place)?;
+            Typing { engine: self, peer, locked, runtime: runtime.as_ref(), record }.finish_abandoned().await?;
+        }
         let Some(text) = compose(peer, record, message) else { return Ok(false) };
         if peer.profile.takes_for_command(&text) && !message.command {
             return Err(EngineError::TakenForCommand { peer: peer.name.clone() });

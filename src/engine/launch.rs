@@ -99,6 +99,7 @@ impl Engine {
             cause: plan.cause.to_string(),
             woke_at_ms: self.now(),
             delivered_at_ms: None,
+            typing: None,
             prompt_due: plan.resume.is_none() && peer.spec.initial_prompt.is_some(),
             topic: plan.topic.clone(),
             intent: None,

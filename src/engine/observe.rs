@@ -89,7 +89,7 @@ fn boot_differs(record: &SessionRecord) -> bool {
 }
 
 /// Tells one state directory from another on a shared server; FNV-1a, because it must be the same in every build.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

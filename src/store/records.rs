@@ -94,6 +94,9 @@ pub struct SessionRecord {
     /// When a message was last accepted by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at_ms: Option<Timestamp>,
+    /// A fingerprint of the text that a sender types now; one that is found later was left by a sender that was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typing: Option<String>,
     /// The initial prompt is still to be typed in front of the first message.
     #[serde(default)]
     pub prompt_due: bool,

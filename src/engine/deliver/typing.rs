@@ -60,7 +60,7 @@ impl Typing<'_> {
         if process_axis(self.record) == Axis::Dead { Err(self.not_accepted("it ended")) } else { Ok(()) }
     }
 
-    async fn view(&self) -> Option<View> {
+    pub(super) async fn view(&self) -> Option<View> {
         // A capture that fails is no sign of anything: the caller looks again until its time is over.
         let text = self.engine.capture(self.record).await.ok()?;
         Some(screen::read(&self.peer.profile, &text))
@@ -91,6 +91,17 @@ impl Typing<'_> {
         self.await_composer(COMPOSER_PATIENCE, |composer| *composer == Composer::Empty)
             .await
             .map_err(|last| self.not_accepted(format!("its composer was not free: {last}")))?;
+        self.claim(text)?;
+        let sent = self.paste_and_submit(text, proof).await;
+        // Only one that is killed leaves its claim. One that failed says so, and what stands there is a person's to judge.
+        self.record.typing = None;
+        if sent.is_err() {
+            self.locked.write_session(self.record)?;
+        }
+        sent
+    }
+
+    async fn paste_and_submit(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
         self.runtime.paste(&target(&self.record.place), text).await?;
         self.await_composer(PASTE_PATIENCE, |composer| matches!(composer, Composer::Holds(_)))
             .await
@@ -101,7 +112,7 @@ impl Typing<'_> {
     }
 
     /// Presses Enter until it is acted on.
-    async fn submit(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
+    pub(super) async fn submit(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < ACCEPT_PATIENCE {
             let holds = self.view().await.is_some_and(|view| matches!(view.composer, Composer::Holds(_)));
@@ -180,7 +191,7 @@ fn has_read(now: Input, before: Option<u64>, typed: u64) -> bool {
 }
 
 /// A place in the agent's transcript from before the message was typed.
-struct Proof {
+pub(super) struct Proof {
     env: Vec<(OsString, OsString)>,
     mark: Mark,
 }

@@ -1,0 +1,84 @@
+//! Text that a sender left in a composer because it was killed between its paste and its Enter.
+//!
+//! It would block every later message as if a person had typed it. So a sender says on record what it is about to type,
+//! and whoever comes next and finds just that text sends it. Anything else in the composer stays a person's draft.
+
+use std::time::Duration;
+
+use peer_adapters::agent::Pattern;
+use peer_adapters::screen::Composer;
+use tokio::time::Instant;
+
+use super::typing::Typing;
+use crate::engine::observe::fnv1a;
+use crate::engine::{POLL, Result};
+use crate::store::Event;
+
+/// How long the paste of a sender that was killed may still be on its way: its client outlives it by some milliseconds.
+const LATE_PASTE: Duration = Duration::from_secs(1);
+
+impl Typing<'_> {
+    /// Says on record what is about to be typed. No text, because the record is not the place for what people write.
+    ///
+    /// # Errors
+    /// The record cannot be written: nothing may be typed then.
+    pub(super) fn claim(&mut self, text: &str) -> Result<()> {
+        self.record.typing = Some(fingerprint(text));
+        Ok(self.locked.write_session(self.record)?)
+    }
+
+    /// Sends what a killed sender left; nothing happens where none did, or where something else stands there.
+    ///
+    /// # Errors
+    /// As for any message.
+    pub(super) async fn finish_abandoned(&mut self) -> Result<()> {
+        let Some(claimed) = self.record.typing.take() else { return Ok(()) };
+        if self.holds_claimed(&claimed).await {
+            tokio::time::sleep(self.peer.profile.message.settle).await;
+            self.submit("", None).await?;
+            self.record.prompt_due = false;
+            self.engine.log(
+                &Event::new(self.engine.now(), "message.delivered")
+                    .peer(&self.peer.name)
+                    .incarnation(self.record.incarnation)
+                    .cause("sender-killed"),
+            )?;
+        }
+        Ok(self.locked.write_session(self.record)?)
+    }
+
+    async fn holds_claimed(&self, claimed: &str) -> bool {
+        let placeholder = self.peer.profile.composer.as_ref().and_then(|rule| rule.placeholder.as_ref());
+        let started = Instant::now();
+        while started.elapsed() < LATE_PASTE {
+            match self.view().await.map(|view| view.composer) {
+                Some(Composer::Holds(text)) if fingerprint(&text) == claimed => return true,
+                Some(Composer::Holds(text)) => return placeholder.is_some_and(|pattern| begins(pattern, &text)),
+                Some(Composer::Empty | Composer::Hidden) | None => tokio::time::sleep(POLL * 5).await,
+            }
+        }
+        false
+    }
+}
+
+/// A long paste shows as no more than the agent's own words for it.
+fn begins(placeholder: &Pattern, text: &str) -> bool {
+    placeholder.regex().find(text).is_some_and(|found| found.start() == 0)
+}
+
+/// The same for a text and for what a composer makes of it, which breaks lines where it likes.
+fn fingerprint(text: &str) -> String {
+    let letters: String = text.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
+    format!("{:016x}", fnv1a(letters.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_known_again_however_its_lines_are_broken() {
+        assert_eq!(fingerprint("one two\nthree"), fingerprint("  one\n  twothree "));
+        assert_ne!(fingerprint("one two"), fingerprint("one two, and what a person added"));
+    }
+}
