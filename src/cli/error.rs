@@ -99,6 +99,7 @@ impl CliError {
             Self::Engine(EngineError::Refused { refusal, .. }) => {
                 (Some(refusal.cause()), refusal.retry_after().map(|after| after.as_secs_f64().ceil()))
             }
+            Self::Engine(EngineError::Runtime(_)) => (Some("runtime-unavailable"), None),
             _ => (None, None),
         };
         json!({

@@ -69,7 +69,15 @@ impl Engine {
                 locked.write_session(&record)?;
                 Ok(record)
             }
-            Err(error @ RuntimeError::TimedOut { .. }) => Err(error.into()),
+            Err(error) if tells_nothing(&error) => {
+                self.log(
+                    &Event::new(self.now(), "wake.failed")
+                        .peer(&peer.name)
+                        .incarnation(incarnation)
+                        .cause("runtime-unavailable"),
+                )?;
+                Err(error.into())
+            }
             Err(error) => {
                 let absence = Absence { session: Session::Cleared, ..Absence::UNSEEN };
                 settle::record_end(&self.state, locked, &record, absence, self.now())?;
@@ -182,6 +190,19 @@ impl Engine {
             RuntimeKind::Zellij => Ok(()),
         }
     }
+}
+
+/// Whether an error says nothing of the agent: its runtime was not reached, or did not answer. Nobody has died then, and
+/// the record stands, so that a pane that comes late is found or fenced off.
+fn tells_nothing(error: &RuntimeError) -> bool {
+    matches!(
+        error,
+        RuntimeError::TimedOut { .. }
+            | RuntimeError::NotAnswering { .. }
+            | RuntimeError::PermissionDenied { .. }
+            | RuntimeError::VersionMismatch { .. }
+            | RuntimeError::NoBinary { .. }
+    )
 }
 
 /// What would make the start fail for sure is said before anything is begun.

@@ -85,7 +85,7 @@ impl Engine {
                 stopped: peer.files.has(Marker::Stopped)?,
                 last_end: end.cloned(),
                 health,
-                ever_ran: last.is_some(),
+                ever_ran: end.is_some_and(|end| end.lasting_cause().is_some()),
             },
             now,
         );

@@ -182,7 +182,13 @@ impl Engine {
     pub(super) fn facts(&self, peer: &Peer, live: &Live) -> Result<WakeFacts> {
         let files = &peer.files;
         let last = files.end()?.present();
-        let conversation = self.resumable(peer, last.as_ref().and_then(|last| last.conversation.as_deref()))?;
+        let lost = last.is_none() && files.has_lost_end()?;
+        let known = match &last {
+            Some(last) => last.conversation.clone(),
+            None if lost => files.conversations()?.pop().map(|entry| entry.conversation),
+            None => None,
+        };
+        let conversation = self.resumable(peer, known.as_deref())?;
         Ok(WakeFacts {
             managed_by: self.manager_of(peer),
             stopped: files.has(Marker::Stopped)?,
@@ -192,7 +198,7 @@ impl Engine {
                 new_eager: files.has(Marker::NewEager)?,
                 fresh_next: files.has(Marker::FreshNext)?,
             },
-            ever_ran: last.is_some(),
+            ever_ran: last.as_ref().map_or(lost, |last| last.end.lasting_cause().is_some()),
             last_end: last.map(|last| last.end),
             deaths: files.deaths()?.present().unwrap_or_default(),
             max_restarts: peer.effective.max_restarts.value,

@@ -268,6 +268,17 @@ impl PeerFiles {
         self.read_text("screen")
     }
 
+    /// Whether an end was recorded and then set aside because it did not parse.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub fn has_lost_end(&self) -> Result<bool> {
+        let prefix = format!("{}.end.corrupt-", self.name);
+        let lost =
+            |path: &PathBuf| path.file_name().and_then(|file| file.to_str()).is_some_and(|f| f.starts_with(&prefix));
+        Ok(self.all_on_disk()?.iter().any(lost))
+    }
+
     /// Every file of this peer that exists now, launch and exit records included; the lock is not among them.
     ///
     /// # Errors
