@@ -173,7 +173,7 @@ impl Engine {
     }
 
     /// Which server: for tmux the private one, or the peer's own; for zellij a directory of the session's own.
-    fn server_address(&self, kind: RuntimeKind, peer: &Peer, session: &str) -> Result<PathBuf> {
+    pub(super) fn server_address(&self, kind: RuntimeKind, peer: &Peer, session: &str) -> Result<PathBuf> {
         match kind {
             RuntimeKind::Tmux => {
                 let socket = peer.spec.socket.as_deref().unwrap_or(&self.settings.tmux.socket);

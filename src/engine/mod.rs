@@ -20,6 +20,7 @@ pub mod observe;
 pub mod peer;
 pub mod ready;
 pub mod reap;
+pub mod recover;
 pub mod refresh;
 pub mod reset;
 pub mod runtimes;
@@ -42,7 +43,7 @@ use tokio::time::Instant;
 use crate::config::{ConfigDir, Settings};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::store::{Event, Locked, StateDir};
+use crate::store::{Event, Locked, StateDir, Stored};
 
 pub use error::EngineError;
 pub use peer::Peer;
@@ -138,11 +139,12 @@ impl Engine {
         Ok(self.state.journal().append(event)?)
     }
 
-    /// Sets files that do not parse aside, and says so once.
+    /// Sets files that do not parse aside, and says so once. An agent that loses its record by that is found again.
     ///
     /// # Errors
     /// They cannot be moved.
     pub(crate) fn heal(&self, locked: &Locked) -> Result<()> {
+        let lost = matches!(locked.files().session()?, Stored::Corrupt(_));
         for (aside, why) in locked.set_aside_corrupt(self.now())? {
             self.progress
                 .notice(&format!("a file of {} did not parse ({why}); it is now {aside}", locked.files().name()));
@@ -150,7 +152,7 @@ impl Engine {
                 &Event::new(self.now(), "store.corrupt").peer(locked.files().name()).cause(why).with("file", aside),
             )?;
         }
-        Ok(())
+        if lost { self.recover(&self.peer(locked.files().name())?, locked) } else { Ok(()) }
     }
 }
 

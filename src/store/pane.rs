@@ -121,6 +121,18 @@ impl PeerFiles {
         Ok(parse(text))
     }
 
+    /// The highest incarnation that has a launch file: all have one from before their start until their end is recorded.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub fn newest_launch(&self) -> Result<Option<Incarnation>> {
+        let prefix = format!("{}.", self.name);
+        let files = self.all_on_disk()?;
+        let names = files.iter().filter_map(|path| path.file_name()?.to_str());
+        let numbers = names.filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix(".launch")?.parse().ok());
+        Ok(numbers.max().map(Incarnation))
+    }
+
     /// The exit record of one incarnation.
     ///
     /// # Errors
