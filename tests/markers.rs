@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{World, signal, wait_until};
+use common::{World, lives, signal, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -124,7 +124,10 @@ fn deaths_are_counted_once_however_many_look() {
     let world = World::new();
     world.add("a", &["sleep", "1000"]);
     world.peer(&["wake", "a"]);
-    signal(world.agent("a"), Signal::SIGKILL);
+    let agent = world.agent("a");
+    signal(agent, Signal::SIGKILL);
+    // A signal is sent before it has done its work; a stop in between would find it alive and park it.
+    wait_until("the kernel to have ended it", || !lives(agent));
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| world.peer(&["stop", "a"]).prints("a: stopped; it was not awake\n"));

@@ -1,4 +1,4 @@
-//! The real Claude Code, Codex, pi and opencode, woken, messaged, stopped, resumed and killed by `peer`, without a
+//! The real Claude Code, Codex, pi, opencode and Gemini CLI, woken, messaged, stopped, resumed and killed by `peer`, without a
 //! network: run by `scripts/test-agents`.
 //!
 //! The mock model answers with the number of messages of a person that it was sent (`turns=3`): a resume is proven by
@@ -10,6 +10,7 @@ use std::path::Path;
 
 use common::{World, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::process::{self, Family};
 
 /// An agent in a world of its own: a home as the agent wants it, and a peer named after it.
 struct Agent {
@@ -133,6 +134,29 @@ fn claude_asks_for_trust_and_only_the_spec_answers() {
     let woken = agent.peer(&["wake", "claude", "-m", "hello"]);
     assert!(woken.ends_with("message delivered\n"), "{woken}");
     agent.remembers(1, "hello");
+}
+
+/// Gemini CLI 0.61.0 outlives `kill-session` and keeps 300 MB when it is started plainly.
+#[test]
+#[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
+fn gemini_that_loses_its_pane_leaves_no_process_behind() {
+    let world = World::new();
+    world.declare("gemini", &[], &["gemini"]);
+    world.peer(&["wake", "gemini"]).prints("gemini: woken fresh (first-wake)\n");
+    let session = Family::Session(world.pane_process("gemini"));
+    let processes = || process::members(session).expect("/proc").len();
+    // The pane process, node, and the node that node starts.
+    wait_until("gemini to be up", || processes() >= 3);
+    // Past the settling time, so that a tick may act.
+    world.edit("gemini", "session", |record| {
+        record["woke_at_ms"] = (record["woke_at_ms"].as_u64().expect("a time") - 60_000).into();
+    });
+    world.tmux(&["kill-session", "-t", "=gemini-1:"]);
+    wait_until("every process of it to be gone", || {
+        world.peer(&["reap"]);
+        processes() == 0
+    });
+    assert_eq!(world.await_end("gemini")["cause"], "vanished");
 }
 
 #[test]

@@ -225,6 +225,18 @@ fn row_8_failed_latches_until_reset_or_force() {
 }
 
 #[test]
+fn row_8_a_changed_spec_opens_the_latch() {
+    let world = World::new();
+    world.add("a", &["sh", "-c", "exit 3"]);
+    world.set_in_spec("a", "max_restarts = 2");
+    crash(&world, "a");
+    crash(&world, "a");
+    assert_eq!(why(&world, "a", &[]), 8);
+    world.set_in_spec("a", "idle_timeout = \"2h\"");
+    assert_eq!((world.deaths("a"), why(&world, "a", &[])), (2, 16), "what failed is not what would be started now");
+}
+
+#[test]
 fn row_9_a_crash_loop_is_refused_and_says_when_to_retry() {
     let world = World::new();
     world.add("a", &["sh", "-c", "exit 3"]);

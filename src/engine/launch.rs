@@ -140,6 +140,7 @@ impl Engine {
         };
         locked.write_launch(record.incarnation, &launch)?;
         locked.write_session(record)?;
+        locked.remove_older_pane_files(record.incarnation)?;
         if let Some(conversation) = plan.resume.as_ref().or(chosen.as_ref()) {
             learn::keep(locked, record, conversation, record.woke_at_ms)?;
         }

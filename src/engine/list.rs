@@ -73,7 +73,7 @@ impl Engine {
         let now = self.now();
         let last = peer.files.end()?.present();
         let end = last.as_ref().map(|last| &last.end);
-        let deaths = peer.files.deaths()?.present().unwrap_or_default();
+        let deaths = self.deaths(peer)?;
         let policy =
             HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value };
         let health = Health::assess(&deaths, end, policy, now);

@@ -11,6 +11,7 @@ pub mod deliver;
 pub mod end;
 pub mod environment;
 pub mod error;
+pub mod health;
 pub mod interrupt;
 pub mod launch;
 pub mod learn;
@@ -56,8 +57,9 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 /// costs under 1 % of a core.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 
-/// How long a peer's lock is waited for. A delivery holds it for up to 20 s and a stop for as long as its graces.
-const LOCK_PATIENCE: Duration = Duration::from_secs(45);
+/// How long a peer's lock is waited for. A delivery holds it for half a second as a rule and for 35 s at worst, a stop for
+/// as long as its graces, and fifty callers may stand in line.
+const LOCK_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the engine tells a person while it works; the command line shows it on stderr.
 pub trait Progress: Send + Sync {
@@ -112,7 +114,7 @@ impl Engine {
         self.env.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// Takes a peer's lock, waiting up to 45 s for whoever holds it.
+    /// Takes a peer's lock, waiting up to 120 s for whoever holds it.
     ///
     /// # Errors
     /// [`EngineError::Busy`] when it is still held then.

@@ -200,7 +200,7 @@ impl Engine {
             },
             ever_ran: last.as_ref().map_or(lost, |last| last.end.lasting_cause().is_some()),
             last_end: last.map(|last| last.end),
-            deaths: files.deaths()?.present().unwrap_or_default(),
+            deaths: self.deaths(peer)?,
             max_restarts: peer.effective.max_restarts.value,
             lifestyle: peer.effective.policy.value,
             topics: files.topics()?,

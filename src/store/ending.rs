@@ -97,12 +97,16 @@ impl Locked {
         if deaths == before { Ok(()) } else { self.write_deaths(&deaths) }
     }
 
-    /// Clears the deaths, and with them hold and latch.
+    /// Clears the deaths and the budgets that are used up, and with them hold and latch. Returns the deaths.
     ///
     /// # Errors
     /// The directory is read-only.
     pub fn forgive(&self) -> Result<Deaths> {
         let deaths = self.files().deaths()?.present().unwrap_or_default();
+        if let Some(mut last) = self.files().end()?.present() {
+            last.end.reset();
+            self.write_json("end", &last)?;
+        }
         self.remove("deaths")?;
         Ok(deaths)
     }

@@ -284,23 +284,26 @@ impl PeerFiles {
     /// # Errors
     /// The directory cannot be listed.
     pub fn all_on_disk(&self) -> Result<Vec<PathBuf>> {
+        let mut found = self.in_directory(&self.root)?;
+        found.append(&mut self.in_directory(&self.root.join("panes"))?);
+        found.sort();
+        Ok(found)
+    }
+
+    fn in_directory(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(StoreError::new("list", dir))?,
+        };
         let prefix = format!("{}.", self.name);
         let mut found = Vec::new();
-        for dir in [self.root.clone(), self.root.join("panes")] {
-            let entries = match fs::read_dir(&dir) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other.map_err(StoreError::new("list", &dir))?,
-            };
-            for entry in entries {
-                let entry = entry.map_err(StoreError::new("list", &dir))?;
-                let name = entry.file_name();
-                let ours = name.to_str().is_some_and(|file| file.starts_with(&prefix) && !file.ends_with(".lock"));
-                if ours {
-                    found.push(entry.path());
-                }
+        for entry in entries {
+            let entry = entry.map_err(StoreError::new("list", dir))?;
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|file| file.starts_with(&prefix) && !file.ends_with(".lock")) {
+                found.push(entry.path());
             }
         }
-        found.sort();
         Ok(found)
     }
 }

@@ -163,6 +163,22 @@ impl Locked {
         lock::write_json(&path, launch)
     }
 
+    /// Removes what incarnations before `current` left: a start that was given up has a launch file and no end.
+    ///
+    /// # Errors
+    /// The directory is read-only.
+    pub fn remove_older_pane_files(&self, current: Incarnation) -> Result<()> {
+        let prefix = format!("{}.", self.files().name());
+        for path in self.files().in_directory(&self.files().root.join("panes"))? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let number = name.strip_prefix(&prefix).and_then(|rest| rest.split('.').next()?.parse().ok());
+            if number.is_some_and(|number| Incarnation(number) < current) {
+                atomic::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the launch and exit files of an incarnation that has ended.
     ///
     /// # Errors

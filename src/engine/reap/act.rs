@@ -192,7 +192,7 @@ impl Engine {
         let Some(last) = peer.files.end()?.present() else { return Ok(None) };
         let policy =
             HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value };
-        let deaths = peer.files.deaths()?.present().unwrap_or_default();
+        let deaths = self.deaths(peer)?;
         let now = self.now();
         let health = Health::assess(&deaths, Some(&last.end), policy, now);
         let wanted = !peer.files.has(Marker::Stopped)?

@@ -1,0 +1,27 @@
+//! Which deaths still count.
+
+use std::time::SystemTime;
+
+use super::{Engine, Peer, Result};
+use crate::policy::health::{Breaker, Deaths};
+use crate::policy::time::Timestamp;
+
+impl Engine {
+    /// The counted deaths of a peer. A spec that was changed since the last one opens the latch: what failed is not what
+    /// would be started now.
+    ///
+    /// # Errors
+    /// Its ring cannot be read.
+    pub(super) fn deaths(&self, peer: &Peer) -> Result<Deaths> {
+        let deaths = peer.files.deaths()?.present().unwrap_or_default();
+        let judged = Breaker::judge(&deaths, peer.effective.max_restarts.value, self.now());
+        let latched = matches!(judged, Breaker::Failed { .. });
+        let last = deaths.last().map(|death| death.at_ms);
+        Ok(if latched && self.spec_changed_at(peer) > last { Deaths::default() } else { deaths })
+    }
+
+    fn spec_changed_at(&self, peer: &Peer) -> Option<Timestamp> {
+        let modified = std::fs::metadata(self.config.spec_path(&peer.name)).and_then(|meta| meta.modified());
+        modified.ok().filter(|at| *at > SystemTime::UNIX_EPOCH).map(Timestamp::from)
+    }
+}
