@@ -44,6 +44,7 @@ impl Engine {
         if process_axis(&record) != Axis::Dead {
             self.climb(peer, &record, &sight).await?;
         }
+        self.await_exit_record(peer, &record).await?;
         self.clear_session(peer, &record).await?;
         settle::record_end(&self.state, locked, &record, settle::Absence::cleared(&sight), self.now())
     }

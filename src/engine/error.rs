@@ -140,7 +140,7 @@ pub enum EngineError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: ProfileError,
+        source: Box<ProfileError>,
     },
     /// The runtime.
     #[error(transparent)]

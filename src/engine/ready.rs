@@ -182,11 +182,35 @@ impl Engine {
     async fn settle_dead(&self, peer: &Peer, record: &SessionRecord) -> Result<()> {
         let locked = self.lock(&peer.name).await?;
         if matches!(peer.files.session()?, Stored::Present(now) if now.incarnation == record.incarnation) {
-            let sight = self.observe(&peer.name, record).await?;
-            self.keep_screen(record, &locked, &sight).await;
-            settle::record_end(&self.state, &locked, record, Absence::UNSEEN, self.now())?;
+            self.settle_locked(peer, &locked, record).await?;
         }
         Ok(())
+    }
+
+    async fn settle_locked(&self, peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<()> {
+        self.await_exit_record(peer, record).await?;
+        let sight = self.observe(&peer.name, record).await?;
+        self.keep_screen(record, locked, &sight).await;
+        settle::record_end(&self.state, locked, record, Absence::UNSEEN, self.now())?;
+        Ok(())
+    }
+
+    /// The record of an incarnation that was ready a moment ago, while it lives; its end is recorded where it does not.
+    ///
+    /// # Errors
+    /// [`EngineError::NotReady`] with how it ended.
+    pub(super) async fn still_current(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        incarnation: Incarnation,
+    ) -> Result<SessionRecord> {
+        let record = self.current(peer, incarnation)?;
+        if process_axis(&record) == Axis::Dead {
+            self.settle_locked(peer, locked, &record).await?;
+            return self.current(peer, incarnation);
+        }
+        Ok(record)
     }
 
     /// READY: only now are the markers used up, so that a failed start costs no context.

@@ -1,15 +1,42 @@
 //! Recording an end: gather what is known of it, let the policy name its cause, and write it down once.
 //!
-//! No runtime is asked and nothing waits here, because the pane process settles its own agent's end too.
+//! No runtime is asked here, because the pane process settles its own agent's end too.
 
 use std::time::Duration;
 
-use super::Result;
+use peer_adapters::process;
+use tokio::time::Instant;
+
+use super::{Engine, Peer, Result};
 use super::learn::Learner;
-use super::observe::Sight;
+use super::observe::{Sight, process_id};
 use crate::policy::ending::{EndFacts, EndReport, Evidence, Exit, Server, classify};
 use crate::policy::time::Timestamp;
 use crate::store::{Event, ExitRecord, Hangup, LastEnd, Locked, PeerFiles, Session, SessionRecord, StateDir};
+
+/// How long a pane process may take to write down that its agent has ended. It is told by the kernel at once and needs a
+/// millisecond; one that is stopped would need for ever.
+const EXIT_RECORD_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Engine {
+    /// Waits until the pane process has written how its agent ended, where there is a pane process that can. To be
+    /// called once the agent is dead: the kernel says so a moment earlier than its parent can.
+    ///
+    /// # Errors
+    /// The record or the process table cannot be read.
+    pub(super) async fn await_exit_record(&self, peer: &Peer, record: &SessionRecord) -> Result<()> {
+        let Some(pane) = record.pane_process.map(process_id) else { return Ok(()) };
+        let started = Instant::now();
+        while started.elapsed() < EXIT_RECORD_PATIENCE {
+            let written = peer.files.exit(record.incarnation)?.present().is_some();
+            if written || process::find(pane)?.is_none() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+}
 
 /// What was seen of an end from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

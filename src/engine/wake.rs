@@ -52,32 +52,46 @@ impl Engine {
     /// [`EngineError::Refused`] with the row that says no; [`EngineError::NotReady`]; [`EngineError::NotAccepted`].
     pub async fn wake(&self, name: &PeerName, request: &WakeRequest, message: &Message) -> Result<Woken> {
         let peer = self.peer(name)?;
-        let mut ours: Option<(&'static str, String)> = None;
         for _ in 0..MAX_ROUNDS {
             let locked = self.lock(name).await?;
             self.heal(&locked)?;
             match self.round(&peer, &locked, request).await? {
                 Round::Again => {}
+                Round::Awake(record) => {
+                    let cause = "already-awake".to_owned();
+                    return self.receive(&peer, &locked, *record, "already-awake", cause, message).await;
+                }
                 Round::Started { incarnation, decision, cause } => {
                     drop(locked);
-                    ours = Some((decision, cause));
                     self.await_ready(&peer, incarnation).await?;
-                }
-                Round::Awake(mut record) => {
-                    let (decision, cause) = ours.unwrap_or(("already-awake", "already-awake".to_owned()));
-                    let delivered = self.deliver(&peer, &locked, &mut record, message).await?;
-                    return Ok(Woken {
-                        peer: name.clone(),
-                        incarnation: record.incarnation,
-                        decision,
-                        cause,
-                        conversation: record.conversation,
-                        delivered,
-                    });
+                    let locked = self.lock(name).await?;
+                    // One call starts one incarnation: one that was ready and is gone already is told, not replaced.
+                    let record = self.still_current(&peer, &locked, incarnation).await?;
+                    return self.receive(&peer, &locked, record, decision, cause, message).await;
                 }
             }
         }
         Err(EngineError::NotEnded { peer: name.clone(), detail: "something starts it again and again".to_owned() })
+    }
+
+    async fn receive(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        mut record: SessionRecord,
+        decision: &'static str,
+        cause: String,
+        message: &Message,
+    ) -> Result<Woken> {
+        let delivered = self.deliver(peer, locked, &mut record, message).await?;
+        Ok(Woken {
+            peer: peer.name.clone(),
+            incarnation: record.incarnation,
+            decision,
+            cause,
+            conversation: record.conversation,
+            delivered,
+        })
     }
 
     async fn round(&self, peer: &Peer, locked: &Locked, request: &WakeRequest) -> Result<Round> {
@@ -149,6 +163,7 @@ impl Engine {
     pub(super) async fn bury(&self, peer: &Peer, locked: &Locked, record: &SessionRecord, sight: &Sight) -> Result<()> {
         let mut record = record.clone();
         learn::Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, &mut record)?;
+        self.await_exit_record(peer, &record).await?;
         self.keep_screen(&record, locked, sight).await;
         self.clear_session(peer, &record).await?;
         settle::record_end(&self.state, locked, &record, settle::Absence::cleared(sight), self.now())?;
