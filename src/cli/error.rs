@@ -143,7 +143,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
     Some(match error {
         EngineError::NoSuchPeer { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
         EngineError::NoSuchPeer { peer, nearest: None } => format!("peer add {peer} -- COMMAND"),
-        EngineError::Refused { peer, refusal } => return refusal_hint(peer.as_str(), refusal),
+        EngineError::Refused { peer, refusal } => refusal_hint(peer.as_str(), refusal),
         EngineError::NotReady { peer, why, .. } => match why {
             NotReady::Ended(_) => format!("peer screen {peer}"),
             NotReady::TimedOut(_) => format!("peer attach {peer}, to see what it waits for"),
@@ -180,8 +180,8 @@ fn engine_hint(error: &EngineError) -> Option<String> {
     })
 }
 
-fn refusal_hint(peer: &str, refusal: &Refusal) -> Option<String> {
-    Some(match refusal {
+fn refusal_hint(peer: &str, refusal: &Refusal) -> String {
+    match refusal {
         Refusal::Stopped => format!("peer start {peer}"),
         Refusal::ManagedElsewhere { by } => format!("start it with {by}, or remove managed_by in `peer edit {peer}`"),
         Refusal::Failed { .. } => format!("peer reset {peer}, or peer wake {peer} --fresh --force"),
@@ -190,5 +190,5 @@ fn refusal_hint(peer: &str, refusal: &Refusal) -> Option<String> {
         }
         Refusal::NothingToResume => format!("peer wake {peer} starts it fresh"),
         Refusal::RuntimeUnavailable { .. } => "nothing was touched; try again".to_owned(),
-    })
+    }
 }

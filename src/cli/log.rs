@@ -72,7 +72,7 @@ fn print(args: &Args, context: &mut Context, event: &Event) -> Result<(), CliErr
         let line = serde_json::to_string(event).map_err(std::io::Error::from)?;
         return Ok(context.out.line(line)?);
     }
-    let peer = event.peer.as_ref().map(PeerName::as_str).unwrap_or("-");
+    let peer = event.peer.as_ref().map_or("-", PeerName::as_str);
     let cause = event.cause.as_deref().unwrap_or("");
     let details: Vec<String> = event.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let line = format!("{}  {peer:<16} {:<22} {cause:<16} {}", event.ts, event.event, details.join(" "));

@@ -12,14 +12,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
-    match &args.dir {
-        Some(dir) => clap_mangen::generate_to(Cli::command(), dir)
-            .map_err(|source| CliError::Directory { path: dir.clone(), source })?,
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            context.out.raw(&page)?;
-        }
+    if let Some(dir) = &args.dir {
+        clap_mangen::generate_to(Cli::command(), dir)
+            .map_err(|source| CliError::Directory { path: dir.clone(), source })?;
+    } else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+        context.out.raw(&page)?;
     }
     Ok(0)
 }

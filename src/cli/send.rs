@@ -43,9 +43,9 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     engine.progress.settled();
     let report = super::wake::report(&woken);
     if args.json {
-        context.out.document("send", &report.fields)?
+        context.out.document("send", &report.fields)?;
     } else {
-        context.out.line(report.line)?
+        context.out.line(report.line)?;
     }
     Ok(0)
 }

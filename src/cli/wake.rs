@@ -13,6 +13,7 @@ use crate::policy::wake::{Mode, WakeRequest};
 /// How the agent ended last decides: a parked one is resumed, a crashed one starts fresh. `peer why NAME` shows the
 /// whole table. One that is awake only gets the message.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 #[command(
     after_help = "Examples:\n  peer wake api\n  peer wake api --topic login -m 'fix the login test'\n  peer wake --all --jobs 4\n  peer wake api --fresh --force      after a crash loop"
 )]

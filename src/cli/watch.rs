@@ -9,7 +9,7 @@ use crate::engine::reap::Request;
 /// The same tick again and again in the foreground, for those who prefer a service
 ///
 /// Ends cleanly on SIGTERM and SIGINT, never in the middle of a tick. Where systemd runs it, it says when it is ready and
-/// feeds the watchdog (Type=notify, WatchdogSec=).
+/// feeds the watchdog (Type=notify, `WatchdogSec`=).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// From the beginning of one tick to the next

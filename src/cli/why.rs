@@ -5,6 +5,7 @@ use crate::policy::wake::{Mode, WakeRequest};
 
 /// Say what a wake would do now, row by row, and change nothing
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub(super) struct Args {
     /// Name of the peer
     name: PeerName,

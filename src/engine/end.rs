@@ -68,10 +68,10 @@ impl Engine {
             return;
         }
         let Ok(runtime) = self.runtime_of(&record.place) else { return };
-        if let Ok(text) = runtime.capture(&target(&record.place), Capture { history: 0, ansi: true }).await {
-            if let Err(error) = locked.keep_screen(&text) {
-                self.progress.notice(&error.to_string());
-            }
+        if let Ok(text) = runtime.capture(&target(&record.place), Capture { history: 0, ansi: true }).await
+            && let Err(error) = locked.keep_screen(&text)
+        {
+            self.progress.notice(&error.to_string());
         }
     }
 

@@ -46,18 +46,18 @@ fn has(env: &Environment, key: &str) -> bool {
 /// What cron leaves out and programs rely on: who we are, from the user database, and a UTF-8 locale, without which
 /// terminal programs draw question marks.
 fn add_missing(env: &mut Environment) {
-    if ["HOME", "USER", "LOGNAME", "SHELL"].iter().any(|key| !has(env, key)) {
-        if let Ok(Some(user)) = nix::unistd::User::from_uid(nix::unistd::geteuid()) {
-            let known = [
-                ("HOME", user.dir.as_os_str()),
-                ("USER", OsStr::new(&user.name)),
-                ("LOGNAME", OsStr::new(&user.name)),
-                ("SHELL", user.shell.as_os_str()),
-            ];
-            for (key, value) in known {
-                if !has(env, key) {
-                    set(env, key, value);
-                }
+    if ["HOME", "USER", "LOGNAME", "SHELL"].iter().any(|key| !has(env, key))
+        && let Ok(Some(user)) = nix::unistd::User::from_uid(nix::unistd::geteuid())
+    {
+        let known = [
+            ("HOME", user.dir.as_os_str()),
+            ("USER", OsStr::new(&user.name)),
+            ("LOGNAME", OsStr::new(&user.name)),
+            ("SHELL", user.shell.as_os_str()),
+        ];
+        for (key, value) in known {
+            if !has(env, key) {
+                set(env, key, value);
             }
         }
     }

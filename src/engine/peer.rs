@@ -47,7 +47,8 @@ impl Engine {
     /// Nobody has one of that name, or the person's own is wrong.
     pub fn profile(&self, name: &str) -> Result<Profile> {
         if let Some((path, text)) = self.config.profile_text(name)? {
-            return Profile::parse(name, &text).map_err(|source| EngineError::Profile { path, source: Box::new(source) });
+            return Profile::parse(name, &text)
+                .map_err(|source| EngineError::Profile { path, source: Box::new(source) });
         }
         Profile::builtin(name).ok_or_else(|| {
             let own = self.config.profile_names().unwrap_or_default();

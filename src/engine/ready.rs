@@ -98,13 +98,13 @@ impl Engine {
     async fn take_over(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let locked = self.lock(&peer.name).await?;
         let mut record = self.current(peer, incarnation)?;
-        if let Phase::Starting { driver } = record.phase {
-            if process::find(process_id(driver))?.is_none() {
-                record.phase = Phase::Starting { driver: recorded(process::me()?) };
-                let sight = self.observe(&peer.name, &record).await?;
-                observe::complete(&mut record, &sight);
-                locked.write_session(&record)?;
-            }
+        if let Phase::Starting { driver } = record.phase
+            && process::find(process_id(driver))?.is_none()
+        {
+            record.phase = Phase::Starting { driver: recorded(process::me()?) };
+            let sight = self.observe(&peer.name, &record).await?;
+            observe::complete(&mut record, &sight);
+            locked.write_session(&record)?;
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Engine {
 
     /// Answers a dialog that the spec accepts, one key a frame; anything else needs a person.
     async fn answer(&self, peer: &Peer, record: &SessionRecord, dialog: &screen::DialogView) -> Result<()> {
-        let accepted = peer.effective.accept.value.iter().any(|id| *id == dialog.id);
+        let accepted = peer.effective.accept.value.contains(&dialog.id);
         let key = if accepted { screen::next_key(dialog) } else { None };
         let Some(key) = key else {
             let acceptable = (!dialog.needs_person).then(|| dialog.id.clone());

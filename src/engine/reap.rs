@@ -121,10 +121,10 @@ impl Engine {
                 Err(error) => beat.skipped.push(format!("{name}: {error}")),
             }
         }
-        if let Some(only) = request.only.as_ref().filter(|_| awake.is_empty() && asleep.is_empty()) {
-            if beat.skipped.is_empty() {
-                return Err(self.no_such_peer(only));
-            }
+        if let Some(only) = request.only.as_ref().filter(|_| awake.is_empty() && asleep.is_empty())
+            && beat.skipped.is_empty()
+        {
+            return Err(self.no_such_peer(only));
         }
         Ok((self.probe(awake).await?, asleep))
     }

@@ -48,7 +48,7 @@ impl Engine {
         };
         let plan = Plan { resume: None, cause: WakeCause::from(WakeReason::FirstWake), topic: None };
         let mut record = self.planned(peer, &plan, incarnation, place)?;
-        record.cause = "recovered".to_owned();
+        "recovered".clone_into(&mut record.cause);
         record.prompt_due = false;
         record.phase = Phase::Ready { ready_at_ms: self.now() };
         let conversation = locked.files().conversations()?.pop().filter(|entry| entry.incarnation == incarnation);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use peer_adapters::process;
 use tokio::time::Instant;
 
-use super::{Engine, Peer, Result};
 use super::learn::Learner;
 use super::observe::{Sight, process_id};
+use super::{Engine, Peer, Result};
 use crate::policy::ending::{EndFacts, EndReport, Evidence, Exit, Server, classify};
 use crate::policy::time::Timestamp;
 use crate::store::{Event, ExitRecord, Hangup, LastEnd, Locked, PeerFiles, Session, SessionRecord, StateDir};

@@ -203,7 +203,7 @@ impl Engine {
             None if lost => files.conversations()?.pop().map(|entry| entry.conversation),
             None => None,
         };
-        let conversation = self.resumable(peer, known.as_deref())?;
+        let conversation = self.resumable(peer, known.as_deref());
         Ok(WakeFacts {
             managed_by: self.manager_of(peer),
             stopped: files.has(Marker::Stopped)?,
@@ -225,10 +225,10 @@ impl Engine {
     }
 
     /// The conversation that a resume would use: the last one, while the agent's own files still have it.
-    fn resumable(&self, peer: &Peer, last: Option<&str>) -> Result<Option<String>> {
-        let Some(id) = last else { return Ok(None) };
+    fn resumable(&self, peer: &Peer, last: Option<&str>) -> Option<String> {
+        let id = last?;
         if !peer.profile.capabilities().resume {
-            return Ok(None);
+            return None;
         }
         let env: Vec<_> = self
             .agent_environment(peer, Incarnation::default())
@@ -236,11 +236,11 @@ impl Engine {
             .map(|(key, value)| (key.0, value.0))
             .collect();
         match learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(id)) {
-            Ok(found) => Ok(found.map(|_| id.to_owned())),
+            Ok(found) => found.map(|_| id.to_owned()),
             Err(error) => {
                 // Not readable is not absent: let the agent itself say so, and keep the markers if it does.
                 self.progress.notice(&learn::tell(&error));
-                Ok(Some(id.to_owned()))
+                Some(id.to_owned())
             }
         }
     }

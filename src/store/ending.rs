@@ -55,7 +55,7 @@ impl Locked {
     ) -> Result<LastEnd> {
         let last = match self.files().end()? {
             Stored::Present(last) if last.end.incarnation == record.incarnation => last,
-            previous => self.write_end(record, report, previous.present(), session)?,
+            previous => self.write_end(record, report, previous.present().as_ref(), session)?,
         };
         self.count_death(&last.end, ready_for)?;
         self.remove("session")?;
@@ -67,12 +67,12 @@ impl Locked {
         &self,
         record: &SessionRecord,
         report: EndReport,
-        previous: Option<LastEnd>,
+        previous: Option<&LastEnd>,
         session: Session,
     ) -> Result<LastEnd> {
-        let kept = previous.as_ref().and_then(|last| last.conversation.clone());
+        let kept = previous.and_then(|last| last.conversation.clone());
         let conversation = if record.ready_at().is_some() { record.conversation.clone().or(kept) } else { kept };
-        let end = End::new(report, previous.as_ref().map(|last| &last.end));
+        let end = End::new(report, previous.map(|last| &last.end));
         let left = (session == Session::Left).then(|| record.place.clone());
         let last = LastEnd { end, conversation, agent: record.agent.clone(), left };
         self.write_json("end", &last)?;

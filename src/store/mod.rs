@@ -300,7 +300,8 @@ impl PeerFiles {
         for entry in entries {
             let entry = entry.map_err(StoreError::new("list", dir))?;
             let name = entry.file_name();
-            if name.to_str().is_some_and(|file| file.starts_with(&prefix) && !file.ends_with(".lock")) {
+            let ours = name.to_str().and_then(|file| file.strip_prefix(&prefix)).is_some_and(|suffix| suffix != "lock");
+            if ours {
                 found.push(entry.path());
             }
         }

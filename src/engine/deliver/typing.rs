@@ -39,12 +39,12 @@ impl Typing<'_> {
     /// so for one the composer is proof enough.
     pub(super) async fn type_in(&mut self, text: &str, command: bool) -> Result<()> {
         match self.peer.profile.message.accepted {
-            Accepted::Consumed => self.into_terminal(text).await,
+            Accepted::Consumed => self.type_into_terminal(text).await,
             Accepted::Transcript if !command => {
                 let proof = Proof::taken_before(self.peer, self.locked, self.record)?;
-                self.into_composer(text, Some(&proof)).await
+                self.type_into_composer(text, Some(&proof)).await
             }
-            Accepted::Transcript | Accepted::Composer => self.into_composer(text, None).await,
+            Accepted::Transcript | Accepted::Composer => self.type_into_composer(text, None).await,
         }
     }
 
@@ -67,7 +67,7 @@ impl Typing<'_> {
     }
 
     /// An agent without a composer: the proof is that it read what was typed.
-    async fn into_terminal(&self, text: &str) -> Result<()> {
+    async fn type_into_terminal(&self, text: &str) -> Result<()> {
         let agent = self.record.process.ok_or_else(|| self.not_accepted("it has no process"))?;
         let before = terminal::input(agent.id.pid)?.read;
         self.runtime.paste(&target(&self.record.place), text).await?;
@@ -87,7 +87,7 @@ impl Typing<'_> {
     }
 
     /// An agent with a composer. Text that a person left in it is not joined with ours.
-    async fn into_composer(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
+    async fn type_into_composer(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
         self.await_composer(COMPOSER_PATIENCE, |composer| *composer == Composer::Empty)
             .await
             .map_err(|last| self.not_accepted(format!("its composer was not free: {last}")))?;
