@@ -75,7 +75,7 @@ impl World {
             fs::create_dir(world.path(sub)).expect("create");
         }
         let socket = world.socket();
-        let config = format!("[tmux]\nsocket = {socket:?}\n\n[probe]\ntimeout = {timeout:?}\n");
+        let config = format!("[tmux]\nsocket = \"{}\"\n\n[probe]\ntimeout = {timeout:?}\n", socket.display());
         fs::write(world.path("config/config.toml"), config).expect("write");
         world
     }
