@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{Context, Outcome};
-use crate::config::{Origin, Value as Setting, format_span};
+use crate::config::{Origin, TmuxSettings, Value as Setting, format_span};
 use crate::policy::name::PeerName;
 
 /// Print a peer's effective spec, with where each value came from
@@ -35,6 +35,9 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
             "socket",
             match &spec.socket {
                 Some(socket) => typed(json!(socket)),
+                None if engine.settings.tmux.socket == TmuxSettings::default().socket => {
+                    (json!(engine.settings.tmux.socket), Origin::Default)
+                }
                 None => (json!(engine.settings.tmux.socket), Origin::Config),
             },
         ),
