@@ -133,3 +133,37 @@ fn wakes_killed_one_upon_the_other_come_to_one_agent() {
     }
     nothing_piled_up(&world);
 }
+
+/// A message takes longer: the agent's composer has to show it, and Enter comes 100 ms after that.
+const LONGEST_DELIVERY_MS: u64 = 350;
+
+#[test]
+fn a_message_whose_sender_was_killed_arrives_once_at_most_and_the_next_one_once() {
+    let world = World::new();
+    world.demo("a", &[]);
+    let (mut dice, mut conversations) = (Dice(4), BTreeSet::new());
+    let rounds = rounds(16);
+    for round in 0..rounds {
+        if round % 4 == 3 {
+            // Every so often the message has to wake it as well.
+            world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+            assert_eq!(world.peer(&["start", "a"]).code, 0);
+        }
+        let delay = Duration::from_millis(dice.below(LONGEST_DELIVERY_MS));
+        kill_after(&world, &["wake", "a", "-m", &format!("lost {round}")], delay);
+        let run = world.peer(&["wake", "a", "-m", &format!("kept {round}")]);
+        assert_eq!(run.code, 0, "round {round}, killed after {delay:?}: {run:?}");
+        conversations.insert(world.conversation("a"));
+    }
+    let said: Vec<String> = conversations.iter().flat_map(|conversation| world.said(conversation)).collect();
+    let count = |text: String| said.iter().filter(|one| **one == text).count();
+    for round in 0..rounds {
+        assert_eq!(count(format!("kept {round}")), 1, "{said:?}");
+        assert!(count(format!("lost {round}")) <= 1, "{said:?}");
+    }
+    let whole = |text: &&String| {
+        ["kept ", "lost "].iter().any(|kind| text.strip_prefix(kind).is_some_and(|n| n.parse::<u32>().is_ok()))
+    };
+    assert_eq!(said.iter().find(|text| !whole(text)), None, "two texts were joined");
+    assert_eq!((world.processes().len(), world.deaths("a")), (1, 0));
+}

@@ -228,21 +228,3 @@ fn a_delivery_is_logged_without_its_text() {
     let log = std::fs::read_to_string(world.path("state/lifecycle.log")).expect("a log");
     assert!(!log.contains("the secret text"));
 }
-
-#[test]
-fn a_send_that_was_killed_does_not_block_the_next() {
-    let world = World::new();
-    world.demo("a", &[]);
-    world.peer(&["wake", "a"]);
-    for delay in [20, 60, 100, 140, 180] {
-        let mut child = world.command(&["send", "a", "half sent"]).spawn().expect("it starts");
-        std::thread::sleep(Duration::from_millis(delay));
-        let _ = child.kill();
-        child.wait().expect("our child");
-        let text = format!("after {delay}");
-        let run = world.peer(&["send", "a", &text]);
-        assert_eq!(run.code, 0, "{delay}: {run:?}");
-        let said = world.said(&world.conversation("a"));
-        assert_eq!(said.last(), Some(&text), "whole, and alone: {said:?}");
-    }
-}
