@@ -70,7 +70,7 @@ impl Engine {
     }
 
     /// The record, while this incarnation is the one on it.
-    fn current(&self, peer: &Peer, incarnation: Incarnation) -> Result<SessionRecord> {
+    pub(super) fn current(&self, peer: &Peer, incarnation: Incarnation) -> Result<SessionRecord> {
         match peer.files.session()? {
             Stored::Present(record) if record.incarnation == incarnation => Ok(record),
             _ => Err(EngineError::NotReady {

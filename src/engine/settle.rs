@@ -73,10 +73,12 @@ pub struct Ended {
 /// # Errors
 /// The state directory failed; the exit record is on disk, and the next wake or tick finishes.
 pub fn after_exit(state: &StateDir, locked: &Locked, exit: &ExitRecord) -> Result<Option<Ended>> {
-    let Some(mut record) = locked.files().session()?.present() else { return Ok(None) };
-    if record.incarnation != exit.incarnation {
+    let on_record = locked.files().session()?.present().filter(|record| record.incarnation == exit.incarnation);
+    let Some(mut record) = on_record else {
+        // Somebody recorded this end while we waited for the lock, and removed the files before ours was there.
+        locked.remove_pane_files(exit.incarnation)?;
         return Ok(None);
-    }
+    };
     let config = locked.files().launch(exit.incarnation)?.present().map(|launch| launch.config_dir);
     let learner = config.and_then(|config| Learner::load(&config, locked.files().name()));
     if let Some(learner) = learner {

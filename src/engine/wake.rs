@@ -1,18 +1,21 @@
 //! `peer wake`: bring an agent up, fresh or resumed, deliver a message, and say why.
 
+use std::time::Duration;
+
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::deliver::Message;
 use super::launch::Plan;
 use super::learn;
 use super::observe::{self, Sight};
 use super::settle;
-use super::{Engine, EngineError, Peer, Result};
+use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
-use crate::policy::ending::Incarnation;
+use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::policy::wake::{Markers, Recorded, Refusal, WakeDecision, WakeFacts, WakeRequest, decide};
-use crate::store::{Event, Locked, Marker, Phase, SessionRecord};
+use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
 
 /// How often a wake starts over after clearing what stood in its way. Two are needed at most (an orphan, then its
 /// record); more means that somebody works against us.
@@ -35,12 +38,18 @@ pub struct Woken {
     pub delivered: bool,
 }
 
+/// How long an agent that starts over may take to leave: its pane process kills it after its grace, 5 s unless its
+/// profile says otherwise.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(15);
+
 /// What one round under the lock came to.
 enum Round {
     /// Something was cleared: look again.
     Again,
     /// An incarnation is on its way, started by us or by another.
     Started { incarnation: Incarnation, decision: &'static str, cause: String },
+    /// It starts over by itself.
+    Leaving { incarnation: Incarnation },
     /// It is awake.
     Awake(Box<SessionRecord>),
 }
@@ -52,14 +61,20 @@ impl Engine {
     /// [`EngineError::Refused`] with the row that says no; [`EngineError::NotReady`]; [`EngineError::NotAccepted`].
     pub async fn wake(&self, name: &PeerName, request: &WakeRequest, message: &Message) -> Result<Woken> {
         let peer = self.peer(name)?;
+        let mut waited = false;
         for _ in 0..MAX_ROUNDS {
             let locked = self.lock(name).await?;
             self.heal(&locked)?;
-            match self.round(&peer, &locked, request).await? {
+            match self.round(&peer, &locked, request, waited).await? {
                 Round::Again => {}
                 Round::Awake(record) => {
                     let cause = "already-awake".to_owned();
                     return self.receive(&peer, &locked, *record, "already-awake", cause, message).await;
+                }
+                Round::Leaving { incarnation } => {
+                    drop(locked);
+                    self.await_departure(&peer, incarnation).await?;
+                    waited = true;
                 }
                 Round::Started { incarnation, decision, cause } => {
                     drop(locked);
@@ -94,7 +109,7 @@ impl Engine {
         })
     }
 
-    async fn round(&self, peer: &Peer, locked: &Locked, request: &WakeRequest) -> Result<Round> {
+    async fn round(&self, peer: &Peer, locked: &Locked, request: &WakeRequest, waited: bool) -> Result<Round> {
         let record = peer.files.session()?.present();
         if record.is_none() {
             self.clear_left(peer, locked).await?;
@@ -104,7 +119,7 @@ impl Engine {
         match (decide(&facts, request, self.now()), live) {
             (WakeDecision::Refuse(refusal), _) => Err(self.refused(peer, refusal)?),
             (WakeDecision::AlreadyAwake, Live::Session(record, _)) => {
-                Ok(Round::Awake(Box::new(self.forget_intent(locked, *record)?)))
+                self.awake_or_ending(peer, locked, *record, waited).await
             }
             (WakeDecision::StillStarting, Live::Starting(record)) => Ok(Round::Started {
                 incarnation: record.incarnation,
@@ -140,14 +155,43 @@ impl Engine {
         Ok(Round::Started { incarnation: record.incarnation, decision, cause: record.cause })
     }
 
-    /// An end that was intended and never came about: whoever wrote it was killed, and no signal is under way, because
-    /// we hold the lock. A later crash must not pass for a park.
-    fn forget_intent(&self, locked: &Locked, mut record: SessionRecord) -> Result<SessionRecord> {
-        if record.intent.take().is_some() {
-            locked.write_session(&record)?;
-            locked.unmark(Marker::IdleReaped)?;
+    /// It is awake, but somebody began to end it and was killed. The keys and signals of that may still be on their way,
+    /// so what was begun is brought to its end: an agent that is only left alone dies a moment later, as if by itself.
+    ///
+    /// A self-fresh is its pane process's own doing; it is waited for first.
+    async fn awake_or_ending(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: SessionRecord,
+        waited: bool,
+    ) -> Result<Round> {
+        let Some(intent) = record.intent else { return Ok(Round::Awake(Box::new(record))) };
+        if intent == Intent::SelfFresh && !waited {
+            return Ok(Round::Leaving { incarnation: record.incarnation });
         }
-        Ok(record)
+        let refused = peer.files.has(Marker::Stopped)?;
+        self.end(peer, locked, record, Some(intent)).await?;
+        // Whoever wakes it does not want it stopped; a stop that came to its marker refused this wake before.
+        if !refused {
+            locked.unmark(Marker::Stopped)?;
+        }
+        Ok(Round::Again)
+    }
+
+    /// Waits until `incarnation` is not on record any more, for `LEAVE_PATIENCE` at most; the lock must not be held.
+    async fn await_departure(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < LEAVE_PATIENCE {
+            match peer.files.session()? {
+                Stored::Present(record) if record.incarnation == incarnation => {}
+                _ => return Ok(()),
+            }
+            let what = format!("{} to start over", peer.name);
+            self.progress.waiting(&what, started.elapsed(), LEAVE_PATIENCE);
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
     }
 
     /// Row 6: the agent outlived its session.
