@@ -118,3 +118,30 @@ fn two_state_directories_on_one_server_do_not_touch_each_others_sessions() {
     theirs.peer(&["wake", "b"]).prints("b: already awake\n");
     theirs.peer(&["stop", "b"]);
 }
+
+#[test]
+fn a_wake_starts_an_agent_that_dies_at_once_no_second_time() {
+    let world = World::new();
+    for lifetime in ["0", "0.01", "0.03", "0.1"] {
+        let name = format!("a{}", lifetime.replace('.', "-"));
+        world.add(&name, &["sh", "-c", &format!("sleep {lifetime}; exit 3")]);
+        let run = world.peer(&["wake", &name, "-m", "hello"]);
+        // It may have read the message, or not; in any case it was started once.
+        assert!([0, 5, 7].contains(&run.code), "{run:?}");
+        world.await_end(&name);
+        assert_eq!((world.events(&name, "wake.decided").len(), world.deaths(&name)), (1, 1), "{lifetime}: {run:?}");
+    }
+}
+
+#[test]
+fn a_storm_of_wakes_on_a_crashing_agent_is_stopped_by_the_guard() {
+    let world = World::new();
+    world.add("a", &["sh", "-c", "exit 3"]);
+    let runs = wakes(&world, "a", 20, "message");
+    for run in &runs {
+        assert!([4, 5, 7].contains(&run.code), "{run:?}");
+    }
+    world.await_end("a");
+    assert!((1..=3).contains(&world.deaths("a")), "{}", world.deaths("a"));
+    assert_eq!(world.events("a", "wake.decided").len(), world.deaths("a"));
+}
