@@ -159,9 +159,8 @@ fn a_pane_process_that_is_killed_leaves_the_truth_to_the_axes() {
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
     signal(world.pane_process("a"), Signal::SIGKILL);
-    // The kernel hangs up what was in its terminal session; if not, the next wake ends the orphan.
+    wait_until("the kernel hung up its terminal", || !lives(agent));
     world.peer(&["wake", "a"]).prints("a: woken fresh (vanished)\n");
-    wait_until("the old agent is gone", || !lives(agent));
     assert_eq!(world.deaths("a"), 1);
 }
 

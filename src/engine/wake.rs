@@ -241,10 +241,10 @@ impl Engine {
     pub(super) fn facts(&self, peer: &Peer, live: &Live) -> Result<WakeFacts> {
         let files = &peer.files;
         let last = files.end()?.present();
-        let lost = last.is_none() && files.has_lost_end()?;
+        let set_aside = last.is_none() && files.has_lost_end()?;
         let known = match &last {
             Some(last) => last.conversation.clone(),
-            None if lost => files.conversations()?.pop().map(|entry| entry.conversation),
+            None if set_aside => files.conversations()?.pop().map(|entry| entry.conversation),
             None => None,
         };
         let conversation = self.resumable(peer, known.as_deref());
@@ -257,7 +257,7 @@ impl Engine {
                 new_eager: files.has(Marker::NewEager)?,
                 fresh_next: files.has(Marker::FreshNext)?,
             },
-            ever_ran: last.as_ref().map_or(lost, |last| last.end.lasting_cause().is_some()),
+            ever_ran: last.as_ref().map_or(set_aside, |last| last.end.lasting_cause().is_some()),
             last_end: last.map(|last| last.end),
             deaths: self.deaths(peer)?,
             max_restarts: peer.effective.max_restarts.value,
