@@ -4,7 +4,7 @@ use super::{Context, Outcome};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-pub(super) async fn run(_args: Args, context: &mut Context) -> Outcome {
-    context.engine()?.beat().await?;
+pub(super) fn run(_args: &Args, context: &mut Context) -> Outcome {
+    context.engine()?.beat()?;
     Ok(0)
 }

@@ -4,8 +4,8 @@ use super::{Context, Outcome};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-pub(super) async fn run(_args: Args, context: &mut Context) -> Outcome {
-    let name = context.engine()?.self_done().await?;
+pub(super) fn run(_args: &Args, context: &mut Context) -> Outcome {
+    let name = context.engine()?.self_done()?;
     context.out.line(format!("{name}: done; it is parked once it has been quiet for a moment"))?;
     Ok(0)
 }

@@ -2,30 +2,29 @@
 
 use super::{Engine, Result};
 use crate::policy::name::PeerName;
-use crate::store::Marker;
+use crate::store::Word;
 
 impl Engine {
     /// Notes that the agent of this pane is alive and at work.
     ///
     /// # Errors
     /// [`super::EngineError::NotInPane`].
-    pub async fn beat(&self) -> Result<PeerName> {
-        self.note(Marker::Beat).await
+    pub fn beat(&self) -> Result<PeerName> {
+        self.note(Word::Beat)
     }
 
     /// Notes that the ephemeral agent of this pane has done its task.
     ///
     /// # Errors
     /// [`super::EngineError::NotInPane`].
-    pub async fn self_done(&self) -> Result<PeerName> {
-        self.note(Marker::Done).await
+    pub fn self_done(&self) -> Result<PeerName> {
+        self.note(Word::Done)
     }
 
-    async fn note(&self, marker: Marker) -> Result<PeerName> {
+    fn note(&self, word: Word) -> Result<PeerName> {
         let (peer, incarnation) = self.caller()?;
-        let locked = self.lock(&peer.name).await?;
         Self::own_record(&peer, incarnation)?;
-        locked.mark(marker, self.now())?;
+        peer.files.note(word, self.now())?;
         Ok(peer.name)
     }
 }

@@ -29,7 +29,7 @@ pub use heartbeat::{Heartbeat, Pulse, Ticking};
 pub use journal::{Event, Journal, Tail};
 pub use lock::Locked;
 pub use pane::{ExitRecord, Hangup, Launch, OsText};
-pub use records::{AgentProcess, Marker, Phase, Place, Process, SessionRecord};
+pub use records::{AgentProcess, Marker, Phase, Place, Process, SessionRecord, Word};
 
 /// What went wrong with a file of ours, and on which file.
 #[derive(Debug, thiserror::Error)]
@@ -250,6 +250,15 @@ impl PeerFiles {
             Stored::Corrupt(_) => Some(Timestamp::default()),
             Stored::Present(text) => Some(text.parse().unwrap_or_default()),
         })
+    }
+
+    /// Writes down what an agent says of itself. It needs no lock, because the last word is the one that counts: a
+    /// delivery holds the lock until the agent has taken the message, and the agent's own hook must not wait for that.
+    ///
+    /// # Errors
+    /// The disk is full or the directory read-only.
+    pub fn note(&self, word: Word, now: Timestamp) -> Result<()> {
+        atomic::write_unlocked(&self.path(word.marker().suffix()), format!("{now}\n").as_bytes())
     }
 
     /// Topics of the current conversation, newest last.

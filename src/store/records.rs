@@ -121,6 +121,25 @@ impl SessionRecord {
     }
 }
 
+/// What an agent says of itself from inside its pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It is alive and at work.
+    Beat,
+    /// Its task is done.
+    Done,
+}
+
+impl Word {
+    /// The marker that it leaves.
+    pub const fn marker(self) -> Marker {
+        match self {
+            Self::Beat => Marker::Beat,
+            Self::Done => Marker::Done,
+        }
+    }
+}
+
 /// Files whose existence alone says something; their one line is a time, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker {
