@@ -11,13 +11,23 @@ use super::{Engine, Peer};
 use crate::policy::ending::Incarnation;
 use crate::store::OsText;
 
+/// What systemd tells the service that it starts (`peer watch`) and nobody else: an agent that has it would speak to the
+/// service manager in our name (sd_notify(3), systemd.exec(5)).
+const SERVICE_VARIABLES: [&str; 5] =
+    ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "INVOCATION_ID", "JOURNAL_STREAM"];
+
 type Environment = Vec<(OsString, OsString)>;
 
 impl Engine {
     /// Everything the agent of this incarnation gets to see.
     pub fn agent_environment(&self, peer: &Peer, incarnation: Incarnation) -> Vec<(OsText, OsText)> {
-        let mut env: Environment =
-            self.env.iter().filter(|(key, _)| !peer.profile.removes(&key.to_string_lossy())).cloned().collect();
+        let passed = |key: &OsStr| !SERVICE_VARIABLES.iter().any(|own| key == *own);
+        let mut env: Environment = self
+            .env
+            .iter()
+            .filter(|(key, _)| passed(key) && !peer.profile.removes(&key.to_string_lossy()))
+            .cloned()
+            .collect();
         add_missing(&mut env);
         extend_path(&mut env, peer.spec.search_path.as_deref());
         set(&mut env, "PWD", peer.spec.cwd.as_os_str());
