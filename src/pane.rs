@@ -10,13 +10,13 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{self, Termios};
 use peer_adapters::command::{self, Argv};
-use peer_adapters::process::{self, ChildChange, ProcessId, Reaped};
+use peer_adapters::process::{self, ChildChange, Family, ProcessId, Reaped};
 
 use crate::engine::{self_fresh, settle};
 use crate::policy::ending::{Incarnation, Intent};
@@ -100,11 +100,29 @@ fn again(state: &StateDir, name: &PeerName, next: Incarnation, terminal: Option<
     // RIS: whatever the old agent left on (alternate screen, mouse, bracketed paste, colours) is off for the new one.
     print!("\x1bc");
     let _ = io::Write::flush(&mut io::stdout());
-    let argv = match std::env::current_exe() {
+    let argv = match own_executable() {
         Ok(executable) => Argv::new(executable).arg("pane").arg(state.root()).arg(name.as_str()).arg(next.to_string()),
         Err(error) => return error,
     };
     command::hand_over(&argv)
+}
+
+/// Our own program, also when it was replaced while the agent ran: then the new one under the old name, and where there is
+/// none, the one that we are.
+///
+/// # Errors
+/// The kernel does not tell.
+///
+/// # Source
+/// proc(5): a link to a file that was unlinked reads as its path with ` (deleted)` behind it, and can still be executed.
+pub fn own_executable() -> io::Result<PathBuf> {
+    let executable = std::env::current_exe()?;
+    let replaced = executable.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    Ok(match replaced {
+        Some(path) if path.exists() => path,
+        Some(_) => PathBuf::from("/proc/self/exe"),
+        None => executable,
+    })
 }
 
 fn now() -> Timestamp {
@@ -310,6 +328,18 @@ fn fate_of(server: Option<ProcessId>) -> Hangup {
     }
 }
 
+/// Ends what the agent left in our terminal session, jobs in groups of their own included: elsewhere the end of the pane
+/// takes it along, and here the pane stays for the next agent.
+fn clear_session() -> io::Result<()> {
+    let me = process::me()?;
+    for left in process::members(Family::Session(me.pid))? {
+        if left.id != me {
+            process::signal(left.id, Signal::SIGKILL)?;
+        }
+    }
+    Ok(())
+}
+
 /// Puts the end on disk at once, then records it as this peer's end unless whoever caused it does so first. Returns the
 /// incarnation to go on with, where the agent asked for a clean restart of itself.
 fn record_exit(state: &StateDir, name: &PeerName, exit: &ExitRecord) -> Result<Option<Incarnation>, PaneError> {
@@ -320,6 +350,7 @@ fn record_exit(state: &StateDir, name: &PeerName, exit: &ExitRecord) -> Result<O
     let Some(ended) = settle::after_exit(state, &locked, exit)? else { return Ok(None) };
     match launch {
         Some(launch) if ended.record.intent == Some(Intent::SelfFresh) => {
+            clear_session()?;
             Ok(Some(self_fresh::succeed(state, &locked, &ended.record, launch)?))
         }
         _ => Ok(None),

@@ -54,7 +54,7 @@ impl Engine {
         Ok((self.peer(&name)?, incarnation))
     }
 
-    /// The caller's own record, under its lock.
+    /// The caller's own record, while its incarnation is the one on it.
     pub(super) fn own_record(peer: &Peer, incarnation: Incarnation) -> Result<SessionRecord> {
         let record = peer.files.session()?.present().filter(|record| record.incarnation == incarnation);
         record.ok_or_else(|| EngineError::NotInPane {
@@ -103,6 +103,17 @@ impl Engine {
 /// # Errors
 /// The peer was forgotten meanwhile, or the state directory failed: the mark is gone, and the pane ends.
 pub fn succeed(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch: Launch) -> Result<Incarnation> {
+    let next = start_next(state, locked, ended, launch);
+    if let Err(error) = &next {
+        // Not left to loop: its end is on record, and the next wake is fresh all the same.
+        locked.unmark(Marker::NewEager)?;
+        let event = Event::new(super::wall_clock(), "self-fresh.failed").peer(locked.files().name());
+        state.journal().append(&event.incarnation(ended.incarnation).cause(error.to_string()))?;
+    }
+    next
+}
+
+fn start_next(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch: Launch) -> Result<Incarnation> {
     let engine = pane_engine(state, launch)?;
     let peer = engine.peer(locked.files().name())?;
     let plan = Plan { resume: None, cause: WakeReason::Ended(EndCause::SelfFresh).into(), topic: None };
@@ -125,7 +136,7 @@ pub fn succeed(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch:
 
 /// The engine as the waker had it: its configuration, and the environment that the agent was launched with.
 fn pane_engine(state: &StateDir, launch: Launch) -> Result<Engine> {
-    let executable = std::env::current_exe().map_err(EngineError::Kernel)?;
+    let executable = crate::pane::own_executable().map_err(EngineError::Kernel)?;
     let mut engine = Engine::open(state.root().to_owned(), launch.config_dir, executable, Box::new(Silent))?;
     engine.env = launch.env.into_iter().map(|(key, value)| (key.0, value.0)).collect();
     Ok(engine)
