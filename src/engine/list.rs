@@ -56,7 +56,7 @@ impl Engine {
             records.extend(peer.files.session()?.present().map(|record| (peer.name.clone(), record)));
         }
         let borrowed: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
-        let mut sights = self.survey(&borrowed).await?;
+        let mut sights = self.survey(&borrowed).await?.sights;
         let mut records: std::collections::HashMap<_, _> = records.into_iter().collect();
         let mut rows = Vec::new();
         for peer in &peers {

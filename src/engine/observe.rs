@@ -1,7 +1,7 @@
 //! Both axes of one peer, seen now.
 
 use peer_adapters::process::{self, ProcessId};
-use peer_adapters::runtime::{Listing, Runtime, RuntimeError, SessionRow, Target};
+use peer_adapters::runtime::{Gone, Listing, Runtime, RuntimeError, SessionRow, Target};
 
 use super::{Engine, Result};
 use crate::policy::axis::Axis;
@@ -57,7 +57,16 @@ impl Engine {
         }
         let runtime = self.runtime_of(&record.place)?;
         let listing = runtime.list(&record.place.server).await;
-        Ok(judge(&self.tag_prefix(name), record, listing.as_ref(), self.now()))
+        let prefix = self.tag_prefix(name);
+        let answer = match &listing {
+            Err(error) => Err(error),
+            Ok(Listing::Gone(gone)) => Ok(Own::Gone(*gone)),
+            // Not only by the name: somebody may have started a new server and a session of the same name.
+            Ok(Listing::Up { rows, .. }) => {
+                Ok(Own::Up(rows.iter().filter(|row| row.tag.starts_with(&prefix)).cloned().collect()))
+            }
+        };
+        Ok(judge(record, answer, self.now()))
     }
 
     /// The tag of one incarnation's session: whose state directory, which peer, which start.
@@ -65,9 +74,23 @@ impl Engine {
         format!("{}{incarnation}", self.tag_prefix(name))
     }
 
-    pub(super) fn tag_prefix(&self, name: &PeerName) -> String {
-        format!("{:016x}/{name}/", fnv1a(self.state.root().as_os_str().as_encoded_bytes()))
+    fn tag_prefix(&self, name: &PeerName) -> String {
+        format!("{}{name}/", self.tag_root())
     }
+
+    /// What the tag of each session of this state directory begins with.
+    pub(super) fn tag_root(&self) -> String {
+        format!("{:016x}/", fnv1a(self.state.root().as_os_str().as_encoded_bytes()))
+    }
+}
+
+/// What a server answered, as far as it concerns one peer.
+#[derive(Clone, Debug)]
+pub enum Own {
+    /// It is known not to be there.
+    Gone(Gone),
+    /// It is there, and these sessions carry the peer's tag.
+    Up(Vec<SessionRow>),
 }
 
 /// What is left of an incarnation of another boot: nothing.
@@ -94,29 +117,22 @@ pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 /// What a listing and the kernel say of a record.
-pub fn judge(
-    tag_prefix: &str,
-    record: &SessionRecord,
-    listing: std::result::Result<&Listing, &RuntimeError>,
-    listed_at: Timestamp,
-) -> Sight {
+pub fn judge(record: &SessionRecord, answer: std::result::Result<Own, &RuntimeError>, listed_at: Timestamp) -> Sight {
     let process = process_axis(record);
-    let (runtime, server_gone, rows) = match listing {
+    let (runtime, server_gone, rows) = match answer {
         Err(error) => (Axis::Unknown(error.to_string()), false, Vec::new()),
         // The socket can be removed under a living server (a cleaner of /tmp): then nobody can reach it, and nothing that
         // it hosts is gone.
-        Ok(Listing::Gone(gone)) => match server_process_axis(record) {
+        Ok(Own::Gone(gone)) => match server_process_axis(record) {
             Axis::Dead => (Axis::Dead, true, Vec::new()),
             Axis::Alive => {
                 (Axis::Unknown(format!("its server lives and cannot be reached ({gone:?})")), false, Vec::new())
             }
             Axis::Unknown(why) => (Axis::Unknown(why), false, Vec::new()),
         },
-        // Not only ours by the tag: somebody may have started a new server and a session of the same name.
-        Ok(Listing::Up { rows, .. }) => {
-            let ours: Vec<SessionRow> = rows.iter().filter(|row| row.tag.starts_with(tag_prefix)).cloned().collect();
-            let there = ours.iter().any(|row| row.session == record.place.session);
-            (if there { Axis::Alive } else { Axis::Dead }, false, ours)
+        Ok(Own::Up(rows)) => {
+            let there = rows.iter().any(|row| row.session == record.place.session);
+            (if there { Axis::Alive } else { Axis::Dead }, false, rows)
         }
     };
     let (mut own, leftovers): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.session == record.place.session);

@@ -3,54 +3,154 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use peer_adapters::runtime::{Listing, RuntimeError};
+use peer_adapters::runtime::{Listing, RuntimeError, SessionRow};
 
-use super::observe::{Sight, judge, rebooted};
+use super::observe::{Own, Sight, judge, rebooted};
 use super::{Engine, Result};
+use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::SessionRecord;
+
+/// What one look at a fleet saw.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Both axes of each record.
+    pub sights: HashMap<PeerName, Sight>,
+    /// Servers of which nothing is known, and how many records that leaves unknown.
+    pub silent: Vec<Silent>,
+    /// Sessions with a tag of ours that no record names.
+    pub strays: Vec<Stray>,
+}
+
+/// A server that did not answer, or could not be asked.
+#[derive(Debug)]
+pub struct Silent {
+    /// Why.
+    pub error: RuntimeError,
+    /// How many records name it.
+    pub peers: usize,
+}
+
+/// A session of ours that is not the one on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// Whose, by its tag.
+    pub peer: PeerName,
+    /// Which start, by its tag.
+    pub incarnation: Incarnation,
+    /// `tmux` or `zellij`.
+    pub runtime: String,
+    /// The server that lists it.
+    pub server: PathBuf,
+    /// How it is listed.
+    pub row: SessionRow,
+}
 
 impl Engine {
     /// Looks at every record. Blocks for one probe deadline at most, since the servers are asked side by side.
     ///
     /// # Errors
     /// A record names an unknown runtime. What could not be seen is unknown and no error.
-    pub async fn survey(&self, records: &[(PeerName, &SessionRecord)]) -> Result<HashMap<PeerName, Sight>> {
+    pub async fn survey(&self, records: &[(PeerName, &SessionRecord)]) -> Result<Survey> {
         let boot = peer_adapters::process::boot_id().ok();
         let of_this_boot = |record: &SessionRecord| boot.as_ref().is_none_or(|boot| *boot == record.boot_id);
-        let listings =
-            self.listings(records.iter().map(|(_, record)| *record).filter(|record| of_this_boot(record))).await?;
-        let sights = records.iter().map(|(name, record)| {
-            let sight = match listings.get(&server(record)) {
-                Some((listing, at)) if of_this_boot(record) => {
-                    judge(&self.tag_prefix(name), record, listing.as_ref(), *at)
-                }
-                _ => rebooted(self.now()),
+        let current = records.iter().map(|(_, record)| *record).filter(|record| of_this_boot(record));
+        let mut answers = self.ask(current).await?;
+        let mut survey = Survey::default();
+        for (name, record) in records {
+            let sight = match answers.get_mut(&server(record)).filter(|_| of_this_boot(record)) {
+                Some(answer) => answer.judge(name, record),
+                None => rebooted(self.now()),
             };
-            (name.clone(), sight)
-        });
-        Ok(sights.collect())
+            survey.sights.insert(name.clone(), sight);
+        }
+        for (server, answer) in answers {
+            survey.leave_over(server, answer);
+        }
+        for (name, record) in records {
+            let leftovers = survey.sights.get(name).map(|sight| sight.leftovers.clone()).unwrap_or_default();
+            survey.strays.extend(leftovers.into_iter().filter_map(|row| stray(&server(record), row)));
+        }
+        Ok(survey)
     }
 
-    async fn listings<'a>(
-        &self,
-        records: impl Iterator<Item = &'a SessionRecord>,
-    ) -> Result<HashMap<Server, (Answer, Timestamp)>> {
+    async fn ask<'a>(&self, records: impl Iterator<Item = &'a SessionRecord>) -> Result<HashMap<Server, Answer>> {
         let mut servers = HashMap::new();
         for record in records {
             servers.entry(server(record)).or_insert(self.runtime_of(&record.place)?);
         }
+        let ours = self.tag_root();
         let asked = servers.into_iter().map(async |(server, runtime)| {
             let listing = runtime.list(&server.1).await;
-            (server, (listing, self.now()))
+            let at = self.now();
+            (server, Answer { listing: listing.map(|listing| by_peer(listing, &ours)), at, unknown: 0 })
         });
         Ok(futures_util::future::join_all(asked).await.into_iter().collect())
     }
 }
 
-/// What a server answered, or why it is not known.
-type Answer = std::result::Result<Listing, RuntimeError>;
+impl Survey {
+    /// What no record claimed.
+    fn leave_over(&mut self, server: Server, answer: Answer) {
+        match answer.listing {
+            Err(error) => self.silent.push(Silent { error, peers: answer.unknown }),
+            Ok(Listed::Gone(_)) => {}
+            Ok(Listed::Up(left)) => {
+                self.strays.extend(left.into_values().flatten().filter_map(|row| stray(&server, row)));
+            }
+        }
+    }
+}
+
+/// What a server answered: its sessions by the peer in their tag, so that a fleet is judged in one walk over them.
+struct Answer {
+    listing: std::result::Result<Listed, RuntimeError>,
+    at: Timestamp,
+    unknown: usize,
+}
+
+enum Listed {
+    Gone(peer_adapters::runtime::Gone),
+    Up(HashMap<String, Vec<SessionRow>>),
+}
+
+impl Answer {
+    fn judge(&mut self, name: &PeerName, record: &SessionRecord) -> Sight {
+        let own = match &mut self.listing {
+            Err(error) => {
+                self.unknown += 1;
+                Err(&*error)
+            }
+            Ok(Listed::Gone(gone)) => Ok(Own::Gone(*gone)),
+            Ok(Listed::Up(rows)) => Ok(Own::Up(rows.remove(name.as_str()).unwrap_or_default())),
+        };
+        judge(record, own, self.at)
+    }
+}
+
+fn by_peer(listing: Listing, ours: &str) -> Listed {
+    let rows = match listing {
+        Listing::Gone(gone) => return Listed::Gone(gone),
+        Listing::Up { rows, .. } => rows,
+    };
+    let mut of = HashMap::<String, Vec<SessionRow>>::with_capacity(rows.len());
+    for row in rows {
+        let peer = row.tag.strip_prefix(ours).and_then(|rest| rest.split_once('/')).map(|(peer, _)| peer.to_owned());
+        // Without a tag of ours it is somebody else's, whatever its name.
+        if let Some(peer) = peer {
+            of.entry(peer).or_default().push(row);
+        }
+    }
+    Listed::Up(of)
+}
+
+fn stray(server: &Server, row: SessionRow) -> Option<Stray> {
+    let mut parts = row.tag.split('/').skip(1);
+    let peer = parts.next()?.parse().ok()?;
+    let incarnation = Incarnation(parts.next()?.parse().ok()?);
+    Some(Stray { peer, incarnation, runtime: server.0.clone(), server: server.1.clone(), row })
+}
 
 /// A server, by runtime and address.
 type Server = (String, PathBuf);
