@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Steps 2 to 5.
-    async fn climb(&self, peer: &Peer, record: &SessionRecord, sight: &Sight) -> Result<()> {
+    pub(super) async fn climb(&self, peer: &Peer, record: &SessionRecord, sight: &Sight) -> Result<()> {
         let Some(agent) = record.process else { return Ok(()) };
         let leader = process_id(agent.id);
         let grace = peer.profile.quit.term_grace;

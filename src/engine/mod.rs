@@ -44,7 +44,7 @@ use tokio::time::Instant;
 use crate::config::{ConfigDir, Settings};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::store::{Event, Locked, StateDir, Stored};
+use crate::store::{Event, Locked, StateDir};
 
 pub use error::EngineError;
 pub use peer::Peer;
@@ -141,12 +141,12 @@ impl Engine {
         Ok(self.state.journal().append(event)?)
     }
 
-    /// Sets files that do not parse aside, and says so once. An agent that loses its record by that is found again.
+    /// Sets files that do not parse aside, and says so once. An agent that loses its record by that is found again by
+    /// [`Engine::on_record`].
     ///
     /// # Errors
     /// They cannot be moved.
     pub(crate) fn heal(&self, locked: &Locked) -> Result<()> {
-        let lost = matches!(locked.files().session()?, Stored::Corrupt(_));
         for (aside, why) in locked.set_aside_corrupt(self.now())? {
             self.progress
                 .notice(&format!("a file of {} did not parse ({why}); it is now {aside}", locked.files().name()));
@@ -154,7 +154,7 @@ impl Engine {
                 &Event::new(self.now(), "store.corrupt").peer(locked.files().name()).cause(why).with("file", aside),
             )?;
         }
-        if lost { self.recover(&self.peer(locked.files().name())?, locked) } else { Ok(()) }
+        Ok(())
     }
 }
 

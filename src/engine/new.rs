@@ -17,8 +17,7 @@ impl Engine {
         let peer = self.peer(name)?;
         {
             let locked = self.lock(name).await?;
-            self.heal(&locked)?;
-            let record = peer.files.session()?.present();
+            let record = self.on_record(&peer, &locked)?;
             match self.live(&peer, record).await? {
                 Live::None => self.clear_left(&peer, &locked).await?,
                 Live::Session(record, sight) if sight.is_over() => {

@@ -28,8 +28,7 @@ impl Engine {
     pub async fn stop(&self, name: &PeerName) -> Result<Stopped> {
         let peer = self.peer(name)?;
         let locked = self.lock(name).await?;
-        self.heal(&locked)?;
-        let record = peer.files.session()?.present();
+        let record = self.on_record(&peer, &locked)?;
         let now = self.now();
         match self.live(&peer, record).await? {
             Live::None => {

@@ -64,7 +64,6 @@ impl Engine {
         let mut waited = false;
         for _ in 0..MAX_ROUNDS {
             let locked = self.lock(name).await?;
-            self.heal(&locked)?;
             match self.round(&peer, &locked, request, waited).await? {
                 Round::Again => {}
                 Round::Awake(record) => {
@@ -110,7 +109,7 @@ impl Engine {
     }
 
     async fn round(&self, peer: &Peer, locked: &Locked, request: &WakeRequest, waited: bool) -> Result<Round> {
-        let record = peer.files.session()?.present();
+        let record = self.on_record(peer, locked)?;
         if record.is_none() {
             self.clear_left(peer, locked).await?;
         }

@@ -1,13 +1,15 @@
 //! What a wake hands to the pane process, and what the pane process leaves: one file each an incarnation, in `panes/`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Locked, PeerFiles, Result, Stored, atomic, lock};
+use super::{Locked, PeerFiles, Result, StateDir, StoreError, Stored, atomic, lock};
 use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
 /// How to start the agent. It holds the whole environment, so it is a 0600 file and never an argument.
@@ -121,16 +123,22 @@ impl PeerFiles {
         Ok(parse(text))
     }
 
-    /// The highest incarnation that has a launch file: all have one from before their start until their end is recorded.
+    /// The incarnations that have a launch file, newest first, with the time at which it was written. One is there from
+    /// before the start until after the end, so one without a record tells that a record was lost.
     ///
     /// # Errors
     /// The directory cannot be listed.
-    pub fn newest_launch(&self) -> Result<Option<Incarnation>> {
-        let prefix = format!("{}.", self.name);
-        let files = self.all_on_disk()?;
-        let names = files.iter().filter_map(|path| path.file_name()?.to_str());
-        let numbers = names.filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix(".launch")?.parse().ok());
-        Ok(numbers.max().map(Incarnation))
+    pub fn launched(&self) -> Result<Vec<(Incarnation, Timestamp)>> {
+        let mut found = Vec::new();
+        for (name, incarnation) in launch_files(&self.root)? {
+            if name == self.name {
+                let path = self.pane_path(incarnation, "launch");
+                let written = path.metadata().and_then(|meta| meta.modified());
+                found.push((incarnation, written.map_err(StoreError::new("look at", &path))?.into()));
+            }
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found)
     }
 
     /// The exit record of one incarnation.
@@ -189,6 +197,35 @@ impl Locked {
         }
         Ok(())
     }
+}
+
+impl StateDir {
+    /// The peers of which a launch file is there: one directory listing for the fleet.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub fn launched(&self) -> Result<BTreeSet<PeerName>> {
+        Ok(launch_files(self.root())?.into_iter().map(|(name, _)| name).collect())
+    }
+}
+
+/// Every `panes/NAME.N.launch`.
+fn launch_files(root: &Path) -> Result<Vec<(PeerName, Incarnation)>> {
+    let dir = root.join("panes");
+    let entries = match std::fs::read_dir(&dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(StoreError::new("list", &dir))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let file = entry.map_err(StoreError::new("list", &dir))?.file_name();
+        let parts = file.to_str().and_then(|file| file.strip_suffix(".launch")?.split_once('.'));
+        let Some((name, number)) = parts else { continue };
+        if let (Ok(name), Ok(number)) = (name.parse(), number.parse()) {
+            found.push((name, Incarnation(number)));
+        }
+    }
+    Ok(found)
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: Stored<String>) -> Stored<T> {
