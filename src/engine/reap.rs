@@ -4,24 +4,25 @@ mod act;
 mod idle;
 mod memory;
 mod sleep;
+mod task;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::observe::Sight;
+use super::survey::{Silent, Stray, Survey};
 use super::wake::Live;
 use super::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Stamped;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::policy::verdict::{Action, Judgement, RuntimeSeen, VerdictFacts, judge, second_opinion};
+use crate::policy::verdict::{
+    Action, CONFIRM_AFTER, HoldReason, Judgement, RuntimeSeen, VerdictFacts, judge, second_opinion,
+};
 use crate::store::{Event, Heartbeat, Marker, Pulse, SessionRecord};
-
-/// How long an absence that nobody reported must last: a session that is being replaced is gone for a moment.
-const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 
 /// What a tick is asked to do.
 #[derive(Clone, Debug, Default)]
@@ -68,30 +69,74 @@ struct Subject {
     seen_at: Timestamp,
 }
 
+/// What a decision about one incarnation looks at.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    peer: &'a Peer,
+    record: &'a SessionRecord,
+    sight: &'a Sight,
+}
+
+impl Subject {
+    fn view(&self) -> View<'_> {
+        View { peer: &self.peer, record: &self.record, sight: &self.sight }
+    }
+
+    /// A start in progress, or one that never came about: its driver's business, and later that of whoever takes over.
+    fn is_on_its_way(&self) -> bool {
+        matches!(Live::of(self.record.clone(), self.sight.clone()), Live::Starting(_) | Live::None)
+    }
+}
+
+/// Everybody that a tick is about.
+struct Fleet {
+    /// With an incarnation on record, looked at.
+    subjects: Vec<Subject>,
+    /// The rest, who are not awake.
+    asleep: Vec<Peer>,
+    /// Those whose spec or record cannot be read.
+    unreadable: BTreeSet<PeerName>,
+    /// Sessions of ours that no record names.
+    strays: Vec<Stray>,
+}
+
 impl Engine {
     /// Carries out one tick. `None`: another tick is under way. Blocks for the budget at most, and a moment more to stamp.
     ///
     /// # Errors
     /// The state directory failed. A peer that could not be judged or ended is reported in [`Tick::skipped`].
     pub async fn reap(&self, request: &Request) -> Result<Option<Tick>> {
-        let Some(ticking) = self.state.try_tick()? else { return Ok(None) };
+        // A dry run changes nothing, so it need not keep a tick away, nor wait for one.
+        let ticking = if request.dry_run { None } else { self.state.try_tick()? };
+        if ticking.is_none() && !request.dry_run {
+            return Ok(None);
+        }
         let (started, started_at) = (Instant::now(), self.now());
         let deadline = started + request.budget.unwrap_or(self.settings.tick.budget.0);
         let before = self.state.heartbeat()?.unwrap_or_default();
         let mut beat = self.begin(&before, started_at);
-        let (subjects, asleep) = self.subjects(request, &mut beat).await?;
-        let mut judged = judge_all(self, &subjects, false)?;
-        let subjects = self.confirm(subjects, &mut judged).await?;
+        let mut fleet = self.fleet(request, &mut beat).await?;
+        let mut judged = judge_all(self, &fleet.subjects, false)?;
+        fleet.subjects = self.confirm(fleet.subjects, &mut judged).await?;
         beat.waiting = second_opinion(&mut judged, &before.waiting);
-        self.stamp(&mut beat, &subjects, &judged, &before);
-        let done = self.carry_out(request, deadline, &subjects, &asleep, &judged, &mut beat).await?;
+        stamp(&mut beat, &fleet.subjects, &judged, &before);
+        if request.only.is_some() {
+            keep_the_others(&mut beat, &before, &fleet);
+        }
+        let done = self.carry_out(request, deadline, &fleet, &judged, &mut beat).await?;
         beat.duration_ms = millis(started.elapsed());
-        if !request.dry_run {
-            self.state.write_heartbeat(&ticking, &beat)?;
+        if let Some(ticking) = &ticking {
+            self.state.write_heartbeat(ticking, &beat)?;
             self.log_tick(&beat, &done)?;
         }
         let tick = if request.dry_run { 0 } else { beat.tick };
-        Ok(Some(Tick { tick, duration_ms: beat.duration_ms, probed: subjects.len(), done, skipped: beat.skipped }))
+        Ok(Some(Tick {
+            tick,
+            duration_ms: beat.duration_ms,
+            probed: fleet.subjects.len(),
+            done,
+            skipped: beat.skipped,
+        }))
     }
 
     fn begin(&self, before: &Heartbeat, started_at: Timestamp) -> Heartbeat {
@@ -106,10 +151,11 @@ impl Engine {
         }
     }
 
-    /// Everybody with an incarnation on record, looked at; and the rest, who are not awake.
-    async fn subjects(&self, request: &Request, beat: &mut Heartbeat) -> Result<(Vec<Subject>, Vec<Peer>)> {
+    /// Reads every spec and record, and looks at both axes of those who have one.
+    async fn fleet(&self, request: &Request, beat: &mut Heartbeat) -> Result<Fleet> {
         let mut awake = Vec::new();
         let mut asleep = Vec::new();
+        let mut unreadable = BTreeSet::new();
         for name in self.config.names()? {
             if request.only.as_ref().is_some_and(|only| *only != name) {
                 continue;
@@ -118,27 +164,44 @@ impl Engine {
                 Ok((Some(record), peer)) => awake.push((peer, record)),
                 Ok((None, peer)) => asleep.push(peer),
                 // One broken spec must not cost the others their tick.
-                Err(error) => beat.skipped.push(format!("{name}: {error}")),
+                Err(error) => {
+                    beat.skipped.push(skipped(&name, &error));
+                    unreadable.insert(name);
+                }
             }
         }
         if let Some(only) = request.only.as_ref().filter(|_| awake.is_empty() && asleep.is_empty())
-            && beat.skipped.is_empty()
+            && unreadable.is_empty()
         {
             return Err(self.no_such_peer(only));
         }
-        Ok((self.probe(awake).await?, asleep))
+        let (subjects, survey) = self.probe(awake).await?;
+        beat.skipped.extend(not_judged(&subjects));
+        if !request.dry_run {
+            survey.silent.iter().try_for_each(|silent| self.log_silent(silent))?;
+        }
+        // With one peer's record alone, the sessions of all others would look like strays.
+        let strays = if request.only.is_none() { survey.strays } else { Vec::new() };
+        Ok(Fleet { subjects, asleep, unreadable, strays })
     }
 
-    async fn probe(&self, awake: Vec<(Peer, SessionRecord)>) -> Result<Vec<Subject>> {
+    async fn probe(&self, awake: Vec<(Peer, SessionRecord)>) -> Result<(Vec<Subject>, Survey)> {
         let records: Vec<_> = awake.iter().map(|(peer, record)| (peer.name.clone(), record)).collect();
-        let mut sights = self.survey(&records).await?;
+        let mut survey = self.survey(&records).await?;
         drop(records);
         let seen_at = self.now();
         let subjects = awake.into_iter().filter_map(|(peer, record)| {
-            let sight = sights.remove(&peer.name)?;
+            let sight = survey.sights.remove(&peer.name)?;
             Some(Subject { peer, record, sight, seen_at })
         });
-        Ok(subjects.collect())
+        Ok((subjects.collect(), survey))
+    }
+
+    fn log_silent(&self, silent: &Silent) -> Result<()> {
+        use peer_adapters::runtime::RuntimeError::{NotAnswering, TimedOut};
+        let late = matches!(silent.error, TimedOut { .. } | NotAnswering { .. });
+        let event = Event::new(self.now(), if late { "probe.timed-out" } else { "probe.failed" });
+        self.log(&event.cause(silent.error.to_string()).with("peers", silent.peers))
     }
 
     /// Looks again at every absence that nobody reported.
@@ -155,38 +218,11 @@ impl Engine {
         }
         tokio::time::sleep(CONFIRM_AFTER).await;
         let again: Vec<_> = again.into_iter().map(|subject| (subject.peer, subject.record)).collect();
-        let mut again = self.probe(again).await?;
+        let (mut again, _) = self.probe(again).await?;
         judged.extend(judge_all(self, &again, true)?);
         settled.append(&mut again);
         settled.sort_by(|a, b| a.peer.name.cmp(&b.peer.name));
         Ok(settled)
-    }
-
-    fn stamp(
-        &self,
-        beat: &mut Heartbeat,
-        subjects: &[Subject],
-        judged: &BTreeMap<PeerName, Judgement>,
-        before: &Heartbeat,
-    ) {
-        let memory = memory::of_limited(subjects);
-        for subject in subjects {
-            let name = &subject.peer.name;
-            let Some(judgement) = judged.get(name) else { continue };
-            let warned = before
-                .peers
-                .get(name)
-                .is_some_and(|pulse| pulse.memory_warned && pulse.incarnation == subject.record.incarnation);
-            let pulse = Pulse {
-                incarnation: subject.record.incarnation,
-                runtime: Stamped { value: subject.sight.runtime.clone(), at_ms: subject.sight.listed_at },
-                process: Stamped { value: subject.sight.process.clone(), at_ms: subject.seen_at },
-                verdict: judgement.verdict,
-                memory_kib: memory.get(name).copied(),
-                memory_warned: warned,
-            };
-            beat.peers.insert(name.clone(), pulse);
-        }
     }
 
     fn log_tick(&self, beat: &Heartbeat, done: &[Deed]) -> Result<()> {
@@ -204,15 +240,54 @@ impl Engine {
     }
 }
 
+/// What could not be told, one line a reason whatever the number of peers.
+fn not_judged(subjects: &[Subject]) -> Vec<String> {
+    let mut reasons = BTreeMap::<&str, usize>::new();
+    for Subject { sight, .. } in subjects {
+        if let Some(why) = sight.runtime.why_unknown().or(sight.process.why_unknown()) {
+            *reasons.entry(why).or_default() += 1;
+        }
+    }
+    reasons.into_iter().map(|(why, peers)| format!("{why}; peers not judged: {peers}")).collect()
+}
+
+/// Both axes of everybody, each with its own time.
+fn stamp(beat: &mut Heartbeat, subjects: &[Subject], judged: &BTreeMap<PeerName, Judgement>, before: &Heartbeat) {
+    let memory = memory::of_limited(subjects);
+    for subject in subjects {
+        let name = &subject.peer.name;
+        let Some(judgement) = judged.get(name) else { continue };
+        let same = before.peers.get(name).filter(|pulse| pulse.incarnation == subject.record.incarnation);
+        let pulse = Pulse {
+            incarnation: subject.record.incarnation,
+            runtime: Stamped { value: subject.sight.runtime.clone(), at_ms: subject.sight.listed_at },
+            process: Stamped { value: subject.sight.process.clone(), at_ms: subject.seen_at },
+            verdict: judgement.verdict,
+            memory_kib: memory.get(name).copied(),
+            memory_warned: same.is_some_and(|pulse| pulse.memory_warned),
+        };
+        beat.peers.insert(name.clone(), pulse);
+    }
+}
+
+/// A tick about one peer says nothing of the others: what the last one saw of them stands.
+fn keep_the_others(beat: &mut Heartbeat, before: &Heartbeat, fleet: &Fleet) {
+    let looked_at = |name: &PeerName| {
+        fleet.subjects.iter().any(|subject| subject.peer.name == *name) || fleet.asleep.iter().any(|p| p.name == *name)
+    };
+    let others = before.peers.iter().filter(|(name, _)| !looked_at(name));
+    beat.peers.extend(others.map(|(name, pulse)| (name.clone(), pulse.clone())));
+    beat.waiting.extend(before.waiting.iter().filter(|name| !looked_at(name)).cloned());
+}
+
 fn judge_all(engine: &Engine, subjects: &[Subject], confirmed: bool) -> Result<BTreeMap<PeerName, Judgement>> {
     let mut judged = BTreeMap::new();
     for subject in subjects {
-        // A start in progress is its driver's business, and later that of whoever takes over.
-        if let Live::Starting(_) | Live::None = Live::of(subject.record.clone(), subject.sight.clone()) {
-            continue;
+        let mut judgement = judge(&facts(engine, subject, confirmed)?);
+        if subject.is_on_its_way() {
+            judgement.action = Action::Hold(HoldReason::Settling);
         }
-        let facts = facts(engine, subject, confirmed)?;
-        judged.insert(subject.peer.name.clone(), judge(&facts));
+        judged.insert(subject.peer.name.clone(), judgement);
     }
     Ok(judged)
 }
@@ -250,21 +325,6 @@ fn millis(span: Duration) -> u64 {
 /// The error that a deed failed with, as a line for the heartbeat.
 fn skipped(name: &PeerName, error: &EngineError) -> String {
     format!("{name}: {error}")
-}
-
-/// Records grouped by the server that is gone under them, for one event a server.
-fn lost_servers<'a>(
-    subjects: &'a [Subject],
-    judged: &BTreeMap<PeerName, Judgement>,
-) -> HashMap<&'a std::path::Path, Vec<&'a PeerName>> {
-    let mut lost: HashMap<&std::path::Path, Vec<&PeerName>> = HashMap::new();
-    for subject in subjects.iter().filter(|subject| !subject.sight.rebooted) {
-        let ends = judged.get(&subject.peer.name).is_some_and(|j| matches!(j.action, Action::EndLost { .. }));
-        if ends {
-            lost.entry(&subject.record.place.server).or_default().push(&subject.peer.name);
-        }
-    }
-    lost
 }
 
 /// Whether a marker of this incarnation's own was set, and when.

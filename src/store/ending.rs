@@ -111,6 +111,19 @@ impl Locked {
         Ok(deaths)
     }
 
+    /// Forgets the deaths of an incarnation's predecessors once it was ready for long enough; says whether there were any.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn trim_stable(&self, ready_for: Duration) -> Result<bool> {
+        let mut deaths = self.files().deaths()?.present().unwrap_or_default();
+        let trimmed = deaths.trim_stable(ready_for);
+        if trimmed {
+            self.write_deaths(&deaths)?;
+        }
+        Ok(trimmed)
+    }
+
     /// The number for the next incarnation: above every one that any of this peer's files names.
     ///
     /// `now` is the floor when a file that would tell was set aside as corrupt, because a number must never come twice.

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use peer_adapters::agent::ActivitySource;
 use peer_adapters::transcript::{Files, TranscriptError};
 
-use super::{Subject, since_wake};
+use super::{View, since_wake};
 use crate::engine::observe::Sight;
 use crate::engine::{Engine, Peer, Result, learn};
 use crate::policy::idle::{Activity, IdleDecision, IdleFacts, Turn, idle};
 use crate::policy::time::Timestamp;
-use crate::store::{Heartbeat, Marker};
+use crate::store::Marker;
 
 /// The last output or beat, whatever they are worth as signs of work: for the question whether it was there a moment ago.
 pub(super) fn last_sign_of_life(peer: &Peer, sight: &Sight) -> Result<Option<Timestamp>> {
@@ -22,15 +22,15 @@ fn output(sight: &Sight) -> Option<Timestamp> {
 }
 
 /// Whether a healthy peer is to be parked.
-pub(super) fn decide(engine: &Engine, subject: &Subject, beat: &Heartbeat) -> Result<IdleDecision> {
-    let Subject { peer, record, sight, .. } = subject;
+pub(super) fn decide(engine: &Engine, view: View<'_>, machine_woke_at: Option<Timestamp>) -> Result<IdleDecision> {
+    let View { peer, record, sight } = view;
     let now = engine.now();
     let cheap = IdleFacts {
         activity: Activity::NoneYet,
         woke_at: record.woke_at_ms,
         last_delivery: record.delivered_at_ms,
         child_activity: None,
-        machine_woke_at: beat.machine_woke_at_ms,
+        machine_woke_at,
         turn: Turn::NotTold,
         attached: false,
         lifestyle: peer.effective.policy.value,
@@ -41,7 +41,7 @@ pub(super) fn decide(engine: &Engine, subject: &Subject, beat: &Heartbeat) -> Re
     if let kept @ IdleDecision::Keep(_) = idle(&cheap, now) {
         return Ok(kept);
     }
-    let own = own_signs(peer, subject)?;
+    let own = own_signs(view)?;
     let attached = sight.row.as_ref().is_some_and(|row| row.attached > 0) && !peer.effective.reap_attached.value;
     let facts = IdleFacts { activity: own.activity, turn: own.turn, attached, ..cheap };
     Ok(idle(&facts, now))
@@ -53,22 +53,22 @@ struct OwnSigns {
     turn: Turn,
 }
 
-fn own_signs(peer: &Peer, subject: &Subject) -> Result<OwnSigns> {
-    let env = learn::launch_environment(&peer.files, &subject.record)?;
-    learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| {
-        Ok(OwnSigns { activity: activity(peer, subject, files)?, turn: turn(subject, files) })
+fn own_signs(view: View<'_>) -> Result<OwnSigns> {
+    let env = learn::launch_environment(&view.peer.files, view.record)?;
+    learn::with_files(&view.peer.profile, &view.peer.spec.cwd, &env, |files| {
+        Ok(OwnSigns { activity: activity(view, files)?, turn: turn(view, files) })
     })
 }
 
 /// The first source that says anything; one that fails is not passed over for a worse one.
-fn activity(peer: &Peer, subject: &Subject, files: &Files<'_>) -> Result<Activity> {
-    let id = subject.record.conversation.as_deref();
-    let pid = subject.record.process.map_or(0, |agent| agent.id.pid);
+fn activity(View { peer, record, sight }: View<'_>, files: &Files<'_>) -> Result<Activity> {
+    let id = record.conversation.as_deref();
+    let pid = record.process.map_or(0, |agent| agent.id.pid);
     for source in &peer.profile.conversation.activity {
         let found = match source {
             ActivitySource::StatusFile | ActivitySource::Transcript => told(files.last_activity(id, pid)),
-            ActivitySource::Beats => Ok(since_wake(peer, &subject.record, Marker::Beat)?),
-            ActivitySource::Output => Ok(output(&subject.sight)),
+            ActivitySource::Beats => Ok(since_wake(peer, record, Marker::Beat)?),
+            ActivitySource::Output => Ok(output(sight)),
         };
         match found {
             Ok(Some(at)) => return Ok(Activity::Last(at)),
@@ -79,9 +79,9 @@ fn activity(peer: &Peer, subject: &Subject, files: &Files<'_>) -> Result<Activit
     Ok(Activity::NoneYet)
 }
 
-fn turn(subject: &Subject, files: &Files<'_>) -> Turn {
-    let pid = subject.record.process.map_or(0, |agent| agent.id.pid);
-    match files.turn_in_progress(subject.record.conversation.as_deref(), pid) {
+fn turn(view: View<'_>, files: &Files<'_>) -> Turn {
+    let pid = view.record.process.map_or(0, |agent| agent.id.pid);
+    match files.turn_in_progress(view.record.conversation.as_deref(), pid) {
         Ok(Some(true)) => Turn::InProgress,
         Ok(Some(false)) => Turn::Over,
         // The screen may tell; whoever parks looks at it first.
