@@ -77,6 +77,19 @@ trait Layout {
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError>;
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError>;
     fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError>;
+    /// What its status file says; none for an agent that keeps no such file.
+    fn status(&self, _pid: u32) -> Result<Option<AgentStatus>, TranscriptError> {
+        Ok(None)
+    }
+}
+
+/// What an agent says of itself in its status file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentStatus {
+    /// It works, or waits for a permission.
+    pub busy: bool,
+    /// When it last changed what it is doing, where it says so.
+    pub since: Option<SystemTime>,
 }
 
 impl Files<'_> {
@@ -168,6 +181,14 @@ impl Files<'_> {
     /// Nothing is known.
     pub fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError> {
         self.layout().map_or(Ok(None), |layout| layout.turn_in_progress(id, pid))
+    }
+
+    /// What the agent's status file says of the process `pid`: one small file, so cheap enough for each row of a list.
+    ///
+    /// # Errors
+    /// Nothing is known.
+    pub fn status(&self, pid: u32) -> Result<Option<AgentStatus>, TranscriptError> {
+        self.layout().map_or(Ok(None), |layout| layout.status(pid))
     }
 
     fn layout(&self) -> Option<Box<dyn Layout + '_>> {

@@ -55,9 +55,24 @@ pub enum CliError {
     Executable(io::Error),
 }
 
+/// One failure among many.
+pub(super) struct Shown {
+    /// What the error says.
+    pub(super) problem: String,
+    /// The way out.
+    pub(super) hint: Option<String>,
+    /// Its exit code.
+    pub(super) code: u8,
+}
+
 impl CliError {
     pub(super) fn usage(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Usage { problem: problem.into(), hint: Some(hint.into()) }
+    }
+
+    /// What a verb over many peers says of one that failed.
+    pub(super) fn shown(error: &EngineError) -> Shown {
+        Shown { problem: error.to_string(), hint: engine_hint(error), code: engine_code(error) }
     }
 
     /// Whoever read our output has seen enough.

@@ -1,37 +1,162 @@
-use super::{Context, Outcome};
+use std::time::Duration;
 
-/// List all peers
+use serde_json::json;
+
+use super::output::printable;
+use super::table::{self, Cell, Column, NOTHING};
+use super::template::Template;
+use super::terminal::{Hue, Paint, columns, relative, rough, rows as height};
+use super::{CliError, Context, Outcome};
+use crate::config::Span;
+use crate::engine::list::{Fleet, Row};
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+
+/// List peers: state, topic, idle time, restarts and how each ended last
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer list                                 everybody\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
+)]
 pub(super) struct Args {
+    /// Only these peers
+    #[arg(value_name = "NAME")]
+    names: Vec<PeerName>,
     /// Print one JSON document
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Print a line a peer as TEMPLATE says, e.g. '{name} {state}'
+    #[arg(long, value_name = "TEMPLATE")]
+    format: Option<String>,
+    /// Show it again and again until interrupted
+    #[arg(long, short)]
+    watch: bool,
+    /// From one look of --watch to the next
+    #[arg(long, value_name = "TIME", default_value = "2s", requires = "watch")]
+    every: Span,
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
+    let template = args.format.as_deref().map(Template::parse).transpose()?;
+    if args.every.0 < Duration::from_millis(100) {
+        return Err(CliError::usage("--every is shorter than 100ms", "nobody reads that fast; 2s is the default"));
+    }
     let engine = context.engine()?;
-    let rows = engine.list().await?;
-    if args.json {
-        context.out.document("list", &serde_json::json!({ "peers": rows }))?;
-        return Ok(0);
+    loop {
+        let fleet = if args.names.is_empty() { engine.list().await? } else { engine.list_of(&args.names).await? };
+        let now = engine.now();
+        if args.json {
+            context.out.document("list", &document(&fleet))?;
+        } else if let Some(template) = &template {
+            for row in &fleet.rows {
+                context.out.line(template.fill(row, now))?;
+            }
+        } else {
+            table(args, context, &fleet, now)?;
+        }
+        context.out.flush()?;
+        let code = report(&fleet);
+        if !args.watch {
+            return Ok(code);
+        }
+        tokio::time::sleep(args.every.0).await;
     }
-    context.out.line(format!(
-        "{:<20} {:<13} {:<10} {:<8} {:<22} {}",
-        "NAME", "STATE", "AGENT", "RUNTIME", "LAST-END", "CWD"
-    ))?;
-    for row in &rows {
-        context.out.line(
-            format!(
-                "{:<20} {:<13} {:<10} {:<8} {:<22} {}",
-                row.peer,
-                row.state,
-                row.agent,
-                row.runtime,
-                row.last_end.as_deref().unwrap_or("-"),
-                super::output::printable(&row.cwd.display().to_string())
-            )
-            .trim_end(),
-        )?;
+}
+
+/// What cannot be shown is said, and costs the exit code; nobody else's row.
+fn report(fleet: &Fleet) -> u8 {
+    let codes = fleet.broken.iter().map(|(name, error)| {
+        let error = CliError::shown(error);
+        eprintln!("error: {name}: {}", printable(&error.problem));
+        if let Some(hint) = error.hint {
+            eprintln!("hint: {hint}");
+        }
+        error.code
+    });
+    codes.max().unwrap_or(0)
+}
+
+fn document(fleet: &Fleet) -> serde_json::Value {
+    let broken: Vec<_> =
+        fleet.broken.iter().map(|(name, error)| json!({ "peer": name, "error": error.to_string() })).collect();
+    json!({ "peers": fleet.rows, "broken": broken })
+}
+
+const fn column(title: &'static str, least: Option<usize>, goes: u8) -> Column {
+    Column { title, least, front: false, goes }
+}
+
+/// In the order of the contract; what goes first in a narrow terminal is what its neighbours imply.
+const COLUMNS: [Column; 10] = [
+    column("NAME", Some(8), 0),
+    column("STATE", None, 0),
+    column("AGENT", None, 7),
+    column("RUNTIME", None, 8),
+    column("TOPIC", Some(12), 3),
+    column("IDLE", None, 2),
+    column("RESTARTS", None, 5),
+    column("HELD-UNTIL", None, 4),
+    column("LAST-END", Some(14), 1),
+    Column { title: "CWD", least: Some(16), front: true, goes: 6 },
+];
+
+fn table(args: &Args, context: &mut Context, fleet: &Fleet, now: Timestamp) -> std::io::Result<()> {
+    let rows: Vec<Vec<Cell>> = fleet.rows.iter().map(|row| cells(row, now)).collect();
+    let lines = table::render(&COLUMNS, &rows, columns(), Paint::of_stdout());
+    if let Some(height) = height().filter(|_| args.watch) {
+        // On a terminal each look replaces the one before: home, a line over the old one each, and the rest away.
+        context.out.raw(b"\x1b[H")?;
+        for line in page(&lines, height) {
+            context.out.line(format!("{}\x1b[K", line.trim_end()))?;
+        }
+        context.out.raw(b"\x1b[J")?;
+    } else {
+        for line in &lines {
+            context.out.line(line.trim_end())?;
+        }
+        if args.watch {
+            context.out.line("")?;
+        }
     }
-    Ok(0)
+    if fleet.rows.is_empty() && fleet.broken.is_empty() {
+        eprintln!("hint: nobody is declared yet: peer add NAME -- COMMAND");
+    }
+    Ok(())
+}
+
+/// As many lines as a screen shows with the cursor below them; the last one says how many are missing.
+fn page(lines: &[String], height: usize) -> Vec<String> {
+    let room = height.saturating_sub(1).max(1);
+    if lines.len() <= room {
+        return lines.to_vec();
+    }
+    let mut page = lines[..room - 1].to_vec();
+    page.push(format!("… {} more", lines.len() - page.len()));
+    page
+}
+
+fn cells(row: &Row, now: Timestamp) -> Vec<Cell> {
+    let quiet = |text: Option<String>| text.map_or_else(|| Cell::coloured(Hue::Quiet, NOTHING), Cell::plain);
+    let restarts = match row.restarts {
+        0 => Cell::coloured(Hue::Quiet, "0"),
+        some => Cell::coloured(Hue::Bad, some.to_string()),
+    };
+    vec![
+        Cell::coloured(Hue::Strong, row.peer.as_str()),
+        Cell::coloured(Hue::of(row.state), row.state.as_str()),
+        Cell::plain(printable(&row.agent)),
+        Cell::plain(printable(&row.runtime)),
+        quiet(row.topic.as_deref().map(printable)),
+        quiet(row.idle_s.map(|idle| rough(Duration::from_secs(idle)))),
+        restarts,
+        quiet(row.held_until_ms.map(|until| relative(until, now))),
+        quiet(last_end(row, now)),
+        Cell::plain(printable(&super::output::home_as_tilde(&row.cwd))),
+    ]
+}
+
+/// `crashed (exit 3) 5m ago`; an end that is no death under its own name: `idle-reaped 3h ago`.
+pub(super) fn last_end(row: &Row, now: Timestamp) -> Option<String> {
+    let (cause, at) = (row.last_end_cause?, row.last_end_at_ms?);
+    let how = row.last_end.as_deref().filter(|_| cause.counted()).unwrap_or(cause.as_str());
+    Some(format!("{how} {}", relative(at, now)))
 }

@@ -29,7 +29,11 @@ mod send;
 mod several;
 mod show;
 mod start;
+mod status;
 mod stop;
+mod table;
+mod template;
+mod terminal;
 mod wake;
 mod watch;
 mod why;
@@ -82,6 +86,7 @@ enum Verb {
     Reap(reap::Args),
     Watch(watch::Args),
     List(list::Args),
+    Status(status::Args),
     Why(why::Args),
     Screen(screen::Args),
     Log(log::Args),
@@ -179,6 +184,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Watch(args) => watch::run(args, context).await,
         Verb::Seed(args) => seed::run(args, context).await,
         Verb::List(args) => list::run(&args, context).await,
+        Verb::Status(args) => status::run(&args, context).await,
         Verb::Why(args) => why::run(&args, context).await,
         Verb::Screen(args) => screen::run(&args, context).await,
         Verb::Log(args) => log::run(&args, context).await,

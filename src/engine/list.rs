@@ -1,17 +1,21 @@
 //! `peer list`: every peer in a line.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use peer_adapters::transcript::AgentStatus;
 use serde::Serialize;
 
+use super::observe::Sight;
 use super::wake::Live;
-use super::{Engine, Peer, Result};
-use crate::policy::ending::Incarnation;
+use super::{Engine, EngineError, Peer, Result, learn};
+use crate::policy::ending::{End, EndCause, Incarnation};
 use crate::policy::health::{Health, HealthPolicy};
 use crate::policy::name::PeerName;
 use crate::policy::state::{State, StateFacts, state};
 use crate::policy::time::Timestamp;
-use crate::store::Marker;
+use crate::store::{Marker, SessionRecord};
 
 /// One peer, as the list shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +27,8 @@ pub struct Row {
     /// What belongs to that word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Since when it is in that state, where that is known.
+    pub since_ms: Option<Timestamp>,
     /// Its agent's profile.
     pub agent: String,
     /// Its runtime.
@@ -31,76 +37,161 @@ pub struct Row {
     pub topic: Option<String>,
     /// Its incarnation, while one is on record.
     pub incarnation: Option<Incarnation>,
+    /// The conversation that it has, or that a resume would continue.
+    pub conversation: Option<String>,
+    /// How long nothing has been seen to happen, in seconds, while it is awake.
+    pub idle_s: Option<u64>,
     /// Counted deaths since it was last stable.
     pub restarts: usize,
     /// When its hold is over.
     pub held_until_ms: Option<Timestamp>,
-    /// How its last incarnation ended.
+    /// How its last incarnation ended, in words.
     pub last_end: Option<String>,
+    /// The same under its name in the log.
+    pub last_end_cause: Option<EndCause>,
+    /// When it ended.
+    pub last_end_at_ms: Option<Timestamp>,
     /// Its working directory.
     pub cwd: PathBuf,
+}
+
+/// Every declared peer, and those that could not be shown.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    /// In order of name.
+    pub rows: Vec<Row>,
+    /// Peers whose spec or files cannot be read: they hide nobody else.
+    pub broken: Vec<(PeerName, EngineError)>,
 }
 
 impl Engine {
     /// Every declared peer, seen now: one listing call a server.
     ///
     /// # Errors
-    /// A spec or a record cannot be read.
-    pub async fn list(&self) -> Result<Vec<Row>> {
-        let mut peers = Vec::new();
-        for name in self.config.names()? {
-            peers.push(self.peer(&name)?);
+    /// The directory of specs cannot be listed, or a record names an unknown runtime.
+    pub async fn list(&self) -> Result<Fleet> {
+        let names = self.config.names()?;
+        self.list_of(&names).await
+    }
+
+    /// The same for some of them.
+    ///
+    /// # Errors
+    /// As [`Engine::list`]; a name that nobody declared is broken.
+    pub async fn list_of(&self, names: &[PeerName]) -> Result<Fleet> {
+        let mut fleet = Fleet::default();
+        let mut records = HashMap::new();
+        for name in names {
+            match self.state.peer(name).session() {
+                Ok(stored) => records.extend(stored.present().map(|record| (name.clone(), record))),
+                Err(error) => fleet.broken.push((name.clone(), error.into())),
+            }
         }
-        let mut records = Vec::new();
-        for peer in &peers {
-            records.extend(peer.files.session()?.present().map(|record| (peer.name.clone(), record)));
-        }
-        let borrowed: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
-        let mut sights = self.survey(&borrowed).await?.sights;
-        let mut records: std::collections::HashMap<_, _> = records.into_iter().collect();
-        let mut rows = Vec::new();
-        for peer in &peers {
-            let live = match (records.remove(&peer.name), sights.remove(&peer.name)) {
+        let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
+        // The specs are read while the runtimes make up their answers.
+        let read = async { names.iter().map(|name| (name, self.peer(name))).collect::<Vec<_>>() };
+        let (sights, peers) = futures_util::future::join(self.survey(&asked), read).await;
+        drop(asked);
+        let mut sights = sights?.sights;
+        for (name, peer) in peers {
+            if fleet.broken.iter().any(|(broken, _)| broken == name) {
+                continue;
+            }
+            let live = match (records.remove(name), sights.remove(name)) {
                 (Some(record), Some(sight)) => Live::of(record, sight),
                 _ => Live::None,
             };
-            rows.push(self.row(peer, &live)?);
+            match peer.and_then(|peer| self.row(&peer, &live)) {
+                Ok(row) => fleet.rows.push(row),
+                Err(error) => fleet.broken.push((name.clone(), error)),
+            }
         }
-        Ok(rows)
+        Ok(fleet)
     }
 
-    fn row(&self, peer: &Peer, live: &Live) -> Result<Row> {
+    pub(super) fn row(&self, peer: &Peer, live: &Live) -> Result<Row> {
         let now = self.now();
         let last = peer.files.end()?.present();
         let end = last.as_ref().map(|last| &last.end);
         let deaths = self.deaths(peer)?;
-        let policy =
-            HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value };
-        let health = Health::assess(&deaths, end, policy, now);
-        let last_end = end.map(crate::policy::ending::End::shown_as);
-        let shown = state(
-            &StateFacts {
-                live: live.recorded(),
-                turn_in_progress: false,
-                stopped: peer.files.has(Marker::Stopped)?,
-                last_end: end.cloned(),
-                health,
-                ever_ran: end.is_some_and(|end| end.lasting_cause().is_some()),
-            },
-            now,
-        );
+        let health = Health::assess(&deaths, end, health_policy(peer), now);
+        let status = own_status(peer, live);
+        let stopped = peer.files.marked_at(Marker::Stopped)?;
+        let facts = StateFacts {
+            live: live.recorded(),
+            turn_in_progress: status.is_some_and(|status| status.busy),
+            stopped: stopped.is_some(),
+            last_end: end.cloned(),
+            health,
+            ever_ran: end.is_some_and(|end| end.lasting_cause().is_some()),
+        };
+        let shown = state(&facts, now);
+        let conversation = live.record().and_then(|record| record.conversation.clone());
         Ok(Row {
             peer: peer.name.clone(),
+            since_ms: since(shown.state, live, stopped, end),
             state: shown.state,
             detail: shown.detail,
             agent: peer.spec.agent.clone(),
             runtime: peer.spec.runtime.clone(),
             topic: peer.files.topics()?.pop(),
             incarnation: live.record().map(|record| record.incarnation),
+            conversation: conversation.or_else(|| last.as_ref()?.conversation.clone()),
+            idle_s: idle(shown.state, live, status, now).map(|idle| idle.as_secs()),
             restarts: health.deaths,
             held_until_ms: shown.held_until,
-            last_end,
+            last_end: end.map(End::shown_as),
+            last_end_cause: end.map(|end| end.cause),
+            last_end_at_ms: end.map(|end| end.at_ms),
             cwd: peer.spec.cwd.clone(),
         })
     }
+}
+
+/// What a peer's spec says of its health.
+pub(super) fn health_policy(peer: &Peer) -> HealthPolicy {
+    HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value }
+}
+
+/// What the agent's status file says, where it keeps one and runs. A file that cannot be read tells nothing here: the
+/// list then says awake, which the axes saw.
+fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
+    let Live::Session(record, sight) = live else { return None };
+    peer.profile.conversation.status.filter(|_| sight.process.alive() == Some(true))?;
+    let env = learn::launch_environment(&peer.files, record).ok()?;
+    let pid = record.process?.id.pid;
+    learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.status(pid)).ok()?
+}
+
+/// Since when a peer is in its state.
+fn since(state: State, live: &Live, stopped: Option<Timestamp>, end: Option<&End>) -> Option<Timestamp> {
+    match (state, live.record()) {
+        (State::Awake | State::Busy, Some(record)) => record.ready_at(),
+        (State::Starting, Some(record)) => Some(record.woke_at_ms),
+        // When the axes came to say so is not on record; the heartbeat knows how old its own stamps are.
+        (State::Unknown | State::Lost | State::Crashed, Some(_)) | (State::NeverStarted, _) => None,
+        (State::Stopped, _) => stopped,
+        _ => end.map(|end| end.at_ms),
+    }
+}
+
+/// How long nothing has been seen to happen: by the status file of an agent that keeps one, else by its pane's output.
+fn idle(state: State, live: &Live, status: Option<AgentStatus>, now: Timestamp) -> Option<Duration> {
+    let Live::Session(record, sight) = live else { return None };
+    if !matches!(state, State::Awake | State::Busy) {
+        return None;
+    }
+    let own = match status {
+        Some(status) => status.since.map(Timestamp::from),
+        None => output(sight),
+    };
+    Some(now.since(own.max(record.delivered_at_ms).max(Some(started(record))).unwrap_or(now)))
+}
+
+fn started(record: &SessionRecord) -> Timestamp {
+    record.ready_at().unwrap_or(record.woke_at_ms)
+}
+
+fn output(sight: &Sight) -> Option<Timestamp> {
+    sight.row.as_ref().and_then(|row| row.activity_s).map(|seconds| Timestamp::from_ms(seconds.saturating_mul(1000)))
 }

@@ -30,6 +30,7 @@ pub mod self_fresh;
 pub mod send;
 pub mod settle;
 pub mod start;
+pub mod status;
 pub mod stop;
 pub mod survey;
 pub mod wake;
@@ -88,6 +89,7 @@ pub struct Engine {
     /// The wall clock.
     pub clock: fn() -> Timestamp,
     runtimes: Runtimes,
+    profiles: peer::Profiles,
 }
 
 impl Engine {
@@ -101,7 +103,17 @@ impl Engine {
         let state = StateDir::open(state)?;
         let runtimes = Runtimes::new(&settings, state.root());
         let env = std::env::vars_os().collect();
-        Ok(Self { state, config, settings, env, progress, executable, clock: wall_clock, runtimes })
+        Ok(Self {
+            state,
+            config,
+            settings,
+            env,
+            progress,
+            executable,
+            clock: wall_clock,
+            runtimes,
+            profiles: peer::Profiles::default(),
+        })
     }
 
     /// Now, by the wall clock.

@@ -1,5 +1,8 @@
 //! A declared peer, with everything that its spec leads to.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
 use peer_adapters::agent::{self, Profile};
 
 use super::{Engine, EngineError, Result};
@@ -17,7 +20,7 @@ pub struct Peer {
     /// What it means.
     pub effective: Effective,
     /// How its agent works.
-    pub profile: Profile,
+    pub profile: Arc<Profile>,
     /// Its files.
     pub files: PeerFiles,
 }
@@ -45,15 +48,43 @@ impl Engine {
     ///
     /// # Errors
     /// Nobody has one of that name, or the person's own is wrong.
-    pub fn profile(&self, name: &str) -> Result<Profile> {
-        if let Some((path, text)) = self.config.profile_text(name)? {
-            return Profile::parse(name, &text)
-                .map_err(|source| EngineError::Profile { path, source: Box::new(source) });
+    pub fn profile(&self, name: &str) -> Result<Arc<Profile>> {
+        let own = self.config.profile_text(name)?;
+        let text = own.as_ref().map(|(_, text)| text.as_str());
+        if let Some(known) = self.profiles.get(name, text) {
+            return Ok(known);
         }
-        Profile::builtin(name).ok_or_else(|| {
-            let own = self.config.profile_names().unwrap_or_default();
-            let known = agent::BUILTIN.iter().map(|(name, _)| *name).chain(own.iter().map(String::as_str));
-            EngineError::NoSuchProfile { name: name.to_owned(), nearest: nearest(name, known).map(str::to_owned) }
-        })
+        let profile = match &own {
+            Some((path, text)) => Profile::parse(name, text)
+                .map_err(|source| EngineError::Profile { path: path.clone(), source: Box::new(source) })?,
+            None => Profile::builtin(name).ok_or_else(|| self.no_such_profile(name))?,
+        };
+        Ok(self.profiles.keep(name, text, profile))
+    }
+
+    fn no_such_profile(&self, name: &str) -> EngineError {
+        let own = self.config.profile_names().unwrap_or_default();
+        let known = agent::BUILTIN.iter().map(|(name, _)| *name).chain(own.iter().map(String::as_str));
+        EngineError::NoSuchProfile { name: name.to_owned(), nearest: nearest(name, known).map(str::to_owned) }
+    }
+}
+
+/// Profiles that were parsed before, by name: a fleet of a thousand has a handful, and each compiles its patterns.
+///
+/// An entry holds for the text that it was made from, so that `peer watch` sees a profile that was edited.
+#[derive(Debug, Default)]
+pub(super) struct Profiles(Mutex<HashMap<String, (Option<String>, Arc<Profile>)>>);
+
+impl Profiles {
+    fn get(&self, name: &str, text: Option<&str>) -> Option<Arc<Profile>> {
+        let known = self.0.lock().expect("no holder of this lock panics");
+        known.get(name).filter(|(of, _)| of.as_deref() == text).map(|(_, profile)| Arc::clone(profile))
+    }
+
+    fn keep(&self, name: &str, text: Option<&str>, profile: Profile) -> Arc<Profile> {
+        let profile = Arc::new(profile);
+        let entry = (text.map(str::to_owned), Arc::clone(&profile));
+        self.0.lock().expect("no holder of this lock panics").insert(name.to_owned(), entry);
+        profile
     }
 }

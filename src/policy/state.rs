@@ -133,6 +133,10 @@ fn not_awake(facts: &StateFacts, now: Timestamp) -> Shown {
     match ended {
         Some(end) => {
             let meaning = end.cause.meaning();
+            // Stopped once and allowed again since: the next wake brings it back.
+            if meaning.state == State::Stopped {
+                return Shown::new(State::Asleep, None);
+            }
             let own_word = (meaning.shown_as != meaning.state.as_str()).then(|| meaning.shown_as.to_owned());
             Shown::new(meaning.state, end.detail().or(own_word))
         }
@@ -217,6 +221,11 @@ mod tests {
         assert_eq!(shown(&StateFacts { stopped: true, ..ended(EndCause::Stopped, None) }), "stopped");
         let crashed = StateFacts { stopped: true, ..ended(EndCause::Killed, Some(Exit::Signal(9))) };
         assert_eq!(shown(&crashed), "stopped: crashed (SIGKILL)");
+    }
+
+    #[test]
+    fn one_that_may_be_started_again_is_asleep() {
+        assert_eq!(shown(&ended(EndCause::Stopped, None)), "asleep");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Files, Layout, TranscriptError, lines};
+use super::{AgentStatus, Files, Layout, TranscriptError, lines};
 
 pub(super) struct Claude<'a>(pub(super) Files<'a>);
 
@@ -39,7 +39,7 @@ impl Claude<'_> {
     }
 
     /// The status file of a process, unless it was left by an earlier process of that number.
-    fn status(&self, pid: u32) -> Result<Option<Status>, TranscriptError> {
+    fn status_file(&self, pid: u32) -> Result<Option<Status>, TranscriptError> {
         let path = self.config().join(format!("sessions/{pid}.json"));
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -103,7 +103,7 @@ impl Layout for Claude<'_> {
         let mut found = Vec::new();
         for pid in pids {
             // Before the first message there is nothing that could be resumed.
-            if let Some(status) = self.status(*pid)?
+            if let Some(status) = self.status_file(*pid)?
                 && self.transcript(&status.session_id)?.is_some()
             {
                 found.push(status.session_id);
@@ -123,12 +123,20 @@ impl Layout for Claude<'_> {
 
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError> {
         let stamp = |status: Status| status.updated_at.map(Duration::from_millis);
-        let status = self.status(pid)?.and_then(stamp).map(|since| SystemTime::UNIX_EPOCH + since);
+        let status = self.status_file(pid)?.and_then(stamp).map(|since| SystemTime::UNIX_EPOCH + since);
         let path = id.map(|id| self.transcript(id)).transpose()?.flatten();
         Ok(status.max(path.map(|path| lines::last_time(&path)).transpose()?.flatten()))
     }
 
     fn turn_in_progress(&self, _id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError> {
-        Ok(self.status(pid)?.and_then(|status| status.doing).map(|doing| doing != "idle"))
+        Ok(self.status_file(pid)?.and_then(|status| status.doing).map(|doing| doing != "idle"))
+    }
+
+    fn status(&self, pid: u32) -> Result<Option<AgentStatus>, TranscriptError> {
+        let told = self.status_file(pid)?;
+        Ok(told.and_then(|status| {
+            let since = status.updated_at.map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
+            Some(AgentStatus { busy: status.doing? != "idle", since })
+        }))
     }
 }

@@ -1,0 +1,217 @@
+//! `peer status`: everything known of one peer, changing nothing.
+
+use std::path::PathBuf;
+
+use peer_adapters::agent::Profile;
+use peer_adapters::runtime::Capture;
+use peer_adapters::screen::{self, Phase};
+use serde::Serialize;
+
+use super::list::Row;
+use super::observe::target;
+use super::wake::Live;
+use super::{Engine, Peer, Result, learn};
+use crate::policy::axis::{Axis, Stamped};
+use crate::policy::ending::Incarnation;
+use crate::policy::health::{Deaths, GUARD_WINDOW};
+use crate::policy::name::PeerName;
+use crate::policy::state::State;
+use crate::policy::time::Timestamp;
+use crate::policy::verdict::Verdict;
+use crate::store::{LastEnd, Place, SessionRecord};
+
+/// Everything known of one peer.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// What the list says of it.
+    #[serde(flatten)]
+    pub row: Row,
+    /// Both axes, asked now; none where no incarnation is on record.
+    pub axes: Option<Axes>,
+    /// What the last tick of the reaper saw of it, and when.
+    pub heartbeat: Option<Seen>,
+    /// The incarnation on record.
+    pub session: Option<SessionView>,
+    /// The transcript of its conversation, where its agent keeps one.
+    pub transcript: Option<PathBuf>,
+    /// How many conversations it ever had.
+    pub conversations: usize,
+    /// `NAME.end`.
+    pub end: Option<LastEnd>,
+    /// Counted deaths within the guard's window.
+    pub deaths_in_window: usize,
+    /// That window, in seconds.
+    pub deaths_window_s: u64,
+    /// Topics of its conversation, oldest first.
+    pub topics: Vec<String>,
+    /// What it asks on its screen and waits for a person to answer.
+    pub question: Option<String>,
+    /// Its spec.
+    pub spec: PathBuf,
+    /// Its files in the state directory.
+    pub files: Vec<PathBuf>,
+    /// The next useful command.
+    pub next: String,
+}
+
+/// Both axes, each with the time at which it was asked.
+#[derive(Clone, Debug, Serialize)]
+pub struct Axes {
+    /// Is the runtime's session there?
+    pub runtime: Stamped<Axis>,
+    /// Is the agent's process there?
+    pub process: Stamped<Axis>,
+}
+
+/// What a tick saw.
+#[derive(Clone, Debug, Serialize)]
+pub struct Seen {
+    /// The tick's number.
+    pub tick: u64,
+    /// Which incarnation it saw.
+    pub incarnation: Incarnation,
+    /// Both axes then.
+    #[serde(flatten)]
+    pub axes: Axes,
+    /// What it made of them.
+    pub verdict: Verdict,
+    /// Memory of the process tree, where it has a limit.
+    pub memory_kib: Option<u64>,
+}
+
+/// Where the incarnation on record is.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionView {
+    /// Which start.
+    pub incarnation: Incarnation,
+    /// Runtime, server, session and pane.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The agent's pid.
+    pub pid: Option<u32>,
+    /// Whether it continues an older conversation.
+    pub resumed: bool,
+    /// Why it was started this way.
+    pub cause: String,
+    /// How many clients look at it.
+    pub attached: u32,
+}
+
+impl Engine {
+    /// Looks at one peer from all sides, without its lock and without writing anything. Blocks for two probe deadlines
+    /// at most: a listing, and a look at the screen of one that is awake.
+    ///
+    /// # Errors
+    /// Nobody declared it, or its files cannot be read.
+    pub async fn status(&self, name: &PeerName) -> Result<Status> {
+        let peer = self.peer(name)?;
+        let (live, axes) = self.seen_now(&peer).await?;
+        let mut row = self.row(&peer, &live)?;
+        let phase = self.phase(&peer.profile, &live).await;
+        if row.state == State::Awake && phase == Some(Phase::Busy) {
+            row.state = State::Busy;
+        }
+        let question = match phase {
+            Some(Phase::Dialog(dialog)) => Some(dialog.question),
+            _ => None,
+        };
+        let deaths = peer.files.deaths()?.present().unwrap_or_default();
+        Ok(Status {
+            next: next(&row, question.is_some()),
+            axes,
+            heartbeat: self.pulse(name)?,
+            session: live.record().map(|record| view(record, &live)),
+            transcript: self.transcript(&peer, &live, row.conversation.as_deref()),
+            conversations: peer.files.conversations()?.len(),
+            end: peer.files.end()?.present(),
+            deaths_in_window: recent(&deaths, self.now()),
+            deaths_window_s: GUARD_WINDOW.as_secs(),
+            topics: peer.files.topics()?,
+            question,
+            spec: self.config.spec_path(name),
+            files: peer.files.all_on_disk()?,
+            row,
+        })
+    }
+
+    async fn seen_now(&self, peer: &Peer) -> Result<(Live, Option<Axes>)> {
+        let Some(record) = peer.files.session()?.present() else { return Ok((Live::None, None)) };
+        let sight = self.observe(&peer.name, &record).await?;
+        let process_at = self.now();
+        let axes = Axes {
+            runtime: Stamped { value: sight.runtime.clone(), at_ms: sight.listed_at },
+            process: Stamped { value: sight.process.clone(), at_ms: process_at },
+        };
+        Ok((Live::of(record, sight), Some(axes)))
+    }
+
+    fn pulse(&self, name: &PeerName) -> Result<Option<Seen>> {
+        let Some(mut beat) = self.state.heartbeat()? else { return Ok(None) };
+        Ok(beat.peers.remove(name).map(|pulse| Seen {
+            tick: beat.tick,
+            incarnation: pulse.incarnation,
+            axes: Axes { runtime: pulse.runtime, process: pulse.process },
+            verdict: pulse.verdict,
+            memory_kib: pulse.memory_kib,
+        }))
+    }
+
+    /// What its screen shows, where it lives and its profile knows what to look for.
+    async fn phase(&self, profile: &Profile, live: &Live) -> Option<Phase> {
+        if profile.busy.is_empty() && profile.dialog.is_empty() {
+            return None;
+        }
+        let record = match live {
+            Live::Starting(record) => record,
+            Live::Session(record, sight) if sight.process.alive() == Some(true) && sight.row.is_some() => record,
+            Live::Session(..) | Live::None => return None,
+        };
+        let runtime = self.runtime_of(&record.place).ok()?;
+        let text = runtime.capture(&target(&record.place), Capture { history: 0, ansi: true }).await.ok()?;
+        Some(screen::read(profile, &text).phase)
+    }
+
+    /// Where the conversation's transcript is. An agent's files that cannot be read are no reason to show nothing else.
+    fn transcript(&self, peer: &Peer, live: &Live, conversation: Option<&str>) -> Option<PathBuf> {
+        let launched = live.record().and_then(|record| learn::launch_environment(&peer.files, record).ok());
+        let env = launched.filter(|env| !env.is_empty()).unwrap_or_else(|| {
+            let env = self.agent_environment(peer, Incarnation::default());
+            env.into_iter().map(|(key, value)| (key.0, value.0)).collect()
+        });
+        learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(conversation?).ok()?)
+    }
+}
+
+fn view(record: &SessionRecord, live: &Live) -> SessionView {
+    let attached = match live {
+        Live::Session(_, sight) => sight.row.as_ref().map_or(0, |row| row.attached),
+        Live::Starting(_) | Live::None => 0,
+    };
+    SessionView {
+        incarnation: record.incarnation,
+        place: record.place.clone(),
+        pid: record.process.map(|agent| agent.id.pid),
+        resumed: record.resumed,
+        cause: record.cause.clone(),
+        attached,
+    }
+}
+
+fn recent(deaths: &Deaths, now: Timestamp) -> usize {
+    deaths.as_slice().iter().filter(|death| now.since(death.at_ms) < GUARD_WINDOW).count()
+}
+
+/// The command that a person who looks at this peer most likely wants next.
+fn next(row: &Row, asks: bool) -> String {
+    let name = &row.peer;
+    match row.state {
+        State::Awake | State::Busy | State::Starting if asks => format!("peer attach {name}"),
+        State::Awake => format!("peer send {name} TEXT"),
+        State::Busy | State::Starting | State::Crashed => format!("peer screen {name}"),
+        State::Asleep | State::Completed | State::Lost | State::NeverStarted => format!("peer wake {name}"),
+        State::Stopped => format!("peer start {name}"),
+        State::Held => format!("peer why {name}"),
+        State::Failed => format!("peer reset {name}"),
+        State::Unknown => "peer doctor".to_owned(),
+    }
+}
