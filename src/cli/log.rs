@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::output::printable;
+use super::terminal::relative;
 use super::{CliError, Context, Outcome};
 use crate::config::Span;
 use crate::engine::EngineError;
@@ -25,6 +26,9 @@ pub(super) struct Args {
     /// Only events of this name, e.g. session.ended; a prefix as in `wake.` works too
     #[arg(long, value_name = "EVENT")]
     event: Option<String>,
+    /// Say how long ago each was instead of when
+    #[arg(long, short, conflicts_with = "json")]
+    relative: bool,
     /// Print the events as JSON Lines, as they are in the file
     #[arg(long)]
     json: bool,
@@ -47,7 +51,7 @@ pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
     loop {
         for event in tail.next_events().map_err(EngineError::from)? {
             if wanted(args, oldest, &event) {
-                print(args, context, &event)?;
+                print(args, context, &event, engine.now())?;
             }
         }
         context.out.flush()?;
@@ -67,7 +71,7 @@ fn wanted(args: &Args, oldest: Option<Timestamp>, event: &Event) -> bool {
     of_peer && named && young
 }
 
-fn print(args: &Args, context: &mut Context, event: &Event) -> Result<(), CliError> {
+fn print(args: &Args, context: &mut Context, event: &Event, now: Timestamp) -> Result<(), CliError> {
     if args.json {
         let line = serde_json::to_string(event).map_err(std::io::Error::from)?;
         return Ok(context.out.line(line)?);
@@ -75,6 +79,11 @@ fn print(args: &Args, context: &mut Context, event: &Event) -> Result<(), CliErr
     let peer = event.peer.as_ref().map_or("-", PeerName::as_str);
     let cause = event.cause.as_deref().unwrap_or("");
     let details: Vec<String> = event.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let line = format!("{}  {peer:<16} {:<22} {cause:<16} {}", event.ts, event.event, details.join(" "));
+    let at = match event.ts.parse() {
+        Ok(at) if args.relative => format!("{:>8}", relative(at, now)),
+        // A line that somebody else wrote is shown as it stands.
+        _ => event.ts.clone(),
+    };
+    let line = format!("{at}  {peer:<16} {:<22} {cause:<16} {}", event.event, details.join(" "));
     Ok(context.out.line(printable(line.trim_end()))?)
 }

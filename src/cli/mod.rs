@@ -14,6 +14,7 @@ mod interrupt;
 mod list;
 mod log;
 mod man;
+mod mistyped;
 mod new;
 mod output;
 mod progress;
@@ -142,13 +143,10 @@ fn absolute(path: PathBuf) -> Result<PathBuf, CliError> {
 
 /// Parses the arguments, runs the verb and returns the exit code. Everything is printed when this returns.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        // Also `--help` and `--version`, which go to stdout with code 0. A closed pipe is no failure.
-        Err(shown) => {
-            let _ = shown.print();
-            return u8::try_from(shown.exit_code()).unwrap_or(2);
-        }
+        Err(shown) => return mistyped::report(&shown, arguments.get(1).and_then(|verb| verb.to_str())),
     };
     let mut context = Context { out: Out::stdout() };
     let outcome = runtime().and_then(|runtime| runtime.block_on(dispatch(cli.verb, &mut context)));

@@ -1,0 +1,109 @@
+//! `peer why` and `peer log` for people, and what is said to whoever mistypes.
+
+mod common;
+
+use common::{Run, World, wait_for};
+
+#[test]
+fn why_shows_the_whole_table_and_marks_what_decides() {
+    let world = World::new();
+    world.add("api", &["cat"]);
+    let run = world.peer(&["why", "api"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(lines[0], "api: a wake would fresh (first-wake)");
+    assert_eq!(lines[1], "");
+    assert_eq!(lines[2], "    #  WHEN                                                          WHAT IT DOES");
+    let decides: Vec<&&str> = lines.iter().filter(|line| line.starts_with("=>") && !line.contains(':')).collect();
+    assert_eq!(decides, [&"=> 14  never ran before                                              fresh (first-wake)"]);
+    assert_eq!(lines.last(), Some(&"=> decides: the first row that holds    + holds too, and comes too late"));
+    // Row 1 to row 21, aligned: what a row does begins in one column.
+    let rows = &lines[3..lines.len() - 2];
+    assert_eq!(rows.len(), 21);
+    for row in rows {
+        let (condition, does) = (&row[7..67], &row[69..]);
+        assert!(&row[67..69] == "  " && !condition.trim().is_empty() && !does.starts_with(' '), "{row:?}");
+    }
+}
+
+#[test]
+fn log_says_how_long_ago_where_it_is_asked_to() {
+    let world = World::new();
+    world.add("api", &["cat"]);
+    world.peer(&["wake", "api"]);
+    world.peer(&["stop", "api"]);
+    let exact = world.peer(&["log", "api", "--event", "session.ended"]).stdout;
+    assert!(
+        exact.starts_with("20") && exact.contains("Z  api              session.ended          stopped "),
+        "{exact}"
+    );
+    let log = std::fs::read_to_string(world.path("state/lifecycle.log")).expect("a log");
+    let old = "\"ts\":\"2001-01-01T00:00:00.000Z\"";
+    let edited: String = log
+        .lines()
+        .map(|line| {
+            let rest = line.split_once(',').expect("fields").1;
+            format!("{{{old},{rest}\n")
+        })
+        .collect();
+    std::fs::write(world.path("state/lifecycle.log"), edited).expect("write");
+    let rough = world.peer(&["log", "api", "--event", "session.ended", "--relative"]).stdout;
+    let (ago, rest) = rough.trim_start().split_once(" ago  ").expect("an age");
+    assert!(ago.ends_with('d') && rest.starts_with("api  "), "{rough}");
+}
+
+#[test]
+fn a_mistyped_verb_or_flag_gets_the_right_one() {
+    let world = World::new();
+    let cases: [(&[&str], &str); 7] = [
+        (&["stauts"], "error: unrecognized subcommand 'stauts'\nhint: did you mean status?\n"),
+        (&["ls"], "error: unrecognized subcommand 'ls'\nhint: peer list does that\n"),
+        (&["restart", "api"], "error: unrecognized subcommand 'restart'\nhint: peer new does that\n"),
+        (&["xyzzy"], "error: unrecognized subcommand 'xyzzy'\nhint: peer --help lists the verbs\n"),
+        (&["wake", "api", "--frsh"], "error: unexpected argument '--frsh' found\nhint: did you mean --fresh?\n"),
+        (&["why"], "error: the following required arguments were not provided: <NAME>\nhint: peer why --help\n"),
+        (
+            &["log", "--since", "soon"],
+            "error: invalid value 'soon' for '--since <TIME>': \"soon\" is no duration: write it like 90s, 15m or \
+             1h30m; 0 is never\nhint: peer log --help\n",
+        ),
+    ];
+    for (words, stderr) in cases {
+        world.peer(words).fails(2, stderr);
+    }
+    let run = world.peer(&["wake", "API"]);
+    assert!(run.code == 2 && run.stderr.starts_with("error: invalid value 'API' for"), "{run:?}");
+}
+
+#[test]
+fn help_is_no_error_and_runs_nothing() {
+    let world = World::new();
+    for words in [&["--help"][..], &["wake", "--help"], &["--version"]] {
+        let run = world.peer(words);
+        assert!(run.code == 0 && run.stderr.is_empty() && !run.stdout.is_empty(), "{run:?}");
+    }
+    assert!(!world.path("state").exists());
+    let run: Run = world.peer(&[]);
+    assert!(run.code == 2 && run.stdout.is_empty() && run.stderr.contains("Usage: peer"), "{run:?}");
+}
+
+#[test]
+fn why_wraps_in_a_narrow_terminal() {
+    let world = World::new();
+    world.add("api", &["cat"]);
+    world.set_in_spec("api", "managed_by = \"a supervisor with a long name\"");
+    let script = format!(
+        "TERM=screen PEER_STATE_DIR={} PEER_CONFIG_DIR={} {} why api; exec cat",
+        world.path("state").display(),
+        world.path("config").display(),
+        env!("CARGO_BIN_EXE_peer")
+    );
+    let socket = world.path("s-look");
+    world.tmux_on(&socket, &["-f/dev/null", "new-session", "-d", "-x", "90", "-y", "60", "sh", "-c", &script]);
+    let screen = wait_for("the table", || {
+        Some(world.tmux_on(&socket, &["capture-pane", "-p"])).filter(|screen| screen.contains("=> decides"))
+    });
+    let at = screen.lines().position(|line| line.starts_with("=>  2")).expect("it decides");
+    let below = screen.lines().nth(at + 1).expect("a line below");
+    assert!(below.starts_with(&" ".repeat(69)) && !below.trim().is_empty(), "{screen}");
+}
