@@ -18,7 +18,7 @@ use nix::sys::termios::{self, Termios};
 use peer_adapters::command::{self, Argv};
 use peer_adapters::process::{self, ChildChange, Family, ProcessId, Reaped};
 
-use crate::engine::{self_fresh, settle};
+use crate::engine::{hooks, self_fresh, settle};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
@@ -347,6 +347,9 @@ fn record_exit(state: &StateDir, name: &PeerName, exit: &ExitRecord) -> Result<O
     let locked = state.lock_blocking(name)?;
     // Recording the end takes the launch file away, and a clean restart starts from it.
     let launch = locked.files().launch(exit.incarnation)?.present();
+    // Read now and not at the start: what a person's hooks are is a matter of the moment at which something happens.
+    let heard = launch.as_ref().map(|launch| hooks::heard(state.clone(), &launch.config_dir));
+    let state = heard.as_ref().unwrap_or(state);
     let Some(ended) = settle::after_exit(state, &locked, exit)? else { return Ok(None) };
     match launch {
         Some(launch) if ended.record.intent == Some(Intent::SelfFresh) => {

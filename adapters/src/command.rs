@@ -328,6 +328,41 @@ pub fn spawn_detached(argv: &Argv) -> io::Result<u32> {
     command.spawn().map(|child| child.id())
 }
 
+/// A command of our own that was started and goes on without us.
+#[derive(Debug)]
+pub struct Background(std::process::Child);
+
+impl Background {
+    /// Whether it is over; its process entry is given back then. Does not block.
+    pub fn is_over(&mut self) -> bool {
+        // Not to be waited for (somebody else did) is over too.
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+/// Starts a command of our own that outlives us, as [`spawn_detached`], and hands it `input` on its stdin. Blocks only
+/// while an input of more than a pipe's 64 KiB is being read.
+///
+/// # Errors
+/// The executable cannot be started, or ended before it had read its input.
+#[allow(unsafe_code, reason = "pre_exec is the only way to act between fork and exec; see SAFETY")]
+pub fn spawn_detached_with_input(argv: &Argv, input: &[u8]) -> io::Result<Background> {
+    let mut command = argv.to_command();
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // SAFETY: only async-signal-safe calls happen between fork and exec: setsid and sigprocmask.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::setsid()?;
+            SigSet::empty().thread_set_mask()?;
+            Ok(())
+        });
+    }
+    let mut child = command.spawn()?;
+    let mut pipe = child.stdin.take().expect("it was asked for");
+    io::Write::write_all(&mut pipe, input)?;
+    Ok(Background(child))
+}
+
 /// Runs a command in the foreground with our terminal, and waits for it without a deadline: a person is in front of it.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ mod beat;
 mod completions;
 mod edit;
 mod error;
+mod hook;
 mod interrupt;
 mod list;
 mod log;
@@ -97,6 +98,8 @@ enum Verb {
     Man(man::Args),
     #[command(hide = true)]
     Seed(seed::Args),
+    #[command(hide = true)]
+    Hook(hook::Args),
 }
 
 /// What every verb gets: the engine, made on first use, and where to print.
@@ -181,6 +184,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Reap(args) => reap::run(args, context).await,
         Verb::Watch(args) => watch::run(args, context).await,
         Verb::Seed(args) => seed::run(args, context).await,
+        Verb::Hook(args) => hook::run(&args, context).await,
         Verb::List(args) => list::run(&args, context).await,
         Verb::Status(args) => status::run(&args, context).await,
         Verb::Why(args) => why::run(&args, context).await,

@@ -45,10 +45,14 @@ impl ConfigDir {
     /// It is there and cannot be read, or says something that it may not.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         let path = self.root.join("config.toml");
-        match read(&path)? {
-            Some(text) => error::parse(&path, &text),
-            None => Ok(Settings::default()),
-        }
+        let Some(text) = read(&path)? else { return Ok(Settings::default()) };
+        let settings: Settings = error::parse(&path, &text)?;
+        settings.check().map_err(|(key, problem, hint)| ConfigError::Invalid {
+            place: Place { line: error::line_of(&text, key), file: path, key: Some(key.to_owned()) },
+            problem,
+            hint: Some(hint),
+        })?;
+        Ok(settings)
     }
 
     /// Where a peer's spec is, whether or not it exists.

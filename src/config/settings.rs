@@ -124,7 +124,29 @@ pub struct Hook {
 }
 
 impl Hook {
+    /// Whether it is to be run for this event: named in full, by a beginning that ends in a dot (`wake.`), or by `*`.
+    pub fn wants(&self, event: &str) -> bool {
+        let names = |on: &String| on == event || on == "*" || (on.ends_with('.') && event.starts_with(on.as_str()));
+        self.on.iter().any(names)
+    }
+
     fn default_timeout() -> Span {
         Span(Duration::from_secs(5))
+    }
+}
+
+impl Settings {
+    /// What the types cannot say: the key, what is wrong with it, and what to write instead.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String, String)> {
+        for hook in &self.hooks {
+            if hook.command.first().is_none_or(String::is_empty) {
+                let cure = "name a program and its arguments, each as a word of its own";
+                return Err(("command", "a hook has no command".to_owned(), cure.to_owned()));
+            }
+            if hook.timeout.0.is_zero() {
+                return Err(("timeout", "a hook has no time".to_owned(), "write it like 5s".to_owned()));
+            }
+        }
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ pub mod end;
 pub mod environment;
 pub mod error;
 pub mod health;
+pub mod hooks;
 pub mod interrupt;
 pub mod launch;
 pub mod learn;
@@ -101,6 +102,7 @@ impl Engine {
         let config = ConfigDir::new(config);
         let settings = config.settings()?;
         let state = StateDir::open(state)?;
+        let state = hooks::heard_by(state, &settings.hooks, config.root(), &executable);
         let runtimes = Runtimes::new(&settings, state.root());
         let env = std::env::vars_os().collect();
         Ok(Self {

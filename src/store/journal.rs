@@ -1,9 +1,11 @@
 //! `lifecycle.log`: one decision an event, JSON Lines, rotated at 5 MiB with 5 old files kept.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fs2::FileExt;
 use serde::{Deserialize, Serialize};
@@ -89,11 +91,28 @@ impl Event {
 #[derive(Clone, Debug)]
 pub struct Journal {
     path: PathBuf,
+    listener: Option<Listener>,
+}
+
+/// Who hears of each event.
+#[derive(Clone)]
+pub(super) struct Listener(Arc<dyn Fn(&Event) + Send + Sync>);
+
+impl Listener {
+    pub(super) fn new(hears: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hears))
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 impl Journal {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+    pub(super) fn new(path: PathBuf, listener: Option<Listener>) -> Self {
+        Self { path, listener }
     }
 
     /// Where the newest events are.
@@ -109,7 +128,13 @@ impl Journal {
         let mut line = serde_json::to_vec(event).expect("an event is plain data");
         line.push(b'\n');
         let mut file = self.open_locked()?;
-        file.write_all(&line).map_err(StoreError::new("append to", &self.path))
+        file.write_all(&line).map_err(StoreError::new("append to", &self.path))?;
+        // Closed first: nobody else's line waits for whoever listens.
+        drop(file);
+        if let Some(listener) = &self.listener {
+            (listener.0)(event);
+        }
+        Ok(())
     }
 
     /// Opens the current log with its lock held, rotating it first where it has grown too large.
@@ -236,7 +261,7 @@ mod tests {
     #[test]
     fn keeps_five_old_files_and_every_line_whole() {
         let dir = tempfile::tempdir().expect("a directory");
-        let journal = Journal::new(dir.path().join("lifecycle.log"));
+        let journal = Journal::new(dir.path().join("lifecycle.log"), None);
         let filler = "x".repeat(64 * 1024);
         let event = Event::new(Timestamp::from_ms(0), "test").with("filler", filler);
         for _ in 0..600 {
@@ -256,7 +281,7 @@ mod tests {
     #[test]
     fn two_writers_never_tear_a_line() {
         let dir = tempfile::tempdir().expect("a directory");
-        let journal = Journal::new(dir.path().join("lifecycle.log"));
+        let journal = Journal::new(dir.path().join("lifecycle.log"), None);
         std::thread::scope(|scope| {
             for writer in 0..8 {
                 let journal = journal.clone();

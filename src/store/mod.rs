@@ -78,6 +78,7 @@ impl<T> Stored<T> {
 #[derive(Clone, Debug)]
 pub struct StateDir {
     root: PathBuf,
+    listener: Option<journal::Listener>,
 }
 
 impl StateDir {
@@ -89,7 +90,15 @@ impl StateDir {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         ensure_private_dir(&root)?;
-        Ok(Self { root })
+        Ok(Self { root, listener: None })
+    }
+
+    /// The same directory with somebody who hears of each event once it is in the log, on the thread that wrote it and
+    /// while a peer's lock may be held: whoever listens must not wait.
+    #[must_use]
+    pub fn heard_by(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.listener = Some(journal::Listener::new(listener));
+        self
     }
 
     /// Where it is.
@@ -104,7 +113,7 @@ impl StateDir {
 
     /// The decision log.
     pub fn journal(&self) -> Journal {
-        Journal::new(self.root.join("lifecycle.log"))
+        Journal::new(self.root.join("lifecycle.log"), self.listener.clone())
     }
 
     /// Tries to take a peer's lock. `None`: somebody holds it. Never blocks.

@@ -1,0 +1,16 @@
+use std::io::Read;
+
+use super::{CliError, Context, Outcome};
+
+/// Run the hooks that want the event on stdin; started by whoever wrote that event into the log
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) async fn run(_args: &Args, context: &mut Context) -> Outcome {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    let event = serde_json::from_str(&text)
+        .map_err(|error| CliError::usage(format!("stdin holds no event: {error}"), "peer runs this verb by itself"))?;
+    context.engine()?.run_hooks(&event).await?;
+    Ok(0)
+}
