@@ -34,6 +34,9 @@ _peer() {
             peer,edit)
                 cmd="peer__subcmd__edit"
                 ;;
+            peer,hook)
+                cmd="peer__subcmd__hook"
+                ;;
             peer,interrupt)
                 cmd="peer__subcmd__interrupt"
                 ;;
@@ -82,6 +85,9 @@ _peer() {
             peer,start)
                 cmd="peer__subcmd__start"
                 ;;
+            peer,status)
+                cmd="peer__subcmd__status"
+                ;;
             peer,stop)
                 cmd="peer__subcmd__stop"
                 ;;
@@ -101,7 +107,7 @@ _peer() {
 
     case "${cmd}" in
         peer)
-            opts="-h -V --help --version add rm edit show wake send attach stop start new refresh interrupt self-fresh self-done beat reap watch list why screen log reset agents completions man seed"
+            opts="-h -V --help --version add rm edit show wake send attach stop start new refresh interrupt self-fresh self-done beat reap watch list status why screen log reset agents completions man seed hook"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -230,6 +236,20 @@ _peer() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        peer__subcmd__hook)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         peer__subcmd__interrupt)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -245,12 +265,20 @@ _peer() {
             return 0
             ;;
         peer__subcmd__list)
-            opts="-h --json --help"
+            opts="-w -h --json --format --watch --every --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --every)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -259,7 +287,7 @@ _peer() {
             return 0
             ;;
         peer__subcmd__log)
-            opts="-f -h --follow --since --event --json --help"
+            opts="-f -r -h --follow --since --event --relative --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -506,6 +534,20 @@ _peer() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        peer__subcmd__status)
+            opts="-s -h --short --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         peer__subcmd__stop)
             opts="-h --all --jobs --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -525,7 +567,7 @@ _peer() {
             return 0
             ;;
         peer__subcmd__wake)
-            opts="-t -m -h --all --topic --message --message-file --fresh --resume --force --jobs --json --help"
+            opts="-t -m -h --all --topic --fresh --resume --force --message --message-file --jobs --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

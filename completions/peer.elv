@@ -39,7 +39,8 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand beat 'Say that the agent of this pane is alive and at work; for the agent''s hooks'
             cand reap 'One tick: probe every peer, judge, park, bury, and stamp; for cron or a timer'
             cand watch 'The same tick again and again in the foreground, for those who prefer a service'
-            cand list 'List all peers'
+            cand list 'List peers: state, topic, idle time, restarts and how each ended last'
+            cand status 'Tell the story of one peer on one screen'
             cand why 'Say what a wake would do now, row by row, and change nothing'
             cand screen 'Print what an agent''s pane shows now, or showed last'
             cand log 'Print the decision log'
@@ -48,6 +49,7 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand completions 'Print shell completions'
             cand man 'Print the manual page, or write all pages to a directory'
             cand seed 'Wait for a fresh agent after a self-fresh and type its initial prompt; run by the pane process'
+            cand hook 'Run the hooks that want the event on stdin; started by whoever wrote that event into the log'
         }
         &'peer;add'= {
             cand --agent 'The agent''s profile (see `peer agents`); told from the command when not given'
@@ -168,19 +170,30 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'peer;list'= {
+            cand --format 'Print a line a peer as TEMPLATE says, e.g. ''{name} {state}'''
+            cand --every 'From one look of --watch to the next'
             cand --json 'Print one JSON document'
+            cand -w 'Show it again and again until interrupted'
+            cand --watch 'Show it again and again until interrupted'
             cand -h 'Print help'
             cand --help 'Print help'
         }
-        &'peer;why'= {
-            cand -t 'As for `peer wake`'
-            cand --topic 'As for `peer wake`'
-            cand --fresh 'As for `peer wake`'
-            cand --resume 'As for `peer wake`'
-            cand --force 'As for `peer wake`'
+        &'peer;status'= {
+            cand -s 'One line, for a shell prompt: name, state, since when'
+            cand --short 'One line, for a shell prompt: name, state, since when'
             cand --json 'Print one JSON document'
-            cand -h 'Print help'
-            cand --help 'Print help'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'peer;why'= {
+            cand -t 'What the message is about; a topic its conversation does not know may start a new one'
+            cand --topic 'What the message is about; a topic its conversation does not know may start a new one'
+            cand --fresh 'Start a new conversation, whatever the table says'
+            cand --resume 'Continue the last conversation, or refuse'
+            cand --force 'With --fresh: start it even in a crash loop or after it failed'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'peer;screen'= {
             cand -l 'Only the last N lines; more than the screen has reads its history'
@@ -194,6 +207,8 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand --event 'Only events of this name, e.g. session.ended; a prefix as in `wake.` works too'
             cand -f 'Go on printing as events come'
             cand --follow 'Go on printing as events come'
+            cand -r 'Say how long ago each was instead of when'
+            cand --relative 'Say how long ago each was instead of when'
             cand --json 'Print the events as JSON Lines, as they are in the file'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -218,6 +233,10 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand --help 'Print help'
         }
         &'peer;seed'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;hook'= {
             cand -h 'Print help'
             cand --help 'Print help'
         }

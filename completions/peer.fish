@@ -43,7 +43,8 @@ complete -c peer -n "__fish_peer_needs_command" -f -a "self-done" -d 'Say that t
 complete -c peer -n "__fish_peer_needs_command" -f -a "beat" -d 'Say that the agent of this pane is alive and at work; for the agent\'s hooks'
 complete -c peer -n "__fish_peer_needs_command" -f -a "reap" -d 'One tick: probe every peer, judge, park, bury, and stamp; for cron or a timer'
 complete -c peer -n "__fish_peer_needs_command" -f -a "watch" -d 'The same tick again and again in the foreground, for those who prefer a service'
-complete -c peer -n "__fish_peer_needs_command" -f -a "list" -d 'List all peers'
+complete -c peer -n "__fish_peer_needs_command" -f -a "list" -d 'List peers: state, topic, idle time, restarts and how each ended last'
+complete -c peer -n "__fish_peer_needs_command" -f -a "status" -d 'Tell the story of one peer on one screen'
 complete -c peer -n "__fish_peer_needs_command" -f -a "why" -d 'Say what a wake would do now, row by row, and change nothing'
 complete -c peer -n "__fish_peer_needs_command" -f -a "screen" -d 'Print what an agent\'s pane shows now, or showed last'
 complete -c peer -n "__fish_peer_needs_command" -f -a "log" -d 'Print the decision log'
@@ -52,6 +53,7 @@ complete -c peer -n "__fish_peer_needs_command" -f -a "agents" -d 'List the agen
 complete -c peer -n "__fish_peer_needs_command" -f -a "completions" -d 'Print shell completions'
 complete -c peer -n "__fish_peer_needs_command" -f -a "man" -d 'Print the manual page, or write all pages to a directory'
 complete -c peer -n "__fish_peer_needs_command" -f -a "seed" -d 'Wait for a fresh agent after a self-fresh and type its initial prompt; run by the pane process'
+complete -c peer -n "__fish_peer_needs_command" -f -a "hook" -d 'Run the hooks that want the event on stdin; started by whoever wrote that event into the log'
 complete -c peer -n "__fish_peer_using_subcommand add" -l agent -d 'The agent\'s profile (see `peer agents`); told from the command when not given' -r
 complete -c peer -n "__fish_peer_using_subcommand add" -l runtime -d 'Where its pane runs: tmux or zellij; the first that is installed when not given' -r
 complete -c peer -n "__fish_peer_using_subcommand add" -l cwd -d 'Its working directory; this one when not given' -r -F
@@ -112,20 +114,27 @@ complete -c peer -n "__fish_peer_using_subcommand reap" -l json -d 'Print one JS
 complete -c peer -n "__fish_peer_using_subcommand reap" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c peer -n "__fish_peer_using_subcommand watch" -l every -d 'From the beginning of one tick to the next' -r
 complete -c peer -n "__fish_peer_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c peer -n "__fish_peer_using_subcommand list" -l format -d 'Print a line a peer as TEMPLATE says, e.g. \'{name} {state}\'' -r
+complete -c peer -n "__fish_peer_using_subcommand list" -l every -d 'From one look of --watch to the next' -r
 complete -c peer -n "__fish_peer_using_subcommand list" -l json -d 'Print one JSON document'
+complete -c peer -n "__fish_peer_using_subcommand list" -s w -l watch -d 'Show it again and again until interrupted'
 complete -c peer -n "__fish_peer_using_subcommand list" -s h -l help -d 'Print help'
-complete -c peer -n "__fish_peer_using_subcommand why" -s t -l topic -d 'As for `peer wake`' -r
-complete -c peer -n "__fish_peer_using_subcommand why" -l fresh -d 'As for `peer wake`'
-complete -c peer -n "__fish_peer_using_subcommand why" -l resume -d 'As for `peer wake`'
-complete -c peer -n "__fish_peer_using_subcommand why" -l force -d 'As for `peer wake`'
+complete -c peer -n "__fish_peer_using_subcommand status" -s s -l short -d 'One line, for a shell prompt: name, state, since when'
+complete -c peer -n "__fish_peer_using_subcommand status" -l json -d 'Print one JSON document'
+complete -c peer -n "__fish_peer_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c peer -n "__fish_peer_using_subcommand why" -s t -l topic -d 'What the message is about; a topic its conversation does not know may start a new one' -r
+complete -c peer -n "__fish_peer_using_subcommand why" -l fresh -d 'Start a new conversation, whatever the table says'
+complete -c peer -n "__fish_peer_using_subcommand why" -l resume -d 'Continue the last conversation, or refuse'
+complete -c peer -n "__fish_peer_using_subcommand why" -l force -d 'With --fresh: start it even in a crash loop or after it failed'
 complete -c peer -n "__fish_peer_using_subcommand why" -l json -d 'Print one JSON document'
-complete -c peer -n "__fish_peer_using_subcommand why" -s h -l help -d 'Print help'
+complete -c peer -n "__fish_peer_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c peer -n "__fish_peer_using_subcommand screen" -s l -l lines -d 'Only the last N lines; more than the screen has reads its history' -r
 complete -c peer -n "__fish_peer_using_subcommand screen" -l ansi -d 'Keep colours and attributes'
 complete -c peer -n "__fish_peer_using_subcommand screen" -s h -l help -d 'Print help'
 complete -c peer -n "__fish_peer_using_subcommand log" -l since -d 'Only what is younger: 1h, 2d' -r
 complete -c peer -n "__fish_peer_using_subcommand log" -l event -d 'Only events of this name, e.g. session.ended; a prefix as in `wake.` works too' -r
 complete -c peer -n "__fish_peer_using_subcommand log" -s f -l follow -d 'Go on printing as events come'
+complete -c peer -n "__fish_peer_using_subcommand log" -s r -l relative -d 'Say how long ago each was instead of when'
 complete -c peer -n "__fish_peer_using_subcommand log" -l json -d 'Print the events as JSON Lines, as they are in the file'
 complete -c peer -n "__fish_peer_using_subcommand log" -s h -l help -d 'Print help'
 complete -c peer -n "__fish_peer_using_subcommand reset" -l all -d 'Every declared peer'
@@ -136,3 +145,4 @@ complete -c peer -n "__fish_peer_using_subcommand agents" -s h -l help -d 'Print
 complete -c peer -n "__fish_peer_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c peer -n "__fish_peer_using_subcommand man" -s h -l help -d 'Print help'
 complete -c peer -n "__fish_peer_using_subcommand seed" -s h -l help -d 'Print help'
+complete -c peer -n "__fish_peer_using_subcommand hook" -s h -l help -d 'Print help'

@@ -96,7 +96,7 @@ fn what_does_not_exist_is_said_when_declared() {
     ] {
         world.peer(args).fails(1, stderr);
     }
-    world.peer(&["list"]).prints("NAME                 STATE         AGENT      RUNTIME  LAST-END               CWD\n");
+    assert_eq!(world.peer(&["list", "--json"]).json()["peers"], serde_json::json!([]), "nothing was declared");
 }
 
 #[test]

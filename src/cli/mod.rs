@@ -7,6 +7,7 @@ mod add;
 mod agents;
 mod attach;
 mod beat;
+mod choice;
 mod completions;
 mod edit;
 mod error;

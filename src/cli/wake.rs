@@ -2,42 +2,31 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::choice::Choice;
 use super::several::{self, Names, Report};
 use super::{CliError, Context, Outcome};
 use crate::engine::deliver::{Message, read_message};
 use crate::engine::wake::Woken;
-use crate::policy::wake::{Mode, WakeRequest};
 
 /// Bring agents up, fresh or resumed, and say why
 ///
 /// How the agent ended last decides: a parked one is resumed, a crashed one starts fresh. `peer why NAME` shows the
 /// whole table. One that is awake only gets the message.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 #[command(
     after_help = "Examples:\n  peer wake api\n  peer wake api --topic login -m 'fix the login test'\n  peer wake --all --jobs 4\n  peer wake api --fresh --force      after a crash loop"
 )]
 pub(super) struct Args {
     #[command(flatten)]
     names: Names,
-    /// What the message is about; a topic its conversation does not know may start a new one
-    #[arg(long, short)]
-    topic: Option<String>,
+    #[command(flatten)]
+    choice: Choice,
     /// Text to deliver once it is ready
     #[arg(long, short, conflicts_with = "message_file")]
     message: Option<String>,
     /// File with the text to deliver; - is stdin
     #[arg(long, value_name = "FILE")]
     message_file: Option<PathBuf>,
-    /// Start a new conversation, whatever the table says
-    #[arg(long, conflicts_with = "resume")]
-    fresh: bool,
-    /// Continue the last conversation, or refuse
-    #[arg(long)]
-    resume: bool,
-    /// With --fresh: start it even in a crash loop or after it failed
-    #[arg(long, requires = "fresh")]
-    force: bool,
     /// At most this many at once
     #[arg(long, default_value_t = 4, value_name = "N")]
     jobs: usize,
@@ -54,13 +43,8 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
         (None, Some(file)) => Some(read_message(file)?),
         (None, None) => None,
     };
-    let mode = match (args.fresh, args.resume) {
-        (true, _) => Mode::Fresh,
-        (_, true) => Mode::Resume,
-        (false, false) => Mode::Auto,
-    };
-    let request = WakeRequest { mode, force: args.force, topic: args.topic.clone() };
-    let message = Message { text, topic: args.topic, command: false };
+    let request = args.choice.request();
+    let message = Message { text, topic: args.choice.topic, command: false };
     several::each(context, &engine, "wake", args.json, names, args.jobs, async |name| {
         let woken = engine.wake(&name, &request, &message).await.map_err(CliError::from)?;
         Ok(report(&woken))

@@ -1,33 +1,23 @@
+use super::choice::Choice;
 use super::output::printable;
 use super::terminal::{Hue, Paint, columns, width};
 use super::{Context, Outcome};
 use crate::policy::name::PeerName;
-use crate::policy::wake::{Mode, RowReading, WakeRequest};
+use crate::policy::wake::RowReading;
 
 /// Say what a wake would do now, row by row, and change nothing
 ///
 /// Rows are read from the top. The first one that holds decides and is marked `=>`; one that holds as well, but further
 /// down, is marked `+`: it would decide if those above it did not hold.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 #[command(
     after_help = "Examples:\n  peer why api                    what `peer wake api` would do\n  peer why api --topic billing    the same with a topic that may be new"
 )]
 pub(super) struct Args {
     /// Name of the peer
     name: PeerName,
-    /// As for `peer wake`
-    #[arg(long, short)]
-    topic: Option<String>,
-    /// As for `peer wake`
-    #[arg(long, conflicts_with = "resume")]
-    fresh: bool,
-    /// As for `peer wake`
-    #[arg(long)]
-    resume: bool,
-    /// As for `peer wake`
-    #[arg(long, requires = "fresh")]
-    force: bool,
+    #[command(flatten)]
+    choice: Choice,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -35,13 +25,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
-    let mode = match (args.fresh, args.resume) {
-        (true, _) => Mode::Fresh,
-        (_, true) => Mode::Resume,
-        (false, false) => Mode::Auto,
-    };
-    let request = WakeRequest { mode, force: args.force, topic: args.topic.clone() };
-    let why = engine.why(&args.name, &request).await?;
+    let why = engine.why(&args.name, &args.choice.request()).await?;
     if args.json {
         context.out.document("why", &why)?;
         return Ok(0);
