@@ -24,7 +24,7 @@ fn a_resume_that_fails_keeps_the_park_marker() {
     assert_eq!((&end["cause"], &end["counted"]), (&json!("crashed"), &json!(true)), "the park is not why it died");
     assert_eq!(world.conversations("a").first(), Some(&conversation), "an id is never lost");
     // It is not tried again by itself.
-    assert_eq!(world.peer(&["why", "a", "--json"]).json()["decision"], "fresh (crashed)");
+    assert_eq!(world.peer(&["why", "a", "--json"]).json()["decision"], "start fresh (crashed)");
 }
 
 #[test]

@@ -69,10 +69,10 @@ fn parks_after_a_second(world: &World, name: &str) {
 #[track_caller]
 fn kill_unrecorded(world: &World, name: &str) {
     let (pane, agent) = (world.pane_process(name), world.agent(name));
-    // Stopped first: its child's death must not be the last thing that it sees.
-    signal(pane, Signal::SIGSTOP);
-    signal(agent, Signal::SIGKILL);
+    // The parent first: stopping it would not do, because tmux continues what it finds stopped in a pane.
     signal(pane, Signal::SIGKILL);
+    wait_until("its parent is gone", || !lives(pane));
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(agent).expect("a pid")), Signal::SIGKILL);
     wait_until("both are gone", || !lives(pane) && !lives(agent));
 }
 
@@ -177,7 +177,8 @@ fn a_beat_of_a_moment_ago_contradicts_an_absence() {
     world.tmux(&["kill-session", "-t", "=a-1"]);
     let now = humantime::format_rfc3339_millis(std::time::SystemTime::now());
     world.write("a", "beat", &format!("{now}\n"));
-    assert!(done(&tick(&world, &[])).is_empty());
+    let document = tick(&world, &[]);
+    assert!(done(&document).is_empty(), "{document}");
     assert_eq!((verdict(&world, "a"), world.has("a", "session")), ("gone".into(), true));
     world.write("a", "beat", "2020-01-01T00:00:00Z\n");
     assert_eq!(done(&tick(&world, &[])), [["a", "ended", "crashed (pane gone)"]]);

@@ -179,7 +179,7 @@ impl fmt::Display for WakeDecision {
             Self::StillStarting => f.write_str("wait for the start in progress (already-awake)"),
             Self::EndOrphan => f.write_str("end the orphan, then go on"),
             Self::RecordEnd => f.write_str("record the end, clear the session, then go on"),
-            Self::Fresh { cause } => write!(f, "fresh ({cause})"),
+            Self::Fresh { cause } => write!(f, "start fresh ({cause})"),
             Self::Resume { conversation, cause } => write!(f, "resume {conversation} ({cause})"),
         }
     }

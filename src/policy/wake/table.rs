@@ -84,13 +84,13 @@ pub(super) static TABLE: [Row; 20] = [
     Row {
         number: 10,
         condition: "asked for fresh",
-        otherwise: "fresh (asked-fresh)",
+        otherwise: "start fresh (asked-fresh)",
         reads: |case| (case.request.mode == Mode::Fresh).then(|| Case::fresh(WakeReason::AskedFresh)),
     },
     Row {
         number: 11,
         condition: "it asked for a fresh start of itself",
-        otherwise: "fresh (self-fresh)",
+        otherwise: "start fresh (self-fresh)",
         reads: |case| case.facts.markers.new_eager.then(|| Case::fresh(WakeReason::Ended(EndCause::SelfFresh))),
     },
     Row {
@@ -107,25 +107,25 @@ pub(super) static TABLE: [Row; 20] = [
     Row {
         number: 13,
         condition: "a refresh is due",
-        otherwise: "fresh (refresh)",
+        otherwise: "start fresh (refresh)",
         reads: |case| case.facts.markers.fresh_next.then(|| Case::fresh(WakeReason::Refresh)),
     },
     Row {
         number: 14,
         condition: "never ran before",
-        otherwise: "fresh (first-wake)",
+        otherwise: "start fresh (first-wake)",
         reads: |case| (case.past == Past::Nothing).then(|| Case::fresh(WakeReason::FirstWake)),
     },
     Row {
         number: 15,
         condition: "its policy is ephemeral",
-        otherwise: "fresh (ephemeral)",
+        otherwise: "start fresh (ephemeral)",
         reads: |case| (case.facts.lifestyle == Lifestyle::Ephemeral).then(|| Case::fresh(WakeReason::Ephemeral)),
     },
     Row {
         number: 16,
         condition: "its last context is broken, finished or given up",
-        otherwise: "fresh (the end's own name)",
+        otherwise: "start fresh (the end's own name)",
         reads: |case| match case.past {
             Past::Spent(end) => Some(Case::fresh(WakeReason::Ended(end))),
             _ => None,
@@ -143,7 +143,7 @@ pub(super) static TABLE: [Row; 20] = [
     Row {
         number: 18,
         condition: "ended for its memory",
-        otherwise: "resume, or fresh the second time within 600 s (memory-drained)",
+        otherwise: "resume, or start fresh the second time within 600 s (memory-drained)",
         reads: |case| match case.past {
             Past::Drained { again: true } => Some(Case::fresh(WakeReason::Ended(EndCause::MemoryDrained))),
             Past::Drained { again: false } => Some(case.resume(WakeReason::Ended(EndCause::MemoryDrained))),
@@ -162,7 +162,7 @@ pub(super) static TABLE: [Row; 20] = [
     Row {
         number: 20,
         condition: "parked, and the topic is new",
-        otherwise: "fresh (new-topic)",
+        otherwise: "start fresh (new-topic)",
         reads: |case| (case.past == Past::Parked && case.new_topic()).then(|| Case::fresh(WakeReason::NewTopic)),
     },
     Row {
