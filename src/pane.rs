@@ -87,7 +87,10 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
     if let Some(next) = record_exit(&state, name, &exit)? {
         return Err(again(&state, name, next, terminal.as_ref()).into());
     }
+    // What the agent left behind gets a moment too, and does not outlive the pane.
+    signal_session(Signal::SIGTERM)?;
     std::thread::sleep(LAST_WORDS.max(SHORTEST_LIFE.saturating_sub(born.elapsed())));
+    signal_session(Signal::SIGKILL)?;
     Ok(code)
 }
 
@@ -328,13 +331,14 @@ fn fate_of(server: Option<ProcessId>) -> Hangup {
     }
 }
 
-/// Ends what the agent left in our terminal session, jobs in groups of their own included: elsewhere the end of the pane
-/// takes it along, and here the pane stays for the next agent.
-fn clear_session() -> io::Result<()> {
+/// Sends a signal to what the agent left in our terminal session, jobs in groups of their own included: the kernel's
+/// hangup reaches only the one in the foreground, and after a self-fresh there is none. What left the session meant to
+/// stay, and is let alone.
+fn signal_session(signal: Signal) -> io::Result<()> {
     let me = process::me()?;
     for left in process::members(Family::Session(me.pid))? {
         if left.id != me {
-            process::signal(left.id, Signal::SIGKILL)?;
+            process::signal(left.id, signal)?;
         }
     }
     Ok(())
@@ -353,7 +357,7 @@ fn record_exit(state: &StateDir, name: &PeerName, exit: &ExitRecord) -> Result<O
     let Some(ended) = settle::after_exit(state, &locked, exit)? else { return Ok(None) };
     match launch {
         Some(launch) if ended.record.intent == Some(Intent::SelfFresh) => {
-            clear_session()?;
+            signal_session(Signal::SIGKILL)?;
             Ok(Some(self_fresh::succeed(state, &locked, &ended.record, launch)?))
         }
         _ => Ok(None),
