@@ -1,0 +1,154 @@
+//! Thousands of peers that are awake, without thousands of wakes: real sessions and real processes on one tmux server,
+//! made in bulk by tmux itself, with the records that as many wakes would have left.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use peer::config::{ConfigDir, PeerSpec};
+use peer::engine::{Engine, Progress};
+use peer::policy::ending::Incarnation;
+use peer::policy::name::PeerName;
+use peer::policy::time::Timestamp;
+use peer::store::{AgentProcess, Launch, OsText, Phase, Place, Process, SessionRecord};
+use peer_adapters::process;
+
+use crate::common::World;
+
+/// Terminals that a fleet may take: Linux has 4,096 for the whole machine, and others need some. Peers beyond that share
+/// the panes of the first ones, each with a session, a tag and a record of its own; a listing has a row for each.
+const PANES: usize = 3000;
+
+/// Nobody is told of anything.
+struct Quiet;
+
+impl Progress for Quiet {
+    fn waiting(&self, _: &str, _: Duration, _: Duration) {}
+    fn notice(&self, _: &str) {}
+    fn settled(&self) {}
+}
+
+/// One row of what tmux made.
+struct Made {
+    session: String,
+    session_id: String,
+    pane: String,
+    pid: u32,
+}
+
+/// Every tmux session needs a descriptor in its server, which inherits the limit from whoever starts it.
+fn raise_descriptor_limit() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to the hard limit is allowed");
+}
+
+/// Puts `size` peers into an empty world, all of them awake since `woke_ago`.
+pub fn populate(world: &World, size: usize, woke_ago: Duration) {
+    raise_descriptor_limit();
+    let state = world.path("state");
+    let engine = Engine::open(state, world.path("config"), "/nonexistent".into(), Box::new(Quiet)).expect("a state");
+    let made = sessions(world, &engine, size);
+    let server = process::find(world.server().expect("a server")).expect("/proc").expect("it lives").id;
+    let woke_at: Timestamp = (SystemTime::now() - woke_ago).into();
+    for (number, made) in made.iter().enumerate() {
+        declare(world, &engine.config, &name(number));
+        record(world, &engine, &name(number), made, server, woke_at);
+    }
+}
+
+fn name(number: usize) -> PeerName {
+    format!("peer-{number:04}").parse().expect("a name")
+}
+
+/// Makes the sessions by one file of commands, and returns them in the order of their numbers.
+fn sessions(world: &World, engine: &Engine, size: usize) -> Vec<Made> {
+    let mut script = String::new();
+    for number in 0..size {
+        let (name, shared) = (name(number), number.checked_sub(PANES).map(name));
+        match shared {
+            None => writeln!(script, "new-session -d -x 200 -y 50 -s {name}-1 'exec sleep 100000'"),
+            Some(first) => writeln!(script, "new-session -d -x 200 -y 50 -s {name}-1 -t ={first}-1:"),
+        }
+        .expect("a String takes all");
+        writeln!(script, "set-option -t ={name}-1: @peer_tag {}", engine.tag(&name, Incarnation(1))).expect("the same");
+    }
+    let (config, file) = (world.path("tmux.conf"), world.path("fleet.tmux"));
+    fs::write(&config, peer_adapters::tmux::Tmux::CONFIG).expect("write");
+    fs::write(&file, script).expect("write");
+    let said = world.tmux(&[
+        "-f",
+        config.to_str().expect("text"),
+        "start-server",
+        ";",
+        "source-file",
+        file.to_str().expect("text"),
+    ]);
+    assert_eq!(said, "", "tmux source-file");
+    let listed = world.tmux(&["list-panes", "-a", "-F", "#{session_name} #{session_id} #{pane_id} #{pane_pid}"]);
+    let mut made: Vec<Made> = listed.lines().map(row).collect();
+    made.sort_by(|a, b| a.session.cmp(&b.session));
+    assert_eq!(made.len(), size, "tmux made other sessions than it was asked for");
+    made
+}
+
+fn row(line: &str) -> Made {
+    let [session, session_id, pane, pid] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    Made { session: session.into(), session_id: session_id.into(), pane: pane.into(), pid: pid.parse().expect(line) }
+}
+
+/// What `peer add` writes.
+fn declare(world: &World, config: &ConfigDir, name: &PeerName) {
+    let work = world.work();
+    let path = std::env::var("PATH").expect("PATH");
+    let spec = format!(
+        "agent = \"command\"\ncommand = [\"/bin/sleep\", \"100000\"]\ncwd = {work:?}\nruntime = \"tmux\"\nsearch_path = {path:?}\n"
+    );
+    PeerSpec::parse(&config.spec_path(name), &spec).expect("a spec");
+    config.write_spec(name, &spec).expect("write");
+}
+
+/// What a wake and the pane process leave on disk.
+fn record(
+    world: &World,
+    engine: &Engine,
+    name: &PeerName,
+    made: &Made,
+    server: process::ProcessId,
+    woke_at: Timestamp,
+) {
+    let agent = process::status(made.pid).expect("/proc").expect("it lives");
+    let id = Process { pid: agent.id.pid, start: agent.id.start };
+    let locked = engine.state.lock_blocking(name).expect("nobody else is here");
+    let env = std::env::vars_os().map(|(key, value)| (OsText(key), OsText(value))).collect();
+    let argv = ["/bin/sleep", "100000"].map(|word| OsText(word.into())).into();
+    let config_dir = world.path("config");
+    let launch = Launch { argv, cwd: world.work(), config_dir, grace_ms: 5000, env };
+    locked.write_launch(Incarnation(1), &launch).expect("write");
+    let record = SessionRecord {
+        incarnation: Incarnation(1),
+        place: Place {
+            runtime: "tmux".to_owned(),
+            binary: which::which("tmux").expect("tmux"),
+            server: world.socket(),
+            session: made.session.clone(),
+            session_id: made.session_id.clone(),
+            pane: made.pane.clone(),
+        },
+        server_process: Some(Process { pid: server.pid, start: server.start }),
+        pane_process: Some(id),
+        process: Some(AgentProcess { id, session: agent.session }),
+        boot_id: process::boot_id().expect("a boot id"),
+        agent: "command".to_owned(),
+        conversation: None,
+        resumed: false,
+        cause: "first-wake".to_owned(),
+        woke_at_ms: woke_at,
+        delivered_at_ms: None,
+        prompt_due: false,
+        topic: None,
+        intent: None,
+        phase: Phase::Ready { ready_at_ms: woke_at },
+    };
+    locked.write_session(&record).expect("write");
+}

@@ -1,0 +1,129 @@
+//! `cargo bench --bench tick`: a tick with nothing to do over a fleet on one tmux server, beside one raw listing of it.
+//!
+//! `cargo bench --bench tick -- 100 1000` chooses the sizes of the fleets. Every peer has a session of its own on a real
+//! server; see `lab/fleet.rs` for what is made in bulk. strace and valgrind are used where they are installed.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+mod lab;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::World;
+use lab::table::{self, Promise};
+use lab::{Cost, cost, fleet, in_turns, median};
+
+const SIZES: [usize; 4] = [1, 100, 1000, 5000];
+
+/// Instructions are counted up to this size; valgrind is some fifty times slower than the machine.
+const COUNTED: usize = 1000;
+
+/// `has-session` is run so often, and its time taken times N.
+const SAMPLE: usize = 20;
+
+/// The fields of a listing, so that the raw command asks what ours asks.
+const FORMAT: &str = "#{session_name}\u{1f}#{session_id}\u{1f}#{pane_id}\u{1f}#{pane_pid}\u{1f}#{pane_dead}\u{1f}\
+    #{@peer_tag}\u{1f}#{session_attached}\u{1f}#{window_activity}\u{1f}#{pid}\u{1f}.";
+
+fn main() {
+    let chosen: Vec<usize> = std::env::args().filter_map(|word| word.parse().ok()).collect();
+    lab::machine();
+    for size in if chosen.is_empty() { SIZES.to_vec() } else { chosen } {
+        measure(size);
+    }
+}
+
+fn measure(size: usize) {
+    let world = World::new();
+    fleet::populate(&world, size, Duration::from_secs(60));
+    println!("\n{size} peers");
+    table::head();
+    let turns = if size < 1000 { 40 } else { 15 };
+    let reap = |_| cost(&mut world.command(&["reap"]));
+    let (ours, raw) = in_turns(turns, reap, |_| listing(&world));
+    let promise = if size == 1000 { Promise::Times(3.0) } else { Promise::None };
+    table::line("peer reap, list-panes -a", ours.wall, Some(raw.wall), promise);
+    table::line("  user+system time, server not counted", ours.cpu, Some(raw.cpu), Promise::None);
+    let list = |_| cost(&mut world.command(&["list"]));
+    let (ours_list, raw_list) = in_turns(turns, list, |_| listing(&world));
+    let promise = if size == 1000 { Promise::Times(1.5) } else { Promise::None };
+    table::line("peer list, list-panes -a", ours_list.wall, Some(raw_list.wall), promise);
+    table::line(
+        &format!("peer reap, {size} × has-session (from {SAMPLE})"),
+        ours.wall,
+        Some(one_each(&world, size)),
+        Promise::None,
+    );
+    let expected = u32::try_from(size).expect("a size");
+    table::number("  a peer", &format!("{:.1} µs", ours.wall.as_secs_f64() * 1e6 / f64::from(expected)), None, "");
+    effects(&world);
+    if size <= COUNTED {
+        instructions(&world);
+    }
+    long_awake(&world, size, turns, raw);
+}
+
+fn client(world: &World, words: &[&str]) -> Command {
+    let mut client = Command::new("tmux");
+    client.args(["-u", "-S"]).arg(world.socket()).args(words).env_remove("TMUX");
+    client
+}
+
+fn listing(world: &World) -> Cost {
+    cost(&mut client(world, &["list-panes", "-a", "-F", FORMAT]))
+}
+
+/// What asking for each session by itself would take.
+fn one_each(world: &World, size: usize) -> Duration {
+    let asked: Vec<_> = (0..SAMPLE)
+        .map(|sample| {
+            let number = sample * size / SAMPLE;
+            cost(&mut client(world, &["has-session", "-t", &format!("=peer-{number:04}-1")]))
+        })
+        .collect();
+    median(&asked).wall * u32::try_from(size).expect("a size")
+}
+
+/// Processes that one tick starts, and files that it changes.
+fn effects(world: &World) {
+    match lab::processes_started(world, &["reap"]) {
+        Some(started) => table::number("processes started", &started.to_string(), Some(started == 1), "exactly 1"),
+        None => table::number("processes started", "?", None, "strace is not installed"),
+    }
+    let before = world.snapshot();
+    cost(&mut world.command(&["reap"]));
+    let after = world.snapshot();
+    let changed: Vec<&Path> =
+        after.iter().filter(|(path, file)| before.get(*path) != Some(file)).map(|(path, _)| path.as_path()).collect();
+    let only_heartbeat = changed.len() == 1 && changed[0].ends_with("heartbeat.json") && before.len() == after.len();
+    table::number("files written", &changed.len().to_string(), Some(only_heartbeat), "1, heartbeat.json");
+}
+
+fn instructions(world: &World) {
+    let Ok(valgrind) = which::which("valgrind") else {
+        return table::number("instructions", "?", None, "valgrind is not installed");
+    };
+    let mut counted =
+        lab::under(&valgrind, &["--tool=callgrind", "--callgrind-out-file=/dev/null"], &world.command(&["reap"]));
+    let output = counted.stdin(Stdio::null()).output().expect("valgrind starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let count = said.lines().find_map(|line| line.split_once("Collected : ")).and_then(|(_, n)| n.trim().parse().ok());
+    let count: f64 = count.unwrap_or_else(|| panic!("{said}"));
+    table::number("instructions, by callgrind", &format!("{:.1} M", count / 1e6), None, "");
+}
+
+/// The same fleet, awake for longer than its idle timeout and kept awake by what its panes print: each tick has to look
+/// where the agent's activity is told.
+fn long_awake(world: &World, size: usize, turns: usize, raw: Cost) {
+    for number in 0..size {
+        world.edit(&format!("peer-{number:04}"), "session", |record| {
+            let woke = record["woke_at_ms"].as_u64().expect("a time") - 7_200_000;
+            record["woke_at_ms"] = woke.into();
+        });
+    }
+    let costs: Vec<_> = (0..turns).map(|_| cost(&mut world.command(&["reap"]))).collect();
+    let promise = if size == 1000 { Promise::Times(3.0) } else { Promise::None };
+    table::line("peer reap, awake for longer than idle", median(&costs).wall, Some(raw.wall), promise);
+}
