@@ -1,13 +1,25 @@
 //! Linux: everything is read from `/proc` (proc(5)); no process is started.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::{ProcessId, Status};
 
+/// Room for a line of `/proc/PID/stat`: a name of 64 bytes and 51 numbers of 20 digits at most.
+const STAT_BYTES: usize = 2048;
+
+/// In one read: the kernel makes the whole line anew for each, and a fleet has a thousand of them.
+fn read_stat(pid: u32) -> io::Result<Vec<u8>> {
+    let mut text = vec![0; STAT_BYTES];
+    let length = File::open(format!("/proc/{pid}/stat"))?.read(&mut text)?;
+    text.truncate(length);
+    Ok(text)
+}
+
 pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
-    match std::fs::read(format!("/proc/{pid}/stat")) {
+    match read_stat(pid) {
         Ok(text) => parse_stat(&text).map(Some).or_else(|error| match error {
             StatError::Zombie => Ok(None),
             StatError::Malformed => Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat"))),
