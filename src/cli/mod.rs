@@ -37,6 +37,7 @@ mod stop;
 mod table;
 mod template;
 mod terminal;
+mod timer;
 mod wake;
 mod watch;
 mod why;
@@ -94,6 +95,7 @@ enum Verb {
     Screen(screen::Args),
     Log(log::Args),
     Reset(reset::Args),
+    Timer(timer::Args),
     Agents(agents::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -192,6 +194,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Screen(args) => screen::run(&args, context).await,
         Verb::Log(args) => log::run(&args, context).await,
         Verb::Reset(args) => reset::run(args, context).await,
+        Verb::Timer(args) => timer::run(args, context).await,
         Verb::Agents(args) => agents::run(&args, context),
         Verb::Completions(args) => completions::run(&args, context),
         Verb::Man(args) => man::run(&args, context),

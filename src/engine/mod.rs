@@ -34,6 +34,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod survey;
+pub mod timer;
 pub mod wake;
 pub mod why;
 

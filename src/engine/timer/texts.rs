@@ -1,0 +1,143 @@
+//! The texts that a service manager reads, each quoted as its own rules want it.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+/// launchd's name for our agent. Not `peer.NAME`: that is how a person's own agent for one peer is recognised.
+pub(super) const LABEL: &str = "io.github.peer-cli.reap";
+
+/// What a tick needs.
+pub(super) struct World {
+    /// Our own executable.
+    pub(super) executable: String,
+    /// Variables, in order of name.
+    pub(super) env: Vec<(String, String)>,
+}
+
+/// The service: one tick.
+///
+/// # Source
+/// systemd.kill(5): with the default `KillMode=control-group` everything that a tick has started, the tmux server with
+/// its agents included, would be killed as soon as the tick is over.
+pub(super) fn service(world: &World) -> String {
+    let mut text = String::from(
+        "# Written by `peer timer install`; `peer timer uninstall` takes it away.\n\
+         [Unit]\nDescription=One tick of peer over its terminal agents\nDocumentation=man:peer-reap(1)\n\n\
+         [Service]\nType=oneshot\n",
+    );
+    for (key, value) in &world.env {
+        let _ = writeln!(text, "Environment={}", quoted_for_systemd(&format!("{key}={value}"), false));
+    }
+    let _ = writeln!(text, "ExecStart={} reap", quoted_for_systemd(&world.executable, true));
+    text.push_str("# Agents that a tick wakes outlive the tick.\nKillMode=process\nTimeoutStartSec=120\n");
+    text
+}
+
+/// The timer.
+pub(super) fn timer(every: Duration) -> String {
+    format!(
+        "# Written by `peer timer install`; `peer timer uninstall` takes it away.\n\
+         [Unit]\nDescription=Ticks of peer\n\n\
+         [Timer]\nOnActiveSec=1s\nOnUnitActiveSec={}s\n# The default, a minute, would let every second tick be late.\nAccuracySec=1s\n\n\
+         [Install]\nWantedBy=timers.target\n",
+        every.as_secs()
+    )
+}
+
+pub(super) fn interval_of_timer(text: &str) -> Option<Duration> {
+    seconds(text.lines().find_map(|line| line.strip_prefix("OnUnitActiveSec=")?.strip_suffix('s'))?)
+}
+
+/// One word of a unit file: `%` and, in a command, `$` mean something else where they stand alone.
+fn quoted_for_systemd(text: &str, command: bool) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '%' => quoted.push_str("%%"),
+            '$' if command => quoted.push_str("$$"),
+            '\n' => quoted.push_str("\\n"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// launchd's agent.
+///
+/// # Source
+/// launchd.plist(5): when a job ends, launchd kills what is left of its process group, unless `AbandonProcessGroup`.
+pub(super) fn plist(world: &World, every: Duration) -> String {
+    let mut env = String::new();
+    for (key, value) in &world.env {
+        let _ = write!(env, "\n    <key>{}</key>\n    <string>{}</string>", xml(key), xml(value));
+    }
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
+         <!-- Written by `peer timer install`; `peer timer uninstall` takes it away. -->\n\
+         <plist version=\"1.0\">\n<dict>\n\
+         \x20 <key>Label</key>\n  <string>{LABEL}</string>\n\
+         \x20 <key>ProgramArguments</key>\n  <array>\n    <string>{}</string>\n    <string>reap</string>\n  </array>\n\
+         \x20 <key>EnvironmentVariables</key>\n  <dict>{env}\n  </dict>\n\
+         \x20 <key>StartInterval</key>\n  <integer>{}</integer>\n\
+         \x20 <key>RunAtLoad</key>\n  <true/>\n\
+         \x20 <key>AbandonProcessGroup</key>\n  <true/>\n\
+         </dict>\n</plist>\n",
+        xml(&world.executable),
+        every.as_secs()
+    )
+}
+
+pub(super) fn interval_of_plist(text: &str) -> Option<Duration> {
+    let after = text.split_once("<key>StartInterval</key>")?.1;
+    seconds(after.split_once("<integer>")?.1.split_once("</integer>")?.0)
+}
+
+fn xml(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// What cron runs. A file, because a line of a crontab may have a thousand characters and a `PATH` more.
+///
+/// # Source
+/// Debian's cron 3.0pl1: `MAX_COMMAND` is 1000; `crontab` refuses a longer one as `command too long`.
+pub(super) fn script(world: &World) -> String {
+    let mut text = String::from("# Written by `peer timer install`; cron runs it with sh.\n");
+    for (key, value) in &world.env {
+        let _ = writeln!(text, "export {key}={}", quoted_for_sh(value));
+    }
+    let _ = writeln!(text, "exec {} reap", quoted_for_sh(&world.executable));
+    text
+}
+
+/// One word for sh.
+pub(super) fn quoted_for_sh(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_as_their_reader_wants_them() {
+        assert_eq!(quoted_for_systemd(r#"/a b/100%/$x"\"#, true), r#""/a b/100%%/$$x\"\\""#);
+        assert_eq!(quoted_for_systemd("A=$x", false), r#""A=$x""#);
+        assert_eq!(quoted_for_sh("it's"), r"'it'\''s'");
+        assert_eq!(xml("a<b>&c"), "a&lt;b&gt;&amp;c");
+    }
+
+    #[test]
+    fn an_interval_reads_as_it_was_written() {
+        let every = Duration::from_secs(90);
+        let world = World { executable: "/bin/peer".to_owned(), env: vec![("PATH".to_owned(), "/bin".to_owned())] };
+        assert_eq!(interval_of_timer(&timer(every)), Some(every));
+        assert_eq!(interval_of_plist(&plist(&world, every)), Some(every));
+    }
+}

@@ -1,0 +1,225 @@
+//! `peer timer`: what it writes, that it is read as it was meant by those for whom it is written, and that nothing of the
+//! person's own changes.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Run, World};
+
+/// A program of this name, in front of all others.
+fn stand_in(world: &World, name: &str, script: &str) -> String {
+    let dir = world.path("bin");
+    fs::create_dir_all(&dir).expect("create");
+    let program = dir.join(name);
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("write");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+    format!("{}:{}", dir.display(), std::env::var("PATH").expect("PATH"))
+}
+
+/// A `crontab` that keeps its text in a file of the world's and says what Debian's says.
+fn own_crontab(world: &World) -> (PathBuf, String) {
+    let file = world.path("crontab");
+    let path = stand_in(
+        world,
+        "crontab",
+        &format!(
+            "f={}\ncase \"$1\" in\n-l) [ -f \"$f\" ] || {{ echo 'no crontab for me' >&2; exit 1; }}; cat \"$f\" ;;\n\
+             -r) rm \"$f\" ;;\n-) cat >\"$f\" ;;\n*) exit 2 ;;\nesac",
+            file.display()
+        ),
+    );
+    (file, path)
+}
+
+#[track_caller]
+fn peer(world: &World, path: &str, args: &[&str]) -> Run {
+    Run::of(world.command(args).env("PATH", path), None)
+}
+
+#[test]
+fn cron_gets_its_lines_and_keeps_the_rest_byte_for_byte() {
+    let world = World::new();
+    let (file, path) = own_crontab(&world);
+    let mine = "# mine\nMAILTO=\"\"\n5 4 * * *  echo 100\\% done\t# tab  \n\n";
+    fs::write(&file, mine).expect("write");
+    let install = ["timer", "install", "--kind", "cron"];
+    peer(&world, &path, &install).prints("timer: installed (cron), a tick every 1m\n");
+    let script = world.path("state/timer.sh");
+    let block = |schedule: &str| {
+        format!(
+            "# >>> peer timer >>> (written by `peer timer install`)\n{schedule} /bin/sh '{}'\n# <<< peer timer <<<\n",
+            script.display()
+        )
+    };
+    let text = || fs::read_to_string(&file).expect("a crontab");
+    assert_eq!(text(), format!("{mine}{}", block("* * * * *")));
+    // Twice is once, and another interval takes the same place, whatever came behind it.
+    peer(&world, &path, &install);
+    fs::write(&file, text() + "@daily true\n").expect("write");
+    peer(&world, &path, &[&install[..], &["--every", "5m"]].concat());
+    assert_eq!(text(), format!("{mine}{}@daily true\n", block("*/5 * * * *")));
+    peer(&world, &path, &["timer", "uninstall"]).prints("timer: removed (cron)\n");
+    assert_eq!(text(), format!("{mine}@daily true\n"));
+    assert!(!script.exists());
+    peer(&world, &path, &["timer", "uninstall"]).prints("timer: none was installed\n");
+}
+
+#[test]
+fn a_crontab_that_cannot_be_read_is_not_written() {
+    let world = World::new();
+    let path =
+        stand_in(&world, "crontab", "echo \"$@\" >>$PEER_STATE_DIR/asked; echo 'must be privileged' >&2; exit 1");
+    let run = peer(&world, &path, &["timer", "install", "--kind", "cron"]);
+    run.fails(
+        1,
+        "error: crontab -l: exit 1: must be privileged\n\
+         hint: peer timer install --print shows the line, to be put in by hand\n",
+    );
+    assert_eq!(fs::read_to_string(world.path("state/asked")).expect("it was asked"), "-l\n");
+}
+
+#[test]
+fn what_cron_cannot_count_is_refused_with_what_it_can() {
+    let world = World::new();
+    let (_, path) = own_crontab(&world);
+    let run = peer(&world, &path, &["timer", "install", "--kind", "cron", "--every", "90s"]);
+    assert!(run.code == 1 && run.stderr.starts_with("error: timer every 90 s: cron cannot count that\nhint: use 60s,"));
+}
+
+#[test]
+fn a_tick_from_a_bare_environment_knows_whose_fleet_it_is_and_finds_the_programs() {
+    let world = World::new();
+    let (_, path) = own_crontab(&world);
+    world.add("api", &["cat"]);
+    world.peer(&["wake", "api"]);
+    peer(&world, &path, &["timer", "install", "--kind", "cron"]);
+    let before = peer(&world, &path, &["timer", "status"]);
+    assert_eq!((before.code, before.stdout.as_str()), (1, "timer: cron, every 1m; there was no tick yet\n"));
+    assert_eq!(before.stderr, "hint: peer doctor says what keeps it from ticking\n");
+    let mut bare = Command::new("/usr/bin/env");
+    let script = world.path("state/timer.sh");
+    let run = Run::of(bare.args(["-i", "/bin/sh"]).arg(&script).current_dir("/"), None);
+    run.prints("");
+    let beat: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(world.path("state/heartbeat.json")).expect("a tick")).expect("JSON");
+    assert_eq!(beat["peers"]["api"]["verdict"], "healthy");
+    let after = peer(&world, &path, &["timer", "status"]);
+    assert!(after.code == 0 && after.stdout.starts_with("timer: cron, every 1m; the last tick was "), "{after:?}");
+    let document = peer(&world, &path, &["timer", "status", "--json"]).json();
+    assert_eq!((&document["schema"], &document["kind"]), (&"peer.timer/1".into(), &"cron".into()));
+    assert_eq!((&document["alive"], &document["every_s"]), (&true.into(), &60.into()));
+}
+
+/// The files of `--print`, by name.
+fn printed(text: &str, dir: &Path) {
+    for file in text.split("# file ").skip(1) {
+        let (path, content) = file.split_once('\n').expect("a path");
+        let content = content.split("\n# run ").next().expect("a first part");
+        let name = Path::new(path).file_name().expect("a name");
+        fs::write(dir.join(name), content).expect("write");
+    }
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let world = World::new();
+    let mut command = world.command(&["timer", "install", "--kind", "systemd", "--print"]);
+    let odd = "/opt/with space:/opt/100%:/opt/$HOME:/opt/q\"uote";
+    let run = Run::of(command.env("PATH", format!("{odd}:{}", std::env::var("PATH").expect("PATH"))), None);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+    for line in ["KillMode=process", "OnUnitActiveSec=60s", "# run systemctl --user enable peer.timer"] {
+        assert!(run.stdout.lines().any(|known| known == line), "{line}: {run:?}");
+    }
+    assert!(!world.path("home/.config").exists(), "--print wrote something");
+    let units = world.path("units");
+    fs::create_dir(&units).expect("create");
+    printed(&run.stdout, &units);
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no", "--user"]).arg(units.join("peer.timer")).arg(units.join("peer.service"));
+    // Its own manager, not a person's: with a home and a runtime directory of the world's.
+    fs::create_dir(world.path("run")).expect("create");
+    verify.env("XDG_RUNTIME_DIR", world.path("run")).env("HOME", world.path("home"));
+    let said = Run::of(&mut verify, None);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
+    // What systemd makes of the quoting: one Environment= with the very PATH.
+    let service = fs::read_to_string(units.join("peer.service")).expect("a unit");
+    let quoted = r#"Environment="PATH=/opt/with space:/opt/100%%:/opt/$HOME:/opt/q\"uote:"#;
+    assert!(service.contains(quoted), "{service}");
+}
+
+#[test]
+fn systemd_is_chosen_where_it_runs_and_told_in_order() {
+    let world = World::new();
+    let run_dir = world.path("run");
+    fs::create_dir_all(run_dir.join("systemd")).expect("create");
+    fs::write(run_dir.join("systemd/private"), "").expect("the manager's socket stands in");
+    let told = world.path("told");
+    let (crontab, _) = own_crontab(&world);
+    let path = stand_in(&world, "systemctl", &format!("echo \"$@\" >>{}", told.display()));
+    let peer = |args: &[&str]| Run::of(world.command(args).env("PATH", &path).env("XDG_RUNTIME_DIR", &run_dir), None);
+    let cron = peer(&["timer", "install", "--kind", "cron"]);
+    assert!(cron.code == 0 && crontab.exists());
+    let run = peer(&["timer", "install", "--every", "2m"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "timer: installed (systemd), a tick every 2m\n"), "{run:?}");
+    assert!(run.stderr.contains("loginctl enable-linger"), "{run:?}");
+    assert!(!crontab.exists(), "two timers would tick");
+    assert_eq!(
+        fs::read_to_string(&told).expect("it was told"),
+        "--user daemon-reload\n--user enable peer.timer\n--user restart peer.timer\n"
+    );
+    let units = world.path("home/.config/systemd/user");
+    assert!(units.join("peer.timer").exists() && units.join("peer.service").exists());
+    assert!(peer(&["timer", "status"]).stdout.starts_with("timer: systemd, every 2m; "));
+    peer(&["timer", "uninstall"]).prints("timer: removed (systemd)\n");
+    assert!(!units.join("peer.timer").exists() && !units.join("peer.service").exists());
+}
+
+#[test]
+fn launchd_gets_a_plist_with_what_a_bare_environment_lacks() {
+    let world = World::new();
+    let run = world.peer(&["timer", "install", "--kind", "launchd", "--every", "90s", "--print"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+    let state = format!("<key>PEER_STATE_DIR</key>\n    <string>{}</string>", world.path("state").display());
+    for part in ["<integer>90</integer>", "<key>AbandonProcessGroup</key>\n  <true/>", &state] {
+        assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
+    }
+}
+
+/// Real `crontab`, over an empty directory of crontabs that only this process tree sees.
+#[test]
+fn debians_crontab_takes_it_and_gives_it_back() {
+    let private = "mount -t tmpfs none /var/spool/cron/crontabs";
+    let may = Command::new("unshare").args(["--mount", "sh", "-c", private]).output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        eprintln!("not run: it needs cron, and root for a crontab directory of its own");
+        return;
+    }
+    let world = World::new();
+    let script = format!(
+        "set -e; {private}; chmod 1730 /var/spool/cron/crontabs; peer={}\n\
+         printf '# mine\\n1 2 3 4 5 echo 50\\\\%%  x\\n' | crontab -\ncrontab -l >before\n\
+         $peer timer install --kind cron\n$peer timer install --kind cron --every 10m\ncrontab -l >with\n\
+         $peer timer status || true\n$peer timer uninstall\ncrontab -l >after\ncmp before after\n\
+         crontab -r\n$peer timer install --kind cron\n$peer timer uninstall\n! crontab -l",
+        env!("CARGO_BIN_EXE_peer")
+    );
+    let mut shell = Command::new("unshare");
+    shell.envs(world.command(&[]).get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let run = Run::of(shell.args(["--mount", "sh", "-c", &script]).current_dir(world.work()), None);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (
+            0,
+            "timer: installed (cron), a tick every 1m\ntimer: installed (cron), a tick every 10m\n\
+             timer: cron, every 10m; there was no tick yet\ntimer: removed (cron)\n\
+             timer: installed (cron), a tick every 1m\ntimer: removed (cron)\n"
+        ),
+        "{run:?}"
+    );
+    let with = fs::read_to_string(world.work().join("with")).expect("a crontab");
+    assert!(with.contains("\n1 2 3 4 5 echo 50\\%  x\n# >>> peer timer") && with.contains("\n*/10 * * * * /bin/sh"));
+}
