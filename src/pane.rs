@@ -17,12 +17,14 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{self, Termios};
 use peer_adapters::command::{self, Argv};
 use peer_adapters::process::{self, ChildChange, Family, ProcessId, Reaped};
+use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::zellij::Zellij;
 
 use crate::engine::{hooks, self_fresh, settle};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::store::{AgentProcess, ExitRecord, Hangup, Launch, Process, StateDir, StoreError, Stored};
+use crate::store::{AgentProcess, ExitRecord, Hangup, Launch, Place, Process, StateDir, StoreError, Stored};
 
 /// How long after a hangup the server may take to be gone. tmux 3.3a closes its panes before it exits; 1 s is many
 /// times what that was seen to take, and delays only the record of a pane that was closed by hand.
@@ -75,8 +77,8 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
     let parent = process::status(std::os::unix::process::parent_id())?.map(|status| status.id);
     let terminal = termios::tcgetattr(io::stdin()).ok();
     let (code, exit) = match start_agent(&state, name, incarnation)? {
-        Started::Running { pid, grace } => {
-            let ended = watch(&signals, &Agent { pid, grace, server: parent })?;
+        Started::Running { pid, grace, place } => {
+            let ended = watch(&signals, &Agent { pid, grace, server: parent, place })?;
             (ended.code(), ended.record(incarnation, born))
         }
         Started::Failed(error) => {
@@ -155,7 +157,7 @@ fn take_over_signals() -> io::Result<SigSet> {
 }
 
 enum Started {
-    Running { pid: u32, grace: Duration },
+    Running { pid: u32, grace: Duration, place: Place },
     Failed(String),
 }
 
@@ -166,6 +168,8 @@ struct Agent {
     grace: Duration,
     /// The server that holds our terminal.
     server: Option<ProcessId>,
+    /// Where the session is.
+    place: Place,
 }
 
 /// Starts the agent under the peer's lock, and only when this incarnation is the one on record and has not been started:
@@ -196,7 +200,7 @@ fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> R
         record.process = Some(AgentProcess { id: store_process(status.id), session: status.session });
     }
     locked.write_session(&record)?;
-    Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms) })
+    Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), place: record.place })
 }
 
 fn store_process(id: ProcessId) -> Process {
@@ -253,7 +257,7 @@ fn watch(signals: &SigSet, agent: &Agent) -> io::Result<Ended> {
                 if let Some(reaped) = reap(agent.pid)? {
                     // An alarm outlives exec(2): left on, it would kill the fresh agent in the place of this one.
                     nix::unistd::alarm::cancel();
-                    let hangup = hung_up.then(|| fate_of(agent.server));
+                    let hangup = hung_up.then(|| fate_of(agent));
                     return Ok(Ended { reaped, hangup });
                 }
             }
@@ -318,12 +322,15 @@ fn pass_on(pid: u32, signal: Signal) {
 }
 
 /// Whether the server that held our terminal outlives the hangup, waiting a moment for it to finish exiting.
-fn fate_of(server: Option<ProcessId>) -> Hangup {
-    let Some(server) = server else { return Hangup::ServerGone };
+///
+/// One that was ended together with its only session is not lost: somebody closed the session.
+fn fate_of(agent: &Agent) -> Hangup {
+    let gone = || if was_ended(&agent.place) { Hangup::PaneClosed } else { Hangup::ServerGone };
+    let Some(server) = agent.server else { return gone() };
     let deadline = Instant::now() + SERVER_EXIT_GRACE;
     loop {
         match process::find(server) {
-            Ok(None) => return Hangup::ServerGone,
+            Ok(None) => return gone(),
             // Not known is not gone.
             Ok(Some(_)) | Err(_) if Instant::now() >= deadline => return Hangup::PaneClosed,
             Ok(Some(_)) | Err(_) => std::thread::sleep(Duration::from_millis(10)),
@@ -342,6 +349,11 @@ fn signal_session(signal: Signal) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A tmux server is of many sessions, and its end is never that of one of them.
+fn was_ended(place: &Place) -> bool {
+    place.runtime == RuntimeKind::Zellij.as_str() && Zellij::was_ended(&place.server)
 }
 
 /// Puts the end on disk at once, then records it as this peer's end unless whoever caused it does so first. Returns the

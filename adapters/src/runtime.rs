@@ -114,7 +114,7 @@ pub enum Listing {
     Gone(Gone),
 }
 
-/// The two ways in which a server is known not to be there. Every other failure is a [`RuntimeError`]: unknown.
+/// The ways in which a server is known not to be there. Every other failure is a [`RuntimeError`]: unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gone {
@@ -122,6 +122,9 @@ pub enum Gone {
     NoSocket,
     /// A socket is there and nobody listens on it.
     NobodyListening,
+    /// The session was ended in order, and was a server of its own: the same as a session that its living server does not
+    /// list any more, and no failure of the runtime.
+    Ended,
 }
 
 /// Why a runtime could not be asked, or did not do what it was asked.
@@ -340,6 +343,17 @@ pub trait Runtime: Send + Sync {
 
     /// Removes the session by its id, not by its name. A session that is not there is success.
     async fn remove(&self, target: &Target) -> Result<(), RuntimeError>;
+
+    /// Clears what a creation left that was given up: it timed out, or whoever asked for it was killed. Nothing being
+    /// there is success. Where a late session is listed by its server, it is [`Runtime::remove`]d like any other and there
+    /// is nothing to do here.
+    ///
+    /// # Errors
+    /// Something may be left: ask again.
+    async fn abandon(&self, server: &Path, session: &str) -> Result<(), RuntimeError> {
+        let _ = (server, session);
+        Ok(())
+    }
 
     /// The command that gives this terminal to the session; run by the caller in the foreground.
     ///

@@ -26,7 +26,7 @@ use self::look::{Sight, Up};
 use crate::command::Argv;
 use crate::process::{self, ProcessId};
 use crate::runtime::{
-    Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Target,
+    Capture, Created, Gone, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Target,
 };
 use crate::socket::{self, Listener};
 
@@ -63,6 +63,12 @@ impl Zellij {
         let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR");
         home::choose(base, runtime_dir.as_deref(), session)
             .ok_or_else(|| failed("attach", format!("no socket path for a session named {session:?} is short enough")))
+    }
+
+    /// Whether the session in `server` was ended in order, by its keys or a command, and did not lose its server. Asks the
+    /// kernel and waits for nothing; when in doubt, it was not.
+    pub fn was_ended(server: &Path) -> bool {
+        matches!(look::look(&Home::at(server)), Ok(Sight::Gone(Gone::Ended)))
     }
 
     /// The session that `target` means, whose server listens.
@@ -180,13 +186,17 @@ impl Runtime for Zellij {
     }
 
     async fn remove(&self, target: &Target) -> Result<(), RuntimeError> {
-        let home = Home::at(&target.server);
+        self.abandon(&target.server, &target.session).await
+    }
+
+    async fn abandon(&self, server: &Path, session: &str) -> Result<(), RuntimeError> {
+        let home = Home::at(server);
         let seen = |error: std::io::Error| not_seen(&home, "remove", &error);
         let Some(record) = home.read().map_err(seen)? else {
             // Somebody deleted our record, or there never was a session: nothing but what is ours is deleted.
             return home.delete().map_err(seen);
         };
-        if record.session != target.session {
+        if record.session != session {
             return Ok(());
         }
         match record.running {
@@ -199,6 +209,10 @@ impl Runtime for Zellij {
             None => {
                 if let Listener::Up(found) = socket::listener(&home.socket(&record.session)).map_err(seen)? {
                     self.end(&home, &record.session, found.process.id).await?;
+                }
+                // One that does not listen yet would do so in a directory that is gone, and nobody would find it.
+                for late in look::starting_servers_of(&home.socket(&record.session)).map_err(seen)? {
+                    process::signal(late, Signal::SIGKILL).map_err(seen)?;
                 }
             }
         }

@@ -140,6 +140,49 @@ async fn a_killed_server_is_gone_and_its_directory_can_be_removed() {
 }
 
 #[tokio::test]
+async fn a_session_that_somebody_ended_is_told_from_one_that_lost_its_server() {
+    let lab = Lab::new();
+    let created = lab.create(&WAIT).await;
+    let mut end = lab.zellij.attach(&created.target, false);
+    end.args = ["kill-session", &created.target.session].map(Into::into).to_vec();
+    eventually("it is told", || !is_alive(created.server) || end_with(&end)).await;
+    gone(&lab, &created.target, Gone::Ended).await;
+    assert!(Zellij::was_ended(&created.target.server));
+    lab.zellij.remove(&created.target).await.expect("removed");
+    assert!(!created.target.server.exists() && !Zellij::was_ended(&created.target.server));
+
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let created = lab.create(&WAIT).await;
+        process::signal(created.server, signal).expect("signalled");
+        eventually("the server is gone", || !is_alive(created.server)).await;
+        gone(&lab, &created.target, Gone::NobodyListening).await;
+        assert!(!Zellij::was_ended(&created.target.server));
+    }
+}
+
+/// Runs a raw client, again and again where it overlooks its session.
+fn end_with(argv: &peer_adapters::command::Argv) -> bool {
+    peer_adapters::command::run_in_foreground(argv).expect("it runs");
+    false
+}
+
+#[tokio::test]
+async fn a_creation_that_was_given_up_leaves_nothing() {
+    let lab = Lab::new();
+    let hung = lab.path("hung");
+    std::fs::write(&hung, "#!/bin/sh\nexec sleep 1000\n").expect("written");
+    let hung = lab.install(&hung).await;
+    let plan = lab.plan(&WAIT);
+    let given_up = Zellij::new(hung, Duration::from_millis(100)).create(&plan).await;
+    assert!(matches!(given_up, Err(RuntimeError::TimedOut { .. })), "{given_up:?}");
+    assert!(plan.server.exists());
+    lab.zellij.abandon(&plan.server, &plan.session).await.expect("cleared");
+    assert!(!plan.server.exists());
+    lab.zellij.abandon(&plan.server, &plan.session).await.expect("nothing there is success");
+    assert_eq!(lab.zellij.list(&plan.server).await.expect("listed"), Listing::Gone(Gone::NoSocket));
+}
+
+#[tokio::test]
 async fn a_server_whose_socket_was_deleted_is_still_found_and_ended() {
     let lab = Lab::new();
     let created = lab.create(&WAIT).await;

@@ -14,18 +14,39 @@ use crate::policy::name::PeerName;
 use crate::policy::wake::{Mode, WakeRequest};
 use crate::store::SessionRecord;
 
+/// How a terminal gets to a pane.
+#[derive(Debug)]
+pub enum Attach {
+    /// By running this in the foreground.
+    Run(Argv),
+    /// It shows that very pane already.
+    Here,
+}
+
 impl Engine {
-    /// Wakes one peer where it is not awake, and returns the command that gives this terminal to its pane.
+    /// Wakes one peer where it is not awake, and tells how this terminal gets to its pane.
     ///
     /// # Errors
     /// As [`Engine::wake`]; never a silent fresh start.
-    pub async fn attach(&self, name: &PeerName) -> Result<Argv> {
+    pub async fn attach(&self, name: &PeerName) -> Result<Attach> {
         let peer = self.peer(name)?;
         let request = WakeRequest { mode: Mode::Resume, ..WakeRequest::default() };
         self.wake(name, &request, &Message::default()).await?;
         let record = self.awake(&peer).await?;
         let inside = self.is_inside(&record)?;
-        Ok(self.runtime_of(&record.place)?.attach(&target(&record.place), inside))
+        if inside && self.own_pane(kind_of(&record.place.runtime)?).as_ref() == Some(&record.place.pane) {
+            return Ok(Attach::Here);
+        }
+        Ok(Attach::Run(self.runtime_of(&record.place)?.attach(&target(&record.place), inside)))
+    }
+
+    /// The pane that this command runs in, as the runtime's records name it.
+    fn own_pane(&self, kind: RuntimeKind) -> Option<String> {
+        let text = |key| self.var(key).and_then(|value| value.to_str()).map(str::to_owned);
+        match kind {
+            RuntimeKind::Tmux => text("TMUX_PANE"),
+            RuntimeKind::Zellij => text("ZELLIJ_PANE_ID").map(|number| format!("terminal_{number}")),
+        }
     }
 
     /// Whether this command itself runs in a pane of the server that the record names.

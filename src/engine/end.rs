@@ -220,12 +220,17 @@ impl Engine {
         }
     }
 
-    /// Clears what the last incarnation left: its session with its last screen, which is kept. A runtime that does not
-    /// answer keeps it for the next pass: a dead pane stands in nobody's way.
+    /// Clears what stands on a runtime of a peer that is not awake: the last incarnation's session with its last screen,
+    /// which is kept, and what a start left that never came about. A runtime that does not answer keeps the former for
+    /// the next pass: a dead pane stands in nobody's way.
     ///
     /// # Errors
-    /// A file of ours cannot be written.
+    /// A file of ours cannot be written, or what a given-up start left is still there: its record stands.
     pub(super) async fn clear_left(&self, peer: &Peer, locked: &Locked) -> Result<()> {
+        // Whoever calls this has seen that nobody is awake; a record that stands is the only trace of such a start.
+        if let Some(SessionRecord { place, .. }) = peer.files.session()?.present() {
+            self.runtime_of(&place)?.abandon(&place.server, &place.session).await?;
+        }
         let Some(last) = peer.files.end()?.present() else { return Ok(()) };
         let Some(place) = &last.left else { return Ok(()) };
         let runtime = self.runtime_of(place)?;

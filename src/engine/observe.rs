@@ -124,7 +124,7 @@ pub fn judge(record: &SessionRecord, answer: std::result::Result<Own, &RuntimeEr
         // The socket can be removed under a living server (a cleaner of /tmp): then nobody can reach it, and nothing that
         // it hosts is gone.
         Ok(Own::Gone(gone)) => match server_process_axis(record) {
-            Axis::Dead => (Axis::Dead, true, Vec::new()),
+            Axis::Dead => (Axis::Dead, gone != Gone::Ended, Vec::new()),
             Axis::Alive => {
                 (Axis::Unknown(format!("its server lives and cannot be reached ({gone:?})")), false, Vec::new())
             }

@@ -109,13 +109,20 @@ impl Engine {
 
     /// On which server a pane process is, by what its terminal told it; the next listing completes the address.
     fn place_of(&self, peer: &Peer, incarnation: Incarnation, pane: ProcessId) -> Result<Place> {
-        let session = format!("{}-{incarnation}", peer.name);
+        let told = |variable| process::environment_variable(pane.pid, variable);
+        let own_name = || format!("{}-{incarnation}", peer.name);
         // TMUX is `socket,server pid,session number`; a path may hold a comma.
-        let tmux = process::environment_variable(pane.pid, "TMUX")?.and_then(|value| value.into_string().ok());
+        let tmux = told("TMUX")?.and_then(|value| value.into_string().ok());
         let socket = tmux.and_then(|value| value.rsplitn(3, ',').nth(2).map(PathBuf::from));
-        let (kind, server) = match socket {
-            Some(socket) => (RuntimeKind::Tmux, socket),
-            None => (RuntimeKind::Zellij, self.server_address(RuntimeKind::Zellij, peer, &session)?),
+        let (kind, server, session) = if let Some(socket) = socket {
+            (RuntimeKind::Tmux, socket, own_name())
+        } else {
+            // After a self-fresh, both are named for an older incarnation.
+            let session = told("ZELLIJ_SESSION_NAME")?.and_then(|name| name.into_string().ok());
+            let session = session.unwrap_or_else(own_name);
+            let server = told("ZELLIJ_SOCKET_DIR")?.map(PathBuf::from);
+            let server = server.map_or_else(|| self.server_address(RuntimeKind::Zellij, peer, &session), Ok)?;
+            (RuntimeKind::Zellij, server, session)
         };
         Ok(Place {
             runtime: kind.as_str().to_owned(),

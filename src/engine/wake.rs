@@ -109,11 +109,10 @@ impl Engine {
     }
 
     async fn round(&self, peer: &Peer, locked: &Locked, request: &WakeRequest, waited: bool) -> Result<Round> {
-        let record = self.on_record(peer, locked)?;
-        if record.is_none() {
+        let live = self.live(peer, self.on_record(peer, locked)?).await?;
+        if matches!(live, Live::None) {
             self.clear_left(peer, locked).await?;
         }
-        let live = self.live(peer, record).await?;
         let facts = self.facts(peer, &live)?;
         match (decide(&facts, request, self.now()), live) {
             (WakeDecision::Refuse(refusal), _) => Err(self.refused(peer, refusal)?),

@@ -52,6 +52,11 @@ pub(super) fn look(home: &Home) -> io::Result<Sight> {
         // takes two clients away for each that leaves, the second with a number that may be another's by then (0.45.1).
         Some(server) if table.listens && socket.exists() => server.id,
         _ => match socket::listener(&socket)? {
+            // zellij 0.45.1 takes its socket along when its session is ended (by its keys, `kill-session`, its last pane) and
+            // leaves it when it is killed, by SIGTERM too: seen.
+            Listener::Gone(Gone::NoSocket) if record.running.is_some() && known.is_none() => {
+                return Ok(Sight::Gone(Gone::Ended));
+            }
             Listener::Gone(gone) => return Ok(Sight::Gone(gone)),
             Listener::Full => return Ok(Sight::Unclear("its queue of waiting clients is full".to_owned())),
             Listener::Up(found) if found.uid != nix::unistd::geteuid().as_raw() => {

@@ -59,6 +59,16 @@ impl Lab {
         (created, heard)
     }
 
+    /// Makes a script executable, under another name. Not by our own hand: a child that another test starts meanwhile would
+    /// inherit the open file for a moment, and the kernel executes no file that is open for writing.
+    pub(crate) async fn install(&self, script: &Path) -> PathBuf {
+        let program = script.with_extension("program");
+        let argv = peer_adapters::command::Argv::new("install").args(["-m", "755"]).arg(script).arg(&program);
+        let output = peer_adapters::command::run(&argv, None, PATIENCE).await.expect("install runs");
+        assert!(output.status.success(), "{}", output.stderr);
+        program
+    }
+
     /// Waits until the pane shows `text`, and returns its screen.
     pub(crate) async fn shows(&self, target: &Target, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;

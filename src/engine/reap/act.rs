@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::task::Task;
 use super::{Deed, Fleet, Request, View, idle, skipped};
 use crate::engine::deliver::Message;
+use crate::engine::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::{EndCause, Intent};
@@ -132,7 +133,10 @@ impl Engine {
         match (&task, judged, record) {
             (Task::Recover, _, record) => Ok(record.map(|_| deed)),
             (Task::ClearStray(stray), ..) => Ok(self.clear_stray(peer, &locked, stray).await?.then_some(deed)),
-            (Task::Clear, _, None) => self.clear_left(peer, &locked).await.map(|()| Some(deed)),
+            (Task::Clear, _, record) => match self.live(peer, record).await? {
+                Live::None => self.clear_left(peer, &locked).await.map(|()| Some(deed)),
+                Live::Starting(_) | Live::Session(..) => Ok(None),
+            },
             (_, Some(then), Some(record)) if then.incarnation == record.incarnation => {
                 let cause = self.end_as_judged(bounds, peer, &locked, record, &task).await?;
                 Ok(cause.map(|cause| Deed { cause, ..deed }))

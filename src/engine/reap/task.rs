@@ -134,7 +134,7 @@ impl Engine {
         }
         match Live::of(subject.record.clone(), subject.sight.clone()) {
             Live::Starting(_) => Ok(Some(Task::Drive)),
-            Live::None => self.task_asleep(&subject.peer),
+            Live::None => Ok(self.task_asleep(&subject.peer)?.or_else(|| left_by_unborn(&subject.record))),
             Live::Session(..) => Ok(None),
         }
     }
@@ -236,6 +236,12 @@ impl Engine {
             (false, None) => None,
         })
     }
+}
+
+/// A start that never came about may have left a directory of its own, which no listing shows. An address that is a
+/// socket is that of a server for all.
+fn left_by_unborn(record: &SessionRecord) -> Option<Task> {
+    record.place.server.is_dir().then_some(Task::Clear)
 }
 
 /// A session of ours that no record names: a dead one goes, and so does the agent of a living one. Of a peer that nobody
