@@ -99,7 +99,7 @@ impl World {
         text.lines().map(id).collect()
     }
 
-    /// Everything in the state directory: path, content and time of change.
+    /// Everything in the state directory but what zellij itself keeps there: path, content and time of change.
     pub fn snapshot(&self) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
         let mut found = BTreeMap::new();
         snapshot(&self.path("state"), &mut found);
@@ -111,6 +111,9 @@ fn snapshot(dir: &Path, found: &mut BTreeMap<PathBuf, (Vec<u8>, SystemTime)>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries {
         let path = entry.expect("entry").path();
+        if path.ends_with("state/zellij") {
+            continue;
+        }
         let modified = path.metadata().and_then(|meta| meta.modified()).expect("metadata");
         if path.is_dir() {
             found.insert(path.clone(), (Vec::new(), modified));

@@ -1,11 +1,18 @@
 //! A world of a test's own: state, configuration, home and tmux server in one directory. Nothing of the person's is seen
 //! or touched, tests run side by side, and everything is gone when the test ends, also when it fails.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_macros,
+    unused_imports,
+    reason = "each test binary uses its part of this module"
+)]
 
 pub mod demo;
 pub mod files;
 pub mod run;
+pub mod runtimes;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,10 +22,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use peer_adapters::process::{self, ProcessId};
+use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::socket::{self, Listener};
 use tempfile::TempDir;
 
 pub use run::Run;
+pub(crate) use runtimes::on_each_runtime;
 
 /// How long a condition may take on a loaded machine before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,18 +68,29 @@ pub fn lives(pid: u32) -> bool {
 /// One test's directory with everything in it.
 pub struct World {
     dir: TempDir,
+    kind: RuntimeKind,
 }
 
 impl World {
-    /// A fleet with nobody in it. Probes have 30 s, which only a hang exceeds.
+    /// A fleet with nobody in it, on tmux. Probes have 30 s, which only a hang exceeds.
     pub fn new() -> Self {
-        Self::with_probe_timeout("30s")
+        Self::on(RuntimeKind::Tmux)
     }
 
-    /// The same where a runtime must answer within `timeout`.
+    /// The same on either runtime.
+    pub fn on(kind: RuntimeKind) -> Self {
+        Self::on_within(kind, "30s")
+    }
+
+    /// On tmux, where a runtime must answer within `timeout`.
     pub fn with_probe_timeout(timeout: &str) -> Self {
+        Self::on_within(RuntimeKind::Tmux, timeout)
+    }
+
+    /// The same on either runtime.
+    pub fn on_within(kind: RuntimeKind, timeout: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("peer-").tempdir().expect("a directory");
-        let world = Self { dir };
+        let world = Self { dir, kind };
         for sub in ["home", "work", "config"] {
             fs::create_dir(world.path(sub)).expect("create");
         }
@@ -78,6 +98,11 @@ impl World {
         let config = format!("[tmux]\nsocket = \"{}\"\n\n[probe]\ntimeout = {timeout:?}\n", socket.display());
         fs::write(world.path("config/config.toml"), config).expect("write");
         world
+    }
+
+    /// The runtime that this world's peers are declared on.
+    pub fn kind(&self) -> RuntimeKind {
+        self.kind
     }
 
     /// A path in the world's directory.
@@ -136,7 +161,7 @@ impl World {
         Run::of(&mut self.command(args), Some(input))
     }
 
-    /// Declares a peer that runs `argv` in the world's working directory, on tmux.
+    /// Declares a peer that runs `argv` in the world's working directory, on the world's runtime.
     #[track_caller]
     pub fn add(&self, name: &str, argv: &[&str]) {
         self.declare(name, &["--agent", "command"], argv);
@@ -145,7 +170,7 @@ impl World {
     /// The same with more flags.
     #[track_caller]
     pub fn declare(&self, name: &str, flags: &[&str], argv: &[&str]) {
-        let mut words = vec!["add", name, "--runtime", "tmux"];
+        let mut words = vec!["add", name, "--runtime", self.kind.as_str()];
         words.extend_from_slice(flags);
         if !argv.is_empty() {
             words.push("--");
@@ -183,32 +208,19 @@ impl World {
         run.stdout + &run.stderr
     }
 
-    /// The id of a peer's pane, as a tmux target.
-    #[track_caller]
-    pub fn pane(&self, name: &str) -> String {
-        self.session(name)["pane"].as_str().expect("a pane on record").to_owned()
-    }
-
-    /// The text on a peer's pane now.
-    #[track_caller]
-    pub fn screen(&self, name: &str) -> String {
-        self.tmux(&["capture-pane", "-p", "-J", "-t", &self.pane(name)])
-    }
-
-    /// Presses keys in a peer's pane, as a person would.
-    #[track_caller]
-    pub fn press(&self, name: &str, keys: &[&str]) {
-        let pane = self.pane(name);
-        let said = self.tmux(&[&["send-keys", "-t", &pane], keys].concat());
-        assert_eq!(said, "", "tmux send-keys");
-    }
-
-    /// Living processes that carry this world's state directory in their environment: agents, and what they started.
+    /// Living processes that carry this world's state directory and a peer's name in their environment: agents, and what
+    /// they started.
     pub fn processes(&self) -> Vec<u32> {
+        self.marked(b"PEER_NAME=")
+    }
+
+    /// Living processes with this world's state directory in their environment and a variable that begins so.
+    fn marked(&self, prefix: &[u8]) -> Vec<u32> {
         let mark = format!("PEER_STATE_DIR={}", self.path("state").display());
         let carries = |pid: &u32| {
             let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+            let mut variables = environ.split(|byte| *byte == 0);
+            variables.clone().any(|variable| variable == mark.as_bytes()) && variables.any(|v| v.starts_with(prefix))
         };
         let numbers =
             fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -227,7 +239,10 @@ impl World {
                 let _ = process::signal(process.id, Signal::SIGKILL);
             }
         }
-        for pid in self.processes() {
+        for server in self.zellij_servers() {
+            let _ = process::signal(server, Signal::SIGKILL);
+        }
+        for pid in self.marked(b"") {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
         }
     }
