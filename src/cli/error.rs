@@ -129,6 +129,7 @@ impl CliError {
 
 fn engine_code(error: &EngineError) -> u8 {
     match error {
+        EngineError::MovedNotWoken { why, .. } => engine_code(why),
         EngineError::NoSuchPeer { .. } => code::NO_SUCH_PEER,
         EngineError::Refused { refusal: Refusal::RuntimeUnavailable { .. }, .. } | EngineError::Runtime(_) => {
             code::RUNTIME
@@ -171,6 +172,9 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::TakenForCommand { peer } => {
             format!("peer send {peer} --command TEXT, if that is meant; else begin it with another word")
         }
+        EngineError::MovedNotWoken { peer, from, .. } => format!(
+            "its conversation is kept: peer wake {peer} --resume tries again; peer move {peer} --runtime {from} takes it back"
+        ),
         EngineError::NotAwake { peer } => format!("peer wake {peer}"),
         EngineError::Awake { peer } => format!("peer stop {peer}, or use --force"),
         EngineError::Declaration { hint, .. } => return hint.clone(),

@@ -17,6 +17,7 @@ mod list;
 mod log;
 mod man;
 mod mistyped;
+mod move_to;
 mod new;
 mod output;
 mod progress;
@@ -82,6 +83,7 @@ enum Verb {
     Stop(stop::Args),
     Start(start::Args),
     New(new::Args),
+    Move(move_to::Args),
     Refresh(refresh::Args),
     Interrupt(interrupt::Args),
     SelfFresh(self_fresh::Args),
@@ -179,6 +181,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Stop(args) => stop::run(args, context).await,
         Verb::Start(args) => start::run(args, context).await,
         Verb::New(args) => new::run(args, context).await,
+        Verb::Move(args) => move_to::run(args, context).await,
         Verb::Refresh(args) => refresh::run(args, context).await,
         Verb::Interrupt(args) => interrupt::run(&args, context).await,
         Verb::SelfFresh(args) => self_fresh::run(args, context).await,

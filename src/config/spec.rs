@@ -85,6 +85,22 @@ impl PeerSpec {
         Ok(spec)
     }
 
+    /// The text of a spec with another runtime, and everything else as it was typed, comments included.
+    ///
+    /// # Errors
+    /// It is no spec.
+    pub fn with_runtime(path: &Path, text: &str, runtime: &str) -> Result<String, ConfigError> {
+        /// Where in the text the value stands.
+        #[derive(Deserialize)]
+        struct Typed {
+            runtime: toml::Spanned<String>,
+        }
+        let typed: Typed = error::parse(path, text)?;
+        let mut changed = text.to_owned();
+        changed.replace_range(typed.runtime.span(), &toml::Value::from(runtime).to_string());
+        Ok(changed)
+    }
+
     /// What the types cannot say.
     fn check(&self) -> Result<(), (&'static str, String, String)> {
         let bad = |key, problem: &str, hint: &str| Err((key, problem.to_owned(), hint.to_owned()));
@@ -110,5 +126,21 @@ impl PeerSpec {
     /// The text that [`PeerSpec::parse`] reads as this spec.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a spec has string keys, and its table comes last")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_runtime_changes_that_value_and_nothing_else() {
+        let text = "# mine\nagent = \"claude\"\nruntime='tmux' # the old one\ncommand = [\"/bin/a\"]\ncwd = \"/\"\n\
+                    initial_prompt = \"runtime = tmux\"\n\n[env]\nruntime = \"tmux\"\n";
+        let path = Path::new("peers/a.toml");
+        let changed = PeerSpec::with_runtime(path, text, "zellij").expect("a spec");
+        assert_eq!(changed, text.replacen("'tmux'", "\"zellij\"", 1));
+        assert_eq!(PeerSpec::parse(path, &changed).expect("a spec").runtime, "zellij");
+        PeerSpec::with_runtime(path, "agent = 1", "zellij").expect_err("no spec");
     }
 }

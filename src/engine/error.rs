@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use peer_adapters::agent::ProfileError;
-use peer_adapters::runtime::RuntimeError;
+use peer_adapters::runtime::{RuntimeError, RuntimeKind};
 
 use crate::config::ConfigError;
 use crate::policy::ending::Incarnation;
@@ -51,6 +51,18 @@ pub enum EngineError {
         peer: PeerName,
         /// What was seen instead.
         why: String,
+    },
+    /// It was moved to another runtime, and did not come up there.
+    #[error("{peer} is on {to} now, and was not woken there: {why}")]
+    MovedNotWoken {
+        /// Whom.
+        peer: PeerName,
+        /// Where it was.
+        from: RuntimeKind,
+        /// Where it is declared now.
+        to: RuntimeKind,
+        /// Why not.
+        why: Box<EngineError>,
     },
     /// The tick ended before this was done; the next one goes on.
     #[error("the tick had no time left for {peer}")]

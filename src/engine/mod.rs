@@ -17,6 +17,7 @@ pub mod interrupt;
 pub mod launch;
 pub mod learn;
 pub mod list;
+pub mod move_to;
 pub mod new;
 pub mod observe;
 pub mod peer;

@@ -267,7 +267,7 @@ impl Engine {
     }
 
     /// The conversation that a resume would use: the last one, while the agent's own files still have it.
-    fn resumable(&self, peer: &Peer, last: Option<&str>) -> Option<String> {
+    pub(super) fn resumable(&self, peer: &Peer, last: Option<&str>) -> Option<String> {
         let id = last?;
         if !peer.profile.capabilities().resume {
             return None;
@@ -313,7 +313,7 @@ impl Engine {
     }
 
     /// Who else starts and stops this agent: its spec, or a user unit or launchd plist of its name.
-    fn manager_of(&self, peer: &Peer) -> Option<String> {
+    pub(super) fn manager_of(&self, peer: &Peer) -> Option<String> {
         if let Some(manager) = &peer.spec.managed_by {
             return Some(manager.clone());
         }
