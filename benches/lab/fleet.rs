@@ -147,6 +147,7 @@ fn record(
         delivered_at_ms: None,
         prompt_due: false,
         topic: None,
+        typing: None,
         intent: None,
         phase: Phase::Ready { ready_at_ms: woke_at },
     };
