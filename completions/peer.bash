@@ -49,6 +49,9 @@ _peer() {
             peer,man)
                 cmd="peer__subcmd__man"
                 ;;
+            peer,move)
+                cmd="peer__subcmd__move"
+                ;;
             peer,new)
                 cmd="peer__subcmd__new"
                 ;;
@@ -91,6 +94,9 @@ _peer() {
             peer,stop)
                 cmd="peer__subcmd__stop"
                 ;;
+            peer,timer)
+                cmd="peer__subcmd__timer"
+                ;;
             peer,wake)
                 cmd="peer__subcmd__wake"
                 ;;
@@ -100,6 +106,15 @@ _peer() {
             peer,why)
                 cmd="peer__subcmd__why"
                 ;;
+            peer__subcmd__timer,install)
+                cmd="peer__subcmd__timer__subcmd__install"
+                ;;
+            peer__subcmd__timer,status)
+                cmd="peer__subcmd__timer__subcmd__status"
+                ;;
+            peer__subcmd__timer,uninstall)
+                cmd="peer__subcmd__timer__subcmd__uninstall"
+                ;;
             *)
                 ;;
         esac
@@ -107,7 +122,7 @@ _peer() {
 
     case "${cmd}" in
         peer)
-            opts="-h -V --help --version add rm edit show wake send attach stop start new refresh interrupt self-fresh self-done beat reap watch list status why screen log reset agents completions man seed hook"
+            opts="-h -V --help --version add rm edit show wake send attach stop start new move refresh interrupt self-fresh self-done beat reap watch list status why screen log reset timer agents completions man seed hook"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -315,6 +330,24 @@ _peer() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        peer__subcmd__move)
+            opts="-h --runtime --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --runtime)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -559,6 +592,70 @@ _peer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        peer__subcmd__timer)
+            opts="-h --help install uninstall status"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        peer__subcmd__timer__subcmd__install)
+            opts="-h --every --kind --print --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --every)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kind)
+                    COMPREPLY=($(compgen -W "systemd launchd cron" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        peer__subcmd__timer__subcmd__status)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        peer__subcmd__timer__subcmd__uninstall)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -32,6 +32,7 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand stop 'Park agents and refuse to wake them until `peer start`'
             cand start 'Allow stopped agents to be woken again; starts nothing by itself'
             cand new 'Start a new conversation now, whatever state the agent is in'
+            cand move 'Move a peer to the other runtime, with its conversation'
             cand refresh 'Start fresh at the next natural wake; nothing is disturbed now'
             cand interrupt 'Press the agent''s interrupt key'
             cand self-fresh 'Restart the agent of this pane with a new conversation; for the agent itself'
@@ -45,6 +46,7 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand screen 'Print what an agent''s pane shows now, or showed last'
             cand log 'Print the decision log'
             cand reset 'Forget deaths, and with them the hold and the failed latch'
+            cand timer 'Have `peer reap` run by systemd, launchd or cron, with the environment that it needs'
             cand agents 'List the agent profiles, built in and your own, with what each can do'
             cand completions 'Print shell completions'
             cand man 'Print the manual page, or write all pages to a directory'
@@ -133,6 +135,12 @@ set edit:completion:arg-completer[peer] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'peer;move'= {
+            cand --runtime 'Where to: tmux or zellij'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'peer;refresh'= {
             cand --all 'Every declared peer'
             cand --json 'Print one JSON document'
@@ -215,6 +223,29 @@ set edit:completion:arg-completer[peer] = {|@words|
         }
         &'peer;reset'= {
             cand --all 'Every declared peer'
+            cand --json 'Print one JSON document'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;timer'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand install 'Install it, or change it; twice is once'
+            cand uninstall 'Take it away, of whatever kind it is'
+            cand status 'Say who runs it and when it last ticked; exit code 1 when it does not'
+        }
+        &'peer;timer;install'= {
+            cand --every 'From one tick to the next'
+            cand --kind 'Who is to run it; what runs here when not given'
+            cand --print 'Show what would be written and run, and do nothing'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;timer;uninstall'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'peer;timer;status'= {
             cand --json 'Print one JSON document'
             cand -h 'Print help'
             cand --help 'Print help'

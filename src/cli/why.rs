@@ -126,8 +126,11 @@ mod tests {
             conversation: None,
             resume_without_topic: true,
         };
-        let rows =
-            crate::policy::wake::explain(&facts, &WakeRequest::default(), crate::policy::time::Timestamp::default());
+        let rows = crate::policy::wake::explain(
+            &facts,
+            &crate::policy::wake::WakeRequest::default(),
+            crate::policy::time::Timestamp::default(),
+        );
         assert_eq!(rows.iter().map(|row| width(row.condition)).max(), Some(CONDITION));
     }
 
