@@ -135,7 +135,7 @@ fn a_program_that_cannot_be_started_is_a_death_that_changes_nothing() {
     let run = world.peer(&["wake", "a"]);
     assert!(run.code == 5 && run.stderr.contains("crashed (spawn)"), "{run:?}");
     is(&world.await_end("a"), "spawn-failed", true, "code", &Value::Null);
-    assert_eq!(world.peer(&["why", "a", "--json"]).json()["decision"], "fresh (first-wake)");
+    assert_eq!(world.peer(&["why", "a", "--json"]).json()["decision"], "start fresh (first-wake)");
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn an_executor_is_parked_after_its_timeout_and_resumed_by_topic() {
     transcript_earlier(&world, 3605);
     parks(&world, 3600);
     assert_eq!(next_wake(&world, &[]), "resume ID (idle-reaped)");
-    assert_eq!(next_wake(&world, &["--topic", "another"]), "fresh (new-topic)");
+    assert_eq!(next_wake(&world, &["--topic", "another"]), "start fresh (new-topic)");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn an_ephemeral_peer_goes_20_s_after_it_said_so_and_600_s_after_it_did_not() {
     stays(&world);
     transcript_earlier(&world, 30);
     parks(&world, 20);
-    assert_eq!(next_wake(&world, &[]), "fresh (ephemeral)");
+    assert_eq!(next_wake(&world, &[]), "start fresh (ephemeral)");
     assert_eq!(world.peer(&["wake", "a", "-m", "next"]).code, 0);
     assert!(!world.has("a", "done"), "that was the last one's");
     idle_for(&world, 605);
@@ -304,10 +304,11 @@ fn the_park_is_written_down_before_the_first_signal() {
 fn a_park_that_was_cut_short_is_no_park_of_a_later_crash() {
     let world = World::new();
     talked(&world, "idle_timeout = \"1h\"", &[], "hello");
-    // A tick was killed between its mark and its first signal; then somebody talks to it.
+    // A tick was killed between its mark and its first signal; then somebody talks to it. What was begun is finished
+    // first, because nobody can tell whether a signal is on its way.
     world.write("a", "idle-reaped", &format!("{}\n", ago(1)));
     world.edit("a", "session", |record| record["intent"] = json!("idle-reaped"));
-    world.peer(&["wake", "a", "-m", "still there?"]).prints("a: already awake; message delivered\n");
+    world.peer(&["wake", "a", "-m", "still there?"]).prints("a: woken resumed (idle-reaped); message delivered\n");
     common::signal(world.agent("a"), nix::sys::signal::Signal::SIGKILL);
     assert_eq!(world.await_end("a")["cause"], "killed");
 }

@@ -7,7 +7,9 @@
 //! there for each turn. Which number is whose the kernel knows: the offset of a file opened to append is the end of
 //! the last line that *this* process wrote (`/proc/PID/fdinfo`; seen with two opencodes in one directory).
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+#[cfg(target_os = "linux")]
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +24,7 @@ pub(super) struct Opencode<'a>(pub(super) Files<'a>);
 const BUSY: Duration = Duration::from_millis(500);
 
 /// The part of the log that may hold the line before an offset: lines are under 4 KiB, but for an error with a stack.
+#[cfg(target_os = "linux")]
 const LINE: u64 = 64 << 10;
 
 impl Opencode<'_> {
