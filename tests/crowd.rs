@@ -97,9 +97,9 @@ fn two_peers_in_one_directory_never_take_each_others_conversation() {
 fn two_state_directories_on_one_server_do_not_touch_each_others_sessions() {
     let (ours, theirs) = (World::new(), World::new());
     // The same name, the same incarnation, the same server.
-    let socket = ours.socket();
+    let socket = common::quoted(&ours.socket());
     let config = theirs.path("config/config.toml");
-    std::fs::write(config, format!("[tmux]\nsocket = {socket:?}\n[probe]\ntimeout = \"30s\"\n")).expect("write");
+    std::fs::write(config, format!("[tmux]\nsocket = {socket}\n[probe]\ntimeout = \"30s\"\n")).expect("write");
     ours.add("a", &["cat"]);
     theirs.add("b", &["cat"]);
     theirs.add("a", &["cat"]);

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use common::{Run, World, lives};
+use common::{Run, World, lives, tmux_on};
 use serde_json::json;
 
 /// An editor that does what this script says to the file `$1`.
@@ -30,7 +30,7 @@ fn a_declaration_is_written_down_with_absolute_paths() {
     run.prints(&format!("a: added (command on tmux: {cat} -u)\n"));
     let spec = spec(&world, "a");
     assert!(spec.contains(&format!("command = [\"{cat}\", \"-u\"]")), "{spec}");
-    assert!(spec.contains(&format!("cwd = {:?}", world.work())), "{spec}");
+    assert!(spec.contains(&format!("cwd = {}", common::quoted(&world.work()))), "{spec}");
     assert!(spec.contains("idle_timeout = \"1h30m\""), "{spec}");
     let document = world.peer(&["add", "a", "--json", "--runtime", "tmux", "--idle", "90m", "--", "cat", "-u"]).json();
     assert_eq!((&document["schema"], &document["outcome"]), (&json!("peer.add/1"), &json!("unchanged")));
@@ -296,9 +296,9 @@ fn a_peer_may_have_a_server_of_its_own() {
     world.add("a", &["cat"]);
     world.add("b", &["cat"]);
     let own = world.path("s-own");
-    world.set_in_spec("b", &format!("socket = {own:?}"));
+    world.set_in_spec("b", &format!("socket = {}", common::quoted(&own)));
     world.peer(&["wake", "a", "b"]).prints("a: woken fresh (first-wake)\nb: woken fresh (first-wake)\n");
-    assert!(world.tmux_on(&own, &["list-sessions"]).starts_with("b-1:"));
+    assert!(tmux_on(&own, &["list-sessions"]).starts_with("b-1:"));
     world.tmux(&["kill-server"]);
     world.await_end("a");
     world.peer(&["wake", "b"]).prints("b: already awake\n");

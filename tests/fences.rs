@@ -54,7 +54,8 @@ fn slow_tmux(world: &World) {
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
     let config = world.path("config/config.toml");
     let text = std::fs::read_to_string(&config).expect("read");
-    std::fs::write(&config, text.replace("[tmux]\n", &format!("[tmux]\nbinary = {path:?}\n"))).expect("write");
+    std::fs::write(&config, text.replace("[tmux]\n", &format!("[tmux]\nbinary = {}\n", common::quoted(&path))))
+        .expect("write");
 }
 
 fn which(program: &str) -> String {

@@ -231,7 +231,7 @@ fn a_torn_line_of_conversations_loses_no_other() {
     fs::write(&path, format!("{text}{{\"at_ms\": 12, \"conver")).expect("write");
     assert_eq!(world.peer(&["wake", "a", "--fresh"]).code, 0);
     let text = fs::read_to_string(&path).expect("read");
-    assert!(text.starts_with(&"{\"at_ms\"".to_string()) && text.contains(&first));
+    assert!(text.starts_with("{\"at_ms\"") && text.contains(&first));
     let second = world.conversation("a");
     let whole: Vec<&str> =
         text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).collect();

@@ -65,6 +65,19 @@ pub fn lives(pid: u32) -> bool {
     process::status(pid).expect("/proc").is_some()
 }
 
+/// A path as TOML writes a string.
+pub fn quoted(path: &Path) -> String {
+    toml::Value::from(path.to_str().expect("UTF-8")).to_string()
+}
+
+/// Runs tmux against the server on `socket` as a person would; what it prints on both streams.
+pub fn tmux_on(socket: &Path, args: &[&str]) -> String {
+    let mut client = Command::new("tmux");
+    client.args(["-u", "-S"]).arg(socket).args(args).env_remove("TMUX").stdin(Stdio::null());
+    let run = Run::of(&mut client, None);
+    run.stdout + &run.stderr
+}
+
 /// One test's directory with everything in it.
 pub struct World {
     dir: TempDir,
@@ -94,8 +107,8 @@ impl World {
         for sub in ["home", "work", "config"] {
             fs::create_dir(world.path(sub)).expect("create");
         }
-        let socket = world.socket();
-        let config = format!("[tmux]\nsocket = \"{}\"\n\n[probe]\ntimeout = {timeout:?}\n", socket.display());
+        let socket = quoted(&world.socket());
+        let config = format!("[tmux]\nsocket = {socket}\n\n[probe]\ntimeout = {timeout:?}\n");
         fs::write(world.path("config/config.toml"), config).expect("write");
         world
     }
@@ -197,15 +210,7 @@ impl World {
 
     /// Runs tmux against the private server as a person would; what it prints on both streams.
     pub fn tmux(&self, args: &[&str]) -> String {
-        self.tmux_on(&self.socket(), args)
-    }
-
-    /// The same on another socket of this world.
-    pub fn tmux_on(&self, socket: &Path, args: &[&str]) -> String {
-        let mut client = Command::new("tmux");
-        client.args(["-u", "-S"]).arg(socket).args(args).env_remove("TMUX").stdin(Stdio::null());
-        let run = Run::of(&mut client, None);
-        run.stdout + &run.stderr
+        tmux_on(&self.socket(), args)
     }
 
     /// Living processes that carry this world's state directory and a peer's name in their environment: agents, and what
