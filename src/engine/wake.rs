@@ -119,6 +119,9 @@ impl Engine {
             (WakeDecision::AlreadyAwake, Live::Session(record, _)) => {
                 self.awake_or_ending(peer, locked, *record, waited).await
             }
+            (WakeDecision::StillStarting, Live::Starting(record)) if record.intent.is_some() => {
+                self.awake_or_ending(peer, locked, *record, waited).await
+            }
             (WakeDecision::StillStarting, Live::Starting(record)) => Ok(Round::Started {
                 incarnation: record.incarnation,
                 decision: "already-awake",
