@@ -110,6 +110,19 @@ fn a_stop_that_was_killed_half_way_does_not_make_a_later_crash_a_park() {
 }
 
 #[test]
+fn the_heartbeat_finishes_an_ending_that_was_killed_half_way() {
+    let world = World::new();
+    for (name, intent) in [("stopped", "stopped"), ("parked", "idle-reaped")] {
+        world.demo(name, &[]);
+        world.peer(&["wake", name, "-m", "hello"]);
+        world.edit(name, "session", |record| record["intent"] = json!(intent));
+        assert_eq!(world.peer(&["reap"]).code, 0);
+        assert_eq!((&world.end(name)["cause"], world.deaths(name)), (&json!(intent), 0));
+        assert_eq!((world.has(name, "stopped"), world.processes().len()), (intent == "stopped", 0));
+    }
+}
+
+#[test]
 fn a_refresh_is_used_up_only_by_a_wake_that_is_ready() {
     let world = World::new();
     world.demo("a", &["--trust-dialog"]);

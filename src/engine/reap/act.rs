@@ -182,6 +182,7 @@ impl Engine {
     /// attached, a beat may have arrived.
     async fn still_due(&self, bounds: Bounds, view: View<'_>, intent: Intent) -> Result<bool> {
         Ok(match intent {
+            _ if view.record.intent == Some(intent) => true,
             Intent::IdleReaped => {
                 let decision = idle::decide(self, view, bounds.machine_woke_at)?;
                 matches!(decision, IdleDecision::Park { .. }) && !self.is_at_work(view.peer, view.record).await

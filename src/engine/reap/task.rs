@@ -144,6 +144,11 @@ impl Engine {
         if !dry_run {
             self.forgive_if_stable(subject)?;
         }
+        // Somebody began to end it and was killed: left alone, its next crash would pass for that end. A self-fresh is its
+        // pane process's to finish.
+        if let Some(intent) = subject.record.intent.filter(|intent| *intent != Intent::SelfFresh) {
+            return Ok(Some(Task::End { intent, what: "ended", cause: "its ending was cut short".to_owned() }));
+        }
         if let Some(silence) = self.unresponsive(subject.view(), beat.machine_woke_at_ms)? {
             let cause = format!("no beat for {} s", silence.as_secs());
             return Ok(Some(Task::End { intent: Intent::Unresponsive, what: "ended", cause }));
