@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use common::{Run, World, lives, tmux_on};
+use common::{Run, World, lives};
 use serde_json::json;
 
 /// An editor that does what this script says to the file `$1`.
@@ -298,7 +298,7 @@ fn a_peer_may_have_a_server_of_its_own() {
     let own = world.path("s-own");
     world.set_in_spec("b", &format!("socket = {}", common::quoted(&own)));
     world.peer(&["wake", "a", "b"]).prints("a: woken fresh (first-wake)\nb: woken fresh (first-wake)\n");
-    assert!(tmux_on(&own, &["list-sessions"]).starts_with("b-1:"));
+    assert!(world.tmux_on(&own, &["list-sessions"]).starts_with("b-1:"));
     world.tmux(&["kill-server"]);
     world.await_end("a");
     world.peer(&["wake", "b"]).prints("b: already awake\n");

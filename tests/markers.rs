@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{World, lives, signal, tmux_on, wait_until};
+use common::{World, lives, signal, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -64,7 +64,7 @@ fn attach(world: &World, name: &str) {
         format!("PEER_STATE_DIR={}", world.path("state").display()),
         format!("PEER_CONFIG_DIR={}", world.path("config").display()),
     ];
-    let said = tmux_on(
+    let said = world.tmux_on(
         &person,
         &[
             "-f",
@@ -86,10 +86,12 @@ fn attach(world: &World, name: &str) {
         ],
     );
     assert_eq!(said, "");
-    wait_until("the person sees it", || tmux_on(&person, &["capture-pane", "-p"]).contains(&format!("[{name}-2]")));
+    wait_until("the person sees it", || {
+        world.tmux_on(&person, &["capture-pane", "-p"]).contains(&format!("[{name}-2]"))
+    });
     wait_until("it is awake", || world.session(name)["phase"] == "ready");
     world.tmux(&["detach-client", "-s", &format!("={name}-2")]);
-    wait_until("the person's shell is back", || tmux_on(&person, &["list-sessions"]).contains("no server"));
+    wait_until("the person's shell is back", || world.tmux_on(&person, &["list-sessions"]).contains("no server"));
 }
 
 #[test]

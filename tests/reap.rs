@@ -342,7 +342,7 @@ fn a_stopped_server_is_unknown_and_costs_nobody_else_a_verdict() {
 fn quiet_other(world: &World, socket: &str, name: &str) {
     let (socket, pane) = (world.path(socket), world.pane(name));
     wait_until("its pane is quiet", || {
-        let said = common::tmux_on(&socket, &["display-message", "-p", "-t", &pane, "#{window_activity}"]);
+        let said = world.tmux_on(&socket, &["display-message", "-p", "-t", &pane, "#{window_activity}"]);
         let at: u64 = said.trim().parse().expect("seconds");
         std::time::UNIX_EPOCH.elapsed().expect("a time").as_secs() >= at + 2
     });

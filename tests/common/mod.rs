@@ -70,14 +70,6 @@ pub fn quoted(path: &Path) -> String {
     toml::Value::from(path.to_str().expect("UTF-8")).to_string()
 }
 
-/// Runs tmux against the server on `socket` as a person would; what it prints on both streams.
-pub fn tmux_on(socket: &Path, args: &[&str]) -> String {
-    let mut client = Command::new("tmux");
-    client.args(["-u", "-S"]).arg(socket).args(args).env_remove("TMUX").stdin(Stdio::null());
-    let run = Run::of(&mut client, None);
-    run.stdout + &run.stderr
-}
-
 /// One test's directory with everything in it.
 pub struct World {
     dir: TempDir,
@@ -210,7 +202,16 @@ impl World {
 
     /// Runs tmux against the private server as a person would; what it prints on both streams.
     pub fn tmux(&self, args: &[&str]) -> String {
-        tmux_on(&self.socket(), args)
+        self.tmux_on(&self.socket(), args)
+    }
+
+    /// The same on another socket of this world; nobody else's server is ever spoken to.
+    pub fn tmux_on(&self, socket: &Path, args: &[&str]) -> String {
+        assert!(socket.starts_with(self.dir.path()), "{} is not ours", socket.display());
+        let mut client = Command::new("tmux");
+        client.args(["-u", "-S"]).arg(socket).args(args).env_remove("TMUX").stdin(Stdio::null());
+        let run = Run::of(&mut client, None);
+        run.stdout + &run.stderr
     }
 
     /// Living processes that carry this world's state directory and a peer's name in their environment: agents, and what
