@@ -227,7 +227,7 @@ fn a_recycled_pid_is_neither_the_agent_nor_signalled() {
     kill_unrecorded(&world, "a");
     world.tmux(&["kill-session", "-t", "=a-1"]);
     world.edit("a", "session", |record| {
-        record["process"]["start"] = json!(record["process"]["start"].as_u64().expect("a time") - 1);
+        record["process"]["start"] = json!(record["process"]["start"].as_u64().expect("a time") - 100);
         record["process"]["pid"] = json!(bystander);
         record["process"]["session"] = json!(bystander);
     });

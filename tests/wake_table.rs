@@ -185,7 +185,10 @@ fn row_6_an_orphan_is_ended_first() {
     wait_until("its session is gone", || !world.tmux(&["list-sessions"]).contains("a-1"));
     assert!(lives(agent), "it outlives its session");
     let text = world.peer(&["why", "a"]).stdout;
-    assert!(text.starts_with("a: a wake would end the orphan, then go on\na: and then fresh (vanished)\n"), "{text}");
+    assert!(
+        text.starts_with("a: a wake would end the orphan, then go on\na: and then start fresh (vanished)\n"),
+        "{text}"
+    );
     wakes(&world, "a", &[], 6, "fresh", "vanished");
     assert!(!lives(agent));
     assert_eq!((world.events("a", "session.orphan-ended").len(), world.deaths("a")), (1, 1));
