@@ -11,11 +11,14 @@ fn why_shows_the_whole_table_and_marks_what_decides() {
     let run = world.peer(&["why", "api"]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
     let lines: Vec<&str> = run.stdout.lines().collect();
-    assert_eq!(lines[0], "api: a wake would fresh (first-wake)");
+    assert_eq!(lines[0], "api: a wake would start fresh (first-wake)");
     assert_eq!(lines[1], "");
     assert_eq!(lines[2], "    #  WHEN                                                          WHAT IT DOES");
     let decides: Vec<&&str> = lines.iter().filter(|line| line.starts_with("=>") && !line.contains(':')).collect();
-    assert_eq!(decides, [&"=> 14  never ran before                                              fresh (first-wake)"]);
+    assert_eq!(
+        decides,
+        [&"=> 14  never ran before                                              start fresh (first-wake)"]
+    );
     assert_eq!(lines.last(), Some(&"=> decides: the first row that holds    + holds too, and comes too late"));
     // Row 1 to row 21, aligned: what a row does begins in one column.
     let rows = &lines[3..lines.len() - 2];

@@ -12,7 +12,7 @@ use crate::policy::ending::Incarnation;
 use crate::store::OsText;
 
 /// What systemd tells the service that it starts (`peer watch`) and nobody else: an agent that has it would speak to the
-/// service manager in our name (sd_notify(3), systemd.exec(5)).
+/// service manager in our name (`sd_notify(3)`, `systemd.exec(5)`).
 const SERVICE_VARIABLES: [&str; 5] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "INVOCATION_ID", "JOURNAL_STREAM"];
 

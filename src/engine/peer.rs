@@ -73,7 +73,10 @@ impl Engine {
 ///
 /// An entry holds for the text that it was made from, so that `peer watch` sees a profile that was edited.
 #[derive(Debug, Default)]
-pub(super) struct Profiles(Mutex<HashMap<String, (Option<String>, Arc<Profile>)>>);
+pub(super) struct Profiles(Mutex<HashMap<String, Parsed>>);
+
+/// The text that a profile was made from (`None`: it is built in), and the profile.
+type Parsed = (Option<String>, Arc<Profile>);
 
 impl Profiles {
     fn get(&self, name: &str, text: Option<&str>) -> Option<Arc<Profile>> {

@@ -66,7 +66,7 @@ impl Engine {
             survey.sights.insert(name.clone(), sight);
         }
         for (server, answer) in answers {
-            survey.leave_over(server, answer);
+            survey.leave_over(&server, answer);
         }
         for (name, record) in records {
             let leftovers = survey.sights.get(name).map(|sight| sight.leftovers.clone()).unwrap_or_default();
@@ -92,12 +92,12 @@ impl Engine {
 
 impl Survey {
     /// What no record claimed.
-    fn leave_over(&mut self, server: Server, answer: Answer) {
+    fn leave_over(&mut self, server: &Server, answer: Answer) {
         match answer.listing {
             Err(error) => self.silent.push(Silent { error, peers: answer.unknown }),
             Ok(Listed::Gone(_)) => {}
             Ok(Listed::Up(left)) => {
-                self.strays.extend(left.into_values().flatten().filter_map(|row| stray(&server, row)));
+                self.strays.extend(left.into_values().flatten().filter_map(|row| stray(server, row)));
             }
         }
     }
