@@ -2,10 +2,12 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
-use common::{World, lives, wait_until};
-use serde_json::json;
+use common::{Run, World, lives, signal, wait_until};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
 #[test]
 fn the_kill_that_was_meant_for_the_old_agent_spares_the_fresh_one() {
@@ -31,4 +33,211 @@ fn the_kill_that_was_meant_for_the_old_agent_spares_the_fresh_one() {
         assert!(lives(fresh), "{:?}", world.end("a"));
         ready.elapsed() > Duration::from_secs(2)
     });
+}
+
+/// Runs a verb as a tool call of the agent of `a` would.
+#[track_caller]
+fn inside(world: &World, verb: &str, incarnation: u64) -> Run {
+    let mut command = world.command(&[verb]);
+    Run::of(command.env("PEER_NAME", "a").env("PEER_INCARNATION", incarnation.to_string()), None)
+}
+
+/// Waits until incarnation `number` is ready, and its prompt typed where it has one.
+#[track_caller]
+fn await_fresh(world: &World, number: u64) {
+    wait_until("a fresh agent is ready", || {
+        world.events("a", "wake.ready").iter().any(|event| event["incarnation"] == number)
+    });
+}
+
+fn at(event: &Value) -> SystemTime {
+    humantime::parse_rfc3339(event["ts"].as_str().expect("a time")).expect("RFC 3339")
+}
+
+/// A person's terminal: `tmux attach` under a pty that script(1) makes.
+struct Attached(Child);
+
+impl Attached {
+    #[track_caller]
+    fn to(world: &World, session: &str) -> Self {
+        let line = format!("tmux -S {} attach -t ={session}", world.socket().display());
+        let mut script = Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env_remove("TMUX");
+        let child = script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1)");
+        let attached = Self(child);
+        wait_until("somebody is attached", || world.tmux(&["list-clients"]).contains(session));
+        attached
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_fresh_agent_comes_up_in_the_same_pane_with_the_prompt_and_whoever_looked_still_looks() {
+    let world = World::new();
+    world.demo_with("a", &["--prompt", "you are a"], &[]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let (pane, holder, conversation) = (world.pane("a"), world.pane_process("a"), world.conversation("a"));
+    let person = Attached::to(&world, "a-1");
+    let clients = world.tmux(&["list-clients", "-F", "#{client_pid} #{pane_id}"]);
+    let run = inside(&world, "self-fresh", 1).prints("a: incarnation 1 ends now; a fresh one follows\n");
+    assert!(run.took < Duration::from_secs(2), "it answers before the ending begins: {run:?}");
+    await_fresh(&world, 2);
+    wait_until("it was seeded", || world.said(&world.conversation("a")) == ["you are a"]);
+    assert_eq!((world.pane("a"), world.pane_process("a")), (pane, holder), "the same pane, the same process in it");
+    assert_eq!(world.tmux(&["list-clients", "-F", "#{client_pid} #{pane_id}"]), clients);
+    assert_ne!(world.conversation("a"), conversation);
+    assert_eq!(world.conversations("a").len(), 2, "an id is never lost");
+    let end = world.end("a");
+    assert_eq!((&end["cause"], &end["counted"], world.deaths("a")), (&json!("self-fresh"), &json!(false), 0));
+    assert!(!world.has("a", "new-eager"));
+    let screen = world.screen("a");
+    assert!(screen.contains("new conversation") && !screen.contains("hello"), "a clean screen: {screen}");
+    // In this order; how quickly is printed, since a loaded machine is no reason to fail.
+    let (ended, decided) = (&world.events("a", "session.ended")[0], &world.events("a", "wake.decided")[1]);
+    let gap = at(decided).duration_since(at(ended)).expect("the end comes first");
+    eprintln!("from the end of the old agent to the start of the fresh one: {gap:?}");
+    drop(person);
+    world.peer(&["wake", "a", "-m", "more"]).prints("a: already awake; message delivered\n");
+    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+    assert!(world.processes().is_empty());
+}
+
+#[test]
+fn it_is_refused_outside_a_pane_and_to_an_incarnation_that_is_over() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    let agent = world.agent("a");
+    let run = world.peer(&["self-fresh"]);
+    assert!(run.code != 0 && run.stderr.contains("PEER_NAME is not set"), "{run:?}");
+    for old in [0, 2, 99] {
+        let run = inside(&world, "self-fresh", old);
+        assert!(run.code != 0 && run.stderr.contains("is not the current one"), "{run:?}");
+    }
+    assert!(!world.has("a", "new-eager") && lives(agent) && world.agent("a") == agent);
+}
+
+#[test]
+fn an_agent_that_ignores_what_it_is_asked_is_replaced_with_all_its_jobs() {
+    let world = World::new();
+    world.demo("a", &["--ignore", "hup,int,term", "--fork-children", "1", "--group-children", "2"]);
+    world.peer(&["wake", "a"]);
+    wait_until("its jobs run", || world.processes().len() == 4);
+    let old = world.processes();
+    assert_eq!(inside(&world, "self-fresh", 1).code, 0);
+    await_fresh(&world, 2);
+    assert!(!old.iter().any(|pid| lives(*pid)), "{old:?}");
+    wait_until("the fresh one's jobs run", || world.processes().len() == 4);
+    assert_eq!(world.end("a")["signal"], 9);
+}
+
+#[test]
+fn five_in_300_s_are_its_budget() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    for number in 1..=5 {
+        assert_eq!(inside(&world, "self-fresh", number).code, 0);
+        await_fresh(&world, number + 1);
+    }
+    let agent = world.agent("a");
+    let run = inside(&world, "self-fresh", 6);
+    assert!(run.code == 4 && run.stderr.contains("a has restarted itself too often; it may again in "), "{run:?}");
+    assert!(!world.has("a", "new-eager") && lives(agent), "it keeps its context");
+    world.edit("a", "end", |end| {
+        let first = &mut end["recent"][0]["at_ms"];
+        *first = json!(first.as_u64().expect("a time") - 300_000);
+    });
+    assert_eq!(inside(&world, "self-fresh", 6).code, 0);
+    await_fresh(&world, 7);
+    assert_eq!(world.deaths("a"), 0);
+}
+
+#[test]
+fn a_fresh_start_that_fails_leaves_no_mark_to_loop() {
+    let world = World::new();
+    let program = world.work().join("agent");
+    std::fs::copy("/bin/sleep", &program).expect("copy");
+    world.add("a", &[program.to_str().expect("UTF-8"), "1000"]);
+    world.peer(&["wake", "a"]);
+    // Its spec is not usable any more when the pane process wants to go on.
+    let spec = world.path("config/peers/a.toml");
+    let text = std::fs::read_to_string(&spec).expect("readable");
+    assert_eq!(run_then(&world, || std::fs::write(&spec, "agent = 1\n").expect("write")), "self-fresh");
+    wait_until("it is told", || world.events("a", "self-fresh.failed").len() == 1);
+    assert!(!world.has("a", "new-eager") && !world.has("a", "session"));
+    std::fs::write(&spec, text).expect("write");
+    for _ in 0..2 {
+        let run = world.peer(&["reap"]);
+        assert!(run.code == 0 && run.stderr.is_empty() && !run.stdout.contains("restarted"), "{run:?}");
+    }
+    world.peer(&["wake", "a"]).prints("a: woken fresh (self-fresh)\n");
+    // The program is gone: started once, and that is a death like another.
+    std::fs::remove_file(&program).expect("it is there");
+    assert_eq!(inside(&world, "self-fresh", 2).code, 0);
+    wait_until("the failed start is recorded", || world.end("a")["cause"] == "spawn-failed");
+    assert_eq!((world.deaths("a"), world.has("a", "new-eager")), (1, false));
+    assert_eq!(world.peer(&["reap"]).code, 0);
+    assert!(!world.has("a", "session"));
+}
+
+/// Marks a self-fresh, does something, and tells the pane process to begin; the cause of the end.
+#[track_caller]
+fn run_then(world: &World, then: impl FnOnce()) -> String {
+    let holder = world.pane_process("a");
+    // Stopped, it does not begin before it is continued.
+    signal(holder, Signal::SIGSTOP);
+    assert_eq!(inside(world, "self-fresh", 1).code, 0);
+    then();
+    signal(holder, Signal::SIGCONT);
+    world.await_end("a")["cause"].as_str().expect("text").to_owned()
+}
+
+#[test]
+fn a_pane_process_that_dies_with_the_mark_set_leaves_the_fresh_start_to_the_tick() {
+    let world = World::new();
+    world.demo_with("a", &["--prompt", "you are a"], &[]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let (holder, agent) = (world.pane_process("a"), world.agent("a"));
+    signal(holder, Signal::SIGSTOP);
+    assert_eq!(inside(&world, "self-fresh", 1).code, 0);
+    signal(agent, Signal::SIGKILL);
+    signal(holder, Signal::SIGKILL);
+    wait_until("both are gone", || !lives(holder) && !lives(agent));
+    let first = world.peer(&["reap"]);
+    assert_eq!(first.stdout, "a: ended (restarting)\n", "{first:?}");
+    let second = world.peer(&["reap"]);
+    assert_eq!(second.stdout, "a: restarted (fresh (self-fresh))\n", "{second:?}");
+    assert_eq!(
+        (world.said(&world.conversation("a")), world.has("a", "new-eager")),
+        (vec!["you are a".to_owned()], false)
+    );
+}
+
+#[test]
+fn it_works_after_the_binary_was_replaced() {
+    let world = World::new();
+    world.demo("a", &[]);
+    let installed = world.path("peer");
+    std::fs::copy(env!("CARGO_BIN_EXE_peer"), &installed).expect("copy");
+    let wake = world.command(&["wake", "a"]);
+    let mut with_copy = Command::new(&installed);
+    with_copy.args(wake.get_args()).env_clear().current_dir(world.work()).stdin(Stdio::null());
+    with_copy.envs(wake.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    assert_eq!(Run::of(&mut with_copy, None).code, 0);
+    // As a package manager does it: a new file under the old name.
+    std::fs::copy(env!("CARGO_BIN_EXE_peer"), world.path("peer.new")).expect("copy");
+    std::fs::rename(world.path("peer.new"), &installed).expect("rename");
+    assert_eq!(inside(&world, "self-fresh", 1).code, 0);
+    await_fresh(&world, 2);
+    std::fs::remove_file(&installed).expect("it is there");
+    assert_eq!(inside(&world, "self-fresh", 2).code, 0);
+    await_fresh(&world, 3);
+    assert_eq!(world.deaths("a"), 0);
 }
