@@ -101,10 +101,9 @@ impl Engine {
         task: Task,
     ) -> Result<Option<Deed>> {
         let supervised = matches!(task, Task::Drive);
-        let out_of_time = || {
-            // To be still on its way is no failure of the tick.
-            if supervised { Ok(None) } else { Err(EngineError::OutOfTime { peer: peer.name.clone() }) }
-        };
+        // To be still on its way is no failure of the tick.
+        let out_of_time =
+            || if supervised { Ok(None) } else { Err(EngineError::OutOfTime { peer: peer.name.clone() }) };
         if Instant::now() >= bounds.deadline {
             return out_of_time();
         }
