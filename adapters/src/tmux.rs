@@ -157,14 +157,14 @@ impl Runtime for Tmux {
         let asked = Asked { command: "-V", server: Path::new(""), session: "" };
         let said = self.run(&Argv::new(&self.binary).arg("-V"), None, asked).await?;
         let version = said.trim().to_owned();
-        if is_too_old(&version) {
-            return Err(RuntimeError::VersionMismatch {
-                runtime: KIND,
-                server: self.binary.clone(),
-                detail: format!("{version} is installed, and 3.2 or newer is needed"),
-            });
-        }
-        Ok(version)
+        let problem = if !version.starts_with("tmux ") {
+            format!("-V printed {version:?}")
+        } else if is_too_old(&version) {
+            format!("{version} is installed, and 3.2 or newer is needed")
+        } else {
+            return Ok(version);
+        };
+        Err(RuntimeError::VersionMismatch { runtime: KIND, server: self.binary.clone(), detail: problem })
     }
 
     async fn create(&self, new: &NewSession) -> Result<Created, RuntimeError> {

@@ -75,7 +75,9 @@ pub(super) fn failure(output: &Output, asked: Asked<'_>) -> Option<RuntimeError>
 pub(super) fn not_run(error: RunError, asked: Asked<'_>, after: Duration) -> RuntimeError {
     match error {
         RunError::NotStarted { program, source } => match source.kind() {
-            std::io::ErrorKind::NotFound => RuntimeError::NoBinary { runtime: KIND, path: program },
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
+                RuntimeError::NoBinary { runtime: KIND, path: program }
+            }
             std::io::ErrorKind::ArgumentListTooLong => self::error(TooBig, &source.to_string(), asked),
             _ => failed(asked, format!("cannot start {}: {source}", program.display())),
         },

@@ -9,7 +9,9 @@ use peer_adapters::command::{self, Argv, TerminalClient};
 use peer_adapters::process;
 use peer_adapters::runtime::{Capture, Gone, Key, Listing, RuntimeError};
 
-use crate::hosts::{Host, PATIENCE, create, eventually, find_row, heard, idle, is_alive, recorder, row_where, shows};
+use crate::hosts::{
+    DEADLINE, Host, PATIENCE, create, eventually, find_row, heard, idle, is_alive, recorder, row_where, shows,
+};
 
 pub(crate) async fn a_session_is_listed_from_its_creation_to_its_removal(host: &dyn Host) {
     let nothing = host.runtime().list(&host.server("api-1")).await.expect("listed");
@@ -208,8 +210,15 @@ pub(crate) async fn whoever_is_attached_is_counted_and_resizes_the_pane(host: &d
     row_where(host, &created.target, |row| row.attached == 0).await;
     let argv = host.runtime().attach(&created.target, false).env("TERM", "xterm-256color");
     let client = TerminalClient::spawn(&argv, (120, 33)).expect("attached");
-    let screen = shows(host, &created.target, " 120").await;
-    assert!(screen.contains("33 120") || screen.contains("32 120"), "{screen}");
+    // A line at the bottom may be the runtime's own. The first size that is told may be one on the way there: await it.
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let screen = shows(host, &created.target, " 120").await;
+        if screen.contains("33 120") || screen.contains("32 120") {
+            break;
+        }
+        assert!(Instant::now() < until, "{screen}");
+    }
     row_where(host, &created.target, |row| row.attached == 1).await;
     client.kill().await;
     let row = row_where(host, &created.target, |row| row.attached == 0).await;
@@ -322,7 +331,7 @@ pub(crate) async fn a_server_of_somebody_else_is_unknown(host: &dyn Host) {
 
 /// Copies a program that is then executed. Not by our own hand: a child that another test starts meanwhile would inherit the
 /// open file for a moment, and the kernel executes no file that is open for writing.
-async fn install(from: &Path, to: &Path) {
+pub(crate) async fn install(from: &Path, to: &Path) {
     let argv = Argv::new("install").args(["-m", "755"]).arg(from).arg(to);
     let output = command::run(&argv, None, Duration::from_secs(20)).await.expect("install runs");
     assert!(output.status.success(), "{}", output.stderr);
@@ -340,7 +349,7 @@ async fn asks_for_a_forbidden_server() {
 
 pub(crate) async fn a_missing_binary_is_named(host: &dyn Host) {
     let path = host.dir().join("no such binary");
-    let runtime = host.with_binary(path.clone());
+    let runtime = host.with_binary(path.clone(), DEADLINE);
     for answer in
         [runtime.version().await.map(drop), runtime.create(&host.plan("a", &["/bin/sleep", "1"])).await.map(drop)]
     {
@@ -355,7 +364,7 @@ pub(crate) async fn an_old_version_is_named(host: &dyn Host) {
     let text = host.dir().join("old.txt");
     std::fs::write(&text, format!("#!/bin/sh\necho '{}'\n", host.too_old())).expect("written");
     install(&text, &path).await;
-    let version = host.with_binary(path).version().await;
+    let version = host.with_binary(path, DEADLINE).version().await;
     let Err(RuntimeError::VersionMismatch { detail, .. }) = &version else { panic!("{version:?}") };
     assert!(detail.contains(host.too_old()), "{detail}");
 }

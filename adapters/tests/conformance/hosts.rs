@@ -13,7 +13,15 @@ use peer_adapters::runtime::{Capture, Created, Gone, Listing, NewSession, Runtim
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Far above what an answer takes, so that only a hang passes it.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Lines that a client prints on stderr.
+pub(crate) struct Words {
+    /// Access is forbidden.
+    pub(crate) denied: &'static str,
+    /// Client and server do not speak the same protocol, or the client does not know what it is asked.
+    pub(crate) mismatch: &'static str,
+}
 
 /// What a case needs to know of the runtime it is run for, beyond the trait.
 pub(crate) trait Host: Sync {
@@ -26,8 +34,11 @@ pub(crate) trait Host: Sync {
     /// The server for a session of that name.
     fn server(&self, session: &str) -> PathBuf;
 
-    /// The same runtime with another binary.
-    fn with_binary(&self, binary: PathBuf) -> Box<dyn Runtime>;
+    /// The same runtime with another binary and deadline.
+    fn with_binary(&self, binary: PathBuf, deadline: Duration) -> Box<dyn Runtime>;
+
+    /// What its client prints when something is wrong.
+    fn words(&self) -> Words;
 
     /// What the last version that is too old prints.
     fn too_old(&self) -> &'static str;
@@ -75,8 +86,15 @@ impl Host for Tmux {
         self.dir().join("s")
     }
 
-    fn with_binary(&self, binary: PathBuf) -> Box<dyn Runtime> {
-        Box::new(peer_adapters::tmux::Tmux::new(binary, self.dir().join("tmux.conf"), DEADLINE))
+    fn with_binary(&self, binary: PathBuf, deadline: Duration) -> Box<dyn Runtime> {
+        Box::new(peer_adapters::tmux::Tmux::new(binary, self.dir().join("tmux.conf"), deadline))
+    }
+
+    fn words(&self) -> Words {
+        Words {
+            denied: "error connecting to /s (Permission denied)",
+            mismatch: "protocol version mismatch (client 8, server 7)",
+        }
     }
 
     fn too_old(&self) -> &'static str {
@@ -121,8 +139,15 @@ impl Host for Zellij {
         peer_adapters::zellij::Zellij::server_dir(self.dir(), session).expect("short enough")
     }
 
-    fn with_binary(&self, binary: PathBuf) -> Box<dyn Runtime> {
-        Box::new(peer_adapters::zellij::Zellij::new(binary, DEADLINE))
+    fn with_binary(&self, binary: PathBuf, deadline: Duration) -> Box<dyn Runtime> {
+        Box::new(peer_adapters::zellij::Zellij::new(binary, deadline))
+    }
+
+    fn words(&self) -> Words {
+        Words {
+            denied: "failed to connect: Permission denied (os error 13)",
+            mismatch: "error: unexpected argument --pane-id found",
+        }
     }
 
     fn too_old(&self) -> &'static str {

@@ -5,21 +5,23 @@
 //! a runtime does beyond the trait is tested beside it.
 
 mod cases;
+mod fakes;
 mod hosts;
 
 /// Makes a test of each case for each runtime.
 macro_rules! conformance {
-    ($($case:ident)*) => {
+    ($($group:ident { $($case:ident)* })*) => {
         mod tmux {
-            $(#[tokio::test] async fn $case() { crate::cases::$case(&crate::hosts::Tmux::new()).await; })*
+            $($(#[tokio::test] async fn $case() { crate::$group::$case(&crate::hosts::Tmux::new()).await; })*)*
         }
         mod zellij {
-            $(#[tokio::test] async fn $case() { crate::cases::$case(&crate::hosts::Zellij::new()).await; })*
+            $($(#[tokio::test] async fn $case() { crate::$group::$case(&crate::hosts::Zellij::new()).await; })*)*
         }
     };
 }
 
 conformance! {
+cases {
     a_session_is_listed_from_its_creation_to_its_removal
     a_name_is_taken_once
     names_may_have_64_characters
@@ -41,4 +43,14 @@ conformance! {
     a_server_of_somebody_else_is_unknown
     a_missing_binary_is_named
     an_old_version_is_named
+}
+fakes {
+    a_client_that_hangs_is_killed_with_its_children
+    a_client_that_is_late_has_not_answered
+    a_refusal_is_a_matter_of_permission
+    another_protocol_is_a_matter_of_version
+    a_client_that_breaks_is_a_failure_and_never_an_absence
+    a_binary_that_may_not_be_run_is_named
+    a_version_that_says_nothing_is_no_version
+}
 }
