@@ -6,7 +6,17 @@ use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Instant;
 
-use common::{Run, World};
+on_each_runtime! {
+    fifty_concurrent_wakes_start_one_session_and_deliver_fifty_messages_once_each
+    twenty_peers_are_woken_at_once_on_a_cold_server
+    wakes_and_stops_at_once_end_in_one_of_the_two_states
+    two_peers_in_one_directory_never_take_each_others_conversation
+    a_wake_starts_an_agent_that_dies_at_once_no_second_time
+    a_storm_of_wakes_on_a_crashing_agent_is_stopped_by_the_guard
+}
+
+use common::{Run, World, on_each_runtime};
+use peer_adapters::runtime::RuntimeKind;
 
 /// Starts this many wakes of `name` at once, each with a message of its own, and waits for all.
 fn wakes(world: &World, name: &str, count: usize, prefix: &str) -> Vec<Run> {
@@ -21,10 +31,9 @@ fn wakes(world: &World, name: &str, count: usize, prefix: &str) -> Vec<Run> {
     children.into_iter().map(|child| Run::finish(child, None, started)).collect()
 }
 
-#[test]
-fn fifty_concurrent_wakes_start_one_session_and_deliver_fifty_messages_once_each() {
+fn fifty_concurrent_wakes_start_one_session_and_deliver_fifty_messages_once_each(on: RuntimeKind) {
     // The second sender's message was lost behind an OK.
-    let world = World::new();
+    let world = World::on(on);
     world.demo("a", &[]);
     let runs = wakes(&world, "a", 50, "message");
     for run in &runs {
@@ -39,9 +48,8 @@ fn fifty_concurrent_wakes_start_one_session_and_deliver_fifty_messages_once_each
     assert_eq!(world.events("a", "message.delivered").len(), 50);
 }
 
-#[test]
-fn twenty_peers_are_woken_at_once_on_a_cold_server() {
-    let world = World::new();
+fn twenty_peers_are_woken_at_once_on_a_cold_server(on: RuntimeKind) {
+    let world = World::on(on);
     let names: Vec<String> = (0..20).map(|number| format!("p{number}")).collect();
     for name in &names {
         world.add(name, &["cat"]);
@@ -55,9 +63,8 @@ fn twenty_peers_are_woken_at_once_on_a_cold_server() {
     assert_eq!(world.processes().len(), 20);
 }
 
-#[test]
-fn wakes_and_stops_at_once_end_in_one_of_the_two_states() {
-    let world = World::new();
+fn wakes_and_stops_at_once_end_in_one_of_the_two_states(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     for _ in 0..4 {
         std::thread::scope(|scope| {
@@ -77,9 +84,8 @@ fn wakes_and_stops_at_once_end_in_one_of_the_two_states() {
     assert_eq!(world.deaths("a"), 0, "nobody died by itself");
 }
 
-#[test]
-fn two_peers_in_one_directory_never_take_each_others_conversation() {
-    let world = World::new();
+fn two_peers_in_one_directory_never_take_each_others_conversation(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.demo("b", &[]);
     world.peer(&["wake", "a", "b"]);
@@ -93,6 +99,7 @@ fn two_peers_in_one_directory_never_take_each_others_conversation() {
     assert_eq!(world.said(&world.conversation("b")), ["to b"]);
 }
 
+/// On tmux alone: sessions of zellij live in the state directory, and no two of them share a server.
 #[test]
 fn two_state_directories_on_one_server_do_not_touch_each_others_sessions() {
     let (ours, theirs) = (World::new(), World::new());
@@ -119,9 +126,8 @@ fn two_state_directories_on_one_server_do_not_touch_each_others_sessions() {
     theirs.peer(&["stop", "b"]);
 }
 
-#[test]
-fn a_wake_starts_an_agent_that_dies_at_once_no_second_time() {
-    let world = World::new();
+fn a_wake_starts_an_agent_that_dies_at_once_no_second_time(on: RuntimeKind) {
+    let world = World::on(on);
     for lifetime in ["0", "0.01", "0.03", "0.1"] {
         let name = format!("a{}", lifetime.replace('.', "-"));
         world.add(&name, &["sh", "-c", &format!("sleep {lifetime}; exit 3")]);
@@ -133,9 +139,8 @@ fn a_wake_starts_an_agent_that_dies_at_once_no_second_time() {
     }
 }
 
-#[test]
-fn a_storm_of_wakes_on_a_crashing_agent_is_stopped_by_the_guard() {
-    let world = World::new();
+fn a_storm_of_wakes_on_a_crashing_agent_is_stopped_by_the_guard(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "exit 3"]);
     let runs = wakes(&world, "a", 20, "message");
     for run in &runs {

@@ -10,7 +10,15 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{World, wait_until};
+on_each_runtime! {
+    a_wake_killed_at_any_moment_leaves_one_agent_and_a_wake_that_succeeds
+    a_stop_killed_at_any_moment_leaves_one_agent_and_a_wake_that_succeeds
+    wakes_killed_one_upon_the_other_come_to_one_agent
+    a_message_whose_sender_was_killed_arrives_once_at_most_and_the_next_one_once
+}
+
+use common::{World, on_each_runtime, wait_until};
+use peer_adapters::runtime::RuntimeKind;
 
 /// How often each verb is killed.
 fn rounds(default: u32) -> u32 {
@@ -82,13 +90,12 @@ fn nothing_piled_up(world: &World) {
     assert!(state.len() <= 20, "{state:?}");
     let panes = files(&world.path("state/panes"));
     assert!(panes.len() <= 3, "{panes:?}");
-    let sessions = world.tmux(&["list-sessions"]);
-    assert!(sessions.lines().count() <= 2, "{sessions}");
+    let (sessions, dirs) = (world.sessions(), world.session_dirs());
+    assert!(sessions.len() <= 2 && dirs.len() <= 2, "{sessions:?} {dirs:?}");
 }
 
-#[test]
-fn a_wake_killed_at_any_moment_leaves_one_agent_and_a_wake_that_succeeds() {
-    let world = World::new();
+fn a_wake_killed_at_any_moment_leaves_one_agent_and_a_wake_that_succeeds(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let (mut dice, mut ids) = (Dice(1), BTreeSet::new());
     for round in 0..rounds(40) {
@@ -102,9 +109,8 @@ fn a_wake_killed_at_any_moment_leaves_one_agent_and_a_wake_that_succeeds() {
     nothing_piled_up(&world);
 }
 
-#[test]
-fn a_stop_killed_at_any_moment_leaves_one_agent_and_a_wake_that_succeeds() {
-    let world = World::new();
+fn a_stop_killed_at_any_moment_leaves_one_agent_and_a_wake_that_succeeds(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let (mut dice, mut ids) = (Dice(2), BTreeSet::new());
     world.peer(&["wake", "a", "-m", "hello"]);
@@ -118,9 +124,8 @@ fn a_stop_killed_at_any_moment_leaves_one_agent_and_a_wake_that_succeeds() {
     nothing_piled_up(&world);
 }
 
-#[test]
-fn wakes_killed_one_upon_the_other_come_to_one_agent() {
-    let world = World::new();
+fn wakes_killed_one_upon_the_other_come_to_one_agent(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--start-delay", "30"]);
     let (mut dice, mut ids) = (Dice(3), BTreeSet::new());
     for round in 0..rounds(40) / 4 {
@@ -137,9 +142,8 @@ fn wakes_killed_one_upon_the_other_come_to_one_agent() {
 /// A message takes longer: the agent's composer has to show it, and Enter comes 100 ms after that.
 const LONGEST_DELIVERY_MS: u64 = 350;
 
-#[test]
-fn a_message_whose_sender_was_killed_arrives_once_at_most_and_the_next_one_once() {
-    let world = World::new();
+fn a_message_whose_sender_was_killed_arrives_once_at_most_and_the_next_one_once(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let (mut dice, mut conversations) = (Dice(4), BTreeSet::new());
     let rounds = rounds(16);

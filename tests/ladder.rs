@@ -5,8 +5,26 @@ mod common;
 
 use std::time::Duration;
 
-use common::{World, lives, signal, wait_for, wait_until};
+on_each_runtime! {
+    an_agent_that_ignores_hangup_and_term_does_not_survive_a_stop
+    its_jobs_in_groups_of_their_own_do_not_survive_either
+    a_job_that_outlives_its_agent_is_ended_too
+    a_child_that_made_itself_a_session_is_left_alone
+    the_server_and_the_other_peers_are_untouched
+    a_recycled_pid_is_never_signalled
+    a_start_time_that_differs_is_another_process
+    grace_times_are_honoured
+    it_is_asked_in_its_own_words_first
+    an_agent_with_quit_keys_that_ignores_everything_is_killed_all_the_same
+    a_stopped_process_is_ended_too
+    stop_of_something_dead_returns_at_once_and_is_no_park
+    stop_of_a_peer_that_never_ran_refuses_wakes_all_the_same
+    new_replaces_what_runs_and_obeys_in_every_state
+}
+
+use common::{World, lives, on_each_runtime, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
 
 /// A profile that asks with no keys, with these graces.
@@ -15,9 +33,8 @@ fn graces(world: &World, grace: &str, term_grace: &str) {
     world.profile("graced", &format!("extends = \"command\"\ndescription = \"for a test\"\n{quit}"));
 }
 
-#[test]
-fn an_agent_that_ignores_hangup_and_term_does_not_survive_a_stop() {
-    let world = World::new();
+fn an_agent_that_ignores_hangup_and_term_does_not_survive_a_stop(on: RuntimeKind) {
+    let world = World::on(on);
     graces(&world, "300ms", "300ms");
     world.declare("a", &["--agent", "graced"], &["sh", "-c", "trap '' HUP TERM; while :; do sleep 0.1; done"]);
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
@@ -30,12 +47,11 @@ fn an_agent_that_ignores_hangup_and_term_does_not_survive_a_stop() {
         (&json!("stopped"), &json!(false), &json!(9)),
         "{end}"
     );
-    assert!(!world.tmux(&["list-sessions"]).contains("a-1"));
+    assert_eq!((world.sessions(), world.session_dirs()), (Vec::new(), Vec::new()));
 }
 
-#[test]
-fn its_jobs_in_groups_of_their_own_do_not_survive_either() {
-    let world = World::new();
+fn its_jobs_in_groups_of_their_own_do_not_survive_either(on: RuntimeKind) {
+    let world = World::on(on);
     graces(&world, "300ms", "300ms");
     // Job control gives each job a group; both ignore what they are asked.
     let script =
@@ -47,9 +63,8 @@ fn its_jobs_in_groups_of_their_own_do_not_survive_either() {
     assert_eq!(world.processes(), Vec::<u32>::new());
 }
 
-#[test]
-fn a_job_that_outlives_its_agent_is_ended_too() {
-    let world = World::new();
+fn a_job_that_outlives_its_agent_is_ended_too(on: RuntimeKind) {
+    let world = World::on(on);
     graces(&world, "300ms", "300ms");
     let script = "set -m; (trap '' HUP TERM; exec sleep 1000) & wait";
     world.declare("a", &["--agent", "graced"], &["bash", "--norc", "-c", script]);
@@ -59,9 +74,8 @@ fn a_job_that_outlives_its_agent_is_ended_too() {
     assert_eq!(world.processes(), Vec::<u32>::new());
 }
 
-#[test]
-fn a_child_that_made_itself_a_session_is_left_alone() {
-    let world = World::new();
+fn a_child_that_made_itself_a_session_is_left_alone(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--setsid-child"]);
     world.peer(&["wake", "a"]);
     let daemon = wait_for("its daemon", || {
@@ -74,20 +88,19 @@ fn a_child_that_made_itself_a_session_is_left_alone() {
     assert_eq!(world.processes(), [daemon], "what left the terminal is not ours to end");
 }
 
-#[test]
-fn the_server_and_the_other_peers_are_untouched() {
-    let world = World::new();
+fn the_server_and_the_other_peers_are_untouched(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     world.add("b", &["cat"]);
     world.peer(&["wake", "a", "b"]).prints("a: woken fresh (first-wake)\nb: woken fresh (first-wake)\n");
-    let (server, other) = (world.server().expect("a server"), world.agent("b"));
+    let (server, other) = (world.server_of("b"), world.agent("b"));
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
-    assert_eq!((world.server(), world.agent("b"), lives(other)), (Some(server), other, true));
+    assert_eq!((world.server_of("b"), world.agent("b"), lives(other)), (server, other, true));
+    assert!(lives(server.pid));
 }
 
-#[test]
-fn a_recycled_pid_is_never_signalled() {
-    let world = World::new();
+fn a_recycled_pid_is_never_signalled(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sleep", "1000"]);
     world.add("bystander", &["sleep", "1000"]);
     world.peer(&["wake", "a", "bystander"]);
@@ -109,9 +122,8 @@ fn a_recycled_pid_is_never_signalled() {
     world.peer(&["wake", "bystander"]).prints("bystander: already awake\n");
 }
 
-#[test]
-fn a_start_time_that_differs_is_another_process() {
-    let world = World::new();
+fn a_start_time_that_differs_is_another_process(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sleep", "1000"]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
@@ -125,9 +137,8 @@ fn a_start_time_that_differs_is_another_process() {
     wait_until("the hangup of its pane reached it", || !lives(agent));
 }
 
-#[test]
-fn grace_times_are_honoured() {
-    let world = World::new();
+fn grace_times_are_honoured(on: RuntimeKind) {
+    let world = World::on(on);
     graces(&world, "5s", "1500ms");
     // It needs a second after SIGTERM to save its work.
     let script = "trap 'sleep 1; echo saved >saved; exit 0' TERM; while :; do sleep 0.05; done";
@@ -139,9 +150,8 @@ fn grace_times_are_honoured() {
     assert_eq!(world.end("a")["code"], 0);
 }
 
-#[test]
-fn it_is_asked_in_its_own_words_first() {
-    let world = World::new();
+fn it_is_asked_in_its_own_words_first(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "remember me"]);
     let conversation = world.conversation("a");
@@ -151,9 +161,8 @@ fn it_is_asked_in_its_own_words_first() {
     assert_eq!(world.said(&conversation), ["remember me"]);
 }
 
-#[test]
-fn an_agent_with_quit_keys_that_ignores_everything_is_killed_all_the_same() {
-    let world = World::new();
+fn an_agent_with_quit_keys_that_ignores_everything_is_killed_all_the_same(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--ignore", "hup,int,term", "--group-children", "2", "--trust-dialog"]);
     // It stands in a dialog, so its quit keys do not reach its composer either.
     assert_eq!(world.peer(&["wake", "a"]).code, 5);
@@ -161,9 +170,8 @@ fn an_agent_with_quit_keys_that_ignores_everything_is_killed_all_the_same() {
     assert_eq!(world.processes(), Vec::<u32>::new());
 }
 
-#[test]
-fn a_stopped_process_is_ended_too() {
-    let world = World::new();
+fn a_stopped_process_is_ended_too(on: RuntimeKind) {
+    let world = World::on(on);
     graces(&world, "300ms", "300ms");
     world.declare("a", &["--agent", "graced"], &["sleep", "1000"]);
     world.peer(&["wake", "a"]);
@@ -173,9 +181,8 @@ fn a_stopped_process_is_ended_too() {
     assert!(!lives(agent));
 }
 
-#[test]
-fn stop_of_something_dead_returns_at_once_and_is_no_park() {
-    let world = World::new();
+fn stop_of_something_dead_returns_at_once_and_is_no_park(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "hello"]);
     signal(world.agent("a"), Signal::SIGKILL);
@@ -187,9 +194,8 @@ fn stop_of_something_dead_returns_at_once_and_is_no_park() {
     world.peer(&["wake", "a"]).prints("a: woken fresh (killed)\n");
 }
 
-#[test]
-fn stop_of_a_peer_that_never_ran_refuses_wakes_all_the_same() {
-    let world = World::new();
+fn stop_of_a_peer_that_never_ran_refuses_wakes_all_the_same(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     world.peer(&["stop", "a"]).prints("a: stopped; it was not awake\n");
     world.peer(&["stop", "a"]).prints("a: stopped; it was not awake\n");
@@ -199,9 +205,8 @@ fn stop_of_a_peer_that_never_ran_refuses_wakes_all_the_same() {
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
 }
 
-#[test]
-fn new_replaces_what_runs_and_obeys_in_every_state() {
-    let world = World::new();
+fn new_replaces_what_runs_and_obeys_in_every_state(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "old"]);
     let (old, agent) = (world.conversation("a"), world.agent("a"));

@@ -2,14 +2,24 @@
 
 mod common;
 
-use common::{World, lives, signal, wait_until};
+use common::{World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
 
-#[test]
-fn a_resume_that_fails_keeps_the_park_marker() {
+on_each_runtime! {
+    a_resume_that_fails_keeps_the_park_marker
+    the_park_marker_goes_when_any_wake_is_ready
+    attach_crash_wake_does_not_resume_the_crash
+    a_stop_that_was_killed_half_way_does_not_make_a_later_crash_a_park
+    a_refresh_is_used_up_only_by_a_wake_that_is_ready
+    deaths_are_counted_once_however_many_look
+    topics_are_kept_at_most_sixteen_and_cut_at_two_hundred_characters
+}
+
+fn a_resume_that_fails_keeps_the_park_marker(on: RuntimeKind) {
     // A marker burnt before launch turned one failed boot into a lost context.
-    let world = World::new();
+    let world = World::on(on);
     world.demo("a", &["--die-on-resume", "200"]);
     world.peer(&["wake", "a", "-m", "hello"]);
     let conversation = world.conversation("a");
@@ -27,9 +37,8 @@ fn a_resume_that_fails_keeps_the_park_marker() {
     assert_eq!(world.peer(&["why", "a", "--json"]).json()["decision"], "start fresh (crashed)");
 }
 
-#[test]
-fn the_park_marker_goes_when_any_wake_is_ready() {
-    let world = World::new();
+fn the_park_marker_goes_when_any_wake_is_ready(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "hello"]);
     world.peer(&["stop", "a"]);
@@ -38,9 +47,8 @@ fn the_park_marker_goes_when_any_wake_is_ready() {
     assert!(!world.has("a", "idle-reaped"));
 }
 
-#[test]
-fn attach_crash_wake_does_not_resume_the_crash() {
-    let world = World::new();
+fn attach_crash_wake_does_not_resume_the_crash(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "hello"]);
     let conversation = world.conversation("a");
@@ -86,17 +94,27 @@ fn attach(world: &World, name: &str) {
         ],
     );
     assert_eq!(said, "");
-    wait_until("the person sees it", || {
-        world.tmux_on(&person, &["capture-pane", "-p"]).contains(&format!("[{name}-2]"))
-    });
+    // Its status line, or the agent's own words where there is none.
+    let sign = match world.kind() {
+        RuntimeKind::Tmux => format!("[{name}-2]"),
+        RuntimeKind::Zellij => "resumed conversation".to_owned(),
+    };
+    wait_until("the person sees it", || world.tmux_on(&person, &["capture-pane", "-p"]).contains(&sign));
     wait_until("it is awake", || world.session(name)["phase"] == "ready");
-    world.tmux(&["detach-client", "-s", &format!("={name}-2")]);
+    match world.kind() {
+        RuntimeKind::Tmux => drop(world.tmux(&["detach-client", "-s", &format!("={name}-2")])),
+        // Out of the locked mode, which leaves the other keys to the agent; into that of sessions; detach.
+        RuntimeKind::Zellij => {
+            for key in ["C-g", "C-o", "d"] {
+                world.tmux_on(&person, &["send-keys", key]);
+            }
+        }
+    }
     wait_until("the person's shell is back", || world.tmux_on(&person, &["list-sessions"]).contains("no server"));
 }
 
-#[test]
-fn a_stop_that_was_killed_half_way_does_not_make_a_later_crash_a_park() {
-    let world = World::new();
+fn a_stop_that_was_killed_half_way_does_not_make_a_later_crash_a_park(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "hello"]);
     // What a stop leaves that is killed between its intent and its first key.
@@ -124,18 +142,16 @@ fn the_heartbeat_finishes_an_ending_that_was_killed_half_way() {
     }
 }
 
-#[test]
-fn a_refresh_is_used_up_only_by_a_wake_that_is_ready() {
-    let world = World::new();
+fn a_refresh_is_used_up_only_by_a_wake_that_is_ready(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--trust-dialog"]);
     world.peer(&["refresh", "a"]).prints("a: fresh at its next wake\n");
     assert_eq!(world.peer(&["wake", "a"]).code, 5, "it asks and nobody may answer");
     assert!(world.has("a", "fresh-next"));
 }
 
-#[test]
-fn deaths_are_counted_once_however_many_look() {
-    let world = World::new();
+fn deaths_are_counted_once_however_many_look(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sleep", "1000"]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
@@ -150,9 +166,8 @@ fn deaths_are_counted_once_however_many_look() {
     assert_eq!((world.deaths("a"), world.events("a", "session.ended").len()), (1, 1));
 }
 
-#[test]
-fn topics_are_kept_at_most_sixteen_and_cut_at_two_hundred_characters() {
-    let world = World::new();
+fn topics_are_kept_at_most_sixteen_and_cut_at_two_hundred_characters(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     for number in 0..18 {
         let topic = format!("{number} {}", "é".repeat(300));

@@ -4,12 +4,32 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Run, World, wait_until};
+on_each_runtime! {
+    a_hundred_kilobytes_arrive_whole
+    text_arrives_from_arguments_files_and_stdin
+    control_sequences_in_a_message_do_not_leave_the_paste
+    the_initial_prompt_goes_before_the_first_message_of_each_fresh_conversation
+    swallowed_enters_are_pressed_again
+    a_message_during_a_turn_is_accepted_into_the_queue
+    a_dialog_that_the_spec_accepts_is_answered
+    a_dialog_that_nobody_accepted_needs_a_person_and_is_left_as_it_is
+    an_agent_that_is_slow_to_start_is_waited_for
+    not_ready_in_time_leaves_it_running_and_shows_its_last_lines
+    no_wake_refuses_a_sleeping_peer
+    a_program_that_does_not_read_has_not_accepted
+    a_program_that_reads_has_accepted
+    a_draft_that_a_person_typed_is_not_clobbered
+    ghost_text_in_an_empty_composer_is_no_draft
+    an_empty_message_is_a_mistake
+    a_delivery_is_logged_without_its_text
+}
+
+use common::{Run, World, on_each_runtime, wait_until};
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
 
-#[test]
-fn a_hundred_kilobytes_arrive_whole() {
-    let world = World::new();
+fn a_hundred_kilobytes_arrive_whole(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let text = "one line of a long message, with ümläuts; and $(signs) `\n".repeat(2_000);
     assert!(text.len() > 100_000);
@@ -20,9 +40,8 @@ fn a_hundred_kilobytes_arrive_whole() {
     assert_eq!(world.said(&world.conversation("a")), [text.trim()]);
 }
 
-#[test]
-fn text_arrives_from_arguments_files_and_stdin() {
-    let world = World::new();
+fn text_arrives_from_arguments_files_and_stdin(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world
         .peer_with_input(&["wake", "a", "--message-file", "-"], "one\ntwo\n\nthree\n")
@@ -38,9 +57,8 @@ fn text_arrives_from_arguments_files_and_stdin() {
     );
 }
 
-#[test]
-fn control_sequences_in_a_message_do_not_leave_the_paste() {
-    let world = World::new();
+fn control_sequences_in_a_message_do_not_leave_the_paste(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     // The end of a bracketed paste, then what would be keys.
     world.peer(&["wake", "a", "-m", "before\u{1b}[201~\u{3}\u{3}after"]);
@@ -50,9 +68,8 @@ fn control_sequences_in_a_message_do_not_leave_the_paste() {
     assert!(!world.session("a").is_null(), "it was not quit by its own message");
 }
 
-#[test]
-fn the_initial_prompt_goes_before_the_first_message_of_each_fresh_conversation() {
-    let world = World::new();
+fn the_initial_prompt_goes_before_the_first_message_of_each_fresh_conversation(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo_with("a", &["--prompt", "You are a."], &[]);
     world.peer(&["wake", "a", "-m", "hello"]);
     assert_eq!(world.said(&world.conversation("a")), ["You are a.\n\nhello"]);
@@ -64,18 +81,16 @@ fn the_initial_prompt_goes_before_the_first_message_of_each_fresh_conversation()
     assert_eq!(world.said(&world.conversation("a")), ["You are a."], "without a message the prompt alone");
 }
 
-#[test]
-fn swallowed_enters_are_pressed_again() {
-    let world = World::new();
+fn swallowed_enters_are_pressed_again(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--swallow-enter", "2"]);
     let run = world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
     assert!(run.took > Duration::from_secs(2), "twice a second passed before another Enter");
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }
 
-#[test]
-fn a_message_during_a_turn_is_accepted_into_the_queue() {
-    let world = World::new();
+fn a_message_during_a_turn_is_accepted_into_the_queue(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--slow-turn"]);
     world.peer(&["wake", "a", "-m", "SLOW 30"]).prints("a: woken fresh (first-wake); message delivered\n");
     wait_until("it works", || world.screen("a").contains("Working"));
@@ -86,17 +101,15 @@ fn a_message_during_a_turn_is_accepted_into_the_queue() {
     wait_until("its turn was stopped", || world.screen("a").contains("interrupted"));
 }
 
-#[test]
-fn a_dialog_that_the_spec_accepts_is_answered() {
-    let world = World::new();
+fn a_dialog_that_the_spec_accepts_is_answered(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo_with("a", &["--accept", "trust-folder"], &["--trust-dialog"]);
     world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }
 
-#[test]
-fn a_dialog_that_nobody_accepted_needs_a_person_and_is_left_as_it_is() {
-    let world = World::new();
+fn a_dialog_that_nobody_accepted_needs_a_person_and_is_left_as_it_is(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--trust-dialog"]);
     let run = world.peer(&["wake", "a", "-m", "hello"]);
     let question = "Quick safety check: Is this a project you created or one you trust?";
@@ -120,17 +133,15 @@ fn a_dialog_that_nobody_accepted_needs_a_person_and_is_left_as_it_is() {
     assert_eq!((world.said(&world.conversation("a")).len(), world.session("a")["incarnation"].as_u64()), (1, Some(1)));
 }
 
-#[test]
-fn an_agent_that_is_slow_to_start_is_waited_for() {
-    let world = World::new();
+fn an_agent_that_is_slow_to_start_is_waited_for(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--start-delay", "2000"]);
     let run = world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
     assert!(run.took > Duration::from_secs(2));
 }
 
-#[test]
-fn not_ready_in_time_leaves_it_running_and_shows_its_last_lines() {
-    let world = World::new();
+fn not_ready_in_time_leaves_it_running_and_shows_its_last_lines(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--start-delay", "60000"]);
     world.set_in_spec("a", "ready_timeout = \"700ms\"");
     world.peer(&["wake", "a"]).fails(
@@ -141,20 +152,18 @@ fn not_ready_in_time_leaves_it_running_and_shows_its_last_lines() {
     assert!(common::lives(world.agent("a")));
 }
 
-#[test]
-fn no_wake_refuses_a_sleeping_peer() {
-    let world = World::new();
+fn no_wake_refuses_a_sleeping_peer(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["send", "a", "--no-wake", "hello"]).fails(4, "error: a is not awake\nhint: peer wake a\n");
-    assert!(world.server().is_none(), "nothing was started");
+    assert!(world.sessions().is_empty(), "nothing was started");
     world.peer(&["send", "a", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
     world.peer(&["send", "a", "--no-wake", "more"]).prints("a: already awake; message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["hello", "more"]);
 }
 
-#[test]
-fn a_program_that_does_not_read_has_not_accepted() {
-    let world = World::new();
+fn a_program_that_does_not_read_has_not_accepted(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sleep", "1000"]);
     world.peer(&["wake", "a", "-m", "hello"]).fails(
         7,
@@ -164,17 +173,15 @@ fn a_program_that_does_not_read_has_not_accepted() {
     assert_eq!(world.events("a", "message.delivered"), Vec::<serde_json::Value>::new());
 }
 
-#[test]
-fn a_program_that_reads_has_accepted() {
-    let world = World::new();
+fn a_program_that_reads_has_accepted(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     world.peer(&["wake", "a", "-m", "hello cat"]).prints("a: woken fresh (first-wake); message delivered\n");
     wait_until("it came back", || world.screen("a").matches("hello cat").count() == 2);
 }
 
-#[test]
-fn a_draft_that_a_person_typed_is_not_clobbered() {
-    let world = World::new();
+fn a_draft_that_a_person_typed_is_not_clobbered(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a"]);
     world.press("a", &["-l", "my draft"]);
@@ -193,17 +200,15 @@ fn a_draft_that_a_person_typed_is_not_clobbered() {
     assert_eq!(world.said(&world.conversation("a")), ["my draft", "hello"]);
 }
 
-#[test]
-fn ghost_text_in_an_empty_composer_is_no_draft() {
-    let world = World::new();
+fn ghost_text_in_an_empty_composer_is_no_draft(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--ghost", "Ask me anything"]);
     world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }
 
-#[test]
-fn an_empty_message_is_a_mistake() {
-    let world = World::new();
+fn an_empty_message_is_a_mistake(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let Run { code, stderr, .. } = world.peer(&["send", "a", "  "]);
     assert_eq!(
@@ -217,9 +222,8 @@ fn an_empty_message_is_a_mistake() {
         .fails(1, "error: cannot read the message from missing: No such file or directory (os error 2)\n");
 }
 
-#[test]
-fn a_delivery_is_logged_without_its_text() {
-    let world = World::new();
+fn a_delivery_is_logged_without_its_text(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-t", "topic one", "-m", "the secret text"]);
     let event = &world.events("a", "message.delivered")[0];

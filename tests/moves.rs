@@ -4,7 +4,7 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 
-use common::{World, lives, signal};
+use common::{World, lives, signal, stop};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind::{self, Tmux, Zellij};
 use serde_json::json;
@@ -123,7 +123,7 @@ fn a_runtime_that_does_not_answer_is_no_reason_to_end_anything() {
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "hello"]);
     let (agent, server) = (world.agent("a"), world.server_of("a").pid);
-    signal(server, Signal::SIGSTOP);
+    stop(server);
     assert_eq!(world.peer(&["move", "a", "--runtime", "zellij"]).code, 6);
     signal(server, Signal::SIGCONT);
     assert!(lives(agent) && spec(&world, "a").contains("\"tmux\""));

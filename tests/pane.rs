@@ -2,8 +2,29 @@
 
 mod common;
 
-use common::{World, lives, signal, wait_for, wait_until};
+use common::{World, lives, on_each_runtime, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::runtime::RuntimeKind;
+
+on_each_runtime! {
+    exit_codes_are_recorded_as_they_are
+    signals_are_recorded_by_number
+    uptime_and_peak_memory_are_measured
+    an_agent_killed_by_hand_is_recorded_at_once_without_any_peer_command
+    ctrl_c_reaches_the_agent_and_not_the_pane_process
+    ctrl_z_does_not_strand_the_agent
+    a_stopped_agent_stays_stopped_until_it_is_continued
+    an_agent_that_closes_its_terminal_is_watched_all_the_same
+    a_session_killed_by_hand_is_a_counted_vanishing
+    a_server_that_goes_is_nobodys_death
+    a_pane_process_that_is_killed_leaves_the_truth_to_the_axes
+    a_binary_that_vanished_is_said_before_anything_is_begun
+    a_working_directory_that_vanished_is_said_before_anything_is_begun
+    launch_data_is_private_and_no_secret_is_on_a_command_line
+    the_agents_environment_is_the_wakers_less_what_names_another_agent
+    a_wake_from_a_bare_environment_gives_the_agent_a_home_a_locale_and_the_declared_path
+    the_agent_leads_the_foreground_group_of_its_terminal
+}
 
 /// Wakes `name` and waits for the end that it comes to by itself.
 #[track_caller]
@@ -12,9 +33,8 @@ fn end_of(world: &World, name: &str) -> serde_json::Value {
     world.await_end(name)
 }
 
-#[test]
-fn exit_codes_are_recorded_as_they_are() {
-    let world = World::new();
+fn exit_codes_are_recorded_as_they_are(on: RuntimeKind) {
+    let world = World::on(on);
     for (name, script, code, cause) in [
         ("zero", "exit 0", 0, "completed-early"),
         ("three", "exit 3", 3, "crashed"),
@@ -31,9 +51,8 @@ fn exit_codes_are_recorded_as_they_are() {
     }
 }
 
-#[test]
-fn signals_are_recorded_by_number() {
-    let world = World::new();
+fn signals_are_recorded_by_number(on: RuntimeKind) {
+    let world = World::on(on);
     for (name, number) in [("segv", 11), ("kill", 9), ("term", 15), ("abrt", 6), ("usr1", 10)] {
         world.add(name, &["sh", "-c", &format!("kill -{number} $$")]);
         let end = end_of(&world, name);
@@ -42,9 +61,8 @@ fn signals_are_recorded_by_number() {
     }
 }
 
-#[test]
-fn uptime_and_peak_memory_are_measured() {
-    let world = World::new();
+fn uptime_and_peak_memory_are_measured(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("big", &["python3", "-c", "x = bytearray(100 * 1024 * 1024); import time; time.sleep(0.3)"]);
     let end = end_of(&world, "big");
     let (uptime, rss) = (end["uptime_ms"].as_u64().expect("uptime"), end["max_rss_kib"].as_u64().expect("memory"));
@@ -52,9 +70,8 @@ fn uptime_and_peak_memory_are_measured() {
     assert!((100 * 1024..200 * 1024).contains(&rss), "{end}");
 }
 
-#[test]
-fn an_agent_killed_by_hand_is_recorded_at_once_without_any_peer_command() {
-    let world = World::new();
+fn an_agent_killed_by_hand_is_recorded_at_once_without_any_peer_command(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
     signal(world.agent("a"), Signal::SIGKILL);
@@ -63,9 +80,8 @@ fn an_agent_killed_by_hand_is_recorded_at_once_without_any_peer_command() {
     assert_eq!(world.deaths("a"), 1);
 }
 
-#[test]
-fn ctrl_c_reaches_the_agent_and_not_the_pane_process() {
-    let world = World::new();
+fn ctrl_c_reaches_the_agent_and_not_the_pane_process(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "trap 'echo interrupted' INT; echo up; while :; do sleep 0.05; done"]);
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
     wait_until("it is up", || world.screen("a").contains("up"));
@@ -74,9 +90,8 @@ fn ctrl_c_reaches_the_agent_and_not_the_pane_process() {
     assert!(lives(world.agent("a")) && lives(world.pane_process("a")));
 }
 
-#[test]
-fn ctrl_z_does_not_strand_the_agent() {
-    let world = World::new();
+fn ctrl_z_does_not_strand_the_agent(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "echo up; while read line; do echo \"got $line\"; done"]);
     world.peer(&["wake", "a"]);
     wait_until("it is up", || world.screen("a").contains("up"));
@@ -85,9 +100,8 @@ fn ctrl_z_does_not_strand_the_agent() {
     wait_until("it reads on", || world.screen("a").contains("got hello"));
 }
 
-#[test]
-fn a_stopped_agent_stays_stopped_until_it_is_continued() {
-    let world = World::new();
+fn a_stopped_agent_stays_stopped_until_it_is_continued(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "while :; do date +%N; sleep 0.05; done"]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
@@ -101,6 +115,7 @@ fn a_stopped_agent_stays_stopped_until_it_is_continued() {
     assert_eq!(world.agent("a"), agent);
 }
 
+/// On tmux alone, because only tmux resizes what nobody looks at; the conformance suite resizes both by attaching.
 #[test]
 fn a_resize_reaches_the_agent() {
     let world = World::new();
@@ -111,50 +126,57 @@ fn a_resize_reaches_the_agent() {
     wait_until("its new size", || world.screen("a").contains("33 101"));
 }
 
-#[test]
-fn an_agent_that_closes_its_terminal_is_watched_all_the_same() {
-    let world = World::new();
+fn an_agent_that_closes_its_terminal_is_watched_all_the_same(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "exec <&- >&- 2>&-; sleep 0.5; exit 7"]);
     let end = end_of(&world, "a");
     assert_eq!((&end["cause"], &end["code"]), (&"crashed".into(), &7.into()));
 }
 
-#[test]
-fn a_session_killed_by_hand_is_a_counted_vanishing() {
-    let world = World::new();
+fn a_session_killed_by_hand_is_a_counted_vanishing(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     world.add("b", &["cat"]);
     world.peer(&["wake", "a", "b"]);
-    world.tmux(&["kill-session", "-t", "=a-1:"]);
+    world.close_session("a");
     let end = world.await_end("a");
     assert_eq!((&end["cause"], &end["counted"]), (&"vanished".into(), &true.into()));
     world.peer(&["wake", "a"]).prints("a: woken fresh (vanished)\n");
     world.peer(&["wake", "b"]).prints("b: already awake\n");
 }
 
-#[test]
-fn a_server_that_goes_is_nobodys_death() {
-    let world = World::new();
-    for (name, end_server) in [("clean", false), ("crash", true)] {
+fn a_server_that_goes_is_nobodys_death(on: RuntimeKind) {
+    let world = World::on(on);
+    for (name, asked) in [("killed", Signal::SIGKILL), ("asked", Signal::SIGTERM)] {
         world.add(name, &["cat"]);
         world.peer(&["wake", name]).prints(&format!("{name}: woken fresh (first-wake)\n"));
-        if end_server {
-            signal(world.server().expect("a server").pid, Signal::SIGKILL);
-        } else {
-            world.tmux(&["kill-server"]);
-        }
-        let end = world.await_end(name);
-        assert_eq!((&end["cause"], &end["counted"]), (&"runtime-lost".into(), &false.into()), "{end}");
-        assert_eq!(world.deaths(name), 0);
+        signal(world.server_of(name).pid, asked);
+        is_nobodys_death(&world, name);
         world.peer(&["wake", name]).prints(&format!("{name}: woken fresh (runtime-lost-no-conversation)\n"));
-        world.tmux(&["kill-server"]);
+        world.lose_server(name);
         world.await_end(name);
     }
 }
 
+#[track_caller]
+fn is_nobodys_death(world: &World, name: &str) {
+    let end = world.await_end(name);
+    assert_eq!((&end["cause"], &end["counted"]), (&"runtime-lost".into(), &false.into()), "{end}");
+    assert_eq!(world.deaths(name), 0);
+}
+
+/// On tmux alone: a server of zellij is one session, and ending it is ending that.
 #[test]
-fn a_pane_process_that_is_killed_leaves_the_truth_to_the_axes() {
+fn a_server_that_is_ended_in_order_is_nobodys_death_either() {
     let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    world.tmux(&["kill-server"]);
+    is_nobodys_death(&world, "a");
+}
+
+fn a_pane_process_that_is_killed_leaves_the_truth_to_the_axes(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sleep", "1000"]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
@@ -164,9 +186,8 @@ fn a_pane_process_that_is_killed_leaves_the_truth_to_the_axes() {
     assert_eq!(world.deaths("a"), 1);
 }
 
-#[test]
-fn a_binary_that_vanished_is_said_before_anything_is_begun() {
-    let world = World::new();
+fn a_binary_that_vanished_is_said_before_anything_is_begun(on: RuntimeKind) {
+    let world = World::on(on);
     let script = world.path("work/agent");
     std::fs::write(&script, "#!/bin/sh\nexec cat\n").expect("write");
     let program = script.to_str().expect("UTF-8");
@@ -176,12 +197,11 @@ fn a_binary_that_vanished_is_said_before_anything_is_begun() {
     world
         .peer(&["wake", "a"])
         .fails(1, &format!("error: cannot run the agent {program}: No such file or directory (os error 2)\n"));
-    assert!(!world.has("a", "session") && !world.has("a", "end") && world.server().is_none());
+    assert!(!world.has("a", "session") && !world.has("a", "end") && world.sessions().is_empty());
 }
 
-#[test]
-fn a_working_directory_that_vanished_is_said_before_anything_is_begun() {
-    let world = World::new();
+fn a_working_directory_that_vanished_is_said_before_anything_is_begun(on: RuntimeKind) {
+    let world = World::on(on);
     let dir = world.path("work/gone");
     std::fs::create_dir(&dir).expect("create");
     let path = dir.to_str().expect("UTF-8");
@@ -190,19 +210,18 @@ fn a_working_directory_that_vanished_is_said_before_anything_is_begun() {
     world
         .peer(&["wake", "a"])
         .fails(1, &format!("error: cannot use the working directory {path}: No such file or directory (os error 2)\n"));
-    assert!(!world.has("a", "session") && world.server().is_none());
+    assert!(!world.has("a", "session") && world.sessions().is_empty());
 }
 
-#[test]
-fn launch_data_is_private_and_no_secret_is_on_a_command_line() {
+fn launch_data_is_private_and_no_secret_is_on_a_command_line(on: RuntimeKind) {
     use std::os::unix::fs::PermissionsExt;
-    let world = World::new();
+    let world = World::on(on);
     world.declare("a", &["--agent", "command", "--env", "TOKEN=s3cr3t-of-a"], &["cat"]);
     world.peer(&["wake", "a"]);
     let launch = world.path("state/panes/a.1.launch");
     assert_eq!(launch.metadata().expect("the launch file").permissions().mode() & 0o777, 0o600);
     assert!(std::fs::read_to_string(&launch).expect("read").contains("s3cr3t-of-a"));
-    let server = world.server().expect("a server").pid;
+    let server = world.server_of("a").pid;
     for process in peer_adapters::process::tree(server).expect("/proc") {
         let line = std::fs::read(format!("/proc/{}/cmdline", process.id.pid)).expect("a command line");
         assert!(!String::from_utf8_lossy(&line).contains("s3cr3t"));
@@ -211,20 +230,21 @@ fn launch_data_is_private_and_no_secret_is_on_a_command_line() {
     assert!(String::from_utf8_lossy(&environ).contains("TOKEN=s3cr3t-of-a"));
 }
 
-#[test]
-fn the_agents_environment_is_the_wakers_less_what_names_another_agent() {
-    let world = World::new();
+fn the_agents_environment_is_the_wakers_less_what_names_another_agent(on: RuntimeKind) {
+    let world = World::on(on);
     world.declare("a", &["--agent", "command", "--env", "MINE=1"], &["cat"]);
     let mut wake = world.command(&["wake", "a"]);
     wake.env("CLAUDECODE", "1").env("TMUX", "/x,1,2").env("ZELLIJ", "0").env("FROM_SHELL", "yes");
     common::Run::of(&mut wake, None).prints("a: woken fresh (first-wake)\n");
     let env = environment(world.agent("a"));
     let get = |key: &str| env.iter().find_map(|entry| entry.strip_prefix(&format!("{key}=")).map(str::to_owned));
-    assert_eq!((get("CLAUDECODE"), get("ZELLIJ")), (None, None));
-    assert!(
-        get("TMUX").is_some_and(|tmux| tmux.starts_with(world.socket().to_str().expect("UTF-8"))),
-        "the pane's own"
-    );
+    assert_eq!(get("CLAUDECODE"), None);
+    let server = world.place("a").server;
+    let (own, other) = match on {
+        RuntimeKind::Tmux => (get("TMUX").and_then(|tmux| Some(tmux.split_once(',')?.0.into())), get("ZELLIJ")),
+        RuntimeKind::Zellij => (get("ZELLIJ_SOCKET_DIR").map(std::path::PathBuf::from), get("TMUX")),
+    };
+    assert_eq!((own, other), (Some(server), None), "the pane's own");
     assert_eq!(get("FROM_SHELL").as_deref(), Some("yes"));
     assert_eq!(get("MINE").as_deref(), Some("1"));
     assert_eq!(get("PEER_NAME").as_deref(), Some("a"));
@@ -232,9 +252,8 @@ fn the_agents_environment_is_the_wakers_less_what_names_another_agent() {
     assert_eq!(get("PEER_STATE_DIR"), world.path("state").to_str().map(str::to_owned));
 }
 
-#[test]
-fn a_wake_from_a_bare_environment_gives_the_agent_a_home_a_locale_and_the_declared_path() {
-    let world = World::new();
+fn a_wake_from_a_bare_environment_gives_the_agent_a_home_a_locale_and_the_declared_path(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     let mut wake = world.command(&["wake", "a"]);
     wake.env_clear().env("PEER_STATE_DIR", world.path("state")).env("PEER_CONFIG_DIR", world.path("config"));
@@ -247,9 +266,8 @@ fn a_wake_from_a_bare_environment_gives_the_agent_a_home_a_locale_and_the_declar
     world.peer(&["wake", "a"]).prints("a: already awake\n");
 }
 
-#[test]
-fn the_agent_leads_the_foreground_group_of_its_terminal() {
-    let world = World::new();
+fn the_agent_leads_the_foreground_group_of_its_terminal(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "ps -o pid=,pgid=,tpgid= -p $$; exec cat"]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");

@@ -5,13 +5,17 @@ mod common;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Run, World, lives, signal, wait_until};
+use common::{Run, World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
-#[test]
-fn the_kill_that_was_meant_for_the_old_agent_spares_the_fresh_one() {
-    let world = World::new();
+on_each_runtime! {
+    the_kill_that_was_meant_for_the_old_agent_spares_the_fresh_one
+}
+
+fn the_kill_that_was_meant_for_the_old_agent_spares_the_fresh_one(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "hello"]);
     let (old, conversation) = (world.agent("a"), world.conversation("a"));

@@ -3,9 +3,41 @@
 
 mod common;
 
-use common::{Run, World, lives, signal, wait_until};
+use common::{Run, World, lives, on_each_runtime, signal, stop, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
+
+on_each_runtime! {
+    row_2_somebody_else_owns_its_lifecycle
+    row_3_stopped
+    row_4_a_runtime_that_does_not_answer_is_unknown_and_never_absent
+    row_5_already_awake_delivers_live
+    row_6_an_orphan_is_ended_first
+    row_7_an_end_that_nobody_recorded_is_recorded_once
+    row_8_failed_latches_until_reset_or_force
+    row_8_a_changed_spec_opens_the_latch
+    row_9_a_crash_loop_is_refused_and_says_when_to_retry
+    row_9_reads_bare_times_too
+    row_10_asked_fresh
+    row_11_self_fresh
+    row_12_asked_resume_resumes_or_refuses
+    row_13_refresh
+    row_14_first_wake
+    row_15_ephemeral
+    row_16_a_broken_or_finished_context_is_not_revived
+    row_16_exit_0_after_ten_seconds_of_being_ready_is_a_completion_and_no_death
+    row_17_a_lost_runtime_or_a_reboot_resumes
+    row_17_without_a_conversation_to_be_found_is_fresh_and_says_so
+    row_18_a_first_memory_drain_resumes
+    row_18_a_second_memory_drain_within_600_s_is_fresh
+    row_19_conversational_resumes_whatever_the_topic
+    row_20_a_new_topic_starts_fresh_and_a_known_one_does_not
+    row_21_parked_resumes_with_its_whole_context
+    row_21_a_ping_without_a_topic_does_not_revive_where_resuming_is_opt_in
+    several_are_woken_side_by_side_and_the_highest_code_wins
+    why_prints_the_table_for_people
+}
 
 /// What `peer why` says: the number of the row that decides. It must change nothing at all.
 #[track_caller]
@@ -106,9 +138,8 @@ fn row_1_no_such_peer() {
     assert_eq!((code, &item["code"]), (3, &json!(3)));
 }
 
-#[test]
-fn row_2_somebody_else_owns_its_lifecycle() {
-    let world = World::new();
+fn row_2_somebody_else_owns_its_lifecycle(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("spec", &["cat"]);
     world.set_in_spec("spec", "managed_by = \"supervisord\"");
     refuses(&world, "spec", &[], 2, 4, "managed-elsewhere");
@@ -125,9 +156,8 @@ fn row_2_somebody_else_owns_its_lifecycle() {
     refuses(&world, "unit", &[], 2, 4, "managed-elsewhere");
 }
 
-#[test]
-fn row_3_stopped() {
-    let world = World::new();
+fn row_3_stopped(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let conversation = talk(&world, "a");
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
@@ -139,13 +169,12 @@ fn row_3_stopped() {
     assert_eq!(item["conversation"], conversation);
 }
 
-#[test]
-fn row_4_a_runtime_that_does_not_answer_is_unknown_and_never_absent() {
-    let world = World::with_probe_timeout("500ms");
+fn row_4_a_runtime_that_does_not_answer_is_unknown_and_never_absent(on: RuntimeKind) {
+    let world = World::on_within(on, "500ms");
     world.add("a", &["cat"]);
     wait_until("it is up, within a short deadline", || world.peer(&["wake", "a"]).code == 0);
-    let (agent, server) = (world.agent("a"), world.server().expect("a server").pid);
-    signal(server, Signal::SIGSTOP);
+    let (agent, server) = (world.agent("a"), world.server_of("a").pid);
+    stop(server);
     let item = refuses(&world, "a", &[], 4, 6, "runtime-unavailable");
     assert!(item["error"].as_str().expect("text").contains("is stopped"), "{item}");
     for verb in ["stop", "new", "interrupt"] {
@@ -158,9 +187,8 @@ fn row_4_a_runtime_that_does_not_answer_is_unknown_and_never_absent() {
     assert_eq!(world.processes().len(), 1);
 }
 
-#[test]
-fn row_5_already_awake_delivers_live() {
-    let world = World::new();
+fn row_5_already_awake_delivers_live(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let conversation = talk(&world, "a");
     let agent = world.agent("a");
@@ -174,15 +202,13 @@ fn row_5_already_awake_delivers_live() {
     assert_eq!(world.events("a", "message.delivered").last().expect("logged")["topic"], "second");
 }
 
-#[test]
-fn row_6_an_orphan_is_ended_first() {
-    let world = World::new();
+fn row_6_an_orphan_is_ended_first(on: RuntimeKind) {
+    let world = World::on(on);
     world.profile("stubborn", STUBBORN);
     world.declare("a", &["--agent", "stubborn"], &["sh", "-c", "trap '' HUP TERM; while :; do sleep 0.1; done"]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
-    world.tmux(&["kill-session", "-t", "=a-1:"]);
-    wait_until("its session is gone", || !world.tmux(&["list-sessions"]).contains("a-1"));
+    world.close_session("a");
     assert!(lives(agent), "it outlives its session");
     let text = world.peer(&["why", "a"]).stdout;
     assert!(
@@ -194,9 +220,8 @@ fn row_6_an_orphan_is_ended_first() {
     assert_eq!((world.events("a", "session.orphan-ended").len(), world.deaths("a")), (1, 1));
 }
 
-#[test]
-fn row_7_an_end_that_nobody_recorded_is_recorded_once() {
-    let world = World::new();
+fn row_7_an_end_that_nobody_recorded_is_recorded_once(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
@@ -208,9 +233,8 @@ fn row_7_an_end_that_nobody_recorded_is_recorded_once() {
     assert_eq!((ends.len(), &ends[0]["incarnation"], world.deaths("a")), (1, &json!(1), 1));
 }
 
-#[test]
-fn row_8_failed_latches_until_reset_or_force() {
-    let world = World::new();
+fn row_8_failed_latches_until_reset_or_force(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "exit 3"]);
     world.set_in_spec("a", "max_restarts = 2");
     crash(&world, "a");
@@ -227,9 +251,8 @@ fn row_8_failed_latches_until_reset_or_force() {
     assert_eq!((world.deaths("a"), why(&world, "a", &[])), (0, 16));
 }
 
-#[test]
-fn row_8_a_changed_spec_opens_the_latch() {
-    let world = World::new();
+fn row_8_a_changed_spec_opens_the_latch(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "exit 3"]);
     world.set_in_spec("a", "max_restarts = 2");
     crash(&world, "a");
@@ -239,9 +262,8 @@ fn row_8_a_changed_spec_opens_the_latch() {
     assert_eq!((world.deaths("a"), why(&world, "a", &[])), (2, 16), "what failed is not what would be started now");
 }
 
-#[test]
-fn row_9_a_crash_loop_is_refused_and_says_when_to_retry() {
-    let world = World::new();
+fn row_9_a_crash_loop_is_refused_and_says_when_to_retry(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "exit 3"]);
     for _ in 0..3 {
         crash(&world, "a");
@@ -265,9 +287,8 @@ fn row_9_a_crash_loop_is_refused_and_says_when_to_retry() {
     assert_eq!(why(&world, "a", &[]), 16, "old deaths do not count");
 }
 
-#[test]
-fn row_9_reads_bare_times_too() {
-    let world = World::new();
+fn row_9_reads_bare_times_too(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     world.peer(&["list"]);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
@@ -275,9 +296,8 @@ fn row_9_reads_bare_times_too() {
     refuses(&world, "a", &[], 9, 4, "crash-loop");
 }
 
-#[test]
-fn row_10_asked_fresh() {
-    let world = World::new();
+fn row_10_asked_fresh(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let old = talk(&world, "a");
     park(&world, "a");
@@ -286,9 +306,8 @@ fn row_10_asked_fresh() {
     assert_eq!(world.conversations("a"), [old, world.conversation("a")]);
 }
 
-#[test]
-fn row_11_self_fresh() {
-    let world = World::new();
+fn row_11_self_fresh(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     talk(&world, "a");
     park(&world, "a");
@@ -297,9 +316,8 @@ fn row_11_self_fresh() {
     assert!(!world.has("a", "new-eager"), "asked for once, obeyed once");
 }
 
-#[test]
-fn row_12_asked_resume_resumes_or_refuses() {
-    let world = World::new();
+fn row_12_asked_resume_resumes_or_refuses(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     refuses(&world, "a", &["--resume"], 12, 4, "nothing-to-resume");
     world
@@ -313,9 +331,8 @@ fn row_12_asked_resume_resumes_or_refuses() {
     assert_eq!(item["conversation"], conversation);
 }
 
-#[test]
-fn row_13_refresh() {
-    let world = World::new();
+fn row_13_refresh(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     talk(&world, "a");
     world.peer(&["refresh", "a"]);
@@ -326,18 +343,16 @@ fn row_13_refresh() {
     assert!(!world.has("a", "fresh-next"));
 }
 
-#[test]
-fn row_14_first_wake() {
-    let world = World::new();
+fn row_14_first_wake(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let item = wakes(&world, "a", &["-t", "login"], 14, "fresh", "first-wake");
     assert_eq!((&item["incarnation"], &item["delivered"]), (&json!(1), &json!(false)));
     assert_eq!(std::fs::read_to_string(world.file("a", "topic")).expect("topics"), "login\n");
 }
 
-#[test]
-fn row_15_ephemeral() {
-    let world = World::new();
+fn row_15_ephemeral(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.set_in_spec("a", "policy = \"ephemeral\"");
     talk(&world, "a");
@@ -345,9 +360,8 @@ fn row_15_ephemeral() {
     wakes(&world, "a", &[], 15, "fresh", "ephemeral");
 }
 
-#[test]
-fn row_16_a_broken_or_finished_context_is_not_revived() {
-    let world = World::new();
+fn row_16_a_broken_or_finished_context_is_not_revived(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("killed", &[]);
     let old = talk(&world, "killed");
     signal(world.agent("killed"), Signal::SIGKILL);
@@ -365,14 +379,13 @@ fn row_16_a_broken_or_finished_context_is_not_revived() {
 
     world.demo("vanished", &[]);
     talk(&world, "vanished");
-    world.tmux(&["kill-session", "-t", "=vanished-1:"]);
+    world.close_session("vanished");
     world.await_end("vanished");
     wakes(&world, "vanished", &[], 16, "fresh", "vanished");
 }
 
-#[test]
-fn row_16_exit_0_after_ten_seconds_of_being_ready_is_a_completion_and_no_death() {
-    let world = World::new();
+fn row_16_exit_0_after_ten_seconds_of_being_ready_is_a_completion_and_no_death(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "read line; exit 0"]);
     world.peer(&["wake", "a"]);
     let ready = world.session("a")["ready_at_ms"].as_u64().expect("ready");
@@ -384,12 +397,11 @@ fn row_16_exit_0_after_ten_seconds_of_being_ready_is_a_completion_and_no_death()
     wakes(&world, "a", &[], 16, "fresh", "completed");
 }
 
-#[test]
-fn row_17_a_lost_runtime_or_a_reboot_resumes() {
-    let world = World::new();
+fn row_17_a_lost_runtime_or_a_reboot_resumes(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let conversation = talk(&world, "a");
-    signal(world.server().expect("a server").pid, Signal::SIGKILL);
+    world.lose_server("a");
     world.await_end("a");
     let item = wakes(&world, "a", &[], 17, "resume", "runtime-lost");
     assert_eq!((&item["conversation"], world.deaths("a")), (&json!(conversation), 0));
@@ -398,7 +410,7 @@ fn row_17_a_lost_runtime_or_a_reboot_resumes() {
     let agent = world.agent("a");
     signal(world.pane_process("a"), Signal::SIGKILL);
     wait_until("it is dead", || !lives(agent));
-    world.tmux(&["kill-server"]);
+    world.lose_server("a");
     world.edit("a", "session", |record| record["boot_id"] = json!("another"));
     assert_eq!(why(&world, "a", &[]), 7);
     let (code, item) = wake_json(&world, "a", &[]);
@@ -406,9 +418,8 @@ fn row_17_a_lost_runtime_or_a_reboot_resumes() {
     assert_eq!((&item["conversation"], world.deaths("a")), (&json!(conversation), 0));
 }
 
-#[test]
-fn row_17_without_a_conversation_to_be_found_is_fresh_and_says_so() {
-    let world = World::new();
+fn row_17_without_a_conversation_to_be_found_is_fresh_and_says_so(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     // Its transcript appears with its first message: there is none.
     world.peer(&["wake", "a"]);
@@ -419,9 +430,8 @@ fn row_17_without_a_conversation_to_be_found_is_fresh_and_says_so() {
     assert_eq!(world.events("a", "wake.decided")[1]["cause"], "stopped-no-conversation");
 }
 
-#[test]
-fn row_18_a_first_memory_drain_resumes() {
-    let world = World::new();
+fn row_18_a_first_memory_drain_resumes(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let conversation = talk(&world, "a");
     park(&world, "a");
@@ -430,9 +440,8 @@ fn row_18_a_first_memory_drain_resumes() {
     assert_eq!(item["conversation"], conversation);
 }
 
-#[test]
-fn row_18_a_second_memory_drain_within_600_s_is_fresh() {
-    let world = World::new();
+fn row_18_a_second_memory_drain_within_600_s_is_fresh(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let conversation = talk(&world, "a");
     park(&world, "a");
@@ -451,9 +460,8 @@ fn drained(world: &World, name: &str, ago_ms: &[u64]) {
     });
 }
 
-#[test]
-fn row_19_conversational_resumes_whatever_the_topic() {
-    let world = World::new();
+fn row_19_conversational_resumes_whatever_the_topic(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.set_in_spec("a", "policy = \"conversational\"");
     let conversation = talk(&world, "a");
@@ -462,9 +470,8 @@ fn row_19_conversational_resumes_whatever_the_topic() {
     assert_eq!(item["conversation"], conversation);
 }
 
-#[test]
-fn row_20_a_new_topic_starts_fresh_and_a_known_one_does_not() {
-    let world = World::new();
+fn row_20_a_new_topic_starts_fresh_and_a_known_one_does_not(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let conversation = talk(&world, "a");
     park_idle(&world, "a");
@@ -474,9 +481,8 @@ fn row_20_a_new_topic_starts_fresh_and_a_known_one_does_not() {
     assert_eq!(std::fs::read_to_string(world.file("a", "topic")).expect("topics"), "second\n");
 }
 
-#[test]
-fn row_21_parked_resumes_with_its_whole_context() {
-    let world = World::new();
+fn row_21_parked_resumes_with_its_whole_context(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let conversation = talk(&world, "a");
     park_idle(&world, "a");
@@ -486,9 +492,8 @@ fn row_21_parked_resumes_with_its_whole_context() {
     wait_until("it knows both turns", || world.screen("a").contains("ack turns=2: again"));
 }
 
-#[test]
-fn row_21_a_ping_without_a_topic_does_not_revive_where_resuming_is_opt_in() {
-    let world = World::new();
+fn row_21_a_ping_without_a_topic_does_not_revive_where_resuming_is_opt_in(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.set_in_spec("a", "resume_without_topic = false");
     let conversation = talk(&world, "a");
@@ -498,9 +503,8 @@ fn row_21_a_ping_without_a_topic_does_not_revive_where_resuming_is_opt_in() {
     assert_ne!(item["conversation"], conversation);
 }
 
-#[test]
-fn several_are_woken_side_by_side_and_the_highest_code_wins() {
-    let world = World::new();
+fn several_are_woken_side_by_side_and_the_highest_code_wins(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     world.add("b", &["cat"]);
     world.peer(&["stop", "b"]).prints("b: stopped; it was not awake\n");
@@ -515,9 +519,8 @@ fn several_are_woken_side_by_side_and_the_highest_code_wins() {
     world.peer(&["wake", "--all"]).prints("a: already awake\nb: woken fresh (first-wake)\n");
 }
 
-#[test]
-fn why_prints_the_table_for_people() {
-    let world = World::new();
+fn why_prints_the_table_for_people(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["cat"]);
     let Run { code, stdout, stderr, .. } = world.peer(&["why", "a"]);
     assert_eq!((code, stderr.as_str()), (0, ""));

@@ -60,6 +60,13 @@ pub fn signal(pid: u32, signal: Signal) {
     nix::sys::signal::kill(pid, signal).expect("a living process of ours");
 }
 
+/// Stops a process, and waits until the kernel has: a signal reaches a busy process a moment after it was sent.
+#[track_caller]
+pub fn stop(pid: u32) {
+    signal(pid, Signal::SIGSTOP);
+    wait_until("it is stopped", || process::status(pid).expect("/proc").is_some_and(|status| status.stopped));
+}
+
 /// Whether a process with this number lives (a zombie does not).
 pub fn lives(pid: u32) -> bool {
     process::status(pid).expect("/proc").is_some()

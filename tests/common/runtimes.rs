@@ -166,6 +166,8 @@ impl World {
                 assert_eq!(said, "", "tmux send-keys");
             }
             RuntimeKind::Zellij => {
+                // tmux's "what follows is text": here nothing else is taken for a key's name but such a name.
+                let keys = keys.strip_prefix(&["-l"]).unwrap_or(keys);
                 let named = |key: &&str| match Key::try_from((*key).to_owned()) {
                     Ok(key) => vec![key],
                     Err(_) => key.chars().map(|c| if c == ' ' { Key::Space } else { Key::Char(c) }).collect(),
