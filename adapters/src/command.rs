@@ -358,8 +358,9 @@ pub fn spawn_detached_with_input(argv: &Argv, input: &[u8]) -> io::Result<Backgr
         });
     }
     let mut child = command.spawn()?;
-    let mut pipe = child.stdin.take().expect("it was asked for");
-    io::Write::write_all(&mut pipe, input)?;
+    if let Some(mut pipe) = child.stdin.take() {
+        io::Write::write_all(&mut pipe, input)?;
+    }
     Ok(Background(child))
 }
 

@@ -9,6 +9,7 @@ mod attach;
 mod beat;
 mod choice;
 mod completions;
+mod doctor;
 mod edit;
 mod error;
 mod hook;
@@ -98,6 +99,7 @@ enum Verb {
     Log(log::Args),
     Reset(reset::Args),
     Timer(timer::Args),
+    Doctor(doctor::Args),
     Agents(agents::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -130,7 +132,15 @@ struct Directories {
 impl Directories {
     /// `PEER_STATE_DIR` and `PEER_CONFIG_DIR`, else the XDG directories, else what stands for them on macOS.
     fn of_environment() -> Result<Self, CliError> {
-        let named = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self::named(|variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from))
+    }
+
+    /// The same for one who has neither variable, as in a bare crontab.
+    fn without_variables() -> Result<Self, CliError> {
+        Self::named(|_| None)
+    }
+
+    fn named(named: impl Fn(&str) -> Option<PathBuf>) -> Result<Self, CliError> {
         let project = directories::ProjectDirs::from("", "", "peer");
         let state = named("PEER_STATE_DIR").or_else(|| {
             let dirs = project.as_ref()?;
@@ -198,6 +208,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Log(args) => log::run(&args, context).await,
         Verb::Reset(args) => reset::run(args, context).await,
         Verb::Timer(args) => timer::run(args, context).await,
+        Verb::Doctor(args) => doctor::run(&args, context).await,
         Verb::Agents(args) => agents::run(&args, context),
         Verb::Completions(args) => completions::run(&args, context),
         Verb::Man(args) => man::run(&args, context),

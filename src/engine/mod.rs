@@ -8,6 +8,7 @@ pub mod attach;
 pub mod beat;
 pub mod declare;
 pub mod deliver;
+pub mod doctor;
 pub mod end;
 pub mod environment;
 pub mod error;

@@ -1,0 +1,105 @@
+//! `peer doctor`: look at everything that a fleet stands on, change nothing, and give the cure with each finding.
+
+mod fleet;
+mod machine;
+mod programs;
+
+use serde::Serialize;
+
+use super::timer::{Kind, TimerStatus};
+use super::{Engine, Result};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Worth knowing.
+    Note,
+    /// Will do harm one day.
+    Warning,
+    /// Does not work.
+    Broken,
+}
+
+impl Level {
+    /// The word on the screen.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad.
+    pub level: Level,
+    /// What it is about: `state`, `tmux`, `timer`, a peer's name …
+    pub about: String,
+    /// What was found.
+    pub what: String,
+    /// The command to run, or what to change.
+    pub cure: Option<String>,
+}
+
+impl Finding {
+    fn new(level: Level, about: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { level, about: about.into(), what: what.into(), cure: None }
+    }
+
+    fn cure(mut self, cure: impl Into<String>) -> Self {
+        self.cure = Some(cure.into());
+        self
+    }
+}
+
+impl Engine {
+    /// Looks at directories, programs, peers, servers and the timer. Blocks for a few probe deadlines at most.
+    ///
+    /// # Errors
+    /// The directory of specs cannot be listed; everything else that fails is a finding.
+    pub async fn doctor(&self) -> Result<Vec<Finding>> {
+        let mut found = machine::look(self);
+        found.extend(programs::look(self).await?);
+        found.extend(fleet::look(self).await?);
+        found.extend(match self.timer_status().await {
+            Ok(status) => self.timer_findings(&status),
+            Err(error) => vec![Finding::new(Level::Warning, "timer", error.to_string())],
+        });
+        Ok(found)
+    }
+
+    fn timer_findings(&self, status: &TimerStatus) -> Vec<Finding> {
+        let ago = status.last_tick_at_ms.map(|at| self.now().since(at).as_secs());
+        let last =
+            ago.map_or_else(|| "there was no tick yet".to_owned(), |ago| format!("the last tick was {ago} s ago"));
+        let Some(kind) = status.kind else {
+            let what = format!("none is installed, so nothing is parked, restarted or buried by itself; {last}");
+            return vec![
+                Finding::new(Level::Warning, "timer", what).cure("peer timer install, or keep `peer watch` running"),
+            ];
+        };
+        let every = status.every_s.map_or_else(String::new, |every| format!(" every {every} s"));
+        let what = format!("{}{every}; {last}", kind.as_str());
+        let mut found = vec![if status.alive {
+            Finding::new(Level::Ok, "timer", what)
+        } else {
+            let log = match kind {
+                Kind::Systemd => "systemctl --user status peer.timer peer.service",
+                Kind::Launchd => "launchctl print gui/$UID/io.github.peer-cli.reap",
+                Kind::Cron => "see whether the cron daemon runs; peer timer install writes the line anew",
+            };
+            Finding::new(Level::Broken, "timer", what).cure(log)
+        }];
+        if kind == Kind::Systemd {
+            found.extend(self.lingering_note().into_iter().map(|note| Finding::new(Level::Warning, "timer", note)));
+        }
+        found
+    }
+}

@@ -1,0 +1,136 @@
+//! The peers: specs that do not parse, programs that are gone, agents and sessions that do not belong together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+use peer_adapters::runtime::{Gone, Listing, RuntimeKind, SessionRow};
+use peer_adapters::tmux::Tmux;
+
+use super::{Finding, Level};
+use crate::engine::observe::Sight;
+use crate::engine::{Engine, Peer, Result};
+use crate::policy::name::PeerName;
+use crate::store::{Place, SessionRecord};
+
+pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
+    let names = engine.config.names()?;
+    let mut found = Vec::new();
+    let mut records = Vec::new();
+    let mut left = Vec::new();
+    for name in &names {
+        match engine.peer(name) {
+            Ok(peer) => found.extend(program(&peer)),
+            Err(error) => found.push(broken(name, &error).cure(format!("peer edit {name}"))),
+        }
+        let files = engine.state.peer(name);
+        match files.session() {
+            Ok(stored) => records.extend(stored.present().map(|record| (name.clone(), record))),
+            Err(error) => found.push(broken(name, &error)),
+        }
+        left.extend(files.end().ok().and_then(|stored| stored.present()?.left));
+    }
+    let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
+    let sights = engine.survey(&asked).await?.sights;
+    let mut unsaid: BTreeMap<PathBuf, String> = BTreeMap::new();
+    for (name, record) in &records {
+        if let Some(sight) = sights.get(name) {
+            found.extend(axes(name, record, sight, &mut unsaid));
+        }
+    }
+    found.extend(unsaid.into_iter().map(|(server, why)| {
+        Finding::new(Level::Broken, "server", why)
+            .cure(format!("nothing is done to its peers until {} answers", server.display()))
+    }));
+    found.extend(servers(engine, &records, &left).await);
+    if found.is_empty() {
+        let awake = records.len();
+        found.push(Finding::new(
+            Level::Ok,
+            "peers",
+            format!("{} declared, {awake} with a session on record", names.len()),
+        ));
+    }
+    Ok(found)
+}
+
+fn broken(name: &PeerName, error: &impl std::fmt::Display) -> Finding {
+    Finding::new(Level::Broken, name.as_str(), error.to_string())
+}
+
+fn program(peer: &Peer) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let program = Path::new(peer.spec.command.first().map_or("", String::as_str));
+    if access(program, AccessFlags::X_OK).is_err() {
+        found.push(broken(&peer.name, &format!("{} is gone, or not executable", program.display())));
+    }
+    if !peer.spec.cwd.is_dir() {
+        found.push(broken(&peer.name, &format!("its working directory {} is gone", peer.spec.cwd.display())));
+    }
+    found.into_iter().map(|finding| finding.cure(format!("peer edit {}", peer.name))).collect()
+}
+
+/// What the two axes say that the next tick would act on. A server that does not answer is said once.
+fn axes(
+    name: &PeerName,
+    record: &SessionRecord,
+    sight: &Sight,
+    unsaid: &mut BTreeMap<PathBuf, String>,
+) -> Option<Finding> {
+    let warning = |what: &str| Some(Finding::new(Level::Warning, name.as_str(), what).cure("peer reap"));
+    if let Some(why) = sight.runtime.why_unknown() {
+        unsaid.insert(record.place.server.clone(), why.to_owned());
+        return None;
+    }
+    match (sight.runtime.alive(), sight.process.alive()) {
+        (_, None) => Some(broken(name, &sight.process.why_unknown().unwrap_or("its process cannot be looked at"))),
+        (Some(false), Some(true)) => warning("its agent outlived its session"),
+        (Some(false), Some(false)) if sight.server_gone => {
+            warning("its server is gone, and its end is not recorded yet")
+        }
+        (_, Some(false)) if record.ready_at().is_some() => {
+            warning("its agent is gone, and its end is not recorded yet")
+        }
+        _ => None,
+    }
+}
+
+/// Sockets that nobody listens on, and sessions of ours that belong to no peer.
+async fn servers(engine: &Engine, records: &[(PeerName, SessionRecord)], left: &[Place]) -> Vec<Finding> {
+    let mut known: BTreeSet<PathBuf> = records
+        .iter()
+        .map(|(_, record)| &record.place)
+        .chain(left)
+        .filter(|place| place.runtime == RuntimeKind::Tmux.as_str())
+        .map(|place| place.server.clone())
+        .collect();
+    let own = Path::new(&engine.settings.tmux.socket);
+    known.insert(if own.is_absolute() { own.to_owned() } else { Tmux::default_socket(&engine.settings.tmux.socket) });
+    let Ok(binary) = engine.runtime_binary(RuntimeKind::Tmux, None) else { return Vec::new() };
+    let tmux = Tmux::new(binary, engine.state.root().join("tmux.conf"), engine.settings.probe.timeout.0);
+    let mut found = Vec::new();
+    for server in known {
+        use peer_adapters::runtime::Runtime;
+        match tmux.list(&server).await {
+            Ok(Listing::Gone(Gone::NobodyListening)) => {
+                let what = format!("{} is a socket that nobody listens on", server.display());
+                found.push(Finding::new(Level::Note, "socket", what).cure("the next wake replaces it"));
+            }
+            Ok(Listing::Up { rows, .. }) => {
+                let ours = |row: &&SessionRow| row.tag.starts_with(&engine.tag_root());
+                let belongs = |row: &SessionRow| {
+                    let sessions = records.iter().map(|(_, record)| &record.place).chain(left);
+                    sessions.into_iter().any(|place| place.server == server && place.session == row.session)
+                };
+                for row in rows.iter().filter(ours).filter(|row| !belongs(row)) {
+                    let what = format!("session {} on {} belongs to no peer", row.session, server.display());
+                    let cure = format!("tmux -S {} kill-session -t '={}:'", server.display(), row.session);
+                    found.push(Finding::new(Level::Warning, "session", what).cure(cure));
+                }
+            }
+            // One that does not answer was said, if a peer is on it; one that was never started is no finding.
+            Ok(Listing::Gone(Gone::NoSocket | Gone::Ended)) | Err(_) => {}
+        }
+    }
+    found
+}
