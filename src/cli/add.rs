@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// 1 to 48 of a-z, 0-9, - and _
     name: PeerName,
     /// The agent's profile (see `peer agents`); told from the command when not given
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, value_name = "PROFILE", add = super::complete::profiles())]
     agent: Option<String>,
     /// Where its pane runs: tmux or zellij; the first that is installed when not given
     #[arg(long, value_name = "RUNTIME")]

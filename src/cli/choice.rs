@@ -6,7 +6,7 @@ use crate::policy::wake::{Mode, WakeRequest};
 #[derive(Debug, clap::Args)]
 pub(super) struct Choice {
     /// What the message is about; a topic its conversation does not know may start a new one
-    #[arg(long, short)]
+    #[arg(long, short, add = super::complete::topics())]
     pub(super) topic: Option<String>,
     /// Start a new conversation, whatever the table says
     #[arg(long, conflicts_with = "resume")]

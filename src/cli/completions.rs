@@ -1,17 +1,27 @@
-use clap::CommandFactory;
+use clap_complete::env::Shells;
 
-use super::{Cli, Context, Outcome};
+use super::{CliError, Context, Outcome, complete};
 
-/// Print shell completions
+/// Print a script that lets a shell complete verbs, flags, peer names, profiles and topics
+///
+/// The script asks `peer` itself at each Tab, so the names are those of the moment.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Where to put it:\n  bash   peer completions bash > ~/.local/share/bash-completion/completions/peer\n  zsh    peer completions zsh > ~/.zfunc/_peer      (a directory of $fpath)\n  fish   peer completions fish > ~/.config/fish/completions/peer.fish"
+)]
 pub(super) struct Args {
     /// bash, zsh, fish, elvish or powershell
-    shell: clap_complete::Shell,
+    #[arg(value_parser = ["bash", "zsh", "fish", "elvish", "powershell"])]
+    shell: String,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
+    let shells = Shells::builtins();
+    let Some(shell) = shells.completer(&args.shell) else {
+        return Err(CliError::usage(format!("{} is no shell that is known", args.shell), "peer completions --help"));
+    };
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "peer", &mut text);
+    shell.write_registration(complete::VARIABLE, "peer", "peer", "peer", &mut text)?;
     context.out.raw(&text)?;
     Ok(0)
 }

@@ -19,7 +19,7 @@ use crate::policy::time::Timestamp;
 )]
 pub(super) struct Args {
     /// Only these peers
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = super::complete::peers())]
     names: Vec<PeerName>,
     /// Print one JSON document
     #[arg(long, conflicts_with = "format")]

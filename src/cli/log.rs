@@ -16,6 +16,7 @@ const FOLLOW: Duration = Duration::from_millis(200);
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only events of this peer
+    #[arg(add = super::complete::peers())]
     name: Option<PeerName>,
     /// Go on printing as events come
     #[arg(long, short)]

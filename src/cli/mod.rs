@@ -8,6 +8,7 @@ mod agents;
 mod attach;
 mod beat;
 mod choice;
+mod complete;
 mod completions;
 mod doctor;
 mod edit;
@@ -162,6 +163,9 @@ fn absolute(path: PathBuf) -> Result<PathBuf, CliError> {
 /// Parses the arguments, runs the verb and returns the exit code. Everything is printed when this returns.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = complete::answer(&arguments) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(shown) => return mistyped::report(&shown, arguments.get(1).and_then(|verb| verb.to_str())),

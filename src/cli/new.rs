@@ -8,9 +8,10 @@ use crate::policy::name::PeerName;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Name of the peer
+    #[arg(add = super::complete::peers())]
     name: PeerName,
     /// What the message is about
-    #[arg(long, short)]
+    #[arg(long, short, add = super::complete::topics())]
     topic: Option<String>,
     /// Text to deliver once it is ready
     #[arg(long, short)]

@@ -18,7 +18,7 @@ pub(super) struct Args {
     #[arg(long, short = 'n')]
     dry_run: bool,
     /// Only this peer
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = super::complete::peers())]
     only: Option<PeerName>,
     /// How long the tick may take; 20s when neither this nor config.toml says otherwise
     #[arg(long, value_name = "TIME")]

@@ -7,6 +7,7 @@ use crate::policy::name::PeerName;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Name of the peer
+    #[arg(add = super::complete::peers())]
     name: PeerName,
     /// Only the last N lines; more than the screen has reads its history
     #[arg(long, short, value_name = "N")]

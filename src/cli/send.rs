@@ -14,6 +14,7 @@ use crate::policy::name::PeerName;
 )]
 pub(super) struct Args {
     /// Name of the peer
+    #[arg(add = super::complete::peers())]
     name: PeerName,
     /// The text; - reads stdin
     #[arg(conflicts_with = "file")]
@@ -22,7 +23,7 @@ pub(super) struct Args {
     #[arg(long)]
     file: Option<PathBuf>,
     /// What it is about
-    #[arg(long, short)]
+    #[arg(long, short, add = super::complete::topics())]
     topic: Option<String>,
     /// It is a command of the agent's own, such as /compact, and not something said
     #[arg(long)]

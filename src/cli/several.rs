@@ -13,7 +13,7 @@ use crate::policy::name::PeerName;
 #[group(required = true, multiple = true)]
 pub(super) struct Names {
     /// Names of peers
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = super::complete::peers())]
     names: Vec<PeerName>,
     /// Every declared peer
     #[arg(long, conflicts_with = "names")]

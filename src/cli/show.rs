@@ -8,6 +8,7 @@ use crate::policy::name::PeerName;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Name of the peer
+    #[arg(add = super::complete::peers())]
     name: PeerName,
     /// Print one JSON document
     #[arg(long)]

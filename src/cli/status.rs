@@ -18,6 +18,7 @@ use crate::policy::time::Timestamp;
 )]
 pub(super) struct Args {
     /// Name of the peer
+    #[arg(add = super::complete::peers())]
     name: PeerName,
     /// One line, for a shell prompt: name, state, since when
     #[arg(long, short, conflicts_with = "json")]

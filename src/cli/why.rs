@@ -15,6 +15,7 @@ use crate::policy::wake::RowReading;
 )]
 pub(super) struct Args {
     /// Name of the peer
+    #[arg(add = super::complete::peers())]
     name: PeerName,
     #[command(flatten)]
     choice: Choice,

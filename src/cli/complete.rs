@@ -1,0 +1,68 @@
+//! What a shell offers at a Tab: verbs and flags from the parser's own definition, and the names, profiles, topics and
+//! events of this fleet as they are at that moment.
+//!
+//! The shell starts `peer` for each Tab, so nothing here opens the state directory, takes a lock or asks a runtime; and
+//! nothing here says anything but candidates: a shell would show it in the middle of a line.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::env::CompleteEnv;
+use peer_adapters::agent::BUILTIN;
+
+use super::output::printable;
+use super::{Cli, Directories};
+use crate::config::ConfigDir;
+
+/// The variable by which the script in the shell asks, and its own name in that script.
+pub(super) const VARIABLE: &str = "PEER_COMPLETE";
+
+/// Answers a shell, where one asks. `None`: none does, and the arguments are a person's. One look at the environment.
+pub(super) fn answer(arguments: &[OsString]) -> Option<u8> {
+    std::env::var_os(VARIABLE)?;
+    let current = std::env::current_dir().ok();
+    let completed = CompleteEnv::with_factory(Cli::command).var(VARIABLE).try_complete(arguments, current.as_deref());
+    match completed {
+        Ok(true) => Some(0),
+        Ok(false) => None,
+        Err(_) => Some(2),
+    }
+}
+
+/// Declared peers.
+pub(super) fn peers() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let Some(config) = config() else { return Vec::new() };
+        let names = config.names().unwrap_or_default();
+        names.iter().map(|name| CompletionCandidate::new(name.as_str())).collect()
+    })
+}
+
+/// Agent profiles, built in and the person's own.
+pub(super) fn profiles() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let own = config().and_then(|config| config.profile_names().ok()).unwrap_or_default();
+        let names: BTreeSet<&str> =
+            BUILTIN.iter().map(|(name, _)| *name).chain(own.iter().map(String::as_str)).collect();
+        names.into_iter().map(CompletionCandidate::new).collect()
+    })
+}
+
+/// Topics that some peer's conversation knows.
+pub(super) fn topics() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| known_topics().into_iter().map(CompletionCandidate::new).collect())
+}
+
+fn known_topics() -> BTreeSet<String> {
+    let Ok(directories) = Directories::of_environment() else { return BTreeSet::new() };
+    let files = std::fs::read_dir(directories.state).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "topic"));
+    let texts = files.filter_map(|path| std::fs::read_to_string(path).ok());
+    texts.flat_map(|text| text.lines().map(printable).collect::<Vec<_>>()).collect()
+}
+
+fn config() -> Option<ConfigDir> {
+    Directories::of_environment().ok().map(|directories| ConfigDir::new(directories.config))
+}
