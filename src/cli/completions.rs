@@ -2,7 +2,9 @@ use clap_complete::env::Shells;
 
 use super::{CliError, Context, Outcome, complete};
 
-/// Print a script that lets a shell complete verbs, flags, peer names, profiles and topics
+/// Print a script that lets a shell complete what is typed
+///
+/// Verbs, flags, peer names, profiles and topics, as they are when the key is pressed.
 ///
 /// The script asks `peer` itself at each Tab, so the names are those of the moment.
 #[derive(Debug, clap::Args)]
