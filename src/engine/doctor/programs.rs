@@ -107,7 +107,7 @@ fn agents(engine: &Engine) -> Result<Vec<Finding>> {
                 there.extend(path.map(|path| format!("{name} at {}", path.display())));
             }
             Err(error) => {
-                found.push(Finding::new(Level::Broken, "agents", error.to_string()).cure("correct that file"))
+                found.push(Finding::new(Level::Broken, "agents", error.to_string()).cure("correct that file"));
             }
         }
     }
