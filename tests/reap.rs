@@ -56,7 +56,9 @@ fn fleet(world: &World, names: &[&str]) {
     }
     let run = world.peer(&[&["wake"], names].concat());
     assert_eq!(run.code, 0, "{run:?}");
-    names.iter().for_each(|name| settle(world, name));
+    for name in names {
+        settle(world, name);
+    }
 }
 
 fn parks_after_a_second(world: &World, name: &str) {
@@ -465,8 +467,10 @@ fn what_the_budget_has_no_room_for_is_said_and_done_by_the_next_tick() {
         world.set_in_spec(name, "idle_timeout = \"1s\"");
     }
     assert_eq!(world.peer(&[&["wake"], &names[..]].concat()).code, 0);
-    names.iter().for_each(|name| settle(&world, name));
-    names.iter().for_each(|name| quiet_other(&world, "s", name));
+    for name in names {
+        settle(&world, name);
+        quiet_other(&world, "s", name);
+    }
     let first = tick(&world, &["--budget", "2s"]);
     assert!(first["duration_ms"].as_u64().expect("a time") < 4_000, "{first}");
     assert!(skipped(&first).iter().any(|line| line.ends_with("the tick had no time left for f")), "{first}");

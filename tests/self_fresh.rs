@@ -166,15 +166,20 @@ fn five_in_300_s_are_its_budget() {
 #[test]
 fn a_fresh_start_that_fails_leaves_no_mark_to_loop() {
     let world = World::new();
+    let quit = "[quit]\ngrace = \"2s\"\nterm_grace = \"2s\"\n";
+    world.profile("graced", &format!("extends = \"command\"\ndescription = \"for a test\"\n{quit}"));
     let program = world.work().join("agent");
-    std::fs::copy("/bin/sleep", &program).expect("copy");
-    world.add("a", &[program.to_str().expect("UTF-8"), "1000"]);
+    std::fs::copy("/bin/sh", &program).expect("copy");
+    // It ignores what it is asked, so there is time between the answer and its end.
+    let script = "trap '' TERM; while :; do sleep 0.05; done";
+    world.declare("a", &["--agent", "graced"], &[program.to_str().expect("UTF-8"), "-c", script]);
     world.peer(&["wake", "a"]);
-    // Its spec is not usable any more when the pane process wants to go on.
+    assert_eq!(inside(&world, "self-fresh", 1).code, 0);
     let spec = world.path("config/peers/a.toml");
     let text = std::fs::read_to_string(&spec).expect("readable");
-    assert_eq!(run_then(&world, || std::fs::write(&spec, "agent = 1\n").expect("write")), "self-fresh");
+    std::fs::write(&spec, "agent = 1\n").expect("write");
     wait_until("it is told", || world.events("a", "self-fresh.failed").len() == 1);
+    assert_eq!(world.await_end("a")["cause"], "self-fresh");
     assert!(!world.has("a", "new-eager") && !world.has("a", "session"));
     std::fs::write(&spec, text).expect("write");
     for _ in 0..2 {
@@ -183,45 +188,35 @@ fn a_fresh_start_that_fails_leaves_no_mark_to_loop() {
     }
     world.peer(&["wake", "a"]).prints("a: woken fresh (self-fresh)\n");
     // The program is gone: started once, and that is a death like another.
-    std::fs::remove_file(&program).expect("it is there");
     assert_eq!(inside(&world, "self-fresh", 2).code, 0);
-    wait_until("the failed start is recorded", || world.end("a")["cause"] == "spawn-failed");
+    std::fs::remove_file(&program).expect("it is there");
+    wait_until("the failed start is recorded", || {
+        world.events("a", "session.ended").iter().any(|event| event["cause"] == "spawn-failed")
+    });
     assert_eq!((world.deaths("a"), world.has("a", "new-eager")), (1, false));
     assert_eq!(world.peer(&["reap"]).code, 0);
     assert!(!world.has("a", "session"));
 }
 
-/// Marks a self-fresh, does something, and tells the pane process to begin; the cause of the end.
-#[track_caller]
-fn run_then(world: &World, then: impl FnOnce()) -> String {
-    let holder = world.pane_process("a");
-    // Stopped, it does not begin before it is continued.
-    signal(holder, Signal::SIGSTOP);
-    assert_eq!(inside(world, "self-fresh", 1).code, 0);
-    then();
-    signal(holder, Signal::SIGCONT);
-    world.await_end("a")["cause"].as_str().expect("text").to_owned()
-}
-
 #[test]
-fn a_pane_process_that_dies_with_the_mark_set_leaves_the_fresh_start_to_the_tick() {
+fn a_pane_process_that_is_gone_leaves_the_fresh_start_to_the_tick() {
     let world = World::new();
-    world.demo_with("a", &["--prompt", "you are a"], &[]);
+    world.demo_with("a", &["--prompt", "you are a"], &["--ignore", "hup"]);
     world.peer(&["wake", "a", "-m", "hello"]);
     let (holder, agent) = (world.pane_process("a"), world.agent("a"));
-    signal(holder, Signal::SIGSTOP);
-    assert_eq!(inside(&world, "self-fresh", 1).code, 0);
-    signal(agent, Signal::SIGKILL);
     signal(holder, Signal::SIGKILL);
-    wait_until("both are gone", || !lives(holder) && !lives(agent));
+    wait_until("it is gone", || !lives(holder));
+    let run = inside(&world, "self-fresh", 1);
+    assert!(run.code != 0 && run.stderr.contains("the process that holds this pane is gone"), "{run:?}");
+    assert!(world.has("a", "new-eager") && lives(agent));
+    signal(agent, Signal::SIGKILL);
+    wait_until("it is gone too", || !lives(agent));
     let first = world.peer(&["reap"]);
     assert_eq!(first.stdout, "a: ended (restarting)\n", "{first:?}");
     let second = world.peer(&["reap"]);
     assert_eq!(second.stdout, "a: restarted (fresh (self-fresh))\n", "{second:?}");
-    assert_eq!(
-        (world.said(&world.conversation("a")), world.has("a", "new-eager")),
-        (vec!["you are a".to_owned()], false)
-    );
+    let said = world.said(&world.conversation("a"));
+    assert_eq!((said, world.has("a", "new-eager")), (vec!["you are a".to_owned()], false));
 }
 
 #[test]

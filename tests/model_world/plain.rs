@@ -58,6 +58,7 @@ pub(crate) struct Live {
 
 /// What stands of one peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "one a marker file")]
 pub(crate) struct Peer {
     pub(crate) live: Option<Live>,
     /// Incarnation and cause of the last end.
@@ -117,8 +118,9 @@ impl Peer {
             Op::Wake { id } => self.wake(id, now),
             Op::Ready => self.ready(now),
             Op::Exit(exit) => {
-                let cause = self.live.as_ref().map(|live| cause(*exit, live.ready_at, now));
-                cause.into_iter().for_each(|cause| self.end(cause, now));
+                if let Some(live) = &self.live {
+                    self.end(cause(*exit, live.ready_at, now), now);
+                }
             }
             Op::Park => {
                 self.parked = true;
