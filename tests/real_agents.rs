@@ -178,3 +178,32 @@ fn two_codex_in_one_folder_keep_their_own_conversations() {
     one.peer(&["wake", "codex", "-m", "again to the one"]);
     one.remembers(2, "again to the one");
 }
+
+/// A turn of many times the idle timeout, of which Claude Code shows nothing but its own status.
+#[test]
+#[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
+fn claude_is_parked_when_it_is_idle_and_never_in_a_long_turn() {
+    let agent = Agent::new("claude", "tmux", &[]);
+    agent.world.set_in_spec("claude", "idle_timeout = \"2s\"");
+    agent.peer(&["wake", "claude", "-m", "SLOW 12 please"]);
+    let (pid, accepted) = (agent.world.agent("claude"), std::time::Instant::now());
+    let mut late = 0;
+    wait_until("its turn is over", || {
+        let over = agent.peer(&["screen", "claude"]).contains("turns=1: SLOW 12");
+        let said = agent.peer(&["reap"]);
+        // A turn that ends between the look and the tick is no turn any more.
+        assert!(over || said.is_empty() || agent.peer(&["screen", "claude"]).contains("turns=1"), "{said}");
+        late += u32::from(!over && accepted.elapsed().as_secs() > 4);
+        over || !said.is_empty()
+    });
+    assert!(late > 3, "several ticks came when its idle timeout was long over and its turn was not");
+    let conversation = agent.world.conversation("claude");
+    wait_until("it is parked", || agent.peer(&["reap"]).contains("parked") || !agent.world.has("claude", "session"));
+    assert_eq!(agent.world.end("claude")["cause"], "idle-reaped");
+    assert!(process::status(pid).expect("/proc").is_none());
+    let woken = agent.peer(&["wake", "claude", "-m", "after the park"]);
+    assert_eq!(woken, "claude: woken resumed (idle-reaped); message delivered\n");
+    agent.remembers(2, "after the park");
+    assert_eq!(agent.world.conversation("claude"), conversation);
+    agent.peer(&["stop", "claude"]);
+}
