@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use peer_adapters::process;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -331,6 +332,12 @@ impl Engine {
     }
 }
 
+/// Whether somebody waits for this start. A kernel that does not tell is no proof that nobody does.
+fn is_driven(record: &SessionRecord) -> bool {
+    let Phase::Starting { driver } = record.phase else { return false };
+    !matches!(process::find(observe::process_id(driver)), Ok(None))
+}
+
 /// The incarnation on record with what was seen of it.
 #[derive(Debug)]
 pub(super) enum Live {
@@ -354,6 +361,15 @@ impl Live {
             // The pane has not started its agent yet, or the agent is up and not ready yet.
             (Axis::Alive, false, _) if pane_lives => Self::Starting(Box::new(record)),
             (Axis::Alive, true, Axis::Alive) => Self::Starting(Box::new(record)),
+            // A session can be there before its pane is (zellij 0.45.1: up to 300 ms, and never where the client that makes
+            // it dies first). Without anybody who waits for it, it is fenced off; nobody saw it end, so no death counts.
+            (Axis::Alive, false, _) if record.pane_process.is_none() => {
+                if is_driven(&record) {
+                    Self::Starting(Box::new(record))
+                } else {
+                    Self::None
+                }
+            }
             // Nobody ever asked the runtime, or what was asked is stuck in it: the next incarnation fences it off.
             (Axis::Dead, false, _) => Self::None,
             _ => Self::Session(Box::new(record), Box::new(sight)),
