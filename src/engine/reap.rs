@@ -16,7 +16,7 @@ use super::observe::Sight;
 use super::survey::{Silent, Stray, Survey};
 use super::wake::Live;
 use super::{Engine, EngineError, Peer, Result};
-use crate::policy::axis::Stamped;
+use crate::policy::axis::{Axis, Stamped};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::verdict::{
@@ -84,7 +84,8 @@ impl Subject {
 
     /// A start in progress, or one that never came about: its driver's business, and later that of whoever takes over.
     fn is_on_its_way(&self) -> bool {
-        matches!(Live::of(self.record.clone(), self.sight.clone()), Live::Starting(_) | Live::None)
+        self.record.ready_at().is_none()
+            && matches!(Live::of(self.record.clone(), self.sight.clone()), Live::Starting(_) | Live::None)
     }
 }
 
@@ -301,12 +302,17 @@ fn facts(engine: &Engine, subject: &Subject, confirmed: bool) -> Result<VerdictF
         None => RuntimeSeen::NoSession,
     };
     let gone = sight.process.alive() == Some(false);
+    let healthy = runtime == RuntimeSeen::Session && sight.process == Axis::Alive;
     Ok(VerdictFacts {
         runtime,
         process: sight.process.clone(),
         end_recorded: sight.rebooted || (gone && (record.intent.is_some() || ended_on_record(peer, record)?)),
         age: engine.now().since(record.woke_at_ms),
-        quiet_for: idle::last_sign_of_life(peer, sight)?.map(|at| engine.now().since(at)),
+        // Only an absence can be contradicted by a sign of life.
+        quiet_for: match healthy {
+            true => None,
+            false => idle::last_sign_of_life(peer, sight)?.map(|at| engine.now().since(at)),
+        },
         confirmed,
     })
 }

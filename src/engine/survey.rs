@@ -1,6 +1,7 @@
 //! Both axes of many peers: one listing call a server, whatever the number of peers, and servers side by side.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 
 use peer_adapters::runtime::{Listing, RuntimeError, SessionRow};
@@ -78,7 +79,9 @@ impl Engine {
     async fn ask<'a>(&self, records: impl Iterator<Item = &'a SessionRecord>) -> Result<HashMap<Server, Answer>> {
         let mut servers = HashMap::new();
         for record in records {
-            servers.entry(server(record)).or_insert(self.runtime_of(&record.place)?);
+            if let Entry::Vacant(unknown) = servers.entry(server(record)) {
+                unknown.insert(self.runtime_of(&record.place)?);
+            }
         }
         let ours = self.tag_root();
         let asked = servers.into_iter().map(async |(server, runtime)| {

@@ -10,6 +10,7 @@ use crate::engine::observe::Sight;
 use crate::engine::{Engine, Peer, Result, learn};
 use crate::policy::idle::{Activity, IdleDecision, IdleFacts, Turn, idle};
 use crate::policy::time::Timestamp;
+use crate::policy::wake::Lifestyle;
 use crate::store::Marker;
 
 /// The last output or beat, whatever they are worth as signs of work: for the question whether it was there a moment ago.
@@ -25,6 +26,7 @@ fn output(sight: &Sight) -> Option<Timestamp> {
 pub(super) fn decide(engine: &Engine, view: View<'_>, machine_woke_at: Option<Timestamp>) -> Result<IdleDecision> {
     let View { peer, record, sight } = view;
     let now = engine.now();
+    let lifestyle = peer.effective.policy.value;
     let cheap = IdleFacts {
         activity: Activity::NoneYet,
         woke_at: record.woke_at_ms,
@@ -33,9 +35,13 @@ pub(super) fn decide(engine: &Engine, view: View<'_>, machine_woke_at: Option<Ti
         machine_woke_at,
         turn: Turn::NotTold,
         attached: false,
-        lifestyle: peer.effective.policy.value,
+        lifestyle,
         idle_timeout: peer.effective.idle_timeout.value.unwrap_or(Duration::ZERO),
-        done_at: since_wake(peer, record, Marker::Done)?,
+        done_at: match lifestyle {
+            Lifestyle::Ephemeral => since_wake(peer, record, Marker::Done)?,
+            // What only ends an ephemeral one is not looked for elsewhere.
+            Lifestyle::Conversational | Lifestyle::Executor => None,
+        },
     };
     // Whoever is not idle by what is at hand needs no look into its agent's files.
     if let kept @ IdleDecision::Keep(_) = idle(&cheap, now) {
