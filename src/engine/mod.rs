@@ -62,6 +62,24 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 /// costs under 1 % of a core.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 
+/// How long something is looked at again at once, before [`POLL`] takes over: the pane process needs 1 ms for what it does
+/// under the lock, and 20 ms forgives a loaded machine.
+const AT_ONCE_FOR: Duration = Duration::from_millis(20);
+
+/// Between two looks at once. A wake of a plain command takes 8 ms, so a millisecond would be felt; much shorter, and the
+/// process that is waited for has to share its core with us.
+const AT_ONCE: Duration = Duration::from_micros(200);
+
+/// Waits between two looks at what another process of ours is about to do; `since` is when the waiting began.
+pub(crate) async fn pause(since: Instant) {
+    if since.elapsed() > AT_ONCE_FOR {
+        return tokio::time::sleep(POLL).await;
+    }
+    // The thread sleeps, because tokio's timer counts in whole milliseconds and rounds up.
+    std::thread::sleep(AT_ONCE);
+    tokio::task::yield_now().await;
+}
+
 /// How long a peer's lock is waited for. A delivery holds it for half a second as a rule and for 35 s at worst, a stop for
 /// as long as its graces, and fifty callers may stand in line.
 const LOCK_PATIENCE: Duration = Duration::from_secs(120);
@@ -146,7 +164,7 @@ impl Engine {
                 return Err(EngineError::Busy { peer: name.clone(), waited: elapsed });
             }
             self.progress.waiting(&format!("another peer command to finish with {name}"), elapsed, LOCK_PATIENCE);
-            tokio::time::sleep(POLL).await;
+            pause(started).await;
         }
     }
 

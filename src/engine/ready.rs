@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::error::NotReady;
 use super::observe::{self, process_axis, process_id, recorded, target};
 use super::settle::{self, Absence};
-use super::{Engine, EngineError, POLL, Peer, Result};
+use super::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::time::Timestamp;
@@ -18,9 +18,6 @@ use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
 
 /// Between two looks at a screen: agents redraw a few times a second, and a capture costs 3 ms.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// Between two looks at a record that the pane process is about to change, which takes it a few milliseconds.
-const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// After a key into a dialog, before the next look: the frame that answers it must have been drawn.
 const FRAME: Duration = Duration::from_millis(300);
@@ -138,7 +135,10 @@ impl Engine {
                 return Err(self.not_ready(peer, &record, NotReady::TimedOut(limit)).await);
             }
             self.waiting(peer, started, limit);
-            tokio::time::sleep(if ready_when_started(peer) { AT_ONCE } else { LOOK }).await;
+            match record.process {
+                None => pause(started).await,
+                Some(_) => tokio::time::sleep(LOOK).await,
+            }
         }
     }
 
