@@ -137,7 +137,7 @@ impl Locked {
         let conversation = files.conversations()?.last().map(|entry| entry.incarnation);
         let known = session.max(end);
         let set_aside = || -> Result<bool> {
-            Ok(files.all_on_disk()?.iter().any(|path| path.to_string_lossy().contains(".corrupt-")))
+            Ok(files.in_directory(&files.root)?.iter().any(|path| path.to_string_lossy().contains(".corrupt-")))
         };
         let floor = if known.is_none() && set_aside()? { now.as_ms() / 1000 } else { 0 };
         let highest = known.max(conversation).unwrap_or_default().max(Incarnation(floor));

@@ -294,7 +294,7 @@ impl PeerFiles {
         let prefix = format!("{}.end.corrupt-", self.name);
         let lost =
             |path: &PathBuf| path.file_name().and_then(|file| file.to_str()).is_some_and(|f| f.starts_with(&prefix));
-        Ok(self.all_on_disk()?.iter().any(lost))
+        Ok(self.in_directory(&self.root)?.iter().any(lost))
     }
 
     /// Every file of this peer that exists now, launch and exit records included; the lock is not among them.

@@ -130,12 +130,12 @@ impl PeerFiles {
     /// The directory cannot be listed.
     pub fn launched(&self) -> Result<Vec<(Incarnation, Timestamp)>> {
         let mut found = Vec::new();
-        for (name, incarnation) in launch_files(&self.root)? {
-            if name == self.name {
-                let path = self.pane_path(incarnation, "launch");
-                let written = path.metadata().and_then(|meta| meta.modified());
-                found.push((incarnation, written.map_err(StoreError::new("look at", &path))?.into()));
-            }
+        for path in self.in_directory(&self.root.join("panes"))? {
+            let file = path.file_name().and_then(|file| file.to_str()).and_then(|file| file.strip_suffix(".launch"));
+            let number = file.and_then(|file| file.rsplit_once('.')?.1.parse().ok());
+            let Some(number) = number else { continue };
+            let written = path.metadata().and_then(|meta| meta.modified());
+            found.push((Incarnation(number), written.map_err(StoreError::new("look at", &path))?.into()));
         }
         found.sort_unstable_by(|a, b| b.cmp(a));
         Ok(found)
