@@ -33,7 +33,7 @@ fn main() {
         (&["list"], Promise::None),
         (&["reap"], Promise::None),
     ] {
-        let costs: Vec<_> = (0..TURNS).map(|_| cost(&mut world.command(words))).collect();
+        let costs: Vec<_> = (0..TURNS).map(|_| cost(&mut lab::peer(&world, words))).collect();
         let what = match words {
             ["why", "one"] => "peer why, of one that is awake".to_owned(),
             ["why", "agent"] => "peer why, of an agent with a large profile".to_owned(),

@@ -41,12 +41,12 @@ fn measure(size: usize) {
     println!("\n{size} peers");
     table::head();
     let turns = if size < 1000 { 40 } else { 15 };
-    let reap = |_| cost(&mut world.command(&["reap"]));
+    let reap = |_| cost(&mut lab::peer(&world, &["reap"]));
     let (ours, raw) = in_turns(turns, reap, |_| listing(&world));
     let promise = if size == 1000 { Promise::Times(3.0) } else { Promise::None };
     table::line("peer reap, list-panes -a", ours.wall, Some(raw.wall), promise);
     table::line("  user+system time, server not counted", ours.cpu, Some(raw.cpu), Promise::None);
-    let list = |_| cost(&mut world.command(&["list"]));
+    let list = |_| cost(&mut lab::peer(&world, &["list"]));
     let (ours_list, raw_list) = in_turns(turns, list, |_| listing(&world));
     let promise = if size == 1000 { Promise::Times(1.5) } else { Promise::None };
     table::line("peer list, list-panes -a", ours_list.wall, Some(raw_list.wall), promise);
@@ -93,7 +93,7 @@ fn effects(world: &World) {
         None => table::number("processes started", "?", None, "strace is not installed"),
     }
     let before = world.snapshot();
-    cost(&mut world.command(&["reap"]));
+    cost(&mut lab::peer(world, &["reap"]));
     let after = world.snapshot();
     let changed: Vec<&Path> =
         after.iter().filter(|(path, file)| before.get(*path) != Some(file)).map(|(path, _)| path.as_path()).collect();
@@ -106,7 +106,7 @@ fn instructions(world: &World) {
         return table::number("instructions", "?", None, "valgrind is not installed");
     };
     let mut counted =
-        lab::under(&valgrind, &["--tool=callgrind", "--callgrind-out-file=/dev/null"], &world.command(&["reap"]));
+        lab::under(&valgrind, &["--tool=callgrind", "--callgrind-out-file=/dev/null"], &lab::peer(world, &["reap"]));
     let output = counted.stdin(Stdio::null()).output().expect("valgrind starts");
     let said = String::from_utf8_lossy(&output.stderr);
     let count = said.lines().find_map(|line| line.split_once("Collected : ")).and_then(|(_, n)| n.trim().parse().ok());
@@ -123,7 +123,7 @@ fn long_awake(world: &World, size: usize, turns: usize, raw: Cost) {
             record["woke_at_ms"] = woke.into();
         });
     }
-    let costs: Vec<_> = (0..turns).map(|_| cost(&mut world.command(&["reap"]))).collect();
+    let costs: Vec<_> = (0..turns).map(|_| cost(&mut lab::peer(world, &["reap"]))).collect();
     let promise = if size == 1000 { Promise::Times(3.0) } else { Promise::None };
     table::line("peer reap, awake for longer than idle", median(&costs).wall, Some(raw.wall), promise);
 }

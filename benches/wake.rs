@@ -29,10 +29,10 @@ fn main() {
     world.peer(&["wake", "first"]);
     let (ours, raw) = in_turns(
         TURNS,
-        |turn| cost(&mut world.command(&["wake", &format!("w{turn}")])),
+        |turn| cost(&mut lab::peer(&world, &["wake", &format!("w{turn}")])),
         |turn| cost(&mut new_session(&world, turn)),
     );
-    let again = |_| cost(&mut world.command(&["wake", "first"]));
+    let again = |_| cost(&mut lab::peer(&world, &["wake", "first"]));
     let (awake, has) = in_turns(TURNS, again, |_| cost(&mut client(&world, &["has-session", "-t", "=first-1"])));
     table::head();
     table::line("wake of a plain command", ours.wall, Some(raw.wall), Promise::Times(2.0));

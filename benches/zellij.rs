@@ -29,14 +29,14 @@ fn main() {
     table::head();
     let (ours, raw) = in_turns(
         TURNS,
-        |turn| cost(&mut world.command(&["wake", &name(turn)])),
+        |turn| cost(&mut lab::peer(&world, &["wake", &name(turn)])),
         |turn| cost(&mut background(&world, turn)),
     );
     table::line("wake on zellij, attach --create-background", ours.wall, Some(raw.wall), Promise::None);
     table::line("  user+system time of it", ours.cpu, Some(raw.cpu), Promise::None);
     (TURNS..FLEET).for_each(|number| drop(world.peer(&["wake", &name(number)])));
     let (ours, raw) =
-        in_turns(TURNS, |_| cost(&mut world.command(&["reap"])), |turn| cost(&mut list_panes(&world, &name(turn))));
+        in_turns(TURNS, |_| cost(&mut lab::peer(&world, &["reap"])), |turn| cost(&mut list_panes(&world, &name(turn))));
     table::line("peer reap of 50, one action list-panes", ours.wall, Some(raw.wall), Promise::Times(1.0));
     table::line("  user+system time of it", ours.cpu, Some(raw.cpu), Promise::None);
     if let Some(started) = lab::processes_started(&world, &["reap"]) {

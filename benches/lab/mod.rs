@@ -17,6 +17,14 @@ use nix::sys::time::TimeValLike;
 
 use crate::common::World;
 
+/// `peer` in the environment of a person's shell, which knows who that is: cron's does not, and costs a look into the user
+/// database.
+pub fn peer(world: &World, words: &[&str]) -> Command {
+    let mut command = world.command(words);
+    command.env("USER", "somebody").env("LOGNAME", "somebody").env("SHELL", "/bin/sh");
+    command
+}
+
 /// What one run of a command took.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
@@ -90,7 +98,7 @@ pub fn processes_started(world: &World, words: &[&str]) -> Option<usize> {
     let strace = which::which("strace").ok()?;
     let trace = world.path("trace");
     let options = ["-f", "-qq", "-e", "trace=execve,execveat", "-o", trace.to_str().expect("text")];
-    cost(&mut under(&strace, &options, &world.command(words)));
+    cost(&mut under(&strace, &options, &peer(world, words)));
     let text = std::fs::read_to_string(trace).expect("strace wrote it");
     Some(text.lines().filter(|line| line.trim_end().ends_with("= 0")).count() - 1)
 }
