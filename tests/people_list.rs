@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 /// Milliseconds since the epoch, `ago` before now.
 fn before(ago: Duration) -> u64 {
-    let then = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") - ago;
-    u64::try_from(then.as_millis()).expect("a time")
+    let then = SystemTime::now().checked_sub(ago).and_then(|then| then.duration_since(UNIX_EPOCH).ok());
+    u64::try_from(then.expect("after 1970").as_millis()).expect("a time")
 }
 
 /// A peer whose last end happened `ago` before now.

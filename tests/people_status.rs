@@ -8,8 +8,8 @@ use common::{World, wait_for, wait_until};
 use serde_json::json;
 
 fn before(ago: Duration) -> u64 {
-    let then = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") - ago;
-    u64::try_from(then.as_millis()).expect("a time")
+    let then = SystemTime::now().checked_sub(ago).and_then(|then| then.duration_since(UNIX_EPOCH).ok());
+    u64::try_from(then.expect("after 1970").as_millis()).expect("a time")
 }
 
 /// What `peer status` prints, with what differs from run to run replaced: times, pids, the world's directory.

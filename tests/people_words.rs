@@ -42,13 +42,10 @@ fn log_says_how_long_ago_where_it_is_asked_to() {
     );
     let log = std::fs::read_to_string(world.path("state/lifecycle.log")).expect("a log");
     let old = "\"ts\":\"2001-01-01T00:00:00.000Z\"";
-    let edited: String = log
-        .lines()
-        .map(|line| {
-            let rest = line.split_once(',').expect("fields").1;
-            format!("{{{old},{rest}\n")
-        })
-        .collect();
+    let mut edited = String::new();
+    for line in log.lines() {
+        edited += &format!("{{{old},{}\n", line.split_once(',').expect("fields").1);
+    }
     std::fs::write(world.path("state/lifecycle.log"), edited).expect("write");
     let rough = world.peer(&["log", "api", "--event", "session.ended", "--relative"]).stdout;
     let (ago, rest) = rough.trim_start().split_once(" ago  ").expect("an age");

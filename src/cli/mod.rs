@@ -41,6 +41,7 @@ mod table;
 mod template;
 mod terminal;
 mod timer;
+mod top;
 mod wake;
 mod watch;
 mod why;
@@ -50,10 +51,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Progress};
 
 pub use error::CliError;
 use output::Out;
+pub use top::FullScreen;
 
 /// What a verb returns: the exit code, or the error that decides it.
 type Outcome = Result<u8, CliError>;
@@ -95,6 +97,7 @@ enum Verb {
     Watch(watch::Args),
     List(list::Args),
     Status(status::Args),
+    Top(top::Args),
     Why(why::Args),
     Screen(screen::Args),
     Log(log::Args),
@@ -118,9 +121,14 @@ struct Context {
 impl Context {
     /// The engine over the directories that the environment names.
     fn engine(&self) -> Result<Engine, CliError> {
+        self.engine_telling(Box::new(progress::Terminal::new()))
+    }
+
+    /// The same with somebody else to hear of progress.
+    fn engine_telling(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
         let dirs = Directories::of_environment()?;
         let executable = std::env::current_exe().map_err(CliError::Executable)?;
-        Ok(Engine::open(dirs.state, dirs.config, executable, Box::new(progress::Terminal::new()))?)
+        Ok(Engine::open(dirs.state, dirs.config, executable, progress)?)
     }
 }
 
@@ -207,6 +215,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Hook(args) => hook::run(&args, context).await,
         Verb::List(args) => list::run(&args, context).await,
         Verb::Status(args) => status::run(&args, context).await,
+        Verb::Top(args) => top::run(&args, context).await,
         Verb::Why(args) => why::run(&args, context).await,
         Verb::Screen(args) => screen::run(&args, context).await,
         Verb::Log(args) => log::run(&args, context).await,

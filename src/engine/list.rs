@@ -41,6 +41,10 @@ pub struct Row {
     pub conversation: Option<String>,
     /// How long nothing has been seen to happen, in seconds, while it is awake.
     pub idle_s: Option<u64>,
+    /// How long it may be idle before it is parked; none: for ever.
+    pub idle_timeout_s: Option<u64>,
+    /// The agent's process, while one is on record.
+    pub pid: Option<u32>,
     /// Counted deaths since it was last stable.
     pub restarts: usize,
     /// When its hold is over.
@@ -138,6 +142,8 @@ impl Engine {
             incarnation: live.record().map(|record| record.incarnation),
             conversation: conversation.or_else(|| last.as_ref()?.conversation.clone()),
             idle_s: idle(shown.state, live, status, now).map(|idle| idle.as_secs()),
+            idle_timeout_s: peer.effective.idle_timeout.value.map(|timeout| timeout.as_secs()),
+            pid: live.record().and_then(|record| record.process).map(|agent| agent.id.pid),
             restarts: health.deaths,
             held_until_ms: shown.held_until,
             last_end: end.map(End::shown_as),

@@ -37,6 +37,7 @@ pub mod status;
 pub mod stop;
 pub mod survey;
 pub mod timer;
+pub mod top;
 pub mod wake;
 pub mod why;
 

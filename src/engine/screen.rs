@@ -40,6 +40,19 @@ impl Engine {
         }
     }
 
+    /// The same without asking whether it is still there, for a view that has just asked about everybody: one capture of
+    /// what is on record, else what was kept.
+    ///
+    /// # Errors
+    /// As [`Engine::screen`].
+    pub async fn glimpse(&self, name: &PeerName) -> Result<Option<Screen>> {
+        let peer = self.peer(name)?;
+        match peer.files.session()?.present() {
+            Some(record) => self.shown(&record.place, 0, false).await.map(Some),
+            None => self.kept(&peer, 0).await,
+        }
+    }
+
     async fn shown(&self, place: &Place, history: u32, ended: bool) -> Result<Screen> {
         let runtime = self.runtime_of(place)?;
         let how = Capture { history, ansi: true };

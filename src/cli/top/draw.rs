@@ -1,0 +1,223 @@
+//! The picture: the fleet on the left, the chosen peer's story and screen on the right, the keys below.
+
+use std::time::Duration;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
+
+use super::app::{App, Deed, Mode};
+use crate::cli::output::printable;
+use crate::cli::terminal::{Hue, cut, cut_front, relative, rough, width};
+use crate::engine::list::Row;
+use crate::policy::time::Timestamp;
+
+/// Below this width there is room for the fleet alone.
+const BOTH: u16 = 80;
+/// Columns of the bar that fills as an agent idles towards its park.
+const BAR: usize = 6;
+const NAME: usize = 16;
+const STATE: usize = 13;
+/// Eight heights of one cell.
+const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+const KEYS: &str = "w wake  x stop  n new  a attach  s send  / filter  o order  ? help  q quit";
+
+const HELP: &str = "\
+w        wake the chosen peer, as the table says (peer why)
+x        stop it: park it and refuse wakes
+n        new: start it fresh now, whatever state it is in
+a Enter  attach to it, waking it first; detach to come back
+s        send it a message, waking it first
+/        filter by name, state, agent and topic; Esc clears it
+o        order by name, state, idle time
+j k ↑ ↓  choose; PageUp, PageDown, g, G
+q        quit
+
+IDLE fills up to the time at which it is parked.
+MEM is the memory of its processes, STARTS how often it was
+started, five minutes a bar.";
+
+pub(super) fn draw(frame: &mut Frame<'_>, app: &App, now: Timestamp, plain: bool) {
+    let [head, body, foot] =
+        Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)]).areas(frame.area());
+    frame.render_widget(Paragraph::new(heading(app, plain)), head);
+    if body.width >= BOTH {
+        let [left, right] = Layout::horizontal([Constraint::Length(fleet_width()), Constraint::Min(1)]).areas(body);
+        fleet(frame, app, left, plain);
+        chosen(frame, app, right, now, plain);
+    } else {
+        fleet(frame, app, body, plain);
+    }
+    frame.render_widget(Paragraph::new(footer(app)), foot);
+    if app.mode == Mode::Help {
+        help(frame);
+    }
+}
+
+fn fleet_width() -> u16 {
+    u16::try_from(2 + NAME + 1 + STATE + 1 + BAR + 5 + 1 + 8 + 1 + 12 + 1).unwrap_or(BOTH)
+}
+
+fn style(hue: Hue, plain: bool) -> Style {
+    let style = Style::new();
+    match hue {
+        Hue::Quiet => style.add_modifier(Modifier::DIM),
+        Hue::Strong => style.add_modifier(Modifier::BOLD),
+        _ if plain => style,
+        Hue::Good => style.fg(Color::Green),
+        Hue::Busy => style.fg(Color::Cyan),
+        Hue::Waiting => style.fg(Color::Yellow),
+        Hue::Bad => style.fg(Color::Red).add_modifier(Modifier::BOLD),
+        Hue::Odd => style.fg(Color::Magenta),
+    }
+}
+
+fn heading(app: &App, plain: bool) -> Line<'static> {
+    let rows = &app.view.fleet.rows;
+    let mut spans = vec![Span::styled(format!("peer top  {} peers", rows.len()), style(Hue::Strong, plain))];
+    let mut states: Vec<_> = rows.iter().map(|row| row.state).collect();
+    states.sort_unstable();
+    for group in states.chunk_by(|a, b| a == b) {
+        let text = format!("  {} {}", group.len(), group[0]);
+        spans.push(Span::styled(text, style(Hue::of(group[0]), plain)));
+    }
+    if !app.view.fleet.broken.is_empty() {
+        let text = format!("  {} broken (peer list)", app.view.fleet.broken.len());
+        spans.push(Span::styled(text, style(Hue::Bad, plain)));
+    }
+    spans.push(Span::raw(format!("  by {}", app.order.as_str())));
+    if !app.filter.is_empty() {
+        spans.push(Span::raw(format!("  /{}", app.filter)));
+    }
+    Line::from(spans)
+}
+
+fn fleet(frame: &mut Frame<'_>, app: &App, area: Rect, plain: bool) {
+    let title =
+        format!("  {:<NAME$} {:<STATE$} {:<idle$} {:<8} STARTS", "NAME", "STATE", "IDLE", "MEM", idle = BAR + 5);
+    let mut lines = vec![Line::styled(title, style(Hue::Strong, plain))];
+    let rows = app.rows();
+    let room = usize::from(area.height).saturating_sub(1).max(1);
+    let at = rows.iter().position(|row| Some(&row.peer) == app.chosen.as_ref()).unwrap_or(0);
+    // The chosen row stays in sight.
+    let first = at.saturating_sub(room - 1);
+    lines.extend(rows.iter().skip(first).take(room).map(|row| line(app, row, plain)));
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn line(app: &App, row: &Row, plain: bool) -> Line<'static> {
+    let chosen = Some(&row.peer) == app.chosen.as_ref();
+    let mark = if chosen { "> " } else { "  " };
+    let idle =
+        row.idle_s.map(|idle| format!("{} {:<4}", bar(idle, row.idle_timeout_s), rough(Duration::from_secs(idle))));
+    let memory = app.view.memory.get(&row.peer).map(|kib| spark(kib)).unwrap_or_default();
+    let starts = app.view.starts.get(&row.peer).filter(|starts| starts.iter().any(|count| *count > 0));
+    let starts = starts.map(|starts| spark(starts)).unwrap_or_default();
+    let rest = format!(" {:<width$} {:<8} {starts}", idle.unwrap_or_default(), last(&memory, 8), width = BAR + 5);
+    let mut line = Line::from(vec![
+        Span::raw(format!("{mark}{} ", padded(row.peer.as_str(), NAME))),
+        Span::styled(format!("{:<STATE$}", row.state), style(Hue::of(row.state), plain)),
+        Span::raw(rest),
+    ]);
+    if chosen {
+        line = line.patch_style(Style::new().add_modifier(Modifier::BOLD));
+    }
+    line
+}
+
+fn padded(text: &str, room: usize) -> String {
+    let text = cut(text, room);
+    let gap = room.saturating_sub(width(&text));
+    text + &" ".repeat(gap)
+}
+
+fn last(text: &str, most: usize) -> String {
+    let all: Vec<char> = text.chars().collect();
+    all[all.len().saturating_sub(most)..].iter().collect()
+}
+
+/// How much of the idle timeout has passed.
+fn bar(idle: u64, timeout: Option<u64>) -> String {
+    let cells = u64::try_from(BAR).unwrap_or_default();
+    let filled = timeout.filter(|timeout| *timeout > 0).map_or(0, |timeout| (idle * cells / timeout).min(cells));
+    (0..cells).map(|cell| if cell < filled { '█' } else { '·' }).collect()
+}
+
+/// A height a value, the largest as high as can be.
+fn spark(values: &[u64]) -> String {
+    let most = values.iter().copied().max().unwrap_or(0).max(1);
+    let height = |value: &u64| usize::try_from(value * 7 / most).unwrap_or(0);
+    values.iter().map(|value| HEIGHTS[height(value)]).collect()
+}
+
+fn chosen(frame: &mut Frame<'_>, app: &App, area: Rect, now: Timestamp, plain: bool) {
+    let block = Block::new().borders(Borders::LEFT);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let Some(row) = app.chosen_row() else {
+        let text = if app.view.fleet.rows.is_empty() {
+            " nobody is declared: peer add NAME -- COMMAND"
+        } else {
+            " nobody matches"
+        };
+        frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: false }), inner);
+        return;
+    };
+    let room = usize::from(inner.width).saturating_sub(1);
+    let mut lines = story(row, now, room, plain);
+    lines.push(Line::raw(format!(" {}", "─".repeat(room))));
+    let height = usize::from(inner.height).saturating_sub(lines.len());
+    if let Some((_, text)) = app.screen.as_ref().filter(|(of, _)| *of == row.peer) {
+        // What is newest stands below, as in the pane itself.
+        let shown: Vec<&str> = text.trim_end().lines().collect();
+        let shown = &shown[shown.len().saturating_sub(height)..];
+        lines.extend(shown.iter().map(|line| Line::raw(format!(" {}", cut(&printable(line), room)))));
+    }
+    frame.render_widget(Paragraph::new(lines), inner);
+}
+
+fn story(row: &Row, now: Timestamp, room: usize, plain: bool) -> Vec<Line<'static>> {
+    let since = row.since_ms.map(|at| format!(" {}", relative(at, now))).unwrap_or_default();
+    let detail = row.detail.as_deref().map(|detail| format!(": {}", printable(detail))).unwrap_or_default();
+    let mut lines = vec![Line::from(vec![
+        Span::styled(format!(" {} ", row.peer), style(Hue::Strong, plain)),
+        Span::styled(row.state.as_str(), style(Hue::of(row.state), plain)),
+        Span::raw(cut(&format!("{detail}{since}"), room)),
+    ])];
+    let mut fact = |label: &str, value: Option<String>| {
+        if let Some(value) = value {
+            lines.push(Line::raw(cut(&format!(" {label}: {}", printable(&value)), room)));
+        }
+    };
+    fact("agent", Some(format!("{} in {}, {}", row.agent, row.runtime, cut_front(&row.cwd.display().to_string(), 40))));
+    fact("topic", row.topic.clone());
+    fact("conversation", row.conversation.clone());
+    fact("held", row.held_until_ms.map(|until| relative(until, now)));
+    fact("last end", crate::cli::list::last_end(row, now));
+    fact("deaths", (row.restarts > 0).then(|| format!("{} in a row", row.restarts)));
+    lines
+}
+
+fn footer(app: &App) -> Line<'static> {
+    let name = app.chosen.as_ref().map_or("", |name| name.as_str());
+    let text = match app.mode {
+        Mode::Filter => format!("filter: {}_   (Enter keeps it, Esc clears it)", app.filter),
+        Mode::Send => format!("to {name}: {}_   (Enter sends, Esc gives up)", app.input),
+        Mode::Confirm(Deed::Stop) => format!("stop {name}, and refuse wakes? y/n"),
+        Mode::Confirm(_) => format!("start {name} fresh now, giving up what it is doing? y/n"),
+        Mode::Browse | Mode::Help if app.message.is_empty() => KEYS.to_owned(),
+        Mode::Browse | Mode::Help => printable(&app.message),
+    };
+    Line::raw(text)
+}
+
+fn help(frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let (wide, high) = (64.min(area.width), 18.min(area.height));
+    let middle = Rect::new((area.width - wide) / 2, (area.height - high) / 2, wide, high);
+    frame.render_widget(Clear, middle);
+    frame.render_widget(Paragraph::new(HELP).block(Block::bordered().title("keys (any key closes this)")), middle);
+}
