@@ -15,6 +15,7 @@ use tokio::task::LocalSet;
 
 use super::{CliError, Context, Outcome};
 use crate::config::Span;
+use crate::engine::attach::Attach;
 use crate::engine::deliver::Message;
 use crate::engine::top::{View, Watcher};
 use crate::engine::{Engine, EngineError, Progress, attach};
@@ -40,7 +41,7 @@ enum News {
     Seen(Result<View, EngineError>),
     Screen(PeerName, String),
     Done(String),
-    Attach(PeerName, Result<Argv, EngineError>),
+    Attach(PeerName, Result<Attach, EngineError>),
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
@@ -135,8 +136,8 @@ fn carry_out(engine: &Rc<Engine>, ask: Ask, app: &mut App, tell: &mpsc::Unbounde
         Ask::Attach(name) => {
             app.message = format!("attaching to {name}");
             tokio::task::spawn_local(async move {
-                let argv = engine.attach(&name).await;
-                tell.send(News::Attach(name, argv))
+                let way = engine.attach(&name).await;
+                tell.send(News::Attach(name, way))
             });
         }
         Ask::Do(deed, name) => {
@@ -209,7 +210,8 @@ impl FullScreen {
             News::Screen(name, text) => app.screen = Some((name, text)),
             News::Done(text) => app.message = text,
             News::Attach(name, Err(error)) => app.message = outcome(&name, Err(error)),
-            News::Attach(name, Ok(argv)) => app.message = self.lend(&name, &argv)?,
+            News::Attach(name, Ok(Attach::Run(argv))) => app.message = self.lend(&name, &argv)?,
+            News::Attach(name, Ok(Attach::Here)) => app.message = format!("this is the pane of {name}"),
         }
         Ok(())
     }
