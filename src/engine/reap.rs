@@ -309,10 +309,7 @@ fn facts(engine: &Engine, subject: &Subject, confirmed: bool) -> Result<VerdictF
         end_recorded: sight.rebooted || (gone && (record.intent.is_some() || ended_on_record(peer, record)?)),
         age: engine.now().since(record.woke_at_ms),
         // Only an absence can be contradicted by a sign of life.
-        quiet_for: match healthy {
-            true => None,
-            false => idle::last_sign_of_life(peer, sight)?.map(|at| engine.now().since(at)),
-        },
+        quiet_for: if healthy { None } else { idle::last_sign_of_life(peer, sight)?.map(|at| engine.now().since(at)) },
         confirmed,
     })
 }
