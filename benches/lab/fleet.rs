@@ -16,10 +16,6 @@ use peer_adapters::process;
 
 use crate::common::World;
 
-/// Terminals that a fleet may take: Linux has 4,096 for the whole machine, and others need some. Peers beyond that share
-/// the panes of the first ones, each with a session, a tag and a record of its own; a listing has a row for each.
-const PANES: usize = 3000;
-
 /// Nobody is told of anything.
 struct Quiet;
 
@@ -65,12 +61,8 @@ fn name(number: usize) -> PeerName {
 fn sessions(world: &World, engine: &Engine, size: usize) -> Vec<Made> {
     let mut script = String::new();
     for number in 0..size {
-        let (name, shared) = (name(number), number.checked_sub(PANES).map(name));
-        match shared {
-            None => writeln!(script, "new-session -d -x 200 -y 50 -s {name}-1 'exec sleep 100000'"),
-            Some(first) => writeln!(script, "new-session -d -x 200 -y 50 -s {name}-1 -t ={first}-1:"),
-        }
-        .expect("a String takes all");
+        let name = name(number);
+        writeln!(script, "new-session -d -x 200 -y 50 -s {name}-1 'exec sleep 100000'").expect("a String takes all");
         writeln!(script, "set-option -t ={name}-1: @peer_tag {}", engine.tag(&name, Incarnation(1))).expect("the same");
     }
     let (config, file) = (world.path("tmux.conf"), world.path("fleet.tmux"));
@@ -84,7 +76,7 @@ fn sessions(world: &World, engine: &Engine, size: usize) -> Vec<Made> {
         "source-file",
         file.to_str().expect("text"),
     ]);
-    assert_eq!(said, "", "tmux source-file");
+    assert!(said.is_empty(), "tmux source-file: {}", said.lines().next().unwrap_or_default());
     let listed = world.tmux(&["list-panes", "-a", "-F", "#{session_name} #{session_id} #{pane_id} #{pane_pid}"]);
     let mut made: Vec<Made> = listed.lines().map(row).collect();
     made.sort_by(|a, b| a.session.cmp(&b.session));
