@@ -33,7 +33,7 @@ fn count_starts(world: &World) {
         );
         std::fs::write(&counter, script).expect("write");
         std::fs::set_permissions(&counter, std::fs::Permissions::from_mode(0o755)).expect("chmod");
-        let binary = format!("binary = {counter:?}\n");
+        let binary = format!("binary = \"{}\"\n", counter.display());
         config = match kind {
             Tmux => config.replace("[tmux]\n", &format!("[tmux]\n{binary}")),
             Zellij => config + &format!("[zellij]\n{binary}"),

@@ -42,11 +42,7 @@ fn bash(world: &World, words: &[&str]) -> Vec<String> {
     );
     let run = shell(world, "bash", &["--norc", "-c", &script]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
-    run.stdout
-        .split(|c| c == '\n' || c == '\u{b}')
-        .map(|word| word.trim().to_owned())
-        .filter(|word| !word.is_empty())
-        .collect()
+    run.stdout.split(['\n', '\u{b}']).map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
 }
 
 #[test]

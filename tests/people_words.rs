@@ -44,7 +44,7 @@ fn log_says_how_long_ago_where_it_is_asked_to() {
     let old = "\"ts\":\"2001-01-01T00:00:00.000Z\"";
     let mut edited = String::new();
     for line in log.lines() {
-        edited += &format!("{{{old},{}\n", line.split_once(',').expect("fields").1);
+        edited.extend(["{", old, ",", line.split_once(',').expect("fields").1, "\n"]);
     }
     std::fs::write(world.path("state/lifecycle.log"), edited).expect("write");
     let rough = world.peer(&["log", "api", "--event", "session.ended", "--relative"]).stdout;

@@ -91,7 +91,7 @@ fn row(line: &str) -> Made {
 
 /// What `peer add` writes.
 fn declare(world: &World, config: &ConfigDir, name: &PeerName) {
-    let work = world.work();
+    let work = world.work().display().to_string();
     let path = std::env::var("PATH").expect("PATH");
     let spec = format!(
         "agent = \"command\"\ncommand = [\"/bin/sleep\", \"100000\"]\ncwd = {work:?}\nruntime = \"tmux\"\nsearch_path = {path:?}\n"
