@@ -351,7 +351,7 @@ fn a_message_behind_a_running_turn_shows_as_queued() {
         let chosen = Profile::builtin(agent).expect(agent).chooses_id().then_some(ID);
         let pane = world.start(agent, extra, Start::Fresh { chosen });
         pane.ready(pane.profile.ready.hold_fresh);
-        pane.put_in("SLOW 6 please");
+        pane.put_in("SLOW 15 please");
         pane.until("busy", || (pane.view().phase == Phase::Busy).then_some(()));
         let mark = pane.files().mark(chosen).expect("files can be read");
         pane.put_in("the second message");
