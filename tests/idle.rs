@@ -3,11 +3,11 @@
 mod common;
 
 use std::fs;
-use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use common::attached::Attached;
 use common::{World, lives, wait_until};
 use serde_json::{Value, json};
 
@@ -243,32 +243,6 @@ fn a_suspension_between_two_ticks_is_seen_by_the_clocks() {
     assert!(beat["suspended_ms"].as_u64() >= Some(59_000), "{beat}");
     assert_eq!(beat["machine_woke_at_ms"], beat["started_at_ms"], "{beat}");
     stays(&world);
-}
-
-/// A person's terminal: `tmux attach` under a pty that script(1) makes.
-struct Attached(Child);
-
-impl Attached {
-    #[track_caller]
-    fn to(world: &World, session: &str) -> Self {
-        let line = format!("tmux -S {} attach -t ={session}", world.socket().display());
-        let mut script = Command::new("script");
-        script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env_remove("TMUX");
-        let child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script(1)");
-        let attached = Self(child);
-        wait_until("somebody is attached", || world.tmux(&["list-clients"]).contains(session));
-        attached
-    }
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-        if let Some(mut said) = self.0.stdout.take() {
-            let _ = said.read(&mut [0; 1]);
-        }
-    }
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 mod common;
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use common::attached::Attached;
 use common::{Run, World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
@@ -56,29 +57,6 @@ fn await_fresh(world: &World, number: u64) {
 
 fn at(event: &Value) -> SystemTime {
     humantime::parse_rfc3339(event["ts"].as_str().expect("a time")).expect("RFC 3339")
-}
-
-/// A person's terminal: `tmux attach` under a pty that script(1) makes.
-struct Attached(Child);
-
-impl Attached {
-    #[track_caller]
-    fn to(world: &World, session: &str) -> Self {
-        let line = format!("tmux -S {} attach -t ={session}", world.socket().display());
-        let mut script = Command::new("script");
-        script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env_remove("TMUX");
-        let child = script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1)");
-        let attached = Self(child);
-        wait_until("somebody is attached", || world.tmux(&["list-clients"]).contains(session));
-        attached
-    }
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

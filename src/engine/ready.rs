@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peer_adapters::process;
-use peer_adapters::runtime::{Capture, Runtime};
+use peer_adapters::runtime::Capture;
 use peer_adapters::screen::{self, Phase as ScreenPhase};
 use tokio::time::Instant;
 
@@ -272,12 +272,4 @@ fn ready_when_started(peer: &Peer) -> bool {
 /// How long readiness must last before it is believed: a refused resume dies a moment after it looked healthy.
 fn hold(peer: &Peer, record: &SessionRecord) -> Duration {
     if record.resumed { peer.profile.ready.hold_resume } else { peer.profile.ready.hold_fresh }
-}
-
-/// Reads a pane that may not be there any more.
-///
-/// # Errors
-/// The runtime's own.
-pub async fn read_pane(runtime: &dyn Runtime, record: &SessionRecord, how: Capture) -> Result<String> {
-    Ok(runtime.capture(&target(&record.place), how).await?)
 }

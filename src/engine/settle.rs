@@ -82,7 +82,7 @@ pub fn after_exit(state: &StateDir, locked: &Locked, exit: &ExitRecord) -> Resul
     let config = locked.files().launch(exit.incarnation)?.present().map(|launch| launch.config_dir);
     let learner = config.and_then(|config| Learner::load(&config, locked.files().name()));
     if let Some(learner) = learner {
-        // An id that cannot be learned now is looked for again at the next wake; the end must be recorded either way.
+        // The last chance to learn an id that the agent chose by itself; the end must be recorded with or without it.
         let _ = learner.learn(state, locked, &mut record);
     }
     let last = record_end(state, locked, &record, Absence::UNSEEN, std::time::SystemTime::now().into())?;

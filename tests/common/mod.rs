@@ -9,6 +9,7 @@
     reason = "each test binary uses its part of this module"
 )]
 
+pub mod attached;
 pub mod demo;
 pub mod files;
 pub mod run;
