@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Argv;
@@ -329,6 +330,11 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// Any error means that nothing is known. A server that is known not to be there is `Ok(Listing::Gone(_))`.
     async fn list(&self, server: &Path) -> Result<Listing, RuntimeError>;
+
+    /// The same for many servers, side by side; in their order. Blocks no longer than one of them does.
+    async fn list_all(&self, servers: &[&Path]) -> Vec<Result<Listing, RuntimeError>> {
+        join_all(servers.iter().map(|server| self.list(server))).await
+    }
 
     /// The text of the pane, one line a row, trailing blanks cut.
     async fn capture(&self, target: &Target, how: Capture) -> Result<String, RuntimeError>;

@@ -22,7 +22,7 @@ use nix::sys::signal::Signal;
 use self::argv::PANE;
 use self::client::{failed, not_seen, server_gone, timed_out, unclear};
 use self::home::Home;
-use self::look::{Sight, Up};
+use self::look::{Sight, Table, Up};
 use crate::command::Argv;
 use crate::process::{self, ProcessId};
 use crate::runtime::{
@@ -147,12 +147,13 @@ impl Runtime for Zellij {
     }
 
     async fn list(&self, server: &Path) -> Result<Listing, RuntimeError> {
-        let home = Home::at(server);
-        match look::look(&home).map_err(|error| not_seen(&home, "list", &error))? {
-            Sight::Up(up) => Ok(Listing::Up { server: up.server, rows: vec![row(up)] }),
-            Sight::Gone(gone) => Ok(Listing::Gone(gone)),
-            Sight::Unclear(why) => Err(unclear(&home, why)),
-        }
+        listing(server, &Table::read())
+    }
+
+    /// The kernel's table is read once: it has lines of all sessions, and of everything else that talks by sockets.
+    async fn list_all(&self, servers: &[&Path]) -> Vec<Result<Listing, RuntimeError>> {
+        let table = Table::read();
+        servers.iter().map(|server| listing(server, &table)).collect()
     }
 
     async fn capture(&self, target: &Target, how: Capture) -> Result<String, RuntimeError> {
@@ -226,6 +227,15 @@ impl Runtime for Zellij {
             return argv::action(&self.binary, &home, &target.session, "focus-pane-id").arg(PANE);
         }
         argv::client(&self.binary, &home).args(["attach", &target.session])
+    }
+}
+
+fn listing(server: &Path, table: &Table) -> Result<Listing, RuntimeError> {
+    let home = Home::at(server);
+    match look::look_by(&home, table).map_err(|error| not_seen(&home, "list", &error))? {
+        Sight::Up(up) => Ok(Listing::Up { server: up.server, rows: vec![row(up)] }),
+        Sight::Gone(gone) => Ok(Listing::Gone(gone)),
+        Sight::Unclear(why) => Err(unclear(&home, why)),
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Sight {
     pub process: Axis,
     /// The runtime's server is known to be gone.
     pub server_gone: bool,
-    /// When the runtime answered.
+    /// When the runtime was seen: no later than its answer.
     pub listed_at: Timestamp,
     /// The record is of another boot of this machine.
     pub rebooted: bool,

@@ -1,10 +1,10 @@
 //! Both axes of many peers: one listing call a server, whatever the number of peers, and servers side by side.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use peer_adapters::runtime::{Listing, RuntimeError, SessionRow};
+use peer_adapters::runtime::{Listing, Runtime, RuntimeError, SessionRow};
 
 use super::observe::{Own, Sight, judge, rebooted};
 use super::{Engine, Result};
@@ -77,19 +77,30 @@ impl Engine {
     }
 
     async fn ask<'a>(&self, records: impl Iterator<Item = &'a SessionRecord>) -> Result<HashMap<Server, Answer>> {
-        let mut servers = HashMap::new();
+        let mut known = HashSet::new();
+        let mut of_runtime = HashMap::<_, (Arc<dyn Runtime>, Vec<Server>)>::new();
         for record in records {
-            if let Entry::Vacant(unknown) = servers.entry(server(record)) {
-                unknown.insert(self.runtime_of(&record.place)?);
+            let server = server(record);
+            if known.insert(server.clone()) {
+                let runtime = self.runtime_of(&record.place)?;
+                let binary = (server.0.clone(), record.place.binary.clone());
+                of_runtime.entry(binary).or_insert_with(|| (runtime, Vec::new())).1.push(server);
             }
         }
         let ours = self.tag_root();
-        let asked = servers.into_iter().map(async |(server, runtime)| {
-            let listing = runtime.list(&server.1).await;
+        let asked = of_runtime.into_values().map(async |(runtime, servers)| {
+            let paths: Vec<&Path> = servers.iter().map(|server| server.1.as_path()).collect();
+            // A slow server must not make the answers of the others look newer than they are.
             let at = self.now();
-            (server, Answer { listing: listing.map(|listing| by_peer(listing, &ours)), at, unknown: 0 })
+            let listings = runtime.list_all(&paths).await;
+            let answer = |listing: std::result::Result<_, _>| Answer {
+                listing: listing.map(|listing| by_peer(listing, &ours)),
+                at,
+                unknown: 0,
+            };
+            servers.into_iter().zip(listings.into_iter().map(answer)).collect::<Vec<_>>()
         });
-        Ok(futures_util::future::join_all(asked).await.into_iter().collect())
+        Ok(futures_util::future::join_all(asked).await.into_iter().flatten().collect())
     }
 }
 

@@ -50,7 +50,7 @@ impl Zellij {
     ) -> Result<Output, RuntimeError> {
         let mut tries = 0;
         loop {
-            let clients = Table::read(&home.socket(session)).clients;
+            let clients = Table::read().of(&home.socket(session)).clients;
             let output = self.run(home, verb, argv).await?;
             Self::settle(home, session, clients).await;
             let overlooked = errors::classify(&output, stdout_is_data) == Said::Absent
@@ -68,19 +68,27 @@ impl Zellij {
     /// after another is cut off, overlooks its session, or waits for ever.
     pub(super) async fn settle(home: &Home, session: &str, clients: u32) {
         let noticed = tokio::time::Instant::now() + SETTLE;
-        while Table::read(&home.socket(session)).clients > clients && tokio::time::Instant::now() < noticed {
+        while Table::read().of(&home.socket(session)).clients > clients && tokio::time::Instant::now() < noticed {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// Asks for something that changes nothing. So it may be asked twice, when the first answer does not come in a time in
-    /// which it always comes: see [`Self::settle`].
+    /// Asks for something that changes nothing and always has an answer. So it may be asked again, when the answer does not
+    /// come in a time in which it always comes, or is empty because the client was cut off: see [`Self::settle`].
     async fn read(&self, home: &Home, session: &str, verb: &str, argv: &Argv) -> Result<Output, RuntimeError> {
         let hasty = Self { deadline: self.deadline.min(FIRST_TRY), ..self.clone() };
         match hasty.ask(home, session, verb, argv, true).await {
-            Err(RuntimeError::TimedOut { .. }) => self.ask(home, session, verb, argv, true).await,
-            answered => answered,
+            Ok(output) if output.stdout.is_empty() => {}
+            Err(RuntimeError::TimedOut { .. }) => {}
+            answered => return answered,
         }
+        for _ in 0..RETRIES {
+            let output = self.ask(home, session, verb, argv, true).await?;
+            if !output.stdout.is_empty() {
+                return Ok(output);
+            }
+        }
+        Err(failed(verb, "it printed nothing, as a client does that was cut off"))
     }
 
     /// Judges what a client left, on which nothing but `stdout_is_data` was to be printed.

@@ -15,7 +15,8 @@ use crate::runtime::{Created, NewSession, RuntimeError, RuntimeKind, Target};
 /// many times what one answer gets.
 const DEADLINES: u32 = 5;
 
-/// How long a server may be up without a process in its pane before zellij is asked whether there was one that has ended.
+/// How long a server may be up without a process in its pane before zellij is asked, each time, whether there was one that
+/// has ended.
 /// The process appears some 30 ms after the socket does.
 const PANE_APPEARS: Duration = Duration::from_millis(500);
 
@@ -129,7 +130,7 @@ impl Zellij {
         while !socket.exists() {
             tokio::time::sleep(POLL).await;
         }
-        let settled = tokio::time::Instant::now() + PANE_APPEARS;
+        let mut settled = tokio::time::Instant::now() + PANE_APPEARS;
         let mut servers = Vec::new();
         loop {
             if servers.is_empty() {
@@ -143,9 +144,12 @@ impl Zellij {
             servers.retain(|server| process::find(*server).is_ok_and(|status| status.is_some()));
             if let [server] = servers[..]
                 && tokio::time::Instant::now() >= settled
-                && self.has_pane(home, session).await?
             {
-                return Ok(Running { server, pane: None });
+                // A question that failed says nothing of the session: it is asked again.
+                if let Ok(true) = self.has_pane(home, session).await {
+                    return Ok(Running { server, pane: None });
+                }
+                settled = tokio::time::Instant::now() + PANE_APPEARS;
             }
             tokio::time::sleep(POLL).await;
         }

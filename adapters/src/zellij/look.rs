@@ -1,5 +1,6 @@
 //! What the kernel knows of a session: no process is started, and a hung server hangs nobody.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -35,13 +36,18 @@ pub(super) struct Up {
 /// Looks at the session that lives in `home`: a small file and a few of `/proc`, and a connection only where they do not tell.
 /// Never waits.
 pub(super) fn look(home: &Home) -> io::Result<Sight> {
+    look_by(home, &Table::read())
+}
+
+/// The same by a table that was read a moment ago.
+pub(super) fn look_by(home: &Home, table: &Table) -> io::Result<Sight> {
     let Some(record) = home.read()? else { return Ok(Sight::Gone(Gone::NoSocket)) };
     // A server dies of a connection that is closed before its first client has introduced itself (zellij 0.45.1: seen).
     if record.running.is_none() && process::find(record.creator)?.is_some() {
         return Ok(Sight::Unclear(format!("process {} is creating the session", record.creator.pid)));
     }
     let socket = home.socket(&record.session);
-    let table = Table::read(&socket);
+    let connections = table.of(&socket);
     let known = match record.running {
         Some(running) => process::find(running.server)?,
         None => None,
@@ -50,7 +56,7 @@ pub(super) fn look(home: &Home) -> io::Result<Sight> {
         Some(server) if server.stopped => return Ok(Sight::Unclear(stopped(server))),
         // A connection would cost the server threads and lines in its log, and would disturb whoever comes next: zellij
         // takes two clients away for each that leaves, the second with a number that may be another's by then (0.45.1).
-        Some(server) if table.listens && socket.exists() => server.id,
+        Some(server) if connections.listens && socket.exists() => server.id,
         _ => match socket::listener(&socket)? {
             // zellij 0.45.1 takes its socket along when its session is ended (by its keys, `kill-session`, its last pane) and
             // leaves it when it is killed, by SIGTERM too: seen.
@@ -67,7 +73,7 @@ pub(super) fn look(home: &Home) -> io::Result<Sight> {
             Listener::Up(found) => found.process.id,
         },
     };
-    Ok(Sight::Up(Up { pane: pane_in(&record, server)?, record, server, clients: table.clients }))
+    Ok(Sight::Up(Up { pane: pane_in(&record, server)?, record, server, clients: connections.clients }))
 }
 
 fn stopped(server: Status) -> String {
@@ -111,35 +117,44 @@ pub(super) fn starting_servers_of(path: &Path) -> io::Result<Vec<ProcessId>> {
 /// What the kernel's table of sockets has for one path. All empty where there is none (macOS) or where it is not that of
 /// the server (another network namespace): then nothing follows from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Table {
+pub(super) struct Connections {
     /// Somebody listens there.
     listens: bool,
     /// So many clients are connected. One that only asks something counts as long as it lives, some 10 ms.
     pub(super) clients: u32,
 }
 
+/// The kernel's table of sockets at one moment, by path. To read it costs time with every socket of the machine.
+#[derive(Debug, Default)]
+pub(super) struct Table(HashMap<Vec<u8>, Connections>);
+
 impl Table {
     /// # Source
     /// zellij 0.45.1 holds one connection a client; an accepted connection carries the listener's path (unix(7)).
-    pub(super) fn read(path: &Path) -> Self {
-        Self::parse(&std::fs::read("/proc/net/unix").unwrap_or_default(), path)
+    pub(super) fn read() -> Self {
+        Self::parse(&std::fs::read("/proc/net/unix").unwrap_or_default())
     }
 
     /// A line is `Num RefCount Protocol Flags Type St Inode Path`, with flag 0x10000 for a listener and state 3 for a
     /// connection.
-    fn parse(table: &[u8], path: &Path) -> Self {
-        let mut found = Self::default();
+    fn parse(table: &[u8]) -> Self {
+        let mut paths = HashMap::<Vec<u8>, Connections>::new();
         for line in table.split(|byte| *byte == b'\n') {
-            let Some(head) = line.strip_suffix(path.as_os_str().as_bytes()) else { continue };
-            let head = String::from_utf8_lossy(head);
+            // No field before the path has a slash; an abstract name before one makes a field too many.
+            let Some(path) = line.iter().position(|byte| *byte == b'/') else { continue };
+            let head = String::from_utf8_lossy(&line[..path]);
             let fields: Vec<&str> = head.split_ascii_whitespace().collect();
             match fields[..] {
-                [_, _, _, _, _, "03", _] if head.ends_with(' ') => found.clients += 1,
-                [_, _, _, "00010000", _, _, _] if head.ends_with(' ') => found.listens = true,
+                [_, _, _, _, _, "03", _] => paths.entry(line[path..].to_vec()).or_default().clients += 1,
+                [_, _, _, "00010000", _, _, _] => paths.entry(line[path..].to_vec()).or_default().listens = true,
                 _ => {}
             }
         }
-        found
+        Self(paths)
+    }
+
+    pub(super) fn of(&self, path: &Path) -> Connections {
+        self.0.get(path.as_os_str().as_bytes()).copied().unwrap_or_default()
     }
 }
 
@@ -163,22 +178,24 @@ mod tests {
 0000000000000004: 00000003 00000000 00000000 0001 03 37935 /x /s/contract_version_1/a b
 0000000000000005: 00000003 00000000 00000000 0001 03 37936 /s/contract_version_1/a b2
 0000000000000006: 00000003 00000000 00000000 0001 03 37937
+0000000000000007: 00000003 00000000 00000000 0001 03     8 @x/s/contract_version_1/a b
+0000000000000008: 00000003 00000000 00000000 0001 03     9 /s/contract_version_1/a b
 ";
-        let found = |path: &str| Table::parse(table, Path::new(path));
-        assert_eq!(found("/s/contract_version_1/a b"), Table { listens: true, clients: 2 });
-        assert_eq!(found("/s/contract_version_1/a"), Table::default());
+        let found = |path: &str| Table::parse(table).of(Path::new(path));
+        assert_eq!(found("/s/contract_version_1/a b"), Connections { listens: true, clients: 3 });
+        assert_eq!(found("/s/contract_version_1/a"), Connections::default());
     }
 
     #[test]
     fn a_listener_and_its_clients_are_in_the_table() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("socket");
-        assert_eq!(Table::read(&path), Table::default());
+        assert_eq!(Table::read().of(&path), Connections::default());
         let listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
         let client = std::os::unix::net::UnixStream::connect(&path).expect("connected");
         let accepted = listener.accept().expect("accepted");
-        assert_eq!(Table::read(&path), Table { listens: true, clients: 1 });
+        assert_eq!(Table::read().of(&path), Connections { listens: true, clients: 1 });
         drop((client, accepted, listener));
-        assert_eq!(Table::read(&path), Table::default());
+        assert_eq!(Table::read().of(&path), Connections::default());
     }
 }
