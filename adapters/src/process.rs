@@ -42,6 +42,8 @@ pub struct Status {
     pub session: u32,
     /// It is stopped by job control or a debugger.
     pub stopped: bool,
+    /// Its first thread computes or is about to, and waits for nothing; false where the kernel does not tell (macOS).
+    pub computes: bool,
 }
 
 /// How processes relate, for [`members`].

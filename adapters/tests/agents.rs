@@ -4,6 +4,7 @@
 //! remembers.
 
 use std::ffi::OsString;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -81,6 +82,15 @@ impl Drop for World {
         let argv = Argv::new("tmux").arg("-S").arg(socket).arg("kill-server");
         let _ = self.executor.block_on(run(&argv, None, Duration::from_secs(10)));
     }
+}
+
+/// Lets the mock model answer the turns that were sent with `HOLD` and this name.
+fn release(turn: &str) {
+    let mut model = std::net::TcpStream::connect(("127.0.0.1", 8099)).expect("the mock model listens");
+    write!(model, "GET /release/{turn} HTTP/1.0\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    model.read_to_string(&mut answer).expect("answered");
+    assert!(answer.contains(" 200 "), "{answer}");
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {
@@ -216,7 +226,7 @@ fn lives_and_is_resumed(agent: &str, extra: &[&str]) {
     assert!(first.files().exists(&id).expect("files can be read").is_some(), "it can be resumed");
     let second = world.start(agent, extra, Start::Resume { conversation: &id });
     second.ready(second.profile.ready.hold_resume);
-    let big = format!("{}SLOW 3", "x y z äöü 漢字 `$(date)` \"quoted\"\n".repeat(3_000));
+    let big = format!("{}HOLD {agent}-big", "x y z äöü 漢字 `$(date)` \"quoted\"\n".repeat(3_000));
     assert!(big.len() > 100_000);
     let mark = second.files().mark(Some(&id)).expect("files can be read");
     second.put_in(&big);
@@ -224,6 +234,7 @@ fn lives_and_is_resumed(agent: &str, extra: &[&str]) {
     second.until("busy by its files", || {
         (second.files().turn_in_progress(Some(&id), second.pid).expect("files can be read") == Some(true)).then_some(())
     });
+    release(&format!("{agent}-big"));
     second.until("answering with its memory", || screen::plain(&second.capture()).contains("turns=2: ").then_some(()));
     assert!(second.files().accepted(&mark, Some(&id), &big).expect("files can be read"), "100 KB arrived whole");
     if let Some(found) = second.discover() {
@@ -307,6 +318,11 @@ fn claude_in_an_untrusted_folder_asks_and_is_answered_by_seen_keys() {
             Phase::Dialog(dialog) => {
                 assert_eq!(dialog.id, "trust-folder");
                 let key = screen::next_key(&dialog)?;
+                // What is drawn is not yet what Enter means: on a loaded machine Claude Code took one for the row before.
+                std::thread::sleep(Duration::from_millis(300));
+                if pane.view().phase != Phase::Dialog(dialog.clone()) {
+                    return None;
+                }
                 pane.press(std::slice::from_ref(&key));
                 // One key a frame: what it did must be seen. Claude Code draws the question before it reads keys, and
                 // loses one that comes then: after a while without an effect, look and press again.
@@ -351,16 +367,17 @@ fn a_message_behind_a_running_turn_shows_as_queued() {
         let chosen = Profile::builtin(agent).expect(agent).chooses_id().then_some(ID);
         let pane = world.start(agent, extra, Start::Fresh { chosen });
         pane.ready(pane.profile.ready.hold_fresh);
-        pane.put_in("SLOW 15 please");
+        pane.put_in(&format!("HOLD {agent}-queue please"));
         pane.until("busy", || (pane.view().phase == Phase::Busy).then_some(()));
         let mark = pane.files().mark(chosen).expect("files can be read");
         pane.put_in("the second message");
         pane.until("showing the queue", || pane.view().queued.then_some(()));
         let id = chosen.map_or_else(|| pane.until("discovered", || pane.discover()), str::to_owned);
         let accepted = || pane.files().accepted(&mark, Some(&id), "the second message").expect("files can be read");
-        pane.until("in its transcript", || accepted().then_some(()));
         if agent == "claude" {
-            assert_eq!(pane.view().phase, Phase::Busy, "Claude Code writes it down before the turn ends");
+            pane.until("in its transcript while the turn runs", || accepted().then_some(()));
         }
+        release(&format!("{agent}-queue"));
+        pane.until("in its transcript", || accepted().then_some(()));
     }
 }

@@ -8,7 +8,8 @@ Speaks enough of four public wire formats for a real interactive session:
   POST /v1beta/models/M:[stream]generateContent       Gemini, streamed or not
 Every reply is  `ack <n> turns=<k>: <first 60 characters of the last user text>`, where k counts the texts that a
 person typed in the context that the agent sent: 1 in a fresh conversation, more in a resumed one.
-A user text that contains `SLOW <s>` is answered after <s> seconds, so a turn can be kept in progress.
+A user text that contains `SLOW <s>` is answered after <s> seconds, and one that contains `HOLD <name>` when somebody
+has asked for  GET /release/<name>  (ten minutes at most): so a turn can be kept in progress.
 
 Usage: mock-llm.py [PORT]      binds 127.0.0.1 only; 0 picks a port; prints `listening PORT`.
 """
@@ -16,10 +17,13 @@ import itertools
 import json
 import re
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 count = itertools.count(1)
+released = set()
+release = threading.Condition()
 
 
 def user_texts(body):
@@ -74,6 +78,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self):
+        if self.path.startswith("/release/"):
+            with release:
+                released.add(self.path.removeprefix("/release/"))
+                release.notify_all()
         self.send_json({"data": [{"id": "mock", "object": "model", "type": "model"}], "object": "list"})
 
     def do_POST(self):
@@ -90,6 +98,10 @@ class Handler(BaseHTTPRequestHandler):
         slow = re.search(r"SLOW (\d+)", text)
         if slow:
             time.sleep(min(int(slow.group(1)), 600))
+        held = re.search(r"HOLD ([\w-]+)", text)
+        if held:
+            with release:
+                release.wait_for(lambda: held.group(1) in released, 600)
         n = next(count)
         reply = f"ack {n} turns={len(texts)}: {text[:60]}"
         if path.endswith("/messages"):

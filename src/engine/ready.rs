@@ -19,13 +19,18 @@ use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
 /// Between two looks at a screen: agents redraw a few times a second, and a capture costs 3 ms.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// After a key into a dialog, before the next look: the frame that answers it must have been drawn.
-const FRAME: Duration = Duration::from_millis(300);
+/// How long a dialog must stand still before a key is pressed into it. What is drawn is not yet what Enter means: Claude
+/// Code 2.1.328 on a loaded machine took an Enter for the row that had been chosen one frame before, and ended.
+const STILL: Duration = Duration::from_millis(300);
+
+/// How long a dialog may take to answer a key with another frame. A key that came before the agent read any is lost.
+const FRAME: Duration = Duration::from_secs(1);
 
 /// How long the pane process may take to come up and start the agent after the runtime made its pane.
 const PANE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What one look says.
+#[derive(Clone, PartialEq, Eq)]
 enum Look {
     /// Wait on.
     NotYet,
@@ -33,6 +38,22 @@ enum Look {
     Ready,
     /// It asks something.
     Asks(screen::DialogView),
+}
+
+/// For how long each look has said the same.
+#[derive(Default)]
+struct Steady(Option<(Look, Instant)>);
+
+impl Steady {
+    fn stood(&mut self, look: &Look) -> Duration {
+        match &self.0 {
+            Some((seen, since)) if seen == look => since.elapsed(),
+            _ => {
+                self.0 = Some((look.clone(), Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
 }
 
 impl Engine {
@@ -108,7 +129,7 @@ impl Engine {
 
     /// Looks until the readiness rule holds, and still holds a moment later.
     async fn drive(&self, peer: &Peer, incarnation: Incarnation, started: Instant, limit: Duration) -> Result<()> {
-        let mut ready_since: Option<Instant> = None;
+        let mut steady = Steady::default();
         loop {
             let record = self.current(peer, incarnation)?;
             if record.process.is_some() && process_axis(&record) == Axis::Dead {
@@ -118,18 +139,17 @@ impl Engine {
             if record.process.is_none() && started.elapsed() > PANE_PATIENCE {
                 return Err(self.not_ready(peer, &record, NotReady::TimedOut(PANE_PATIENCE)).await);
             }
-            match self.look(peer, &record).await? {
-                Look::NotYet => ready_since = None,
-                Look::Asks(dialog) => {
-                    ready_since = None;
-                    self.answer(peer, &record, &dialog).await?;
+            let look = self.look(peer, &record).await?;
+            let stood = steady.stood(&look);
+            match &look {
+                Look::Asks(dialog) if stood >= STILL => {
+                    self.answer(peer, &record, dialog).await?;
+                    steady = Steady::default();
                 }
-                Look::Ready => {
-                    let since = *ready_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= hold(peer, &record) {
-                        return self.declare_ready(peer, incarnation, started).await;
-                    }
+                Look::Ready if stood >= hold(peer, &record) => {
+                    return self.declare_ready(peer, incarnation, started).await;
                 }
+                Look::NotYet | Look::Asks(_) | Look::Ready => {}
             }
             if started.elapsed() > limit {
                 return Err(self.not_ready(peer, &record, NotReady::TimedOut(limit)).await);
@@ -174,7 +194,12 @@ impl Engine {
         };
         let runtime = self.runtime_of(&record.place)?;
         runtime.press(&target(&record.place), &[key]).await?;
-        tokio::time::sleep(FRAME).await;
+        let pressed = Instant::now();
+        while pressed.elapsed() < FRAME
+            && matches!(self.look(peer, record).await?, Look::Asks(shown) if shown == *dialog)
+        {
+            tokio::time::sleep(LOOK).await;
+        }
         Ok(())
     }
 

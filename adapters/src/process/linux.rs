@@ -145,6 +145,7 @@ fn parse_stat(text: &[u8]) -> Result<Status, StatError> {
         group: narrow(5)?,
         session: narrow(6)?,
         stopped: matches!(state, "T" | "t"),
+        computes: state == "R",
     })
 }
 
@@ -158,6 +159,7 @@ mod tests {
         let Ok(status) = parse_stat(line) else { panic!("parses") };
         assert_eq!(status.id, ProcessId { pid: 77, start: 4242 });
         assert_eq!((status.parent, status.group, status.session), (1, 77, 70));
+        assert_eq!((status.stopped, status.computes), (false, false));
     }
 
     #[test]

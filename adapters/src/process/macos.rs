@@ -41,6 +41,7 @@ pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
         group: info.pbi_pgid,
         session,
         stopped: info.pbi_status == libc::SSTOP,
+        computes: false,
     }))
 }
 

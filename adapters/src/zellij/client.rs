@@ -8,6 +8,7 @@ use super::errors::{self, Said};
 use super::home::Home;
 use super::look::{self, Sight, Table};
 use crate::command::{self, Argv, Output, RunError};
+use crate::process::{self, ProcessId};
 use crate::runtime::{Gone, RuntimeError, RuntimeKind};
 
 /// How often a client that overlooked its session is run again; never seen twice in a row.
@@ -52,7 +53,7 @@ impl Zellij {
         loop {
             let clients = Table::read().of(&home.socket(session)).clients;
             let output = self.run(home, verb, argv).await?;
-            Self::settle(home, session, clients).await;
+            Self::settle(home, session, clients, self::server(home)).await;
             let overlooked = errors::classify(&output, stdout_is_data) == Said::Absent
                 && matches!(look::look(home), Ok(Sight::Up(_)));
             if !overlooked || tries == RETRIES {
@@ -62,13 +63,22 @@ impl Zellij {
         }
     }
 
-    /// Waits until the server has noticed that a client is gone, as a rule less than a millisecond.
+    /// Waits until the server has done with a client that is gone, as a rule less than a millisecond.
     ///
     /// zellij 0.45.1 takes a client's number away twice, and gives it to the next client in between: one that comes too soon
     /// after another is cut off, overlooks its session, or waits for ever.
-    pub(super) async fn settle(home: &Home, session: &str, clients: u32) {
+    ///
+    /// # Source
+    /// zellij-server 0.45.1, `route_thread_main`: the thread that serves a client queues both removals and then lets go of
+    /// the connection; the server's first thread works the queue off. So both are done when the connection is gone and
+    /// that thread waits.
+    pub(super) async fn settle(home: &Home, session: &str, clients: u32, server: Option<ProcessId>) {
+        let done = || {
+            let computes = server.is_some_and(|id| matches!(process::find(id), Ok(Some(status)) if status.computes));
+            Table::read().of(&home.socket(session)).clients <= clients && !computes
+        };
         let noticed = tokio::time::Instant::now() + SETTLE;
-        while Table::read().of(&home.socket(session)).clients > clients && tokio::time::Instant::now() < noticed {
+        while !done() && tokio::time::Instant::now() < noticed {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -143,6 +153,11 @@ impl Zellij {
             serde_json::from_slice(&output.stdout).map_err(|error| failed("list-panes", error))?;
         Ok(panes.iter().any(|pane| pane.id == 0 && !pane.is_plugin))
     }
+}
+
+/// The server on record.
+fn server(home: &Home) -> Option<ProcessId> {
+    home.read().ok().flatten()?.running.map(|running| running.server)
 }
 
 /// A pane as `list-panes --json` prints it, as far as we read it.

@@ -111,7 +111,7 @@ impl Zellij {
             }),
         };
         client.leave(LEAVE).await;
-        Self::settle(home, &new.session, 0).await;
+        Self::settle(home, &new.session, 0, started.as_ref().ok().map(|running| running.server)).await;
         started
     }
 
