@@ -103,7 +103,7 @@ fn a_message_during_a_turn_is_accepted_into_the_queue(on: RuntimeKind) {
 
 fn a_dialog_that_the_spec_accepts_is_answered(on: RuntimeKind) {
     let world = World::on(on);
-    world.demo_with("a", &["--accept", "trust-folder"], &["--trust-dialog"]);
+    world.demo_with("a", &["--accept", "trust-folder"], &["--trust-dialog", "--late-dialog", "250"]);
     world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }

@@ -20,6 +20,8 @@ pub(crate) struct Flags {
     pub(crate) exit_after: Option<(Duration, u8)>,
     /// `--trust-dialog`: asks first, with the cursor on no.
     pub(crate) trust_dialog: bool,
+    /// `--late-dialog MS`: a move in the dialog shows after that long, and for as long again an Enter means the row before.
+    pub(crate) late_dialog: Duration,
     /// `--swallow-enter N`: the first N Enters in the composer do nothing.
     pub(crate) swallow_enter: u32,
     /// `--slow-turn`: a message with `SLOW <seconds>` in it takes that long.
@@ -52,6 +54,7 @@ impl Flags {
                 "--start-delay" => flags.start_delay = milliseconds(&value()?)?,
                 "--exit-after" => flags.exit_after = Some(exit_after(&value()?)?),
                 "--trust-dialog" => flags.trust_dialog = true,
+                "--late-dialog" => flags.late_dialog = milliseconds(&value()?)?,
                 "--swallow-enter" => flags.swallow_enter = number(&value()?)?,
                 "--slow-turn" => flags.slow_turn = true,
                 "--die-on-resume" => flags.die_on_resume = Some(milliseconds(&value()?)?),

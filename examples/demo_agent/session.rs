@@ -54,6 +54,8 @@ pub(crate) struct Session<'a> {
     started: Instant,
     /// The row of the dialog that has the cursor; `None` once it is answered.
     dialog: Option<usize>,
+    /// When that cursor moved.
+    moved_at: Option<Instant>,
     draft: Vec<Piece>,
     pastes: usize,
     pasted_at: Option<Instant>,
@@ -76,6 +78,7 @@ impl<'a> Session<'a> {
             typed_at: now,
             started: now,
             dialog: flags.trust_dialog.then_some(0),
+            moved_at: None,
             draft: Vec::new(),
             pastes: 0,
             pasted_at: None,
@@ -165,10 +168,15 @@ impl<'a> Session<'a> {
 
     fn dialog_key(&mut self, key: &Key) -> Step {
         let row = self.dialog.unwrap_or(0);
+        let late = self.moved_at.is_some_and(|at| at.elapsed() < self.flags.late_dialog);
         match key {
-            Key::Up => self.dialog = Some(row.saturating_sub(1)),
-            Key::Down => self.dialog = Some((row + 1).min(DIALOG_ROWS.len() - 1)),
-            Key::Enter if row == 0 => {
+            Key::Up | Key::Down => {
+                let moved = if *key == Key::Up { row.saturating_sub(1) } else { row + 1 };
+                self.dialog = Some(moved.min(DIALOG_ROWS.len() - 1));
+                std::thread::sleep(self.flags.late_dialog);
+                self.moved_at = Some(Instant::now());
+            }
+            Key::Enter if row == 0 || late => {
                 self.leave("demo agent didn't start because this folder isn't trusted.");
                 return Step::Leave(1);
             }
