@@ -41,20 +41,39 @@ pub struct Listening {
 /// nobody listened; its queue of a hung tmux server is 128 long.
 pub fn listener(path: &Path) -> io::Result<Listener> {
     let address = UnixAddr::new(path)?;
+    match ask(&address)? {
+        Answer::Told(listener) => Ok(listener),
+        // A process closes its sockets before it is seen to have ended: if it was this one's only holder, the next
+        // connection is refused.
+        Answer::Ended(_) => match ask(&address)? {
+            Answer::Told(listener) => Ok(listener),
+            Answer::Ended(pid) => {
+                Err(io::Error::other(format!("process {pid}, which began to listen there, has ended")))
+            }
+        },
+    }
+}
+
+enum Answer {
+    Told(Listener),
+    /// We were connected, and the process that began to listen has ended: this moment, or another inherited its socket.
+    Ended(u32),
+}
+
+fn ask(address: &UnixAddr) -> io::Result<Answer> {
     let socket = non_blocking_socket()?;
-    match connect(socket.as_raw_fd(), &address) {
+    match connect(socket.as_raw_fd(), address) {
         Ok(()) => {}
-        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Listener::Gone(Gone::NoSocket)),
-        Err(Errno::ECONNREFUSED) => return Ok(Listener::Gone(Gone::NobodyListening)),
-        Err(Errno::EAGAIN) => return Ok(Listener::Full),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Answer::Told(Listener::Gone(Gone::NoSocket))),
+        Err(Errno::ECONNREFUSED) => return Ok(Answer::Told(Listener::Gone(Gone::NobodyListening))),
+        Err(Errno::EAGAIN) => return Ok(Answer::Told(Listener::Full)),
         Err(errno) => return Err(errno.into()),
     }
     let (pid, uid) = peer(&socket)?;
-    match process::status(pid)? {
-        Some(process) => Ok(Listener::Up(Listening { process, uid })),
-        // It ended after we were connected, or another process has inherited the socket: not known to be gone.
-        None => Err(io::Error::other(format!("process {pid}, which began to listen there, has ended"))),
-    }
+    Ok(match process::status(pid)? {
+        Some(process) => Answer::Told(Listener::Up(Listening { process, uid })),
+        None => Answer::Ended(pid),
+    })
 }
 
 #[cfg(not(target_os = "macos"))]
