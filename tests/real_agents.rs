@@ -9,9 +9,22 @@ mod common;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use common::{World, signal, wait_for, wait_until};
+use common::{World, on_each_runtime, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::process::{self, Family};
+use peer_adapters::runtime::RuntimeKind;
+
+on_each_runtime! {
+    #[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
+    claude_lives
+    codex_lives
+    pi_lives
+    opencode_lives
+    claude_asks_for_trust_and_only_the_spec_answers
+    claude_is_parked_when_it_is_idle_and_never_in_a_long_turn
+    two_codex_in_one_folder_keep_their_own_conversations
+    gemini_that_loses_its_pane_leaves_no_process_behind
+}
 
 /// An agent in a world of its own: a home as the agent wants it, and a peer named after it.
 struct Agent {
@@ -20,20 +33,21 @@ struct Agent {
 }
 
 impl Agent {
-    fn new(name: &'static str, runtime: &str, words: &[&str]) -> Self {
-        Self::with_flags(name, runtime, &[], words)
+    fn new(name: &'static str, on: RuntimeKind, words: &[&str]) -> Self {
+        Self::with_flags(name, on, &[], words)
     }
 
-    fn with_flags(name: &'static str, runtime: &str, flags: &[&str], words: &[&str]) -> Self {
+    fn with_flags(name: &'static str, on: RuntimeKind, flags: &[&str], words: &[&str]) -> Self {
         let reachable = std::net::TcpStream::connect(("127.0.0.1", 8099));
         assert!(reachable.is_ok(), "no mock model on the loopback: run this by scripts/test-agents");
-        let world = World::new();
+        let world = World::on(on);
         let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/offline/agent-home");
         let made = std::process::Command::new(home).arg(world.path("home")).arg(world.work()).args(flags).status();
         assert!(made.expect("agent-home runs").success());
         let agent = Self { world, name };
         let cwd = agent.world.work();
-        let mut args = vec!["add", name, "--agent", name, "--runtime", runtime, "--cwd", cwd.to_str().expect("utf-8")];
+        let mut args =
+            vec!["add", name, "--agent", name, "--runtime", on.as_str(), "--cwd", cwd.to_str().expect("utf-8")];
         args.push("--");
         args.push(name);
         args.extend(words);
@@ -81,8 +95,8 @@ impl Agent {
 }
 
 /// The life of issue and README: fresh, a message, stopped, resumed with its context, killed, fresh without it.
-fn lives(name: &'static str, runtime: &str, words: &[&str]) {
-    let agent = Agent::new(name, runtime, words);
+fn lives(name: &'static str, on: RuntimeKind, words: &[&str]) {
+    let agent = Agent::new(name, on, words);
     let woken = agent.peer(&["wake", name, "-m", "the first message"]);
     assert_eq!(woken, format!("{name}: woken fresh (first-wake); message delivered\n"));
     agent.remembers(1, "the first message");
@@ -105,27 +119,24 @@ fn lives(name: &'static str, runtime: &str, words: &[&str]) {
     agent.peer(&["stop", name]);
 }
 
-macro_rules! lives_on {
-    ($runtime:ident: $($name:ident $words:expr),* $(,)?) => {
-        mod $runtime {
-            $(
-                #[test]
-                #[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
-                fn $name() {
-                    super::lives(stringify!($name), stringify!($runtime), &$words);
-                }
-            )*
-        }
-    };
+fn claude_lives(on: RuntimeKind) {
+    lives("claude", on, &[]);
 }
 
-lives_on!(tmux: claude [], codex [], pi ["--model", "mock/mock"], opencode []);
-lives_on!(zellij: claude [], codex [], pi ["--model", "mock/mock"], opencode []);
+fn codex_lives(on: RuntimeKind) {
+    lives("codex", on, &[]);
+}
 
-#[test]
-#[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
-fn claude_asks_for_trust_and_only_the_spec_answers() {
-    let agent = Agent::with_flags("claude", "tmux", &["--untrusted"], &[]);
+fn pi_lives(on: RuntimeKind) {
+    lives("pi", on, &["--model", "mock/mock"]);
+}
+
+fn opencode_lives(on: RuntimeKind) {
+    lives("opencode", on, &[]);
+}
+
+fn claude_asks_for_trust_and_only_the_spec_answers(on: RuntimeKind) {
+    let agent = Agent::with_flags("claude", on, &["--untrusted"], &[]);
     let refused = agent.run(&["wake", "claude"]);
     assert_eq!(refused.status.code(), Some(5), "{refused:?}");
     let stderr = String::from_utf8_lossy(&refused.stderr);
@@ -138,10 +149,8 @@ fn claude_asks_for_trust_and_only_the_spec_answers() {
 }
 
 /// Gemini CLI 0.61.0 outlives `kill-session` and keeps 300 MB when it is started plainly.
-#[test]
-#[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
-fn gemini_that_loses_its_pane_leaves_no_process_behind() {
-    let world = World::new();
+fn gemini_that_loses_its_pane_leaves_no_process_behind(on: RuntimeKind) {
+    let world = World::on(on);
     world.declare("gemini", &[], &["gemini"]);
     world.peer(&["wake", "gemini"]).prints("gemini: woken fresh (first-wake)\n");
     let session = Family::Session(world.pane_process("gemini"));
@@ -152,7 +161,7 @@ fn gemini_that_loses_its_pane_leaves_no_process_behind() {
     world.edit("gemini", "session", |record| {
         record["woke_at_ms"] = (record["woke_at_ms"].as_u64().expect("a time") - 60_000).into();
     });
-    world.tmux(&["kill-session", "-t", "=gemini-1:"]);
+    world.close_session("gemini");
     wait_until("every process of it to be gone", || {
         world.peer(&["reap"]);
         processes() == 0
@@ -169,13 +178,21 @@ fn release(turn: &str) {
     assert!(answer.contains(" 200 "), "{answer}");
 }
 
-#[test]
-#[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
-fn two_codex_in_one_folder_keep_their_own_conversations() {
-    let one = Agent::new("codex", "tmux", &[]);
+fn two_codex_in_one_folder_keep_their_own_conversations(on: RuntimeKind) {
+    let one = Agent::new("codex", on, &[]);
     let cwd = one.world.work();
-    let args =
-        ["add", "other", "--agent", "codex", "--runtime", "tmux", "--cwd", cwd.to_str().expect("utf-8"), "--", "codex"];
+    let args = [
+        "add",
+        "other",
+        "--agent",
+        "codex",
+        "--runtime",
+        on.as_str(),
+        "--cwd",
+        cwd.to_str().expect("utf-8"),
+        "--",
+        "codex",
+    ];
     one.peer(&args);
     one.peer(&["wake", "codex", "other"]);
     one.peer(&["send", "other", "to the other"]);
@@ -190,12 +207,11 @@ fn two_codex_in_one_folder_keep_their_own_conversations() {
 }
 
 /// A turn of many times the idle timeout, of which Claude Code shows nothing but its own status.
-#[test]
-#[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
-fn claude_is_parked_when_it_is_idle_and_never_in_a_long_turn() {
-    let agent = Agent::new("claude", "tmux", &[]);
+fn claude_is_parked_when_it_is_idle_and_never_in_a_long_turn(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &[]);
     agent.world.set_in_spec("claude", "idle_timeout = \"2s\"");
-    agent.peer(&["wake", "claude", "-m", "HOLD long-turn please"]);
+    let turn = format!("long-turn-{}", on.as_str());
+    agent.peer(&["wake", "claude", "-m", &format!("HOLD {turn} please")]);
     let (pid, accepted) = (agent.world.agent("claude"), std::time::Instant::now());
     let mut late = 0;
     wait_until("several ticks have come when its idle timeout was long over", || {
@@ -203,7 +219,7 @@ fn claude_is_parked_when_it_is_idle_and_never_in_a_long_turn() {
         late += u32::from(accepted.elapsed().as_secs() > 6);
         late > 4
     });
-    release("long-turn");
+    release(&turn);
     wait_until("its turn is over", || agent.peer(&["screen", "claude"]).contains("turns=1: HOLD"));
     let conversation = agent.world.conversation("claude");
     wait_until("it is parked", || agent.peer(&["reap"]).contains("parked") || !agent.world.has("claude", "session"));

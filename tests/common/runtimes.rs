@@ -13,8 +13,17 @@ use peer_adapters::zellij::Zellij;
 use super::run::Run;
 use super::{World, wait_until};
 
-/// Makes a test of each case for each runtime; a case takes the runtime that it is run on.
+/// Makes a test of each case for each runtime; a case takes the runtime that it is run on. One that needs more than a
+/// runtime says so first.
 macro_rules! on_each_runtime {
+    (#[ignore = $why:literal] $($case:ident)*) => {
+        mod tmux {
+            $(#[test] #[ignore = $why] fn $case() { super::$case(peer_adapters::runtime::RuntimeKind::Tmux); })*
+        }
+        mod zellij {
+            $(#[test] #[ignore = $why] fn $case() { super::$case(peer_adapters::runtime::RuntimeKind::Zellij); })*
+        }
+    };
     ($($case:ident)*) => {
         mod tmux {
             $(#[test] fn $case() { super::$case(peer_adapters::runtime::RuntimeKind::Tmux); })*
