@@ -188,6 +188,29 @@ fn a_message_of_a_moment_ago_keeps_it() {
 }
 
 #[test]
+fn an_agent_whose_child_is_at_work_is_not_idle() {
+    let world = World::new();
+    talked(&world, "idle_timeout = \"1h\"", &[], "hello");
+    idle_for(&world, 7200);
+    let children = transcript(&world).with_extension("").join("subagents");
+    fs::create_dir_all(&children).expect("create");
+    let did = |seconds: u64| {
+        let record = json!({"type": "assistant", "isSidechain": true, "timestamp": ago(seconds)});
+        fs::write(children.join("agent-a1.jsonl"), format!("{record}\n")).expect("write");
+    };
+    did(3590);
+    stays(&world);
+    // Not known is not idle.
+    fs::rename(&children, children.with_extension("moved")).expect("rename");
+    fs::write(&children, "no directory").expect("write");
+    stays(&world);
+    fs::remove_file(&children).expect("remove");
+    fs::rename(children.with_extension("moved"), &children).expect("rename");
+    did(3605);
+    parks(&world, 3600);
+}
+
+#[test]
 fn what_cannot_be_read_is_no_reason_to_park() {
     let world = World::new();
     talked(&world, "idle_timeout = \"1s\"", &[], "hello");

@@ -11,8 +11,10 @@ use std::path::Path;
 
 use common::{World, on_each_runtime, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::agent::Profile;
 use peer_adapters::process::{self, Family};
 use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::transcript::Files;
 
 on_each_runtime! {
     #[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
@@ -22,6 +24,7 @@ on_each_runtime! {
     opencode_lives
     claude_asks_for_trust_and_only_the_spec_answers
     claude_is_parked_when_it_is_idle_and_never_in_a_long_turn
+    claude_whose_subagent_is_at_work_is_not_parked
     two_codex_in_one_folder_keep_their_own_conversations
     gemini_that_loses_its_pane_leaves_no_process_behind
 }
@@ -230,4 +233,33 @@ fn claude_is_parked_when_it_is_idle_and_never_in_a_long_turn(on: RuntimeKind) {
     agent.remembers(2, "after the park");
     assert_eq!(agent.world.conversation("claude"), conversation);
     agent.peer(&["stop", "claude"]);
+}
+
+/// A subagent in the background: the turn is over, the conversation's own transcript stands still, and the work goes on.
+fn claude_whose_subagent_is_at_work_is_not_parked(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &["--permission-mode", "default", "--allowedTools", "Agent,Read"]);
+    agent.world.set_in_spec("claude", "idle_timeout = \"3s\"");
+    agent.peer(&["wake", "claude", "-m", "SUBAGENT 10 please"]);
+    // What was said is on the screen too: the model's own answer is not.
+    let shows = |text: &str| agent.peer(&["screen", "claude"]).contains(text);
+    wait_until("its turn is over", || shows("turns=1: SUBAGENT 10"));
+    let (over, id) = (std::time::SystemTime::now(), agent.world.conversation("claude"));
+    let profile = Profile::builtin("claude").expect("built in");
+    let home = agent.world.path("home");
+    let cwd = agent.world.work().canonicalize().expect("it is there");
+    let files = Files { profile: &profile, home: &home, env: &|_| None, cwd: &cwd };
+    let mut later = 0;
+    wait_until("its subagent has finished", || {
+        // Looked at before the tick, so that one that ends between the two is not taken for one that is at work.
+        let finished = shows("finished");
+        let said = agent.peer(&["reap"]);
+        assert!(finished || said.is_empty(), "{said}");
+        let child = files.child_activity(&id, over).expect("readable");
+        later +=
+            u32::from(!finished && said.is_empty() && child.is_some() && over.elapsed().expect("later").as_secs() > 4);
+        finished
+    });
+    assert!(later > 3, "several ticks came when only the subagent's own transcript was newer than its idle timeout");
+    wait_until("it is parked", || agent.peer(&["reap"]).contains("parked") || !agent.world.has("claude", "session"));
+    assert_eq!(agent.world.end("claude")["cause"], "idle-reaped");
 }

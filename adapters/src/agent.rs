@@ -16,7 +16,7 @@ mod load;
 mod values;
 
 pub use error::ProfileError;
-pub use values::{Pattern, Variable};
+pub use values::{ChildFiles, Pattern, Variable};
 
 /// The profiles that come with the program: name and TOML text.
 pub const BUILTIN: &[(&str, &str)] = &[
@@ -133,6 +133,8 @@ pub struct Conversation {
     pub id: ConversationId,
     /// How the agent writes down what was said.
     pub transcript: Option<TranscriptKind>,
+    /// The transcripts of the agents that the agent itself starts, where it writes them to files.
+    pub children: Option<ChildFiles>,
     /// The file in which the agent says what it is doing.
     pub status: Option<StatusKind>,
     /// What tells when the agent last did something, best first.

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::agent::{Profile, Start, TranscriptKind};
 
+mod children;
 mod claude;
 mod codex;
 mod lines;

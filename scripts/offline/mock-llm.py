@@ -10,6 +10,10 @@ Every reply is  `ack <n> turns=<k>: <first 60 characters of the last user text>`
 person typed in the context that the agent sent: 1 in a fresh conversation, more in a resumed one.
 A user text that contains `SLOW <s>` is answered after <s> seconds, and one that contains `HOLD <name>` when somebody
 has asked for  GET /release/<name>  (ten minutes at most): so a turn can be kept in progress.
+Of the Anthropic format it speaks tool calls too, where the agent offers the tool:
+  `STEPS <n>`     n steps, each a call of its tool `Read`, a second apart, before the answer
+  `SUBAGENT <n>`  a call of its tool `Agent`, whose prompt is `STEPS <n>` and which runs in the background, then the
+                  answer at once: a turn that is over while a subagent is at work
 
 Usage: mock-llm.py [PORT]      binds 127.0.0.1 only; 0 picks a port; prints `listening PORT`.
 """
@@ -43,6 +47,31 @@ def user_texts(body):
             if text:
                 texts.append(text)
     return texts
+
+
+def results_since(body, word):
+    """How many tool results came after the last text of a person that contains `word`."""
+    results = 0
+    for message in body.get("messages") or []:
+        content = message.get("content")
+        for part in [{"type": "text", "text": content}] if isinstance(content, str) else content or []:
+            if part.get("type") == "text" and message.get("role") == "user" and word in part.get("text", ""):
+                results = 0
+            results += part.get("type") == "tool_result"
+    return results
+
+
+def tool_call(body, text):
+    """The `(name, input)` of the tool that is to be called next, if the text asks for one that the agent offers."""
+    offered = {tool.get("name") for tool in body.get("tools") or []}
+    steps, subagent = re.search(r"STEPS (\d+)", text), re.search(r"SUBAGENT (\d+)", text)
+    if steps and "Read" in offered and results_since(body, steps.group()) < int(steps.group(1)):
+        time.sleep(1)
+        return "Read", {"file_path": "/etc/hostname"}
+    if subagent and "Agent" in offered and results_since(body, subagent.group()) == 0:
+        return "Agent", {"description": "Work in steps", "prompt": f"STEPS {subagent.group(1)}",
+                         "subagent_type": "general-purpose", "run_in_background": True}
+    return None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -105,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         n = next(count)
         reply = f"ack {n} turns={len(texts)}: {text[:60]}"
         if path.endswith("/messages"):
-            return self.anthropic(body, n, reply)
+            return self.anthropic(body, n, reply, tool_call(body, text))
         if path.endswith("/chat/completions"):
             return self.openai(body, n, reply)
         if path.endswith("/responses"):
@@ -114,21 +143,27 @@ class Handler(BaseHTTPRequestHandler):
             return self.gemini(path, reply)
         self.send_json({})
 
-    def anthropic(self, body, n, reply):
+    def anthropic(self, body, n, reply, call):
         usage = {"input_tokens": 10, "output_tokens": 10}
         message = {"id": f"msg_{n:06d}", "type": "message", "role": "assistant", "model": body.get("model", "mock"),
                    "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+        if call:
+            name, arguments = call
+            block = {"type": "tool_use", "id": f"toolu_{n:06d}", "name": name}
+            full, empty, stop = {**block, "input": arguments}, {**block, "input": {}}, "tool_use"
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
+        else:
+            full, empty, stop = {"type": "text", "text": reply}, {"type": "text", "text": ""}, "end_turn"
+            delta = {"type": "text_delta", "text": reply}
         if not body.get("stream"):
-            message.update(content=[{"type": "text", "text": reply}], stop_reason="end_turn")
+            message.update(content=[full], stop_reason=stop)
             return self.send_json(message)
         self.send_events([
             ("message_start", {"type": "message_start", "message": message}),
-            ("content_block_start", {"type": "content_block_start", "index": 0,
-                                     "content_block": {"type": "text", "text": ""}}),
-            ("content_block_delta", {"type": "content_block_delta", "index": 0,
-                                     "delta": {"type": "text_delta", "text": reply}}),
+            ("content_block_start", {"type": "content_block_start", "index": 0, "content_block": empty}),
+            ("content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta}),
             ("content_block_stop", {"type": "content_block_stop", "index": 0}),
-            ("message_delta", {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            ("message_delta", {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None},
                                "usage": usage}),
             ("message_stop", {"type": "message_stop"}),
         ])

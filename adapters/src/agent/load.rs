@@ -78,6 +78,11 @@ impl Profile {
             let message = "`arguments.resume` has no {conversation}: resume is by exact id, never \"the newest\"";
             return says("arguments.resume", message);
         }
+        if self.conversation.children.is_some() && self.conversation.transcript.is_none() {
+            let message =
+                "`conversation.children` stand beside a transcript, but there is no `conversation.transcript`";
+            return says("conversation.children", message);
+        }
         if self.conversation.id == ConversationId::Found && self.conversation.transcript.is_none() {
             let message = "`conversation.id` is \"found\", but no `conversation.transcript` says where";
             return says("conversation.transcript", message);

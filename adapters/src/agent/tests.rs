@@ -50,6 +50,7 @@ fn what_cannot_work_together_is_refused() {
         ("description = \"x\"\nconversation.id = \"chosen\"\n", "arguments.fresh"),
         ("description = \"x\"\narguments.resume = [\"--continue\"]\n", "arguments.resume"),
         ("description = \"x\"\nconversation.id = \"found\"\n", "conversation.transcript"),
+        ("description = \"x\"\nconversation.children = \"{conversation}/*.jsonl\"\n", "conversation.children"),
         ("description = \"x\"\nmessage.accepted = \"transcript\"\n", "message.accepted"),
         ("description = \"x\"\nmessage.accepted = \"composer\"\n", "message.accepted"),
         ("description = \"x\"\n[[dialog]]\nid = \"a\"\nscreen = \"b\"\n", "dialog"),

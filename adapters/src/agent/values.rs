@@ -1,6 +1,8 @@
 //! The values that profiles are made of, each checked while it is read so that an error carries its line.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
@@ -66,6 +68,53 @@ impl<'de> Deserialize<'de> for Variable {
     }
 }
 
+/// Where an agent keeps the transcripts of its children, from the directory of the conversation's own transcript on:
+/// `{conversation}/subagents/agent-*.jsonl`. Folders below the one that is named are meant too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildFiles {
+    folder: String,
+    before: String,
+    after: String,
+}
+
+impl ChildFiles {
+    /// The folder of a conversation's children.
+    pub fn folder(&self, conversation: &str) -> PathBuf {
+        PathBuf::from(self.folder.replace(CONVERSATION, conversation))
+    }
+
+    /// Whether a file of this name is the transcript of a child.
+    pub fn matches(&self, name: &OsStr) -> bool {
+        let name = name.as_encoded_bytes();
+        name.len() >= self.before.len() + self.after.len()
+            && name.starts_with(self.before.as_bytes())
+            && name.ends_with(self.after.as_bytes())
+    }
+}
+
+/// What stands for the conversation's id.
+const CONVERSATION: &str = "{conversation}";
+
+impl<'de> Deserialize<'de> for ChildFiles {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parsed = || {
+            let (folder, file) = text.rsplit_once('/')?;
+            let (before, after) = file.split_once('*')?;
+            // Without the id in it, the children of one conversation would be those of all.
+            let own = folder.contains(CONVERSATION) && !folder.contains('*') && !after.contains('*');
+            let below = folder.split('/').all(|part| !matches!(part, "" | "." | ".."));
+            let owned = |text: &str| text.to_owned();
+            (own && below).then(|| Self { folder: owned(folder), before: owned(before), after: owned(after) })
+        };
+        parsed().ok_or_else(|| {
+            D::Error::custom(format!(
+                "{text:?} does not name children: use a path like `{CONVERSATION}/agents/*.jsonl`"
+            ))
+        })
+    }
+}
+
 /// Reads `300ms`, `90s`, `1h30m`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
@@ -75,7 +124,9 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
 
 #[cfg(test)]
 mod tests {
-    use super::Variable;
+    use serde::Deserialize;
+
+    use super::{ChildFiles, Variable};
 
     #[test]
     fn a_variable_is_exact_or_a_beginning() {
@@ -83,5 +134,32 @@ mod tests {
         assert!(exact.matches("TMUX") && !exact.matches("TMUX_PANE"));
         let beginning = Variable("ZELLIJ*".to_owned());
         assert!(beginning.matches("ZELLIJ") && beginning.matches("ZELLIJ_PANE_ID") && !beginning.matches("XZELLIJ"));
+    }
+
+    #[test]
+    fn children_are_named_by_a_folder_of_their_conversation_and_a_file_with_one_star() {
+        let parse = |text: &str| ChildFiles::deserialize(toml::Value::from(text)).map_err(|error| error.to_string());
+        let seen = parse("{conversation}/subagents/agent-*.jsonl").expect("as claude has it");
+        assert_eq!(seen.folder("ID").to_str(), Some("ID/subagents"));
+        for (name, meant) in [
+            ("agent-a2df.jsonl", true),
+            ("agent-a2df.meta.json", false),
+            ("journal.jsonl", false),
+            ("agent-.jsonl", true),
+            ("agent-jsonl", false),
+        ] {
+            assert_eq!(seen.matches(name.as_ref()), meant, "{name}");
+        }
+        for wrong in [
+            "",
+            "*.jsonl",
+            "children/*.jsonl",
+            "{conversation}/a.jsonl",
+            "{conversation}/*/*.jsonl",
+            "{conversation}/*-*",
+        ] {
+            assert!(parse(wrong).expect_err(wrong).contains("does not name children"), "{wrong}");
+        }
+        assert!(parse("../{conversation}/*.jsonl").is_err() && parse("/{conversation}/*.jsonl").is_err());
     }
 }

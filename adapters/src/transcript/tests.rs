@@ -120,6 +120,50 @@ fn the_last_time_is_found_behind_records_without_one_and_behind_a_huge_one() {
 }
 
 #[test]
+fn the_last_record_of_any_child_counts_and_no_time_of_a_file() {
+    let home = Home::new("claude");
+    let children = CLAUDE.replace(".jsonl", "/subagents");
+    let record = |time: &str| format!("{{\"type\":\"assistant\",\"isSidechain\":true,\"timestamp\":\"{time}\"}}\n");
+    let since = |time: &str| home.files().child_activity(ID, at(time)).expect("readable");
+    let early = "2026-11-22T03:00:00Z";
+    home.write(&format!("{children}/agent-a1.jsonl"), &record("2026-11-22T03:21:10.323Z"));
+    assert_eq!(since(early), None, "no conversation, no children");
+    home.write(CLAUDE, &record("2026-11-22T03:20:00Z"));
+    assert_eq!(since(early), Some(at("2026-11-22T03:21:10.323Z")));
+    // A timed record is not always the last one; what stands beside the transcripts is none.
+    let blob = "{\"type\":\"api-request-blob\"}\n";
+    home.write(&format!("{children}/agent-a2.jsonl"), &(record("2026-11-22T03:21:17.207Z") + blob));
+    home.write(&format!("{children}/agent-a2.meta.json"), &record("2026-11-22T03:59:00Z"));
+    home.write(&format!("{children}/workflows/wf_1/journal.jsonl"), &record("2026-11-22T03:59:00Z"));
+    assert_eq!(since(early), Some(at("2026-11-22T03:21:17.207Z")));
+    home.write(&format!("{children}/workflows/wf_1/agent-a3.jsonl"), &record("2026-11-22T03:21:18Z"));
+    assert_eq!(since(early), Some(at("2026-11-22T03:21:18Z")), "below a folder of their own");
+    assert_eq!(since("2026-11-22T03:21:18Z"), None, "all files are new, and nothing in them is");
+    assert_eq!(home.files().child_activity(OTHER, at(early)).expect("readable"), None, "another conversation's");
+    let codex = Home::new("codex");
+    assert_eq!(codex.files().child_activity(ID, at(early)).expect("readable"), None, "its profile names none");
+}
+
+#[test]
+fn a_child_that_was_not_written_since_is_not_opened() {
+    let home = Home::new("claude");
+    home.write(CLAUDE, "{}\n");
+    let children = CLAUDE.replace(".jsonl", "/subagents");
+    let path = home.write(&format!("{children}/agent-a1.jsonl"), "{\"timestamp\":\"2026-11-22T03:21:18Z\"}\n");
+    let file = fs::File::options().append(true).open(&path).expect("exists");
+    let activity = || home.files().child_activity(ID, at("2026-11-22T03:00:00Z")).expect("readable");
+    file.set_modified(at("2026-11-22T02:00:00Z")).expect("can be set");
+    assert_eq!(activity(), None, "by its time of change it cannot hold what it holds");
+    file.set_modified(at("2026-11-22T03:21:18Z")).expect("can be set");
+    assert_eq!(activity(), Some(at("2026-11-22T03:21:18Z")));
+    // A folder that cannot be read tells nothing: a child may be at work there.
+    fs::remove_dir_all(home.dir.path().join(&children)).expect("exists");
+    home.write(&children, "a file where a directory should be");
+    let error = home.files().child_activity(ID, SystemTime::UNIX_EPOCH).expect_err("nothing is known").to_string();
+    assert!(error.contains("/subagents: "), "{error}");
+}
+
+#[test]
 fn claudes_status_file_counts_only_for_the_process_that_wrote_it() {
     let home = Home::new("claude");
     let pid = std::process::id();

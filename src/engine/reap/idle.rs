@@ -50,7 +50,11 @@ pub(super) fn decide(engine: &Engine, view: View<'_>, machine_woke_at: Option<Ti
     let own = own_signs(view)?;
     let attached = sight.row.as_ref().is_some_and(|row| row.attached > 0) && !peer.effective.reap_attached.value;
     let facts = IdleFacts { activity: own.activity, turn: own.turn, attached, ..cheap };
-    Ok(idle(&facts, now))
+    match idle(&facts, now) {
+        kept @ IdleDecision::Keep(_) => Ok(kept),
+        // Its children come last: there may be many, and they matter only to whoever would be parked.
+        IdleDecision::Park { .. } => Ok(idle(&with_children(view, facts)?, now)),
+    }
 }
 
 /// What the agent's own files and its pane say.
@@ -60,9 +64,23 @@ struct OwnSigns {
 }
 
 fn own_signs(view: View<'_>) -> Result<OwnSigns> {
+    with_own_files(view, |files| Ok(OwnSigns { activity: activity(view, files)?, turn: turn(view, files) }))?
+}
+
+/// Looks into the agent's files, where its own environment puts them.
+fn with_own_files<T>(view: View<'_>, look: impl FnOnce(&Files<'_>) -> T) -> Result<T> {
     let env = learn::launch_environment(&view.peer.files, view.record)?;
-    learn::with_files(&view.peer.profile, &view.peer.spec.cwd, &env, |files| {
-        Ok(OwnSigns { activity: activity(view, files)?, turn: turn(view, files) })
+    Ok(learn::with_files(&view.peer.profile, &view.peer.spec.cwd, &env, look))
+}
+
+/// The same with what its children did since anything else happened.
+fn with_children(view: View<'_>, facts: IdleFacts) -> Result<IdleFacts> {
+    let Some(id) = view.record.conversation.as_deref() else { return Ok(facts) };
+    let since = facts.last_sign().into();
+    let found = with_own_files(view, |files| told(files.child_activity(id, since)))?;
+    Ok(match found {
+        Ok(child_activity) => IdleFacts { child_activity, ..facts },
+        Err(why) => IdleFacts { activity: Activity::Unknown(why), ..facts },
     })
 }
 

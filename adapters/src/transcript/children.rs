@@ -1,0 +1,107 @@
+//! The transcripts of the agents that an agent starts: when one of them last did something.
+//!
+//! Looked at only for a peer that is idle by everything else, so a tick over a quiet fleet opens none of them: a file that
+//! was not written since is passed over by its modification time alone. What a file that was written tells is its last record:
+//! agents rewrite files while they idle.
+
+use std::ffi::OsStr;
+use std::fs::DirEntry;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::{Files, TranscriptError, lines};
+
+/// How much older than its last record a file may look: kernels stamp by the clock's last tick, and FAT every 2 s.
+const COARSE: Duration = Duration::from_secs(2);
+
+/// How deep below their folder children's transcripts are looked for.
+///
+/// # Source
+/// Claude Code 2.1.328 puts those of a workflow into `subagents/workflows/RUN/`: two. More costs a directory read each.
+const DEPTH: usize = 4;
+
+/// How many files of those written since are opened, the newest first. One is enough as a rule: the last record of a file
+/// is as new as the file. More would be read only where an agent rewrites the transcripts of children that have ended.
+const OPENED: usize = 16;
+
+impl Files<'_> {
+    /// When a child of the conversation's agent last did something after `since`, by the last record of its transcript.
+    /// `None` where none did, and for an agent whose profile names no transcripts of children.
+    ///
+    /// Blocks for one directory read and one `stat` a file, and opens 16 files at most.
+    ///
+    /// # Errors
+    /// Nothing is known: a child may be at work.
+    pub fn child_activity(&self, id: &str, since: SystemTime) -> Result<Option<SystemTime>, TranscriptError> {
+        let Some(pattern) = &self.profile.conversation.children else { return Ok(None) };
+        let Some(own) = self.exists(id)? else { return Ok(None) };
+        let mut folder = own;
+        folder.pop();
+        folder.push(pattern.folder(id));
+        let mut written = Vec::new();
+        written_since(
+            &folder,
+            DEPTH,
+            since.checked_sub(COARSE).unwrap_or(since),
+            &|name| pattern.matches(name),
+            &mut written,
+        )?;
+        written.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        let mut newest = None;
+        for (modified, path) in written.into_iter().take(OPENED) {
+            // Nor can anything in this file, or in those after it, be newer than what was found.
+            if newest.is_some_and(|newest| newest >= modified + COARSE) {
+                break;
+            }
+            newest = newest.max(lines::last_time(&path)?);
+        }
+        Ok(newest.filter(|newest| *newest > since))
+    }
+}
+
+/// Collects the files below `folder` that are meant and were written after `since`.
+fn written_since(
+    folder: &Path,
+    depth: usize,
+    since: SystemTime,
+    meant: &dyn Fn(&OsStr) -> bool,
+    found: &mut Vec<(SystemTime, PathBuf)>,
+) -> Result<(), TranscriptError> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(TranscriptError::io(folder)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(TranscriptError::io(folder))?;
+        match modified(&entry, meant) {
+            Ok(Seen::File(modified)) if modified > since => found.push((modified, entry.path())),
+            Ok(Seen::Folder) if depth > 1 => written_since(&entry.path(), depth - 1, since, meant, found)?,
+            Ok(_) => {}
+            // Removed meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(TranscriptError::io(&entry.path())(error)),
+        }
+    }
+    Ok(())
+}
+
+enum Seen {
+    File(SystemTime),
+    Folder,
+    Other,
+}
+
+/// What an entry is. A symbolic link to a file counts as that file: Claude Code 2.1.328 links the transcripts of agents
+/// that a resumed conversation takes over. One to a folder is not followed, so that no circle is walked.
+fn modified(entry: &DirEntry, meant: &dyn Fn(&OsStr) -> bool) -> io::Result<Seen> {
+    if entry.file_type()?.is_dir() {
+        return Ok(Seen::Folder);
+    }
+    if !meant(&entry.file_name()) {
+        return Ok(Seen::Other);
+    }
+    let metadata = std::fs::metadata(entry.path())?;
+    Ok(if metadata.is_file() { Seen::File(metadata.modified()?) } else { Seen::Other })
+}
