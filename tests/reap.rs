@@ -5,61 +5,10 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use common::ticks::{done, fleet, pulse, settle, skipped, tick, verdict};
 use common::{World, lives, signal, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-
-/// Runs one tick that must succeed, and returns its document.
-#[track_caller]
-fn tick(world: &World, flags: &[&str]) -> Value {
-    let run = world.peer(&[&["reap", "--json"], flags].concat());
-    assert_eq!(run.code, 0, "{run:?}");
-    run.json()
-}
-
-/// `[peer, what, cause]` of everything that a tick did.
-fn done(tick: &Value) -> Vec<[String; 3]> {
-    let text = |deed: &Value, key: &str| deed[key].as_str().expect("text").to_owned();
-    let deeds = tick["done"].as_array().expect("a list").iter();
-    deeds.map(|deed| [text(deed, "peer"), text(deed, "what"), text(deed, "cause")]).collect()
-}
-
-fn skipped(tick: &Value) -> Vec<String> {
-    tick["skipped"].as_array().expect("a list").iter().map(|line| line.as_str().expect("text").to_owned()).collect()
-}
-
-/// What the last tick stamped of one peer.
-#[track_caller]
-fn pulse(world: &World, name: &str) -> Value {
-    let text = fs::read_to_string(world.path("state/heartbeat.json")).expect("a heartbeat");
-    serde_json::from_str::<Value>(&text).expect("JSON")["peers"][name].clone()
-}
-
-fn verdict(world: &World, name: &str) -> String {
-    pulse(world, name)["verdict"].as_str().expect("a verdict").to_owned()
-}
-
-/// Ages the incarnation on record, as if it had been started long ago: no test waits for the settle time.
-fn settle(world: &World, name: &str) {
-    world.edit(name, "session", |record| {
-        let long_ago = record["woke_at_ms"].as_u64().expect("a time") - 3_600_000;
-        record["woke_at_ms"] = json!(long_ago);
-        record["ready_at_ms"] = json!(long_ago + 1000);
-    });
-}
-
-/// Wakes peers that run `sleep` and ages them.
-fn fleet(world: &World, names: &[&str]) {
-    for name in names {
-        world.add(name, &["sleep", "1000"]);
-        world.set_in_spec(name, "idle_timeout = \"0s\"");
-    }
-    let run = world.peer(&[&["wake"], names].concat());
-    assert_eq!(run.code, 0, "{run:?}");
-    for name in names {
-        settle(world, name);
-    }
-}
 
 fn parks_after_a_second(world: &World, name: &str) {
     let path = world.path(&format!("config/peers/{name}.toml"));
@@ -482,38 +431,6 @@ fn what_the_budget_has_no_room_for_is_said_and_done_by_the_next_tick() {
     }
     assert!(names.iter().all(|name| world.end(name)["cause"] == "idle-reaped"), "a cut ladder is gone on with");
     assert_eq!(world.processes(), Vec::<u32>::new());
-}
-
-#[test]
-fn a_start_that_was_left_alone_is_seen_through() {
-    let world = World::new();
-    world.demo_with("a", &["--prompt", "you are a"], &["--start-delay", "1500"]);
-    let mut waker = world.command(&["wake", "a"]).spawn().expect("it starts");
-    wait_until("its agent is started", || world.session("a")["process"].is_object());
-    waker.kill().expect("ours");
-    waker.wait().expect("ours");
-    assert_eq!(world.session("a")["phase"], "starting");
-    let document = tick(&world, &[]);
-    assert_eq!(done(&document), [["a", "supervised", "its start was left alone"]]);
-    assert_eq!(world.session("a")["phase"], "ready");
-    assert_eq!(world.said(&world.conversation("a")), ["you are a"]);
-    world.peer(&["wake", "a"]).prints("a: already awake\n");
-}
-
-#[test]
-fn a_start_that_never_gets_ready_costs_the_others_nothing() {
-    let world = World::new();
-    world.demo("a", &["--start-delay", "600000"]);
-    world.demo("b", &[]);
-    world.set_in_spec("a", "ready_timeout = \"100ms\"");
-    assert_eq!(world.peer(&["wake", "a"]).code, 5);
-    world.peer(&["wake", "b", "-m", "hello"]);
-    signal(world.agent("b"), Signal::SIGKILL);
-    world.await_end("b");
-    let document = tick(&world, &["--budget", "10s"]);
-    assert_eq!(done(&document), [["b", "cleared", "its session was left"]]);
-    assert_eq!((skipped(&document), verdict(&world, "a")), (vec![], "healthy".to_owned()));
-    assert!(document["duration_ms"].as_u64().expect("a time") < 8_000, "{document}");
 }
 
 #[test]

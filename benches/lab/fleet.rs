@@ -140,6 +140,7 @@ fn record(
         prompt_due: false,
         topic: None,
         typing: None,
+        told: None,
         intent: None,
         phase: Phase::Ready { ready_at_ms: woke_at },
     };

@@ -108,6 +108,7 @@ impl Engine {
             woke_at_ms: self.now(),
             delivered_at_ms: None,
             typing: None,
+            told: None,
             prompt_due: plan.resume.is_none() && peer.spec.initial_prompt.is_some(),
             topic: plan.topic.clone(),
             intent: None,

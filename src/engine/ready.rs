@@ -8,7 +8,7 @@ use peer_adapters::screen::{self, Phase as ScreenPhase};
 use tokio::time::Instant;
 
 use super::error::NotReady;
-use super::observe::{self, process_axis, process_id, recorded, target};
+use super::observe::{self, fnv1a, process_axis, process_id, recorded, target};
 use super::settle::{self, Absence};
 use super::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::axis::Axis;
@@ -28,6 +28,10 @@ const FRAME: Duration = Duration::from_secs(1);
 
 /// How long the pane process may take to come up and start the agent after the runtime made its pane.
 const PANE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the lock is waited for to note what was logged: the pane process, which may be writing down its agent, needs
+/// milliseconds. Whoever holds it for longer ends this start or costs the log one entry more.
+const NOTE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What one look says.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,8 +65,18 @@ impl Engine {
     /// others watch the record, and one of them takes over when the first is gone. No lock is held meanwhile.
     ///
     /// # Errors
-    /// [`EngineError::NotReady`]: it ended, it asks something, or its time is over; a living session is left as it is.
+    /// [`EngineError::NotReady`]: it ended, it asks something, or its time is over; a living session is left as it is, and
+    /// the log says so.
     pub async fn await_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
+        let result = self.see_ready(peer, incarnation).await;
+        if let Err(EngineError::NotReady { why, .. }) = &result {
+            self.log_not_ready(peer, incarnation, why, Repetition::Logged).await?;
+        }
+        result
+    }
+
+    /// [`Engine::await_ready`], with what the log is told left to the caller.
+    pub(super) async fn see_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let started = Instant::now();
         let limit = peer.effective.ready_timeout.value.unwrap_or(peer.profile.ready.timeout);
         loop {
@@ -259,6 +273,7 @@ impl Engine {
 
     fn mark_ready(&self, locked: &Locked, record: &mut SessionRecord, now: Timestamp) -> Result<()> {
         record.phase = Phase::Ready { ready_at_ms: now };
+        record.told = None;
         locked.write_session(record)?;
         locked.unmark(Marker::IdleReaped)?;
         locked.unmark(Marker::FreshNext)?;
@@ -270,23 +285,56 @@ impl Engine {
         Ok(())
     }
 
-    /// The error for a start that is not ready, with what its screen says and an entry in the log.
+    /// The error for a start that is not ready, with what its screen says.
     async fn not_ready(&self, peer: &Peer, record: &SessionRecord, why: NotReady) -> EngineError {
         let screen = match self.capture(record).await {
             Ok(text) => screen::last_lines(&text, 2),
             Err(_) => self.kept_screen(peer),
         };
-        let event =
-            Event::new(self.now(), "wake.failed").peer(&peer.name).incarnation(record.incarnation).cause(match why {
-                NotReady::Ended(_) => "ended",
-                NotReady::TimedOut(_) => "timed-out",
-                NotReady::NeedsPerson { .. } => "needs-person",
-            });
-        if let Err(error) = self.log(&event) {
-            return error;
-        }
         EngineError::NotReady { peer: peer.name.clone(), incarnation: record.incarnation, why, screen }
     }
+
+    /// Logs that a start is not ready, and notes on its record what was logged. One that ended has its end in the log.
+    /// Blocks for `NOTE_PATIENCE` at most.
+    ///
+    /// # Errors
+    /// The state directory failed.
+    pub(super) async fn log_not_ready(
+        &self,
+        peer: &Peer,
+        incarnation: Incarnation,
+        why: &NotReady,
+        repetition: Repetition,
+    ) -> Result<()> {
+        let (cause, question) = match why {
+            NotReady::Ended(_) => return Ok(()),
+            NotReady::TimedOut(_) => ("timed-out", ""),
+            NotReady::NeedsPerson { question, .. } => ("needs-person", question.as_str()),
+        };
+        // Not the question itself: what a pane shows is not written down.
+        let told = format!("{cause}-{:016x}", fnv1a(question.as_bytes()));
+        let locked = tokio::time::timeout(NOTE_PATIENCE, self.lock(&peer.name)).await.ok().transpose()?;
+        let record = peer.files.session()?.present().filter(|record| record.incarnation == incarnation);
+        let same = record.as_ref().is_some_and(|record| record.told.as_ref() == Some(&told));
+        if same && repetition == Repetition::Silent {
+            return Ok(());
+        }
+        self.log(&Event::new(self.now(), "wake.failed").peer(&peer.name).incarnation(incarnation).cause(cause))?;
+        if let (Some(locked), Some(mut record), false) = (locked, record, same) {
+            record.told = Some(told);
+            locked.write_session(&record)?;
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of a failure that the log has told already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repetition {
+    /// It is logged: somebody asked for this start and is told that it failed.
+    Logged,
+    /// It is not: nobody asked, and a tick a minute would push everything else out of the log.
+    Silent,
 }
 
 /// A profile without a rule for the screen: to be started is to be ready.

@@ -92,6 +92,7 @@ impl Engine {
             woke_at_ms: at,
             delivered_at_ms: None,
             typing: None,
+            told: None,
             prompt_due: false,
             topic: None,
             intent: None,

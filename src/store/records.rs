@@ -97,6 +97,10 @@ pub struct SessionRecord {
     /// A fingerprint of the text that a sender types now; one that is found later was left by a sender that was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typing: Option<String>,
+    /// What the log has said last of why this start is not ready, so that no tick says it again: a cause, and a fingerprint
+    /// of the question where it needs a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
     /// The initial prompt is still to be typed in front of the first message.
     #[serde(default)]
     pub prompt_due: bool,

@@ -14,6 +14,7 @@ pub mod demo;
 pub mod files;
 pub mod run;
 pub mod runtimes;
+pub mod ticks;
 
 use std::ffi::OsStr;
 use std::fs;

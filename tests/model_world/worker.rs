@@ -191,6 +191,7 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
         woke_at_ms: now,
         delivered_at_ms: None,
         typing: None,
+        told: None,
         prompt_due: false,
         topic: None,
         intent: None,

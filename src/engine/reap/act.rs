@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::task::Task;
 use super::{Deed, Fleet, Request, View, idle, skipped};
 use crate::engine::deliver::Message;
+use crate::engine::error::NotReady;
+use crate::engine::ready::Repetition;
 use crate::engine::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
@@ -241,11 +243,16 @@ impl Engine {
         let limit = peer.effective.ready_timeout.value.unwrap_or(peer.profile.ready.timeout);
         let left = limit.saturating_sub(self.now().since(record.woke_at_ms));
         let patience = left.max(LATE_START_LOOK + peer.profile.ready.hold_resume);
-        match tokio::time::timeout(patience, self.await_ready(peer, record.incarnation)).await {
-            Ok(Ok(())) => {}
-            // Its end is on record, or a person is needed: that is in the log and in the list.
-            Err(_) | Ok(Err(EngineError::NotReady { .. })) => return Ok(false),
+        let why = match tokio::time::timeout(patience, self.see_ready(peer, record.incarnation)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(EngineError::NotReady { why, .. })) => Some(why),
             Ok(Err(error)) => return Err(error),
+            Err(_) => Some(NotReady::TimedOut(limit)),
+        };
+        if let Some(why) = why {
+            // It stays as it is until a person answers or ends it; the list shows it meanwhile.
+            self.log_not_ready(peer, record.incarnation, &why, Repetition::Silent).await?;
+            return Ok(false);
         }
         let locked = self.lock(&peer.name).await?;
         let current = peer.files.session()?.present().filter(|now| now.incarnation == record.incarnation);
