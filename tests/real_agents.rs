@@ -263,3 +263,29 @@ fn claude_whose_subagent_is_at_work_is_not_parked(on: RuntimeKind) {
     wait_until("it is parked", || agent.peer(&["reap"]).contains("parked") || !agent.world.has("claude", "session"));
     assert_eq!(agent.world.end("claude")["cause"], "idle-reaped");
 }
+
+/// Nobody but a person in its pane ever speaks to it, no tick comes, and it is killed: what was noted when it was ready tells
+/// its conversation.
+#[test]
+#[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
+fn whoever_was_only_spoken_to_by_hand_can_be_resumed_after_a_kill() {
+    for name in ["codex", "opencode"] {
+        let agent = Agent::new(name, "tmux", &[]);
+        agent.peer(&["wake", name]);
+        agent.world.press(name, &["-l", "said by hand"]);
+        wait_until("the composer shows it", || agent.peer(&["screen", name]).contains("said by hand"));
+        // An Enter right behind the text would be a part of it.
+        wait_until("it is answered", || {
+            agent.world.press(name, &["Enter"]);
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            agent.peer(&["screen", name]).contains("turns=1: said by hand")
+        });
+        assert!(agent.world.session(name)["conversation"].is_null(), "nobody has looked");
+        agent.kill();
+        assert_eq!(agent.world.conversations(name).len(), 1, "{name}: {}", agent.log());
+        let woken = agent.peer(&["wake", name, "--resume", "-m", "by peer"]);
+        assert_eq!(woken, format!("{name}: woken resumed (asked-resume); message delivered\n"));
+        agent.remembers(2, "by peer");
+        agent.peer(&["stop", name]);
+    }
+}

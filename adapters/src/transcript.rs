@@ -74,6 +74,14 @@ impl TranscriptError {
 trait Layout {
     fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError>;
     fn discover(&self, since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError>;
+    /// See [`Files::traces`]; none for an agent whose conversations are told in no such way.
+    fn traces(&self, _pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        Ok(Vec::new())
+    }
+    /// The conversations that these traces belong to, the newest trace's last.
+    fn of_traces(&self, _since: SystemTime, _traces: &[String]) -> Result<Vec<String>, TranscriptError> {
+        Ok(Vec::new())
+    }
     fn end(&self, id: &str) -> Result<u64, TranscriptError>;
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError>;
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError>;
@@ -137,6 +145,32 @@ impl Files<'_> {
         found.sort();
         found.dedup();
         Ok(if found.len() == 1 { found.pop() } else { None })
+    }
+
+    /// What marks the processes `pids` in the agent's own files, as long as they live: by it [`Files::traced`] tells which
+    /// conversation was theirs when there is nobody left to ask. Known before the first message. Opaque; to be kept.
+    ///
+    /// # Errors
+    /// Nothing is known; ask again.
+    pub fn traces(&self, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        self.layout().map_or(Ok(Vec::new()), |layout| layout.traces(pids))
+    }
+
+    /// The conversation of a process that may have ended, by the traces that it left, the newest trace first; never one
+    /// that `taken` says belongs to another. `since` is the start of the agent.
+    ///
+    /// # Errors
+    /// Nothing is known; ask again.
+    pub fn traced(
+        &self,
+        since: SystemTime,
+        traces: &[String],
+        taken: impl Fn(&str) -> bool,
+    ) -> Result<Option<String>, TranscriptError> {
+        let Some(layout) = self.layout().filter(|_| !traces.is_empty()) else { return Ok(None) };
+        let mut found = layout.of_traces(since, traces)?;
+        found.retain(|id| !taken(id));
+        Ok(found.pop())
     }
 
     /// The end of the transcript now; to be taken before a message is put in.

@@ -133,6 +133,7 @@ fn record(
         boot_id: process::boot_id().expect("a boot id"),
         agent: "command".to_owned(),
         conversation: None,
+        traces: Vec::new(),
         resumed: false,
         cause: "first-wake".to_owned(),
         woke_at_ms: woke_at,

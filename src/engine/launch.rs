@@ -103,6 +103,7 @@ impl Engine {
             boot_id: process::boot_id()?,
             agent: peer.spec.agent.clone(),
             conversation: None,
+            traces: Vec::new(),
             resumed: plan.resume.is_some(),
             cause: plan.cause.to_string(),
             woke_at_ms: self.now(),

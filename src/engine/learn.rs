@@ -1,17 +1,23 @@
 //! Learning which conversation an agent opened, where it chooses the id itself.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use peer_adapters::agent::{ConversationId, Profile};
-use peer_adapters::process;
+use peer_adapters::process::{self, ProcessId};
 use peer_adapters::transcript::{Files, TranscriptError};
 
-use super::Result;
+use super::observe::process_id;
+use super::{Engine, Peer, Result};
 use crate::config::ConfigDir;
+use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::store::{ConversationEntry, Event, Launch, Locked, PeerFiles, SessionRecord, StateDir, Stored};
+use crate::store::{
+    ConversationEntry, Event, LastEnd, Launch, Locked, Owners, PeerFiles, SessionRecord, StateDir, StoreError, Stored,
+};
 
 /// What is needed to look into an agent's own files.
 #[derive(Debug)]
@@ -37,8 +43,8 @@ impl Learner {
         Some(Self { profile, cwd: spec.cwd })
     }
 
-    /// Puts the conversation into the record and into the peer's list, if it can be told which it is. Nothing happens
-    /// where the id is known already or the agent has none.
+    /// Puts the conversation into the record and into the peer's list, if it can be told which it is; until then, what it
+    /// can be told by later. Nothing happens where the id is known already or the agent has none.
     ///
     /// # Errors
     /// A file of ours cannot be read or written. That the agent's files do not tell is no error.
@@ -46,24 +52,136 @@ impl Learner {
         if record.conversation.is_some() || self.profile.conversation.id != ConversationId::Found {
             return Ok(());
         }
-        let owners = state.conversation_owners()?;
         let name = locked.files().name();
-        let taken = |id: &str| owners.of(id).is_some_and(|owner| owner != name);
-        let pids = record.process.map(|agent| tree(agent.id.pid)).unwrap_or_default();
+        let pids = record.process.map(|agent| tree(process_id(agent.id))).unwrap_or_default();
         let env = launch_environment(locked.files(), record)?;
-        let found =
-            with_files(&self.profile, &self.cwd, &env, |files| files.discover(record.woke_at_ms.into(), &pids, taken));
+        let since = record.woke_at_ms.into();
+        let noted = self.note_traces(locked, record, &pids, &env)?;
+        let owners = Others::of(state, name);
+        let found = with_files(&self.profile, &self.cwd, &env, |files| {
+            let now = files.discover(since, &pids, |id| owners.own(id));
+            // Whoever lives says which conversation is on its screen now.
+            match now {
+                Ok(None) => files.traced(since, &noted, |id| owners.own(id)),
+                found => found,
+            }
+        });
+        owners.check()?;
         if let Ok(Some(id)) = found {
-            keep(locked, record, &id, std::time::SystemTime::now().into())?;
-            state.journal().append(
-                &Event::new(std::time::SystemTime::now().into(), "conversation.learned")
-                    .peer(name)
-                    .incarnation(record.incarnation)
-                    .with("conversation", id),
-            )?;
+            keep(locked, record, &id, SystemTime::now().into())?;
+            state.journal().append(&learned(name, record.incarnation, &id))?;
         }
         Ok(())
     }
+
+    /// Adds to the record what marks these processes, and returns all that is noted there.
+    fn note_traces(
+        &self,
+        locked: &Locked,
+        record: &mut SessionRecord,
+        pids: &[u32],
+        env: &[(OsString, OsString)],
+    ) -> Result<Vec<String>> {
+        let traces = with_files(&self.profile, &self.cwd, env, |files| files.traces(pids)).unwrap_or_default();
+        let new: Vec<String> = traces.into_iter().filter(|trace| !record.traces.contains(trace)).collect();
+        if !new.is_empty() {
+            record.traces.extend(new);
+            let surplus = record.traces.len().saturating_sub(MOST_TRACES);
+            record.traces.drain(..surplus);
+            locked.write_session(record)?;
+        }
+        Ok(record.traces.clone())
+    }
+
+    /// The conversation of the last incarnation, where it was not known at its end and can be told now. Changes nothing.
+    ///
+    /// # Errors
+    /// The state directory cannot be read.
+    pub fn late(
+        &self,
+        state: &StateDir,
+        name: &PeerName,
+        last: &LastEnd,
+        env: &[(OsString, OsString)],
+    ) -> Result<Option<String>> {
+        let Some(unlearned) = last.unlearned.as_ref().filter(|_| last.agent == self.profile.name) else {
+            return Ok(None);
+        };
+        let owners = Others::of(state, name);
+        let found = with_files(&self.profile, &self.cwd, env, |files| {
+            files.traced(unlearned.woke_at_ms.into(), &unlearned.traces, |id| owners.own(id))
+        });
+        owners.check()?;
+        Ok(found.ok().flatten())
+    }
+}
+
+/// How many traces are kept: a process has one or two, and one more for each conversation that a person begins in it.
+const MOST_TRACES: usize = 16;
+
+/// Which ids belong to other peers. The lists of all are read when the first id is asked about, which is once a
+/// conversation; a list that cannot be read makes every id somebody else's.
+struct Others<'a> {
+    state: &'a StateDir,
+    name: &'a PeerName,
+    owners: OnceCell<std::result::Result<Owners, StoreError>>,
+}
+
+impl<'a> Others<'a> {
+    fn of(state: &'a StateDir, name: &'a PeerName) -> Self {
+        Self { state, name, owners: OnceCell::new() }
+    }
+
+    fn own(&self, id: &str) -> bool {
+        match self.owners.get_or_init(|| self.state.conversation_owners()) {
+            Ok(owners) => owners.of(id).is_some_and(|owner| owner != self.name),
+            Err(_) => true,
+        }
+    }
+
+    /// # Errors
+    /// A list could not be read: what was found was not judged.
+    fn check(self) -> Result<()> {
+        match self.owners.into_inner() {
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+}
+
+impl Engine {
+    /// Looks once more for the conversation of an incarnation that ended before its agent's files told it. An id that is
+    /// found takes its place as the one that a resume continues.
+    ///
+    /// # Errors
+    /// A file of ours cannot be read or written.
+    pub(super) fn learn_late(&self, peer: &Peer, locked: &Locked) -> Result<()> {
+        let Some(last) = peer.files.end()?.present() else { return Ok(()) };
+        let Some(id) = self.late_conversation(peer, &last)? else { return Ok(()) };
+        let incarnation = last.end.incarnation;
+        let (conversation, agent) = (id.clone(), last.agent.clone());
+        locked.append_conversation(&ConversationEntry { at_ms: self.now(), conversation, agent, incarnation })?;
+        locked.note_conversation(last, &id)?;
+        self.log(&learned(&peer.name, incarnation, &id))
+    }
+
+    /// What [`Engine::learn_late`] would find.
+    ///
+    /// # Errors
+    /// The state directory cannot be read.
+    pub(super) fn late_conversation(&self, peer: &Peer, last: &LastEnd) -> Result<Option<String>> {
+        if last.unlearned.is_none() {
+            return Ok(None);
+        }
+        let env = self.agent_environment(peer, Incarnation::default());
+        let env: Vec<_> = env.into_iter().map(|(key, value)| (key.0, value.0)).collect();
+        Learner::new(&peer.profile, &peer.spec.cwd).late(&self.state, &peer.name, last, &env)
+    }
+}
+
+fn learned(name: &PeerName, incarnation: Incarnation, id: &str) -> Event {
+    let event = Event::new(SystemTime::now().into(), "conversation.learned").peer(name).incarnation(incarnation);
+    event.with("conversation", id)
 }
 
 /// Puts an id on record: first where it is never lost, then where it is used.
@@ -78,12 +196,16 @@ pub fn keep(locked: &Locked, record: &mut SessionRecord, id: &str, now: Timestam
         incarnation: record.incarnation,
     })?;
     record.conversation = Some(id.to_owned());
+    record.traces.clear();
     locked.write_session(record)?;
     Ok(())
 }
 
-fn tree(pid: u32) -> Vec<u32> {
-    process::tree(pid).unwrap_or_default().iter().map(|status| status.id.pid).collect()
+/// The agent and its children; nobody where its number is another's by now.
+fn tree(agent: ProcessId) -> Vec<u32> {
+    let lives = process::find(agent).is_ok_and(|found| found.is_some());
+    let tree = if lives { process::tree(agent.pid).unwrap_or_default() } else { Vec::new() };
+    tree.iter().map(|status| status.id.pid).collect()
 }
 
 /// The environment that the agent was launched with; empty when its launch file is gone.

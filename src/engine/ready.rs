@@ -8,6 +8,7 @@ use peer_adapters::screen::{self, Phase as ScreenPhase};
 use tokio::time::Instant;
 
 use super::error::NotReady;
+use super::learn::Learner;
 use super::observe::{self, fnv1a, process_axis, process_id, recorded, target};
 use super::settle::{self, Absence};
 use super::{Engine, EngineError, POLL, Peer, Result, pause};
@@ -262,6 +263,8 @@ impl Engine {
         }
         let now = self.now();
         self.mark_ready(&locked, &mut record, now)?;
+        // Before anybody speaks to it: a person may, in its pane, and end it before anybody looks.
+        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, &locked, &mut record)?;
         self.log(
             &Event::new(now, "wake.ready")
                 .peer(&peer.name)

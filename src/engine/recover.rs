@@ -86,6 +86,7 @@ impl Engine {
             boot_id: process::boot_id()?,
             agent: peer.spec.agent.clone(),
             conversation: opened.map(|entry| entry.conversation),
+            traces: Vec::new(),
             // So that its topics stay, and its readiness must hold for longer: neither can be known any more.
             resumed: true,
             cause: RECOVERED.to_owned(),

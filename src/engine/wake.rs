@@ -113,6 +113,7 @@ impl Engine {
         let live = self.live(peer, self.on_record(peer, locked)?).await?;
         if matches!(live, Live::None) {
             self.clear_left(peer, locked).await?;
+            self.learn_late(peer, locked)?;
         }
         let facts = self.facts(peer, &live)?;
         match (decide(&facts, request, self.now()), live) {
@@ -245,7 +246,7 @@ impl Engine {
         let last = files.end()?.present();
         let set_aside = last.is_none() && files.has_lost_end()?;
         let known = match &last {
-            Some(last) => last.conversation.clone(),
+            Some(last) => self.late_conversation(peer, last)?.or_else(|| last.conversation.clone()),
             None if set_aside => files.conversations()?.pop().map(|entry| entry.conversation),
             None => None,
         };

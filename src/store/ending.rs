@@ -25,9 +25,21 @@ pub struct LastEnd {
     pub conversation: Option<String>,
     /// The profile whose conversation that is.
     pub agent: String,
+    /// By what its conversation may still be told, where it was not known at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlearned: Option<Unlearned>,
     /// The session that the runtime still shows with the agent's last screen in it, until it is cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Place>,
+}
+
+/// What is left of an incarnation whose conversation is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlearned {
+    /// When it was asked for: nothing of it is older.
+    pub woke_at_ms: Timestamp,
+    /// What marked its processes in the agent's own files, newest last.
+    pub traces: Vec<String>,
 }
 
 /// Whether the runtime's session was removed before its end was recorded.
@@ -74,7 +86,9 @@ impl Locked {
         let conversation = if record.ready_at().is_some() { record.conversation.clone().or(kept) } else { kept };
         let end = End::new(report, previous.map(|last| &last.end));
         let left = (session == Session::Left).then(|| record.place.clone());
-        let last = LastEnd { end, conversation, agent: record.agent.clone(), left };
+        let unknown = record.conversation.is_none() && !record.traces.is_empty();
+        let unlearned = unknown.then(|| Unlearned { woke_at_ms: record.woke_at_ms, traces: record.traces.clone() });
+        let last = LastEnd { end, conversation, agent: record.agent.clone(), unlearned, left };
         self.write_json("end", &last)?;
         Ok(last)
     }
@@ -85,6 +99,16 @@ impl Locked {
     /// As [`Locked::write_session`].
     pub fn note_cleared(&self, mut last: LastEnd) -> Result<()> {
         last.left = None;
+        self.write_json("end", &last)
+    }
+
+    /// Notes the conversation of the last incarnation, which was not known at its end; its id must be in the list already.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn note_conversation(&self, mut last: LastEnd, id: &str) -> Result<()> {
+        last.conversation = Some(id.to_owned());
+        last.unlearned = None;
         self.write_json("end", &last)
     }
 

@@ -24,7 +24,7 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
 pub use conversations::{ConversationEntry, Owners};
-pub use ending::{LastEnd, Session};
+pub use ending::{LastEnd, Session, Unlearned};
 pub use heartbeat::{Heartbeat, Pulse, Ticking};
 pub use journal::{Event, Journal, Tail};
 pub use lock::Locked;

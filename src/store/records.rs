@@ -85,6 +85,10 @@ pub struct SessionRecord {
     /// The conversation, where its id is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
+    /// What marks its processes in the agent's own files, newest last, as long as its conversation is not known: by it the
+    /// id can be told once they have ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<String>,
     /// It continues an older conversation.
     pub resumed: bool,
     /// Why it was started this way.

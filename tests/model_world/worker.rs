@@ -186,6 +186,7 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
         boot_id: "model".to_owned(),
         agent: "model".to_owned(),
         conversation: None,
+        traces: Vec::new(),
         resumed,
         cause: "model".to_owned(),
         woke_at_ms: now,

@@ -3,7 +3,7 @@
 //! # Source
 //! Codex 0.169.0, run in tmux with `--no-daemon`: the process holds `thread-writer-locks/ID.lock` and the rollout open
 //! for as long as the conversation is on its screen, so the kernel says exactly which process has which. The rollout
-//! appears with the first message. Without `--no-daemon` a daemon that all of a user's Codexes share holds them.
+//! appears with the first message; the lock is there before it. Without `--no-daemon` a daemon that all of a user's Codexes share holds them.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,17 @@ fn open_files(pid: u32) -> Vec<PathBuf> {
     entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
 }
 
+/// The conversations that these processes have locked; before its first message one has no rollout.
+fn locked_by(pids: &[u32]) -> Vec<String> {
+    let id = |file: PathBuf| {
+        let is_lock = file.parent().and_then(Path::file_name).is_some_and(|dir| dir == "thread-writer-locks");
+        let id = file.file_stem().filter(|_| is_lock).and_then(|stem| stem.to_str());
+        // The lock by which all Codexes agree on the others is `.coordination.lock`.
+        id.filter(|id| !id.starts_with('.')).map(str::to_owned)
+    };
+    pids.iter().flat_map(|pid| open_files(*pid)).filter_map(id).collect()
+}
+
 /// Only Linux tells the open files of a process without a helper program.
 #[cfg(not(target_os = "linux"))]
 fn open_files(_pid: u32) -> Vec<PathBuf> {
@@ -92,15 +103,22 @@ impl Layout for Codex<'_> {
         self.rollout(id)
     }
 
-    fn discover(&self, _since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+    fn discover(&self, since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        self.of_traces(since, &locked_by(pids))
+    }
+
+    /// The ids whose locks they hold: nobody else ever writes those conversations at the same time.
+    fn traces(&self, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        Ok(locked_by(pids))
+    }
+
+    fn of_traces(&self, _since: SystemTime, traces: &[String]) -> Result<Vec<String>, TranscriptError> {
         let mut found = Vec::new();
-        for file in pids.iter().flat_map(|pid| open_files(*pid)) {
-            let is_lock = file.parent().and_then(Path::file_name).is_some_and(|dir| dir == "thread-writer-locks");
-            let Some(id) = file.file_stem().filter(|_| is_lock).and_then(|stem| stem.to_str()) else { continue };
+        for id in traces {
             if let Some(path) = self.rollout(id)?
                 && self.is_ours(&path)?
             {
-                found.push(id.to_owned());
+                found.push(id.clone());
             }
         }
         Ok(found)

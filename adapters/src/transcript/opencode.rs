@@ -60,13 +60,21 @@ impl Opencode<'_> {
         Ok(row.flatten().is_some_and(|directory| Path::new(&directory) == self.0.cwd))
     }
 
-    /// The conversation of the newest turn that a process began after `since`.
-    fn newest_of(&self, pid: u32, since: SystemTime) -> Result<Option<String>, TranscriptError> {
-        let log = self.data().join("log/opencode.log");
-        let runs = runs_of(pid, &log).map_err(TranscriptError::io(&log))?;
+    fn log(&self) -> PathBuf {
+        self.data().join("log/opencode.log")
+    }
+
+    fn runs_of(&self, pid: u32) -> Result<Vec<String>, TranscriptError> {
+        let log = self.log();
+        runs_of(pid, &log).map_err(TranscriptError::io(&log))
+    }
+
+    /// The conversation of the newest turn that one process, by its numbers in the log, began after `since`.
+    fn newest_of(&self, runs: &[String], since: SystemTime) -> Result<Option<String>, TranscriptError> {
         if runs.is_empty() {
             return Ok(None);
         }
+        let log = self.log();
         let found = lines::last_line(&log, |line| {
             let word = |key: &str| line.split_ascii_whitespace().find_map(|word| word.strip_prefix(key));
             let time = humantime::parse_rfc3339(word("timestamp=")?).ok()?;
@@ -139,7 +147,21 @@ impl Layout for Opencode<'_> {
     }
 
     fn discover(&self, since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
-        pids.iter().filter_map(|pid| self.newest_of(*pid, since).transpose()).collect()
+        let newest = |pid: &u32| self.newest_of(&self.runs_of(*pid)?, since);
+        pids.iter().filter_map(|pid| newest(pid).transpose()).collect()
+    }
+
+    /// The random numbers under which they write the log, from their start on.
+    fn traces(&self, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        let mut traces = Vec::new();
+        for pid in pids {
+            traces.extend(self.runs_of(*pid)?);
+        }
+        Ok(traces)
+    }
+
+    fn of_traces(&self, since: SystemTime, traces: &[String]) -> Result<Vec<String>, TranscriptError> {
+        Ok(self.newest_of(traces, since)?.into_iter().collect())
     }
 
     fn end(&self, id: &str) -> Result<u64, TranscriptError> {

@@ -242,6 +242,31 @@ fn codexs_conversation_is_the_one_whose_lock_the_process_holds() {
     assert_eq!(find(), None, "a sub-agent's");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn codexs_lock_tells_its_conversation_when_nobody_holds_it_any_more() {
+    let home = Home::new("codex");
+    let meta = |cwd: &str| {
+        format!("{{\"type\":\"session_meta\",\"payload\":{{\"id\":\"{ID}\",\"cwd\":\"{cwd}\",\"source\":\"cli\"}}}}\n")
+    };
+    let locks = ".codex/thread-writer-locks";
+    let lock = home.write(&format!("{locks}/{ID}.lock"), "");
+    let held = [fs::File::open(lock), fs::File::open(home.write(&format!("{locks}/.coordination.lock"), ""))];
+    let traces = || home.files().traces(&[std::process::id()]).expect("readable");
+    let noted = traces();
+    assert_eq!(noted, [ID], "before its first message");
+    drop(held);
+    assert_eq!(traces(), Vec::<String>::new());
+    let traced = |taken: bool| home.files().traced(SystemTime::UNIX_EPOCH, &noted, |_| taken).expect("readable");
+    assert_eq!(traced(false), None, "nothing was ever said");
+    home.write(ROLLOUT, &meta("/srv/my.demo"));
+    assert_eq!((traced(false).as_deref(), traced(true)), (Some(ID), None));
+    home.write(ROLLOUT, &meta("/srv/other"));
+    assert_eq!(traced(false), None, "another directory's");
+    let none = Home::new("claude");
+    assert_eq!(none.files().traced(SystemTime::UNIX_EPOCH, &noted, |_| false).expect("readable"), None);
+}
+
 #[test]
 fn pis_transcript_is_where_pi_itself_would_look() {
     let home = Home::new("pi");
@@ -350,4 +375,12 @@ fn opencodes_conversation_is_the_one_that_its_process_logged() {
     assert_eq!(find("2026-11-22T00:00:00Z").as_deref(), Some("ses_mine"), "a sub-agent's turn is passed over");
     ours.write_all(line("aaaaaaaa", "ses_far").as_bytes()).expect("writes");
     assert_eq!(find("2026-11-22T00:00:00Z").as_deref(), Some("ses_mine"));
+    // What was noted of it tells the same when it has ended.
+    let noted = home.files().traces(&[pid]).expect("readable");
+    assert_eq!(noted, ["aaaaaaaa"]);
+    drop(ours);
+    assert_eq!((find("2026-11-22T00:00:00Z"), home.files().traces(&[pid]).expect("readable")), (None, vec![]));
+    let traced = |since: &str| home.files().traced(at(since), &noted, |_| false).expect("readable");
+    assert_eq!(traced("2026-11-22T00:00:00Z").as_deref(), Some("ses_mine"));
+    assert_eq!(traced("2026-11-22T01:00:00Z"), None);
 }

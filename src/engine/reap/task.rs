@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use peer_adapters::agent::ConversationId;
+
 use super::{Deed, Fleet, Subject, View, idle, since_wake, skipped};
+use crate::engine::learn::Learner;
 use crate::engine::observe::process_id;
 use crate::engine::survey::Stray;
 use crate::engine::wake::Live;
@@ -14,11 +17,15 @@ use crate::policy::idle::IdleDecision;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::verdict::{Action, Judgement};
-use crate::store::{Event, Heartbeat, Marker, Phase, SessionRecord};
+use crate::store::{Event, Heartbeat, LastEnd, Marker, Phase, SessionRecord};
 
 /// Memory above this share of the limit, in percent, is worth a word before it is drained: less would be said of agents
 /// that are only well used, more would come too late to do anything.
 const MEMORY_WARNING_PERCENT: u64 = 80;
+
+/// How long after an end each tick looks for its conversation; a wake looks whenever it comes. An agent writes its files
+/// within seconds, and a tick that looked for ever would look for what was never said.
+const LATE_FILES: Duration = Duration::from_secs(600);
 
 /// What is to be done to one peer.
 #[derive(Clone, Debug)]
@@ -90,6 +97,9 @@ impl Engine {
             }
         }
         for peer in &fleet.asleep {
+            if !dry_run && let Err(error) = self.learn_if_late(peer) {
+                beat.skipped.push(skipped(&peer.name, &error));
+            }
             let task = if launched.contains(&peer.name) { self.task_unrecorded(peer) } else { self.task_asleep(peer) };
             match task {
                 Ok(task) => tasks.extend(task.map(|task| (peer, None, task))),
@@ -143,6 +153,7 @@ impl Engine {
     fn watch_over(&self, subject: &Subject, beat: &mut Heartbeat, dry_run: bool) -> Result<Option<Task>> {
         if !dry_run {
             self.forgive_if_stable(subject)?;
+            self.learn_if_unknown(subject)?;
         }
         // Somebody began to end it and was killed: left alone, its next crash would pass for that end. A self-fresh is its
         // pane process's to finish.
@@ -179,6 +190,30 @@ impl Engine {
         if same && locked.trim_stable(ready_for)? {
             let event = Event::new(self.now(), "peer.stable").peer(&peer.name).incarnation(record.incarnation);
             self.log(&event.with("deaths", deaths.len()))?;
+        }
+        Ok(())
+    }
+
+    /// Learns the conversation of an agent that was only spoken to in its own pane.
+    fn learn_if_unknown(&self, subject: &Subject) -> Result<()> {
+        let (peer, record) = (&subject.peer, &subject.record);
+        if record.conversation.is_some() || peer.profile.conversation.id != ConversationId::Found {
+            return Ok(());
+        }
+        // Whoever holds the lock delivers a message to it, or ends it: both learn.
+        let Some(locked) = self.state.try_lock(&peer.name)? else { return Ok(()) };
+        let current = peer.files.session()?.present().filter(|now| now.incarnation == record.incarnation);
+        let Some(mut current) = current else { return Ok(()) };
+        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, &locked, &mut current)
+    }
+
+    /// Looks again for the conversation of one that ended a while ago; its files may have been a moment behind.
+    fn learn_if_late(&self, peer: &Peer) -> Result<()> {
+        let recent = |last: &LastEnd| last.unlearned.is_some() && self.now().since(last.end.at_ms) < LATE_FILES;
+        if peer.files.end()?.present().as_ref().is_some_and(recent)
+            && let Some(locked) = self.state.try_lock(&peer.name)?
+        {
+            self.learn_late(peer, &locked)?;
         }
         Ok(())
     }
