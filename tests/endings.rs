@@ -5,9 +5,27 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{World, lives, signal, wait_until};
+use common::{World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
+
+on_each_runtime! {
+    exit_0_is_a_completion_only_after_10_s_of_being_ready
+    another_exit_code_is_a_crash_and_so_is_a_signal
+    children_of_an_agent_that_dies_do_not_stay
+    a_program_that_cannot_be_started_is_a_death_that_changes_nothing
+    another_boot_is_no_death
+    beats_that_were_promised_and_stop_end_it
+    a_beat_from_inside_its_pane_counts_and_waits_for_nobody
+    memory_warns_once_a_crossing_and_drains_above_its_limit
+    the_backoff_doubles_up_to_300_s_and_survives_any_restart_of_ours
+    the_default_policy_restarts_nothing
+    on_failure_leaves_a_completion_and_always_does_not
+    more_than_ten_clean_exits_in_60_s_wait_30_s
+    the_latch_closes_at_max_restarts_and_a_reset_opens_it
+    a_long_ready_life_forgives_the_deaths_before_it
+}
 
 /// Leaves with the code in the file `leave`, once it is there.
 const LEAVES: &str = "while ! [ -e leave ]; do sleep 0.02; done; read code <leave; rm leave; exit \"$code\"";
@@ -79,9 +97,8 @@ fn is(end: &Value, cause: &str, counted: bool, key: &str, value: &Value) {
     assert_eq!((&end["cause"], &end["counted"], &end[key]), (&json!(cause), &json!(counted), value), "{end}");
 }
 
-#[test]
-fn exit_0_is_a_completion_only_after_10_s_of_being_ready() {
-    let world = World::new();
+fn exit_0_is_a_completion_only_after_10_s_of_being_ready(on: RuntimeKind) {
+    let world = World::on(on);
     leaves(&world, "a", "");
     wake(&world, "a");
     is(&leave(&world, "a", 0), "completed-early", true, "code", &json!(0));
@@ -92,9 +109,8 @@ fn exit_0_is_a_completion_only_after_10_s_of_being_ready() {
     assert_eq!((world.deaths("a"), listed(&world, "a").0), (1, "completed".into()));
 }
 
-#[test]
-fn another_exit_code_is_a_crash_and_so_is_a_signal() {
-    let world = World::new();
+fn another_exit_code_is_a_crash_and_so_is_a_signal(on: RuntimeKind) {
+    let world = World::on(on);
     leaves(&world, "a", "");
     wake(&world, "a");
     let end = leave(&world, "a", 3);
@@ -112,9 +128,8 @@ fn another_exit_code_is_a_crash_and_so_is_a_signal() {
     wake(&world, "a");
 }
 
-#[test]
-fn children_of_an_agent_that_dies_do_not_stay() {
-    let world = World::new();
+fn children_of_an_agent_that_dies_do_not_stay(on: RuntimeKind) {
+    let world = World::on(on);
     // In its group, in groups of their own, and deaf to what they are asked.
     let script = "set -m; for i in 1 2; do (trap '' HUP TERM; exec sleep 1000) & done; set +m; sleep 1000 & wait";
     world.add("a", &["bash", "--norc", "-c", script]);
@@ -125,9 +140,8 @@ fn children_of_an_agent_that_dies_do_not_stay() {
     wait_until("nothing is left of it", || world.processes().is_empty());
 }
 
-#[test]
-fn a_program_that_cannot_be_started_is_a_death_that_changes_nothing() {
-    let world = World::new();
+fn a_program_that_cannot_be_started_is_a_death_that_changes_nothing(on: RuntimeKind) {
+    let world = World::on(on);
     let script = world.work().join("broken");
     fs::write(&script, "#!/nonexistent/interpreter\n").expect("write");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("chmod");
@@ -138,9 +152,8 @@ fn a_program_that_cannot_be_started_is_a_death_that_changes_nothing() {
     assert_eq!(world.peer(&["why", "a", "--json"]).json()["decision"], "start fresh (first-wake)");
 }
 
-#[test]
-fn another_boot_is_no_death() {
-    let world = World::new();
+fn another_boot_is_no_death(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     assert_eq!(world.peer(&["wake", "a", "-m", "hello"]).code, 0);
     world.edit("a", "session", |record| record["boot_id"] = json!("00000000-0000-0000-0000-000000000000"));
@@ -151,9 +164,8 @@ fn another_boot_is_no_death() {
     assert_eq!(world.peer(&["why", "a", "--json"]).json()["decision"], decision);
 }
 
-#[test]
-fn beats_that_were_promised_and_stop_end_it() {
-    let world = World::new();
+fn beats_that_were_promised_and_stop_end_it(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sleep", "1000"]);
     world.set_in_spec("a", "beat_timeout = \"60s\"\nidle_timeout = \"0s\"");
     wake(&world, "a");
@@ -181,9 +193,8 @@ fn beats_that_were_promised_and_stop_end_it() {
     assert_eq!((world.deaths("a"), listed(&world, "a").0), (1, "crashed".into()));
 }
 
-#[test]
-fn a_beat_from_inside_its_pane_counts_and_waits_for_nobody() {
-    let world = World::new();
+fn a_beat_from_inside_its_pane_counts_and_waits_for_nobody(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sleep", "1000"]);
     wake(&world, "a");
     let lock = fs::File::open(world.file("a", "lock")).expect("it is there");
@@ -202,9 +213,8 @@ fn a_beat_from_inside_its_pane_counts_and_waits_for_nobody() {
     assert_ne!(world.peer(&["beat"]).code, 0, "outside");
 }
 
-#[test]
-fn memory_warns_once_a_crossing_and_drains_above_its_limit() {
-    let world = World::new();
+fn memory_warns_once_a_crossing_and_drains_above_its_limit(on: RuntimeKind) {
+    let world = World::on(on);
     // tail keeps what it was given: 90 MiB at first, 40 more when it is told. It is a child of the agent.
     let hog = "(head -c 94371840 /dev/zero; while ! [ -e more ]; do sleep 0.02; done; head -c 41943040 /dev/zero; \
                sleep 1000) | tail -c 209715200";
@@ -249,9 +259,8 @@ fn memory_warns_once_a_crossing_and_drains_above_its_limit() {
     assert_eq!(tick(&world), ["a: restarted (fresh (memory-drained-no-conversation))"]);
 }
 
-#[test]
-fn the_backoff_doubles_up_to_300_s_and_survives_any_restart_of_ours() {
-    let world = World::new();
+fn the_backoff_doubles_up_to_300_s_and_survives_any_restart_of_ours(on: RuntimeKind) {
+    let world = World::on(on);
     leaves(&world, "a", "restart = \"on-failure\"\nidle_timeout = \"0s\"");
     wake(&world, "a");
     for (death, hold) in [30, 60, 120, 240, 300, 300].into_iter().enumerate() {
@@ -266,9 +275,8 @@ fn the_backoff_doubles_up_to_300_s_and_survives_any_restart_of_ours() {
     }
 }
 
-#[test]
-fn the_default_policy_restarts_nothing() {
-    let world = World::new();
+fn the_default_policy_restarts_nothing(on: RuntimeKind) {
+    let world = World::on(on);
     leaves(&world, "a", "idle_timeout = \"0s\"");
     wake(&world, "a");
     leave(&world, "a", 3);
@@ -277,9 +285,8 @@ fn the_default_policy_restarts_nothing() {
     assert_eq!(listed(&world, "a"), ("crashed".into(), None));
 }
 
-#[test]
-fn on_failure_leaves_a_completion_and_always_does_not() {
-    let world = World::new();
+fn on_failure_leaves_a_completion_and_always_does_not(on: RuntimeKind) {
+    let world = World::on(on);
     leaves(&world, "a", "restart = \"on-failure\"\nidle_timeout = \"0s\"");
     wake(&world, "a");
     ready_earlier(&world, "a", 60);
@@ -296,9 +303,8 @@ fn on_failure_leaves_a_completion_and_always_does_not() {
     assert!(tick(&world).is_empty());
 }
 
-#[test]
-fn more_than_ten_clean_exits_in_60_s_wait_30_s() {
-    let world = World::new();
+fn more_than_ten_clean_exits_in_60_s_wait_30_s(on: RuntimeKind) {
+    let world = World::on(on);
     leaves(&world, "a", "restart = \"always\"\nidle_timeout = \"0s\"");
     wake(&world, "a");
     ready_earlier(&world, "a", 60);
@@ -313,9 +319,8 @@ fn more_than_ten_clean_exits_in_60_s_wait_30_s() {
     assert_eq!(tick(&world), ["a: restarted (fresh (completed))"]);
 }
 
-#[test]
-fn the_latch_closes_at_max_restarts_and_a_reset_opens_it() {
-    let world = World::new();
+fn the_latch_closes_at_max_restarts_and_a_reset_opens_it(on: RuntimeKind) {
+    let world = World::on(on);
     leaves(&world, "a", "restart = \"on-failure\"\nmax_restarts = 2\nidle_timeout = \"0s\"");
     // An old spec: one that was changed after the last death would open the latch by itself.
     let spec = fs::File::options().append(true).open(world.path("config/peers/a.toml")).expect("it is there");
@@ -333,9 +338,8 @@ fn the_latch_closes_at_max_restarts_and_a_reset_opens_it() {
     assert_eq!(tick(&world), ["a: restarted (fresh (crashed))"]);
 }
 
-#[test]
-fn a_long_ready_life_forgives_the_deaths_before_it() {
-    let world = World::new();
+fn a_long_ready_life_forgives_the_deaths_before_it(on: RuntimeKind) {
+    let world = World::on(on);
     leaves(&world, "a", "idle_timeout = \"0s\"");
     wake(&world, "a");
     leave(&world, "a", 3);

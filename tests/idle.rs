@@ -8,8 +8,25 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use common::attached::Attached;
-use common::{World, lives, wait_until};
+use common::{World, lives, on_each_runtime, wait_until};
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
+
+on_each_runtime! {
+    an_executor_is_parked_after_its_timeout_and_resumed_by_topic
+    a_conversational_peer_goes_on_whatever_the_topic
+    an_ephemeral_peer_goes_20_s_after_it_said_so_and_600_s_after_it_did_not
+    timeout_0_is_never
+    a_turn_is_never_cut
+    a_peer_that_asks_a_person_is_not_idle
+    a_message_of_a_moment_ago_keeps_it
+    an_agent_whose_child_is_at_work_is_not_idle
+    what_cannot_be_read_is_no_reason_to_park
+    time_that_the_machine_slept_is_not_idle_time
+    nobody_is_cut_off_while_attached_unless_the_spec_says_so
+    the_park_is_written_down_before_the_first_signal
+    a_park_that_was_cut_short_is_no_park_of_a_later_crash
+}
 
 /// RFC 3339, so many seconds ago.
 fn ago(seconds: u64) -> String {
@@ -92,9 +109,8 @@ fn next_wake(world: &World, flags: &[&str]) -> String {
     decision.as_str().expect("text").replace(&world.conversation("a"), "ID")
 }
 
-#[test]
-fn an_executor_is_parked_after_its_timeout_and_resumed_by_topic() {
-    let world = World::new();
+fn an_executor_is_parked_after_its_timeout_and_resumed_by_topic(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "policy = \"executor\"\nidle_timeout = \"1h\"", &[], "hello");
     idle_for(&world, 3590);
     stays(&world);
@@ -105,9 +121,8 @@ fn an_executor_is_parked_after_its_timeout_and_resumed_by_topic() {
     assert_eq!(next_wake(&world, &["--topic", "another"]), "start fresh (new-topic)");
 }
 
-#[test]
-fn a_conversational_peer_goes_on_whatever_the_topic() {
-    let world = World::new();
+fn a_conversational_peer_goes_on_whatever_the_topic(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "policy = \"conversational\"\nidle_timeout = \"1h\"", &[], "hello");
     let conversation = world.conversation("a");
     idle_for(&world, 3605);
@@ -119,9 +134,8 @@ fn a_conversational_peer_goes_on_whatever_the_topic() {
     stays(&world);
 }
 
-#[test]
-fn an_ephemeral_peer_goes_20_s_after_it_said_so_and_600_s_after_it_did_not() {
-    let world = World::new();
+fn an_ephemeral_peer_goes_20_s_after_it_said_so_and_600_s_after_it_did_not(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "policy = \"ephemeral\"", &[], "hello");
     idle_for(&world, 590);
     stays(&world);
@@ -144,17 +158,15 @@ fn an_ephemeral_peer_goes_20_s_after_it_said_so_and_600_s_after_it_did_not() {
     parks(&world, 600);
 }
 
-#[test]
-fn timeout_0_is_never() {
-    let world = World::new();
+fn timeout_0_is_never(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "idle_timeout = \"0s\"", &[], "hello");
     idle_for(&world, 1_000_000);
     stays(&world);
 }
 
-#[test]
-fn a_turn_is_never_cut() {
-    let world = World::new();
+fn a_turn_is_never_cut(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "idle_timeout = \"1s\"", &["--slow-turn"], "SLOW 3 please");
     idle_for(&world, 100_000);
     wait_until("it is at work", || world.screen("a").contains("esc to interrupt"));
@@ -165,9 +177,8 @@ fn a_turn_is_never_cut() {
     assert_eq!(world.said(&world.conversation("a")), ["SLOW 3 please"]);
 }
 
-#[test]
-fn a_peer_that_asks_a_person_is_not_idle() {
-    let world = World::new();
+fn a_peer_that_asks_a_person_is_not_idle(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--trust-dialog"]);
     world.set_in_spec("a", "idle_timeout = \"1s\"");
     assert_eq!(world.peer(&["wake", "a"]).code, 5);
@@ -177,9 +188,8 @@ fn a_peer_that_asks_a_person_is_not_idle() {
     assert!(lives(world.agent("a")));
 }
 
-#[test]
-fn a_message_of_a_moment_ago_keeps_it() {
-    let world = World::new();
+fn a_message_of_a_moment_ago_keeps_it(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "idle_timeout = \"1h\"", &[], "hello");
     let delivered = world.session("a")["delivered_at_ms"].clone();
     idle_for(&world, 7200);
@@ -187,9 +197,8 @@ fn a_message_of_a_moment_ago_keeps_it() {
     stays(&world);
 }
 
-#[test]
-fn an_agent_whose_child_is_at_work_is_not_idle() {
-    let world = World::new();
+fn an_agent_whose_child_is_at_work_is_not_idle(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "idle_timeout = \"1h\"", &[], "hello");
     idle_for(&world, 7200);
     let children = transcript(&world).with_extension("").join("subagents");
@@ -210,9 +219,8 @@ fn an_agent_whose_child_is_at_work_is_not_idle() {
     parks(&world, 3600);
 }
 
-#[test]
-fn what_cannot_be_read_is_no_reason_to_park() {
-    let world = World::new();
+fn what_cannot_be_read_is_no_reason_to_park(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "idle_timeout = \"1s\"", &[], "hello");
     record_earlier(&world, 3600);
     let path = transcript(&world);
@@ -225,9 +233,8 @@ fn what_cannot_be_read_is_no_reason_to_park() {
     parks(&world, 3600);
 }
 
-#[test]
-fn time_that_the_machine_slept_is_not_idle_time() {
-    let world = World::new();
+fn time_that_the_machine_slept_is_not_idle_time(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "idle_timeout = \"1h\"", &[], "hello");
     assert_eq!(tick(&world), "");
     idle_for(&world, 7200);
@@ -268,11 +275,10 @@ fn a_suspension_between_two_ticks_is_seen_by_the_clocks() {
     stays(&world);
 }
 
-#[test]
-fn nobody_is_cut_off_while_attached_unless_the_spec_says_so() {
-    let world = World::new();
+fn nobody_is_cut_off_while_attached_unless_the_spec_says_so(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "idle_timeout = \"1s\"", &[], "hello");
-    let person = Attached::to(&world, "a-1");
+    let person = Attached::to(&world, "a");
     idle_for(&world, 3600);
     stays(&world);
     world.set_in_spec("a", "reap_attached = true");
@@ -281,9 +287,8 @@ fn nobody_is_cut_off_while_attached_unless_the_spec_says_so() {
     assert_eq!(world.peer(&["wake", "a"]).code, 0);
 }
 
-#[test]
-fn the_park_is_written_down_before_the_first_signal() {
-    let world = World::new();
+fn the_park_is_written_down_before_the_first_signal(on: RuntimeKind) {
+    let world = World::on(on);
     // When it is asked to end, it looks whether the mark is there already.
     let script = "trap 'ls \"$PEER_STATE_DIR\" >seen; grep -c idle-reaped \"$PEER_STATE_DIR/a.session\" >>seen; exit 0' TERM; \
                   while :; do sleep 0.05; done";
@@ -297,9 +302,8 @@ fn the_park_is_written_down_before_the_first_signal() {
     assert!(seen.lines().any(|line| line == "a.idle-reaped") && seen.ends_with("1\n"), "{seen}");
 }
 
-#[test]
-fn a_park_that_was_cut_short_is_no_park_of_a_later_crash() {
-    let world = World::new();
+fn a_park_that_was_cut_short_is_no_park_of_a_later_crash(on: RuntimeKind) {
+    let world = World::on(on);
     talked(&world, "idle_timeout = \"1h\"", &[], "hello");
     // A tick was killed between its mark and its first signal; then somebody talks to it. What was begun is finished
     // first, because nobody can tell whether a signal is on its way.

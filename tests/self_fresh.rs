@@ -13,6 +13,13 @@ use serde_json::{Value, json};
 
 on_each_runtime! {
     the_kill_that_was_meant_for_the_old_agent_spares_the_fresh_one
+    the_fresh_agent_comes_up_in_the_same_pane_with_the_prompt_and_whoever_looked_still_looks
+    it_is_refused_outside_a_pane_and_to_an_incarnation_that_is_over
+    an_agent_that_ignores_what_it_is_asked_is_replaced_with_all_its_jobs
+    five_in_300_s_are_its_budget
+    a_fresh_start_that_fails_leaves_no_mark_to_loop
+    a_pane_process_that_is_gone_leaves_the_fresh_start_to_the_tick
+    it_works_after_the_binary_was_replaced
 }
 
 fn the_kill_that_was_meant_for_the_old_agent_spares_the_fresh_one(on: RuntimeKind) {
@@ -59,20 +66,18 @@ fn at(event: &Value) -> SystemTime {
     humantime::parse_rfc3339(event["ts"].as_str().expect("a time")).expect("RFC 3339")
 }
 
-#[test]
-fn the_fresh_agent_comes_up_in_the_same_pane_with_the_prompt_and_whoever_looked_still_looks() {
-    let world = World::new();
+fn the_fresh_agent_comes_up_in_the_same_pane_with_the_prompt_and_whoever_looked_still_looks(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo_with("a", &["--prompt", "you are a"], &[]);
     world.peer(&["wake", "a", "-m", "hello"]);
     let (pane, holder, conversation) = (world.pane("a"), world.pane_process("a"), world.conversation("a"));
-    let person = Attached::to(&world, "a-1");
-    let clients = world.tmux(&["list-clients", "-F", "#{client_pid} #{pane_id}"]);
+    let person = Attached::to(&world, "a");
     let run = inside(&world, "self-fresh", 1).prints("a: incarnation 1 ends now; a fresh one follows\n");
     assert!(run.took < Duration::from_secs(2), "it answers before the ending begins: {run:?}");
     await_fresh(&world, 2);
     wait_until("it was seeded", || world.said(&world.conversation("a")) == ["you are a"]);
     assert_eq!((world.pane("a"), world.pane_process("a")), (pane, holder), "the same pane, the same process in it");
-    assert_eq!(world.tmux(&["list-clients", "-F", "#{client_pid} #{pane_id}"]), clients);
+    assert!(person.seen(&world, "a"), "whoever looked still looks");
     assert_ne!(world.conversation("a"), conversation);
     assert_eq!(world.conversations("a").len(), 2, "an id is never lost");
     let end = world.end("a");
@@ -90,9 +95,8 @@ fn the_fresh_agent_comes_up_in_the_same_pane_with_the_prompt_and_whoever_looked_
     assert!(world.processes().is_empty());
 }
 
-#[test]
-fn it_is_refused_outside_a_pane_and_to_an_incarnation_that_is_over() {
-    let world = World::new();
+fn it_is_refused_outside_a_pane_and_to_an_incarnation_that_is_over(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
@@ -105,9 +109,8 @@ fn it_is_refused_outside_a_pane_and_to_an_incarnation_that_is_over() {
     assert!(!world.has("a", "new-eager") && lives(agent) && world.agent("a") == agent);
 }
 
-#[test]
-fn an_agent_that_ignores_what_it_is_asked_is_replaced_with_all_its_jobs() {
-    let world = World::new();
+fn an_agent_that_ignores_what_it_is_asked_is_replaced_with_all_its_jobs(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &["--ignore", "hup,int,term", "--fork-children", "1", "--group-children", "2"]);
     world.peer(&["wake", "a"]);
     wait_until("its jobs run", || world.processes().len() == 4);
@@ -119,9 +122,8 @@ fn an_agent_that_ignores_what_it_is_asked_is_replaced_with_all_its_jobs() {
     assert_eq!(world.end("a")["signal"], 9);
 }
 
-#[test]
-fn five_in_300_s_are_its_budget() {
-    let world = World::new();
+fn five_in_300_s_are_its_budget(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a"]);
     for number in 1..=5 {
@@ -141,9 +143,8 @@ fn five_in_300_s_are_its_budget() {
     assert_eq!(world.deaths("a"), 0);
 }
 
-#[test]
-fn a_fresh_start_that_fails_leaves_no_mark_to_loop() {
-    let world = World::new();
+fn a_fresh_start_that_fails_leaves_no_mark_to_loop(on: RuntimeKind) {
+    let world = World::on(on);
     let quit = "[quit]\ngrace = \"2s\"\nterm_grace = \"2s\"\n";
     world.profile("graced", &format!("extends = \"command\"\ndescription = \"for a test\"\n{quit}"));
     let program = world.work().join("agent");
@@ -176,9 +177,8 @@ fn a_fresh_start_that_fails_leaves_no_mark_to_loop() {
     assert!(!world.has("a", "session"));
 }
 
-#[test]
-fn a_pane_process_that_is_gone_leaves_the_fresh_start_to_the_tick() {
-    let world = World::new();
+fn a_pane_process_that_is_gone_leaves_the_fresh_start_to_the_tick(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo_with("a", &["--prompt", "you are a"], &["--ignore", "hup"]);
     world.peer(&["wake", "a", "-m", "hello"]);
     let (holder, agent) = (world.pane_process("a"), world.agent("a"));
@@ -197,9 +197,8 @@ fn a_pane_process_that_is_gone_leaves_the_fresh_start_to_the_tick() {
     assert_eq!((said, world.has("a", "new-eager")), (vec!["you are a".to_owned()], false));
 }
 
-#[test]
-fn it_works_after_the_binary_was_replaced() {
-    let world = World::new();
+fn it_works_after_the_binary_was_replaced(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     let installed = world.path("peer");
     std::fs::copy(env!("CARGO_BIN_EXE_peer"), &installed).expect("copy");

@@ -1,4 +1,4 @@
-//! A person's terminal: `tmux attach` under a pty that script(1) makes.
+//! A person's terminal: `peer attach` under a pty that script(1) makes.
 
 use std::process::{Child, Command, Stdio};
 
@@ -8,16 +8,23 @@ use super::{World, wait_until};
 pub struct Attached(Child);
 
 impl Attached {
+    /// Attaches to a peer's session, and waits until its runtime says that somebody is.
     #[track_caller]
-    /// Attaches to a session of this world's own tmux server, and waits until it has.
-    pub fn to(world: &World, session: &str) -> Self {
-        let line = format!("tmux -S {} attach -t ={session}", world.socket().display());
+    pub fn to(world: &World, name: &str) -> Self {
+        let peer = world.command(&["attach", name]);
+        let line = format!("exec {} attach {name}", peer.get_program().display());
         let mut script = Command::new("script");
-        script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env_remove("TMUX");
+        script.args(["-qec", &line, "/dev/null"]).env_clear().current_dir(world.work());
+        script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
         let child = script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1)");
         let attached = Self(child);
-        wait_until("somebody is attached", || world.tmux(&["list-clients"]).contains(session));
+        wait_until("somebody is attached", || attached.seen(world, name));
         attached
+    }
+
+    /// Whether somebody is attached, as the runtime says.
+    pub fn seen(&self, world: &World, name: &str) -> bool {
+        world.peer(&["status", name, "--json"]).json()["session"]["attached"].as_u64() > Some(0)
     }
 }
 
