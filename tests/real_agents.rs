@@ -270,7 +270,7 @@ fn claude_whose_subagent_is_at_work_is_not_parked(on: RuntimeKind) {
 #[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
 fn whoever_was_only_spoken_to_by_hand_can_be_resumed_after_a_kill() {
     for name in ["codex", "opencode"] {
-        let agent = Agent::new(name, "tmux", &[]);
+        let agent = Agent::new(name, RuntimeKind::Tmux, &[]);
         agent.peer(&["wake", name]);
         agent.world.press(name, &["-l", "said by hand"]);
         wait_until("the composer shows it", || agent.peer(&["screen", name]).contains("said by hand"));
