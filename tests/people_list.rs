@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{World, wait_for, wait_until};
@@ -22,6 +23,28 @@ fn ended(world: &World, name: &str, argv: &[&str], ago: Duration) {
     world.await_end(name);
     world.edit(name, "end", |end| end["at_ms"] = json!(before(ago)));
     world.write(name, "deaths", &format!("[{}]", before(ago)));
+}
+
+/// Declares a peer whose agent keeps a status file, and returns the directory of such files.
+#[track_caller]
+fn talker(world: &World, name: &str) -> PathBuf {
+    world.profile(
+        "talker",
+        "description = \"keeps a status file as Claude Code does\"\n\
+         [conversation]\ntranscript = \"claude-jsonl\"\nstatus = \"claude-session\"\n",
+    );
+    let place = world.path("home/claude");
+    fs::create_dir_all(place.join("sessions")).expect("create");
+    let variable = format!("CLAUDE_CONFIG_DIR={}", place.display());
+    world.declare(name, &["--agent", "talker", "--env", &variable], &["cat"]);
+    place
+}
+
+/// Writes the status file of such an agent that is awake.
+#[track_caller]
+fn says(world: &World, place: &Path, name: &str, doing: &str, ago: Duration) {
+    let status = json!({ "sessionId": "x", "status": doing, "statusUpdatedAt": before(ago) });
+    fs::write(place.join(format!("sessions/{}.json", world.agent(name))), status.to_string()).expect("write");
 }
 
 /// Runs `peer` with these words in a tmux pane of its own, this wide, and returns the pane.
@@ -103,20 +126,10 @@ fn one_that_is_awake_has_an_idle_time_and_exact_times_in_json() {
 #[test]
 fn an_agent_that_says_it_is_busy_is_shown_busy() {
     let world = World::new();
-    world.profile(
-        "talker",
-        "description = \"keeps a status file as Claude Code does\"\n\
-         [conversation]\ntranscript = \"claude-jsonl\"\nstatus = \"claude-session\"\n",
-    );
-    let place = world.path("home/claude");
-    fs::create_dir_all(place.join("sessions")).expect("create");
-    let variable = format!("CLAUDE_CONFIG_DIR={}", place.display());
-    world.declare("api", &["--agent", "talker", "--env", &variable], &["cat"]);
+    let place = talker(&world, "api");
     world.peer(&["wake", "api"]);
     let says = |doing: &str, ago: u64| {
-        let at = before(Duration::from_secs(ago));
-        let status = json!({ "sessionId": "x", "status": doing, "statusUpdatedAt": at });
-        fs::write(place.join(format!("sessions/{}.json", world.agent("api"))), status.to_string()).expect("write");
+        says(&world, &place, "api", doing, Duration::from_secs(ago));
         world.peer(&["list", "--format", "{state} {idle}"]).stdout
     };
     // It cannot have been idle for longer than it has been up.
@@ -144,6 +157,50 @@ fn a_template_says_what_a_script_wants() {
         );
         world.peer(&["list", "--format", template]).fails(2, &expected);
     }
+}
+
+/// Five whose orders all differ.
+fn mixed() -> World {
+    let world = World::new();
+    for (name, deaths, ago) in [("a", 1, 60), ("b", 2, 3600)] {
+        ended(&world, name, &["sh", "-c", "exit 3"], Duration::from_secs(ago));
+        world.write(name, "deaths", &format!("{:?}", vec![before(Duration::from_secs(7200)); deaths]));
+    }
+    let place = talker(&world, "c");
+    world.peer(&["wake", "c"]);
+    world.edit("c", "session", |record| record["ready_at_ms"] = json!(before(Duration::from_secs(7200))));
+    says(&world, &place, "c", "idle", Duration::from_secs(4000));
+    for name in ["d", "e"] {
+        world.add(name, &["cat"]);
+    }
+    world.peer(&["wake", "d"]);
+    world
+}
+
+#[test]
+fn rows_stand_in_the_order_that_is_asked_for() {
+    let world = mixed();
+    let order = |flags: &[&str]| {
+        let run = world.peer(&[&["list", "--format", "{name}"], flags].concat());
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+        run.stdout.replace('\n', " ")
+    };
+    assert_eq!(order(&[]), "a b c d e ");
+    assert_eq!(order(&["--reverse"]), "e d c b a ");
+    // Names that were asked for stand in order of name too.
+    assert_eq!(order(&["e", "a", "--sort", "name"]), "a e ");
+    assert_eq!(order(&["--sort", "state"]), "c d a b e ");
+    assert_eq!(order(&["--sort", "idle"]), "d c a b e ");
+    assert_eq!(order(&["--sort", "last-end"]), "a b c d e ");
+    assert_eq!(order(&["--sort", "restarts", "-r"]), "e d c a b ");
+    assert_eq!(order(&["--sort-by", "restarts"]), "b a c d e ");
+    let document = world.peer(&["list", "--json", "--sort", "restarts"]).json();
+    assert_eq!(document["peers"][0]["peer"], "b");
+    world.peer(&["list", "--sort", "restart"]).fails(
+        2,
+        "error: invalid value 'restart' for '--sort <KEY>' [possible values: name, state, idle, last-end, restarts]\n\
+         hint: did you mean restarts?\n",
+    );
 }
 
 #[test]

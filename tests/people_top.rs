@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
+
 use common::{World, lives, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
 
@@ -14,8 +16,14 @@ struct Top<'a> {
 impl<'a> Top<'a> {
     #[track_caller]
     fn start(world: &'a World, width: &str, height: &str) -> Self {
+        Self::start_with(world, width, height, "-u NO_COLOR")
+    }
+
+    /// The same with more words for env(1).
+    #[track_caller]
+    fn start_with(world: &'a World, width: &str, height: &str, env: &str) -> Self {
         let script = format!(
-            "echo before; env -u TMUX TERM=screen HOME={} PEER_STATE_DIR={} PEER_CONFIG_DIR={} {} top --every 200ms; \
+            "echo before; env -u TMUX {env} TERM=screen-256color HOME={} PEER_STATE_DIR={} PEER_CONFIG_DIR={} {} top --every 200ms; \
              echo \"[code $?]\"; stty -a | grep -o -e ' echo ' -e ' icanon '; exec cat",
             world.path("home").display(),
             world.path("state").display(),
@@ -135,6 +143,54 @@ fn keys_wake_stop_send_filter_sort_and_quit() {
     top.until("no help", |screen| !screen.contains("any key closes this"));
     top.press(&["q"]);
     top.assert_given_back("[code 0]");
+}
+
+#[test]
+fn the_chosen_pane_keeps_its_colours_except_for_who_wants_none() {
+    let world = World::new();
+    let draws = r"printf '\033[1;32mgreen\033[0m \033[38;5;208morange\033[0m\n'; exec cat";
+    world.add("api", &["sh", "-c", draws]);
+    world.peer(&["wake", "api"]);
+    let shown = |env: &str| {
+        let top = Top::start_with(&world, "130", "16", env);
+        top.until("the pane", |screen| screen.contains("green orange"));
+        let drawn = top.tmux(&["capture-pane", "-p", "-e", "-t", &top.pane]);
+        top.press(&["q"]);
+        top.assert_given_back("[code 0]");
+        drawn.lines().find(|line| line.contains("green")).expect("it was there").to_owned()
+    };
+    let coloured = shown("-u NO_COLOR");
+    assert!(coloured.contains("\x1b[1m\x1b[38;5;2mgreen") && coloured.contains("\x1b[38;5;208morange"), "{coloured:?}");
+    let plain = shown("NO_COLOR=1");
+    assert!(plain.contains("green orange"), "{plain:?}");
+}
+
+#[test]
+fn a_look_is_one_listing_whatever_the_fleet() {
+    let world = World::new();
+    // In front of the real tmux: writes down what it is asked for.
+    let (stand_in, log) = (world.path("tmux-told"), world.path("told"));
+    let script = format!("#!/bin/sh\necho \"$*\" >>{}\nexec tmux \"$@\"\n", log.display());
+    std::fs::write(&stand_in, script).expect("write");
+    std::fs::set_permissions(&stand_in, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    let config = std::fs::read_to_string(world.path("config/config.toml")).expect("read");
+    let told = config.replacen("[tmux]\n", &format!("[tmux]\nbinary = {}\n", common::quoted(&stand_in)), 1);
+    std::fs::write(world.path("config/config.toml"), told).expect("write");
+    for name in ["a", "b", "c", "d"] {
+        world.add(name, &["cat"]);
+        assert_eq!(world.peer(&["wake", name]).code, 0);
+    }
+    std::fs::remove_file(&log).expect("the wakes were told");
+    let asked = || std::fs::read_to_string(&log).unwrap_or_default();
+    let listings = || asked().matches("list-panes").count();
+    let top = Top::start(&world, "130", "16");
+    wait_until("some looks", || listings() >= 6);
+    top.press(&["q"]);
+    top.assert_given_back("[code 0]");
+    // A look is a listing and the chosen one's screen; choosing the first one is a screen more.
+    let captures = asked().matches("capture-pane").count();
+    assert_eq!(asked().lines().count(), listings() + captures, "{}", asked());
+    assert!(captures.abs_diff(listings()) <= 1, "{}", asked());
 }
 
 #[test]

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::order::Order;
 use super::output::printable;
 use super::table::{self, Cell, Column, NOTHING};
 use super::template::Template;
@@ -15,7 +16,7 @@ use crate::policy::time::Timestamp;
 /// List peers: state, topic, idle time, restarts and how each ended last
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer list                                 everybody\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
+    after_help = "Examples:\n  peer list                                 everybody\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --sort last-end                 what ended last, first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
 )]
 pub(super) struct Args {
     /// Only these peers
@@ -27,6 +28,12 @@ pub(super) struct Args {
     /// Print a line a peer as TEMPLATE says, e.g. '{name} {state}'
     #[arg(long, value_name = "TEMPLATE")]
     format: Option<String>,
+    /// In which order
+    #[arg(long, value_name = "KEY", value_enum, default_value_t, visible_alias = "sort-by")]
+    sort: Order,
+    /// The other way round
+    #[arg(long, short)]
+    reverse: bool,
     /// Show it again and again until interrupted
     #[arg(long, short)]
     watch: bool,
@@ -42,7 +49,11 @@ pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
     }
     let engine = context.engine()?;
     loop {
-        let fleet = if args.names.is_empty() { engine.list().await? } else { engine.list_of(&args.names).await? };
+        let mut fleet = if args.names.is_empty() { engine.list().await? } else { engine.list_of(&args.names).await? };
+        args.sort.sort(&mut fleet.rows, |row| row);
+        if args.reverse {
+            fleet.rows.reverse();
+        }
         let now = engine.now();
         if args.json {
             context.out.document("list", &document(&fleet))?;

@@ -21,6 +21,7 @@ mod man;
 mod mistyped;
 mod move_to;
 mod new;
+mod order;
 mod output;
 mod progress;
 mod reap;

@@ -1,4 +1,4 @@
-use peer_adapters::screen::plain;
+use peer_adapters::screen::{coloured, plain};
 
 use super::{CliError, Context, Outcome};
 use crate::policy::name::PeerName;
@@ -23,7 +23,7 @@ pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
         problem: format!("{} has no screen: it never ran", args.name),
         hint: Some(format!("peer wake {}", args.name)),
     })?;
-    let text = if args.ansi { screen.text } else { plain(&screen.text) };
+    let text = if args.ansi { coloured(&screen.text) } else { plain(&screen.text) };
     let lines: Vec<&str> = text.trim_end().lines().collect();
     let wanted = args.lines.map_or(lines.len(), |lines| usize::try_from(lines).unwrap_or(usize::MAX));
     for line in &lines[lines.len().saturating_sub(wanted)..] {

@@ -1,5 +1,6 @@
 mod app;
 mod draw;
+mod pane;
 
 use std::io::IsTerminal;
 use std::rc::Rc;
@@ -7,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use peer_adapters::command::Argv;
-use peer_adapters::screen::plain;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -119,7 +119,7 @@ async fn look_again_and_again(
         let name = chosen.borrow_and_update().clone();
         if let Some(name) = name {
             let text = match engine.glimpse(&name).await {
-                Ok(Some(screen)) => plain(&screen.text),
+                Ok(Some(screen)) => screen.text,
                 Ok(None) => String::new(),
                 Err(error) => format!("({error})"),
             };
@@ -207,7 +207,7 @@ impl FullScreen {
         match news {
             News::Seen(Ok(view)) => app.see(view),
             News::Seen(Err(error)) => app.message = error.to_string(),
-            News::Screen(name, text) => app.screen = Some((name, text)),
+            News::Screen(name, text) => app.screen = Some((name, pane::text(&text, self.plain))),
             News::Done(text) => app.message = text,
             News::Attach(name, Err(error)) => app.message = outcome(&name, Err(error)),
             News::Attach(name, Ok(Attach::Run(argv))) => app.message = self.lend(&name, &argv)?,

@@ -56,6 +56,21 @@ pub fn plain(text: &str) -> String {
     pieces(text).filter_map(|piece| if let Piece::Char(c) = piece { Some(c) } else { None }).collect()
 }
 
+/// The text with its colours and attributes (SGR sequences) and without every other escape sequence and control character:
+/// safe for a terminal, whatever the agent drew. Line ends and tabs stay.
+///
+/// # Source
+/// tmux 3.4 and later capture hyperlinks (OSC 8) with `-e`, and zellij 0.45.1 dumps what the program sent.
+pub fn coloured(text: &str) -> String {
+    pieces(text).fold(String::with_capacity(text.len()), |mut kept, piece| {
+        match piece {
+            Piece::Char(c) => kept.push(c),
+            Piece::Attributes(codes) => kept.extend(["\u{1b}[", codes, "m"]),
+        }
+        kept
+    })
+}
+
 enum Piece<'a> {
     Char(char),
     /// The parameters of an SGR sequence.
@@ -126,12 +141,13 @@ fn attributes(codes: &str, dim: &mut bool, inverse: &mut bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, plain};
+    use super::{Line, coloured, plain};
 
     #[test]
     fn escape_sequences_and_control_characters_leave_the_text_alone() {
         let text = "\u{1b}[1;38;5;2mred\u{1b}[0m \u{1b}]0;title\u{7}x\u{1b}]8;;url\u{1b}\\y\u{1b}(B\u{8}z\n\u{1b}[";
         assert_eq!(plain(text), "red xyz\n");
+        assert_eq!(coloured(text), "\u{1b}[1;38;5;2mred\u{1b}[0m xyz\n");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What is on the screen and what a key does to it; nothing here draws or looks at anything.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::text::Text;
 
+use crate::cli::order::Order;
 use crate::engine::list::Row;
 use crate::engine::top::View;
 use crate::policy::name::PeerName;
@@ -27,32 +29,6 @@ pub(super) enum Deed {
     New,
 }
 
-/// By what the fleet is sorted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    Name,
-    State,
-    Idle,
-}
-
-impl Order {
-    const fn next(self) -> Self {
-        match self {
-            Self::Name => Self::State,
-            Self::State => Self::Idle,
-            Self::Idle => Self::Name,
-        }
-    }
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::State => "state",
-            Self::Idle => "idle",
-        }
-    }
-}
-
 /// What a key asks of whoever runs the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
@@ -72,7 +48,7 @@ pub(super) struct App {
     pub(super) input: String,
     pub(super) chosen: Option<PeerName>,
     /// The chosen one's screen, and whose it is.
-    pub(super) screen: Option<(PeerName, String)>,
+    pub(super) screen: Option<(PeerName, Text<'static>)>,
     /// What was done last, or failed.
     pub(super) message: String,
 }
@@ -99,12 +75,7 @@ impl App {
             self.filter.split_whitespace().all(|word| words.contains(word))
         };
         let mut rows: Vec<&Row> = self.view.fleet.rows.iter().filter(wanted).collect();
-        match self.order {
-            Order::Name => {}
-            Order::State => rows.sort_by_key(|row| row.state),
-            // Who was active last comes first; who is not awake comes behind those who are.
-            Order::Idle => rows.sort_by_key(|row| row.idle_s.unwrap_or(u64::MAX)),
-        }
+        self.order.sort(&mut rows, |row| row);
         rows
     }
 

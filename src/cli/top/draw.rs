@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
 
 use super::app::{App, Deed, Mode};
+use super::pane;
 use crate::cli::output::printable;
 use crate::cli::terminal::{Hue, cut, cut_front, relative, rough, width};
 use crate::engine::list::Row;
@@ -32,7 +33,7 @@ n        new: start it fresh now, whatever state it is in
 a Enter  attach to it, waking it first; detach to come back
 s        send it a message, waking it first
 /        filter by name, state, agent and topic; Esc clears it
-o        order by name, state, idle time
+o        order by name, state, idle time, last end, restarts
 j k ↑ ↓  choose; PageUp, PageDown, g, G
 q        quit
 
@@ -172,9 +173,8 @@ fn chosen(frame: &mut Frame<'_>, app: &App, area: Rect, now: Timestamp, plain: b
     let height = usize::from(inner.height).saturating_sub(lines.len());
     if let Some((_, text)) = app.screen.as_ref().filter(|(of, _)| *of == row.peer) {
         // What is newest stands below, as in the pane itself.
-        let shown: Vec<&str> = text.trim_end().lines().collect();
-        let shown = &shown[shown.len().saturating_sub(height)..];
-        lines.extend(shown.iter().map(|line| Line::raw(format!(" {}", cut(&printable(line), room)))));
+        let shown = &text.lines[text.lines.len().saturating_sub(height)..];
+        lines.extend(shown.iter().map(|line| pane::indented(line, room)));
     }
     frame.render_widget(Paragraph::new(lines), inner);
 }

@@ -1,0 +1,78 @@
+//! The text of a pane as ratatui draws it: with the agent's own colours, or without any.
+
+use ansi_to_tui::IntoText;
+use peer_adapters::screen::{coloured, plain};
+use ratatui::text::{Line, Span, Text};
+
+use crate::cli::output::printable;
+use crate::cli::terminal::{cut, width};
+
+/// A captured screen, without the empty lines below what it shows.
+pub(super) fn text(captured: &str, without_colours: bool) -> Text<'static> {
+    let read = if without_colours { None } else { coloured(captured).into_text().ok() };
+    let mut text = read.unwrap_or_else(|| Text::from(plain(captured)));
+    let says_nothing = |line: &Line<'_>| line.spans.iter().all(|span| span.content.trim().is_empty());
+    while text.lines.last().is_some_and(says_nothing) {
+        text.lines.pop();
+    }
+    text
+}
+
+/// A line in at most `room` columns behind a space, with an ellipsis where something is missing.
+pub(super) fn indented(line: &Line<'static>, room: usize) -> Line<'static> {
+    let mut fitted = Line::from(" ");
+    let whole = line.width() <= room;
+    let mut left = room;
+    for span in &line.spans {
+        let content = printable(&span.content);
+        let wide = width(&content);
+        if whole || wide < left {
+            left = left.saturating_sub(wide);
+            fitted.spans.push(Span::styled(content, span.style));
+            continue;
+        }
+        // One more than fits, so that a span which would just fit says that others are missing behind it.
+        fitted.spans.push(Span::styled(cut(&format!("{content}…"), left), span.style));
+        break;
+    }
+    fitted
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::style::{Color, Modifier};
+
+    use super::*;
+
+    const SCREEN: &str = "\u{1b}[1;32m● ack\u{1b}[0m plain \u{1b}[38;2;1;2;3mrgb\u{1b}[0m\n\u{1b}]8;;url\u{1b}\\link\u{1b}]8;;\u{1b}\\ end\n\n";
+
+    #[test]
+    fn colours_come_over_and_nothing_else_does() {
+        let text = text(SCREEN, false);
+        assert_eq!(text.to_string(), "● ack plain rgb\nlink end");
+        let styles: Vec<_> = text.lines[0].spans.iter().map(|span| span.style).collect();
+        assert_eq!(styles[0].fg, Some(Color::Green));
+        assert!(styles[0].add_modifier.contains(Modifier::BOLD));
+        assert_eq!(styles.last().and_then(|style| style.fg), Some(Color::Rgb(1, 2, 3)));
+    }
+
+    #[test]
+    fn whoever_wants_no_colours_gets_none() {
+        let text = text(SCREEN, true);
+        assert_eq!(text.to_string(), "● ack plain rgb\nlink end");
+        assert!(text.lines.iter().flat_map(|line| &line.spans).all(|span| span.style == ratatui::style::Style::new()));
+    }
+
+    #[test]
+    fn what_does_not_fit_says_so_whatever_its_colour() {
+        let line = &text(SCREEN, false).lines[0];
+        let shown = |room| indented(line, room).to_string();
+        assert_eq!(
+            [shown(15), shown(14), shown(6), shown(5)],
+            [" ● ack plain rgb", " ● ack plain r…", " ● ack…", " ● ac…"]
+        );
+        for room in 1..20 {
+            assert!(indented(line, room).width() <= room + 1, "{room}");
+        }
+    }
+}
