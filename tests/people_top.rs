@@ -77,8 +77,7 @@ impl<'a> Top<'a> {
     fn assert_given_back(&self, code: &str) {
         let screen = self.until("the shell", |screen| screen.contains("[code "));
         assert!(screen.starts_with("before\n") && screen.contains(code), "{screen}");
-        let screen = self.until("stty", |screen| screen.contains("icanon"));
-        assert!(screen.contains("echo"), "{screen}");
+        self.until("stty", |screen| screen.contains("icanon") && screen.contains(" echo"));
         let state = self.tmux(&["display-message", "-p", "-t", &self.pane, "#{alternate_on} #{cursor_flag}"]);
         assert_eq!(state.trim(), "0 1");
     }

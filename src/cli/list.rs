@@ -16,7 +16,7 @@ use crate::policy::time::Timestamp;
 /// List peers: state, topic, idle time, restarts and how each ended last
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer list                                 everybody\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --sort last-end                 what ended last, first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
+    after_help = "Examples:\n  peer list                                 everybody\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --sort last-end                 what ended last, first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {pid} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
 )]
 pub(super) struct Args {
     /// Only these peers

@@ -10,17 +10,21 @@ use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
 
 use super::app::{App, Deed, Mode};
 use super::pane;
-use crate::cli::output::printable;
+use crate::cli::output::{home_as_tilde, printable};
 use crate::cli::terminal::{Hue, cut, cut_front, relative, rough, width};
 use crate::engine::list::Row;
+use crate::engine::top::SPANS;
 use crate::policy::time::Timestamp;
 
 /// Below this width there is room for the fleet alone.
 const BOTH: u16 = 80;
 /// Columns of the bar that fills as an agent idles towards its park.
 const BAR: usize = 6;
-const NAME: usize = 16;
-const STATE: usize = 13;
+/// Cells of a memory sparkline, and columns of the number behind it.
+const MEMORY: usize = 6;
+const SIZE: usize = 5;
+/// A longer name is cut.
+const LONGEST_NAME: usize = 16;
 /// Eight heights of one cell.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -46,7 +50,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, now: Timestamp, plain: bool
         Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)]).areas(frame.area());
     frame.render_widget(Paragraph::new(heading(app, plain)), head);
     if body.width >= BOTH {
-        let [left, right] = Layout::horizontal([Constraint::Length(fleet_width()), Constraint::Min(1)]).areas(body);
+        let [left, right] =
+            Layout::horizontal([Constraint::Length(Columns::of(app).width()), Constraint::Min(1)]).areas(body);
         fleet(frame, app, left, plain);
         chosen(frame, app, right, now, plain);
     } else {
@@ -58,8 +63,25 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, now: Timestamp, plain: bool
     }
 }
 
-fn fleet_width() -> u16 {
-    u16::try_from(2 + NAME + 1 + STATE + 1 + BAR + 5 + 1 + 8 + 1 + 12 + 1).unwrap_or(BOTH)
+/// How wide the columns are that depend on who is shown: what they do not need is left to the pane beside them.
+#[derive(Clone, Copy)]
+struct Columns {
+    name: usize,
+    state: usize,
+}
+
+impl Columns {
+    fn of(app: &App) -> Self {
+        let rows = &app.view.fleet.rows;
+        let name = rows.iter().map(|row| width(row.peer.as_str())).max().unwrap_or(0);
+        let state = rows.iter().map(|row| row.state.as_str().len()).max().unwrap_or(0);
+        Self { name: name.clamp("NAME".len(), LONGEST_NAME), state: state.max("STATE".len()) }
+    }
+
+    fn width(self) -> u16 {
+        let wide = 2 + self.name + 2 + self.state + 2 + (BAR + 5) + 2 + (MEMORY + SIZE) + 2 + SPANS + 1;
+        u16::try_from(wide).unwrap_or(BOTH)
+    }
 }
 
 fn style(hue: Hue, plain: bool) -> Style {
@@ -97,30 +119,47 @@ fn heading(app: &App, plain: bool) -> Line<'static> {
 }
 
 fn fleet(frame: &mut Frame<'_>, app: &App, area: Rect, plain: bool) {
-    let title =
-        format!("  {:<NAME$} {:<STATE$} {:<idle$} {:<8} STARTS", "NAME", "STATE", "IDLE", "MEM", idle = BAR + 5);
+    let columns = Columns::of(app);
+    let title = format!(
+        "  {:<name$}  {:<state$}  {:<idle$}  {:<memory$}  STARTS",
+        "NAME",
+        "STATE",
+        "IDLE",
+        "MEM",
+        name = columns.name,
+        state = columns.state,
+        idle = BAR + 5,
+        memory = MEMORY + SIZE
+    );
     let mut lines = vec![Line::styled(title, style(Hue::Strong, plain))];
     let rows = app.rows();
     let room = usize::from(area.height).saturating_sub(1).max(1);
     let at = rows.iter().position(|row| Some(&row.peer) == app.chosen.as_ref()).unwrap_or(0);
     // The chosen row stays in sight.
     let first = at.saturating_sub(room - 1);
-    lines.extend(rows.iter().skip(first).take(room).map(|row| line(app, row, plain)));
+    lines.extend(rows.iter().skip(first).take(room).map(|row| line(app, row, columns, plain)));
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-fn line(app: &App, row: &Row, plain: bool) -> Line<'static> {
+fn line(app: &App, row: &Row, columns: Columns, plain: bool) -> Line<'static> {
     let chosen = Some(&row.peer) == app.chosen.as_ref();
     let mark = if chosen { "> " } else { "  " };
     let idle =
         row.idle_s.map(|idle| format!("{} {:<4}", bar(idle, row.idle_timeout_s), rough(Duration::from_secs(idle))));
-    let memory = app.view.memory.get(&row.peer).map(|kib| spark(kib)).unwrap_or_default();
+    let memory = app.view.memory.get(&row.peer).and_then(|kib| Some((last(&spark(kib), MEMORY), size(*kib.last()?))));
+    let memory = memory.map(|(spark, size)| format!("{spark:<MEMORY$}{size:>SIZE$}"));
     let starts = app.view.starts.get(&row.peer).filter(|starts| starts.iter().any(|count| *count > 0));
     let starts = starts.map(|starts| spark(starts)).unwrap_or_default();
-    let rest = format!(" {:<width$} {:<8} {starts}", idle.unwrap_or_default(), last(&memory, 8), width = BAR + 5);
+    let rest = format!(
+        "  {:<idle_wide$}  {:<memory_wide$}  {starts}",
+        idle.unwrap_or_default(),
+        memory.unwrap_or_default(),
+        idle_wide = BAR + 5,
+        memory_wide = MEMORY + SIZE
+    );
     let mut line = Line::from(vec![
-        Span::raw(format!("{mark}{} ", padded(row.peer.as_str(), NAME))),
-        Span::styled(format!("{:<STATE$}", row.state), style(Hue::of(row.state), plain)),
+        Span::raw(format!("{mark}{}  ", padded(row.peer.as_str(), columns.name))),
+        Span::styled(format!("{:<state$}", row.state, state = columns.state), style(Hue::of(row.state), plain)),
         Span::raw(rest),
     ]);
     if chosen {
@@ -138,6 +177,15 @@ fn padded(text: &str, room: usize) -> String {
 fn last(text: &str, most: usize) -> String {
     let all: Vec<char> = text.chars().collect();
     all[all.len().saturating_sub(most)..].iter().collect()
+}
+
+/// An amount of memory in at most five columns.
+fn size(kib: u64) -> String {
+    match kib {
+        0..1024 => format!("{kib}K"),
+        1024..1_048_576 => format!("{}M", kib / 1024),
+        _ => format!("{}.{}G", kib / 1_048_576, kib % 1_048_576 * 10 / 1_048_576),
+    }
 }
 
 /// How much of the idle timeout has passed.
@@ -192,7 +240,7 @@ fn story(row: &Row, now: Timestamp, room: usize, plain: bool) -> Vec<Line<'stati
             lines.push(Line::raw(cut(&format!(" {label}: {}", printable(&value)), room)));
         }
     };
-    fact("agent", Some(format!("{} in {}, {}", row.agent, row.runtime, cut_front(&row.cwd.display().to_string(), 40))));
+    fact("agent", Some(format!("{} in {}, {}", row.agent, row.runtime, cut_front(&home_as_tilde(&row.cwd), 40))));
     fact("topic", row.topic.clone());
     fact("conversation", row.conversation.clone());
     fact("held", row.held_until_ms.map(|until| relative(until, now)));
@@ -220,4 +268,14 @@ fn help(frame: &mut Frame<'_>) {
     let middle = Rect::new((area.width - wide) / 2, (area.height - high) / 2, wide, high);
     frame.render_widget(Clear, middle);
     frame.render_widget(Paragraph::new(HELP).block(Block::bordered().title("keys (any key closes this)")), middle);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_of_memory_has_one_unit() {
+        assert_eq!([900, 1024, 1_047_552, 1_048_576, 1_677_722].map(size), ["900K", "1M", "1023M", "1.0G", "1.6G"]);
+    }
 }

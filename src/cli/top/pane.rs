@@ -31,6 +31,11 @@ pub(super) fn indented(line: &Line<'static>, room: usize) -> Line<'static> {
             fitted.spans.push(Span::styled(content, span.style));
             continue;
         }
+        // A rule across the pane says as much where it is shorter.
+        if content.chars().all(|c| matches!(c, '\u{2500}'..='\u{257f}')) {
+            fitted.spans.push(Span::styled(content.chars().take(left).collect::<String>(), span.style));
+            break;
+        }
         // One more than fits, so that a span which would just fit says that others are missing behind it.
         fitted.spans.push(Span::styled(cut(&format!("{content}…"), left), span.style));
         break;
@@ -71,6 +76,7 @@ mod tests {
             [shown(15), shown(14), shown(6), shown(5)],
             [" ● ack plain rgb", " ● ack plain r…", " ● ack…", " ● ac…"]
         );
+        assert_eq!(indented(&Line::from("──────"), 4).to_string(), " ────");
         for room in 1..20 {
             assert!(indented(line, room).width() <= room + 1, "{room}");
         }
