@@ -181,12 +181,33 @@ fn systemd_is_chosen_where_it_runs_and_told_in_order() {
 #[test]
 fn launchd_gets_a_plist_with_what_a_bare_environment_lacks() {
     let world = World::new();
-    let run = world.peer(&["timer", "install", "--kind", "launchd", "--every", "90s", "--print"]);
+    let mut command = world.command(&["timer", "install", "--kind", "launchd", "--every", "90s", "--print"]);
+    let odd = format!("/opt/a & b:/opt/<c>:/opt/\"d\":/opt/e'f:/opt/]]>:{}", std::env::var("PATH").expect("PATH"));
+    let run = Run::of(command.env("PATH", &odd), None);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
-    let state = format!("<key>PEER_STATE_DIR</key>\n    <string>{}</string>", world.path("state").display());
-    for part in ["<integer>90</integer>", "<key>AbandonProcessGroup</key>\n  <true/>", &state] {
-        assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
+    assert!(!world.path("home/Library").exists(), "--print wrote something");
+    printed(&run.stdout, &world.path(""));
+    let file = world.path("io.github.peer-cli.reap.plist");
+    let read = plist::Value::from_file(&file).unwrap_or_else(|error| panic!("{error}: {}", run.stdout));
+    let job = read.as_dictionary().expect("launchd wants a dictionary");
+    // launchd.plist(5): each key with the type it must have; a wrong one is ignored without a word.
+    assert_eq!(job.get("Label").and_then(plist::Value::as_string), file.file_stem().and_then(|stem| stem.to_str()));
+    let argv = job.get("ProgramArguments").and_then(plist::Value::as_array).expect("an array");
+    let argv: Vec<_> = argv.iter().map(|word| word.as_string().expect("a string")).collect();
+    assert_eq!(argv, [env!("CARGO_BIN_EXE_peer"), "reap"]);
+    assert_eq!(job.get("StartInterval").and_then(plist::Value::as_unsigned_integer), Some(90));
+    for key in ["RunAtLoad", "AbandonProcessGroup"] {
+        assert_eq!(job.get(key).and_then(plist::Value::as_boolean), Some(true), "{key}");
     }
+    let env = job.get("EnvironmentVariables").and_then(plist::Value::as_dictionary).expect("a dictionary");
+    let variable = |name: &str| env.get(name).and_then(plist::Value::as_string).map(str::to_owned);
+    assert_eq!(variable("PATH"), Some(odd));
+    for (name, dir) in [("PEER_STATE_DIR", "state"), ("PEER_CONFIG_DIR", "config")] {
+        assert_eq!(variable(name), Some(world.path(dir).display().to_string()), "{name}");
+    }
+    let known =
+        ["Label", "ProgramArguments", "EnvironmentVariables", "StartInterval", "RunAtLoad", "AbandonProcessGroup"];
+    assert!(job.keys().all(|key| known.contains(&key.as_str())), "{job:?}");
 }
 
 /// Real `crontab`, over an empty directory of crontabs that only this process tree sees.
