@@ -1,4 +1,4 @@
-//! `cargo bench --bench start`: what the small verbs cost, and how large the process in the pane is.
+//! `cargo bench --bench start`: what the small verbs and a Tab cost, and how large the process in the pane is.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -9,9 +9,15 @@ use std::time::Duration;
 
 use common::{World, wait_for};
 use lab::table::{self, Promise};
-use lab::{cost, median};
+use lab::{Cost, cost, median};
 
 const TURNS: usize = 60;
+
+/// How many peers a Tab finds.
+const FLEET: usize = 1000;
+
+/// How long a Tab may take: what is slower is felt.
+const TAB: Duration = Duration::from_millis(15);
 
 /// Resident memory that the process in the pane may have, in KiB.
 const PANE_KIB: u64 = 3 * 1024;
@@ -42,6 +48,36 @@ fn main() {
         table::line(&what, median(&costs).cpu, None, promise);
     }
     pane(&world);
+    completion(&world);
+}
+
+/// What a Tab costs, in a fleet of a thousand that all have a topic: the shell waits for it, so the wall clock counts too.
+fn completion(world: &World) {
+    println!("\na Tab among {FLEET} peers, each with a topic");
+    table::head();
+    let spec = fs::read(world.path("config/peers/one.toml")).expect("it was declared");
+    for number in 0..FLEET {
+        fs::write(world.path(&format!("config/peers/p{number}.toml")), &spec).expect("write");
+        fs::write(world.path(&format!("state/p{number}.topic")), format!("topic {number}\n")).expect("write");
+    }
+    let asked = |words: &[&str], found: &str| {
+        let mut command = lab::peer(world, &[&["--", "peer"], words].concat());
+        let index = words.len().to_string();
+        command.env("PEER_COMPLETE", "bash").env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_INDEX", index);
+        let output = command.output().expect("it starts");
+        assert!(String::from_utf8_lossy(&output.stdout).lines().any(|line| line == found), "{output:?}");
+        command
+    };
+    for (what, mut command) in [
+        ("a name", asked(&["wake", "p99"], "p999")),
+        ("a verb", asked(&["sta"], "status")),
+        ("a topic", asked(&["wake", "one", "--topic", "topic 99"], "topic 999")),
+    ] {
+        let costs: Vec<_> = (0..TURNS).map(|_| cost(&mut command)).collect();
+        let Cost { wall, cpu } = median(&costs);
+        table::line(&format!("completion of {what}, user+system"), cpu, None, Promise::Within(TAB));
+        table::line(&format!("completion of {what}, wall clock"), wall, None, Promise::Within(TAB));
+    }
 }
 
 /// The process in the pane, a second after it started its agent.

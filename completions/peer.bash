@@ -1,34 +1,66 @@
+# Completion of `peer` for bash: peer itself says what there is, at the moment of the Tab.
+#
+# It is asked with the word as it is meant, and its answers are quoted as the word was begun: a topic may hold spaces,
+# quotes and whatever else a shell takes for its own.
 
-_clap_complete_peer() {
-    local IFS=$'\013'
-    local _CLAP_COMPLETE_INDEX=${COMP_CWORD}
-    local _CLAP_COMPLETE_COMP_TYPE=${COMP_TYPE}
-    if compopt +o nospace 2> /dev/null; then
-        local _CLAP_COMPLETE_SPACE=false
-    else
-        local _CLAP_COMPLETE_SPACE=true
-    fi
-    local words=("${COMP_WORDS[@]}")
-    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-        words[COMP_CWORD]="$2"
-    fi
-    COMPREPLY=( $( \
-        _CLAP_IFS="$IFS" \
-        _CLAP_COMPLETE_INDEX="$_CLAP_COMPLETE_INDEX" \
-        _CLAP_COMPLETE_COMP_TYPE="$_CLAP_COMPLETE_COMP_TYPE" \
-        _CLAP_COMPLETE_SPACE="$_CLAP_COMPLETE_SPACE" \
-        PEER_COMPLETE="bash" \
-        "peer" -- "${words[@]}" \
-    ) )
-    if [[ $? != 0 ]]; then
-        unset COMPREPLY
-    elif [[ $_CLAP_COMPLETE_SPACE == false ]] && [[ "${COMPREPLY-}" =~ [=/:]$ ]]; then
-        compopt -o nospace
+# _peer COMMAND WORD: WORD is what bash will replace, without the quote that opens it.
+_peer() {
+    local IFS=$'\n' rest=${COMP_LINE:0:COMP_POINT} piece=${COMP_WORDS[COMP_CWORD]} quote='' head='' candidate i
+    # bash cuts words at = and : too; what no space keeps apart is one word for peer.
+    local words=()
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        if ((i == 0)) || [[ $rest == [[:space:]]* || -z $rest ]]; then
+            words+=("${COMP_WORDS[i]}")
+        else
+            words[${#words[@]} - 1]+=${COMP_WORDS[i]}
+        fi
+        rest=${rest#"${rest%%[![:space:]]*}"}
+        rest=${rest#"${COMP_WORDS[i]}"}
+    done
+    local last=$((${#words[@]} - 1))
+    [[ $piece == [=:] ]] && piece=''
+    head=${words[last]%"$piece"}
+
+    local typed=$2
+    case $piece in
+    [\'\"]*)
+        quote=${piece:0:1}
+        typed=${typed#"$quote"}
+        ;;
+    esac
+    [[ $quote == \' ]] || typed=${typed//\\/}
+    head=${head//\\/}
+    words[last]=$head$typed
+
+    COMPREPLY=()
+    while read -r candidate || [[ -n $candidate ]]; do
+        candidate=${candidate#"$head"}
+        case $quote in
+        \') candidate=${candidate//\'/\'\\\'\'} ;;
+        \")
+            candidate=${candidate//\\/\\\\}
+            candidate=${candidate//\"/\\\"}
+            candidate=${candidate//\$/\\\$}
+            candidate=${candidate//\`/\\\`}
+            ;;
+        *)
+            printf -v candidate %q "$candidate"
+            # A home directory stays one.
+            candidate=${candidate/#\\\~/\~}
+            ;;
+        esac
+        COMPREPLY+=("$candidate")
+    done < <(
+        _CLAP_IFS=$'\n' _CLAP_COMPLETE_INDEX=$last PEER_COMPLETE=bash peer -- "${words[@]}" 2>/dev/null
+    )
+    # What ends so goes on: --env NAME=, a directory. bash 3 has no compopt, and gets a space.
+    if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=/:] ]]; then
+        compopt -o nospace 2>/dev/null
     fi
 }
-if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -o nospace -o bashdefault -o nosort -F _clap_complete_peer peer
-else
-    complete -o nospace -o bashdefault -F _clap_complete_peer peer
-fi
 
+if [[ ${BASH_VERSINFO[0]} -gt 4 || ${BASH_VERSINFO[0]} -eq 4 && ${BASH_VERSINFO[1]} -ge 4 ]]; then
+    complete -o bashdefault -o nosort -F _peer peer
+else
+    complete -o bashdefault -F _peer peer
+fi

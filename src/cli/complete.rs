@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::{Read, Seek, SeekFrom};
 
 use clap::CommandFactory;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
@@ -15,6 +16,7 @@ use peer_adapters::agent::BUILTIN;
 use super::output::printable;
 use super::{Cli, Directories};
 use crate::config::ConfigDir;
+use crate::store::Event;
 
 /// The variable by which the script in the shell asks, and its own name in that script.
 pub(super) const VARIABLE: &str = "PEER_COMPLETE";
@@ -61,6 +63,28 @@ fn known_topics() -> BTreeSet<String> {
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "topic"));
     let texts = files.filter_map(|path| std::fs::read_to_string(path).ok());
     texts.flat_map(|text| text.lines().map(printable).collect::<Vec<_>>()).collect()
+}
+
+/// Names of events that stand in the log.
+pub(super) fn events() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| recent_events().into_iter().map(CompletionCandidate::new).collect())
+}
+
+/// How much of the log is looked at: some 300 events, read in a fraction of a millisecond.
+const RECENT: u64 = 64 * 1024;
+
+fn recent_events() -> BTreeSet<String> {
+    let read = || -> Option<Vec<u8>> {
+        let mut log = std::fs::File::open(Directories::of_environment().ok()?.state.join("lifecycle.log")).ok()?;
+        log.seek(SeekFrom::Start(log.metadata().ok()?.len().saturating_sub(RECENT))).ok()?;
+        let mut text = Vec::new();
+        log.take(RECENT).read_to_end(&mut text).ok()?;
+        Some(text)
+    };
+    let text = read().unwrap_or_default();
+    // A line that begins before what was read, or that is still being written, is no event.
+    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Event>(line).ok());
+    lines.map(|event| printable(&event.event)).collect()
 }
 
 fn config() -> Option<ConfigDir> {

@@ -4,7 +4,7 @@ use super::{CliError, Context, Outcome, complete};
 
 /// Print a script that lets a shell complete what is typed
 ///
-/// Verbs, flags, peer names, profiles and topics, as they are when the key is pressed.
+/// Verbs, flags, peer names, profiles, topics and events, as they are when the key is pressed.
 ///
 /// The script asks `peer` itself at each Tab, so the names are those of the moment.
 #[derive(Debug, clap::Args)]
@@ -18,6 +18,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
+    // Those of clap_complete 4.6 hand over what was typed with its quotes, and bash's inserts values without any.
+    let own = match args.shell.as_str() {
+        "bash" => Some(include_bytes!("completions/peer.bash").as_slice()),
+        "zsh" => Some(include_bytes!("completions/_peer").as_slice()),
+        "fish" => Some(include_bytes!("completions/peer.fish").as_slice()),
+        _ => None,
+    };
+    if let Some(text) = own {
+        context.out.raw(text)?;
+        return Ok(0);
+    }
     let shells = Shells::builtins();
     let Some(shell) = shells.completer(&args.shell) else {
         return Err(CliError::usage(format!("{} is no shell that is known", args.shell), "peer completions --help"));

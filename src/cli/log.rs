@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME")]
     since: Option<Span>,
     /// Only events of this name, e.g. session.ended; a prefix as in `wake.` works too
-    #[arg(long, value_name = "EVENT")]
+    #[arg(long, value_name = "EVENT", add = super::complete::events())]
     event: Option<String>,
     /// Say how long ago each was instead of when
     #[arg(long, short, conflicts_with = "json")]
