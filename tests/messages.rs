@@ -55,6 +55,10 @@ fn text_arrives_from_arguments_files_and_stdin(on: RuntimeKind) {
         world.said(&world.conversation("a")),
         ["one\ntwo\n\nthree", "from stdin", "from a file", "-rf; # \"quoted\" $HOME \\"]
     );
+    world
+        .peer_with_input(&["new", "a", "--message-file", "-"], "a new one\n")
+        .prints("a: woken fresh (asked-fresh); message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["a new one"]);
 }
 
 fn control_sequences_in_a_message_do_not_leave_the_paste(on: RuntimeKind) {

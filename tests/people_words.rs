@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Run, World, wait_for};
+use common::{Run, World, wait_for, wait_until};
 
 #[test]
 fn why_shows_the_whole_table_and_marks_what_decides() {
@@ -50,6 +50,40 @@ fn log_says_how_long_ago_where_it_is_asked_to() {
     let rough = world.peer(&["log", "api", "--event", "session.ended", "--relative"]).stdout;
     let (ago, rest) = rough.trim_start().split_once(" ago  ").expect("an age");
     assert!(ago.ends_with('d') && rest.starts_with("api  "), "{rough}");
+}
+
+#[test]
+fn log_shows_the_last_few_and_follows_from_there() {
+    let world = World::new();
+    world.add("api", &["cat"]);
+    for _ in 0..2 {
+        world.peer(&["wake", "api"]);
+        world.peer(&["stop", "api"]);
+        world.peer(&["start", "api"]);
+    }
+    let names = |words: &[&str]| -> Vec<String> {
+        let run = world.peer(&[&["log", "--json"], words].concat());
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+        let event =
+            |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("an event")["event"].to_string();
+        run.stdout.lines().map(event).collect()
+    };
+    let all = names(&[]);
+    assert!(all.len() >= 6, "{all:?}");
+    assert_eq!(names(&["-n", "2"]), all[all.len() - 2..]);
+    assert_eq!(names(&["-n", "1", "--event", "wake.decided"]), ["\"wake.decided\""]);
+    assert_eq!(names(&["--lines", "0"]), [""; 0]);
+    assert_eq!(names(&["-n", "1000"]), all);
+    // Followed: the last one that is there, and each that comes.
+    let mut follow = world.command(&["log", "-n", "1", "-f", "--event", "wake.decided"]);
+    let out = std::fs::File::create(world.path("followed")).expect("create");
+    let mut child = follow.stdout(out).spawn().expect("it starts");
+    let lines = || std::fs::read_to_string(world.path("followed")).expect("it is there").lines().count();
+    wait_until("the last one", || lines() == 1);
+    world.peer(&["wake", "api"]);
+    wait_until("the new one", || lines() == 2);
+    child.kill().expect("ours");
+    child.wait().expect("ours");
 }
 
 #[test]

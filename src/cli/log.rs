@@ -21,6 +21,9 @@ pub(super) struct Args {
     /// Go on printing as events come
     #[arg(long, short)]
     follow: bool,
+    /// Only the last N of them; with --follow, and all that come
+    #[arg(long, short = 'n', value_name = "N")]
+    lines: Option<usize>,
     /// Only what is younger: 1h, 2d
     #[arg(long, value_name = "TIME")]
     since: Option<Span>,
@@ -49,11 +52,14 @@ pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let oldest = args.since.map(|span| {
         Timestamp::from_ms(engine.now().as_ms().saturating_sub(u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)))
     });
+    // Of what is there already; what comes later is new to whoever follows.
+    let mut most = args.lines;
     loop {
-        for event in tail.next_events().map_err(EngineError::from)? {
-            if wanted(args, oldest, &event) {
-                print(args, context, &event, engine.now())?;
-            }
+        let mut events = tail.next_events().map_err(EngineError::from)?;
+        events.retain(|event| wanted(args, oldest, event));
+        let left_out = most.take().map_or(0, |most| events.len().saturating_sub(most));
+        for event in &events[left_out..] {
+            print(args, context, event, engine.now())?;
         }
         context.out.flush()?;
         if !args.follow {

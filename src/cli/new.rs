@@ -1,5 +1,7 @@
+use std::path::PathBuf;
+
 use super::{Context, Outcome};
-use crate::engine::deliver::Message;
+use crate::engine::deliver::{Message, read_message};
 use crate::policy::name::PeerName;
 
 /// Start a new conversation now, whatever state the agent is in
@@ -14,8 +16,11 @@ pub(super) struct Args {
     #[arg(long, short, add = super::complete::topics())]
     topic: Option<String>,
     /// Text to deliver once it is ready
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with = "message_file")]
     message: Option<String>,
+    /// File with the text to deliver; - is stdin
+    #[arg(long, value_name = "FILE")]
+    message_file: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -23,7 +28,11 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
-    let message = Message { text: args.message, topic: args.topic, command: false };
+    let text = match (args.message, &args.message_file) {
+        (None, Some(file)) => Some(read_message(file)?),
+        (text, _) => text,
+    };
+    let message = Message { text, topic: args.topic, command: false };
     let woken = engine.new_conversation(&args.name, &message).await?;
     engine.progress.settled();
     let report = super::wake::report(&woken);
