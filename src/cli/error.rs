@@ -186,7 +186,9 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         }
         EngineError::Runtime(RuntimeError::TimedOut { .. }) => "nothing was started twice; try again".to_owned(),
         EngineError::NotEnded { peer, .. } => format!("peer stop {peer} tries again"),
-        EngineError::NotInPane { .. } => "peer new NAME does the same from outside".to_owned(),
+        EngineError::NotInPane { .. } => {
+            "from outside, peer new NAME starts it fresh and peer stop NAME parks it".to_owned()
+        }
         EngineError::TooManySelfFreshes { peer, .. } => format!("peer new {peer}, from outside, restarts it now"),
         EngineError::Busy { .. }
         | EngineError::OutOfTime { .. }
