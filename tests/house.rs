@@ -252,9 +252,8 @@ fn every_dependency_says_why() {
 }
 
 /// Longer files, each with the reason why it is better whole.
-const LONG: [(&str, &str); 3] = [
+const LONG: [(&str, &str); 2] = [
     ("src/policy/wake/tests.rs", "a table: one case for each row of the wake table"),
-    ("tests/reap.rs", "a table: one case for each row of the verdict table"),
     ("tests/wake_table.rs", "the same table as a person meets it"),
 ];
 

@@ -1,19 +1,39 @@
-//! One tick on real tmux: what both axes say of each peer, and what follows from it.
+//! One tick on real tmux and zellij: what both axes say of each peer, and what follows from it.
+//!
+//! On tmux one server hosts the fleet, on zellij each session is a server of its own, whose life the kernel tells. So what
+//! befalls a server befalls the fleet on tmux and one peer on zellij, and what keeps a client from asking (no binary, no
+//! permission) leaves a peer unknown on tmux and is not even noticed on zellij.
 
 mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
-use common::ticks::{done, fleet, pulse, settle, skipped, tick, verdict};
-use common::{World, lives, signal, wait_until};
+use common::ticks::{done, fleet, settle, skipped, tick, verdict, wait_until_quiet};
+use common::{World, lives, on_each_runtime, quoted, signal, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::socket::{self, Listener};
 use serde_json::{Value, json};
 
-fn parks_after_a_second(world: &World, name: &str) {
-    let path = world.path(&format!("config/peers/{name}.toml"));
-    let spec = fs::read_to_string(&path).expect("readable");
-    fs::write(path, spec.replace("idle_timeout = \"0s\"", "idle_timeout = \"1s\"")).expect("write");
+on_each_runtime! {
+    an_end_that_was_recorded_is_told_once_and_its_session_is_cleared
+    ended_while_its_recorder_could_not_write_is_acted_on_at_once
+    an_agent_that_nobody_saw_die_is_confirmed_and_buried
+    a_beat_of_a_moment_ago_contradicts_an_absence
+    gone_on_both_axes_with_a_record_of_its_end_needs_no_second_look
+    an_orphan_is_ended_with_the_ladder
+    a_recycled_pid_is_neither_the_agent_nor_signalled
+    a_killed_server_is_one_event_and_the_fleet_resumes
+    survivors_of_a_killed_server_are_ended_and_nobody_is_counted
+    a_stopped_server_is_unknown_and_costs_nobody_else_a_verdict
+    a_missing_binary_is_never_a_death
+    a_socket_that_was_removed_under_a_living_server_is_unknown
+    a_socket_that_may_not_be_used_is_never_a_death
+    when_most_of_the_fleet_vanishes_at_once_the_next_tick_must_agree
+    an_agent_without_a_record_is_found_again_and_no_second_one_is_started
+    an_older_agent_beside_the_one_on_record_is_ended
 }
 
 /// Kills pane process and agent, so that nobody is left to record the end.
@@ -27,62 +47,23 @@ fn kill_unrecorded(world: &World, name: &str) {
     wait_until("both are gone", || !lives(pane) && !lives(agent));
 }
 
-/// tmux stamps activity in whole seconds, and a pane that dies shows that: as if it had been quiet for long.
-fn quiet(world: &World, name: &str) {
-    let pane = world.pane(name);
-    let quiet = || {
-        let said = world.tmux(&["display-message", "-p", "-t", &pane, "#{window_activity}"]);
-        let at: u64 = said.trim().parse().expect("seconds");
-        std::time::UNIX_EPOCH.elapsed().expect("a time").as_secs() >= at + 16
-    };
-    wait_until("its pane was quiet for 15 s", quiet);
-}
-
-#[test]
-fn a_tick_with_nothing_to_do_stamps_both_axes_and_says_nothing() {
-    let world = World::new();
-    fleet(&world, &["a", "b"]);
-    let log = world.log();
-    world.peer(&["reap"]).prints("");
-    let a = pulse(&world, "a");
-    assert_eq!((&a["runtime"]["value"], &a["process"]["value"]), (&json!("alive"), &json!("alive")), "{a}");
-    assert!(a["runtime"]["at_ms"].is_u64() && a["process"]["at_ms"].is_u64(), "{a}");
-    assert_eq!((verdict(&world, "a"), verdict(&world, "b")), ("healthy".into(), "healthy".into()));
-    assert_eq!(world.log(), log, "no news is no event");
-    let first = tick(&world, &[]);
-    let second = tick(&world, &[]);
-    assert_eq!((&first["schema"], &first["probed"]), (&json!("peer.reap/1"), &json!(2)), "{first}");
-    assert_eq!(second["tick"].as_u64(), first["tick"].as_u64().map(|n| n + 1));
-}
-
-#[test]
-fn a_fleet_that_was_never_woken_needs_no_runtime() {
-    let world = World::new();
-    world.add("a", &["cat"]);
-    world.configure("[zellij]\nbinary = \"/nonexistent/zellij\"\n");
-    let document = tick(&world, &[]);
-    assert_eq!((&document["probed"], skipped(&document), world.server()), (&json!(0), Vec::<String>::new(), None));
-}
-
-#[test]
-fn an_end_that_was_recorded_is_told_once_and_its_session_is_cleared() {
-    let world = World::new();
+fn an_end_that_was_recorded_is_told_once_and_its_session_is_cleared(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("a", &["sh", "-c", "echo last words; exec sleep 1000"]);
     world.peer(&["wake", "a"]);
     wait_until("it has spoken", || world.screen("a").contains("last words"));
     signal(world.agent("a"), Signal::SIGKILL);
     assert_eq!(world.await_end("a")["cause"], "killed");
-    assert!(world.tmux(&["list-sessions"]).contains("a-1"), "its last screen is on show until it is cleared");
+    assert_eq!(world.sessions(), ["a-1"], "its last screen is on show until it is cleared");
     let document = tick(&world, &[]);
     assert_eq!(done(&document), [["a", "cleared", "its session was left"]]);
-    assert!(!world.tmux(&["list-sessions"]).contains("a-1"));
+    assert_eq!(world.sessions(), Vec::<String>::new());
     assert!(fs::read_to_string(world.file("a", "screen")).expect("kept").contains("last words"));
     assert!(done(&tick(&world, &[])).is_empty());
 }
 
-#[test]
-fn ended_while_its_recorder_could_not_write_is_acted_on_at_once() {
-    let world = World::new();
+fn ended_while_its_recorder_could_not_write_is_acted_on_at_once(on: RuntimeKind) {
+    let world = World::on(on);
     fleet(&world, &["a"]);
     let record = world.session("a");
     signal(world.agent("a"), Signal::SIGKILL);
@@ -98,9 +79,8 @@ fn ended_while_its_recorder_could_not_write_is_acted_on_at_once() {
     assert_eq!((verdict(&world, "a"), world.deaths("a")), ("ended".into(), 1));
 }
 
-#[test]
-fn an_agent_that_nobody_saw_die_is_confirmed_and_buried() {
-    let world = World::new();
+fn an_agent_that_nobody_saw_die_is_confirmed_and_buried(on: RuntimeKind) {
+    let world = World::on(on);
     fleet(&world, &["a"]);
     // The young are not believed to be gone.
     world.edit("a", "session", |record| record["woke_at_ms"] = json!(u64::MAX / 4));
@@ -109,23 +89,24 @@ fn an_agent_that_nobody_saw_die_is_confirmed_and_buried() {
     assert_eq!((verdict(&world, "a"), world.has("a", "session")), ("agent-gone".into(), true));
     settle(&world, "a");
     world.edit("a", "session", |record| record["woke_at_ms"] = json!(1));
-    // Nor is one whose pane has just changed.
-    assert!(done(&tick(&world, &[])).is_empty());
-    assert!(world.has("a", "session"), "busy");
-    quiet(&world, "a");
+    // Nor is one whose pane has just changed: tmux stamps a pane that dies as one that printed, zellij does not.
+    if on == RuntimeKind::Tmux {
+        assert!(done(&tick(&world, &[])).is_empty());
+        assert!(world.has("a", "session"), "busy");
+        wait_until_quiet(&world, "a", 16);
+    }
     let document = tick(&world, &[]);
     assert_eq!(done(&document), [["a", "ended", "crashed (pane gone)"]]);
     assert!(document["duration_ms"].as_u64().expect("a time") >= 500, "it looked again: {document}");
     assert_eq!((&world.end("a")["cause"], world.deaths("a")), (&json!("vanished"), 1));
-    assert!(!world.tmux(&["list-sessions"]).contains("a-1"));
+    assert_eq!(world.sessions(), Vec::<String>::new());
 }
 
-#[test]
-fn a_beat_of_a_moment_ago_contradicts_an_absence() {
-    let world = World::new();
+fn a_beat_of_a_moment_ago_contradicts_an_absence(on: RuntimeKind) {
+    let world = World::on(on);
     fleet(&world, &["a", "b"]);
     kill_unrecorded(&world, "a");
-    world.tmux(&["kill-session", "-t", "=a-1"]);
+    world.close_session("a");
     let now = humantime::format_rfc3339_millis(std::time::SystemTime::now());
     world.write("a", "beat", &format!("{now}\n"));
     let document = tick(&world, &[]);
@@ -135,19 +116,17 @@ fn a_beat_of_a_moment_ago_contradicts_an_absence() {
     assert_eq!(done(&tick(&world, &[])), [["a", "ended", "crashed (pane gone)"]]);
 }
 
-#[test]
-fn gone_on_both_axes_with_a_record_of_its_end_needs_no_second_look() {
-    let world = World::new();
+fn gone_on_both_axes_with_a_record_of_its_end_needs_no_second_look(on: RuntimeKind) {
+    let world = World::on(on);
     fleet(&world, &["a", "b"]);
-    world.tmux(&["kill-session", "-t", "=a-1"]);
+    world.close_session("a");
     let end = world.await_end("a");
     assert_eq!((&end["cause"], &end["counted"]), (&json!("vanished"), &json!(true)), "its pane was closed by hand");
     assert!(world.has("b", "session"));
 }
 
-#[test]
-fn an_orphan_is_ended_with_the_ladder() {
-    let world = World::new();
+fn an_orphan_is_ended_with_the_ladder(on: RuntimeKind) {
+    let world = World::on(on);
     world.add("b", &["cat"]);
     // It outlives its pane, as gemini does: it ignores the hangup, and its terminal's errors.
     world.profile(
@@ -158,7 +137,7 @@ fn an_orphan_is_ended_with_the_ladder() {
     world.peer(&["wake", "a", "b"]);
     let (agent, pane) = (world.agent("a"), world.pane_process("a"));
     signal(pane, Signal::SIGKILL);
-    world.tmux(&["kill-session", "-t", "=a-1"]);
+    world.close_session("a");
     assert!(lives(agent));
     assert!(done(&tick(&world, &[])).is_empty(), "it has just been started");
     assert_eq!((verdict(&world, "a"), lives(agent)), ("orphan".into(), true));
@@ -170,13 +149,12 @@ fn an_orphan_is_ended_with_the_ladder() {
     assert_eq!(world.processes(), [world.agent("b")]);
 }
 
-#[test]
-fn a_recycled_pid_is_neither_the_agent_nor_signalled() {
-    let world = World::new();
+fn a_recycled_pid_is_neither_the_agent_nor_signalled(on: RuntimeKind) {
+    let world = World::on(on);
     fleet(&world, &["a", "bystander"]);
     let bystander = world.agent("bystander");
     kill_unrecorded(&world, "a");
-    world.tmux(&["kill-session", "-t", "=a-1"]);
+    world.close_session("a");
     world.edit("a", "session", |record| {
         record["process"]["start"] = json!(record["process"]["start"].as_u64().expect("a time") - 100);
         record["process"]["pid"] = json!(bystander);
@@ -188,17 +166,46 @@ fn a_recycled_pid_is_neither_the_agent_nor_signalled() {
     assert_eq!(verdict(&world, "bystander"), "healthy");
 }
 
-#[test]
-fn a_killed_server_is_one_event_and_the_fleet_resumes() {
-    let world = World::new();
-    let names = ["a", "b", "c", "d", "e", "f"];
+/// Ends, in the way that leaves no doubt, every server that hosts one of them.
+fn lose_every_server(world: &World, names: &[&str]) {
+    let sockets: Vec<PathBuf> = names.iter().map(|name| socket_of(world, name)).collect();
+    let mut servers: Vec<_> = names.iter().map(|name| world.server_of(name).pid).collect();
+    servers.sort_unstable();
+    servers.dedup();
+    for server in &servers {
+        signal(*server, Signal::SIGKILL);
+    }
+    // A process is seen to be gone before its last thread has let go of the socket.
+    let gone = |path: &PathBuf| matches!(socket::listener(path), Ok(Listener::Gone(_)));
+    wait_until("they are gone", || sockets.iter().all(gone) && !servers.iter().any(|server| lives(*server)));
+}
+
+/// One event a server that was lost, which names all that it hosted: one for the fleet on tmux, one a peer on zellij.
+#[track_caller]
+fn is_told_once_a_server(world: &World, names: &[&str]) {
+    let lost = world.log().into_iter().filter(|event| event["event"] == "runtime.lost");
+    let mut lost: Vec<Value> = lost.map(|event| event["peers"].clone()).collect();
+    lost.sort_by_key(Value::to_string);
+    match world.kind() {
+        RuntimeKind::Tmux => assert_eq!(lost, [json!(names)]),
+        RuntimeKind::Zellij => assert_eq!(lost, names.iter().map(|name| json!([name])).collect::<Vec<_>>()),
+    }
+}
+
+fn a_killed_server_is_one_event_and_the_fleet_resumes(on: RuntimeKind) {
+    let world = World::on(on);
+    // Each start on zellij is a server more.
+    let names = match on {
+        RuntimeKind::Tmux => &["a", "b", "c", "d", "e", "f"][..],
+        RuntimeKind::Zellij => &["a", "b", "c"],
+    };
     for name in names {
         world.demo(name, &[]);
         world.set_in_spec(name, "restart = \"on-failure\"");
         assert_eq!(world.peer(&["wake", name, "-m", &format!("I am {name}")]).code, 0);
     }
     let before: Vec<String> = names.iter().map(|name| world.conversation(name)).collect();
-    signal(world.server().expect("a server").pid, Signal::SIGKILL);
+    lose_every_server(&world, names);
     for name in names {
         assert_eq!(world.await_end(name)["cause"], "runtime-lost", "its pane process looked whether the server lives");
     }
@@ -206,17 +213,16 @@ fn a_killed_server_is_one_event_and_the_fleet_resumes() {
     let restarted = done(&document);
     assert_eq!(restarted.len(), names.len(), "{document}");
     assert!(restarted.iter().all(|[_, what, cause]| what == "restarted" && cause == "resume (runtime-lost)"));
-    let lost: Vec<Value> = world.log().into_iter().filter(|event| event["event"] == "runtime.lost").collect();
-    assert_eq!((lost.len(), &lost[0]["peers"]), (1, &json!(names)), "{lost:?}");
+    is_told_once_a_server(&world, names);
     let after: Vec<String> = names.iter().map(|name| world.conversation(name)).collect();
-    assert_eq!((before, names.map(|name| world.deaths(name))), (after, [0; 6]));
+    assert_eq!(before, after);
+    assert!(names.iter().all(|name| world.deaths(name) == 0));
     assert!(done(&tick(&world, &[])).is_empty());
-    assert_eq!(world.log().iter().filter(|event| event["event"] == "runtime.lost").count(), 1);
+    is_told_once_a_server(&world, names);
 }
 
-#[test]
-fn survivors_of_a_killed_server_are_ended_and_nobody_is_counted() {
-    let world = World::new();
+fn survivors_of_a_killed_server_are_ended_and_nobody_is_counted(on: RuntimeKind) {
+    let world = World::on(on);
     world.profile(
         "graced",
         "extends = \"command\"\ndescription = \"for a test\"\n[quit]\ngrace = \"100ms\"\nterm_grace = \"100ms\"\n",
@@ -226,24 +232,16 @@ fn survivors_of_a_killed_server_are_ended_and_nobody_is_counted() {
     }
     world.peer(&["wake", "a", "b"]);
     let agents = [world.agent("a"), world.agent("b")];
-    signal(world.server().expect("a server").pid, Signal::SIGKILL);
-    wait_until("the server is gone", || world.server().is_none());
+    lose_every_server(&world, &["a", "b"]);
     assert!(agents.iter().all(|agent| lives(*agent)), "they ignore the hangup");
     let document = tick(&world, &[]);
-    assert_eq!(
-        done(&document),
-        [["a", "orphan-ended", "lost"], ["b", "orphan-ended", "lost"]].map(|d| d.map(String::from)).map(|[p, _, c]| [
-            p,
-            "ended".to_owned(),
-            c
-        ])
-    );
+    assert_eq!(done(&document), [["a", "ended", "lost"], ["b", "ended", "lost"]]);
     assert_eq!(verdict(&world, "a"), "runtime-lost");
     assert!(!agents.iter().any(|agent| lives(*agent)));
     for name in ["a", "b"] {
         assert_eq!((&world.end(name)["cause"], world.deaths(name)), (&json!("runtime-lost"), 0));
     }
-    assert_eq!(world.log().iter().filter(|event| event["event"] == "runtime.lost").count(), 1);
+    is_told_once_a_server(&world, &["a", "b"]);
 }
 
 /// What is unknown: named in `skipped`, and nothing is marked, signalled or started.
@@ -258,13 +256,13 @@ fn stays_unknown(world: &World, name: &str, why: &str) {
     assert!(!world.has(name, "idle-reaped") && world.end(name).is_null());
 }
 
-#[test]
-fn a_stopped_server_is_unknown_and_costs_nobody_else_a_verdict() {
-    let world = World::with_probe_timeout("500ms");
+fn a_stopped_server_is_unknown_and_costs_nobody_else_a_verdict(on: RuntimeKind) {
+    let world = World::on_within(on, "500ms");
     for (name, socket) in [("a", None), ("b", Some(world.path("s2")))] {
         world.add(name, &["sleep", "1000"]);
-        if let Some(socket) = socket {
-            world.set_in_spec(name, &format!("socket = {socket:?}"));
+        // On zellij it has one of its own anyway.
+        if let (Some(socket), RuntimeKind::Tmux) = (socket, on) {
+            world.set_in_spec(name, &format!("socket = {}", quoted(&socket)));
         }
     }
     world.set_in_spec("a", "idle_timeout = \"1s\"\nbeat_timeout = \"1s\"\nrestart = \"always\"");
@@ -272,9 +270,9 @@ fn a_stopped_server_is_unknown_and_costs_nobody_else_a_verdict() {
     settle(&world, "a");
     settle(&world, "b");
     world.set_in_spec("b", "idle_timeout = \"1s\"");
-    let server = world.server().expect("a server").pid;
+    let server = world.server_of("a").pid;
     signal(server, Signal::SIGSTOP);
-    quiet_other(&world, "s2", "b");
+    wait_until_quiet(&world, "b", 2);
     let document = tick(&world, &[]);
     assert_eq!(
         done(&document).iter().map(|[peer, what, _]| (peer.as_str(), what.as_str())).collect::<Vec<_>>(),
@@ -284,72 +282,82 @@ fn a_stopped_server_is_unknown_and_costs_nobody_else_a_verdict() {
     assert!(skipped(&document)[0].contains("peers not judged: 1"), "{document}");
     assert!(document["duration_ms"].as_u64().expect("a time") < 20_000, "{document}");
     assert_eq!(world.log().iter().filter(|event| event["event"] == "probe.timed-out").count(), 1);
-    stays_unknown(&world, "a", "does not answer");
+    stays_unknown(&world, "a", if on == RuntimeKind::Tmux { "does not answer" } else { "is stopped" });
     signal(server, Signal::SIGCONT);
     assert_eq!(done(&tick(&world, &[])).len(), 1, "and the promised beats are missed once it answers");
 }
 
-/// Waits until a pane on another socket has not printed for two seconds.
-fn quiet_other(world: &World, socket: &str, name: &str) {
-    let (socket, pane) = (world.path(socket), world.pane(name));
-    wait_until("its pane is quiet", || {
-        let said = world.tmux_on(&socket, &["display-message", "-p", "-t", &pane, "#{window_activity}"]);
-        let at: u64 = said.trim().parse().expect("seconds");
-        std::time::UNIX_EPOCH.elapsed().expect("a time").as_secs() >= at + 2
-    });
+fn a_missing_binary_is_never_a_death(on: RuntimeKind) {
+    let world = World::on(on);
+    fleet(&world, &["a"]);
+    world.edit("a", "session", |record| record["binary"] = json!("/nonexistent/binary"));
+    match on {
+        RuntimeKind::Tmux => stays_unknown(&world, "a", "is not installed"),
+        RuntimeKind::Zellij => {
+            let document = tick(&world, &[]);
+            assert_eq!((done(&document), skipped(&document)), (vec![], vec![]), "no process is started to ask");
+            assert_eq!((verdict(&world, "a"), lives(world.agent("a"))), ("healthy".to_owned(), true));
+        }
+    }
 }
 
-#[test]
-fn a_missing_tmux_is_unknown() {
-    let world = World::new();
-    fleet(&world, &["a"]);
-    world.edit("a", "session", |record| record["binary"] = json!("/nonexistent/tmux"));
-    stays_unknown(&world, "a", "is not installed");
+/// Where a server listens that hosts this peer.
+fn socket_of(world: &World, name: &str) -> PathBuf {
+    let place = world.place(name);
+    match world.kind() {
+        RuntimeKind::Tmux => place.server,
+        RuntimeKind::Zellij => place.server.join("contract_version_1").join(place.session),
+    }
 }
 
-#[test]
-fn a_socket_that_was_removed_under_a_living_server_is_unknown() {
-    let world = World::new();
+fn a_socket_that_was_removed_under_a_living_server_is_unknown(on: RuntimeKind) {
+    let world = World::on(on);
     fleet(&world, &["a"]);
-    let server = world.server().expect("a server").pid;
-    fs::rename(world.socket(), world.path("moved")).expect("rename");
+    let (server, socket) = (world.server_of("a"), socket_of(&world, "a"));
+    fs::rename(&socket, world.path("moved")).expect("rename");
     stays_unknown(&world, "a", "its server lives and cannot be reached");
-    fs::rename(world.path("moved"), world.socket()).expect("rename");
+    fs::rename(world.path("moved"), &socket).expect("rename");
     tick(&world, &[]);
     assert_eq!(verdict(&world, "a"), "healthy");
-    assert_eq!(world.server().expect("a server").pid, server);
+    assert_eq!(world.server_of("a"), server);
 }
 
-#[test]
-fn a_socket_that_may_not_be_used_is_unknown() {
-    let world = World::new();
+fn a_socket_that_may_not_be_used_is_never_a_death(on: RuntimeKind) {
+    let world = World::on(on);
     fleet(&world, &["a"]);
-    if nix::unistd::geteuid().is_root() {
-        // Root may use any socket: a place that only looks like one stands in for the refusal.
-        let real = world.path("moved");
-        fs::rename(world.socket(), &real).expect("rename");
-        fs::create_dir(world.socket()).expect("create");
-        let document = tick(&world, &[]);
-        assert!(done(&document).is_empty() && verdict(&world, "a") == "unknown", "{document}");
-        fs::remove_dir(world.socket()).expect("remove");
-        fs::rename(&real, world.socket()).expect("rename");
+    let (socket, agent) = (socket_of(&world, "a"), world.agent("a"));
+    let mode = |mode| fs::set_permissions(&socket, fs::Permissions::from_mode(mode)).expect("chmod");
+    let moved = world.path("moved");
+    // Root may use any socket: a place that only looks like one stands in for the refusal.
+    let root = nix::unistd::geteuid().is_root();
+    if root {
+        fs::rename(&socket, &moved).expect("rename");
+        fs::create_dir(&socket).expect("create");
     } else {
-        fs::set_permissions(world.socket(), fs::Permissions::from_mode(0o000)).expect("chmod");
-        stays_unknown(&world, "a", "permission denied");
-        fs::set_permissions(world.socket(), fs::Permissions::from_mode(0o600)).expect("chmod");
+        mode(0o000);
+    }
+    let document = tick(&world, &[]);
+    // That a zellij server listens is the kernel's word.
+    let expected = if on == RuntimeKind::Tmux { "unknown" } else { "healthy" };
+    assert_eq!((done(&document), verdict(&world, "a")), (vec![], expected.to_owned()), "{document}");
+    assert!(lives(agent) && world.end("a").is_null());
+    if root {
+        fs::remove_dir(&socket).expect("remove");
+        fs::rename(&moved, &socket).expect("rename");
+    } else {
+        mode(0o600);
     }
     tick(&world, &[]);
     assert_eq!(verdict(&world, "a"), "healthy");
 }
 
-#[test]
-fn when_most_of_the_fleet_vanishes_at_once_the_next_tick_must_agree() {
-    let world = World::new();
+fn when_most_of_the_fleet_vanishes_at_once_the_next_tick_must_agree(on: RuntimeKind) {
+    let world = World::on(on);
     let names = ["a", "b", "c", "d", "e", "f"];
     fleet(&world, &names);
     for name in &names[..5] {
         kill_unrecorded(&world, name);
-        world.tmux(&["kill-session", "-t", &format!("={name}-1")]);
+        world.close_session(name);
     }
     let document = tick(&world, &[]);
     assert!(done(&document).is_empty(), "{document}");
@@ -359,83 +367,8 @@ fn when_most_of_the_fleet_vanishes_at_once_the_next_tick_must_agree() {
     assert!(world.has("f", "session"));
 }
 
-#[test]
-fn a_dry_run_changes_nothing_and_says_what_it_would_do() {
-    let world = World::new();
-    fleet(&world, &["a", "b", "c"]);
-    world.edit("a", "session", |record| record["process"]["start"] = json!(1));
-    world.tmux(&["kill-session", "-t", "=a-1"]);
-    wait_until("its pane process has left", || !world.has("a", "session") || !lives(world.pane_process("a")));
-    parks_after_a_second(&world, "b");
-    quiet_other(&world, "s", "b");
-    let before = world.snapshot();
-    let run = world.peer(&["reap", "--dry-run"]);
-    assert_eq!(world.snapshot(), before);
-    assert!(run.stdout.contains("b: would be parked (idle for "), "{run:?}");
-    assert_eq!(tick(&world, &["--dry-run"])["tick"], 0);
-    assert_eq!(world.snapshot(), before);
-}
-
-#[test]
-fn only_one_peer_leaves_what_is_known_of_the_others() {
-    let world = World::new();
-    fleet(&world, &["a", "b"]);
-    tick(&world, &[]);
-    let b = pulse(&world, "b");
-    let document = tick(&world, &["--only", "a"]);
-    assert_eq!((&document["probed"], pulse(&world, "b")), (&json!(1), b));
-    let run = world.peer(&["reap", "--only", "nobody"]);
-    assert_eq!(run.code, 3, "{run:?}");
-}
-
-#[test]
-fn two_ticks_never_overlap_and_the_second_is_no_failure() {
-    let world = World::with_probe_timeout("2s");
-    fleet(&world, &["a"]);
-    let held = fs::File::create(world.path("state/reap.lock")).expect("create");
-    let held = nix::fcntl::Flock::lock(held, nix::fcntl::FlockArg::LockExclusive).expect("free");
-    let run = world.peer(&["reap"]);
-    assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{run:?}");
-    assert_eq!(run.stderr, "note: another tick is under way; this one does nothing\n");
-    assert_eq!(world.peer(&["reap", "--json"]).json()["overlap"], true);
-    assert!(!world.path("state/heartbeat.json").exists());
-    drop(held);
-    world.peer(&["reap"]).prints("");
-}
-
-#[test]
-fn what_the_budget_has_no_room_for_is_said_and_done_by_the_next_tick() {
-    let world = World::new();
-    world.profile(
-        "graced",
-        "extends = \"command\"\ndescription = \"for a test\"\n[quit]\ngrace = \"1500ms\"\nterm_grace = \"1500ms\"\n",
-    );
-    let names = ["a", "b", "c", "d", "e", "f"];
-    for name in names {
-        world.declare(name, &["--agent", "graced"], &["sh", "-c", "trap '' TERM; exec sleep 1000"]);
-        world.set_in_spec(name, "idle_timeout = \"1s\"");
-    }
-    assert_eq!(world.peer(&[&["wake"], &names[..]].concat()).code, 0);
-    for name in names {
-        settle(&world, name);
-        quiet_other(&world, "s", name);
-    }
-    let first = tick(&world, &["--budget", "2s"]);
-    assert!(first["duration_ms"].as_u64().expect("a time") < 4_000, "{first}");
-    assert!(skipped(&first).iter().any(|line| line.ends_with("the tick had no time left for f")), "{first}");
-    assert_eq!(done(&first).len() + skipped(&first).len(), names.len(), "{first}");
-    let text = fs::read_to_string(world.path("state/heartbeat.json")).expect("stamped all the same");
-    assert!(text.contains("had no time left"), "{text}");
-    while names.iter().any(|name| world.has(name, "session")) {
-        tick(&world, &["--budget", "20s"]);
-    }
-    assert!(names.iter().all(|name| world.end(name)["cause"] == "idle-reaped"), "a cut ladder is gone on with");
-    assert_eq!(world.processes(), Vec::<u32>::new());
-}
-
-#[test]
-fn an_agent_without_a_record_is_found_again_and_no_second_one_is_started() {
-    let world = World::new();
+fn an_agent_without_a_record_is_found_again_and_no_second_one_is_started(on: RuntimeKind) {
+    let world = World::on(on);
     world.demo("a", &[]);
     world.set_in_spec("a", "restart = \"always\"");
     world.peer(&["wake", "a", "-m", "hello"]);
@@ -458,6 +391,8 @@ fn an_agent_without_a_record_is_found_again_and_no_second_one_is_started() {
     assert_eq!(world.said(&conversation), ["hello", "again"]);
 }
 
+/// A pane that is dead without an end, and a session of somebody else with a name like ours: neither can be on zellij, where a
+/// session has a directory of its own. A stray that lives is told on both: the next case.
 #[test]
 fn sessions_of_ours_that_no_record_names_are_cleared() {
     let world = World::new();
@@ -485,9 +420,8 @@ fn sessions_of_ours_that_no_record_names_are_cleared() {
     assert!(done(&tick(&world, &[])).is_empty());
 }
 
-#[test]
-fn an_older_agent_beside_the_one_on_record_is_ended() {
-    let world = World::new();
+fn an_older_agent_beside_the_one_on_record_is_ended(on: RuntimeKind) {
+    let world = World::on(on);
     fleet(&world, &["a", "b"]);
     let old = (world.agent("a"), fs::read_to_string(world.path("state/panes/a.1.launch")).expect("it is there"));
     // As if a record and its launch file had been lost, and another been started.

@@ -65,6 +65,22 @@ impl Zellij {
             .ok_or_else(|| failed("attach", format!("no socket path for a session named {session:?} is short enough")))
     }
 
+    /// The directories of sessions below `base`, where [`Zellij::server_dir`] puts those whose socket's path fits: also such
+    /// that nobody has on record any more. Reads one directory; starts nothing.
+    ///
+    /// # Errors
+    /// The directory is there and cannot be read: which sessions there are is not known.
+    pub fn server_dirs(base: &Path) -> Result<Vec<PathBuf>, RuntimeError> {
+        let dir = home::below(base);
+        let not_read = |error: std::io::Error| not_seen(&Home::at(&dir), "list", &error);
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(not_read(error)),
+        };
+        entries.map(|entry| Ok(entry.map_err(not_read)?.path())).collect()
+    }
+
     /// Whether the session in `server` was ended in order, by its keys or a command, and did not lose its server. Asks the
     /// kernel and waits for nothing; when in doubt, it was not.
     pub fn was_ended(server: &Path) -> bool {

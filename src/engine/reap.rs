@@ -176,19 +176,19 @@ impl Engine {
         {
             return Err(self.no_such_peer(only));
         }
-        let (subjects, survey) = self.probe(awake).await?;
+        let (subjects, survey) = self.probe(awake, request.only.is_none()).await?;
         beat.skipped.extend(not_judged(&subjects));
         if !request.dry_run {
             survey.silent.iter().try_for_each(|silent| self.log_silent(silent))?;
         }
-        // With one peer's record alone, the sessions of all others would look like strays.
+        // With one peer's record alone, the sessions of all others look like strays.
         let strays = if request.only.is_none() { survey.strays } else { Vec::new() };
         Ok(Fleet { subjects, asleep, unreadable, strays })
     }
 
-    async fn probe(&self, awake: Vec<(Peer, SessionRecord)>) -> Result<(Vec<Subject>, Survey)> {
+    async fn probe(&self, awake: Vec<(Peer, SessionRecord)>, strays: bool) -> Result<(Vec<Subject>, Survey)> {
         let records: Vec<_> = awake.iter().map(|(peer, record)| (peer.name.clone(), record)).collect();
-        let mut survey = self.survey(&records).await?;
+        let mut survey = if strays { self.survey_with_strays(&records).await? } else { self.survey(&records).await? };
         drop(records);
         let seen_at = self.now();
         let subjects = awake.into_iter().filter_map(|(peer, record)| {
@@ -219,7 +219,7 @@ impl Engine {
         }
         tokio::time::sleep(CONFIRM_AFTER).await;
         let again: Vec<_> = again.into_iter().map(|subject| (subject.peer, subject.record)).collect();
-        let (mut again, _) = self.probe(again).await?;
+        let (mut again, _) = self.probe(again, false).await?;
         judged.extend(judge_all(self, &again, true)?);
         settled.append(&mut again);
         settled.sort_by(|a, b| a.peer.name.cmp(&b.peer.name));

@@ -79,6 +79,12 @@ impl Engine {
         Ok(self.runtimes.get(kind, binary))
     }
 
+    /// A zellij that is asked what the kernel can tell, for which no binary is needed.
+    pub(super) fn zellij_by_the_kernel(&self) -> Arc<dyn Runtime> {
+        let kind = RuntimeKind::Zellij;
+        self.runtimes.get(kind, self.runtimes.configured(kind).cloned().unwrap_or_else(|| kind.as_str().into()))
+    }
+
     /// Where the binary of a runtime is: as configured, else on our `PATH`, else on the one the peer was declared with.
     ///
     /// # Errors

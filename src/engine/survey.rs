@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use peer_adapters::runtime::{Listing, Runtime, RuntimeError, SessionRow};
+use peer_adapters::runtime::{Listing, Runtime, RuntimeError, RuntimeKind, SessionRow};
+use peer_adapters::zellij::Zellij;
 
 use super::observe::{Own, Sight, judge, rebooted};
 use super::{Engine, Result};
@@ -54,10 +55,31 @@ impl Engine {
     /// # Errors
     /// A record names an unknown runtime. What could not be seen is unknown and no error.
     pub async fn survey(&self, records: &[(PeerName, &SessionRecord)]) -> Result<Survey> {
+        self.look_at(records, Vec::new()).await
+    }
+
+    /// The same, and at zellij sessions that no record names: tmux lists those of its server by itself. Costs one directory
+    /// listing.
+    ///
+    /// # Errors
+    /// As [`Engine::survey`].
+    pub async fn survey_with_strays(&self, records: &[(PeerName, &SessionRecord)]) -> Result<Survey> {
+        let claimed: HashSet<&Path> = records.iter().map(|(_, record)| record.place.server.as_path()).collect();
+        let (dirs, unread) = match Zellij::server_dirs(self.state.root()) {
+            Ok(dirs) => (dirs, None),
+            Err(error) => (Vec::new(), Some(Silent { error, peers: 0 })),
+        };
+        let more = dirs.into_iter().filter(|dir| !claimed.contains(dir.as_path())).collect();
+        let mut survey = self.look_at(records, more).await?;
+        survey.silent.extend(unread);
+        Ok(survey)
+    }
+
+    async fn look_at(&self, records: &[(PeerName, &SessionRecord)], more: Vec<PathBuf>) -> Result<Survey> {
         let boot = peer_adapters::process::boot_id().ok();
         let of_this_boot = |record: &SessionRecord| boot.as_ref().is_none_or(|boot| *boot == record.boot_id);
         let current = records.iter().map(|(_, record)| *record).filter(|record| of_this_boot(record));
-        let mut answers = self.ask(current).await?;
+        let mut answers = self.ask(current, more).await?;
         let mut survey = Survey::default();
         for (name, record) in records {
             let sight = match answers.get_mut(&server(record)).filter(|_| of_this_boot(record)) {
@@ -76,7 +98,11 @@ impl Engine {
         Ok(survey)
     }
 
-    async fn ask<'a>(&self, records: impl Iterator<Item = &'a SessionRecord>) -> Result<HashMap<Server, Answer>> {
+    async fn ask<'a>(
+        &self,
+        records: impl Iterator<Item = &'a SessionRecord>,
+        more: Vec<PathBuf>,
+    ) -> Result<HashMap<Server, Answer>> {
         let mut known = HashSet::new();
         let mut of_runtime = HashMap::<_, (Arc<dyn Runtime>, Vec<Server>)>::new();
         for record in records {
@@ -85,6 +111,17 @@ impl Engine {
                 let runtime = self.runtime_of(&record.place)?;
                 let binary = (server.0.clone(), record.place.binary.clone());
                 of_runtime.entry(binary).or_insert_with(|| (runtime, Vec::new())).1.push(server);
+            }
+        }
+        if !more.is_empty() {
+            let zellij = RuntimeKind::Zellij.as_str();
+            let dirs = more.into_iter().map(|dir| (zellij.to_owned(), dir));
+            // Together with the others where there are any: what the kernel knows of sockets is read once a runtime.
+            if let Some((_, (_, servers))) = of_runtime.iter_mut().find(|((runtime, _), _)| runtime == zellij) {
+                servers.extend(dirs);
+            } else {
+                let runtime = self.zellij_by_the_kernel();
+                of_runtime.insert((zellij.to_owned(), PathBuf::new()), (runtime, dirs.collect()));
             }
         }
         let ours = self.tag_root();
@@ -108,6 +145,8 @@ impl Survey {
     /// What no record claimed.
     fn leave_over(&mut self, server: &Server, answer: Answer) {
         match answer.listing {
+            // One that nobody is waiting for, and of which nothing can be said now.
+            Err(error) if answer.unknown == 0 => tracing::debug!(%error, "a session that is not on record"),
             Err(error) => self.silent.push(Silent { error, peers: answer.unknown }),
             Ok(Listed::Gone(_)) => {}
             Ok(Listed::Up(left)) => {

@@ -1,10 +1,12 @@
 //! Ticks of the reaper: what one did, what it stamped, and peers that are old enough to be judged.
 
 use std::fs;
+use std::time::UNIX_EPOCH;
 
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
-use super::World;
+use super::{World, wait_until};
 
 /// Runs one tick that must succeed, and returns its document.
 #[track_caller]
@@ -59,4 +61,26 @@ pub fn fleet(world: &World, names: &[&str]) {
     for name in names {
         settle(world, name);
     }
+}
+
+/// Waits until a peer's pane has not printed for so many seconds, as its runtime tells a tick.
+#[track_caller]
+pub fn wait_until_quiet(world: &World, name: &str, seconds: u64) {
+    let printed_s = || match world.kind() {
+        RuntimeKind::Tmux => {
+            let place = world.place(name);
+            let said =
+                world.tmux_on(&place.server, &["display-message", "-p", "-t", &place.pane, "#{window_activity}"]);
+            said.trim().parse().expect("seconds")
+        }
+        // A pane whose process has ended tells nothing.
+        RuntimeKind::Zellij => {
+            let terminal = fs::metadata(format!("/proc/{}/fd/0", world.pane_process(name)));
+            let printed = terminal.and_then(|terminal| terminal.modified());
+            printed.map_or(0, |at| at.duration_since(UNIX_EPOCH).expect("a time").as_secs())
+        }
+    };
+    wait_until(&format!("{name} has not printed for {seconds} s"), || {
+        UNIX_EPOCH.elapsed().expect("a time").as_secs() >= printed_s() + seconds
+    });
 }

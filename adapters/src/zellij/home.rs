@@ -179,6 +179,11 @@ fn fits(dir: &Path, session: &str) -> bool {
     dir.as_os_str().len() + 1 + CONTRACT.len() + 1 + session.len() <= SOCKET_PATH_MAX
 }
 
+/// Where the directories of sessions are, as a rule.
+pub(super) fn below(base: &Path) -> PathBuf {
+    base.join("zellij")
+}
+
 /// Chooses a directory for `session`, the readable place first: see [`super::Zellij::server_dir`].
 pub(super) fn choose(base: &Path, runtime_dir: Option<&OsStr>, session: &str) -> Option<PathBuf> {
     // The base is part of the digest: two state directories must never share a fallback.
@@ -186,8 +191,8 @@ pub(super) fn choose(base: &Path, runtime_dir: Option<&OsStr>, session: &str) ->
     let user = nix::unistd::geteuid();
     let runtime_dir = runtime_dir.map(Path::new).filter(|dir| dir.is_absolute());
     [
-        Some(base.join("zellij").join(session)),
-        Some(base.join("zellij").join(&digest)),
+        Some(below(base).join(session)),
+        Some(below(base).join(&digest)),
         runtime_dir.map(|dir| dir.join("peer").join(&digest)),
         Some(PathBuf::from(format!("/tmp/peer-{user}")).join(&digest)),
     ]

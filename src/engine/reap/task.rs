@@ -1,6 +1,6 @@
 //! What follows from the judgements of a tick, one task a peer, in the order of urgency.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use peer_adapters::agent::ConversationId;
@@ -106,8 +106,14 @@ impl Engine {
                 Err(error) => beat.skipped.push(skipped(&peer.name, &error)),
             }
         }
-        for stray in &fleet.strays {
-            tasks.extend(task_for_stray(fleet, stray, beat));
+        let recovered: BTreeSet<&PeerName> =
+            tasks.iter().filter(|(_, _, task)| matches!(task, Task::Recover)).map(|(peer, ..)| &peer.name).collect();
+        // Without a record every session of a peer looks like a stray; what is left over then is for the next tick to say.
+        for stray in fleet.strays.iter().filter(|stray| !recovered.contains(&stray.peer)) {
+            match task_for_stray(fleet, stray, beat) {
+                Ok(task) => tasks.extend(task),
+                Err(error) => beat.skipped.push(skipped(&stray.peer, &error)),
+            }
         }
         tasks.sort_by_key(|(_, _, task)| task.urgency());
         Ok(tasks)
@@ -286,16 +292,19 @@ fn left_by_unborn(record: &SessionRecord) -> Option<Task> {
 
 /// A session of ours that no record names: a dead one goes, and so does the agent of a living one. Of a peer that nobody
 /// declares any more it is only told: what it was to be is not known.
-fn task_for_stray<'a>(fleet: &'a Fleet, stray: &Stray, beat: &mut Heartbeat) -> Option<Due<'a>> {
+fn task_for_stray<'a>(fleet: &'a Fleet, stray: &Stray, beat: &mut Heartbeat) -> Result<Option<Due<'a>>> {
     let subject = fleet.subjects.iter().find(|subject| subject.peer.name == stray.peer);
     let peer = subject.map(|subject| &subject.peer).or_else(|| fleet.asleep.iter().find(|p| p.name == stray.peer));
     let Some(peer) = peer else {
         if fleet.unreadable.contains(&stray.peer) {
-            return None;
+            return Ok(None);
         }
         let (session, server) = (&stray.row.session, stray.server.display());
         beat.skipped.push(format!("session {session} at {server} belongs to no declared peer"));
-        return None;
+        return Ok(None);
     };
-    Some((peer, None, Task::ClearStray(stray.clone())))
+    // What the last incarnation left is cleared by its own rule, with its screen kept.
+    let left = peer.files.end()?.present().and_then(|last| last.left);
+    let kept = left.is_some_and(|place| place.session == stray.row.session && place.server == stray.server);
+    Ok((!kept).then(|| (peer, None, Task::ClearStray(stray.clone()))))
 }
