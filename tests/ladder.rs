@@ -176,7 +176,7 @@ fn a_stopped_process_is_ended_too(on: RuntimeKind) {
     world.declare("a", &["--agent", "graced"], &["sleep", "1000"]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
-    signal(agent, Signal::SIGSTOP);
+    common::stop(agent);
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
     assert!(!lives(agent));
 }

@@ -6,7 +6,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use common::{Run, World, wait_until};
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// The findings that are not ok, as `level about: what -> cure`, without what this machine alone has to say.
@@ -127,7 +126,7 @@ fn a_server_that_does_not_answer_is_said_once_for_all_its_peers() {
     world.add("a", &["cat"]);
     world.add("b", &["cat"]);
     wait_until("both are up, within a short deadline", || world.peer(&["wake", "a", "b"]).code == 0);
-    common::signal(world.server().expect("a server").pid, Signal::SIGSTOP);
+    common::stop(world.server().expect("a server").pid);
     let (code, found) = findings(&world, &[]);
     assert!(code == 1 && found.len() == 1 && found[0].starts_with("broken server: tmux at /W/s: "), "{found:?}");
     assert!(found[0].contains("kill -CONT"), "{found:?}");

@@ -139,7 +139,7 @@ fn a_witness_that_does_not_answer_is_unknown_with_its_reason() {
     world.add("api", &["cat"]);
     wait_until("it is up, within a short deadline", || world.peer(&["wake", "api"]).code == 0);
     let server = world.server().expect("a server").pid;
-    common::signal(server, nix::sys::signal::Signal::SIGSTOP);
+    common::stop(server);
     let story = status(&world, "api");
     assert!(story.starts_with("● api unknown: tmux at /W/s: the server does not answer"), "{story}");
     assert!(story.contains("\n     Runtime: unknown (tmux at /W/s: the server does not answer"), "{story}");

@@ -271,7 +271,7 @@ fn a_stopped_server_is_unknown_and_costs_nobody_else_a_verdict(on: RuntimeKind) 
     settle(&world, "b");
     world.set_in_spec("b", "idle_timeout = \"1s\"");
     let server = world.server_of("a").pid;
-    signal(server, Signal::SIGSTOP);
+    common::stop(server);
     wait_until_quiet(&world, "b", 2);
     let document = tick(&world, &[]);
     assert_eq!(

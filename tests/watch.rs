@@ -61,7 +61,7 @@ fn sigterm_waits_for_the_tick_that_is_under_way() {
     wait_until("a tick is done", || world.path("state/heartbeat.json").exists());
     // The next one has to wait for its server.
     let server = world.server().expect("a server").pid;
-    signal(server, Signal::SIGSTOP);
+    common::stop(server);
     let stamped = || std::fs::read_to_string(world.path("state/heartbeat.json")).expect("a heartbeat");
     wait_until("a tick says so", || stamped().contains("peers not judged"));
     signal(child.id(), Signal::SIGTERM);

@@ -136,7 +136,8 @@ fn parse_stat(text: &[u8]) -> Result<Status, StatError> {
     let narrow = |field: usize| number(field).and_then(|value| u32::try_from(value).ok()).ok_or(StatError::Malformed);
     let pid = head.split_once(' ').and_then(|(pid, _)| pid.parse().ok()).ok_or(StatError::Malformed)?;
     let state = *fields.first().ok_or(StatError::Malformed)?;
-    if matches!(state, "Z" | "X" | "x") {
+    // The first thread can end before the others: only when it is the last one has the process ended.
+    if matches!(state, "X" | "x") || (state == "Z" && number(20).is_none_or(|threads| threads <= 1)) {
         return Err(StatError::Zombie);
     }
     Ok(Status {
@@ -166,5 +167,12 @@ mod tests {
     fn a_zombie_has_ended() {
         let line = b"77 (x) Z 1 77 70 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
         assert!(matches!(parse_stat(line), Err(StatError::Zombie)));
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_lives_on_in_the_others() {
+        let line = b"24161 (zl) Z 24160 24132 11141 0 -1 4227084 144 0 0 0 0 0 0 0 20 0 2 0 1596498 0 0";
+        let Ok(status) = parse_stat(line) else { panic!("it lives") };
+        assert_eq!(status.id, ProcessId { pid: 24161, start: 1_596_498 });
     }
 }
