@@ -78,7 +78,9 @@ impl Zellij {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(not_read(error)),
         };
-        entries.map(|entry| Ok(entry.map_err(not_read)?.path())).collect()
+        let mut dirs = entries.map(|entry| Ok(entry.map_err(not_read)?.path())).collect::<Result<Vec<_>, _>>()?;
+        dirs.retain(|dir| home::is_complete(dir));
+        Ok(dirs)
     }
 
     /// Whether the session in `server` was ended in order, by its keys or a command, and did not lose its server. Asks the

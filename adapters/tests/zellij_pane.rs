@@ -127,7 +127,10 @@ async fn a_capture_has_the_screen_the_history_and_the_colours_that_were_asked_fo
 #[tokio::test]
 async fn whoever_is_attached_is_counted_and_resizes_the_pane() {
     let lab = Lab::new();
-    let created = lab.create(&["/bin/sh", "-c", "trap 'stty size' WINCH; while :; do sleep 0.05; done"]).await;
+    let script = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done";
+    let created = lab.create(&["/bin/sh", "-c", script]).await;
+    // A size that changes before the trap is set goes by unseen.
+    lab.shows(&created.target, "ready").await;
     let argv = lab.zellij.attach(&created.target, false).env("TERM", "xterm-256color");
     let client = TerminalClient::spawn(&argv, (120, 33)).expect("attached");
     lab.shows(&created.target, "33 120").await;

@@ -10,7 +10,7 @@
 //! One directory a session, because zellij 0.45.1 asks every socket beside the one that is meant and waits for each answer:
 //! one hung session would hang the commands to all.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::ProcessId;
+use crate::process::{self, ProcessId};
 
 /// Bytes a socket's path may have: `sun_path` less its terminating zero. zellij refuses longer ones.
 const SOCKET_PATH_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
@@ -28,6 +28,9 @@ const SOCKET_PATH_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 }
 const CONTRACT: &str = "contract_version_1";
 
 const RECORD: &str = "session.json";
+
+/// What the name of a directory that is being filled begins with; its maker's pid and start time follow. No session's does.
+const DRAFT: &str = ".draft-";
 
 /// What each session is told. Resurrection is off because it re-runs a dead agent instead of the command asked for;
 /// the locked mode leaves all keys but Ctrl-g to the agent; plugins (the bars, the session manager) cost 46 MB a session;
@@ -102,13 +105,15 @@ impl Home {
 
     /// Makes the directory with all that a new session needs, or finds that it is taken ([`io::ErrorKind::AlreadyExists`]).
     ///
-    /// It is filled under another name and renamed, so that whoever finds it finds the record too.
+    /// It is filled under another name and renamed, so that whoever finds it finds the record too. Drafts whose makers were
+    /// killed are deleted.
     pub(super) fn claim(&self, record: &Record) -> io::Result<()> {
         let parent = self.0.parent().ok_or(io::ErrorKind::InvalidInput)?;
         DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         check_private(parent)?;
-        let mut name = self.0.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-        name.push(format!(".{}-{}", record.creator.pid, record.creator.start));
+        sweep_drafts(parent)?;
+        let mut name = OsString::from(format!("{DRAFT}{}-{}-", record.creator.pid, record.creator.start));
+        name.push(self.0.file_name().ok_or(io::ErrorKind::InvalidInput)?);
         let draft = Self(parent.join(name));
         let made = draft.fill(record).and_then(|()| fs::rename(&draft.0, &self.0));
         if made.is_err() {
@@ -157,6 +162,31 @@ impl Home {
         }
         absent_is_ok(fs::remove_dir(&self.0))
     }
+}
+
+/// Whether this is the directory of a session, and none that is only being filled.
+pub(super) fn is_complete(dir: &Path) -> bool {
+    dir.file_name().is_some_and(|name| !name.as_bytes().starts_with(DRAFT.as_bytes()))
+}
+
+/// Deletes what makers left that were killed before their draft had its name.
+fn sweep_drafts(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        if let Some(maker) = maker(&entry.file_name())
+            && process::find(maker)?.is_none()
+        {
+            // One with a file of somebody else's in it stays, and stands in nobody's way.
+            let _ = Home(entry.path()).delete();
+        }
+    }
+    Ok(())
+}
+
+/// Who fills the directory of this name, if it is a draft.
+fn maker(name: &OsStr) -> Option<ProcessId> {
+    let mut numbers = name.to_str()?.strip_prefix(DRAFT)?.split('-');
+    Some(ProcessId { pid: numbers.next()?.parse().ok()?, start: numbers.next()?.parse().ok()? })
 }
 
 fn absent_is_ok(result: io::Result<()>) -> io::Result<()> {
@@ -235,6 +265,21 @@ mod tests {
         assert_eq!(left, 0);
         assert_eq!(home.read().expect("nothing there"), None);
         home.delete().expect("deleting nothing is success");
+    }
+
+    #[test]
+    fn a_draft_is_deleted_once_its_maker_is_gone() {
+        let base = tempfile::tempdir().expect("a directory");
+        let me = process::me().expect("own identity");
+        let draft = |maker: ProcessId| base.path().join(format!("{DRAFT}{}-{}-a-b-1", maker.pid, maker.start));
+        let (living, gone) = (draft(me), draft(ProcessId { start: me.start + 1, ..me }));
+        for dir in [&living, &gone] {
+            Home::at(dir).fill(&record()).expect("filled");
+            assert!(!is_complete(dir));
+        }
+        let home = Home::at(&base.path().join("a-b-2"));
+        home.claim(&record()).expect("free");
+        assert_eq!((living.exists(), gone.exists(), is_complete(home.dir())), (true, false, true));
     }
 
     #[test]
