@@ -46,7 +46,7 @@ impl Out {
 
 /// Text from a pane, a topic or a file, safe for a terminal: control characters become spaces.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.replace(char::is_control, " ")
 }
 
 /// A path as a person would write it, with `~` for their home directory.

@@ -91,7 +91,8 @@ pub(super) fn rows() -> Option<usize> {
 
 /// Columns that a text takes; control characters must be out of it.
 pub(super) fn width(text: &str) -> usize {
-    UnicodeWidthStr::width(text)
+    // Most texts are ASCII, and a table asks for the width of ten thousand.
+    if text.is_ascii() { text.len() } else { UnicodeWidthStr::width(text) }
 }
 
 /// The beginning of a text in at most `most` columns, with an ellipsis where something is missing.

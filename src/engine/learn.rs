@@ -229,7 +229,8 @@ pub fn with_files<T>(
     let lookup = |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let home = lookup("HOME").map(PathBuf::from).unwrap_or_default();
     // Agents name their files after the real path; a directory that is gone has no other than the one on record.
-    let real = std::fs::canonicalize(cwd).unwrap_or_else(|_| cwd.to_owned());
+    let keeps_files = profile.conversation.transcript.is_some();
+    let real = if keeps_files { std::fs::canonicalize(cwd).ok() } else { None }.unwrap_or_else(|| cwd.to_owned());
     look(&Files { profile, home: &home, env: &lookup, cwd: &real })
 }
 

@@ -1,21 +1,21 @@
 //! `peer list`: every peer in a line.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use peer_adapters::transcript::AgentStatus;
 use serde::Serialize;
 
+use super::fleet::Member;
 use super::observe::Sight;
 use super::wake::Live;
 use super::{Engine, EngineError, Peer, Result, learn};
 use crate::policy::ending::{End, EndCause, Incarnation};
-use crate::policy::health::{Health, HealthPolicy};
+use crate::policy::health::{Deaths, Health, HealthPolicy};
 use crate::policy::name::PeerName;
 use crate::policy::state::{State, StateFacts, state};
 use crate::policy::time::Timestamp;
-use crate::store::{Marker, SessionRecord};
+use crate::store::{Inventory, LastEnd, Marker, SessionRecord};
 
 /// One peer, as the list shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -68,6 +68,15 @@ pub struct Fleet {
     pub broken: Vec<(PeerName, EngineError)>,
 }
 
+/// What is on disk of a peer beside the incarnation on record.
+#[derive(Debug)]
+pub(super) struct Past {
+    last: Option<LastEnd>,
+    deaths: Deaths,
+    stopped: Option<Timestamp>,
+    topic: Option<String>,
+}
+
 impl Engine {
     /// Every declared peer, seen now: one listing call a server.
     ///
@@ -83,44 +92,39 @@ impl Engine {
     /// # Errors
     /// As [`Engine::list`]; a name that nobody declared is broken.
     pub async fn list_of(&self, names: &[PeerName]) -> Result<Fleet> {
+        let read = |peer: &mut Peer, there: &Inventory| {
+            peer.files = peer.files.as_of(there);
+            self.past(peer)
+        };
         let mut fleet = Fleet::default();
-        let mut records = HashMap::new();
-        for name in names {
-            match self.state.peer(name).session() {
-                Ok(stored) => records.extend(stored.present().map(|record| (name.clone(), record))),
-                Err(error) => fleet.broken.push((name.clone(), error.into())),
-            }
-        }
-        let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
-        // The specs are read while the runtimes make up their answers.
-        let read = async { names.iter().map(|name| (name, self.peer(name))).collect::<Vec<_>>() };
-        let (sights, peers) = futures_util::future::join(self.survey(&asked), read).await;
-        drop(asked);
-        let mut sights = sights?.sights;
-        for (name, peer) in peers {
-            if fleet.broken.iter().any(|(broken, _)| broken == name) {
-                continue;
-            }
-            let live = match (records.remove(name), sights.remove(name)) {
-                (Some(record), Some(sight)) => Live::of(record, sight),
-                _ => Live::None,
-            };
-            match peer.and_then(|peer| self.row(&peer, &live)) {
-                Ok(row) => fleet.rows.push(row),
-                Err(error) => fleet.broken.push((name.clone(), error)),
+        for (name, member) in self.look_at(names, false, read).await?.members {
+            match member {
+                Ok(Member { peer, seen, read }) => {
+                    let live = seen.map_or(Live::None, |(record, sight)| Live::of(record, sight));
+                    fleet.rows.push(self.row(&peer, &live, read));
+                }
+                Err(error) => fleet.broken.push((name, error)),
             }
         }
         Ok(fleet)
     }
 
-    pub(super) fn row(&self, peer: &Peer, live: &Live) -> Result<Row> {
+    /// Reads what a row tells of the time before the incarnation on record.
+    pub(super) fn past(&self, peer: &Peer) -> Result<Past> {
+        Ok(Past {
+            last: peer.files.end()?.present(),
+            deaths: self.deaths(peer)?,
+            stopped: peer.files.marked_at(Marker::Stopped)?,
+            topic: peer.files.topics()?.pop(),
+        })
+    }
+
+    pub(super) fn row(&self, peer: &Peer, live: &Live, past: Past) -> Row {
         let now = self.now();
-        let last = peer.files.end()?.present();
+        let Past { last, deaths, stopped, topic } = past;
         let end = last.as_ref().map(|last| &last.end);
-        let deaths = self.deaths(peer)?;
         let health = Health::assess(&deaths, end, health_policy(peer), now);
         let status = own_status(peer, live);
-        let stopped = peer.files.marked_at(Marker::Stopped)?;
         let facts = StateFacts {
             live: live.recorded(),
             turn_in_progress: status.is_some_and(|status| status.busy),
@@ -131,14 +135,14 @@ impl Engine {
         };
         let shown = state(&facts, now);
         let conversation = live.record().and_then(|record| record.conversation.clone());
-        Ok(Row {
+        Row {
             peer: peer.name.clone(),
             since_ms: since(shown.state, live, stopped, end),
             state: shown.state,
             detail: shown.detail,
             agent: peer.spec.agent.clone(),
             runtime: peer.spec.runtime.clone(),
-            topic: peer.files.topics()?.pop(),
+            topic,
             incarnation: live.record().map(|record| record.incarnation),
             conversation: conversation.or_else(|| last.as_ref()?.conversation.clone()),
             idle_s: idle(shown.state, live, status, now).map(|idle| idle.as_secs()),
@@ -150,7 +154,7 @@ impl Engine {
             last_end_cause: end.map(|end| end.cause),
             last_end_at_ms: end.map(|end| end.at_ms),
             cwd: peer.spec.cwd.clone(),
-        })
+        }
     }
 }
 

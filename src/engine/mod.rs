@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod end;
 pub mod environment;
 pub mod error;
+mod fleet;
 pub mod health;
 pub mod hooks;
 pub mod interrupt;

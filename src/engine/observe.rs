@@ -66,7 +66,7 @@ impl Engine {
                 Ok(Own::Up(rows.iter().filter(|row| row.tag.starts_with(&prefix)).cloned().collect()))
             }
         };
-        Ok(judge(record, answer, self.now()))
+        Ok(judge(record, answer, self.now(), process_axis(record)))
     }
 
     /// The tag of one incarnation's session: whose state directory, which peer, which start.
@@ -116,9 +116,13 @@ pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// What a listing and the kernel say of a record.
-pub fn judge(record: &SessionRecord, answer: std::result::Result<Own, &RuntimeError>, listed_at: Timestamp) -> Sight {
-    let process = process_axis(record);
+/// What a listing and the kernel say of a record; `process` is what the kernel said of its agent.
+pub fn judge(
+    record: &SessionRecord,
+    answer: std::result::Result<Own, &RuntimeError>,
+    listed_at: Timestamp,
+    process: Axis,
+) -> Sight {
     let (runtime, server_gone, rows) = match answer {
         Err(error) => (Axis::Unknown(error.to_string()), false, Vec::new()),
         // The socket can be removed under a living server (a cleaner of /tmp): then nobody can reach it, and nothing that

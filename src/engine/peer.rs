@@ -31,9 +31,28 @@ impl Engine {
     /// # Errors
     /// Nobody declared it, or one of the two files is wrong.
     pub fn peer(&self, name: &PeerName) -> Result<Peer> {
+        self.peer_with(name, |agent| self.profile(agent))
+    }
+
+    /// Loads many; a profile is looked up once for all that have it.
+    pub(super) fn peers<'a>(&'a self, names: &'a [PeerName]) -> impl Iterator<Item = Result<Peer>> + 'a {
+        let mut known = HashMap::<String, Arc<Profile>>::new();
+        names.iter().map(move |name| {
+            self.peer_with(name, |agent| {
+                if let Some(profile) = known.get(agent) {
+                    return Ok(Arc::clone(profile));
+                }
+                let profile = self.profile(agent)?;
+                known.insert(agent.to_owned(), Arc::clone(&profile));
+                Ok(profile)
+            })
+        })
+    }
+
+    fn peer_with(&self, name: &PeerName, profile: impl FnOnce(&str) -> Result<Arc<Profile>>) -> Result<Peer> {
         let Some(spec) = self.config.spec(name)? else { return Err(self.no_such_peer(name)) };
         let effective = Effective::of(&spec, &self.settings);
-        let profile = self.profile(&spec.agent)?;
+        let profile = profile(&spec.agent)?;
         Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name) })
     }
 

@@ -12,8 +12,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::fleet::{Looked, Member};
 use super::observe::Sight;
-use super::survey::{Silent, Stray, Survey};
+use super::survey::{Silent, Stray};
 use super::wake::Live;
 use super::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::{Axis, Stamped};
@@ -22,7 +23,7 @@ use crate::policy::time::Timestamp;
 use crate::policy::verdict::{
     Action, CONFIRM_AFTER, HoldReason, Judgement, RuntimeSeen, VerdictFacts, judge, second_opinion,
 };
-use crate::store::{Event, Heartbeat, Marker, Pulse, SessionRecord};
+use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord};
 
 /// What a tick is asked to do.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +65,8 @@ pub struct Deed {
 /// One peer with an incarnation on record, as this tick sees it.
 struct Subject {
     peer: Peer,
+    /// Its files as the tick found them: for what is looked at again before anything is done.
+    files: PeerFiles,
     record: SessionRecord,
     sight: Sight,
     seen_at: Timestamp,
@@ -73,13 +76,14 @@ struct Subject {
 #[derive(Clone, Copy)]
 struct View<'a> {
     peer: &'a Peer,
+    files: &'a PeerFiles,
     record: &'a SessionRecord,
     sight: &'a Sight,
 }
 
 impl Subject {
     fn view(&self) -> View<'_> {
-        View { peer: &self.peer, record: &self.record, sight: &self.sight }
+        View { peer: &self.peer, files: &self.files, record: &self.record, sight: &self.sight }
     }
 
     /// A start in progress, or one that never came about: its driver's business, and later that of whoever takes over.
@@ -154,16 +158,23 @@ impl Engine {
 
     /// Reads every spec and record, and looks at both axes of those who have one.
     async fn fleet(&self, request: &Request, beat: &mut Heartbeat) -> Result<Fleet> {
-        let mut awake = Vec::new();
-        let mut asleep = Vec::new();
-        let mut unreadable = BTreeSet::new();
-        for name in self.config.names()? {
-            if request.only.as_ref().is_some_and(|only| *only != name) {
-                continue;
-            }
-            match self.peer(&name).and_then(|peer| Ok((peer.files.session()?.present(), peer))) {
-                Ok((Some(record), peer)) => awake.push((peer, record)),
-                Ok((None, peer)) => asleep.push(peer),
+        let mut names = self.config.names()?;
+        names.retain(|name| request.only.as_ref().is_none_or(|only| only == name));
+        if let Some(only) = request.only.as_ref().filter(|_| names.is_empty()) {
+            return Err(self.no_such_peer(only));
+        }
+        // With one peer's record alone, the sessions of all others would look like strays.
+        let all = request.only.is_none();
+        let look = self.look_at(&names, all, |peer, there| Ok(peer.files.as_of(there)));
+        let Looked { members, survey } = look.await?;
+        let seen_at = survey.agents_at;
+        let (mut subjects, mut asleep, mut unreadable) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for (name, member) in members {
+            match member {
+                Ok(Member { peer, seen: Some((record, sight)), read: files }) => {
+                    subjects.push(Subject { peer, files, record, sight, seen_at });
+                }
+                Ok(Member { peer, seen: None, .. }) => asleep.push(peer),
                 // One broken spec must not cost the others their tick.
                 Err(error) => {
                     beat.skipped.push(skipped(&name, &error));
@@ -171,31 +182,24 @@ impl Engine {
                 }
             }
         }
-        if let Some(only) = request.only.as_ref().filter(|_| awake.is_empty() && asleep.is_empty())
-            && unreadable.is_empty()
-        {
-            return Err(self.no_such_peer(only));
-        }
-        let (subjects, survey) = self.probe(awake, request.only.is_none()).await?;
         beat.skipped.extend(not_judged(&subjects));
         if !request.dry_run {
             survey.silent.iter().try_for_each(|silent| self.log_silent(silent))?;
         }
-        // With one peer's record alone, the sessions of all others look like strays.
-        let strays = if request.only.is_none() { survey.strays } else { Vec::new() };
+        let strays = if all { survey.strays } else { Vec::new() };
         Ok(Fleet { subjects, asleep, unreadable, strays })
     }
 
-    async fn probe(&self, awake: Vec<(Peer, SessionRecord)>, strays: bool) -> Result<(Vec<Subject>, Survey)> {
-        let records: Vec<_> = awake.iter().map(|(peer, record)| (peer.name.clone(), record)).collect();
-        let mut survey = if strays { self.survey_with_strays(&records).await? } else { self.survey(&records).await? };
+    /// The same subjects with what is seen of them now.
+    async fn probe_again(&self, subjects: Vec<Subject>) -> Result<Vec<Subject>> {
+        let records: Vec<_> = subjects.iter().map(|subject| (subject.peer.name.clone(), &subject.record)).collect();
+        let mut survey = self.survey(&records).await?;
         drop(records);
-        let seen_at = self.now();
-        let subjects = awake.into_iter().filter_map(|(peer, record)| {
-            let sight = survey.sights.remove(&peer.name)?;
-            Some(Subject { peer, record, sight, seen_at })
+        let subjects = subjects.into_iter().filter_map(|subject| {
+            let sight = survey.sights.remove(&subject.peer.name)?;
+            Some(Subject { sight, seen_at: survey.agents_at, ..subject })
         });
-        Ok((subjects.collect(), survey))
+        Ok(subjects.collect())
     }
 
     fn log_silent(&self, silent: &Silent) -> Result<()> {
@@ -218,8 +222,7 @@ impl Engine {
             return Ok(settled);
         }
         tokio::time::sleep(CONFIRM_AFTER).await;
-        let again: Vec<_> = again.into_iter().map(|subject| (subject.peer, subject.record)).collect();
-        let (mut again, _) = self.probe(again, false).await?;
+        let mut again = self.probe_again(again).await?;
         judged.extend(judge_all(self, &again, true)?);
         settled.append(&mut again);
         settled.sort_by(|a, b| a.peer.name.cmp(&b.peer.name));
@@ -331,6 +334,6 @@ fn skipped(name: &PeerName, error: &EngineError) -> String {
 }
 
 /// Whether a marker of this incarnation's own was set, and when.
-fn since_wake(peer: &Peer, record: &SessionRecord, marker: Marker) -> Result<Option<Timestamp>> {
-    Ok(peer.files.marked_at(marker)?.filter(|at| *at >= record.woke_at_ms))
+fn since_wake(files: &PeerFiles, record: &SessionRecord, marker: Marker) -> Result<Option<Timestamp>> {
+    Ok(files.marked_at(marker)?.filter(|at| *at >= record.woke_at_ms))
 }

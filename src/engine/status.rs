@@ -106,7 +106,7 @@ impl Engine {
     pub async fn status(&self, name: &PeerName) -> Result<Status> {
         let peer = self.peer(name)?;
         let (live, axes) = self.seen_now(&peer).await?;
-        let mut row = self.row(&peer, &live)?;
+        let mut row = self.row(&peer, &live, self.past(&peer)?);
         let phase = self.phase(&peer.profile, &live).await;
         if row.state == State::Awake && phase == Some(Phase::Busy) {
             row.state = State::Busy;

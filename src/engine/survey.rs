@@ -7,8 +7,9 @@ use std::sync::Arc;
 use peer_adapters::runtime::{Listing, Runtime, RuntimeError, RuntimeKind, SessionRow};
 use peer_adapters::zellij::Zellij;
 
-use super::observe::{Own, Sight, judge, rebooted};
+use super::observe::{Own, Sight, judge, process_axis, rebooted};
 use super::{Engine, Result};
+use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
@@ -23,6 +24,8 @@ pub struct Survey {
     pub silent: Vec<Silent>,
     /// Sessions with a tag of ours that no record names.
     pub strays: Vec<Stray>,
+    /// When the kernel was asked about the agents.
+    pub agents_at: Timestamp,
 }
 
 /// A server that did not answer, or could not be asked.
@@ -55,7 +58,7 @@ impl Engine {
     /// # Errors
     /// A record names an unknown runtime. What could not be seen is unknown and no error.
     pub async fn survey(&self, records: &[(PeerName, &SessionRecord)]) -> Result<Survey> {
-        self.look_at(records, Vec::new()).await
+        self.survey_all(records, Vec::new()).await
     }
 
     /// The same, and at zellij sessions that no record names: tmux lists those of its server by itself. Costs one directory
@@ -70,20 +73,23 @@ impl Engine {
             Err(error) => (Vec::new(), Some(Silent { error, peers: 0 })),
         };
         let more = dirs.into_iter().filter(|dir| !claimed.contains(dir.as_path())).collect();
-        let mut survey = self.look_at(records, more).await?;
+        let mut survey = self.survey_all(records, more).await?;
         survey.silent.extend(unread);
         Ok(survey)
     }
 
-    async fn look_at(&self, records: &[(PeerName, &SessionRecord)], more: Vec<PathBuf>) -> Result<Survey> {
+    async fn survey_all(&self, records: &[(PeerName, &SessionRecord)], more: Vec<PathBuf>) -> Result<Survey> {
         let boot = peer_adapters::process::boot_id().ok();
         let of_this_boot = |record: &SessionRecord| boot.as_ref().is_none_or(|boot| *boot == record.boot_id);
         let current = records.iter().map(|(_, record)| *record).filter(|record| of_this_boot(record));
-        let mut answers = self.ask(current, more).await?;
-        let mut survey = Survey::default();
-        for (name, record) in records {
+        // The kernel is asked about the agents while the servers make up their answers.
+        let agents = async { (self.now(), records.iter().map(|(_, record)| process_axis(record)).collect::<Vec<_>>()) };
+        let (answers, (agents_at, agents)) = futures_util::future::join(self.ask(current, more), agents).await;
+        let mut answers = answers?;
+        let mut survey = Survey { agents_at, ..Survey::default() };
+        for ((name, record), agent) in records.iter().zip(agents) {
             let sight = match answers.get_mut(&server(record)).filter(|_| of_this_boot(record)) {
-                Some(answer) => answer.judge(name, record),
+                Some(answer) => answer.judge(name, record, agent),
                 None => rebooted(self.now()),
             };
             survey.sights.insert(name.clone(), sight);
@@ -169,7 +175,7 @@ enum Listed {
 }
 
 impl Answer {
-    fn judge(&mut self, name: &PeerName, record: &SessionRecord) -> Sight {
+    fn judge(&mut self, name: &PeerName, record: &SessionRecord, agent: Axis) -> Sight {
         let own = match &mut self.listing {
             Err(error) => {
                 self.unknown += 1;
@@ -178,7 +184,12 @@ impl Answer {
             Ok(Listed::Gone(gone)) => Ok(Own::Gone(*gone)),
             Ok(Listed::Up(rows)) => Ok(Own::Up(rows.remove(name.as_str()).unwrap_or_default())),
         };
-        judge(record, own, self.at)
+        let mut sight = judge(record, own, self.at, agent);
+        // It may have ended together with its session after the kernel was asked: that is no orphan.
+        if sight.process == Axis::Alive && sight.runtime == Axis::Dead {
+            sight.process = process_axis(record);
+        }
+        sight
     }
 }
 

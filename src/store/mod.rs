@@ -8,6 +8,7 @@ mod atomic;
 mod conversations;
 mod ending;
 mod heartbeat;
+mod inventory;
 mod journal;
 mod lock;
 mod pane;
@@ -26,6 +27,7 @@ use crate::policy::time::Timestamp;
 pub use conversations::{ConversationEntry, Owners};
 pub use ending::{LastEnd, Session, Unlearned};
 pub use heartbeat::{Heartbeat, Pulse, Ticking};
+pub use inventory::Inventory;
 pub use journal::{Event, Journal, Tail};
 pub use lock::Locked;
 pub use pane::{ExitRecord, Hangup, Launch, OsText};
@@ -108,7 +110,7 @@ impl StateDir {
 
     /// A view of one peer's files; touches nothing.
     pub fn peer(&self, name: &PeerName) -> PeerFiles {
-        PeerFiles { root: self.root.clone(), name: name.clone() }
+        PeerFiles { root: self.root.clone(), name: name.clone(), inventory: None }
     }
 
     /// The decision log.
@@ -188,6 +190,8 @@ fn ensure_private_dir(path: &Path) -> Result<()> {
 pub struct PeerFiles {
     root: PathBuf,
     name: PeerName,
+    /// What is not in it is absent.
+    inventory: Option<Inventory>,
 }
 
 impl PeerFiles {
@@ -213,7 +217,11 @@ impl PeerFiles {
     }
 
     fn read_text(&self, suffix: &str) -> Result<Stored<String>> {
-        read_text(&self.path(suffix))
+        if self.is_known_absent(suffix) { Ok(Stored::Absent) } else { read_text(&self.path(suffix)) }
+    }
+
+    fn is_known_absent(&self, suffix: &str) -> bool {
+        self.inventory.as_ref().is_some_and(|there| !there.has(&format!("{}.{suffix}", self.name)))
     }
 
     /// The incarnation on record, `NAME.session`.
@@ -245,6 +253,9 @@ impl PeerFiles {
     /// # Errors
     /// The directory cannot be searched.
     pub fn has(&self, marker: Marker) -> Result<bool> {
+        if self.is_known_absent(marker.suffix()) {
+            return Ok(false);
+        }
         let path = self.path(marker.suffix());
         path.try_exists().map_err(StoreError::new("look at", path))
     }

@@ -165,7 +165,7 @@ impl Engine {
                 self.end_orphan(peer, locked, record).await?;
             }
             Task::End { intent, cause, .. } if sight.process == Axis::Alive && sight.runtime == Axis::Alive => {
-                let view = View { peer, record: &record, sight: &sight };
+                let view = View { peer, files: &peer.files, record: &record, sight: &sight };
                 if !self.still_due(bounds, view, *intent).await? {
                     return Ok(None);
                 }

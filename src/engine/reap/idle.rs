@@ -24,7 +24,7 @@ fn output(sight: &Sight) -> Option<Timestamp> {
 
 /// Whether a healthy peer is to be parked.
 pub(super) fn decide(engine: &Engine, view: View<'_>, machine_woke_at: Option<Timestamp>) -> Result<IdleDecision> {
-    let View { peer, record, sight } = view;
+    let View { peer, files, record, sight } = view;
     let now = engine.now();
     let lifestyle = peer.effective.policy.value;
     let cheap = IdleFacts {
@@ -38,7 +38,7 @@ pub(super) fn decide(engine: &Engine, view: View<'_>, machine_woke_at: Option<Ti
         lifestyle,
         idle_timeout: peer.effective.idle_timeout.value.unwrap_or(Duration::ZERO),
         done_at: match lifestyle {
-            Lifestyle::Ephemeral => since_wake(peer, record, Marker::Done)?,
+            Lifestyle::Ephemeral => since_wake(files, record, Marker::Done)?,
             // What only ends an ephemeral one is not looked for elsewhere.
             Lifestyle::Conversational | Lifestyle::Executor => None,
         },
@@ -69,7 +69,9 @@ fn own_signs(view: View<'_>) -> Result<OwnSigns> {
 
 /// Looks into the agent's files, where its own environment puts them.
 fn with_own_files<T>(view: View<'_>, look: impl FnOnce(&Files<'_>) -> T) -> Result<T> {
-    let env = learn::launch_environment(&view.peer.files, view.record)?;
+    // Its environment tells where its files are; the largest file that a peer has is not read for one that has none.
+    let keeps_files = view.peer.profile.conversation.transcript.is_some();
+    let env = if keeps_files { learn::launch_environment(&view.peer.files, view.record)? } else { Vec::new() };
     Ok(learn::with_files(&view.peer.profile, &view.peer.spec.cwd, &env, look))
 }
 
@@ -85,13 +87,13 @@ fn with_children(view: View<'_>, facts: IdleFacts) -> Result<IdleFacts> {
 }
 
 /// The first source that says anything; one that fails is not passed over for a worse one.
-fn activity(View { peer, record, sight }: View<'_>, files: &Files<'_>) -> Result<Activity> {
+fn activity(View { peer, files: own, record, sight }: View<'_>, files: &Files<'_>) -> Result<Activity> {
     let id = record.conversation.as_deref();
     let pid = record.process.map_or(0, |agent| agent.id.pid);
     for source in &peer.profile.conversation.activity {
         let found = match source {
             ActivitySource::StatusFile | ActivitySource::Transcript => told(files.last_activity(id, pid)),
-            ActivitySource::Beats => Ok(since_wake(peer, record, Marker::Beat)?),
+            ActivitySource::Beats => Ok(since_wake(own, record, Marker::Beat)?),
             ActivitySource::Output => Ok(output(sight)),
         };
         match found {

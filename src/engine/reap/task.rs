@@ -186,7 +186,7 @@ impl Engine {
     fn forgive_if_stable(&self, subject: &Subject) -> Result<()> {
         let (peer, record) = (&subject.peer, &subject.record);
         let Some(ready_for) = record.ready_at().map(|at| self.now().since(at)) else { return Ok(()) };
-        let deaths = peer.files.deaths()?.present().unwrap_or_default();
+        let deaths = subject.files.deaths()?.present().unwrap_or_default();
         if !deaths.clone().trim_stable(ready_for) {
             return Ok(());
         }
@@ -228,12 +228,12 @@ impl Engine {
     /// moment it was ready, or the machine woke.
     pub(super) fn unresponsive(
         &self,
-        View { peer, record, .. }: View<'_>,
+        View { peer, files, record, .. }: View<'_>,
         machine_woke_at: Option<Timestamp>,
     ) -> Result<Option<Duration>> {
         let Some(promised) = peer.effective.beat_timeout.value else { return Ok(None) };
         let Some(ready) = record.ready_at() else { return Ok(None) };
-        let last = since_wake(peer, record, Marker::Beat)?.max(machine_woke_at).max(Some(ready));
+        let last = since_wake(files, record, Marker::Beat)?.max(machine_woke_at).max(Some(ready));
         let silence = last.map(|last| self.now().since(last)).unwrap_or_default();
         Ok((silence > promised).then_some(silence))
     }

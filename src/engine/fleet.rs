@@ -1,0 +1,89 @@
+//! Many peers in one look: their records first, and everything else of them while the runtimes make up their answers.
+
+use super::observe::Sight;
+use super::survey::Survey;
+use super::{Engine, Peer, Result};
+use crate::policy::name::PeerName;
+use crate::store::{Inventory, SessionRecord};
+
+/// From so many peers on their records are read on two threads; below, a thread costs more than it saves.
+const MANY: usize = 128;
+
+/// One peer of those that were looked at.
+pub(super) struct Member<T> {
+    /// Who.
+    pub(super) peer: Peer,
+    /// The incarnation on record, and what was seen of it.
+    pub(super) seen: Option<(SessionRecord, Sight)>,
+    /// What the caller read of it.
+    pub(super) read: T,
+}
+
+/// What one look saw.
+pub(super) struct Looked<T> {
+    /// In the order in which they were named; an error where the spec or a file cannot be read.
+    pub(super) members: Vec<(PeerName, Result<Member<T>>)>,
+    /// What else the servers told; the sights are with the members.
+    pub(super) survey: Survey,
+}
+
+impl Engine {
+    /// Looks at both axes of all of these and reads their specs, and what `read` reads of each. The records are read
+    /// first, so that whatever ends meanwhile has its end on disk when `read` looks for it. Blocks for one probe deadline
+    /// at most. With `strays`, sessions of ours that no record names are looked for wherever they may be.
+    ///
+    /// # Errors
+    /// As [`Engine::survey`], or the state directory cannot be listed.
+    pub(super) async fn look_at<T>(
+        &self,
+        names: &[PeerName],
+        strays: bool,
+        mut read: impl FnMut(&mut Peer, &Inventory) -> Result<T>,
+    ) -> Result<Looked<T>> {
+        let records = self.records(names);
+        let on_record = names.iter().zip(&records).filter_map(|(name, record)| match record {
+            Ok(Some(record)) => Some((name.clone(), record)),
+            _ => None,
+        });
+        let on_record: Vec<_> = on_record.collect();
+        let meanwhile = async {
+            let there = self.state.inventory()?;
+            let with_read = |peer: Result<Peer>| {
+                let mut peer = peer?;
+                let read = read(&mut peer, &there)?;
+                Ok((peer, read))
+            };
+            Ok::<_, super::EngineError>(self.peers(names).map(with_read).collect::<Vec<Result<(Peer, T)>>>())
+        };
+        let survey =
+            async { if strays { self.survey_with_strays(&on_record).await } else { self.survey(&on_record).await } };
+        let (survey, peers) = futures_util::future::join(survey, meanwhile).await;
+        drop(on_record);
+        let mut survey = survey?;
+        let members = names.iter().zip(records).zip(peers?).map(|((name, record), peer)| {
+            let member = record.and_then(|record| {
+                let (peer, read) = peer?;
+                Ok(Member { peer, seen: record.zip(survey.sights.remove(name)), read })
+            });
+            (name.clone(), member)
+        });
+        let members = members.collect();
+        Ok(Looked { members, survey })
+    }
+
+    /// The incarnations on record. Nothing can be asked before they are known, so many are read on two threads.
+    fn records(&self, names: &[PeerName]) -> Vec<Result<Option<SessionRecord>>> {
+        let state = &self.state;
+        let read = |name: &PeerName| Ok(state.peer(name).session()?.present());
+        if names.len() < MANY {
+            return names.iter().map(read).collect();
+        }
+        let (first, second) = names.split_at(names.len() / 2);
+        std::thread::scope(|scope| {
+            let second = scope.spawn(move || second.iter().map(read).collect::<Vec<_>>());
+            let mut records: Vec<_> = first.iter().map(read).collect();
+            records.append(&mut second.join().expect("reading does not panic"));
+            records
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! Which files there are, asked once for a whole fleet.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+
+use super::{PeerFiles, Result, StateDir, StoreError};
+
+/// The names of the files in the state directory at one moment.
+///
+/// A peer has up to a dozen files there and few of them at a time: one listing tells in a millisecond what as many failed
+/// opens would take ten to tell of a thousand peers. A file that is replaced while the directory is listed can be missed
+/// on file systems that move the entry (btrfs, tmpfs), so it is for what is shown, and for what is looked at again under
+/// the lock before anything is done.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory(Arc<HashSet<OsString>>);
+
+impl Inventory {
+    pub(super) fn has(&self, file: &str) -> bool {
+        self.0.contains(OsStr::new(file))
+    }
+}
+
+impl StateDir {
+    /// Lists the directory; those below it are not looked into.
+    ///
+    /// # Errors
+    /// It cannot be listed.
+    pub fn inventory(&self) -> Result<Inventory> {
+        let entries = std::fs::read_dir(self.root()).map_err(StoreError::new("list", self.root()))?;
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<std::io::Result<_>>();
+        Ok(Inventory(Arc::new(names.map_err(StoreError::new("list", self.root()))?)))
+    }
+}
+
+impl PeerFiles {
+    /// The same files, of which those that the inventory does not have are absent without a look at them.
+    #[must_use]
+    pub fn as_of(&self, inventory: &Inventory) -> Self {
+        Self { inventory: Some(inventory.clone()), ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::time::Timestamp;
+    use crate::store::{Marker, Word};
+
+    #[test]
+    fn what_comes_after_the_inventory_is_absent_in_its_view() {
+        let dir = tempfile::tempdir().expect("directory");
+        let state = StateDir::open(dir.path().join("state")).expect("state");
+        let files = state.peer(&"a".parse().expect("a name"));
+        files.note(Word::Done, Timestamp::from_ms(1)).expect("written");
+        let then = files.as_of(&state.inventory().expect("listed"));
+        files.note(Word::Beat, Timestamp::from_ms(2)).expect("written");
+        assert!(then.has(Marker::Done).expect("told") && !then.has(Marker::Beat).expect("told"));
+        assert_eq!(then.marked_at(Marker::Beat).expect("told"), None);
+        assert!(files.has(Marker::Beat).expect("told"));
+    }
+}
