@@ -1,6 +1,7 @@
 //! Both axes of many peers: one listing call a server, whatever the number of peers, and servers side by side.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ impl Engine {
     /// # Errors
     /// A record names an unknown runtime. What could not be seen is unknown and no error.
     pub async fn survey(&self, records: &[(PeerName, &SessionRecord)]) -> Result<Survey> {
-        self.survey_all(records, Vec::new()).await
+        self.survey_all(records, &[]).await
     }
 
     /// The same, and at zellij sessions that no record names: tmux lists those of its server by itself. Costs one directory
@@ -72,13 +73,13 @@ impl Engine {
             Ok(dirs) => (dirs, None),
             Err(error) => (Vec::new(), Some(Silent { error, peers: 0 })),
         };
-        let more = dirs.into_iter().filter(|dir| !claimed.contains(dir.as_path())).collect();
-        let mut survey = self.survey_all(records, more).await?;
+        let more: Vec<_> = dirs.into_iter().filter(|dir| !claimed.contains(dir.as_path())).collect();
+        let mut survey = self.survey_all(records, &more).await?;
         survey.silent.extend(unread);
         Ok(survey)
     }
 
-    async fn survey_all(&self, records: &[(PeerName, &SessionRecord)], more: Vec<PathBuf>) -> Result<Survey> {
+    async fn survey_all(&self, records: &[(PeerName, &SessionRecord)], more: &[PathBuf]) -> Result<Survey> {
         let boot = peer_adapters::process::boot_id().ok();
         let of_this_boot = |record: &SessionRecord| boot.as_ref().is_none_or(|boot| *boot == record.boot_id);
         let current = records.iter().map(|(_, record)| *record).filter(|record| of_this_boot(record));
@@ -88,18 +89,16 @@ impl Engine {
         let mut answers = answers?;
         let mut survey = Survey { agents_at, ..Survey::default() };
         for ((name, record), agent) in records.iter().zip(agents) {
-            let sight = match answers.get_mut(&server(record)).filter(|_| of_this_boot(record)) {
+            let server = server(record);
+            let sight = match answers.get_mut(&server).filter(|_| of_this_boot(record)) {
                 Some(answer) => answer.judge(name, record, agent),
                 None => rebooted(self.now()),
             };
+            survey.strays.extend(sight.leftovers.iter().filter_map(|row| stray(server, row.clone())));
             survey.sights.insert(name.clone(), sight);
         }
         for (server, answer) in answers {
-            survey.leave_over(&server, answer);
-        }
-        for (name, record) in records {
-            let leftovers = survey.sights.get(name).map(|sight| sight.leftovers.clone()).unwrap_or_default();
-            survey.strays.extend(leftovers.into_iter().filter_map(|row| stray(&server(record), row)));
+            survey.leave_over(server, answer);
         }
         Ok(survey)
     }
@@ -107,32 +106,32 @@ impl Engine {
     async fn ask<'a>(
         &self,
         records: impl Iterator<Item = &'a SessionRecord>,
-        more: Vec<PathBuf>,
-    ) -> Result<HashMap<Server, Answer>> {
+        more: &'a [PathBuf],
+    ) -> Result<HashMap<Server<'a>, Answer>> {
         let mut known = HashSet::new();
-        let mut of_runtime = HashMap::<_, (Arc<dyn Runtime>, Vec<Server>)>::new();
+        let mut of_runtime = HashMap::<_, (Arc<dyn Runtime>, Vec<Server<'a>>)>::new();
         for record in records {
             let server = server(record);
-            if known.insert(server.clone()) {
+            if known.insert(server) {
                 let runtime = self.runtime_of(&record.place)?;
-                let binary = (server.0.clone(), record.place.binary.clone());
+                let binary = (server.0, record.place.binary.as_path());
                 of_runtime.entry(binary).or_insert_with(|| (runtime, Vec::new())).1.push(server);
             }
         }
         if !more.is_empty() {
             let zellij = RuntimeKind::Zellij.as_str();
-            let dirs = more.into_iter().map(|dir| (zellij.to_owned(), dir));
+            let dirs = more.iter().map(|dir| (zellij, dir.as_os_str()));
             // Together with the others where there are any: what the kernel knows of sockets is read once a runtime.
-            if let Some((_, (_, servers))) = of_runtime.iter_mut().find(|((runtime, _), _)| runtime == zellij) {
+            if let Some((_, (_, servers))) = of_runtime.iter_mut().find(|((runtime, _), _)| *runtime == zellij) {
                 servers.extend(dirs);
             } else {
                 let runtime = self.zellij_by_the_kernel();
-                of_runtime.insert((zellij.to_owned(), PathBuf::new()), (runtime, dirs.collect()));
+                of_runtime.insert((zellij, Path::new("")), (runtime, dirs.collect()));
             }
         }
         let ours = self.tag_root();
         let asked = of_runtime.into_values().map(async |(runtime, servers)| {
-            let paths: Vec<&Path> = servers.iter().map(|server| server.1.as_path()).collect();
+            let paths: Vec<&Path> = servers.iter().map(|server| Path::new(server.1)).collect();
             // A slow server must not make the answers of the others look newer than they are.
             let at = self.now();
             let listings = runtime.list_all(&paths).await;
@@ -149,7 +148,7 @@ impl Engine {
 
 impl Survey {
     /// What no record claimed.
-    fn leave_over(&mut self, server: &Server, answer: Answer) {
+    fn leave_over(&mut self, server: Server<'_>, answer: Answer) {
         match answer.listing {
             // One that nobody is waiting for, and of which nothing can be said now.
             Err(error) if answer.unknown == 0 => tracing::debug!(%error, "a session that is not on record"),
@@ -209,16 +208,16 @@ fn by_peer(listing: Listing, ours: &str) -> Listed {
     Listed::Up(of)
 }
 
-fn stray(server: &Server, row: SessionRow) -> Option<Stray> {
+fn stray(server: Server<'_>, row: SessionRow) -> Option<Stray> {
     let mut parts = row.tag.split('/').skip(1);
     let peer = parts.next()?.parse().ok()?;
     let incarnation = Incarnation(parts.next()?.parse().ok()?);
-    Some(Stray { peer, incarnation, runtime: server.0.clone(), server: server.1.clone(), row })
+    Some(Stray { peer, incarnation, runtime: server.0.to_owned(), server: server.1.into(), row })
 }
 
-/// A server, by runtime and address.
-type Server = (String, PathBuf);
+/// A server, by runtime and address; the address as text, because to hash a path takes it apart.
+type Server<'a> = (&'a str, &'a OsStr);
 
-fn server(record: &SessionRecord) -> Server {
-    (record.place.runtime.clone(), record.place.server.clone())
+fn server(record: &SessionRecord) -> Server<'_> {
+    (&record.place.runtime, record.place.server.as_os_str())
 }
