@@ -1,6 +1,7 @@
 //! `cargo bench --bench tick`: a tick with nothing to do over a fleet on one tmux server, beside one raw listing of it.
 //!
-//! `cargo bench --bench tick -- 100 1000` chooses the sizes of the fleets. Every peer has a session of its own on a real
+//! `cargo bench --bench tick -- 100 1000` chooses the sizes of the fleets, and `PEER_BENCH_LARGE=1` adds the largest that is
+//! promised, for which Linux has not enough terminals unless it is told to. Every peer has a session of its own on a real
 //! server; see `lab/fleet.rs` for what is made in bulk. strace and valgrind are used where they are installed.
 
 #[path = "../tests/common/mod.rs"]
@@ -18,6 +19,9 @@ use lab::{Cost, cost, fleet, in_turns, median};
 /// Linux has 4,096 terminals for the whole machine, and others need some.
 const SIZES: [usize; 4] = [1, 100, 1000, 3000];
 
+/// The largest fleet of which something is promised.
+const LARGE: usize = 5000;
+
 /// Instructions are counted up to this size; valgrind is some fifty times slower than the machine.
 const COUNTED: usize = 1000;
 
@@ -30,8 +34,12 @@ const FORMAT: &str = "#{session_name}\u{1f}#{session_id}\u{1f}#{pane_id}\u{1f}#{
 
 fn main() {
     let chosen: Vec<usize> = std::env::args().filter_map(|word| word.parse().ok()).collect();
+    let mut sizes = if chosen.is_empty() { SIZES.to_vec() } else { chosen };
+    if std::env::var_os("PEER_BENCH_LARGE").is_some() {
+        sizes.push(LARGE);
+    }
     lab::machine();
-    for size in if chosen.is_empty() { SIZES.to_vec() } else { chosen } {
+    for size in sizes {
         measure(size);
     }
 }

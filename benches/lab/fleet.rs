@@ -39,8 +39,26 @@ fn raise_descriptor_limit() {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to the hard limit is allowed");
 }
 
+/// # Panics
+/// The machine has not enough terminals left: each pane takes one, and tmux only says that it could not fork.
+fn require_terminals(size: usize) {
+    let told =
+        |file: &str| fs::read_to_string(format!("/proc/sys/kernel/pty/{file}")).ok()?.trim().parse::<usize>().ok();
+    let (Some(most), Some(taken)) = (told("max"), told("nr")) else { return };
+    let left = most.saturating_sub(taken);
+    assert!(
+        left >= size,
+        "{size} peers need as many terminals, and {left} of this machine's {most} are left; as root: sysctl -w kernel.pty.max={}",
+        taken + size + SPARE_TERMINALS,
+    );
+}
+
+/// Terminals for everybody else while a bench runs.
+const SPARE_TERMINALS: usize = 512;
+
 /// Puts `size` peers into an empty world, all of them awake since `woke_ago`.
 pub fn populate(world: &World, size: usize, woke_ago: Duration) {
+    require_terminals(size);
     raise_descriptor_limit();
     let state = world.path("state");
     let engine = Engine::open(state, world.path("config"), "/nonexistent".into(), Box::new(Quiet)).expect("a state");
