@@ -172,16 +172,16 @@ struct Agent {
     place: Place,
 }
 
-/// Starts the agent under the peer's lock, and only when this incarnation is the one on record and has not been started:
-/// a `new-session` that comes late from a hung server ends here.
+/// Starts the agent, and only when this incarnation is the one on record and has not been started: a `new-session` that
+/// comes late from a hung server ends here. Nobody else changes the record meanwhile.
 fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> Result<Started, PaneError> {
-    let locked = state.lock_blocking(name)?;
+    let starting = state.start_in_pane(name, incarnation)?;
     let superseded = || PaneError::Superseded(incarnation);
-    let mut record = locked.files().session()?.present().ok_or_else(superseded)?;
+    let mut record = starting.files().session()?.present().ok_or_else(superseded)?;
     if record.incarnation != incarnation || record.process.is_some() {
         return Err(superseded());
     }
-    let launch = match locked.files().launch(incarnation)? {
+    let launch = match starting.files().launch(incarnation)? {
         Stored::Present(launch) => launch,
         Stored::Absent => return Err(PaneError::NoLaunch(incarnation, "it is missing".to_owned())),
         Stored::Corrupt(why) => return Err(PaneError::NoLaunch(incarnation, why)),
@@ -190,7 +190,7 @@ fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> R
     let pid = match command::spawn_agent(&argv(&launch)) {
         Ok(pid) => pid,
         Err(error) => {
-            locked.write_session(&record)?;
+            starting.write_session(&record)?;
             let program = launch.argv.first().map(|word| word.0.display().to_string()).unwrap_or_default();
             return Ok(Started::Failed(format!("cannot start {program} in {}: {error}", launch.cwd.display())));
         }
@@ -199,7 +199,7 @@ fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> R
     if let Some(status) = process::status(pid)? {
         record.process = Some(AgentProcess { id: store_process(status.id), session: status.session });
     }
-    locked.write_session(&record)?;
+    starting.write_session(&record)?;
     Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), place: record.place })
 }
 

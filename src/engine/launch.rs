@@ -2,19 +2,22 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use peer_adapters::agent::Start;
 use peer_adapters::process;
 use peer_adapters::runtime::{NewSession, RuntimeError, RuntimeKind};
 use peer_adapters::tmux::Tmux;
 use peer_adapters::zellij::Zellij;
+use tokio::time::Instant;
 
-use super::observe::recorded;
+use super::observe::{self, recorded};
 use super::settle::{self, Absence};
-use super::{Engine, EngineError, Peer, Result, learn};
+use super::{Engine, EngineError, Peer, Result, learn, pause};
+use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::wake::WakeCause;
-use crate::store::{Event, Launch, Locked, Marker, OsText, Phase, Place, Session, SessionRecord};
+use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Phase, Place, Session, SessionRecord};
 
 /// Columns and rows of a pane that nobody has looked at yet: wide enough that no agent wraps its own interface.
 const SIZE: (u16, u16) = (200, 50);
@@ -30,9 +33,12 @@ pub struct Plan {
     pub topic: Option<String>,
 }
 
+/// How long the pane process may take to start the agent and write it down; it takes a millisecond or two.
+const GATE_PATIENCE: Duration = Duration::from_secs(2);
+
 impl Engine {
     /// Writes the incarnation down and asks the runtime for its pane. Returns the record as it then stands; the agent
-    /// itself is started by the pane process, once the lock is released.
+    /// itself is started by the pane process, which may have happened by then.
     ///
     /// # Errors
     /// Nothing runs, and the peer is as it was before, except: after [`RuntimeError::TimedOut`] the pane may still
@@ -61,15 +67,33 @@ impl Engine {
             size: SIZE,
         };
         self.write_runtime_config(kind)?;
-        match runtime.create(&new).await {
+        let created = runtime.create(&new).await;
+        let gate = self.behind_gate(locked, incarnation).await?;
+        // By now the pane process may have started the agent, and written that down.
+        if let Some(now) = peer.files.session()?.present() {
+            record = now;
+        }
+        match created {
             Ok(created) => {
                 record.server_process = Some(recorded(created.server));
                 record.place.session_id = created.target.session_id;
                 record.place.pane = created.target.pane;
+                if gate.is_some() {
+                    locked.write_session(&record)?;
+                }
+                Ok(record)
+            }
+            // The runtime complained of a session that is there.
+            Err(error) if record.process.is_some() => {
+                let sight = self.observe(&peer.name, &record).await?;
+                if sight.runtime != Axis::Alive {
+                    return Err(error.into());
+                }
+                observe::complete(&mut record, &sight);
                 locked.write_session(&record)?;
                 Ok(record)
             }
-            Err(error) if tells_nothing(&error) => {
+            Err(error) if gate.is_none() || tells_nothing(&error) => {
                 self.log(
                     &Event::new(self.now(), "wake.failed")
                         .peer(&peer.name)
@@ -84,6 +108,19 @@ impl Engine {
                 Err(error.into())
             }
         }
+    }
+
+    /// Waits until the pane process is not starting its agent, so that the record can be changed. `None`: it is at it for
+    /// longer than it ever takes, and what it writes must not be overwritten; a listing tells the rest.
+    async fn behind_gate(&self, locked: &Locked, incarnation: Incarnation) -> Result<Option<Gate>> {
+        let started = Instant::now();
+        while started.elapsed() < GATE_PATIENCE {
+            if let Some(gate) = locked.try_gate(incarnation)? {
+                return Ok(Some(gate));
+            }
+            pause(started).await;
+        }
+        Ok(None)
     }
 
     /// The record of an incarnation that has not been started.

@@ -1,4 +1,8 @@
 //! The advisory lock of a peer, and the one mutator of its files.
+//!
+//! A wake holds the lock while the runtime makes the pane, and the pane process has to write down its agent meanwhile: so
+//! the record of a start without an agent has a lock of its own, the [`Gate`]. Who takes the peer's lock takes the gate of
+//! such a start too, and only the wake that makes it leaves the gate to the pane process.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,6 +15,7 @@ use serde::Serialize;
 use super::atomic::{self, Durability};
 use super::records::{Marker, SessionRecord};
 use super::{PeerFiles, Result, StoreError};
+use crate::policy::ending::Incarnation;
 use crate::policy::health::Deaths;
 use crate::policy::time::Timestamp;
 use crate::policy::wake::topic_line;
@@ -24,6 +29,37 @@ pub struct Locked {
     files: PeerFiles,
     // Closing the descriptor releases the lock; so does the death of this process.
     _lock: File,
+    _gate: Option<Gate>,
+}
+
+/// As long as it lives, no pane process starts the agent of one incarnation: a lock on the launch file, which is there from
+/// before the start until after the end.
+#[derive(Debug)]
+pub struct Gate {
+    _lock: File,
+}
+
+/// Whether a lock is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Never,
+    Forever,
+}
+
+/// Locks the file. `false`: somebody holds it, and it is not waited for.
+fn lock_file(file: &File, path: &Path, wait: Wait) -> Result<bool> {
+    loop {
+        let locked = match wait {
+            Wait::Never => FileExt::try_lock_exclusive(file),
+            Wait::Forever => FileExt::lock_exclusive(file),
+        };
+        match locked {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(StoreError::new("lock", path)(error)),
+        }
+    }
 }
 
 fn open_lock_file(files: &PeerFiles) -> Result<File> {
@@ -38,26 +74,96 @@ fn open_lock_file(files: &PeerFiles) -> Result<File> {
 }
 
 pub(super) fn try_lock(files: PeerFiles) -> Result<Option<Locked>> {
-    let file = open_lock_file(&files)?;
-    match FileExt::try_lock_exclusive(&file) {
-        Ok(()) => Ok(Some(Locked { files, _lock: file })),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(StoreError::new("lock", files.path("lock"))(error)),
-    }
+    lock(files, Wait::Never)
 }
 
 pub(super) fn lock_blocking(files: PeerFiles) -> Result<Locked> {
+    Ok(lock(files, Wait::Forever)?.expect("it was waited for"))
+}
+
+fn lock(files: PeerFiles, wait: Wait) -> Result<Option<Locked>> {
     let file = open_lock_file(&files)?;
-    loop {
-        match FileExt::lock_exclusive(&file) {
-            Ok(()) => return Ok(Locked { files, _lock: file }),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(StoreError::new("lock", files.path("lock"))(error)),
-        }
+    if !lock_file(&file, &files.path("lock"), wait)? {
+        return Ok(None);
+    }
+    let starting = files.session()?.present().filter(|record| record.process.is_none());
+    let gate = match starting {
+        Some(record) => gate(&files, record.incarnation, wait)?,
+        None => Gated::Absent,
+    };
+    Ok(match gate {
+        Gated::Taken(gate) => Some(Locked { files, _lock: file, _gate: Some(gate) }),
+        Gated::Absent => Some(Locked { files, _lock: file, _gate: None }),
+        Gated::Busy => None,
+    })
+}
+
+enum Gated {
+    Taken(Gate),
+    /// There is no launch file, and without one nothing is started.
+    Absent,
+    /// The pane process starts its agent this moment.
+    Busy,
+}
+
+fn gate(files: &PeerFiles, incarnation: Incarnation, wait: Wait) -> Result<Gated> {
+    let path = files.launch_path(incarnation);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Gated::Absent),
+        Err(error) => return Err(StoreError::new("open", path)(error)),
+    };
+    Ok(if lock_file(&file, &path, wait)? { Gated::Taken(Gate { _lock: file }) } else { Gated::Busy })
+}
+
+/// What the pane process of a starting incarnation may do, as long as this lives: see [`StateDir::start_in_pane`].
+///
+/// [`StateDir::start_in_pane`]: super::StateDir::start_in_pane
+#[derive(Debug)]
+pub struct Starting {
+    files: PeerFiles,
+    _gate: Option<Gate>,
+}
+
+pub(super) fn start_in_pane(files: PeerFiles, incarnation: Incarnation) -> Result<Starting> {
+    let gate = match gate(&files, incarnation, Wait::Forever)? {
+        Gated::Taken(gate) => Some(gate),
+        Gated::Absent | Gated::Busy => None,
+    };
+    Ok(Starting { files, _gate: gate })
+}
+
+impl Starting {
+    /// The files, for reading.
+    pub fn files(&self) -> &PeerFiles {
+        &self.files
+    }
+
+    /// Writes the agent into the record.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn write_session(&self, record: &SessionRecord) -> Result<()> {
+        write_json(&self.files.path("session"), record)
     }
 }
 
 impl Locked {
+    /// Takes the gate of an incarnation that this lock's holder starts. `None`: the pane process is starting the agent this
+    /// moment, which takes it a millisecond. Never blocks. What was read of the record before is not what stands there now.
+    ///
+    /// # Errors
+    /// As [`StateDir::try_lock`](super::StateDir::try_lock), or there is no launch file.
+    pub fn try_gate(&self, incarnation: Incarnation) -> Result<Option<Gate>> {
+        match gate(&self.files, incarnation, Wait::Never)? {
+            Gated::Taken(gate) => Ok(Some(gate)),
+            Gated::Busy => Ok(None),
+            Gated::Absent => {
+                Err(StoreError::new("open", self.files.launch_path(incarnation))(io::ErrorKind::NotFound.into()))
+            }
+        }
+    }
+
     /// The files, for reading.
     pub fn files(&self) -> &PeerFiles {
         &self.files

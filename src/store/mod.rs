@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
@@ -29,7 +30,7 @@ pub use ending::{LastEnd, Session, Unlearned};
 pub use heartbeat::{Heartbeat, Pulse, Ticking};
 pub use inventory::Inventory;
 pub use journal::{Event, Journal, Tail};
-pub use lock::Locked;
+pub use lock::{Gate, Locked, Starting};
 pub use pane::{ExitRecord, Hangup, Launch, OsText};
 pub use records::{AgentProcess, Marker, Phase, Place, Process, SessionRecord, Word};
 
@@ -132,6 +133,15 @@ impl StateDir {
     /// As [`StateDir::try_lock`].
     pub fn lock_blocking(&self, name: &PeerName) -> Result<Locked> {
         lock::lock_blocking(self.peer(name))
+    }
+
+    /// Lets the pane process of an incarnation start its agent and write it down, while the wake that started it holds the
+    /// peer's lock: whoever else would change the record waits. Blocks for whoever is about to replace the incarnation.
+    ///
+    /// # Errors
+    /// As [`StateDir::try_lock`].
+    pub fn start_in_pane(&self, name: &PeerName, incarnation: Incarnation) -> Result<Starting> {
+        lock::start_in_pane(self.peer(name), incarnation)
     }
 
     /// Writes a file of the whole fleet's, when it differs from what is there.

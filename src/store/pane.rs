@@ -114,12 +114,17 @@ impl PeerFiles {
         self.root.join("panes").join(format!("{}.{incarnation}.{suffix}", self.name))
     }
 
+    /// Where the launch file of one incarnation is.
+    pub(super) fn launch_path(&self, incarnation: Incarnation) -> PathBuf {
+        self.pane_path(incarnation, "launch")
+    }
+
     /// The launch file of one incarnation.
     ///
     /// # Errors
     /// It is there and cannot be read.
     pub fn launch(&self, incarnation: Incarnation) -> Result<Stored<Launch>> {
-        let text = super::read_text(&self.pane_path(incarnation, "launch"))?;
+        let text = super::read_text(&self.launch_path(incarnation))?;
         Ok(parse(text))
     }
 
@@ -166,7 +171,7 @@ impl Locked {
     /// # Errors
     /// As [`Locked::write_session`].
     pub fn write_launch(&self, incarnation: Incarnation, launch: &Launch) -> Result<()> {
-        let path = self.files().pane_path(incarnation, "launch");
+        let path = self.files().launch_path(incarnation);
         super::ensure_private_dir(path.parent().expect("it is in panes/"))?;
         lock::write_json(&path, launch)
     }
