@@ -52,7 +52,7 @@ fn new_session(world: &World, turn: usize) -> Command {
     client(world, &["new-session", "-d", "-x", "200", "-y", "50", "-s", &name, "--", "sleep", "1000"])
 }
 
-/// The middle of the times from the pane's creation to readiness.
+/// The middle of the times from the decision to readiness.
 fn until_ready(world: &World) -> String {
     let mut all: Vec<u64> = world
         .log()
@@ -61,5 +61,5 @@ fn until_ready(world: &World) -> String {
         .filter_map(|event| event["after_ms"].as_u64())
         .collect();
     all.sort_unstable();
-    format!("{:?} from the pane's creation to readiness", Duration::from_millis(all[all.len() / 2]))
+    format!("{:?} from the decision to readiness", Duration::from_millis(all[all.len() / 2]))
 }

@@ -162,7 +162,7 @@ impl Engine {
                     steady = Steady::default();
                 }
                 Look::Ready if stood >= hold(peer, &record) => {
-                    return self.declare_ready(peer, incarnation, started).await;
+                    return self.declare_ready(peer, incarnation).await;
                 }
                 Look::NotYet | Look::Asks(_) | Look::Ready => {}
             }
@@ -254,12 +254,12 @@ impl Engine {
     }
 
     /// READY: only now are the markers used up, so that a failed start costs no context.
-    async fn declare_ready(&self, peer: &Peer, incarnation: Incarnation, started: Instant) -> Result<()> {
+    async fn declare_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let locked = self.lock(&peer.name).await?;
         let mut record = self.current(peer, incarnation)?;
         if process_axis(&record) != Axis::Alive {
             drop(locked);
-            return Box::pin(self.await_ready(peer, incarnation)).await;
+            return Box::pin(self.see_ready(peer, incarnation)).await;
         }
         let now = self.now();
         self.mark_ready(&locked, &mut record, now)?;
@@ -270,7 +270,7 @@ impl Engine {
                 .peer(&peer.name)
                 .incarnation(incarnation)
                 .cause(record.cause.clone())
-                .with("after_ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)),
+                .with("after_ms", u64::try_from(now.since(record.woke_at_ms).as_millis()).unwrap_or(u64::MAX)),
         )
     }
 
