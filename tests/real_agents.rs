@@ -5,8 +5,9 @@
 //! what the agent remembers, not by a flag.
 
 mod common;
+#[path = "common/mock_model.rs"]
+mod mock_model;
 
-use std::io::{Read, Write};
 use std::path::Path;
 
 use common::{World, on_each_runtime, signal, wait_for, wait_until};
@@ -41,8 +42,7 @@ impl Agent {
     }
 
     fn with_flags(name: &'static str, on: RuntimeKind, flags: &[&str], words: &[&str]) -> Self {
-        let reachable = std::net::TcpStream::connect(("127.0.0.1", 8099));
-        assert!(reachable.is_ok(), "no mock model on the loopback: run this by scripts/test-agents");
+        mock_model::must_listen();
         let world = World::on(on);
         let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/offline/agent-home");
         let made = std::process::Command::new(home).arg(world.path("home")).arg(world.work()).args(flags).status();
@@ -172,15 +172,6 @@ fn gemini_that_loses_its_pane_leaves_no_process_behind(on: RuntimeKind) {
     assert_eq!(world.await_end("gemini")["cause"], "vanished");
 }
 
-/// Lets the mock model answer the turns that were sent with `HOLD` and this name.
-fn release(turn: &str) {
-    let mut model = std::net::TcpStream::connect(("127.0.0.1", 8099)).expect("the mock model listens");
-    write!(model, "GET /release/{turn} HTTP/1.0\r\n\r\n").expect("sent");
-    let mut answer = String::new();
-    model.read_to_string(&mut answer).expect("answered");
-    assert!(answer.contains(" 200 "), "{answer}");
-}
-
 fn two_codex_in_one_folder_keep_their_own_conversations(on: RuntimeKind) {
     let one = Agent::new("codex", on, &[]);
     let cwd = one.world.work();
@@ -222,7 +213,7 @@ fn claude_is_parked_when_it_is_idle_and_never_in_a_long_turn(on: RuntimeKind) {
         late += u32::from(accepted.elapsed().as_secs() > 6);
         late > 4
     });
-    release(&turn);
+    mock_model::release(&turn);
     wait_until("its turn is over", || agent.peer(&["screen", "claude"]).contains("turns=1: HOLD"));
     let conversation = agent.world.conversation("claude");
     wait_until("it is parked", || agent.peer(&["reap"]).contains("parked") || !agent.world.has("claude", "session"));

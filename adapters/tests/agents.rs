@@ -3,8 +3,10 @@
 //! The mock model says how many messages of a person it was sent (`turns=2`), so a resume is proven by what the agent
 //! remembers.
 
+#[path = "../../tests/common/mock_model.rs"]
+mod mock_model;
+
 use std::ffi::OsString;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,8 +32,7 @@ struct World {
 
 impl World {
     fn new(flags: &[&str]) -> Self {
-        let reachable = std::net::TcpStream::connect(("127.0.0.1", 8099));
-        assert!(reachable.is_ok(), "no mock model on the loopback: run this by scripts/test-agents");
+        mock_model::must_listen();
         let dir = tempfile::Builder::new().prefix("peer").tempdir().expect("a temporary directory");
         let root = dir.path().canonicalize().expect("exists");
         let (home, cwd) = (root.join("home"), root.join("work.dir"));
@@ -82,15 +83,6 @@ impl Drop for World {
         let argv = Argv::new("tmux").arg("-S").arg(socket).arg("kill-server");
         let _ = self.executor.block_on(run(&argv, None, Duration::from_secs(10)));
     }
-}
-
-/// Lets the mock model answer the turns that were sent with `HOLD` and this name.
-fn release(turn: &str) {
-    let mut model = std::net::TcpStream::connect(("127.0.0.1", 8099)).expect("the mock model listens");
-    write!(model, "GET /release/{turn} HTTP/1.0\r\n\r\n").expect("sent");
-    let mut answer = String::new();
-    model.read_to_string(&mut answer).expect("answered");
-    assert!(answer.contains(" 200 "), "{answer}");
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {
@@ -234,7 +226,7 @@ fn lives_and_is_resumed(agent: &str, extra: &[&str]) {
     second.until("busy by its files", || {
         (second.files().turn_in_progress(Some(&id), second.pid).expect("files can be read") == Some(true)).then_some(())
     });
-    release(&format!("{agent}-big"));
+    mock_model::release(&format!("{agent}-big"));
     second.until("answering with its memory", || screen::plain(&second.capture()).contains("turns=2: ").then_some(()));
     assert!(second.files().accepted(&mark, Some(&id), &big).expect("files can be read"), "100 KB arrived whole");
     if let Some(found) = second.discover() {
@@ -377,7 +369,7 @@ fn a_message_behind_a_running_turn_shows_as_queued() {
         if agent == "claude" {
             pane.until("in its transcript while the turn runs", || accepted().then_some(()));
         }
-        release(&format!("{agent}-queue"));
+        mock_model::release(&format!("{agent}-queue"));
         pane.until("in its transcript", || accepted().then_some(()));
     }
 }

@@ -20,9 +20,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
     // Those of clap_complete 4.6 hand over what was typed with its quotes, and bash's inserts values without any.
     let own = match args.shell.as_str() {
-        "bash" => Some(include_bytes!("completions/peer.bash").as_slice()),
-        "zsh" => Some(include_bytes!("completions/_peer").as_slice()),
-        "fish" => Some(include_bytes!("completions/peer.fish").as_slice()),
+        "bash" => Some(include_bytes!("../../completions/peer.bash").as_slice()),
+        "zsh" => Some(include_bytes!("../../completions/_peer").as_slice()),
+        "fish" => Some(include_bytes!("../../completions/peer.fish").as_slice()),
         _ => None,
     };
     if let Some(text) = own {
