@@ -21,4 +21,5 @@ pub mod config;
 pub mod engine;
 pub mod pane;
 pub mod policy;
+mod small_file;
 pub mod store;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use common::{World, lives, on_each_runtime, signal, stop, wait_until};
+use common::{World, lives, on_each_runtime, quoted, signal, stop, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind::{self, Tmux, Zellij};
 use serde_json::{Value, json};
@@ -111,6 +111,50 @@ fn forty_peers_on_both_runtimes_are_judged_by_one_tick_that_starts_one_process()
     let started = starts(&world);
     assert!(started.len() == 1 && started[0].contains("list-panes"), "{started:?}");
     assert_eq!(verdicts(&world), BTreeMap::from([("healthy".to_owned(), 40)]));
+}
+
+/// So many that a list asks the server of the first while it still reads the records of the others.
+const MANY: usize = 130;
+
+#[test]
+fn a_wake_after_the_server_was_asked_and_before_its_record_was_read_is_not_listed_as_gone() {
+    let world = World::new();
+    for name in ["first", "woken"] {
+        world.add(name, &["cat"]);
+    }
+    let spec = |name: &str| world.path(&format!("config/peers/{name}.toml"));
+    for number in 0..MANY {
+        std::fs::copy(spec("first"), spec(&format!("p{number}"))).expect("copy");
+    }
+    assert_eq!(world.peer(&["wake", "first"]).code, 0);
+    // Between the two records is one that cannot be read before the wake is through and the answer is made.
+    let gate = world.file("p0", "session");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let done = world.path("woken");
+    count_starts(&world);
+    let counter = world.path("counted-tmux");
+    let hand_over = std::fs::read_to_string(&counter).expect("read");
+    let (start, exec) = hand_over.split_once("exec ").expect("it hands over");
+    let script = format!(
+        "{start}if [ \"${{*#*list-panes}}\" != \"$*\" ] && mkdir {done} 2>&-; then\n  {real} >{done}/answer\n  \
+         {peer} wake woken >{done}/said 2>&1 || exit 1\n  echo >{gate}\n  exec cat {done}/answer\nfi\nexec {exec}",
+        done = quoted(&done),
+        real = exec.trim_end(),
+        peer = quoted(world.command(&[]).get_program().as_ref()),
+        gate = quoted(&gate),
+    );
+    std::fs::write(&counter, script).expect("write");
+    let state = |name: &str| {
+        let rows = world.peer(&["list", "--json"]).json()["peers"].clone();
+        let row = rows.as_array().expect("rows").iter().find(|row| row["peer"] == name).cloned();
+        row.expect("everybody is listed")["state"].clone()
+    };
+    let listings = |world: &World| starts(world).iter().filter(|start| start.contains("list-panes")).count();
+    assert_eq!((state("woken"), listings(&world)), (json!("awake"), 2));
+    // One that was ready before the server was asked has gone where it is absent: that takes no second look.
+    std::fs::remove_file(&gate).expect("removed");
+    world.edit("woken", "session", |record| record["session"] = json!("gone"));
+    assert_eq!((state("woken"), listings(&world)), (json!("lost"), 1));
 }
 
 #[test]

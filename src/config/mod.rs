@@ -15,6 +15,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::policy::name::PeerName;
+use crate::small_file;
 
 pub use effective::{Effective, Origin, Value};
 pub use error::{ConfigError, Place, nearest};
@@ -133,7 +134,7 @@ impl ConfigDir {
 }
 
 fn read(path: &Path) -> Result<Option<String>, ConfigError> {
-    match fs::read_to_string(path) {
+    match small_file::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ConfigError::Io { action: "read", path: path.to_owned(), source }),
         Ok(text) => Ok(Some(text)),

@@ -1,12 +1,13 @@
 //! Many peers in one look: their records first, and everything else of them while the runtimes make up their answers.
 
 use super::observe::Sight;
-use super::survey::Survey;
+use super::survey::{Ahead, Survey};
 use super::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::store::{Inventory, SessionRecord};
 
-/// From so many peers on their records are read on two threads; below, a thread costs more than it saves.
+/// From so many peers on it pays to read their records on two threads, or while a server is at work; below, it costs more
+/// than it saves.
 const MANY: usize = 128;
 
 /// One peer of those that were looked at.
@@ -40,7 +41,7 @@ impl Engine {
         strays: bool,
         mut read: impl FnMut(&mut Peer, &Inventory) -> Result<T>,
     ) -> Result<Looked<T>> {
-        let records = self.records(names);
+        let (records, ahead) = self.records(names, strays).await;
         let on_record = names.iter().zip(&records).filter_map(|(name, record)| match record {
             Ok(Some(record)) => Some((name.clone(), record)),
             _ => None,
@@ -55,8 +56,9 @@ impl Engine {
             };
             Ok::<_, super::EngineError>(self.peers(names).map(with_read).collect::<Vec<Result<(Peer, T)>>>())
         };
-        let survey =
-            async { if strays { self.survey_with_strays(&on_record).await } else { self.survey(&on_record).await } };
+        let survey = async {
+            if strays { self.survey_with_strays(&on_record).await } else { self.survey_from(&on_record, ahead).await }
+        };
         let (survey, peers) = futures_util::future::join(survey, meanwhile).await;
         drop(on_record);
         let mut survey = survey?;
@@ -71,19 +73,46 @@ impl Engine {
         Ok(Looked { members, survey })
     }
 
-    /// The incarnations on record. Nothing can be asked before they are known, so many are read on two threads.
-    fn records(&self, names: &[PeerName]) -> Vec<Result<Option<SessionRecord>>> {
-        let state = &self.state;
-        let read = |name: &PeerName| Ok(state.peer(name).session()?.present());
+    /// The incarnations on record; and the server of the first, which was asked before the others were read, because one
+    /// record tells whom to ask. Not where they are few, and not with `strays`: a listing that is older than the records
+    /// cannot tell a session that nobody claims from one whose record is gone since.
+    async fn records(&self, names: &[PeerName], strays: bool) -> (Vec<Result<Option<SessionRecord>>>, Option<Ahead>) {
+        let mut records = Vec::with_capacity(names.len());
+        let mut ahead = None;
+        if !strays && names.len() >= MANY {
+            for name in names {
+                records.push(self.record(name));
+                if let Some(Ok(Some(first))) = records.last() {
+                    ahead = self.ask_ahead(first).await;
+                    break;
+                }
+            }
+        }
+        let rest = &names[records.len()..];
+        records.append(&mut if ahead.is_some() { self.read_records(rest) } else { self.read_side_by_side(rest) });
+        (records, ahead)
+    }
+
+    /// Where nobody can be asked before these are read, many are read on two threads. A server that is at work already
+    /// has more use for the second core.
+    fn read_side_by_side(&self, names: &[PeerName]) -> Vec<Result<Option<SessionRecord>>> {
         if names.len() < MANY {
-            return names.iter().map(read).collect();
+            return self.read_records(names);
         }
         let (first, second) = names.split_at(names.len() / 2);
         std::thread::scope(|scope| {
-            let second = scope.spawn(move || second.iter().map(read).collect::<Vec<_>>());
-            let mut records: Vec<_> = first.iter().map(read).collect();
+            let second = scope.spawn(|| self.read_records(second));
+            let mut records = self.read_records(first);
             records.append(&mut second.join().expect("reading does not panic"));
             records
         })
+    }
+
+    fn read_records(&self, names: &[PeerName]) -> Vec<Result<Option<SessionRecord>>> {
+        names.iter().map(|name| self.record(name)).collect()
+    }
+
+    fn record(&self, name: &PeerName) -> Result<Option<SessionRecord>> {
+        Ok(self.state.peer(name).session()?.present())
     }
 }

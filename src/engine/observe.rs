@@ -107,7 +107,7 @@ pub fn rebooted(now: Timestamp) -> Sight {
 }
 
 /// Whether the record belongs to another boot. A kernel that does not tell is no proof.
-fn boot_differs(record: &SessionRecord) -> bool {
+pub(super) fn boot_differs(record: &SessionRecord) -> bool {
     process::boot_id().is_ok_and(|boot| boot != record.boot_id)
 }
 
@@ -123,7 +123,7 @@ pub fn judge(
     listed_at: Timestamp,
     process: Axis,
 ) -> Sight {
-    let (runtime, server_gone, rows) = match answer {
+    let (runtime, server_gone, mut rows) = match answer {
         Err(error) => (Axis::Unknown(error.to_string()), false, Vec::new()),
         // The socket can be removed under a living server (a cleaner of /tmp): then nobody can reach it, and nothing that
         // it hosts is gone.
@@ -139,8 +139,10 @@ pub fn judge(
             (if there { Axis::Alive } else { Axis::Dead }, false, rows)
         }
     };
-    let (mut own, leftovers): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.session == record.place.session);
-    Sight { runtime, process, server_gone, listed_at, rebooted: false, row: own.pop(), leftovers }
+    let own = rows.iter().rposition(|row| row.session == record.place.session).map(|at| rows.swap_remove(at));
+    // A person may have split its window.
+    rows.retain(|row| row.session != record.place.session);
+    Sight { runtime, process, server_gone, listed_at, rebooted: false, row: own, leftovers: rows }
 }
 
 /// Whether the server that the record names is there; one that was never recorded counts as dead.

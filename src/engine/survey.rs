@@ -5,16 +5,18 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::future::{OptionFuture, join, join_all};
 use peer_adapters::runtime::{Listing, Runtime, RuntimeError, RuntimeKind, SessionRow};
 use peer_adapters::zellij::Zellij;
+use tokio::task::JoinHandle;
 
-use super::observe::{Own, Sight, judge, process_axis, rebooted};
+use super::observe::{Own, Sight, boot_differs, judge, process_axis, rebooted};
 use super::{Engine, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::store::SessionRecord;
+use crate::store::{Place, SessionRecord};
 
 /// What one look at a fleet saw.
 #[derive(Debug, Default)]
@@ -38,6 +40,14 @@ pub struct Silent {
     pub peers: usize,
 }
 
+/// A server that was asked before every record that may name it had been read.
+pub(super) struct Ahead {
+    place: Place,
+    /// Before it was asked.
+    at: Timestamp,
+    listing: JoinHandle<std::result::Result<Listing, RuntimeError>>,
+}
+
 /// A session of ours that is not the one on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
@@ -59,7 +69,7 @@ impl Engine {
     /// # Errors
     /// A record names an unknown runtime. What could not be seen is unknown and no error.
     pub async fn survey(&self, records: &[(PeerName, &SessionRecord)]) -> Result<Survey> {
-        self.survey_all(records, &[]).await
+        self.survey_all(records, &[], None).await
     }
 
     /// The same, and at zellij sessions that no record names: tmux lists those of its server by itself. Costs one directory
@@ -74,20 +84,66 @@ impl Engine {
             Err(error) => (Vec::new(), Some(Silent { error, peers: 0 })),
         };
         let more: Vec<_> = dirs.into_iter().filter(|dir| !claimed.contains(dir.as_path())).collect();
-        let mut survey = self.survey_all(records, &more).await?;
+        let mut survey = self.survey_all(records, &more, None).await?;
         survey.silent.extend(unread);
         Ok(survey)
     }
 
-    async fn survey_all(&self, records: &[(PeerName, &SessionRecord)], more: &[PathBuf]) -> Result<Survey> {
+    /// As [`Engine::survey`], where one of the servers was asked before all of them were read. Where its answer is too old for what a
+    /// record says, it is asked again.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) async fn survey_from(
+        &self,
+        records: &[(PeerName, &SessionRecord)],
+        ahead: Option<Ahead>,
+    ) -> Result<Survey> {
+        let mut survey = self.survey_all(records, &[], ahead).await?;
+        let too_early = |(name, record): &&(PeerName, &SessionRecord)| {
+            survey.sights.get(name).is_some_and(|sight| may_have_come_since(record, sight))
+        };
+        let again: Vec<_> = records.iter().filter(too_early).cloned().collect();
+        if !again.is_empty() {
+            let Survey { sights, silent, .. } = self.survey(&again).await?;
+            survey.sights.extend(sights);
+            survey.silent.extend(silent);
+        }
+        Ok(survey)
+    }
+
+    /// Asks the server that a record names, and does not wait for its answer. `None`: it cannot be asked by itself, or the
+    /// record is of another boot.
+    ///
+    /// Only tmux: its one server is most likely that of all the others, while one of zellij is one session.
+    pub(super) async fn ask_ahead(&self, record: &SessionRecord) -> Option<Ahead> {
+        let runtime = self.runtime_of(&record.place).ok().filter(|runtime| runtime.kind() == RuntimeKind::Tmux)?;
+        if boot_differs(record) {
+            return None;
+        }
+        let (place, at) = (record.place.clone(), self.now());
+        let server = place.server.clone();
+        let listing = tokio::spawn(async move { runtime.list(&server).await });
+        // Whoever goes on to read files lets no task run: now is when the client is started.
+        tokio::task::yield_now().await;
+        Some(Ahead { place, at, listing })
+    }
+
+    async fn survey_all(
+        &self,
+        records: &[(PeerName, &SessionRecord)],
+        more: &[PathBuf],
+        mut ahead: Option<Ahead>,
+    ) -> Result<Survey> {
         let boot = peer_adapters::process::boot_id().ok();
         let of_this_boot = |record: &SessionRecord| boot.as_ref().is_none_or(|boot| *boot == record.boot_id);
         let current = records.iter().map(|(_, record)| *record).filter(|record| of_this_boot(record));
         // The kernel is asked about the agents while the servers make up their answers.
         let agents = async { (self.now(), records.iter().map(|(_, record)| process_axis(record)).collect::<Vec<_>>()) };
-        let (answers, (agents_at, agents)) = futures_util::future::join(self.ask(current, more), agents).await;
+        let (answers, (agents_at, agents)) = join(self.ask(current, more, ahead.as_mut()), agents).await;
         let mut answers = answers?;
-        let mut survey = Survey { agents_at, ..Survey::default() };
+        let sights = HashMap::with_capacity(records.len());
+        let mut survey = Survey { sights, agents_at, ..Survey::default() };
         for ((name, record), agent) in records.iter().zip(agents) {
             let server = server(record);
             let sight = match answers.get_mut(&server).filter(|_| of_this_boot(record)) {
@@ -107,8 +163,11 @@ impl Engine {
         &self,
         records: impl Iterator<Item = &'a SessionRecord>,
         more: &'a [PathBuf],
+        ahead: Option<&'a mut Ahead>,
     ) -> Result<HashMap<Server<'a>, Answer>> {
-        let mut known = HashSet::new();
+        let ours = self.tag_root();
+        let ahead = ahead.map(|Ahead { place, at, listing }| (address(place), *at, listing));
+        let mut known: HashSet<_> = ahead.iter().map(|(server, ..)| *server).collect();
         let mut of_runtime = HashMap::<_, (Arc<dyn Runtime>, Vec<Server<'a>>)>::new();
         for record in records {
             let server = server(record);
@@ -129,20 +188,20 @@ impl Engine {
                 of_runtime.insert((zellij, Path::new("")), (runtime, dirs.collect()));
             }
         }
-        let ours = self.tag_root();
         let asked = of_runtime.into_values().map(async |(runtime, servers)| {
             let paths: Vec<&Path> = servers.iter().map(|server| Path::new(server.1)).collect();
             // A slow server must not make the answers of the others look newer than they are.
             let at = self.now();
             let listings = runtime.list_all(&paths).await;
-            let answer = |listing: std::result::Result<_, _>| Answer {
-                listing: listing.map(|listing| by_peer(listing, &ours)),
-                at,
-                unknown: 0,
-            };
-            servers.into_iter().zip(listings.into_iter().map(answer)).collect::<Vec<_>>()
+            let answers = listings.into_iter().map(|listing| Answer::new(listing, at, &ours));
+            servers.into_iter().zip(answers).collect::<Vec<_>>()
         });
-        Ok(futures_util::future::join_all(asked).await.into_iter().flatten().collect())
+        let asked_ahead = OptionFuture::from(ahead.map(async |(server, at, listing)| {
+            let listing = listing.await.expect("nobody aborts it, and an adapter that panics is a bug");
+            (server, Answer::new(listing, at, &ours))
+        }));
+        let (asked, ahead) = join(join_all(asked), asked_ahead).await;
+        Ok(asked.into_iter().flatten().chain(ahead).collect())
     }
 }
 
@@ -174,6 +233,10 @@ enum Listed {
 }
 
 impl Answer {
+    fn new(listing: std::result::Result<Listing, RuntimeError>, at: Timestamp, ours: &str) -> Self {
+        Self { listing: listing.map(|listing| by_peer(listing, ours)), at, unknown: 0 }
+    }
+
     fn judge(&mut self, name: &PeerName, record: &SessionRecord, agent: Axis) -> Sight {
         let own = match &mut self.listing {
             Err(error) => {
@@ -202,10 +265,18 @@ fn by_peer(listing: Listing, ours: &str) -> Listed {
         let peer = row.tag.strip_prefix(ours).and_then(|rest| rest.split_once('/')).map(|(peer, _)| peer.to_owned());
         // Without a tag of ours it is somebody else's, whatever its name.
         if let Some(peer) = peer {
-            of.entry(peer).or_default().push(row);
+            // A peer has one, but for what was left of an older incarnation.
+            of.entry(peer).or_insert_with(|| Vec::with_capacity(1)).push(row);
         }
     }
     Listed::Up(of)
+}
+
+/// Whether a session that was not there may have come after its server was asked, if the record was read after that. One
+/// that was ready before was there, so it has gone.
+fn may_have_come_since(record: &SessionRecord, sight: &Sight) -> bool {
+    let absent = sight.runtime == Axis::Dead && !sight.rebooted;
+    absent && record.ready_at().is_none_or(|ready| ready >= sight.listed_at)
 }
 
 fn stray(server: Server<'_>, row: SessionRow) -> Option<Stray> {
@@ -219,5 +290,9 @@ fn stray(server: Server<'_>, row: SessionRow) -> Option<Stray> {
 type Server<'a> = (&'a str, &'a OsStr);
 
 fn server(record: &SessionRecord) -> Server<'_> {
-    (&record.place.runtime, record.place.server.as_os_str())
+    address(&record.place)
+}
+
+fn address(place: &Place) -> Server<'_> {
+    (&place.runtime, place.server.as_os_str())
 }

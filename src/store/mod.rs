@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
+use crate::small_file;
 
 pub use conversations::{ConversationEntry, Owners};
 pub use ending::{LastEnd, Session, Unlearned};
@@ -349,7 +350,7 @@ impl PeerFiles {
 }
 
 fn read_text(path: &Path) -> Result<Stored<String>> {
-    match fs::read(path) {
+    match small_file::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stored::Absent),
         Err(error) => Err(StoreError::new("read", path)(error)),
         Ok(bytes) => Ok(match String::from_utf8(bytes) {

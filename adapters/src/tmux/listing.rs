@@ -71,7 +71,12 @@ pub(super) fn row(line: &str) -> Option<(SessionRow, u32)> {
 }
 
 fn fields<const N: usize>(line: &str) -> Option<[&str; N]> {
-    line.split(SEPARATOR).collect::<Vec<_>>().try_into().ok()
+    let mut parts = line.split(SEPARATOR);
+    let mut fields = [""; N];
+    for field in &mut fields {
+        *field = parts.next()?;
+    }
+    parts.next().is_none().then_some(fields)
 }
 
 /// An id is its sigil and a number. Ids go back into tmux commands, so nothing else may pass for one.
