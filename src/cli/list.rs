@@ -111,7 +111,7 @@ const COLUMNS: [Column; 10] = [
 ];
 
 fn table(args: &Args, context: &mut Context, fleet: &Fleet, now: Timestamp) -> std::io::Result<()> {
-    let rows: Vec<Vec<Cell>> = fleet.rows.iter().map(|row| cells(row, now)).collect();
+    let rows: Vec<Vec<Cell<'_>>> = fleet.rows.iter().map(|row| cells(row, now)).collect();
     let lines = table::render(&COLUMNS, &rows, columns(), Paint::of_stdout());
     if let Some(height) = height().filter(|_| args.watch) {
         // On a terminal each look replaces the one before: home, a line over the old one each, and the rest away.
@@ -145,7 +145,7 @@ fn page(lines: &[String], height: usize) -> Vec<String> {
     page
 }
 
-fn cells(row: &Row, now: Timestamp) -> Vec<Cell> {
+fn cells(row: &Row, now: Timestamp) -> Vec<Cell<'_>> {
     let quiet = |text: Option<String>| text.map_or_else(|| Cell::coloured(Hue::Quiet, NOTHING), Cell::plain);
     let restarts = match row.restarts {
         0 => Cell::coloured(Hue::Quiet, "0"),

@@ -3,6 +3,8 @@
 //! Where it does not fit, long texts are cut down to their least width first, then whole columns go: those that say
 //! nothing in any row, and then those that matter least.
 
+use std::borrow::Cow;
+
 use super::terminal::{Hue, Paint, cut, cut_front, width};
 
 /// Between two columns.
@@ -26,33 +28,36 @@ pub(super) struct Column {
 
 /// One cell.
 #[derive(Clone, Debug)]
-pub(super) struct Cell {
-    pub(super) text: String,
+pub(super) struct Cell<'a> {
+    pub(super) text: Cow<'a, str>,
     pub(super) hue: Option<Hue>,
 }
 
-impl Cell {
-    pub(super) fn plain(text: impl Into<String>) -> Self {
+impl<'a> Cell<'a> {
+    pub(super) fn plain(text: impl Into<Cow<'a, str>>) -> Self {
         Self { text: text.into(), hue: None }
     }
 
-    pub(super) fn coloured(hue: Hue, text: impl Into<String>) -> Self {
+    pub(super) fn coloured(hue: Hue, text: impl Into<Cow<'a, str>>) -> Self {
         Self { text: text.into(), hue: Some(hue) }
     }
 }
 
 /// The lines of the table, headings first; `room` is the terminal's width, where there is one.
-pub(super) fn render(columns: &[Column], rows: &[Vec<Cell>], room: Option<usize>, paint: Paint) -> Vec<String> {
+pub(super) fn render(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<usize>, paint: Paint) -> Vec<String> {
     let shown = layout(columns, rows, room);
-    let heading: Vec<Cell> = columns.iter().map(|column| Cell::coloured(Hue::Strong, column.title)).collect();
-    let line = |cells: &[Cell]| {
+    let heading: Vec<Cell<'_>> = columns.iter().map(|column| Cell::coloured(Hue::Strong, column.title)).collect();
+    let line = |cells: &[Cell<'_>]| {
         let mut line = String::new();
         let last = shown.last().map_or(0, |(at, _)| *at);
         for (at, wide) in &shown {
             let (column, cell) = (&columns[*at], &cells[*at]);
             let text = if column.front { cut_front(&cell.text, *wide) } else { cut(&cell.text, *wide) };
             let padding = if *at == last { 0 } else { wide - width(&text) + GAP };
-            line.push_str(&cell.hue.map_or_else(|| text.clone(), |hue| paint.paint(hue, &text)));
+            match cell.hue {
+                Some(hue) => line.push_str(&paint.paint(hue, &text)),
+                None => line.push_str(&text),
+            }
             line.extend(std::iter::repeat_n(' ', padding));
         }
         line
@@ -61,9 +66,9 @@ pub(super) fn render(columns: &[Column], rows: &[Vec<Cell>], room: Option<usize>
 }
 
 /// Which columns are shown, and how wide.
-fn layout(columns: &[Column], rows: &[Vec<Cell>], room: Option<usize>) -> Vec<(usize, usize)> {
+fn layout(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<usize>) -> Vec<(usize, usize)> {
     let wide = |at: usize| rows.iter().map(|row| width(&row[at].text)).max().unwrap_or(0).max(width(columns[at].title));
-    let silent = |at: usize| rows.iter().all(|row| matches!(row[at].text.as_str(), NOTHING | "0"));
+    let silent = |at: usize| rows.iter().all(|row| matches!(&*row[at].text, NOTHING | "0"));
     let mut shown: Vec<(usize, usize)> = (0..columns.len()).map(|at| (at, wide(at))).collect();
     let Some(room) = room else { return shown };
     loop {
@@ -109,7 +114,7 @@ mod tests {
     ];
 
     fn lines(room: Option<usize>) -> Vec<String> {
-        let row = |cells: [&str; 4]| cells.map(Cell::plain).to_vec();
+        let row = |cells: [&'static str; 4]| cells.map(Cell::plain).to_vec();
         let rows = [row(["api", "修复登录页面", "-", "/src/api"]), row(["docs", "-", "-", "/srv/documentation"])];
         render(&COLUMNS, &rows, room, Paint::never())
     }

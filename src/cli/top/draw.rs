@@ -171,7 +171,7 @@ fn line(app: &App, row: &Row, columns: Columns, plain: bool) -> Line<'static> {
 fn padded(text: &str, room: usize) -> String {
     let text = cut(text, room);
     let gap = room.saturating_sub(width(&text));
-    text + &" ".repeat(gap)
+    text.into_owned() + &" ".repeat(gap)
 }
 
 fn last(text: &str, most: usize) -> String {
@@ -233,11 +233,11 @@ fn story(row: &Row, now: Timestamp, room: usize, plain: bool) -> Vec<Line<'stati
     let mut lines = vec![Line::from(vec![
         Span::styled(format!(" {} ", row.peer), style(Hue::Strong, plain)),
         Span::styled(row.state.as_str(), style(Hue::of(row.state), plain)),
-        Span::raw(cut(&format!("{detail}{since}"), room)),
+        Span::raw(cut(&format!("{detail}{since}"), room).into_owned()),
     ])];
     let mut fact = |label: &str, value: Option<String>| {
         if let Some(value) = value {
-            lines.push(Line::raw(cut(&format!(" {label}: {}", printable(&value)), room)));
+            lines.push(Line::raw(cut(&format!(" {label}: {}", printable(&value)), room).into_owned()));
         }
     };
     fact("agent", Some(format!("{} in {}, {}", row.agent, row.runtime, cut_front(&home_as_tilde(&row.cwd), 40))));

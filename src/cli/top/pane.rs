@@ -37,7 +37,7 @@ pub(super) fn indented(line: &Line<'static>, room: usize) -> Line<'static> {
             break;
         }
         // One more than fits, so that a span which would just fit says that others are missing behind it.
-        fitted.spans.push(Span::styled(cut(&format!("{content}…"), left), span.style));
+        fitted.spans.push(Span::styled(cut(&format!("{content}…"), left).into_owned(), span.style));
         break;
     }
     fitted
