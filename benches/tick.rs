@@ -53,12 +53,15 @@ fn measure(size: usize) {
     let reap = |_| cost(&mut lab::peer(&world, &["reap"]));
     let (ours, raw) = in_turns(turns, reap, |_| listing(&world));
     let promise = if size == 1000 { Promise::Times(3.0) } else { Promise::None };
-    table::line("peer reap, list-panes -a", ours.wall, Some(raw.wall), promise);
+    table::line("peer reap, list-panes -a with our fields", ours.wall, Some(raw.wall), promise);
     table::line("  user+system time, server not counted", ours.cpu, Some(raw.cpu), Promise::None);
     let list = |_| cost(&mut lab::peer(&world, &["list"]));
-    let (ours_list, raw_list) = in_turns(turns, list, |_| listing(&world));
+    // As a person types it, which prints more of each pane than ours asks for; and with the fields that ours asks for.
+    let (ours_list, typed) = in_turns(turns, list, |_| cost(&mut client(&world, &["list-panes", "-a"])));
     let promise = if size == 1000 { Promise::Times(1.5) } else { Promise::None };
-    table::line("peer list, list-panes -a", ours_list.wall, Some(raw_list.wall), promise);
+    table::line("peer list, list-panes -a as it is typed", ours_list.wall, Some(typed.wall), promise);
+    let (ours_list, raw_list) = in_turns(turns, list, |_| listing(&world));
+    table::line("  with no fields but ours", ours_list.wall, Some(raw_list.wall), Promise::None);
     table::line(
         &format!("peer reap, {size} × has-session (from {SAMPLE})"),
         ours.wall,

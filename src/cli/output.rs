@@ -5,6 +5,9 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+/// A list of a few hundred peers, and a document of some dozens, leave in one write.
+const ROOM: usize = 64 * 1024;
+
 /// Standard output.
 pub(super) struct Out {
     writer: BufWriter<StdoutLock<'static>>,
@@ -12,7 +15,7 @@ pub(super) struct Out {
 
 impl Out {
     pub(super) fn stdout() -> Self {
-        Self { writer: BufWriter::new(io::stdout().lock()) }
+        Self { writer: BufWriter::with_capacity(ROOM, io::stdout().lock()) }
     }
 
     /// Prints one line.
