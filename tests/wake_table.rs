@@ -193,6 +193,8 @@ fn row_5_already_awake_delivers_live(on: RuntimeKind) {
     let conversation = talk(&world, "a");
     let agent = world.agent("a");
     assert_eq!(why(&world, "a", &[]), 5);
+    let told = world.peer(&["why", "a"]).stdout;
+    assert!(told.starts_with("a: a wake would find it awake (already-awake)\n"), "{told}");
     world.peer(&["wake", "a"]).prints("a: already awake\n");
     world.peer(&["wake", "a", "-t", "second", "-m", "more"]).prints("a: already awake; message delivered\n");
     let (code, item) = wake_json(&world, "a", &["--fresh"]);

@@ -175,7 +175,7 @@ impl fmt::Display for WakeDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refuse(refusal) => write!(f, "refuse ({}): {refusal}", refusal.cause()),
-            Self::AlreadyAwake => f.write_str("already awake (already-awake)"),
+            Self::AlreadyAwake => f.write_str("find it awake (already-awake)"),
             Self::StillStarting => f.write_str("wait for the start in progress (already-awake)"),
             Self::EndOrphan => f.write_str("end the orphan, then go on"),
             Self::RecordEnd => f.write_str("record the end, clear the session, then go on"),

@@ -42,7 +42,7 @@ pub(super) static TABLE: [Row; 20] = [
     Row {
         number: 5,
         condition: "alive on both axes, or being started",
-        otherwise: "already awake (already-awake)",
+        otherwise: "find it awake (already-awake)",
         reads: |case| match case.facts.live {
             Recorded::Starting => Some(WakeDecision::StillStarting),
             _ => (axes(case)? == (true, true)).then_some(WakeDecision::AlreadyAwake),
