@@ -374,16 +374,23 @@ fn row_16_a_broken_or_finished_context_is_not_revived(on: RuntimeKind) {
     world.demo("crashed", &["--exit-after", "600:3"]);
     crash(&world, "crashed");
     wakes(&world, "crashed", &[], 16, "fresh", "crashed");
+    ended_again(&world, "crashed");
 
     world.demo("early", &["--exit-after", "600:0"]);
     crash(&world, "early");
     wakes(&world, "early", &[], 16, "fresh", "completed-early");
+    ended_again(&world, "early");
 
     world.demo("vanished", &[]);
     talk(&world, "vanished");
     world.close_session("vanished");
     world.await_end("vanished");
     wakes(&world, "vanished", &[], 16, "fresh", "vanished");
+}
+
+/// Waits for the second end of one that ends by itself: written down later, it would look as if `why` had written it.
+fn ended_again(world: &World, name: &str) {
+    wait_until("its second end is in the log", || world.events(name, "session.ended").len() == 2);
 }
 
 fn row_16_exit_0_after_ten_seconds_of_being_ready_is_a_completion_and_no_death(on: RuntimeKind) {

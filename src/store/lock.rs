@@ -282,3 +282,95 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     text.push(b'\n');
     atomic::write(path, &text, Durability::Cached)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{AgentProcess, Launch, Phase, Place, Process, StateDir};
+
+    const FIRST: Incarnation = Incarnation(1);
+
+    /// A state directory in which a wake has written down its start, and released the lock or was killed.
+    fn starting() -> (tempfile::TempDir, StateDir, SessionRecord) {
+        let dir = tempfile::tempdir().expect("directory");
+        let state = StateDir::open(dir.path().join("state")).expect("state");
+        let place = Place {
+            runtime: "tmux".to_owned(),
+            binary: "/usr/bin/tmux".into(),
+            server: "/nonexistent".into(),
+            session: "a-1".to_owned(),
+            session_id: String::new(),
+            pane: String::new(),
+        };
+        let record = SessionRecord {
+            incarnation: FIRST,
+            place,
+            server_process: None,
+            pane_process: None,
+            process: None,
+            boot_id: String::new(),
+            agent: "command".to_owned(),
+            conversation: None,
+            traces: Vec::new(),
+            resumed: false,
+            cause: "first-wake".to_owned(),
+            woke_at_ms: Timestamp::from_ms(1),
+            delivered_at_ms: None,
+            typing: None,
+            told: None,
+            prompt_due: false,
+            topic: None,
+            intent: None,
+            phase: Phase::Starting { driver: Process { pid: 1, start: 1 } },
+        };
+        let launch = Launch { argv: vec![], cwd: "/".into(), config_dir: "/".into(), grace_ms: 0, env: vec![] };
+        let locked = state.try_lock(&name()).expect("usable").expect("free");
+        locked.write_launch(FIRST, &launch).expect("written");
+        locked.write_session(&record).expect("written");
+        drop(locked);
+        (dir, state, record)
+    }
+
+    fn name() -> crate::policy::name::PeerName {
+        "a".parse().expect("a name")
+    }
+
+    #[test]
+    fn nobody_takes_the_lock_while_the_pane_process_starts_its_agent() {
+        let (_dir, state, mut record) = starting();
+        let in_pane = state.start_in_pane(&name(), FIRST).expect("usable");
+        assert!(state.try_lock(&name()).expect("usable").is_none(), "the record is being changed");
+        let agent = Process { pid: 2, start: 2 };
+        record.process = Some(AgentProcess { id: agent, session: 2 });
+        in_pane.write_session(&record).expect("written");
+        // From here on it changes nothing any more.
+        assert!(state.try_lock(&name()).expect("usable").is_some());
+    }
+
+    #[test]
+    fn who_holds_the_lock_of_such_a_start_keeps_the_pane_process_from_it() {
+        let (_dir, state, record) = starting();
+        let locked = state.try_lock(&name()).expect("usable").expect("free");
+        let pane = std::thread::spawn({
+            let state = state.clone();
+            move || state.start_in_pane(&name(), FIRST).expect("usable").files().session().expect("readable").present()
+        });
+        let next = SessionRecord { incarnation: Incarnation(2), ..record };
+        locked.write_session(&next).expect("written");
+        drop(locked);
+        let seen = pane.join().expect("no panic").expect("a record");
+        assert_eq!(seen.incarnation, Incarnation(2), "it is superseded, whenever it came");
+    }
+
+    #[test]
+    fn the_wake_that_makes_the_pane_leaves_the_gate_to_it() {
+        let (_dir, state, record) = starting();
+        state.try_lock(&name()).expect("usable").expect("free").remove("session").expect("removed");
+        let locked = state.try_lock(&name()).expect("usable").expect("free");
+        locked.write_session(&record).expect("written");
+        let in_pane = state.start_in_pane(&name(), FIRST).expect("usable");
+        assert!(locked.try_gate(FIRST).expect("usable").is_none(), "the pane process is at it");
+        drop(in_pane);
+        assert!(locked.try_gate(FIRST).expect("usable").is_some());
+    }
+}
