@@ -36,8 +36,13 @@ fn graces(world: &World, grace: &str, term_grace: &str) {
 fn an_agent_that_ignores_hangup_and_term_does_not_survive_a_stop(on: RuntimeKind) {
     let world = World::on(on);
     graces(&world, "300ms", "300ms");
-    world.declare("a", &["--agent", "graced"], &["sh", "-c", "trap '' HUP TERM; while :; do sleep 0.1; done"]);
+    world.declare(
+        "a",
+        &["--agent", "graced"],
+        &["sh", "-c", "trap '' HUP TERM; echo deaf; while :; do sleep 0.1; done"],
+    );
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    world.await_screen("a", "deaf");
     let agent = world.agent("a");
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
     assert!(!lives(agent) && !world.has("a", "session"));
@@ -141,9 +146,10 @@ fn grace_times_are_honoured(on: RuntimeKind) {
     let world = World::on(on);
     graces(&world, "5s", "1500ms");
     // It needs a second after SIGTERM to save its work.
-    let script = "trap 'sleep 1; echo saved >saved; exit 0' TERM; while :; do sleep 0.05; done";
+    let script = "trap 'sleep 1; echo saved >saved; exit 0' TERM; echo up; while :; do sleep 0.05; done";
     world.declare("a", &["--agent", "graced"], &["sh", "-c", script]);
     world.peer(&["wake", "a"]);
+    world.await_screen("a", "up");
     let run = world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
     assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&run.took), "{run:?}");
     assert_eq!(std::fs::read_to_string(world.work().join("saved")).expect("it saved"), "saved\n");

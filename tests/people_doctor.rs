@@ -95,9 +95,10 @@ fn peers_whose_program_directory_or_spec_is_gone() {
 #[test]
 fn an_orphan_a_session_of_nobody_and_a_dead_socket() {
     let world = World::new();
-    world.add("a", &["sh", "-c", "trap '' HUP; while :; do sleep 1000; done"]);
+    world.add("a", &["sh", "-c", "trap '' HUP; echo deaf; while :; do sleep 1000; done"]);
     world.add("b", &["cat"]);
     world.peer(&["wake", "a", "b"]);
+    world.await_screen("a", "deaf");
     // Its record is lost, its session is there.
     fs::remove_file(world.file("b", "session")).expect("ours");
     world.tmux(&["kill-session", "-t", &format!("={}:", world.session("a")["session"].as_str().expect("a name"))]);

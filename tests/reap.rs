@@ -133,8 +133,13 @@ fn an_orphan_is_ended_with_the_ladder(on: RuntimeKind) {
         "graced",
         "extends = \"command\"\ndescription = \"for a test\"\n[quit]\ngrace = \"100ms\"\nterm_grace = \"100ms\"\n",
     );
-    world.declare("a", &["--agent", "graced"], &["sh", "-c", "trap '' HUP TERM; while :; do sleep 0.1; done"]);
+    world.declare(
+        "a",
+        &["--agent", "graced"],
+        &["sh", "-c", "trap '' HUP TERM; echo deaf; while :; do sleep 0.1; done"],
+    );
     world.peer(&["wake", "a", "b"]);
+    world.await_screen("a", "deaf");
     let (agent, pane) = (world.agent("a"), world.pane_process("a"));
     signal(pane, Signal::SIGKILL);
     world.close_session("a");
@@ -228,9 +233,16 @@ fn survivors_of_a_killed_server_are_ended_and_nobody_is_counted(on: RuntimeKind)
         "extends = \"command\"\ndescription = \"for a test\"\n[quit]\ngrace = \"100ms\"\nterm_grace = \"100ms\"\n",
     );
     for name in ["a", "b"] {
-        world.declare(name, &["--agent", "graced"], &["sh", "-c", "trap '' HUP; while :; do sleep 0.1; done"]);
+        world.declare(
+            name,
+            &["--agent", "graced"],
+            &["sh", "-c", "trap '' HUP; echo deaf; while :; do sleep 0.1; done"],
+        );
     }
     world.peer(&["wake", "a", "b"]);
+    for name in ["a", "b"] {
+        world.await_screen(name, "deaf");
+    }
     let agents = [world.agent("a"), world.agent("b")];
     lose_every_server(&world, &["a", "b"]);
     assert!(agents.iter().all(|agent| lives(*agent)), "they ignore the hangup");

@@ -150,9 +150,10 @@ fn a_fresh_start_that_fails_leaves_no_mark_to_loop(on: RuntimeKind) {
     let program = world.work().join("agent");
     std::fs::copy("/bin/sh", &program).expect("copy");
     // It ignores what it is asked, so there is time between the answer and its end.
-    let script = "trap '' TERM; while :; do sleep 0.05; done";
+    let script = "trap '' TERM; echo deaf; while :; do sleep 0.05; done";
     world.declare("a", &["--agent", "graced"], &[program.to_str().expect("UTF-8"), "-c", script]);
     world.peer(&["wake", "a"]);
+    world.await_screen("a", "deaf");
     assert_eq!(inside(&world, "self-fresh", 1).code, 0);
     let spec = world.path("config/peers/a.toml");
     let text = std::fs::read_to_string(&spec).expect("readable");

@@ -207,8 +207,13 @@ fn row_5_already_awake_delivers_live(on: RuntimeKind) {
 fn row_6_an_orphan_is_ended_first(on: RuntimeKind) {
     let world = World::on(on);
     world.profile("stubborn", STUBBORN);
-    world.declare("a", &["--agent", "stubborn"], &["sh", "-c", "trap '' HUP TERM; while :; do sleep 0.1; done"]);
+    world.declare(
+        "a",
+        &["--agent", "stubborn"],
+        &["sh", "-c", "trap '' HUP TERM; echo deaf; while :; do sleep 0.1; done"],
+    );
     world.peer(&["wake", "a"]);
+    world.await_screen("a", "deaf");
     let agent = world.agent("a");
     world.close_session("a");
     assert!(lives(agent), "it outlives its session");

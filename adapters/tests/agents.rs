@@ -228,7 +228,8 @@ fn lives_and_is_resumed(agent: &str, extra: &[&str]) {
     });
     mock_model::release(&format!("{agent}-big"));
     second.until("answering with its memory", || screen::plain(&second.capture()).contains("turns=2: ").then_some(()));
-    assert!(second.files().accepted(&mark, Some(&id), &big).expect("files can be read"), "100 KB arrived whole");
+    let whole = || second.files().accepted(&mark, Some(&id), &big).expect("files can be read").then_some(());
+    second.until("in its transcript with all of 100 KB", whole);
     if let Some(found) = second.discover() {
         assert_eq!(found, id, "the resumed process has the same conversation");
     }

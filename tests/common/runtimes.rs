@@ -152,6 +152,12 @@ impl World {
         self.place(name).pane
     }
 
+    /// Waits until a peer's pane shows this. An agent runs a moment before it has set its traps.
+    #[track_caller]
+    pub fn await_screen(&self, name: &str, text: &str) {
+        wait_until(&format!("{name} shows {text:?}"), || self.screen(name).contains(text));
+    }
+
     /// The text on a peer's pane now.
     #[track_caller]
     pub fn screen(&self, name: &str) -> String {
