@@ -16,6 +16,9 @@ use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::store::{Locked, SessionRecord};
 
+/// How long a process may be without its files and not be called ended: microseconds, on a loaded machine milliseconds.
+const LEAVING: Duration = Duration::from_secs(1);
+
 /// How long a composer may take to appear or to be given back by a dialog or a draft.
 const COMPOSER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long pasted text may take to show. 100 KB took the slowest agent under a second.
@@ -66,16 +69,31 @@ impl Typing<'_> {
         Some(screen::read(&self.peer.profile, &text))
     }
 
+    /// What its terminal holds and what it has read. One on its way out has closed its files a moment before the kernel
+    /// calls it ended.
+    async fn input(&self, pid: u32) -> Result<Input> {
+        let started = Instant::now();
+        loop {
+            match terminal::input(pid) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && started.elapsed() < LEAVING => {
+                    self.check_alive()?;
+                    tokio::time::sleep(POLL).await;
+                }
+                seen => return Ok(seen?),
+            }
+        }
+    }
+
     /// An agent without a composer: the proof is that it read what was typed.
     async fn type_into_terminal(&self, text: &str) -> Result<()> {
         let agent = self.record.process.ok_or_else(|| self.not_accepted("it has no process"))?;
-        let before = terminal::input(agent.id.pid)?.read;
+        let before = self.input(agent.id.pid).await?.read;
         self.runtime.paste(&target(&self.record.place), text).await?;
         self.runtime.press(&target(&self.record.place), &[Key::Enter]).await?;
         let started = Instant::now();
         loop {
             self.check_alive()?;
-            if has_read(terminal::input(agent.id.pid)?, before, text.len() as u64 + 1) {
+            if has_read(self.input(agent.id.pid).await?, before, text.len() as u64 + 1) {
                 return Ok(());
             }
             if started.elapsed() > ACCEPT_PATIENCE {
