@@ -186,7 +186,7 @@ fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> R
         Stored::Absent => return Err(PaneError::NoLaunch(incarnation, "it is missing".to_owned())),
         Stored::Corrupt(why) => return Err(PaneError::NoLaunch(incarnation, why)),
     };
-    record.pane_process = Some(store_process(process::me()?));
+    record.place.pane_process = Some(store_process(process::me()?));
     let pid = match command::spawn_agent(&argv(&launch)) {
         Ok(pid) => pid,
         Err(error) => {

@@ -52,6 +52,11 @@ pub struct Target {
     pub session_id: String,
     /// The pane the agent runs in (tmux `%3`, zellij `terminal_0`).
     pub pane: String,
+    /// The server process that hosts the pane, where it is known. Ids and paths mean something to this process alone:
+    /// another one on the same path is never asked ([`RuntimeError::OtherServer`]).
+    pub server_process: Option<ProcessId>,
+    /// The pane's process, where it is known. A pane that runs another one is not the one meant any more.
+    pub pane_pid: Option<u32>,
 }
 
 /// What to create: one detached session with one pane that runs `argv`.
@@ -126,6 +131,8 @@ pub enum Gone {
     /// The session was ended in order, and was a server of its own: the same as a session that its living server does not
     /// list any more, and no failure of the runtime.
     Ended,
+    /// The server that was meant has ended, and another one listens on its path.
+    Replaced,
 }
 
 /// Why a runtime could not be asked, or did not do what it was asked.
@@ -189,6 +196,34 @@ pub enum RuntimeError {
         /// The socket or session directory.
         server: PathBuf,
         /// How it is gone.
+        gone: Gone,
+    },
+    /// Another server listens on the path, and the one that was meant is not known to have ended. **Nothing was asked**, and
+    /// nothing follows from it for what the other one hosts.
+    #[error(
+        "{runtime} at {}: process {} listens there, and not process {}, which hosts it",
+        .server.display(), .found.pid, .recorded.pid
+    )]
+    OtherServer {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The socket or session directory.
+        server: PathBuf,
+        /// The server that was meant.
+        recorded: ProcessId,
+        /// Who listens there now.
+        found: ProcessId,
+    },
+    /// The server that was meant is not known to have ended, and nobody listens on its path. Nothing that it hosts is gone.
+    #[error("{runtime} at {}: its server, process {}, lives and cannot be reached ({gone:?})", .server.display(), .recorded.pid)]
+    Unreachable {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The socket or session directory.
+        server: PathBuf,
+        /// The server that was meant.
+        recorded: ProcessId,
+        /// What is there in its place.
         gone: Gone,
     },
     /// The server is there and the session or pane is not.

@@ -109,7 +109,7 @@ impl Tmux {
             tracing::debug!(?scoped, "no scope from systemd; starting tmux without");
         }
         self.run(&server::start(&self.binary, args, None), None, asked).await?;
-        probe::require(asked)
+        probe::require(asked, None)
     }
 
     /// Runs a guarded line against a pane: silence is success, [`argv::REFUSED`] says that the pane takes no input.
@@ -121,7 +121,7 @@ impl Tmux {
         asked: Asked<'_>,
     ) -> Result<(), RuntimeError> {
         check::target(target, asked)?;
-        probe::require(asked)?;
+        probe::require(asked, target.server_process)?;
         let said = self.run(&self.client(&target.server, line), stdin, asked).await?;
         match said.trim() {
             "" => Ok(()),
@@ -184,6 +184,8 @@ impl Runtime for Tmux {
             session: new.session.clone(),
             session_id: made.session_id,
             pane: made.pane,
+            server_process: Some(server),
+            pane_pid: Some(made.pane_pid),
         };
         Ok(Created { target, server })
     }
@@ -213,7 +215,7 @@ impl Runtime for Tmux {
     async fn capture(&self, target: &Target, how: Capture) -> Result<String, RuntimeError> {
         let asked = asked("capture-pane", target);
         check::target(target, asked)?;
-        probe::require(asked)?;
+        probe::require(asked, target.server_process)?;
         let text = self.run(&self.client(&target.server, argv::capture_pane(target, how)), None, asked).await?;
         Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
     }
@@ -243,9 +245,10 @@ impl Runtime for Tmux {
     async fn remove(&self, target: &Target) -> Result<(), RuntimeError> {
         let asked = asked("kill-session", target);
         check::target(target, asked)?;
-        if probe::probe(asked)?.is_err() {
-            return Ok(());
-        }
+        match probe::require(asked, target.server_process) {
+            Err(RuntimeError::ServerGone { .. }) => return Ok(()),
+            answer => answer?,
+        };
         match self.run(&self.client(&target.server, argv::kill_session(target)), None, asked).await {
             Ok(_) | Err(RuntimeError::NoSuchSession { .. } | RuntimeError::ServerGone { .. }) => Ok(()),
             Err(error) => Err(error),

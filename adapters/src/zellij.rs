@@ -298,8 +298,14 @@ mod tests {
 
     #[test]
     fn attaching_from_inside_the_session_does_not_nest() {
-        let target =
-            Target { server: "/s/zellij/a".into(), session: "a".into(), session_id: "a".into(), pane: PANE.into() };
+        let target = Target {
+            server: "/s/zellij/a".into(),
+            session: "a".into(),
+            session_id: "a".into(),
+            pane: PANE.into(),
+            server_process: None,
+            pane_pid: None,
+        };
         let zellij = Zellij::new("/bin/zellij".into(), Duration::from_secs(2));
         assert_eq!(zellij.attach(&target, false).args, ["attach", "a"]);
         assert_eq!(zellij.attach(&target, true).args, ["--session", "a", "action", "focus-pane-id", "terminal_0"]);

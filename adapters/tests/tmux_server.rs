@@ -115,6 +115,38 @@ async fn a_killed_server_is_gone_and_its_stale_socket_no_obstacle() {
     assert_eq!(lab.names().await, ["b"]);
 }
 
+/// Ids and paths are those of one server process: what another one on the same path says is about something else.
+#[tokio::test]
+async fn a_server_that_took_the_path_is_never_asked_for_another_ones_pane() {
+    let lab = Lab::new();
+    let (target, first) = (lab.idle("a").await.target, lab.server().expect("a server"));
+    std::fs::remove_file(lab.socket()).expect("removed");
+    let error = lab.tmux.capture(&target, Capture::default()).await.expect_err("out of reach");
+    assert!(matches!(&error, RuntimeError::Unreachable { recorded, .. } if *recorded == first), "{error}");
+    // The same names and ids on another server.
+    let second = lab.idle("a").await;
+    assert_eq!(second.target.pane, target.pane);
+    for error in [
+        lab.tmux.capture(&target, Capture::default()).await.expect_err("capture"),
+        lab.tmux.paste(&target, "x").await.expect_err("paste"),
+        lab.tmux.press(&target, &[Key::Enter]).await.expect_err("press"),
+        lab.tmux.remove(&target).await.expect_err("remove"),
+    ] {
+        let names_both = matches!(
+            &error,
+            RuntimeError::OtherServer { recorded, found, .. } if *recorded == first && *found == second.server
+        );
+        assert!(names_both, "{error}");
+    }
+    assert_eq!(lab.names().await, ["a"]);
+    process::signal(first, Signal::SIGKILL).expect("kill");
+    eventually("the first server is gone", || process::find(first).expect("probe").is_none()).await;
+    let error = lab.tmux.capture(&target, Capture::default()).await.expect_err("gone");
+    assert!(matches!(error, RuntimeError::ServerGone { gone: Gone::Replaced, .. }), "{error}");
+    lab.tmux.remove(&target).await.expect("no server, no session");
+    assert_eq!(lab.names().await, ["a"], "the other server's session");
+}
+
 #[tokio::test]
 async fn a_missing_binary_is_named() {
     let lab = Lab::new();

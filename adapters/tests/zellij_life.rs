@@ -328,8 +328,14 @@ async fn a_foreign_directory_is_not_deleted() {
     let lab = Lab::new();
     std::fs::create_dir(lab.path("precious")).expect("made");
     std::fs::write(lab.path("precious/file"), "x").expect("written");
-    let target =
-        Target { server: lab.path("precious"), session: "s".into(), session_id: "s".into(), pane: "terminal_0".into() };
+    let target = Target {
+        server: lab.path("precious"),
+        session: "s".into(),
+        session_id: "s".into(),
+        pane: "terminal_0".into(),
+        server_process: None,
+        pane_pid: None,
+    };
     lab.zellij.remove(&target).await.expect_err("something is left");
     assert!(Path::new(&lab.path("precious/file")).exists());
 }

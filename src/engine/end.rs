@@ -170,7 +170,7 @@ impl Engine {
         // A pid and a session id can be reused once everybody who held them has ended: only those count that started
         // no earlier than the agent itself.
         let younger = |status: &Status| status.id.start >= agent.id.start;
-        let pane = record.pane_process.map(process_id);
+        let pane = record.place.pane_process.map(process_id);
         let mut left = process::members(Family::Session(agent.session))?;
         left.extend(process::members(Family::Group(agent.id.pid))?);
         left.retain(|status| younger(status) && Some(status.id) != pane);

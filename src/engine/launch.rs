@@ -55,6 +55,8 @@ impl Engine {
             session,
             session_id: String::new(),
             pane: String::new(),
+            server_process: None,
+            pane_process: None,
         };
         let mut record = self.planned(peer, plan, incarnation, place)?;
         self.write_plan(peer, locked, plan, &mut record)?;
@@ -75,7 +77,7 @@ impl Engine {
         }
         match created {
             Ok(created) => {
-                record.server_process = Some(recorded(created.server));
+                record.place.server_process = Some(recorded(created.server));
                 record.place.session_id = created.target.session_id;
                 record.place.pane = created.target.pane;
                 if gate.is_some() {
@@ -134,8 +136,6 @@ impl Engine {
         Ok(SessionRecord {
             incarnation,
             place,
-            server_process: None,
-            pane_process: None,
             process: None,
             boot_id: process::boot_id()?,
             agent: peer.spec.agent.clone(),

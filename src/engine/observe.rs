@@ -147,7 +147,7 @@ pub fn judge(
 
 /// Whether the server that the record names is there; one that was never recorded counts as dead.
 fn server_process_axis(record: &SessionRecord) -> Axis {
-    record.server_process.map_or(Axis::Dead, |server| axis_of(server, "the server"))
+    record.place.server_process.map_or(Axis::Dead, |server| axis_of(server, "the server"))
 }
 
 fn axis_of(process: Process, what: &str) -> Axis {
@@ -190,6 +190,8 @@ pub fn target(place: &Place) -> Target {
         session: place.session.clone(),
         session_id: place.session_id.clone(),
         pane: place.pane.clone(),
+        server_process: place.server_process.map(process_id),
+        pane_pid: place.pane_process.map(|pane| pane.pid),
     }
 }
 
@@ -200,6 +202,8 @@ pub fn target_of_row(record: &SessionRecord, row: &SessionRow) -> Target {
         session: row.session.clone(),
         session_id: row.session_id.clone(),
         pane: row.pane.clone(),
+        server_process: record.place.server_process.map(process_id),
+        pane_pid: row.pane_pid,
     }
 }
 

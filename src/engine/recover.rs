@@ -80,8 +80,6 @@ impl Engine {
         Ok(Some(SessionRecord {
             incarnation,
             place: self.place_of(peer, incarnation, pane)?,
-            server_process: None,
-            pane_process: Some(recorded(pane)),
             process: Some(AgentProcess { id: recorded(agent.id), session: agent.session }),
             boot_id: process::boot_id()?,
             agent: peer.spec.agent.clone(),
@@ -133,6 +131,8 @@ impl Engine {
             session,
             session_id: String::new(),
             pane: String::new(),
+            server_process: None,
+            pane_process: Some(recorded(pane)),
         })
     }
 
@@ -171,6 +171,8 @@ impl Engine {
             session: stray.row.session.clone(),
             session_id: stray.row.session_id.clone(),
             pane: stray.row.pane.clone(),
+            server_process: None,
+            pane_process: None,
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::policy::ending::{EndCause, Incarnation, Intent};
 use crate::policy::health::self_fresh_allowed;
 use crate::policy::name::PeerName;
 use crate::policy::wake::WakeReason;
-use crate::store::{Event, Launch, Locked, Marker, Phase, Process, SessionRecord, StateDir};
+use crate::store::{Event, Launch, Locked, Marker, Phase, Place, Process, SessionRecord, StateDir};
 
 /// A clean restart that is marked and not yet begun.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Engine {
         self_fresh_allowed(&recent, now)
             .map_err(|retry_after| EngineError::TooManySelfFreshes { peer: peer.name.clone(), retry_after })?;
         let gone = || EngineError::NotInPane { problem: "no pane process is on record".to_owned() };
-        let pane = record.pane_process.ok_or_else(gone)?;
+        let pane = record.place.pane_process.ok_or_else(gone)?;
         locked.mark(Marker::NewEager, now)?;
         record.intent = Some(Intent::SelfFresh);
         locked.write_session(&record)?;
@@ -118,8 +118,9 @@ fn start_next(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch: 
     let peer = engine.peer(locked.files().name())?;
     let plan = Plan { resume: None, cause: WakeReason::Ended(EndCause::SelfFresh).into(), topic: None };
     let next = locked.next_incarnation(engine.now())?;
-    let mut record = engine.planned(&peer, &plan, next, ended.place.clone())?;
-    record.server_process = ended.server_process;
+    // It writes itself down again when it has started the agent.
+    let place = Place { pane_process: None, ..ended.place.clone() };
+    let mut record = engine.planned(&peer, &plan, next, place)?;
     // Nobody: whoever seeds or wakes it first takes over.
     record.phase = Phase::Starting { driver: Process { pid: 0, start: 0 } };
     engine.write_plan(&peer, locked, &plan, &mut record)?;

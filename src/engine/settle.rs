@@ -25,7 +25,7 @@ impl Engine {
     /// # Errors
     /// The record or the process table cannot be read.
     pub(super) async fn await_exit_record(&self, peer: &Peer, record: &SessionRecord) -> Result<()> {
-        let Some(pane) = record.pane_process.map(process_id) else { return Ok(()) };
+        let Some(pane) = record.place.pane_process.map(process_id) else { return Ok(()) };
         let started = Instant::now();
         while started.elapsed() < EXIT_RECORD_PATIENCE {
             let written = peer.files.exit(record.incarnation)?.present().is_some();

@@ -364,7 +364,7 @@ impl Live {
             (Axis::Alive, true, Axis::Alive) => Self::Starting(Box::new(record)),
             // A session can be there before its pane is (zellij 0.45.1: up to 300 ms, and never where the client that makes
             // it dies first). Without anybody who waits for it, it is fenced off; nobody saw it end, so no death counts.
-            (Axis::Alive, false, _) if record.pane_process.is_none() => {
+            (Axis::Alive, false, _) if record.place.pane_process.is_none() => {
                 if is_driven(&record) {
                     Self::Starting(Box::new(record))
                 } else {

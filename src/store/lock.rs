@@ -301,12 +301,12 @@ mod tests {
             session: "a-1".to_owned(),
             session_id: String::new(),
             pane: String::new(),
+            server_process: None,
+            pane_process: None,
         };
         let record = SessionRecord {
             incarnation: FIRST,
             place,
-            server_process: None,
-            pane_process: None,
             process: None,
             boot_id: String::new(),
             agent: "command".to_owned(),

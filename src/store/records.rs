@@ -42,7 +42,8 @@ pub enum Phase {
     },
 }
 
-/// Where a session is, in words that mean the same from cron and from a shell.
+/// Where a session is, in words that mean the same from cron and from a shell, and by which processes it is known: names,
+/// ids and paths can be taken by others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// `tmux` or `zellij`.
@@ -59,6 +60,12 @@ pub struct Place {
     /// The runtime's id of the pane, once known (tmux `%3`).
     #[serde(default)]
     pub pane: String,
+    /// The runtime's server process, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_process: Option<Process>,
+    /// The process of ours that sits in the pane, once it has come up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pane_process: Option<Process>,
 }
 
 /// One incarnation, written before the runtime is asked and gone when the incarnation has ended.
@@ -69,12 +76,6 @@ pub struct SessionRecord {
     /// Where its session is.
     #[serde(flatten)]
     pub place: Place,
-    /// The runtime's server process, once known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_process: Option<Process>,
-    /// The process of ours that sits in the pane, once it has come up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pane_process: Option<Process>,
     /// The agent's process, once it has been started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<AgentProcess>,

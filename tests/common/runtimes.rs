@@ -45,11 +45,14 @@ impl World {
         let record = self.session(name);
         let record = if record.is_null() { self.end(name)["left"].clone() } else { record };
         let text = |key: &str| record[key].as_str().unwrap_or_else(|| panic!("no {key}: {record}")).to_owned();
+        let id = |key: &str| serde_json::from_value::<ProcessId>(record[key].clone()).ok();
         Target {
             server: PathBuf::from(text("server")),
             session: text("session"),
             session_id: text("session_id"),
             pane: text("pane"),
+            server_process: id("server_process"),
+            pane_pid: id("pane_process").map(|pane| pane.pid),
         }
     }
 

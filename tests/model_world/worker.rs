@@ -176,12 +176,12 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
         session,
         session_id: String::new(),
         pane: String::new(),
+        server_process: None,
+        pane_process: None,
     };
     let mut record = SessionRecord {
         incarnation,
         place,
-        server_process: None,
-        pane_process: None,
         process: None,
         boot_id: "model".to_owned(),
         agent: "model".to_owned(),

@@ -167,6 +167,8 @@ mod tests {
             session: "api-3".to_owned(),
             session_id: "$3".to_owned(),
             pane: "%4".to_owned(),
+            server_process: None,
+            pane_pid: None,
         }
     }
 

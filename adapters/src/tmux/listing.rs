@@ -36,18 +36,19 @@ pub(super) fn created_format() -> String {
     CREATED.join(&SEPARATOR.to_string())
 }
 
-/// The new session's id, its pane's id and the server's pid.
+/// The new session's id, its pane's id and process, and the server's pid.
 pub(super) struct Made {
     pub(super) session_id: String,
     pub(super) pane: String,
+    pub(super) pane_pid: u32,
     pub(super) server: u32,
 }
 
 /// Reads what `new-session` printed; `None` when that is not one line of six fields.
 pub(super) fn created(stdout: &str) -> Option<Made> {
     let [session_id, pane, pane_pid, server, _created, _tty] = fields(stdout.trim_end_matches('\n'))?;
-    pane_pid.parse::<u32>().ok()?;
-    Some(Made { session_id: id(session_id, '$')?, pane: id(pane, '%')?, server: server.parse().ok()? })
+    let (pane_pid, server) = (pane_pid.parse().ok()?, server.parse().ok()?);
+    Some(Made { session_id: id(session_id, '$')?, pane: id(pane, '%')?, pane_pid, server })
 }
 
 /// Reads a row, and the pid of the server that printed it; `None` when it is not what was asked for.

@@ -4,7 +4,7 @@ use std::io;
 
 use super::KIND;
 use super::classify::{self, Asked};
-use crate::process::ProcessId;
+use crate::process::{self, ProcessId};
 use crate::runtime::{Gone, RuntimeError};
 use crate::socket::{self, Listener};
 
@@ -25,9 +25,24 @@ pub(super) fn probe(asked: Asked<'_>) -> Result<Result<ProcessId, Gone>, Runtime
     }
 }
 
-/// The server process, for a call that needs one.
-pub(super) fn require(asked: Asked<'_>) -> Result<ProcessId, RuntimeError> {
-    probe(asked)?.map_err(|gone| RuntimeError::ServerGone { runtime: KIND, server: asked.server.to_owned(), gone })
+/// The server process, for a call that needs one: the `recorded` one where it is known, and no other.
+pub(super) fn require(asked: Asked<'_>, recorded: Option<ProcessId>) -> Result<ProcessId, RuntimeError> {
+    let (runtime, server) = (KIND, asked.server.to_owned());
+    let listens = probe(asked)?;
+    // Not known to have ended is not gone.
+    let lives = |recorded| !matches!(process::find(recorded), Ok(None));
+    match (listens, recorded) {
+        (Ok(found), None) => Ok(found),
+        (Ok(found), Some(recorded)) if found == recorded => Ok(found),
+        (Ok(found), Some(recorded)) if lives(recorded) => {
+            Err(RuntimeError::OtherServer { runtime, server, recorded, found })
+        }
+        (Ok(_), Some(_)) => Err(RuntimeError::ServerGone { runtime, server, gone: Gone::Replaced }),
+        (Err(gone), Some(recorded)) if lives(recorded) => {
+            Err(RuntimeError::Unreachable { runtime, server, recorded, gone })
+        }
+        (Err(gone), _) => Err(RuntimeError::ServerGone { runtime, server, gone }),
+    }
 }
 
 /// The error that says who forbids it.

@@ -39,6 +39,8 @@ impl Zellij {
                     session: new.session.clone(),
                     session_id: new.session.clone(),
                     pane: PANE.to_owned(),
+                    server_process: Some(running.server),
+                    pane_pid: running.pane.map(|pane| pane.pid),
                 };
                 Ok(Created { target, server: running.server })
             }

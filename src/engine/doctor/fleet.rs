@@ -129,7 +129,7 @@ async fn servers(engine: &Engine, records: &[(PeerName, SessionRecord)], left: &
                 }
             }
             // One that does not answer was said, if a peer is on it; one that was never started is no finding.
-            Ok(Listing::Gone(Gone::NoSocket | Gone::Ended)) | Err(_) => {}
+            Ok(Listing::Gone(Gone::NoSocket | Gone::Ended | Gone::Replaced)) | Err(_) => {}
         }
     }
     found
