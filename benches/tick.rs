@@ -29,8 +29,8 @@ const COUNTED: usize = 1000;
 const SAMPLE: usize = 20;
 
 /// The fields of a listing, so that the raw command asks what ours asks.
-const FORMAT: &str = "#{session_name}\u{1f}#{session_id}\u{1f}#{pane_id}\u{1f}#{pane_pid}\u{1f}#{pane_dead}\u{1f}\
-    #{@peer_tag}\u{1f}#{session_attached}\u{1f}#{window_activity}\u{1f}#{pid}\u{1f}.";
+const FORMAT: &str = "#{pid}\t#{session_id}\t#{pane_id}\t#{pane_pid}\t#{pane_dead}\t#{session_attached}\t\
+    #{window_activity}\t#{session_name}\t#{@peer_tag}\t.";
 
 fn main() {
     let chosen: Vec<usize> = std::env::args().filter_map(|word| word.parse().ok()).collect();

@@ -13,9 +13,7 @@ use async_trait::async_trait;
 
 use crate::command::{self, Argv, Output};
 use crate::process::ProcessId;
-use crate::runtime::{
-    Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Target,
-};
+use crate::runtime::{Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Target};
 
 mod argv;
 mod check;
@@ -203,12 +201,8 @@ impl Runtime for Tmux {
             Err(RuntimeError::ServerGone { gone, .. }) => return Ok(Listing::Gone(gone)),
             Err(error) => return Err(error),
         };
-        let rows: Option<Vec<SessionRow>> = said
-            .lines()
-            .map(|line| listing::row(line).filter(|(_, pid)| *pid == process.pid).map(|(row, _)| row))
-            .collect();
-        // A row that cannot be read may be any session: then nothing is known of the others either.
-        let rows = rows.ok_or_else(|| classify::failed(asked, format!("unexpected answer {said:?}")))?;
+        let rows = listing::rows(&said, process.pid)
+            .ok_or_else(|| classify::failed(asked, format!("unexpected answer {said:?}")))?;
         Ok(Listing::Up { server: process, rows })
     }
 

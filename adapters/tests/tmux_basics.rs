@@ -81,6 +81,29 @@ async fn a_name_is_taken_once() {
 }
 
 #[tokio::test]
+async fn somebody_elses_session_of_a_strange_name_hides_none_of_ours() {
+    let lab = Lab::new();
+    lab.idle("ours").await;
+    let strange =
+        ["two words", "tab\there", "line\nbreak", "\u{1b}[31mred\u{1f}", "ünï\u{2028}code\\", "9\t$3\t%4", "#{pid}"];
+    let mut theirs = 0;
+    for name in strange {
+        // From 3.7 on some of them are refused.
+        theirs += usize::from(lab.raw(&["new-session", "-d", "-s", name, "sleep", "1000"]).await.is_empty());
+    }
+    assert!(theirs >= 3, "{theirs} names were taken");
+    for tag in ["a\tb", "a\nb", "a\n9\t$3\t%4\n", "#{pid} \u{1f} ünï"] {
+        let id = lab.raw(&["new-session", "-d", "-P", "-F", "#{session_id}", "sleep", "1000"]).await;
+        lab.raw(&["set-option", "-t", id.trim(), "@peer_tag", tag]).await;
+    }
+    let rows = lab.rows().await;
+    assert_eq!(rows.len(), 1 + theirs + 4, "{rows:?}");
+    let tagged: Vec<_> = rows.iter().filter(|row| !row.tag.is_empty()).collect();
+    let [ours] = tagged.as_slice() else { panic!("one is ours: {rows:?}") };
+    assert_eq!((ours.session.as_str(), ours.tag.as_str()), ("ours", "tag/ours"));
+}
+
+#[tokio::test]
 async fn ten_at_once_on_a_cold_socket_share_one_server() {
     let lab = Lab::new();
     let mut tasks = tokio::task::JoinSet::new();

@@ -353,7 +353,7 @@ async fn exit_0_alone_is_not_believed() {
 
 #[tokio::test]
 async fn a_row_of_another_server_spoils_the_listing() {
-    let row = r"printf 'a\037$0\037%%0\0371\0370\037\0370\03717\037%s\037.\n'";
+    let row = r"printf '%s\t$0\t%%0\t1\t0\t0\t17\ta\t\t.\n'";
     let (lab, _listener, tmux) = faulty(&format!("{row} {}", std::process::id()));
     assert!(matches!(tmux.list(&lab.socket()).await, Ok(Listing::Up { rows, .. }) if rows.len() == 1));
     let (lab, _listener, tmux) = faulty(&format!("{row} 1"));

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::argv::Line;
 use super::classify::{self, Asked};
-use super::listing::is_id;
+use super::listing::{self, is_id};
 use crate::runtime::{NewSession, RuntimeError, Target};
 
 /// Longest command, in bytes of its words with their ends. tmux sends it as one message: 16 200 bytes went through
@@ -21,7 +21,7 @@ pub(super) fn new_session(new: &NewSession, line: &Line, asked: Asked<'_>) -> Re
     if !is_name(&new.session) {
         return refuse(format!("{:?} is no session name", new.session));
     }
-    if !new.tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/')) {
+    if !listing::is_tag(&new.tag) {
         return refuse(format!("{:?} is no tag", new.tag));
     }
     if new.argv.len() < 2 {

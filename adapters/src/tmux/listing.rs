@@ -2,27 +2,31 @@
 
 use crate::runtime::SessionRow;
 
-/// Unit separator. It comes through only with `-u`: without that and without a UTF-8 locale tmux 3.3a prints `_` for
-/// every control character.
-const SEPARATOR: char = '\u{1f}';
+/// A tab is the one separator that every version prints as it is (seen with 3.2a, 3.3a, 3.4, 3.5a, 3.6a, 3.7c): 3.4 and
+/// 3.5a print other control characters in octal, `\037`. No session name can hold one, since tmux keeps names in a printable
+/// form. It comes through only with `-u`: without that and without a UTF-8 locale 3.3a prints `_` in its place.
+const SEPARATOR: char = '\t';
 
-/// The fields of a row of `list-panes -a -F`, in the order in which [`row`] reads them.
+/// The fields of a row of `list-panes -a -F`, in the order in which [`rows`] reads them: ids and numbers, then the name,
+/// and last the tag, which on a session of somebody else may hold anything, a tab and a line break included. The constant
+/// at the end keeps an empty tag from being lost and tells where the row ends.
 ///
-/// Nothing a person or an agent chooses freely is among them: paths and titles are printed raw. Not
-/// `pane_current_command` either: it took 20 of 58 ms at 1000 panes (tmux 3.3a). The constant at the end keeps empty
-/// last fields from being lost.
+/// Paths and titles are not among them, for the same reason. Not `pane_current_command` either: it took 20 of 58 ms at
+/// 1000 panes (tmux 3.3a).
 const ROW: [&str; 10] = [
-    "#{session_name}",
+    "#{pid}",
     "#{session_id}",
     "#{pane_id}",
     "#{pane_pid}",
     "#{pane_dead}",
-    "#{@peer_tag}",
     "#{session_attached}",
     "#{window_activity}",
-    "#{pid}",
-    ".",
+    "#{session_name}",
+    "#{@peer_tag}",
+    ROW_END,
 ];
+
+const ROW_END: &str = ".";
 
 /// The fields that `new-session -P -F` prints, in the order in which [`created`] reads them.
 const CREATED: [&str; 6] =
@@ -51,24 +55,56 @@ pub(super) fn created(stdout: &str) -> Option<Made> {
     Some(Made { session_id: id(session_id, '$')?, pane: id(pane, '%')?, pane_pid, server })
 }
 
-/// Reads a row, and the pid of the server that printed it; `None` when it is not what was asked for.
-pub(super) fn row(line: &str) -> Option<(SessionRow, u32)> {
-    let [session, session_id, pane, pane_pid, dead, tag, attached, activity, server, _end] = fields(line)?;
+/// Reads all rows that the server process `server` printed; `None` where a line is not what was asked for, since it may be
+/// any session: then nothing is known of the others either.
+pub(super) fn rows(said: &str, server: u32) -> Option<Vec<SessionRow>> {
+    let mut rows = Vec::new();
+    let mut lines = said.lines();
+    while let Some(line) = lines.next() {
+        let (mut row, rest) = row(line, server)?;
+        match tag_of(rest) {
+            Some(tag) if is_tag(tag) => tag.clone_into(&mut row.tag),
+            Some(_) => {}
+            // A tag of somebody else's with line breaks in it: the row goes on to where its end is.
+            None => while tag_of(lines.next()?).is_none() {},
+        }
+        rows.push(row);
+    }
+    Some(rows)
+}
+
+/// Reads a row up to its tag, and returns the rest of the line.
+fn row(line: &str, server: u32) -> Option<(SessionRow, &str)> {
+    let mut parts = line.splitn(ROW.len() - 1, SEPARATOR);
+    let mut next = || parts.next();
+    if next()?.parse() != Ok(server) {
+        return None;
+    }
     let row = SessionRow {
-        session: session.to_owned(),
-        session_id: id(session_id, '$')?,
-        pane: id(pane, '%')?,
-        pane_pid: pane_pid.parse().ok().filter(|pid| *pid > 0),
-        pane_dead: match dead {
+        session_id: id(next()?, '$')?,
+        pane: id(next()?, '%')?,
+        pane_pid: next()?.parse().ok().filter(|pid| *pid > 0),
+        pane_dead: match next()? {
             "1" => true,
             "0" => false,
             _ => return None,
         },
-        tag: tag.to_owned(),
-        attached: attached.parse().ok()?,
-        activity_s: activity.parse().ok(),
+        attached: next()?.parse().ok()?,
+        activity_s: next()?.parse().ok(),
+        session: next()?.to_owned(),
+        tag: String::new(),
     };
-    Some((row, server.parse().ok()?))
+    Some((row, next()?))
+}
+
+/// The tag, where its row ends on this line.
+fn tag_of(rest: &str) -> Option<&str> {
+    rest.strip_suffix(ROW_END)?.strip_suffix(SEPARATOR)
+}
+
+/// Whether it can be a tag that we give.
+pub(super) fn is_tag(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-'))
 }
 
 fn fields<const N: usize>(line: &str) -> Option<[&str; N]> {
@@ -94,29 +130,59 @@ mod tests {
     use super::*;
 
     fn line(fields: &[&str]) -> String {
-        fields.join("\u{1f}")
+        fields.join("\t")
+    }
+
+    fn one(text: &str) -> Option<SessionRow> {
+        rows(text, 9).map(|mut rows| rows.pop().expect("a row"))
     }
 
     #[test]
     fn a_row_is_read_by_position_and_may_have_empty_fields() {
-        let text = line(&["a-1", "$3", "%4", "77", "1", "", "2", "1700000000", "9", "."]);
-        let (row, server) = row(&text).expect("ten fields");
+        let row = one(&line(&["9", "$3", "%4", "77", "1", "2", "1700000000", "a-1", "", "."])).expect("ten fields");
         assert_eq!((row.session.as_str(), row.session_id.as_str(), row.pane.as_str()), ("a-1", "$3", "%4"));
-        assert_eq!((row.pane_pid, row.pane_dead, row.attached, server), (Some(77), true, 2, 9));
+        assert_eq!((row.pane_pid, row.pane_dead, row.attached), (Some(77), true, 2));
         assert_eq!((row.tag.as_str(), row.activity_s), ("", Some(1_700_000_000)));
+        assert_eq!(rows("", 9), Some(Vec::new()));
     }
 
     #[test]
     fn a_row_in_another_shape_is_no_row() {
         for fields in [
-            &["a", "$3", "%4", "77", "1", "", "2", "17", "9"][..],
-            &["a", "3", "%4", "77", "1", "", "2", "17", "9", "."],
-            &["a", "$3", "%", "77", "1", "", "2", "17", "9", "."],
-            &["a", "$3", "%4", "77", "", "", "2", "17", "9", "."],
-            &["a", "$3", "%4", "77", "0", "", "2", "17", "", "."],
-            &["a_$3_%4_77_0__2_17_9_."],
+            &["9", "$3", "%4", "77", "1", "2", "17", "a", ""][..],
+            &["9", "3", "%4", "77", "1", "2", "17", "a", "", "."],
+            &["9", "$3", "%", "77", "1", "2", "17", "a", "", "."],
+            &["9", "$3", "%4", "77", "", "2", "17", "a", "", "."],
+            &["8", "$3", "%4", "77", "0", "2", "17", "a", "", "."],
+            &["", "$3", "%4", "77", "0", "2", "17", "a", "", "."],
+            &["9_$3_%4_77_0_2_17_a__."],
+            &["9\\037$3\\037%4\\03777\\0370\\0372\\03717\\037a\\037\\037."],
         ] {
-            assert!(row(&line(fields)).is_none(), "{fields:?}");
+            assert!(one(&line(fields)).is_none(), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_somebody_elses_between_rows_makes_a_listing_unreadable() {
+        let row = line(&["9", "$3", "%4", "77", "0", "0", "17", "a", "t", "."]);
+        assert!(one(&format!("hello\n{row}\n")).is_none());
+        assert!(one(&format!("{row}\nbye\n")).is_none());
+    }
+
+    #[test]
+    fn a_strange_name_or_tag_is_somebody_elses_and_hides_no_other_row() {
+        let ours = line(&["9", "$3", "%4", "77", "0", "0", "17", "a-1", "peer/a/1", "."]);
+        for (name, tag) in [
+            ("two words: #{pid} \\t . ünï", ""),
+            ("a\u{1f}b\u{2028}", "x y"),
+            ("", "one\ttwo\t."),
+            ("n", "one\ntwo"),
+            ("n", "one\n9\t$3\t%4\n\n"),
+        ] {
+            let theirs = line(&["9", "$1", "%1", "5", "0", "1", "17", name, tag, "."]);
+            let rows = rows(&format!("{theirs}\n{ours}\n"), 9).expect("readable");
+            let tags: Vec<_> = rows.iter().map(|row| (row.session.as_str(), row.tag.as_str())).collect();
+            assert_eq!(tags, [(name, ""), ("a-1", "peer/a/1")], "{tag:?}");
         }
     }
 
@@ -124,7 +190,7 @@ mod tests {
     fn a_creation_is_one_line_of_six_fields() {
         let made = created(&format!("{}\n", line(&["$0", "%0", "5", "4", "17", "/dev/pts/1"]))).expect("six fields");
         assert_eq!((made.session_id.as_str(), made.pane.as_str(), made.server), ("$0", "%0", 4));
-        for bad in ["", "\n", "$0\u{1f}%0\u{1f}5\u{1f}4\u{1f}17", "$0\u{1f}%0\u{1f}x\u{1f}4\u{1f}17\u{1f}/dev/pts/1"] {
+        for bad in ["", "\n", "$0\t%0\t5\t4\t17", "$0\t%0\tx\t4\t17\t/dev/pts/1"] {
             assert!(created(bad).is_none(), "{bad:?}");
         }
     }
