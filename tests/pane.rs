@@ -15,7 +15,7 @@ on_each_runtime! {
     ctrl_z_does_not_strand_the_agent
     a_stopped_agent_stays_stopped_until_it_is_continued
     an_agent_that_closes_its_terminal_is_watched_all_the_same
-    a_session_killed_by_hand_is_a_counted_vanishing
+    a_session_closed_by_hand_is_nobodys_death
     a_server_that_goes_is_nobodys_death
     a_pane_process_that_is_killed_leaves_the_truth_to_the_axes
     a_binary_that_vanished_is_said_before_anything_is_begun
@@ -133,15 +133,23 @@ fn an_agent_that_closes_its_terminal_is_watched_all_the_same(on: RuntimeKind) {
     assert_eq!((&end["cause"], &end["code"]), (&"crashed".into(), &7.into()));
 }
 
-fn a_session_killed_by_hand_is_a_counted_vanishing(on: RuntimeKind) {
+fn a_session_closed_by_hand_is_nobodys_death(on: RuntimeKind) {
     let world = World::on(on);
-    world.add("a", &["cat"]);
+    world.demo("a", &[]);
     world.add("b", &["cat"]);
-    world.peer(&["wake", "a", "b"]);
-    world.close_session("a");
-    let end = world.await_end("a");
-    assert_eq!((&end["cause"], &end["counted"]), (&"vanished".into(), &true.into()));
-    world.peer(&["wake", "a"]).prints("a: woken fresh (vanished)\n");
+    world.peer(&["wake", "a", "-m", "hello"]);
+    world.peer(&["wake", "b"]);
+    let conversation = world.conversation("a");
+    // Four times at once would be a crash loop.
+    for incarnation in 1..=4 {
+        world.close_session("a");
+        let end = world.await_end("a");
+        assert_eq!((&end["cause"], &end["counted"]), (&"closed".into(), &false.into()), "{end}");
+        assert_eq!((end["incarnation"].as_u64(), world.deaths("a")), (Some(incarnation), 0));
+        world.peer(&["list", "a", "--format", "{state} ({detail})"]).prints("asleep (closed)\n");
+        world.peer(&["wake", "a"]).prints("a: woken resumed (closed)\n");
+        assert_eq!(world.conversation("a"), conversation);
+    }
     world.peer(&["wake", "b"]).prints("b: already awake\n");
 }
 

@@ -169,7 +169,7 @@ fn gemini_that_loses_its_pane_leaves_no_process_behind(on: RuntimeKind) {
         world.peer(&["reap"]);
         processes() == 0
     });
-    assert_eq!(world.await_end("gemini")["cause"], "vanished");
+    assert_eq!(world.await_end("gemini")["cause"], "closed");
 }
 
 fn two_codex_in_one_folder_keep_their_own_conversations(on: RuntimeKind) {

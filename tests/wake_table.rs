@@ -27,6 +27,7 @@ on_each_runtime! {
     row_15_ephemeral
     row_16_a_broken_or_finished_context_is_not_revived
     row_16_exit_0_after_ten_seconds_of_being_ready_is_a_completion_and_no_death
+    row_17_a_session_that_somebody_closed_resumes
     row_17_a_lost_runtime_or_a_reboot_resumes
     row_17_without_a_conversation_to_be_found_is_fresh_and_says_so
     row_18_a_first_memory_drain_resumes
@@ -219,12 +220,15 @@ fn row_6_an_orphan_is_ended_first(on: RuntimeKind) {
     assert!(lives(agent), "it outlives its session");
     let text = world.peer(&["why", "a"]).stdout;
     assert!(
-        text.starts_with("a: a wake would end the orphan, then go on\na: and then start fresh (vanished)\n"),
+        text.starts_with(
+            "a: a wake would end the orphan, then go on\na: and then start fresh (closed-no-conversation)\n"
+        ),
         "{text}"
     );
-    wakes(&world, "a", &[], 6, "fresh", "vanished");
+    wakes(&world, "a", &[], 6, "fresh", "closed-no-conversation");
     assert!(!lives(agent));
-    assert_eq!((world.events("a", "session.orphan-ended").len(), world.deaths("a")), (1, 1));
+    // We ended it because somebody had closed its session: it has not failed.
+    assert_eq!((world.events("a", "session.orphan-ended").len(), world.deaths("a")), (1, 0));
 }
 
 fn row_7_an_end_that_nobody_recorded_is_recorded_once(on: RuntimeKind) {
@@ -388,9 +392,10 @@ fn row_16_a_broken_or_finished_context_is_not_revived(on: RuntimeKind) {
 
     world.demo("vanished", &[]);
     talk(&world, "vanished");
-    world.close_session("vanished");
-    world.await_end("vanished");
-    wakes(&world, "vanished", &[], 16, "fresh", "vanished");
+    let agent = world.agent("vanished");
+    signal(world.pane_process("vanished"), Signal::SIGKILL);
+    wait_until("the hangup of its terminal reached it", || !lives(agent));
+    wakes(&world, "vanished", &[], 7, "fresh", "vanished");
 }
 
 /// Waits for the second end of one that ends by itself: written down later, it would look as if `why` had written it.
@@ -409,6 +414,16 @@ fn row_16_exit_0_after_ten_seconds_of_being_ready_is_a_completion_and_no_death(o
     let end = world.await_end("a");
     assert_eq!((&end["cause"], &end["counted"], world.deaths("a")), (&json!("completed"), &json!(false), 0));
     wakes(&world, "a", &[], 16, "fresh", "completed");
+}
+
+fn row_17_a_session_that_somebody_closed_resumes(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    let conversation = talk(&world, "a");
+    world.close_session("a");
+    world.await_end("a");
+    let item = wakes(&world, "a", &[], 17, "resume", "closed");
+    assert_eq!((&item["conversation"], world.deaths("a")), (&json!(conversation), 0));
 }
 
 fn row_17_a_lost_runtime_or_a_reboot_resumes(on: RuntimeKind) {

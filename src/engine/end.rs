@@ -49,7 +49,7 @@ impl Engine {
         settle::record_end(&self.state, locked, &record, settle::Absence::cleared(&sight), self.now())
     }
 
-    /// Step 1; an orphan is ended with no intent, because nobody wanted its end. Only a park leaves the marker that lets the next wake resume.
+    /// Step 1. Only a park leaves the marker that lets the next wake resume.
     fn write_intent(&self, locked: &Locked, record: &mut SessionRecord, why: Option<Intent>) -> Result<()> {
         record.intent = why;
         locked.write_session(record)?;

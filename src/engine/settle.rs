@@ -119,8 +119,11 @@ pub fn record_end(
 fn report(record: &SessionRecord, exit: Option<&ExitRecord>, absence: Absence, now: Timestamp) -> EndReport {
     let at = exit.map_or(now, |exit| exit.at_ms);
     let seen = exit.and_then(|exit| exit.code.map(Exit::Code).or(exit.signal.map(Exit::Signal)));
-    let hangup = exit.and_then(|exit| exit.hangup);
-    let server_gone = absence.server_gone || hangup == Some(Hangup::ServerGone);
+    // The pane process looked when it happened; what became of the server since says nothing of this end.
+    let server_gone = match exit.and_then(|exit| exit.hangup) {
+        Some(hangup) => hangup == Hangup::ServerGone,
+        None => absence.server_gone,
+    };
     let cause = classify(&EndFacts {
         intent: record.intent,
         evidence: evidence(record, exit, seen, absence),

@@ -121,7 +121,9 @@ impl Engine {
             (WakeDecision::AlreadyAwake, Live::Session(record, _)) => {
                 self.awake_or_ending(peer, locked, *record, waited).await
             }
-            (WakeDecision::StillStarting, Live::Starting(record)) if record.intent.is_some() => {
+            (WakeDecision::StillStarting, Live::Starting(record))
+                if record.intent.is_some_and(|intent| !intent.of_an_orphan()) =>
+            {
                 self.awake_or_ending(peer, locked, *record, waited).await
             }
             (WakeDecision::StillStarting, Live::Starting(record)) => Ok(Round::Started {
@@ -129,8 +131,8 @@ impl Engine {
                 decision: "already-awake",
                 cause: "already-awake".to_owned(),
             }),
-            (WakeDecision::EndOrphan, Live::Session(record, _)) => {
-                self.end_orphan(peer, locked, *record).await?;
+            (WakeDecision::EndOrphan, Live::Session(record, sight)) => {
+                self.end_orphan(peer, locked, *record, &sight).await?;
                 Ok(Round::Again)
             }
             (WakeDecision::RecordEnd, Live::Session(record, sight)) => {
@@ -169,7 +171,9 @@ impl Engine {
         record: SessionRecord,
         waited: bool,
     ) -> Result<Round> {
-        let Some(intent) = record.intent else { return Ok(Round::Awake(Box::new(record))) };
+        let Some(intent) = record.intent.filter(|intent| !intent.of_an_orphan()) else {
+            return Ok(Round::Awake(Box::new(record)));
+        };
         if intent == Intent::SelfFresh && !waited {
             return Ok(Round::Leaving { incarnation: record.incarnation });
         }
@@ -197,11 +201,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Row 6: the agent outlived its session.
-    pub(super) async fn end_orphan(&self, peer: &Peer, locked: &Locked, record: SessionRecord) -> Result<()> {
+    /// Row 6: the agent outlived its session. What took that away is why it ends, and not how it takes the ladder.
+    pub(super) async fn end_orphan(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: SessionRecord,
+        sight: &Sight,
+    ) -> Result<()> {
         let incarnation = record.incarnation;
-        let intent = record.intent;
-        self.end(peer, locked, record, intent).await?;
+        let intent = record.intent.unwrap_or_else(|| why_orphaned(sight));
+        self.end(peer, locked, record, Some(intent)).await?;
         self.log(&Event::new(self.now(), "session.orphan-ended").peer(&peer.name).incarnation(incarnation))
     }
 
@@ -331,6 +341,11 @@ impl Engine {
         let plist = home.join("Library/LaunchAgents").join(format!("peer.{}.plist", peer.name));
         [unit, plist].into_iter().find(|path| path.exists()).map(|path| path.display().to_string())
     }
+}
+
+/// Why an agent without its session is ended.
+pub(super) fn why_orphaned(sight: &Sight) -> Intent {
+    if sight.server_gone { Intent::RuntimeLost } else { Intent::Closed }
 }
 
 /// Whether somebody waits for this start. A kernel that does not tell is no proof that nobody does.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::wake::Live;
+use super::wake::{Live, why_orphaned};
 use super::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::policy::wake::{RowReading, WakeDecision, WakeFacts, WakeRequest, assume_ended, decide, explain};
@@ -51,7 +51,11 @@ impl Engine {
         let (WakeDecision::EndOrphan | WakeDecision::RecordEnd, Live::Session(record, sight)) = (decision, live) else {
             return Ok(None);
         };
-        let end = super::settle::foresee(&peer.files, record, super::settle::Absence::cleared(sight), self.now())?;
+        let mut record = record.clone();
+        if *decision == WakeDecision::EndOrphan {
+            record.intent = record.intent.or_else(|| Some(why_orphaned(sight)));
+        }
+        let end = super::settle::foresee(&peer.files, &record, super::settle::Absence::cleared(sight), self.now())?;
         let after = assume_ended(facts, end.cause, end.at);
         Ok(Some(decide(&after, request, self.now()).to_string()))
     }

@@ -47,6 +47,8 @@ pub enum EndCause {
     Crashed,
     /// A signal that nobody here sent.
     Killed,
+    /// Somebody took its terminal away while the runtime's server lived: a pane or a session was closed.
+    Closed,
     /// Gone, and nobody saw how.
     Vanished,
     /// It promised beats and stopped sending them.
@@ -73,12 +75,21 @@ impl EndCause {
             Self::CompletedEarly => "completed-early",
             Self::Crashed => "crashed",
             Self::Killed => "killed",
+            Self::Closed => "closed",
             Self::Vanished => "vanished",
             Self::Unresponsive => "unresponsive",
             Self::SpawnFailed => "spawn-failed",
             Self::MemoryDrained => "memory-drained",
             Self::RuntimeLost => "runtime-lost",
             Self::Rebooted => "rebooted",
+        }
+    }
+
+    /// Under which name this end is entered in its budget: ends that nothing failed in share that of clean exits.
+    pub(super) const fn spends(self) -> Self {
+        match self {
+            Self::Closed => Self::Completed,
+            other => other,
         }
     }
 
@@ -104,6 +115,10 @@ impl EndCause {
                 shown_as: "completed",
                 ..QUIET
             },
+            // An agent does not close its own pane, so it did not fail; but whatever closes it may close the next one too.
+            Self::Closed => {
+                Meaning { budget: Some(CLEAN_EXITS), hold: HoldRule::PastBudget(PAUSE), shown_as: "closed", ..QUIET }
+            }
             Self::CompletedEarly
             | Self::Crashed
             | Self::Killed
@@ -155,7 +170,7 @@ pub struct Budget {
     pub window: Duration,
 }
 
-/// Clean exits: 10 in 60 s. A worker that finishes a task every few seconds is within it; fewer would slow it down, more
+/// Clean exits and closed panes together: 10 in 60 s. A worker that finishes a task every few seconds is within it; fewer would slow it down, more
 /// would let an agent that leaves at once with 0 spin a core.
 pub const CLEAN_EXITS: Budget = Budget { most: 10, window: Duration::from_secs(60) };
 
@@ -202,6 +217,10 @@ pub enum Intent {
     MemoryDrained,
     /// Its beats stopped.
     Unresponsive,
+    /// It outlived its pane, which somebody closed.
+    Closed,
+    /// It outlived its runtime's server.
+    RuntimeLost,
 }
 
 impl Intent {
@@ -214,7 +233,14 @@ impl Intent {
             Self::Replaced => EndCause::Replaced,
             Self::MemoryDrained => EndCause::MemoryDrained,
             Self::Unresponsive => EndCause::Unresponsive,
+            Self::Closed => EndCause::Closed,
+            Self::RuntimeLost => EndCause::RuntimeLost,
         }
+    }
+
+    /// Whether it is for an agent that had lost its terminal already. One that is found with it again is left alone.
+    pub const fn of_an_orphan(self) -> bool {
+        matches!(self, Self::Closed | Self::RuntimeLost)
     }
 
     /// This intent, if it was written for the incarnation that was woken at `woke_at`.
@@ -280,7 +306,7 @@ pub fn classify(facts: &EndFacts) -> EndCause {
     let gone = facts.rebooted || facts.server == Server::Gone;
     match facts.evidence {
         // The hangup of a terminal reaches the agent too, and its parent may see that end before its own SIGHUP.
-        Evidence::Exit { exit: Exit::Signal(SIGHUP), .. } if gone => taken_away(facts),
+        Evidence::Exit { exit: Exit::Signal(SIGHUP), .. } if gone => taken_away(facts, EndCause::Killed),
         // A machine that goes down ends everything with these two; the agent's parent may still have lived to see it.
         Evidence::Exit { exit: Exit::Signal(SIGTERM | SIGKILL), .. } if facts.rebooted => EndCause::Rebooted,
         Evidence::Exit { exit: Exit::Signal(_), .. } => EndCause::Killed,
@@ -290,15 +316,16 @@ pub fn classify(facts: &EndFacts) -> EndCause {
         }
         Evidence::Exit { exit: Exit::Code(_), .. } => EndCause::Crashed,
         Evidence::SpawnFailed => EndCause::SpawnFailed,
-        Evidence::HungUp | Evidence::Absent | Evidence::NotKnown => taken_away(facts),
+        Evidence::HungUp => taken_away(facts, EndCause::Closed),
+        Evidence::Absent | Evidence::NotKnown => taken_away(facts, EndCause::Vanished),
     }
 }
 
-/// Who took it away, where the agent did not go by itself.
-const fn taken_away(facts: &EndFacts) -> EndCause {
+/// What took it away, where the agent did not go by itself; `alone` where its server is still there.
+const fn taken_away(facts: &EndFacts, alone: EndCause) -> EndCause {
     match (facts.rebooted, facts.server) {
         (true, _) => EndCause::Rebooted,
         (false, Server::Gone) => EndCause::RuntimeLost,
-        (false, Server::Up) => EndCause::Vanished,
+        (false, Server::Up) => alone,
     }
 }

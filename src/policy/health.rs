@@ -90,7 +90,7 @@ pub enum Restart {
     /// None: it comes back with the next wake.
     #[default]
     OnWake,
-    /// Those that the agent did not choose: deaths, a memory drain, a lost runtime, a reboot.
+    /// Those that the agent did not choose: deaths, a memory drain, a closed pane, a lost runtime, a reboot.
     OnFailure,
     /// Those, and completion. A park or a stop is never undone.
     Always,
@@ -110,6 +110,7 @@ impl Restart {
             | EndCause::Unresponsive
             | EndCause::SpawnFailed
             | EndCause::MemoryDrained
+            | EndCause::Closed
             | EndCause::RuntimeLost
             | EndCause::Rebooted => !matches!(self, Self::OnWake),
         }

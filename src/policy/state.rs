@@ -211,6 +211,7 @@ mod tests {
         assert_eq!(shown(&ended(EndCause::Completed, Some(Exit::Code(0)))), "completed");
         assert_eq!(shown(&ended(EndCause::Crashed, Some(Exit::Code(3)))), "crashed: exit 3");
         assert_eq!(shown(&ended(EndCause::MemoryDrained, None)), "asleep: drained");
+        assert_eq!(shown(&ended(EndCause::Closed, None)), "asleep: closed");
         assert_eq!(shown(&ended(EndCause::RuntimeLost, None)), "lost");
         assert_eq!(shown(&facts()), "asleep: its last end is not on record");
         assert_eq!(shown(&StateFacts { ever_ran: false, ..facts() }), "never-started");

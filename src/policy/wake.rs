@@ -243,7 +243,7 @@ impl Past {
             // Somebody gave the old context up, and the fresh start that was to follow did not come about.
             | EndCause::SelfFresh
             | EndCause::Replaced => Self::Spent(cause),
-            EndCause::RuntimeLost | EndCause::Rebooted | EndCause::Stopped => Self::Interrupted(cause),
+            EndCause::Closed | EndCause::RuntimeLost | EndCause::Rebooted | EndCause::Stopped => Self::Interrupted(cause),
             EndCause::MemoryDrained => Self::Drained { again: drained_twice(facts) },
             EndCause::IdleReaped => Self::Parked,
         }

@@ -162,7 +162,7 @@ impl Engine {
                 self.bury(peer, locked, &record, &sight).await?;
             }
             Task::EndOrphan | Task::EndLost { survivor: true } if sight.runtime == Axis::Dead => {
-                self.end_orphan(peer, locked, record).await?;
+                self.end_orphan(peer, locked, record, &sight).await?;
             }
             Task::End { intent, cause, .. } if sight.process == Axis::Alive && sight.runtime == Axis::Alive => {
                 let view = View { peer, files: &peer.files, record: &record, sight: &sight };

@@ -163,7 +163,8 @@ impl Engine {
         }
         // Somebody began to end it and was killed: left alone, its next crash would pass for that end. A self-fresh is its
         // pane process's to finish.
-        if let Some(intent) = subject.record.intent.filter(|intent| *intent != Intent::SelfFresh) {
+        let begun = |intent: &Intent| *intent != Intent::SelfFresh && !intent.of_an_orphan();
+        if let Some(intent) = subject.record.intent.filter(begun) {
             return Ok(Some(Task::End { intent, what: "ended", cause: "its ending was cut short".to_owned() }));
         }
         if let Some(silence) = self.unresponsive(subject.view(), beat.machine_woke_at_ms)? {

@@ -165,7 +165,8 @@ pub struct RecentEnd {
 /// each; with fewer kept, ends of one kind could push another kind's out and open its budget early.
 const RECENT_MAX: usize = 32;
 
-/// Recent ends that are no deaths but have a budget (clean exits, self-freshes, memory drains), oldest first.
+/// Recent ends that are no deaths but have a budget (clean exits and closed panes, self-freshes, memory drains), oldest
+/// first.
 ///
 /// They travel in `NAME.end`, so that the state directory needs no file more and one rename replaces both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,13 +179,13 @@ impl RecentEnds {
         self.0.is_empty()
     }
 
-    /// How many ends of this cause lie within `window` before `at`, one at `at` itself included.
+    /// How many ends that spend the budget of this cause lie within `window` before `at`, one at `at` itself included.
     pub fn count(&self, cause: EndCause, window: Duration, at: Timestamp) -> usize {
         self.within(cause, window, at).count()
     }
 
     fn within(&self, cause: EndCause, window: Duration, at: Timestamp) -> impl Iterator<Item = Timestamp> {
-        let ends = self.0.iter().filter(move |end| end.cause == cause).map(|end| end.at_ms);
+        let ends = self.0.iter().filter(move |end| end.cause.spends() == cause.spends()).map(|end| end.at_ms);
         ends.filter(move |&end| end <= at && at.since(end) < window)
     }
 

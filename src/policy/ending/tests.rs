@@ -36,6 +36,8 @@ fn an_intent_comes_before_whatever_the_kill_looked_like() {
         (Intent::Replaced, EndCause::Replaced),
         (Intent::MemoryDrained, EndCause::MemoryDrained),
         (Intent::Unresponsive, EndCause::Unresponsive),
+        (Intent::Closed, EndCause::Closed),
+        (Intent::RuntimeLost, EndCause::RuntimeLost),
     ] {
         for evidence in [exit(Exit::Signal(9)), exit(Exit::Code(0)), Evidence::Absent, Evidence::HungUp] {
             let facts = EndFacts { intent: Some(intent), ..facts(evidence) };
@@ -85,9 +87,9 @@ fn a_machine_that_goes_down_kills_nobody() {
 }
 
 #[test]
-fn a_hangup_with_its_server_gone_is_runtime_lost_and_with_it_there_is_vanished() {
+fn a_hangup_with_its_server_gone_is_runtime_lost_and_with_it_there_is_closed() {
     let hung_up = facts(Evidence::HungUp);
-    assert_eq!(classify(&hung_up), EndCause::Vanished);
+    assert_eq!(classify(&hung_up), EndCause::Closed);
     assert_eq!(classify(&EndFacts { server: Server::Gone, ..hung_up }), EndCause::RuntimeLost);
     let by_signal = EndFacts { server: Server::Gone, ..facts(exit(Exit::Signal(1))) };
     assert_eq!(classify(&by_signal), EndCause::RuntimeLost);
@@ -129,6 +131,7 @@ fn each_end_means_what_the_contract_says() {
         (C::Killed, Some(Exit::Signal(9)), true, None, backoff, State::Crashed, "crashed (SIGKILL)"),
         (C::Killed, Some(Exit::Signal(34)), true, None, backoff, State::Crashed, "crashed (signal 34)"),
         (C::Vanished, None, true, None, backoff, State::Crashed, "crashed (pane gone)"),
+        (C::Closed, None, false, budget(10, 60), HoldRule::PastBudget(second(30)), State::Asleep, "closed"),
         (C::Unresponsive, Some(Exit::Signal(9)), true, None, backoff, State::Crashed, "crashed (unresponsive)"),
         (C::SpawnFailed, None, true, None, backoff, State::Crashed, "crashed (spawn)"),
         (C::MemoryDrained, None, false, budget(3, 600), HoldRule::Always(second(30)), State::Asleep, "drained"),

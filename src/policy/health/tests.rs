@@ -135,6 +135,18 @@ fn clean_exits_past_10_in_60_s_hold_for_30_s() {
 }
 
 #[test]
+fn a_closed_pane_spends_the_budget_of_clean_exits() {
+    let closed: Vec<u64> = (1..11).rev().map(|n| n * 5).collect();
+    let ten = ends(EndCause::Closed, &closed);
+    assert_eq!(Health::assess(&ring(&[]), Some(&ten), FAILURE, NOW).hold, None);
+    for cause in [EndCause::Closed, EndCause::Completed] {
+        let last = end(cause, 0, Some(&ten));
+        let hold = Health::assess(&ring(&[]), Some(&last), FAILURE, NOW).hold;
+        assert_eq!(hold, Some(Hold::Pause { until: NOW.after(seconds(30)), cause }));
+    }
+}
+
+#[test]
 fn self_freshes_past_5_in_300_s_are_not_allowed() {
     let recent = |seconds_ago: &[u64]| ends(EndCause::SelfFresh, seconds_ago).recent;
     assert_eq!(self_fresh_allowed(&recent(&[200, 150, 100, 50]), NOW), Ok(()));
@@ -168,6 +180,7 @@ fn each_restart_policy_restarts_what_it_says() {
         (C::Crashed, No, Now, Now),
         (C::Killed, No, Now, Now),
         (C::Vanished, No, Now, Now),
+        (C::Closed, No, Now, Now),
         (C::Unresponsive, No, Now, Now),
         (C::SpawnFailed, No, Now, Now),
         (C::MemoryDrained, No, Now, Now),

@@ -133,8 +133,8 @@ pub(super) static TABLE: [Row; 20] = [
     },
     Row {
         number: 17,
-        condition: "runtime lost, machine rebooted, or stopped and started again",
-        otherwise: "resume (runtime-lost, rebooted, stopped)",
+        condition: "closed, runtime lost, rebooted, or stopped and started again",
+        otherwise: "resume (closed, runtime-lost, rebooted, stopped)",
         reads: |case| match case.past {
             Past::Interrupted(end) => Some(case.resume(WakeReason::Ended(end))),
             _ => None,

@@ -283,6 +283,7 @@ fn row_16_an_end_that_is_not_on_record_counts_as_vanished_unless_it_was_parked()
 
 #[test]
 fn row_17_what_was_taken_away_healthy_is_resumed() {
+    assert_row(17, "resume closed", &ended(EndCause::Closed), &plain());
     assert_row(17, "resume runtime-lost", &ended(EndCause::RuntimeLost), &plain());
     assert_row(17, "resume rebooted", &ended(EndCause::Rebooted), &plain());
 }
@@ -368,7 +369,7 @@ fn one_unreachable_tick_starts_no_duplicates() {
     assert_row(4, "refuse runtime-unavailable", &facts, &plain());
 }
 
-const CAUSES: [EndCause; 14] = [
+const CAUSES: [EndCause; 15] = [
     EndCause::IdleReaped,
     EndCause::Stopped,
     EndCause::SelfFresh,
@@ -377,6 +378,7 @@ const CAUSES: [EndCause; 14] = [
     EndCause::CompletedEarly,
     EndCause::Crashed,
     EndCause::Killed,
+    EndCause::Closed,
     EndCause::Vanished,
     EndCause::Unresponsive,
     EndCause::SpawnFailed,
