@@ -18,9 +18,10 @@ use nix::sys::termios::{self, Termios};
 use peer_adapters::command::{self, Argv};
 use peer_adapters::process::{self, ChildChange, Family, ProcessId, Reaped};
 use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::terminal::variables::is_set_by;
 use peer_adapters::zellij::Zellij;
 
-use crate::engine::{hooks, self_fresh, settle};
+use crate::engine::{hooks, runtimes, self_fresh, settle};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
@@ -39,10 +40,6 @@ const SHORTEST_LIFE: Duration = Duration::from_millis(200);
 
 /// What `peer self-fresh` sends to the pane process once its mark is on disk.
 pub const SELF_FRESH: Signal = Signal::SIGUSR2;
-
-/// Variables that the terminal around us sets for whatever runs in it.
-const TERMINAL_VARIABLES: [&str; 6] =
-    ["TERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "COLORTERM", "TMUX", "TMUX_PANE"];
 
 /// Why the pane process left without running an agent.
 #[derive(Debug, thiserror::Error)]
@@ -187,7 +184,7 @@ fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> R
         Stored::Corrupt(why) => return Err(PaneError::NoLaunch(incarnation, why)),
     };
     record.place.pane_process = Some(store_process(process::me()?));
-    let pid = match command::spawn_agent(&argv(&launch)) {
+    let pid = match command::spawn_agent(&argv(&launch, &record.place)) {
         Ok(pid) => pid,
         Err(error) => {
             starting.write_session(&record)?;
@@ -208,16 +205,16 @@ fn store_process(id: ProcessId) -> Process {
 }
 
 /// The agent's own environment, and over it what this terminal sets.
-fn argv(launch: &Launch) -> Argv {
+fn argv(launch: &Launch, place: &Place) -> Argv {
     let mut words = launch.argv.iter().map(|word| word.0.clone());
     let mut argv = Argv::new(words.next().unwrap_or_default()).args(words).cwd(&launch.cwd);
     argv.clear_env = true;
     for (key, value) in &launch.env {
         argv = argv.env(&key.0, &value.0);
     }
-    let terminal =
-        |key: &OsString| key.to_str().is_some_and(|key| TERMINAL_VARIABLES.contains(&key) || key.starts_with("ZELLIJ"));
-    for (key, value) in std::env::vars_os().filter(|(key, _)| terminal(key)) {
+    let runtime = runtimes::kind_of(&place.runtime).ok();
+    let own = |key: &OsString| runtime.zip(key.to_str()).is_some_and(|(runtime, key)| is_set_by(runtime, key));
+    for (key, value) in std::env::vars_os().filter(|(key, _)| own(key)) {
         argv = argv.env(key, value);
     }
     argv

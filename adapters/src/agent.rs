@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::Key;
+use crate::terminal::variables::belongs_to_terminal;
 
 mod error;
 mod load;
@@ -27,12 +28,12 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("pi", include_str!("../agents/pi.toml")),
 ];
 
-/// What another agent or a multiplexer leaves in the environment of what it starts, and what would make an agent believe
-/// that it is that one's child: removed for every profile. Names in full where a beginning would also take settings of
-/// the person's (`CLAUDE_CODE_USE_BEDROCK`, `CODEX_HOME`).
+/// What another agent leaves in the environment of what it starts, and what would make an agent believe that it is that
+/// one's child: removed for every profile. Names in full where a beginning would also take settings of the person's
+/// (`CLAUDE_CODE_USE_BEDROCK`, `CODEX_HOME`). What belongs to a terminal is in [`crate::terminal::variables`].
 ///
 /// # Source
-/// `!env` typed into Claude Code 2.1.328, Codex 0.169.0, pi 0.73.1 and opencode 1.18.33; tmux(1); zellij 0.45.1.
+/// `!env` typed into Claude Code 2.1.328, Codex 0.169.0, pi 0.73.1 and opencode 1.18.33.
 const SESSION_VARIABLES: &[&str] = &[
     "AI_AGENT",
     "CLAUDECODE",
@@ -56,11 +57,6 @@ const SESSION_VARIABLES: &[&str] = &[
     "OPENCODE",
     "OPENCODE_PID",
     "PI_CODING_AGENT",
-    "TMUX",
-    "TMUX_PANE",
-    "ZELLIJ",
-    "ZELLIJ_PANE_ID",
-    "ZELLIJ_SESSION_NAME",
 ];
 
 /// What is known of one agent program.
@@ -401,9 +397,11 @@ impl Profile {
         self.conversation.id == ConversationId::Chosen
     }
 
-    /// Whether a variable of ours must be kept from the agent.
-    pub fn removes(&self, variable: &str) -> bool {
-        SESSION_VARIABLES.contains(&variable) || self.environment.remove.iter().any(|removed| removed.matches(variable))
+    /// Whether a variable of ours must be kept from the agent; `is_set` tells whether we have another one.
+    pub fn removes(&self, variable: &str, is_set: impl Fn(&str) -> bool) -> bool {
+        SESSION_VARIABLES.contains(&variable)
+            || belongs_to_terminal(variable, is_set)
+            || self.environment.remove.iter().any(|removed| removed.matches(variable))
     }
 
     /// Whether the agent would take `text` for a command of its own and not for a message; see [`MessageRule::command`].

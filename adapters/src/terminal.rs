@@ -1,4 +1,5 @@
-//! Whether a program has read what was typed into its terminal: kernel facts, no process is started.
+//! Whether a program has read what was typed into its terminal: kernel facts, no process is started. And which variables
+//! belong to a terminal.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -7,6 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use nix::libc;
+
+pub mod variables;
 
 nix::ioctl_read_bad!(
     /// Bytes in a terminal's input queue that nobody has read: `FIONREAD`, tty_ioctl(4).

@@ -52,7 +52,7 @@ impl World {
         let mut command = command.env("HOME", &self.home).cwd(&self.cwd);
         let probe = Profile::builtin("command").expect("built in");
         for (name, _) in std::env::vars_os() {
-            if probe.removes(&name.to_string_lossy()) {
+            if probe.removes(&name.to_string_lossy(), |_| false) {
                 command = command.env_remove(name);
             }
         }

@@ -1,8 +1,8 @@
 //! The environment an agent is launched with.
 //!
-//! It is the waker's own, because a person expects what their shell has, less what would make the agent believe that it
-//! runs inside another, and with what a bare environment (cron, launchd) lacks. What the terminal itself sets (`TERM`,
-//! `TMUX` …) is added in the pane.
+//! It is the waker's own, because a person expects what their shell has, less what belongs to the waker's terminal or would
+//! make the agent believe that it runs inside another, and with what a bare environment (cron, launchd) lacks. What the
+//! agent's own terminal sets (`TERM`, `TMUX` …) is added in the pane.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -21,11 +21,12 @@ type Environment = Vec<(OsString, OsString)>;
 impl Engine {
     /// Everything the agent of this incarnation gets to see.
     pub fn agent_environment(&self, peer: &Peer, incarnation: Incarnation) -> Vec<(OsText, OsText)> {
+        let is_set = |key: &str| self.var(key).is_some();
         let passed = |key: &OsStr| !SERVICE_VARIABLES.iter().any(|own| key == *own);
         let mut env: Environment = self
             .env
             .iter()
-            .filter(|(key, _)| passed(key) && !peer.profile.removes(&key.to_string_lossy()))
+            .filter(|(key, _)| passed(key) && !peer.profile.removes(&key.to_string_lossy(), is_set))
             .cloned()
             .collect();
         add_missing(&mut env);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::home::Home;
 use crate::command::Argv;
 use crate::runtime::{Key, NewSession};
+use crate::terminal::variables::belongs_to_terminal;
 
 /// The first pane of a session.
 pub(super) const PANE: &str = "terminal_0";
@@ -37,9 +38,15 @@ pub(super) fn action(binary: &Path, home: &Home, session: &str, verb: &str) -> A
 
 /// Makes the session, and looks at it: to be run on a terminal, whose size the session takes over.
 ///
-/// `attach --create` and not `--create-background`, which fixes the size at 50 columns and 50 rows (0.45.1).
+/// `attach --create` and not `--create-background`, which fixes the size at 50 columns and 50 rows (0.45.1). The server and
+/// every pane keep its environment, so what belongs to the terminal of whoever asked for it is not in it.
 pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
-    let mut argv = client(binary, home)
+    let mut argv = client(binary, home);
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    for (name, _) in std::env::vars_os().filter(|(name, _)| belongs_to_terminal(&name.to_string_lossy(), is_set)) {
+        argv = argv.env_remove(name);
+    }
+    argv = argv
         .args(["--layout-string", "layout { pane; }", "attach", "--create", &new.session, "--"])
         .args(in_our_environment(&new.argv, |name| std::env::var_os(name)))
         .env("TERM", "xterm-256color")
