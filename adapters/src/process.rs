@@ -42,6 +42,9 @@ pub struct Status {
     pub session: u32,
     /// It is stopped by job control or a debugger.
     pub stopped: bool,
+    /// It has a terminal that nobody has hung up: the kernel takes it from the whole session when the other end is closed, or
+    /// when the session's leader ends. macOS keeps it until then.
+    pub has_terminal: bool,
     /// Its first thread computes or is about to, and waits for nothing; false where the kernel does not tell (macOS).
     pub computes: bool,
 }

@@ -396,6 +396,16 @@ pub trait Runtime: Send + Sync {
         Ok(())
     }
 
+    /// Makes a server that lives, and on whose path nobody listens any more, listen there again: `process` and no other
+    /// gets a signal. `false`: it was not told to, because it listens, or because this runtime's servers cannot.
+    ///
+    /// # Errors
+    /// It does not listen by the deadline, another server does, or it has ended.
+    async fn listen_again(&self, server: &Path, process: ProcessId) -> Result<bool, RuntimeError> {
+        let _ = (server, process);
+        Ok(false)
+    }
+
     /// The command that gives this terminal to the session; run by the caller in the foreground.
     ///
     /// `inside` tells that the caller is itself a client of this very server, so that it switches and does not nest.

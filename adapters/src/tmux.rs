@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nix::sys::signal::Signal;
 
 use crate::command::{self, Argv, Output};
-use crate::process::ProcessId;
+use crate::process::{self, ProcessId};
 use crate::runtime::{Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Target};
 
 mod argv;
@@ -27,6 +28,9 @@ use classify::Asked;
 use server::Scope;
 
 const KIND: RuntimeKind = RuntimeKind::Tmux;
+
+/// How often a server that was told to listen again is looked at; it needs less than a millisecond.
+const LISTENS: Duration = Duration::from_millis(1);
 
 /// The tmux installed here, driven through its own client.
 #[derive(Clone, Debug)]
@@ -74,6 +78,13 @@ impl Tmux {
     async fn run(&self, argv: &Argv, stdin: Option<&[u8]>, asked: Asked<'_>) -> Result<String, RuntimeError> {
         let output = self.output(argv, stdin, asked).await?;
         match classify::failure(&output, asked) {
+            // A client that says so while somebody listens has not spoken to that one.
+            Some(error @ RuntimeError::ServerGone { .. }) => match probe::probe(asked)? {
+                Ok(server) => {
+                    Err(classify::failed(asked, format!("{error}, but process {} listens there", server.pid)))
+                }
+                Err(_) => Err(error),
+            },
             Some(error) => Err(error),
             None => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         }
@@ -89,12 +100,7 @@ impl Tmux {
             // tmux would start all the same, and show the error in the first pane, where it swallows every key.
             return Err(classify::failed(asked, format!("no configuration file at {}", self.config.display())));
         }
-        if let Some(dir) = asked.server.parent() {
-            server::prepare_directory(dir).map_err(|error| match error.kind() {
-                std::io::ErrorKind::PermissionDenied => probe::denied(asked, error.to_string()),
-                _ => classify::failed(asked, format!("cannot make directory {}: {error}", dir.display())),
-            })?;
-        }
+        prepare_directory(asked)?;
         let asked = Asked { command: "start-server", ..asked };
         let args = argv::prefix(&self.config, asked.server, true);
         if let Some(scope) = Scope::find() {
@@ -110,7 +116,8 @@ impl Tmux {
         probe::require(asked, None)
     }
 
-    /// Runs a guarded line against a pane: silence is success, [`argv::REFUSED`] says that the pane takes no input.
+    /// Runs a guarded line against a pane: silence is success, [`argv::REFUSED`] says that the pane takes no input, and
+    /// [`argv::OTHER`] that it is not the one that is meant.
     async fn act(
         &self,
         target: &Target,
@@ -124,9 +131,25 @@ impl Tmux {
         match said.trim() {
             "" => Ok(()),
             argv::REFUSED => Err(RuntimeError::PaneDead { runtime: KIND, session: target.session.clone() }),
+            argv::OTHER => Err(not_there(target)),
             other => Err(classify::failed(asked, format!("unexpected answer {other:?}"))),
         }
     }
+}
+
+/// Makes the directory of the socket, or checks the one that is there.
+fn prepare_directory(asked: Asked<'_>) -> Result<(), RuntimeError> {
+    let Some(dir) = asked.server.parent() else { return Ok(()) };
+    server::prepare_directory(dir).map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => probe::denied(asked, error.to_string()),
+        _ => classify::failed(asked, format!("cannot make directory {}: {error}", dir.display())),
+    })
+}
+
+/// The error of a pane that is not there, or that runs something else by now.
+fn not_there(target: &Target) -> RuntimeError {
+    let detail = format!("pane {} is not there, or is not ours any more", target.pane);
+    RuntimeError::NoSuchSession { runtime: KIND, session: target.session.clone(), detail }
 }
 
 fn asked<'a>(command: &'a str, target: &'a Target) -> Asked<'a> {
@@ -211,6 +234,9 @@ impl Runtime for Tmux {
         check::target(target, asked)?;
         probe::require(asked, target.server_process)?;
         let text = self.run(&self.client(&target.server, argv::capture_pane(target, how)), None, asked).await?;
+        if text.trim_end() == argv::OTHER {
+            return Err(not_there(target));
+        }
         Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
     }
 
@@ -237,15 +263,36 @@ impl Runtime for Tmux {
     }
 
     async fn remove(&self, target: &Target) -> Result<(), RuntimeError> {
-        let asked = asked("kill-session", target);
+        let asked = asked("kill-pane", target);
         check::target(target, asked)?;
         match probe::require(asked, target.server_process) {
             Err(RuntimeError::ServerGone { .. }) => return Ok(()),
             answer => answer?,
         };
-        match self.run(&self.client(&target.server, argv::kill_session(target)), None, asked).await {
+        match self.run(&self.client(&target.server, argv::kill_pane(target)), None, asked).await {
             Ok(_) | Err(RuntimeError::NoSuchSession { .. } | RuntimeError::ServerGone { .. }) => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+
+    /// # Source
+    /// tmux makes its socket anew on `SIGUSR1` (`server_signal` in `server.c`, 3.0a to 3.7c), where the directory is there.
+    async fn listen_again(&self, server: &Path, process: ProcessId) -> Result<bool, RuntimeError> {
+        let asked = Asked { command: "SIGUSR1", server, session: "" };
+        let deadline = tokio::time::Instant::now() + self.deadline;
+        let mut signalled = false;
+        loop {
+            let late = tokio::time::Instant::now() >= deadline;
+            match probe::require(asked, Some(process)) {
+                Err(RuntimeError::Unreachable { .. }) if !signalled => {
+                    prepare_directory(asked)?;
+                    probe::answers(process, asked)?;
+                    let sent = process::signal(process, Signal::SIGUSR1);
+                    signalled = sent.map_err(|error| probe::denied(asked, error.to_string()))?;
+                }
+                Err(RuntimeError::Unreachable { .. }) if !late => tokio::time::sleep(LISTENS).await,
+                answer => return answer.map(|_| signalled),
+            }
         }
     }
 

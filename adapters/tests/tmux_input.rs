@@ -78,7 +78,9 @@ async fn a_pane_of_another_session_is_never_touched() {
     let mine = lab.idle("foo").await.target;
     let other = lab.recorder("foobar", "got").await.target;
     let crossed = Target { pane: other.pane.clone(), ..mine.clone() };
-    for target in [&crossed, &renamed(&other, "foob"), &renamed(&other, "foo")] {
+    // Where its process is not known, a name that is only like it is not its name.
+    let nameless = Target { pane_pid: None, ..other.clone() };
+    for target in [&crossed, &renamed(&nameless, "foob"), &renamed(&nameless, "foo")] {
         let errors = [
             lab.tmux.paste(target, "x").await.expect_err("paste"),
             lab.tmux.press(target, &[Key::Char('x')]).await.expect_err("press"),
@@ -91,6 +93,63 @@ async fn a_pane_of_another_session_is_never_touched() {
     assert_no_buffers(&lab).await;
     lab.tmux.paste(&other, "end").await.expect("paste");
     assert_eq!(content(&lab.path("got"), 3).await, b"end", "nothing came before");
+}
+
+/// Everything that a person can do to a pane that leaves its program alive; after each it is the same pane.
+#[tokio::test]
+async fn a_pane_is_reached_wherever_a_person_moves_it() {
+    let lab = Lab::new();
+    let target = lab.recorder("a", "got").await.target;
+    let other = lab.idle("b").await.target;
+    let pane = target.pane.as_str();
+    lab.raw(&["split-window", "-d", "-t", &other.pane, "sleep 1000"]).await;
+    let moves: [&[&str]; 9] = [
+        &["rename-session", "-t", "=a:", "my own work: x"],
+        &["rename-window", "-t", pane, "a window; 'of' mine"],
+        &["link-window", "-s", pane, "-t", "=b:7"],
+        &["join-pane", "-s", pane, "-t", &other.pane],
+        &["break-pane", "-d", "-s", pane],
+        &["swap-pane", "-s", pane, "-t", &other.pane],
+        &["move-window", "-s", pane, "-t", "=b:9"],
+        &["split-window", "-d", "-t", pane, "sleep 1000"],
+        &["resize-pane", "-Z", "-t", &other.pane],
+    ];
+    for (n, how) in moves.into_iter().enumerate() {
+        assert_eq!(lab.raw(how).await, "", "{how:?}");
+        let rows = lab.rows().await;
+        let ours: Vec<_> = rows.iter().filter(|row| row.tag == "tag/a").collect();
+        assert!(matches!(ours[..], [row] if row.pane == pane && row.pane_pid == target.pane_pid), "{how:?}: {rows:?}");
+        lab.tmux.paste(&target, "p").await.expect("paste");
+        lab.tmux.press(&target, &[Key::Char('k')]).await.expect("press");
+        assert_eq!(content(&lab.path("got"), 2 * (n + 1)).await, "pk".repeat(n + 1).as_bytes(), "{how:?}");
+        lab.tmux.capture(&target, Capture::default()).await.expect("capture");
+    }
+    let others = lab.rows().await.len() - 1;
+    lab.tmux.remove(&target).await.expect("remove");
+    let left = lab.rows().await;
+    assert!(left.len() == others && left.iter().all(|row| row.pane != pane && !row.pane_dead), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_pane_that_a_person_lets_run_something_else_is_theirs() {
+    let lab = Lab::new();
+    let target = lab.idle("a").await.target;
+    let script = "stty raw -echo; touch theirs.ready; exec cat >theirs";
+    let (script, dir) = (format!("sh -c '{script}'"), lab.dir.path().to_str().expect("UTF-8"));
+    assert_eq!(lab.raw(&["respawn-pane", "-k", "-c", dir, "-t", &target.pane, &script]).await, "");
+    eventually("their program reads", || lab.path("theirs.ready").exists()).await;
+    for error in [
+        lab.tmux.paste(&target, "x").await.expect_err("paste"),
+        lab.tmux.press(&target, &[Key::Enter]).await.expect_err("press"),
+        lab.tmux.capture(&target, Capture::default()).await.expect_err("capture"),
+    ] {
+        assert!(matches!(error, RuntimeError::NoSuchSession { .. }), "{error}");
+    }
+    lab.tmux.remove(&target).await.expect("what is not there is removed");
+    let rows = lab.rows().await;
+    assert!(matches!(&rows[..], [row] if row.tag.is_empty() && !row.pane_dead), "{rows:?}");
+    assert_eq!(content(&lab.path("theirs"), 0).await, b"");
+    assert_no_buffers(&lab).await;
 }
 
 #[tokio::test]
@@ -140,10 +199,15 @@ async fn a_person_who_splits_the_window_does_not_divert_input() {
     let lab = Lab::new();
     let target = lab.recorder("a", "got").await.target;
     lab.raw(&["split-window", "-t", "=a:", "sleep 1000"]).await;
-    assert_eq!(lab.rows().await.iter().filter(|row| row.tag == "tag/a").count(), 2);
+    let rows = lab.rows().await;
+    assert_eq!(rows.iter().map(|row| row.tag.as_str()).collect::<Vec<_>>(), ["tag/a", ""], "theirs is not ours");
     lab.tmux.paste(&target, "to the agent").await.expect("paste");
     lab.tmux.press(&target, &[Key::Enter]).await.expect("press");
     assert_eq!(content(&lab.path("got"), 13).await, b"to the agent\r");
+    lab.tmux.remove(&target).await.expect("remove");
+    let rows = lab.rows().await;
+    let [left] = rows.as_slice() else { panic!("the person's pane alone: {rows:?}") };
+    assert!(left.pane != target.pane && !left.pane_dead, "{left:?}");
 }
 
 #[tokio::test]
@@ -154,9 +218,11 @@ async fn removal_hits_one_incarnation_and_no_other() {
     lab.tmux.remove(&foo).await.expect("remove");
     lab.tmux.remove(&foo).await.expect("again");
     // An id that now belongs to somebody else, and a name that is only a prefix of one.
-    lab.tmux.remove(&renamed(&foobar, "foo")).await.expect("not there");
-    lab.tmux.remove(&renamed(&foobar, "foob")).await.expect("not there");
-    lab.tmux.remove(&Target { session_id: foo.session_id.clone(), ..foobar.clone() }).await.expect("not there");
+    let nameless = Target { pane_pid: None, ..foobar.clone() };
+    lab.tmux.remove(&renamed(&nameless, "foo")).await.expect("not there");
+    lab.tmux.remove(&renamed(&nameless, "foob")).await.expect("not there");
+    lab.tmux.remove(&Target { session_id: foo.session_id.clone(), ..nameless.clone() }).await.expect("not there");
+    lab.tmux.remove(&Target { pane_pid: foo.pane_pid, ..foobar.clone() }).await.expect("not there");
     assert_eq!(lab.names().await, ["foobar"]);
     // Ids begin again with a new server.
     let first = process::find(lab.server().expect("up")).expect("probe").expect("runs").id;
@@ -167,7 +233,9 @@ async fn removal_hits_one_incarnation_and_no_other() {
     assert!(matches!(error, RuntimeError::ServerGone { gone: Gone::NobodyListening, .. }), "{error}");
     let heir = lab.idle("heir").await.target;
     assert_eq!((&heir.session_id, &heir.pane), (&foo.session_id, &foo.pane));
-    lab.tmux.remove(&foo).await.expect("not there");
-    assert!(lab.tmux.paste(&foo, "x").await.is_err());
+    for foo in [&foo, &Target { server_process: None, ..foo.clone() }] {
+        lab.tmux.remove(foo).await.expect("not there");
+        assert!(lab.tmux.paste(foo, "x").await.is_err());
+    }
     assert_eq!(lab.names().await, ["heir"]);
 }

@@ -10,15 +10,18 @@ use crate::engine::doctor::{Finding, Level};
 /// Look at everything that a fleet stands on, and say what is wrong and how to cure it
 ///
 /// Multiplexers and their versions, agents, the state directory, the disk, limits, peers, sessions and sockets that belong
-/// to nobody, hooks, the timer. Changes nothing. Exit code 1 when something is broken.
+/// to nobody, hooks, the timer. Changes nothing without --fix. Exit code 1 when something is broken.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer doctor              is all well?\n  peer doctor --as-cron    would a tick from cron see the same?"
+    after_help = "Examples:\n  peer doctor              is all well?\n  peer doctor --as-cron    would a tick from cron see the same?\n  peer doctor --fix        reach a server whose socket was removed"
 )]
 pub(super) struct Args {
     /// Look with the environment that cron gives: HOME, a short PATH, and nothing else
     #[arg(long)]
     as_cron: bool,
+    /// Do what harms nothing that lives: a server whose socket was removed is made to listen again
+    #[arg(long)]
+    fix: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -57,6 +60,12 @@ async fn look(args: &Args, context: &Context) -> Vec<Finding> {
     if args.as_cron {
         found.extend(elsewhere(&engine));
         engine.env = cron_environment();
+    }
+    if args.fix {
+        match engine.mend().await {
+            Ok(done) => found.extend(done),
+            Err(error) => found.extend(broken(error.into())),
+        }
     }
     match engine.doctor().await {
         Ok(more) => found.extend(more),

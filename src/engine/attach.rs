@@ -55,7 +55,10 @@ impl Engine {
             // TMUX=/path/of/socket,server-pid,session
             RuntimeKind::Tmux => {
                 let tmux = self.var("TMUX").and_then(|value| value.to_str()).unwrap_or_default();
-                tmux.rsplitn(3, ',').nth(2).map(Path::new)
+                let mut parts = tmux.rsplitn(3, ',').skip(1);
+                let pid = parts.next().and_then(|pid| pid.parse().ok());
+                let same = record.place.server_process.is_none_or(|recorded| Some(recorded.pid) == pid);
+                parts.next().filter(|_| same).map(Path::new)
             }
             RuntimeKind::Zellij => self.var("ZELLIJ").and(self.var("ZELLIJ_SOCKET_DIR")).map(OsStr::new).map(Path::new),
         };

@@ -188,7 +188,7 @@ impl Engine {
     /// Leaves nothing of a peer on its runtime's server.
     async fn lay_to_rest(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
         let record = peer.files.session()?.present();
-        match self.live(peer, record).await? {
+        match self.live_in_reach(peer, record).await? {
             Live::None => self.clear_left(peer, locked).await,
             Live::Session(record, sight) if sight.is_over() => self.bury(peer, locked, &record, &sight).await,
             Live::Starting(_) | Live::Session(..) if !force => Err(EngineError::Awake { peer: peer.name.clone() }),

@@ -1,4 +1,5 @@
-//! `peer doctor`: look at everything that a fleet stands on, change nothing, and give the cure with each finding.
+//! `peer doctor`: look at everything that a fleet stands on, and give the cure with each finding. It changes nothing, unless
+//! it is asked to do what can be done without harm.
 
 mod fleet;
 mod machine;
@@ -73,6 +74,15 @@ impl Engine {
             Err(error) => vec![Finding::new(Level::Warning, "timer", error.to_string())],
         });
         Ok(found)
+    }
+
+    /// Does what can be done without harm to whatever lives: servers that cannot be reached are made to listen again. What
+    /// was done, and what could not be.
+    ///
+    /// # Errors
+    /// As [`Engine::doctor`].
+    pub async fn mend(&self) -> Result<Vec<Finding>> {
+        fleet::reach(self).await
     }
 
     fn timer_findings(&self, status: &TimerStatus) -> Vec<Finding> {

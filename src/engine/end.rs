@@ -203,7 +203,7 @@ impl Engine {
             (Axis::Dead, _) => Ok(()),
             (Axis::Alive, Some(row)) => {
                 let runtime = self.runtime_of(&record.place)?;
-                let target = super::observe::target_of_row(record, row);
+                let target = super::observe::target_of_row(&record.place.server, sight.answered, row);
                 match runtime.remove(&target).await {
                     Ok(()) | Err(RuntimeError::ServerGone { .. } | RuntimeError::NoSuchSession { .. }) => {}
                     Err(error) => return Err(error.into()),

@@ -48,10 +48,13 @@ impl Engine {
         let (kind, binary, runtime) = self.runtime_for(&peer.spec)?;
         let incarnation = locked.next_incarnation(self.now())?;
         let session = format!("{}-{incarnation}", peer.name);
+        let server = self.server_address(kind, peer, &session)?;
+        // Before anything is begun.
+        let known = self.claim(runtime.as_ref(), &server).await?;
         let place = Place {
             runtime: kind.as_str().to_owned(),
             binary,
-            server: self.server_address(kind, peer, &session)?,
+            server,
             session,
             session_id: String::new(),
             pane: String::new(),
@@ -77,6 +80,9 @@ impl Engine {
         }
         match created {
             Ok(created) => {
+                if kind == RuntimeKind::Tmux && known != Some(created.server) {
+                    self.state.note_server(&record.place.server, recorded(created.server))?;
+                }
                 record.place.server_process = Some(recorded(created.server));
                 record.place.session_id = created.target.session_id;
                 record.place.pane = created.target.pane;
@@ -239,6 +245,8 @@ fn tells_nothing(error: &RuntimeError) -> bool {
         error,
         RuntimeError::TimedOut { .. }
             | RuntimeError::NotAnswering { .. }
+            | RuntimeError::OtherServer { .. }
+            | RuntimeError::Unreachable { .. }
             | RuntimeError::PermissionDenied { .. }
             | RuntimeError::VersionMismatch { .. }
             | RuntimeError::NoBinary { .. }

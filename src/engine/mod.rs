@@ -23,6 +23,7 @@ pub mod move_to;
 pub mod new;
 pub mod observe;
 pub mod peer;
+mod reach;
 pub mod ready;
 pub mod reap;
 pub mod recover;

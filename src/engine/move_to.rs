@@ -99,7 +99,7 @@ impl Engine {
     }
 
     async fn park_to_move(&self, peer: &Peer, locked: &Locked) -> Result<Parked> {
-        match self.live(peer, self.on_record(peer, locked)?).await? {
+        match self.live_in_reach(peer, self.on_record(peer, locked)?).await? {
             Live::None => self.clear_left(peer, locked).await.map(|()| Parked::Asleep),
             Live::Starting(record) => Ok(Parked::Starting(record)),
             Live::Session(record, sight) if sight.is_over() => {

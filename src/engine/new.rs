@@ -18,7 +18,7 @@ impl Engine {
         {
             let locked = self.lock(name).await?;
             let record = self.on_record(&peer, &locked)?;
-            match self.live(&peer, record).await? {
+            match self.live_in_reach(&peer, record).await? {
                 Live::None => self.clear_left(&peer, &locked).await?,
                 Live::Session(record, sight) if sight.is_over() => {
                     self.bury(&peer, &locked, &record, &sight).await?;

@@ -1,7 +1,13 @@
 //! Both axes of one peer, seen now.
+//!
+//! A peer's pane is known by its server's process, its id there and the process of ours that sits in it. Names, paths and
+//! sessions are a person's to change, and mean nothing here. That it is not there is said by the recorded server alone,
+//! and is believed only where the kernel does not contradict it.
+
+use std::path::Path;
 
 use peer_adapters::process::{self, ProcessId};
-use peer_adapters::runtime::{Gone, Listing, Runtime, RuntimeError, SessionRow, Target};
+use peer_adapters::runtime::{Gone, Listing, Runtime, RuntimeError, RuntimeKind, SessionRow, Target};
 
 use super::{Engine, Result};
 use crate::policy::axis::Axis;
@@ -24,9 +30,13 @@ pub struct Sight {
     pub listed_at: Timestamp,
     /// The record is of another boot of this machine.
     pub rebooted: bool,
-    /// The session as its server lists it.
+    /// The server that answered.
+    pub answered: Option<ProcessId>,
+    /// The recorded server, where it lives and nobody listens on its path.
+    pub unreachable: Option<ProcessId>,
+    /// The pane as its server lists it.
     pub row: Option<SessionRow>,
-    /// Sessions of older incarnations of this peer that the same server still lists.
+    /// Panes of older incarnations of this peer that the same server still lists.
     pub leftovers: Vec<SessionRow>,
 }
 
@@ -57,13 +67,16 @@ impl Engine {
         }
         let runtime = self.runtime_of(&record.place)?;
         let listing = runtime.list(&record.place.server).await;
-        let prefix = self.tag_prefix(name);
-        let answer = match &listing {
-            Err(error) => Err(error),
-            Ok(Listing::Gone(gone)) => Ok(Own::Gone(*gone)),
-            // Not only by the name: somebody may have started a new server and a session of the same name.
-            Ok(Listing::Up { rows, .. }) => {
-                Ok(Own::Up(rows.iter().filter(|row| row.tag.starts_with(&prefix)).cloned().collect()))
+        let answer = match listing {
+            Err(ref error) => Err(error),
+            Ok(Listing::Gone(gone)) => Ok(Own::Gone(gone)),
+            Ok(Listing::Up { server, mut rows }) => {
+                let prefix = self.tag_prefix(name);
+                let tagged = |row: &SessionRow| row.tag.starts_with(&prefix);
+                let own = rows.iter().position(|row| is_pane_of(record, row, tagged(row)));
+                let row = own.map(|at| rows.swap_remove(at));
+                rows.retain(tagged);
+                Ok(Own::Up { server, row, tagged: rows })
             }
         };
         Ok(judge(record, answer, self.now(), process_axis(record)))
@@ -89,8 +102,33 @@ impl Engine {
 pub enum Own {
     /// It is known not to be there.
     Gone(Gone),
-    /// It is there, and these sessions carry the peer's tag.
-    Up(Vec<SessionRow>),
+    /// It is there.
+    Up {
+        /// Which process it is.
+        server: ProcessId,
+        /// The pane on record, where it lists that.
+        row: Option<SessionRow>,
+        /// The other panes that carry the peer's tag.
+        tagged: Vec<SessionRow>,
+    },
+}
+
+/// Whether a row of its server is the pane on record. A pane that runs another process by now is not: whoever let it run
+/// that has it. `tagged`: it carries the peer's tag, by which it is known where its starter did not live to write down
+/// which pane it got.
+pub(super) fn is_pane_of(record: &SessionRecord, row: &SessionRow, tagged: bool) -> bool {
+    let Place { pane, pane_process, .. } = &record.place;
+    is_at(&record.place, row) && (tagged || !pane.is_empty() || pane_process.is_some())
+}
+
+/// Whether a row of the place's server is the pane that was there.
+pub(super) fn is_at(place: &Place, row: &SessionRow) -> bool {
+    let same_process = match (place.pane_process, row.pane_pid) {
+        (Some(recorded), Some(listed)) => Some(recorded.pid == listed),
+        _ => None,
+    };
+    let same_pane = (!place.pane.is_empty()).then(|| place.pane == row.pane);
+    same_process.unwrap_or(true) && same_pane.or(same_process).unwrap_or(place.session == row.session)
 }
 
 /// What is left of an incarnation of another boot: nothing.
@@ -101,6 +139,8 @@ pub fn rebooted(now: Timestamp) -> Sight {
         server_gone: true,
         listed_at: now,
         rebooted: true,
+        answered: None,
+        unreachable: None,
         row: None,
         leftovers: Vec::new(),
     }
@@ -123,48 +163,143 @@ pub fn judge(
     listed_at: Timestamp,
     process: Axis,
 ) -> Sight {
-    let (runtime, server_gone, mut rows) = match answer {
-        Err(error) => (Axis::Unknown(error.to_string()), false, Vec::new()),
-        // The socket can be removed under a living server (a cleaner of /tmp): then nobody can reach it, and nothing that
-        // it hosts is gone.
-        Ok(Own::Gone(gone)) => match server_process_axis(record) {
-            Axis::Dead => (Axis::Dead, gone != Gone::Ended, Vec::new()),
-            Axis::Alive => {
-                (Axis::Unknown(format!("its server lives and cannot be reached ({gone:?})")), false, Vec::new())
-            }
-            Axis::Unknown(why) => (Axis::Unknown(why), false, Vec::new()),
-        },
-        Ok(Own::Up(rows)) => {
-            let there = rows.iter().any(|row| row.session == record.place.session);
-            (if there { Axis::Alive } else { Axis::Dead }, false, rows)
-        }
+    let unknown = |why| Sight {
+        runtime: Axis::Unknown(why),
+        process,
+        server_gone: false,
+        listed_at,
+        rebooted: false,
+        answered: None,
+        unreachable: None,
+        row: None,
+        leftovers: Vec::new(),
     };
-    let own = rows.iter().rposition(|row| row.session == record.place.session).map(|at| rows.swap_remove(at));
-    // A person may have split its window.
-    rows.retain(|row| row.session != record.place.session);
-    Sight { runtime, process, server_gone, listed_at, rebooted: false, row: own, leftovers: rows }
+    match answer {
+        Err(error) => unknown(error.to_string()),
+        Ok(Own::Gone(gone)) => unanswered(record, gone, unknown),
+        Ok(Own::Up { server, row, tagged }) => answered(record, server, row, tagged, unknown),
+    }
 }
 
-/// Whether the server that the record names is there; one that was never recorded counts as dead.
-fn server_process_axis(record: &SessionRecord) -> Axis {
-    record.place.server_process.map_or(Axis::Dead, |server| axis_of(server, "the server"))
+/// Nobody listens on the path. The socket can be removed under a living server (a cleaner of /tmp): then nobody can reach
+/// it, and nothing that it hosts is gone.
+fn unanswered(record: &SessionRecord, gone: Gone, unknown: impl FnOnce(String) -> Sight) -> Sight {
+    let dead = |unknown: Sight| Sight { runtime: Axis::Dead, server_gone: gone != Gone::Ended, ..unknown };
+    let Some(recorded) = record.place.server_process else {
+        return match contradiction(record) {
+            Some(why) => unknown(why),
+            None => dead(unknown(String::new())),
+        };
+    };
+    match axis_of(recorded, "the server") {
+        Axis::Dead => dead(unknown(String::new())),
+        Axis::Alive => {
+            let why = unreachable(record, recorded, gone);
+            Sight { unreachable: Some(process_id(recorded)), ..unknown(why) }
+        }
+        Axis::Unknown(why) => unknown(why),
+    }
+}
+
+/// Somebody listens, and answered.
+fn answered(
+    record: &SessionRecord,
+    server: ProcessId,
+    row: Option<SessionRow>,
+    tagged: Vec<SessionRow>,
+    unknown: impl FnOnce(String) -> Sight,
+) -> Sight {
+    let unknown = |why| Sight { answered: Some(server), ..unknown(why) };
+    if let Some(recorded) = record.place.server_process.filter(|recorded| process_id(*recorded) != server) {
+        // What another server lists says nothing of this one's panes.
+        return match axis_of(recorded, "the server") {
+            Axis::Dead => Sight { runtime: Axis::Dead, server_gone: true, ..unknown(String::new()) },
+            Axis::Alive => unknown(replaced(record, recorded, server)),
+            Axis::Unknown(why) => unknown(why),
+        };
+    }
+    let contradicted = if row.is_none() { contradiction(record) } else { None };
+    let runtime = match (&row, contradicted) {
+        (Some(_), _) => Axis::Alive,
+        (None, None) => Axis::Dead,
+        (None, Some(why)) => Axis::Unknown(why),
+    };
+    // The tag of an older version of ours was the session's, and so that of each pane that a person added there.
+    let own = |other: &SessionRow| row.as_ref().is_some_and(|row| row.session_id == other.session_id);
+    let leftovers = tagged.into_iter().filter(|other| !own(other)).collect();
+    Sight { runtime, row, leftovers, ..unknown(String::new()) }
+}
+
+/// What speaks against an absence: the other end of a terminal that is not hung up is held by somebody. A pane process
+/// whose server lists it no more has been hung up; one that has not been is hosted, whatever a listing says.
+fn contradiction(record: &SessionRecord) -> Option<String> {
+    let pane = record.place.pane_process.map(|pane| ("pane process", pane, pane.pid));
+    let agent = record.process.map(|agent| ("agent", agent.id, agent.session));
+    pane.into_iter().chain(agent).find_map(|(what, process, session)| match process::find(process_id(process)) {
+        Ok(Some(status)) if status.has_terminal && status.session == session => Some(format!(
+            "{} does not list its pane, and its {what}, process {}, still has the terminal of that pane",
+            at(&record.place),
+            process.pid
+        )),
+        Ok(_) => None,
+        Err(error) => Some(not_asked(what, process, &error)),
+    })
+}
+
+/// Why nothing is known of what the recorded server hosts, and the way out.
+fn unreachable(record: &SessionRecord, server: Process, gone: Gone) -> String {
+    let Place { runtime, .. } = &record.place;
+    let way_out = if *runtime == RuntimeKind::Tmux.as_str() {
+        format!("; `peer doctor --fix`, any wake or tick makes it listen again, as does `kill -USR1 {}`", server.pid)
+    } else {
+        String::new()
+    };
+    format!(
+        "{}: its server, process {}, lives and cannot be reached ({gone:?}){way_out}",
+        at(&record.place),
+        server.pid
+    )
+}
+
+fn replaced(record: &SessionRecord, recorded: Process, found: ProcessId) -> String {
+    let Place { runtime, .. } = &record.place;
+    let way_out = if *runtime == RuntimeKind::Tmux.as_str() {
+        format!("; end process {}, or take the path back with `kill -USR1 {}`", found.pid, recorded.pid)
+    } else {
+        String::new()
+    };
+    let at = at(&record.place);
+    format!(
+        "{at}: process {} listens there, and not its server, process {}, which lives{way_out}",
+        found.pid, recorded.pid
+    )
+}
+
+fn at(place: &Place) -> String {
+    format!("{} at {}", place.runtime, place.server.display())
 }
 
 fn axis_of(process: Process, what: &str) -> Axis {
     match process::find(process_id(process)) {
         Ok(Some(_)) => Axis::Alive,
         Ok(None) => Axis::Dead,
-        Err(error) => {
-            Axis::Unknown(format!("the kernel could not be asked about {what}, pid {}: {error}", process.pid))
-        }
+        Err(error) => Axis::Unknown(not_asked(what, process, &error)),
     }
+}
+
+fn not_asked(what: &str, process: Process, error: &std::io::Error) -> String {
+    format!("the kernel could not be asked about {what}, pid {}: {error}", process.pid)
 }
 
 /// Completes the address of a session whose starter did not live to write down what the runtime answered.
 pub fn complete(record: &mut SessionRecord, sight: &Sight) {
-    if let Some(row) = sight.row.as_ref().filter(|_| record.place.pane.is_empty()) {
-        record.place.session_id.clone_from(&row.session_id);
-        record.place.pane.clone_from(&row.pane);
+    let place = &mut record.place;
+    if let Some(row) = &sight.row {
+        if place.pane.is_empty() {
+            place.session_id.clone_from(&row.session_id);
+            place.pane.clone_from(&row.pane);
+        }
+        place.server_process = place.server_process.or(sight.answered.map(recorded));
     }
 }
 
@@ -195,14 +330,14 @@ pub fn target(place: &Place) -> Target {
     }
 }
 
-/// Where a listed session is.
-pub fn target_of_row(record: &SessionRecord, row: &SessionRow) -> Target {
+/// Where a listed pane is, on the server that listed it.
+pub fn target_of_row(path: &Path, server: Option<ProcessId>, row: &SessionRow) -> Target {
     Target {
-        server: record.place.server.clone(),
+        server: path.to_owned(),
         session: row.session.clone(),
         session_id: row.session_id.clone(),
         pane: row.pane.clone(),
-        server_process: record.place.server_process.map(process_id),
+        server_process: server,
         pane_pid: row.pane_pid,
     }
 }
@@ -214,7 +349,7 @@ pub fn target_of_row(record: &SessionRecord, row: &SessionRow) -> Target {
 /// The runtime did not answer.
 pub async fn sweep(runtime: &dyn Runtime, record: &SessionRecord, sight: &Sight) -> Result<()> {
     for row in sight.leftovers.iter().filter(|row| row.pane_dead) {
-        runtime.remove(&target_of_row(record, row)).await?;
+        runtime.remove(&target_of_row(&record.place.server, sight.answered, row)).await?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod task;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -182,12 +183,41 @@ impl Engine {
                 }
             }
         }
+        if !request.dry_run {
+            subjects = self.reach_all(subjects, beat).await?;
+        }
         beat.skipped.extend(not_judged(&subjects));
         if !request.dry_run {
             survey.silent.iter().try_for_each(|silent| self.log_silent(silent))?;
         }
         let strays = if all { survey.strays } else { Vec::new() };
         Ok(Fleet { subjects, asleep, unreadable, strays })
+    }
+
+    /// Makes servers that live and cannot be reached listen again, and looks again at whom they host.
+    async fn reach_all(&self, subjects: Vec<Subject>, beat: &mut Heartbeat) -> Result<Vec<Subject>> {
+        let (hidden, seen): (Vec<_>, Vec<_>) =
+            subjects.into_iter().partition(|subject| subject.sight.unreachable.is_some());
+        if hidden.is_empty() {
+            return Ok(seen);
+        }
+        let mut servers = BTreeMap::new();
+        for subject in &hidden {
+            if let Some(server) = subject.sight.unreachable {
+                servers.entry((server, subject.record.place.server.clone())).or_insert(&subject.record.place);
+            }
+        }
+        let reached = servers.iter().map(|((server, _), place)| self.reach(place, *server));
+        for reached in join_all(reached).await {
+            if let Err(error) = reached {
+                beat.skipped.push(error.to_string());
+            }
+        }
+        drop(servers);
+        let mut again = self.probe_again(hidden).await?;
+        again.extend(seen);
+        again.sort_by(|a, b| a.peer.name.cmp(&b.peer.name));
+        Ok(again)
     }
 
     /// The same subjects with what is seen of them now.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::RuntimeKind;
 
-use super::observe::recorded;
+use super::observe::{recorded, target_of_row};
 use super::survey::Stray;
 use super::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
@@ -113,7 +113,12 @@ impl Engine {
         let own_name = || format!("{}-{incarnation}", peer.name);
         // TMUX is `socket,server pid,session number`; a path may hold a comma.
         let tmux = told("TMUX")?.and_then(|value| value.into_string().ok());
-        let socket = tmux.and_then(|value| value.rsplitn(3, ',').nth(2).map(PathBuf::from));
+        let mut parts = tmux.iter().flat_map(|value| value.rsplitn(3, ',')).skip(1);
+        let told_pid = parts.next().and_then(|pid| pid.parse().ok());
+        let socket = parts.next().map(PathBuf::from);
+        // A pane's process is its server's child for as long as that lives.
+        let parent = process::find(pane)?.map(|status| status.parent).filter(|parent| told_pid == Some(*parent));
+        let parent = parent.map_or(Ok(None), process::status)?;
         let (kind, server, session) = if let Some(socket) = socket {
             (RuntimeKind::Tmux, socket, own_name())
         } else {
@@ -131,7 +136,7 @@ impl Engine {
             session,
             session_id: String::new(),
             pane: String::new(),
-            server_process: None,
+            server_process: parent.map(|server| recorded(server.id)),
             pane_process: Some(recorded(pane)),
         })
     }
@@ -144,20 +149,22 @@ impl Engine {
     /// As [`Engine::end`].
     pub(super) async fn clear_stray(&self, peer: &Peer, locked: &Locked, stray: &Stray) -> Result<bool> {
         let current = peer.files.session()?.present().map(|record| record.incarnation);
-        let kept = peer.files.end()?.present().and_then(|last| last.left).map(|place| place.session);
         // What the last incarnation left is cleared by its own rule, with its screen kept.
-        if current == Some(stray.incarnation) || kept.as_ref() == Some(&stray.row.session) {
+        let kept = peer.files.end()?.present().and_then(|last| last.left).is_some_and(|place| stray.is_at(&place));
+        if current == Some(stray.incarnation) || kept {
             return Ok(false);
         }
         let runtime = self.runtime_of(&self.place_of_stray(peer, stray)?)?;
         if !stray.row.pane_dead {
-            let Some(pane) = self.pane_process(&peer.name, stray.incarnation)? else { return Ok(false) };
+            let pane = self.pane_process(&peer.name, stray.incarnation)?;
+            // Listed with our tag, and known to the kernel as what we started there.
+            let Some(pane) = pane.filter(|pane| stray.row.pane_pid == Some(pane.pid)) else { return Ok(false) };
             let Some(record) = self.rebuild(peer, stray.incarnation, pane, self.now())? else { return Ok(false) };
             let sight = self.observe(&peer.name, &record).await?;
             Self::refuse_unknown(peer, &sight)?;
             self.climb(peer, &record, &sight).await?;
         }
-        runtime.remove(&super::observe::target(&self.place_of_stray(peer, stray)?)).await?;
+        runtime.remove(&target_of_row(&stray.server, Some(stray.server_process), &stray.row)).await?;
         locked.remove_pane_files(stray.incarnation)?;
         Ok(true)
     }
@@ -171,7 +178,7 @@ impl Engine {
             session: stray.row.session.clone(),
             session_id: stray.row.session_id.clone(),
             pane: stray.row.pane.clone(),
-            server_process: None,
+            server_process: Some(recorded(stray.server_process)),
             pane_process: None,
         })
     }

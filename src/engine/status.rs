@@ -183,17 +183,23 @@ impl Engine {
 }
 
 fn view(record: &SessionRecord, live: &Live) -> SessionView {
-    let attached = match live {
-        Live::Session(_, sight) => sight.row.as_ref().map_or(0, |row| row.attached),
-        Live::Starting(_) | Live::None => 0,
+    let row = match live {
+        Live::Session(_, sight) => sight.row.as_ref(),
+        Live::Starting(_) | Live::None => None,
     };
+    let mut place = record.place.clone();
+    // By the name that it has now: a person may have renamed it, or moved the pane elsewhere.
+    if let Some(row) = row {
+        place.session.clone_from(&row.session);
+        place.session_id.clone_from(&row.session_id);
+    }
     SessionView {
         incarnation: record.incarnation,
-        place: record.place.clone(),
+        place,
         pid: record.process.map(|agent| agent.id.pid),
         resumed: record.resumed,
         cause: record.cause.clone(),
-        attached,
+        attached: row.map_or(0, |row| row.attached),
     }
 }
 

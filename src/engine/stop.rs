@@ -30,7 +30,7 @@ impl Engine {
         let locked = self.lock(name).await?;
         let record = self.on_record(&peer, &locked)?;
         let now = self.now();
-        match self.live(&peer, record).await? {
+        match self.live_in_reach(&peer, record).await? {
             Live::None => {
                 self.clear_left(&peer, &locked).await?;
                 locked.mark(Marker::Stopped, now)?;

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::{OptionFuture, join, join_all};
+use peer_adapters::process::ProcessId;
 use peer_adapters::runtime::{Listing, Runtime, RuntimeError, RuntimeKind, SessionRow};
 use peer_adapters::zellij::Zellij;
 use tokio::task::JoinHandle;
 
-use super::observe::{Own, Sight, boot_differs, judge, process_axis, rebooted};
+use super::observe::{Own, Sight, boot_differs, is_at, is_pane_of, judge, process_axis, process_id, rebooted};
 use super::{Engine, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
@@ -57,10 +58,20 @@ pub struct Stray {
     pub incarnation: Incarnation,
     /// `tmux` or `zellij`.
     pub runtime: String,
-    /// The server that lists it.
+    /// Where the server that lists it listens.
     pub server: PathBuf,
+    /// Which process that server is.
+    pub server_process: ProcessId,
     /// How it is listed.
     pub row: SessionRow,
+}
+
+impl Stray {
+    /// Whether it is the pane that was there.
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        let same_server = place.server_process.is_none_or(|recorded| process_id(recorded) == self.server_process);
+        same_server && place.server == self.server && is_at(place, &self.row)
+    }
 }
 
 impl Engine {
@@ -150,7 +161,9 @@ impl Engine {
                 Some(answer) => answer.judge(name, record, agent),
                 None => rebooted(self.now()),
             };
-            survey.strays.extend(sight.leftovers.iter().filter_map(|row| stray(server, row.clone())));
+            if let Some(process) = sight.answered {
+                survey.strays.extend(sight.leftovers.iter().filter_map(|row| stray(server, process, row.clone())));
+            }
             survey.sights.insert(name.clone(), sight);
         }
         for (server, answer) in answers {
@@ -213,14 +226,15 @@ impl Survey {
             Err(error) if answer.unknown == 0 => tracing::debug!(%error, "a session that is not on record"),
             Err(error) => self.silent.push(Silent { error, peers: answer.unknown }),
             Ok(Listed::Gone(_)) => {}
-            Ok(Listed::Up(left)) => {
-                self.strays.extend(left.into_values().flatten().filter_map(|row| stray(server, row)));
+            Ok(Listed::Up(panes)) => {
+                let left = panes.of.into_values().flatten();
+                self.strays.extend(left.filter_map(|row| stray(server, panes.server, row)));
             }
         }
     }
 }
 
-/// What a server answered: its sessions by the peer in their tag, so that a fleet is judged in one walk over them.
+/// What a server answered: its panes by the peer in their tag, so that a fleet is judged in one walk over them.
 struct Answer {
     listing: std::result::Result<Listed, RuntimeError>,
     at: Timestamp,
@@ -229,7 +243,41 @@ struct Answer {
 
 enum Listed {
     Gone(peer_adapters::runtime::Gone),
-    Up(HashMap<String, Vec<SessionRow>>),
+    Up(Panes),
+}
+
+/// What one server process hosts.
+struct Panes {
+    server: ProcessId,
+    /// Of each peer; it has one, but for what was left of an older incarnation.
+    of: HashMap<String, Vec<SessionRow>>,
+    /// Those without a tag of ours.
+    others: Vec<SessionRow>,
+}
+
+impl Panes {
+    /// Takes what concerns one record: its pane, and whatever else carries the peer's tag. Another server's listing says
+    /// nothing of it, and what that one lists is nobody's leftover.
+    fn take(&mut self, name: &PeerName, record: &SessionRecord) -> Own {
+        let server = self.server;
+        if record.place.server_process.is_some_and(|recorded| process_id(recorded) != server) {
+            return Own::Up { server, row: None, tagged: Vec::new() };
+        }
+        let mut tagged = self.of.remove(name.as_str()).unwrap_or_default();
+        let own = tagged.iter().position(|row| is_pane_of(record, row, true));
+        let row = own.map(|at| tagged.swap_remove(at)).or_else(|| self.take_untagged(record));
+        Own::Up { server, row, tagged }
+    }
+
+    /// The pane on record where a person took its tag, or it has that of the session to which they moved it: an older
+    /// version of ours gave the tag to the session.
+    fn take_untagged(&mut self, record: &SessionRecord) -> Option<SessionRow> {
+        let lists = std::iter::once(&mut self.others).chain(self.of.values_mut());
+        lists.into_iter().find_map(|rows| {
+            let at = rows.iter().position(|row| is_pane_of(record, row, false))?;
+            Some(rows.swap_remove(at))
+        })
+    }
 }
 
 impl Answer {
@@ -244,7 +292,7 @@ impl Answer {
                 Err(&*error)
             }
             Ok(Listed::Gone(gone)) => Ok(Own::Gone(*gone)),
-            Ok(Listed::Up(rows)) => Ok(Own::Up(rows.remove(name.as_str()).unwrap_or_default())),
+            Ok(Listed::Up(panes)) => Ok(panes.take(name, record)),
         };
         let mut sight = judge(record, own, self.at, agent);
         // It may have ended together with its session after the kernel was asked: that is no orphan.
@@ -256,34 +304,34 @@ impl Answer {
 }
 
 fn by_peer(listing: Listing, ours: &str) -> Listed {
-    let rows = match listing {
+    let (server, rows) = match listing {
         Listing::Gone(gone) => return Listed::Gone(gone),
-        Listing::Up { rows, .. } => rows,
+        Listing::Up { server, rows } => (server, rows),
     };
-    let mut of = HashMap::<String, Vec<SessionRow>>::with_capacity(rows.len());
+    let mut panes = Panes { server, of: HashMap::with_capacity(rows.len()), others: Vec::new() };
     for row in rows {
         let peer = row.tag.strip_prefix(ours).and_then(|rest| rest.split_once('/')).map(|(peer, _)| peer.to_owned());
-        // Without a tag of ours it is somebody else's, whatever its name.
-        if let Some(peer) = peer {
-            // A peer has one, but for what was left of an older incarnation.
-            of.entry(peer).or_insert_with(|| Vec::with_capacity(1)).push(row);
+        match peer {
+            Some(peer) => panes.of.entry(peer).or_insert_with(|| Vec::with_capacity(1)).push(row),
+            None => panes.others.push(row),
         }
     }
-    Listed::Up(of)
+    Listed::Up(panes)
 }
 
 /// Whether a session that was not there may have come after its server was asked, if the record was read after that. One
 /// that was ready before was there, so it has gone.
 fn may_have_come_since(record: &SessionRecord, sight: &Sight) -> bool {
-    let absent = sight.runtime == Axis::Dead && !sight.rebooted;
+    let absent = sight.runtime == Axis::Dead && !sight.rebooted || sight.answered.is_some() && sight.row.is_none();
     absent && record.ready_at().is_none_or(|ready| ready >= sight.listed_at)
 }
 
-fn stray(server: Server<'_>, row: SessionRow) -> Option<Stray> {
+fn stray(server: Server<'_>, process: ProcessId, row: SessionRow) -> Option<Stray> {
     let mut parts = row.tag.split('/').skip(1);
     let peer = parts.next()?.parse().ok()?;
     let incarnation = Incarnation(parts.next()?.parse().ok()?);
-    Some(Stray { peer, incarnation, runtime: server.0.to_owned(), server: server.1.into(), row })
+    let (runtime, server) = (server.0.to_owned(), server.1.into());
+    Some(Stray { peer, incarnation, runtime, server, server_process: process, row })
 }
 
 /// A server, by runtime and address; the address as text, because to hash a path takes it apart.

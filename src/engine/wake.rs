@@ -110,7 +110,7 @@ impl Engine {
     }
 
     async fn round(&self, peer: &Peer, locked: &Locked, request: &WakeRequest, waited: bool) -> Result<Round> {
-        let live = self.live(peer, self.on_record(peer, locked)?).await?;
+        let live = self.live_in_reach(peer, self.on_record(peer, locked)?).await?;
         if matches!(live, Live::None) {
             self.clear_left(peer, locked).await?;
             self.learn_late(peer, locked)?;
@@ -308,7 +308,7 @@ impl Engine {
     /// [`EngineError::NotAwake`], or a refusal while an axis is unknown.
     pub(super) async fn awake(&self, peer: &Peer) -> Result<SessionRecord> {
         let record = peer.files.session()?.present();
-        match self.live(peer, record).await? {
+        match self.live_in_reach(peer, record).await? {
             Live::Starting(record) => Ok(*record),
             Live::Session(record, sight) => match sight.unknown() {
                 Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), refusal }),

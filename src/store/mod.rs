@@ -13,6 +13,7 @@ mod journal;
 mod lock;
 mod pane;
 mod records;
+mod servers;
 
 use std::fs;
 use std::io;

@@ -126,7 +126,7 @@ enum StatError {
     Malformed,
 }
 
-/// Fields of proc(5) by number: 3 state, 4 parent, 5 group, 6 session, 22 start time. The name in field 2 may hold
+/// Fields of proc(5) by number: 3 state, 4 parent, 5 group, 6 session, 7 terminal, 22 start time. The name in field 2 may hold
 /// spaces and parentheses, so fields are counted from the last `)`.
 fn parse_stat(text: &[u8]) -> Result<Status, StatError> {
     let text = String::from_utf8_lossy(text);
@@ -146,6 +146,7 @@ fn parse_stat(text: &[u8]) -> Result<Status, StatError> {
         group: narrow(5)?,
         session: narrow(6)?,
         stopped: matches!(state, "T" | "t"),
+        has_terminal: fields.get(4).is_some_and(|terminal| *terminal != "0"),
         computes: state == "R",
     })
 }
@@ -160,7 +161,9 @@ mod tests {
         let Ok(status) = parse_stat(line) else { panic!("parses") };
         assert_eq!(status.id, ProcessId { pid: 77, start: 4242 });
         assert_eq!((status.parent, status.group, status.session), (1, 77, 70));
-        assert_eq!((status.stopped, status.computes), (false, false));
+        assert_eq!((status.stopped, status.computes, status.has_terminal), (false, false, false));
+        let line = b"78 (sh) S 77 78 78 34817 78 4194304 0 0 0 0 0 0 0 0 20 0 1 0 4243 0 0";
+        assert!(parse_stat(line).is_ok_and(|status| status.has_terminal));
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
         group: info.pbi_pgid,
         session,
         stopped: info.pbi_status == libc::SSTOP,
+        // NODEV
+        has_terminal: info.e_tdev != u32::MAX,
         computes: false,
     }))
 }

@@ -7,8 +7,11 @@ use std::path::Path;
 use super::listing;
 use crate::runtime::{Capture, Key, NewSession, Target};
 
-/// What tmux prints in place of acting when the pane cannot take input, or the session is not the one meant.
+/// What tmux prints in place of acting when the pane cannot take input.
 pub(super) const REFUSED: &str = "PEER_REFUSED";
+
+/// What tmux prints in place of acting when the pane is not there, or not the one that is meant any more.
+pub(super) const OTHER: &str = "PEER_OTHER";
 
 /// The condition under which a pane takes input. A pane that has vanished makes it false: its fields are empty.
 const TAKES_INPUT: &str = "#{==:#{pane_dead}#{pane_input_off},00}";
@@ -44,18 +47,32 @@ impl Line {
     }
 }
 
-/// `=NAME:.%PANE`: this pane, and only while it is a pane of the session of exactly this name.
+/// The condition under which a pane is still the one that is meant. A pane keeps its id for the life of its server, in
+/// whatever session of whatever name it is; but a person may let it run something else (`respawn-pane`).
 ///
-/// Pane ids begin again at `%0` with each server, and a bare name is matched by prefix and then as a pattern.
-pub(super) fn pane_target(target: &Target) -> String {
-    format!("={}:.{}", target.session, target.pane)
+/// Where its process is not known, its session must be the one that it was made in. A pane that is not there makes both
+/// false: its fields are empty.
+fn is_meant(target: &Target) -> String {
+    match target.pane_pid {
+        Some(pid) => format!("#{{==:#{{pane_pid}},{pid}}}"),
+        None => format!("#{{==:#{{session_id}} #{{session_name}},{} {}}}", target.session_id, target.session),
+    }
 }
 
+/// A tmux command that tells why nothing was done.
+fn tell_why(target: &Target) -> String {
+    format!("display-message -p -t '{}' '#{{?{},{REFUSED},{OTHER}}}'", target.pane, is_meant(target))
+}
+
+/// `=NAME:`: the session of exactly this name; a bare one is matched by prefix and then as a pattern.
 fn session_target(session: &str) -> String {
     format!("={session}:")
 }
 
-/// One call makes the session and marks it: options set by a second call came too late for 44 of 50 short commands.
+/// One call makes the session and marks its pane: options set by a second call came too late for 44 of 50 short commands.
+///
+/// The tag is the pane's own and goes with it wherever a person moves it, and no pane that a person adds has it. It names
+/// the process that the pane was made with ([`listing::rows`]).
 ///
 /// No `-c`: tmux expands formats in it, `#(command)` included. The directory is the client's own.
 pub(super) fn new_session(new: &NewSession) -> Line {
@@ -67,44 +84,52 @@ pub(super) fn new_session(new: &NewSession) -> Line {
         .then("set-option")
         .args(["-p", "-t", &target, "remain-on-exit", "on"])
         .then("set-option")
-        .args(["-t", &target, "@peer_tag", &new.tag])
+        .args(["-p", "-F", "-t", &target, "@peer_tag", &format!("{}@#{{pane_pid}}", new.tag)])
 }
 
 pub(super) fn list_panes() -> Line {
     Line::new("list-panes").args(["-a", "-F", &listing::row_format()])
 }
 
+/// One call that prints what the pane shows, or [`OTHER`].
 pub(super) fn capture_pane(target: &Target, how: Capture) -> Line {
-    let line = Line::new("capture-pane").args(["-p", "-t", &pane_target(target)]);
-    let line = if how.ansi { line.arg("-e") } else { line };
-    if how.history > 0 { line.args(["-S".to_owned(), format!("-{}", how.history)]) } else { line }
+    let ansi = if how.ansi { " -e" } else { "" };
+    let history = if how.history > 0 { format!(" -S -{}", how.history) } else { String::new() };
+    Line::new("if-shell")
+        .args(["-F", "-t", &target.pane, &is_meant(target)])
+        .arg(format!("capture-pane -p{ansi}{history} -t '{}'", target.pane))
+        .arg(format!("display-message -p {OTHER}"))
 }
 
-/// One call that pastes stdin, or prints [`REFUSED`] and forgets it.
+/// One call that pastes stdin, or prints [`REFUSED`] or [`OTHER`] and forgets it.
 ///
 /// The guard runs inside the server, in one step with the paste, because `paste-buffer` into a dead pane crashes the
 /// server of tmux 3.3a with every session in it (fixed in 3.4). `copy-mode` first: it ends a person's scrolling, and its
 /// failure on a missing pane keeps the buffer from being loaded at all. `-r` keeps newlines, `-p` brackets the paste
 /// where the program asked for that, `-d` deletes the buffer.
 pub(super) fn paste(target: &Target, buffer: &str) -> Line {
-    let pane = pane_target(target);
+    let pane = &target.pane;
     Line::new("copy-mode")
-        .args(["-q", "-t", &pane])
+        .args(["-q", "-t", pane])
         .then("load-buffer")
         .args(["-b", buffer, "-"])
         .then("if-shell")
-        .args(["-F", "-t", &pane, TAKES_INPUT])
+        .args(["-F", "-t", pane, &takes_input(target)])
         .arg(format!("paste-buffer -p -r -d -b {buffer} -t '{pane}'"))
-        .arg(format!("delete-buffer -b {buffer} ; display-message -p {REFUSED}"))
+        .arg(format!("delete-buffer -b {buffer} ; {}", tell_why(target)))
+}
+
+fn takes_input(target: &Target) -> String {
+    format!("#{{&&:{},{TAKES_INPUT}}}", is_meant(target))
 }
 
 pub(super) fn delete_buffer(buffer: &str) -> Line {
     Line::new("delete-buffer").args(["-b", buffer])
 }
 
-/// One call that presses all keys, or prints [`REFUSED`].
+/// One call that presses all keys, or prints [`REFUSED`] or [`OTHER`].
 pub(super) fn press(target: &Target, keys: &[Key]) -> Line {
-    let pane = pane_target(target);
+    let pane = &target.pane;
     let presses: Vec<String> = keys
         .iter()
         .map(|key| match key {
@@ -113,11 +138,14 @@ pub(super) fn press(target: &Target, keys: &[Key]) -> Line {
             named => format!("send-keys -t '{pane}' -- {}", key_name(named)),
         })
         .collect();
-    Line::new("copy-mode")
-        .args(["-q", "-t", &pane])
-        .then("if-shell")
-        .args(["-F", "-t", &pane, TAKES_INPUT, &presses.join(" ; ")])
-        .arg(format!("display-message -p {REFUSED}"))
+    Line::new("copy-mode").args(["-q", "-t", pane]).then("if-shell").args([
+        "-F",
+        "-t",
+        pane,
+        &takes_input(target),
+        &presses.join(" ; "),
+        &tell_why(target),
+    ])
 }
 
 /// tmux's own name of a key. It types a name that it does not know as text, with exit code 0.
@@ -129,17 +157,21 @@ fn key_name(key: &Key) -> String {
     }
 }
 
-/// Ends the session of this id, only while it bears this name: ids begin again at `$0` with each server.
-pub(super) fn kill_session(target: &Target) -> Line {
-    let Target { session, session_id, .. } = target;
+/// Removes the pane that is meant and nothing beside it; its session ends with its last pane.
+pub(super) fn kill_pane(target: &Target) -> Line {
     Line::new("if-shell")
-        .args(["-F", "-t", session_id, &format!("#{{==:#{{session_name}},{session}}}")])
-        .arg(format!("kill-session -t '{session_id}'"))
+        .args(["-F", "-t", &target.pane, &is_meant(target)])
+        .arg(format!("kill-pane -t '{}'", target.pane))
 }
 
-/// Run by a person: shows the session in this terminal, or switches the client of which this terminal is a pane.
+/// Run by a person: shows this very pane in this terminal, or in the client of which this terminal is a pane, in whatever
+/// session it is. `attach-session` alone would leave another pane zoomed over it (3.2a to 3.7c); `switch-client` does not.
 pub(super) fn attach(target: &Target, inside: bool) -> Line {
-    Line::new(if inside { "switch-client" } else { "attach-session" }).args(["-t", &session_target(&target.session)])
+    let pane = ["-t", &target.pane];
+    if inside {
+        return Line::new("switch-client").args(pane);
+    }
+    Line::new("select-pane").args(pane).then("attach-session").args(pane)
 }
 
 /// `tmux -u -N -f CONF -S SOCK`: UTF-8 whatever the locale, this server, and none started by this call.
@@ -168,7 +200,7 @@ mod tests {
             session_id: "$3".to_owned(),
             pane: "%4".to_owned(),
             server_process: None,
-            pane_pid: None,
+            pane_pid: Some(77),
         }
     }
 
@@ -190,7 +222,7 @@ mod tests {
                 "copy-mode",
                 "-q",
                 "-t",
-                "=api-3:.%4",
+                "%4",
                 ";",
                 "load-buffer",
                 "-b",
@@ -200,10 +232,10 @@ mod tests {
                 "if-shell",
                 "-F",
                 "-t",
-                "=api-3:.%4",
-                TAKES_INPUT,
-                "paste-buffer -p -r -d -b b1 -t '=api-3:.%4'",
-                "delete-buffer -b b1 ; display-message -p PEER_REFUSED",
+                "%4",
+                "#{&&:#{==:#{pane_pid},77},#{==:#{pane_dead}#{pane_input_off},00}}",
+                "paste-buffer -p -r -d -b b1 -t '%4'",
+                "delete-buffer -b b1 ; display-message -p -t '%4' '#{?#{==:#{pane_pid},77},PEER_REFUSED,PEER_OTHER}'",
             ]
         );
     }
@@ -214,16 +246,16 @@ mod tests {
         let line = words(press(&target(), &keys));
         assert_eq!(
             line[10],
-            "send-keys -t '=api-3:.%4' -- Enter ; send-keys -t '=api-3:.%4' -- BTab ; send-keys -t '=api-3:.%4' -- BSpace \
-             ; send-keys -t '=api-3:.%4' -- C-c ; send-keys -H -t '=api-3:.%4' 3b"
+            "send-keys -t '%4' -- Enter ; send-keys -t '%4' -- BTab ; send-keys -t '%4' -- BSpace ; send-keys -t '%4' -- \
+             C-c ; send-keys -H -t '%4' 3b"
         );
     }
 
     #[test]
-    fn removal_names_id_and_name() {
-        assert_eq!(
-            words(kill_session(&target())),
-            ["if-shell", "-F", "-t", "$3", "#{==:#{session_name},api-3}", "kill-session -t '$3'"]
-        );
+    fn removal_names_the_pane_and_its_process() {
+        let guarded = |by| ["if-shell", "-F", "-t", "%4", by, "kill-pane -t '%4'"];
+        assert_eq!(words(kill_pane(&target())), guarded("#{==:#{pane_pid},77}"));
+        let unknown = Target { pane_pid: None, ..target() };
+        assert_eq!(words(kill_pane(&unknown)), guarded("#{==:#{session_id} #{session_name},$3 api-3}"));
     }
 }

@@ -39,10 +39,11 @@ pub(super) fn new_session(new: &NewSession, line: &Line, asked: Asked<'_>) -> Re
     }
 }
 
-/// Names and ids go back into tmux's own command language, so nothing else may pass for one.
+/// Names and ids go back into tmux's own command language, so nothing else may pass for one. What a person calls the
+/// session does not, unless it is all that the pane can be told by.
 pub(super) fn target(target: &Target, asked: Asked<'_>) -> Result<(), RuntimeError> {
-    let Target { session, session_id, pane, .. } = target;
-    if is_name(session) && is_id(session_id, '$') && is_id(pane, '%') {
+    let Target { session, session_id, pane, pane_pid, .. } = target;
+    if is_id(pane, '%') && (pane_pid.is_some() || (is_name(session) && is_id(session_id, '$'))) {
         return Ok(());
     }
     Err(classify::failed(

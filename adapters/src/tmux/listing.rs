@@ -1,5 +1,7 @@
 //! What tmux prints about itself, and how it is read.
 
+use std::collections::HashMap;
+
 use crate::runtime::SessionRow;
 
 /// A tab is the one separator that every version prints as it is (seen with 3.2a, 3.3a, 3.4, 3.5a, 3.6a, 3.7c): 3.4 and
@@ -63,14 +65,34 @@ pub(super) fn rows(said: &str, server: u32) -> Option<Vec<SessionRow>> {
     while let Some(line) = lines.next() {
         let (mut row, rest) = row(line, server)?;
         match tag_of(rest) {
-            Some(tag) if is_tag(tag) => tag.clone_into(&mut row.tag),
-            Some(_) => {}
+            Some(tag) => own_tag(tag, row.pane_pid).clone_into(&mut row.tag),
             // A tag of somebody else's with line breaks in it: the row goes on to where its end is.
             None => while tag_of(lines.next()?).is_none() {},
         }
         rows.push(row);
     }
-    Some(rows)
+    Some(once_each(rows))
+}
+
+/// One row a pane: a window that is linked into several sessions is listed with each of them.
+fn once_each(mut rows: Vec<SessionRow>) -> Vec<SessionRow> {
+    let number = |row: &SessionRow| row.pane[1..].parse::<u64>().ok();
+    let mut attached = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        *attached.entry(number(row)).or_insert(0) += row.attached;
+    }
+    if attached.len() < rows.len() {
+        rows.retain_mut(|row| attached.remove(&number(row)).map(|clients| row.attached = clients).is_some());
+    }
+    rows
+}
+
+/// The tag that we gave, on the pane that we made: it names the pane's process then, so that a pane that a person let run
+/// something else (`respawn-pane`) has none. One without a process is of an older version of ours, which gave it to the
+/// session.
+fn own_tag(text: &str, pane: Option<u32>) -> &str {
+    let (tag, made_with) = text.rsplit_once('@').map_or((text, pane), |(tag, pid)| (tag, pid.parse().ok()));
+    if made_with == pane && is_tag(tag) { tag } else { "" }
 }
 
 /// Reads a row up to its tag, and returns the rest of the line.
@@ -183,6 +205,23 @@ mod tests {
             let rows = rows(&format!("{theirs}\n{ours}\n"), 9).expect("readable");
             let tags: Vec<_> = rows.iter().map(|row| (row.session.as_str(), row.tag.as_str())).collect();
             assert_eq!(tags, [(name, ""), ("a-1", "peer/a/1")], "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn a_pane_of_a_linked_window_is_one_row_with_all_who_look_at_it() {
+        let of = |session: &str, pane, attached| line(&["9", "$3", pane, "77", "0", attached, "17", session, "", "."]);
+        let said = [of("a-1", "%4", "1"), of("b", "%5", "0"), of("mine", "%4", "2")].join("\n");
+        let rows = rows(&said, 9).expect("readable");
+        let told: Vec<_> = rows.iter().map(|row| (row.session.as_str(), row.pane.as_str(), row.attached)).collect();
+        assert_eq!(told, [("a-1", "%4", 3), ("b", "%5", 0)]);
+    }
+
+    #[test]
+    fn a_tag_is_of_the_process_that_the_pane_was_made_with() {
+        for (tag, read) in [("x/a/1@77", "x/a/1"), ("x/a/1@78", ""), ("x/a/1@", ""), ("x/a/1", "x/a/1"), ("@77", "")] {
+            let row = one(&line(&["9", "$3", "%4", "77", "0", "0", "17", "a-1", tag, "."])).expect("ten fields");
+            assert_eq!(row.tag, read, "{tag:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use super::KIND;
 use super::classify::{self, Asked};
-use crate::process::{self, ProcessId};
+use crate::process::{self, ProcessId, Status};
 use crate::runtime::{Gone, RuntimeError};
 use crate::socket::{self, Listener};
 
@@ -17,12 +17,22 @@ pub(super) fn probe(asked: Asked<'_>) -> Result<Result<ProcessId, Gone>, Runtime
         Listener::Up(found) if found.uid != nix::unistd::geteuid().as_raw() => {
             Err(denied(asked, format!("the server runs as uid {}", found.uid)))
         }
-        Listener::Up(found) if found.process.stopped => {
-            let pid = found.process.id.pid;
-            Err(silent(asked, format!("process {pid} is stopped; `kill -CONT {pid}` lets it go on")))
-        }
-        Listener::Up(found) => Ok(Ok(found.process.id)),
+        Listener::Up(found) => goes_on(found.process, asked).map(|()| Ok(found.process.id)),
     }
+}
+
+/// Whether a process takes note of what it is told: one that is stopped does not.
+pub(super) fn answers(process: ProcessId, asked: Asked<'_>) -> Result<(), RuntimeError> {
+    let status = process::find(process).map_err(|error| unknown(&error, asked))?;
+    status.map_or(Ok(()), |status| goes_on(status, asked))
+}
+
+fn goes_on(server: Status, asked: Asked<'_>) -> Result<(), RuntimeError> {
+    let pid = server.id.pid;
+    if server.stopped {
+        return Err(silent(asked, format!("process {pid} is stopped; `kill -CONT {pid}` lets it go on")));
+    }
+    Ok(())
 }
 
 /// The server process, for a call that needs one: the `recorded` one where it is known, and no other.

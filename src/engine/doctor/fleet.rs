@@ -8,10 +8,10 @@ use peer_adapters::runtime::{Gone, Listing, RuntimeKind, SessionRow};
 use peer_adapters::tmux::Tmux;
 
 use super::{Finding, Level};
-use crate::engine::observe::Sight;
+use crate::engine::observe::{Sight, is_at, process_id};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
-use crate::store::{Place, SessionRecord};
+use crate::store::{Place, SessionRecord, Stored};
 
 pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
     let names = engine.config.names()?;
@@ -32,16 +32,13 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
     }
     let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
     let sights = engine.survey(&asked).await?.sights;
-    let mut unsaid: BTreeMap<PathBuf, String> = BTreeMap::new();
+    let mut unsaid: BTreeMap<PathBuf, (String, String)> = BTreeMap::new();
     for (name, record) in &records {
         if let Some(sight) = sights.get(name) {
             found.extend(axes(name, record, sight, &mut unsaid));
         }
     }
-    found.extend(unsaid.into_iter().map(|(server, why)| {
-        Finding::new(Level::Broken, "server", why)
-            .cure(format!("nothing is done to its peers until {} answers", server.display()))
-    }));
+    found.extend(unsaid.into_values().map(|(why, cure)| Finding::new(Level::Broken, "server", why).cure(cure)));
     found.extend(servers(engine, &records, &left).await);
     if found.is_empty() {
         let awake = records.len();
@@ -52,6 +49,37 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
         ));
     }
     Ok(found)
+}
+
+/// Makes servers that live and cannot be reached listen again.
+pub(super) async fn reach(engine: &Engine) -> Result<Vec<Finding>> {
+    let mut records = Vec::new();
+    for name in engine.config.names()? {
+        // One that cannot be read is a finding of its own.
+        let record = engine.state.peer(&name).session().ok().and_then(Stored::present);
+        records.extend(record.map(|record| (name, record)));
+    }
+    let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
+    let sights = engine.survey(&asked).await?.sights;
+    let mut found = BTreeMap::new();
+    for (name, record) in &records {
+        let Some(server) = sights.get(name).and_then(|sight| sight.unreachable) else { continue };
+        let place = &record.place;
+        let at = (place.server.clone(), server);
+        if found.contains_key(&at) {
+            continue;
+        }
+        let told = match engine.reach(place, server).await {
+            Ok(true) => {
+                let what = format!("process {} listens at {} again", server.pid, place.server.display());
+                Some(Finding::new(Level::Ok, "server", what))
+            }
+            Ok(false) => None,
+            Err(error) => Some(Finding::new(Level::Broken, "server", error.to_string())),
+        };
+        found.insert(at, told);
+    }
+    Ok(found.into_values().flatten().collect())
 }
 
 fn broken(name: &PeerName, error: &impl std::fmt::Display) -> Finding {
@@ -75,11 +103,15 @@ fn axes(
     name: &PeerName,
     record: &SessionRecord,
     sight: &Sight,
-    unsaid: &mut BTreeMap<PathBuf, String>,
+    unsaid: &mut BTreeMap<PathBuf, (String, String)>,
 ) -> Option<Finding> {
     let warning = |what: &str| Some(Finding::new(Level::Warning, name.as_str(), what).cure("peer reap"));
     if let Some(why) = sight.runtime.why_unknown() {
-        unsaid.insert(record.place.server.clone(), why.to_owned());
+        let cure = match sight.unreachable {
+            Some(_) => "peer doctor --fix".to_owned(),
+            None => format!("nothing is done to its peers until {} answers", record.place.server.display()),
+        };
+        unsaid.insert(record.place.server.clone(), (why.to_owned(), cure));
         return None;
     }
     match (sight.runtime.alive(), sight.process.alive()) {
@@ -116,15 +148,18 @@ async fn servers(engine: &Engine, records: &[(PeerName, SessionRecord)], left: &
                 let what = format!("{} is a socket that nobody listens on", server.display());
                 found.push(Finding::new(Level::Note, "socket", what).cure("the next wake replaces it"));
             }
-            Ok(Listing::Up { rows, .. }) => {
+            Ok(Listing::Up { server: process, rows }) => {
                 let ours = |row: &&SessionRow| row.tag.starts_with(&engine.tag_root());
                 let belongs = |row: &SessionRow| {
-                    let sessions = records.iter().map(|(_, record)| &record.place).chain(left);
-                    sessions.into_iter().any(|place| place.server == server && place.session == row.session)
+                    let mut places = records.iter().map(|(_, record)| &record.place).chain(left);
+                    places.any(|place| {
+                        let same = place.server_process.is_none_or(|recorded| process_id(recorded) == process);
+                        same && place.server == server && is_at(place, row)
+                    })
                 };
                 for row in rows.iter().filter(ours).filter(|row| !belongs(row)) {
                     let what = format!("session {} on {} belongs to no peer", row.session, server.display());
-                    let cure = format!("tmux -S {} kill-session -t '={}:'", server.display(), row.session);
+                    let cure = format!("tmux -S {} kill-pane -t {}", server.display(), row.pane);
                     found.push(Finding::new(Level::Warning, "session", what).cure(cure));
                 }
             }

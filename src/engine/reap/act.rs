@@ -133,7 +133,7 @@ impl Engine {
         match (&task, judged, record) {
             (Task::Recover, _, record) => Ok(record.map(|_| deed)),
             (Task::ClearStray(stray), ..) => Ok(self.clear_stray(peer, &locked, stray).await?.then_some(deed)),
-            (Task::Clear, _, record) => match self.live(peer, record).await? {
+            (Task::Clear, _, record) => match self.live_in_reach(peer, record).await? {
                 Live::None => self.clear_left(peer, &locked).await.map(|()| Some(deed)),
                 Live::Starting(_) | Live::Session(..) => Ok(None),
             },

@@ -306,6 +306,6 @@ fn task_for_stray<'a>(fleet: &'a Fleet, stray: &Stray, beat: &mut Heartbeat) -> 
     };
     // What the last incarnation left is cleared by its own rule, with its screen kept.
     let left = peer.files.end()?.present().and_then(|last| last.left);
-    let kept = left.is_some_and(|place| place.session == stray.row.session && place.server == stray.server);
+    let kept = left.is_some_and(|place| stray.is_at(&place));
     Ok((!kept).then(|| (peer, None, Task::ClearStray(stray.clone()))))
 }
