@@ -8,28 +8,27 @@
 //! process group, gets the terminal's signals from the kernel, and is continued where a stop would leave it without
 //! anybody to continue it.
 
+mod hangup;
+
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 use nix::sys::termios::{self, Termios};
 use peer_adapters::command::{self, Argv};
 use peer_adapters::process::{self, ChildChange, Family, ProcessId, Reaped};
-use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::signals::Signals;
 use peer_adapters::terminal::variables::is_set_by;
-use peer_adapters::zellij::Zellij;
 
+use self::hangup::{Heard, Holder};
+use crate::engine::observe::process_id;
 use crate::engine::{hooks, runtimes, self_fresh, settle};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::store::{AgentProcess, ExitRecord, Hangup, Launch, Place, Process, StateDir, StoreError, Stored};
-
-/// How long after a hangup the server may take to be gone. tmux 3.3a closes its panes before it exits; 1 s is many
-/// times what that was seen to take, and delays only the record of a pane that was closed by hand.
-const SERVER_EXIT_GRACE: Duration = Duration::from_secs(1);
+use crate::store::{AgentProcess, ExitRecord, Hangup, Launch, PeerFiles, Place, Process, StateDir, StoreError, Stored};
 
 /// How long the pane stays after its agent: tmux 3.3a loses what a program printed last when the pane ends with it (37
 /// of 300 times; never of 200 when it stayed 10 ms), and that is where the reason stands.
@@ -75,7 +74,9 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
     let terminal = termios::tcgetattr(io::stdin()).ok();
     let (code, exit) = match start_agent(&state, name, incarnation)? {
         Started::Running { pid, grace, place } => {
-            let ended = watch(&signals, &Agent { pid, grace, server: parent, place })?;
+            let (reaped, heard) = watch(&signals, &Agent { pid, grace }, Heard::nothing_yet(place))?;
+            let hangup = hangup_before(&state.peer(name), incarnation, parent, &reaped, heard, &signals)?;
+            let ended = Ended { reaped, hangup };
             (ended.code(), ended.record(incarnation, born))
         }
         Started::Failed(error) => {
@@ -132,9 +133,8 @@ fn now() -> Timestamp {
 }
 
 /// Blocks every signal that we wait for, so that none is lost between two waits. The agent gets the defaults back.
-fn take_over_signals() -> io::Result<SigSet> {
-    let mut signals = SigSet::empty();
-    for signal in [
+fn take_over_signals() -> io::Result<Signals> {
+    Signals::block(&[
         Signal::SIGCHLD,
         Signal::SIGHUP,
         Signal::SIGTERM,
@@ -146,11 +146,7 @@ fn take_over_signals() -> io::Result<SigSet> {
         Signal::SIGTSTP,
         Signal::SIGTTIN,
         Signal::SIGTTOU,
-    ] {
-        signals.add(signal);
-    }
-    signals.thread_block()?;
-    Ok(signals)
+    ])
 }
 
 enum Started {
@@ -163,10 +159,6 @@ struct Agent {
     pid: u32,
     /// Between `SIGTERM` and `SIGKILL`, when it is asked to end for a self-fresh.
     grace: Duration,
-    /// The server that holds our terminal.
-    server: Option<ProcessId>,
-    /// Where the session is.
-    place: Place,
 }
 
 /// Starts the agent, and only when this incarnation is the one on record and has not been started: a `new-session` that
@@ -244,22 +236,41 @@ impl Ended {
     }
 }
 
-/// Waits for the agent's end, passing on what a parent in a terminal passes on.
-fn watch(signals: &SigSet, agent: &Agent) -> io::Result<Ended> {
-    let (mut hung_up, mut asked_to_end) = (false, false);
+/// Whether the agent's terminal was taken away before it ended, or with it. The server is the one on record, because after
+/// a self-fresh our parent may be another process already; `parent` where none was recorded yet. An end that one of us
+/// wanted has its cause already.
+fn hangup_before(
+    files: &PeerFiles,
+    incarnation: Incarnation,
+    parent: Option<ProcessId>,
+    reaped: &Reaped,
+    heard: Heard,
+    signals: &Signals,
+) -> Result<Option<Hangup>, PaneError> {
+    let record = files.session()?.present().filter(|record| record.incarnation == incarnation);
+    // Without a record the end is on record already.
+    let Some(record) = record.filter(|record| record.intent.is_none()) else { return Ok(None) };
+    let server = record.place.server_process.map(process_id).or(parent);
+    Ok(Holder(server).took_away(reaped, heard, signals)?)
+}
+
+/// Waits for the agent's end, passing on what a parent in a terminal passes on. Returns also what was heard meanwhile of
+/// the terminal being taken away.
+fn watch(signals: &Signals, agent: &Agent, mut heard: Heard) -> io::Result<(Reaped, Heard)> {
+    let mut asked_to_end = false;
     process::give_back_code();
     loop {
-        match signals.wait()? {
+        let caught = signals.wait()?;
+        heard.note(caught);
+        match caught.signal {
             Signal::SIGCHLD => {
                 if let Some(reaped) = reap(agent.pid)? {
                     // An alarm outlives exec(2): left on, it would kill the fresh agent in the place of this one.
                     nix::unistd::alarm::cancel();
-                    let hangup = hung_up.then(|| fate_of(agent));
-                    return Ok(Ended { reaped, hangup });
+                    return Ok((reaped, heard));
                 }
             }
             Signal::SIGHUP => {
-                hung_up = true;
                 pass_on(agent.pid, Signal::SIGHUP);
                 // A stopped agent would never see the hangup; the kernel sends this pair to a session leader too.
                 pass_on(agent.pid, Signal::SIGCONT);
@@ -318,23 +329,6 @@ fn pass_on(pid: u32, signal: Signal) {
     }
 }
 
-/// Whether the server that held our terminal outlives the hangup, waiting a moment for it to finish exiting.
-///
-/// One that was ended together with its only session is not lost: somebody closed the session.
-fn fate_of(agent: &Agent) -> Hangup {
-    let gone = || if was_ended(&agent.place) { Hangup::PaneClosed } else { Hangup::ServerGone };
-    let Some(server) = agent.server else { return gone() };
-    let deadline = Instant::now() + SERVER_EXIT_GRACE;
-    loop {
-        match process::find(server) {
-            Ok(None) => return gone(),
-            // Not known is not gone.
-            Ok(Some(_)) | Err(_) if Instant::now() >= deadline => return Hangup::PaneClosed,
-            Ok(Some(_)) | Err(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
-    }
-}
-
 /// Sends a signal to what the agent left in our terminal session, jobs in groups of their own included: the kernel's
 /// hangup reaches only the one in the foreground, and after a self-fresh there is none. What left the session meant to
 /// stay, and is let alone.
@@ -346,11 +340,6 @@ fn signal_session(signal: Signal) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A tmux server is of many sessions, and its end is never that of one of them.
-fn was_ended(place: &Place) -> bool {
-    place.runtime == RuntimeKind::Zellij.as_str() && Zellij::was_ended(&place.server)
 }
 
 /// Puts the end on disk at once, then records it as this peer's end unless whoever caused it does so first. Returns the

@@ -11,6 +11,7 @@ pub mod command;
 pub mod process;
 pub mod runtime;
 pub mod screen;
+pub mod signals;
 pub mod socket;
 pub mod terminal;
 pub mod tmux;

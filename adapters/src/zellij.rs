@@ -26,7 +26,7 @@ use self::look::{Sight, Table, Up};
 use crate::command::Argv;
 use crate::process::{self, ProcessId};
 use crate::runtime::{
-    Capture, Created, Gone, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Target,
+    Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Target,
 };
 use crate::socket::{self, Listener};
 
@@ -83,10 +83,13 @@ impl Zellij {
         Ok(dirs)
     }
 
-    /// Whether the session in `server` was ended in order, by its keys or a command, and did not lose its server. Asks the
-    /// kernel and waits for nothing; when in doubt, it was not.
-    pub fn was_ended(server: &Path) -> bool {
-        matches!(look::look(&Home::at(server)), Ok(Sight::Gone(Gone::Ended)))
+    /// Whether a socket is in the session directory `server`, whoever listens on it and whatever its name. Not known counts
+    /// as there.
+    pub fn has_socket(server: &Path) -> bool {
+        match std::fs::read_dir(Home::at(server).sockets()) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        }
     }
 
     /// The session that `target` means, whose server listens.

@@ -14,6 +14,10 @@ pub(crate) struct Flags {
     pub(crate) resume: Option<String>,
     /// `--ignore hup,term`: signals that do nothing.
     ignore: Vec<Signal>,
+    /// `--linger MS`: so long after a signal or a hangup that ends it, it is still there.
+    pub(crate) linger: Duration,
+    /// `--leave-with CODE`: with which it ends then, instead of 128 and the signal's number.
+    pub(crate) leave_with: Option<u8>,
     /// `--start-delay MS`: before anything is drawn.
     pub(crate) start_delay: Duration,
     /// `--exit-after MS:CODE`, counted from the first drawing.
@@ -51,6 +55,8 @@ impl Flags {
                 "--session-id" => flags.session_id = Some(value()?),
                 "--resume" => flags.resume = Some(value()?),
                 "--ignore" => flags.ignore = signals(&value()?)?,
+                "--linger" => flags.linger = milliseconds(&value()?)?,
+                "--leave-with" => flags.leave_with = Some(number(&value()?)?),
                 "--start-delay" => flags.start_delay = milliseconds(&value()?)?,
                 "--exit-after" => flags.exit_after = Some(exit_after(&value()?)?),
                 "--trust-dialog" => flags.trust_dialog = true,

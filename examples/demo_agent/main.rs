@@ -97,9 +97,9 @@ fn run(flags: &Flags) -> Result<u8, String> {
             Ok(Event::HungUp) if flags.ignores(Signal::SIGHUP) => Ok(Step::Stay),
             Ok(Event::Signal(signal)) => {
                 session.leave("");
-                return Ok(128 + u8::try_from(signal as i32).unwrap_or(0));
+                return Ok(leave_for(flags, signal));
             }
-            Ok(Event::HungUp) => return Ok(128 + 1),
+            Ok(Event::HungUp) => return Ok(leave_for(flags, Signal::SIGHUP)),
             Err(_) => session.tick(),
         };
         match step {
@@ -115,6 +115,12 @@ fn run(flags: &Flags) -> Result<u8, String> {
         // A signal thread that ended could not have: it waits for ever.
         debug_assert!(!caught.is_finished());
     }
+}
+
+/// What an agent does that is asked to end: it finishes something, and reports why it ended or that all is well.
+fn leave_for(flags: &Flags, signal: Signal) -> u8 {
+    thread::sleep(flags.linger);
+    flags.leave_with.unwrap_or(128 + u8::try_from(signal as i32).unwrap_or(0))
 }
 
 fn open_transcript(flags: &Flags) -> Result<Transcript, String> {

@@ -88,7 +88,12 @@ impl Home {
     }
 
     pub(super) fn socket(&self, session: &str) -> PathBuf {
-        self.0.join(CONTRACT).join(session)
+        self.sockets().join(session)
+    }
+
+    /// Where zellij puts them.
+    pub(super) fn sockets(&self) -> PathBuf {
+        self.0.join(CONTRACT)
     }
 
     pub(super) fn config(&self) -> PathBuf {
