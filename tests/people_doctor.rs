@@ -110,8 +110,7 @@ fn an_orphan_a_session_of_nobody_and_a_dead_socket() {
             0,
             vec![
                 "warning a: its agent outlived its session -> peer reap".to_owned(),
-                "warning session: session b-1 on /W/s belongs to no peer -> tmux -S /W/s kill-pane -t %1"
-                    .to_owned(),
+                "warning session: session b-1 on /W/s belongs to no peer -> tmux -S /W/s kill-pane -t %1".to_owned(),
             ]
         )
     );

@@ -15,8 +15,11 @@ use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+mod before_exec;
+mod line;
 mod terminal;
 
+pub use line::{Answer, first_line};
 pub use terminal::TerminalClient;
 
 /// What to execute: a program, its arguments, and how its world differs from ours. Never goes through a shell.
@@ -35,6 +38,8 @@ pub struct Argv {
     /// What it starts goes on without us (a server): no descriptor of ours but the standard three reaches it, and it may
     /// open as many of its own as this user is allowed to.
     pub outlives_us: bool,
+    /// It is of no use to anybody without us: the kernel kills it when we end, however that happens (Linux).
+    pub ends_with_us: bool,
 }
 
 impl Argv {
@@ -47,6 +52,7 @@ impl Argv {
             env: Vec::new(),
             cwd: None,
             outlives_us: false,
+            ends_with_us: false,
         }
     }
 
@@ -89,6 +95,13 @@ impl Argv {
         self
     }
 
+    /// Lets the kernel kill it when we end.
+    #[must_use]
+    pub fn ends_with_us(mut self) -> Self {
+        self.ends_with_us = true;
+        self
+    }
+
     fn to_command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
         command.args(&self.args);
@@ -105,7 +118,10 @@ impl Argv {
             command.current_dir(dir);
         }
         if self.outlives_us {
-            detach_from_us(&mut command);
+            before_exec::detach_from_us(&mut command);
+        }
+        if self.ends_with_us {
+            before_exec::end_with_us(&mut command);
         }
         command
     }
@@ -179,14 +195,7 @@ pub enum RunError {
 /// # Errors
 /// [`RunError::TimedOut`] says nothing about what the command did: treat its effect as unknown.
 pub async fn run(argv: &Argv, stdin: Option<&[u8]>, deadline: Duration) -> Result<Output, RunError> {
-    let mut command = tokio::process::Command::from(argv.to_command());
-    command
-        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|source| RunError::NotStarted { program: argv.program.clone(), source })?;
+    let mut child = spawn_client(argv, if stdin.is_some() { Stdio::piped() } else { Stdio::null() })?;
     // Declared after the child, so dropped before it: until the leader is reaped, its number names no other group.
     let mut group = GroupKill::of(&child);
     let Ok(ended) = tokio::time::timeout(deadline, converse(&mut child, stdin)).await else {
@@ -198,6 +207,13 @@ pub async fn run(argv: &Argv, stdin: Option<&[u8]>, deadline: Duration) -> Resul
     let output = ended.map_err(|source| RunError::Io { program: argv.program.clone(), source })?;
     group.disarm();
     Ok(output)
+}
+
+/// Starts a client that talks to us by pipes, in a process group of its own.
+fn spawn_client(argv: &Argv, stdin: Stdio) -> Result<tokio::process::Child, RunError> {
+    let mut command = tokio::process::Command::from(argv.to_command());
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    command.spawn().map_err(|source| RunError::NotStarted { program: argv.program.clone(), source })
 }
 
 /// How long a killed client may take to be gone. A kill is carried out in well under a millisecond; much longer would
@@ -247,38 +263,6 @@ impl Drop for GroupKill {
         }
     }
 }
-
-/// Between fork and exec of what outlives us: nothing of ours is inherited, and as many descriptors as allowed.
-///
-/// A lock that a crontab's `flock -n 9` holds would stay held by the server for ever. tmux takes a descriptor a pane, and
-/// at the soft limit of 1024 it stops answering anybody (3.3a: seen at a limit of 40).
-#[allow(unsafe_code, reason = "pre_exec is the only way to act between fork and exec; see SAFETY")]
-fn detach_from_us(command: &mut std::process::Command) {
-    use nix::libc::{F_SETFD, FD_CLOEXEC, fcntl};
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    // SAFETY: only async-signal-safe calls happen between fork and exec: fcntl, getrlimit and setrlimit.
-    unsafe {
-        command.pre_exec(|| {
-            for descriptor in 3..INHERITABLE {
-                // SAFETY: marks a number; one that is not open is refused with EBADF. To mark keeps it usable till exec.
-                fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-            }
-            // A limit that cannot be raised is no reason to start nothing.
-            if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-                let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(OPEN_FILES), hard);
-            }
-            Ok(())
-        });
-    }
-}
-
-/// Descriptors looked at for inheritance. Shells and cron hand on single digits; each costs a system call.
-const INHERITABLE: i32 = 1024;
-
-/// Open files for a server: one a pane and three a client, so tens of thousands of agents. Children inherit it, and some
-/// programs close every possible descriptor as they start, so not the million that systemd allows as the hard limit;
-/// macOS refuses more than `OPEN_MAX`.
-const OPEN_FILES: nix::libc::rlim_t = if cfg!(target_os = "macos") { 10_240 } else { 65_536 };
 
 /// Starts the agent as the foreground job of the terminal on our stdin, and returns its pid.
 ///

@@ -115,6 +115,28 @@ pub fn children(parent: u32) -> io::Result<Vec<Status>> {
     kernel::children(parent)
 }
 
+/// The living processes whose parents have ended: the children of whoever takes in orphans, which is the first process and,
+/// where it is above us, this user's service manager. Far less than a walk over all processes.
+///
+/// # Errors
+/// The process table could not be read.
+pub fn orphans() -> io::Result<Vec<Status>> {
+    let mut found = children(1)?;
+    let mut above = std::process::id();
+    while let Some(parent) = status(above)?.map(|status| status.parent).filter(|parent| *parent > 1) {
+        if kernel::is_service_manager(parent) {
+            found.extend(children(parent)?);
+        }
+        above = parent;
+    }
+    Ok(found)
+}
+
+/// The arguments of a process, the program's name first; empty where they cannot be read.
+pub fn arguments(pid: u32) -> Vec<Vec<u8>> {
+    kernel::arguments(pid)
+}
+
 /// The living processes whose arguments, the program's name left out, are exactly these.
 ///
 /// # Errors

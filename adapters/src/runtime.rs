@@ -59,6 +59,28 @@ pub struct Target {
     pub pane_pid: Option<u32>,
 }
 
+/// Columns and rows of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Characters in a row.
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
+}
+
+impl Size {
+    /// Whether both are at least those of `other`.
+    pub const fn holds(self, other: Self) -> bool {
+        self.columns >= other.columns && self.rows >= other.rows
+    }
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}", self.columns, self.rows)
+    }
+}
+
 /// What to create: one detached session with one pane that runs `argv`.
 #[derive(Clone, Debug)]
 pub struct NewSession {
@@ -371,8 +393,21 @@ pub trait Runtime: Send + Sync {
         join_all(servers.iter().map(|server| self.list(server))).await
     }
 
-    /// The text of the pane, one line a row, trailing blanks cut.
+    /// The text of the pane, one line a row, trailing blanks cut: its newest rows, whatever a person had scrolled to.
+    ///
+    /// Only while somebody who is attached has scrolled back it may be what they see, where the runtime shows nothing else
+    /// (zellij); [`Runtime::show_bottom`] ends that.
     async fn capture(&self, target: &Target, how: Capture) -> Result<String, RuntimeError>;
+
+    /// Ends the scrolling of whoever is attached, for a caller who is about to type and must see what comes of it. Nothing
+    /// to do where scrolling hides nothing from us.
+    async fn show_bottom(&self, target: &Target) -> Result<(), RuntimeError> {
+        let _ = target;
+        Ok(())
+    }
+
+    /// Gives a pane that nobody looks at another size, for as long as nobody does.
+    async fn resize(&self, target: &Target, size: Size) -> Result<(), RuntimeError>;
 
     /// Hands `text` to the pane as one bracketed paste, whole or not at all; no Enter follows.
     ///

@@ -1,5 +1,5 @@
-//! Whether a program has read what was typed into its terminal: kernel facts, no process is started. And which variables
-//! belong to a terminal.
+//! The terminal of another process: its size, and whether the program has read what was typed. Kernel facts; no process is
+//! started. And which variables belong to a terminal.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -9,11 +9,16 @@ use std::path::PathBuf;
 
 use nix::libc;
 
+use crate::runtime::Size;
+
 pub mod variables;
 
 nix::ioctl_read_bad!(
     /// Bytes in a terminal's input queue that nobody has read: `FIONREAD`, tty_ioctl(4).
     fionread, libc::FIONREAD, libc::c_int);
+nix::ioctl_read_bad!(
+    /// Rows and columns of a terminal: `TIOCGWINSZ`, tty_ioctl(4).
+    window_size, libc::TIOCGWINSZ, libc::winsize);
 
 /// How much of what was typed the program has yet to read, and how much it ever read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +29,30 @@ pub struct Input {
     pub read: Option<u64>,
 }
 
+/// The size of the terminal that is on the stdin of process `pid`. Does not block.
+///
+/// # Errors
+/// As [`input`].
+#[allow(unsafe_code, reason = "an ioctl has no safe wrapper in nix")]
+pub fn size(pid: u32) -> io::Result<Size> {
+    let terminal = open(pid)?;
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one winsize through a pointer that is valid for the length of the call.
+    unsafe { window_size(terminal.as_raw_fd(), &raw mut size) }?;
+    Ok(Size { columns: size.ws_col, rows: size.ws_row })
+}
+
+/// Looking must neither take the terminal over nor wait for it.
+fn open(pid: u32) -> io::Result<std::fs::File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK).open(terminal_of(pid)?)
+}
+
 /// Looks at the terminal that is process `pid`'s controlling one or its stdin. Does not block.
 ///
 /// # Errors
 /// The process is gone, has no terminal, or the terminal was hung up: nothing is known.
 pub fn input(pid: u32) -> io::Result<Input> {
-    let terminal = OpenOptions::new()
-        .read(true)
-        // Looking must neither take the terminal over nor wait for it.
-        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
-        .open(terminal_of(pid)?)?;
+    let terminal = open(pid)?;
     Ok(Input { unread: queued(&terminal)?, read: bytes_read(pid) })
 }
 

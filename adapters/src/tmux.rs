@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 
 use crate::command::{self, Argv, Output};
 use crate::process::{self, ProcessId};
-use crate::runtime::{Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Target};
+use crate::runtime::{Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Size, Target};
 
 mod argv;
 mod check;
@@ -72,6 +72,7 @@ impl Tmux {
             // A client inside another server's pane would take that server's session for its own.
             .env_remove("TMUX")
             .env_remove("TMUX_PANE")
+            .ends_with_us()
     }
 
     /// Runs one client and returns what it printed, once nothing about it tells of a failure.
@@ -238,6 +239,14 @@ impl Runtime for Tmux {
             return Err(not_there(target));
         }
         Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
+    }
+
+    async fn resize(&self, target: &Target, size: Size) -> Result<(), RuntimeError> {
+        let asked = asked("resize-window", target);
+        check::target(target, asked)?;
+        probe::require(asked, target.server_process)?;
+        let said = self.run(&self.client(&target.server, argv::resize_window(target, size)), None, asked).await?;
+        if said.trim_end() == argv::OTHER { Err(not_there(target)) } else { Ok(()) }
     }
 
     async fn paste(&self, target: &Target, text: &str) -> Result<(), RuntimeError> {

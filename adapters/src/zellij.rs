@@ -11,7 +11,11 @@ mod create;
 mod errors;
 mod home;
 mod input;
+mod left;
 mod look;
+mod room;
+mod rows;
+mod shown;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,12 +25,13 @@ use nix::sys::signal::Signal;
 
 use self::argv::PANE;
 use self::client::{failed, not_seen, server_gone, timed_out, unclear};
-use self::home::Home;
+use self::home::{Home, Record};
 use self::look::{Sight, Table, Up};
+use self::shown::Bottoms;
 use crate::command::Argv;
 use crate::process::{self, ProcessId};
 use crate::runtime::{
-    Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Target,
+    Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Size, Target,
 };
 use crate::socket::{self, Listener};
 
@@ -44,12 +49,13 @@ const OLDEST: [u32; 3] = [0, 45, 1];
 pub struct Zellij {
     binary: PathBuf,
     deadline: Duration,
+    bottoms: Bottoms,
 }
 
 impl Zellij {
     /// zellij at `binary`, each of whose answers is awaited for `deadline` at most.
     pub fn new(binary: PathBuf, deadline: Duration) -> Self {
-        Self { binary, deadline }
+        Self { binary, deadline, bottoms: Bottoms::default() }
     }
 
     /// Chooses a directory for a new session: below `base` where the socket's path fits (107 bytes on Linux, of which
@@ -114,7 +120,7 @@ impl Zellij {
         let seen = |error: std::io::Error| not_seen(home, "kill-session", &error);
         let Some(status) = process::find(server).map_err(seen)? else { return Ok(()) };
         if !status.stopped {
-            let argv = argv::client(&self.binary, home).args(["kill-session", session]);
+            let argv = argv::client(&self.binary, home).args(["kill-session", session]).ends_with_us();
             // What it says in words on stdout is judged by the kernel just below.
             if self.ask(home, session, "kill-session", &argv, true).await.is_ok()
                 && self.gone_within(server, self.deadline).await.map_err(seen)?
@@ -127,6 +133,29 @@ impl Zellij {
             return Ok(());
         }
         Err(timed_out(home, "SIGKILL", self.deadline))
+    }
+
+    /// Ends the server of a record, and one of a creation that was given up.
+    async fn end_what_runs(&self, home: &Home, record: &Record) -> Result<(), RuntimeError> {
+        let seen = |error: std::io::Error| not_seen(home, "remove", &error);
+        match record.running {
+            // Its socket may be gone, so it is the record that is believed.
+            Some(running) if process::boot_id().map_err(seen)? == record.boot => {
+                self.end(home, &record.session, running.server).await?;
+            }
+            Some(_) => {}
+            // Whoever made it died before it could note the server, or gave up waiting for it.
+            None => {
+                if let Listener::Up(found) = socket::listener(&home.socket(&record.session)).map_err(seen)? {
+                    self.end(home, &record.session, found.process.id).await?;
+                }
+                // One that does not listen yet would do so in a directory that is gone, and nobody would find it.
+                for late in look::starting_servers_of(&home.socket(&record.session)).map_err(seen)? {
+                    process::signal(late, Signal::SIGKILL).map_err(seen)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn gone_within(&self, server: ProcessId, grace: Duration) -> std::io::Result<bool> {
@@ -178,25 +207,15 @@ impl Runtime for Zellij {
     }
 
     async fn capture(&self, target: &Target, how: Capture) -> Result<String, RuntimeError> {
-        let home = Home::at(&target.server);
-        let up = Self::up(&home, target, "dump-screen")?;
-        let ansi: &[&str] = if how.ansi { &["--ansi"] } else { &[] };
-        let visible = self.dump(&home, &target.session, ansi).await?;
-        // An empty screen and a pane that is not there look the same, and a pane whose command runs is there.
-        if visible == "\n" && up.pane.is_none() && !self.has_pane(&home, &target.session).await? {
-            return Err(RuntimeError::NoSuchSession {
-                runtime: RuntimeKind::Zellij,
-                session: target.session.clone(),
-                detail: format!("its pane {PANE} is closed"),
-            });
-        }
-        if how.history == 0 {
-            return Ok(without_trailing_blanks(visible.lines()));
-        }
-        let all = self.dump(&home, &target.session, &[ansi, &["--full"]].concat()).await?;
-        let lines: Vec<&str> = all.lines().collect();
-        let wanted = visible.lines().count().saturating_add(how.history as usize);
-        Ok(without_trailing_blanks(lines[lines.len().saturating_sub(wanted)..].iter().copied()))
+        self.shown(target, how).await
+    }
+
+    async fn show_bottom(&self, target: &Target) -> Result<(), RuntimeError> {
+        self.show_bottom(target).await
+    }
+
+    async fn resize(&self, target: &Target, size: Size) -> Result<(), RuntimeError> {
+        self.make_room(target, size).await
     }
 
     async fn paste(&self, target: &Target, text: &str) -> Result<(), RuntimeError> {
@@ -221,23 +240,10 @@ impl Runtime for Zellij {
         if record.session != session {
             return Ok(());
         }
-        match record.running {
-            // Its socket may be gone, so it is the record that is believed.
-            Some(running) if process::boot_id().map_err(seen)? == record.boot => {
-                self.end(&home, &record.session, running.server).await?;
-            }
-            Some(_) => {}
-            // Whoever made it died before it could note the server, or gave up waiting for it.
-            None => {
-                if let Listener::Up(found) = socket::listener(&home.socket(&record.session)).map_err(seen)? {
-                    self.end(&home, &record.session, found.process.id).await?;
-                }
-                // One that does not listen yet would do so in a directory that is gone, and nobody would find it.
-                for late in look::starting_servers_of(&home.socket(&record.session)).map_err(seen)? {
-                    process::signal(late, Signal::SIGKILL).map_err(seen)?;
-                }
-            }
-        }
+        let abandoned = self.end_what_runs(&home, &record).await;
+        // Whoever waits for an answer of a server that has ended waits for ever, and computes meanwhile.
+        Self::end_left_clients(|dir| dir == home.dir()).map_err(seen)?;
+        abandoned?;
         home.delete().map_err(seen)
     }
 
@@ -277,14 +283,6 @@ fn parse_version(printed: &str) -> Option<[u32; 3]> {
     let numbers = printed.strip_prefix("zellij ")?.split(['-', '+']).next()?;
     let mut parts = numbers.split('.').map(|part| part.parse().ok());
     Some([parts.next()??, parts.next()??, parts.next()??])
-}
-
-fn without_trailing_blanks<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    lines.fold(String::new(), |mut text, line| {
-        text.push_str(line.trim_end());
-        text.push('\n');
-        text
-    })
 }
 
 #[cfg(test)]

@@ -115,6 +115,7 @@ impl CliError {
                 (Some(refusal.cause()), refusal.retry_after().map(|after| after.as_secs_f64().ceil()))
             }
             Self::Engine(EngineError::Runtime(_)) => (Some("runtime-unavailable"), None),
+            Self::Engine(EngineError::NoRoom { .. }) => (Some("pane-too-small"), None),
             _ => (None, None),
         };
         json!({
@@ -140,7 +141,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::NotInPane { .. }
         | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
         EngineError::NotReady { .. } => code::NOT_READY,
-        EngineError::NotAccepted { .. } => code::NOT_ACCEPTED,
+        EngineError::NotAccepted { .. } | EngineError::NoRoom { .. } => code::NOT_ACCEPTED,
         EngineError::TakenForCommand { .. }
         | EngineError::Declaration { .. }
         | EngineError::NoSuchProfile { .. }
@@ -162,13 +163,16 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::Refused { peer, refusal } => refusal_hint(peer.as_str(), refusal),
         EngineError::NotReady { peer, why, .. } => match why {
             NotReady::Ended(_) => format!("peer screen {peer}"),
-            NotReady::TimedOut(_) => format!("peer attach {peer}, to see what it waits for"),
+            NotReady::TimedOut(_) | NotReady::NoRoom { .. } => format!("peer attach {peer}, to see what it waits for"),
             NotReady::NeedsPerson { acceptable: Some(id), .. } => {
                 format!("peer attach {peer} and answer it, or allow it in `peer edit {peer}`: accept = [\"{id}\"]")
             }
             NotReady::NeedsPerson { acceptable: None, .. } => format!("peer attach {peer} and answer it"),
         },
         EngineError::NotAccepted { peer, .. } => format!("peer screen {peer}, before you send it again"),
+        EngineError::NoRoom { peer, .. } => {
+            format!("make that terminal larger or detach it, then peer send {peer} again")
+        }
         EngineError::TakenForCommand { peer } => {
             format!("peer send {peer} --command TEXT, if that is meant; else begin it with another word")
         }

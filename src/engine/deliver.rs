@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::learn::Learner;
 use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::store::{Event, Locked, SessionRecord};
+use abandoned::Finished;
 use typing::{PASTE_PATIENCE, Typing};
 
 /// A message and what it is about.
@@ -30,7 +31,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotAccepted`]: the text may stand in its composer, and may have been accepted unseen.
-    /// [`EngineError::TakenForCommand`]: nothing was typed.
+    /// [`EngineError::TakenForCommand`], [`EngineError::NoRoom`]: nothing was typed.
     pub async fn deliver(
         &self,
         peer: &Peer,
@@ -38,18 +39,22 @@ impl Engine {
         record: &mut SessionRecord,
         message: &Message,
     ) -> Result<bool> {
-        if record.typing.is_some() {
-            let runtime = self.runtime_of(&record.place)?;
-            Typing { engine: self, peer, locked, runtime: runtime.as_ref(), record }.finish_abandoned().await?;
+        let text = compose(peer, record, message);
+        if record.typing.is_none() && text.is_none() {
+            return Ok(false);
         }
-        let Some(text) = compose(peer, record, message) else { return Ok(false) };
-        if peer.profile.takes_for_command(&text) && !message.command {
-            return Err(EngineError::TakenForCommand { peer: peer.name.clone() });
-        }
+        self.clear_view(peer, record, text.as_deref().unwrap_or_default()).await?;
         let runtime = self.runtime_of(&record.place)?;
-        Typing { engine: self, peer, locked, runtime: runtime.as_ref(), record }
-            .type_in(&text, message.command)
-            .await?;
+        let mut typing = Typing { engine: self, peer, locked, runtime: runtime.as_ref(), record };
+        let finished = typing.finish_abandoned(text.as_deref()).await?;
+        // The prompt may have gone with what was finished.
+        let Some(text) = compose(peer, typing.record, message) else { return Ok(false) };
+        if finished != Finished::This {
+            if peer.profile.takes_for_command(&text) && !message.command {
+                return Err(EngineError::TakenForCommand { peer: peer.name.clone() });
+            }
+            typing.type_in(&text, message.command).await?;
+        }
         self.note_delivery(peer, locked, record, message).await?;
         Ok(true)
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use peer_adapters::agent::ProfileError;
-use peer_adapters::runtime::{RuntimeError, RuntimeKind};
+use peer_adapters::runtime::{RuntimeError, RuntimeKind, Size};
 
 use crate::config::ConfigError;
 use crate::policy::ending::Incarnation;
@@ -51,6 +51,17 @@ pub enum EngineError {
         peer: PeerName,
         /// What was seen instead.
         why: String,
+    },
+    /// It is awake, and its pane is too small to see what is typed into it.
+    #[error(
+        "the message to {peer} was not typed: its pane has {} columns and {} rows, as the terminal of somebody who is attached",
+        .size.columns, .size.rows
+    )]
+    NoRoom {
+        /// Whom.
+        peer: PeerName,
+        /// How small.
+        size: Size,
     },
     /// It was moved to another runtime, and did not come up there.
     #[error("{peer} is on {to} now, and was not woken there: {why}")]
@@ -177,6 +188,17 @@ pub enum NotReady {
     /// Time passed; it lives.
     #[error("nothing said that it is after {} s; it is left running", .0.as_secs())]
     TimedOut(Duration),
+    /// The same, in a pane that is too small to show it.
+    #[error(
+        "nothing said that it is after {} s in a pane of {} columns and {} rows; it is left running",
+        .after.as_secs(), .size.columns, .size.rows
+    )]
+    NoRoom {
+        /// How long it was waited for.
+        after: Duration,
+        /// How small.
+        size: Size,
+    },
     /// It asks something that a program must not answer, or was not allowed to.
     #[error("it needs a person: {question}")]
     NeedsPerson {

@@ -20,7 +20,7 @@ use crate::policy::wake::WakeCause;
 use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Phase, Place, Session, SessionRecord};
 
 /// Columns and rows of a pane that nobody has looked at yet: wide enough that no agent wraps its own interface.
-const SIZE: (u16, u16) = (200, 50);
+pub(super) const SIZE: (u16, u16) = (200, 50);
 
 /// How to start, as the policy decided.
 #[derive(Clone, Debug)]

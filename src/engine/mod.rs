@@ -29,6 +29,7 @@ pub mod reap;
 pub mod recover;
 pub mod refresh;
 pub mod reset;
+mod room;
 pub mod runtimes;
 pub mod screen;
 pub mod self_fresh;

@@ -11,7 +11,7 @@ use super::error::NotReady;
 use super::learn::Learner;
 use super::observe::{self, fnv1a, process_axis, process_id, recorded, target};
 use super::settle::{self, Absence};
-use super::{Engine, EngineError, POLL, Peer, Result, pause};
+use super::{Engine, EngineError, POLL, Peer, Result, pause, room};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::time::Timestamp;
@@ -26,6 +26,9 @@ const STILL: Duration = Duration::from_millis(300);
 
 /// How long a dialog may take to answer a key with another frame. A key that came before the agent read any is lost.
 const FRAME: Duration = Duration::from_secs(1);
+
+/// How long nothing may be seen of an agent before its pane is looked after: longer than most need to be ready.
+const BLIND: Duration = Duration::from_secs(5);
 
 /// How long the pane process may take to come up and start the agent after the runtime made its pane.
 const PANE_PATIENCE: Duration = Duration::from_secs(10);
@@ -144,7 +147,7 @@ impl Engine {
 
     /// Looks until the readiness rule holds, and still holds a moment later.
     async fn drive(&self, peer: &Peer, incarnation: Incarnation, started: Instant, limit: Duration) -> Result<()> {
-        let mut steady = Steady::default();
+        let (mut steady, mut cleared) = (Steady::default(), Instant::now());
         loop {
             let record = self.current(peer, incarnation)?;
             if record.process.is_some() && process_axis(&record) == Axis::Dead {
@@ -163,6 +166,11 @@ impl Engine {
                 }
                 Look::Ready if stood >= hold(peer, &record) => {
                     return self.declare_ready(peer, incarnation).await;
+                }
+                Look::NotYet if stood >= BLIND && cleared.elapsed() >= BLIND => {
+                    // Whoever is attached may have scrolled, or may have left it small. What cannot be done costs a look.
+                    let _ = self.clear_view(peer, &record, "").await;
+                    cleared = Instant::now();
                 }
                 Look::NotYet | Look::Asks(_) | Look::Ready => {}
             }
@@ -290,6 +298,10 @@ impl Engine {
 
     /// The error for a start that is not ready, with what its screen says.
     async fn not_ready(&self, peer: &Peer, record: &SessionRecord, why: NotReady) -> EngineError {
+        let why = match (why, room::cramped(record)) {
+            (NotReady::TimedOut(after), Some(size)) => NotReady::NoRoom { after, size },
+            (why, _) => why,
+        };
         let screen = match self.capture(record).await {
             Ok(text) => screen::last_lines(&text, 2),
             Err(_) => self.kept_screen(peer),
@@ -311,7 +323,7 @@ impl Engine {
     ) -> Result<()> {
         let (cause, question) = match why {
             NotReady::Ended(_) => return Ok(()),
-            NotReady::TimedOut(_) => ("timed-out", ""),
+            NotReady::TimedOut(_) | NotReady::NoRoom { .. } => ("timed-out", ""),
             NotReady::NeedsPerson { question, .. } => ("needs-person", question.as_str()),
         };
         // Not the question itself: what a pane shows is not written down.

@@ -19,7 +19,7 @@ pub struct Screen {
 }
 
 impl Engine {
-    /// Reads the pane of one peer, with `history` lines above what is visible; of one that has ended, what was kept.
+    /// Reads the pane of one peer at its bottom, where somebody who is attached may have scrolled up from, with `history` lines above what is visible; of one that has ended, what was kept.
     /// `None`: it never had a screen.
     ///
     /// # Errors
@@ -32,6 +32,8 @@ impl Engine {
             Live::Session(record, sight) => {
                 Self::refuse_unknown(&peer, &sight)?;
                 if sight.row.is_some() {
+                    // Where it fails, the capture below says why.
+                    let _ = self.runtime_of(&record.place)?.show_bottom(&target(&record.place)).await;
                     return self.shown(&record.place, history, sight.process == Axis::Dead).await.map(Some);
                 }
                 self.kept(&peer, history).await

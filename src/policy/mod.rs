@@ -8,6 +8,7 @@ pub mod ending;
 pub mod health;
 pub mod idle;
 pub mod name;
+pub mod room;
 pub mod state;
 pub mod time;
 pub mod verdict;

@@ -1,8 +1,12 @@
 //! A person's terminal: `peer attach` under a pty that script(1) makes.
 
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
 use super::{World, wait_until};
+
+/// The wheel turned up once over the second column and row, as a terminal reports it (xterm's SGR mouse mode).
+const WHEEL_UP: &[u8] = b"\x1b[<64;2;2M";
 
 /// A client that is attached until this is dropped.
 pub struct Attached(Child);
@@ -11,21 +15,54 @@ impl Attached {
     /// Attaches to a peer's session, and waits until its runtime says that somebody is.
     #[track_caller]
     pub fn to(world: &World, name: &str) -> Self {
-        let peer = world.command(&["attach", name]);
-        let line = format!("exec {} attach {name}", peer.get_program().display());
-        let mut script = Command::new("script");
-        script.args(["-qec", &line, "/dev/null"]).env_clear().current_dir(world.work());
-        script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
-        let child = script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1)");
-        let attached = Self(child);
+        Self::with(world, name, "")
+    }
+
+    /// The same with a terminal of a size.
+    #[track_caller]
+    pub fn sized(world: &World, name: &str, (columns, rows): (u16, u16)) -> Self {
+        Self::with(world, name, &format!("stty cols {columns} rows {rows}; "))
+    }
+
+    #[track_caller]
+    fn with(world: &World, name: &str, before: &str) -> Self {
+        let attached = Self::begin(world, name, before);
         wait_until("somebody is attached", || attached.seen(world, name));
         attached
     }
 
+    fn begin(world: &World, name: &str, before: &str) -> Self {
+        let peer = world.command(&["attach", name]);
+        let line = format!("{before}exec {} attach {name}", peer.get_program().display());
+        let mut script = Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).env_clear().current_dir(world.work());
+        script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
+        let child = script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1)");
+        Self(child)
+    }
+
     /// Whether somebody is attached, as the runtime says.
     pub fn seen(&self, world: &World, name: &str) -> bool {
-        world.peer(&["status", name, "--json"]).json()["session"]["attached"].as_u64() > Some(0)
+        is_attached(world, name)
     }
+
+    /// Turns the wheel up so often.
+    #[track_caller]
+    pub fn scroll_up(&mut self, times: usize) {
+        let stdin = self.0.stdin.as_mut().expect("piped");
+        stdin.write_all(&WHEEL_UP.repeat(times)).and_then(|()| stdin.flush()).expect("script(1) reads");
+    }
+
+    /// Closes the terminal, and waits until its runtime knows.
+    #[track_caller]
+    pub fn close(self, world: &World, name: &str) {
+        drop(self);
+        wait_until("nobody is attached", || !is_attached(world, name));
+    }
+}
+
+fn is_attached(world: &World, name: &str) -> bool {
+    world.peer(&["status", name, "--json"]).json()["session"]["attached"].as_u64() > Some(0)
 }
 
 impl Drop for Attached {

@@ -24,6 +24,17 @@ impl World {
     /// The same with more flags for `peer add`.
     #[track_caller]
     pub fn demo_with(&self, name: &str, flags: &[&str], words: &[&str]) {
+        self.demo_behind(name, flags, &[], words);
+    }
+
+    /// The same in a pane that can be scrolled back: some hundred lines stand above the agent.
+    #[track_caller]
+    pub fn demo_with_history(&self, name: &str) {
+        self.demo_behind(name, &[], &["/bin/sh", "-c", "seq -f 'line %g' 200; exec \"$@\"", "sh"], &[]);
+    }
+
+    #[track_caller]
+    fn demo_behind(&self, name: &str, flags: &[&str], before: &[&str], words: &[&str]) {
         if !self.path("config/agents/demo.toml").exists() {
             self.profile("demo", include_str!("../../scripts/demo/agents/demo.toml"));
         }
@@ -31,8 +42,7 @@ impl World {
         let place = format!("CLAUDE_CONFIG_DIR={}", self.path("home/demo").display());
         let mut flags = flags.to_vec();
         flags.extend_from_slice(&["--agent", "demo", "--env", &place]);
-        let mut argv = vec![program.to_str().expect("UTF-8")];
-        argv.extend_from_slice(words);
+        let argv = [before, &[program.to_str().expect("UTF-8")], words].concat();
         self.declare(name, &flags, &argv);
     }
 

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::{Capture, Key, Runtime, RuntimeKind, Target};
 use peer_adapters::socket::{self, Listener};
+use peer_adapters::tmux::Tmux;
 use peer_adapters::zellij::Zellij;
 
 use super::run::Run;
@@ -171,6 +172,20 @@ impl World {
             RuntimeKind::Zellij => {
                 self.ask(async |zellij| zellij.capture(&place, Capture::default()).await.unwrap_or_default())
             }
+        }
+    }
+
+    /// What is read of a place through the adapter.
+    #[track_caller]
+    pub fn captured(&self, place: &Target, how: Capture) -> String {
+        match self.kind {
+            RuntimeKind::Tmux => {
+                let binary = peer_adapters::command::resolve("tmux".as_ref(), None, std::path::Path::new("/"));
+                let tmux = Tmux::new(binary.expect("tmux on PATH"), self.path("state/tmux.conf"), DEADLINE);
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(tmux.capture(place, how)).expect("captured")
+            }
+            RuntimeKind::Zellij => self.ask(async |zellij| zellij.capture(place, how).await.expect("captured")),
         }
     }
 

@@ -83,6 +83,18 @@ pub(super) fn with_arguments(arguments: &[&OsStr]) -> io::Result<Vec<Status>> {
     Ok(found)
 }
 
+pub(super) fn arguments(pid: u32) -> Vec<Vec<u8>> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    if line.is_empty() { Vec::new() } else { line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect() }
+}
+
+/// # Source
+/// systemd marks itself as a reaper of orphans (`PR_SET_CHILD_SUBREAPER`), which no file of `/proc` tells.
+pub(super) fn is_service_manager(pid: u32) -> bool {
+    std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"systemd\n")
+}
+
 pub(super) fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }

@@ -60,7 +60,7 @@ pub(super) fn with_arguments(wanted: &[&OsStr]) -> io::Result<Vec<Status>> {
     let mut found = all()?;
     found.retain(|status| {
         // One that ended meanwhile, or that is not ours to look at, is not one that is looked for.
-        let Ok(bytes) = arguments(status.id.pid) else { return false };
+        let Ok(bytes) = start_of(status.id.pid) else { return false };
         let (count, words) = words(&bytes);
         count == wanted.len() + 1 && words.take(count).skip(1).eq(wanted.iter().map(|word| word.as_bytes()))
     });
@@ -95,15 +95,26 @@ pub(super) fn boot_id() -> io::Result<String> {
 }
 
 pub(super) fn environment_variable(pid: u32, name: &str) -> io::Result<Option<OsString>> {
-    Ok(environment(&arguments(pid)?)
+    Ok(environment(&start_of(pid)?)
         .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         .map(|value| OsString::from_vec(value.to_vec())))
+}
+
+pub(super) fn arguments(pid: u32) -> Vec<Vec<u8>> {
+    let Ok(bytes) = start_of(pid) else { return Vec::new() };
+    let (count, words) = words(&bytes);
+    words.take(count).map(<[u8]>::to_vec).collect()
+}
+
+/// Orphans go to launchd, which is the first process.
+pub(super) fn is_service_manager(_pid: u32) -> bool {
+    false
 }
 
 /// What the kernel keeps of a process's start: the number of arguments, the executable's path, NULs up to a word
 /// boundary, the arguments and then the environment, each ended by a NUL.
 #[allow(unsafe_code, reason = "sysctl has no safe binding among our dependencies; see SAFETY")]
-fn arguments(pid: u32) -> io::Result<Vec<u8>> {
+fn start_of(pid: u32) -> io::Result<Vec<u8>> {
     let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
     let mut mib = [libc::CTL_KERN, libc::KERN_PROCARGS2, pid];
     // ARG_MAX of macOS: all arguments and variables together never take more.

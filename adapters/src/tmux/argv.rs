@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::listing;
-use crate::runtime::{Capture, Key, NewSession, Target};
+use crate::runtime::{Capture, Key, NewSession, Size, Target};
 
 /// What tmux prints in place of acting when the pane cannot take input.
 pub(super) const REFUSED: &str = "PEER_REFUSED";
@@ -74,6 +74,9 @@ fn session_target(session: &str) -> String {
 /// The tag is the pane's own and goes with it wherever a person moves it, and no pane that a person adds has it. It names
 /// the process that the pane was made with ([`listing::rows`]).
 ///
+/// Its size is set once more, before the pane's process has executed anything: where a client of another session is the
+/// smallest, tmux gives a new window that one's size (3.3a, `default_window_size`).
+///
 /// No `-c`: tmux expands formats in it, `#(command)` included. The directory is the client's own.
 pub(super) fn new_session(new: &NewSession) -> Line {
     let target = session_target(&new.session);
@@ -81,6 +84,10 @@ pub(super) fn new_session(new: &NewSession) -> Line {
         .args(["-d", "-P", "-F", &listing::created_format()])
         .args(["-x", &new.size.0.to_string(), "-y", &new.size.1.to_string(), "-s", &new.session, "--"])
         .args(&new.argv)
+        .then("resize-window")
+        .args(["-t", &target, "-x", &new.size.0.to_string(), "-y", &new.size.1.to_string()])
+        .then("set-option")
+        .args(["-w", "-u", "-t", &target, "window-size"])
         .then("set-option")
         .args(["-p", "-t", &target, "remain-on-exit", "on"])
         .then("set-option")
@@ -98,6 +105,16 @@ pub(super) fn capture_pane(target: &Target, how: Capture) -> Line {
     Line::new("if-shell")
         .args(["-F", "-t", &target.pane, &is_meant(target)])
         .arg(format!("capture-pane -p{ansi}{history} -t '{}'", target.pane))
+        .arg(format!("display-message -p {OTHER}"))
+}
+
+/// One call that gives the window of a pane another size until somebody looks at it, or prints [`OTHER`]. To resize a window
+/// fixes its size, so that is taken back.
+pub(super) fn resize_window(target: &Target, Size { columns, rows }: Size) -> Line {
+    let pane = &target.pane;
+    Line::new("if-shell")
+        .args(["-F", "-t", pane, &is_meant(target)])
+        .arg(format!("resize-window -t '{pane}' -x {columns} -y {rows} ; set-option -w -u -t '{pane}' window-size"))
         .arg(format!("display-message -p {OTHER}"))
 }
 

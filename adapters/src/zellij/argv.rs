@@ -31,9 +31,22 @@ pub(super) fn client(binary: &Path, home: &Home) -> Argv {
         .env("TMPDIR", home.tmp())
 }
 
-/// An action on the pane of the session.
+/// An action on the pane of the session, asked for by us.
 pub(super) fn action(binary: &Path, home: &Home, session: &str, verb: &str) -> Argv {
-    client(binary, home).args(["--session", session, "action", verb])
+    client(binary, home).args(["--session", session, "action", verb]).ends_with_us()
+}
+
+/// Tells what the pane shows, first at once and then whenever it changes, until it is killed.
+pub(super) fn subscribe(binary: &Path, home: &Home, session: &str) -> Argv {
+    let argv = client(binary, home).args(["--session", session, "subscribe", "--pane-id", PANE, "--format", "json"]);
+    argv.ends_with_us()
+}
+
+/// Shows the session on a terminal of ours until we kill it.
+pub(super) fn look_on(binary: &Path, home: &Home, session: &str) -> Argv {
+    let argv =
+        client(binary, home).args(["attach", session]).env("TERM", "xterm-256color").env("COLORTERM", "truecolor");
+    argv.ends_with_us()
 }
 
 /// Makes the session, and looks at it: to be run on a terminal, whose size the session takes over.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Zellij;
-use super::argv::{self, PANE};
+use super::argv;
 use super::errors::{self, Said};
 use super::home::Home;
 use super::look::{self, Sight, Table};
-use crate::command::{self, Argv, Output, RunError};
+use crate::command::{self, Answer, Argv, Output, RunError};
 use crate::process::{self, ProcessId};
 use crate::runtime::{Gone, RuntimeError, RuntimeKind};
 
@@ -36,6 +36,31 @@ impl Zellij {
             RunError::TimedOut { after, .. } => timed_out(home, verb, after),
             other => failed(verb, other),
         }
+    }
+
+    /// Runs a client that goes on printing until it has printed a line, once more where it was cut off: see [`Self::settle`].
+    /// To be asked for what changes nothing.
+    pub(super) async fn first_line(
+        &self,
+        home: &Home,
+        session: &str,
+        verb: &str,
+        argv: &Argv,
+        longest: usize,
+    ) -> Result<Answer, RuntimeError> {
+        for again in 0.. {
+            let clients = Table::read().of(&home.socket(session)).clients;
+            // What always comes soon and did not is asked for again.
+            let deadline = if again == 0 { self.deadline.min(FIRST_TRY) } else { self.deadline };
+            let answer = command::first_line(argv, deadline, longest).await;
+            Self::settle(home, session, clients, self::server(home)).await;
+            match answer {
+                Err(RunError::TimedOut { .. }) if again == 0 => {}
+                Ok(Answer::Ended(output)) if again < RETRIES && was_cut_off(home, &output) => {}
+                answer => return answer.map_err(|error| self.not_run(home, verb, error)),
+            }
+        }
+        unreachable!("the last try returns")
     }
 
     /// Runs a client that acts on the session, and judges what it left.
@@ -139,12 +164,6 @@ impl Zellij {
         }
     }
 
-    pub(super) async fn dump(&self, home: &Home, session: &str, flags: &[&str]) -> Result<String, RuntimeError> {
-        let argv = argv::action(&self.binary, home, session, "dump-screen").args(["--pane-id", PANE]).args(flags);
-        let output = self.read(home, session, "dump-screen", &argv).await?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
     /// Whether zellij still has the first pane, be its command alive or not.
     pub(super) async fn has_pane(&self, home: &Home, session: &str) -> Result<bool, RuntimeError> {
         let argv = argv::action(&self.binary, home, session, "list-panes").arg("--json");
@@ -152,6 +171,15 @@ impl Zellij {
         let panes: Vec<PaneLine> =
             serde_json::from_slice(&output.stdout).map_err(|error| failed("list-panes", error))?;
         Ok(panes.iter().any(|pane| pane.id == 0 && !pane.is_plugin))
+    }
+}
+
+/// Whether a client ended as one does whose number was given to another, or that overlooked a session which is there.
+fn was_cut_off(home: &Home, output: &Output) -> bool {
+    match errors::classify(output, true) {
+        Said::Nothing => true,
+        Said::Absent => matches!(look::look(home), Ok(Sight::Up(_))),
+        _ => false,
     }
 }
 

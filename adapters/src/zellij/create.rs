@@ -34,6 +34,7 @@ impl Zellij {
             Ok(running) => {
                 record.running = Some(running);
                 home.write(&record).map_err(|error| not_seen(&home, "attach", &error))?;
+                self.bottoms.note(home.dir());
                 let target = Target {
                     server: new.server.clone(),
                     session: new.session.clone(),

@@ -17,6 +17,17 @@ use crate::store::Event;
 /// How long the paste of a sender that was killed may still be on its way: its client outlives it by some milliseconds.
 const LATE_PASTE: Duration = Duration::from_secs(1);
 
+/// What came of a text that an earlier sender had left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finished {
+    /// There was none.
+    Nothing,
+    /// It was sent.
+    Another,
+    /// It was sent, and is the very one that is to be said now.
+    This,
+}
+
 impl Typing<'_> {
     /// Says on record what is about to be typed. No text, because the record is not the place for what people write.
     ///
@@ -27,24 +38,34 @@ impl Typing<'_> {
         Ok(self.locked.write_session(self.record)?)
     }
 
-    /// Sends what a killed sender left; nothing happens where none did, or where something else stands there.
+    /// Sends what an earlier sender left; nothing happens where none did, or where something else stands there. `text` is
+    /// what is to be said now: where it is the same, whoever could not finish has come back with it, and it is said once.
     ///
     /// # Errors
     /// As for any message.
-    pub(super) async fn finish_abandoned(&mut self) -> Result<()> {
-        let Some(claimed) = self.record.typing.take() else { return Ok(()) };
+    pub(super) async fn finish_abandoned(&mut self, text: Option<&str>) -> Result<Finished> {
+        let Some(claimed) = self.record.typing.take() else { return Ok(Finished::Nothing) };
+        let mut finished = Finished::Nothing;
         if self.holds_claimed(&claimed).await {
             tokio::time::sleep(self.peer.profile.message.settle).await;
-            self.submit("", None).await?;
-            self.record.prompt_due = false;
-            self.engine.log(
-                &Event::new(self.engine.now(), "message.delivered")
-                    .peer(&self.peer.name)
-                    .incarnation(self.record.incarnation)
-                    .cause("sender-killed"),
-            )?;
+            if let Some(text) = text.filter(|text| fingerprint(text) == claimed) {
+                let proof = self.proof()?;
+                self.submit(text, proof.as_ref()).await?;
+                finished = Finished::This;
+            } else {
+                self.submit("", None).await?;
+                self.record.prompt_due = false;
+                self.log_finished()?;
+                finished = Finished::Another;
+            }
         }
-        Ok(self.locked.write_session(self.record)?)
+        self.locked.write_session(self.record)?;
+        Ok(finished)
+    }
+
+    fn log_finished(&self) -> Result<()> {
+        let event = Event::new(self.engine.now(), "message.delivered").peer(&self.peer.name);
+        self.engine.log(&event.incarnation(self.record.incarnation).cause("sender-killed"))
     }
 
     async fn holds_claimed(&self, claimed: &str) -> bool {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::engine::learn::{self, Learner};
 use crate::engine::observe::{process_axis, target};
-use crate::engine::{Engine, EngineError, POLL, Peer, Result};
+use crate::engine::{Engine, EngineError, POLL, Peer, Result, room};
 use crate::policy::axis::Axis;
 use crate::store::{Locked, SessionRecord};
 
@@ -25,6 +25,8 @@ const COMPOSER_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const PASTE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long acceptance may take in all.
 const ACCEPT_PATIENCE: Duration = Duration::from_secs(20);
+/// How long nothing of what is awaited may be seen before the pane is looked after. A redraw takes less.
+const BLIND: Duration = Duration::from_secs(1);
 /// Between two looks at a screen.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -43,16 +45,36 @@ impl Typing<'_> {
     pub(super) async fn type_in(&mut self, text: &str, command: bool) -> Result<()> {
         match self.peer.profile.message.accepted {
             Accepted::Consumed => self.type_into_terminal(text).await,
-            Accepted::Transcript if !command => {
-                let proof = Proof::taken_before(self.peer, self.locked, self.record)?;
-                self.type_into_composer(text, Some(&proof)).await
+            Accepted::Transcript | Accepted::Composer => {
+                let proof = if command { None } else { self.proof()? };
+                self.type_into_composer(text, proof.as_ref()).await
             }
-            Accepted::Transcript | Accepted::Composer => self.type_into_composer(text, None).await,
         }
+    }
+
+    /// The place in the transcript from which on a message is looked for, where the profile names that as proof.
+    pub(super) fn proof(&self) -> Result<Option<Proof>> {
+        let needed = self.peer.profile.message.accepted == Accepted::Transcript;
+        needed.then(|| Proof::taken_before(self.peer, self.locked, self.record)).transpose()
     }
 
     fn not_accepted(&self, why: impl Into<String>) -> EngineError {
         EngineError::NotAccepted { peer: self.peer.name.clone(), why: why.into() }
+    }
+
+    /// The pane's size, where that is why nothing is seen.
+    fn small(&self) -> String {
+        let size = room::cramped(self.record);
+        size.map(|size| format!("; its pane has {} columns and {} rows", size.columns, size.rows)).unwrap_or_default()
+    }
+
+    fn left_in_composer(&self) -> String {
+        let small = self.small();
+        if small.is_empty() {
+            small
+        } else {
+            format!("{small}; the text is in its composer, and the next message sends it")
+        }
     }
 
     fn waiting(&self, what: &str, started: Instant, limit: Duration) {
@@ -108,22 +130,36 @@ impl Typing<'_> {
     async fn type_into_composer(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
         self.await_composer(COMPOSER_PATIENCE, |composer| *composer == Composer::Empty)
             .await
-            .map_err(|last| self.not_accepted(format!("its composer was not free: {last}")))?;
+            .map_err(|last| self.not_accepted(format!("its composer was not free: {last}{}", self.small())))?;
         self.claim(text)?;
         let sent = self.paste_and_submit(text, proof).await;
-        // Only one that is killed leaves its claim. One that failed says so, and what stands there is a person's to judge.
-        self.record.typing = None;
+        // One that is killed leaves its claim, and one that could not see what it did. Any other that failed says so, and what
+        // stands there is a person's to judge.
+        if sent.is_ok() || room::cramped(self.record).is_none() {
+            self.record.typing = None;
+        }
         if sent.is_err() {
             self.locked.write_session(self.record)?;
         }
         sent
     }
 
+    /// Sees to it that the pane can be read again, where a person has scrolled it or made it small; at most once in `BLIND`.
+    async fn clear_view(&self, cleared: &mut Instant) {
+        if cleared.elapsed() >= BLIND {
+            // What cannot be done costs a look: the caller goes on until its time is over.
+            if let Err(error) = self.engine.clear_view(self.peer, self.record, "").await {
+                tracing::debug!(%error, "the pane");
+            }
+            *cleared = Instant::now();
+        }
+    }
+
     async fn paste_and_submit(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
         self.runtime.paste(&target(&self.record.place), text).await?;
-        self.await_composer(PASTE_PATIENCE, |composer| matches!(composer, Composer::Holds(_)))
-            .await
-            .map_err(|last| self.not_accepted(format!("the pasted text did not show: {last}")))?;
+        self.await_composer(PASTE_PATIENCE, |composer| matches!(composer, Composer::Holds(_))).await.map_err(
+            |last| self.not_accepted(format!("the pasted text did not show: {last}{}", self.left_in_composer())),
+        )?;
         // An Enter right behind a paste is taken for a part of it.
         tokio::time::sleep(self.peer.profile.message.settle).await;
         self.submit(text, proof).await
@@ -131,7 +167,7 @@ impl Typing<'_> {
 
     /// Presses Enter until it is acted on.
     pub(super) async fn submit(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
-        let started = Instant::now();
+        let (started, mut cleared) = (Instant::now(), Instant::now());
         while started.elapsed() < ACCEPT_PATIENCE {
             let holds = self.view().await.is_some_and(|view| matches!(view.composer, Composer::Holds(_)));
             if holds {
@@ -142,11 +178,13 @@ impl Typing<'_> {
                 if self.accepted(text, proof).await? {
                     return Ok(());
                 }
+                self.clear_view(&mut cleared).await;
                 self.waiting("to accept the message", started, ACCEPT_PATIENCE);
                 tokio::time::sleep(LOOK).await;
             }
         }
-        Err(self.not_accepted("neither its transcript nor its screen shows it"))
+        let why = format!("neither its transcript nor its screen shows it{}", self.left_in_composer());
+        Err(self.not_accepted(why))
     }
 
     async fn accepted(&mut self, text: &str, proof: Option<&Proof>) -> Result<bool> {
@@ -173,7 +211,7 @@ impl Typing<'_> {
         patience: Duration,
         wanted: impl Fn(&Composer) -> bool,
     ) -> std::result::Result<(), String> {
-        let started = Instant::now();
+        let (started, mut cleared) = (Instant::now(), Instant::now());
         let mut last = "its screen could not be read".to_owned();
         while started.elapsed() < patience {
             if let Some(view) = self.view().await {
@@ -185,6 +223,7 @@ impl Typing<'_> {
             if process_axis(self.record) == Axis::Dead {
                 return Err("it ended".to_owned());
             }
+            self.clear_view(&mut cleared).await;
             self.waiting("to show its composer", started, patience);
             tokio::time::sleep(LOOK).await;
         }

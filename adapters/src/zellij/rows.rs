@@ -1,0 +1,108 @@
+//! Rows of text as a terminal of some width shows them.
+
+use unicode_width::UnicodeWidthChar;
+
+/// Appends a row as one line, trailing blanks cut. What a cell holds must not make a second line of it.
+pub(super) fn push(text: &mut String, row: &str) {
+    if row.contains(['\n', '\r']) {
+        text.push_str(row.replace(['\n', '\r'], " ").trim_end());
+    } else {
+        text.push_str(row.trim_end());
+    }
+    text.push('\n');
+}
+
+/// The last `most` rows of lines that are shown in `columns`. zellij keeps its history in lines as they were printed,
+/// however many rows each took.
+pub(super) fn wrapped(lines: &[String], columns: Option<usize>, most: usize) -> Vec<String> {
+    let mut rows: Vec<String> = Vec::new();
+    // From the newest on: no more is wrapped than is wanted.
+    for line in lines.iter().rev() {
+        if rows.len() >= most {
+            break;
+        }
+        let mut of_line =
+            columns.map_or_else(|| vec![line.trim_end().to_owned()], |width| wrap(line.trim_end(), width));
+        of_line.reverse();
+        rows.append(&mut of_line);
+    }
+    rows.truncate(most);
+    rows.reverse();
+    rows
+}
+
+/// One line in rows of at most `columns`, each with the attributes that hold where it begins.
+fn wrap(line: &str, columns: usize) -> Vec<String> {
+    let mut rows = vec![String::new()];
+    let (mut used, mut attributes) = (0, String::new());
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        if let Some(sequence) = sgr(rest) {
+            if matches!(sequence, "\u{1b}[m" | "\u{1b}[0m") {
+                attributes.clear();
+            } else {
+                attributes.push_str(sequence);
+            }
+            rows.last_mut().expect("one at least").push_str(sequence);
+            rest = &rest[sequence.len()..];
+            continue;
+        }
+        let width = c.width().unwrap_or(0);
+        if used > 0 && used + width > columns {
+            if !attributes.is_empty() {
+                rows.last_mut().expect("one at least").push_str("\u{1b}[m");
+            }
+            rows.push(attributes.clone());
+            used = 0;
+        }
+        used += width;
+        rows.last_mut().expect("one at least").push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    rows
+}
+
+/// The attribute sequence that the text begins with.
+fn sgr(text: &str) -> Option<&str> {
+    let codes = text.strip_prefix("\u{1b}[")?;
+    let end = codes.find(|c: char| !matches!(c, '0'..='9' | ';' | ':'))?;
+    codes[end..].starts_with('m').then(|| &text[..end + 3])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[&str]) -> Vec<String> {
+        text.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_newest_rows_are_kept_and_a_line_takes_as_many_as_it_is_wide() {
+        let history = lines(&["first", "0123456789", "", "ab   "]);
+        assert_eq!(wrapped(&history, Some(4), 9), ["firs", "t", "0123", "4567", "89", "", "ab"]);
+        assert_eq!(wrapped(&history, Some(4), 4), ["4567", "89", "", "ab"][..].to_vec());
+        assert_eq!(wrapped(&history, None, 2), ["", "ab"]);
+        assert!(wrapped(&history, Some(4), 0).is_empty());
+    }
+
+    #[test]
+    fn wide_characters_are_not_cut_and_those_wider_than_the_terminal_end_somewhere() {
+        assert_eq!(wrap("漢字漢", 5), ["漢字", "漢"]);
+        assert_eq!(wrap("漢字", 1), ["漢", "字"]);
+        assert_eq!(wrap("e\u{301}e\u{301}", 1), ["e\u{301}", "e\u{301}"]);
+    }
+
+    #[test]
+    fn attributes_go_on_in_the_next_row() {
+        assert_eq!(wrap("\u{1b}[31mabcd\u{1b}[me", 2), ["\u{1b}[31mab\u{1b}[m", "\u{1b}[31mcd\u{1b}[m", "e"]);
+        assert_eq!(wrap("\u{1b}[1mab\u{1b}[0mcd", 2), ["\u{1b}[1mab\u{1b}[0m", "cd"]);
+    }
+
+    #[test]
+    fn a_cell_makes_no_line() {
+        let mut text = String::new();
+        push(&mut text, "a\nb\r  ");
+        assert_eq!(text, "a b\n");
+    }
+}

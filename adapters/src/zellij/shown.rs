@@ -1,0 +1,249 @@
+//! What the pane shows: the first word of a subscription to it, in which each row of the screen is apart.
+//!
+//! Not `action dump-screen`: that puts no line break before a row which is marked as the continuation of the one above it,
+//! and after a change of width rows keep that mark when something else is drawn into them (0.44.1 to 0.45.1: seen).
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::Zellij;
+use super::argv::{self, PANE};
+use super::client::failed;
+use super::home::Home;
+use super::look::Up;
+use super::rows;
+use crate::command::{Answer, Output};
+use crate::runtime::{Capture, RuntimeError, RuntimeKind, Target};
+use crate::terminal;
+
+/// The longest answer that is read: some 10,000 rows of history with all of their colours. A longer one is no answer.
+const LONGEST: usize = 64 << 20;
+
+/// How long a pane that was at its bottom, and that nobody looked at since, is taken to be there. Nobody attaches, scrolls
+/// and leaves in that time between two looks; longer, and looks that follow each other slowly would miss it.
+const STAYS: Duration = Duration::from_secs(1);
+
+/// When panes were last seen at their bottom with nobody attached, by session directory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bottoms(Arc<Mutex<HashMap<PathBuf, Instant>>>);
+
+impl Bottoms {
+    /// Whether the pane is still there, given that nobody is attached now; that is seen, and holds for another moment.
+    fn stays(&self, dir: &Path) -> bool {
+        let mut seen = self.0.lock().expect("no holder of this lock panics");
+        let at = seen.get_mut(dir).filter(|at| at.elapsed() < STAYS);
+        at.map(|at| *at = Instant::now()).is_some()
+    }
+
+    /// The pane is at its bottom, and nobody is attached.
+    pub(super) fn note(&self, dir: &Path) {
+        self.0.lock().expect("no holder of this lock panics").insert(dir.to_owned(), Instant::now());
+    }
+
+    fn forget(&self, dir: &Path) {
+        self.0.lock().expect("no holder of this lock panics").remove(dir);
+    }
+}
+
+/// A line of the subscription.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event {
+    PaneUpdate {
+        pane_id: String,
+        viewport: Vec<String>,
+        #[serde(default)]
+        scrollback: Option<Vec<String>>,
+    },
+    PaneClosed {
+        pane_id: String,
+    },
+}
+
+impl Zellij {
+    /// The rows of the pane, newest last. Where nobody is attached it is brought to its bottom first: what a person who has
+    /// left had scrolled to is no screen of the agent's.
+    pub(super) async fn shown(&self, target: &Target, how: Capture) -> Result<String, RuntimeError> {
+        let home = Home::at(&target.server);
+        let up = Self::up(&home, target, "subscribe")?;
+        if up.clients > 0 {
+            self.bottoms.forget(home.dir());
+        } else if !self.bottoms.stays(home.dir()) {
+            match self.to_bottom(&home, target).await {
+                Ok(()) => self.bottoms.note(home.dir()),
+                // As a rule the pane is closed, which is said better below.
+                Err(RuntimeError::Failed { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (above, visible) = self.subscribe(&home, target, how).await?;
+        let above =
+            if how.history == 0 { Vec::new() } else { rows::wrapped(&above, columns(&up), how.history as usize) };
+        Ok(above.iter().chain(&visible).map(String::as_str).fold(String::new(), |mut text, row| {
+            rows::push(&mut text, row);
+            text
+        }))
+    }
+
+    /// Ends a person's scrolling, as any key of theirs would. zellij keeps back what a scrolled pane is sent, so there is no
+    /// other way to see what is new (0.45.1).
+    pub(super) async fn to_bottom(&self, home: &Home, target: &Target) -> Result<(), RuntimeError> {
+        let argv = argv::action(&self.binary, home, &target.session, "scroll-to-bottom").args(["--pane-id", PANE]);
+        self.ask(home, &target.session, "scroll-to-bottom", &argv, false).await.map(drop)
+    }
+
+    /// The same where it may be needed: for whoever is about to type.
+    pub(super) async fn show_bottom(&self, target: &Target) -> Result<(), RuntimeError> {
+        let home = Home::at(&target.server);
+        let up = Self::up(&home, target, "scroll-to-bottom")?;
+        if up.clients == 0 && self.bottoms.stays(home.dir()) {
+            return Ok(());
+        }
+        self.to_bottom(&home, target).await?;
+        if up.clients == 0 {
+            self.bottoms.note(home.dir());
+        }
+        Ok(())
+    }
+
+    /// The lines above the screen, where history is wanted, and its rows.
+    async fn subscribe(
+        &self,
+        home: &Home,
+        target: &Target,
+        how: Capture,
+    ) -> Result<(Vec<String>, Vec<String>), RuntimeError> {
+        let mut argv = argv::subscribe(&self.binary, home, &target.session);
+        if how.ansi {
+            argv = argv.arg("--ansi");
+        }
+        if how.history > 0 {
+            argv = argv.args(["--scrollback".to_owned(), how.history.to_string()]);
+        }
+        match self.first_line(home, &target.session, "subscribe", &argv, LONGEST).await? {
+            Answer::Line(line) => parse(&line, target),
+            Answer::Ended(output) if says_no_such_pane(&output) => Err(closed(target)),
+            Answer::Ended(output) => {
+                Self::judge(home, &target.session, "subscribe", &output, true)?;
+                Err(failed("subscribe", "it printed nothing, as a client does that was cut off"))
+            }
+        }
+    }
+}
+
+/// The pane's width, as its terminal has it; lines are left whole where that is not known.
+fn columns(up: &Up) -> Option<usize> {
+    let size = terminal::size(up.pane?.pid).ok()?;
+    Some(usize::from(size.columns)).filter(|columns| *columns > 0)
+}
+
+fn parse(line: &[u8], target: &Target) -> Result<(Vec<String>, Vec<String>), RuntimeError> {
+    match serde_json::from_slice(line) {
+        Ok(Event::PaneUpdate { pane_id, viewport, scrollback }) if pane_id == PANE => {
+            Ok((scrollback.unwrap_or_default(), viewport))
+        }
+        Ok(Event::PaneClosed { pane_id }) if pane_id == PANE => Err(closed(target)),
+        Ok(other) => Err(failed("subscribe", format!("it printed something of another pane: {}", begin(&other)))),
+        Err(error) => Err(failed("subscribe", format!("it printed what cannot be read: {error}"))),
+    }
+}
+
+fn begin(event: &Event) -> String {
+    match event {
+        Event::PaneUpdate { pane_id, .. } | Event::PaneClosed { pane_id } => pane_id.chars().take(40).collect(),
+    }
+}
+
+/// # Source
+/// zellij-client 0.45.1, `start_subscribe_client`: the server's complaint on stderr, and exit code 2. A pane in whose place
+/// a person has opened an editor with its scrollback is not found either.
+fn says_no_such_pane(output: &Output) -> bool {
+    output.stderr.lines().any(|line| line.starts_with("Pane ") && line.ends_with(" not found"))
+}
+
+fn closed(target: &Target) -> RuntimeError {
+    RuntimeError::NoSuchSession {
+        runtime: RuntimeKind::Zellij,
+        session: target.session.clone(),
+        detail: format!("its pane {PANE} is closed, or hidden behind another"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        Target {
+            server: "/s/zellij/a".into(),
+            server_process: None,
+            session: "a".into(),
+            session_id: "a".into(),
+            pane: PANE.into(),
+            pane_pid: None,
+        }
+    }
+
+    fn read(line: &str) -> Result<(Vec<String>, Vec<String>), RuntimeError> {
+        parse(line.as_bytes(), &target())
+    }
+
+    #[test]
+    fn an_update_is_read_with_and_without_history() {
+        let line = r#"{"event":"pane_update","is_initial":true,"pane_id":"terminal_0","scrollback":null,"viewport":["a","b"]}"#;
+        assert_eq!(read(line).expect("rows"), (vec![], vec!["a".to_owned(), "b".to_owned()]));
+        let line = r#"{"event":"pane_update","pane_id":"terminal_0","scrollback":["x"],"viewport":[],"new":{}}"#;
+        assert_eq!(read(line).expect("rows"), (vec!["x".to_owned()], vec![]));
+    }
+
+    #[test]
+    fn a_pane_that_was_closed_is_not_there() {
+        let line = r#"{"event":"pane_closed","pane_id":"terminal_0"}"#;
+        assert!(matches!(read(line), Err(RuntimeError::NoSuchSession { .. })));
+    }
+
+    #[test]
+    fn anything_else_is_an_error() {
+        let whole = r#"{"event":"pane_update","pane_id":"terminal_0","viewport":["a"]}"#;
+        for cut in 0..whole.len() {
+            assert!(matches!(read(&whole[..cut]), Err(RuntimeError::Failed { .. })), "{cut}");
+        }
+        let deep = "[".repeat(100_000);
+        for line in [
+            "null",
+            "[]",
+            "\"pane_update\"",
+            r#"{"event":"pane_update","pane_id":"terminal_1","viewport":[]}"#,
+            r#"{"event":"pane_update","pane_id":0,"viewport":[]}"#,
+            r#"{"event":"pane_update","pane_id":"terminal_0","viewport":"a"}"#,
+            r#"{"event":"pane_update","pane_id":"terminal_0","viewport":[1]}"#,
+            r#"{"event":"pane_update","pane_id":"terminal_0","viewport":[null]}"#,
+            r#"{"event":"pane_update","pane_id":"terminal_0"}"#,
+            r#"{"event":"pane_update","pane_id":"terminal_0","viewport":[],"scrollback":{}}"#,
+            r#"{"event":"pane_update","pane_id":"terminal_0","viewport":[]} {}"#,
+            r#"{"event":"other","pane_id":"terminal_0"}"#,
+            "Session 'a' not found.",
+            &deep,
+        ] {
+            assert!(matches!(read(line), Err(RuntimeError::Failed { .. })), "{line:.80}");
+        }
+        assert!(
+            parse(b"{\"event\":\"pane_update\",\"pane_id\":\"terminal_0\",\"viewport\":[\"\xff\"]}", &target())
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_bottom_is_believed_for_a_moment_and_not_when_somebody_came() {
+        let (bottoms, dir) = (Bottoms::default(), Path::new("/a"));
+        assert!(!bottoms.stays(dir));
+        bottoms.note(dir);
+        assert!(bottoms.stays(dir) && !bottoms.stays(Path::new("/b")));
+        bottoms.forget(dir);
+        assert!(!bottoms.stays(dir));
+    }
+}

@@ -1,0 +1,88 @@
+//! Seeing a pane before something is typed into it: a size in which its agent can show itself, and its newest rows.
+
+use std::time::Duration;
+
+use peer_adapters::agent::Accepted;
+use peer_adapters::process;
+use peer_adapters::runtime::Size;
+use peer_adapters::terminal;
+use tokio::time::Instant;
+
+use super::launch::SIZE;
+use super::observe::{process_id, target};
+use super::{Engine, EngineError, POLL, Peer, Result};
+use crate::policy::room::{self, Room, RoomFacts};
+use crate::store::SessionRecord;
+
+/// How long one who looks at a pane is watched before they count: a client of another `peer`, which only asks, is gone in
+/// some 10 ms.
+const LOOKS: Duration = Duration::from_millis(300);
+
+/// How long the kernel may take to show a new size. tmux puts it off for 250 ms behind the one before.
+const STRETCHES: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Makes sure that what is typed into a pane can be seen there: gives one that was left small its size back, and ends
+    /// the scrolling of whoever looks at it.
+    ///
+    /// # Errors
+    /// [`EngineError::NoRoom`]: somebody looks at it with too small a terminal for `text`.
+    pub(super) async fn clear_view(&self, peer: &Peer, record: &SessionRecord, text: &str) -> Result<()> {
+        if peer.profile.message.accepted == Accepted::Consumed {
+            return Ok(());
+        }
+        self.make_room(peer, record, text).await?;
+        Ok(self.runtime_of(&record.place)?.show_bottom(&target(&record.place)).await?)
+    }
+
+    /// The first half of [`Engine::clear_view`]. Costs no more than a kernel fact where the pane is of a usual size.
+    pub(super) async fn make_room(&self, peer: &Peer, record: &SessionRecord, text: &str) -> Result<()> {
+        let Some(size) = cramped(record) else { return Ok(()) };
+        let shortens = peer.profile.composer.as_ref().is_some_and(|composer| composer.placeholder.is_some());
+        let attached = self.is_looked_at(peer, record).await?;
+        match room::decide(&RoomFacts { size: (size.columns, size.rows), attached, text, shortens }) {
+            Room::Enough => Ok(()),
+            Room::TooSmall => Err(EngineError::NoRoom { peer: peer.name.clone(), size }),
+            Room::Stretch => self.stretch(record, size).await,
+        }
+    }
+
+    async fn is_looked_at(&self, peer: &Peer, record: &SessionRecord) -> Result<bool> {
+        let started = Instant::now();
+        loop {
+            let sight = self.observe(&peer.name, record).await?;
+            if sight.row.is_none_or(|row| row.attached == 0) {
+                return Ok(false);
+            }
+            if started.elapsed() > LOOKS {
+                return Ok(true);
+            }
+            tokio::time::sleep(POLL * 5).await;
+        }
+    }
+
+    async fn stretch(&self, record: &SessionRecord, before: Size) -> Result<()> {
+        let wanted = Size { columns: SIZE.0, rows: SIZE.1 };
+        self.runtime_of(&record.place)?.resize(&target(&record.place), wanted).await?;
+        let asked = Instant::now();
+        while asked.elapsed() < STRETCHES && pane_size(record) == Some(before) {
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+}
+
+/// The size of a pane, where the kernel tells and its process lives.
+pub(super) fn pane_size(record: &SessionRecord) -> Option<Size> {
+    let of_agent = record.process.map(|agent| agent.id);
+    [record.place.pane_process, of_agent].into_iter().flatten().find_map(|id| {
+        let id = process_id(id);
+        process::find(id).ok().flatten()?;
+        terminal::size(id.pid).ok()
+    })
+}
+
+/// The size of a pane that is smaller than what agents are made for.
+pub(super) fn cramped(record: &SessionRecord) -> Option<Size> {
+    pane_size(record).filter(|size| room::is_cramped((size.columns, size.rows)))
+}
