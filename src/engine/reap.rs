@@ -7,9 +7,12 @@ mod sleep;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::zellij::Zellij;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -25,6 +28,8 @@ use crate::policy::verdict::{
     Action, CONFIRM_AFTER, HoldReason, Judgement, RuntimeSeen, VerdictFacts, judge, second_opinion,
 };
 use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord};
+
+const ZELLIJ: &str = RuntimeKind::Zellij.as_str();
 
 /// What a tick is asked to do.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +135,9 @@ impl Engine {
             keep_the_others(&mut beat, &before, &fleet);
         }
         let done = self.carry_out(request, deadline, &fleet, &judged, &mut beat).await?;
+        if !request.dry_run {
+            self.end_left_clients(&fleet.subjects)?;
+        }
         beat.duration_ms = millis(started.elapsed());
         if let Some(ticking) = &ticking {
             self.state.write_heartbeat(ticking, &beat)?;
@@ -154,6 +162,29 @@ impl Engine {
             suspended_ms: millis(suspended),
             machine_woke_at_ms: if slept { Some(started_at) } else { before.machine_woke_at_ms },
             ..Heartbeat::default()
+        }
+    }
+
+    /// Ends clients of zellij that a killed `peer` left. Looked for only where sessions are, or were a moment ago.
+    fn end_left_clients(&self, subjects: &[Subject]) -> Result<()> {
+        let places: Vec<&Path> = subjects
+            .iter()
+            .map(|subject| &subject.record.place)
+            .filter(|p| p.runtime == ZELLIJ)
+            .map(|p| p.server.as_path())
+            .collect();
+        let below = self.state.root().join(ZELLIJ);
+        if places.is_empty() && !below.is_dir() {
+            return Ok(());
+        }
+        match Zellij::end_left_clients(|dir| dir.starts_with(&below) || places.contains(&dir)) {
+            Ok(0) => Ok(()),
+            Ok(ended) => self.log(&Event::new(self.now(), "clients.ended").with("clients", ended)),
+            // Nothing depends on it; the next tick looks again.
+            Err(error) => {
+                tracing::debug!(%error, "left clients");
+                Ok(())
+            }
         }
     }
 
