@@ -237,7 +237,7 @@ fn contradiction(record: &SessionRecord) -> Option<String> {
     let agent = record.process.map(|agent| ("agent", agent.id, agent.session));
     pane.into_iter().chain(agent).find_map(|(what, process, session)| match process::find(process_id(process)) {
         Ok(Some(status)) if status.has_terminal && status.session == session => Some(format!(
-            "{} does not list its pane, and its {what}, process {}, still has the terminal of that pane",
+            "{} does not list its pane, and its {what}, pid {}, still has the terminal of that pane",
             at(&record.place),
             process.pid
         )),

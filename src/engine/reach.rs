@@ -9,10 +9,11 @@ use std::path::Path;
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind};
 use peer_adapters::socket::{self, Listener};
+use tokio::time::Instant;
 
 use super::observe::{boot_differs, process_id, recorded};
 use super::wake::Live;
-use super::{Engine, Peer, Result};
+use super::{Engine, Peer, Result, pause};
 use crate::store::{Event, Place, SessionRecord};
 
 /// How often a server is made to listen again for one look: another command that does the same takes the socket away for
@@ -40,14 +41,25 @@ impl Engine {
     /// # Errors
     /// It does not, and lives: nothing is known of what it hosts.
     pub(super) async fn reach(&self, place: &Place, server: ProcessId) -> Result<bool> {
-        match self.runtime_of(place)?.listen_again(&place.server, server).await {
+        self.listen_again(self.runtime_of(place)?.as_ref(), &place.server, server).await
+    }
+
+    async fn listen_again(&self, runtime: &dyn Runtime, path: &Path, server: ProcessId) -> Result<bool> {
+        let started = Instant::now();
+        let _reaching = loop {
+            if let Some(reaching) = self.state.try_reaching()? {
+                break reaching;
+            }
+            pause(started).await;
+        };
+        match runtime.listen_again(path, server).await {
             Ok(false) => return Ok(false),
             Ok(true) => {}
             // It has ended meanwhile, which the next look sees.
             Err(RuntimeError::ServerGone { .. }) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
-        let event = Event::new(self.now(), "server.reached").with("server", place.server.display().to_string());
+        let event = Event::new(self.now(), "server.reached").with("server", path.display().to_string());
         self.log(&event.with("pid", server.pid))?;
         Ok(true)
     }
@@ -80,7 +92,7 @@ impl Engine {
                 Err(RuntimeError::OtherServer { runtime: runtime.kind(), server, recorded, found }.into())
             }
             (None, Some(server)) => {
-                runtime.listen_again(path, server).await?;
+                self.listen_again(runtime, path, server).await?;
                 Ok(Some(server))
             }
             (_, None) => Ok(None),

@@ -4,14 +4,41 @@
 //! others were made on. Whoever cannot read it, or finds another process there, reads the records.
 
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use fs2::FileExt;
+
 use super::records::Process;
-use super::{Result, StateDir, Stored, read_text};
+use super::{Result, StateDir, StoreError, Stored, read_text};
 
 const FILE: &str = "servers.json";
 
+/// Making a server listen again: one at a time, because each time it does, it hangs up on whoever was about to ask it.
+#[derive(Debug)]
+pub struct Reaching {
+    /// Held until this is dropped.
+    _lock: File,
+}
+
 impl StateDir {
+    /// Begins to make a server listen again. `None`: somebody is at it. Never blocks.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn try_reaching(&self) -> Result<Option<Reaching>> {
+        let path = self.root.join("servers.lock");
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(StoreError::new("create", &path))?;
+        match FileExt::try_lock_exclusive(&file) {
+            Ok(()) => Ok(Some(Reaching { _lock: file })),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(StoreError::new("lock", path)(error)),
+        }
+    }
+
     /// The server last known to listen at `path`.
     ///
     /// # Errors

@@ -257,6 +257,11 @@ impl World {
         for server in self.zellij_servers() {
             let _ = process::signal(server, Signal::SIGKILL);
         }
+        for server in self.tmux_servers() {
+            for process in process::tree(server.pid).unwrap_or_default() {
+                let _ = process::signal(process.id, Signal::SIGKILL);
+            }
+        }
         for pid in self.marked(b"") {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
         }

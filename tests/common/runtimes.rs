@@ -134,6 +134,23 @@ impl World {
         servers.into_iter().map(|status| status.id).filter(|id| ours(id.pid)).collect()
     }
 
+    /// Every tmux server of this world, also one that does not listen any more: it keeps the command line that it was
+    /// started with.
+    pub fn tmux_servers(&self) -> Vec<ProcessId> {
+        let mark = self.path("");
+        let ours = |pid: u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let mut words = line.split('\0').skip_while(|word| *word != "-S").skip(1);
+            words.next().is_some_and(|socket| std::path::Path::new(socket).starts_with(&mark))
+        };
+        let comm = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let numbers = std::fs::read_dir("/proc").expect("/proc");
+        let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let servers = numbers.filter(|pid| comm(*pid).starts_with("tmux: server") && ours(*pid));
+        servers.filter_map(|pid| Some(process::status(pid).ok()??.id)).collect()
+    }
+
     /// Runs zellij against a peer's session as a person would; what it prints on both streams.
     pub fn zellij(&self, place: &Target, args: &[&str]) -> String {
         let mut client = Command::new("zellij");
