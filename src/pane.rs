@@ -74,7 +74,7 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
     let terminal = termios::tcgetattr(io::stdin()).ok();
     let (code, exit) = match start_agent(&state, name, incarnation)? {
         Started::Running { pid, grace, place } => {
-            let (reaped, heard) = watch(&signals, &Agent { pid, grace }, Heard::nothing_yet(place))?;
+            let (reaped, heard) = watch(&signals, &Agent { pid, grace }, Heard::nothing_yet(*place))?;
             let hangup = hangup_before(&state.peer(name), incarnation, parent, &reaped, heard, &signals)?;
             let ended = Ended { reaped, hangup };
             (ended.code(), ended.record(incarnation, born))
@@ -150,7 +150,7 @@ fn take_over_signals() -> io::Result<Signals> {
 }
 
 enum Started {
-    Running { pid: u32, grace: Duration, place: Place },
+    Running { pid: u32, grace: Duration, place: Box<Place> },
     Failed(String),
 }
 
@@ -189,7 +189,7 @@ fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> R
         record.process = Some(AgentProcess { id: store_process(status.id), session: status.session });
     }
     starting.write_session(&record)?;
-    Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), place: record.place })
+    Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), place: Box::new(record.place) })
 }
 
 fn store_process(id: ProcessId) -> Process {

@@ -97,7 +97,8 @@ fn an_orphan_a_session_of_nobody_and_a_dead_socket() {
     let world = World::new();
     world.add("a", &["sh", "-c", "trap '' HUP; echo deaf; while :; do sleep 1000; done"]);
     world.add("b", &["cat"]);
-    world.peer(&["wake", "a", "b"]);
+    world.peer(&["wake", "a"]);
+    world.peer(&["wake", "b"]);
     world.await_screen("a", "deaf");
     // Its record is lost, its session is there.
     fs::remove_file(world.file("b", "session")).expect("ours");

@@ -16,4 +16,5 @@ pub mod socket;
 pub mod terminal;
 pub mod tmux;
 pub mod transcript;
+pub mod version;
 pub mod zellij;

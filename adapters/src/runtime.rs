@@ -105,6 +105,8 @@ pub struct Created {
     pub target: Target,
     /// The server that hosts it.
     pub server: ProcessId,
+    /// The server's version as it says itself, in the words of [`Runtime::version`]; `None` where it was not asked.
+    pub server_version: Option<String>,
 }
 
 /// One session as its server lists it.
@@ -273,6 +275,16 @@ pub enum RuntimeError {
         runtime: RuntimeKind,
         /// The session that was meant.
         session: String,
+    },
+    /// Whether a session was made is not known: the answer could not be read, and neither could a listing. **It may run.**
+    #[error("{runtime}: whether session {session:?} was made is not known ({detail})")]
+    Unconfirmed {
+        /// Which runtime.
+        runtime: RuntimeKind,
+        /// The session that was asked for.
+        session: String,
+        /// What was answered.
+        detail: String,
     },
     /// Anything else: the exit code, and what was printed.
     #[error("{runtime} {command} failed: {detail}")]
@@ -444,5 +456,8 @@ pub trait Runtime: Send + Sync {
     /// The command that gives this terminal to the session; run by the caller in the foreground.
     ///
     /// `inside` tells that the caller is itself a client of this very server, so that it switches and does not nest.
-    fn attach(&self, target: &Target, inside: bool) -> Argv;
+    ///
+    /// # Errors
+    /// There is no client that speaks with the session's server.
+    async fn attach(&self, target: &Target, inside: bool) -> Result<Argv, RuntimeError>;
 }

@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use crate::command::{self, Argv, Output};
 use crate::process::{self, ProcessId};
 use crate::runtime::{Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Size, Target};
+use crate::version::{Executable, Fitness, Versions};
 
 mod argv;
 mod check;
@@ -25,6 +26,7 @@ mod server;
 
 use argv::Line;
 use classify::Asked;
+use listing::Made;
 use server::Scope;
 
 const KIND: RuntimeKind = RuntimeKind::Tmux;
@@ -38,6 +40,7 @@ pub struct Tmux {
     binary: PathBuf,
     config: PathBuf,
     deadline: Duration,
+    versions: Versions,
 }
 
 impl Tmux {
@@ -51,7 +54,13 @@ impl Tmux {
     /// Does not block and looks at nothing. `config_file` must hold [`Tmux::CONFIG`] before the first
     /// [`Runtime::create`]; `binary` should be an absolute path.
     pub fn new(binary: PathBuf, config_file: PathBuf, deadline: Duration) -> Self {
-        Self { binary, config: config_file, deadline }
+        Self { binary, config: config_file, deadline, versions: Versions::new(None, deadline) }
+    }
+
+    /// The same, with versions of executables that are known already.
+    #[must_use]
+    pub fn with_versions(self, versions: Versions) -> Self {
+        Self { versions, ..self }
     }
 
     /// The socket that `tmux -L name` means to this user: `$TMUX_TMPDIR/tmux-UID/name`, `/tmp` where that is not set.
@@ -65,8 +74,15 @@ impl Tmux {
         base.join(format!("tmux-{}", nix::unistd::geteuid())).join(name)
     }
 
-    fn client(&self, server: &Path, line: Line) -> Argv {
-        Argv::new(&self.binary)
+    /// A client for the server process that was found to listen: of our binary, or of the server's own where that does not
+    /// fit.
+    async fn client(&self, asked: Asked<'_>, server: ProcessId, line: Line) -> Result<Argv, RuntimeError> {
+        let binary = self.versions.client(KIND, &self.binary, server).await?;
+        Ok(self.argv(binary, asked.server, line))
+    }
+
+    fn argv(&self, binary: PathBuf, server: &Path, line: Line) -> Argv {
+        Argv::new(binary)
             .args(argv::prefix(&self.config, server, false))
             .args(line.0)
             // A client inside another server's pane would take that server's session for its own.
@@ -86,6 +102,7 @@ impl Tmux {
                 }
                 Err(_) => Err(error),
             },
+            Some(RuntimeError::Failed { .. }) if classify::was_cut_off(&output) => Err(cut_off(argv, &output, asked)),
             Some(error) => Err(error),
             None => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         }
@@ -113,7 +130,11 @@ impl Tmux {
             }
             tracing::debug!(?scoped, "no scope from systemd; starting tmux without");
         }
-        self.run(&server::start(&self.binary, args, None), None, asked).await?;
+        match self.run(&server::start(&self.binary, args, None), None, asked).await {
+            // A wrapper that says something of its own has started a server all the same.
+            Err(RuntimeError::Failed { .. }) if matches!(probe::probe(asked), Ok(Ok(_))) => {}
+            said => drop(said?),
+        }
         probe::require(asked, None)
     }
 
@@ -127,8 +148,8 @@ impl Tmux {
         asked: Asked<'_>,
     ) -> Result<(), RuntimeError> {
         check::target(target, asked)?;
-        probe::require(asked, target.server_process)?;
-        let said = self.run(&self.client(&target.server, line), stdin, asked).await?;
+        let server = probe::require(asked, target.server_process)?;
+        let said = self.run(&self.client(asked, server, line).await?, stdin, asked).await?;
         match said.trim() {
             "" => Ok(()),
             argv::REFUSED => Err(RuntimeError::PaneDead { runtime: KIND, session: target.session.clone() }),
@@ -151,6 +172,94 @@ fn prepare_directory(asked: Asked<'_>) -> Result<(), RuntimeError> {
 fn not_there(target: &Target) -> RuntimeError {
     let detail = format!("pane {} is not there, or is not ours any more", target.pane);
     RuntimeError::NoSuchSession { runtime: KIND, session: target.session.clone(), detail }
+}
+
+impl Tmux {
+    async fn list_by(&self, client: &Argv, server: ProcessId, asked: Asked<'_>) -> Result<Listing, RuntimeError> {
+        let said = match self.run(client, None, asked).await {
+            Ok(said) => said,
+            // The server is up and hosts nothing.
+            Err(RuntimeError::NoSuchSession { .. }) => String::new(),
+            Err(RuntimeError::ServerGone { gone, .. }) => return Ok(Listing::Gone(gone)),
+            Err(error) => return Err(error),
+        };
+        let rows = listing::rows(&said, server.pid)
+            .ok_or_else(|| classify::failed(asked, format!("unexpected answer {said:?}")))?;
+        Ok(Listing::Up { server, rows })
+    }
+
+    /// Looks for the session whose making failed, or was answered in words that cannot be read (a wrapper that prints a line
+    /// of its own): by its tag, in a listing by the client that was used, then in one by the server's own executable.
+    ///
+    /// # Errors
+    /// `why` where a listing shows that it is not there; [`RuntimeError::Unconfirmed`] where none can be had.
+    async fn find_created(
+        &self,
+        new: &NewSession,
+        server: ProcessId,
+        asked: Asked<'_>,
+        why: RuntimeError,
+    ) -> Result<Created, RuntimeError> {
+        use RuntimeError::{DuplicateSession, NoBinary, NotAnswering, PermissionDenied, ServerGone, TimedOut};
+        // These say that nothing was made, or that nobody knows yet.
+        if matches!(
+            why,
+            DuplicateSession { .. }
+                | NoBinary { .. }
+                | NotAnswering { .. }
+                | PermissionDenied { .. }
+                | ServerGone { .. }
+                | TimedOut { .. }
+        ) {
+            return Err(why);
+        }
+        let own = Executable::of(server).map(|own| own.path);
+        for binary in [Some(self.binary.clone()), own].into_iter().flatten() {
+            let client = self.argv(binary, asked.server, argv::list_panes());
+            match self.list_by(&client, server, asked).await {
+                Ok(Listing::Up { rows, .. }) => {
+                    let row = rows.into_iter().find(|row| row.tag == new.tag && row.pane_pid.is_some()).ok_or(why)?;
+                    let pane_pid = row.pane_pid.unwrap_or_default();
+                    let made = Made {
+                        session_id: row.session_id,
+                        pane: row.pane,
+                        pane_pid,
+                        server: server.pid,
+                        version: None,
+                    };
+                    return Ok(created(new, server, made));
+                }
+                Ok(Listing::Gone(_)) => return Err(why),
+                Err(error) => tracing::debug!(%error, "looking for a session whose making was not confirmed"),
+            }
+        }
+        Err(RuntimeError::Unconfirmed { runtime: KIND, session: new.session.clone(), detail: why.to_string() })
+    }
+}
+
+fn created(new: &NewSession, server: ProcessId, made: Made) -> Created {
+    let target = Target {
+        server: new.server.clone(),
+        session: new.session.clone(),
+        session_id: made.session_id,
+        pane: made.pane,
+        server_process: Some(server),
+        pane_pid: Some(made.pane_pid),
+    };
+    Created { target, server, server_version: made.version.map(|version| format!("tmux {version}")) }
+}
+
+/// A client that the server hangs up on says that the server ended. Where that lives, it is of another version.
+fn cut_off(argv: &Argv, output: &Output, asked: Asked<'_>) -> RuntimeError {
+    match probe::probe(asked) {
+        Ok(Ok(server)) => {
+            let said = output.summary();
+            let (client, pid) = (argv.program.display(), server.pid);
+            let detail = format!("{said}, but the server, pid {pid}, lives: {client} does not speak with its version");
+            RuntimeError::VersionMismatch { runtime: KIND, server: asked.server.to_owned(), detail }
+        }
+        _ => classify::failed(asked, output.summary()),
+    }
 }
 
 fn asked<'a>(command: &'a str, target: &'a Target) -> Asked<'a> {
@@ -176,17 +285,11 @@ impl Runtime for Tmux {
     }
 
     async fn version(&self) -> Result<String, RuntimeError> {
-        let asked = Asked { command: "-V", server: Path::new(""), session: "" };
-        let said = self.run(&Argv::new(&self.binary).arg("-V"), None, asked).await?;
-        let version = said.trim().to_owned();
-        let problem = if !version.starts_with("tmux ") {
-            format!("-V printed {version:?}")
-        } else if is_too_old(&version) {
-            format!("{version} is installed, and 3.2 or newer is needed")
-        } else {
-            return Ok(version);
-        };
-        Err(RuntimeError::VersionMismatch { runtime: KIND, server: self.binary.clone(), detail: problem })
+        let version = self.versions.ask(KIND, &self.binary).await?;
+        match (version.fitness(KIND), version.text) {
+            (Fitness::Supported | Fitness::Untested, Some(text)) => Ok(text),
+            (fitness, text) => Err(fitness.refusal(KIND, &self.binary, text.or(version.besides))),
+        }
     }
 
     async fn create(&self, new: &NewSession) -> Result<Created, RuntimeError> {
@@ -197,19 +300,17 @@ impl Runtime for Tmux {
             Ok(server) => server,
             Err(_) => self.start_server(asked).await?,
         };
-        let said = self.run(&self.client(&new.server, line).cwd(&new.cwd), None, asked).await?;
-        let made = listing::created(&said)
-            .filter(|made| made.server == server.pid)
-            .ok_or_else(|| classify::failed(asked, format!("unexpected answer {said:?}")))?;
-        let target = Target {
-            server: new.server.clone(),
-            session: new.session.clone(),
-            session_id: made.session_id,
-            pane: made.pane,
-            server_process: Some(server),
-            pane_pid: Some(made.pane_pid),
+        let client = self.client(asked, server, line).await?.cwd(&new.cwd);
+        let answer = match self.run(&client, None, asked).await {
+            Ok(said) => listing::created(&said)
+                .filter(|made| made.server == server.pid)
+                .ok_or_else(|| classify::failed(asked, format!("unexpected answer {said:?}"))),
+            Err(error) => Err(error),
         };
-        Ok(Created { target, server })
+        match answer {
+            Ok(made) => Ok(created(new, server, made)),
+            Err(error) => self.find_created(new, server, asked, error).await,
+        }
     }
 
     async fn list(&self, server: &Path) -> Result<Listing, RuntimeError> {
@@ -218,23 +319,16 @@ impl Runtime for Tmux {
             Ok(process) => process,
             Err(gone) => return Ok(Listing::Gone(gone)),
         };
-        let said = match self.run(&self.client(server, argv::list_panes()), None, asked).await {
-            Ok(said) => said,
-            // The server is up and hosts nothing.
-            Err(RuntimeError::NoSuchSession { .. }) => String::new(),
-            Err(RuntimeError::ServerGone { gone, .. }) => return Ok(Listing::Gone(gone)),
-            Err(error) => return Err(error),
-        };
-        let rows = listing::rows(&said, process.pid)
-            .ok_or_else(|| classify::failed(asked, format!("unexpected answer {said:?}")))?;
-        Ok(Listing::Up { server: process, rows })
+        let client = self.client(asked, process, argv::list_panes()).await?;
+        self.list_by(&client, process, asked).await
     }
 
     async fn capture(&self, target: &Target, how: Capture) -> Result<String, RuntimeError> {
         let asked = asked("capture-pane", target);
         check::target(target, asked)?;
-        probe::require(asked, target.server_process)?;
-        let text = self.run(&self.client(&target.server, argv::capture_pane(target, how)), None, asked).await?;
+        let server = probe::require(asked, target.server_process)?;
+        let client = self.client(asked, server, argv::capture_pane(target, how)).await?;
+        let text = self.run(&client, None, asked).await?;
         if text.trim_end() == argv::OTHER {
             return Err(not_there(target));
         }
@@ -244,8 +338,9 @@ impl Runtime for Tmux {
     async fn resize(&self, target: &Target, size: Size) -> Result<(), RuntimeError> {
         let asked = asked("resize-window", target);
         check::target(target, asked)?;
-        probe::require(asked, target.server_process)?;
-        let said = self.run(&self.client(&target.server, argv::resize_window(target, size)), None, asked).await?;
+        let server = probe::require(asked, target.server_process)?;
+        let client = self.client(asked, server, argv::resize_window(target, size)).await?;
+        let said = self.run(&client, None, asked).await?;
         if said.trim_end() == argv::OTHER { Err(not_there(target)) } else { Ok(()) }
     }
 
@@ -259,7 +354,8 @@ impl Runtime for Tmux {
         let pasted = self.act(target, argv::paste(target, &buffer), Some(text.as_bytes()), asked).await;
         if matches!(pasted, Err(RuntimeError::NoSuchSession { .. } | RuntimeError::Failed { .. })) {
             // The pane may have vanished between load and paste. Best effort: as a rule there is no such buffer.
-            let _ = self.output(&self.client(&target.server, argv::delete_buffer(&buffer)), None, asked).await;
+            let client = self.argv(self.binary.clone(), &target.server, argv::delete_buffer(&buffer));
+            let _ = self.output(&client, None, asked).await;
         }
         pasted
     }
@@ -274,11 +370,11 @@ impl Runtime for Tmux {
     async fn remove(&self, target: &Target) -> Result<(), RuntimeError> {
         let asked = asked("kill-pane", target);
         check::target(target, asked)?;
-        match probe::require(asked, target.server_process) {
+        let server = match probe::require(asked, target.server_process) {
             Err(RuntimeError::ServerGone { .. }) => return Ok(()),
             answer => answer?,
         };
-        match self.run(&self.client(&target.server, argv::kill_pane(target)), None, asked).await {
+        match self.run(&self.client(asked, server, argv::kill_pane(target)).await?, None, asked).await {
             Ok(_) | Err(RuntimeError::NoSuchSession { .. } | RuntimeError::ServerGone { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -305,37 +401,14 @@ impl Runtime for Tmux {
         }
     }
 
-    fn attach(&self, target: &Target, inside: bool) -> Argv {
-        let argv = Argv::new(&self.binary)
+    async fn attach(&self, target: &Target, inside: bool) -> Result<Argv, RuntimeError> {
+        let asked = asked("attach-session", target);
+        let server = probe::require(asked, target.server_process)?;
+        let binary = self.versions.client(KIND, &self.binary, server).await?;
+        let argv = Argv::new(binary)
             .args(argv::prefix(&self.config, &target.server, false))
             .args(argv::attach(target, inside).0);
         // Outside, a TMUX left over from another server would read as nesting; inside, it names the client to switch.
-        if inside { argv } else { argv.env_remove("TMUX").env_remove("TMUX_PANE") }
-    }
-}
-
-/// Whether a version is known to be older than 3.2, the first with `new-session -e`. Builds without a number (`tmux master`,
-/// `tmux openbsd-7.6`) are newer than that.
-fn is_too_old(version: &str) -> bool {
-    let number = version.trim_start_matches("tmux ").trim_start_matches("next-");
-    let mut parts = number.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-    match (parts.next(), parts.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (3, 2),
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_too_old;
-
-    #[test]
-    fn versions_are_compared_by_number() {
-        for old in ["tmux 1.8", "tmux 2.9a", "tmux 3.1c"] {
-            assert!(is_too_old(old), "{old}");
-        }
-        for new in ["tmux 3.2", "tmux 3.3a", "tmux next-3.6", "tmux 3.10", "tmux master", "tmux openbsd-7.6"] {
-            assert!(!is_too_old(new), "{new}");
-        }
+        Ok(if inside { argv } else { argv.env_remove("TMUX").env_remove("TMUX_PANE") })
     }
 }

@@ -1,4 +1,4 @@
-//! zellij, 0.45.1 or newer.
+//! zellij, in a version of [`crate::version`].
 //!
 //! Each session is a server process of its own, in a directory of its own ([`Zellij::server_dir`]). What can be had from
 //! the kernel is not asked of zellij: whether the server and the pane's process live, who is attached, when the pane last
@@ -34,12 +34,10 @@ use crate::runtime::{
     Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Size, Target,
 };
 use crate::socket::{self, Listener};
+use crate::version::{Fitness, Versions};
 
 /// How often a condition is looked at again. A look costs some tens of microseconds.
 const POLL: Duration = Duration::from_millis(4);
-
-/// The first zellij that takes the pane's command on the command line of `attach --create`.
-const OLDEST: [u32; 3] = [0, 45, 1];
 
 /// zellij as a [`Runtime`].
 ///
@@ -50,12 +48,25 @@ pub struct Zellij {
     binary: PathBuf,
     deadline: Duration,
     bottoms: Bottoms,
+    versions: Versions,
 }
 
 impl Zellij {
     /// zellij at `binary`, each of whose answers is awaited for `deadline` at most.
     pub fn new(binary: PathBuf, deadline: Duration) -> Self {
-        Self { binary, deadline, bottoms: Bottoms::default() }
+        Self { binary, deadline, bottoms: Bottoms::default(), versions: Versions::new(None, deadline) }
+    }
+
+    /// The same, with versions of executables that are known already.
+    #[must_use]
+    pub fn with_versions(self, versions: Versions) -> Self {
+        Self { versions, ..self }
+    }
+
+    /// The same with the executable that speaks with this server: its own where ours does not.
+    async fn speaking_with(&self, server: ProcessId) -> Result<Self, RuntimeError> {
+        let binary = self.versions.client(RuntimeKind::Zellij, &self.binary, server).await?;
+        Ok(Self { binary, ..self.clone() })
     }
 
     /// Chooses a directory for a new session: below `base` where the socket's path fits (107 bytes on Linux, of which
@@ -120,7 +131,8 @@ impl Zellij {
         let seen = |error: std::io::Error| not_seen(home, "kill-session", &error);
         let Some(status) = process::find(server).map_err(seen)? else { return Ok(()) };
         if !status.stopped {
-            let argv = argv::client(&self.binary, home).args(["kill-session", session]).ends_with_us();
+            let client = self.speaking_with(server).await?;
+            let argv = argv::client(&client.binary, home).args(["kill-session", session]).ends_with_us();
             // What it says in words on stdout is judged by the kernel just below.
             if self.ask(home, session, "kill-session", &argv, true).await.is_ok()
                 && self.gone_within(server, self.deadline).await.map_err(seen)?
@@ -177,18 +189,10 @@ impl Runtime for Zellij {
     }
 
     async fn version(&self) -> Result<String, RuntimeError> {
-        let home = Home::at(Path::new(""));
-        let output = self.run(&home, "--version", &Argv::new(&self.binary).arg("--version")).await?;
-        let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let mismatch = |detail| RuntimeError::VersionMismatch {
-            runtime: RuntimeKind::Zellij,
-            server: self.binary.clone(),
-            detail,
-        };
-        match parse_version(&printed) {
-            Some(version) if version >= OLDEST => Ok(printed),
-            Some(_) => Err(mismatch(format!("{printed} is installed, and 0.45.1 or newer is needed"))),
-            None => Err(mismatch(format!("--version printed {printed:?}, {}", output.summary()))),
+        let version = self.versions.ask(RuntimeKind::Zellij, &self.binary).await?;
+        match (version.fitness(RuntimeKind::Zellij), version.text) {
+            (Fitness::Supported | Fitness::Untested, Some(text)) => Ok(text),
+            (fitness, text) => Err(fitness.refusal(RuntimeKind::Zellij, &self.binary, text.or(version.besides))),
         }
     }
 
@@ -247,13 +251,17 @@ impl Runtime for Zellij {
         home.delete().map_err(seen)
     }
 
-    fn attach(&self, target: &Target, inside: bool) -> Argv {
+    async fn attach(&self, target: &Target, inside: bool) -> Result<Argv, RuntimeError> {
         let home = Home::at(&target.server);
+        let binary = match target.server_process {
+            Some(server) => self.versions.client(RuntimeKind::Zellij, &self.binary, server).await?,
+            None => self.binary.clone(),
+        };
         if inside {
             // A server is one session: whoever is inside it is there already, and only the pane's focus may be elsewhere.
-            return argv::action(&self.binary, &home, &target.session, "focus-pane-id").arg(PANE);
+            return Ok(argv::action(&binary, &home, &target.session, "focus-pane-id").arg(PANE));
         }
-        argv::client(&self.binary, &home).args(["attach", &target.session])
+        Ok(argv::client(&binary, &home).args(["attach", &target.session]))
     }
 }
 
@@ -279,26 +287,12 @@ fn row(up: Up) -> SessionRow {
     }
 }
 
-fn parse_version(printed: &str) -> Option<[u32; 3]> {
-    let numbers = printed.strip_prefix("zellij ")?.split(['-', '+']).next()?;
-    let mut parts = numbers.split('.').map(|part| part.parse().ok());
-    Some([parts.next()??, parts.next()??, parts.next()??])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn versions_are_compared_by_number() {
-        assert_eq!(parse_version("zellij 0.45.1"), Some([0, 45, 1]));
-        assert!(parse_version("zellij 0.100.0") > Some(OLDEST));
-        assert!(parse_version("zellij 0.46.0-rc.1") > Some(OLDEST));
-        assert_eq!(parse_version("tmux 3.3a"), None);
-    }
-
-    #[test]
-    fn attaching_from_inside_the_session_does_not_nest() {
+    #[tokio::test]
+    async fn attaching_from_inside_the_session_does_not_nest() {
         let target = Target {
             server: "/s/zellij/a".into(),
             session: "a".into(),
@@ -308,7 +302,8 @@ mod tests {
             pane_pid: None,
         };
         let zellij = Zellij::new("/bin/zellij".into(), Duration::from_secs(2));
-        assert_eq!(zellij.attach(&target, false).args, ["attach", "a"]);
-        assert_eq!(zellij.attach(&target, true).args, ["--session", "a", "action", "focus-pane-id", "terminal_0"]);
+        let words = async |inside| zellij.attach(&target, inside).await.expect("a client").args;
+        assert_eq!(words(false).await, ["attach", "a"]);
+        assert_eq!(words(true).await, ["--session", "a", "action", "focus-pane-id", "terminal_0"]);
     }
 }

@@ -161,7 +161,7 @@ async fn a_person_can_attach_and_leave() {
     let target = lab.idle("a").await.target;
     // The person's terminal is a pane of another server.
     let person = Lab::new();
-    let attach = lab.tmux.attach(&target, false);
+    let attach = lab.tmux.attach(&target, false).await.expect("a client");
     let mut words = vec!["env".to_owned(), "-u".to_owned(), "TMUX".to_owned(), attach.program.display().to_string()];
     words.extend(attach.args.iter().map(|word| word.to_str().expect("ASCII").to_owned()));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -187,7 +187,7 @@ async fn a_person_inside_switches_and_does_not_nest() {
     let first = lab.idle("first").await.target;
     let second = lab.idle("second").await.target;
     let person = Lab::new();
-    let attach = lab.tmux.attach(&first, false);
+    let attach = lab.tmux.attach(&first, false).await.expect("a client");
     let mut words = vec!["env".to_owned(), "-u".to_owned(), "TMUX".to_owned(), attach.program.display().to_string()];
     words.extend(attach.args.iter().map(|word| word.to_str().expect("ASCII").to_owned()));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -199,7 +199,7 @@ async fn a_person_inside_switches_and_does_not_nest() {
     while !attached(&lab.rows().await, "first") {
         assert!(std::time::Instant::now() < end, "attached to the first");
     }
-    let switch = lab.tmux.attach(&second, true);
+    let switch = lab.tmux.attach(&second, true).await.expect("a client");
     let mut line = vec![switch.program.display().to_string()];
     line.extend(switch.args.iter().map(|word| word.to_str().expect("ASCII").to_owned()));
     // From a pane of the first session, as a person's shell there would.

@@ -149,8 +149,18 @@ async fn a_server_that_took_the_path_is_never_asked_for_another_ones_pane() {
 
 #[tokio::test]
 async fn a_missing_binary_is_named() {
-    let lab = Lab::new();
-    let target = lab.idle("a").await.target;
+    // A living tmux server would lend its own executable.
+    let (lab, _listener, _) = faulty("exit 1");
+    let server = lab.server().expect("we listen");
+    let (session_id, pane) = ("$0".to_owned(), "%0".to_owned());
+    let target = Target {
+        server: lab.socket(),
+        session: "a".to_owned(),
+        session_id,
+        pane,
+        server_process: Some(server),
+        pane_pid: None,
+    };
     let missing = lab.through(&PathBuf::from("/nonexistent/tmux"), DEADLINE);
     let mut found = errors(&missing, &target, &lab.session("b", &["sleep", "1000"])).await;
     found.push(("version", missing.version().await.expect_err("version")));

@@ -131,7 +131,7 @@ async fn whoever_is_attached_is_counted_and_resizes_the_pane() {
     let created = lab.create(&["/bin/sh", "-c", script]).await;
     // A size that changes before the trap is set goes by unseen.
     lab.shows(&created.target, "ready").await;
-    let argv = lab.zellij.attach(&created.target, false).env("TERM", "xterm-256color");
+    let argv = lab.zellij.attach(&created.target, false).await.expect("a client").env("TERM", "xterm-256color");
     let client = TerminalClient::spawn(&argv, (120, 33)).expect("attached");
     lab.shows(&created.target, "33 120").await;
     // The connections of the captures above may need a moment to go.

@@ -146,6 +146,8 @@ fn record(
             pane: made.pane.clone(),
             server_process: Some(Process { pid: server.pid, start: server.start }),
             pane_process: Some(id),
+            server_version: None,
+            server_executable: None,
         },
         process: Some(AgentProcess { id, session: agent.session }),
         boot_id: process::boot_id().expect("a boot id"),

@@ -188,6 +188,9 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::Runtime(RuntimeError::NoBinary { runtime, .. }) => {
             format!("install {runtime}, or name its path in config.toml: [{runtime}] binary = \"…\"")
         }
+        EngineError::Runtime(RuntimeError::VersionMismatch { runtime, .. }) => format!(
+            "peer doctor tells which versions meet; another {runtime} is named in config.toml: [{runtime}] binary = \"…\""
+        ),
         EngineError::Runtime(RuntimeError::TimedOut { .. }) => "nothing was started twice; try again".to_owned(),
         EngineError::NotEnded { peer, .. } => format!("peer stop {peer} tries again"),
         EngineError::NotInPane { .. } => {

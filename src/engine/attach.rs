@@ -37,7 +37,7 @@ impl Engine {
         if inside && self.own_pane(kind_of(&record.place.runtime)?).as_ref() == Some(&record.place.pane) {
             return Ok(Attach::Here);
         }
-        Ok(Attach::Run(self.runtime_of(&record.place)?.attach(&target(&record.place), inside)))
+        Ok(Attach::Run(self.runtime_of(&record.place)?.attach(&target(&record.place), inside).await?))
     }
 
     /// The pane that this command runs in, as the runtime's records name it.

@@ -57,6 +57,8 @@ impl Engine {
     /// [`EngineError::Declaration`] with the way out; nothing is written then.
     pub async fn add(&self, name: &PeerName, typed: Declaration, replace: bool) -> Result<(Declared, PeerSpec)> {
         let spec = self.resolve(name, typed)?;
+        let kind = kind_of(&spec.runtime)?;
+        self.check_version(kind, &self.runtime_binary(kind, None)?, true).await?;
         let text = spec.to_toml();
         let path = self.config.spec_path(name);
         // What is written must be what is read.

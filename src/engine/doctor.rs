@@ -4,6 +4,8 @@
 mod fleet;
 mod machine;
 mod programs;
+mod skew;
+mod trial;
 
 use serde::Serialize;
 

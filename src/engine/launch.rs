@@ -8,11 +8,13 @@ use peer_adapters::agent::Start;
 use peer_adapters::process;
 use peer_adapters::runtime::{NewSession, RuntimeError, RuntimeKind};
 use peer_adapters::tmux::Tmux;
+use peer_adapters::version::Executable;
 use peer_adapters::zellij::Zellij;
 use tokio::time::Instant;
 
 use super::observe::{self, recorded};
 use super::settle::{self, Absence};
+use super::versions::Admitted;
 use super::{Engine, EngineError, Peer, Result, learn, pause};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
@@ -45,7 +47,7 @@ impl Engine {
     /// come up, and the record stands so that the next wake finds it or fences it off.
     pub async fn launch(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<SessionRecord> {
         check_before_launch(peer)?;
-        let (kind, binary, runtime) = self.runtime_for(&peer.spec)?;
+        let Admitted { kind, binary, runtime, version } = self.admit(&peer.spec).await?;
         let incarnation = locked.next_incarnation(self.now())?;
         let session = format!("{}-{incarnation}", peer.name);
         let server = self.server_address(kind, peer, &session)?;
@@ -60,6 +62,8 @@ impl Engine {
             pane: String::new(),
             server_process: None,
             pane_process: None,
+            server_version: None,
+            server_executable: None,
         };
         let mut record = self.planned(peer, plan, incarnation, place)?;
         self.write_plan(peer, locked, plan, &mut record)?;
@@ -84,6 +88,8 @@ impl Engine {
                     self.state.note_server(&record.place.server, recorded(created.server))?;
                 }
                 record.place.server_process = Some(recorded(created.server));
+                record.place.server_executable = Executable::name_of(created.server);
+                record.place.server_version = created.server_version.or(version.text);
                 record.place.session_id = created.target.session_id;
                 record.place.pane = created.target.pane;
                 if gate.is_some() {
@@ -250,6 +256,7 @@ fn tells_nothing(error: &RuntimeError) -> bool {
             | RuntimeError::PermissionDenied { .. }
             | RuntimeError::VersionMismatch { .. }
             | RuntimeError::NoBinary { .. }
+            | RuntimeError::Unconfirmed { .. }
     )
 }
 

@@ -41,6 +41,7 @@ pub mod stop;
 pub mod survey;
 pub mod timer;
 pub mod top;
+mod versions;
 pub mod wake;
 pub mod why;
 
@@ -128,7 +129,7 @@ impl Engine {
         let settings = config.settings()?;
         let state = StateDir::open(state)?;
         let state = hooks::heard_by(state, &settings.hooks, config.root(), &executable);
-        let runtimes = Runtimes::new(&settings, state.root());
+        let runtimes = Runtimes::new(&settings, &state);
         let env = std::env::vars_os().collect();
         Ok(Self {
             state,

@@ -15,6 +15,8 @@ impl Engine {
     /// As [`Engine::wake`] and [`Engine::stop`].
     pub async fn new_conversation(&self, name: &PeerName, message: &Message) -> Result<Woken> {
         let peer = self.peer(name)?;
+        // What would refuse the start is said before anything is ended.
+        self.admit(&peer.spec).await?;
         {
             let locked = self.lock(name).await?;
             let record = self.on_record(&peer, &locked)?;

@@ -138,6 +138,8 @@ impl Engine {
             pane: String::new(),
             server_process: parent.map(|server| recorded(server.id)),
             pane_process: Some(recorded(pane)),
+            server_version: None,
+            server_executable: None,
         })
     }
 
@@ -180,6 +182,8 @@ impl Engine {
             pane: stray.row.pane.clone(),
             server_process: Some(recorded(stray.server_process)),
             pane_process: None,
+            server_version: None,
+            server_executable: None,
         })
     }
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 use peer_adapters::command;
 use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind};
 use peer_adapters::tmux::Tmux;
+use peer_adapters::version::Versions;
 use peer_adapters::zellij::Zellij;
 
+use super::versions::VersionFile;
 use super::{Engine, EngineError, Result};
 use crate::config::{PeerSpec, Settings};
-use crate::store::Place;
+use crate::store::{Place, StateDir};
 
 /// Runtimes by binary, made on first use.
 pub(super) struct Runtimes {
@@ -22,13 +24,16 @@ pub(super) struct Runtimes {
     tmux: Option<PathBuf>,
     zellij: Option<PathBuf>,
     made: Mutex<HashMap<(RuntimeKind, PathBuf), Arc<dyn Runtime>>>,
+    versions: Versions,
 }
 
 impl Runtimes {
-    pub(super) fn new(settings: &Settings, state: &Path) -> Self {
+    pub(super) fn new(settings: &Settings, state: &StateDir) -> Self {
+        let deadline = settings.probe.timeout.0;
         Self {
-            deadline: settings.probe.timeout.0,
-            state: state.to_owned(),
+            deadline,
+            state: state.root().to_owned(),
+            versions: Versions::new(Some(Arc::new(VersionFile::new(state.clone()))), deadline),
             tmux: settings.tmux.binary.clone(),
             zellij: settings.zellij.binary.clone(),
             made: Mutex::default(),
@@ -45,10 +50,18 @@ impl Runtimes {
     fn get(&self, kind: RuntimeKind, binary: PathBuf) -> Arc<dyn Runtime> {
         let mut made = self.made.lock().expect("no holder of this lock panics");
         let runtime = made.entry((kind, binary.clone())).or_insert_with(|| match kind {
-            RuntimeKind::Tmux => Arc::new(Tmux::new(binary, self.state.join("tmux.conf"), self.deadline)),
-            RuntimeKind::Zellij => Arc::new(Zellij::new(binary, self.deadline)),
+            RuntimeKind::Tmux => {
+                let tmux = Tmux::new(binary, self.state.join("tmux.conf"), self.deadline);
+                Arc::new(tmux.with_versions(self.versions.clone()))
+            }
+            RuntimeKind::Zellij => Arc::new(Zellij::new(binary, self.deadline).with_versions(self.versions.clone())),
         });
         Arc::clone(runtime)
+    }
+
+    /// The versions of their executables.
+    pub(super) fn versions(&self) -> &Versions {
+        &self.versions
     }
 }
 
@@ -75,8 +88,16 @@ impl Engine {
     /// The record names an unknown runtime.
     pub fn runtime_of(&self, place: &Place) -> Result<Arc<dyn Runtime>> {
         let kind = kind_of(&place.runtime)?;
-        let binary = self.runtimes.configured(kind).cloned().unwrap_or_else(|| place.binary.clone());
-        Ok(self.runtimes.get(kind, binary))
+        Ok(self.runtimes.get(kind, self.client_binary(kind, place)))
+    }
+
+    /// The binary whose clients talk to the server of a recorded session, where it fits that.
+    pub(super) fn client_binary(&self, kind: RuntimeKind, place: &Place) -> PathBuf {
+        let recorded = self.runtimes.configured(kind).unwrap_or(&place.binary);
+        // Version managers keep each version in a directory of its own, and remove it with the version. Where no other fits the
+        // server either, the adapter takes the server's own.
+        let binary = if recorded.exists() { Ok(recorded.clone()) } else { self.runtime_binary(kind, None) };
+        binary.unwrap_or_else(|_| recorded.clone())
     }
 
     /// A zellij that is asked what the kernel can tell, for which no binary is needed.

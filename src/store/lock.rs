@@ -303,6 +303,8 @@ mod tests {
             pane: String::new(),
             server_process: None,
             pane_process: None,
+            server_version: None,
+            server_executable: None,
         };
         let record = SessionRecord {
             incarnation: FIRST,

@@ -158,6 +158,11 @@ impl StateDir {
         atomic::write_unlocked(&path, content.as_bytes())
     }
 
+    /// What [`StateDir::keep_file`] wrote; `None` where it is not there or cannot be read.
+    pub fn kept_file(&self, name: &str) -> Option<String> {
+        read_text(&self.root.join(name)).ok()?.present()
+    }
+
     /// Moves all files of a peer to `trash/NAME-TIME/`, under its lock, and returns where they are.
     ///
     /// # Errors

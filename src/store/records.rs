@@ -66,6 +66,12 @@ pub struct Place {
     /// The process of ours that sits in the pane, once it has come up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pane_process: Option<Process>,
+    /// The version of the server, as its executable prints it (`tmux 3.3a`): the one that is installed may be another by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+    /// The executable that the server was started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_executable: Option<PathBuf>,
 }
 
 /// One incarnation, written before the runtime is asked and gone when the incarnation has ended.

@@ -178,6 +178,8 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
         pane: String::new(),
         server_process: None,
         pane_process: None,
+        server_version: None,
+        server_executable: None,
     };
     let mut record = SessionRecord {
         incarnation,

@@ -80,9 +80,10 @@ fn session_target(session: &str) -> String {
 /// No `-c`: tmux expands formats in it, `#(command)` included. The directory is the client's own.
 pub(super) fn new_session(new: &NewSession) -> Line {
     let target = session_target(&new.session);
+    let (columns, rows) = new.size;
     Line::new("new-session")
         .args(["-d", "-P", "-F", &listing::created_format()])
-        .args(["-x", &new.size.0.to_string(), "-y", &new.size.1.to_string(), "-s", &new.session, "--"])
+        .args(["-x", &columns.to_string(), "-y", &rows.to_string(), "-s", &new.session, "--"])
         .args(&new.argv)
         .then("resize-window")
         .args(["-t", &target, "-x", &new.size.0.to_string(), "-y", &new.size.1.to_string()])
@@ -92,6 +93,17 @@ pub(super) fn new_session(new: &NewSession) -> Line {
         .args(["-p", "-t", &target, "remain-on-exit", "on"])
         .then("set-option")
         .args(["-p", "-F", "-t", &target, "@peer_tag", &format!("{}@#{{pane_pid}}", new.tag)])
+        .then("if-shell")
+        .args(["-F", "-t", &target, &has_another_size(columns, rows)])
+        .arg(format!("resize-window -t '{target}' -x {columns} -y {rows} ; set-option -w -u -t '{target}' window-size"))
+}
+
+/// Whether the session's window is not as it was asked for; the status line may take one row of it. tmux 3.2a ignores `-x`
+/// and `-y`. `resize-window` fixes the size, so that it is given free again: it stays until somebody attaches.
+fn has_another_size(columns: u16, rows: u16) -> String {
+    let height = |rows| format!("#{{!=:#{{window_height}},{rows}}}");
+    let without_status = rows.saturating_sub(1);
+    format!("#{{||:#{{!=:#{{window_width}},{columns}}},#{{&&:{},{}}}}}", height(rows), height(without_status))
 }
 
 pub(super) fn list_panes() -> Line {
@@ -99,13 +111,20 @@ pub(super) fn list_panes() -> Line {
 }
 
 /// One call that prints what the pane shows, or [`OTHER`].
+///
+/// tmux 3.2 writes a line of its own on a dead pane, which pushes the first one into the history: that is captured too.
 pub(super) fn capture_pane(target: &Target, how: Capture) -> Line {
-    let ansi = if how.ansi { " -e" } else { "" };
-    let history = if how.history > 0 { format!(" -S -{}", how.history) } else { String::new() };
+    let (pane, ansi) = (&target.pane, if how.ansi { " -e" } else { "" });
+    let capture = |history: u32| {
+        let start = if history > 0 { format!(" -S -{history}") } else { String::new() };
+        format!("capture-pane -p{ansi}{start} -t '{pane}'")
+    };
+    let (meant, pushed) = (is_meant(target), "#{&&:#{pane_dead},#{m:3.2*,#{version}}}");
+    let or_other =
+        format!("if-shell -F -t '{pane}' '{meant}' \"{}\" \"display-message -p {OTHER}\"", capture(how.history));
     Line::new("if-shell")
-        .args(["-F", "-t", &target.pane, &is_meant(target)])
-        .arg(format!("capture-pane -p{ansi}{history} -t '{}'", target.pane))
-        .arg(format!("display-message -p {OTHER}"))
+        .args(["-F", "-t", pane, &format!("#{{&&:{meant},{pushed}}}")])
+        .args([capture(how.history.saturating_add(1)), or_other])
 }
 
 /// One call that gives the window of a pane another size until somebody looks at it, or prints [`OTHER`]. To resize a window

@@ -71,6 +71,11 @@ pub(super) fn failure(output: &Output, asked: Asked<'_>) -> Option<RuntimeError>
     })
 }
 
+/// Whether the client says that its server ended under it.
+pub(super) fn was_cut_off(output: &Output) -> bool {
+    output.stderr.lines().any(|line| matches!(line.trim(), "server exited unexpectedly" | "lost server"))
+}
+
 /// The error in a call that did not come to its end.
 pub(super) fn not_run(error: RunError, asked: Asked<'_>, after: Duration) -> RuntimeError {
     match error {

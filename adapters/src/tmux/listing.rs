@@ -31,8 +31,7 @@ const ROW: [&str; 10] = [
 const ROW_END: &str = ".";
 
 /// The fields that `new-session -P -F` prints, in the order in which [`created`] reads them.
-const CREATED: [&str; 6] =
-    ["#{session_id}", "#{pane_id}", "#{pane_pid}", "#{pid}", "#{session_created}", "#{pane_tty}"];
+const CREATED: [&str; 6] = ["#{session_id}", "#{pane_id}", "#{pane_pid}", "#{pid}", "#{version}", ROW_END];
 
 pub(super) fn row_format() -> String {
     ROW.join(&SEPARATOR.to_string())
@@ -42,19 +41,23 @@ pub(super) fn created_format() -> String {
     CREATED.join(&SEPARATOR.to_string())
 }
 
-/// The new session's id, its pane's id and process, and the server's pid.
+/// The new session's id, its pane's id and process, and the server's pid and version.
 pub(super) struct Made {
     pub(super) session_id: String,
     pub(super) pane: String,
     pub(super) pane_pid: u32,
     pub(super) server: u32,
+    pub(super) version: Option<String>,
 }
 
 /// Reads what `new-session` printed; `None` when that is not one line of six fields.
 pub(super) fn created(stdout: &str) -> Option<Made> {
-    let [session_id, pane, pane_pid, server, _created, _tty] = fields(stdout.trim_end_matches('\n'))?;
+    let [session_id, pane, pane_pid, server, version, ROW_END] = fields(stdout.trim_end_matches('\n'))? else {
+        return None;
+    };
     let (pane_pid, server) = (pane_pid.parse().ok()?, server.parse().ok()?);
-    Some(Made { session_id: id(session_id, '$')?, pane: id(pane, '%')?, pane_pid, server })
+    let version = (!version.is_empty()).then(|| version.to_owned());
+    Some(Made { session_id: id(session_id, '$')?, pane: id(pane, '%')?, pane_pid, server, version })
 }
 
 /// Reads all rows that the server process `server` printed; `None` where a line is not what was asked for, since it may be
@@ -227,9 +230,9 @@ mod tests {
 
     #[test]
     fn a_creation_is_one_line_of_six_fields() {
-        let made = created(&format!("{}\n", line(&["$0", "%0", "5", "4", "17", "/dev/pts/1"]))).expect("six fields");
+        let made = created(&format!("{}\n", line(&["$0", "%0", "5", "4", "3.3a", "."]))).expect("six fields");
         assert_eq!((made.session_id.as_str(), made.pane.as_str(), made.server), ("$0", "%0", 4));
-        for bad in ["", "\n", "$0\t%0\t5\t4\t17", "$0\t%0\tx\t4\t17\t/dev/pts/1"] {
+        for bad in ["", "\n", "$0\t%0\t5\t4\t3.3a", "$0\t%0\tx\t4\t3.3a\t.", "hello\n$0\t%0\t5\t4\t3.3a\t."] {
             assert!(created(bad).is_none(), "{bad:?}");
         }
     }

@@ -43,15 +43,17 @@ impl Zellij {
                     server_process: Some(running.server),
                     pane_pid: running.pane.map(|pane| pane.pid),
                 };
-                Ok(Created { target, server: running.server })
+                Ok(Created { target, server: running.server, server_version: None })
             }
             // What may still come up is left for `remove`, which needs the record.
             Err(error @ RuntimeError::TimedOut { .. }) => Err(error),
             Err(error) => {
                 if look::starting_servers_of(&home.socket(&new.session)).is_ok_and(|servers| servers.is_empty()) {
                     home.delete().map_err(|error| not_seen(&home, "attach", &error))?;
+                    return Err(error);
                 }
-                Err(error)
+                let (runtime, session) = (RuntimeKind::Zellij, new.session.clone());
+                Err(RuntimeError::Unconfirmed { runtime, session, detail: error.to_string() })
             }
         }
     }

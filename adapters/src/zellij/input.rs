@@ -18,36 +18,37 @@ const PASTE_ENDS: [&str; 6] = ["27", "91", "50", "48", "49", "126"];
 impl Zellij {
     pub(super) async fn paste_text(&self, target: &Target, text: &str) -> Result<(), RuntimeError> {
         let home = Home::at(&target.server);
-        Self::takes_input(&home, target, "paste")?;
+        let up = Self::takes_input(&home, target, "paste")?;
         let text = harmless(text);
         if text.is_empty() {
             return Ok(());
         }
         if text.len() <= ARGUMENT_MAX {
-            return self.act(&home, target, "paste", &[&text]).await;
+            return self.speaking_with(up.server).await?.act(&home, target, "paste", &[&text]).await;
         }
+        let client = self.speaking_with(up.server).await?;
         // zellij leaves the brackets out where the program has not asked for them, here as in its own paste action.
-        self.act(&home, target, "write", &PASTE_BEGINS).await?;
+        client.act(&home, target, "write", &PASTE_BEGINS).await?;
         let mut sent = Ok(());
         for chunk in chunks(&text, ARGUMENT_MAX) {
-            sent = self.act(&home, target, "write-chars", &[chunk]).await;
+            sent = client.act(&home, target, "write-chars", &[chunk]).await;
             if sent.is_err() {
                 break;
             }
         }
         // Closed in any case: the program would take all that a person types from now on for pasted text.
-        let closed = self.act(&home, target, "write", &PASTE_ENDS).await;
+        let closed = client.act(&home, target, "write", &PASTE_ENDS).await;
         sent.and(closed)
     }
 
     pub(super) async fn press_keys(&self, target: &Target, keys: &[Key]) -> Result<(), RuntimeError> {
         let home = Home::at(&target.server);
-        Self::takes_input(&home, target, "send-keys")?;
+        let up = Self::takes_input(&home, target, "send-keys")?;
         if keys.is_empty() {
             return Ok(());
         }
         let keys: Vec<String> = keys.iter().map(argv::key).collect();
-        self.act(&home, target, "send-keys", &keys).await
+        self.speaking_with(up.server).await?.act(&home, target, "send-keys", &keys).await
     }
 
     /// An Enter in a pane whose command has ended runs that command again (0.45.1), so nothing is sent to one.

@@ -24,7 +24,7 @@ impl Zellij {
         let seen = |error: std::io::Error| not_seen(&home, "attach", &error);
         let before = terminal::size(pane.pid).map_err(seen)?;
         let clients = Table::read().of(&home.socket(&target.session)).clients;
-        let argv = argv::look_on(&self.binary, &home, &target.session);
+        let argv = argv::look_on(&self.speaking_with(up.server).await?.binary, &home, &target.session);
         let mut client = TerminalClient::spawn(&argv, (size.columns, size.rows))
             .map_err(|error| self.not_run(&home, "attach", error))?;
         let stretched = async {

@@ -70,17 +70,18 @@ impl Zellij {
     pub(super) async fn shown(&self, target: &Target, how: Capture) -> Result<String, RuntimeError> {
         let home = Home::at(&target.server);
         let up = Self::up(&home, target, "subscribe")?;
+        let client = self.speaking_with(up.server).await?;
         if up.clients > 0 {
             self.bottoms.forget(home.dir());
         } else if !self.bottoms.stays(home.dir()) {
-            match self.to_bottom(&home, target).await {
+            match client.to_bottom(&home, target).await {
                 Ok(()) => self.bottoms.note(home.dir()),
                 // As a rule the pane is closed, which is said better below.
                 Err(RuntimeError::Failed { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        let (above, visible) = self.subscribe(&home, target, how).await?;
+        let (above, visible) = client.subscribe(&home, target, how).await?;
         let above =
             if how.history == 0 { Vec::new() } else { rows::wrapped(&above, columns(&up), how.history as usize) };
         Ok(above.iter().chain(&visible).map(String::as_str).fold(String::new(), |mut text, row| {
@@ -103,7 +104,7 @@ impl Zellij {
         if up.clients == 0 && self.bottoms.stays(home.dir()) {
             return Ok(());
         }
-        self.to_bottom(&home, target).await?;
+        self.speaking_with(up.server).await?.to_bottom(&home, target).await?;
         if up.clients == 0 {
             self.bottoms.note(home.dir());
         }

@@ -39,6 +39,7 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
         }
     }
     found.extend(unsaid.into_values().map(|(why, cure)| Finding::new(Level::Broken, "server", why).cure(cure)));
+    found.extend(super::skew::look(engine, &records).await);
     found.extend(servers(engine, &records, &left).await);
     if found.is_empty() {
         let awake = records.len();

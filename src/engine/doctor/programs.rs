@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use peer_adapters::agent::BUILTIN;
 use peer_adapters::command;
-use peer_adapters::runtime::{RuntimeError, RuntimeKind};
-use peer_adapters::tmux::Tmux;
-use peer_adapters::zellij::Zellij;
+use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::version::{Fitness, oldest};
 
 use super::{Finding, Level};
 use crate::config::nearest;
@@ -48,37 +47,51 @@ async fn runtimes(engine: &Engine) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut installed = 0;
     for kind in [RuntimeKind::Tmux, RuntimeKind::Zellij] {
-        found.push(match engine.runtime_binary(kind, None) {
-            Ok(binary) => {
-                installed += 1;
-                version(engine, kind, &binary).await
-            }
-            Err(_) => {
-                Finding::new(Level::Note, kind.as_str(), "is not on PATH").cure(format!("install {kind} to use it"))
-            }
-        });
+        if let Ok(binary) = engine.runtime_binary(kind, None) {
+            installed += 1;
+            found.extend(runtime(engine, kind, &binary).await);
+        } else {
+            let absent = Finding::new(Level::Note, kind.as_str(), "is not on PATH");
+            found.push(absent.cure(format!("install {kind} to use it")));
+        }
     }
     if installed == 0 {
-        let cure = "install tmux 3.2 or newer, or zellij 0.45.1 or newer";
+        let (tmux, zellij) = (oldest(RuntimeKind::Tmux), oldest(RuntimeKind::Zellij));
+        let cure = format!("install tmux {tmux} or newer, or zellij {zellij} or newer");
         found.push(Finding::new(Level::Broken, "runtime", "no multiplexer is installed").cure(cure));
     }
     found
 }
 
-async fn version(engine: &Engine, kind: RuntimeKind, binary: &Path) -> Finding {
-    match engine.version_of(kind, binary).await {
-        Ok(version) => {
-            let what = format!("{version} at {}", binary.display());
-            match known_bad(&version) {
-                Some((bad, cure)) => Finding::new(Level::Note, kind.as_str(), format!("{what}: {bad}")).cure(cure),
-                None => Finding::new(Level::Ok, kind.as_str(), what),
-            }
-        }
-        Err(error @ RuntimeError::VersionMismatch { .. }) => {
-            Finding::new(Level::Broken, kind.as_str(), error.to_string()).cure(format!("install a newer {kind}"))
-        }
-        Err(error) => Finding::new(Level::Broken, kind.as_str(), error.to_string()),
+/// What it says of its version, and whether a session can be made with it.
+async fn runtime(engine: &Engine, kind: RuntimeKind, binary: &Path) -> Vec<Finding> {
+    let deadline = engine.settings.probe.timeout.0;
+    let finding = |level, what: String| Finding::new(level, kind.as_str(), what);
+    let another = format!("name the program itself in config.toml: [{kind}] binary = \"…\"");
+    let version = match engine.runtimes.versions().ask(kind, binary).await {
+        Ok(version) => version,
+        Err(error) => return vec![finding(Level::Broken, error.to_string())],
+    };
+    let said = version.text.clone().or_else(|| version.besides.clone());
+    let refusal = || version.fitness(kind).refusal(kind, binary, version.besides.clone().or(said.clone())).to_string();
+    let what = format!("{} at {}", said.clone().unwrap_or_default(), binary.display());
+    let mut found = vec![match version.fitness(kind) {
+        Fitness::TooOld => return vec![finding(Level::Broken, refusal()).cure(format!("install a newer {kind}"))],
+        Fitness::Supported => match known_bad(&what) {
+            Some((bad, cure)) => finding(Level::Note, format!("{what}: {bad}")).cure(cure),
+            None => finding(Level::Ok, what),
+        },
+        Fitness::Untested => finding(Level::Note, format!("{what} is newer than any version that was tested")),
+        Fitness::Chatty => finding(Level::Warning, refusal()).cure(another),
+        Fitness::Unreadable => finding(Level::Broken, refusal()).cure(another),
+    }];
+    if let Err(why) = super::trial::run(kind, binary, deadline).await {
+        found.push(
+            finding(Level::Broken, format!("a trial session of {}: {why}", binary.display()))
+                .cure(format!("install another {kind}, or name one in config.toml: [{kind}] binary = \"…\"")),
+        );
     }
+    found
 }
 
 /// What is known to be wrong with a version that works otherwise.
@@ -140,17 +153,4 @@ fn unknown_event(on: &str) -> Option<Finding> {
         .map_or_else(|| "peer log shows their names".to_owned(), |near| format!("did you mean {near}?"));
     (!known)
         .then(|| Finding::new(Level::Warning, "hook", format!("no event is named {on:?}, so it never runs")).cure(cure))
-}
-
-impl Engine {
-    async fn version_of(&self, kind: RuntimeKind, binary: &Path) -> std::result::Result<String, RuntimeError> {
-        use peer_adapters::runtime::Runtime;
-        let deadline = self.settings.probe.timeout.0;
-        match kind {
-            RuntimeKind::Tmux => {
-                Tmux::new(binary.to_owned(), self.state.root().join("tmux.conf"), deadline).version().await
-            }
-            RuntimeKind::Zellij => Zellij::new(binary.to_owned(), deadline).version().await,
-        }
-    }
 }
