@@ -23,7 +23,7 @@ use peer_adapters::signals::Signals;
 use peer_adapters::terminal::variables::is_set_by;
 
 use self::hangup::{Heard, Holder};
-use crate::engine::observe::process_id;
+use crate::engine::observe::{process_id, recorded_host};
 use crate::engine::{hooks, runtimes, self_fresh, settle};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
@@ -176,6 +176,8 @@ fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> R
         Stored::Corrupt(why) => return Err(PaneError::NoLaunch(incarnation, why)),
     };
     record.place.pane_process = Some(store_process(process::me()?));
+    // Whoever asked for this pane may be in another pid namespace; the processes are in ours.
+    record.place.host = Some(recorded_host()?);
     let pid = match command::spawn_agent(&argv(&launch, &record.place)) {
         Ok(pid) => pid,
         Err(error) => {

@@ -4,6 +4,7 @@
 //! time the kernel gave it, and every probe and signal here checks both.
 
 use std::io;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -213,7 +214,56 @@ pub fn signal(id: ProcessId, signal: Signal) -> io::Result<bool> {
 /// # Errors
 /// The kernel does not tell.
 pub fn boot_id() -> io::Result<String> {
-    kernel::boot_id()
+    static BOOT: OnceLock<String> = OnceLock::new();
+    once(&BOOT, kernel::boot_id).cloned()
+}
+
+/// Where process numbers mean something: one machine, and on it one pid namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The machine's id, the same at each boot; `name:` and its host name where it has none.
+    pub machine: String,
+    /// Its host name, for people.
+    pub name: String,
+    /// The pid namespace by the number of its inode, where the kernel has such: a container has one of its own.
+    pub pid_namespace: Option<u64>,
+}
+
+impl Host {
+    /// Whether a process number means the same process here and there. A namespace that is not known separates nobody.
+    pub fn shares_processes_with(&self, machine: &str, pid_namespace: Option<u64>) -> bool {
+        let apart = matches!((self.pid_namespace, pid_namespace), (Some(here), Some(there)) if here != there);
+        self.machine == machine && !apart
+    }
+}
+
+/// Where this process runs. Looked up once a process.
+///
+/// # Errors
+/// What is mounted as `/proc` shows another pid namespace, so nothing that it says is about us; or it could not be asked.
+pub fn host() -> io::Result<&'static Host> {
+    static HOST: OnceLock<Host> = OnceLock::new();
+    once(&HOST, || {
+        let name = nix::unistd::gethostname()?.to_string_lossy().into_owned();
+        let machine = kernel::machine_id()?.unwrap_or_else(|| format!("name:{name}"));
+        Ok(Host { machine, name, pid_namespace: kernel::pid_namespace()? })
+    })
+}
+
+/// A failure is not kept: the next caller asks again.
+fn once<T>(cell: &'static OnceLock<T>, ask: impl FnOnce() -> io::Result<T>) -> io::Result<&'static T> {
+    match cell.get() {
+        Some(known) => Ok(known),
+        None => ask().map(|told| cell.get_or_init(|| told)),
+    }
+}
+
+/// How long ago a process was started.
+///
+/// # Errors
+/// The kernel does not tell how long the machine has been up.
+pub fn age(id: ProcessId) -> io::Result<std::time::Duration> {
+    kernel::age(id)
 }
 
 /// This process.
@@ -303,6 +353,23 @@ mod tests {
         assert_eq!(find(me).expect("probe").map(|s| s.id), Some(me));
         let recycled = ProcessId { start: me.start + 1, ..me };
         assert_eq!(find(recycled).expect("probe"), None);
+    }
+
+    #[test]
+    fn a_pid_means_something_on_its_own_machine_and_in_its_own_namespace() {
+        let here = host().expect("told");
+        assert!(here.shares_processes_with(&here.machine, here.pid_namespace));
+        assert!(!here.shares_processes_with("name:elsewhere", here.pid_namespace));
+        let inside = here.pid_namespace.map(|inode| inode + 1);
+        assert_eq!(here.shares_processes_with(&here.machine, inside), here.pid_namespace.is_none());
+        assert!(here.shares_processes_with(&here.machine, None));
+    }
+
+    #[test]
+    fn a_process_is_as_old_as_its_start_tells() {
+        let (me, before) = (me().expect("own status"), age(me().expect("own status")).expect("told"));
+        assert!(age(me).expect("told") >= before);
+        assert!(age(ProcessId { start: 0, ..me }).expect("told") > before);
     }
 
     #[test]

@@ -100,6 +100,16 @@ impl Zellij {
         Ok(dirs)
     }
 
+    /// Deletes the files of a session that is known to be gone and that nobody here can be asked about: it was of another
+    /// machine, or of a container that is no more. Ends nothing.
+    ///
+    /// # Errors
+    /// Something in the directory is not zellij's nor ours, or cannot be deleted.
+    pub fn discard(server: &Path) -> Result<(), RuntimeError> {
+        let home = Home::at(server);
+        home.delete().map_err(|error| not_seen(&home, "remove", &error))
+    }
+
     /// Whether a socket is in the session directory `server`, whoever listens on it and whatever its name. Not known counts
     /// as there.
     pub fn has_socket(server: &Path) -> bool {

@@ -133,7 +133,8 @@ fn record(
     let env = std::env::vars_os().map(|(key, value)| (OsText(key), OsText(value))).collect();
     let argv = ["/bin/sleep", "100000"].map(|word| OsText(word.into())).into();
     let config_dir = world.path("config");
-    let launch = Launch { argv, cwd: world.work(), config_dir, grace_ms: 5000, env };
+    let host = peer::engine::observe::recorded_host().expect("a host");
+    let launch = Launch { argv, cwd: world.work(), config_dir, host: Some(host.clone()), grace_ms: 5000, env };
     locked.write_launch(Incarnation(1), &launch).expect("write");
     let record = SessionRecord {
         incarnation: Incarnation(1),
@@ -148,6 +149,7 @@ fn record(
             pane_process: Some(id),
             server_version: None,
             server_executable: None,
+            host: Some(host.clone()),
         },
         process: Some(AgentProcess { id, session: agent.session }),
         boot_id: process::boot_id().expect("a boot id"),

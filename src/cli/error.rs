@@ -132,12 +132,12 @@ fn engine_code(error: &EngineError) -> u8 {
     match error {
         EngineError::MovedNotWoken { why, .. } => engine_code(why),
         EngineError::NoSuchPeer { .. } => code::NO_SUCH_PEER,
-        EngineError::Refused { refusal: Refusal::RuntimeUnavailable { .. }, .. } | EngineError::Runtime(_) => {
-            code::RUNTIME
-        }
+        EngineError::Refused { refusal: Refusal::RuntimeUnavailable { .. } | Refusal::Elsewhere { .. }, .. }
+        | EngineError::Runtime(_) => code::RUNTIME,
         EngineError::Refused { .. }
         | EngineError::NotAwake { .. }
         | EngineError::Awake { .. }
+        | EngineError::NotElsewhere { .. }
         | EngineError::NotInPane { .. }
         | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
         EngineError::NotReady { .. } => code::NOT_READY,
@@ -180,6 +180,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             "its conversation is kept: peer wake {peer} --resume tries again; peer move {peer} --runtime {from} takes it back"
         ),
         EngineError::NotAwake { peer } => format!("peer wake {peer}"),
+        EngineError::NotElsewhere { peer } => format!("peer stop {peer} ends it here"),
         EngineError::Awake { peer } => format!("peer stop {peer}, or use --force"),
         EngineError::Declaration { hint, .. } => return hint.clone(),
         EngineError::NoSuchProfile { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
@@ -218,5 +219,8 @@ fn refusal_hint(peer: &str, refusal: &Refusal) -> String {
         }
         Refusal::NothingToResume => format!("peer wake {peer} starts it fresh"),
         Refusal::RuntimeUnavailable { .. } => "nothing was touched; try again".to_owned(),
+        Refusal::Elsewhere { .. } => {
+            format!("run it there; peer release {peer}, if that machine or container is gone for good")
+        }
     }
 }

@@ -26,6 +26,7 @@ mod output;
 mod progress;
 mod reap;
 mod refresh;
+mod release;
 mod reset;
 mod rm;
 mod screen;
@@ -103,6 +104,7 @@ enum Verb {
     Screen(screen::Args),
     Log(log::Args),
     Reset(reset::Args),
+    Release(release::Args),
     Timer(timer::Args),
     Doctor(doctor::Args),
     Agents(agents::Args),
@@ -221,6 +223,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Screen(args) => screen::run(&args, context).await,
         Verb::Log(args) => log::run(&args, context).await,
         Verb::Reset(args) => reset::run(args, context).await,
+        Verb::Release(args) => release::run(args, context).await,
         Verb::Timer(args) => timer::run(args, context).await,
         Verb::Doctor(args) => doctor::run(&args, context).await,
         Verb::Agents(args) => agents::run(&args, context),

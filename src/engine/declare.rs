@@ -193,6 +193,13 @@ impl Engine {
         match self.live_in_reach(peer, record).await? {
             Live::None => self.clear_left(peer, locked).await,
             Live::Session(record, sight) if sight.is_over() => self.bury(peer, locked, &record, &sight).await,
+            // Its files are put away; what runs elsewhere under that name is nobody's to end from here.
+            Live::Session(_, sight) if sight.elsewhere.is_some() && !force => Self::refuse_unknown(peer, &sight),
+            Live::Session(_, sight) if sight.elsewhere.is_some() => {
+                let owner = sight.elsewhere.unwrap_or_default();
+                self.progress.notice(&format!("{}: it was started {owner}, and is left alone there", peer.name));
+                Ok(())
+            }
             Live::Starting(_) | Live::Session(..) if !force => Err(EngineError::Awake { peer: peer.name.clone() }),
             Live::Starting(record) | Live::Session(record, _) => {
                 self.end(peer, locked, *record, Some(Intent::Stopped)).await.map(drop)

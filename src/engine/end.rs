@@ -11,7 +11,7 @@ use peer_adapters::runtime::{Capture, RuntimeError};
 use tokio::time::Instant;
 
 use super::learn::Learner;
-use super::observe::{Sight, process_axis, process_id, target};
+use super::observe::{self, Sight, process_axis, process_id, target};
 use super::settle;
 use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
@@ -203,7 +203,7 @@ impl Engine {
             (Axis::Dead, _) => Ok(()),
             (Axis::Alive, Some(row)) => {
                 let runtime = self.runtime_of(&record.place)?;
-                let target = super::observe::target_of_row(&record.place.server, sight.answered, row);
+                let target = observe::target_of_row(&record.place.server, sight.answered, row);
                 match runtime.remove(&target).await {
                     Ok(()) | Err(RuntimeError::ServerGone { .. } | RuntimeError::NoSuchSession { .. }) => {}
                     Err(error) => return Err(error.into()),
@@ -233,6 +233,10 @@ impl Engine {
         }
         let Some(last) = peer.files.end()?.present() else { return Ok(()) };
         let Some(place) = &last.left else { return Ok(()) };
+        // What is under its path here is not what it left.
+        if observe::elsewhere(place.host.as_ref(), last.end.at_ms)?.is_some() {
+            return Ok(());
+        }
         let runtime = self.runtime_of(place)?;
         if let Ok(text) = runtime.capture(&target(place), Capture { history: 0, ansi: true }).await {
             locked.keep_screen(&text)?;

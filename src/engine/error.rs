@@ -99,6 +99,12 @@ pub enum EngineError {
         /// Whom.
         peer: PeerName,
     },
+    /// Nothing of it is on another machine or in another pid namespace.
+    #[error("{peer} is not on another machine, nor in another container: there is nothing to release")]
+    NotElsewhere {
+        /// Whom.
+        peer: PeerName,
+    },
     /// Somebody else works on it.
     #[error("another peer command has held the lock of {peer} for {} s", .waited.as_secs())]
     Busy {

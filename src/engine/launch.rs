@@ -64,6 +64,7 @@ impl Engine {
             pane_process: None,
             server_version: None,
             server_executable: None,
+            host: None,
         };
         let mut record = self.planned(peer, plan, incarnation, place)?;
         self.write_plan(peer, locked, plan, &mut record)?;
@@ -143,8 +144,9 @@ impl Engine {
         peer: &Peer,
         plan: &Plan,
         incarnation: Incarnation,
-        place: Place,
+        mut place: Place,
     ) -> Result<SessionRecord> {
+        place.host = Some(observe::recorded_host()?);
         Ok(SessionRecord {
             incarnation,
             place,
@@ -186,6 +188,7 @@ impl Engine {
             argv: peer.spec.command.iter().cloned().chain(arguments).map(|word| OsText(word.into())).collect(),
             cwd: peer.spec.cwd.clone(),
             config_dir: self.config.root().to_owned(),
+            host: record.place.host.clone(),
             grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
             env,
         };

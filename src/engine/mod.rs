@@ -28,6 +28,7 @@ pub mod ready;
 pub mod reap;
 pub mod recover;
 pub mod refresh;
+pub mod release;
 pub mod reset;
 mod room;
 pub mod runtimes;

@@ -9,13 +9,14 @@ use std::path::Path;
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::{Gone, Listing, Runtime, RuntimeError, RuntimeKind, SessionRow, Target};
 
+use super::runtimes::kind_of;
 use super::{Engine, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::wake::Refusal;
-use crate::store::{Place, Process, SessionRecord};
+use crate::store::{Host, Place, Process, SessionRecord};
 
 /// What was seen of one recorded incarnation.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Sight {
     pub listed_at: Timestamp,
     /// The record is of another boot of this machine.
     pub rebooted: bool,
+    /// The record is of another machine or pid namespace: which, and since when.
+    pub elsewhere: Option<String>,
     /// The server that answered.
     pub answered: Option<ProcessId>,
     /// The recorded server, where it lives and nobody listens on its path.
@@ -48,6 +51,9 @@ impl Sight {
 
     /// The refusal that an unknown axis leads to: no signal, no marker, no start.
     pub fn unknown(&self) -> Option<Refusal> {
+        if let Some(owner) = &self.elsewhere {
+            return Some(Refusal::Elsewhere { owner: owner.clone() });
+        }
         let axes = [("runtime", &self.runtime), ("process", &self.process)];
         axes.into_iter().find_map(|(axis, value)| match value {
             Axis::Unknown(why) => Some(Refusal::RuntimeUnavailable { axis, why: why.clone() }),
@@ -62,8 +68,9 @@ impl Engine {
     /// # Errors
     /// The record names an unknown runtime. Everything that could not be seen is [`Axis::Unknown`] and no error.
     pub async fn observe(&self, name: &PeerName, record: &SessionRecord) -> Result<Sight> {
-        if boot_differs(record) {
-            return Ok(rebooted(self.now()));
+        match standing(record) {
+            Standing::Here => {}
+            other => return Ok(other.sight(self.now())),
         }
         let runtime = self.runtime_of(&record.place)?;
         let listing = runtime.list(&record.place.server).await;
@@ -131,24 +138,86 @@ pub(super) fn is_at(place: &Place, row: &SessionRow) -> bool {
     same_process.unwrap_or(true) && same_pane.or(same_process).unwrap_or(place.session == row.session)
 }
 
-/// What is left of an incarnation of another boot: nothing.
-pub fn rebooted(now: Timestamp) -> Sight {
-    Sight {
-        runtime: Axis::Dead,
-        process: Axis::Dead,
-        server_gone: true,
-        listed_at: now,
-        rebooted: true,
-        answered: None,
-        unreachable: None,
-        row: None,
-        leftovers: Vec::new(),
+/// Whether a record can be judged from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Its runtime and the kernel can be asked.
+    Here,
+    /// It is of another boot of this machine: nothing is left of it.
+    Rebooted,
+    /// It is of another machine or pid namespace: which, and since when. What runs here under its numbers and paths is not it.
+    Elsewhere(String),
+    /// Nothing can be told, and why.
+    Unclear(String),
+}
+
+impl Standing {
+    /// What is seen of a record that is not asked about.
+    pub(super) fn sight(self, now: Timestamp) -> Sight {
+        let (axis, elsewhere) = match self {
+            Self::Here | Self::Rebooted => (Axis::Dead, None),
+            Self::Elsewhere(owner) => (Axis::Unknown(format!("it was started {owner}")), Some(owner)),
+            Self::Unclear(why) => (Axis::Unknown(why), None),
+        };
+        let rebooted = axis == Axis::Dead;
+        Sight {
+            runtime: axis.clone(),
+            process: axis,
+            server_gone: rebooted,
+            listed_at: now,
+            rebooted,
+            elsewhere,
+            answered: None,
+            unreachable: None,
+            row: None,
+            leftovers: Vec::new(),
+        }
     }
 }
 
-/// Whether the record belongs to another boot. A kernel that does not tell is no proof.
-pub(super) fn boot_differs(record: &SessionRecord) -> bool {
-    process::boot_id().is_ok_and(|boot| boot != record.boot_id)
+/// Whether a record can be judged from here. A boot that the kernel does not tell is no proof of another.
+pub(super) fn standing(record: &SessionRecord) -> Standing {
+    if let Err(error) = kind_of(&record.place.runtime) {
+        return Standing::Unclear(format!("the record of {} cannot be used: {error}", record.place.session));
+    }
+    let machine = match elsewhere(record.place.host.as_ref(), record.woke_at_ms) {
+        Ok(Some(owner)) if owner.another_machine => return Standing::Elsewhere(owner.text),
+        Ok(owner) => owner,
+        Err(error) => return Standing::Unclear(format!("where this process runs is not known: {error}")),
+    };
+    // On one machine another boot is the stronger fact: whatever ran in any namespace has ended.
+    match (process::boot_id().is_ok_and(|boot| boot != record.boot_id), machine) {
+        (true, _) => Standing::Rebooted,
+        (false, Some(owner)) => Standing::Elsewhere(owner.text),
+        (false, None) => Standing::Here,
+    }
+}
+
+/// Who owns what was started on `theirs`, where that is not here.
+#[derive(Debug)]
+pub(super) struct Owner {
+    another_machine: bool,
+    /// `on another machine …, since …`.
+    pub(super) text: String,
+}
+
+/// Whether a place is elsewhere. One that names no host, as older records do, is taken for here.
+///
+/// # Errors
+/// Where this process runs is not known.
+pub(super) fn elsewhere(theirs: Option<&Host>, since: Timestamp) -> std::io::Result<Option<Owner>> {
+    let ours = process::host()?;
+    let apart = |theirs: &&Host| !ours.shares_processes_with(&theirs.machine, theirs.pid_namespace);
+    let Some(theirs) = theirs.filter(apart) else { return Ok(None) };
+    let another_machine = theirs.machine != ours.machine;
+    let text = if another_machine {
+        let id = theirs.machine.get(..8).unwrap_or(&theirs.machine);
+        format!("on another machine, {} (machine id {id}), at {since}", theirs.name)
+    } else {
+        let inode = theirs.pid_namespace.unwrap_or_default();
+        format!("in another pid namespace of this machine, {} (pid:[{inode}]), at {since}", theirs.name)
+    };
+    Ok(Some(Owner { another_machine, text }))
 }
 
 /// Tells one state directory from another on a shared server; FNV-1a, because it must be the same in every build.
@@ -169,6 +238,7 @@ pub fn judge(
         server_gone: false,
         listed_at,
         rebooted: false,
+        elsewhere: None,
         answered: None,
         unreachable: None,
         row: None,
@@ -311,6 +381,15 @@ pub fn process_axis(record: &SessionRecord) -> Axis {
 /// The recorded identity as the kernel's.
 pub fn process_id(process: Process) -> ProcessId {
     ProcessId { pid: process.pid, start: process.start }
+}
+
+/// Where this process runs, as it is recorded.
+///
+/// # Errors
+/// As [`process::host`].
+pub fn recorded_host() -> std::io::Result<Host> {
+    let process::Host { machine, name, pid_namespace } = process::host()?.clone();
+    Ok(Host { machine, name, pid_namespace })
 }
 
 /// The kernel's identity as it is recorded.

@@ -11,10 +11,10 @@ use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind};
 use peer_adapters::socket::{self, Listener};
 use tokio::time::Instant;
 
-use super::observe::{boot_differs, process_id, recorded};
+use super::observe::{Standing, process_id, recorded, standing};
 use super::wake::Live;
 use super::{Engine, Peer, Result, pause};
-use crate::store::{Event, Place, SessionRecord};
+use crate::store::{Event, Place, SessionRecord, Stored};
 
 /// How often a server is made to listen again for one look: another command that does the same takes the socket away for
 /// a moment.
@@ -103,9 +103,10 @@ impl Engine {
     fn living_servers(&self, path: &Path) -> Result<Vec<ProcessId>> {
         let mut peers = BTreeMap::<ProcessId, usize>::new();
         for name in self.config.names()? {
-            let Some(record) = self.state.peer(&name).session()?.present() else { continue };
+            // One that cannot be read is its own peer's trouble.
+            let Some(record) = self.state.peer(&name).session().ok().and_then(Stored::present) else { continue };
             let server = record.place.server_process.map(process_id).filter(|_| record.place.server == path);
-            if let Some(server) = server.filter(|_| !boot_differs(&record)) {
+            if let Some(server) = server.filter(|_| standing(&record) == Standing::Here) {
                 *peers.entry(server).or_default() += 1;
             }
         }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::RuntimeKind;
 
-use super::observe::{recorded, target_of_row};
+use super::observe::{recorded, recorded_host, target_of_row};
 use super::survey::Stray;
 use super::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
@@ -140,6 +140,7 @@ impl Engine {
             pane_process: Some(recorded(pane)),
             server_version: None,
             server_executable: None,
+            host: Some(recorded_host()?),
         })
     }
 
@@ -184,6 +185,7 @@ impl Engine {
             pane_process: None,
             server_version: None,
             server_executable: None,
+            host: Some(recorded_host()?),
         })
     }
 }

@@ -7,7 +7,7 @@ use peer_adapters::command::{self, Argv};
 use peer_adapters::process;
 
 use super::launch::Plan;
-use super::observe::process_id;
+use super::observe::{elsewhere, process_id};
 use super::{Engine, EngineError, Peer, Progress, Result};
 use crate::pane::SELF_FRESH;
 use crate::policy::ending::{EndCause, Incarnation, Intent};
@@ -70,6 +70,10 @@ impl Engine {
         let (peer, incarnation) = self.caller()?;
         let locked = self.lock(&peer.name).await?;
         let mut record = Self::own_record(&peer, incarnation)?;
+        // Its pane process has another number here, in a container of the agent's own.
+        if let Some(owner) = elsewhere(record.place.host.as_ref(), record.woke_at_ms)? {
+            return Err(EngineError::NotInPane { problem: format!("the pane was started {}", owner.text) });
+        }
         let now = self.now();
         let recent = peer.files.end()?.present().map(|last| last.end.recent).unwrap_or_default();
         self_fresh_allowed(&recent, now)

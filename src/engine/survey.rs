@@ -11,7 +11,7 @@ use peer_adapters::runtime::{Listing, Runtime, RuntimeError, RuntimeKind, Sessio
 use peer_adapters::zellij::Zellij;
 use tokio::task::JoinHandle;
 
-use super::observe::{Own, Sight, boot_differs, is_at, is_pane_of, judge, process_axis, process_id, rebooted};
+use super::observe::{Own, Sight, Standing, is_at, is_pane_of, judge, process_axis, process_id, standing};
 use super::{Engine, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
@@ -129,7 +129,7 @@ impl Engine {
     /// Only tmux: its one server is most likely that of all the others, while one of zellij is one session.
     pub(super) async fn ask_ahead(&self, record: &SessionRecord) -> Option<Ahead> {
         let runtime = self.runtime_of(&record.place).ok().filter(|runtime| runtime.kind() == RuntimeKind::Tmux)?;
-        if boot_differs(record) {
+        if standing(record) != Standing::Here {
             return None;
         }
         let (place, at) = (record.place.clone(), self.now());
@@ -146,20 +146,20 @@ impl Engine {
         more: &[PathBuf],
         mut ahead: Option<Ahead>,
     ) -> Result<Survey> {
-        let boot = peer_adapters::process::boot_id().ok();
-        let of_this_boot = |record: &SessionRecord| boot.as_ref().is_none_or(|boot| *boot == record.boot_id);
-        let current = records.iter().map(|(_, record)| *record).filter(|record| of_this_boot(record));
+        let standings: Vec<_> = records.iter().map(|(_, record)| standing(record)).collect();
+        let here = records.iter().zip(&standings).filter(|(_, standing)| **standing == Standing::Here);
+        let current = here.map(|((_, record), _)| *record);
         // The kernel is asked about the agents while the servers make up their answers.
         let agents = async { (self.now(), records.iter().map(|(_, record)| process_axis(record)).collect::<Vec<_>>()) };
         let (answers, (agents_at, agents)) = join(self.ask(current, more, ahead.as_mut()), agents).await;
         let mut answers = answers?;
         let sights = HashMap::with_capacity(records.len());
         let mut survey = Survey { sights, agents_at, ..Survey::default() };
-        for ((name, record), agent) in records.iter().zip(agents) {
+        for (((name, record), agent), standing) in records.iter().zip(agents).zip(standings) {
             let server = server(record);
-            let sight = match answers.get_mut(&server).filter(|_| of_this_boot(record)) {
+            let sight = match answers.get_mut(&server).filter(|_| standing == Standing::Here) {
                 Some(answer) => answer.judge(name, record, agent),
-                None => rebooted(self.now()),
+                None => standing.sight(self.now()),
             };
             if let Some(process) = sight.answered {
                 survey.strays.extend(sight.leftovers.iter().filter_map(|row| stray(server, process, row.clone())));

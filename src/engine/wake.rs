@@ -404,9 +404,10 @@ impl Live {
         match self {
             Self::None => Recorded::None,
             Self::Starting(_) => Recorded::Starting,
-            Self::Session(_, sight) => {
-                Recorded::Session { runtime: sight.runtime.clone(), process: sight.process.clone() }
-            }
+            Self::Session(_, sight) => match &sight.elsewhere {
+                Some(owner) => Recorded::Elsewhere { owner: owner.clone() },
+                None => Recorded::Session { runtime: sight.runtime.clone(), process: sight.process.clone() },
+            },
         }
     }
 }

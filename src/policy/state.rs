@@ -106,6 +106,7 @@ pub fn state(facts: &StateFacts, now: Timestamp) -> Shown {
     match &facts.live {
         Recorded::None => not_awake(facts, now),
         Recorded::Starting => Shown::new(State::Starting, None),
+        Recorded::Elsewhere { owner } => Shown::new(State::Unknown, Some(format!("started {owner}"))),
         Recorded::Session { runtime, process } => match (runtime.alive(), process.alive()) {
             (Some(true), Some(true)) if facts.turn_in_progress => Shown::new(State::Busy, None),
             (Some(true), Some(true)) => Shown::new(State::Awake, None),

@@ -68,6 +68,11 @@ pub enum Recorded {
     None,
     /// Somebody is starting it, and its time to become ready is not over.
     Starting,
+    /// It was started on another machine or in another pid namespace: nothing can be told of it from here.
+    Elsewhere {
+        /// Where, and since when.
+        owner: String,
+    },
     /// A session is on record, and both axes were asked about it.
     Session {
         /// Is the runtime's session there?

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::records::{Place, SessionRecord};
+use super::records::{Host, Place, SessionRecord};
 use super::{Locked, Result, Stored};
 use crate::policy::ending::{End, EndReport, Incarnation};
 use crate::policy::health::Deaths;
@@ -28,6 +28,9 @@ pub struct LastEnd {
     /// By what its conversation may still be told, where it was not known at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlearned: Option<Unlearned>,
+    /// Where it ran: nobody elsewhere starts it again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
     /// The session that the runtime still shows with the agent's last screen in it, until it is cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Place>,
@@ -88,7 +91,8 @@ impl Locked {
         let left = (session == Session::Left).then(|| record.place.clone());
         let unknown = record.conversation.is_none() && !record.traces.is_empty();
         let unlearned = unknown.then(|| Unlearned { woke_at_ms: record.woke_at_ms, traces: record.traces.clone() });
-        let last = LastEnd { end, conversation, agent: record.agent.clone(), unlearned, left };
+        let host = record.place.host.clone();
+        let last = LastEnd { end, conversation, agent: record.agent.clone(), unlearned, host, left };
         self.write_json("end", &last)?;
         Ok(last)
     }
@@ -165,6 +169,6 @@ impl Locked {
         };
         let floor = if known.is_none() && set_aside()? { now.as_ms() / 1000 } else { 0 };
         let highest = known.max(conversation).unwrap_or_default().max(Incarnation(floor));
-        Ok(Incarnation(highest.0 + 1))
+        Ok(Incarnation(highest.0.saturating_add(1)))
     }
 }

@@ -305,6 +305,7 @@ mod tests {
             pane_process: None,
             server_version: None,
             server_executable: None,
+            host: None,
         };
         let record = SessionRecord {
             incarnation: FIRST,
@@ -325,7 +326,8 @@ mod tests {
             intent: None,
             phase: Phase::Starting { driver: Process { pid: 1, start: 1 } },
         };
-        let launch = Launch { argv: vec![], cwd: "/".into(), config_dir: "/".into(), grace_ms: 0, env: vec![] };
+        let launch =
+            Launch { argv: vec![], cwd: "/".into(), config_dir: "/".into(), host: None, grace_ms: 0, env: vec![] };
         let locked = state.try_lock(&name()).expect("usable").expect("free");
         locked.write_launch(FIRST, &launch).expect("written");
         locked.write_session(&record).expect("written");

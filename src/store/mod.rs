@@ -34,7 +34,7 @@ pub use inventory::Inventory;
 pub use journal::{Event, Journal, Tail};
 pub use lock::{Gate, Locked, Starting};
 pub use pane::{ExitRecord, Hangup, Launch, OsText};
-pub use records::{AgentProcess, Marker, Phase, Place, Process, SessionRecord, Word};
+pub use records::{AgentProcess, Host, Marker, Phase, Place, Process, SessionRecord, Word};
 
 /// What went wrong with a file of ours, and on which file.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Locked, PeerFiles, Result, StateDir, StoreError, Stored, atomic, lock};
+use super::{Host, Locked, PeerFiles, Result, StateDir, StoreError, Stored, atomic, lock};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
@@ -21,6 +21,9 @@ pub struct Launch {
     pub cwd: PathBuf,
     /// The configuration that was in force, for the pane process, whose own environment is the runtime's.
     pub config_dir: PathBuf,
+    /// Where it was launched: what is left of it cannot be judged elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
     /// How long a self-fresh waits between `SIGTERM` and `SIGKILL`.
     #[serde(default)]
     pub grace_ms: u64,

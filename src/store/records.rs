@@ -16,6 +16,18 @@ pub struct Process {
     pub start: u64,
 }
 
+/// Where process numbers mean something: one machine, and on it one pid namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// The machine's id, the same at each boot.
+    pub machine: String,
+    /// Its host name, for people.
+    pub name: String,
+    /// The pid namespace, where the kernel has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_namespace: Option<u64>,
+}
+
 /// The agent's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentProcess {
@@ -72,6 +84,9 @@ pub struct Place {
     /// The executable that the server was started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_executable: Option<PathBuf>,
+    /// Where these processes are. Elsewhere their numbers are those of others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
 }
 
 /// One incarnation, written before the runtime is asked and gone when the incarnation has ended.

@@ -180,6 +180,7 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
         pane_process: None,
         server_version: None,
         server_executable: None,
+        host: None,
     };
     let mut record = SessionRecord {
         incarnation,
@@ -200,7 +201,7 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
         intent: None,
         phase: Phase::Starting { driver: none },
     };
-    let launch = Launch { argv: vec![], cwd: "/".into(), config_dir: "/".into(), grace_ms: 0, env: vec![] };
+    let launch = Launch { argv: vec![], cwd: "/".into(), config_dir: "/".into(), host: None, grace_ms: 0, env: vec![] };
     locked.write_launch(incarnation, &launch).expect("written");
     locked.write_session(&record).expect("written");
     locked.remove_older_pane_files(incarnation).expect("removed");

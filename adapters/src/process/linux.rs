@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use super::{ProcessId, Status};
 
@@ -97,6 +99,45 @@ pub(super) fn is_service_manager(pid: u32) -> bool {
 
 pub(super) fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// # Source
+/// machine-id(5): 32 hexadecimal digits, or `uninitialized` during the first boot. D-Bus keeps a copy where systemd is not.
+pub(super) fn machine_id() -> io::Result<Option<String>> {
+    for path in ["/etc/machine-id", "/var/lib/dbus/machine-id"] {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let id = text.trim();
+        if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Some(id.to_ascii_lowercase()));
+        }
+    }
+    Ok(None)
+}
+
+/// # Source
+/// namespaces(7): the file's inode number names the namespace. `/proc/self` is our own number in the namespace that `/proc`
+/// was mounted for, which need not be ours (`unshare --pid --fork` without `--mount-proc`).
+pub(super) fn pid_namespace() -> io::Result<Option<u64>> {
+    let me = std::process::id().to_string();
+    if std::fs::read_link("/proc/self")?.as_os_str() != me.as_str() {
+        return Err(io::Error::other("/proc shows another pid namespace than ours: mount it anew"));
+    }
+    Ok(std::fs::metadata("/proc/self/ns/pid").ok().map(|found| found.ino()))
+}
+
+/// # Source
+/// proc(5): the start is counted in clock ticks since boot, of which there are 100 a second for every program (`USER_HZ`);
+/// `/proc/uptime` counts the same clock in seconds.
+pub(super) fn age(id: ProcessId) -> io::Result<Duration> {
+    let text = std::fs::read_to_string("/proc/uptime")?;
+    let up = text.split_ascii_whitespace().next().and_then(|seconds| seconds.parse::<f64>().ok());
+    let up = up.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let up = up.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/uptime"))?;
+    Ok(up.saturating_sub(Duration::from_millis(id.start.saturating_mul(10))))
 }
 
 pub(super) fn environment_variable(pid: u32, name: &str) -> io::Result<Option<OsString>> {

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::{Duration, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -92,6 +93,25 @@ pub(super) fn boot_id() -> io::Result<String> {
     Errno::result(result)?;
     let text = CStr::from_bytes_until_nul(&text).map_err(io::Error::other)?;
     Ok(text.to_string_lossy().into_owned())
+}
+
+#[allow(unsafe_code, reason = "gethostuuid has no safe binding among our dependencies; see SAFETY")]
+pub(super) fn machine_id() -> io::Result<Option<String>> {
+    let mut id = [0_u8; 16];
+    let patience = libc::timespec { tv_sec: 1, tv_nsec: 0 };
+    // SAFETY: the buffer has the 16 bytes of a uuid_t, and the timeout is valid for the length of the call.
+    Errno::result(unsafe { libc::gethostuuid(id.as_mut_ptr(), &raw const patience) })?;
+    Ok(Some(id.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// macOS has none.
+pub(super) fn pid_namespace() -> io::Result<Option<u64>> {
+    Ok(None)
+}
+
+pub(super) fn age(id: ProcessId) -> io::Result<Duration> {
+    let started = UNIX_EPOCH + Duration::from_micros(id.start);
+    Ok(started.elapsed().unwrap_or_default())
 }
 
 pub(super) fn environment_variable(pid: u32, name: &str) -> io::Result<Option<OsString>> {

@@ -8,7 +8,7 @@ use peer_adapters::runtime::{Gone, Listing, RuntimeKind, SessionRow};
 use peer_adapters::tmux::Tmux;
 
 use super::{Finding, Level};
-use crate::engine::observe::{Sight, is_at, process_id};
+use crate::engine::observe::{Sight, elsewhere, is_at, process_id};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::store::{Place, SessionRecord, Stored};
@@ -107,6 +107,11 @@ fn axes(
     unsaid: &mut BTreeMap<PathBuf, (String, String)>,
 ) -> Option<Finding> {
     let warning = |what: &str| Some(Finding::new(Level::Warning, name.as_str(), what).cure("peer reap"));
+    if let Some(owner) = &sight.elsewhere {
+        let what = format!("it was started {owner}; nothing is done to it from here");
+        let cure = format!("peer release {name}, if that machine or container is gone for good");
+        return Some(Finding::new(Level::Warning, name.as_str(), what).cure(cure));
+    }
     if let Some(why) = sight.runtime.why_unknown() {
         let cure = match sight.unreachable {
             Some(_) => "peer doctor --fix".to_owned(),
@@ -130,10 +135,12 @@ fn axes(
 
 /// Sockets that nobody listens on, and sessions of ours that belong to no peer.
 async fn servers(engine: &Engine, records: &[(PeerName, SessionRecord)], left: &[Place]) -> Vec<Finding> {
+    let here = |place: &&Place| matches!(elsewhere(place.host.as_ref(), engine.now()), Ok(None));
     let mut known: BTreeSet<PathBuf> = records
         .iter()
         .map(|(_, record)| &record.place)
         .chain(left)
+        .filter(here)
         .filter(|place| place.runtime == RuntimeKind::Tmux.as_str())
         .map(|place| place.server.clone())
         .collect();

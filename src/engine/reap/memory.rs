@@ -13,6 +13,7 @@ pub(super) fn of_limited(subjects: &[Subject]) -> HashMap<PeerName, u64> {
     let limited: Vec<_> = subjects
         .iter()
         .filter(|subject| subject.peer.effective.max_memory_kib.value.is_some())
+        .filter(|subject| subject.sight.process.alive() == Some(true))
         .filter_map(|subject| Some((&subject.peer.name, subject.record.process?.id.pid)))
         .collect();
     if limited.is_empty() {

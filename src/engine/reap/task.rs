@@ -7,7 +7,7 @@ use peer_adapters::agent::ConversationId;
 
 use super::{Deed, Fleet, Subject, View, idle, since_wake, skipped};
 use crate::engine::learn::Learner;
-use crate::engine::observe::process_id;
+use crate::engine::observe::{elsewhere, process_id};
 use crate::engine::survey::Stray;
 use crate::engine::wake::Live;
 use crate::engine::{Engine, Peer, Result};
@@ -267,6 +267,10 @@ impl Engine {
     /// A peer that is not awake: cleared where something of it is left, started where its spec says so.
     fn task_asleep(&self, peer: &Peer) -> Result<Option<Task>> {
         let Some(last) = peer.files.end()?.present() else { return Ok(None) };
+        // Cleared and started again by a tick where it ran.
+        if elsewhere(last.host.as_ref(), last.end.at_ms)?.is_some() {
+            return Ok(None);
+        }
         let policy =
             HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value };
         let deaths = self.deaths(peer)?;
@@ -295,6 +299,9 @@ fn left_by_unborn(record: &SessionRecord) -> Option<Task> {
 /// declares any more it is only told: what it was to be is not known.
 fn task_for_stray<'a>(fleet: &'a Fleet, stray: &Stray, beat: &mut Heartbeat) -> Result<Option<Due<'a>>> {
     let subject = fleet.subjects.iter().find(|subject| subject.peer.name == stray.peer);
+    if subject.is_some_and(|subject| subject.sight.elsewhere.is_some()) {
+        return Ok(None);
+    }
     let peer = subject.map(|subject| &subject.peer).or_else(|| fleet.asleep.iter().find(|p| p.name == stray.peer));
     let Some(peer) = peer else {
         if fleet.unreadable.contains(&stray.peer) {

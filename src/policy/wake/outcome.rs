@@ -93,6 +93,12 @@ pub enum Refusal {
         /// Why it is unknown.
         why: String,
     },
+    /// Row 4 too: the witnesses are elsewhere.
+    #[error("it was started {owner}; whether it is awake cannot be told from here")]
+    Elsewhere {
+        /// Where, and since when.
+        owner: String,
+    },
     /// Row 8.
     #[error("it failed: {deaths} deaths in a row")]
     Failed {
@@ -123,7 +129,7 @@ impl Refusal {
         match self {
             Self::ManagedElsewhere { .. } => "managed-elsewhere",
             Self::Stopped => "stopped",
-            Self::RuntimeUnavailable { .. } => "runtime-unavailable",
+            Self::RuntimeUnavailable { .. } | Self::Elsewhere { .. } => "runtime-unavailable",
             Self::Failed { .. } => "failed",
             Self::CrashLoop { .. } => "crash-loop",
             Self::NothingToResume => "nothing-to-resume",
@@ -140,7 +146,7 @@ impl Refusal {
 
     /// Whether the same wake may succeed later with nobody doing anything.
     pub const fn retryable(&self) -> bool {
-        matches!(self, Self::RuntimeUnavailable { .. } | Self::CrashLoop { .. })
+        matches!(self, Self::RuntimeUnavailable { .. } | Self::Elsewhere { .. } | Self::CrashLoop { .. })
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) static TABLE: [Row; 20] = [
         condition: "an axis is unknown",
         otherwise: "refuse, retryable (runtime-unavailable)",
         reads: |case| {
+            if let Recorded::Elsewhere { owner } = &case.facts.live {
+                return Some(WakeDecision::Refuse(Refusal::Elsewhere { owner: owner.clone() }));
+            }
             let (axis, why) = unknown(case)?;
             Some(WakeDecision::Refuse(Refusal::RuntimeUnavailable { axis, why: why.to_owned() }))
         },
@@ -190,7 +193,7 @@ const PARKED: WakeReason = WakeReason::Ended(EndCause::IdleReaped);
 fn axes(case: &Case<'_>) -> Option<(bool, bool)> {
     match &case.facts.live {
         Recorded::Session { runtime, process } => Some((runtime.alive()?, process.alive()?)),
-        Recorded::None | Recorded::Starting => None,
+        Recorded::None | Recorded::Starting | Recorded::Elsewhere { .. } => None,
     }
 }
 
