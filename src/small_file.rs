@@ -1,8 +1,12 @@
 //! Whole small files: what a look at a fleet reads thousands of.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+/// A thousand times longer than any file that is read here grows; without a limit, a link to a device would fill the memory.
+const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// Longer than nearly every spec and record.
 const ROOM: usize = 4096;
@@ -11,16 +15,22 @@ const ROOM: usize = 4096;
 /// before and for more after, which takes two more system calls a file. Does not block but for the disk.
 ///
 /// # Errors
-/// As [`File::open`] and [`Read::read`].
+/// As [`std::fs::File::open`] and [`Read::read`]; [`io::ErrorKind::InvalidData`] for what is long and no file, or too long.
 ///
 /// # Source
 /// Linux, `generic_file_read_iter`: a read of a regular file is short at its end only, or where the reader is killed.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+    // Somebody's FIFO in the place of a file of ours must not be waited for.
+    let mut file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
     let mut room = [0; ROOM];
     let length = file.read(&mut room)?;
     let mut content = room[..length].to_vec();
     if length == ROOM {
+        let found = file.metadata()?;
+        if !found.is_file() || found.len() > LARGEST {
+            let what = format!("it is no file of ours: {} bytes", found.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         file.read_to_end(&mut content)?;
     }
     Ok(content)

@@ -127,8 +127,8 @@ impl Engine {
         let before = self.state.heartbeat()?.unwrap_or_default();
         let mut beat = self.begin(&before, started_at);
         let mut fleet = self.fleet(request, &mut beat).await?;
-        let mut judged = judge_all(self, &fleet.subjects, false)?;
-        fleet.subjects = self.confirm(fleet.subjects, &mut judged).await?;
+        let mut judged = judge_all(self, &fleet.subjects, false, &mut beat);
+        fleet.subjects = self.confirm(fleet.subjects, &mut judged, &mut beat).await?;
         beat.waiting = second_opinion(&mut judged, &before.waiting);
         stamp(&mut beat, &fleet.subjects, &judged, &before);
         if request.only.is_some() {
@@ -275,6 +275,7 @@ impl Engine {
         &self,
         subjects: Vec<Subject>,
         judged: &mut BTreeMap<PeerName, Judgement>,
+        beat: &mut Heartbeat,
     ) -> Result<Vec<Subject>> {
         let doubtful =
             |subject: &Subject| judged.get(&subject.peer.name).is_some_and(|j| j.action == Action::ProbeAgain);
@@ -284,7 +285,10 @@ impl Engine {
         }
         tokio::time::sleep(CONFIRM_AFTER).await;
         let mut again = self.probe_again(again).await?;
-        judged.extend(judge_all(self, &again, true)?);
+        for subject in &again {
+            judged.remove(&subject.peer.name);
+        }
+        judged.extend(judge_all(self, &again, true, beat));
         settled.append(&mut again);
         settled.sort_by(|a, b| a.peer.name.cmp(&b.peer.name));
         Ok(settled)
@@ -308,12 +312,16 @@ impl Engine {
 /// What could not be told, one line a reason whatever the number of peers.
 fn not_judged(subjects: &[Subject]) -> Vec<String> {
     let mut reasons = BTreeMap::<&str, usize>::new();
-    for Subject { sight, .. } in subjects {
-        if let Some(why) = sight.runtime.why_unknown().or(sight.process.why_unknown()) {
+    let mut said = Vec::new();
+    for Subject { peer, sight, .. } in subjects {
+        if let Some(owner) = &sight.elsewhere {
+            said.push(format!("{}: it was started {owner}", peer.name));
+        } else if let Some(why) = sight.runtime.why_unknown().or(sight.process.why_unknown()) {
             *reasons.entry(why).or_default() += 1;
         }
     }
-    reasons.into_iter().map(|(why, peers)| format!("{why}; peers not judged: {peers}")).collect()
+    said.extend(reasons.into_iter().map(|(why, peers)| format!("{why}; peers not judged: {peers}")));
+    said
 }
 
 /// Both axes of everybody, each with its own time.
@@ -345,16 +353,29 @@ fn keep_the_others(beat: &mut Heartbeat, before: &Heartbeat, fleet: &Fleet) {
     beat.waiting.extend(before.waiting.iter().filter(|name| !looked_at(name)).cloned());
 }
 
-fn judge_all(engine: &Engine, subjects: &[Subject], confirmed: bool) -> Result<BTreeMap<PeerName, Judgement>> {
+/// Judges everybody whose files can be read; a file that cannot costs its own peer its judgement, and is said.
+fn judge_all(
+    engine: &Engine,
+    subjects: &[Subject],
+    confirmed: bool,
+    beat: &mut Heartbeat,
+) -> BTreeMap<PeerName, Judgement> {
     let mut judged = BTreeMap::new();
     for subject in subjects {
-        let mut judgement = judge(&facts(engine, subject, confirmed)?);
+        let name = &subject.peer.name;
+        let mut judgement = match facts(engine, subject, confirmed) {
+            Ok(facts) => judge(&facts),
+            Err(error) => {
+                beat.skipped.push(skipped(name, &error));
+                continue;
+            }
+        };
         if subject.is_on_its_way() {
             judgement.action = Action::Hold(HoldReason::Settling);
         }
-        judged.insert(subject.peer.name.clone(), judgement);
+        judged.insert(name.clone(), judgement);
     }
-    Ok(judged)
+    judged
 }
 
 fn facts(engine: &Engine, subject: &Subject, confirmed: bool) -> Result<VerdictFacts> {

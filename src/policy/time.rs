@@ -36,6 +36,9 @@ impl Timestamp {
     }
 }
 
+/// The last millisecond of the year 9999.
+const LAST_NAMED_MS: u64 = 253_402_300_799_999;
+
 impl From<SystemTime> for Timestamp {
     /// A time before the epoch becomes the epoch.
     fn from(time: SystemTime) -> Self {
@@ -52,7 +55,9 @@ impl From<Timestamp> for SystemTime {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_rfc3339_millis((*self).into()).fmt(f)
+        // Later than that it has no name in RFC 3339; a file that says so is wrong, and is to be shown all the same.
+        let named = Self(self.0.min(LAST_NAMED_MS));
+        humantime::format_rfc3339_millis(named.into()).fmt(f)
     }
 }
 
@@ -77,6 +82,7 @@ mod tests {
     fn prints_and_reads_the_same_millisecond() {
         let time = Timestamp::from_ms(1_795_305_600_123);
         assert_eq!(time.to_string(), "2026-11-22T00:00:00.123Z");
+        assert_eq!(Timestamp::from_ms(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
         assert_eq!(time.to_string().parse(), Ok(time));
     }
 

@@ -11,6 +11,7 @@ use super::{Locked, PeerFiles, Result, StateDir, StoreError, atomic};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
+use crate::small_file;
 
 /// One line of `NAME.conversations`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +45,7 @@ impl PeerFiles {
     /// The file is there and cannot be read.
     pub fn conversations(&self) -> Result<Vec<ConversationEntry>> {
         let path = self.path("conversations");
-        let bytes = match std::fs::read(&path) {
+        let bytes = match small_file::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(StoreError::new("read", path))?,
         };

@@ -24,7 +24,7 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::verdict::{Action, Judgement};
 use crate::policy::wake::WakeRequest;
-use crate::store::{Event, Heartbeat, Locked, Marker, SessionRecord};
+use crate::store::{Event, Heartbeat, Locked, Marker, SessionRecord, Stored};
 
 /// How many peers are ended or started at once: each ladder waits most of its time, and each start costs an agent's
 /// start-up on the same two cores. It also staggers the return of a fleet that lost its runtime.
@@ -83,7 +83,9 @@ impl Engine {
             }
         }
         for peer in &fleet.asleep {
-            let ended = peer.files.end()?.present().filter(|ended| ended.end.cause == EndCause::RuntimeLost);
+            // One that cannot be read is said where its peer is looked after.
+            let last = peer.files.end().ok().and_then(Stored::present);
+            let ended = last.filter(|ended| ended.end.cause == EndCause::RuntimeLost);
             if let Some(place) = ended.and_then(|ended| ended.left) {
                 lost.entry(place.server).or_default().push(peer.name.as_str());
             }
