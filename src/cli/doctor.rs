@@ -7,7 +7,7 @@ use super::terminal::{Hue, Paint};
 use super::{Context, Directories, Outcome};
 use crate::engine::doctor::{Finding, Level};
 
-/// Look at everything that a fleet stands on, and say what is wrong and how to cure it
+/// Look at all that a fleet stands on, and say what is wrong and its cure
 ///
 /// Multiplexers and their versions, agents, the state directory, the disk, limits, peers, sessions and sockets that belong
 /// to nobody, hooks, the timer. Changes nothing without --fix. Exit code 1 when something is broken.

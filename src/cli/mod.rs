@@ -28,6 +28,7 @@ mod reap;
 mod refresh;
 mod release;
 mod reset;
+mod restart_runtime;
 mod rm;
 mod screen;
 mod seed;
@@ -90,6 +91,7 @@ enum Verb {
     Start(start::Args),
     New(new::Args),
     Move(move_to::Args),
+    RestartRuntime(restart_runtime::Args),
     Refresh(refresh::Args),
     Interrupt(interrupt::Args),
     SelfFresh(self_fresh::Args),
@@ -207,6 +209,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Start(args) => start::run(args, context).await,
         Verb::New(args) => new::run(args, context).await,
         Verb::Move(args) => move_to::run(args, context).await,
+        Verb::RestartRuntime(args) => restart_runtime::run(args, context).await,
         Verb::Refresh(args) => refresh::run(args, context).await,
         Verb::Interrupt(args) => interrupt::run(&args, context).await,
         Verb::SelfFresh(args) => self_fresh::run(args, context).await,

@@ -9,7 +9,7 @@ use super::{CliError, Context, Outcome};
 use crate::config::Span;
 use crate::engine::timer::{Kind, Plan};
 
-/// Have `peer reap` run by systemd, launchd or cron, with the environment that it needs
+/// Have `peer reap` run by systemd, launchd or cron, in the right environment
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer timer install --print     what would be written, and nothing else\n  peer timer install             a tick a minute from now on\n  peer timer status              whether it ticks"

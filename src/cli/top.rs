@@ -26,7 +26,7 @@ use app::{App, Ask, Deed};
 /// How often the keyboard is looked at: below what a person feels, and a wakeup costs microseconds.
 const KEYBOARD: Duration = Duration::from_millis(40);
 
-/// A live view of the whole screen: the fleet, and the chosen peer's story and screen
+/// A live view: the fleet, and the chosen peer's story and screen
 ///
 /// One listing a look, whatever the size of the fleet. The terminal is left as it was.
 #[derive(Debug, clap::Args)]

@@ -165,7 +165,7 @@ pub(super) fn health_policy(peer: &Peer) -> HealthPolicy {
 
 /// What the agent's status file says, where it keeps one and runs. A file that cannot be read tells nothing here: the
 /// list then says awake, which the axes saw.
-fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
+pub(super) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
     let Live::Session(record, sight) = live else { return None };
     peer.profile.conversation.status.filter(|_| sight.process.alive() == Some(true))?;
     let env = learn::launch_environment(&peer.files, record).ok()?;

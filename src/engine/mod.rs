@@ -30,6 +30,7 @@ pub mod recover;
 pub mod refresh;
 pub mod release;
 pub mod reset;
+pub mod restart_runtime;
 mod room;
 pub mod runtimes;
 pub mod screen;

@@ -120,7 +120,7 @@ impl Engine {
     }
 
     /// In the same conversation, whatever its policy makes of a park; fresh only where it never had one.
-    async fn wake_moved(&self, name: &PeerName) -> Result<Woken> {
+    pub(super) async fn wake_moved(&self, name: &PeerName) -> Result<Woken> {
         let peer = self.peer(name)?;
         let last = peer.files.end()?.present().and_then(|last| last.conversation);
         let mode = if self.resumable(&peer, last.as_deref()).is_some() { Mode::Resume } else { Mode::Auto };

@@ -45,8 +45,7 @@ async fn of_server(engine: &Engine, name: &PeerName, place: &Place) -> Option<Fi
         |installed| format!("{installed} is installed at {}", binary.display()),
     );
     let what = format!("the server of {name}, pid {}, runs {runs}, and {has}", server.pid);
-    let pid = server.pid;
-    let cure = format!("when its peers are idle: peer stop them, kill {pid}, and peer start them again");
+    let cure = format!("peer restart-runtime {name} parks its peers, ends it and wakes them, each in its conversation");
     let fits = matches!((&of_server, &installed), (Some(server), Some(client)) if client.fits(server, kind));
     Some(match (fits, of_server) {
         (true, Some(_)) if text(&installed).as_ref() == Some(&runs) => return None,

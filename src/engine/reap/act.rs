@@ -213,7 +213,7 @@ impl Engine {
     }
 
     /// The last look before a park: what its screen says now. A screen that cannot be read is no proof of idleness.
-    async fn is_at_work(&self, peer: &Peer, record: &SessionRecord) -> bool {
+    pub(in crate::engine) async fn is_at_work(&self, peer: &Peer, record: &SessionRecord) -> bool {
         if peer.profile.busy.is_empty() && peer.profile.dialog.is_empty() {
             return false;
         }
