@@ -152,9 +152,35 @@ fn a_server_that_cannot_listen_again_is_unknown_and_says_why() {
     let run = world.peer(&["wake", "a"]);
     assert!(run.code == 6 && run.stderr.contains("chmod 0700"), "{run:?}");
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).expect("chmod");
+    // tmux would remove whatever is there.
+    fs::write(socket(&world), "precious").expect("written");
+    let run = world.peer(&["wake", "a"]);
+    assert!(run.code == 6 && run.stderr.contains("is no socket: move it away"), "{run:?}");
+    assert_eq!(fs::read_to_string(socket(&world)).expect("it is there"), "precious");
+    remove(&socket(&world));
     world.peer(&["wake", "a"]).prints("a: already awake\n");
     assert_eq!((world.agent("a"), lives(agent), world.deaths("a")), (agent, true, 0));
     assert!(world.session("c").is_null() && world.deaths("c") == 0, "nothing was begun");
+}
+
+/// tmux itself goes by /tmp where `$TMUX_TMPDIR` is not there.
+#[test]
+fn a_directory_of_sockets_that_is_gone_is_made_again() {
+    let world = World::new();
+    let (dir, name) = (world.path("tmp"), format!("peer-test-{}", std::process::id()));
+    fs::create_dir(&dir).expect("made");
+    let peer = |args: &[&str]| Run::of(world.command(args).env("TMUX_TMPDIR", &dir), None);
+    for peer in ["a", "b"] {
+        world.demo(peer, &[]);
+        world.set_in_spec(peer, &format!("socket = {name:?}"));
+    }
+    assert_eq!(peer(&["wake", "a"]).code, 0);
+    let (agent, server) = (world.agent("a"), world.server_of("a"));
+    remove(&dir);
+    assert_eq!(peer(&["wake", "b"]).code, 0);
+    assert_eq!((world.server_of("b"), world.tmux_servers()), (server, vec![server]));
+    peer(&["wake", "a"]).prints("a: already awake\n");
+    assert_eq!((world.agent("a"), lives(agent)), (agent, true));
 }
 
 /// Somebody's server with sessions of the very names and ids that ours has.

@@ -71,6 +71,11 @@ impl Tmux {
         let chosen = std::env::var_os("TMUX_TMPDIR").filter(|dir| !dir.is_empty());
         let base = chosen.and_then(|dir| std::fs::canonicalize(dir).ok());
         let base = base.or_else(|| std::fs::canonicalize("/tmp").ok()).unwrap_or_else(|| PathBuf::from("/tmp"));
+        Self::socket_in(&base, name)
+    }
+
+    /// The socket of that name where `base` is what `TMUX_TMPDIR` says.
+    pub fn socket_in(base: &Path, name: &str) -> PathBuf {
         base.join(format!("tmux-{}", nix::unistd::geteuid())).join(name)
     }
 
@@ -391,6 +396,7 @@ impl Runtime for Tmux {
             match probe::require(asked, Some(process)) {
                 Err(RuntimeError::Unreachable { .. }) if !signalled => {
                     prepare_directory(asked)?;
+                    server::nothing_but_a_socket(server).map_err(|error| classify::failed(asked, error.to_string()))?;
                     probe::answers(process, asked)?;
                     let sent = process::signal(process, Signal::SIGUSR1);
                     signalled = sent.map_err(|error| probe::denied(asked, error.to_string()))?;

@@ -232,7 +232,10 @@ impl Engine {
         match kind {
             RuntimeKind::Tmux => {
                 let socket = peer.spec.socket.as_deref().unwrap_or(&self.settings.tmux.socket);
-                Ok(if Path::new(socket).is_absolute() { socket.into() } else { Tmux::default_socket(socket) })
+                if Path::new(socket).is_absolute() {
+                    return Ok(socket.into());
+                }
+                Ok(self.where_it_was(socket)?.unwrap_or_else(|| Tmux::default_socket(socket)))
             }
             RuntimeKind::Zellij => Ok(Zellij::server_dir(self.state.root(), session)?),
         }

@@ -4,11 +4,12 @@
 //! started there while the recorded one lives; that one is told to listen again.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind};
 use peer_adapters::socket::{self, Listener};
+use peer_adapters::tmux::Tmux;
 use tokio::time::Instant;
 
 use super::observe::{Standing, process_id, recorded, standing};
@@ -97,6 +98,15 @@ impl Engine {
             }
             (_, None) => Ok(None),
         }
+    }
+
+    /// The fleet's socket of that name in a `$TMUX_TMPDIR` that is gone: tmux goes by another directory then, while the
+    /// server that listened there lives, with everybody on it.
+    pub(super) fn where_it_was(&self, name: &str) -> Result<Option<PathBuf>> {
+        let gone = self.var("TMUX_TMPDIR").map(Path::new).filter(|dir| dir.is_absolute() && !dir.exists());
+        let Some(socket) = gone.map(|dir| Tmux::socket_in(dir, name)) else { return Ok(None) };
+        let server = self.state.server_at(&socket)?.map(process_id);
+        Ok(server.filter(|server| lives(*server)).map(|_| socket))
     }
 
     /// The servers that records name for a path and that live, the one of most peers first.

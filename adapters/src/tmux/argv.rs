@@ -54,7 +54,10 @@ impl Line {
 /// false: its fields are empty.
 fn is_meant(target: &Target) -> String {
     match target.pane_pid {
-        Some(pid) => format!("#{{==:#{{pane_pid}},{pid}}}"),
+        // From 3.8 on tmux tells no process of a dead pane, and the tag has to do.
+        Some(pid) => format!(
+            "#{{||:#{{==:#{{pane_pid}},{pid}}},#{{&&:#{{==:#{{pane_dead}}#{{pane_pid}},1}},#{{m:*@{pid},#{{@peer_tag}}}}}}}}"
+        ),
         None => format!("#{{==:#{{session_id}} #{{session_name}},{} {}}}", target.session_id, target.session),
     }
 }
@@ -240,6 +243,8 @@ mod tests {
         }
     }
 
+    const MEANT: &str = "#{||:#{==:#{pane_pid},77},#{&&:#{==:#{pane_dead}#{pane_pid},1},#{m:*@77,#{@peer_tag}}}}";
+
     fn words(line: Line) -> Vec<String> {
         line.0.into_iter().map(|word| word.into_string().expect("UTF-8")).collect()
     }
@@ -269,9 +274,9 @@ mod tests {
                 "-F",
                 "-t",
                 "%4",
-                "#{&&:#{==:#{pane_pid},77},#{==:#{pane_dead}#{pane_input_off},00}}",
+                &format!("#{{&&:{MEANT},#{{==:#{{pane_dead}}#{{pane_input_off}},00}}}}"),
                 "paste-buffer -p -r -d -b b1 -t '%4'",
-                "delete-buffer -b b1 ; display-message -p -t '%4' '#{?#{==:#{pane_pid},77},PEER_REFUSED,PEER_OTHER}'",
+                &format!("delete-buffer -b b1 ; display-message -p -t '%4' '#{{?{MEANT},PEER_REFUSED,PEER_OTHER}}'"),
             ]
         );
     }
@@ -290,7 +295,7 @@ mod tests {
     #[test]
     fn removal_names_the_pane_and_its_process() {
         let guarded = |by| ["if-shell", "-F", "-t", "%4", by, "kill-pane -t '%4'"];
-        assert_eq!(words(kill_pane(&target())), guarded("#{==:#{pane_pid},77}"));
+        assert_eq!(words(kill_pane(&target())), guarded(MEANT));
         let unknown = Target { pane_pid: None, ..target() };
         assert_eq!(words(kill_pane(&unknown)), guarded("#{==:#{session_id} #{session_name},$3 api-3}"));
     }

@@ -68,7 +68,7 @@ pub(super) fn rows(said: &str, server: u32) -> Option<Vec<SessionRow>> {
     while let Some(line) = lines.next() {
         let (mut row, rest) = row(line, server)?;
         match tag_of(rest) {
-            Some(tag) => own_tag(tag, row.pane_pid).clone_into(&mut row.tag),
+            Some(tag) => read_tag(tag, &mut row),
             // A tag of somebody else's with line breaks in it: the row goes on to where its end is.
             None => while tag_of(lines.next()?).is_none() {},
         }
@@ -93,9 +93,16 @@ fn once_each(mut rows: Vec<SessionRow>) -> Vec<SessionRow> {
 /// The tag that we gave, on the pane that we made: it names the pane's process then, so that a pane that a person let run
 /// something else (`respawn-pane`) has none. One without a process is of an older version of ours, which gave it to the
 /// session.
-fn own_tag(text: &str, pane: Option<u32>) -> &str {
-    let (tag, made_with) = text.rsplit_once('@').map_or((text, pane), |(tag, pid)| (tag, pid.parse().ok()));
-    if made_with == pane && is_tag(tag) { tag } else { "" }
+///
+/// From 3.8 on tmux tells no process of a dead pane: that is then the one that its tag names.
+fn read_tag(text: &str, row: &mut SessionRow) {
+    let (tag, made_with) = text.rsplit_once('@').map_or((text, row.pane_pid), |(tag, pid)| (tag, pid.parse().ok()));
+    if row.pane_dead && row.pane_pid.is_none() {
+        row.pane_pid = made_with;
+    }
+    if made_with == row.pane_pid && is_tag(tag) {
+        tag.clone_into(&mut row.tag);
+    }
 }
 
 /// Reads a row up to its tag, and returns the rest of the line.
@@ -226,6 +233,8 @@ mod tests {
             let row = one(&line(&["9", "$3", "%4", "77", "0", "0", "17", "a-1", tag, "."])).expect("ten fields");
             assert_eq!(row.tag, read, "{tag:?}");
         }
+        let row = one(&line(&["9", "$3", "%4", "", "1", "0", "17", "a-1", "x/a/1@77", "."])).expect("ten fields");
+        assert_eq!((row.tag.as_str(), row.pane_pid), ("x/a/1", Some(77)));
     }
 
     #[test]

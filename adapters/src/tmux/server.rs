@@ -91,6 +91,19 @@ pub(super) fn prepare_directory(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Checks that nothing but a socket would be lost if tmux made one at `path`: it removes whatever is there.
+///
+/// # Errors
+/// Something else is there.
+pub(super) fn nothing_but_a_socket(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => Ok(()),
+        Ok(_) => Err(io::Error::other(format!("{} is no socket: move it away", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn denied(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, what)
 }
