@@ -19,8 +19,10 @@ use nix::sys::signal::Signal;
 use nix::sys::termios::{self, Termios};
 use peer_adapters::command::{self, Argv};
 use peer_adapters::process::{self, ChildChange, Family, ProcessId, Reaped};
+use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::signals::Signals;
 use peer_adapters::terminal::variables::is_set_by;
+use peer_adapters::zellij::Zellij;
 
 use self::hangup::{Heard, Holder};
 use crate::engine::observe::{process_id, recorded_host};
@@ -72,7 +74,7 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
     let state = StateDir::open(state)?;
     let parent = process::status(std::os::unix::process::parent_id())?.map(|status| status.id);
     let terminal = termios::tcgetattr(io::stdin()).ok();
-    let (code, exit) = match start_agent(&state, name, incarnation)? {
+    let (code, exit) = match start_agent(&state, name, incarnation, parent)? {
         Started::Running { pid, grace, place } => {
             let (reaped, heard) = watch(&signals, &Agent { pid, grace }, Heard::nothing_yet(*place))?;
             let hangup = hangup_before(&state.peer(name), incarnation, parent, &reaped, heard, &signals)?;
@@ -163,7 +165,12 @@ struct Agent {
 
 /// Starts the agent, and only when this incarnation is the one on record and has not been started: a `new-session` that
 /// comes late from a hung server ends here. Nobody else changes the record meanwhile.
-fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> Result<Started, PaneError> {
+fn start_agent(
+    state: &StateDir,
+    name: &PeerName,
+    incarnation: Incarnation,
+    parent: Option<ProcessId>,
+) -> Result<Started, PaneError> {
     let starting = state.start_in_pane(name, incarnation)?;
     let superseded = || PaneError::Superseded(incarnation);
     let mut record = starting.files().session()?.present().ok_or_else(superseded)?;
@@ -178,6 +185,12 @@ fn start_agent(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> R
     record.place.pane_process = Some(store_process(process::me()?));
     // Whoever asked for this pane may be in another pid namespace; the processes are in ours.
     record.place.host = Some(recorded_host()?);
+    // Whoever makes the pane notes its server too, unless they are killed first.
+    if let (None, Some(parent)) = (record.place.server_process, parent)
+        && hosts(parent, &record.place)
+    {
+        record.place.server_process = Some(store_process(parent));
+    }
     let pid = match command::spawn_agent(&argv(&launch, &record.place)) {
         Ok(pid) => pid,
         Err(error) => {
@@ -342,6 +355,11 @@ fn signal_session(signal: Signal) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether this process is the server of a session's own.
+fn hosts(process: ProcessId, place: &Place) -> bool {
+    place.runtime == RuntimeKind::Zellij.as_str() && Zellij::is_server(&place.server, &place.session, process)
 }
 
 /// Puts the end on disk at once, then records it as this peer's end unless whoever caused it does so first. Returns the

@@ -13,6 +13,7 @@ mod home;
 mod input;
 mod left;
 mod look;
+mod remove;
 mod room;
 mod rows;
 mod shown;
@@ -21,11 +22,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nix::sys::signal::Signal;
 
 use self::argv::PANE;
-use self::client::{failed, not_seen, server_gone, timed_out, unclear};
-use self::home::{Home, Record};
+use self::client::{failed, not_seen, server_gone, unclear, unreachable};
+use self::home::Home;
 use self::look::{Sight, Table, Up};
 use self::shown::Bottoms;
 use crate::command::Argv;
@@ -33,7 +33,6 @@ use crate::process::{self, ProcessId};
 use crate::runtime::{
     Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Size, Target,
 };
-use crate::socket::{self, Listener};
 use crate::version::{Fitness, Versions};
 
 /// How often a condition is looked at again. A look costs some tens of microseconds.
@@ -82,20 +81,24 @@ impl Zellij {
             .ok_or_else(|| failed("attach", format!("no socket path for a session named {session:?} is short enough")))
     }
 
-    /// The directories of sessions below `base`, where [`Zellij::server_dir`] puts those whose socket's path fits: also such
-    /// that nobody has on record any more. Reads one directory; starts nothing.
+    /// The directories of sessions of `base`, wherever [`Zellij::server_dir`] may have put them: also such that nobody has on
+    /// record any more, and in the places of last resort those of others. Reads a directory or three; starts nothing.
     ///
     /// # Errors
-    /// The directory is there and cannot be read: which sessions there are is not known.
+    /// A directory is there and cannot be read: which sessions there are is not known.
     pub fn server_dirs(base: &Path) -> Result<Vec<PathBuf>, RuntimeError> {
-        let dir = home::below(base);
-        let not_read = |error: std::io::Error| not_seen(&Home::at(&dir), "list", &error);
-        let entries = match std::fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(not_read(error)),
-        };
-        let mut dirs = entries.map(|entry| Ok(entry.map_err(not_read)?.path())).collect::<Result<Vec<_>, _>>()?;
+        let mut dirs = Vec::new();
+        for parent in home::parents(base, std::env::var_os("XDG_RUNTIME_DIR").as_deref()) {
+            let not_read = |error: std::io::Error| not_seen(&Home::at(&parent), "list", &error);
+            let entries = match std::fs::read_dir(&parent) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(not_read(error)),
+            };
+            for entry in entries {
+                dirs.push(entry.map_err(not_read)?.path());
+            }
+        }
         dirs.retain(|dir| home::is_complete(dir));
         Ok(dirs)
     }
@@ -119,76 +122,59 @@ impl Zellij {
         }
     }
 
-    /// The session that `target` means, whose server listens.
-    fn up(home: &Home, target: &Target, verb: &str) -> Result<Up, RuntimeError> {
-        match look::look(home).map_err(|error| not_seen(home, verb, &error))? {
-            Sight::Up(up) if up.record.session == target.session => Ok(up),
-            Sight::Up(up) => Err(RuntimeError::NoSuchSession {
+    /// Deletes what creations of sessions of `base` left that were killed before there was anything of a session. Best
+    /// effort: the next creation does the same.
+    pub fn sweep_drafts(base: &Path) {
+        for parent in home::parents(base, std::env::var_os("XDG_RUNTIME_DIR").as_deref()) {
+            let _ = home::sweep_drafts(&parent);
+        }
+    }
+
+    /// The tag of the session in `server`, where something is known of it; starts nothing.
+    pub fn tag_of(server: &Path) -> Option<String> {
+        look::known(&Home::at(server), &Table::read()).ok().flatten().map(|record| record.tag)
+    }
+
+    /// Whether the process is the server of the session in `server`, as its arguments say; when in doubt, it is not.
+    pub fn is_server(server: &Path, session: &str, process: ProcessId) -> bool {
+        look::is_server_of(process, &Home::at(server).socket(session))
+    }
+
+    /// The session that `target` means, whose server listens, and how clients get to it.
+    fn up(target: &Target, verb: &str) -> Result<(Home, Up), RuntimeError> {
+        let home = Home::at(&target.server);
+        let no_session = |detail| RuntimeError::NoSuchSession {
+            runtime: RuntimeKind::Zellij,
+            session: target.session.clone(),
+            detail,
+        };
+        let seen = |error: std::io::Error| not_seen(&home, verb, &error);
+        let up = match look::look(&home).map_err(seen)? {
+            Sight::Up(up) => up,
+            Sight::Unreachable(_, server) => return Err(unreachable(&home, server)),
+            Sight::Gone(gone) => {
+                return Err(match target.server_process {
+                    Some(server) if process::find(server).map_err(seen)?.is_some() => unreachable(&home, server),
+                    _ => server_gone(&home, gone),
+                });
+            }
+            Sight::Unclear(why) => return Err(unclear(&home, why)),
+        };
+        if up.record.session != target.session {
+            return Err(no_session(format!("{} hosts {:?}", home.dir().display(), up.record.session)));
+        }
+        if up.record.closed {
+            return Err(no_session(format!("its pane {PANE} is closed")));
+        }
+        if let Some(recorded) = target.server_process.filter(|recorded| *recorded != up.server) {
+            return Err(RuntimeError::OtherServer {
                 runtime: RuntimeKind::Zellij,
-                session: target.session.clone(),
-                detail: format!("{} hosts {:?}", home.dir().display(), up.record.session),
-            }),
-            Sight::Gone(gone) => Err(server_gone(home, gone)),
-            Sight::Unclear(why) => Err(unclear(home, why)),
+                server: target.server.clone(),
+                recorded,
+                found: up.server,
+            });
         }
-    }
-
-    /// Ends a server that the session's own socket or record names, and no other. Asked first, so that whoever is attached
-    /// gets a sane terminal back; killed when it is hung, out of reach or does not go. To the pane both are a hangup.
-    ///
-    /// SIGTERM is not tried: zellij 0.45.1 ignores it once any command has ended in the session.
-    async fn end(&self, home: &Home, session: &str, server: ProcessId) -> Result<(), RuntimeError> {
-        let seen = |error: std::io::Error| not_seen(home, "kill-session", &error);
-        let Some(status) = process::find(server).map_err(seen)? else { return Ok(()) };
-        if !status.stopped {
-            let client = self.speaking_with(server).await?;
-            let argv = argv::client(&client.binary, home).args(["kill-session", session]).ends_with_us();
-            // What it says in words on stdout is judged by the kernel just below.
-            if self.ask(home, session, "kill-session", &argv, true).await.is_ok()
-                && self.gone_within(server, self.deadline).await.map_err(seen)?
-            {
-                return Ok(());
-            }
-        }
-        process::signal(server, Signal::SIGKILL).map_err(seen)?;
-        if self.gone_within(server, self.deadline).await.map_err(seen)? {
-            return Ok(());
-        }
-        Err(timed_out(home, "SIGKILL", self.deadline))
-    }
-
-    /// Ends the server of a record, and one of a creation that was given up.
-    async fn end_what_runs(&self, home: &Home, record: &Record) -> Result<(), RuntimeError> {
-        let seen = |error: std::io::Error| not_seen(home, "remove", &error);
-        match record.running {
-            // Its socket may be gone, so it is the record that is believed.
-            Some(running) if process::boot_id().map_err(seen)? == record.boot => {
-                self.end(home, &record.session, running.server).await?;
-            }
-            Some(_) => {}
-            // Whoever made it died before it could note the server, or gave up waiting for it.
-            None => {
-                if let Listener::Up(found) = socket::listener(&home.socket(&record.session)).map_err(seen)? {
-                    self.end(home, &record.session, found.process.id).await?;
-                }
-                // One that does not listen yet would do so in a directory that is gone, and nobody would find it.
-                for late in look::starting_servers_of(&home.socket(&record.session)).map_err(seen)? {
-                    process::signal(late, Signal::SIGKILL).map_err(seen)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn gone_within(&self, server: ProcessId, grace: Duration) -> std::io::Result<bool> {
-        let deadline = tokio::time::Instant::now() + grace;
-        while process::find(server)?.is_some() {
-            if tokio::time::Instant::now() >= deadline {
-                return Ok(false);
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Ok(true)
+        Ok((home.known_as(up.name.clone()), up))
     }
 }
 
@@ -241,45 +227,37 @@ impl Runtime for Zellij {
     }
 
     async fn remove(&self, target: &Target) -> Result<(), RuntimeError> {
-        self.abandon(&target.server, &target.session).await
+        self.clear(&Home::at(&target.server), &target.session, target.server_process).await
     }
 
     async fn abandon(&self, server: &Path, session: &str) -> Result<(), RuntimeError> {
-        let home = Home::at(server);
-        let seen = |error: std::io::Error| not_seen(&home, "remove", &error);
-        let Some(record) = home.read().map_err(seen)? else {
-            // Somebody deleted our record, or there never was a session: nothing but what is ours is deleted.
-            return home.delete().map_err(seen);
-        };
-        if record.session != session {
-            return Ok(());
-        }
-        let abandoned = self.end_what_runs(&home, &record).await;
-        // Whoever waits for an answer of a server that has ended waits for ever, and computes meanwhile.
-        Self::end_left_clients(|dir| dir == home.dir()).map_err(seen)?;
-        abandoned?;
-        home.delete().map_err(seen)
+        self.clear(&Home::at(server), session, None).await
     }
 
     async fn attach(&self, target: &Target, inside: bool) -> Result<Argv, RuntimeError> {
-        let home = Home::at(&target.server);
         let binary = match target.server_process {
             Some(server) => self.versions.client(RuntimeKind::Zellij, &self.binary, server).await?,
             None => self.binary.clone(),
         };
+        // Where it cannot be told, the client says so on the person's own terminal.
+        let home = Self::up(target, "attach").map_or_else(|_| Home::at(&target.server), |(home, _)| home);
         if inside {
             // A server is one session: whoever is inside it is there already, and only the pane's focus may be elsewhere.
             return Ok(argv::action(&binary, &home, &target.session, "focus-pane-id").arg(PANE));
         }
-        Ok(argv::client(&binary, &home).args(["attach", &target.session]))
+        Ok(argv::client(&binary, &home).args(["attach", home.name_of(&target.session)]))
     }
 }
 
 fn listing(server: &Path, table: &Table) -> Result<Listing, RuntimeError> {
     let home = Home::at(server);
     match look::look_by(&home, table).map_err(|error| not_seen(&home, "list", &error))? {
+        // What lives in a session without our pane is a person's own.
+        Sight::Up(up) if up.record.closed || up.pane_closed => Ok(Listing::Up { server: up.server, rows: Vec::new() }),
         Sight::Up(up) => Ok(Listing::Up { server: up.server, rows: vec![row(up)] }),
         Sight::Gone(gone) => Ok(Listing::Gone(gone)),
+        Sight::Unreachable(record, server) if record.closed => Ok(Listing::Up { server, rows: Vec::new() }),
+        Sight::Unreachable(_, server) => Err(unreachable(&home, server)),
         Sight::Unclear(why) => Err(unclear(&home, why)),
     }
 }

@@ -189,11 +189,41 @@ async fn a_server_whose_socket_was_deleted_is_still_found_and_ended() {
     let created = lab.create(&WAIT).await;
     let socket = created.target.server.join("contract_version_1").join(&created.target.session);
     std::fs::remove_file(socket).expect("deleted");
-    let listing = lab.zellij.list(&created.target.server).await.expect("listed");
-    assert_eq!(listing, Listing::Gone(Gone::NoSocket));
+    let listing = lab.zellij.list(&created.target.server).await;
+    let unreachable = |error: &RuntimeError| matches!(error, RuntimeError::Unreachable { recorded, gone: Gone::NoSocket, .. } if *recorded == created.server);
+    assert!(listing.as_ref().is_err_and(unreachable), "{listing:?}");
+    let captured = lab.zellij.capture(&created.target, Capture::default()).await;
+    assert!(captured.as_ref().is_err_and(unreachable), "{captured:?}");
     assert!(is_alive(created.server));
     lab.zellij.remove(&created.target).await.expect("removed");
     assert!(!is_alive(created.server));
+}
+
+#[tokio::test]
+async fn a_process_that_is_not_the_server_of_the_session_is_never_ended() {
+    let lab = Lab::new();
+    let (created, other) = (lab.create(&WAIT).await, lab.create(&WAIT).await);
+    // As if a pid and its start time had been noted wrongly: the arguments are the second witness.
+    let file = created.target.server.join("session.json");
+    let text = std::fs::read_to_string(&file).expect("readable");
+    let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    record["running"]["server"] = serde_json::to_value(other.server).expect("JSON");
+    std::fs::write(&file, record.to_string()).expect("written");
+    let removed = lab.zellij.remove(&created.target).await;
+    assert!(matches!(removed, Err(RuntimeError::Failed { .. })), "{removed:?}");
+    assert!(is_alive(other.server) && is_alive(created.server));
+}
+
+#[tokio::test]
+async fn a_directory_is_swept_once_nothing_lives_in_it() {
+    let lab = Lab::new();
+    let created = lab.create(&WAIT).await;
+    let dir = &created.target.server;
+    assert!(!lab.zellij.sweep(dir).await.expect("told") && is_alive(created.server));
+    process::signal(created.server, Signal::SIGKILL).expect("signalled");
+    eventually("the server is gone", || !is_alive(created.server)).await;
+    assert!(lab.zellij.sweep(dir).await.expect("told") && !dir.exists());
+    assert!(!lab.zellij.sweep(dir).await.expect("nothing there is nothing to do"));
 }
 
 #[tokio::test]

@@ -218,6 +218,9 @@ fn refusal_hint(peer: &str, refusal: &Refusal) -> String {
             format!("peer screen {peer} shows its last words; peer wake {peer} --fresh --force starts it now")
         }
         Refusal::NothingToResume => format!("peer wake {peer} starts it fresh"),
+        Refusal::RuntimeUnavailable { why, .. } if why.contains("`peer stop` ends it") => {
+            format!("nothing was touched; peer stop {peer} && peer start {peer} && peer wake {peer}")
+        }
         Refusal::RuntimeUnavailable { .. } => "nothing was touched; try again".to_owned(),
         Refusal::Elsewhere { .. } => {
             format!("run it there; peer release {peer}, if that machine or container is gone for good")

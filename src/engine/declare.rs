@@ -201,8 +201,9 @@ impl Engine {
                 Ok(())
             }
             Live::Starting(_) | Live::Session(..) if !force => Err(EngineError::Awake { peer: peer.name.clone() }),
-            Live::Starting(record) | Live::Session(record, _) => {
-                self.end(peer, locked, *record, Some(Intent::Stopped)).await.map(drop)
+            Live::Starting(record) => self.end(peer, locked, *record, Some(Intent::Stopped)).await.map(drop),
+            Live::Session(record, sight) => {
+                self.end_by_hand(peer, locked, *record, &sight, Intent::Stopped).await.map(drop)
             }
         }
     }

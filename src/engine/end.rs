@@ -37,16 +37,51 @@ impl Engine {
     ) -> Result<LastEnd> {
         let sight = self.observe(&peer.name, &record).await?;
         Self::refuse_unknown(peer, &sight)?;
-        self.write_intent(locked, &mut record, why)?;
-        // A stopped id is an id that the next resume needs: look once more while its process can still be asked.
-        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, &mut record)?;
-        self.keep_screen(&record, locked, &sight).await;
-        if process_axis(&record) != Axis::Dead {
-            self.climb(peer, &record, &sight).await?;
-        }
-        self.await_exit_record(peer, &record).await?;
+        self.end_agent(peer, locked, &mut record, &sight, why).await?;
         self.clear_session(peer, &record).await?;
         settle::record_end(&self.state, locked, &record, settle::Absence::cleared(&sight), self.now())
+    }
+
+    /// The same at the word of a person, who may also end what nobody can reach any more: an agent in a pane whose server
+    /// lives, and to which no socket leads. It is ended by signals alone, and then its session by the server's process.
+    ///
+    /// # Errors
+    /// As [`Engine::end`].
+    pub(super) async fn end_by_hand(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        mut record: SessionRecord,
+        sight: &Sight,
+        why: Intent,
+    ) -> Result<LastEnd> {
+        if !sight.is_cut_off(&record.place) {
+            return self.end(peer, locked, record, Some(why)).await;
+        }
+        // One that ended by itself has its own cause.
+        let why = if sight.process == Axis::Dead { record.intent } else { Some(why) };
+        self.end_agent(peer, locked, &mut record, sight, why).await?;
+        self.runtime_of(&record.place)?.remove(&target(&record.place)).await?;
+        settle::record_end(&self.state, locked, &record, settle::Absence::cleared(sight), self.now())
+    }
+
+    /// Steps 1 to 5, and what is learned and kept on the way.
+    async fn end_agent(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: &mut SessionRecord,
+        sight: &Sight,
+        why: Option<Intent>,
+    ) -> Result<()> {
+        self.write_intent(locked, record, why)?;
+        // A stopped id is an id that the next resume needs: look once more while its process can still be asked.
+        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
+        self.keep_screen(record, locked, sight).await;
+        if process_axis(record) != Axis::Dead {
+            self.climb(peer, record, sight).await?;
+        }
+        self.await_exit_record(peer, record).await
     }
 
     /// Step 1. Only a park leaves the marker that lets the next wake resume.

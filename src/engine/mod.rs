@@ -41,6 +41,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod survey;
+mod sweep;
 pub mod timer;
 pub mod top;
 mod versions;

@@ -25,8 +25,11 @@ impl Engine {
                 Live::Session(record, sight) if sight.is_over() => {
                     self.bury(&peer, &locked, &record, &sight).await?;
                 }
-                Live::Starting(record) | Live::Session(record, _) => {
+                Live::Starting(record) => {
                     self.end(&peer, &locked, *record, Some(Intent::Replaced)).await?;
+                }
+                Live::Session(record, sight) => {
+                    self.end_by_hand(&peer, &locked, *record, &sight, Intent::Replaced).await?;
                 }
             }
             locked.unmark(Marker::Stopped)?;

@@ -27,6 +27,8 @@ pub struct Sight {
     pub process: Axis,
     /// The runtime's server is known to be gone.
     pub server_gone: bool,
+    /// The server hosted this session alone and is gone, as far as anybody can tell because the session was ended.
+    pub ended: bool,
     /// When the runtime was seen: no later than its answer.
     pub listed_at: Timestamp,
     /// The record is of another boot of this machine.
@@ -47,6 +49,14 @@ impl Sight {
     /// The agent is known not to be there.
     pub fn is_over(&self) -> bool {
         self.process == Axis::Dead && self.unknown().is_none()
+    }
+
+    /// Nobody can reach the session any more, and everything else is known: a person may end it by its processes. Only
+    /// zellij's: its servers cannot be made to listen again.
+    pub fn is_cut_off(&self, place: &Place) -> bool {
+        place.runtime == RuntimeKind::Zellij.as_str()
+            && self.unreachable.is_some()
+            && self.process.why_unknown().is_none()
     }
 
     /// The refusal that an unknown axis leads to: no signal, no marker, no start.
@@ -164,6 +174,7 @@ impl Standing {
             runtime: axis.clone(),
             process: axis,
             server_gone: rebooted,
+            ended: false,
             listed_at: now,
             rebooted,
             elsewhere,
@@ -236,6 +247,7 @@ pub fn judge(
         runtime: Axis::Unknown(why),
         process,
         server_gone: false,
+        ended: false,
         listed_at,
         rebooted: false,
         elsewhere: None,
@@ -245,6 +257,10 @@ pub fn judge(
         leftovers: Vec::new(),
     };
     match answer {
+        Err(RuntimeError::Unreachable { recorded: server, gone, .. }) => {
+            let why = unreachable(record, recorded(*server), *gone);
+            Sight { unreachable: Some(*server), ..unknown(why) }
+        }
         Err(error) => unknown(error.to_string()),
         Ok(Own::Gone(gone)) => unanswered(record, gone, unknown),
         Ok(Own::Up { server, row, tagged }) => answered(record, server, row, tagged, unknown),
@@ -254,7 +270,8 @@ pub fn judge(
 /// Nobody listens on the path. The socket can be removed under a living server (a cleaner of /tmp): then nobody can reach
 /// it, and nothing that it hosts is gone.
 fn unanswered(record: &SessionRecord, gone: Gone, unknown: impl FnOnce(String) -> Sight) -> Sight {
-    let dead = |unknown: Sight| Sight { runtime: Axis::Dead, server_gone: gone != Gone::Ended, ..unknown };
+    let ended = gone == Gone::Ended;
+    let dead = |unknown: Sight| Sight { runtime: Axis::Dead, server_gone: !ended, ended, ..unknown };
     let Some(recorded) = record.place.server_process else {
         return match contradiction(record) {
             Some(why) => unknown(why),
@@ -322,7 +339,7 @@ fn unreachable(record: &SessionRecord, server: Process, gone: Gone) -> String {
     let way_out = if *runtime == RuntimeKind::Tmux.as_str() {
         format!("; `peer doctor --fix`, any wake or tick makes it listen again, as does `kill -USR1 {}`", server.pid)
     } else {
-        String::new()
+        "; `peer stop` ends it, to be resumed in a new session".to_owned()
     };
     format!(
         "{}: its server, process {}, lives and cannot be reached ({gone:?}){way_out}",

@@ -7,7 +7,7 @@ mod sleep;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -109,6 +109,8 @@ struct Fleet {
     unreadable: BTreeSet<PeerName>,
     /// Sessions of ours that no record names.
     strays: Vec<Stray>,
+    /// Directories of sessions that no record names and that host nothing of ours.
+    unused: Vec<PathBuf>,
 }
 
 impl Engine {
@@ -221,8 +223,8 @@ impl Engine {
         if !request.dry_run {
             survey.silent.iter().try_for_each(|silent| self.log_silent(silent))?;
         }
-        let strays = if all { survey.strays } else { Vec::new() };
-        Ok(Fleet { subjects, asleep, unreadable, strays })
+        let (strays, unused) = if all { (survey.strays, survey.unused) } else { (Vec::new(), Vec::new()) };
+        Ok(Fleet { subjects, asleep, unreadable, strays, unused })
     }
 
     /// Makes servers that live and cannot be reached listen again, and looks again at whom they host.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::zellij::Zellij;
 
 use super::observe::{recorded, recorded_host, target_of_row};
 use super::survey::Stray;
@@ -117,8 +118,7 @@ impl Engine {
         let told_pid = parts.next().and_then(|pid| pid.parse().ok());
         let socket = parts.next().map(PathBuf::from);
         // A pane's process is its server's child for as long as that lives.
-        let parent = process::find(pane)?.map(|status| status.parent).filter(|parent| told_pid == Some(*parent));
-        let parent = parent.map_or(Ok(None), process::status)?;
+        let parent = process::find(pane)?.map_or(Ok(None), |status| process::status(status.parent))?;
         let (kind, server, session) = if let Some(socket) = socket {
             (RuntimeKind::Tmux, socket, own_name())
         } else {
@@ -129,6 +129,11 @@ impl Engine {
             let server = server.map_or_else(|| self.server_address(RuntimeKind::Zellij, peer, &session), Ok)?;
             (RuntimeKind::Zellij, server, session)
         };
+        let hosts = |parent: ProcessId| match kind {
+            RuntimeKind::Tmux => told_pid == Some(parent.pid),
+            RuntimeKind::Zellij => Zellij::is_server(&server, &session, parent),
+        };
+        let parent = parent.filter(|parent| hosts(parent.id));
         Ok(Place {
             runtime: kind.as_str().to_owned(),
             binary: self.runtime_binary(kind, Some(&peer.spec))?,

@@ -106,6 +106,13 @@ impl Engine {
         self.runtimes.get(kind, self.runtimes.configured(kind).cloned().unwrap_or_else(|| kind.as_str().into()))
     }
 
+    /// zellij itself, for what only it leaves behind. Where its binary is not found, the kernel does.
+    pub(super) fn zellij(&self) -> Zellij {
+        let kind = RuntimeKind::Zellij;
+        let binary = self.runtime_binary(kind, None).unwrap_or_else(|_| kind.as_str().into());
+        Zellij::new(binary, self.runtimes.deadline).with_versions(self.runtimes.versions.clone())
+    }
+
     /// Where the binary of a runtime is: as configured, else on our `PATH`, else on the one the peer was declared with.
     ///
     /// # Errors

@@ -55,7 +55,8 @@ impl Absence {
 
     /// What a look said, after which the session was cleared.
     pub fn cleared(sight: &Sight) -> Self {
-        Self { server_gone: sight.server_gone, rebooted: sight.rebooted, session: Session::Cleared }
+        // Whoever was there knows better how it ended; without anybody who was, a server that is gone took it along.
+        Self { server_gone: sight.server_gone || sight.ended, rebooted: sight.rebooted, session: Session::Cleared }
     }
 }
 

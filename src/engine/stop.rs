@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::wake::Live;
-use super::{Engine, Result};
+use super::{Engine, Peer, Result};
+use crate::policy::axis::Axis;
 use crate::policy::ending::Intent;
 use crate::policy::name::PeerName;
-use crate::store::Marker;
+use crate::store::{Locked, Marker};
 
 /// How a stop came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,23 +29,36 @@ impl Engine {
     pub async fn stop(&self, name: &PeerName) -> Result<Stopped> {
         let peer = self.peer(name)?;
         let locked = self.lock(name).await?;
-        let record = self.on_record(&peer, &locked)?;
-        let now = self.now();
-        match self.live_in_reach(&peer, record).await? {
+        let stopped = self.stop_locked(&peer, &locked).await?;
+        // It is stopped in any case; the next tick tries again.
+        if let Err(error) = self.sweep_peer(&peer, &locked).await {
+            self.progress.notice(&format!("{name}: something is left of an earlier session: {error}"));
+        }
+        Ok(stopped)
+    }
+
+    async fn stop_locked(&self, peer: &Peer, locked: &Locked) -> Result<Stopped> {
+        let record = self.on_record(peer, locked)?;
+        let stopped = |parked, conversation| Stopped { peer: peer.name.clone(), parked, conversation };
+        let last = match self.live_in_reach(peer, record).await? {
             Live::None => {
-                self.clear_left(&peer, &locked).await?;
-                locked.mark(Marker::Stopped, now)?;
-                Ok(Stopped { peer: name.clone(), parked: false, conversation: None })
+                self.clear_left(peer, locked).await?;
+                None
             }
             Live::Session(record, sight) if sight.is_over() => {
-                self.bury(&peer, &locked, &record, &sight).await?;
-                locked.mark(Marker::Stopped, now)?;
-                Ok(Stopped { peer: name.clone(), parked: false, conversation: None })
+                self.bury(peer, locked, &record, &sight).await?;
+                None
             }
-            Live::Starting(record) | Live::Session(record, _) => {
-                let last = self.end(&peer, &locked, *record, Some(Intent::Stopped)).await?;
-                Ok(Stopped { peer: name.clone(), parked: true, conversation: last.conversation })
+            Live::Starting(record) => Some(self.end(peer, locked, *record, Some(Intent::Stopped)).await?),
+            Live::Session(record, sight) => {
+                let last = self.end_by_hand(peer, locked, *record, &sight, Intent::Stopped).await?;
+                (sight.process != Axis::Dead).then_some(last)
             }
+        };
+        if let Some(last) = last {
+            return Ok(stopped(true, last.conversation));
         }
+        locked.mark(Marker::Stopped, self.now())?;
+        Ok(stopped(false, None))
     }
 }

@@ -28,6 +28,8 @@ pub struct Survey {
     pub silent: Vec<Silent>,
     /// Sessions with a tag of ours that no record names.
     pub strays: Vec<Stray>,
+    /// Directories of zellij sessions that no record names and in which nothing of ours runs.
+    pub unused: Vec<PathBuf>,
     /// When the kernel was asked about the agents.
     pub agents_at: Timestamp,
 }
@@ -97,6 +99,8 @@ impl Engine {
         let more: Vec<_> = dirs.into_iter().filter(|dir| !claimed.contains(dir.as_path())).collect();
         let mut survey = self.survey_all(records, &more, None).await?;
         survey.silent.extend(unread);
+        let more: HashSet<PathBuf> = more.into_iter().collect();
+        survey.unused.retain(|dir| more.contains(dir));
         Ok(survey)
     }
 
@@ -225,8 +229,11 @@ impl Survey {
             // One that nobody is waiting for, and of which nothing can be said now.
             Err(error) if answer.unknown == 0 => tracing::debug!(%error, "a session that is not on record"),
             Err(error) => self.silent.push(Silent { error, peers: answer.unknown }),
-            Ok(Listed::Gone(_)) => {}
+            Ok(Listed::Gone(_)) => self.unused.push(server.1.into()),
             Ok(Listed::Up(panes)) => {
+                if panes.of.is_empty() {
+                    self.unused.push(server.1.into());
+                }
                 let left = panes.of.into_values().flatten();
                 self.strays.extend(left.filter_map(|row| stray(server, panes.server, row)));
             }
@@ -326,7 +333,7 @@ fn may_have_come_since(record: &SessionRecord, sight: &Sight) -> bool {
     absent && record.ready_at().is_none_or(|ready| ready >= sight.listed_at)
 }
 
-fn stray(server: Server<'_>, process: ProcessId, row: SessionRow) -> Option<Stray> {
+pub(super) fn stray(server: Server<'_>, process: ProcessId, row: SessionRow) -> Option<Stray> {
     let mut parts = row.tag.split('/').skip(1);
     let peer = parts.next()?.parse().ok()?;
     let incarnation = Incarnation(parts.next()?.parse().ok()?);
@@ -335,7 +342,7 @@ fn stray(server: Server<'_>, process: ProcessId, row: SessionRow) -> Option<Stra
 }
 
 /// A server, by runtime and address; the address as text, because to hash a path takes it apart.
-type Server<'a> = (&'a str, &'a OsStr);
+pub(super) type Server<'a> = (&'a str, &'a OsStr);
 
 fn server(record: &SessionRecord) -> Server<'_> {
     address(&record.place)

@@ -126,12 +126,16 @@ impl World {
     /// Every zellij server of this world, also one that does not listen any more.
     pub fn zellij_servers(&self) -> Vec<ProcessId> {
         let mark = self.path("state/zellij");
-        let servers = process::with_arguments(&["--server".as_ref()]).unwrap_or_default();
-        let ours = |pid: u32| {
+        let ours = |pid: &u32| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).split('\0').any(|word| std::path::Path::new(word).starts_with(&mark))
+            let line = String::from_utf8_lossy(&line);
+            let mut words = line.split('\0').skip(1);
+            words.next() == Some("--server")
+                && words.next().is_some_and(|path| std::path::Path::new(path).starts_with(&mark))
         };
-        servers.into_iter().map(|status| status.id).filter(|id| ours(id.pid)).collect()
+        let numbers = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter(ours).filter_map(|pid| process::status(pid).ok().flatten()).map(|status| status.id).collect()
     }
 
     /// Every tmux server of this world, also one that does not listen any more: it keeps the command line that it was

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::home::Home;
+use super::look::TAG;
 use crate::command::Argv;
 use crate::runtime::{Key, NewSession};
 use crate::terminal::variables::belongs_to_terminal;
@@ -33,20 +34,19 @@ pub(super) fn client(binary: &Path, home: &Home) -> Argv {
 
 /// An action on the pane of the session, asked for by us.
 pub(super) fn action(binary: &Path, home: &Home, session: &str, verb: &str) -> Argv {
-    client(binary, home).args(["--session", session, "action", verb]).ends_with_us()
+    client(binary, home).args(["--session", home.name_of(session), "action", verb]).ends_with_us()
 }
 
 /// Tells what the pane shows, first at once and then whenever it changes, until it is killed.
 pub(super) fn subscribe(binary: &Path, home: &Home, session: &str) -> Argv {
-    let argv = client(binary, home).args(["--session", session, "subscribe", "--pane-id", PANE, "--format", "json"]);
-    argv.ends_with_us()
+    let argv = client(binary, home).args(["--session", home.name_of(session), "subscribe"]);
+    argv.args(["--pane-id", PANE, "--format", "json"]).ends_with_us()
 }
 
 /// Shows the session on a terminal of ours until we kill it.
 pub(super) fn look_on(binary: &Path, home: &Home, session: &str) -> Argv {
-    let argv =
-        client(binary, home).args(["attach", session]).env("TERM", "xterm-256color").env("COLORTERM", "truecolor");
-    argv.ends_with_us()
+    let argv = client(binary, home).args(["attach", home.name_of(session)]);
+    argv.env("TERM", "xterm-256color").env("COLORTERM", "truecolor").ends_with_us()
 }
 
 /// Makes the session, and looks at it: to be run on a terminal, whose size the session takes over.
@@ -62,6 +62,7 @@ pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
     argv = argv
         .args(["--layout-string", "layout { pane; }", "attach", "--create", &new.session, "--"])
         .args(in_our_environment(&new.argv, |name| std::env::var_os(name)))
+        .env(TAG, &new.tag)
         .env("TERM", "xterm-256color")
         .env("COLORTERM", "truecolor")
         .cwd(&new.cwd);

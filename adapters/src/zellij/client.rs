@@ -146,6 +146,7 @@ impl Zellij {
                     detail: format!("its server lives, but the client says {}", output.summary()),
                 }),
                 Ok(Sight::Gone(gone)) => Err(server_gone(home, gone)),
+                Ok(Sight::Unreachable(_, server)) => Err(unreachable(home, server)),
                 Ok(Sight::Unclear(why)) => Err(unclear(home, why)),
                 Err(error) => Err(not_seen(home, verb, &error)),
             },
@@ -164,7 +165,7 @@ impl Zellij {
         }
     }
 
-    /// Whether zellij still has the first pane, be its command alive or not.
+    /// Whether zellij still has our pane, be its command alive or not, in whichever tab it is by now.
     pub(super) async fn has_pane(&self, home: &Home, session: &str) -> Result<bool, RuntimeError> {
         let argv = argv::action(&self.binary, home, session, "list-panes").arg("--json");
         let output = self.read(home, session, "list-panes", &argv).await?;
@@ -205,6 +206,15 @@ pub(super) fn timed_out(home: &Home, command: &str, after: Duration) -> RuntimeE
         server: home.dir().to_path_buf(),
         command: command.to_owned(),
         after,
+    }
+}
+
+pub(super) fn unreachable(home: &Home, recorded: ProcessId) -> RuntimeError {
+    RuntimeError::Unreachable {
+        runtime: RuntimeKind::Zellij,
+        server: home.dir().to_path_buf(),
+        recorded,
+        gone: Gone::NoSocket,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::argv::{self, PANE};
 use super::client::{failed, not_seen, timed_out};
-use super::home::{Home, Record, Running};
+use super::home::{self, Home, Record, Running};
 use super::look::{self, Sight};
 use super::{POLL, Zellij};
 use crate::command::{Argv, Output, TerminalClient};
@@ -61,13 +61,8 @@ impl Zellij {
     /// Takes the directory for the new session. What a dead session left there is cleared away first.
     async fn claim(&self, home: &Home, new: &NewSession) -> Result<Record, RuntimeError> {
         let seen = |error: std::io::Error| not_seen(home, "attach", &error);
-        let record = Record {
-            session: new.session.clone(),
-            tag: new.tag.clone(),
-            boot: process::boot_id().map_err(seen)?,
-            creator: process::me().map_err(seen)?,
-            running: None,
-        };
+        let me = process::me().map_err(seen)?;
+        let record = Record::here(&new.session, &new.tag, me).map_err(seen)?;
         match home.claim(&record) {
             Ok(()) => return Ok(record),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -75,12 +70,11 @@ impl Zellij {
         }
         let duplicate =
             || RuntimeError::DuplicateSession { runtime: RuntimeKind::Zellij, session: new.session.clone() };
-        let Sight::Gone(_) = look::look(home).map_err(seen)? else { return Err(duplicate()) };
-        if let Some(left) = home.read().map_err(seen)?.filter(|left| left.boot == record.boot)
-            && let Some(running) = left.running
-        {
-            // Its socket is gone and it lives: nobody can reach it any more.
-            self.end(home, &left.session, running.server).await?;
+        match look::look(home).map_err(seen)? {
+            Sight::Gone(_) => {}
+            // Nobody can reach it any more.
+            Sight::Unreachable(left, _) if self.end_ours(home, &left).await? => {}
+            _ => return Err(duplicate()),
         }
         home.delete().map_err(seen)?;
         home.claim(&record).map_err(|error| match error.kind() {
@@ -143,7 +137,7 @@ impl Zellij {
             }
             for server in &servers {
                 if let Some(pane) = look::pane_of(server.pid).map_err(seen)? {
-                    return Ok(Running { server: *server, pane: Some(pane) });
+                    return Ok(Running { server: *server, pane: Some(pane), socket: home::socket_inode(&socket) });
                 }
             }
             servers.retain(|server| process::find(*server).is_ok_and(|status| status.is_some()));
@@ -152,7 +146,7 @@ impl Zellij {
             {
                 // A question that failed says nothing of the session: it is asked again.
                 if let Ok(true) = self.has_pane(home, session).await {
-                    return Ok(Running { server, pane: None });
+                    return Ok(Running { server, pane: None, socket: home::socket_inode(&socket) });
                 }
                 settled = tokio::time::Instant::now() + PANE_APPEARS;
             }

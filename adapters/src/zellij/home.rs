@@ -1,7 +1,7 @@
 //! A session's own directory: socket, configuration, cache and log of one zellij session, and our record of it.
 //!
 //! ```text
-//! DIR/contract_version_1/NAME   the socket; zellij appends both parts to ZELLIJ_SOCKET_DIR
+//! DIR/contract_version_1/NAME   the socket; zellij appends both parts to ZELLIJ_SOCKET_DIR, and a person may rename it
 //! DIR/config/config.kdl         what this session needs to know; the person's own is never read
 //! DIR/cache/  DIR/tmp/          session metadata and log
 //! DIR/session.json              what we know of it
@@ -14,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -59,10 +59,49 @@ pub(super) struct Record {
     pub(super) tag: String,
     /// The boot in which the processes below mean something.
     pub(super) boot: String,
+    /// The machine on which they do, and the pid namespace there; absent in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) machine: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pid_namespace: Option<u64>,
     /// Who creates it.
     pub(super) creator: ProcessId,
     /// Its server and its pane's process; absent until the creation has succeeded.
     pub(super) running: Option<Running>,
+    /// Our pane was closed. What lives in the session now is a person's own, and the directory stays for as long.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) closed: bool,
+}
+
+impl Record {
+    /// A session that `creator` makes here and now.
+    pub(super) fn here(session: &str, tag: &str, creator: ProcessId) -> io::Result<Self> {
+        let host = process::host()?;
+        Ok(Self {
+            session: session.to_owned(),
+            tag: tag.to_owned(),
+            boot: process::boot_id()?,
+            machine: Some(host.machine.clone()),
+            pid_namespace: host.pid_namespace,
+            creator,
+            running: None,
+            closed: false,
+        })
+    }
+
+    /// Whether its processes are of another machine, or of another pid namespace within this boot: their numbers mean
+    /// nothing here, and its socket's file leads to nobody here.
+    pub(super) fn is_elsewhere(&self) -> io::Result<bool> {
+        let Some(machine) = &self.machine else { return Ok(false) };
+        let here = process::host()?;
+        Ok(here.machine != *machine
+            || !here.shares_processes_with(machine, self.pid_namespace) && !self.is_of_another_boot())
+    }
+
+    /// Whether its processes are of another boot. A kernel that does not tell is no proof.
+    pub(super) fn is_of_another_boot(&self) -> bool {
+        process::boot_id().is_ok_and(|boot| boot != self.boot)
+    }
 }
 
 /// The processes of a session.
@@ -72,40 +111,59 @@ pub(super) struct Running {
     pub(super) server: ProcessId,
     /// What runs in the pane; absent when it had ended before it was seen.
     pub(super) pane: Option<ProcessId>,
+    /// The inode of the socket's file, which it keeps under another name; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) socket: Option<u64>,
 }
 
 /// A session's own directory, which may or may not be there.
 #[derive(Clone, Debug)]
-pub(super) struct Home(PathBuf);
+pub(super) struct Home {
+    dir: PathBuf,
+    /// What the session is called now, where it is not called as it was made.
+    renamed: Option<String>,
+}
 
 impl Home {
     pub(super) fn at(dir: &Path) -> Self {
-        Self(dir.to_path_buf())
+        Self { dir: dir.to_path_buf(), renamed: None }
+    }
+
+    /// The same for clients of a session that is called `name` by now.
+    pub(super) fn known_as(&self, name: String) -> Self {
+        Self { renamed: Some(name), ..self.clone() }
+    }
+
+    /// What clients call the session that was made as `session`.
+    pub(super) fn name_of<'a>(&'a self, session: &'a str) -> &'a str {
+        self.renamed.as_deref().unwrap_or(session)
     }
 
     pub(super) fn dir(&self) -> &Path {
-        &self.0
+        &self.dir
     }
 
+    /// Where zellij puts the sockets.
+    pub(super) fn sockets(&self) -> PathBuf {
+        self.dir.join(CONTRACT)
+    }
+
+    /// The path at which the server of `session` began to listen. By it the kernel knows the socket, whatever its file is
+    /// called by now.
     pub(super) fn socket(&self, session: &str) -> PathBuf {
         self.sockets().join(session)
     }
 
-    /// Where zellij puts them.
-    pub(super) fn sockets(&self) -> PathBuf {
-        self.0.join(CONTRACT)
-    }
-
     pub(super) fn config(&self) -> PathBuf {
-        self.0.join("config")
+        self.dir.join("config")
     }
 
     pub(super) fn cache(&self) -> PathBuf {
-        self.0.join("cache")
+        self.dir.join("cache")
     }
 
     pub(super) fn tmp(&self) -> PathBuf {
-        self.0.join("tmp")
+        self.dir.join("tmp")
     }
 
     /// Makes the directory with all that a new session needs, or finds that it is taken ([`io::ErrorKind::AlreadyExists`]).
@@ -113,14 +171,12 @@ impl Home {
     /// It is filled under another name and renamed, so that whoever finds it finds the record too. Drafts whose makers were
     /// killed are deleted.
     pub(super) fn claim(&self, record: &Record) -> io::Result<()> {
-        let parent = self.0.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let parent = self.dir.parent().ok_or(io::ErrorKind::InvalidInput)?;
         DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         check_private(parent)?;
         sweep_drafts(parent)?;
-        let mut name = OsString::from(format!("{DRAFT}{}-{}-", record.creator.pid, record.creator.start));
-        name.push(self.0.file_name().ok_or(io::ErrorKind::InvalidInput)?);
-        let draft = Self(parent.join(name));
-        let made = draft.fill(record).and_then(|()| fs::rename(&draft.0, &self.0));
+        let draft = self.draft(record.creator)?;
+        let made = draft.fill(record).and_then(|()| fs::rename(&draft.dir, &self.dir));
         if made.is_err() {
             draft.delete()?;
         }
@@ -130,8 +186,15 @@ impl Home {
         })
     }
 
+    /// The directory under the name that it has while `maker` fills or deletes it.
+    fn draft(&self, maker: ProcessId) -> io::Result<Self> {
+        let mut name = OsString::from(format!("{DRAFT}{}-{}-", maker.pid, maker.start));
+        name.push(self.dir.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+        Ok(Self::at(&self.dir.with_file_name(name)))
+    }
+
     fn fill(&self, record: &Record) -> io::Result<()> {
-        for dir in [self.0.clone(), self.config(), self.cache(), self.tmp()] {
+        for dir in [self.dir.clone(), self.config(), self.cache(), self.tmp()] {
             DirBuilder::new().mode(0o700).create(dir)?;
         }
         fs::write(self.config().join("config.kdl"), CONFIG)?;
@@ -140,33 +203,104 @@ impl Home {
 
     /// What we know of the session; `None` when there is no such directory.
     pub(super) fn read(&self) -> io::Result<Option<Record>> {
-        match fs::read(self.0.join(RECORD)) {
+        match fs::read(self.dir.join(RECORD)) {
             Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", self.0.join(RECORD).display()))
+                io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", self.dir.join(RECORD).display()))
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     pub(super) fn write(&self, record: &Record) -> io::Result<()> {
-        let draft = self.0.join(format!("{RECORD}.new"));
+        let draft = self.dir.join(format!("{RECORD}.new"));
         fs::write(&draft, serde_json::to_vec(record)?)?;
         fs::set_permissions(&draft, Permissions::from_mode(0o600))?;
-        fs::rename(draft, self.0.join(RECORD))
+        fs::rename(draft, self.dir.join(RECORD))
+    }
+
+    /// Notes that our pane is closed and that the session is a person's own now, so that somebody clears up after it. Makes
+    /// the directory anew where it was removed.
+    pub(super) fn leave_to_person(&self, record: &Record) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        self.write(&Record { closed: true, ..record.clone() })
     }
 
     /// Deletes what zellij and we put there, and the directory. Anything else in it is not ours: it stays, and so does
     /// the directory, which is an error. A directory that is not there is success.
     pub(super) fn delete(&self) -> io::Result<()> {
-        for dir in [self.0.join(CONTRACT), self.config(), self.cache(), self.tmp()] {
+        for dir in [self.sockets(), self.config(), self.cache(), self.tmp()] {
             absent_is_ok(fs::remove_dir_all(dir))?;
         }
         for file in [format!("{RECORD}.new"), RECORD.to_owned()] {
-            absent_is_ok(fs::remove_file(self.0.join(file)))?;
+            absent_is_ok(fs::remove_file(self.dir.join(file)))?;
         }
-        absent_is_ok(fs::remove_dir(&self.0))
+        absent_is_ok(fs::remove_dir(&self.dir))
     }
+
+    /// Whether nothing but what zellij and we put there is in it.
+    pub(super) fn is_only_ours(&self) -> io::Result<bool> {
+        let draft = format!("{RECORD}.new");
+        let ours = [CONTRACT, "config", "cache", "tmp", RECORD, &draft];
+        for entry in fs::read_dir(&self.dir)? {
+            if !ours.iter().any(|name| entry.as_ref().is_ok_and(|entry| entry.file_name() == *name)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Deletes the directory in which `judged` was found, and no other that took its place since: it is taken away in one
+    /// step and looked at again. Returns whether that was so.
+    pub(super) fn delete_as_judged(&self, judged: Option<&Record>) -> io::Result<bool> {
+        let aside = self.draft(process::me()?)?;
+        match fs::rename(&self.dir, &aside.dir) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        }
+        let same = aside.read().ok().flatten().as_ref() == judged;
+        let deleted = if same { aside.delete().map(|()| true) } else { Ok(false) };
+        if !matches!(deleted, Ok(true)) {
+            fs::rename(&aside.dir, &self.dir)?;
+        }
+        deleted
+    }
+
+    /// The names of the socket files there.
+    pub(super) fn socket_names(&self) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.sockets()) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            // Another name than text no client takes.
+            if entry.file_type().is_ok_and(|kind| kind.is_socket())
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// Whether the socket's file is at `path` still, by its inode where that is known. What is there and no socket may stand in
+/// its way, and says nothing of the server.
+pub(super) fn is_still(path: &Path, noted: Option<u64>) -> bool {
+    let is_it = |found: fs::Metadata| !found.file_type().is_socket() || noted.is_none_or(|inode| inode == found.ino());
+    fs::symlink_metadata(path).is_ok_and(is_it)
+}
+
+/// The inode of the socket file at `path`.
+pub(super) fn socket_inode(path: &Path) -> Option<u64> {
+    let found = fs::symlink_metadata(path).ok()?;
+    found.file_type().is_socket().then(|| found.ino())
 }
 
 /// Whether this is the directory of a session, and none that is only being filled.
@@ -175,14 +309,14 @@ pub(super) fn is_complete(dir: &Path) -> bool {
 }
 
 /// Deletes what makers left that were killed before their draft had its name.
-fn sweep_drafts(parent: &Path) -> io::Result<()> {
+pub(super) fn sweep_drafts(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
         if let Some(maker) = maker(&entry.file_name())
             && process::find(maker)?.is_none()
         {
             // One with a file of somebody else's in it stays, and stands in nobody's way.
-            let _ = Home(entry.path()).delete();
+            let _ = Home::at(&entry.path()).delete();
         }
     }
     Ok(())
@@ -215,25 +349,33 @@ fn fits(dir: &Path, session: &str) -> bool {
 }
 
 /// Where the directories of sessions are, as a rule.
-pub(super) fn below(base: &Path) -> PathBuf {
+fn below(base: &Path) -> PathBuf {
     base.join("zellij")
+}
+
+/// Where they are where the base is too long: shared by all of a user's bases, and the first may be unset (cron).
+fn last_resorts(runtime_dir: Option<&OsStr>) -> impl Iterator<Item = PathBuf> {
+    let user = nix::unistd::geteuid();
+    let runtime_dir = runtime_dir.map(Path::new).filter(|dir| dir.is_absolute()).map(|dir| dir.join("peer"));
+    runtime_dir.into_iter().chain([PathBuf::from(format!("/tmp/peer-{user}"))])
+}
+
+/// All directories in which [`choose`] may have put one for a session of `base`.
+pub(super) fn parents(base: &Path, runtime_dir: Option<&OsStr>) -> Vec<PathBuf> {
+    let usual = below(base);
+    // The longest name that a session may have.
+    let always_fits = fits(&usual.join(digest(&[])), &"n".repeat(64));
+    let fallbacks = last_resorts(runtime_dir).filter(|_| !always_fits).collect::<Vec<_>>();
+    std::iter::once(usual).chain(fallbacks).collect()
 }
 
 /// Chooses a directory for `session`, the readable place first: see [`super::Zellij::server_dir`].
 pub(super) fn choose(base: &Path, runtime_dir: Option<&OsStr>, session: &str) -> Option<PathBuf> {
     // The base is part of the digest: two state directories must never share a fallback.
     let digest = digest(&[base.as_os_str().as_bytes(), session.as_bytes()]);
-    let user = nix::unistd::geteuid();
-    let runtime_dir = runtime_dir.map(Path::new).filter(|dir| dir.is_absolute());
-    [
-        Some(below(base).join(session)),
-        Some(below(base).join(&digest)),
-        runtime_dir.map(|dir| dir.join("peer").join(&digest)),
-        Some(PathBuf::from(format!("/tmp/peer-{user}")).join(&digest)),
-    ]
-    .into_iter()
-    .flatten()
-    .find(|dir| fits(dir, session))
+    let usual = [below(base).join(session), below(base).join(&digest)];
+    let resorts = last_resorts(runtime_dir).map(|dir| dir.join(&digest));
+    usual.into_iter().chain(resorts).find(|dir| fits(dir, session))
 }
 
 /// FNV-1a of the parts, 8 hexadecimal digits: below `/tmp/peer-1000` that leaves room for a name of 64 characters. Two
@@ -253,7 +395,7 @@ mod tests {
 
     fn record() -> Record {
         let creator = ProcessId { pid: 1, start: 2 };
-        Record { session: "s".into(), tag: "t".into(), boot: "b".into(), creator, running: None }
+        Record::here("s", "t", creator).expect("the kernel tells")
     }
 
     #[test]
@@ -285,6 +427,31 @@ mod tests {
         let home = Home::at(&base.path().join("a-b-2"));
         home.claim(&record()).expect("free");
         assert_eq!((living.exists(), gone.exists(), is_complete(home.dir())), (true, false, true));
+    }
+
+    #[test]
+    fn a_directory_that_took_the_place_of_the_judged_one_stays() {
+        let base = tempfile::tempdir().expect("a directory");
+        let home = Home::at(&base.path().join("one"));
+        home.claim(&record()).expect("free");
+        let other = Record { tag: "u".into(), ..record() };
+        assert!(!home.delete_as_judged(Some(&other)).expect("looked at again"));
+        assert!(!home.delete_as_judged(None).expect("looked at again"));
+        assert_eq!(home.read().expect("readable"), Some(record()));
+        assert!(home.delete_as_judged(Some(&record())).expect("deleted") && !home.dir().exists());
+        assert_eq!(fs::read_dir(base.path()).expect("readable").count(), 0);
+        assert!(home.delete_as_judged(None).expect("nothing there is success"));
+    }
+
+    #[test]
+    fn a_record_of_an_older_release_is_read() {
+        let text = r#"{"session":"s","tag":"t","boot":"b","creator":{"pid":1,"start":2},
+            "running":{"server":{"pid":3,"start":4},"pane":null}}"#;
+        let record: Record = serde_json::from_str(text).expect("readable");
+        assert!(!record.closed && record.running.is_some_and(|running| running.socket.is_none()));
+        assert!(!record.is_elsewhere().expect("told") && record.is_of_another_boot());
+        let elsewhere = Record { machine: Some("another".into()), ..record };
+        assert!(elsewhere.is_elsewhere().expect("told"));
     }
 
     #[test]

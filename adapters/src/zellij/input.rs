@@ -5,6 +5,7 @@ use super::argv::{self, PANE};
 use super::client::failed;
 use super::home::Home;
 use super::look::Up;
+use crate::process::ProcessId;
 use crate::runtime::{Key, RuntimeError, RuntimeKind, Target};
 
 /// The longest text one argument can hold: Linux allows 128 KiB with the terminating zero (`MAX_ARG_STRLEN`). More fails
@@ -17,8 +18,7 @@ const PASTE_ENDS: [&str; 6] = ["27", "91", "50", "48", "49", "126"];
 
 impl Zellij {
     pub(super) async fn paste_text(&self, target: &Target, text: &str) -> Result<(), RuntimeError> {
-        let home = Home::at(&target.server);
-        let up = Self::takes_input(&home, target, "paste")?;
+        let (home, up) = Self::takes_input(target, "paste")?;
         let text = harmless(text);
         if text.is_empty() {
             return Ok(());
@@ -42,8 +42,7 @@ impl Zellij {
     }
 
     pub(super) async fn press_keys(&self, target: &Target, keys: &[Key]) -> Result<(), RuntimeError> {
-        let home = Home::at(&target.server);
-        let up = Self::takes_input(&home, target, "send-keys")?;
+        let (home, up) = Self::takes_input(target, "send-keys")?;
         if keys.is_empty() {
             return Ok(());
         }
@@ -52,12 +51,13 @@ impl Zellij {
     }
 
     /// An Enter in a pane whose command has ended runs that command again (0.45.1), so nothing is sent to one.
-    fn takes_input(home: &Home, target: &Target, verb: &str) -> Result<Up, RuntimeError> {
-        let up = Self::up(home, target, verb)?;
-        if up.pane.is_none() {
-            return Err(RuntimeError::PaneDead { runtime: RuntimeKind::Zellij, session: target.session.clone() });
+    fn takes_input(target: &Target, verb: &str) -> Result<(Home, Up), RuntimeError> {
+        let (home, up) = Self::up(target, verb)?;
+        let runs_it = |pane: ProcessId| target.pane_pid.is_none_or(|pid| pid == pane.pid);
+        if up.pane.is_some_and(runs_it) {
+            return Ok((home, up));
         }
-        Ok(up)
+        Err(RuntimeError::PaneDead { runtime: RuntimeKind::Zellij, session: target.session.clone() })
     }
 
     async fn act<S: AsRef<str>>(

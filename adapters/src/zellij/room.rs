@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::argv;
 use super::client::{not_seen, timed_out};
-use super::home::Home;
 use super::look::Table;
 use super::{POLL, Zellij};
 use crate::command::TerminalClient;
@@ -18,8 +17,7 @@ impl Zellij {
     /// A session takes the size of whoever looks at it and keeps that: so a client on a throwaway terminal of the wanted
     /// size looks at it for a moment. It takes some 50 ms.
     pub(super) async fn make_room(&self, target: &Target, size: Size) -> Result<(), RuntimeError> {
-        let home = Home::at(&target.server);
-        let up = Self::up(&home, target, "attach")?;
+        let (home, up) = Self::up(target, "attach")?;
         let Some(pane) = up.pane else { return Ok(()) };
         let seen = |error: std::io::Error| not_seen(&home, "attach", &error);
         let before = terminal::size(pane.pid).map_err(seen)?;

@@ -68,8 +68,7 @@ impl Zellij {
     /// The rows of the pane, newest last. Where nobody is attached it is brought to its bottom first: what a person who has
     /// left had scrolled to is no screen of the agent's.
     pub(super) async fn shown(&self, target: &Target, how: Capture) -> Result<String, RuntimeError> {
-        let home = Home::at(&target.server);
-        let up = Self::up(&home, target, "subscribe")?;
+        let (home, up) = Self::up(target, "subscribe")?;
         let client = self.speaking_with(up.server).await?;
         if up.clients > 0 {
             self.bottoms.forget(home.dir());
@@ -99,8 +98,7 @@ impl Zellij {
 
     /// The same where it may be needed: for whoever is about to type.
     pub(super) async fn show_bottom(&self, target: &Target) -> Result<(), RuntimeError> {
-        let home = Home::at(&target.server);
-        let up = Self::up(&home, target, "scroll-to-bottom")?;
+        let (home, up) = Self::up(target, "scroll-to-bottom")?;
         if up.clients == 0 && self.bottoms.stays(home.dir()) {
             return Ok(());
         }

@@ -112,6 +112,10 @@ fn axes(
         let cure = format!("peer release {name}, if that machine or container is gone for good");
         return Some(Finding::new(Level::Warning, name.as_str(), what).cure(cure));
     }
+    if let Some(why) = sight.runtime.why_unknown().filter(|_| sight.is_cut_off(&record.place)) {
+        let cure = format!("peer stop {name} && peer start {name} && peer wake {name}");
+        return Some(broken(name, &why).cure(cure));
+    }
     if let Some(why) = sight.runtime.why_unknown() {
         let cure = match sight.unreachable {
             Some(_) => "peer doctor --fix".to_owned(),

@@ -67,6 +67,7 @@ impl Engine {
                     Err(error) => beat.skipped.push(skipped(name, &error)),
                 }
             }
+            self.sweep_sessions(&fleet.unused, deadline).await;
         }
         done.sort_by(|a, b| a.peer.cmp(&b.peer));
         Ok(done)
