@@ -78,7 +78,7 @@ fn session_target(session: &str) -> String {
 /// the process that the pane was made with ([`listing::rows`]).
 ///
 /// Its size is set once more, before the pane's process has executed anything: where a client of another session is the
-/// smallest, tmux gives a new window that one's size (3.3a, `default_window_size`).
+/// smallest, tmux gives a new window that one's size (3.3a, `default_window_size`), and 3.2a always does as it likes.
 ///
 /// No `-c`: tmux expands formats in it, `#(command)` included. The directory is the client's own.
 pub(super) fn new_session(new: &NewSession) -> Line {
@@ -89,24 +89,13 @@ pub(super) fn new_session(new: &NewSession) -> Line {
         .args(["-x", &columns.to_string(), "-y", &rows.to_string(), "-s", &new.session, "--"])
         .args(&new.argv)
         .then("resize-window")
-        .args(["-t", &target, "-x", &new.size.0.to_string(), "-y", &new.size.1.to_string()])
+        .args(["-t", &target, "-x", &columns.to_string(), "-y", &rows.to_string()])
         .then("set-option")
         .args(["-w", "-u", "-t", &target, "window-size"])
         .then("set-option")
         .args(["-p", "-t", &target, "remain-on-exit", "on"])
         .then("set-option")
         .args(["-p", "-F", "-t", &target, "@peer_tag", &format!("{}@#{{pane_pid}}", new.tag)])
-        .then("if-shell")
-        .args(["-F", "-t", &target, &has_another_size(columns, rows)])
-        .arg(format!("resize-window -t '{target}' -x {columns} -y {rows} ; set-option -w -u -t '{target}' window-size"))
-}
-
-/// Whether the session's window is not as it was asked for; the status line may take one row of it. tmux 3.2a ignores `-x`
-/// and `-y`. `resize-window` fixes the size, so that it is given free again: it stays until somebody attaches.
-fn has_another_size(columns: u16, rows: u16) -> String {
-    let height = |rows| format!("#{{!=:#{{window_height}},{rows}}}");
-    let without_status = rows.saturating_sub(1);
-    format!("#{{||:#{{!=:#{{window_width}},{columns}}},#{{&&:{},{}}}}}", height(rows), height(without_status))
 }
 
 pub(super) fn list_panes() -> Line {
