@@ -91,7 +91,7 @@ fn what_cannot_be_moved_is_refused_and_untouched() {
     let config = std::fs::read_to_string(world.path("config/config.toml")).expect("read");
     std::fs::write(world.path("config/config.toml"), config.replace("/nonexistent/zellij", &old)).expect("write");
     let run = world.peer(&["move", "a", "--runtime", "zellij"]);
-    assert!(run.code == 6 && run.stderr.contains("0.45.1 or newer is needed"), "{run:?}");
+    assert!(run.code == 6 && run.stderr.contains("0.44.1 or newer is needed"), "{run:?}");
     std::fs::write(
         world.path("config/config.toml"),
         config.replace("[zellij]\nbinary = \"/nonexistent/zellij\"\n", ""),

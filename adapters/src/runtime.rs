@@ -21,7 +21,7 @@ use crate::process::ProcessId;
 pub enum RuntimeKind {
     /// tmux, 3.2 or newer: one server on a private socket hosts all sessions.
     Tmux,
-    /// zellij, 0.45.1 or newer: each session is a server of its own in a private socket directory.
+    /// zellij, 0.44.1 or newer: each session is a server of its own in a private socket directory.
     Zellij,
 }
 

@@ -125,7 +125,7 @@ const fn range(kind: RuntimeKind) -> ([u32; 3], [u32; 3]) {
     match kind {
         // 3.1c does not know `-N`. The newest was the development version of 3.8.
         RuntimeKind::Tmux => ([3, 2, 0], [3, 8, 0]),
-        RuntimeKind::Zellij => ([0, 45, 1], [0, 45, u32::MAX]),
+        RuntimeKind::Zellij => ([0, 44, 1], [0, 45, u32::MAX]),
     }
 }
 
@@ -133,7 +133,7 @@ const fn range(kind: RuntimeKind) -> ([u32; 3], [u32; 3]) {
 pub const fn oldest(kind: RuntimeKind) -> &'static str {
     match kind {
         RuntimeKind::Tmux => "3.2",
-        RuntimeKind::Zellij => "0.45.1",
+        RuntimeKind::Zellij => "0.44.1",
     }
 }
 

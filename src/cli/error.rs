@@ -170,8 +170,11 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             NotReady::NeedsPerson { acceptable: None, .. } => format!("peer attach {peer} and answer it"),
         },
         EngineError::NotAccepted { peer, .. } => format!("peer screen {peer}, before you send it again"),
-        EngineError::NoRoom { peer, .. } => {
+        EngineError::NoRoom { peer, attached: true, .. } => {
             format!("make that terminal larger or detach it, then peer send {peer} again")
+        }
+        EngineError::NoRoom { peer, attached: false, .. } => {
+            format!("peer attach {peer} and close what is beside it, then peer send {peer} again")
         }
         EngineError::TakenForCommand { peer } => {
             format!("peer send {peer} --command TEXT, if that is meant; else begin it with another word")

@@ -6,6 +6,7 @@ use super::{CliError, Context, Outcome};
 use crate::engine::status::{Axes, Status};
 use crate::policy::axis::{Axis, Stamped};
 use crate::policy::name::PeerName;
+use crate::policy::room;
 use crate::policy::time::Timestamp;
 
 /// Tell the story of one peer on one screen
@@ -116,7 +117,11 @@ impl Story {
             1 => "1 client attached".to_owned(),
             more => format!("{more} clients attached"),
         };
-        let place = format!("{} on {}, {looks}", session.place.session, session.place.server.display());
+        // Worth a word only where it is why the agent cannot be read, or be sent anything.
+        let small = session.size.map(|size| (size.columns, size.rows)).filter(|size| room::is_cramped(*size));
+        let small =
+            small.map(|(columns, rows)| format!(", only {columns} columns and {rows} rows")).unwrap_or_default();
+        let place = format!("{} on {}, {looks}{small}", session.place.session, session.place.server.display());
         self.fact("Session", &printable(&place));
     }
 

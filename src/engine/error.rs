@@ -54,14 +54,16 @@ pub enum EngineError {
     },
     /// It is awake, and its pane is too small to see what is typed into it.
     #[error(
-        "the message to {peer} was not typed: its pane has {} columns and {} rows, as the terminal of somebody who is attached",
-        .size.columns, .size.rows
+        "the message to {peer} was not typed: its pane has {} columns and {} rows{}",
+        .size.columns, .size.rows, if *.attached { ", as the terminal of somebody who is attached" } else { "" }
     )]
     NoRoom {
         /// Whom.
         peer: PeerName,
         /// How small.
         size: Size,
+        /// Somebody looks at it.
+        attached: bool,
     },
     /// It was moved to another runtime, and did not come up there.
     #[error("{peer} is on {to} now, and was not woken there: {why}")]

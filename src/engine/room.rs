@@ -18,8 +18,9 @@ use crate::store::SessionRecord;
 /// some 10 ms.
 const LOOKS: Duration = Duration::from_millis(300);
 
-/// How long the kernel may take to show a new size. tmux puts it off for 250 ms behind the one before.
-const STRETCHES: Duration = Duration::from_secs(1);
+/// How long the kernel may take to show a new size: tmux puts it off for 250 ms behind the one before. A pane beside which a
+/// person has made another may keep its size, and costs this each time.
+const STRETCHES: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// Makes sure that what is typed into a pane can be seen there: gives one that was left small its size back, and ends
@@ -42,8 +43,16 @@ impl Engine {
         let attached = self.is_looked_at(peer, record).await?;
         match room::decide(&RoomFacts { size: (size.columns, size.rows), attached, text, shortens }) {
             Room::Enough => Ok(()),
-            Room::TooSmall => Err(EngineError::NoRoom { peer: peer.name.clone(), size }),
-            Room::Stretch => self.stretch(record, size).await,
+            Room::TooSmall => Err(EngineError::NoRoom { peer: peer.name.clone(), size, attached }),
+            Room::Stretch => {
+                self.stretch(record, size).await?;
+                // A person may have made it small beside others; then it must do as it is.
+                let size = cramped(record).unwrap_or(Size { columns: SIZE.0, rows: SIZE.1 });
+                match room::decide(&RoomFacts { size: (size.columns, size.rows), attached: true, text, shortens }) {
+                    Room::TooSmall => Err(EngineError::NoRoom { peer: peer.name.clone(), size, attached }),
+                    Room::Enough | Room::Stretch => Ok(()),
+                }
+            }
         }
     }
 

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use peer_adapters::agent::Profile;
-use peer_adapters::runtime::Capture;
+use peer_adapters::runtime::{Capture, Size};
 use peer_adapters::screen::{self, Phase};
 use serde::Serialize;
 
 use super::list::Row;
 use super::observe::target;
 use super::wake::Live;
-use super::{Engine, Peer, Result, learn};
+use super::{Engine, Peer, Result, learn, room};
 use crate::policy::axis::{Axis, Stamped};
 use crate::policy::ending::Incarnation;
 use crate::policy::health::{Deaths, GUARD_WINDOW};
@@ -95,6 +95,8 @@ pub struct SessionView {
     pub cause: String,
     /// How many clients look at it.
     pub attached: u32,
+    /// How large its pane is, where the kernel tells.
+    pub size: Option<Size>,
 }
 
 impl Engine {
@@ -200,6 +202,7 @@ fn view(record: &SessionRecord, live: &Live) -> SessionView {
         resumed: record.resumed,
         cause: record.cause.clone(),
         attached: row.map_or(0, |row| row.attached),
+        size: room::pane_size(record),
     }
 }
 

@@ -235,7 +235,7 @@ impl World {
     /// Through the adapter, because a raw client of zellij 0.45.1 overlooks its session now and then.
     fn ask<T>(&self, question: impl AsyncFnOnce(Zellij) -> T) -> T {
         let binary = peer_adapters::command::resolve("zellij".as_ref(), None, std::path::Path::new("/"));
-        let zellij = Zellij::new(binary.expect("zellij 0.45.1 or newer on PATH"), DEADLINE);
+        let zellij = Zellij::new(binary.expect("zellij 0.44.1 or newer on PATH"), DEADLINE);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(question(zellij))
     }

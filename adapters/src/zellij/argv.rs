@@ -60,8 +60,8 @@ pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
         argv = argv.env_remove(name);
     }
     argv = argv
-        .args(["--layout-string", "layout { pane; }", "attach", "--create", &new.session, "--"])
-        .args(in_our_environment(&new.argv, |name| std::env::var_os(name)))
+        .args(["--layout-string", &layout(&in_our_environment(&new.argv, |name| std::env::var_os(name)))])
+        .args(["attach", "--create", &new.session])
         .env(TAG, &new.tag)
         .env("TERM", "xterm-256color")
         .env("COLORTERM", "truecolor")
@@ -71,6 +71,29 @@ pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
     }
     argv.outlives_us = true;
     argv
+}
+
+/// One pane that runs `argv`, which is UTF-8. Not behind `attach --create NAME --`, which zellij knows from 0.45.1 on.
+///
+/// # Source
+/// zellij 0.44.1 and 0.45.1, `kdl_layout_parser.rs`: variables and `~` are expanded in the command and not in its arguments.
+fn layout(argv: &[OsString]) -> String {
+    let mut words = argv.iter().map(|word| quoted(&word.to_string_lossy()));
+    let command = words.next().unwrap_or_default();
+    format!("layout {{ pane command={command} {{ args {}; }}; }}", words.collect::<Vec<_>>().join(" "))
+}
+
+/// A string as KDL writes it.
+fn quoted(text: &str) -> String {
+    let inside: String = text
+        .chars()
+        .map(|c| match c {
+            '"' | '\\' => format!("\\{c}"),
+            c if c.is_control() => format!("\\u{{{:x}}}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    format!("\"{inside}\"")
 }
 
 /// The locale variables in the order in which the C library looks at them.
@@ -175,6 +198,13 @@ mod tests {
         assert!(script.starts_with("unset ZELLIJ_CONFIG_DIR; unset XDG_CACHE_HOME; TMPDIR=$1; shift; "), "{script}");
         assert!(script.ends_with("; exec \"$@\""), "{script}");
         assert_eq!(words(&wrapped), ["/bin/sh", "-c", script, "peer", "/t m;p", "/bin/a", "b c"]);
+    }
+
+    #[test]
+    fn a_layout_holds_any_text() {
+        let argv: Vec<OsString> = ["/bin/sh", "a \"b\" \\ {c};", "$HOME\n\u{1b}é", ""].map(OsString::from).into();
+        let expected = r#"layout { pane command="/bin/sh" { args "a \"b\" \\ {c};" "$HOME\u{a}\u{1b}é" ""; }; }"#;
+        assert_eq!(layout(&argv), expected);
     }
 
     #[test]

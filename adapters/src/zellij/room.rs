@@ -10,6 +10,10 @@ use crate::command::TerminalClient;
 use crate::runtime::{RuntimeError, Size, Target};
 use crate::terminal;
 
+/// How long a pane may take to have its new size once the client is there: some 20 ms. One beside which a person has made
+/// another keeps the old one.
+const STRETCHES: Duration = Duration::from_millis(500);
+
 /// How long the client that stretched a session may take to leave it; see [`super::create`].
 const LEAVE: Duration = Duration::from_millis(500);
 
@@ -26,7 +30,11 @@ impl Zellij {
         let mut client = TerminalClient::spawn(&argv, (size.columns, size.rows))
             .map_err(|error| self.not_run(&home, "attach", error))?;
         let stretched = async {
-            while terminal::size(pane.pid).is_ok_and(|now| now == before) {
+            while Table::read().of(&home.socket(&target.session)).clients <= clients {
+                tokio::time::sleep(POLL).await;
+            }
+            let seen = tokio::time::Instant::now();
+            while seen.elapsed() < STRETCHES && terminal::size(pane.pid).is_ok_and(|now| now == before) {
                 tokio::time::sleep(POLL).await;
             }
         };

@@ -12,6 +12,23 @@ pub(super) fn push(text: &mut String, row: &str) {
     text.push('\n');
 }
 
+/// What of a row stands in its first `columns`. Attributes need no end: none is carried over to the next row.
+pub(super) fn cut(row: &str, columns: usize) -> &str {
+    let (mut used, mut at) = (0, 0);
+    while let Some(c) = row[at..].chars().next() {
+        if let Some(sequence) = sgr(&row[at..]) {
+            at += sequence.len();
+            continue;
+        }
+        used += c.width().unwrap_or(0);
+        if used > columns {
+            return &row[..at];
+        }
+        at += c.len_utf8();
+    }
+    row
+}
+
 /// The last `most` rows of lines that are shown in `columns`. zellij keeps its history in lines as they were printed,
 /// however many rows each took.
 pub(super) fn wrapped(lines: &[String], columns: Option<usize>, most: usize) -> Vec<String> {
@@ -97,6 +114,15 @@ mod tests {
     fn attributes_go_on_in_the_next_row() {
         assert_eq!(wrap("\u{1b}[31mabcd\u{1b}[me", 2), ["\u{1b}[31mab\u{1b}[m", "\u{1b}[31mcd\u{1b}[m", "e"]);
         assert_eq!(wrap("\u{1b}[1mab\u{1b}[0mcd", 2), ["\u{1b}[1mab\u{1b}[0m", "cd"]);
+    }
+
+    #[test]
+    fn what_is_outside_of_the_pane_is_cut_off() {
+        assert_eq!(cut("abcd", 4), "abcd");
+        assert_eq!(cut("\u{1b}[31mabcd\u{1b}[m", 2), "\u{1b}[31mab");
+        assert_eq!(cut("a漢b", 2), "a");
+        assert_eq!(cut("e\u{301}x", 1), "e\u{301}");
+        assert_eq!(cut("", 0), "");
     }
 
     #[test]

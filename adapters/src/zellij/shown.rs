@@ -1,7 +1,7 @@
 //! What the pane shows: the first word of a subscription to it, in which each row of the screen is apart.
 //!
 //! Not `action dump-screen`: that puts no line break before a row which is marked as the continuation of the one above it,
-//! and after a change of width rows keep that mark when something else is drawn into them (0.44.1 to 0.45.1: seen).
+//! and after a change of width rows keep that mark when something else is drawn into them (0.45.1: seen).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::home::Home;
 use super::look::Up;
 use super::rows;
 use crate::command::{Answer, Output};
-use crate::runtime::{Capture, RuntimeError, RuntimeKind, Target};
+use crate::runtime::{Capture, RuntimeError, RuntimeKind, Size, Target};
 use crate::terminal;
 
 /// The longest answer that is read: some 10,000 rows of history with all of their colours. A longer one is no answer.
@@ -81,9 +81,13 @@ impl Zellij {
             }
         }
         let (above, visible) = client.subscribe(&home, target, how).await?;
-        let above =
-            if how.history == 0 { Vec::new() } else { rows::wrapped(&above, columns(&up), how.history as usize) };
-        Ok(above.iter().chain(&visible).map(String::as_str).fold(String::new(), |mut text, row| {
+        let size = size(&up);
+        let columns = size.map(|size| usize::from(size.columns));
+        let above = if how.history == 0 { Vec::new() } else { rows::wrapped(&above, columns, how.history as usize) };
+        // On the alternate screen zellij keeps what is outside of a pane that became smaller (0.45.1, `change_size`).
+        let shown = visible.iter().take(size.map_or(usize::MAX, |size| usize::from(size.rows)));
+        let shown = shown.map(|row| columns.map_or(row.as_str(), |columns| rows::cut(row, columns)));
+        Ok(above.iter().map(String::as_str).chain(shown).fold(String::new(), |mut text, row| {
             rows::push(&mut text, row);
             text
         }))
@@ -134,10 +138,10 @@ impl Zellij {
     }
 }
 
-/// The pane's width, as its terminal has it; lines are left whole where that is not known.
-fn columns(up: &Up) -> Option<usize> {
+/// The pane's size, as its terminal has it; rows are left as they are where that is not known.
+fn size(up: &Up) -> Option<Size> {
     let size = terminal::size(up.pane?.pid).ok()?;
-    Some(usize::from(size.columns)).filter(|columns| *columns > 0)
+    Some(size).filter(|size| size.columns > 0 && size.rows > 0)
 }
 
 fn parse(line: &[u8], target: &Target) -> Result<(Vec<String>, Vec<String>), RuntimeError> {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use peer_adapters::command::{self, Argv, TerminalClient};
 use peer_adapters::process;
-use peer_adapters::runtime::{Capture, Gone, Key, Listing, RuntimeError};
+use peer_adapters::runtime::{Capture, Gone, Key, Listing, RuntimeError, Size};
+use peer_adapters::terminal;
 
 use crate::hosts::{
     DEADLINE, Host, PATIENCE, create, eventually, find_row, heard, idle, is_alive, recorder, row_where, shows,
@@ -144,6 +145,59 @@ pub(crate) async fn a_capture_is_the_screen_and_as_much_history_as_asked_for(hos
     let coloured = capture(0, true).await.expect("captured");
     assert!(coloured.contains("\x1b[31m") && coloured.contains("red"), "{coloured:?}");
     assert!(!screen.contains('\x1b'));
+}
+
+/// What is drawn over a line that a narrower terminal had broken in two is two rows.
+pub(crate) async fn a_screen_has_each_row_apart_after_other_sizes(host: &dyn Host) {
+    let draw = "printf '\\r\\033[3A\\033[J> \\r\\n----\\r\\n\\nsize '; stty size";
+    let script = format!("printf '%0120d\\n\\nset' 0; trap \"{draw}\" WINCH; while :; do sleep 0.05; done");
+    let created = create(host, "a", &["/bin/sh", "-c", &script]).await;
+    shows(host, &created.target, "set").await;
+    for (columns, rows) in [(100, 30), (60, 20), (150, 40)] {
+        let argv = host.runtime().attach(&created.target, false).await.expect("told").env("TERM", "xterm-256color");
+        let client = TerminalClient::spawn(&argv, (columns, rows)).expect("attached");
+        shows(host, &created.target, &format!(" {columns}\n")).await;
+        let apart = async |when: &str| {
+            let screen = host.runtime().capture(&created.target, Capture::default()).await.expect("captured");
+            assert!(screen.contains("\n----\n"), "{columns}x{rows}, {when}:\n{screen}");
+        };
+        apart("attached").await;
+        host.runtime().show_bottom(&created.target).await.expect("shown");
+        client.kill().await;
+        row_where(host, &created.target, |row| row.attached == 0).await;
+        apart("closed").await;
+    }
+}
+
+/// What a program had drawn on the alternate screen outside of the rows and columns that are left is not shown.
+pub(crate) async fn a_smaller_alternate_screen_shows_nothing_of_the_larger(host: &dyn Host) {
+    let draw = "printf '\\033[H\\033[Jdrawn\\r\\n'; stty size";
+    let script = format!(
+        "printf '\\033[?1049h'; seq -f 'old %g                    end' 45; trap \"{draw}\" WINCH; echo set; while :; do sleep 0.05; done"
+    );
+    let created = create(host, "a", &["/bin/sh", "-c", &script]).await;
+    shows(host, &created.target, "set").await;
+    let argv = host.runtime().attach(&created.target, false).await.expect("a client").env("TERM", "xterm-256color");
+    let client = TerminalClient::spawn(&argv, (20, 15)).expect("attached");
+    let screen = shows(host, &created.target, " 20\n").await;
+    let too_wide = screen.lines().any(|row| row.chars().count() > 20);
+    assert!(screen.lines().count() <= 15 && !too_wide && !screen.contains("end"), "{screen}");
+    client.kill().await;
+}
+
+pub(crate) async fn a_pane_that_nobody_looks_at_takes_another_size(host: &dyn Host) {
+    let created = idle(host, "a").await;
+    let pane = find_row(host, &created.target).await.and_then(|row| row.pane_pid).expect("a pid");
+    for size in [Size { columns: 40, rows: 10 }, Size { columns: 200, rows: 50 }] {
+        host.runtime().resize(&created.target, size).await.expect("resized");
+        eventually("it has that size", || terminal::size(pane).is_ok_and(|now| now == size)).await;
+    }
+    row_where(host, &created.target, |row| row.attached == 0).await;
+    // And that of whoever comes next.
+    let argv = host.runtime().attach(&created.target, false).await.expect("told").env("TERM", "xterm-256color");
+    let client = TerminalClient::spawn(&argv, (90, 30)).expect("attached");
+    eventually("it has their width", || terminal::size(pane).is_ok_and(|now| now.columns == 90)).await;
+    client.kill().await;
 }
 
 pub(crate) async fn a_large_paste_arrives_whole_in_one_pair_of_brackets(host: &dyn Host) {

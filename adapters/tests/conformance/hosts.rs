@@ -151,7 +151,7 @@ impl Host for Zellij {
     }
 
     fn too_old(&self) -> &'static str {
-        "zellij 0.45.0"
+        "zellij 0.44.0"
     }
 
     fn nothing_left(&self, listing: &Listing) -> bool {

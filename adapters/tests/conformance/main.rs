@@ -30,6 +30,9 @@ cases {
     a_pane_has_a_terminal_of_the_wanted_size
     a_pane_is_not_told_of_a_session_around_us
     a_capture_is_the_screen_and_as_much_history_as_asked_for
+    a_screen_has_each_row_apart_after_other_sizes
+    a_smaller_alternate_screen_shows_nothing_of_the_larger
+    a_pane_that_nobody_looks_at_takes_another_size
     a_large_paste_arrives_whole_in_one_pair_of_brackets
     a_paste_cannot_leave_its_brackets
     keys_arrive_in_order

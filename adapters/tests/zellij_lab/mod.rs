@@ -24,7 +24,7 @@ pub(crate) struct Lab {
 impl Lab {
     pub(crate) fn new() -> Self {
         let binary =
-            which::which("zellij").expect("these tests need zellij 0.45.1 or newer on PATH: cargo install zellij");
+            which::which("zellij").expect("these tests need zellij 0.44.1 or newer on PATH: cargo install zellij");
         let base = tempfile::Builder::new().prefix("pz").tempdir().expect("a temporary directory");
         Self { base, zellij: Zellij::new(binary, Duration::from_secs(5)), next: AtomicU32::new(1) }
     }

@@ -87,8 +87,11 @@ impl Typing<'_> {
 
     pub(super) async fn view(&self) -> Option<View> {
         // A capture that fails is no sign of anything: the caller looks again until its time is over.
-        let text = self.engine.capture(self.record).await.ok()?;
-        Some(screen::read(&self.peer.profile, &text))
+        self.look().await.ok()
+    }
+
+    async fn look(&self) -> Result<View> {
+        Ok(screen::read(&self.peer.profile, &self.engine.capture(self.record).await?))
     }
 
     /// What its terminal holds and what it has read. One on its way out has closed its files a moment before the kernel
@@ -212,14 +215,13 @@ impl Typing<'_> {
         wanted: impl Fn(&Composer) -> bool,
     ) -> std::result::Result<(), String> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
-        let mut last = "its screen could not be read".to_owned();
+        let mut last = String::new();
         while started.elapsed() < patience {
-            if let Some(view) = self.view().await {
-                if wanted(&view.composer) {
-                    return Ok(());
-                }
-                last = describe(&view);
-            }
+            last = match self.look().await {
+                Ok(view) if wanted(&view.composer) => return Ok(()),
+                Ok(view) => describe(&view),
+                Err(error) => format!("its screen could not be read: {error}"),
+            };
             if process_axis(self.record) == Axis::Dead {
                 return Err("it ended".to_owned());
             }
