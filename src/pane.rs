@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{self, Termios};
 use peer_adapters::command::{self, Argv};
+use peer_adapters::presence;
 use peer_adapters::process::{self, ChildChange, Family, ProcessId, Reaped};
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::signals::Signals;
@@ -26,11 +27,14 @@ use peer_adapters::zellij::Zellij;
 
 use self::hangup::{Heard, Holder};
 use crate::engine::observe::{process_id, recorded_host};
-use crate::engine::{hooks, runtimes, self_fresh, settle};
+use crate::engine::settle::StartedAs;
+use crate::engine::{hooks, recover, runtimes, self_fresh, settle};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::store::{AgentProcess, ExitRecord, Hangup, Launch, PeerFiles, Place, Process, StateDir, StoreError, Stored};
+use crate::store::{
+    AgentProcess, ExitRecord, Hangup, Launch, PeerFiles, Place, Process, SessionRecord, StateDir, StoreError, Stored,
+};
 
 /// How long the pane stays after its agent: tmux 3.3a loses what a program printed last when the pane ends with it (37
 /// of 300 times; never of 200 when it stayed 10 ms), and that is where the reason stands.
@@ -71,22 +75,30 @@ pub enum PaneError {
 pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i32, PaneError> {
     let born = Instant::now();
     let signals = take_over_signals()?;
+    // One that was deleted since is not made anew for a start that nobody knows of.
+    if !state.is_dir() {
+        return Err(PaneError::Superseded(incarnation));
+    }
     let state = StateDir::open(state)?;
+    let held = hold_name(&state, name, incarnation)?;
     let parent = process::status(std::os::unix::process::parent_id())?.map(|status| status.id);
     let terminal = termios::tcgetattr(io::stdin()).ok();
-    let (code, exit) = match start_agent(&state, name, incarnation, parent)? {
-        Started::Running { pid, grace, place } => {
-            let (reaped, heard) = watch(&signals, &Agent { pid, grace }, Heard::nothing_yet(*place))?;
-            let hangup = hangup_before(&state.peer(name), incarnation, parent, &reaped, heard, &signals)?;
+    let (code, exit, started) = match start_agent(&state, name, incarnation, parent)? {
+        Started::Running { pid, grace, started } => {
+            let heard = Heard::nothing_yet(started.record.place.clone());
+            let (reaped, heard) = watch(&signals, &Agent { pid, grace }, heard)?;
+            let hangup = hangup_before(&state.peer(name), &started.record, parent, &reaped, heard, &signals)?;
             let ended = Ended { reaped, hangup };
-            (ended.code(), ended.record(incarnation, born))
+            (ended.code(), ended.record(incarnation, born), Some(started))
         }
         Started::Failed(error) => {
             eprintln!("peer: {error}");
-            (127, ExitRecord { spawn_error: Some(error), ..ExitRecord::unseen(incarnation, now()) })
+            (127, ExitRecord { spawn_error: Some(error), ..ExitRecord::unseen(incarnation, now()) }, None)
         }
     };
-    if let Some(next) = record_exit(&state, name, &exit)? {
+    // The name says that an agent lives.
+    drop(held);
+    if let Some(next) = record_exit(&state, name, &exit, started.as_deref())? {
         return Err(again(&state, name, next, terminal.as_ref()).into());
     }
     // What the agent left behind gets a moment too, and does not outlive the pane.
@@ -94,6 +106,22 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
     std::thread::sleep(LAST_WORDS.max(SHORTEST_LIFE.saturating_sub(born.elapsed())));
     signal_session(Signal::SIGKILL)?;
     Ok(code)
+}
+
+/// Takes the name by which an agent of this peer is found when no file tells of it, and which one alone can have. It is not
+/// had where the kernel has no such names, nor where somebody else took it: then it is no reason not to start the agent.
+///
+/// # Errors
+/// Another start of this peer has it, and its agent lives: a second one is not started beside that.
+fn hold_name(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> Result<Option<presence::Held>, PaneError> {
+    match presence::hold(&recover::presence_name(state.root(), name)) {
+        Ok(Some(held)) => Ok(Some(held)),
+        Ok(None) => match recover::living_rival(state.root(), name, incarnation)? {
+            Some(_) => Err(PaneError::Superseded(incarnation)),
+            None => Ok(None),
+        },
+        Err(_) => Ok(None),
+    }
 }
 
 /// Becomes the pane process of the next incarnation: the same pane, and whoever is attached stays. Returns only when
@@ -152,7 +180,7 @@ fn take_over_signals() -> io::Result<Signals> {
 }
 
 enum Started {
-    Running { pid: u32, grace: Duration, place: Box<Place> },
+    Running { pid: u32, grace: Duration, started: Box<StartedAs> },
     Failed(String),
 }
 
@@ -204,7 +232,8 @@ fn start_agent(
         record.process = Some(AgentProcess { id: store_process(status.id), session: status.session });
     }
     starting.write_session(&record)?;
-    Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), place: Box::new(record.place) })
+    let started = Box::new(StartedAs { record, config_dir: launch.config_dir });
+    Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), started })
 }
 
 fn store_process(id: ProcessId) -> Process {
@@ -256,14 +285,21 @@ impl Ended {
 /// wanted has its cause already.
 fn hangup_before(
     files: &PeerFiles,
-    incarnation: Incarnation,
+    started: &SessionRecord,
     parent: Option<ProcessId>,
     reaped: &Reaped,
     heard: Heard,
     signals: &Signals,
 ) -> Result<Option<Hangup>, PaneError> {
-    let record = files.session()?.present().filter(|record| record.incarnation == incarnation);
-    // Without a record the end is on record already.
+    let incarnation = started.incarnation;
+    let record = match files.session()? {
+        Stored::Present(record) => Some(record).filter(|record| record.incarnation == incarnation),
+        // Without a record the end is on record already, or somebody deleted both.
+        Stored::Absent | Stored::Corrupt(_) => {
+            let ended = files.end()?.present().is_some_and(|last| last.end.incarnation >= incarnation);
+            (!ended).then(|| started.clone())
+        }
+    };
     let Some(record) = record.filter(|record| record.intent.is_none()) else { return Ok(None) };
     let server = record.place.server_process.map(process_id).or(parent);
     Ok(Holder(server).took_away(reaped, heard, signals)?)
@@ -364,7 +400,12 @@ fn hosts(process: ProcessId, place: &Place) -> bool {
 
 /// Puts the end on disk at once, then records it as this peer's end unless whoever caused it does so first. Returns the
 /// incarnation to go on with, where the agent asked for a clean restart of itself.
-fn record_exit(state: &StateDir, name: &PeerName, exit: &ExitRecord) -> Result<Option<Incarnation>, PaneError> {
+fn record_exit(
+    state: &StateDir,
+    name: &PeerName,
+    exit: &ExitRecord,
+    started: Option<&StartedAs>,
+) -> Result<Option<Incarnation>, PaneError> {
     state.peer(name).write_exit(exit)?;
     let locked = state.lock_blocking(name)?;
     // Recording the end takes the launch file away, and a clean restart starts from it.
@@ -372,7 +413,7 @@ fn record_exit(state: &StateDir, name: &PeerName, exit: &ExitRecord) -> Result<O
     // Read now and not at the start: what a person's hooks are is a matter of the moment at which something happens.
     let heard = launch.as_ref().map(|launch| hooks::heard(state.clone(), &launch.config_dir));
     let state = heard.as_ref().unwrap_or(state);
-    let Some(ended) = settle::after_exit(state, &locked, exit)? else { return Ok(None) };
+    let Some(ended) = settle::after_exit(state, &locked, exit, started)? else { return Ok(None) };
     match launch {
         Some(launch) if ended.record.intent == Some(Intent::SelfFresh) => {
             signal_session(Signal::SIGKILL)?;

@@ -100,8 +100,9 @@ fn an_orphan_a_session_of_nobody_and_a_dead_socket() {
     world.peer(&["wake", "a"]);
     world.peer(&["wake", "b"]);
     world.await_screen("a", "deaf");
-    // Its record is lost, its session is there.
+    // Nobody declares it any more, and its session is there.
     fs::remove_file(world.file("b", "session")).expect("ours");
+    fs::remove_file(world.path("config/peers/b.toml")).expect("ours");
     world.tmux(&["kill-session", "-t", &format!("={}:", world.session("a")["session"].as_str().expect("a name"))]);
     wait_until("its session is gone", || !world.tmux(&["list-sessions"]).contains("a-1"));
     let (code, found) = findings(&world, &[]);

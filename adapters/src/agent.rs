@@ -5,6 +5,7 @@
 //! profile to the text of a pane, [`crate::transcript`] to the agent's own files.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -390,6 +391,16 @@ impl Profile {
         let fill =
             |word: &String| word.replace("{transcript}", transcript).replace("{conversation}", id.unwrap_or_default());
         words.iter().map(fill).collect()
+    }
+
+    /// The conversation that a start with these words was given, fresh or resumed, where its own words name it.
+    pub fn conversation_in(&self, argv: &[OsString]) -> Option<String> {
+        [&self.arguments.resume, &self.arguments.fresh].into_iter().find_map(|words| {
+            // By the word before it: the agent may have been started through an interpreter, with other words in front.
+            let at = words.iter().position(|word| word == "{conversation}").filter(|at| *at > 0)?;
+            let given = argv.iter().position(|word| word.to_str() == Some(&words[at - 1]))?;
+            argv.get(given + 1)?.to_str().filter(|id| !id.is_empty()).map(str::to_owned)
+        })
     }
 
     /// Whether a fresh start is given a conversation id that we make: a UUID, version 4, in lower case with hyphens.

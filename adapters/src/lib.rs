@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod command;
+pub mod presence;
 pub mod process;
 pub mod runtime;
 pub mod screen;

@@ -3,6 +3,7 @@
 //! A pid alone means nothing after its process has ended: numbers are reused. A [`ProcessId`] is a pid *and* the start
 //! time the kernel gave it, and every probe and signal here checks both.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::OnceLock;
 
@@ -142,8 +143,38 @@ pub fn arguments(pid: u32) -> Vec<Vec<u8>> {
 ///
 /// # Errors
 /// The process table could not be read.
-pub fn with_arguments(arguments: &[&std::ffi::OsStr]) -> io::Result<Vec<Status>> {
+pub fn with_arguments(arguments: &[&OsStr]) -> io::Result<Vec<Status>> {
     kernel::with_arguments(arguments)
+}
+
+/// The living processes whose arguments, the program's name left out, begin with these; each with all of them.
+///
+/// # Errors
+/// The process table could not be read.
+pub fn with_first_arguments(first: &[&OsStr]) -> io::Result<Vec<(Status, Vec<OsString>)>> {
+    let mut found = kernel::all_arguments()?;
+    found.retain(|(_, arguments)| arguments.len() > first.len() && arguments[1..=first.len()].iter().eq(first));
+    let living = found.into_iter().filter_map(|(pid, mut arguments)| {
+        arguments.remove(0);
+        Some((status(pid).ok().flatten()?, arguments))
+    });
+    Ok(living.collect())
+}
+
+/// The arguments of a process, the program's name first, as they were when it executed.
+///
+/// # Errors
+/// The process is gone or not ours to look at.
+pub fn command_line(pid: u32) -> io::Result<Vec<OsString>> {
+    kernel::arguments_of(pid)
+}
+
+/// The environment of a process as it was when it executed.
+///
+/// # Errors
+/// As [`command_line`].
+pub fn environment(pid: u32) -> io::Result<Vec<(OsString, OsString)>> {
+    kernel::environment_of(pid)
 }
 
 /// Memory that each process tree holds by itself, in KiB: private and shared anonymous pages, which go when it goes. One
@@ -280,7 +311,7 @@ pub fn me() -> io::Result<ProcessId> {
 ///
 /// # Errors
 /// The process is gone or not ours to look at.
-pub fn environment_variable(pid: u32, name: &str) -> io::Result<Option<std::ffi::OsString>> {
+pub fn environment_variable(pid: u32, name: &str) -> io::Result<Option<OsString>> {
     kernel::environment_variable(pid, name)
 }
 
@@ -370,6 +401,17 @@ mod tests {
         let (me, before) = (me().expect("own status"), age(me().expect("own status")).expect("told"));
         assert!(age(me).expect("told") >= before);
         assert!(age(ProcessId { start: 0, ..me }).expect("told") > before);
+    }
+
+    #[test]
+    fn a_process_is_found_by_how_its_arguments_begin() {
+        let own: Vec<_> = std::env::args_os().collect();
+        assert_eq!(command_line(std::process::id()).expect("ours"), own);
+        assert!(environment(std::process::id()).expect("ours").iter().any(|(key, _)| key == "PATH"));
+        let first: Vec<&OsStr> = own[1..].iter().map(OsString::as_os_str).collect();
+        let found = with_first_arguments(&first).expect("told");
+        let me = found.iter().find(|(status, _)| status.id.pid == std::process::id()).expect("among them");
+        assert_eq!(me.1, own[1..]);
     }
 
     #[test]

@@ -97,11 +97,18 @@ impl Engine {
             self.past(peer)
         };
         let mut fleet = Fleet::default();
+        let mut running = None;
         for (name, member) in self.look_at(names, false, read).await?.members {
             match member {
-                Ok(Member { peer, seen, read }) => {
-                    let live = seen.map_or(Live::None, |(record, sight)| Live::of(record, sight));
-                    fleet.rows.push(self.row(&peer, &live, read));
+                Ok(Member { peer, seen: None, read }) => {
+                    // Asked once, and only where somebody is not on record.
+                    let running = running.get_or_insert_with(|| self.running().unwrap_or_default());
+                    let lost = running.contains(&peer.name) && self.has_no_record(&peer.name);
+                    let row = self.row(&peer, &Live::None, read);
+                    fleet.rows.push(if lost { row.unrecorded() } else { row });
+                }
+                Ok(Member { peer, seen: Some((record, sight)), read }) => {
+                    fleet.rows.push(self.row(&peer, &Live::of(record, sight), read));
                 }
                 Err(error) => fleet.broken.push((name, error)),
             }
@@ -155,6 +162,14 @@ impl Engine {
             last_end_at_ms: end.map(|end| end.at_ms),
             cwd: peer.spec.cwd.clone(),
         }
+    }
+}
+
+impl Row {
+    /// The same of a peer whose agent runs and whose record is lost: what the files say of it is not so.
+    pub(super) fn unrecorded(self) -> Self {
+        let detail = Some(format!("its agent runs and its record is lost; peer wake {} takes it up again", self.peer));
+        Self { state: State::Unknown, detail, since_ms: None, held_until_ms: None, ..self }
     }
 }
 

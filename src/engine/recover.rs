@@ -1,173 +1,211 @@
-//! A living session without a record: its record was corrupt and set aside, or somebody removed it.
+//! A living session without a record: its record was corrupt and set aside, or somebody removed it, the state directory
+//! with it, or put an older one in its place.
 //!
-//! What is not on record is not awake, and the next wake would start a second agent beside the first. The launch file of
-//! an incarnation stays until its end, so one without a record is where to look; and the pane process is found by its
-//! arguments, which nobody else has.
+//! What is not on record is not awake, and the next wake would start a second agent beside the first. So a pane process
+//! holds a name in the kernel that no file can take away ([`presence_name`]); where that is held and nothing is on record,
+//! the pane process is found by its arguments, which nobody else has, and what the record must have said is read from it.
 
-use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
 
-use peer_adapters::process::{self, ProcessId};
-use peer_adapters::runtime::RuntimeKind;
-use peer_adapters::zellij::Zellij;
+use peer_adapters::{presence, process};
 
-use super::observe::{recorded, recorded_host, target_of_row};
+use super::observe::{fnv1a, recorded, recorded_host, target_of_row};
 use super::survey::Stray;
-use super::{Engine, Peer, Result};
+use super::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
-use crate::policy::time::Timestamp;
-use crate::store::{AgentProcess, Event, Locked, Phase, Place, Process, SessionRecord};
+use crate::policy::wake::Refusal;
+use crate::store::{ConversationEntry, Event, Locked, Place, SessionRecord, Stored};
 
-/// The cause of an incarnation whose record was put together again.
-const RECOVERED: &str = "recovered";
+mod found;
+
+use found::Pane;
+
+/// The name that the pane process of a peer holds as long as its agent lives.
+pub fn presence_name(state: &Path, peer: &PeerName) -> String {
+    format!("{}{peer}", presence_root(state))
+}
+
+/// What the names of one state directory begin with; two directories on one machine must not share any.
+fn presence_root(state: &Path) -> String {
+    format!("peer/{:016x}/", fnv1a(state.as_os_str().as_encoded_bytes()))
+}
+
+/// The incarnation of this peer, other than `own`, whose pane process has a living agent.
+///
+/// # Errors
+/// The process table cannot be read.
+pub fn living_rival(state: &Path, name: &PeerName, own: Incarnation) -> Result<Option<Incarnation>> {
+    for (status, arguments) in process::with_first_arguments(&["pane".as_ref(), state.as_os_str()])? {
+        if let Some((of, pane)) = Pane::of(status, &arguments)
+            && (of == *name && pane.incarnation != own)
+            && pane.agent()?.is_some()
+        {
+            return Ok(Some(pane.incarnation));
+        }
+    }
+    Ok(None)
+}
 
 impl Engine {
     /// The incarnation on record, under the lock: files that do not parse are set aside, and a record that was lost is
-    /// put together again where its agent still runs. Costs one directory listing where there is no record.
+    /// put together again where its agent still runs. Costs one directory listing and some microseconds where there is no
+    /// record.
     ///
     /// # Errors
-    /// A file cannot be read or moved, or the process table cannot be read.
+    /// A file cannot be read or moved, or the process table cannot be read; [`EngineError::Refused`] where what was launched
+    /// without a record is elsewhere.
     pub(super) fn on_record(&self, peer: &Peer, locked: &Locked) -> Result<Option<SessionRecord>> {
         self.heal(locked)?;
         if let Some(record) = peer.files.session()?.present() {
             return Ok(Some(record));
         }
-        for (incarnation, launched_at) in peer.files.launched()? {
-            let Some(pane) = self.pane_process(&peer.name, incarnation)? else {
-                // Of a start that never came about, and its environment is nobody's business any more.
-                locked.remove_pane_files(incarnation)?;
-                continue;
-            };
-            if let Some(record) = self.rebuild(peer, incarnation, pane, launched_at)? {
-                locked.write_session(&record)?;
-                let event = Event::new(self.now(), "session.recovered").peer(&peer.name).incarnation(incarnation);
-                self.log(&event.with("conversation", record.conversation.clone()))?;
-                self.progress
-                    .notice(&format!("{}: its record was lost and its agent still runs; it is kept", peer.name));
+        let launched = peer.files.launched()?;
+        if launched.is_empty() && !self.may_run(&peer.name)? {
+            return Ok(None);
+        }
+        if let Some((_, owner)) = self.launched_elsewhere(peer)? {
+            return Err(EngineError::Refused { peer: peer.name.clone(), refusal: Refusal::Elsewhere { owner } });
+        }
+        let panes = self.panes()?.remove(&peer.name).unwrap_or_default();
+        for pane in &panes {
+            if let Some(record) = self.take_up(peer, locked, pane)? {
+                return Ok(Some(record));
+            }
+        }
+        // Of starts that never came about, and their environment is nobody's business any more.
+        for (incarnation, _) in launched.iter().filter(|(n, _)| panes.iter().all(|pane| pane.incarnation != *n)) {
+            locked.remove_pane_files(*incarnation)?;
+        }
+        Ok(None)
+    }
+
+    /// Whether it is worth a walk over all processes to look for a pane process of this peer.
+    fn may_run(&self, name: &PeerName) -> Result<bool> {
+        match presence::is_held(&presence_name(self.state.root(), name)) {
+            Ok(held) => Ok(held || !self.state.has_launched()),
+            // Where the kernel has no such names, only a peer that never ended is looked for.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                Ok(self.state.peer(name).end()?.present().is_none())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Peers of which something runs, by one look for all of them, whatever is on record. For what is shown, and for what is
+    /// looked at again under the lock.
+    ///
+    /// # Errors
+    /// The kernel could not be asked.
+    pub(super) fn running(&self) -> Result<BTreeSet<PeerName>> {
+        let root = presence_root(self.state.root());
+        match presence::names(&root) {
+            Ok(names) if self.state.has_launched() => {
+                Ok(names.iter().filter_map(|name| name.strip_prefix(&root)?.parse().ok()).collect())
+            }
+            Ok(_) => Ok(self.panes()?.into_keys().collect()),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(self.panes()?.into_keys().collect()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What runs of a peer that is not on record, for a view: reads only.
+    ///
+    /// # Errors
+    /// The process table cannot be read.
+    pub(super) fn unrecorded(&self, peer: &Peer) -> Result<Option<SessionRecord>> {
+        if !self.may_run(&peer.name)? {
+            return Ok(None);
+        }
+        let panes = self.panes()?.remove(&peer.name).unwrap_or_default();
+        for pane in &panes {
+            if let Some(record) = self.rebuild(peer, pane)? {
                 return Ok(Some(record));
             }
         }
         Ok(None)
     }
 
-    /// Whether something of this peer runs although nothing is on record; reads only.
+    /// Whether a peer runs although nothing is on record, for a view of it alone.
     ///
     /// # Errors
-    /// As [`Engine::on_record`].
-    pub(super) fn runs_unrecorded(&self, peer: &Peer) -> Result<bool> {
-        for (incarnation, _) in peer.files.launched()? {
-            if self.pane_process(&peer.name, incarnation)?.is_some() {
-                return Ok(true);
+    /// The process table or its record cannot be read.
+    pub(super) fn is_unrecorded(&self, peer: &Peer) -> Result<bool> {
+        // Looked at last: one that is being started has a record before it has a pane process.
+        Ok(self.may_run(&peer.name)? && self.panes()?.contains_key(&peer.name) && self.has_no_record(&peer.name))
+    }
+
+    /// Whether there is no record now.
+    pub(super) fn has_no_record(&self, name: &PeerName) -> bool {
+        matches!(self.state.peer(name).session(), Ok(Stored::Absent))
+    }
+
+    /// The pane processes of this state directory, the newest of each peer first: one walk over all processes.
+    ///
+    /// # Errors
+    /// The process table cannot be read.
+    pub(super) fn panes(&self) -> Result<BTreeMap<PeerName, Vec<Pane>>> {
+        let mut panes = BTreeMap::<PeerName, Vec<Pane>>::new();
+        for (status, arguments) in process::with_first_arguments(&["pane".as_ref(), self.state.root().as_os_str()])? {
+            if let Some((name, pane)) = Pane::of(status, &arguments) {
+                panes.entry(name).or_default().push(pane);
             }
         }
-        Ok(false)
+        for panes in panes.values_mut() {
+            panes.sort_unstable_by_key(|pane| std::cmp::Reverse(pane.incarnation));
+        }
+        Ok(panes)
     }
 
-    /// What the record of a living incarnation must have said. `None`: no agent of it runs under its pane process.
-    fn rebuild(
-        &self,
-        peer: &Peer,
-        incarnation: Incarnation,
-        pane: ProcessId,
-        at: Timestamp,
-    ) -> Result<Option<SessionRecord>> {
-        // It leads a group of its own in the pane's session; a helper of ours (`seed`) has left that session.
-        let agent = process::children(pane.pid)?
-            .into_iter()
-            .find(|child| child.group == child.id.pid && child.session == pane.pid);
-        let Some(agent) = agent else { return Ok(None) };
-        let opened = peer.files.conversations()?.into_iter().rev().find(|entry| entry.incarnation == incarnation);
-        Ok(Some(SessionRecord {
-            incarnation,
-            place: self.place_of(peer, incarnation, pane)?,
-            process: Some(AgentProcess { id: recorded(agent.id), session: agent.session }),
-            boot_id: process::boot_id()?,
-            agent: peer.spec.agent.clone(),
-            conversation: opened.map(|entry| entry.conversation),
-            traces: Vec::new(),
-            // So that its topics stay, and its readiness must hold for longer: neither can be known any more.
-            resumed: true,
-            cause: RECOVERED.to_owned(),
-            woke_at_ms: at,
-            delivered_at_ms: None,
-            typing: None,
-            told: None,
-            prompt_due: false,
-            topic: None,
-            intent: None,
-            // Nobody: whoever wakes it, or the next tick, looks whether it is ready.
-            phase: Phase::Starting { driver: Process { pid: 0, start: 0 } },
-        }))
-    }
-
-    fn pane_process(&self, name: &PeerName, incarnation: Incarnation) -> Result<Option<ProcessId>> {
-        let number = incarnation.to_string();
-        let arguments: [&OsStr; 4] =
-            ["pane".as_ref(), self.state.root().as_os_str(), name.as_str().as_ref(), number.as_ref()];
-        Ok(process::with_arguments(&arguments)?.first().map(|status| status.id))
-    }
-
-    /// On which server a pane process is, by what its terminal told it; the next listing completes the address.
-    fn place_of(&self, peer: &Peer, incarnation: Incarnation, pane: ProcessId) -> Result<Place> {
-        let told = |variable| process::environment_variable(pane.pid, variable);
-        let own_name = || format!("{}-{incarnation}", peer.name);
-        // TMUX is `socket,server pid,session number`; a path may hold a comma.
-        let tmux = told("TMUX")?.and_then(|value| value.into_string().ok());
-        let mut parts = tmux.iter().flat_map(|value| value.rsplitn(3, ',')).skip(1);
-        let told_pid = parts.next().and_then(|pid| pid.parse().ok());
-        let socket = parts.next().map(PathBuf::from);
-        // A pane's process is its server's child for as long as that lives.
-        let parent = process::find(pane)?.map_or(Ok(None), |status| process::status(status.parent))?;
-        let (kind, server, session) = if let Some(socket) = socket {
-            (RuntimeKind::Tmux, socket, own_name())
-        } else {
-            // After a self-fresh, both are named for an older incarnation.
-            let session = told("ZELLIJ_SESSION_NAME")?.and_then(|name| name.into_string().ok());
-            let session = session.unwrap_or_else(own_name);
-            let server = told("ZELLIJ_SOCKET_DIR")?.map(PathBuf::from);
-            let server = server.map_or_else(|| self.server_address(RuntimeKind::Zellij, peer, &session), Ok)?;
-            (RuntimeKind::Zellij, server, session)
-        };
-        let hosts = |parent: ProcessId| match kind {
-            RuntimeKind::Tmux => told_pid == Some(parent.pid),
-            RuntimeKind::Zellij => Zellij::is_server(&server, &session, parent),
-        };
-        let parent = parent.filter(|parent| hosts(parent.id));
-        Ok(Place {
-            runtime: kind.as_str().to_owned(),
-            binary: self.runtime_binary(kind, Some(&peer.spec))?,
-            server,
-            session,
-            session_id: String::new(),
-            pane: String::new(),
-            server_process: parent.map(|server| recorded(server.id)),
-            pane_process: Some(recorded(pane)),
-            server_version: None,
-            server_executable: None,
-            host: Some(recorded_host()?),
-        })
+    /// Puts the record of a living incarnation together again, with its launch file and its conversation. `None`: no agent of
+    /// it runs under its pane process.
+    fn take_up(&self, peer: &Peer, locked: &Locked, pane: &Pane) -> Result<Option<SessionRecord>> {
+        let Some(mut record) = self.rebuild(peer, pane)? else { return Ok(None) };
+        if peer.files.launch(record.incarnation)?.present().is_none()
+            && let Some(launch) = self.relaunch(peer, &record)?
+        {
+            locked.write_launch(record.incarnation, &launch)?;
+        }
+        locked.write_session(&record)?;
+        if let Some(conversation) = record.conversation.clone() {
+            let agent = record.agent.clone();
+            let entry = ConversationEntry { at_ms: self.now(), conversation, agent, incarnation: record.incarnation };
+            locked.append_conversation(&entry)?;
+        }
+        super::learn::Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, &mut record)?;
+        let event = Event::new(self.now(), "session.recovered").peer(&peer.name).incarnation(record.incarnation);
+        self.log(&event.with("conversation", record.conversation.clone()))?;
+        self.progress.notice(&format!("{}: its record was lost and its agent still runs; it is kept", peer.name));
+        Ok(Some(record))
     }
 
     /// Clears a session of this peer that is not the one on record: a dead pane is removed; an agent in it is ended with
-    /// the ladder first. Returns whether anything was done. A pane process that has no agent is left alone: it waits for
-    /// the lock, and leaves at the fence.
+    /// the ladder first, unless nothing newer is on record: then it is taken up. Returns whether anything was done. A pane
+    /// process that has no agent is left alone: it waits for the lock, and leaves at the fence.
     ///
     /// # Errors
     /// As [`Engine::end`].
     pub(super) async fn clear_stray(&self, peer: &Peer, locked: &Locked, stray: &Stray) -> Result<bool> {
         let current = peer.files.session()?.present().map(|record| record.incarnation);
+        let last = peer.files.end()?.present();
+        let ended = last.as_ref().map(|last| last.end.incarnation);
         // What the last incarnation left is cleared by its own rule, with its screen kept.
-        let kept = peer.files.end()?.present().and_then(|last| last.left).is_some_and(|place| stray.is_at(&place));
+        let kept = last.and_then(|last| last.left).is_some_and(|place| stray.is_at(&place));
         if current == Some(stray.incarnation) || kept {
             return Ok(false);
         }
         let runtime = self.runtime_of(&self.place_of_stray(peer, stray)?)?;
         if !stray.row.pane_dead {
-            let pane = self.pane_process(&peer.name, stray.incarnation)?;
+            let mut panes = self.panes()?.remove(&peer.name).unwrap_or_default();
             // Listed with our tag, and known to the kernel as what we started there.
-            let Some(pane) = pane.filter(|pane| stray.row.pane_pid == Some(pane.pid)) else { return Ok(false) };
-            let Some(record) = self.rebuild(peer, stray.incarnation, pane, self.now())? else { return Ok(false) };
+            panes.retain(|pane| pane.incarnation == stray.incarnation && stray.row.pane_pid == Some(pane.pid()));
+            let Some(pane) = panes.first() else { return Ok(false) };
+            if current.is_none() && ended.is_none_or(|ended| ended < stray.incarnation) {
+                return Ok(self.take_up(peer, locked, pane)?.is_some());
+            }
+            let Some(record) = self.rebuild(peer, pane)? else { return Ok(false) };
             let sight = self.observe(&peer.name, &record).await?;
             Self::refuse_unknown(peer, &sight)?;
             self.climb(peer, &record, &sight).await?;

@@ -2,6 +2,7 @@
 //!
 //! No runtime is asked here, because the pane process settles its own agent's end too.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use peer_adapters::process;
@@ -12,7 +13,9 @@ use super::observe::{Sight, process_id};
 use super::{Engine, Peer, Result};
 use crate::policy::ending::{EndFacts, EndReport, Evidence, Exit, Server, classify};
 use crate::policy::time::Timestamp;
-use crate::store::{Event, ExitRecord, Hangup, LastEnd, Locked, PeerFiles, Session, SessionRecord, StateDir};
+use crate::store::{
+    ConversationEntry, Event, ExitRecord, Hangup, LastEnd, Locked, PeerFiles, Phase, Session, SessionRecord, StateDir,
+};
 
 /// How long a pane process may take to write down that its agent has ended. It is told by the kernel at once and needs a
 /// millisecond; one that is stopped would need for ever.
@@ -73,9 +76,15 @@ pub struct Ended {
 ///
 /// # Errors
 /// The state directory failed; the exit record is on disk, and the next wake or tick finishes.
-pub fn after_exit(state: &StateDir, locked: &Locked, exit: &ExitRecord) -> Result<Option<Ended>> {
+pub fn after_exit(
+    state: &StateDir,
+    locked: &Locked,
+    exit: &ExitRecord,
+    started: Option<&StartedAs>,
+) -> Result<Option<Ended>> {
     let on_record = locked.files().session()?.present().filter(|record| record.incarnation == exit.incarnation);
-    let Some(mut record) = on_record else {
+    let remembered = if on_record.is_none() { remembered(locked, exit, started)? } else { None };
+    let Some(mut record) = on_record.or(remembered) else {
         // Somebody recorded this end while we waited for the lock, and removed the files before ours was there.
         locked.remove_pane_files(exit.incarnation)?;
         return Ok(None);
@@ -88,6 +97,36 @@ pub fn after_exit(state: &StateDir, locked: &Locked, exit: &ExitRecord) -> Resul
     }
     let last = record_end(state, locked, &record, Absence::UNSEEN, std::time::SystemTime::now().into())?;
     Ok(Some(Ended { record, last }))
+}
+
+/// What the pane process remembers of its start.
+#[derive(Clone, Debug)]
+pub struct StartedAs {
+    /// The record as it stood when the agent had been started.
+    pub record: SessionRecord,
+    /// The configuration that was in force.
+    pub config_dir: PathBuf,
+}
+
+/// The record of an incarnation whose files were deleted while it ran, as its pane process remembers it. `None`: they were
+/// not, but somebody recorded this end already, or the peer was removed.
+fn remembered(locked: &Locked, exit: &ExitRecord, started: Option<&StartedAs>) -> Result<Option<SessionRecord>> {
+    let files = locked.files();
+    let Some(StartedAs { record, config_dir }) = started else { return Ok(None) };
+    // Whoever records an end takes its exit record away.
+    let settled = files.session()?.present().is_some()
+        || files.exit(exit.incarnation)?.present().is_none()
+        || files.end()?.present().is_some_and(|last| last.end.incarnation >= exit.incarnation);
+    if settled || Learner::load(config_dir, files.name()).is_none() {
+        return Ok(None);
+    }
+    if let Some(conversation) = record.conversation.clone() {
+        let (at_ms, agent, incarnation) = (exit.at_ms, record.agent.clone(), record.incarnation);
+        locked.append_conversation(&ConversationEntry { at_ms, conversation, agent, incarnation })?;
+    }
+    // Whether it was ever ready stood in the record; an agent that ran was, as a rule.
+    let phase = Phase::Ready { ready_at_ms: record.woke_at_ms };
+    Ok(Some(SessionRecord { phase, ..record.clone() }))
 }
 
 /// The cause that [`record_end`] would record now; writes nothing.

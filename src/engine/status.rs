@@ -109,6 +109,9 @@ impl Engine {
         let peer = self.peer(name)?;
         let (live, axes) = self.seen_now(&peer).await?;
         let mut row = self.row(&peer, &live, self.past(&peer)?);
+        if matches!(live, Live::None) && self.is_unrecorded(&peer)? {
+            row = row.unrecorded();
+        }
         let phase = self.phase(&peer.profile, &live).await;
         if row.state == State::Awake && phase == Some(Phase::Busy) {
             row.state = State::Busy;

@@ -27,7 +27,10 @@ impl Engine {
     /// Nobody declared it, or its files cannot be read.
     pub async fn why(&self, name: &PeerName, request: &WakeRequest) -> Result<Why> {
         let peer = self.peer(name)?;
-        let record = peer.files.session()?.present();
+        let record = match peer.files.session()?.present() {
+            Some(record) => Some(record),
+            None => self.unrecorded(&peer)?,
+        };
         let live = self.live(&peer, record).await?;
         let facts = self.facts(&peer, &live)?;
         let now = self.now();

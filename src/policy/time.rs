@@ -29,6 +29,12 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// This time and `span` less; the epoch where that is earlier.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// This time and `span` more.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {

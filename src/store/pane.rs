@@ -164,7 +164,12 @@ impl PeerFiles {
     /// # Errors
     /// The disk is full: the end will be recorded as one that nobody saw.
     pub fn write_exit(&self, exit: &ExitRecord) -> Result<()> {
-        lock::write_json(&self.pane_path(exit.incarnation, "exit"), exit)
+        let path = self.pane_path(exit.incarnation, "exit");
+        // Somebody may have deleted it while the agent ran. Where the whole state directory is gone, nothing is made anew.
+        if self.root.is_dir() {
+            super::ensure_private_dir(path.parent().expect("it is in panes/"))?;
+        }
+        lock::write_json(&path, exit)
     }
 }
 
@@ -208,6 +213,11 @@ impl Locked {
 }
 
 impl StateDir {
+    /// Whether anything was ever launched from this directory; one that was made anew does not know.
+    pub fn has_launched(&self) -> bool {
+        self.root().join("panes").is_dir()
+    }
+
     /// The peers of which a launch file is there: one directory listing for the fleet.
     ///
     /// # Errors

@@ -87,6 +87,19 @@ fn arguments_name_the_conversation_exactly() {
 }
 
 #[test]
+fn the_conversation_of_a_start_is_told_from_its_words() {
+    let told = |name: &str, words: &[&str]| {
+        let argv: Vec<_> = words.iter().map(std::ffi::OsString::from).collect();
+        Profile::builtin(name).expect("built in").conversation_in(&argv)
+    };
+    assert_eq!(told("claude", &["node", "/bin/claude", "--session-id", "id"]).as_deref(), Some("id"));
+    assert_eq!(told("claude", &["claude", "--resume", "id"]).as_deref(), Some("id"));
+    assert_eq!(told("codex", &["codex", "--no-daemon", "resume", "id"]).as_deref(), Some("id"));
+    assert_eq!((told("claude", &["claude"]), told("codex", &["codex", "--no-daemon"])), (None, None));
+    assert_eq!(told("command", &["sh"]), None);
+}
+
+#[test]
 fn what_another_agent_left_is_removed_and_a_persons_setting_is_not() {
     for (name, _) in BUILTIN {
         let profile = Profile::builtin(name).expect("built in");

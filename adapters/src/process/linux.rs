@@ -101,6 +101,36 @@ pub(super) fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
+/// Of every process that can be looked at, by pid. A kernel thread has none.
+pub(super) fn all_arguments() -> io::Result<Vec<(u32, Vec<OsString>)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        // One that ended while we walk, or that is not ours to look at, is not one that is looked for.
+        if let Ok(arguments) = arguments_of(pid) {
+            found.push((pid, arguments));
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn arguments_of(pid: u32) -> io::Result<Vec<OsString>> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline"))?;
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    Ok(line.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect())
+}
+
+pub(super) fn environment_of(pid: u32) -> io::Result<Vec<(OsString, OsString)>> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
+    let variables = environment.split(|byte| *byte == 0).filter_map(|entry| {
+        let equals = entry.iter().position(|byte| *byte == b'=')?;
+        let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        Some((text(&entry[..equals]), text(&entry[equals + 1..])))
+    });
+    Ok(variables.collect())
+}
+
 /// # Source
 /// machine-id(5): 32 hexadecimal digits, or `uninitialized` during the first boot. D-Bus keeps a copy where systemd is not.
 pub(super) fn machine_id() -> io::Result<Option<String>> {

@@ -95,6 +95,27 @@ pub(super) fn boot_id() -> io::Result<String> {
     Ok(text.to_string_lossy().into_owned())
 }
 
+pub(super) fn all_arguments() -> io::Result<Vec<(u32, Vec<OsString>)>> {
+    // One that ended meanwhile, or that is not ours to look at, is not one that is looked for.
+    Ok(pids()?.into_iter().filter_map(|pid| Some((pid, arguments_of(pid).ok()?))).collect())
+}
+
+pub(super) fn arguments_of(pid: u32) -> io::Result<Vec<OsString>> {
+    let bytes = start_of(pid)?;
+    let (count, words) = words(&bytes);
+    Ok(words.take(count).map(|word| OsString::from_vec(word.to_vec())).collect())
+}
+
+pub(super) fn environment_of(pid: u32) -> io::Result<Vec<(OsString, OsString)>> {
+    let bytes = start_of(pid)?;
+    let variables = environment(&bytes).filter_map(|entry| {
+        let equals = entry.iter().position(|byte| *byte == b'=')?;
+        let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        Some((text(&entry[..equals]), text(&entry[equals + 1..])))
+    });
+    Ok(variables.collect())
+}
+
 #[allow(unsafe_code, reason = "gethostuuid has no safe binding among our dependencies; see SAFETY")]
 pub(super) fn machine_id() -> io::Result<Option<String>> {
     let mut id = [0_u8; 16];

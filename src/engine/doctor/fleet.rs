@@ -38,9 +38,20 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
             found.extend(axes(name, record, sight, &mut unsaid));
         }
     }
+    let lost = unrecorded(engine, &names, &records);
+    found.extend(lost.iter().map(|name| {
+        let what = "its agent runs, and its record is lost";
+        Finding::new(Level::Warning, name.as_str(), what).cure(format!("peer wake {name} takes it up again"))
+    }));
     found.extend(unsaid.into_values().map(|(why, cure)| Finding::new(Level::Broken, "server", why).cure(cure)));
     found.extend(super::skew::look(engine, &records).await);
-    found.extend(servers(engine, &records, &left).await);
+    // Its session is its own, though no record here says so.
+    let elsewhere = records
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| sights.get(*name).is_some_and(|sight| sight.elsewhere.is_some()));
+    let known: BTreeSet<PeerName> = lost.into_iter().chain(elsewhere.cloned()).collect();
+    found.extend(servers(engine, &records, &left, &known).await);
     if found.is_empty() {
         let awake = records.len();
         found.push(Finding::new(
@@ -50,6 +61,15 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
         ));
     }
     Ok(found)
+}
+
+/// Who runs and is not on record. What the kernel does not tell is no finding.
+fn unrecorded(engine: &Engine, names: &[PeerName], records: &[(PeerName, SessionRecord)]) -> Vec<PeerName> {
+    let running = engine.running().unwrap_or_default();
+    let lost = |name: &&PeerName| {
+        running.contains(*name) && records.iter().all(|(known, _)| known != *name) && engine.has_no_record(name)
+    };
+    names.iter().filter(lost).cloned().collect()
 }
 
 /// Makes servers that live and cannot be reached listen again.
@@ -138,7 +158,12 @@ fn axes(
 }
 
 /// Sockets that nobody listens on, and sessions of ours that belong to no peer.
-async fn servers(engine: &Engine, records: &[(PeerName, SessionRecord)], left: &[Place]) -> Vec<Finding> {
+async fn servers(
+    engine: &Engine,
+    records: &[(PeerName, SessionRecord)],
+    left: &[Place],
+    spoken_for: &BTreeSet<PeerName>,
+) -> Vec<Finding> {
     let here = |place: &&Place| matches!(elsewhere(place.host.as_ref(), engine.now()), Ok(None));
     let mut known: BTreeSet<PathBuf> = records
         .iter()
@@ -161,7 +186,10 @@ async fn servers(engine: &Engine, records: &[(PeerName, SessionRecord)], left: &
                 found.push(Finding::new(Level::Note, "socket", what).cure("the next wake replaces it"));
             }
             Ok(Listing::Up { server: process, rows }) => {
-                let ours = |row: &&SessionRow| row.tag.starts_with(&engine.tag_root());
+                let ours = |row: &&SessionRow| {
+                    let peer = row.tag.strip_prefix(&engine.tag_root()).and_then(|rest| rest.split_once('/'));
+                    peer.is_some_and(|(peer, _)| spoken_for.iter().all(|known| known.as_str() != peer))
+                };
                 let belongs = |row: &SessionRow| {
                     let mut places = records.iter().map(|(_, record)| &record.place).chain(left);
                     places.any(|place| {

@@ -89,6 +89,7 @@ impl Engine {
         dry_run: bool,
     ) -> Result<Vec<Due<'a>>> {
         let launched = self.state.launched()?;
+        let unrecorded = self.unrecorded_among(fleet, &launched, beat);
         let mut tasks: Vec<Due<'a>> = Vec::new();
         for subject in &fleet.subjects {
             match self.task_for(subject, judged.get(&subject.peer.name), beat, dry_run) {
@@ -100,7 +101,8 @@ impl Engine {
             if !dry_run && let Err(error) = self.learn_if_late(peer) {
                 beat.skipped.push(skipped(&peer.name, &error));
             }
-            let task = if launched.contains(&peer.name) { self.task_unrecorded(peer) } else { self.task_asleep(peer) };
+            let lost = unrecorded.contains(&peer.name);
+            let task = if lost { Ok(Some(Task::Recover)) } else { self.task_asleep(peer) };
             match task {
                 Ok(task) => tasks.extend(task.map(|task| (peer, None, task))),
                 Err(error) => beat.skipped.push(skipped(&peer.name, &error)),
@@ -259,9 +261,27 @@ impl Engine {
         Ok(None)
     }
 
-    /// A peer with no record and a launch file: its record was lost, or a start never came about.
-    fn task_unrecorded(&self, peer: &Peer) -> Result<Option<Task>> {
-        if self.runs_unrecorded(peer)? { Ok(Some(Task::Recover)) } else { self.task_asleep(peer) }
+    /// Who runs without being on record, by one look at the kernel; by a walk over all processes only where that, or a launch
+    /// file without a record, gives a reason to.
+    fn unrecorded_among(
+        &self,
+        fleet: &Fleet,
+        launched: &BTreeSet<PeerName>,
+        beat: &mut Heartbeat,
+    ) -> BTreeSet<PeerName> {
+        let asleep = || fleet.asleep.iter().map(|peer| &peer.name);
+        if fleet.asleep.is_empty() {
+            return BTreeSet::new();
+        }
+        let found = self.running().and_then(|running| {
+            let reason = asleep().any(|name| running.contains(name) || launched.contains(name));
+            if reason { Ok(self.panes()?.into_keys().collect()) } else { Ok(BTreeSet::new()) }
+        });
+        let found: BTreeSet<PeerName> = found.unwrap_or_else(|error| {
+            beat.skipped.push(error.to_string());
+            BTreeSet::new()
+        });
+        asleep().filter(|name| found.contains(*name)).cloned().collect()
     }
 
     /// A peer that is not awake: cleared where something of it is left, started where its spec says so.
