@@ -85,7 +85,7 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
     let terminal = termios::tcgetattr(io::stdin()).ok();
     let (code, exit, started) = match start_agent(&state, name, incarnation, parent)? {
         Started::Running { pid, grace, started } => {
-            let heard = Heard::nothing_yet(started.record.place.clone());
+            let heard = Heard::nothing_yet(started.record.place.clone(), parent);
             let (reaped, heard) = watch(&signals, &Agent { pid, grace }, heard)?;
             let hangup = hangup_before(&state.peer(name), &started.record, parent, &reaped, heard, &signals)?;
             let ended = Ended { reaped, hangup };
@@ -312,7 +312,6 @@ fn watch(signals: &Signals, agent: &Agent, mut heard: Heard) -> io::Result<(Reap
     process::give_back_code();
     loop {
         let caught = signals.wait()?;
-        heard.note(caught);
         match caught.signal {
             Signal::SIGCHLD => {
                 if let Some(reaped) = reap(agent.pid)? {
@@ -339,6 +338,8 @@ fn watch(signals: &Signals, agent: &Agent, mut heard: Heard) -> io::Result<(Reap
             Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU => {}
             other => pass_on(agent.pid, other),
         }
+        // After the agent has it too: this may take a moment.
+        heard.note(caught);
     }
 }
 

@@ -125,6 +125,9 @@ fn a_reboot_is_nobodys_death_whoever_lived_to_write_it_down(on: RuntimeKind) {
             };
             if unrecorded {
                 world.edit(name, "session", |record| record["boot_id"] = json!("00000000-0000-0000-0000-000000000000"));
+                let then = world.peer(&["why", name, "--json"]).json()["then"].clone();
+                assert_eq!(then, json!(format!("resume {conversation} (rebooted)")), "{what}: {name}");
+                world.peer(&["list", name, "--format", "{state} ({detail})"]).prints("lost (not recorded yet)\n");
                 resumes(&world, name, "rebooted", conversation);
             } else {
                 let end = world.end(name);

@@ -126,6 +126,13 @@ fn crash(world: &World, name: &str) {
     world.await_end(name);
 }
 
+/// One that leaves at once may have been ready or not before it did: the row is 16 or 14 then.
+#[track_caller]
+fn starts_fresh(world: &World, name: &str) {
+    let row = why(world, name, &[]);
+    assert!(matches!(row, 14 | 16), "row {row}");
+}
+
 #[test]
 fn row_1_no_such_peer() {
     let world = World::new();
@@ -259,7 +266,8 @@ fn row_8_failed_latches_until_reset_or_force(on: RuntimeKind) {
     );
     assert_eq!(why(&world, "a", &["--fresh", "--force"]), 10, "an operator's hand is always obeyed");
     world.peer(&["reset", "a"]);
-    assert_eq!((world.deaths("a"), why(&world, "a", &[])), (0, 16));
+    assert_eq!(world.deaths("a"), 0);
+    starts_fresh(&world, "a");
 }
 
 fn row_8_a_changed_spec_opens_the_latch(on: RuntimeKind) {
@@ -270,7 +278,8 @@ fn row_8_a_changed_spec_opens_the_latch(on: RuntimeKind) {
     crash(&world, "a");
     assert_eq!(why(&world, "a", &[]), 8);
     world.set_in_spec("a", "idle_timeout = \"2h\"");
-    assert_eq!((world.deaths("a"), why(&world, "a", &[])), (2, 16), "what failed is not what would be started now");
+    assert_eq!(world.deaths("a"), 2, "what failed is not what would be started now");
+    starts_fresh(&world, "a");
 }
 
 fn row_9_a_crash_loop_is_refused_and_says_when_to_retry(on: RuntimeKind) {
@@ -295,7 +304,8 @@ fn row_9_a_crash_loop_is_refused_and_says_when_to_retry(on: RuntimeKind) {
             death["at_ms"] = json!(death["at_ms"].as_u64().expect("a time") - 301_000);
         }
     });
-    assert_eq!(why(&world, "a", &[]), 16, "old deaths do not count");
+    // Old deaths do not count.
+    starts_fresh(&world, "a");
 }
 
 fn row_9_reads_bare_times_too(on: RuntimeKind) {

@@ -162,7 +162,10 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NoSuchPeer { peer, nearest: None } => format!("peer add {peer} -- COMMAND"),
         EngineError::Refused { peer, refusal } => refusal_hint(peer.as_str(), refusal),
         EngineError::NotReady { peer, why, .. } => match why {
-            NotReady::Ended(_) => format!("peer screen {peer}"),
+            NotReady::Ended { failed_resumes: 2.., .. } => format!(
+                "peer screen {peer} shows why; its conversation is kept, and peer wake {peer} --fresh begins a new one"
+            ),
+            NotReady::Ended { .. } => format!("peer screen {peer}"),
             NotReady::TimedOut(_) | NotReady::NoRoom { .. } => format!("peer attach {peer}, to see what it waits for"),
             NotReady::NeedsPerson { acceptable: Some(id), .. } => {
                 format!("peer attach {peer} and answer it, or allow it in `peer edit {peer}`: accept = [\"{id}\"]")

@@ -191,8 +191,13 @@ pub enum EngineError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
     /// It ended first.
-    #[error("it ended ({0})")]
-    Ended(String),
+    #[error("it ended ({how})")]
+    Ended {
+        /// How, as it is shown.
+        how: String,
+        /// How many starts in a row were to resume, and ended like this.
+        failed_resumes: u32,
+    },
     /// Time passed; it lives.
     #[error("nothing said that it is after {} s; it is left running", .0.as_secs())]
     TimedOut(Duration),

@@ -13,11 +13,15 @@ impl Engine {
     /// # Errors
     /// Its ring cannot be read.
     pub(super) fn deaths(&self, peer: &Peer) -> Result<Deaths> {
-        let deaths = peer.files.deaths()?.present().unwrap_or_default();
+        Ok(self.unless_changed_since(peer, peer.files.deaths()?.present().unwrap_or_default()))
+    }
+
+    /// These deaths, unless they close a latch that a changed spec has opened.
+    pub(super) fn unless_changed_since(&self, peer: &Peer, deaths: Deaths) -> Deaths {
         let judged = Breaker::judge(&deaths, peer.effective.max_restarts.value, self.now());
         let latched = matches!(judged, Breaker::Failed { .. });
         let last = deaths.last().map(|death| death.at_ms);
-        Ok(if latched && self.spec_changed_at(peer) > last { Deaths::default() } else { deaths })
+        if latched && self.spec_changed_at(peer) > last { Deaths::default() } else { deaths }
     }
 
     fn spec_changed_at(&self, peer: &Peer) -> Option<Timestamp> {

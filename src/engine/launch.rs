@@ -13,13 +13,12 @@ use peer_adapters::zellij::Zellij;
 use tokio::time::Instant;
 
 use super::observe::{self, recorded};
-use super::settle::{self, Absence};
 use super::versions::Admitted;
 use super::{Engine, EngineError, Peer, Result, learn, pause};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::wake::WakeCause;
-use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Phase, Place, Session, SessionRecord};
+use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Phase, Place, SessionRecord};
 
 /// Columns and rows of a pane that nobody has looked at yet: wide enough that no agent wraps its own interface.
 pub(super) const SIZE: (u16, u16) = (200, 50);
@@ -108,18 +107,15 @@ impl Engine {
                 locked.write_session(&record)?;
                 Ok(record)
             }
-            Err(error) if gate.is_none() || tells_nothing(&error) => {
-                self.log(
-                    &Event::new(self.now(), "wake.failed")
-                        .peer(&peer.name)
-                        .incarnation(incarnation)
-                        .cause("runtime-unavailable"),
-                )?;
-                Err(error.into())
-            }
+            // No agent was started, so none has died. The record stands: a pane that comes late is found by it or fenced off.
             Err(error) => {
-                let absence = Absence { session: Session::Cleared, ..Absence::UNSEEN };
-                settle::record_end(&self.state, locked, &record, absence, self.now())?;
+                if gate.is_some() && is_refusal(&error) {
+                    record.phase = Phase::Refused;
+                    locked.write_session(&record)?;
+                    locked.remove_pane_files(incarnation)?;
+                }
+                let event = Event::new(self.now(), "wake.failed").peer(&peer.name).incarnation(incarnation);
+                self.log(&event.cause(why_not_started(&error)).with("detail", error.to_string()))?;
                 Err(error.into())
             }
         }
@@ -250,15 +246,18 @@ impl Engine {
     }
 }
 
-/// Whether an error says nothing of the agent: its runtime was not reached, or did not answer. Nobody has died then, and
-/// the record stands, so that a pane that comes late is found or fenced off.
-fn tells_nothing(error: &RuntimeError) -> bool {
-    matches!(
+/// Under which name a start is logged that its runtime did not carry out: it was not reached or did not answer, or it was
+/// and refused (no terminal, no process, no memory, a path too long).
+fn why_not_started(error: &RuntimeError) -> &'static str {
+    if is_refusal(error) { "runtime-refused" } else { "runtime-unavailable" }
+}
+
+/// Whether the runtime answered, and said no. Any other error tells nothing: what was asked may still be done.
+fn is_refusal(error: &RuntimeError) -> bool {
+    !matches!(
         error,
         RuntimeError::TimedOut { .. }
             | RuntimeError::NotAnswering { .. }
-            | RuntimeError::OtherServer { .. }
-            | RuntimeError::Unreachable { .. }
             | RuntimeError::PermissionDenied { .. }
             | RuntimeError::VersionMismatch { .. }
             | RuntimeError::NoBinary { .. }

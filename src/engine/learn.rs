@@ -49,52 +49,63 @@ impl Learner {
     /// # Errors
     /// A file of ours cannot be read or written. That the agent's files do not tell is no error.
     pub fn learn(&self, state: &StateDir, locked: &Locked, record: &mut SessionRecord) -> Result<()> {
-        if record.conversation.is_some() || self.profile.conversation.id != ConversationId::Found {
-            return Ok(());
+        let traces = record.traces.clone();
+        let found = self.look(state, locked.files(), record)?;
+        if record.traces != traces {
+            locked.write_session(record)?;
         }
-        let name = locked.files().name();
+        if let Some(id) = found {
+            keep(locked, record, &id, SystemTime::now().into())?;
+            state.journal().append(&learned(locked.files().name(), record.incarnation, &id))?;
+        }
+        Ok(())
+    }
+
+    /// Completes the record as [`Learner::learn`] would, and writes nothing.
+    ///
+    /// # Errors
+    /// A file of ours cannot be read.
+    pub fn foresee(&self, state: &StateDir, files: &PeerFiles, record: &mut SessionRecord) -> Result<()> {
+        if let Some(id) = self.look(state, files, record)? {
+            record.conversation = Some(id);
+            record.traces.clear();
+        }
+        Ok(())
+    }
+
+    /// The conversation of a record without one, if it can be told; what it can be told by later is added to its traces.
+    fn look(&self, state: &StateDir, files: &PeerFiles, record: &mut SessionRecord) -> Result<Option<String>> {
+        if record.conversation.is_some() || self.profile.conversation.id != ConversationId::Found {
+            return Ok(None);
+        }
         let pids = record.process.map(|agent| tree(process_id(agent.id))).unwrap_or_default();
-        let env = launch_environment(locked.files(), record)?;
+        let env = launch_environment(files, record)?;
         let since = record.woke_at_ms.into();
-        let noted = self.note_traces(locked, record, &pids, &env)?;
-        let owners = Others::of(state, name);
+        self.add_traces(record, &pids, &env);
+        let owners = Others::of(state, files.name());
         let found = with_files(&self.profile, &self.cwd, &env, |files| {
             let now = files.discover(since, &pids, |id| owners.own(id));
             // Whoever lives says which conversation is on its screen now.
             match now {
-                Ok(None) => files.traced(since, &noted, |id| owners.own(id)),
+                Ok(None) => files.traced(since, &record.traces, |id| owners.own(id)),
                 found => found,
             }
         });
         // Whose an id is cannot be told while another peer's list cannot be read; that peer's trouble is not this one's.
         if let Err(error) = owners.check() {
             tracing::warn!(%error, "whose a conversation is");
-            return Ok(());
+            return Ok(None);
         }
-        if let Ok(Some(id)) = found {
-            keep(locked, record, &id, SystemTime::now().into())?;
-            state.journal().append(&learned(name, record.incarnation, &id))?;
-        }
-        Ok(())
+        Ok(found.ok().flatten())
     }
 
-    /// Adds to the record what marks these processes, and returns all that is noted there.
-    fn note_traces(
-        &self,
-        locked: &Locked,
-        record: &mut SessionRecord,
-        pids: &[u32],
-        env: &[(OsString, OsString)],
-    ) -> Result<Vec<String>> {
+    /// Adds what marks these processes.
+    fn add_traces(&self, record: &mut SessionRecord, pids: &[u32], env: &[(OsString, OsString)]) {
         let traces = with_files(&self.profile, &self.cwd, env, |files| files.traces(pids)).unwrap_or_default();
         let new: Vec<String> = traces.into_iter().filter(|trace| !record.traces.contains(trace)).collect();
-        if !new.is_empty() {
-            record.traces.extend(new);
-            let surplus = record.traces.len().saturating_sub(MOST_TRACES);
-            record.traces.drain(..surplus);
-            locked.write_session(record)?;
-        }
-        Ok(record.traces.clone())
+        record.traces.extend(new);
+        let surplus = record.traces.len().saturating_sub(MOST_TRACES);
+        record.traces.drain(..surplus);
     }
 
     /// The conversation of the last incarnation, where it was not known at its end and can be told now. Changes nothing.

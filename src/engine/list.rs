@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::fleet::Member;
 use super::observe::Sight;
+use super::settle::{self, Absence};
 use super::wake::Live;
 use super::{Engine, EngineError, Peer, Result, learn};
 use crate::policy::ending::{End, EndCause, Incarnation};
@@ -15,7 +16,7 @@ use crate::policy::health::{Deaths, Health, HealthPolicy};
 use crate::policy::name::PeerName;
 use crate::policy::state::{State, StateFacts, state};
 use crate::policy::time::Timestamp;
-use crate::store::{Inventory, LastEnd, Marker, SessionRecord};
+use crate::store::{Inventory, LastEnd, Marker, Outcome, SessionRecord};
 
 /// One peer, as the list shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -126,19 +127,31 @@ impl Engine {
         })
     }
 
+    /// What the end of an incarnation that is over will be recorded as. `None`: its files cannot be read.
+    fn to_be_recorded(&self, peer: &Peer, record: &SessionRecord, sight: &Sight) -> Option<Outcome> {
+        let Outcome { last, deaths } =
+            settle::foresee(&peer.files, record, Absence::cleared(sight), self.now()).ok()?;
+        Some(Outcome { last, deaths: self.unless_changed_since(peer, deaths) })
+    }
+
     pub(super) fn row(&self, peer: &Peer, live: &Live, past: Past) -> Row {
         let now = self.now();
         let Past { last, deaths, stopped, topic } = past;
         let end = last.as_ref().map(|last| &last.end);
-        let health = Health::assess(&deaths, end, health_policy(peer), now);
+        let to_be = over(live).and_then(|(record, sight)| self.to_be_recorded(peer, record, sight));
+        let (latest, deaths) = match &to_be {
+            Some(Outcome { last, deaths }) => (Some(&last.end), deaths),
+            None => (end, &deaths),
+        };
+        let health = Health::assess(deaths, latest, health_policy(peer), now);
         let status = own_status(peer, live);
         let facts = StateFacts {
             live: live.recorded(),
             turn_in_progress: status.is_some_and(|status| status.busy),
             stopped: stopped.is_some(),
-            last_end: end.cloned(),
+            last_end: latest.cloned(),
             health,
-            ever_ran: end.is_some_and(|end| end.lasting_cause().is_some()),
+            ever_ran: latest.is_some_and(|end| end.lasting_cause().is_some()),
         };
         let shown = state(&facts, now);
         let conversation = live.record().and_then(|record| record.conversation.clone());
@@ -173,6 +186,14 @@ impl Row {
     }
 }
 
+/// An incarnation on record that is over.
+fn over(live: &Live) -> Option<(&SessionRecord, &Sight)> {
+    match live {
+        Live::Session(record, sight) if sight.is_over() => Some((record, sight)),
+        Live::Session(..) | Live::Starting(_) | Live::None => None,
+    }
+}
+
 /// What a peer's spec says of its health.
 pub(super) fn health_policy(peer: &Peer) -> HealthPolicy {
     HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value }
@@ -193,9 +214,9 @@ fn since(state: State, live: &Live, stopped: Option<Timestamp>, end: Option<&End
     match (state, live.record()) {
         (State::Awake | State::Busy, Some(record)) => record.ready_at(),
         (State::Starting, Some(record)) => Some(record.woke_at_ms),
-        // When the axes came to say so is not on record; the heartbeat knows how old its own stamps are.
-        (State::Unknown | State::Lost | State::Crashed, Some(_)) | (State::NeverStarted, _) => None,
         (State::Stopped, _) => stopped,
+        // When the axes came to say so is not on record; the heartbeat knows how old its own stamps are.
+        (_, Some(_)) | (State::NeverStarted, _) => None,
         _ => end.map(|end| end.at_ms),
     }
 }

@@ -16,7 +16,7 @@ use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::wake::Refusal;
-use crate::store::{Host, Place, Process, SessionRecord};
+use crate::store::{Host, Phase, Place, Process, SessionRecord};
 
 /// What was seen of one recorded incarnation.
 #[derive(Clone, Debug)]
@@ -153,6 +153,8 @@ pub(super) fn is_at(place: &Place, row: &SessionRow) -> bool {
 pub(super) enum Standing {
     /// Its runtime and the kernel can be asked.
     Here,
+    /// Its runtime refused to start it: nothing is there, and nobody needs to be asked.
+    Refused,
     /// It is of another boot of this machine: nothing is left of it.
     Rebooted,
     /// It is of another machine or pid namespace: which, and since when. What runs here under its numbers and paths is not it.
@@ -164,12 +166,12 @@ pub(super) enum Standing {
 impl Standing {
     /// What is seen of a record that is not asked about.
     pub(super) fn sight(self, now: Timestamp) -> Sight {
+        let rebooted = self == Self::Rebooted;
         let (axis, elsewhere) = match self {
-            Self::Here | Self::Rebooted => (Axis::Dead, None),
+            Self::Here | Self::Refused | Self::Rebooted => (Axis::Dead, None),
             Self::Elsewhere(owner) => (Axis::Unknown(format!("it was started {owner}")), Some(owner)),
             Self::Unclear(why) => (Axis::Unknown(why), None),
         };
-        let rebooted = axis == Axis::Dead;
         Sight {
             runtime: axis.clone(),
             process: axis,
@@ -200,6 +202,7 @@ pub(super) fn standing(record: &SessionRecord) -> Standing {
     match (process::boot_id().is_ok_and(|boot| boot != record.boot_id), machine) {
         (true, _) => Standing::Rebooted,
         (false, Some(owner)) => Standing::Elsewhere(owner.text),
+        (false, None) if record.phase == Phase::Refused => Standing::Refused,
         (false, None) => Standing::Here,
     }
 }

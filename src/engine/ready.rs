@@ -13,7 +13,7 @@ use super::observe::{self, fnv1a, process_axis, process_id, recorded, target};
 use super::settle::{self, Absence};
 use super::{Engine, EngineError, POLL, Peer, Result, pause, room};
 use crate::policy::axis::Axis;
-use crate::policy::ending::Incarnation;
+use crate::policy::ending::{End, Incarnation};
 use crate::policy::time::Timestamp;
 use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
 
@@ -108,21 +108,22 @@ impl Engine {
     /// The record, while this incarnation is the one on it.
     pub(super) fn current(&self, peer: &Peer, incarnation: Incarnation) -> Result<SessionRecord> {
         match peer.files.session()? {
-            Stored::Present(record) if record.incarnation == incarnation => Ok(record),
+            Stored::Present(record) if record.incarnation == incarnation && record.phase != Phase::Refused => {
+                Ok(record)
+            }
             _ => Err(EngineError::NotReady {
                 peer: peer.name.clone(),
                 incarnation,
-                why: NotReady::Ended(self.how_it_ended(peer, incarnation)?),
+                why: self.how_it_ended(peer, incarnation)?,
                 screen: self.kept_screen(peer),
             }),
         }
     }
 
-    fn how_it_ended(&self, peer: &Peer, incarnation: Incarnation) -> Result<String> {
-        Ok(match peer.files.end()?.present() {
-            Some(last) if last.end.incarnation == incarnation => last.end.shown_as(),
-            _ => "another start took its place".to_owned(),
-        })
+    fn how_it_ended(&self, peer: &Peer, incarnation: Incarnation) -> Result<NotReady> {
+        let end = peer.files.end()?.present().map(|last| last.end).filter(|end| end.incarnation == incarnation);
+        let how = end.as_ref().map_or_else(|| "another start took its place".to_owned(), End::shown_as);
+        Ok(NotReady::Ended { how, failed_resumes: end.map_or(0, |end| end.failed_resumes) })
     }
 
     fn kept_screen(&self, peer: &Peer) -> Vec<String> {
@@ -322,7 +323,7 @@ impl Engine {
         repetition: Repetition,
     ) -> Result<()> {
         let (cause, question) = match why {
-            NotReady::Ended(_) => return Ok(()),
+            NotReady::Ended { .. } => return Ok(()),
             NotReady::TimedOut(_) | NotReady::NoRoom { .. } => ("timed-out", ""),
             NotReady::NeedsPerson { question, .. } => ("needs-person", question.as_str()),
         };

@@ -34,7 +34,7 @@ impl Engine {
         if let Some(record) = peer.files.session()?.present() {
             return Ok(match standing(&record) {
                 Standing::Elsewhere(owner) => Some(owner),
-                Standing::Here | Standing::Rebooted | Standing::Unclear(_) => None,
+                Standing::Here | Standing::Refused | Standing::Rebooted | Standing::Unclear(_) => None,
             });
         }
         Ok(self.launched_elsewhere(&peer)?.map(|(_, owner)| owner))
@@ -53,7 +53,7 @@ impl Engine {
         if let Some(record) = peer.files.session()?.present() {
             return match standing(&record) {
                 Standing::Elsewhere(owner) => self.give_up(&peer, &locked, record, &owner),
-                Standing::Here | Standing::Rebooted | Standing::Unclear(_) => Err(not_elsewhere()),
+                Standing::Here | Standing::Refused | Standing::Rebooted | Standing::Unclear(_) => Err(not_elsewhere()),
             };
         }
         let (incarnation, owner) = self.launched_elsewhere(&peer)?.ok_or_else(not_elsewhere)?;

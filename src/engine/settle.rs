@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use super::learn::Learner;
 use super::observe::{Sight, process_id};
 use super::{Engine, Peer, Result};
-use crate::policy::ending::{EndFacts, EndReport, Evidence, Exit, Server, classify};
+use crate::policy::ending::{EndFacts, EndReport, Evidence, Exit, Reached, Server, classify};
 use crate::policy::time::Timestamp;
 use crate::store::{
-    ConversationEntry, Event, ExitRecord, Hangup, LastEnd, Locked, PeerFiles, Phase, Session, SessionRecord, StateDir,
+    ConversationEntry, Event, ExitRecord, Hangup, LastEnd, Locked, Outcome, PeerFiles, Phase, Session, SessionRecord,
+    StateDir,
 };
 
 /// How long a pane process may take to write down that its agent has ended. It is told by the kernel at once and needs a
@@ -129,13 +130,16 @@ fn remembered(locked: &Locked, exit: &ExitRecord, started: Option<&StartedAs>) -
     Ok(Some(SessionRecord { phase, ..record.clone() }))
 }
 
-/// The cause that [`record_end`] would record now; writes nothing.
+/// What [`record_end`] would record now; writes nothing. `why`, `list` and `status` tell this of an incarnation that is
+/// over, and a wake decides by the same once it is recorded.
 ///
 /// # Errors
-/// The exit record is there and cannot be read.
-pub fn foresee(files: &PeerFiles, record: &SessionRecord, absence: Absence, now: Timestamp) -> Result<EndReport> {
+/// A file is there and cannot be read.
+pub fn foresee(files: &PeerFiles, record: &SessionRecord, absence: Absence, now: Timestamp) -> Result<Outcome> {
     let exit = files.exit(record.incarnation)?.present();
-    Ok(report(record, exit.as_ref(), absence, now))
+    let report = report(record, exit.as_ref(), absence, now);
+    let (previous, deaths) = (files.end()?.present(), files.deaths()?.present().unwrap_or_default());
+    Ok(Outcome::of(record, report, absence.session, previous, deaths))
 }
 
 /// Records the end of the incarnation on record, whoever saw it, and logs it.
@@ -149,11 +153,10 @@ pub fn record_end(
     absence: Absence,
     now: Timestamp,
 ) -> Result<LastEnd> {
-    let report = foresee(locked.files(), record, absence, now)?;
-    let ready_for = ready_for(record, report.at);
-    let last = locked.record_end(record, report, ready_for, absence.session)?;
-    state.journal().append(&ended(locked, record, &last, now))?;
-    Ok(last)
+    let outcome = foresee(locked.files(), record, absence, now)?;
+    locked.record_end(record, &outcome)?;
+    state.journal().append(&ended(locked, record, &outcome.last, now))?;
+    Ok(outcome.last)
 }
 
 fn report(record: &SessionRecord, exit: Option<&ExitRecord>, absence: Absence, now: Timestamp) -> EndReport {
@@ -178,6 +181,11 @@ fn report(record: &SessionRecord, exit: Option<&ExitRecord>, absence: Absence, n
         exit: seen,
         uptime: exit.map_or_else(|| at.since(record.woke_at_ms), |exit| Duration::from_millis(exit.uptime_ms)),
         max_rss_kib: exit.map(|exit| exit.max_rss_kib).filter(|kib| *kib > 0),
+        reached: match (record.ready_at(), record.resumed) {
+            (Some(_), _) => Reached::Ready,
+            (None, false) => Reached::FreshStart,
+            (None, true) => Reached::Resume,
+        },
     }
 }
 
@@ -190,10 +198,6 @@ fn evidence(record: &SessionRecord, exit: Option<&ExitRecord>, seen: Option<Exit
         _ if record.process.is_none() && !absence.rebooted && !absence.server_gone => Evidence::SpawnFailed,
         _ => Evidence::Absent,
     }
-}
-
-fn ready_for(record: &SessionRecord, at: Timestamp) -> Option<Duration> {
-    record.ready_at().map(|ready| at.since(ready))
 }
 
 fn ended(locked: &Locked, record: &SessionRecord, last: &LastEnd, now: Timestamp) -> Event {

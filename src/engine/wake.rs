@@ -14,9 +14,10 @@ use super::settle;
 use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::{Incarnation, Intent};
+use crate::policy::health::Deaths;
 use crate::policy::name::PeerName;
 use crate::policy::wake::{Markers, Recorded, Refusal, WakeDecision, WakeFacts, WakeRequest, decide};
-use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
+use crate::store::{Event, LastEnd, Locked, Marker, Phase, SessionRecord, Stored};
 
 /// How often a wake starts over after clearing what stood in its way. Two are needed at most (an orphan, then its
 /// record); more means that somebody works against us.
@@ -252,8 +253,19 @@ impl Engine {
 
     /// Everything the table asks about, gathered.
     pub(super) fn facts(&self, peer: &Peer, live: &Live) -> Result<WakeFacts> {
+        let (last, deaths) = (peer.files.end()?.present(), peer.files.deaths()?.present().unwrap_or_default());
+        self.facts_of(peer, live.recorded(), last, deaths)
+    }
+
+    /// The same, with these ends on record.
+    pub(super) fn facts_of(
+        &self,
+        peer: &Peer,
+        live: Recorded,
+        last: Option<LastEnd>,
+        deaths: Deaths,
+    ) -> Result<WakeFacts> {
         let files = &peer.files;
-        let last = files.end()?.present();
         let set_aside = last.is_none() && files.has_lost_end()?;
         let known = match &last {
             Some(last) => self.late_conversation(peer, last)?.or_else(|| last.conversation.clone()),
@@ -264,7 +276,7 @@ impl Engine {
         Ok(WakeFacts {
             managed_by: self.manager_of(peer),
             stopped: files.has(Marker::Stopped)?,
-            live: live.recorded(),
+            live,
             markers: Markers {
                 idle_reaped: files.has(Marker::IdleReaped)?,
                 new_eager: files.has(Marker::NewEager)?,
@@ -272,7 +284,7 @@ impl Engine {
             },
             ever_ran: last.as_ref().map_or(set_aside, |last| last.end.lasting_cause().is_some()),
             last_end: last.map(|last| last.end),
-            deaths: self.deaths(peer)?,
+            deaths: self.unless_changed_since(peer, deaths),
             max_restarts: peer.effective.max_restarts.value,
             lifestyle: peer.effective.policy.value,
             topics: files.topics()?,
@@ -368,6 +380,9 @@ pub(super) enum Live {
 impl Live {
     /// Tells a start in progress from one that never came about and from a session that was up.
     pub(super) fn of(mut record: SessionRecord, sight: Sight) -> Self {
+        if record.phase == Phase::Refused {
+            return Self::None;
+        }
         observe::complete(&mut record, &sight);
         if matches!(record.phase, Phase::Ready { .. }) {
             return Self::Session(Box::new(record), Box::new(sight));

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
+use super::learn::Learner;
+use super::settle::{self, Absence};
 use super::wake::{Live, why_orphaned};
 use super::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
-use crate::policy::wake::{RowReading, WakeDecision, WakeFacts, WakeRequest, assume_ended, decide, explain};
+use crate::policy::wake::{Recorded, RowReading, WakeDecision, WakeRequest, decide, explain};
+use crate::store::Outcome;
 
 /// What a wake would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,20 +40,15 @@ impl Engine {
         let decision = decide(&facts, request, now);
         Ok(Why {
             peer: name.clone(),
-            then: self.then(&peer, &facts, &live, request, &decision)?,
+            then: self.then(&peer, &live, request, &decision)?,
             decision: decision.to_string(),
             rows: explain(&facts, request, now),
         })
     }
 
-    fn then(
-        &self,
-        peer: &Peer,
-        facts: &WakeFacts,
-        live: &Live,
-        request: &WakeRequest,
-        decision: &WakeDecision,
-    ) -> Result<Option<String>> {
+    /// What the table says once the incarnation on record has ended: by the record that its end will leave, as
+    /// [`Engine::wake`] reads it in its next round.
+    fn then(&self, peer: &Peer, live: &Live, request: &WakeRequest, decision: &WakeDecision) -> Result<Option<String>> {
         let (WakeDecision::EndOrphan | WakeDecision::RecordEnd, Live::Session(record, sight)) = (decision, live) else {
             return Ok(None);
         };
@@ -58,8 +56,9 @@ impl Engine {
         if *decision == WakeDecision::EndOrphan {
             record.intent = record.intent.or_else(|| Some(why_orphaned(sight)));
         }
-        let end = super::settle::foresee(&peer.files, &record, super::settle::Absence::cleared(sight), self.now())?;
-        let after = assume_ended(facts, end.cause, end.at);
+        Learner::new(&peer.profile, &peer.spec.cwd).foresee(&self.state, &peer.files, &mut record)?;
+        let Outcome { last, deaths } = settle::foresee(&peer.files, &record, Absence::cleared(sight), self.now())?;
+        let after = self.facts_of(peer, Recorded::None, Some(last), deaths)?;
         Ok(Some(decide(&after, request, self.now()).to_string()))
     }
 }

@@ -36,11 +36,17 @@ const LOOK: Duration = Duration::from_millis(5);
 /// that was not meant, and what it dies of later is its own.
 const ASKED_FOR: Duration = Duration::from_secs(120);
 
+/// How long a zellij server that ends in order may take from the hangup of its panes to its end: milliseconds, some tens
+/// of them on a loaded machine.
+const IN_ORDER: Duration = Duration::from_millis(100);
+
 /// What was heard so far of our terminal being taken away.
 #[derive(Debug)]
 pub(super) struct Heard {
     /// Where our session is.
     place: Place,
+    /// The server that started us.
+    parent: Option<ProcessId>,
     /// The first SIGHUP, with who sent it.
     hangup: Option<Caught>,
     /// The last SIGTERM.
@@ -50,8 +56,8 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    pub(super) fn nothing_yet(place: Place) -> Self {
-        Self { place, hangup: None, asked_at: None, in_order: None }
+    pub(super) fn nothing_yet(place: Place, parent: Option<ProcessId>) -> Self {
+        Self { place, parent, hangup: None, asked_at: None, in_order: None }
     }
 
     pub(super) fn note(&mut self, caught: Caught) {
@@ -68,12 +74,30 @@ impl Heard {
         }
     }
 
-    /// zellij takes its socket along when it ends in order, before it lets go of its panes, and leaves it when it is
-    /// killed. Asked at once and never again: a client that finds a dead server's socket takes it away as well (0.45.1:
-    /// seen). A server of tmux is of many sessions, and its end is never that of one of them.
+    /// A server of tmux is of many sessions, and its end is never that of one of them.
     fn look_at_server(&mut self) -> bool {
-        let zellij = self.place.runtime == RuntimeKind::Zellij.as_str();
-        *self.in_order.get_or_insert_with(|| zellij && !Zellij::has_socket(&self.place.server))
+        if let Some(in_order) = self.in_order {
+            return in_order;
+        }
+        let in_order = self.place.runtime == RuntimeKind::Zellij.as_str() && self.ends_in_order();
+        self.in_order = Some(in_order);
+        in_order
+    }
+
+    /// zellij takes its socket along when it ends in order, and leaves it when it is killed. Asked at once and never again:
+    /// a client that finds a dead server's socket takes it away as well (0.45.1: seen). Blocks for `IN_ORDER` at most.
+    fn ends_in_order(&self) -> bool {
+        let started = Instant::now();
+        loop {
+            let over = self.parent.is_none_or(is_gone) || started.elapsed() >= IN_ORDER;
+            if !Zellij::has_socket(&self.place.server) {
+                return true;
+            }
+            if over {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn is_enough(&self) -> bool {
@@ -108,9 +132,8 @@ impl Holder {
         }
     }
 
-    /// Not known is not gone.
     fn server_is_gone(&self) -> bool {
-        self.0.is_some_and(|server| matches!(process::find(server), Ok(None)))
+        self.0.is_some_and(is_gone)
     }
 
     /// Whether the server outlives it, waiting a moment for it to finish exiting.
@@ -129,6 +152,11 @@ impl Holder {
         }
         Hangup::ServerGone
     }
+}
+
+/// Not known is not gone.
+fn is_gone(server: ProcessId) -> bool {
+    matches!(process::find(server), Ok(None))
 }
 
 /// How long to listen after an end, by what it looks like.

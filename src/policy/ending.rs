@@ -9,7 +9,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use record::{End, EndReport, Exit, RecentEnd, RecentEnds};
+pub use record::{End, EndReport, Exit, Reached, RecentEnd, RecentEnds};
 
 use record::{SIGHUP, SIGKILL, SIGTERM};
 
@@ -91,6 +91,11 @@ impl EndCause {
             Self::Closed => Self::Completed,
             other => other,
         }
+    }
+
+    /// Whether somebody wanted another context instead of the one that it had.
+    pub(super) const fn gives_context_up(self) -> bool {
+        matches!(self, Self::SelfFresh | Self::Replaced)
     }
 
     /// Whether this end is a death that the crash-loop guard counts.

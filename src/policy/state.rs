@@ -74,11 +74,11 @@ pub struct StateFacts {
     pub turn_in_progress: bool,
     /// Whether `NAME.stopped` exists.
     pub stopped: bool,
-    /// `NAME.end`.
+    /// `NAME.end`; where the incarnation on record is over, what will stand there once that is recorded.
     pub last_end: Option<End>,
     /// Its guard, latch and hold, at the same time.
     pub health: Health,
-    /// Whether any incarnation of it ever started its agent.
+    /// Whether any incarnation of it ever was ready.
     pub ever_ran: bool,
 }
 
@@ -111,10 +111,16 @@ pub fn state(facts: &StateFacts, now: Timestamp) -> Shown {
             (Some(true), Some(true)) if facts.turn_in_progress => Shown::new(State::Busy, None),
             (Some(true), Some(true)) => Shown::new(State::Awake, None),
             (Some(false), Some(true)) => Shown::new(State::Lost, Some("the agent outlived its session".to_owned())),
-            (Some(_), Some(false)) => Shown::new(State::Crashed, Some("agent gone, not yet recorded".to_owned())),
+            (Some(_), Some(false)) => unrecorded(not_awake(facts, now)),
             _ => Shown::new(State::Unknown, runtime.why_unknown().or(process.why_unknown()).map(str::to_owned)),
         },
     }
+}
+
+/// What a peer is whose incarnation is over, and of which nobody has recorded that yet: the next wake or tick does.
+fn unrecorded(shown: Shown) -> Shown {
+    let detail = shown.detail.map_or_else(String::new, |detail| format!("{detail}, "));
+    Shown { detail: Some(detail + "not recorded yet"), ..shown }
 }
 
 /// The state of a peer with no session on record: what keeps it down comes before how it ended.
@@ -150,7 +156,7 @@ fn not_awake(facts: &StateFacts, now: Timestamp) -> Shown {
 mod tests {
     use super::*;
     use crate::policy::axis::Axis;
-    use crate::policy::ending::{EndCause, EndReport, Exit, Incarnation};
+    use crate::policy::ending::{EndCause, EndReport, Exit, Incarnation, Reached};
     use crate::policy::health::Hold;
     use std::time::Duration;
 
@@ -169,7 +175,15 @@ mod tests {
 
     fn ended(cause: EndCause, exit: Option<Exit>) -> StateFacts {
         let uptime = Duration::from_secs(5);
-        let report = EndReport { incarnation: Incarnation(1), cause, at: NOW, exit, uptime, max_rss_kib: None };
+        let report = EndReport {
+            incarnation: Incarnation(1),
+            cause,
+            at: NOW,
+            exit,
+            uptime,
+            max_rss_kib: None,
+            reached: Reached::Ready,
+        };
         StateFacts { last_end: Some(End::new(report, None)), ..facts() }
     }
 
@@ -203,7 +217,15 @@ mod tests {
     #[test]
     fn what_nobody_recorded_yet_is_told_as_it_is() {
         assert_eq!(shown(&live(Axis::Dead, Axis::Alive)), "lost: the agent outlived its session");
-        assert_eq!(shown(&live(Axis::Alive, Axis::Dead)), "crashed: agent gone, not yet recorded");
+        let over = |runtime, cause, exit| {
+            let live = Recorded::Session { runtime, process: Axis::Dead };
+            shown(&StateFacts { live, ..ended(cause, exit) })
+        };
+        let crashed = over(Axis::Alive, EndCause::Crashed, Some(Exit::Code(3)));
+        assert_eq!(crashed, "crashed: exit 3, not recorded yet");
+        assert_eq!(over(Axis::Dead, EndCause::RuntimeLost, None), "lost: not recorded yet");
+        assert_eq!(over(Axis::Dead, EndCause::Rebooted, None), "lost: not recorded yet");
+        assert_eq!(over(Axis::Dead, EndCause::Closed, None), "asleep: closed, not recorded yet");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::axis::Axis;
-use super::ending::{End, EndCause, EndReport, Incarnation};
+use super::ending::{End, EndCause};
 use super::health::{Breaker, Deaths};
 use super::time::Timestamp;
 
@@ -118,7 +118,7 @@ pub struct WakeFacts {
     pub conversation: Option<String>,
     /// `resume_without_topic` of its spec.
     pub resume_without_topic: bool,
-    /// Whether any incarnation of it ever started its agent.
+    /// Whether any incarnation of it ever was ready.
     pub ever_ran: bool,
 }
 
@@ -145,20 +145,6 @@ pub fn explain(facts: &WakeFacts, request: &WakeRequest, now: Timestamp) -> Vec<
     readings
 }
 
-/// The facts after the incarnation on record ended with `cause` at `at`: what follows rows 6 and 7, without doing it.
-#[must_use]
-pub fn assume_ended(facts: &WakeFacts, cause: EndCause, at: Timestamp) -> WakeFacts {
-    let mut after = facts.clone();
-    // Larger than any on record, so that the death is counted; the facts do not say the number.
-    let incarnation = Incarnation(u64::MAX);
-    let report = EndReport { incarnation, cause, at, exit: None, uptime: Duration::ZERO, max_rss_kib: None };
-    after.live = Recorded::None;
-    after.last_end = Some(End::new(report, facts.last_end.as_ref()));
-    after.deaths.record(cause, incarnation, at);
-    after.ever_ran |= cause != EndCause::SpawnFailed;
-    after
-}
-
 /// A topic as it is stored and compared: its first line without control characters and outer spaces, at most 200
 /// characters. Both sides go through it, else a topic that was cut when it was stored would look new for ever.
 pub fn topic_line(topic: &str) -> String {
@@ -181,7 +167,7 @@ struct Case<'a> {
 /// What the last incarnation left behind. Every [`EndCause`] falls into one of these, so that the table is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Past {
-    /// Nothing ever ran.
+    /// Nothing ever was ready.
     Nothing,
     /// A context that is not revived: broken, finished or given up, with the end's name.
     Spent(EndCause),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::records::{Host, Place, SessionRecord};
-use super::{Locked, Result, Stored};
+use super::{Locked, Result};
 use crate::policy::ending::{End, EndReport, Incarnation};
 use crate::policy::health::Deaths;
 use crate::policy::time::Timestamp;
@@ -23,7 +23,7 @@ pub struct LastEnd {
     /// The conversation of the last incarnation that was ever ready; an unready start does not displace it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
-    /// The profile whose conversation that is.
+    /// The profile whose conversation that is, or is to be.
     pub agent: String,
     /// By what its conversation may still be told, where it was not known at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,47 +54,77 @@ pub enum Session {
     Left,
 }
 
-impl Locked {
-    /// Records the end of the incarnation on record and takes the record away. Returns what stands in `NAME.end`.
+impl LastEnd {
+    /// What stands in `NAME.end` once `record` has ended as `report` says, where `previous` stood before it.
     ///
-    /// When an earlier pass was killed half-way, its `NAME.end` stands: the cause is not judged twice.
+    /// A start that never was ready leaves the conversation as it was, also one that is still to be learned.
+    fn after(record: &SessionRecord, report: EndReport, previous: Option<Self>, session: Session) -> Self {
+        let end = End::new(report, previous.as_ref().map(|last| &last.end));
+        let left = (session == Session::Left).then(|| record.place.clone());
+        let unknown = record.conversation.is_none() && !record.traces.is_empty();
+        let own = unknown.then(|| Unlearned { woke_at_ms: record.woke_at_ms, traces: record.traces.clone() });
+        let agent = record.agent.clone();
+        let (conversation, unlearned, agent) = match (record.ready_at().is_some(), previous) {
+            (true, previous) => {
+                let kept = previous.and_then(|last| last.conversation);
+                (record.conversation.clone().or(kept), own, agent)
+            }
+            (false, Some(last)) if last.conversation.is_some() || last.unlearned.is_some() => {
+                (last.conversation, last.unlearned, last.agent)
+            }
+            (false, _) => (None, own, agent),
+        };
+        Self { end, conversation, agent, unlearned, host: record.place.host.clone(), left }
+    }
+}
+
+/// What is on record of a peer's ends once one more is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// `NAME.end`.
+    pub last: LastEnd,
+    /// `NAME.deaths`.
+    pub deaths: Deaths,
+}
+
+impl Outcome {
+    /// What `record`'s end leads to, where `previous` and `deaths` are on record now. Writes nothing: who records an end and
+    /// who only tells of it read the same.
+    ///
+    /// Where an earlier pass was killed half-way, its `NAME.end` stands: the cause is not judged twice. A long ready life
+    /// forgives the deaths before it; then this one is added, once.
+    pub fn of(
+        record: &SessionRecord,
+        report: EndReport,
+        session: Session,
+        previous: Option<LastEnd>,
+        mut deaths: Deaths,
+    ) -> Self {
+        let ready_for = record.ready_at().map(|ready| report.at.since(ready)).unwrap_or_default();
+        let last = match previous {
+            Some(last) if last.end.incarnation == record.incarnation => last,
+            previous => LastEnd::after(record, report, previous, session),
+        };
+        deaths.trim_stable(ready_for);
+        deaths.record(last.end.cause, last.end.incarnation, last.end.at_ms);
+        Self { last, deaths }
+    }
+}
+
+impl Locked {
+    /// Records the end of the incarnation on record, and takes the record away.
     ///
     /// # Errors
     /// A file could not be written; the record still stands and the next pass finishes.
-    pub fn record_end(
-        &self,
-        record: &SessionRecord,
-        report: EndReport,
-        ready_for: Option<Duration>,
-        session: Session,
-    ) -> Result<LastEnd> {
-        let last = match self.files().end()? {
-            Stored::Present(last) if last.end.incarnation == record.incarnation => last,
-            previous => self.write_end(record, report, previous.present().as_ref(), session)?,
-        };
-        self.count_death(&last.end, ready_for)?;
+    pub fn record_end(&self, record: &SessionRecord, outcome: &Outcome) -> Result<()> {
+        if self.files().end()?.present().as_ref() != Some(&outcome.last) {
+            self.write_json("end", &outcome.last)?;
+        }
+        if self.files().deaths()?.present().unwrap_or_default() != outcome.deaths {
+            self.write_deaths(&outcome.deaths)?;
+        }
         self.remove("session")?;
-        self.remove_pane_files(record.incarnation)?;
-        Ok(last)
-    }
-
-    fn write_end(
-        &self,
-        record: &SessionRecord,
-        report: EndReport,
-        previous: Option<&LastEnd>,
-        session: Session,
-    ) -> Result<LastEnd> {
-        let kept = previous.and_then(|last| last.conversation.clone());
-        let conversation = if record.ready_at().is_some() { record.conversation.clone().or(kept) } else { kept };
-        let end = End::new(report, previous.map(|last| &last.end));
-        let left = (session == Session::Left).then(|| record.place.clone());
-        let unknown = record.conversation.is_none() && !record.traces.is_empty();
-        let unlearned = unknown.then(|| Unlearned { woke_at_ms: record.woke_at_ms, traces: record.traces.clone() });
-        let host = record.place.host.clone();
-        let last = LastEnd { end, conversation, agent: record.agent.clone(), unlearned, host, left };
-        self.write_json("end", &last)?;
-        Ok(last)
+        self.remove_pane_files(record.incarnation)
     }
 
     /// Notes that the session of the last incarnation is not there any more.
@@ -114,15 +144,6 @@ impl Locked {
         last.conversation = Some(id.to_owned());
         last.unlearned = None;
         self.write_json("end", &last)
-    }
-
-    /// A long ready life forgives the deaths before it; then this one is added, once.
-    fn count_death(&self, end: &End, ready_for: Option<Duration>) -> Result<()> {
-        let before = self.files().deaths()?.present().unwrap_or_default();
-        let mut deaths = before.clone();
-        deaths.trim_stable(ready_for.unwrap_or_default());
-        deaths.record(end.cause, end.incarnation, end.at_ms);
-        if deaths == before { Ok(()) } else { self.write_deaths(&deaths) }
     }
 
     /// Clears the deaths and the budgets that are used up, and with them hold and latch. Returns the deaths.

@@ -28,7 +28,7 @@ use crate::policy::time::Timestamp;
 use crate::small_file;
 
 pub use conversations::{ConversationEntry, Owners};
-pub use ending::{LastEnd, Session, Unlearned};
+pub use ending::{LastEnd, Outcome, Session, Unlearned};
 pub use heartbeat::{Heartbeat, Pulse, Ticking};
 pub use inventory::Inventory;
 pub use journal::{Event, Journal, Tail};

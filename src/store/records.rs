@@ -52,6 +52,9 @@ pub enum Phase {
         /// When.
         ready_at_ms: Timestamp,
     },
+    /// Its runtime refused to make its pane: nothing of it comes any more, and the peer is as it was before. The number of
+    /// the start is spent.
+    Refused,
 }
 
 /// Where a session is, in words that mean the same from cron and from a shell, and by which processes it is known: names,
@@ -146,7 +149,7 @@ impl SessionRecord {
     pub fn ready_at(&self) -> Option<Timestamp> {
         match self.phase {
             Phase::Ready { ready_at_ms } => Some(ready_at_ms),
-            Phase::Starting { .. } => None,
+            Phase::Starting { .. } | Phase::Refused => None,
         }
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Peer {
     pub(crate) live: Option<Live>,
     /// Incarnation and cause of the last end.
     pub(crate) last: Option<(u64, String)>,
+    /// The cause that decides the next wake: a start that never was ready leaves it as it was.
+    pub(crate) lasting: Option<String>,
     /// The conversation that a resume would continue.
     pub(crate) conversation: Option<String>,
     /// Incarnation and time of each counted death.
@@ -166,8 +168,8 @@ impl Peer {
         if up || self.stopped || self.deaths.len() >= 20 || recent >= 3 {
             return;
         }
-        let resume = match (&self.last, &self.conversation) {
-            (Some((_, cause)), Some(old)) if RESUMABLE.contains(&cause.as_str()) => Some(old.clone()),
+        let resume = match (&self.lasting, &self.conversation) {
+            (Some(cause), Some(old)) if RESUMABLE.contains(&cause.as_str()) => Some(old.clone()),
             _ => None,
         };
         match resume.filter(|_| !self.eager && !self.fresh_next) {
@@ -206,6 +208,9 @@ impl Peer {
         if live.ready_at.is_some() {
             self.conversation = Some(live.id);
         }
+        if live.ready_at.is_some() || cause == "self-fresh" {
+            self.lasting = Some(cause.to_owned());
+        }
         self.last = Some((live.incarnation, cause.to_owned()));
     }
 
@@ -231,7 +236,8 @@ impl Peer {
         let forgiving = matches!(op, Op::Reset) || after.deaths.len() < before.deaths.len();
         let kept = before.deaths.iter().all(|death| self.deaths.contains(death));
         said(kept || forgiving || before.deaths.len() == 32 || self.deaths == after.deaths, "a death was forgotten")?;
-        said(self.last == before.last || self.last == after.last, "another cause than either")?;
+        let ends = [(&before.last, &before.lasting), (&after.last, &after.lasting)];
+        said(ends.contains(&(&self.last, &self.lasting)), "another cause than either")?;
         let conversations = [&before.conversation, &after.conversation];
         said(conversations.contains(&&self.conversation), "the conversation to resume is another one")?;
         let ended = self.last.as_ref().map(|(incarnation, _)| *incarnation);

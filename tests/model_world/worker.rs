@@ -306,6 +306,7 @@ fn look(state: &StateDir, name: &PeerName) -> Peer {
         }),
         conversation: last.as_ref().and_then(|last| last.conversation.clone()),
         self_freshes: last.as_ref().map(|last| self_freshes(&last.end)).unwrap_or_default(),
+        lasting: last.as_ref().and_then(|last| last.end.lasting_cause()).map(|cause| cause.as_str().to_owned()),
         last: last.map(|last| (last.end.incarnation.0, last.end.cause.as_str().to_owned())),
         deaths: deaths
             .as_slice()

@@ -143,7 +143,11 @@ impl Engine {
     /// A start that nobody drives any more is taken over. One that the runtime was never asked for leaves the peer as it
     /// was before it.
     fn task_on_its_way(&self, subject: &Subject) -> Result<Option<Task>> {
-        let Phase::Starting { driver } = subject.record.phase else { return Ok(None) };
+        let driver = match subject.record.phase {
+            Phase::Starting { driver } => driver,
+            Phase::Refused => return Ok(self.task_asleep(&subject.peer)?.or_else(|| left_by_unborn(&subject.record))),
+            Phase::Ready { .. } => return Ok(None),
+        };
         let driver = process_id(driver);
         // Our own ticks do not overlap, so what an earlier one had no time left for is nobody's now.
         let ours = driver == peer_adapters::process::me()?;

@@ -38,9 +38,15 @@ pub struct End {
     /// Peak resident memory of the agent, where its parent could read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rss_kib: Option<u64>,
-    /// After a spawn that failed: the end before it, which still says what the next wake does.
+    /// It never became ready.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unready: bool,
+    /// After a start that never became ready: the end before it, which still says what the next wake does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<EndCause>,
+    /// How many starts in a row were to resume, and ended before they were ready.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_resumes: u32,
     /// Recent ends that have a budget of their own, carried from end to end.
     #[serde(default, skip_serializing_if = "RecentEnds::is_empty")]
     pub recent: RecentEnds,
@@ -61,6 +67,24 @@ pub struct EndReport {
     pub uptime: Duration,
     /// Peak resident memory, in KiB.
     pub max_rss_kib: Option<u64>,
+    /// How far it had come.
+    pub reached: Reached,
+}
+
+/// How far an incarnation had come when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// It was ready: what became of its context since is its own.
+    Ready,
+    /// It was to start a conversation, and never was ready.
+    FreshStart,
+    /// It was to resume one, and never was ready.
+    Resume,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl fmt::Display for Exit {
@@ -106,8 +130,13 @@ pub(super) const SIGTERM: i32 = 15;
 impl End {
     /// The record for `report`, after the `previous` end of the same peer: it carries on what outlives one end.
     pub fn new(report: EndReport, previous: Option<&Self>) -> Self {
-        let EndReport { incarnation, cause, at, exit, uptime, max_rss_kib } = report;
-        let before = if cause == EndCause::SpawnFailed { previous.and_then(Self::lasting_cause) } else { None };
+        let EndReport { incarnation, cause, at, exit, uptime, max_rss_kib, reached } = report;
+        let unready = reached != Reached::Ready;
+        let before = if unready { previous.and_then(Self::lasting_cause) } else { None };
+        let failed_resumes = match reached {
+            Reached::Resume => previous.map_or(0, |end| end.failed_resumes).saturating_add(1),
+            Reached::Ready | Reached::FreshStart => 0,
+        };
         let mut recent = previous.map(|end| end.recent.clone()).unwrap_or_default();
         recent.record(cause, at);
         Self {
@@ -118,15 +147,18 @@ impl End {
             exit,
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
             max_rss_kib,
+            unready,
             before,
+            failed_resumes,
             recent,
         }
     }
 
-    /// The cause that decides the next wake: a spawn that failed changed nothing, so the end before it still does.
-    /// `None` when nothing ever ran.
+    /// The cause that decides the next wake. A start that never was ready says nothing of the context that it was to go on
+    /// with, so the end before it still does; unless somebody gave that context up. `None` when nothing ever was ready.
     pub fn lasting_cause(&self) -> Option<EndCause> {
-        if self.cause == EndCause::SpawnFailed { self.before } else { Some(self.cause) }
+        let unready = self.unready || self.cause == EndCause::SpawnFailed;
+        if unready && !self.cause.gives_context_up() { self.before } else { Some(self.cause) }
     }
 
     /// Forgets the budgets that are used up, and with them any hold that they stand for (`peer reset`).

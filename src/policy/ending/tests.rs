@@ -24,6 +24,7 @@ fn report(cause: EndCause, exit: Option<Exit>) -> EndReport {
         exit,
         uptime: Duration::from_millis(1500),
         max_rss_kib: None,
+        reached: Reached::Ready,
     }
 }
 
@@ -162,6 +163,16 @@ fn the_record_reads_as_the_contract_names_its_fields() {
 }
 
 #[test]
+fn a_record_of_before_tells_a_spawn_that_failed_from_an_end_that_lasts() {
+    let old = |cause: &str| {
+        let text = format!(r#"{{"incarnation":3,"cause":"{cause}","counted":true,"at_ms":1,"before":"idle-reaped"}}"#);
+        serde_json::from_str::<End>(&text).expect("today's format").lasting_cause()
+    };
+    assert_eq!(old("spawn-failed"), Some(EndCause::IdleReaped));
+    assert_eq!(old("crashed"), Some(EndCause::Crashed));
+}
+
+#[test]
 fn a_record_without_an_exit_and_one_with_a_signal_are_read_back() {
     for exit in [None, Some(Exit::Signal(9))] {
         let drained = End::new(report(EndCause::MemoryDrained, exit), None);
@@ -173,7 +184,8 @@ fn a_record_without_an_exit_and_one_with_a_signal_are_read_back() {
 #[test]
 fn a_failed_spawn_carries_the_end_before_it_and_every_end_the_budgets() {
     let drained = End::new(report(EndCause::MemoryDrained, None), None);
-    let spawn = End::new(report(EndCause::SpawnFailed, None), Some(&drained));
+    let failed = EndReport { reached: Reached::Resume, ..report(EndCause::SpawnFailed, None) };
+    let spawn = End::new(failed, Some(&drained));
     assert_eq!(spawn.lasting_cause(), Some(EndCause::MemoryDrained));
     assert_eq!(spawn.recent.count(EndCause::MemoryDrained, MEMORY_DRAINS.window, AT), 1);
     let crashed = End::new(report(EndCause::Crashed, None), Some(&spawn));

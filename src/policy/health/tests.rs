@@ -1,7 +1,7 @@
 //! Guard, backoff, latch and budgets.
 
 use super::*;
-use crate::policy::ending::{EndReport, Incarnation};
+use crate::policy::ending::{EndReport, Incarnation, Reached};
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_305_600_000);
 const FAILURE: HealthPolicy = HealthPolicy { restart: Restart::OnFailure, max_restarts: 20 };
@@ -21,8 +21,15 @@ fn ring(seconds_ago: &[u64]) -> Deaths {
 
 fn end(cause: EndCause, seconds_ago: u64, previous: Option<&End>) -> End {
     let incarnation = Incarnation(1);
-    let report =
-        EndReport { incarnation, cause, at: ago(seconds_ago), exit: None, uptime: seconds(1), max_rss_kib: None };
+    let report = EndReport {
+        incarnation,
+        cause,
+        at: ago(seconds_ago),
+        exit: None,
+        uptime: seconds(1),
+        max_rss_kib: None,
+        reached: Reached::Ready,
+    };
     End::new(report, previous)
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::ending::{EndReport, Incarnation, Reached};
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_305_600_000);
 
@@ -31,6 +32,10 @@ fn parked() -> WakeFacts {
 }
 
 fn end(cause: EndCause, seconds_ago: u64, previous: Option<&End>) -> End {
+    end_of(Reached::Ready, cause, seconds_ago, previous)
+}
+
+fn end_of(reached: Reached, cause: EndCause, seconds_ago: u64, previous: Option<&End>) -> End {
     let report = EndReport {
         incarnation: Incarnation(7),
         cause,
@@ -38,8 +43,20 @@ fn end(cause: EndCause, seconds_ago: u64, previous: Option<&End>) -> End {
         exit: None,
         uptime: Duration::from_secs(5),
         max_rss_kib: None,
+        reached,
     };
     End::new(report, previous)
+}
+
+/// The facts once the incarnation on record, which was ready, has ended.
+fn assume_ended(facts: &WakeFacts, cause: EndCause, at: Timestamp) -> WakeFacts {
+    let mut after = facts.clone();
+    after.live = Recorded::None;
+    after.last_end = Some(end(cause, NOW.since(at).as_secs(), facts.last_end.as_ref()));
+    // Larger than any in the ring, so that the death is counted.
+    after.deaths.record(cause, Incarnation(u64::MAX), at);
+    after.ever_ran = true;
+    after
 }
 
 fn ended(cause: EndCause) -> WakeFacts {
@@ -266,12 +283,51 @@ fn row_16_a_spawn_that_failed_leaves_the_decision_as_it_was() {
         (EndCause::RuntimeLost, 17, "resume runtime-lost"),
         (EndCause::Crashed, 16, "fresh crashed"),
     ] {
-        let first = end(EndCause::SpawnFailed, 40, Some(&end(before, 60, None)));
-        let second = end(EndCause::SpawnFailed, 20, Some(&first));
+        let first = end_of(Reached::Resume, EndCause::SpawnFailed, 40, Some(&end(before, 60, None)));
+        let second = end_of(Reached::Resume, EndCause::SpawnFailed, 20, Some(&first));
         assert_row(number, expected, &WakeFacts { last_end: Some(second), ..parked() }, &plain());
     }
-    let never = WakeFacts { ever_ran: false, markers: Markers::default(), ..ended(EndCause::SpawnFailed) };
+    let spawn = end_of(Reached::FreshStart, EndCause::SpawnFailed, 60, None);
+    let never = WakeFacts { ever_ran: false, last_end: Some(spawn), ..ended(EndCause::SpawnFailed) };
     assert_row(14, "fresh first-wake", &never, &plain());
+}
+
+#[test]
+fn three_broken_boots_after_a_park_leave_the_park() {
+    let park = end(EndCause::IdleReaped, 600, None);
+    let first = end_of(Reached::Resume, EndCause::Crashed, 40, Some(&park));
+    let second = end_of(Reached::Resume, EndCause::SpawnFailed, 30, Some(&first));
+    let third = end_of(Reached::Resume, EndCause::CompletedEarly, 20, Some(&second));
+    assert_eq!(third.failed_resumes, 3);
+    let facts = WakeFacts { last_end: Some(third.clone()), ..parked() };
+    assert_row(21, "resume idle-reaped", &facts, &plain());
+    assert_row(20, "fresh new-topic", &facts, &about("payroll"));
+    let looping = WakeFacts { deaths: deaths(&[40, 30, 20]), ..facts };
+    assert_row(9, "refuse crash-loop", &looping, &plain());
+    let ready = end(EndCause::Killed, 10, Some(&third));
+    assert_eq!((ready.failed_resumes, ready.lasting_cause()), (0, Some(EndCause::Killed)));
+}
+
+#[test]
+fn a_stop_of_a_start_that_never_was_ready_does_not_turn_a_crash_into_a_clean_park() {
+    let crash = end(EndCause::Crashed, 60, None);
+    for cause in [EndCause::Stopped, EndCause::RuntimeLost, EndCause::Rebooted, EndCause::Closed] {
+        let last_end = Some(end_of(Reached::FreshStart, cause, 20, Some(&crash)));
+        assert_row(16, "fresh crashed", &WakeFacts { last_end, ..parked() }, &plain());
+    }
+}
+
+#[test]
+fn who_gives_a_context_up_has_given_it_up_also_before_it_was_ready() {
+    let park = end(EndCause::IdleReaped, 60, None);
+    for cause in [EndCause::Replaced, EndCause::SelfFresh] {
+        let given_up = end_of(Reached::Resume, cause, 40, Some(&park));
+        let failed = end_of(Reached::FreshStart, EndCause::Crashed, 20, Some(&given_up));
+        for last_end in [given_up, failed] {
+            let facts = WakeFacts { last_end: Some(last_end), ..parked() };
+            assert_row(16, &format!("fresh {cause}"), &facts, &plain());
+        }
+    }
 }
 
 #[test]
@@ -494,6 +550,19 @@ proptest! {
         let broken = facts.last_end.as_ref().and_then(End::lasting_cause).is_some_and(EndCause::counted);
         let resumed = matches!(decide(&facts, &request, NOW), WakeDecision::Resume { .. });
         prop_assert!(!(broken && resumed));
+    }
+
+    #[test]
+    fn a_start_that_never_was_ready_changes_nothing_but_the_guard(
+        facts in any_facts(), request in any_request(), nth in 0..CAUSES.len(), resumed in any::<bool>(),
+    ) {
+        let (cause, reached) = (CAUSES[nth], if resumed { Reached::Resume } else { Reached::FreshStart });
+        if facts.last_end.is_none() || matches!(cause, EndCause::Replaced | EndCause::SelfFresh | EndCause::MemoryDrained) {
+            return Ok(());
+        }
+        let last_end = Some(end_of(reached, cause, 0, facts.last_end.as_ref()));
+        let after = WakeFacts { last_end, ..facts.clone() };
+        prop_assert_eq!(decide(&after, &request, NOW), decide(&facts, &request, NOW));
     }
 
     #[test]

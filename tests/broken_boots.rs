@@ -1,0 +1,215 @@
+//! A start that never was ready says nothing of the context that it was to go on with; and one whose agent was never
+//! executed is nobody's death.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use common::{Run, World, on_each_runtime};
+use peer_adapters::runtime::RuntimeKind;
+use serde_json::{Value, json};
+
+on_each_runtime! {
+    three_broken_boots_after_a_park_and_a_repaired_binary_goes_on_where_it_was
+    whatever_it_would_have_resumed_for_it_still_does
+    a_crash_is_not_resumed_because_the_start_after_it_was_interrupted
+    a_runtime_that_refuses_is_nobodys_death
+    a_client_that_cannot_be_started_is_nobodys_death
+}
+
+/// A peer whose agent is a script: the demo agent as long as nothing is put in its place.
+fn repairable(world: &World) {
+    world.demo("a", &[]);
+    let path = world.path("config/peers/a.toml");
+    let spec = fs::read_to_string(&path).expect("readable");
+    let program = spec.split('"').find(|word| word.ends_with("demo_agent")).expect("its program").to_owned();
+    fs::write(&path, spec.replace(&program, world.work().join("agent").to_str().expect("UTF-8"))).expect("written");
+    fs::write(world.work().join("healthy"), format!("#!/bin/sh\nexec {program} \"$@\"\n")).expect("written");
+    install(world, None);
+}
+
+/// Puts a script in the agent's place; none is the healthy one.
+fn install(world: &World, broken: Option<&str>) {
+    let (new, agent) = (world.work().join("new"), world.work().join("agent"));
+    match broken {
+        Some(text) => fs::write(&new, text).expect("written"),
+        None => drop(fs::copy(world.work().join("healthy"), &new).expect("copied")),
+    }
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("executable");
+    fs::rename(new, agent).expect("renamed");
+}
+
+const BROKEN: [(&str, &str); 4] = [
+    ("#!/bin/sh\necho please run /login; exit 1\n", "crashed"),
+    ("#!/bin/sh\nexit 127\n", "crashed"),
+    ("#!/bin/sh\nexit 0\n", "completed-early"),
+    ("#!/nonexistent/interpreter\n", "spawn-failed"),
+];
+
+/// A wake whose agent ends before it is ready.
+#[track_caller]
+fn fails(world: &World, cause: &str) -> Run {
+    let run = world.peer(&["wake", "a"]);
+    assert_eq!(run.code, 5, "{run:?}");
+    let end = world.await_end("a");
+    assert_eq!((&end["cause"], &end["counted"], &end["unready"]), (&json!(cause), &json!(true), &json!(true)), "{end}");
+    run
+}
+
+fn why(world: &World) -> Value {
+    world.peer(&["why", "a", "--json"]).json()["decision"].clone()
+}
+
+fn three_broken_boots_after_a_park_and_a_repaired_binary_goes_on_where_it_was(on: RuntimeKind) {
+    let world = World::on(on);
+    repairable(&world);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let conversation = world.conversation("a");
+    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+    world.peer(&["start", "a"]);
+    for (number, (broken, cause)) in BROKEN.into_iter().enumerate() {
+        if number == 3 {
+            // It counts for the guard, whatever it says of the context.
+            assert_eq!((world.deaths("a"), world.peer(&["wake", "a"]).code), (3, 4));
+            world.peer(&["reset", "a"]);
+        }
+        install(&world, Some(broken));
+        let run = fails(&world, cause);
+        // Never fresh by itself: from the second on it is said how to.
+        assert_eq!(run.stderr.contains("peer wake a --fresh"), number > 0, "{run:?}");
+        assert_eq!(world.end("a")["conversation"], conversation);
+        if world.deaths("a") < 3 {
+            assert_eq!(why(&world), json!(format!("resume {conversation} (stopped)")));
+        }
+    }
+    install(&world, None);
+    world.peer(&["wake", "a", "-m", "again"]).prints("a: woken resumed (stopped); message delivered\n");
+    assert_eq!(
+        (world.conversation("a"), world.said(&conversation)),
+        (conversation, vec!["hello".into(), "again".into()])
+    );
+    world.await_screen("a", "ack turns=2: again");
+}
+
+fn whatever_it_would_have_resumed_for_it_still_does(on: RuntimeKind) {
+    let world = World::on(on);
+    repairable(&world);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let conversation = world.conversation("a");
+    for cause in ["closed", "runtime-lost"] {
+        match cause {
+            "closed" => world.close_session("a"),
+            _ => world.lose_server("a"),
+        }
+        world.await_end("a");
+        install(&world, Some(BROKEN[0].0));
+        fails(&world, "crashed");
+        assert_eq!(why(&world), json!(format!("resume {conversation} ({cause})")));
+        install(&world, None);
+        world.peer(&["wake", "a"]).prints(&format!("a: woken resumed ({cause})\n"));
+    }
+    // One that was asked to be fresh and failed gave nothing up: nothing took its place.
+    world.close_session("a");
+    world.await_end("a");
+    install(&world, Some(BROKEN[0].0));
+    assert_eq!(world.peer(&["wake", "a", "--fresh", "--force"]).code, 5);
+    install(&world, None);
+    world.peer(&["reset", "a"]);
+    world.peer(&["wake", "a"]).prints("a: woken resumed (closed)\n");
+    assert_eq!(world.conversation("a"), conversation);
+}
+
+fn a_crash_is_not_resumed_because_the_start_after_it_was_interrupted(on: RuntimeKind) {
+    let world = World::on(on);
+    repairable(&world);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let conversation = world.conversation("a");
+    common::signal(world.agent("a"), nix::sys::signal::Signal::SIGKILL);
+    world.await_end("a");
+    // It comes up and is never ready, and somebody stops it.
+    install(&world, Some("#!/bin/sh\nexec sleep 1000\n"));
+    world.set_in_spec("a", "ready_timeout = \"300ms\"");
+    assert_eq!(world.peer(&["wake", "a"]).code, 5);
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    install(&world, None);
+    assert_eq!(why(&world), "start fresh (killed)");
+    let path = world.path("config/peers/a.toml");
+    let spec = fs::read_to_string(&path).expect("readable");
+    fs::write(&path, spec.replace("ready_timeout = \"300ms\"\n", "")).expect("written");
+    world.peer(&["wake", "a"]).prints("a: woken fresh (killed)\n");
+    assert_ne!(world.conversation("a"), conversation);
+}
+
+/// A parked peer with a conversation, that conversation, and its end.
+fn parked(world: &World) -> (String, Value) {
+    world.demo("a", &[]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let conversation = world.conversation("a");
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    (conversation, world.end("a"))
+}
+
+#[track_caller]
+fn is_as_it_was(world: &World, conversation: &str, end: &Value) {
+    assert_eq!(
+        (world.deaths("a"), &world.end("a")["cause"], &world.end("a")["at_ms"]),
+        (0, &end["cause"], &end["at_ms"])
+    );
+    assert_eq!(why(world), json!(format!("resume {conversation} (stopped)")));
+    let row = world.peer(&["list", "a", "--format", "{state}"]);
+    row.prints("asleep\n");
+}
+
+fn a_runtime_that_refuses_is_nobodys_death(on: RuntimeKind) {
+    let world = World::on(on);
+    let (conversation, end) = parked(&world);
+    // A client that says no, as one does that gets no terminal, no memory, or no room for its socket's path.
+    let (client, kind) = (world.path("refuses"), on.as_str());
+    fs::write(&client, "#!/bin/sh\ncase $1 in -V|--version) exec \"$REAL\" \"$1\";; esac\necho 'fork failed: Cannot allocate memory' >&2\nexit 1\n")
+        .expect("written");
+    fs::set_permissions(&client, fs::Permissions::from_mode(0o755)).expect("executable");
+    let config = fs::read_to_string(world.path("config/config.toml")).expect("readable");
+    let with_client = match on {
+        RuntimeKind::Tmux => config.replace("[tmux]\n", &format!("[tmux]\nbinary = {}\n", common::quoted(&client))),
+        RuntimeKind::Zellij => format!("{config}\n[zellij]\nbinary = {}\n", common::quoted(&client)),
+    };
+    fs::write(world.path("config/config.toml"), with_client).expect("written");
+    let real =
+        peer_adapters::command::resolve(kind.as_ref(), None, std::path::Path::new("/")).expect("it is installed");
+    for _ in 0..4 {
+        let run = Run::of(world.command(&["wake", "a"]).env("REAL", &real), None);
+        assert!(run.code == 6 || run.code == 1, "{run:?}");
+        assert_eq!(world.events("a", "session.ended").len(), 1, "{run:?}");
+    }
+    assert!(!world.events("a", "wake.failed").is_empty());
+    fs::write(world.path("config/config.toml"), config).expect("written");
+    is_as_it_was(&world, &conversation, &end);
+    world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+    assert_eq!((world.conversation("a"), world.processes().len()), (conversation, 1));
+}
+
+fn a_client_that_cannot_be_started_is_nobodys_death(on: RuntimeKind) {
+    let world = World::on(on);
+    let (conversation, end) = parked(&world);
+    for descriptors in 8..24 {
+        let limited = format!("ulimit -Sn {descriptors}; exec \"$@\"");
+        let mut command = std::process::Command::new("sh");
+        let wake = world.command(&["wake", "a"]);
+        command.args(["-c", &limited, "sh"]).arg(wake.get_program()).args(wake.get_args()).env_clear();
+        for (key, value) in wake.get_envs() {
+            command.env(key, value.expect("set"));
+        }
+        let run = Run::of(command.current_dir(world.work()).stdin(std::process::Stdio::null()), None);
+        assert_eq!(world.deaths("a"), 0, "{descriptors} descriptors: {run:?} {}", world.end("a"));
+        if run.code == 0 {
+            assert_eq!(world.conversation("a"), conversation, "{run:?}");
+            return;
+        }
+        assert_eq!(world.end("a")["at_ms"], end["at_ms"], "{descriptors} descriptors: {run:?}");
+    }
+    is_as_it_was(&world, &conversation, &end);
+    world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+}
