@@ -1,0 +1,168 @@
+//! What `why`, `list` and `status` say of an incarnation that is over is what a wake finds on record once it is recorded:
+//! the same end, the same deaths, the same conversation, and so the same decision.
+
+use std::time::Duration;
+
+use peer::engine::settle::{self, Absence};
+use peer::policy::ending::{Incarnation, Intent};
+use peer::policy::health::Deaths;
+use peer::policy::name::PeerName;
+use peer::policy::time::Timestamp;
+use peer::policy::wake::{Lifestyle, Markers, Mode, Recorded, WakeDecision, WakeFacts, WakeRequest, decide};
+use peer::store::{
+    AgentProcess, ExitRecord, Hangup, LastEnd, Outcome, Phase, Process, Session, SessionRecord, StateDir,
+};
+use proptest::prelude::*;
+
+const NOW: Timestamp = Timestamp::from_ms(1_795_305_600_000);
+
+fn ago(seconds: u64) -> Timestamp {
+    Timestamp::from_ms(NOW.as_ms() - seconds * 1000)
+}
+
+/// Code, signal, hangup, and whether it could not be executed: what its parent wrote down.
+type Seen = (Option<i32>, Option<i32>, Option<Hangup>, bool);
+
+/// One incarnation with everything that can be known of its end.
+#[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
+struct Life {
+    /// Seconds before now; `None` where it never was.
+    ready: Option<u64>,
+    started: bool,
+    resumed: bool,
+    talks: bool,
+    intent: Option<Intent>,
+    exit: Option<Seen>,
+    server_gone: bool,
+    rebooted: bool,
+}
+
+fn any_life() -> impl Strategy<Value = Life> {
+    let intents = [
+        None,
+        None,
+        None,
+        Some(Intent::IdleReaped),
+        Some(Intent::Stopped),
+        Some(Intent::SelfFresh),
+        Some(Intent::Replaced),
+        Some(Intent::MemoryDrained),
+        Some(Intent::Unresponsive),
+        Some(Intent::Closed),
+        Some(Intent::RuntimeLost),
+    ];
+    let hangups = proptest::sample::select(vec![None, None, Some(Hangup::ServerGone), Some(Hangup::PaneClosed)]);
+    let how = proptest::sample::select(vec![
+        (Some(0), None),
+        (Some(1), None),
+        (Some(143), None),
+        (None, Some(1)),
+        (None, Some(6)),
+        (None, Some(9)),
+        (None, Some(15)),
+        (None, None),
+    ]);
+    let exit = (how, hangups, any::<bool>());
+    let exit = exit.prop_map(|((code, signal), hangup, spawn)| (code, signal, hangup, spawn && code.is_none()));
+    (
+        proptest::option::of(0_u64..600),
+        any::<[bool; 5]>(),
+        proptest::sample::select(intents.to_vec()),
+        proptest::option::of(exit),
+    )
+        .prop_map(|(ready, [started, resumed, talks, server_gone, rebooted], intent, exit)| Life {
+            ready,
+            started: started || ready.is_some(),
+            resumed,
+            talks,
+            intent,
+            exit,
+            server_gone: server_gone || rebooted,
+            rebooted,
+        })
+}
+
+fn record(life: &Life, incarnation: Incarnation) -> SessionRecord {
+    let text = serde_json::json!({
+        "incarnation": incarnation.0, "runtime": "tmux", "binary": "/usr/bin/tmux", "server": "/nonexistent/s",
+        "session": "a-1", "boot_id": "x", "agent": "demo", "resumed": life.resumed, "cause": "x",
+        "woke_at_ms": ago(700).as_ms(), "phase": "starting", "driver": {"pid": 0, "start": 0},
+    });
+    let mut record: SessionRecord = serde_json::from_value(text).expect("today's format");
+    let none = Process { pid: 1, start: 1 };
+    record.process = life.started.then_some(AgentProcess { id: none, session: 1 });
+    record.conversation = life.talks.then(|| format!("conversation-{incarnation}"));
+    record.intent = life.intent;
+    if let Some(seconds) = life.ready {
+        record.phase = Phase::Ready { ready_at_ms: ago(seconds) };
+    }
+    record
+}
+
+fn facts(last: Option<LastEnd>, deaths: Deaths, parked: bool, lifestyle: Lifestyle) -> WakeFacts {
+    WakeFacts {
+        managed_by: None,
+        stopped: false,
+        live: Recorded::None,
+        markers: Markers { idle_reaped: parked, ..Markers::default() },
+        ever_ran: last.as_ref().is_some_and(|last| last.end.lasting_cause().is_some()),
+        conversation: last.as_ref().and_then(|last| last.conversation.clone()),
+        last_end: last.map(|last| last.end),
+        deaths,
+        max_restarts: 4,
+        lifestyle,
+        topics: vec!["a".to_owned()],
+        resume_without_topic: true,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_told_of_an_end_is_what_a_wake_decides_by(
+        lives in proptest::collection::vec(any_life(), 1..5),
+        [parked, cleared, by_topic] in any::<[bool; 3]>(),
+        modes in proptest::sample::select(vec![Mode::Auto, Mode::Auto, Mode::Resume]),
+        lifestyles in proptest::sample::select(vec![Lifestyle::Conversational, Lifestyle::Executor, Lifestyle::Ephemeral]),
+    ) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = StateDir::open(dir.path().join("state")).expect("state");
+        let name: PeerName = "a".parse().expect("a name");
+        let locked = state.try_lock(&name).expect("usable").expect("free");
+        let request = WakeRequest { mode: modes, force: false, topic: by_topic.then(|| "b".to_owned()) };
+        for (number, life) in lives.iter().enumerate() {
+            let incarnation = Incarnation(number as u64 + 1);
+            let record = record(life, incarnation);
+            std::fs::create_dir_all(state.root().join("panes")).expect("created");
+            locked.write_session(&record).expect("written");
+            if let Some((code, signal, hangup, spawn)) = life.exit {
+                let exit = ExitRecord { code, signal, hangup, uptime_ms: 5, ..ExitRecord::unseen(incarnation, ago(1)) };
+                let spawn_error = spawn.then(|| "cannot start it".to_owned());
+                locked.files().write_exit(&ExitRecord { spawn_error, ..exit }).expect("written");
+            }
+            let session = if cleared { Session::Cleared } else { Session::Left };
+            let absence = Absence { server_gone: life.server_gone, rebooted: life.rebooted, session };
+            let files = locked.files();
+            let told = settle::foresee(files, &record, absence, NOW).expect("readable");
+            prop_assert!(files.session().expect("readable").present().is_some(), "telling changes nothing");
+            let recorded = settle::record_end(&state, &locked, &record, absence, NOW).expect("written");
+            prop_assert_eq!(&told.last, &recorded);
+            let last = files.end().expect("readable").present();
+            let deaths = files.deaths().expect("readable").present().unwrap_or_default();
+            let found = Outcome { last: last.clone().expect("written"), deaths: deaths.clone() };
+            prop_assert_eq!(&told, &found);
+            let says = decide(&facts(Some(told.last), told.deaths, parked, lifestyles), &request, NOW);
+            let does = decide(&facts(last, deaths, parked, lifestyles), &request, NOW);
+            prop_assert_eq!(&says, &does);
+            // A context that was ready and was only taken away is what a plain wake goes on with.
+            let kept = life.ready.is_some() && life.talks && life.intent.is_none() && life.exit.is_none();
+            if kept && life.server_gone && lifestyles != Lifestyle::Ephemeral && request.mode == Mode::Auto {
+                let resumed = matches!(&says, WakeDecision::Resume { conversation, .. } if *conversation == format!("conversation-{incarnation}"));
+                prop_assert!(resumed || matches!(says, WakeDecision::Refuse(_)), "{says}");
+            }
+            prop_assert!(found.last.end.at_ms <= NOW && Duration::from_millis(found.last.end.uptime_ms) < Duration::from_secs(3600));
+        }
+    }
+}
