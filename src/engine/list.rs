@@ -98,12 +98,14 @@ impl Engine {
             self.past(peer)
         };
         let mut fleet = Fleet::default();
-        let mut running = None;
-        for (name, member) in self.look_at(names, false, read).await?.members {
+        let members = self.look_at(names, false, read).await?.members;
+        let asleep = members.iter().filter(|(_, member)| matches!(member, Ok(Member { seen: None, .. })));
+        let asleep: Vec<_> = asleep.map(|(name, _)| name).collect();
+        // What the kernel does not tell is not shown.
+        let running = self.running(&asleep).unwrap_or_default();
+        for (name, member) in members {
             match member {
                 Ok(Member { peer, seen: None, read }) => {
-                    // Asked once, and only where somebody is not on record.
-                    let running = running.get_or_insert_with(|| self.running().unwrap_or_default());
                     let lost = running.contains(&peer.name) && self.has_no_record(&peer.name);
                     let row = self.row(&peer, &Live::None, read);
                     fleet.rows.push(if lost { row.unrecorded() } else { row });

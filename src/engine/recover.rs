@@ -23,6 +23,10 @@ mod found;
 
 use found::Pane;
 
+/// Up to so many names are asked for one by one, for some 5 µs each. The kernel's table takes about 1 µs a line, with a line
+/// for each agent that is awake: read for a few, it would be felt in the tick of a thousand.
+const FEW: usize = 64;
+
 /// The name that the pane process of a peer holds as long as its agent lives.
 pub fn presence_name(state: &Path, peer: &PeerName) -> String {
     format!("{}{peer}", presence_root(state))
@@ -94,21 +98,37 @@ impl Engine {
         }
     }
 
-    /// Peers of which something runs, by one look for all of them, whatever is on record. For what is shown, and for what is
-    /// looked at again under the lock.
+    /// Those of these peers, which are not on record, of which something runs. For what is shown, and for what is looked at
+    /// again under the lock.
     ///
     /// # Errors
     /// The kernel could not be asked.
-    pub(super) fn running(&self) -> Result<BTreeSet<PeerName>> {
-        let root = presence_root(self.state.root());
-        match presence::names(&root) {
-            Ok(names) if self.state.has_launched() => {
-                Ok(names.iter().filter_map(|name| name.strip_prefix(&root)?.parse().ok()).collect())
-            }
-            Ok(_) => Ok(self.panes()?.into_keys().collect()),
+    pub(super) fn running(&self, asleep: &[&PeerName]) -> Result<BTreeSet<PeerName>> {
+        if asleep.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let held = if self.state.has_launched() { self.held(asleep) } else { Err(io::ErrorKind::Unsupported.into()) };
+        match held {
+            Ok(names) => Ok(names),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(self.panes()?.into_keys().collect()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whose names are held: one question each where they are few, one table of all where they are many.
+    fn held(&self, asleep: &[&PeerName]) -> io::Result<BTreeSet<PeerName>> {
+        if asleep.len() > FEW {
+            let root = presence_root(self.state.root());
+            let names = presence::names(&root)?;
+            return Ok(names.iter().filter_map(|name| name.strip_prefix(&root)?.parse().ok()).collect());
+        }
+        let mut held = BTreeSet::new();
+        for name in asleep {
+            if presence::is_held(&presence_name(self.state.root(), name))? {
+                held.insert((*name).clone());
+            }
+        }
+        Ok(held)
     }
 
     /// What runs of a peer that is not on record, for a view: reads only.

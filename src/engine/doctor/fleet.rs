@@ -65,11 +65,10 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
 
 /// Who runs and is not on record. What the kernel does not tell is no finding.
 fn unrecorded(engine: &Engine, names: &[PeerName], records: &[(PeerName, SessionRecord)]) -> Vec<PeerName> {
-    let running = engine.running().unwrap_or_default();
-    let lost = |name: &&PeerName| {
-        running.contains(*name) && records.iter().all(|(known, _)| known != *name) && engine.has_no_record(name)
-    };
-    names.iter().filter(lost).cloned().collect()
+    let recorded: BTreeSet<_> = records.iter().map(|(name, _)| name).collect();
+    let asleep: Vec<_> = names.iter().filter(|name| !recorded.contains(name)).collect();
+    let running = engine.running(&asleep).unwrap_or_default();
+    asleep.into_iter().filter(|name| running.contains(*name) && engine.has_no_record(name)).cloned().collect()
 }
 
 /// Makes servers that live and cannot be reached listen again.

@@ -273,19 +273,16 @@ impl Engine {
         launched: &BTreeSet<PeerName>,
         beat: &mut Heartbeat,
     ) -> BTreeSet<PeerName> {
-        let asleep = || fleet.asleep.iter().map(|peer| &peer.name);
-        if fleet.asleep.is_empty() {
-            return BTreeSet::new();
-        }
-        let found = self.running().and_then(|running| {
-            let reason = asleep().any(|name| running.contains(name) || launched.contains(name));
+        let asleep: Vec<_> = fleet.asleep.iter().map(|peer| &peer.name).collect();
+        let found = self.running(&asleep).and_then(|running| {
+            let reason = asleep.iter().any(|name| running.contains(*name) || launched.contains(*name));
             if reason { Ok(self.panes()?.into_keys().collect()) } else { Ok(BTreeSet::new()) }
         });
         let found: BTreeSet<PeerName> = found.unwrap_or_else(|error| {
             beat.skipped.push(error.to_string());
             BTreeSet::new()
         });
-        asleep().filter(|name| found.contains(*name)).cloned().collect()
+        asleep.into_iter().filter(|name| found.contains(*name)).cloned().collect()
     }
 
     /// A peer that is not awake: cleared where something of it is left, started where its spec says so.
