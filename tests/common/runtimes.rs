@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use peer_adapters::process::{self, ProcessId};
-use peer_adapters::runtime::{Capture, Key, Runtime, RuntimeKind, Target};
+use peer_adapters::runtime::{Capture, Key, Listing, Runtime, RuntimeKind, Target};
 use peer_adapters::socket::{self, Listener};
 use peer_adapters::tmux::Tmux;
 use peer_adapters::zellij::Zellij;
@@ -193,6 +193,18 @@ impl World {
             RuntimeKind::Zellij => {
                 self.ask(async |zellij| zellij.capture(&place, Capture::default()).await.unwrap_or_default())
             }
+        }
+    }
+
+    /// How many clients look at the server of a place.
+    #[track_caller]
+    pub fn clients(&self, place: &Target) -> usize {
+        match self.kind {
+            RuntimeKind::Tmux => self.tmux(&["list-clients", "-F", "client"]).matches("client\n").count(),
+            RuntimeKind::Zellij => self.ask(async |zellij| match zellij.list(&place.server).await {
+                Ok(Listing::Up { rows, .. }) => rows.iter().map(|row| row.attached as usize).sum(),
+                _ => 0,
+            }),
         }
     }
 
