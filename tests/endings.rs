@@ -82,6 +82,12 @@ fn tick(world: &World) -> Vec<String> {
     run.stdout.lines().filter(|line| !line.contains(": cleared ")).map(str::to_owned).collect()
 }
 
+/// How the list shows it, in words.
+#[track_caller]
+fn listed_now(world: &World, name: &str) -> String {
+    world.peer(&["list", name, "--format", "{state} ({detail})"]).stdout.trim().to_owned()
+}
+
 /// How the list shows it: state, and the hold in whole seconds after its last end.
 #[track_caller]
 fn listed(world: &World, name: &str) -> (String, Option<u64>) {
@@ -156,7 +162,12 @@ fn another_boot_is_no_death(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &[]);
     assert_eq!(world.peer(&["wake", "a", "-m", "hello"]).code, 0);
+    // A machine that restarts leaves no process: nobody wrote down how this one went.
+    let agent = world.agent("a");
+    signal(world.pane_process("a"), Signal::SIGKILL);
+    wait_until("nothing of it runs", || !lives(agent));
     world.edit("a", "session", |record| record["boot_id"] = json!("00000000-0000-0000-0000-000000000000"));
+    assert_eq!(listed_now(&world, "a"), "lost (not recorded yet)");
     assert_eq!(tick(&world), ["a: ended (lost)"]);
     is(&world.end("a"), "rebooted", false, "signal", &Value::Null);
     assert_eq!((world.deaths("a"), listed(&world, "a").0), (0, "lost".into()));
