@@ -116,9 +116,14 @@ fn forty_peers_on_both_runtimes_are_judged_by_one_tick_that_starts_one_process()
 /// So many that a list asks the server of the first while it still reads the records of the others.
 const MANY: usize = 130;
 
+/// So many records that are no records, each of so many bytes: below what is refused unread.
+const SLOW: usize = 20;
+const SLOW_BYTES: u64 = 40 << 20;
+
 #[test]
 fn a_wake_after_the_server_was_asked_and_before_its_record_was_read_is_not_listed_as_gone() {
-    let world = World::new();
+    // The list is stopped for as long as a wake takes, and its client waits meanwhile.
+    let world = World::with_probe_timeout("60s");
     for name in ["first", "woken"] {
         world.add(name, &["cat"]);
     }
@@ -127,23 +132,31 @@ fn a_wake_after_the_server_was_asked_and_before_its_record_was_read_is_not_liste
         std::fs::copy(spec("first"), spec(&format!("p{number}"))).expect("copy");
     }
     assert_eq!(world.peer(&["wake", "first"]).code, 0);
-    // Between the two records is one that cannot be read before the wake is through and the answer is made.
-    let gate = world.file("p0", "session");
-    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-    let done = world.path("woken");
+    // Between the two records are some that take long to read (a second in all), so that the list is still at it when its
+    // client of tmux starts: that stops the list until the wake is through and the answer is made.
+    let slow: Vec<_> = (0..SLOW).map(|number| world.file(&format!("p{number}"), "session")).collect();
+    for file in &slow {
+        std::fs::File::create(file).and_then(|file| file.set_len(SLOW_BYTES)).expect("a long file of nothing");
+    }
+    let (armed, done) = (world.path("armed"), world.path("woken"));
     count_starts(&world);
     let counter = world.path("counted-tmux");
     let hand_over = std::fs::read_to_string(&counter).expect("read");
     let (start, exec) = hand_over.split_once("exec ").expect("it hands over");
     let script = format!(
-        "{start}if [ \"${{*#*list-panes}}\" != \"$*\" ] && mkdir {done} 2>&-; then\n  {real} >{done}/answer\n  \
-         {peer} wake woken >{done}/said 2>&1 || exit 1\n  echo >{gate}\n  exec cat {done}/answer\nfi\nexec {exec}",
+        "{start}if [ \"${{*#*list-panes}}\" != \"$*\" ] && mv {armed} {done} 2>&-; then\n  kill -STOP $PPID\n  \
+         {real} >{done}/answer\n  {peer} wake woken >{done}/said 2>&1\n  kill -CONT $PPID\n  \
+         exec cat {done}/answer\nfi\nexec {exec}",
+        armed = quoted(&armed),
         done = quoted(&done),
         real = exec.trim_end(),
         peer = quoted(world.command(&[]).get_program().as_ref()),
-        gate = quoted(&gate),
     );
     std::fs::write(&counter, script).expect("write");
+    // From here on its version is known, and its next start is the listing.
+    world.peer(&["why", "first"]);
+    starts(&world);
+    std::fs::create_dir(&armed).expect("create");
     let state = |name: &str| {
         let rows = world.peer(&["list", "--json"]).json()["peers"].clone();
         let row = rows.as_array().expect("rows").iter().find(|row| row["peer"] == name).cloned();
@@ -152,9 +165,13 @@ fn a_wake_after_the_server_was_asked_and_before_its_record_was_read_is_not_liste
     let listings = |world: &World| starts(world).iter().filter(|start| start.contains("list-panes")).count();
     assert_eq!((state("woken"), listings(&world)), (json!("awake"), 2));
     // One that was ready before the server was asked has gone where it is absent: that takes no second look.
-    std::fs::remove_file(&gate).expect("removed");
-    world.edit("woken", "session", |record| record["session"] = json!("gone"));
-    assert_eq!((state("woken"), listings(&world)), (json!("lost"), 1));
+    slow.iter().for_each(|file| std::fs::remove_file(file).expect("removed"));
+    world.edit("woken", "session", |record| {
+        record["pane"] = json!("%999");
+        record["pane_process"] = json!({ "pid": 1, "start": 0 });
+        record["process"] = json!({ "pid": 1, "start": 0, "session": 1 });
+    });
+    assert_eq!((state("woken"), listings(&world)), (json!("crashed"), 1));
 }
 
 #[test]

@@ -136,9 +136,9 @@ fn a_start_time_that_differs_is_another_process(on: RuntimeKind) {
         record["process"]["start"] = json!(record["process"]["start"].as_u64().expect("a time") - 1);
     });
     // The record's agent is gone; the process with its number now is a stranger, and its session is cleared by the
-    // runtime alone.
+    // runtime alone. Its pane process saw that.
     world.peer(&["stop", "a"]).prints("a: stopped; it was not awake\n");
-    assert_eq!(world.end("a")["cause"], "vanished");
+    assert_eq!(world.end("a")["cause"], "closed");
     wait_until("the hangup of its pane reached it", || !lives(agent));
 }
 

@@ -224,6 +224,8 @@ impl Engine {
         self.await_exit_record(peer, &record).await?;
         self.keep_screen(&record, locked, sight).await;
         self.clear_session(peer, &record).await?;
+        // A pane process that lived until its pane was cleared saw that end.
+        self.await_exit_record(peer, &record).await?;
         settle::record_end(&self.state, locked, &record, settle::Absence::cleared(sight), self.now())?;
         Ok(())
     }
