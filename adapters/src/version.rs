@@ -274,7 +274,7 @@ impl Versions {
             RuntimeKind::Tmux => "-V",
             RuntimeKind::Zellij => "--version",
         };
-        let argv = Argv::new(path).arg(flag).env_remove("TMUX");
+        let argv = Argv::new(path).arg(flag).env_remove("TMUX").ends_with_us();
         match command::run(&argv, None, self.deadline).await {
             Ok(output) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
