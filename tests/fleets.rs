@@ -165,7 +165,9 @@ fn a_wake_after_the_server_was_asked_and_before_its_record_was_read_is_not_liste
     let listings = |world: &World| starts(world).iter().filter(|start| start.contains("list-panes")).count();
     assert_eq!((state("woken"), listings(&world)), (json!("awake"), 2));
     // One that was ready before the server was asked has gone where it is absent: that takes no second look.
-    slow.iter().for_each(|file| std::fs::remove_file(file).expect("removed"));
+    for file in &slow {
+        std::fs::remove_file(file).expect("removed");
+    }
     world.edit("woken", "session", |record| {
         record["pane"] = json!("%999");
         record["pane_process"] = json!({ "pid": 1, "start": 0 });
