@@ -106,6 +106,10 @@ async fn a_killed_server_is_gone_and_its_stale_socket_no_obstacle() {
     process::signal(created.server, Signal::SIGKILL).expect("kill");
     eventually("the server is gone", || lab.server().is_none()).await;
     assert!(lab.socket().exists(), "the socket file stays");
+    // Its sockets may be closed a moment later; until then who listens is not known.
+    let closed =
+        || matches!(peer_adapters::socket::listener(&lab.socket()), Ok(peer_adapters::socket::Listener::Gone(_)));
+    eventually("its socket is closed", closed).await;
     assert_eq!(lab.tmux.list(&lab.socket()).await.expect("list"), Listing::Gone(Gone::NobodyListening));
     let error = lab.tmux.capture(&created.target, Capture::default()).await.expect_err("gone");
     assert!(matches!(error, RuntimeError::ServerGone { gone: Gone::NobodyListening, .. }), "{error}");
