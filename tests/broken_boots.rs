@@ -5,6 +5,8 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Instant;
 
 use common::{Run, World, on_each_runtime};
 use peer_adapters::runtime::RuntimeKind;
@@ -14,6 +16,7 @@ on_each_runtime! {
     three_broken_boots_after_a_park_and_a_repaired_binary_goes_on_where_it_was
     whatever_it_would_have_resumed_for_it_still_does
     a_crash_is_not_resumed_because_the_start_after_it_was_interrupted
+    a_start_that_reads_no_keys_yet_is_ended_by_a_signal_and_resumed_all_the_same
     a_runtime_that_refuses_is_nobodys_death
     a_client_that_cannot_be_started_is_nobodys_death
 }
@@ -142,6 +145,35 @@ fn a_crash_is_not_resumed_because_the_start_after_it_was_interrupted(on: Runtime
     assert_ne!(world.conversation("a"), conversation);
 }
 
+/// Whoever starts reads no keys yet, its terminal is in cooked mode, and the signal that a Ctrl-C makes there is lost (Claude
+/// Code 2.1.328: seen).
+fn a_start_that_reads_no_keys_yet_is_ended_by_a_signal_and_resumed_all_the_same(on: RuntimeKind) {
+    let world = World::on(on);
+    repairable(&world);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let conversation = world.conversation("a");
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    install(&world, Some("#!/bin/sh\ntrap '' INT\necho a banner\nexec sleep 1000\n"));
+    let mut wake = world.command(&["wake", "a"]);
+    let wake = wake.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    common::wait_until("its agent is on record", || world.session("a")["process"].is_object());
+    world.await_screen("a", "a banner");
+    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+    let end = world.end("a");
+    assert_eq!(
+        (&end["cause"], &end["signal"], &end["counted"], &end["unready"]),
+        (&json!("stopped"), &json!(15), &json!(false), &json!(true)),
+        "{end}"
+    );
+    let wake = Run::finish(wake, None, Instant::now());
+    assert_eq!((wake.code, world.processes()), (5, Vec::new()), "{wake:?}");
+    install(&world, None);
+    world.peer(&["start", "a"]);
+    world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+    assert_eq!(world.conversation("a"), conversation);
+}
+
 /// A parked peer with a conversation, that conversation, and its end.
 fn parked(world: &World) -> (String, Value) {
     world.demo("a", &[]);
@@ -202,7 +234,7 @@ fn a_client_that_cannot_be_started_is_nobodys_death(on: RuntimeKind) {
         for (key, value) in wake.get_envs() {
             command.env(key, value.expect("set"));
         }
-        let run = Run::of(command.current_dir(world.work()).stdin(std::process::Stdio::null()), None);
+        let run = Run::of(command.current_dir(world.work()).stdin(Stdio::null()), None);
         assert_eq!(world.deaths("a"), 0, "{descriptors} descriptors: {run:?} {}", world.end("a"));
         if run.code == 0 {
             assert_eq!(world.conversation("a"), conversation, "{run:?}");
