@@ -128,6 +128,12 @@ fn a_dialog_that_nobody_accepted_needs_a_person_and_is_left_as_it_is(on: Runtime
         ),
         "{run:?}"
     );
+    // Nor by an interrupt: a dialog may take its key for an answer.
+    world.peer(&["interrupt", "a"]).fails(
+        4,
+        "error: a is still starting: there is no turn to interrupt, and nothing was pressed\n\
+         hint: peer attach a, to see what it waits for\n",
+    );
     assert!(world.screen("a").contains("❯ No, exit"), "no key was pressed");
     assert_eq!(world.events("a", "wake.failed")[0]["cause"], "needs-person");
     // The person answers, and the next wake finds it ready.

@@ -136,6 +136,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::Runtime(_) => code::RUNTIME,
         EngineError::Refused { .. }
         | EngineError::NotAwake { .. }
+        | EngineError::StillStarting { .. }
         | EngineError::Awake { .. }
         | EngineError::NotElsewhere { .. }
         | EngineError::NotInPane { .. }
@@ -186,6 +187,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             "its conversation is kept: peer wake {peer} --resume tries again; peer move {peer} --runtime {from} takes it back"
         ),
         EngineError::NotAwake { peer } => format!("peer wake {peer}"),
+        EngineError::StillStarting { peer } => format!("peer attach {peer}, to see what it waits for"),
         EngineError::NotElsewhere { peer } => format!("peer stop {peer} ends it here"),
         EngineError::Awake { peer } => format!("peer stop {peer}, or use --force"),
         EngineError::Declaration { hint, .. } => return hint.clone(),

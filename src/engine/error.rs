@@ -89,6 +89,12 @@ pub enum EngineError {
         /// Whom.
         peer: PeerName,
     },
+    /// It is on its way up, and the verb needs it to be ready.
+    #[error("{peer} is still starting: there is no turn to interrupt, and nothing was pressed")]
+    StillStarting {
+        /// Whom.
+        peer: PeerName,
+    },
     /// The agent would run the text as a command of its own.
     #[error("{peer} would take this message for a command of its own; nothing was typed")]
     TakenForCommand {
