@@ -23,6 +23,8 @@ on_each_runtime! {
     codex_lives
     pi_lives
     opencode_lives
+    claude_that_did_not_boot_goes_on_where_it_was
+    codex_that_did_not_boot_goes_on_where_it_was
     claude_asks_for_trust_and_only_the_spec_answers
     claude_is_parked_when_it_is_idle_and_never_in_a_long_turn
     claude_whose_subagent_is_at_work_is_not_parked
@@ -136,6 +138,49 @@ fn pi_lives(on: RuntimeKind) {
 
 fn opencode_lives(on: RuntimeKind) {
     lives("opencode", on, &[]);
+}
+
+/// Parked, and then the program itself refuses to start three times: an option that it does not know, a configuration that it
+/// cannot use, and one with which it says something and leaves with 0. Repaired, it remembers.
+fn boots_after_three_failures(name: &'static str, on: RuntimeKind, broken: [&str; 3]) {
+    let agent = Agent::new(name, on, &[]);
+    agent.peer(&["wake", name, "-m", "the first message"]);
+    agent.remembers(1, "the first message");
+    let ids = agent.world.conversations(name);
+    agent.peer(&["stop", name]);
+    agent.peer(&["start", name]);
+    let path = agent.world.path(&format!("config/peers/{name}.toml"));
+    let healthy = std::fs::read_to_string(&path).expect("readable");
+    let program = format!("/{name}\"");
+    assert_eq!(healthy.matches(&program).count(), 1, "{healthy}");
+    for (number, word) in broken.into_iter().enumerate() {
+        std::fs::write(&path, healthy.replace(&program, &format!("{program}, {word:?}"))).expect("written");
+        let run = agent.run(&["wake", name, "-m", "not heard"]);
+        assert_eq!(run.status.code(), Some(5), "{word}: {run:?}");
+        let end = agent.world.await_end(name);
+        assert_eq!((&end["unready"], &end["counted"]), (&true.into(), &true.into()), "{word}: {end}");
+        assert_eq!((agent.world.deaths(name), &end["conversation"]), (number + 1, &ids[0].as_str().into()), "{end}");
+    }
+    std::fs::write(&path, healthy).expect("written");
+    assert_eq!(
+        agent.run(&["wake", name]).status.code(),
+        Some(4),
+        "three deaths are a crash loop, whatever they died of"
+    );
+    agent.peer(&["reset", name]);
+    let woken = agent.peer(&["wake", name, "-m", "after the repair"]);
+    assert_eq!(woken, format!("{name}: woken resumed (stopped); message delivered\n"));
+    agent.remembers(2, "after the repair");
+    assert_eq!(agent.world.conversations(name), ids, "it is the same conversation");
+    agent.peer(&["stop", name]);
+}
+
+fn claude_that_did_not_boot_goes_on_where_it_was(on: RuntimeKind) {
+    boots_after_three_failures("claude", on, ["--no-such-option", "--settings=/nonexistent.json", "--version"]);
+}
+
+fn codex_that_did_not_boot_goes_on_where_it_was(on: RuntimeKind) {
+    boots_after_three_failures("codex", on, ["--no-such-option", "--config=model=5", "--version"]);
 }
 
 fn claude_asks_for_trust_and_only_the_spec_answers(on: RuntimeKind) {
