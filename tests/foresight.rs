@@ -1,8 +1,12 @@
 //! What `why`, `list` and `status` say of an incarnation that is over is what a wake finds on record once it is recorded:
 //! the same end, the same deaths, the same conversation, and so the same decision.
 
+mod common;
+
 use std::time::Duration;
 
+use common::{World, lives, on_each_runtime, signal, wait_until};
+use nix::sys::signal::Signal;
 use peer::engine::settle::{self, Absence};
 use peer::policy::ending::{Incarnation, Intent};
 use peer::policy::health::Deaths;
@@ -12,7 +16,15 @@ use peer::policy::wake::{Lifestyle, Markers, Mode, Recorded, WakeDecision, WakeF
 use peer::store::{
     AgentProcess, ExitRecord, Hangup, LastEnd, Outcome, Phase, Process, Session, SessionRecord, StateDir,
 };
+use peer_adapters::runtime::RuntimeKind;
 use proptest::prelude::*;
+use serde_json::{Value, json};
+
+on_each_runtime! {
+    what_status_tells_of_an_end_that_nobody_recorded_is_what_the_next_wake_does
+    what_status_tells_of_a_start_that_never_was_ready_is_what_the_next_wake_does
+    what_keeps_a_peer_down_is_told_by_status_as_the_next_wake_says_it
+}
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_305_600_000);
 
@@ -165,4 +177,105 @@ proptest! {
             prop_assert!(found.last.end.at_ms <= NOW && Duration::from_millis(found.last.end.uptime_ms) < Duration::from_secs(3600));
         }
     }
+}
+
+/// Ends everything of a peer but its server, with nobody left who could write down how.
+#[track_caller]
+fn ends_unseen(world: &World, name: &str) {
+    let (agent, pane) = (world.agent(name), world.pane_process(name));
+    signal(pane, Signal::SIGKILL);
+    wait_until("nothing of it runs", || !lives(agent) && !lives(pane));
+    assert!(world.has(name, "session"), "nobody recorded it");
+}
+
+/// What `status` tells now, and what the wake after it does: state and detail, and cause or refusal. They agree on the
+/// conversation, and no wake is advised that would be refused.
+#[track_caller]
+fn told_and_done(world: &World, name: &str) -> (String, String) {
+    let status = world.peer(&["status", name, "--json"]).json();
+    let wake = world.peer(&["wake", name, "--json"]);
+    let said = wake.json()["peers"][0].clone();
+    assert!(wake.code == 0 || status["next"] != format!("peer wake {name}"), "{status}\n{wake:?}");
+    let decision = said["decision"].as_str().unwrap_or("refuse");
+    if decision == "resume" {
+        assert_eq!(said["conversation"], status["conversation"], "{status}\n{wake:?}");
+    }
+    let detail = status["detail"].as_str().unwrap_or_default();
+    (format!("{}: {detail}", status["state"].as_str().expect("a word")), format!("{decision} {}", text(&said["cause"])))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn what_status_tells_of_an_end_that_nobody_recorded_is_what_the_next_wake_does(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let conversation = world.conversation("a");
+    for (key, value, told, done) in [
+        ("boot_id", "00000000-0000-0000-0000-000000000000", "lost: not recorded yet", "resume rebooted"),
+        ("intent", "idle-reaped", "asleep: not recorded yet", "resume idle-reaped"),
+        ("intent", "memory-drained", "held: drained, not recorded yet", "resume memory-drained"),
+    ] {
+        ends_unseen(&world, "a");
+        world.edit("a", "session", |record| record[key] = json!(value));
+        assert_eq!(told_and_done(&world, "a"), (told.to_owned(), done.to_owned()));
+        assert_eq!(world.conversation("a"), conversation);
+    }
+    ends_unseen(&world, "a");
+    world.lose_server("a");
+    assert_eq!(told_and_done(&world, "a"), ("lost: not recorded yet".to_owned(), "resume runtime-lost".to_owned()));
+    // Where the session goes with its last pane, the server that is one with it has ended, and nobody was there.
+    ends_unseen(&world, "a");
+    let (told, done) = told_and_done(&world, "a");
+    let vanished = ("crashed: pane gone, not recorded yet".to_owned(), "fresh vanished".to_owned());
+    assert!((&told, &done) == (&vanished.0, &vanished.1) || done == "resume runtime-lost", "{told}, {done}");
+}
+
+fn what_status_tells_of_a_start_that_never_was_ready_is_what_the_next_wake_does(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let conversation = world.conversation("a");
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    world.set_in_spec("a", "ready_timeout = \"1ms\"");
+    // One that begins a conversation of its own, and never gets to its first message.
+    assert_eq!(world.peer(&["wake", "a", "--fresh"]).code, 5);
+    ends_unseen(&world, "a");
+    assert_ne!(world.session("a")["conversation"], conversation.as_str());
+    let status = world.peer(&["status", "a", "--json"]).json();
+    assert_eq!(status["conversation"], conversation.as_str(), "{status}");
+    let path = world.path("config/peers/a.toml");
+    let spec = std::fs::read_to_string(&path).expect("readable");
+    std::fs::write(&path, spec.replace("ready_timeout = \"1ms\"\n", "")).expect("written");
+    let (told, done) = told_and_done(&world, "a");
+    assert_eq!(done, "resume stopped", "{told}");
+}
+
+fn what_keeps_a_peer_down_is_told_by_status_as_the_next_wake_says_it(on: RuntimeKind) {
+    let world = World::on(on);
+    let word = |text: &str| text.to_owned();
+    world.demo("a", &[]);
+    assert_eq!(told_and_done(&world, "a"), (word("never-started: "), word("fresh first-wake")));
+    // The third death of a crash loop is the one that nobody has recorded.
+    for _ in 0..2 {
+        signal(world.agent("a"), Signal::SIGKILL);
+        assert_eq!(world.await_end("a")["counted"], true);
+        assert_eq!(told_and_done(&world, "a"), (word("crashed: SIGKILL"), word("fresh killed")));
+    }
+    ends_unseen(&world, "a");
+    world.edit("a", "session", |record| record["intent"] = json!("unresponsive"));
+    let status = world.peer(&["status", "a", "--json"]).json();
+    assert_eq!((&status["restarts"], &status["deaths_in_window"]), (&json!(3), &json!(3)), "{status}");
+    let (told, done) = told_and_done(&world, "a");
+    assert_eq!((told.as_str(), done.as_str()), ("held: crashed (unresponsive), not recorded yet", "refuse crash-loop"));
+    world.peer(&["stop", "a"]);
+    let (told, done) = told_and_done(&world, "a");
+    assert!(told.starts_with("stopped: ") && done == "refuse stopped", "{told}, {done}");
+    world.demo("b", &[]);
+    world.set_in_spec("b", "managed_by = \"systemd\"");
+    assert_eq!(told_and_done(&world, "b"), (word("never-started: "), word("refuse managed-elsewhere")));
+    assert_eq!(world.peer(&["status", "b", "--json"]).json()["next"], "peer why b");
 }

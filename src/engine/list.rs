@@ -129,8 +129,9 @@ impl Engine {
         })
     }
 
-    /// What the end of an incarnation that is over will be recorded as. `None`: its files cannot be read.
-    fn to_be_recorded(&self, peer: &Peer, record: &SessionRecord, sight: &Sight) -> Option<Outcome> {
+    /// What the end of an incarnation that is over will be recorded as. `None`: it is not over, or its files cannot be read.
+    pub(super) fn to_be_recorded(&self, peer: &Peer, live: &Live) -> Option<Outcome> {
+        let (record, sight) = over(live)?;
         let Outcome { last, deaths } =
             settle::foresee(&peer.files, record, Absence::cleared(sight), self.now()).ok()?;
         Some(Outcome { last, deaths: self.unless_changed_since(peer, deaths) })
@@ -140,7 +141,7 @@ impl Engine {
         let now = self.now();
         let Past { last, deaths, stopped, topic } = past;
         let end = last.as_ref().map(|last| &last.end);
-        let to_be = over(live).and_then(|(record, sight)| self.to_be_recorded(peer, record, sight));
+        let to_be = self.to_be_recorded(peer, live);
         let (latest, deaths) = match &to_be {
             Some(Outcome { last, deaths }) => (Some(&last.end), deaths),
             None => (end, &deaths),
@@ -156,7 +157,11 @@ impl Engine {
             ever_ran: latest.is_some_and(|end| end.lasting_cause().is_some()),
         };
         let shown = state(&facts, now);
-        let conversation = live.record().and_then(|record| record.conversation.clone());
+        let conversation = match &to_be {
+            // A start that never was ready gives nothing up: what was before it is what the next wake goes on with.
+            Some(Outcome { last, .. }) => last.conversation.clone(),
+            None => live.record().and_then(|record| record.conversation.clone()),
+        };
         Row {
             peer: peer.name.clone(),
             since_ms: since(shown.state, live, stopped, end),

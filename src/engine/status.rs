@@ -18,6 +18,7 @@ use crate::policy::name::PeerName;
 use crate::policy::state::State;
 use crate::policy::time::Timestamp;
 use crate::policy::verdict::Verdict;
+use crate::policy::wake::{WakeDecision, WakeRequest};
 use crate::store::{LastEnd, Place, SessionRecord};
 
 /// Everything known of one peer.
@@ -120,9 +121,17 @@ impl Engine {
             Some(Phase::Dialog(dialog)) => Some(dialog.question),
             _ => None,
         };
-        let deaths = peer.files.deaths()?.present().unwrap_or_default();
+        // As the next wake counts them: with an end that nobody has recorded yet.
+        let deaths = match self.to_be_recorded(&peer, &live) {
+            Some(to_be) => to_be.deaths,
+            None => peer.files.deaths()?.present().unwrap_or_default(),
+        };
+        let wake = self.next_wake(&peer, &live, &row);
+        if let Some(WakeDecision::Resume { conversation, .. }) = &wake {
+            row.conversation = Some(conversation.clone());
+        }
         Ok(Status {
-            next: next(&row, question.is_some()),
+            next: next(&row, question.is_some(), wake.as_ref()),
             axes,
             heartbeat: self.pulse(name)?,
             session: live.record().map(|record| view(record, &live)),
@@ -148,6 +157,13 @@ impl Engine {
             process: Stamped { value: sight.process.clone(), at_ms: process_at },
         };
         Ok((Live::of(record, sight), Some(axes)))
+    }
+
+    /// What the next wake does, where it would start something. Files of its agent that cannot be read are no reason to show
+    /// nothing else.
+    fn next_wake(&self, peer: &Peer, live: &Live, row: &Row) -> Option<WakeDecision> {
+        let awake = [State::Awake, State::Busy, State::Starting, State::Unknown].contains(&row.state);
+        if awake { None } else { self.foretell(peer, live, &WakeRequest::default()).ok() }
     }
 
     fn pulse(&self, name: &PeerName) -> Result<Option<Seen>> {
@@ -214,12 +230,14 @@ fn recent(deaths: &Deaths, now: Timestamp) -> usize {
 }
 
 /// The command that a person who looks at this peer most likely wants next.
-fn next(row: &Row, asks: bool) -> String {
+fn next(row: &Row, asks: bool, wake: Option<&WakeDecision>) -> String {
     let name = &row.peer;
+    let refused = matches!(wake, Some(WakeDecision::Refuse(_)));
     match row.state {
         State::Awake | State::Busy | State::Starting if asks => format!("peer attach {name}"),
         State::Awake => format!("peer send {name} TEXT"),
         State::Busy | State::Starting | State::Crashed => format!("peer screen {name}"),
+        State::Asleep | State::Completed | State::Lost | State::NeverStarted if refused => format!("peer why {name}"),
         State::Asleep | State::Completed | State::Lost | State::NeverStarted => format!("peer wake {name}"),
         State::Stopped => format!("peer start {name}"),
         State::Held => format!("peer why {name}"),

@@ -40,15 +40,30 @@ impl Engine {
         let decision = decide(&facts, request, now);
         Ok(Why {
             peer: name.clone(),
-            then: self.then(&peer, &live, request, &decision)?,
+            then: self.then(&peer, &live, request, &decision)?.map(|then| then.to_string()),
             decision: decision.to_string(),
             rows: explain(&facts, request, now),
         })
     }
 
+    /// What a wake would come to in the end, once it has cleared what stands in its way.
+    ///
+    /// # Errors
+    /// The peer's files cannot be read.
+    pub(super) fn foretell(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeDecision> {
+        let decision = decide(&self.facts(peer, live)?, request, self.now());
+        Ok(self.then(peer, live, request, &decision)?.unwrap_or(decision))
+    }
+
     /// What the table says once the incarnation on record has ended: by the record that its end will leave, as
     /// [`Engine::wake`] reads it in its next round.
-    fn then(&self, peer: &Peer, live: &Live, request: &WakeRequest, decision: &WakeDecision) -> Result<Option<String>> {
+    fn then(
+        &self,
+        peer: &Peer,
+        live: &Live,
+        request: &WakeRequest,
+        decision: &WakeDecision,
+    ) -> Result<Option<WakeDecision>> {
         let (WakeDecision::EndOrphan | WakeDecision::RecordEnd, Live::Session(record, sight)) = (decision, live) else {
             return Ok(None);
         };
@@ -59,6 +74,6 @@ impl Engine {
         Learner::new(&peer.profile, &peer.spec.cwd).foresee(&self.state, &peer.files, &mut record)?;
         let Outcome { last, deaths } = settle::foresee(&peer.files, &record, Absence::cleared(sight), self.now())?;
         let after = self.facts_of(peer, Recorded::None, Some(last), deaths)?;
-        Ok(Some(decide(&after, request, self.now()).to_string()))
+        Ok(Some(decide(&after, request, self.now())))
     }
 }
