@@ -21,5 +21,4 @@ pub mod config;
 pub mod engine;
 pub mod pane;
 pub mod policy;
-mod small_file;
 pub mod store;

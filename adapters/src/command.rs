@@ -229,18 +229,26 @@ async fn converse(child: &mut tokio::process::Child, stdin: Option<&[u8]>) -> io
             let _ = pipe.write_all(data).await;
         }
     };
-    let ((), stdout, stderr) = tokio::join!(feed, read_all(output), read_all(error));
-    let (stdout, stderr) = (stdout?, String::from_utf8_lossy(&stderr?).into_owned());
+    let read = async { tokio::try_join!(read_all(output), read_all(error)) };
+    let ((), read) = tokio::join!(feed, read);
+    let (stdout, stderr) = read?;
+    let stderr = String::from_utf8_lossy(&stderr).into_owned();
     Ok(Output { status: child.wait().await?, stdout, stderr })
 }
 
 async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    if let Some(mut pipe) = pipe {
-        pipe.read_to_end(&mut bytes).await?;
+    if let Some(pipe) = pipe {
+        pipe.take(MOST_PRINTED + 1).read_to_end(&mut bytes).await?;
     }
-    Ok(bytes)
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= MOST_PRINTED) {
+        return Ok(bytes);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, format!("it prints more than {} MiB", MOST_PRINTED >> 20)))
 }
+
+/// The most that a client may print: a listing of thousands of sessions is below one MiB, and the memory is ours.
+const MOST_PRINTED: u64 = 64 << 20;
 
 /// Kills a client's process group when dropped, unless the client has ended by itself.
 struct GroupKill(Option<Pid>);

@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod command;
+pub mod file;
 pub mod presence;
 pub mod process;
 pub mod runtime;

@@ -63,7 +63,7 @@ mod kernel {
     /// # Source
     /// `proc_net(5)` of `/proc/net/unix`: a line ends in the path, and an abstract one begins with `@` there.
     pub(super) fn names(prefix: &str) -> io::Result<Vec<String>> {
-        let table = std::fs::read("/proc/net/unix")?;
+        let table = crate::file::read(std::path::Path::new("/proc/net/unix"), u64::MAX)?;
         let wanted = format!(" @{prefix}");
         let lines = table.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
         let mut found: Vec<_> = lines.filter_map(|line| Some(line[line.find(&wanted)? + 2..].to_owned())).collect();

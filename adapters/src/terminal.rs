@@ -73,7 +73,8 @@ fn terminal_of(pid: u32) -> io::Result<PathBuf> {
 fn bytes_read(pid: u32) -> Option<u64> {
     let tree = crate::process::tree(pid).ok()?;
     let read_by = |pid: u32| {
-        let io = std::fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+        let io = PathBuf::from(format!("/proc/{pid}/io"));
+        let io = crate::file::read_to_string(&io, crate::file::MOST).ok()?;
         io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse::<u64>().ok())
     };
     Some(tree.iter().filter_map(|status| read_by(status.id.pid)).sum())

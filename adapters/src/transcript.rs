@@ -261,7 +261,7 @@ fn started(pid: u32) -> io::Result<Option<SystemTime>> {
     // `btime` is in whole seconds and moves with the clock: better to call an old turn young than a young one old.
     const SLACK: u64 = 2;
     let Some(process) = crate::process::status(pid)? else { return Ok(None) };
-    let text = std::fs::read_to_string("/proc/stat")?;
+    let text = crate::file::read_to_string(Path::new("/proc/stat"), crate::file::MOST)?;
     let boot = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u64>().ok());
     let since = boot.map(|boot| (boot + process.id.start / TICKS).saturating_sub(SLACK));
     Ok(since.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))

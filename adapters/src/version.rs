@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{self, Argv, RunError};
+use crate::file;
 use crate::process::ProcessId;
 use crate::runtime::{RuntimeError, RuntimeKind};
 
@@ -75,8 +76,7 @@ impl Executable {
         let named = fs::canonicalize(&self.path)
             .is_ok_and(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(kind.as_str())));
         let mut start = [0; 2];
-        let script =
-            fs::File::open(&self.path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!";
+        let script = file::open(&self.path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!";
         script || !named
     }
 }
@@ -335,7 +335,8 @@ impl Versions {
 /// Whether a server is of this kind by its name or that of its executable: whatever else may listen on a socket is not run to
 /// see what it is.
 fn is_named_for(kind: RuntimeKind, server: ProcessId) -> bool {
-    let of_process = fs::read_to_string(format!("/proc/{}/comm", server.pid)).unwrap_or_default();
+    let comm = format!("/proc/{}/comm", server.pid);
+    let of_process = file::read_to_string(Path::new(&comm), file::MOST).unwrap_or_default();
     let of_file = Executable::name_of(server).and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
     of_process.starts_with(kind.as_str()) || of_file.is_some_and(|name| name.contains(kind.as_str()))
 }

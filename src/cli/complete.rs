@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::{Read, Seek, SeekFrom};
 
 use clap::CommandFactory;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
 use peer_adapters::agent::BUILTIN;
+use peer_adapters::file;
 
 use super::output::printable;
 use super::{Cli, Directories};
@@ -61,7 +61,7 @@ fn known_topics() -> BTreeSet<String> {
     let Ok(directories) = Directories::of_environment() else { return BTreeSet::new() };
     let files = std::fs::read_dir(directories.state).into_iter().flatten().flatten().map(|entry| entry.path());
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "topic"));
-    let texts = files.filter_map(|path| std::fs::read_to_string(path).ok());
+    let texts = files.filter_map(|path| file::read_to_string(&path, file::MOST).ok());
     texts.flat_map(|text| text.lines().map(printable).collect::<Vec<_>>()).collect()
 }
 
@@ -75,11 +75,8 @@ const RECENT: u64 = 64 * 1024;
 
 fn recent_events() -> BTreeSet<String> {
     let read = || -> Option<Vec<u8>> {
-        let mut log = std::fs::File::open(Directories::of_environment().ok()?.state.join("lifecycle.log")).ok()?;
-        log.seek(SeekFrom::Start(log.metadata().ok()?.len().saturating_sub(RECENT))).ok()?;
-        let mut text = Vec::new();
-        log.take(RECENT).read_to_end(&mut text).ok()?;
-        Some(text)
+        let log = file::open(&Directories::of_environment().ok()?.state.join("lifecycle.log")).ok()?;
+        file::part(&log, log.metadata().ok()?.len().saturating_sub(RECENT), RECENT).ok()
     };
     let text = read().unwrap_or_default();
     // A line that begins before what was read, or that is still being written, is no event.

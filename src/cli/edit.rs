@@ -3,6 +3,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use peer_adapters::command::{self, Argv};
+use peer_adapters::file;
 
 use super::{CliError, Context, Outcome};
 use crate::config::PeerSpec;
@@ -44,18 +45,15 @@ fn draft_path(name: &PeerName) -> PathBuf {
 }
 
 fn write_draft(path: &Path, text: &str) -> Result<(), CliError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = file::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|source| CliError::Directory { path: path.to_owned(), source })
 }
 
 fn edit_until_valid(engine: &Engine, name: &PeerName, draft: &Path) -> Result<String, CliError> {
     loop {
         open_editor(draft)?;
-        let text =
-            std::fs::read_to_string(draft).map_err(|source| CliError::Directory { path: draft.to_owned(), source })?;
+        let text = file::read_to_string(draft, file::MOST)
+            .map_err(|source| CliError::Directory { path: draft.to_owned(), source })?;
         let checked =
             PeerSpec::parse(draft, &text).map_err(EngineError::from).and_then(|spec| engine.check(name, &spec));
         match checked {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use peer_adapters::file::Untrusted;
 use peer_adapters::runtime::RuntimeError;
 use serde_json::{Value, json};
 
@@ -194,6 +195,10 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NoSuchProfile { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
         EngineError::NoSuchProfile { nearest: None, .. } => "peer agents lists them".to_owned(),
         EngineError::Config(ConfigError::Invalid { hint, .. }) => return hint.clone(),
+        EngineError::Config(ConfigError::Untrusted { path, why }) => match why {
+            Untrusted::Writable(_) => format!("chmod go-w {}", path.display()),
+            Untrusted::Owner(_) => format!("if what it says is meant: sudo chown $USER {}", path.display()),
+        },
         EngineError::Runtime(RuntimeError::NoBinary { runtime, .. }) => {
             format!("install {runtime}, or name its path in config.toml: [{runtime}] binary = \"…\"")
         }

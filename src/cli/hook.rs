@@ -1,4 +1,4 @@
-use std::io::Read;
+use peer_adapters::file;
 
 use super::{CliError, Context, Outcome};
 
@@ -7,8 +7,7 @@ use super::{CliError, Context, Outcome};
 pub(super) struct Args {}
 
 pub(super) async fn run(_args: &Args, context: &mut Context) -> Outcome {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
+    let text = file::read_stream(std::io::stdin(), file::MOST)?;
     let event = serde_json::from_str(&text)
         .map_err(|error| CliError::usage(format!("stdin holds no event: {error}"), "peer runs this verb by itself"))?;
     context.engine()?.run_hooks(&event).await?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use peer_adapters::file::Untrusted;
 use serde::de::DeserializeOwned;
 
 /// A place in a file a person wrote.
@@ -42,6 +43,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// What the kernel said.
         source: io::Error,
+    },
+    /// Others could have written it.
+    #[error("cannot trust {}: {why}, and what it says is run as you", .path.display())]
+    Untrusted {
+        /// Which file or directory.
+        path: PathBuf,
+        /// Whose it is, or who may write to it.
+        why: Untrusted,
     },
     /// It says something that it may not.
     #[error("{place}: {problem}")]

@@ -11,11 +11,12 @@ mod values;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use peer_adapters::file::{self, Untrusted};
+
 use crate::policy::name::PeerName;
-use crate::small_file;
 
 pub use effective::{Effective, Origin, Value};
 pub use error::{ConfigError, Place, nearest};
@@ -38,6 +39,19 @@ impl ConfigDir {
     /// Where it is.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether what stands in it is ours or root's to say: its specs and profiles are commands that are run as us. Three
+    /// looks at directories; each file is looked at when it is read.
+    ///
+    /// # Errors
+    /// [`ConfigError::Untrusted`]: nothing of it may be carried out.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let [peers, agents] = ["peers", "agents"].map(|dir| self.root.join(dir));
+        for dir in [&self.root, &peers, &agents] {
+            file::check_directory(dir).map_err(|source| refused("use", dir, source))?;
+        }
+        Ok(())
     }
 
     /// `config.toml`; all defaults where there is none.
@@ -85,14 +99,12 @@ impl ConfigDir {
     pub fn write_spec(&self, name: &PeerName, text: &str) -> Result<(), ConfigError> {
         let path = self.spec_path(name);
         let failed = |source| ConfigError::Io { action: "write", path: path.clone(), source };
-        fs::create_dir_all(path.parent().expect("a spec is in peers/")).map_err(failed)?;
+        // Private whatever the caller's umask: what stands in it is carried out.
+        let dir = path.parent().expect("a spec is in peers/");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         // A pid in the name: two `peer add` at once must not write into one temporary file.
         let temporary = path.with_extension(format!("toml.tmp{}", std::process::id()));
-        let written = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)
+        let written = file::create_new(&temporary)
             .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
             .and_then(|()| fs::rename(&temporary, &path));
         written.map_err(|source| {
@@ -134,10 +146,17 @@ impl ConfigDir {
 }
 
 fn read(path: &Path) -> Result<Option<String>, ConfigError> {
-    match small_file::read_to_string(path) {
+    match file::read_trusted(path, file::MOST) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ConfigError::Io { action: "read", path: path.to_owned(), source }),
+        Err(source) => Err(refused("read", path, source)),
         Ok(text) => Ok(Some(text)),
+    }
+}
+
+fn refused(action: &'static str, path: &Path, source: io::Error) -> ConfigError {
+    match Untrusted::of(&source) {
+        Some(why) => ConfigError::Untrusted { path: path.to_owned(), why },
+        None => ConfigError::Io { action, path: path.to_owned(), source },
     }
 }
 

@@ -6,6 +6,7 @@ mod typing;
 use std::path::PathBuf;
 
 use peer_adapters::agent::ConversationId;
+use peer_adapters::file;
 use tokio::time::Instant;
 
 use super::learn::Learner;
@@ -115,9 +116,9 @@ fn compose(peer: &Peer, record: &SessionRecord, message: &Message) -> Option<Str
 /// It cannot be read, or is no UTF-8.
 pub fn read_message(source: &PathBuf) -> Result<String> {
     let read = if source.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
+        file::read_stream(std::io::stdin(), file::MOST)
     } else {
-        std::fs::read_to_string(source)
+        file::read_given(source, file::MOST)
     };
     read.map_err(|error| EngineError::Io { action: "read the message from", path: source.clone(), source: error })
 }

@@ -129,6 +129,7 @@ impl Engine {
     /// `config.toml` is wrong, or the state directory cannot be trusted.
     pub fn open(state: PathBuf, config: PathBuf, executable: PathBuf, progress: Box<dyn Progress>) -> Result<Self> {
         let config = ConfigDir::new(config);
+        config.check()?;
         let settings = config.settings()?;
         let state = StateDir::open(state)?;
         let state = hooks::heard_by(state, &settings.hooks, config.root(), &executable);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use peer_adapters::command::{self, Argv};
+use peer_adapters::file;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineError, Result};
@@ -212,7 +213,7 @@ impl Engine {
     }
 
     async fn timer_interval(&self, kind: Kind) -> Result<Option<Duration>> {
-        let text = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        let text = |path: PathBuf| file::read_to_string(&path, file::MOST).unwrap_or_default();
         Ok(match kind {
             Kind::Systemd => texts::interval_of_timer(&text(self.systemd_dir()?.join("peer.timer"))),
             Kind::Launchd => texts::interval_of_plist(&text(self.launchd_plist()?)),

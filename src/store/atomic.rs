@@ -1,9 +1,10 @@
 //! Whole files, renamed into place.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use peer_adapters::file;
 
 use super::{Result, StoreError};
 
@@ -33,13 +34,7 @@ fn write_through(path: &Path, suffix: &str, content: &[u8], durability: Durabili
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     let temporary = Path::new(&name);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(temporary)
-        .map_err(StoreError::new("create", temporary))?;
+    let mut file = file::replace(temporary).map_err(StoreError::new("create", temporary))?;
     file.write_all(content).map_err(StoreError::new("write", temporary))?;
     if durability == Durability::Synced {
         file.sync_all().map_err(StoreError::new("sync", temporary))?;
@@ -62,5 +57,5 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 /// Makes a new directory entry durable.
 pub(super) fn sync_directory_of(path: &Path) -> Result<()> {
     let dir = path.parent().expect("a state file has a directory");
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(StoreError::new("sync", dir))
+    file::sync_directory(dir).map_err(StoreError::new("sync", dir))
 }

@@ -1,17 +1,15 @@
 //! Every conversation id a peer ever had: `NAME.conversations`, append-only and fsynced. An id is never lost.
 
 use std::collections::HashMap;
-use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 
+use peer_adapters::file;
 use serde::{Deserialize, Serialize};
 
 use super::{Locked, PeerFiles, Result, StateDir, StoreError, atomic};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::small_file;
 
 /// One line of `NAME.conversations`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +43,7 @@ impl PeerFiles {
     /// The file is there and cannot be read.
     pub fn conversations(&self) -> Result<Vec<ConversationEntry>> {
         let path = self.path("conversations");
-        let bytes = match small_file::read(&path) {
+        let bytes = match file::read(&path, file::MOST) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(StoreError::new("read", path))?,
         };
@@ -65,8 +63,7 @@ impl Locked {
         }
         let path = self.files().path("conversations");
         let failed = |action| StoreError::new(action, path.clone());
-        let mut file =
-            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(failed("open"))?;
+        let mut file = file::append(&path).map_err(failed("open"))?;
         let mut line = serde_json::to_vec(entry).expect("an entry is plain data");
         line.push(b'\n');
         // A line that a power cut left without its end must not swallow this one.

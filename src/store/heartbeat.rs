@@ -1,10 +1,10 @@
 //! `heartbeat.json`: what the last tick of the reaper saw of the whole fleet, in one write.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 
 use fs2::FileExt;
+use peer_adapters::file;
 use serde::{Deserialize, Serialize};
 
 use super::{Result, StateDir, StoreError, Stored, atomic};
@@ -97,9 +97,7 @@ impl StateDir {
     /// The lock file cannot be made.
     pub fn try_tick(&self) -> Result<Option<Ticking>> {
         let path = self.root().join("reap.lock");
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(StoreError::new("create", &path))?;
+        let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
         match FileExt::try_lock_exclusive(&file) {
             Ok(()) => Ok(Some(Ticking { _lock: file })),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),

@@ -1,13 +1,14 @@
 //! `lifecycle.log`: one decision an event, JSON Lines, rotated at 5 MiB with 5 old files kept.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fs2::FileExt;
+use peer_adapters::file;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,6 +21,8 @@ use crate::policy::time::Timestamp;
 const ROTATE_AT_BYTES: u64 = 5 * 1024 * 1024;
 /// `lifecycle.log.1` (newest) to `.5`.
 const KEPT: u32 = 5;
+/// No file of the log grows longer by our hand, one line of any length included; of one that did, the end is read.
+const MOST_READ: u64 = 4 * ROTATE_AT_BYTES;
 
 /// One event. Readers ignore names and fields that they do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,12 +143,7 @@ impl Journal {
     /// Opens the current log with its lock held, rotating it first where it has grown too large.
     fn open_locked(&self) -> Result<File> {
         loop {
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(&self.path)
-                .map_err(StoreError::new("open", &self.path))?;
+            let file = file::append(&self.path).map_err(StoreError::new("open", &self.path))?;
             FileExt::lock_exclusive(&file).map_err(StoreError::new("lock", &self.path))?;
             let ours = file.metadata().map_err(StoreError::new("read", &self.path))?;
             // Somebody may have rotated the file away between open and lock.
@@ -237,10 +235,23 @@ impl Tail {
 }
 
 fn open(path: &Path) -> Result<Option<BufReader<File>>> {
-    match File::open(path) {
+    match file::open(path).and_then(newest_part) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        other => other.map(|file| Some(BufReader::new(file))).map_err(StoreError::new("read", path)),
+        other => other.map(Some).map_err(StoreError::new("read", path)),
     }
+}
+
+/// From the beginning of a file that we wrote; from its last part of one that is longer than we let any grow.
+fn newest_part(mut file: File) -> std::io::Result<BufReader<File>> {
+    let length = file.metadata()?.len();
+    if length <= MOST_READ {
+        return Ok(BufReader::new(file));
+    }
+    // One byte earlier, because what follows a line's end is a whole line.
+    file.seek(SeekFrom::Start(length - MOST_READ - 1))?;
+    let mut reader = BufReader::new(file);
+    reader.skip_until(b'\n')?;
+    Ok(reader)
 }
 
 /// Reads whole lines into events; `partial` keeps the beginning of a line whose end is not written yet.

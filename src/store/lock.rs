@@ -4,12 +4,12 @@
 //! the record of a start without an agent has a lock of its own, the [`Gate`]. Who takes the peer's lock takes the gate of
 //! such a start too, and only the wake that makes it leaves the gate to the pane process.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use fs2::FileExt;
+use peer_adapters::file;
 use serde::Serialize;
 
 use super::atomic::{self, Durability};
@@ -64,13 +64,7 @@ fn lock_file(file: &File, path: &Path, wait: Wait) -> Result<bool> {
 
 fn open_lock_file(files: &PeerFiles) -> Result<File> {
     let path = files.path("lock");
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(StoreError::new("create", path))
+    file::open_or_create(&path).map_err(StoreError::new("open", path))
 }
 
 pub(super) fn try_lock(files: PeerFiles) -> Result<Option<Locked>> {
@@ -108,7 +102,7 @@ enum Gated {
 
 fn gate(files: &PeerFiles, incarnation: Incarnation, wait: Wait) -> Result<Gated> {
     let path = files.launch_path(incarnation);
-    let file = match File::open(&path) {
+    let file = match file::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Gated::Absent),
         Err(error) => return Err(StoreError::new("open", path)(error)),

@@ -20,12 +20,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use peer_adapters::file;
 use serde::de::DeserializeOwned;
 
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::small_file;
 
 pub use conversations::{ConversationEntry, Owners};
 pub use ending::{LastEnd, Outcome, Session, Unlearned};
@@ -356,7 +356,7 @@ impl PeerFiles {
 }
 
 fn read_text(path: &Path) -> Result<Stored<String>> {
-    match small_file::read(path) {
+    match file::read(path, file::MOST) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stored::Absent),
         Err(error) => Err(StoreError::new("read", path)(error)),
         Ok(bytes) => Ok(match String::from_utf8(bytes) {

@@ -4,11 +4,11 @@
 //! others were made on. Whoever cannot read it, or finds another process there, reads the records.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use fs2::FileExt;
+use peer_adapters::file;
 
 use super::records::Process;
 use super::{Result, StateDir, StoreError, Stored, read_text};
@@ -29,9 +29,7 @@ impl StateDir {
     /// The lock file cannot be made.
     pub fn try_reaching(&self) -> Result<Option<Reaching>> {
         let path = self.root.join("servers.lock");
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(StoreError::new("create", &path))?;
+        let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
         match FileExt::try_lock_exclusive(&file) {
             Ok(()) => Ok(Some(Reaching { _lock: file })),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),

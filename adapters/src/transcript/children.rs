@@ -51,7 +51,7 @@ impl Files<'_> {
         let mut newest = None;
         for (modified, path) in written.into_iter().take(OPENED) {
             // Nor can anything in this file, or in those after it, be newer than what was found.
-            if newest.is_some_and(|newest| newest >= modified + COARSE) {
+            if newest.is_some_and(|newest| modified.checked_add(COARSE).is_some_and(|latest| newest >= latest)) {
                 break;
             }
             newest = newest.max(lines::last_time(&path)?);

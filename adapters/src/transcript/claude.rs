@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{AgentStatus, Files, Layout, TranscriptError, lines};
+use crate::file;
 
 pub(super) struct Claude<'a>(pub(super) Files<'a>);
 
@@ -41,13 +42,13 @@ impl Claude<'_> {
     /// The status file of a process, unless it was left by an earlier process of that number.
     fn status_file(&self, pid: u32) -> Result<Option<Status>, TranscriptError> {
         let path = self.config().join(format!("sessions/{pid}.json"));
-        let text = match std::fs::read_to_string(&path) {
+        let text = match file::read(&path, file::MOST) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(TranscriptError::io(&path)(error)),
         };
         // Half-written, or another version's: it tells nothing, and the next look may.
-        let Ok(status) = serde_json::from_str::<Status>(&text) else { return Ok(None) };
+        let Ok(status) = serde_json::from_slice::<Status>(&text) else { return Ok(None) };
         let process = crate::process::status(pid).map_err(TranscriptError::io(&path))?;
         let started = process.map(|process| process.id.start.to_string());
         Ok(Some(status).filter(|status| status.proc_start.is_none() || status.proc_start == started))
@@ -70,8 +71,11 @@ impl Claude<'_> {
         let projects = self.config().join("projects");
         let (slug, file) = (self.slug(), format!("{id}.jsonl"));
         let path = projects.join(&slug).join(&file);
-        if path.exists() || slug.len() <= SLUG_CUT {
-            return Ok(Some(path).filter(|path| path.exists()));
+        if lines::exists(&path)? {
+            return Ok(Some(path));
+        }
+        if slug.len() <= SLUG_CUT {
+            return Ok(None);
         }
         let entries = match std::fs::read_dir(&projects) {
             Ok(entries) => entries,
@@ -80,8 +84,13 @@ impl Claude<'_> {
         };
         let cut = slug.get(..SLUG_CUT).unwrap_or(&slug);
         let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(cut));
-        let mut found = entries.flatten().map(|entry| entry.path()).filter(is_ours).map(|dir| dir.join(&file));
-        Ok(found.find(|path| path.exists()))
+        let found = entries.flatten().map(|entry| entry.path()).filter(is_ours).map(|dir| dir.join(&file));
+        for path in found {
+            if lines::exists(&path)? {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 }
 

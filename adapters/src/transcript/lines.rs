@@ -1,35 +1,43 @@
 //! Files of one JSON object a line, read from a position on or from the end.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::Value;
 
 use super::TranscriptError;
+use crate::file;
 
 /// The first window read from the end of a file. A record is a few KiB as a rule; each further window is four times as
 /// large, so that one huge record (a pasted file, an image) is found too.
 const FIRST_WINDOW: u64 = 64 << 10;
 
+/// The last window: four steps from the first. What matters stands at the end; to read on would take longer than a person
+/// waits for a list.
+const LAST_WINDOW: u64 = file::MOST;
+
+/// The longest first record that is read: Codex writes its instructions into it, some 20 KiB.
+const FIRST_RECORD: u64 = 4 << 20;
+
 /// The length of a file; 0 where there is none.
 pub(super) fn length(path: &Path) -> Result<u64, TranscriptError> {
-    match std::fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.len()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(TranscriptError::io(path)(error)),
-    }
+    file::length(path).map(Option::unwrap_or_default).map_err(TranscriptError::io(path))
 }
 
-/// The whole records after byte `position`, oldest first. A file that has become shorter was rewritten: all is new.
+/// Whether there is such a file.
+pub(super) fn exists(path: &Path) -> Result<bool, TranscriptError> {
+    file::exists(path).map_err(TranscriptError::io(path))
+}
+
+/// The whole records after byte `position`, oldest first; of many bytes, the last 16 MiB. A file that has become shorter was
+/// rewritten: all is new.
 pub(super) fn after(path: &Path, position: u64) -> Result<Vec<Value>, TranscriptError> {
     let read = || -> io::Result<String> {
-        let mut file = File::open(path)?;
-        let from = if file.metadata()?.len() < position { 0 } else { position };
-        file.seek(SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        let file = file::open(path)?;
+        let length = file.metadata()?.len();
+        let from = if length < position { 0 } else { position };
+        let bytes = file::part(&file, from.max(length.saturating_sub(LAST_WINDOW)), LAST_WINDOW)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     match read() {
@@ -41,14 +49,14 @@ pub(super) fn after(path: &Path, position: u64) -> Result<Vec<Value>, Transcript
 
 /// The first record.
 pub(super) fn first(path: &Path) -> Result<Option<Value>, TranscriptError> {
-    use io::BufRead;
-    let read = || -> io::Result<String> {
-        let mut line = String::new();
-        io::BufReader::new(File::open(path)?).read_line(&mut line)?;
+    use io::{BufRead, Read};
+    let read = || -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        io::BufReader::new(file::open(path)?.take(FIRST_RECORD)).read_until(b'\n', &mut line)?;
         Ok(line)
     };
     match read() {
-        Ok(line) => Ok(serde_json::from_str(&line).ok()),
+        Ok(line) => Ok(serde_json::from_slice(&line).ok()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(TranscriptError::io(path)(error)),
     }
@@ -73,6 +81,11 @@ pub(super) fn last_line<T>(path: &Path, pick: impl Fn(&str) -> Option<T>) -> Res
         match lines.lines().rev().find_map(&pick) {
             Some(found) => return Ok(Some(found)),
             None if whole => return Ok(None),
+            // What stands further up may be what was looked for: nothing is known.
+            None if window >= LAST_WINDOW => {
+                let what = format!("its last {} MiB hold no record that tells", LAST_WINDOW >> 20);
+                return Err(TranscriptError::io(path)(io::Error::new(ErrorKind::InvalidData, what)));
+            }
             None => window = window.saturating_mul(4),
         }
     }
@@ -80,11 +93,9 @@ pub(super) fn last_line<T>(path: &Path, pick: impl Fn(&str) -> Option<T>) -> Res
 
 /// The last `window` bytes as text, and whether that is the whole file.
 fn tail(path: &Path, window: u64) -> io::Result<(String, bool)> {
-    let mut file = File::open(path)?;
+    let file = file::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(window)))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    let bytes = file::part(&file, length.saturating_sub(window), window)?;
     Ok((String::from_utf8_lossy(&bytes).into_owned(), length <= window))
 }
 

@@ -8,8 +8,6 @@
 //! the last line that *this* process wrote (`/proc/PID/fdinfo`; seen with two opencodes in one directory).
 
 use std::io;
-#[cfg(target_os = "linux")]
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +15,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde_json::Value;
 
 use super::{Files, Layout, TranscriptError, lines};
+#[cfg(target_os = "linux")]
+use crate::file;
 
 pub(super) struct Opencode<'a>(pub(super) Files<'a>);
 
@@ -41,8 +41,14 @@ impl Opencode<'_> {
     /// Asks the database; `None` where there is none yet.
     fn ask<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<Option<T>, TranscriptError> {
         let path = self.database();
-        if !path.exists() {
+        if !lines::exists(&path)? {
             return Ok(None);
+        }
+        // What sqlite opens beside it must not be waited for either.
+        for beside in ["-wal", "-shm", "-journal"] {
+            let mut name = path.clone().into_os_string();
+            name.push(beside);
+            lines::exists(Path::new(&name))?;
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let ask = || {
@@ -107,7 +113,7 @@ fn runs_of(pid: u32, log: &Path) -> io::Result<Vec<String>> {
             continue;
         }
         let info = format!("/proc/{pid}/fdinfo/{}", entry.file_name().to_string_lossy());
-        let Ok(info) = std::fs::read_to_string(info) else { continue };
+        let Ok(info) = file::read_to_string(Path::new(&info), file::MOST) else { continue };
         let offset = info.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse().ok()).unwrap_or(0);
         if let Some(line) = line_ending_at(&log_path, offset)? {
             runs.extend(line.split_ascii_whitespace().find_map(|word| word.strip_prefix("run=")).map(str::to_owned));
@@ -125,11 +131,8 @@ fn runs_of(_pid: u32, _log: &Path) -> io::Result<Vec<String>> {
 /// The last whole line before a byte offset, if one begins in the part that is read.
 #[cfg(target_os = "linux")]
 fn line_ending_at(path: &Path, offset: u64) -> io::Result<Option<String>> {
-    let mut file = std::fs::File::open(path)?;
     let start = offset.saturating_sub(LINE);
-    file.seek(SeekFrom::Start(start))?;
-    let mut bytes = Vec::new();
-    file.take(offset - start).read_to_end(&mut bytes)?;
+    let bytes = file::part(&file::open(path)?, start, offset - start)?;
     let text = String::from_utf8_lossy(&bytes);
     // A stack trace goes on over several lines; the one that began them has the number.
     Ok(text.lines().rev().find(|line| line.starts_with("timestamp=")).map(str::to_owned))

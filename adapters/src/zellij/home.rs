@@ -12,13 +12,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::file;
 use crate::process::{self, ProcessId};
 
 /// Bytes a socket's path may have: `sun_path` less its terminating zero. zellij refuses longer ones.
@@ -203,7 +204,7 @@ impl Home {
 
     /// What we know of the session; `None` when there is no such directory.
     pub(super) fn read(&self) -> io::Result<Option<Record>> {
-        match fs::read(self.dir.join(RECORD)) {
+        match file::read(&self.dir.join(RECORD), file::MOST) {
             Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", self.dir.join(RECORD).display()))
             }),
@@ -214,7 +215,7 @@ impl Home {
 
     pub(super) fn write(&self, record: &Record) -> io::Result<()> {
         let draft = self.dir.join(format!("{RECORD}.new"));
-        fs::write(&draft, serde_json::to_vec(record)?)?;
+        file::replace(&draft)?.write_all(&serde_json::to_vec(record)?)?;
         fs::set_permissions(&draft, Permissions::from_mode(0o600))?;
         fs::rename(draft, self.dir.join(RECORD))
     }

@@ -270,7 +270,7 @@ impl Table {
     /// zellij 0.45.1 holds one connection a client; an accepted connection carries the path at which its listener was bound
     /// (unix(7)), also when the file has another name by then.
     pub(super) fn read() -> Self {
-        Self::parse(&std::fs::read("/proc/net/unix").unwrap_or_default())
+        Self::parse(&crate::file::read(Path::new("/proc/net/unix"), u64::MAX).unwrap_or_default())
     }
 
     /// A line is `Num RefCount Protocol Flags Type St Inode Path`, with flag 0x10000 for a listener and state 3 for a

@@ -1,0 +1,376 @@
+//! Files, whoever wrote them: opened without waiting, taken only where they are regular, and read within bounds.
+//!
+//! A FIFO in the place of a file waits for a writer, a device never ends, and a file of some gigabytes fills the memory: none
+//! of them may stop whoever looks at a fleet. So nothing else of ours opens a file by its path; a test holds that.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::libc;
+
+/// The most that is read of a file that is small as a rule (a record, a spec, a status file): 16 MiB, which is a hundred
+/// times the longest that was seen. Less would refuse the list of conversations of a very old peer; more is felt by whoever
+/// waits for a list.
+pub const MOST: u64 = 16 << 20;
+
+/// How long one file may take: the slowest disk reads [`MOST`] in half of it. Looked at between two parts, so a file system
+/// that does not answer at all is waited for by the kernel's own rules.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is read between two looks at the clock.
+const PART: usize = 1 << 20;
+
+/// Longer than nearly every spec and record, and than most files of `/proc`, which tell no length.
+const ROOM: usize = 4096;
+
+/// Opens a file for reading. Does not block but for the disk.
+///
+/// # Errors
+/// As [`File::open`]; [`ErrorKind::InvalidData`] where it is no regular file.
+pub fn open(path: &Path) -> io::Result<File> {
+    Ok(opened(OpenOptions::new().read(true), path)?.0)
+}
+
+/// Opens a file of our own for its lock, or for what is written over its beginning; makes it (mode 0600) where it is missing.
+///
+/// # Errors
+/// As [`open`], or it cannot be made.
+pub fn open_or_create(path: &Path) -> io::Result<File> {
+    Ok(opened(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600), path)?.0)
+}
+
+/// Opens a file of our own to write at its end; makes it (mode 0600) where it is missing.
+///
+/// # Errors
+/// As [`open_or_create`].
+pub fn append(path: &Path) -> io::Result<File> {
+    Ok(opened(OpenOptions::new().read(true).append(true).create(true).mode(0o600), path)?.0)
+}
+
+/// Makes a file of our own (mode 0600), empty whatever it held.
+///
+/// # Errors
+/// As [`open_or_create`].
+pub fn replace(path: &Path) -> io::Result<File> {
+    Ok(opened(OpenOptions::new().write(true).create(true).truncate(true).mode(0o600), path)?.0)
+}
+
+/// Makes a file of our own (mode 0600) where there is none.
+///
+/// # Errors
+/// [`ErrorKind::AlreadyExists`], or as [`open_or_create`].
+pub fn create_new(path: &Path) -> io::Result<File> {
+    Ok(opened(OpenOptions::new().write(true).create_new(true).mode(0o600), path)?.0)
+}
+
+/// Waits until the names in a directory are on disk.
+///
+/// # Errors
+/// It is not there, or the disk fails.
+pub fn sync_directory(dir: &Path) -> io::Result<()> {
+    OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(dir)?.sync_all()
+}
+
+/// The content of a file of `most` bytes at most, with one read where its length is known. Does not block but for the disk.
+///
+/// # Errors
+/// As [`open`]; [`ErrorKind::FileTooLarge`] where it is longer; [`ErrorKind::TimedOut`].
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let (file, found) = opened(OpenOptions::new().read(true), path)?;
+    content(file, &found, most)
+}
+
+/// The same as text.
+///
+/// # Errors
+/// As [`read`], and [`ErrorKind::InvalidData`] where it is not UTF-8.
+pub fn read_to_string(path: &Path, most: u64) -> io::Result<String> {
+    text(read(path, most)?)
+}
+
+/// The text of a file whose words are carried out: it must be ours or root's, and nobody else may write to it.
+///
+/// # Errors
+/// As [`read_to_string`]; [`Untrusted`] as the reason of an [`ErrorKind::PermissionDenied`].
+pub fn read_trusted(path: &Path, most: u64) -> io::Result<String> {
+    let (file, found) = opened(OpenOptions::new().read(true), path)?;
+    check_trust(&found)?;
+    text(content(file, &found, most)?)
+}
+
+/// Whether the names in a directory are ours or root's to choose; one that is not there is nobody's.
+///
+/// # Errors
+/// As for [`read_trusted`], or it cannot be looked at.
+pub fn check_directory(dir: &Path) -> io::Result<()> {
+    match std::fs::metadata(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if !found.is_dir() => Err(io::Error::new(ErrorKind::NotADirectory, "it is not a directory")),
+        Ok(found) => check_trust(&found),
+    }
+}
+
+/// Why a file or directory must not be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untrusted {
+    /// It is neither ours nor root's.
+    #[error("it belongs to uid {0}")]
+    Owner(u32),
+    /// Others may write to it.
+    #[error("others may write to it (mode {0:03o})")]
+    Writable(u32),
+}
+
+impl Untrusted {
+    /// The same, where that is the reason of an error.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref::<Self>().copied()
+    }
+}
+
+/// A group of our own may write (`umask 002`, where each person has a group); any other group is others.
+fn check_trust(found: &Metadata) -> io::Result<()> {
+    let (mode, owner) = (found.mode() & 0o7777, found.uid());
+    let own_group = found.gid() == nix::unistd::getegid().as_raw();
+    let why = if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+        Untrusted::Owner(owner)
+    } else if mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group) {
+        Untrusted::Writable(mode)
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(ErrorKind::PermissionDenied, why))
+}
+
+/// Up to `most` bytes of an open file from `from` on; fewer where it ends before.
+///
+/// # Errors
+/// The disk's, or [`ErrorKind::TimedOut`].
+pub fn part(file: &File, from: u64, most: u64) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len().saturating_sub(from).min(most);
+    let mut at = from;
+    let wanted = usize::try_from(length).unwrap_or(usize::MAX);
+    gather(wanted, |room| {
+        let read = file.read_at(room, at)?;
+        at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        Ok(read)
+    })
+}
+
+/// What a person names, a pipe of their shell's among it: waited for as long as its writer takes, and of `most` bytes at
+/// most.
+///
+/// # Errors
+/// As [`read_to_string`].
+pub fn read_given(path: &Path, most: u64) -> io::Result<String> {
+    text(all_of(File::open(path)?, most)?)
+}
+
+/// Everything that a stream gives, `most` bytes at most.
+///
+/// # Errors
+/// As [`read_given`].
+pub fn read_stream(stream: impl Read, most: u64) -> io::Result<String> {
+    text(all_of(stream, most)?)
+}
+
+fn all_of(stream: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most { Err(too_long(None, most)) } else { Ok(bytes) }
+}
+
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// Whether a name leads to a regular file; nothing there is `false`. Opens nothing.
+///
+/// # Errors
+/// It leads to something else, or cannot be looked at: what is there is not known.
+pub fn exists(path: &Path) -> io::Result<bool> {
+    Ok(length(path)?.is_some())
+}
+
+/// The length of a regular file; `None` where there is nothing. Opens nothing.
+///
+/// # Errors
+/// As [`exists`].
+pub fn length(path: &Path) -> io::Result<Option<u64>> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(Some(found.len())),
+        Ok(found) => Err(no_file(&found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// # Source
+/// open(2): with `O_NONBLOCK` a FIFO is opened at once for reading, and for writing fails with ENXIO, as a socket does; a
+/// terminal must not become ours (`O_NOCTTY`).
+fn opened(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
+    match options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path) {
+        Ok(file) => {
+            let found = file.metadata()?;
+            if found.is_file() { Ok((file, found)) } else { Err(no_file(&found)) }
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+            Err(std::fs::metadata(path).map_or(error, |found| no_file(&found)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn no_file(found: &Metadata) -> io::Error {
+    let kind = found.file_type();
+    let what = if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "a device"
+    } else {
+        "something else"
+    };
+    io::Error::new(ErrorKind::InvalidData, format!("it is {what}, and not a regular file"))
+}
+
+fn too_long(length: Option<u64>, most: u64) -> io::Error {
+    let length = length.map_or_else(|| "more".to_owned(), |length| format!("{length} bytes"));
+    io::Error::new(ErrorKind::FileTooLarge, format!("it has {length}, and more than {most} are never read"))
+}
+
+/// # Source
+/// Linux, `generic_file_read_iter`: a read of a regular file is short at its end only. A file of `/proc` tells no length
+/// and is read to its end.
+fn content(mut file: File, found: &Metadata, most: u64) -> io::Result<Vec<u8>> {
+    if found.len() > most {
+        return Err(too_long(Some(found.len()), most));
+    }
+    if found.len() > 0 {
+        return gather(usize::try_from(found.len()).unwrap_or(usize::MAX), |room| file.read(room));
+    }
+    // A regular file that is empty, or the kernel's.
+    let mut room = [0; ROOM];
+    let length = file.read(&mut room)?;
+    let mut content = room[..length].to_vec();
+    if length > 0 {
+        let left = most.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
+        content.extend(all_of(file, left)?);
+    }
+    Ok(content)
+}
+
+/// Reads until `wanted` bytes are there or no more come.
+fn gather(wanted: usize, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
+    let mut content = vec![0; wanted];
+    let (mut filled, mut since) = (0, None::<Instant>);
+    while filled < wanted {
+        if filled > 0 && since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            let what = format!("{filled} of {wanted} bytes were read in {} s", PATIENCE.as_secs());
+            return Err(io::Error::new(ErrorKind::TimedOut, what));
+        }
+        let end = wanted.min(filled + PART);
+        match read(&mut content[filled..end]) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    content.truncate(filled);
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    /// Everything that is not a file, by name.
+    fn strange(dir: &Path) -> Vec<std::path::PathBuf> {
+        let at = |name: &str| dir.join(name);
+        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("made");
+        symlink(at("fifo"), at("link")).expect("made");
+        symlink("/dev/zero", at("zero")).expect("made");
+        symlink("/dev/null", at("null")).expect("made");
+        std::fs::create_dir(at("directory")).expect("made");
+        drop(std::os::unix::net::UnixListener::bind(at("socket")).expect("bound"));
+        ["fifo", "link", "zero", "null", "directory", "socket"].map(at).to_vec()
+    }
+
+    #[test]
+    fn nothing_but_a_regular_file_is_opened_and_nothing_is_waited_for() {
+        let dir = tempfile::tempdir().expect("directory");
+        for path in strange(dir.path()) {
+            let what = path.display();
+            let error = read(&path, MOST).expect_err("no file").to_string();
+            assert!(error.contains("not a regular file"), "{what}: {error}");
+            assert!(open(&path).is_err() && append(&path).is_err(), "{what}");
+            assert!(open_or_create(&path).is_err() && replace(&path).is_err() && exists(&path).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_whole_whatever_its_length() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("file");
+        for length in [0, 1, ROOM - 1, ROOM, ROOM + 1, PART, 2 * PART + 1] {
+            let content: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
+            std::fs::write(&path, &content).expect("written");
+            assert!(read(&path, MOST).expect("read") == content, "{length} bytes");
+        }
+        assert_eq!(read_to_string(&path, MOST).expect_err("bytes").kind(), ErrorKind::InvalidData);
+        assert_eq!(read(&dir.path().join("none"), MOST).expect_err("absent").kind(), ErrorKind::NotFound);
+        assert!(!exists(&dir.path().join("none")).expect("absent") && exists(&path).expect("there"));
+    }
+
+    #[test]
+    fn of_a_file_that_is_too_long_nothing_is_read_and_of_any_file_the_part_that_is_meant() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("file");
+        let file = File::create(&path).expect("made");
+        file.set_len(1 << 40).expect("sparse");
+        file.write_all_at(b"end", (1 << 40) - 3).expect("written");
+        assert_eq!(read(&path, MOST).expect_err("a tebibyte").kind(), ErrorKind::FileTooLarge);
+        let file = open(&path).expect("opened");
+        assert_eq!(part(&file, (1 << 40) - 3, MOST).expect("read"), b"end");
+        assert_eq!(part(&file, 0, 10).expect("read"), [0; 10]);
+        assert!(part(&file, u64::MAX, 10).expect("read").is_empty());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_of_the_kernels_tells_no_length_and_is_read_to_its_end() {
+        assert!(read(Path::new("/proc/self/smaps"), MOST).expect("read").len() > ROOM);
+        assert!(read_given(Path::new("/dev/zero"), 10).is_err());
+    }
+
+    #[test]
+    fn what_others_may_write_to_is_not_believed() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("file");
+        std::fs::write(&path, "x").expect("written");
+        let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("ours");
+        for (bits, believed) in [(0o600, true), (0o664, true), (0o666, false), (0o602, false)] {
+            mode(&path, bits);
+            assert_eq!(read_trusted(&path, MOST).is_ok(), believed, "{bits:o}");
+        }
+        let why = Untrusted::of(&read_trusted(&path, MOST).expect_err("refused"));
+        assert_eq!(why, Some(Untrusted::Writable(0o602)));
+        mode(dir.path(), 0o1777);
+        assert!(check_directory(dir.path()).is_err() && check_directory(&dir.path().join("none")).is_ok());
+        mode(dir.path(), 0o700);
+        if nix::unistd::geteuid().is_root() {
+            nix::unistd::chown(&path, Some(4242.into()), None).expect("root may");
+            assert_eq!(Untrusted::of(&read_trusted(&path, MOST).expect_err("another's")), Some(Untrusted::Owner(4242)));
+        }
+    }
+}
