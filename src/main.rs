@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use peer::policy::ending::Incarnation;
+use peer_adapters::screen::printable;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
@@ -31,7 +32,7 @@ fn pane(arguments: &[OsString]) -> ExitCode {
     match peer::pane::run(Path::new(state), &name, Incarnation(number)) {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(error) => {
-            eprintln!("peer: {error}");
+            eprintln!("peer: {}", printable(&error.to_string()));
             ExitCode::from(1)
         }
     }

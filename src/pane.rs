@@ -92,7 +92,7 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
             (ended.code(), ended.record(incarnation, born), Some(started))
         }
         Started::Failed(error) => {
-            eprintln!("peer: {error}");
+            eprintln!("peer: {}", peer_adapters::screen::printable(&error));
             (127, ExitRecord { spawn_error: Some(error), ..ExitRecord::unseen(incarnation, now()) }, None)
         }
     };

@@ -9,7 +9,7 @@ use crate::runtime::Key;
 mod cells;
 
 use cells::Line;
-pub use cells::{coloured, plain};
+pub use cells::{coloured, misleads, plain, printable};
 
 /// What a screen shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

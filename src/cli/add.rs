@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::output::printable;
 use super::{CliError, Context, Outcome};
 use crate::config::Span;
 use crate::engine::declare::{Declaration, Declared};
@@ -99,7 +100,7 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
         let path = engine.config.spec_path(&args.name);
         context.out.document("add", &json!({ "peer": args.name, "outcome": outcome, "file": path, "spec": spec }))?;
     } else {
-        let command = spec.command.join(" ");
+        let command = printable(&spec.command.join(" "));
         context.out.line(format!("{}: {outcome} ({} on {}: {command})", args.name, spec.agent, spec.runtime))?;
     }
     Ok(0)

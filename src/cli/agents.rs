@@ -1,6 +1,7 @@
 use peer_adapters::agent::BUILTIN;
 use serde_json::json;
 
+use super::output::printable;
 use super::{CliError, Context, Outcome};
 use crate::engine::EngineError;
 
@@ -41,14 +42,15 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
     for (profile, source) in &items {
         let can = profile.capabilities();
         let resume = if can.resume { "by id" } else { "no" };
-        let seen = profile.seen.as_deref().unwrap_or("-");
+        let seen = profile.seen.as_deref().map_or_else(|| "-".to_owned(), printable);
         let confirms = serde_json::to_value(can.accepted)
             .ok()
             .and_then(|value| value.as_str().map(str::to_owned))
             .unwrap_or_default();
         context.out.line(format!(
             "{:<10} {source:<9} {seen:<10} {resume:<7} {confirms:<11} {}",
-            profile.name, profile.description
+            printable(&profile.name),
+            printable(&profile.description)
         ))?;
     }
     Ok(0)

@@ -12,6 +12,7 @@ use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
 use peer_adapters::agent::BUILTIN;
 use peer_adapters::file;
+use peer_adapters::screen::misleads;
 
 use super::output::printable;
 use super::{Cli, Directories};
@@ -48,7 +49,9 @@ pub(super) fn profiles() -> ArgValueCandidates {
         let own = config().and_then(|config| config.profile_names().ok()).unwrap_or_default();
         let names: BTreeSet<&str> =
             BUILTIN.iter().map(|(name, _)| *name).chain(own.iter().map(String::as_str)).collect();
-        names.into_iter().map(CompletionCandidate::new).collect()
+        // A shell shows what it is offered.
+        let names = names.into_iter().filter(|name| !name.contains(misleads));
+        names.map(CompletionCandidate::new).collect()
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use peer_adapters::command::{self, Argv};
 use peer_adapters::file;
 
-use super::{CliError, Context, Outcome};
+use super::{CliError, Context, Outcome, output};
 use crate::config::PeerSpec;
 use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
@@ -73,9 +73,7 @@ fn edit_until_valid(engine: &Engine, name: &PeerName, draft: &Path) -> Result<St
 }
 
 fn ask_again() -> bool {
-    eprint!("edit it again? [Y/n] ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).is_ok_and(|read| read > 0) && !answer.trim().eq_ignore_ascii_case("n")
+    output::ask("edit it again? [Y/n]").is_ok_and(|answer| !answer.eq_ignore_ascii_case("n"))
 }
 
 /// `$VISUAL`, else `$EDITOR`, else vi; its words split as git splits them, by a shell.

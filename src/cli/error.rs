@@ -7,6 +7,7 @@ use peer_adapters::file::Untrusted;
 use peer_adapters::runtime::RuntimeError;
 use serde_json::{Value, json};
 
+use super::output;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
 use crate::engine::error::NotReady;
@@ -83,9 +84,9 @@ impl CliError {
 
     /// Prints `error:` and `hint:` on stderr and returns the exit code.
     pub(super) fn report(&self) -> u8 {
-        eprintln!("error: {}", super::output::printable(&self.to_string()));
+        output::error(&self.to_string());
         if let Some(hint) = self.hint() {
-            eprintln!("hint: {hint}");
+            output::hint(&hint);
         }
         self.code()
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::order::Order;
-use super::output::printable;
+use super::output::{self, printable};
 use super::table::{self, Cell, Column, NOTHING};
 use super::template::Template;
 use super::terminal::{Hue, Paint, columns, relative, rough, rows as height};
@@ -77,9 +77,9 @@ pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
 fn report(fleet: &Fleet) -> u8 {
     let codes = fleet.broken.iter().map(|(name, error)| {
         let error = CliError::shown(error);
-        eprintln!("error: {name}: {}", printable(&error.problem));
+        output::error(&format!("{name}: {}", error.problem));
         if let Some(hint) = error.hint {
-            eprintln!("hint: {hint}");
+            output::hint(&hint);
         }
         error.code
     });
@@ -117,7 +117,8 @@ fn table(args: &Args, context: &mut Context, fleet: &Fleet, now: Timestamp) -> s
         // On a terminal each look replaces the one before: home, a line over the old one each, and the rest away.
         context.out.raw(b"\x1b[H")?;
         for line in page(&lines, height) {
-            context.out.line(format!("{}\x1b[K", line.trim_end()))?;
+            context.out.part(line.trim_end())?;
+            context.out.raw(b"\x1b[K\n")?;
         }
         context.out.raw(b"\x1b[J")?;
     } else {
@@ -129,7 +130,7 @@ fn table(args: &Args, context: &mut Context, fleet: &Fleet, now: Timestamp) -> s
         }
     }
     if fleet.rows.is_empty() && fleet.broken.is_empty() {
-        eprintln!("hint: nobody is declared yet: peer add NAME -- COMMAND");
+        output::hint("nobody is declared yet: peer add NAME -- COMMAND");
     }
     Ok(())
 }

@@ -80,8 +80,7 @@ fn wanted(args: &Args, oldest: Option<Timestamp>, event: &Event) -> bool {
 
 fn print(args: &Args, context: &mut Context, event: &Event, now: Timestamp) -> Result<(), CliError> {
     if args.json {
-        let line = serde_json::to_string(event).map_err(std::io::Error::from)?;
-        return Ok(context.out.line(line)?);
+        return Ok(context.out.json_line(event)?);
     }
     let peer = event.peer.as_ref().map_or("-", PeerName::as_str);
     let cause = event.cause.as_deref().unwrap_or("");

@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::error::code;
-use super::output::printable;
+use super::output;
 
 /// Verbs as other tools call them.
 const HABITS: [(&str, &str); 17] = [
@@ -36,11 +36,11 @@ pub(super) fn report(error: &clap::Error, verb: Option<&str>) -> u8 {
     }
     let text = error.render().to_string();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        eprint!("{text}");
+        output::usage(&text);
         return code::USAGE;
     }
-    eprintln!("error: {}", problem(&text));
-    eprintln!("hint: {}", hint(error, verb));
+    output::error(&problem(&text));
+    output::hint(&hint(error, verb));
     code::USAGE
 }
 
@@ -50,7 +50,7 @@ fn problem(text: &str) -> String {
     let before = ["\n\n  tip:", "\n\nUsage:", "\n\nFor more information"].iter().filter_map(|end| told.find(end)).min();
     let told = &told[..before.unwrap_or(told.len())];
     let lines: Vec<&str> = told.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    printable(&lines.join(" "))
+    lines.join(" ")
 }
 
 fn hint(error: &clap::Error, verb: Option<&str>) -> String {

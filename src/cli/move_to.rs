@@ -37,7 +37,7 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
         None => context.out.line(format!("{name}: moved to {to}; it was not awake"))?,
         Some(woken) => {
             context.out.line(format!("{name}: moved to {to}"))?;
-            context.out.line(super::wake::report(woken).line)?;
+            context.out.line(super::output::printable(&super::wake::report(woken).line))?;
         }
     }
     Ok(0)

@@ -39,7 +39,7 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     if args.json {
         context.out.document("new", &report.fields)?;
     } else {
-        context.out.line(report.line)?;
+        context.out.line(super::output::printable(&report.line))?;
     }
     Ok(0)
 }

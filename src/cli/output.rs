@@ -1,7 +1,13 @@
-//! Printing: buffered, one JSON document or lines, and no control characters from elsewhere.
+//! Printing: buffered, one JSON document or lines, and nothing from elsewhere that a terminal would carry out.
+//!
+//! Names, topics, paths, arguments, errors and screens are written by others. So whatever is printed goes through here: a
+//! line keeps its colours and nothing else that begins with an escape, and a document writes such characters as `\\u009b`.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
+use peer_adapters::screen::{coloured, misleads};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -18,12 +24,19 @@ impl Out {
         Self { writer: BufWriter::with_capacity(ROOM, io::stdout().lock()) }
     }
 
-    /// Prints one line.
+    /// Prints one line, with colours where it has some.
     pub(super) fn line(&mut self, text: impl std::fmt::Display) -> io::Result<()> {
-        writeln!(self.writer, "{text}")
+        self.part(&text.to_string())?;
+        self.raw(b"\n")
     }
 
-    /// Prints text as it is.
+    /// The same without the end of the line.
+    pub(super) fn part(&mut self, text: &str) -> io::Result<()> {
+        let text = if text.contains(misleads) { Cow::Owned(coloured(text)) } else { Cow::Borrowed(text) };
+        self.raw(text.as_bytes())
+    }
+
+    /// Prints text of our own as it is.
     pub(super) fn raw(&mut self, text: &[u8]) -> io::Result<()> {
         self.writer.write_all(text)
     }
@@ -38,8 +51,14 @@ impl Out {
                 document.insert("items".to_owned(), other);
             }
         }
-        serde_json::to_writer_pretty(&mut self.writer, &document)?;
-        self.line("")
+        let text = serde_json::to_string_pretty(&document)?;
+        writeln!(self.writer, "{}", escaped(&text))
+    }
+
+    /// Prints one value as one line of JSON.
+    pub(super) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_string(value)?;
+        writeln!(self.writer, "{}", escaped(&text))
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
@@ -47,9 +66,60 @@ impl Out {
     }
 }
 
-/// Text from a pane, a topic or a file, safe for a terminal: control characters become spaces.
-pub(super) fn printable(text: &str) -> String {
-    text.replace(char::is_control, " ")
+/// JSON in which no character is left that a terminal would carry out. Those below 0x20 are escaped already, and others stand
+/// in strings alone.
+fn escaped(json: &str) -> Cow<'_, str> {
+    let strange = |c: char| c >= '\u{7f}' && misleads(c);
+    if !json.contains(strange) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if strange(c) {
+            write!(text, "\\u{:04x}", u32::from(c)).expect("a string takes everything");
+        } else {
+            text.push(c);
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// Text from a pane, a topic or a file as one line that a terminal shows as it is.
+pub(super) use peer_adapters::screen::printable;
+
+/// Says what failed, on stderr.
+pub(super) fn error(problem: &str) {
+    eprintln!("error: {}", printable(problem));
+}
+
+/// Says the next command to type, on stderr.
+pub(super) fn hint(hint: &str) {
+    eprintln!("hint: {}", printable(hint));
+}
+
+/// Says something worth knowing, on stderr.
+pub(super) fn note(text: &str) {
+    eprintln!("note: {}", printable(text));
+}
+
+/// Says what a tick had no time for or could not do, on stderr.
+pub(super) fn skipped(text: &str) {
+    eprintln!("skipped: {}", printable(text));
+}
+
+/// Asks whoever sits at the terminal; the answer, without its end of line.
+pub(super) fn ask(question: &str) -> io::Result<String> {
+    eprint!("{} ", printable(question));
+    let mut answer = String::new();
+    if io::stdin().read_line(&mut answer)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(answer.trim().to_owned())
+}
+
+/// Prints the parser's own help on stderr.
+pub(super) fn usage(text: &str) {
+    eprint!("{}", coloured(text));
 }
 
 /// A path as a person would write it, with `~` for their home directory.

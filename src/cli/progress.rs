@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::output::printable;
 use crate::engine::Progress;
 
 /// Shorter waits are nobody's concern.
@@ -33,13 +34,15 @@ impl Terminal {
 impl Progress for Terminal {
     fn waiting(&self, what: &str, elapsed: Duration, limit: Duration) {
         if elapsed >= QUIET {
+            let what = printable(what);
             self.show(format!("waiting for {what}: {} s of {} s", elapsed.as_secs(), limit.as_secs()));
         }
     }
 
     fn notice(&self, text: &str) {
         self.show(String::new());
-        let _ = writeln!(io::stderr(), "note: {text}");
+        // A terminal that is gone is no reason to fail.
+        let _ = writeln!(io::stderr(), "note: {}", printable(text));
     }
 
     fn settled(&self) {

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, output};
 use crate::config::Span;
 use crate::engine::reap::{Request, Tick};
 use crate::policy::name::PeerName;
@@ -37,7 +37,7 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
         (Some(tick), true) => context.out.document("reap", &tick)?,
         (Some(tick), false) => print(context, &tick, args.dry_run)?,
         (None, true) => context.out.document("reap", &json!({ "overlap": true }))?,
-        (None, false) => eprintln!("note: another tick is under way; this one does nothing"),
+        (None, false) => output::note("another tick is under way; this one does nothing"),
     }
     Ok(0)
 }
@@ -47,11 +47,11 @@ pub(super) fn print(context: &mut Context, tick: &Tick, dry_run: bool) -> std::i
     let would = if dry_run { "would be " } else { "" };
     for deed in &tick.done {
         let cause = if deed.cause.is_empty() { String::new() } else { format!(" ({})", deed.cause) };
-        context.out.line(super::output::printable(&format!("{}: {would}{}{cause}", deed.peer, deed.what)))?;
+        context.out.line(output::printable(&format!("{}: {would}{}{cause}", deed.peer, deed.what)))?;
     }
     context.out.flush()?;
     for line in &tick.skipped {
-        eprintln!("skipped: {}", super::output::printable(line));
+        output::skipped(line);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@ use std::io::IsTerminal;
 use serde_json::json;
 
 use super::several::{self, Names, Report};
-use super::{CliError, Context, Outcome};
+use super::{CliError, Context, Outcome, output};
 use crate::engine::Engine;
 use crate::policy::name::PeerName;
 
@@ -59,7 +59,6 @@ fn said_gone(name: &PeerName, owner: &str) -> Result<bool, CliError> {
             format!("peer release {name} --yes, if that machine or container is gone"),
         ));
     }
-    eprint!("{name} was started {owner}. Is that gone for good? If not, its agent gets a twin. [y/N] ");
-    let mut answer = String::new();
-    Ok(std::io::stdin().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("y"))
+    let question = format!("{name} was started {owner}. Is that gone for good? If not, its agent gets a twin. [y/N]");
+    Ok(output::ask(&question).is_ok_and(|answer| answer.eq_ignore_ascii_case("y")))
 }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::error::code;
+use super::output::printable;
 use super::{Context, Outcome};
 use crate::engine::restart_runtime::{RestartOutcome, RestartRequest, RestartedServer};
 use crate::policy::name::PeerName;
@@ -46,7 +47,7 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     }
     for server in &servers {
         for line in lines(server) {
-            context.out.line(line)?;
+            context.out.line(printable(&line))?;
         }
     }
     Ok(exit)

@@ -1,5 +1,5 @@
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{CliError, Context, Outcome};
 use crate::engine::deliver::{Message, read_message};
@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     if args.json {
         context.out.document("send", &report.fields)?;
     } else {
-        context.out.line(report.line)?;
+        context.out.line(super::output::printable(&report.line))?;
     }
     Ok(0)
 }
@@ -54,10 +54,10 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
 /// The text that was given, from wherever; an empty message is a mistake.
 fn message_text(text: Option<String>, file: Option<PathBuf>) -> Result<String, CliError> {
     let from = match (text, file) {
-        (Some(dash), None) if dash == "-" => read_message(&PathBuf::from("-"))?,
+        (Some(dash), None) if dash == "-" => read_message(Path::new("-"))?,
         (Some(text), _) => text,
         (None, Some(file)) => read_message(&file)?,
-        (None, None) if !std::io::stdin().is_terminal() => read_message(&PathBuf::from("-"))?,
+        (None, None) if !std::io::stdin().is_terminal() => read_message(Path::new("-"))?,
         (None, None) => {
             return Err(CliError::usage("no text to send", "peer send NAME 'TEXT', --file FILE, or - for stdin"));
         }

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use serde_json::{Map, Value, json};
 
+use super::output::printable;
 use super::{CliError, Context, Outcome};
 use crate::engine::Engine;
 use crate::policy::name::PeerName;
@@ -65,7 +66,7 @@ where
     for (name, result) in names.iter().zip(results) {
         match result {
             Ok(report) if json => items.push(named(name, report.fields)),
-            Ok(report) => context.out.line(report.line)?,
+            Ok(report) => context.out.line(printable(&report.line))?,
             Err(error) => {
                 worst = worst.max(error.code());
                 if json {

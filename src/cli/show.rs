@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::output::printable;
 use super::{Context, Outcome};
 use crate::config::{Origin, TmuxSettings, Value as Setting, format_span};
 use crate::policy::name::PeerName;
@@ -65,9 +66,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
         context.out.document("show", &json!({ "peer": args.name, "file": file, "spec": values }))?;
         return Ok(0);
     }
-    context.out.line(format!("{}: {}", args.name, file.display()))?;
+    context.out.line(printable(&format!("{}: {}", args.name, file.display())))?;
     for (key, (value, origin)) in rows.iter().filter(|(_, (value, _))| !value.is_null()) {
-        context.out.line(format!("  {key:<21} {:<44} {origin}", value.to_string().trim_matches('"')).trim_end())?;
+        let value = value.to_string();
+        let line = format!("  {key:<21} {:<44} {origin}", value.trim_matches('"'));
+        context.out.line(printable(line.trim_end()))?;
     }
     Ok(0)
 }

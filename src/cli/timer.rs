@@ -3,7 +3,7 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::output::printable;
+use super::output::{self, printable};
 use super::terminal::{relative, rough};
 use super::{CliError, Context, Outcome};
 use crate::config::Span;
@@ -82,7 +82,7 @@ async fn install(context: &mut Context, every: Duration, kind: Option<Kind>, onl
     context.out.line(format!("timer: installed ({}), a tick every {}", plan.kind.as_str(), rough(every)))?;
     context.out.flush()?;
     for note in &plan.notes {
-        eprintln!("note: {note}");
+        output::note(note);
     }
     Ok(0)
 }
@@ -138,8 +138,8 @@ async fn status(context: &mut Context, as_json: bool) -> Outcome {
     context.out.line(printable(&line))?;
     context.out.flush()?;
     match (status.kind, status.alive) {
-        (None, _) => eprintln!("hint: peer timer install"),
-        (Some(_), false) => eprintln!("hint: peer doctor says what keeps it from ticking"),
+        (None, _) => output::hint("peer timer install"),
+        (Some(_), false) => output::hint("peer doctor says what keeps it from ticking"),
         (Some(_), true) => {}
     }
     Ok(code)

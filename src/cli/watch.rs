@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CliError, Context, Outcome};
+use super::{CliError, Context, Outcome, output};
 use crate::config::Span;
 use crate::engine::reap::Request;
 
@@ -39,7 +39,7 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
         }
         match engine.reap(&Request::default()).await {
             Ok(Some(tick)) => super::reap::print(context, &tick, false)?,
-            Ok(None) => eprintln!("note: another tick is under way; this one does nothing"),
+            Ok(None) => output::note("another tick is under way; this one does nothing"),
             // A full disk passes; a service that ends at the first error does not come back by itself.
             Err(error) => {
                 CliError::from(error).report();

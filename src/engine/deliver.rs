@@ -3,7 +3,7 @@
 mod abandoned;
 mod typing;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use peer_adapters::agent::ConversationId;
 use peer_adapters::file;
@@ -114,11 +114,11 @@ fn compose(peer: &Peer, record: &SessionRecord, message: &Message) -> Option<Str
 ///
 /// # Errors
 /// It cannot be read, or is no UTF-8.
-pub fn read_message(source: &PathBuf) -> Result<String> {
+pub fn read_message(source: &Path) -> Result<String> {
     let read = if source.as_os_str() == "-" {
         file::read_stream(std::io::stdin(), file::MOST)
     } else {
         file::read_given(source, file::MOST)
     };
-    read.map_err(|error| EngineError::Io { action: "read the message from", path: source.clone(), source: error })
+    read.map_err(|error| EngineError::Io { action: "read the message from", path: source.to_owned(), source: error })
 }

@@ -51,20 +51,39 @@ impl Line {
     }
 }
 
-/// The text without escape sequences and control characters; line ends and tabs stay.
+/// The text without escape sequences and what else misleads a terminal; line ends and tabs stay.
 pub fn plain(text: &str) -> String {
-    pieces(text).filter_map(|piece| if let Piece::Char(c) = piece { Some(c) } else { None }).collect()
+    let shown = |piece| match piece {
+        Piece::Char(c) if stays(c) => Some(c),
+        Piece::Char(_) | Piece::Attributes(_) => None,
+    };
+    pieces(text).filter_map(shown).collect()
 }
 
-/// The text with its colours and attributes (SGR sequences) and without every other escape sequence and control character:
-/// safe for a terminal, whatever the agent drew. Line ends and tabs stay.
+/// Whether a terminal does something else with a character than to show it: control characters (C0, DEL, C1), and those that
+/// turn the direction of what follows or end the line (U+202A to U+202E, U+2066 to U+2069, U+2028, U+2029).
+pub fn misleads(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text from anywhere as one line that a terminal shows as it is: whatever [`misleads`] becomes a space.
+pub fn printable(text: &str) -> String {
+    text.replace(misleads, " ")
+}
+
+fn stays(c: char) -> bool {
+    !misleads(c) || matches!(c, '\n' | '\t')
+}
+
+/// The text with its colours and attributes (SGR sequences) and without every other escape sequence and whatever else
+/// [`misleads`]: safe for a terminal, whatever the agent drew. Line ends and tabs stay.
 ///
 /// # Source
 /// tmux 3.4 and later capture hyperlinks (OSC 8) with `-e`, and zellij 0.45.1 dumps what the program sent.
 pub fn coloured(text: &str) -> String {
     pieces(text).fold(String::with_capacity(text.len()), |mut kept, piece| {
         match piece {
-            Piece::Char(c) => kept.push(c),
+            Piece::Char(c) => kept.extend(Some(c).filter(|c| stays(*c))),
             Piece::Attributes(codes) => kept.extend(["\u{1b}[", codes, "m"]),
         }
         kept
@@ -102,7 +121,11 @@ fn escape(text: &str) -> (Option<&str>, &str) {
     match text.as_bytes().first() {
         Some(b'[') => match text.bytes().skip(1).position(|byte| (0x40..=0x7e).contains(&byte)) {
             Some(length) => {
-                let codes = text.get(1..=length).filter(|_| text.as_bytes().get(length + 1) == Some(&b'm'));
+                let is_sgr = text.as_bytes().get(length + 1) == Some(&b'm');
+                // Anything else between is a private sequence, or a control character that the terminal would carry out.
+                let plain =
+                    |codes: &&str| codes.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':'));
+                let codes = text.get(1..=length).filter(|_| is_sgr).filter(plain);
                 (codes, after(length + 2))
             }
             None => (None, ""),
@@ -148,6 +171,19 @@ mod tests {
         let text = "\u{1b}[1;38;5;2mred\u{1b}[0m \u{1b}]0;title\u{7}x\u{1b}]8;;url\u{1b}\\y\u{1b}(B\u{8}z\n\u{1b}[";
         assert_eq!(plain(text), "red xyz\n");
         assert_eq!(coloured(text), "\u{1b}[1;38;5;2mred\u{1b}[0m xyz\n");
+    }
+
+    #[test]
+    fn what_misleads_a_terminal_does_not_pass_in_any_way() {
+        let text = "a\u{9b}31mb\u{202e}c\u{2028}d\u{2066}e\u{85}f\u{7f}";
+        assert_eq!(plain(text), "a31mbcdef");
+        assert_eq!(coloured(text), "a31mbcdef");
+        // Between the beginning and the end of an SGR sequence, a private one among them.
+        for inside in ["\u{7}", "\u{9b}2J", "\n", ">4;1", "?25", "\u{202e}1"] {
+            let text = format!("\u{1b}[{inside}mx");
+            assert!(!coloured(&text).contains(super::misleads), "{text:?}: {:?}", coloured(&text));
+        }
+        assert_eq!(super::printable("a\u{1b}]52;c;x\u{7}\u{9d}\u{2069}\n"), "a ]52;c;x    ");
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn heading(app: &App, plain: bool) -> Line<'static> {
     }
     spans.push(Span::raw(format!("  by {}", app.order.as_str())));
     if !app.filter.is_empty() {
-        spans.push(Span::raw(format!("  /{}", app.filter)));
+        spans.push(Span::raw(format!("  /{}", printable(&app.filter))));
     }
     Line::from(spans)
 }
@@ -252,8 +252,8 @@ fn story(row: &Row, now: Timestamp, room: usize, plain: bool) -> Vec<Line<'stati
 fn footer(app: &App) -> Line<'static> {
     let name = app.chosen.as_ref().map_or("", |name| name.as_str());
     let text = match app.mode {
-        Mode::Filter => format!("filter: {}_   (Enter keeps it, Esc clears it)", app.filter),
-        Mode::Send => format!("to {name}: {}_   (Enter sends, Esc gives up)", app.input),
+        Mode::Filter => format!("filter: {}_   (Enter keeps it, Esc clears it)", printable(&app.filter)),
+        Mode::Send => format!("to {name}: {}_   (Enter sends, Esc gives up)", printable(&app.input)),
         Mode::Confirm(Deed::Stop) => format!("stop {name}, and refuse wakes? y/n"),
         Mode::Confirm(_) => format!("start {name} fresh now, giving up what it is doing? y/n"),
         Mode::Browse | Mode::Help if app.message.is_empty() => KEYS.to_owned(),
