@@ -12,7 +12,7 @@ pub enum Axis {
     Alive,
     /// The witness answered, and it is not there.
     Dead,
-    /// The witness could not be asked, or did not answer in time; why.
+    /// The witness could not be asked, did not answer in time, or is contradicted by another; why.
     Unknown(String),
 }
 

@@ -85,8 +85,8 @@ pub enum Refusal {
     /// Row 3.
     #[error("it was stopped by hand")]
     Stopped,
-    /// Row 4: retry when the witness answers again.
-    #[error("whether it is awake is not known: the {axis} axis did not answer: {why}")]
+    /// Row 4: retry when it is known again. The witness did not answer, or the kernel contradicts what it said.
+    #[error("whether it is awake is not known ({axis} axis): {why}")]
     RuntimeUnavailable {
         /// `runtime` or `process`.
         axis: &'static str,

@@ -197,7 +197,7 @@ fn axes(case: &Case<'_>) -> Option<(bool, bool)> {
     }
 }
 
-/// The axis that did not answer, and why; the runtime's first, since it is what a person can mend.
+/// The axis that is not known, and why; the runtime's first, since it is what a person can mend.
 fn unknown<'a>(case: &'a Case<'_>) -> Option<(&'static str, &'a str)> {
     let Recorded::Session { runtime, process } = &case.facts.live else { return None };
     match (runtime, process) {
