@@ -1,5 +1,5 @@
-//! A tmux client that answers wrongly: a wrapper, another program of that name, a broken pipe in between. Whatever it says,
-//! the agent that lives is not ended, nobody is counted, and once the client is a real one again all is as before.
+//! A client that answers wrongly: a wrapper, another program of that name, a broken pipe in between. Whatever it says, the
+//! agent that lives is not ended, nobody is counted, and once the client is a real one again all is as before.
 
 mod common;
 
@@ -7,8 +7,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use common::ticks::{done, settle, tick};
-use common::{World, lives, wait_until};
-use serde_json::Value;
+use common::{World, lives, on_each_runtime, wait_until};
+use nix::sys::signal::Signal;
+use peer_adapters::process;
+use peer_adapters::runtime::RuntimeKind;
+use serde_json::{Value, json};
+
+on_each_runtime! {
+    a_start_of_which_nobody_can_tell_whether_it_was_made_is_found_or_fenced_off
+}
 
 /// What the client says in place of the truth, as lines of sh(1). `$real` is tmux, and `rows` what it lists.
 const LIES: [(&str, &str); 30] = [
@@ -44,9 +51,10 @@ const LIES: [(&str, &str); 30] = [
     ("everything twice", "rows \"$@\"; rows \"$@\""),
 ];
 
-/// Puts a client into the place of tmux that says what `lie` says.
+/// Puts a client into the place of the runtime's that says what `lie` says.
 fn install(world: &World) {
-    let real = peer_adapters::command::resolve("tmux".as_ref(), None, "/".as_ref()).expect("tmux");
+    let kind = world.kind().as_str();
+    let real = peer_adapters::command::resolve(kind.as_ref(), None, "/".as_ref()).expect("it is installed");
     let client = world.path("client");
     let rows = "rows() { $real \"$@\"; }\ncase \"$*\" in *list-panes*) ;; *) lists=no ;; esac";
     let told = world.path("lie");
@@ -55,7 +63,11 @@ fn install(world: &World) {
     fs::set_permissions(&client, fs::Permissions::from_mode(0o755)).expect("chmod");
     let config = world.path("config/config.toml");
     let text = fs::read_to_string(&config).expect("read");
-    let text = text.replacen("[tmux]\n", &format!("[tmux]\nbinary = {}\n", common::quoted(&client)), 1);
+    let binary = format!("binary = {}\n", common::quoted(&client));
+    let text = match world.kind() {
+        RuntimeKind::Tmux => text.replacen("[tmux]\n", &format!("[tmux]\n{binary}"), 1),
+        RuntimeKind::Zellij => format!("{text}\n[zellij]\n{binary}"),
+    };
     fs::write(&config, text).expect("written");
 }
 
@@ -87,6 +99,15 @@ fn whatever_a_client_says_a_living_agent_is_not_ended() {
         let (agent, pane, record) =
             (world.agent("a"), world.pane_process("a"), world.session("a")["incarnation"].clone());
         tell(&world, lie);
+        if what == "nothing at all" {
+            let run = world.peer(&["wake", "a"]);
+            let told = format!(
+                "error: a is not woken: whether it is awake is not known (runtime axis): tmux at {} does not list its pane, \
+                 and its pane process, pid {pane}, still has the terminal of that pane\nhint: nothing was touched; try again\n",
+                world.socket().display()
+            );
+            run.fails(6, &told);
+        }
         for verb in [&["list"][..], &["status", "a"], &["wake", "a"], &["send", "a", "x"], &["doctor", "--fix"]] {
             let run = world.peer(verb);
             assert!(lives(agent) && lives(pane), "{what}: {verb:?}: {run:?}");
@@ -113,5 +134,65 @@ fn whatever_a_client_says_a_living_agent_is_not_ended() {
         }
         assert_eq!(world.deaths("a"), 0, "{what}");
         wait_until("one agent at most", || world.processes().len() <= 1);
+    }
+}
+
+/// What stops the server once it has made the session that is asked for, or in the place of that, and answers in words that
+/// nobody can read: then nobody lists it either.
+fn stops_the_server(world: &World, makes: bool) -> String {
+    match world.kind() {
+        RuntimeKind::Tmux => {
+            let server = world.server().expect("it listens").pid;
+            let make = if makes { "$real \"$@\" >/dev/null" } else { ":" };
+            let stop = format!("kill -STOP {server}; echo 'Welcome to tmux!'; exit");
+            format!("case \"$*\" in *new-session*) {make}; {stop};; esac\nexec $real \"$@\"")
+        }
+        // A session is a server here: it is stopped before anything listens, and so is not made as long as it stands.
+        RuntimeKind::Zellij => {
+            let servers = format!("pgrep -f -- '--server {}/zellij/a-[0-9]*/'", world.path("state").display());
+            let stop = format!("until {servers}; do :; done >/dev/null; kill -STOP $({servers}); kill -9 $$");
+            format!("case \"$*\" in *\"attach --create\"*) {{ {stop}; }} & ;; esac\nexec $real \"$@\"")
+        }
+    }
+}
+
+/// Whatever was stopped goes on.
+fn goes_on(world: &World) {
+    for server in world.tmux_servers().into_iter().chain(world.zellij_servers()) {
+        process::signal(server, Signal::SIGCONT).expect("a server of ours");
+    }
+}
+
+fn a_start_of_which_nobody_can_tell_whether_it_was_made_is_found_or_fenced_off(on: RuntimeKind) {
+    for makes in [true, false] {
+        let world = World::on_within(on, "5s");
+        install(&world);
+        tell(&world, "exec $real \"$@\"");
+        world.demo("b", &[]);
+        world.peer(&["wake", "b"]).prints("b: woken fresh (first-wake)\n");
+        world.demo("a", &[]);
+        tell(&world, &stops_the_server(&world, makes));
+        let run = world.peer(&["wake", "a", "-m", "hello"]);
+        assert_eq!((run.code, run.stdout.as_str()), (6, ""), "{run:?}");
+        assert!(run.stderr.contains("whether session \"a-1\" was made is not known ("), "{run:?}");
+        let failed = &world.events("a", "wake.failed")[0];
+        assert_eq!(
+            (&failed["cause"], &world.session("a")["phase"]),
+            (&json!("runtime-unavailable"), &json!("starting"))
+        );
+        tell(&world, "exec $real \"$@\"");
+        goes_on(&world);
+        let run = world.peer(&["wake", "a", "-m", "again"]);
+        assert_eq!(run.code, 0, "{run:?}");
+        // What was made is found by its tag; what was not is begun anew.
+        let found = makes && on == RuntimeKind::Tmux;
+        let said = if found { "a: already awake" } else { "a: woken fresh (first-wake)" };
+        assert_eq!(run.stdout, format!("{said}; message delivered\n"), "{run:?}");
+        assert_eq!((&world.session("a")["incarnation"], world.deaths("a")), (&json!(if found { 1 } else { 2 }), 0));
+        let agents = [world.agent("a"), world.agent("b")];
+        wait_until("one agent each", || world.processes().iter().all(|pid| agents.contains(pid)));
+        if on == RuntimeKind::Zellij {
+            break;
+        }
     }
 }

@@ -390,7 +390,7 @@ pub trait Runtime: Send + Sync {
     /// Makes a detached session and starts its pane process, starting the server where none runs.
     ///
     /// # Errors
-    /// On [`RuntimeError::TimedOut`] the session may appear later, and on [`RuntimeError::Failed`] it may be there: the
+    /// On [`RuntimeError::TimedOut`] the session may appear later, and on [`RuntimeError::Unconfirmed`] it may be there: the
     /// caller must fence the incarnation off before it tries again. No other error leaves a session behind.
     async fn create(&self, new: &NewSession) -> Result<Created, RuntimeError>;
 

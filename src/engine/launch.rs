@@ -101,7 +101,7 @@ impl Engine {
             Err(error) if record.process.is_some() => {
                 let sight = self.observe(&peer.name, &record).await?;
                 if sight.runtime != Axis::Alive {
-                    return Err(error.into());
+                    return Err(self.not_started(peer, incarnation, error));
                 }
                 observe::complete(&mut record, &sight);
                 locked.write_session(&record)?;
@@ -114,10 +114,17 @@ impl Engine {
                     locked.write_session(&record)?;
                     locked.remove_pane_files(incarnation)?;
                 }
-                let event = Event::new(self.now(), "wake.failed").peer(&peer.name).incarnation(incarnation);
-                self.log(&event.cause(why_not_started(&error)).with("detail", error.to_string()))?;
-                Err(error.into())
+                Err(self.not_started(peer, incarnation, error))
             }
+        }
+    }
+
+    /// The error of a start that its runtime did not confirm, which is in the log by then.
+    fn not_started(&self, peer: &Peer, incarnation: Incarnation, error: RuntimeError) -> EngineError {
+        let event = Event::new(self.now(), "wake.failed").peer(&peer.name).incarnation(incarnation);
+        match self.log(&event.cause(why_not_started(&error)).with("detail", error.to_string())) {
+            Ok(()) => error.into(),
+            Err(unwritable) => unwritable,
         }
     }
 
