@@ -228,8 +228,7 @@ fn a_pane_that_a_person_moves_floats_renames_or_makes_large_is_still_ours() {
     by_hand(&world, &place, session, &fullscreen, is("is_fullscreen", false.into()));
     let float = ["toggle-pane-embed-or-floating", "--pane-id", "terminal_0"];
     by_hand(&world, &place, session, &float, is("is_floating", true.into()));
-    settle(&world, "a");
-    assert_eq!((done(&tick(&world, &[])), verdict(&world, "a")), (vec![], "healthy".to_owned()), "floating");
+    everything_works(&world, agent, "floating its pane");
     by_hand(&world, &place, session, &float, is("is_floating", false.into()));
     let tab = ours(&world, &place)["tab_id"].clone();
     by_hand(&world, &place, session, &["focus-pane-id", "terminal_0"], is("is_focused", true.into()));
