@@ -14,7 +14,7 @@ use peer::policy::name::PeerName;
 use peer::policy::time::Timestamp;
 use peer::policy::wake::{Lifestyle, Markers, Mode, Recorded, WakeDecision, WakeFacts, WakeRequest, decide};
 use peer::store::{
-    AgentProcess, ExitRecord, Hangup, LastEnd, Outcome, Phase, Process, Session, SessionRecord, StateDir,
+    AgentProcess, ExitRecord, Hangup, LastEnd, Outcome, Phase, Place, Process, Session, SessionRecord, StateDir,
 };
 use peer_adapters::runtime::RuntimeKind;
 use proptest::prelude::*;
@@ -96,12 +96,10 @@ fn any_life() -> impl Strategy<Value = Life> {
 }
 
 fn record(life: &Life, incarnation: Incarnation) -> SessionRecord {
-    let text = serde_json::json!({
-        "incarnation": incarnation.0, "runtime": "tmux", "binary": "/usr/bin/tmux", "server": "/nonexistent/s",
-        "session": "a-1", "boot_id": "x", "agent": "demo", "resumed": life.resumed, "cause": "x",
-        "woke_at_ms": ago(700).as_ms(), "phase": "starting", "driver": {"pid": 0, "start": 0},
-    });
-    let mut record: SessionRecord = serde_json::from_value(text).expect("today's format");
+    let place = Place::planned("tmux", "/usr/bin/tmux".into(), "/nonexistent/s".into(), "a-1".to_owned());
+    let (nobody, boot) = (Process::NOBODY, "x".to_owned());
+    let mut record = SessionRecord::starting(incarnation, place, nobody, boot, "demo", "x", ago(700));
+    record.resumed = life.resumed;
     let none = Process { pid: 1, start: 1 };
     record.process = life.started.then_some(AgentProcess { id: none, session: 1 });
     record.conversation = life.talks.then(|| format!("conversation-{incarnation}"));

@@ -136,36 +136,21 @@ fn record(
     let host = peer::engine::observe::recorded_host().expect("a host");
     let launch = Launch { argv, cwd: world.work(), config_dir, host: Some(host.clone()), grace_ms: 5000, env };
     locked.write_launch(Incarnation(1), &launch).expect("write");
+    let tmux = which::which("tmux").expect("tmux");
+    let place = Place {
+        session_id: made.session_id.clone(),
+        pane: made.pane.clone(),
+        server_process: Some(Process { pid: server.pid, start: server.start }),
+        pane_process: Some(id),
+        host: Some(host),
+        ..Place::planned("tmux", tmux, world.socket(), made.session.clone())
+    };
+    let boot_id = process::boot_id().expect("a boot id");
+    let driver = Process::NOBODY;
     let record = SessionRecord {
-        incarnation: Incarnation(1),
-        place: Place {
-            runtime: "tmux".to_owned(),
-            binary: which::which("tmux").expect("tmux"),
-            server: world.socket(),
-            session: made.session.clone(),
-            session_id: made.session_id.clone(),
-            pane: made.pane.clone(),
-            server_process: Some(Process { pid: server.pid, start: server.start }),
-            pane_process: Some(id),
-            server_version: None,
-            server_executable: None,
-            host: Some(host.clone()),
-        },
         process: Some(AgentProcess { id, session: agent.session }),
-        boot_id: process::boot_id().expect("a boot id"),
-        agent: "command".to_owned(),
-        conversation: None,
-        traces: Vec::new(),
-        resumed: false,
-        cause: "first-wake".to_owned(),
-        woke_at_ms: woke_at,
-        delivered_at_ms: None,
-        prompt_due: false,
-        topic: None,
-        typing: None,
-        told: None,
-        intent: None,
         phase: Phase::Ready { ready_at_ms: woke_at },
+        ..SessionRecord::starting(Incarnation(1), place, driver, boot_id, "command", "first-wake", woke_at)
     };
     locked.write_session(&record).expect("write");
 }

@@ -52,19 +52,7 @@ impl Engine {
         let server = self.server_address(kind, peer, &session)?;
         // Before anything is begun.
         let known = self.claim(runtime.as_ref(), &server).await?;
-        let place = Place {
-            runtime: kind.as_str().to_owned(),
-            binary,
-            server,
-            session,
-            session_id: String::new(),
-            pane: String::new(),
-            server_process: None,
-            pane_process: None,
-            server_version: None,
-            server_executable: None,
-            host: None,
-        };
+        let place = Place::planned(kind.as_str(), binary, server, session);
         let mut record = self.planned(peer, plan, incarnation, place)?;
         self.write_plan(peer, locked, plan, &mut record)?;
         let new = NewSession {
@@ -150,24 +138,13 @@ impl Engine {
         mut place: Place,
     ) -> Result<SessionRecord> {
         place.host = Some(observe::recorded_host()?);
+        let (driver, boot_id, cause) = (recorded(process::me()?), process::boot_id()?, plan.cause.to_string());
+        let asked = SessionRecord::starting(incarnation, place, driver, boot_id, &peer.spec.agent, &cause, self.now());
         Ok(SessionRecord {
-            incarnation,
-            place,
-            process: None,
-            boot_id: process::boot_id()?,
-            agent: peer.spec.agent.clone(),
-            conversation: None,
-            traces: Vec::new(),
             resumed: plan.resume.is_some(),
-            cause: plan.cause.to_string(),
-            woke_at_ms: self.now(),
-            delivered_at_ms: None,
-            typing: None,
-            told: None,
             prompt_due: plan.resume.is_none() && peer.spec.initial_prompt.is_some(),
             topic: plan.topic.clone(),
-            intent: None,
-            phase: Phase::Starting { driver: recorded(process::me()?) },
+            ..asked
         })
     }
 

@@ -237,18 +237,13 @@ impl Engine {
 
     fn place_of_stray(&self, peer: &Peer, stray: &Stray) -> Result<Place> {
         let kind = super::runtimes::kind_of(&stray.runtime)?;
+        let binary = self.runtime_binary(kind, Some(&peer.spec))?;
         Ok(Place {
-            runtime: stray.runtime.clone(),
-            binary: self.runtime_binary(kind, Some(&peer.spec))?,
-            server: stray.server.clone(),
-            session: stray.row.session.clone(),
             session_id: stray.row.session_id.clone(),
             pane: stray.row.pane.clone(),
             server_process: Some(recorded(stray.server_process)),
-            pane_process: None,
-            server_version: None,
-            server_executable: None,
             host: Some(recorded_host()?),
+            ..Place::planned(&stray.runtime, binary, stray.server.clone(), stray.row.session.clone())
         })
     }
 }

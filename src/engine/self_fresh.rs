@@ -125,8 +125,8 @@ fn start_next(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch: 
     // It writes itself down again when it has started the agent.
     let place = Place { pane_process: None, ..ended.place.clone() };
     let mut record = engine.planned(&peer, &plan, next, place)?;
-    // Nobody: whoever seeds or wakes it first takes over.
-    record.phase = Phase::Starting { driver: Process { pid: 0, start: 0 } };
+    // Whoever seeds or wakes it first takes over.
+    record.phase = Phase::Starting { driver: Process::NOBODY };
     engine.write_plan(&peer, locked, &plan, &mut record)?;
     let seed = Argv::new(&engine.executable)
         .args(["seed", peer.name.as_str(), &next.to_string()])

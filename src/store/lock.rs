@@ -280,7 +280,7 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{AgentProcess, Launch, Phase, Place, Process, StateDir};
+    use crate::store::{AgentProcess, Launch, Place, Process, StateDir};
 
     const FIRST: Incarnation = Incarnation(1);
 
@@ -288,38 +288,9 @@ mod tests {
     fn starting() -> (tempfile::TempDir, StateDir, SessionRecord) {
         let dir = tempfile::tempdir().expect("directory");
         let state = StateDir::open(dir.path().join("state")).expect("state");
-        let place = Place {
-            runtime: "tmux".to_owned(),
-            binary: "/usr/bin/tmux".into(),
-            server: "/nonexistent".into(),
-            session: "a-1".to_owned(),
-            session_id: String::new(),
-            pane: String::new(),
-            server_process: None,
-            pane_process: None,
-            server_version: None,
-            server_executable: None,
-            host: None,
-        };
-        let record = SessionRecord {
-            incarnation: FIRST,
-            place,
-            process: None,
-            boot_id: String::new(),
-            agent: "command".to_owned(),
-            conversation: None,
-            traces: Vec::new(),
-            resumed: false,
-            cause: "first-wake".to_owned(),
-            woke_at_ms: Timestamp::from_ms(1),
-            delivered_at_ms: None,
-            typing: None,
-            told: None,
-            prompt_due: false,
-            topic: None,
-            intent: None,
-            phase: Phase::Starting { driver: Process { pid: 1, start: 1 } },
-        };
+        let place = Place::planned("tmux", "/usr/bin/tmux".into(), "/nonexistent".into(), "a-1".to_owned());
+        let (driver, woke_at) = (Process { pid: 1, start: 1 }, Timestamp::from_ms(1));
+        let record = SessionRecord::starting(FIRST, place, driver, String::new(), "command", "first-wake", woke_at);
         let launch =
             Launch { argv: vec![], cwd: "/".into(), config_dir: "/".into(), host: None, grace_ms: 0, env: vec![] };
         let locked = state.try_lock(&name()).expect("usable").expect("free");

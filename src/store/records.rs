@@ -16,6 +16,11 @@ pub struct Process {
     pub start: u64,
 }
 
+impl Process {
+    /// No process: the driver of a start that nobody waits for, which whoever wakes it or the next tick takes over.
+    pub const NOBODY: Self = Self { pid: 0, start: 0 };
+}
+
 /// Where process numbers mean something: one machine, and on it one pid namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -92,6 +97,25 @@ pub struct Place {
     pub host: Option<Host>,
 }
 
+impl Place {
+    /// Where a session is to be made: nothing is known of it yet but its name, and on what.
+    pub fn planned(runtime: &str, binary: PathBuf, server: PathBuf, session: String) -> Self {
+        Self {
+            runtime: runtime.to_owned(),
+            binary,
+            server,
+            session,
+            session_id: String::new(),
+            pane: String::new(),
+            server_process: None,
+            pane_process: None,
+            server_version: None,
+            server_executable: None,
+            host: None,
+        }
+    }
+}
+
 /// One incarnation, written before the runtime is asked and gone when the incarnation has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
@@ -145,6 +169,38 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
+    /// The record of an incarnation that was asked for at `woke_at`, of which nothing has happened yet: fresh, without a
+    /// conversation, a topic or a prompt that is due. Of this boot and whose start it is, the caller says.
+    pub fn starting(
+        incarnation: Incarnation,
+        place: Place,
+        driver: Process,
+        boot_id: String,
+        agent: &str,
+        cause: &str,
+        woke_at: Timestamp,
+    ) -> Self {
+        Self {
+            incarnation,
+            place,
+            process: None,
+            boot_id,
+            agent: agent.to_owned(),
+            conversation: None,
+            traces: Vec::new(),
+            resumed: false,
+            cause: cause.to_owned(),
+            woke_at_ms: woke_at,
+            delivered_at_ms: None,
+            typing: None,
+            told: None,
+            prompt_due: false,
+            topic: None,
+            intent: None,
+            phase: Phase::Starting { driver },
+        }
+    }
+
     /// When it became ready, where it has.
     pub fn ready_at(&self) -> Option<Timestamp> {
         match self.phase {

@@ -169,37 +169,10 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
     let incarnation = locked.next_incarnation(now).expect("readable");
     let none = Process { pid: 1, start: 1 };
     let session = format!("{}-{incarnation}", locked.files().name());
-    let place = Place {
-        runtime: "tmux".to_owned(),
-        binary: "/usr/bin/tmux".into(),
-        server: "/nonexistent/socket".into(),
-        session,
-        session_id: String::new(),
-        pane: String::new(),
-        server_process: None,
-        pane_process: None,
-        server_version: None,
-        server_executable: None,
-        host: None,
-    };
+    let place = Place::planned("tmux", "/usr/bin/tmux".into(), "/nonexistent/socket".into(), session);
     let mut record = SessionRecord {
-        incarnation,
-        place,
-        process: None,
-        boot_id: "model".to_owned(),
-        agent: "model".to_owned(),
-        conversation: None,
-        traces: Vec::new(),
         resumed,
-        cause: "model".to_owned(),
-        woke_at_ms: now,
-        delivered_at_ms: None,
-        typing: None,
-        told: None,
-        prompt_due: false,
-        topic: None,
-        intent: None,
-        phase: Phase::Starting { driver: none },
+        ..SessionRecord::starting(incarnation, place, none, "model".to_owned(), "model", "model", now)
     };
     let launch = Launch { argv: vec![], cwd: "/".into(), config_dir: "/".into(), host: None, grace_ms: 0, env: vec![] };
     locked.write_launch(incarnation, &launch).expect("written");

@@ -11,7 +11,7 @@ use crate::engine::observe::{recorded, recorded_host};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
-use crate::store::{AgentProcess, Launch, OsText, Phase, Place, Process, SessionRecord};
+use crate::store::{AgentProcess, Launch, OsText, Place, Process, SessionRecord};
 
 /// The cause of an incarnation whose record was put together again.
 const RECOVERED: &str = "recovered";
@@ -59,28 +59,14 @@ impl Engine {
             // A process that ends while it is looked at tells nothing.
             None => process::command_line(agent.id.pid).ok().and_then(|argv| peer.profile.conversation_in(&argv)),
         };
-        let now = self.now();
-        let age = process::age(agent.id)?;
+        let woke_at = self.now().before(process::age(agent.id)?);
+        let (place, boot_id, name) = (self.place_of(peer, pane)?, process::boot_id()?, &peer.spec.agent);
         Ok(Some(SessionRecord {
-            incarnation: pane.incarnation,
-            place: self.place_of(peer, pane)?,
             process: Some(AgentProcess { id: recorded(agent.id), session: agent.session }),
-            boot_id: process::boot_id()?,
-            agent: peer.spec.agent.clone(),
             conversation,
-            traces: Vec::new(),
             // So that its topics stay, and its readiness must hold for longer: neither can be known any more.
             resumed: true,
-            cause: RECOVERED.to_owned(),
-            woke_at_ms: now.before(age),
-            delivered_at_ms: None,
-            typing: None,
-            told: None,
-            prompt_due: false,
-            topic: None,
-            intent: None,
-            // Nobody: whoever wakes it, or the next tick, looks whether it is ready.
-            phase: Phase::Starting { driver: Process { pid: 0, start: 0 } },
+            ..SessionRecord::starting(pane.incarnation, place, Process::NOBODY, boot_id, name, RECOVERED, woke_at)
         }))
     }
 
@@ -127,18 +113,12 @@ impl Engine {
             RuntimeKind::Zellij => Zellij::is_server(&server, &session, parent),
         };
         let parent = process::status(pane.process.parent)?.map(|status| status.id).filter(|parent| hosts(*parent));
+        let binary = self.runtime_binary(kind, Some(&peer.spec))?;
         Ok(Place {
-            runtime: kind.as_str().to_owned(),
-            binary: self.runtime_binary(kind, Some(&peer.spec))?,
-            server,
-            session,
-            session_id: String::new(),
-            pane: String::new(),
             server_process: parent.map(recorded),
             pane_process: Some(recorded(pane.process.id)),
-            server_version: None,
-            server_executable: None,
             host: Some(recorded_host()?),
+            ..Place::planned(kind.as_str(), binary, server, session)
         })
     }
 }
