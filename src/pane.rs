@@ -33,7 +33,8 @@ use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{
-    AgentProcess, ExitRecord, Hangup, Launch, PeerFiles, Place, Process, SessionRecord, StateDir, StoreError, Stored,
+    AgentProcess, Event, ExitRecord, Hangup, Launch, PeerFiles, Place, Process, SessionRecord, Starting, StateDir,
+    StoreError, Stored,
 };
 
 /// How long the pane stays after its agent: tmux 3.3a loses what a program printed last when the pane ends with it (37
@@ -42,6 +43,9 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// zellij 0.45.1 shows a command that ends within 50 ms as running for ever, in 10 of 80 runs.
 const SHORTEST_LIFE: Duration = Duration::from_millis(200);
+
+/// What a shell reports of a program that it cannot execute.
+const EXIT_NOT_EXECUTED: i32 = 127;
 
 /// What `peer self-fresh` sends to the pane process once its mark is on disk.
 pub const SELF_FRESH: Signal = Signal::SIGUSR2;
@@ -83,22 +87,26 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
     let held = hold_name(&state, name, incarnation)?;
     let parent = process::status(std::os::unix::process::parent_id())?.map(|status| status.id);
     let terminal = termios::tcgetattr(io::stdin()).ok();
-    let (code, exit, started) = match start_agent(&state, name, incarnation, parent)? {
+    let (code, end) = match start_agent(&state, name, incarnation, parent)? {
         Started::Running { pid, grace, started } => {
             let heard = Heard::nothing_yet(started.record.place.clone(), parent);
             let (reaped, heard) = watch(&signals, &Agent { pid, grace }, heard)?;
             let hangup = hangup_before(&state.peer(name), &started.record, parent, &reaped, heard, &signals)?;
             let ended = Ended { reaped, hangup };
-            (ended.code(), ended.record(incarnation, born), Some(started))
+            (ended.code(), Some((ended.record(incarnation, born), Some(started))))
         }
         Started::Failed(error) => {
             eprintln!("peer: {}", peer_adapters::screen::printable(&error));
-            (127, ExitRecord { spawn_error: Some(error), ..ExitRecord::unseen(incarnation, now()) }, None)
+            let exit = ExitRecord { spawn_error: Some(error), ..ExitRecord::unseen(incarnation, now()) };
+            (EXIT_NOT_EXECUTED, Some((exit, None)))
         }
+        Started::Refused => (EXIT_NOT_EXECUTED, None),
     };
     // The name says that an agent lives.
     drop(held);
-    if let Some(next) = record_exit(&state, name, &exit, started.as_deref())? {
+    if let Some((exit, started)) = end
+        && let Some(next) = record_exit(&state, name, &exit, started.as_deref())?
+    {
         return Err(again(&state, name, next, terminal.as_ref()).into());
     }
     // What the agent left behind gets a moment too, and does not outlive the pane.
@@ -180,8 +188,15 @@ fn take_over_signals() -> io::Result<Signals> {
 }
 
 enum Started {
-    Running { pid: u32, grace: Duration, started: Box<StartedAs> },
+    Running {
+        pid: u32,
+        grace: Duration,
+        started: Box<StartedAs>,
+    },
+    /// Its program cannot be executed.
     Failed(String),
+    /// The machine had no means to execute anything, which is written down: this start is as if it never was.
+    Refused,
 }
 
 /// The agent as its parent knows it.
@@ -222,9 +237,14 @@ fn start_agent(
     let pid = match command::spawn_agent(&argv(&launch, &record.place)) {
         Ok(pid) => pid,
         Err(error) => {
-            starting.write_session(&record)?;
             let program = launch.argv.first().map(|word| word.0.display().to_string()).unwrap_or_default();
-            return Ok(Started::Failed(format!("cannot start {program} in {}: {error}", launch.cwd.display())));
+            let why = format!("cannot start {program} in {}: {error}", launch.cwd.display());
+            if command::lacks_means(&error) {
+                refuse(state, &starting, record, &launch, why)?;
+                return Ok(Started::Refused);
+            }
+            starting.write_session(&record)?;
+            return Ok(Started::Failed(why));
         }
     };
     // It cannot have been reaped: we are its parent and have not waited yet. A zombie has no status, and needs no record.
@@ -234,6 +254,22 @@ fn start_agent(
     starting.write_session(&record)?;
     let started = Box::new(StartedAs { record, config_dir: launch.config_dir });
     Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), started })
+}
+
+/// Writes down that nothing was executed, and that it is nobody's death. Whoever waits for this start reads why.
+fn refuse(
+    state: &StateDir,
+    starting: &Starting,
+    mut record: SessionRecord,
+    launch: &Launch,
+    why: String,
+) -> Result<(), StoreError> {
+    eprintln!("peer: {}", peer_adapters::screen::printable(&why));
+    let event = Event::new(now(), "wake.failed").peer(starting.files().name()).incarnation(record.incarnation);
+    record.refuse(why.clone());
+    starting.write_session(&record)?;
+    let heard = hooks::heard(state.clone(), &launch.config_dir);
+    heard.journal().append(&event.cause("machine-refused").with("detail", why))
 }
 
 fn store_process(id: ProcessId) -> Process {

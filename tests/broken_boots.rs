@@ -5,10 +5,12 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Instant;
 
 use common::{Run, World, on_each_runtime};
+use peer::store::StateDir;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
@@ -19,6 +21,7 @@ on_each_runtime! {
     a_start_that_reads_no_keys_yet_is_ended_by_a_signal_and_resumed_all_the_same
     a_runtime_that_refuses_is_nobodys_death
     a_client_that_cannot_be_started_is_nobodys_death
+    an_agent_that_the_machine_has_no_means_for_is_nobodys_death
 }
 
 /// A peer whose agent is a script: the demo agent as long as nothing is put in its place.
@@ -244,4 +247,50 @@ fn a_client_that_cannot_be_started_is_nobodys_death(on: RuntimeKind) {
     }
     is_as_it_was(&world, &conversation, &end);
     world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+}
+
+/// Wakes `a`, whose pane process may open this many files. The wake is a copy of `peer` that waits for the lock while
+/// something else takes the place of its executable, which is what it lets the runtime run.
+fn wake_with_little(world: &World, descriptors: u32) -> Run {
+    let real = PathBuf::from(env!("CARGO_BIN_EXE_peer"));
+    let copy = world.path("copy");
+    fs::copy(&real, &copy).expect("copied");
+    let state = StateDir::open(world.path("state")).expect("there");
+    let locked = state.try_lock(&"a".parse().expect("a name")).expect("usable").expect("free");
+    let told = world.command(&["wake", "a"]);
+    let mut wake = std::process::Command::new(&copy);
+    wake.args(told.get_args()).env_clear().current_dir(world.work()).stdin(Stdio::null());
+    for (key, value) in told.get_envs() {
+        wake.env(key, value.expect("set"));
+    }
+    let started = Instant::now();
+    let wake = wake.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let script = world.path("script");
+    fs::write(&script, format!("#!/bin/sh\nulimit -Sn {descriptors}\nexec '{}' \"$@\"\n", real.display()))
+        .expect("written");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("executable");
+    fs::rename(&script, &copy).expect("replaced");
+    drop(locked);
+    Run::finish(wake, None, started)
+}
+
+fn an_agent_that_the_machine_has_no_means_for_is_nobodys_death(on: RuntimeKind) {
+    let world = World::on(on);
+    let (conversation, end) = parked(&world);
+    // As many as the pane process has when it forks, and one for what it writes down.
+    for time in 1..=4 {
+        let run = wake_with_little(&world, 7);
+        let told = format!(" in {}: Too many open files (os error 24)\n", world.work().display());
+        assert!(run.code == 1 && run.stderr.starts_with("error: a was not started: cannot start "), "{run:?}");
+        assert!(run.stderr.contains(&told) && run.stderr.ends_with("peer wake a tries again\n"), "{run:?}");
+        let failed = world.events("a", "wake.failed");
+        assert_eq!((failed.len(), &failed[time - 1]["cause"]), (time, &json!("machine-refused")));
+        assert_eq!((world.sessions(), world.session_dirs()), (Vec::new(), Vec::new()));
+        let launch = world.path(&format!("state/panes/a.{}.launch", time + 1));
+        assert!(!launch.exists(), "it holds secrets");
+    }
+    assert_eq!(world.events("a", "session.ended").len(), 1);
+    is_as_it_was(&world, &conversation, &end);
+    world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+    assert_eq!((world.conversation("a"), world.processes().len()), (conversation, 1));
 }

@@ -301,6 +301,14 @@ pub fn spawn_agent(argv: &Argv) -> io::Result<u32> {
     command.spawn().map(|child| child.id())
 }
 
+/// Whether a program was not executed because the machine had no means for another process, which says nothing of the
+/// program: no process, memory or descriptor was to be had.
+pub fn lacks_means(error: &io::Error) -> bool {
+    use nix::errno::Errno::{EAGAIN, EMFILE, ENFILE, ENOMEM};
+    let means = [EAGAIN, EMFILE, ENFILE, ENOMEM];
+    error.raw_os_error().is_some_and(|errno| means.iter().any(|missing| *missing as i32 == errno))
+}
+
 /// Starts a command of our own that outlives us: a session of its own, nothing on its descriptors. Does not block.
 ///
 /// # Errors

@@ -151,6 +151,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::Busy { .. }
         | EngineError::OutOfTime { .. }
         | EngineError::NotEnded { .. }
+        | EngineError::NotStarted { .. }
         | EngineError::Io { .. }
         | EngineError::Profile { .. }
         | EngineError::Config(_)
@@ -175,6 +176,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             }
             NotReady::NeedsPerson { acceptable: None, .. } => format!("peer attach {peer} and answer it"),
         },
+        EngineError::NotStarted { peer, .. } => format!("no death was counted; peer wake {peer} tries again"),
         EngineError::NotAccepted { peer, .. } => format!("peer screen {peer}, before you send it again"),
         EngineError::NoRoom { peer, attached: true, .. } => {
             format!("make that terminal larger or detach it, then peer send {peer} again")

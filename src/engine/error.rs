@@ -44,6 +44,14 @@ pub enum EngineError {
         /// The last lines of its screen.
         screen: Vec<String>,
     },
+    /// Its agent was not executed, and that was not its fault; it is as before.
+    #[error("{peer} was not started: {why}")]
+    NotStarted {
+        /// Whom.
+        peer: PeerName,
+        /// What was not to be had.
+        why: String,
+    },
     /// It is awake, and a message was not seen to be accepted.
     #[error("the message to {peer} was not seen to be accepted: {why}")]
     NotAccepted {

@@ -18,7 +18,7 @@ use super::{Engine, EngineError, Peer, Result, learn, pause};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::wake::WakeCause;
-use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Phase, Place, SessionRecord};
+use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Place, SessionRecord};
 
 /// Columns and rows of a pane that nobody has looked at yet: wide enough that no agent wraps its own interface.
 pub(super) const SIZE: (u16, u16) = (200, 50);
@@ -98,7 +98,7 @@ impl Engine {
             // No agent was started, so none has died. The record stands: a pane that comes late is found by it or fenced off.
             Err(error) => {
                 if gate.is_some() && is_refusal(&error) {
-                    record.phase = Phase::Refused;
+                    record.refuse(error.to_string());
                     locked.write_session(&record)?;
                     locked.remove_pane_files(incarnation)?;
                 }

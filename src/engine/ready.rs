@@ -70,13 +70,30 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotReady`]: it ended, it asks something, or its time is over; a living session is left as it is, and
-    /// the log says so.
+    /// the log says so. [`EngineError::NotStarted`]: its agent was not executed, and nothing is left of it.
     pub async fn await_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let result = self.see_ready(peer, incarnation).await;
         if let Err(EngineError::NotReady { why, .. }) = &result {
             self.log_not_ready(peer, incarnation, why, Repetition::Logged).await?;
         }
+        if let Err(EngineError::NotStarted { .. }) = &result {
+            self.clear_refused(peer, incarnation).await?;
+        }
         result
+    }
+
+    /// Clears what a start left whose agent was not executed: its pane, and its launch file with what is secret in it. What
+    /// cannot be cleared now, the next start or tick clears.
+    async fn clear_refused(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
+        let locked = self.lock(&peer.name).await?;
+        let Some(record) = peer.files.session()?.present() else { return Ok(()) };
+        if (record.incarnation, record.phase) != (incarnation, Phase::Refused) {
+            return Ok(());
+        }
+        if let Err(error) = self.runtime_of(&record.place)?.remove(&target(&record.place)).await {
+            tracing::debug!(%error, "the pane of a start that was refused");
+        }
+        Ok(locked.remove_pane_files(incarnation)?)
     }
 
     /// [`Engine::await_ready`], with what the log is told left to the caller.
@@ -108,9 +125,13 @@ impl Engine {
     /// The record, while this incarnation is the one on it.
     pub(super) fn current(&self, peer: &Peer, incarnation: Incarnation) -> Result<SessionRecord> {
         match peer.files.session()? {
-            Stored::Present(record) if record.incarnation == incarnation && record.phase != Phase::Refused => {
-                Ok(record)
+            Stored::Present(SessionRecord { incarnation: now, phase: Phase::Refused, refused, .. })
+                if now == incarnation =>
+            {
+                let why = refused.unwrap_or_else(|| "its runtime refused".to_owned());
+                Err(EngineError::NotStarted { peer: peer.name.clone(), why })
             }
+            Stored::Present(record) if record.incarnation == incarnation => Ok(record),
             _ => Err(EngineError::NotReady {
                 peer: peer.name.clone(),
                 incarnation,

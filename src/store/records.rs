@@ -57,8 +57,8 @@ pub enum Phase {
         /// When.
         ready_at_ms: Timestamp,
     },
-    /// Its runtime refused to make its pane: nothing of it comes any more, and the peer is as it was before. The number of
-    /// the start is spent.
+    /// Its runtime refused to make its pane, or the machine had no means to execute its agent: nothing of it comes any more,
+    /// and the peer is as it was before. The number of the start is spent.
     Refused,
 }
 
@@ -154,6 +154,9 @@ pub struct SessionRecord {
     /// of the question where it needs a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<String>,
+    /// Why it was refused, where its phase says so: for whoever waits for this start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// The initial prompt is still to be typed in front of the first message.
     #[serde(default)]
     pub prompt_due: bool,
@@ -194,11 +197,18 @@ impl SessionRecord {
             delivered_at_ms: None,
             typing: None,
             told: None,
+            refused: None,
             prompt_due: false,
             topic: None,
             intent: None,
             phase: Phase::Starting { driver },
         }
+    }
+
+    /// Notes that this start was refused, and why.
+    pub fn refuse(&mut self, why: String) {
+        self.phase = Phase::Refused;
+        self.refused = Some(why);
     }
 
     /// When it became ready, where it has.
