@@ -281,6 +281,7 @@ fn argv(launch: &Launch, place: &Place) -> Argv {
     let mut words = launch.argv.iter().map(|word| word.0.clone());
     let mut argv = Argv::new(words.next().unwrap_or_default()).args(words).cwd(&launch.cwd);
     argv.clear_env = true;
+    argv.inherited = Some(launch.inherited.clone());
     for (key, value) in &launch.env {
         argv = argv.env(&key.0, &value.0);
     }

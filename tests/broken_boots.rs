@@ -230,14 +230,7 @@ fn a_client_that_cannot_be_started_is_nobodys_death(on: RuntimeKind) {
     let world = World::on(on);
     let (conversation, end) = parked(&world);
     for descriptors in 8..24 {
-        let limited = format!("ulimit -Sn {descriptors}; exec \"$@\"");
-        let mut command = std::process::Command::new("sh");
-        let wake = world.command(&["wake", "a"]);
-        command.args(["-c", &limited, "sh"]).arg(wake.get_program()).args(wake.get_args()).env_clear();
-        for (key, value) in wake.get_envs() {
-            command.env(key, value.expect("set"));
-        }
-        let run = Run::of(command.current_dir(world.work()).stdin(Stdio::null()), None);
+        let run = world.peer_after(&format!("ulimit -Sn {descriptors}"), &["wake", "a"]);
         assert_eq!(world.deaths("a"), 0, "{descriptors} descriptors: {run:?} {}", world.end("a"));
         if run.code == 0 {
             assert_eq!(world.conversation("a"), conversation, "{run:?}");

@@ -187,9 +187,12 @@ fn adapters_decide_nothing() {
 #[test]
 fn store_and_config_know_policy_alone() {
     let others = ["crate::engine", "crate::cli", "crate::pane", "peer_adapters", "tokio"];
-    let files = ["peer_adapters::file"];
-    let found = violations(&["src/store", "src/config"], |path| is_in(path, &others) && !is_in(path, &files));
-    hold("src/store and src/config may import of ours only policy, files, and each other's plain types", &found);
+    let allowed = ["peer_adapters::file", "peer_adapters::inherited"];
+    let found = violations(&["src/store", "src/config"], |path| is_in(path, &others) && !is_in(path, &allowed));
+    hold(
+        "src/store and src/config may import of ours only policy, files, umask and limits, and each other's types",
+        &found,
+    );
 }
 
 #[test]

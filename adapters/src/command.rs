@@ -15,6 +15,8 @@ use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+use crate::inherited::Inherited;
+
 mod before_exec;
 mod line;
 mod terminal;
@@ -38,6 +40,8 @@ pub struct Argv {
     /// What it starts goes on without us (a server): no descriptor of ours but the standard three reaches it, and it may
     /// open as many of its own as this user is allowed to.
     pub outlives_us: bool,
+    /// Umask, nice value and limits of its own, as far as the kernel allows; ours when `None`.
+    pub inherited: Option<Inherited>,
     /// It is of no use to anybody without us: the kernel kills it when we end, however that happens (Linux).
     pub ends_with_us: bool,
 }
@@ -51,6 +55,7 @@ impl Argv {
             clear_env: false,
             env: Vec::new(),
             cwd: None,
+            inherited: None,
             outlives_us: false,
             ends_with_us: false,
         }
@@ -116,6 +121,9 @@ impl Argv {
         }
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
+        }
+        if let Some(inherited) = &self.inherited {
+            before_exec::give(&mut command, inherited);
         }
         if self.outlives_us {
             before_exec::detach_from_us(&mut command);

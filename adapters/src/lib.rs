@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod command;
 pub mod file;
+pub mod inherited;
 pub mod presence;
 pub mod process;
 pub mod runtime;

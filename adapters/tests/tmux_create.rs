@@ -138,6 +138,8 @@ async fn the_servers_options_change_nothing() {
         ["set-option", "-g", "default-command", "exit 9"],
         ["set-option", "-g", "default-shell", "/bin/false"],
         ["set-option", "-g", "prefix", "None"],
+        // Those without a client end: "keep" too, so the last.
+        ["set-option", "-g", "destroy-unattached", "on"],
     ] {
         assert_eq!(lab.raw(&options).await, "");
     }

@@ -12,6 +12,7 @@ use peer::policy::ending::Incarnation;
 use peer::policy::name::PeerName;
 use peer::policy::time::Timestamp;
 use peer::store::{AgentProcess, Launch, OsText, Phase, Place, Process, SessionRecord};
+use peer_adapters::inherited::Inherited;
 use peer_adapters::process;
 
 use crate::common::World;
@@ -134,7 +135,15 @@ fn record(
     let argv = ["/bin/sleep", "100000"].map(|word| OsText(word.into())).into();
     let config_dir = world.path("config");
     let host = peer::engine::observe::recorded_host().expect("a host");
-    let launch = Launch { argv, cwd: world.work(), config_dir, host: Some(host.clone()), grace_ms: 5000, env };
+    let launch = Launch {
+        argv,
+        cwd: world.work(),
+        config_dir,
+        host: Some(host.clone()),
+        grace_ms: 5000,
+        env,
+        inherited: Inherited::default(),
+    };
     locked.write_launch(Incarnation(1), &launch).expect("write");
     let tmux = which::which("tmux").expect("tmux");
     let place = Place {

@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 
+use peer_adapters::inherited::{Limit, LimitName, Umask, check_nice};
 use serde_json::json;
 
 use super::output::printable;
 use super::{CliError, Context, Outcome};
-use crate::config::Span;
+use crate::config::{PaneSize, Span};
 use crate::engine::declare::{Declaration, Declared};
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
@@ -38,6 +39,18 @@ pub(super) struct Args {
     /// Typed into each fresh conversation before the first message
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
+    /// Columns and rows of its pane while nobody looks at it; 200x50 when not given
+    #[arg(long, value_name = "COLUMNSxROWS")]
+    size: Option<PaneSize>,
+    /// Its umask, in octal; that of whoever wakes it when not given
+    #[arg(long, value_name = "OCTAL")]
+    umask: Option<Umask>,
+    /// Its nice value, -20 to 19; that of whoever wakes it when not given
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = nice)]
+    nice: Option<i32>,
+    /// A resource limit of it, SOFT:HARD or one number for both, e.g. nofile=4096; may be given again
+    #[arg(long = "limit", value_name = "NAME=LIMIT", value_parser = limit)]
+    limits: Vec<(LimitName, Limit)>,
     /// A variable for the agent; may be given again
     #[arg(long = "env", value_name = "K=V", value_parser = variable)]
     env: Vec<(String, String)>,
@@ -64,6 +77,16 @@ fn restart(text: &str) -> Result<Restart, String> {
     }
 }
 
+fn nice(text: &str) -> Result<i32, String> {
+    let value = text.parse().map_err(|_| "write a whole number from -20 to 19".to_owned())?;
+    check_nice(value).map(|()| value)
+}
+
+fn limit(text: &str) -> Result<(LimitName, Limit), String> {
+    let (name, limit) = text.split_once('=').ok_or("write it as NAME=LIMIT, e.g. nofile=4096")?;
+    Ok((name.parse()?, limit.parse()?))
+}
+
 fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -86,6 +109,10 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
         idle: args.idle,
         restart: args.restart,
         prompt: args.prompt,
+        size: args.size,
+        umask: args.umask,
+        nice: args.nice,
+        limits: args.limits.into_iter().collect(),
         env: args.env.into_iter().collect(),
         accept: args.accept,
         command: args.command,

@@ -55,6 +55,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
         ("accept", (json!(effective.accept.value), effective.accept.origin)),
         ("initial_prompt", typed(json!(spec.initial_prompt))),
         ("managed_by", typed(json!(spec.managed_by))),
+        ("size", typed(json!(spec.size))),
+        ("umask", typed(json!(spec.umask))),
+        ("nice", typed(json!(spec.nice))),
+        ("limits", typed(if spec.limits.is_empty() { Value::Null } else { json!(spec.limits) })),
         ("env", typed(json!(spec.env.keys().collect::<Vec<_>>()))),
     ];
     let file = engine.config.spec_path(&args.name);

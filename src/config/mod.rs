@@ -22,7 +22,7 @@ pub use effective::{Effective, Origin, Value};
 pub use error::{ConfigError, Place, nearest};
 pub use settings::{Defaults, Hook, Settings, TmuxSettings};
 pub use spec::PeerSpec;
-pub use values::{Size, Span, format_span};
+pub use values::{PaneSize, Size, Span, format_span};
 
 /// The configuration directory.
 #[derive(Clone, Debug)]

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use peer_adapters::inherited::{self, Inherited, Limit, LimitName, Umask};
 use serde::{Deserialize, Serialize};
 
 use super::error::{self, ConfigError, Place};
-use super::values::{Size, Span};
+use super::values::{PaneSize, Size, Span};
 use crate::policy::health::Restart;
 use crate::policy::wake::Lifestyle;
 
@@ -65,6 +66,18 @@ pub struct PeerSpec {
     /// person's shell finds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_path: Option<String>,
+    /// Columns and rows of a pane that nobody looks at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<PaneSize>,
+    /// The agent's file mode mask; the waker's when not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub umask: Option<Umask>,
+    /// The agent's nice value, -20 to 19; the waker's when not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nice: Option<i32>,
+    /// The agent's resource limits; the waker's where not set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<LimitName, Limit>,
     /// Variables for the agent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -120,7 +133,15 @@ impl PeerSpec {
         if let Some(name) = self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
             return Err(("env", format!("{name:?} is no variable's name"), "use a name without '='".to_owned()));
         }
+        if let Some(Err(problem)) = self.nice.map(inherited::check_nice) {
+            return Err(("nice", problem, "0 is what a login has".to_owned()));
+        }
         Ok(())
+    }
+
+    /// What the agent is to have of these, whoever wakes it.
+    pub fn inherited(&self) -> Inherited {
+        Inherited { umask: self.umask, nice: self.nice, limits: self.limits.clone() }
     }
 
     /// The text that [`PeerSpec::parse`] reads as this spec.

@@ -48,6 +48,50 @@ pub fn format_span(duration: Duration) -> String {
     if duration.is_zero() { "0".to_owned() } else { humantime::format_duration(duration).to_string().replace(' ', "") }
 }
 
+/// Columns and rows of a terminal, written `200x50`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PaneSize {
+    /// 20 to 1000.
+    pub columns: u16,
+    /// 5 to 1000.
+    pub rows: u16,
+}
+
+impl std::str::FromStr for PaneSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers =
+            text.split_once('x').and_then(|(columns, rows)| Some((columns.parse().ok()?, rows.parse().ok()?)));
+        match numbers {
+            Some((columns @ 20..=1000, rows @ 5..=1000)) => Ok(Self { columns, rows }),
+            Some(_) => Err(format!("{text:?} is no size of a terminal: from 20x5 to 1000x1000")),
+            None => Err(format!("{text:?} is no size of a terminal: write it like 200x50, columns first")),
+        }
+    }
+}
+
+impl TryFrom<String> for PaneSize {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<PaneSize> for String {
+    fn from(size: PaneSize) -> Self {
+        size.to_string()
+    }
+}
+
+impl fmt::Display for PaneSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.columns, self.rows)
+    }
+}
+
 /// An amount of memory, written `512M`, `2G`; powers of 1024, as `ulimit` and systemd count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -5,12 +5,13 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use peer_adapters::command;
+use peer_adapters::inherited::{Limit, LimitName, Umask};
 use peer_adapters::runtime::RuntimeKind;
 
 use super::runtimes::kind_of;
 use super::wake::Live;
 use super::{Engine, EngineError, Peer, Result};
-use crate::config::{PeerSpec, Span};
+use crate::config::{PaneSize, PeerSpec, Span};
 use crate::policy::ending::Intent;
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
@@ -31,6 +32,14 @@ pub struct Declaration {
     pub restart: Option<Restart>,
     /// `--prompt`.
     pub prompt: Option<String>,
+    /// `--size`.
+    pub size: Option<PaneSize>,
+    /// `--umask`.
+    pub umask: Option<Umask>,
+    /// `--nice`.
+    pub nice: Option<i32>,
+    /// `--limit`.
+    pub limits: BTreeMap<LimitName, Limit>,
     /// `--env`.
     pub env: BTreeMap<String, String>,
     /// `--accept`.
@@ -118,6 +127,10 @@ impl Engine {
             beat_timeout: None,
             ready_timeout: None,
             reap_attached: None,
+            size: typed.size,
+            umask: typed.umask,
+            nice: typed.nice,
+            limits: typed.limits,
             search_path: self.var("PATH").and_then(|path| path.to_str()).map(str::to_owned),
             env: typed.env,
         })

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use peer_adapters::agent::Start;
+use peer_adapters::inherited::Inherited;
 use peer_adapters::process;
 use peer_adapters::runtime::{NewSession, RuntimeError, RuntimeKind};
 use peer_adapters::tmux::Tmux;
@@ -15,13 +16,19 @@ use tokio::time::Instant;
 use super::observe::{self, recorded};
 use super::versions::Admitted;
 use super::{Engine, EngineError, Peer, Result, learn, pause};
+use crate::config::PeerSpec;
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::wake::WakeCause;
-use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Place, SessionRecord};
+use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Place, SessionRecord, Stored};
 
 /// Columns and rows of a pane that nobody has looked at yet: wide enough that no agent wraps its own interface.
 pub(super) const SIZE: (u16, u16) = (200, 50);
+
+/// Columns and rows that a peer's pane is made with.
+pub(super) fn size(spec: &PeerSpec) -> (u16, u16) {
+    spec.size.map_or(SIZE, |size| (size.columns, size.rows))
+}
 
 /// How to start, as the policy decided.
 #[derive(Clone, Debug)]
@@ -61,7 +68,7 @@ impl Engine {
             tag: self.tag(&peer.name, incarnation),
             argv: self.pane_argv(peer, incarnation),
             cwd: peer.spec.cwd.clone(),
-            size: SIZE,
+            size: size(&peer.spec),
         };
         self.write_runtime_config(kind)?;
         let created = runtime.create(&new).await;
@@ -171,6 +178,7 @@ impl Engine {
             host: record.place.host.clone(),
             grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
             env,
+            inherited: self.inherited.clone().unwrap_or_else(Inherited::ours).with(&peer.spec.inherited()),
         };
         locked.write_launch(record.incarnation, &launch)?;
         locked.write_session(record)?;
@@ -194,6 +202,22 @@ impl Engine {
             locked.unmark(said_by_the_last)?;
         }
         Ok(())
+    }
+
+    /// Says where an agent has less than its waker and its spec give it, because the server was started with less and the
+    /// kernel lets nobody go above that.
+    pub(super) fn note_shortfalls(&self, peer: &Peer, record: &SessionRecord) {
+        let (Some(agent), Ok(Stored::Present(launch))) = (record.process, peer.files.launch(record.incarnation)) else {
+            return;
+        };
+        let shortfalls = launch.inherited.shortfalls(agent.id.pid);
+        if !shortfalls.is_empty() {
+            let (peer, runtime, what) = (&peer.name, &record.place.runtime, shortfalls.join(", "));
+            self.progress.notice(&format!(
+                "{peer}: its agent has {what}, since the {runtime} server was started with that; \
+                 `peer restart-runtime {peer}` starts another"
+            ));
+        }
     }
 
     /// What the runtime runs: this very program, with nothing on its command line that is secret or needs quoting.

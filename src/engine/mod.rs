@@ -52,6 +52,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use peer_adapters::inherited::Inherited;
 use tokio::time::Instant;
 
 use crate::config::{ConfigDir, Settings};
@@ -112,6 +113,8 @@ pub struct Engine {
     pub settings: Settings,
     /// The environment of whoever runs this command.
     pub env: Vec<(OsString, OsString)>,
+    /// Their umask, nice value and limits, where that is not this process.
+    pub inherited: Option<Inherited>,
     /// Who hears of progress.
     pub progress: Box<dyn Progress>,
     /// Our own executable, which the pane runs.
@@ -140,6 +143,7 @@ impl Engine {
             config,
             settings,
             env,
+            inherited: None,
             progress,
             executable,
             clock: wall_clock,

@@ -8,7 +8,7 @@ use peer_adapters::runtime::Size;
 use peer_adapters::terminal;
 use tokio::time::Instant;
 
-use super::launch::SIZE;
+use super::launch;
 use super::observe::{process_id, target};
 use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::room::{self, Room, RoomFacts};
@@ -45,9 +45,9 @@ impl Engine {
             Room::Enough => Ok(()),
             Room::TooSmall => Err(EngineError::NoRoom { peer: peer.name.clone(), size, attached }),
             Room::Stretch => {
-                self.stretch(record, size).await?;
+                self.stretch(record, size, room_of(peer)).await?;
                 // A person may have made it small beside others; then it must do as it is.
-                let size = cramped(record).unwrap_or(Size { columns: SIZE.0, rows: SIZE.1 });
+                let size = cramped(record).unwrap_or_else(|| room_of(peer));
                 match room::decide(&RoomFacts { size: (size.columns, size.rows), attached: true, text, shortens }) {
                     Room::TooSmall => Err(EngineError::NoRoom { peer: peer.name.clone(), size, attached }),
                     Room::Enough | Room::Stretch => Ok(()),
@@ -70,8 +70,7 @@ impl Engine {
         }
     }
 
-    async fn stretch(&self, record: &SessionRecord, before: Size) -> Result<()> {
-        let wanted = Size { columns: SIZE.0, rows: SIZE.1 };
+    async fn stretch(&self, record: &SessionRecord, before: Size, wanted: Size) -> Result<()> {
         self.runtime_of(&record.place)?.resize(&target(&record.place), wanted).await?;
         let asked = Instant::now();
         while asked.elapsed() < STRETCHES && pane_size(record) == Some(before) {
@@ -79,6 +78,13 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The size that a pane is given to be seen in: its own, unless that is too small for it.
+fn room_of(peer: &Peer) -> Size {
+    let declared = launch::size(&peer.spec);
+    let (columns, rows) = if room::is_cramped(declared) { launch::SIZE } else { declared };
+    Size { columns, rows }
 }
 
 /// The size of a pane, where the kernel tells and its process lives.

@@ -83,6 +83,7 @@ impl Engine {
                     let locked = self.lock(name).await?;
                     // One call starts one incarnation: one that was ready and is gone already is told, not replaced.
                     let record = self.still_current(&peer, &locked, incarnation).await?;
+                    self.note_shortfalls(&peer, &record);
                     return self.receive(&peer, &locked, record, decision, cause, message).await;
                 }
             }

@@ -279,6 +279,8 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use peer_adapters::inherited::Inherited;
+
     use super::*;
     use crate::store::{AgentProcess, Launch, Place, Process, StateDir};
 
@@ -291,8 +293,15 @@ mod tests {
         let place = Place::planned("tmux", "/usr/bin/tmux".into(), "/nonexistent".into(), "a-1".to_owned());
         let (driver, woke_at) = (Process { pid: 1, start: 1 }, Timestamp::from_ms(1));
         let record = SessionRecord::starting(FIRST, place, driver, String::new(), "command", "first-wake", woke_at);
-        let launch =
-            Launch { argv: vec![], cwd: "/".into(), config_dir: "/".into(), host: None, grace_ms: 0, env: vec![] };
+        let launch = Launch {
+            argv: vec![],
+            cwd: "/".into(),
+            config_dir: "/".into(),
+            host: None,
+            grace_ms: 0,
+            env: vec![],
+            inherited: Inherited::default(),
+        };
         let locked = state.try_lock(&name()).expect("usable").expect("free");
         locked.write_launch(FIRST, &launch).expect("written");
         locked.write_session(&record).expect("written");

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use peer_adapters::inherited::Inherited;
 use serde::{Deserialize, Serialize};
 
 use super::{Host, Locked, PeerFiles, Result, StateDir, StoreError, Stored, atomic, lock};
@@ -29,6 +30,9 @@ pub struct Launch {
     pub grace_ms: u64,
     /// The agent's environment, all of it but what the terminal itself sets.
     pub env: Vec<(OsText, OsText)>,
+    /// Umask, nice value and limits of whoever woke it, and what its spec says over them.
+    #[serde(default)]
+    pub inherited: Inherited,
 }
 
 /// Text as the operating system passes it: mostly UTF-8, and then a plain JSON string; bytes where it is not.

@@ -169,6 +169,16 @@ impl World {
         Run::of(&mut self.command(args), None)
     }
 
+    /// Runs `peer` from a shell that has run `script` first, e.g. `umask 077`.
+    #[track_caller]
+    pub fn peer_after(&self, script: &str, args: &[&str]) -> Run {
+        let peer = self.command(args);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{script}; exec \"$@\""), "sh"]).arg(peer.get_program()).args(peer.get_args());
+        shell.env_clear().envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        Run::of(shell.current_dir(self.work()).stdin(Stdio::null()), None)
+    }
+
     /// Runs `peer` with `input` on its stdin.
     #[track_caller]
     pub fn peer_with_input(&self, args: &[&str], input: &str) -> Run {

@@ -20,6 +20,7 @@ use peer::policy::wake::{Lifestyle, Markers, Recorded, WakeDecision, WakeFacts, 
 use peer::store::{
     AgentProcess, ExitRecord, Hangup, Launch, Locked, Marker, Phase, Place, Process, Session, SessionRecord, StateDir,
 };
+use peer_adapters::inherited::Inherited;
 
 use super::plain::{Exit, Live, Op, Peer};
 
@@ -174,7 +175,15 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
         resumed,
         ..SessionRecord::starting(incarnation, place, none, "model".to_owned(), "model", "model", now)
     };
-    let launch = Launch { argv: vec![], cwd: "/".into(), config_dir: "/".into(), host: None, grace_ms: 0, env: vec![] };
+    let launch = Launch {
+        argv: vec![],
+        cwd: "/".into(),
+        config_dir: "/".into(),
+        host: None,
+        grace_ms: 0,
+        env: vec![],
+        inherited: Inherited::default(),
+    };
     locked.write_launch(incarnation, &launch).expect("written");
     locked.write_session(&record).expect("written");
     locked.remove_older_pane_files(incarnation).expect("removed");

@@ -2,17 +2,21 @@
 
 use std::os::unix::process::CommandExt;
 
+use crate::inherited::{self, Inherited};
+
 /// Between fork and exec of what outlives us: nothing of ours is inherited, and as many descriptors as allowed.
 ///
 /// A lock that a crontab's `flock -n 9` holds would stay held by the server for ever. tmux takes a descriptor a pane, and
-/// at the soft limit of 1024 it stops answering anybody (3.3a: seen at a limit of 40).
+/// at the soft limit of 1024 it stops answering anybody (3.3a: seen at a limit of 40). Umask, nice value and soft limits of
+/// whoever starts it would be those of everything that ever runs in it, too.
 #[allow(unsafe_code, reason = "pre_exec is the only way to act between fork and exec; see SAFETY")]
 pub(super) fn detach_from_us(command: &mut std::process::Command) {
     use nix::libc::{F_SETFD, FD_CLOEXEC, fcntl};
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    // SAFETY: only async-signal-safe calls happen between fork and exec: fcntl, getrlimit and setrlimit.
+    // SAFETY: only async-signal-safe calls happen between fork and exec: fcntl, umask, setpriority, getrlimit, setrlimit.
     unsafe {
         command.pre_exec(|| {
+            inherited::neutral();
             for descriptor in 3..INHERITABLE {
                 // SAFETY: marks a number; one that is not open is refused with EBADF. To mark keeps it usable till exec.
                 fcntl(descriptor, F_SETFD, FD_CLOEXEC);
@@ -21,6 +25,19 @@ pub(super) fn detach_from_us(command: &mut std::process::Command) {
             if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
                 let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(OPEN_FILES), hard);
             }
+            Ok(())
+        });
+    }
+}
+
+/// Between fork and exec of what is to have a umask, nice value and limits of its own.
+#[allow(unsafe_code, reason = "pre_exec is the only way to act between fork and exec; see SAFETY")]
+pub(super) fn give(command: &mut std::process::Command, inherited: &Inherited) {
+    let apply = inherited.applier();
+    // SAFETY: only system calls happen between fork and exec: umask, setpriority, getrlimit and setrlimit.
+    unsafe {
+        command.pre_exec(move || {
+            apply();
             Ok(())
         });
     }

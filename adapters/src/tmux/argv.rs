@@ -80,6 +80,9 @@ fn session_target(session: &str) -> String {
 /// Its size is set once more, before the pane's process has executed anything: where a client of another session is the
 /// smallest, tmux gives a new window that one's size (3.3a, `default_window_size`), and 3.2a always does as it likes.
 ///
+/// On a server of a person's own, `destroy-unattached` may be on for all sessions: a session without a client, as ours is,
+/// would end at once.
+///
 /// No `-c`: tmux expands formats in it, `#(command)` included. The directory is the client's own.
 pub(super) fn new_session(new: &NewSession) -> Line {
     let target = session_target(&new.session);
@@ -94,6 +97,8 @@ pub(super) fn new_session(new: &NewSession) -> Line {
         .args(["-w", "-u", "-t", &target, "window-size"])
         .then("set-option")
         .args(["-p", "-t", &target, "remain-on-exit", "on"])
+        .then("set-option")
+        .args(["-t", &target, "destroy-unattached", "off"])
         .then("set-option")
         .args(["-p", "-F", "-t", &target, "@peer_tag", &format!("{}@#{{pane_pid}}", new.tag)])
 }

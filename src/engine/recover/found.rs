@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use peer_adapters::inherited::Inherited;
 use peer_adapters::process::{self, ProcessId, Status};
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::zellij::Zellij;
@@ -83,6 +84,7 @@ impl Engine {
             host: Some(recorded_host()?),
             grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
             env: env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect(),
+            inherited: Inherited::default(),
         }))
     }
 

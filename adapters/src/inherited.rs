@@ -1,0 +1,378 @@
+//! What a process has from whoever started it besides environment and descriptors: file mode mask, nice value and resource
+//! limits.
+//!
+//! A multiplexer's server hands its own on to every pane, and it has them from the shell that happened to start it. So each
+//! agent is given those of its waker, and over them what its spec says ([`Inherited::with`]).
+//!
+//! # Source
+//! umask(2), setpriority(2), getrlimit(2), proc(5); the names of limits are those of `ulimit`, prlimit(1) and systemd.exec(5).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use nix::libc;
+use nix::sys::resource::{self, Resource};
+use nix::sys::stat::Mode;
+use serde::{Deserialize, Serialize};
+
+use crate::file;
+
+/// Bytes of a file of the kernel's that are read; both have less than 2 KiB.
+const PROC: u64 = 1 << 16;
+
+/// File mode mask, nice value and resource limits. What is absent is left as the parent has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inherited {
+    /// Permission bits that new files do not get, 0 to 0o777.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub umask: Option<Umask>,
+    /// From -20, which runs first, to 19.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nice: Option<i32>,
+    /// By the name of the limit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<LimitName, Limit>,
+}
+
+/// A file mode mask, written in octal: `022`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Umask(u32);
+
+impl std::str::FromStr for Umask {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match u32::from_str_radix(text, 8) {
+            Ok(bits) if bits <= 0o777 => Ok(Self(bits)),
+            _ => Err(format!("{text:?} is no umask: write it in octal, 000 to 777, like 022")),
+        }
+    }
+}
+
+impl TryFrom<String> for Umask {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Umask> for String {
+    fn from(umask: Umask) -> Self {
+        umask.to_string()
+    }
+}
+
+impl fmt::Display for Umask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:03o}", self.0)
+    }
+}
+
+/// A resource limit, written `SOFT:HARD` or one number for both; `unlimited` is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Limit {
+    soft: libc::rlim_t,
+    hard: libc::rlim_t,
+}
+
+const UNLIMITED: &str = "unlimited";
+
+impl std::str::FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (soft, hard) = text.split_once(':').unwrap_or((text, text));
+        let number = |part: &str| match part {
+            UNLIMITED => Some(libc::RLIM_INFINITY),
+            digits => digits.parse().ok(),
+        };
+        match (number(soft), number(hard)) {
+            (Some(soft), Some(hard)) if soft <= hard => Ok(Self { soft, hard }),
+            (Some(_), Some(_)) => Err(format!("{text:?} is no limit: the soft one is above the hard one")),
+            _ => Err(format!("{text:?} is no limit: write it like 4096, 1024:4096 or {UNLIMITED}")),
+        }
+    }
+}
+
+impl TryFrom<String> for Limit {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Limit> for String {
+    fn from(limit: Limit) -> Self {
+        limit.to_string()
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one =
+            |limit: libc::rlim_t| if limit == libc::RLIM_INFINITY { UNLIMITED.to_owned() } else { limit.to_string() };
+        match self {
+            Self { soft, hard } if soft == hard => f.write_str(&one(*soft)),
+            Self { soft, hard } => write!(f, "{}:{}", one(*soft), one(*hard)),
+        }
+    }
+}
+
+/// Which resource is limited: a row of the table of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LimitName(usize);
+
+/// Every limit that this system has, with its name in `/proc/PID/limits`.
+const LIMITS: &[(&str, Resource, &str)] = &[
+    ("as", Resource::RLIMIT_AS, "Max address space"),
+    ("core", Resource::RLIMIT_CORE, "Max core file size"),
+    ("cpu", Resource::RLIMIT_CPU, "Max cpu time"),
+    ("data", Resource::RLIMIT_DATA, "Max data size"),
+    ("fsize", Resource::RLIMIT_FSIZE, "Max file size"),
+    ("nofile", Resource::RLIMIT_NOFILE, "Max open files"),
+    ("stack", Resource::RLIMIT_STACK, "Max stack size"),
+    #[cfg(target_os = "linux")]
+    ("locks", Resource::RLIMIT_LOCKS, "Max file locks"),
+    #[cfg(target_os = "linux")]
+    ("memlock", Resource::RLIMIT_MEMLOCK, "Max locked memory"),
+    #[cfg(target_os = "linux")]
+    ("msgqueue", Resource::RLIMIT_MSGQUEUE, "Max msgqueue size"),
+    #[cfg(target_os = "linux")]
+    ("nice", Resource::RLIMIT_NICE, "Max nice priority"),
+    #[cfg(target_os = "linux")]
+    ("nproc", Resource::RLIMIT_NPROC, "Max processes"),
+    #[cfg(target_os = "linux")]
+    ("rss", Resource::RLIMIT_RSS, "Max resident set"),
+    #[cfg(target_os = "linux")]
+    ("rtprio", Resource::RLIMIT_RTPRIO, "Max realtime priority"),
+    #[cfg(target_os = "linux")]
+    ("rttime", Resource::RLIMIT_RTTIME, "Max realtime timeout"),
+    #[cfg(target_os = "linux")]
+    ("sigpending", Resource::RLIMIT_SIGPENDING, "Max pending signals"),
+];
+
+impl LimitName {
+    /// Every limit that this system has.
+    fn all() -> impl Iterator<Item = Self> {
+        (0..LIMITS.len()).map(Self)
+    }
+
+    fn resource(self) -> Resource {
+        LIMITS[self.0].1
+    }
+}
+
+impl std::str::FromStr for LimitName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::all().find(|name| LIMITS[name.0].0 == text).ok_or_else(|| {
+            let known: Vec<String> = Self::all().map(String::from).collect();
+            format!("there is no limit {text:?}: use one of {}", known.join(", "))
+        })
+    }
+}
+
+impl TryFrom<String> for LimitName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<LimitName> for String {
+    fn from(name: LimitName) -> Self {
+        name.to_string()
+    }
+}
+
+impl fmt::Display for LimitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(LIMITS[self.0].0)
+    }
+}
+
+impl Inherited {
+    /// What this process has. Does not block; where the umask can only be had by changing it (not on Linux), it is another
+    /// one for a moment.
+    pub fn ours() -> Self {
+        let limit = |name: LimitName| {
+            let (soft, hard) = resource::getrlimit(name.resource()).ok()?;
+            Some((name, Limit { soft, hard }))
+        };
+        Self { umask: own_umask(), nice: nice(0), limits: LimitName::all().filter_map(limit).collect() }
+    }
+
+    /// The same, where `over` says nothing else.
+    #[must_use]
+    pub fn with(mut self, over: &Self) -> Self {
+        self.umask = over.umask.or(self.umask);
+        self.nice = over.nice.or(self.nice);
+        self.limits.extend(&over.limits);
+        self
+    }
+
+    /// How the process differs from this, one phrase for each: `nice 10 instead of 0`. Empty also where the kernel does not
+    /// tell (macOS), or the process is not there. Does not block.
+    pub fn shortfalls(&self, pid: u32) -> Vec<String> {
+        let wrong_nice = self.nice.zip(nice(pid)).filter(|(wanted, found)| wanted != found);
+        let mut all: Vec<String> =
+            wrong_nice.map(|(wanted, found)| format!("nice {found} instead of {wanted}")).into_iter().collect();
+        let limits = file::read_to_string(Path::new(&format!("/proc/{pid}/limits")), PROC).unwrap_or_default();
+        let wrong = self.limits.iter().filter_map(|(name, wanted)| {
+            let found = limit_in(&limits, *name)?;
+            (found != *wanted).then(|| format!("limit {name} {found} instead of {wanted}"))
+        });
+        all.extend(wrong);
+        all
+    }
+
+    /// A function for between fork and exec that gives the new process as much of this as the kernel allows: one without
+    /// privilege cannot raise a hard limit or lower a nice value. It allocates nothing and takes no lock.
+    pub(crate) fn applier(&self) -> impl Fn() + Send + Sync + 'static {
+        let umask = self.umask.map(|Umask(bits)| Mode::from_bits_truncate(bits as libc::mode_t));
+        let nice = self.nice;
+        let limits: Vec<(Resource, Limit)> =
+            self.limits.iter().map(|(name, limit)| (name.resource(), *limit)).collect();
+        move || {
+            if let Some(umask) = umask {
+                nix::sys::stat::umask(umask);
+            }
+            // Before the limits, since one of them says how far it may be lowered.
+            if let Some(nice) = nice {
+                set_nice(nice);
+            }
+            for (resource, Limit { soft, hard }) in &limits {
+                if resource::setrlimit(*resource, *soft, *hard).is_err()
+                    && let Ok((_, highest)) = resource::getrlimit(*resource)
+                {
+                    let hard = highest.min(*hard);
+                    let _ = resource::setrlimit(*resource, hard.min(*soft), hard);
+                }
+            }
+        }
+    }
+}
+
+/// For between fork and exec of a server: what it should have, whoever starts it. As [`Inherited::applier`], as much as the
+/// kernel allows. Soft limits go up to the hard ones, but for the stack's, which says how memory is laid out, and that of open
+/// files, which some programs go through one by one.
+pub(crate) fn neutral() {
+    nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
+    set_nice(0);
+    for (_, resource, _) in LIMITS {
+        if !matches!(resource, Resource::RLIMIT_STACK | Resource::RLIMIT_NOFILE)
+            && let Ok((_, hard)) = resource::getrlimit(*resource)
+        {
+            let _ = resource::setrlimit(*resource, hard, hard);
+        }
+    }
+}
+
+/// The limit of that name in the text of `/proc/PID/limits`.
+fn limit_in(text: &str, name: LimitName) -> Option<Limit> {
+    let mut words = text.lines().find_map(|line| line.strip_prefix(LIMITS[name.0].2))?.split_whitespace();
+    format!("{}:{}", words.next()?, words.next()?).parse().ok()
+}
+
+/// The umask of this process.
+#[cfg(target_os = "linux")]
+fn own_umask() -> Option<Umask> {
+    let status = file::read_to_string(Path::new("/proc/self/status"), PROC).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Umask:"))?.trim().parse().ok()
+}
+
+/// The umask of this process: it can only be asked for by setting one.
+#[cfg(not(target_os = "linux"))]
+fn own_umask() -> Option<Umask> {
+    let now = nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
+    nix::sys::stat::umask(now);
+    Some(Umask(now.bits().into()))
+}
+
+/// The nice value of a process, ours for 0.
+#[allow(unsafe_code, reason = "nix has no getpriority; see SAFETY")]
+fn nice(pid: u32) -> Option<i32> {
+    nix::errno::Errno::clear();
+    // SAFETY: getpriority takes numbers alone. -1 is also a nice value: errno tells.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, pid as libc::id_t) };
+    (nice != -1 || nix::errno::Errno::last_raw() == 0).then_some(nice)
+}
+
+/// Gives this process a nice value, if it may have it.
+#[allow(unsafe_code, reason = "nix has no setpriority; see SAFETY")]
+fn set_nice(nice: i32) {
+    // SAFETY: setpriority takes numbers alone.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+}
+
+/// Tells whether `value` can be a nice value.
+///
+/// # Errors
+/// It is out of range; the message says which values there are.
+pub fn check_nice(value: i32) -> Result<(), String> {
+    if (-20..=19).contains(&value) { Ok(()) } else { Err(format!("{value} is no nice value: they go from -20 to 19")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_they_are_written() {
+        for text in ["022", "000", "777"] {
+            assert_eq!(text.parse::<Umask>().expect("a umask").to_string(), text);
+        }
+        for text in ["", "8", "1000", "-1", "rwx"] {
+            text.parse::<Umask>().expect_err(text);
+        }
+        for text in ["0", "1024", "1024:4096", "1024:unlimited", "unlimited"] {
+            assert_eq!(text.parse::<Limit>().expect("a limit").to_string(), text);
+        }
+        assert_eq!("5:5".parse::<Limit>().expect("a limit").to_string(), "5");
+        for text in ["", ":", "5:", "2:1", "unlimited:1", "-1", "1k"] {
+            text.parse::<Limit>().expect_err(text);
+        }
+        let error = "files".parse::<LimitName>().expect_err("no limit");
+        assert!(error.contains("nofile"), "{error}");
+    }
+
+    #[test]
+    fn what_the_spec_says_goes_over_what_the_waker_has() {
+        let waker = Inherited { umask: "022".parse().ok(), nice: Some(5), limits: BTreeMap::new() };
+        let spec = Inherited { umask: "077".parse().ok(), ..Inherited::default() };
+        assert_eq!(waker.with(&spec), Inherited { umask: "077".parse().ok(), nice: Some(5), limits: BTreeMap::new() });
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn every_limit_of_the_kernel_is_known_by_name() {
+        let text = std::fs::read_to_string("/proc/self/limits").expect("read");
+        assert_eq!(text.lines().count() - 1, LIMITS.len());
+        let ours = Inherited::ours();
+        for name in LimitName::all() {
+            assert_eq!(limit_in(&text, name), ours.limits.get(&name).copied(), "{name}");
+        }
+        assert!(ours.umask.is_some() && ours.nice.is_some());
+        assert_eq!(ours.shortfalls(std::process::id()), [""; 0]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_difference_is_told_with_both_values() {
+        let wanted = Inherited {
+            umask: None,
+            nice: Inherited::ours().nice.map(|nice| nice - 1),
+            limits: [("nofile".parse().expect("a name"), "1:2".parse().expect("a limit"))].into(),
+        };
+        let told = wanted.shortfalls(std::process::id());
+        assert!(told[0].starts_with("nice ") && told[1].ends_with("instead of 1:2"), "{told:?}");
+    }
+}
