@@ -16,6 +16,7 @@ on_each_runtime! {
     children_of_an_agent_that_dies_do_not_stay
     a_program_that_cannot_be_started_is_a_death_that_changes_nothing
     another_boot_is_no_death
+    after_another_boot_the_first_tick_brings_it_back
     beats_that_were_promised_and_stop_end_it
     a_beat_from_inside_its_pane_counts_and_waits_for_nobody
     memory_warns_once_a_crossing_and_drains_above_its_limit
@@ -173,6 +174,25 @@ fn another_boot_is_no_death(on: RuntimeKind) {
     assert_eq!((world.deaths("a"), listed(&world, "a").0), (0, "lost".into()));
     let decision = format!("resume {} (rebooted)", world.conversation("a"));
     assert_eq!(world.peer(&["why", "a", "--json"]).json()["decision"], decision);
+}
+
+fn after_another_boot_the_first_tick_brings_it_back(on: RuntimeKind) {
+    let world = World::on(on);
+    let fleet = [("a", "restart = \"on-failure\""), ("b", "restart = \"on-wake\"")];
+    for (name, restart) in fleet {
+        world.demo(name, &[]);
+        world.set_in_spec(name, restart);
+        assert_eq!(world.peer(&["wake", name, "-m", "hello"]).code, 0);
+        let (agent, pane) = (world.agent(name), world.pane_process(name));
+        signal(pane, Signal::SIGKILL);
+        wait_until("nothing of it runs", || !lives(agent) && !lives(pane));
+        world.edit(name, "session", |record| record["boot_id"] = json!("00000000-0000-0000-0000-000000000000"));
+    }
+    let conversation = world.conversation("a");
+    let told = ["a: ended (lost)", "a: restarted (resume (rebooted))", "b: ended (lost)"];
+    assert_eq!(tick(&world), told, "one tick later is one too late, and who is not to restart does not");
+    assert_eq!((world.conversation("a"), world.deaths("a")), (conversation, 0));
+    assert!(tick(&world).is_empty());
 }
 
 fn beats_that_were_promised_and_stop_end_it(on: RuntimeKind) {

@@ -47,6 +47,7 @@ mod timer;
 mod top;
 mod wake;
 mod watch;
+mod watchdog;
 mod why;
 
 use std::ffi::OsString;

@@ -30,7 +30,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
-    let request = Request { dry_run: args.dry_run, only: args.only, budget: args.budget.map(|span| span.0) };
+    let request =
+        Request { dry_run: args.dry_run, only: args.only, budget: args.budget.map(|span| span.0), every: None };
     let tick = engine.reap(&request).await?;
     engine.progress.settled();
     match (tick, args.json) {

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::watchdog::{self, Watchdog};
 use super::{CliError, Context, Outcome, output};
 use crate::config::Span;
 use crate::engine::reap::Request;
@@ -9,7 +10,7 @@ use crate::engine::reap::Request;
 /// The same tick again and again in the foreground, for those who prefer a service
 ///
 /// Ends cleanly on SIGTERM and SIGINT, never in the middle of a tick. Where systemd runs it, it says when it is ready and
-/// feeds the watchdog (Type=notify, `WatchdogSec`=).
+/// feeds the watchdog (Type=notify, `WatchdogSec`=), unless a tick is past its budget.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// From the beginning of one tick to the next
@@ -29,15 +30,23 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut timer = tokio::time::interval(args.every.0);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let variable = |name: &str| engine.var(name).map(std::ffi::OsString::as_os_str);
+    let half = watchdog::half(variable, std::process::id());
+    let watchdog = half.map(|half| Watchdog::start(half, || notify("WATCHDOG=1")));
+    let well_for = |span| watchdog.iter().for_each(|watchdog| watchdog.well_for(span));
+    let budget = engine.settings.tick.budget.0;
+    let request = Request { every: Some(args.every.0), ..Request::default() };
     let mut ready = false;
     loop {
+        well_for(args.every.0 + budget);
         tokio::select! {
             biased;
             _ = terminated.recv() => break,
             _ = interrupted.recv() => break,
             _ = timer.tick() => {}
         }
-        match engine.reap(&Request::default()).await {
+        well_for(budget);
+        match engine.reap(&request).await {
             Ok(Some(tick)) => super::reap::print(context, &tick, false)?,
             Ok(None) => output::note("another tick is under way; this one does nothing"),
             // A full disk passes; a service that ends at the first error does not come back by itself.
@@ -49,6 +58,7 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
             ready = true;
             notify("READY=1");
         }
+        // Not by the thread alone: one that took longer than its budget has ended after all.
         notify("WATCHDOG=1");
     }
     notify("STOPPING=1");

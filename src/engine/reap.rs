@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use peer_adapters::process;
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::zellij::Zellij;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::fleet::{Looked, Member};
-use super::observe::Sight;
+use super::observe::{Sight, recorded};
 use super::survey::{Silent, Stray};
 use super::wake::Live;
 use super::{Engine, EngineError, Peer, Result};
@@ -27,7 +28,7 @@ use crate::policy::time::Timestamp;
 use crate::policy::verdict::{
     Action, CONFIRM_AFTER, HoldReason, Judgement, RuntimeSeen, VerdictFacts, judge, second_opinion,
 };
-use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord};
+use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord, Watch};
 
 const ZELLIJ: &str = RuntimeKind::Zellij.as_str();
 
@@ -40,6 +41,8 @@ pub struct Request {
     pub only: Option<PeerName>,
     /// How long the tick may take; as configured when not given.
     pub budget: Option<Duration>,
+    /// How often this process ticks, where it does so again and again.
+    pub every: Option<Duration>,
 }
 
 /// What a tick came to.
@@ -127,7 +130,7 @@ impl Engine {
         let (started, started_at) = (Instant::now(), self.now());
         let deadline = started + request.budget.unwrap_or(self.settings.tick.budget.0);
         let before = self.state.heartbeat()?.unwrap_or_default();
-        let mut beat = self.begin(&before, started_at);
+        let mut beat = self.begin(&before, started_at, request)?;
         let mut fleet = self.fleet(request, &mut beat).await?;
         let mut judged = judge_all(self, &fleet.subjects, false, &mut beat);
         fleet.subjects = self.confirm(fleet.subjects, &mut judged, &mut beat).await?;
@@ -155,16 +158,21 @@ impl Engine {
         }))
     }
 
-    fn begin(&self, before: &Heartbeat, started_at: Timestamp) -> Heartbeat {
+    fn begin(&self, before: &Heartbeat, started_at: Timestamp, request: &Request) -> Result<Heartbeat> {
         let suspended = sleep::suspended();
         let slept = sleep::slept(before, suspended);
-        Heartbeat {
+        Ok(Heartbeat {
             tick: before.tick + 1,
             started_at_ms: started_at,
+            watch: match request.every {
+                Some(every) => Some(Watch { process: recorded(process::me()?), every_ms: millis(every) }),
+                // A tick by hand or by a timer says nothing of who else ticks.
+                None => before.watch,
+            },
             suspended_ms: millis(suspended),
             machine_woke_at_ms: if slept { Some(started_at) } else { before.machine_woke_at_ms },
             ..Heartbeat::default()
-        }
+        })
     }
 
     /// Ends clients of zellij that a killed `peer` left. Looked for only where sessions are, or were a moment ago.

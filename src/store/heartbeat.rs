@@ -7,6 +7,7 @@ use fs2::FileExt;
 use peer_adapters::file;
 use serde::{Deserialize, Serialize};
 
+use super::records::Process;
 use super::{Result, StateDir, StoreError, Stored, atomic};
 use crate::policy::axis::{Axis, Stamped};
 use crate::policy::ending::Incarnation;
@@ -23,6 +24,9 @@ pub struct Heartbeat {
     pub started_at_ms: Timestamp,
     /// How long it took.
     pub duration_ms: u64,
+    /// The `peer watch` that ticks by itself, or was the last to. Whether it still runs is for the kernel to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
     /// What it had no time for, or could not do; one line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
@@ -37,6 +41,15 @@ pub struct Heartbeat {
     pub machine_woke_at_ms: Option<Timestamp>,
     /// Every peer with an incarnation on record.
     pub peers: BTreeMap<PeerName, Pulse>,
+}
+
+/// A process that ticks again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Which.
+    pub process: Process,
+    /// From one tick to the next.
+    pub every_ms: u64,
 }
 
 /// What a tick saw of one peer: both axes, each with its own time.

@@ -29,7 +29,7 @@ use crate::policy::time::Timestamp;
 
 pub use conversations::{ConversationEntry, Owners};
 pub use ending::{LastEnd, Outcome, Session, Unlearned};
-pub use heartbeat::{Heartbeat, Pulse, Ticking};
+pub use heartbeat::{Heartbeat, Pulse, Ticking, Watch};
 pub use inventory::Inventory;
 pub use journal::{Event, Journal, Tail};
 pub use lock::{Gate, Locked, Starting};

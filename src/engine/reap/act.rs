@@ -9,7 +9,7 @@ use peer_adapters::screen::{self, Phase as ScreenPhase};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::task::Task;
+use super::task::{Due, Task};
 use super::{Deed, Fleet, Request, View, idle, skipped};
 use crate::engine::deliver::Message;
 use crate::engine::error::NotReady;
@@ -58,19 +58,45 @@ impl Engine {
         } else {
             self.announce_lost(fleet, judged)?;
             let bounds = Bounds { deadline, machine_woke_at: beat.machine_woke_at_ms };
-            let mut results = stream::iter(tasks)
-                .map(async |(peer, record, task)| (&peer.name, self.within(bounds, peer, record, task).await))
-                .buffer_unordered(SIDE_BY_SIDE);
-            while let Some((name, result)) = results.next().await {
-                match result {
-                    Ok(deed) => done.extend(deed),
-                    Err(error) => beat.skipped.push(skipped(name, &error)),
-                }
-            }
+            let (urgent, mut rest): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|(_, _, task)| task.is_urgent());
+            let lost = self.perform_all(bounds, urgent, &mut done, beat).await;
+            // After a power cut the first tick brings the fleet back, and not the one after it.
+            rest.extend(self.due_again(&lost, beat));
+            rest.sort_by_key(|(_, _, task)| task.urgency());
+            self.perform_all(bounds, rest, &mut done, beat).await;
             self.sweep_sessions(&fleet.unused, deadline).await;
         }
+        // Stable: of one peer, in the order in which it was done.
         done.sort_by(|a, b| a.peer.cmp(&b.peer));
         Ok(done)
+    }
+
+    /// Performs tasks side by side, and returns whose loss was recorded by that.
+    async fn perform_all<'a>(
+        &self,
+        bounds: Bounds,
+        tasks: Vec<Due<'a>>,
+        done: &mut Vec<Deed>,
+        beat: &mut Heartbeat,
+    ) -> Vec<&'a Peer> {
+        let mut lost = Vec::new();
+        let mut results = stream::iter(tasks)
+            .map(async |(peer, record, task)| {
+                let is_about_lost = task.is_about_lost();
+                (peer, is_about_lost, self.within(bounds, peer, record, task).await)
+            })
+            .buffer_unordered(SIDE_BY_SIDE);
+        while let Some((peer, is_about_lost, result)) = results.next().await {
+            match result {
+                Ok(Some(deed)) => {
+                    lost.extend(is_about_lost.then_some(peer));
+                    done.push(deed);
+                }
+                Ok(None) => {}
+                Err(error) => beat.skipped.push(skipped(&peer.name, &error)),
+            }
+        }
+        lost
     }
 
     /// One event a lost server, whatever the number of its peers: those that this tick finds on record, and those whose

@@ -67,12 +67,21 @@ impl Task {
     }
 
     /// What takes long and can wait comes last: an agent that never gets ready must not cost others their end.
-    const fn urgency(&self) -> u8 {
+    pub(super) const fn urgency(&self) -> u8 {
         match self {
             Self::Drive => 2,
             Self::Restart => 1,
             _ => 0,
         }
+    }
+
+    pub(super) const fn is_urgent(&self) -> bool {
+        self.urgency() == 0
+    }
+
+    /// Whether it records the end of one whose runtime or machine went away under it.
+    pub(super) const fn is_about_lost(&self) -> bool {
+        matches!(self, Self::EndLost { .. })
     }
 }
 
@@ -119,6 +128,19 @@ impl Engine {
         }
         tasks.sort_by_key(|(_, _, task)| task.urgency());
         Ok(tasks)
+    }
+
+    /// Those whose loss this tick has recorded, and whom it starts again at once.
+    pub(super) fn due_again<'a>(&self, lost: &[&'a Peer], beat: &mut Heartbeat) -> Vec<Due<'a>> {
+        let mut due: Vec<Due<'a>> = Vec::new();
+        for peer in lost {
+            match self.task_asleep(peer) {
+                Ok(Some(Task::Restart)) => due.push((peer, None, Task::Restart)),
+                Ok(_) => {}
+                Err(error) => beat.skipped.push(skipped(&peer.name, &error)),
+            }
+        }
+        due
     }
 
     fn task_for(
