@@ -16,6 +16,7 @@ pub mod runtime;
 pub mod screen;
 pub mod signals;
 pub mod socket;
+pub mod systemd;
 pub mod terminal;
 pub mod tmux;
 pub mod transcript;

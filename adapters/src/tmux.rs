@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use crate::command::{self, Argv, Output};
 use crate::process::{self, ProcessId};
 use crate::runtime::{Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Size, Target};
+use crate::systemd::Scope;
 use crate::version::{Executable, Fitness, Versions};
 
 mod argv;
@@ -27,7 +28,6 @@ mod server;
 use argv::Line;
 use classify::Asked;
 use listing::Made;
-use server::Scope;
 
 const KIND: RuntimeKind = RuntimeKind::Tmux;
 
@@ -126,21 +126,35 @@ impl Tmux {
         prepare_directory(asked)?;
         let asked = Asked { command: "start-server", ..asked };
         let args = argv::prefix(&self.config, asked.server, true);
-        if let Some(scope) = Scope::find() {
-            let scoped = self.run(&server::start(&self.binary, args.clone(), Some(&scope)), None, asked).await;
-            if scoped.is_ok()
-                && let Ok(server) = probe::probe(asked)?
-            {
-                return Ok(server);
-            }
-            tracing::debug!(?scoped, "no scope from systemd; starting tmux without");
+        let start = server::start(&self.binary, args);
+        if let Some(server) = self.start_in_scope(&start, asked).await? {
+            return Ok(server);
         }
-        match self.run(&server::start(&self.binary, args, None), None, asked).await {
+        match self.run(&start, None, asked).await {
             // A wrapper that says something of its own has started a server all the same.
             Err(RuntimeError::Failed { .. }) if matches!(probe::probe(asked), Ok(Ok(_))) => {}
             said => drop(said?),
         }
         probe::require(asked, None)
+    }
+
+    /// The same in a scope of its own. `None`: there is none to be had, or it is better off where we are.
+    async fn start_in_scope(&self, start: &Argv, asked: Asked<'_>) -> Result<Option<ProcessId>, RuntimeError> {
+        let name = asked.server.file_name().unwrap_or_default().to_string_lossy();
+        let Some(scope) = Scope::find(KIND.as_str(), &name, asked.server).await else { return Ok(None) };
+        for spared in [true, false] {
+            let scoped = self.run(&scope.around(start.clone(), spared), None, asked).await;
+            if scoped.is_ok()
+                && let Ok(server) = probe::probe(asked)?
+            {
+                return Ok(Some(server));
+            }
+            tracing::debug!(?scoped, spared, "no scope from systemd");
+            if !scoped.is_err_and(|error| Scope::refuses_to_spare(&error)) {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Runs a guarded line against a pane: silence is success, [`argv::REFUSED`] says that the pane takes no input, and

@@ -79,7 +79,8 @@ impl Engine {
         }
         match created {
             Ok(created) => {
-                if kind == RuntimeKind::Tmux && known != Some(created.server) {
+                let is_news = known != Some(created.server);
+                if kind == RuntimeKind::Tmux && is_news {
                     self.state.note_server(&record.place.server, recorded(created.server))?;
                 }
                 record.place.server_process = Some(recorded(created.server));
@@ -89,6 +90,10 @@ impl Engine {
                 record.place.pane = created.target.pane;
                 if gate.is_some() {
                     locked.write_session(&record)?;
+                }
+                drop(gate);
+                if is_news {
+                    self.tell_of_login(created.server, &record.place.server).await;
                 }
                 Ok(record)
             }

@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod launch;
 pub mod learn;
 pub mod list;
+mod login;
 pub mod move_to;
 pub mod new;
 pub mod observe;

@@ -158,6 +158,18 @@ impl StateDir {
         atomic::write_unlocked(&path, content.as_bytes())
     }
 
+    /// Takes away what [`StateDir::keep_file`] wrote.
+    ///
+    /// # Errors
+    /// The directory is read-only.
+    pub fn forget_file(&self, name: &str) -> Result<()> {
+        let path = self.root.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::new("remove", path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// What [`StateDir::keep_file`] wrote; `None` where it is not there or cannot be read.
     pub fn kept_file(&self, name: &str) -> Option<String> {
         read_text(&self.root.join(name)).ok()?.present()

@@ -2,15 +2,15 @@
 //!
 //! The server keeps, for its whole life, the directory, environment, command line, descriptors, limits and control
 //! group of the client that started it. So that client is a neutral one: `start-server` in `/`, with the few variables
-//! every program needs, in a scope of its own where systemd runs for the user.
+//! every program needs, in a scope of its own where that lets it live longer ([`crate::systemd`]).
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::command::{self, Argv};
+use crate::command::Argv;
 
 /// What the server, and so every pane, may know of the environment of whoever started it.
 const KEPT: [&str; 6] = ["HOME", "PATH", "SHELL", "USER", "LOGNAME", "TERM"];
@@ -18,36 +18,9 @@ const KEPT: [&str; 6] = ["HOME", "PATH", "SHELL", "USER", "LOGNAME", "TERM"];
 /// A locale that exists everywhere and counts cells as UTF-8.
 const UTF8_LOCALE: &str = if cfg!(target_os = "macos") { "en_US.UTF-8" } else { "C.UTF-8" };
 
-/// `systemd-run` and the runtime directory of a user whose systemd answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Scope {
-    pub(super) launcher: PathBuf,
-    pub(super) runtime_dir: PathBuf,
-}
-
-impl Scope {
-    /// Finds the user's systemd by its bus socket, also where cron has left `XDG_RUNTIME_DIR` out.
-    pub(super) fn find() -> Option<Self> {
-        let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR")
-            .map_or_else(|| PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid())), PathBuf::from);
-        let has_bus = fs::metadata(runtime_dir.join("bus")).is_ok_and(|bus| bus.file_type().is_socket());
-        let launcher = command::resolve(OsStr::new("systemd-run"), None, Path::new("/")).ok()?;
-        has_bus.then_some(Self { launcher, runtime_dir })
-    }
-}
-
 /// The command that starts a server and ends at once.
-///
-/// In a scope, because a server started from a unit (a timer that runs `peer reap`) would die with that unit, and every
-/// agent with it.
-pub(super) fn start(binary: &Path, args: Vec<OsString>, scope: Option<&Scope>) -> Argv {
-    let mut start = match scope {
-        None => Argv::new(binary),
-        Some(scope) => Argv::new(&scope.launcher)
-            .args(["--user", "--scope", "--quiet", "--collect", "--description=tmux server of peer", "--"])
-            .arg(binary)
-            .env("XDG_RUNTIME_DIR", &scope.runtime_dir),
-    };
+pub(super) fn start(binary: &Path, args: Vec<OsString>) -> Argv {
+    let mut start = Argv::new(binary);
     start.clear_env = true;
     start.outlives_us = true;
     for name in KEPT {
@@ -116,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_server_is_started_with_nothing_of_ours() {
-        let argv = start(Path::new("/t"), vec!["-S".into(), "/s".into()], None);
+        let argv = start(Path::new("/t"), vec!["-S".into(), "/s".into()]);
         assert!(argv.clear_env && argv.outlives_us);
         assert_eq!(argv.cwd.as_deref(), Some(Path::new("/")));
         assert_eq!(argv.args, ["-S", "/s", "start-server"]);
@@ -124,17 +97,6 @@ mod tests {
             let name = name.to_str().expect("ASCII");
             assert!(KEPT.contains(&name) || name == "LANG", "{name}");
         }
-    }
-
-    #[test]
-    fn with_a_user_bus_the_server_gets_a_scope_of_its_own() {
-        let scope = Scope { launcher: "/sr".into(), runtime_dir: "/run/user/7".into() };
-        let argv = start(Path::new("/t"), vec!["-u".into()], Some(&scope));
-        assert_eq!(argv.program, Path::new("/sr"));
-        let words: Vec<_> = argv.args.iter().map(|word| word.to_str().expect("ASCII")).collect();
-        assert_eq!(words[..2], ["--user", "--scope"]);
-        assert_eq!(words[words.len() - 4..], ["--", "/t", "-u", "start-server"]);
-        assert!(argv.env.contains(&("XDG_RUNTIME_DIR".into(), Some("/run/user/7".into()))));
     }
 
     #[test]

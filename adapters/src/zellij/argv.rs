@@ -1,8 +1,7 @@
 //! zellij's command lines and the environment they run in.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::home::Home;
 use super::look::TAG;
@@ -131,38 +130,6 @@ fn in_our_environment(argv: &[OsString], variable: impl Fn(&str) -> Option<OsStr
     wrapped
 }
 
-/// The same command in a systemd scope of its own. A zellij server is a child of the client that creates it and stays in
-/// its control group: one made from a timer's service would die with that service.
-pub(super) fn in_scope(argv: Argv, manager: &Manager) -> Argv {
-    let mut wrapped = Argv::new("systemd-run").args(["--user", "--scope", "--quiet", "--collect", "--"]);
-    wrapped.args.push(argv.program.into_os_string());
-    wrapped.args.extend(argv.args);
-    wrapped.env = argv.env;
-    wrapped.cwd = argv.cwd;
-    wrapped.outlives_us = argv.outlives_us;
-    // systemd-run finds the manager through it, and cron's environment has none.
-    wrapped.env("XDG_RUNTIME_DIR", &manager.runtime_dir)
-}
-
-/// The systemd manager of this user.
-pub(super) struct Manager {
-    runtime_dir: PathBuf,
-}
-
-impl Manager {
-    /// The manager, if one runs.
-    pub(super) fn find() -> Option<Self> {
-        let user = nix::unistd::geteuid();
-        let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        Self::at(runtime_dir.unwrap_or_else(|| PathBuf::from(format!("/run/user/{user}"))))
-    }
-
-    fn at(runtime_dir: PathBuf) -> Option<Self> {
-        let socket = std::fs::metadata(runtime_dir.join("systemd/private")).ok()?;
-        socket.file_type().is_socket().then_some(Self { runtime_dir })
-    }
-}
-
 /// A key as `zellij action send-keys` spells it.
 pub(super) fn key(key: &Key) -> String {
     match key {
@@ -225,18 +192,5 @@ mod tests {
             assert!(is_foreign(OsStr::new(name)), "{name}");
         }
         assert!(!is_foreign(OsStr::new("TERM")));
-    }
-
-    #[test]
-    fn a_scope_is_used_only_where_a_manager_listens() {
-        let dir = tempfile::tempdir().expect("a directory");
-        assert!(Manager::at(dir.path().into()).is_none());
-        std::fs::create_dir(dir.path().join("systemd")).expect("made");
-        let _listener = std::os::unix::net::UnixListener::bind(dir.path().join("systemd/private")).expect("bound");
-        let manager = Manager::at(dir.path().into()).expect("found");
-        let argv = in_scope(Argv::new("/z").arg("attach").env("A", "b").cwd("/"), &manager);
-        assert_eq!(words(&argv.args), ["--user", "--scope", "--quiet", "--collect", "--", "/z", "attach"]);
-        assert_eq!(argv.cwd, Some("/".into()));
-        assert!(argv.env.contains(&("A".into(), Some("b".into()))));
     }
 }

@@ -10,6 +10,7 @@ use super::{POLL, Zellij};
 use crate::command::{Argv, Output, TerminalClient};
 use crate::process;
 use crate::runtime::{Created, NewSession, RuntimeError, RuntimeKind, Target};
+use crate::systemd::Scope;
 
 /// A creation starts a client, a server and the pane's command; 20 at once took up to 4.6 s on two cores. So it gets this
 /// many times what one answer gets.
@@ -86,11 +87,14 @@ impl Zellij {
 
     async fn start(&self, home: &Home, new: &NewSession) -> Result<Running, RuntimeError> {
         let plain = argv::create(&self.binary, home, new);
-        if let Some(manager) = argv::Manager::find() {
-            match self.start_with(home, new, &argv::in_scope(plain.clone(), &manager)).await {
-                // systemd-run is not installed, or its manager refused: the session is then no worse off than we are.
-                Err(RuntimeError::NoBinary { .. }) => {}
-                Err(RuntimeError::Failed { detail, .. }) if detail.contains("Failed to ") => {}
+        // A zellij server is a child of the client that creates it and stays in its control group.
+        let scope = Scope::find(RuntimeKind::Zellij.as_str(), &new.session, home.dir()).await;
+        for (scope, spared) in [true, false].into_iter().filter_map(|spared| Some((scope.as_ref()?, spared))) {
+            match self.start_with(home, new, &scope.around(plain.clone(), spared)).await {
+                Err(RuntimeError::Failed { detail, .. }) if Scope::refuses_to_spare(&detail) => {}
+                // systemd-run is gone, or its manager refused: the session is then no worse off than we are.
+                Err(RuntimeError::NoBinary { .. }) => break,
+                Err(RuntimeError::Failed { detail, .. }) if detail.contains("Failed to ") => break,
                 decided => return decided,
             }
         }

@@ -52,6 +52,10 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
         .filter(|name| sights.get(*name).is_some_and(|sight| sight.elsewhere.is_some()));
     let known: BTreeSet<PeerName> = lost.into_iter().chain(elsewhere.cloned()).collect();
     found.extend(servers(engine, &records, &left, &known).await);
+    found.extend(engine.ending_with_a_login(&records).await.into_iter().map(|ending| {
+        let what = format!("{} (peers on it: {})", ending.what, ending.peers);
+        Finding::new(Level::Warning, "login", what).cure(ending.cure)
+    }));
     if found.is_empty() {
         let awake = records.len();
         found.push(Finding::new(

@@ -1,0 +1,377 @@
+//! systemd, where it runs: in which unit a process lives and what ends it, and a scope of its own for a server.
+//!
+//! A multiplexer's server stays in the control group of whoever started it: in that of a timer's service it ends with the
+//! tick, in that of a login perhaps with the logout.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::unistd::{Uid, User};
+
+use crate::command::{self, Argv};
+use crate::file;
+
+/// How long logind may take to answer; it needs 5 ms.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// A unit's name may have 256 bytes; this much of it is what it is called after.
+const NAMED_AFTER: usize = 100;
+
+/// Which part of systemd's tree a process lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// The scope of one login, and of whose, where that is told.
+    Login(Option<u32>),
+    /// Something of the manager of this user, which ends some seconds after the user's last login, unless they linger.
+    Manager(u32),
+    /// Something else: a service of the machine, or systemd does not run here.
+    Machine,
+}
+
+impl Unit {
+    /// Of a running process.
+    ///
+    /// # Errors
+    /// It has ended, or the system has no control groups.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        Ok(Self::parse(&file::read_to_string(Path::new(&format!("/proc/{pid}/cgroup")), file::MOST)?))
+    }
+
+    /// # Source
+    /// `cgroups(7)`, `systemd.slice(5)`, `pam_systemd(8)`: `…/user-1000.slice/session-3.scope`,
+    /// `…/user-1000.slice/user@1000.service/…`. With both generations of control groups mounted, either may be systemd's.
+    fn parse(text: &str) -> Self {
+        let paths = text.lines().filter_map(|line| {
+            line.strip_prefix("0::").or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
+        });
+        let Some(path) = paths.max_by_key(|path| path.len()) else { return Self::Machine };
+        let uid_in =
+            |part: &str, before: &str, after: &str| part.strip_prefix(before)?.strip_suffix(after)?.parse::<u32>().ok();
+        let mut of_login = None;
+        let mut found = Self::Machine;
+        // What is innermost counts: a container may be somebody's login itself.
+        for part in path.split('/') {
+            if let Some(uid) = uid_in(part, "user-", ".slice") {
+                of_login = Some(uid);
+            } else if let Some(uid) = uid_in(part, "user@", ".service") {
+                found = Self::Manager(uid);
+            } else if part.starts_with("session-") && part.ends_with(".scope") {
+                found = Self::Login(of_login);
+            }
+        }
+        found
+    }
+}
+
+/// What ends a process beside its own doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// No login and no logout.
+    Stays,
+    /// The last logout of this user.
+    WithLastLogin(u32),
+    /// The logout of the login that it was started from: its processes are killed then.
+    WithThisLogin(Option<u32>),
+}
+
+/// `kills`: whether what a login leaves is killed at its logout, where that is known.
+fn fate(unit: Unit, lingers: bool, kills: Option<bool>) -> Fate {
+    match unit {
+        Unit::Manager(uid) if !lingers => Fate::WithLastLogin(uid),
+        Unit::Login(uid) if kills == Some(true) => Fate::WithThisLogin(uid),
+        Unit::Manager(_) | Unit::Login(_) | Unit::Machine => Fate::Stays,
+    }
+}
+
+/// What ends the process. Asks logind only about one that is in a login's scope. `None`: it has ended, or nothing is known.
+pub async fn fate_of(pid: u32) -> Option<Fate> {
+    let unit = Unit::of(pid).ok()?;
+    let (lingers, kills) = match unit {
+        Unit::Manager(uid) => (lingers(uid), None),
+        Unit::Login(uid) => (false, kills_what_a_login_leaves(uid).await),
+        Unit::Machine => (false, None),
+    };
+    Some(fate(unit, lingers, kills))
+}
+
+/// Whether the user's manager outlives their last login.
+///
+/// # Source
+/// logind keeps a file of the user's name in this directory (`loginctl enable-linger`).
+pub fn lingers(uid: u32) -> bool {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    user.is_some_and(|user| Path::new("/var/lib/systemd/linger").join(user.name).exists())
+}
+
+/// Whether logind kills what this user's logins leave. `None`: it does not say.
+async fn kills_what_a_login_leaves(uid: Option<u32>) -> Option<bool> {
+    let argv = Argv::new("loginctl").args(["show-session", "--no-pager"]).args(
+        ["KillUserProcesses", "KillOnlyUsers", "KillExcludeUsers"].map(|property| format!("--property={property}")),
+    );
+    let output = command::run(&argv.env("LC_ALL", "C").ends_with_us(), None, DEADLINE).await.ok()?;
+    let user = uid.and_then(|uid| User::from_uid(Uid::from_raw(uid)).ok().flatten());
+    let text = String::from_utf8_lossy(&output.stdout);
+    output.status.success().then(|| kills(&text, user.as_ref().map(|user| user.name.as_str())))?
+}
+
+/// # Source
+/// `logind.conf(5)`: `KillExcludeUsers=` (root, if it names nobody) comes first, then `KillOnlyUsers=`, if that names anybody,
+/// then `KillUserProcesses=`.
+fn kills(properties: &str, user: Option<&str>) -> Option<bool> {
+    let value = |name: &str| properties.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let all = value("KillUserProcesses")? == "yes";
+    let names = |name: &str| value(name).unwrap_or_default().split_whitespace().collect::<Vec<_>>();
+    let (mut except, only) = (names("KillExcludeUsers"), names("KillOnlyUsers"));
+    if except.is_empty() {
+        except.push("root");
+    }
+    Some(match user {
+        None if !only.is_empty() => return None,
+        Some(user) if except.contains(&user) => false,
+        Some(user) if !only.is_empty() => only.contains(&user),
+        _ => all,
+    })
+}
+
+/// The directory of our user's manager, where one answers: what `XDG_RUNTIME_DIR` names if it is ours (`su` and `sudo` take
+/// along that of somebody else, or none), else `/run/user/UID`.
+pub fn runtime_dir(variable: Option<&OsStr>) -> Option<PathBuf> {
+    let own = PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid()));
+    let named = variable.filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    named.into_iter().chain([own]).find(|dir| is_ours(dir) && has_manager(dir))
+}
+
+fn is_ours(dir: &Path) -> bool {
+    dir.metadata().is_ok_and(|found| found.uid() == nix::unistd::geteuid().as_raw())
+}
+
+/// A bus on which somebody listens, or the manager's own socket: a manager without a bus is enough for all that we ask.
+fn has_manager(dir: &Path) -> bool {
+    let is_socket = |path: &Path| fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let bus = dir.join("bus");
+    (is_socket(&bus) && UnixStream::connect(&bus).is_ok()) || is_socket(&dir.join("systemd/private"))
+}
+
+/// A scope of our user's manager, for a server that is to be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Scope {
+    launcher: PathBuf,
+    runtime_dir: PathBuf,
+    unit: String,
+    description: String,
+}
+
+impl Scope {
+    /// A scope for the server of that runtime that is called `name`, where one is to be had and lets it live longer.
+    /// `at`: what it serves, for whoever reads the list of units.
+    pub(crate) async fn find(runtime: &str, name: &str, at: &Path) -> Option<Self> {
+        let runtime_dir = runtime_dir(std::env::var_os("XDG_RUNTIME_DIR").as_deref())?;
+        let launcher = command::resolve(OsStr::new("systemd-run"), None, Path::new("/")).ok()?;
+        let own = Unit::of(std::process::id()).unwrap_or(Unit::Machine);
+        let lingers = lingers(nix::unistd::geteuid().as_raw());
+        let kills = match own {
+            Unit::Login(uid) if !lingers => kills_what_a_login_leaves(uid).await,
+            _ => None,
+        };
+        lengthens(own, lingers, kills).then(|| Self {
+            launcher,
+            runtime_dir,
+            unit: unit_name(runtime, name),
+            description: described(runtime, name, at),
+        })
+    }
+
+    /// The same command in it. `spared`: where the kernel kills one of its processes for lack of memory, the others live on;
+    /// without it systemd stops the whole scope then. systemd 252 takes it, and an older one may refuse.
+    pub(crate) fn around(&self, argv: Argv, spared: bool) -> Argv {
+        let mut wrapped = Argv::new(&self.launcher)
+            .args(["--user", "--scope", "--quiet", "--collect"])
+            .args([format!("--unit={}", self.unit), format!("--description={}", self.description)]);
+        if spared {
+            wrapped = wrapped.arg("--property=OOMPolicy=continue");
+        }
+        wrapped.args.push("--".into());
+        wrapped.args.push(argv.program.into_os_string());
+        wrapped.args.extend(argv.args);
+        let (env, cwd) = (argv.env, argv.cwd);
+        let wrapped = Argv { env, cwd, clear_env: argv.clear_env, outlives_us: argv.outlives_us, ..wrapped };
+        // systemd-run finds the manager through it.
+        wrapped.env("XDG_RUNTIME_DIR", &self.runtime_dir)
+    }
+
+    /// Whether a refusal was about [`Scope::around`]'s `spared`.
+    pub(crate) fn refuses_to_spare(said: &impl std::fmt::Display) -> bool {
+        said.to_string().contains("OOMPolicy")
+    }
+}
+
+/// Whether a server that is started here lives longer in a scope of the user's manager.
+///
+/// A login's scope whose processes are left alone at the logout outlives the manager, which ends with the last login of a user
+/// who does not linger. A service's processes end with it.
+fn lengthens(own: Unit, lingers: bool, kills: Option<bool>) -> bool {
+    !matches!(own, Unit::Login(_)) || lingers || kills == Some(true)
+}
+
+/// One that no other start takes: an older scope may still hold what outlived its server.
+fn unit_name(runtime: &str, name: &str) -> String {
+    static STARTS: AtomicU32 = AtomicU32::new(1);
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = name.chars().map(plain).take(NAMED_AFTER).collect();
+    let (pid, start) = (std::process::id(), STARTS.fetch_add(1, Ordering::Relaxed));
+    let nth = if start > 1 { format!(".{start}") } else { String::new() };
+    format!("peer-{runtime}-{name}-{pid}{nth}.scope")
+}
+
+fn described(runtime: &str, name: &str, at: &Path) -> String {
+    let text = format!("peer: {runtime} server {name} at {}", at.display());
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn the_innermost_unit_of_either_hierarchy_counts() {
+        let slice = "/user.slice/user-1000.slice";
+        for (text, unit) in [
+            (format!("0::{slice}/session-3.scope\n"), Unit::Login(Some(1000))),
+            (format!("0::{slice}/session-c12.scope\n"), Unit::Login(Some(1000))),
+            (format!("0::{slice}/user@1000.service/app.slice/peer-tmux-s-7.scope\n"), Unit::Manager(1000)),
+            (format!("0::{slice}/user@1000.service/session.slice/org.gnome.Shell.service\n"), Unit::Manager(1000)),
+            (
+                format!("12:pids:{slice}/session-9.scope\n1:name=systemd:{slice}/session-3.scope\n"),
+                Unit::Login(Some(1000)),
+            ),
+            (format!("9:name=systemd:/\n0::{slice}/user@1000.service/init.scope\n"), Unit::Manager(1000)),
+            (format!("1:name=systemd:{slice}/session-3.scope\n0::/\n"), Unit::Login(Some(1000))),
+            (
+                format!("0::{slice}/session-3.scope/payload/user.slice/user-7.slice/user@7.service/a\n"),
+                Unit::Manager(7),
+            ),
+            ("0::/system.slice/cron.service\n".to_owned(), Unit::Machine),
+            ("0::/system.slice/session-x.service\n".to_owned(), Unit::Machine),
+            ("0::/\n".to_owned(), Unit::Machine),
+            ("4:memory:/user.slice/user-1000.slice/session-3.scope\n".to_owned(), Unit::Machine),
+            (String::new(), Unit::Machine),
+        ] {
+            assert_eq!(Unit::parse(&text), unit, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_scope_is_taken_only_where_it_lengthens_lives() {
+        let (login, manager) = (Unit::Login(Some(7)), Unit::Manager(7));
+        for (own, lingers, kills, taken) in [
+            (login, false, Some(false), false),
+            (login, false, None, false),
+            (login, false, Some(true), true),
+            (login, true, Some(false), true),
+            (login, true, None, true),
+            (manager, false, None, true),
+            (manager, true, None, true),
+            (Unit::Machine, false, None, true),
+        ] {
+            assert_eq!(lengthens(own, lingers, kills), taken, "{own:?} {lingers} {kills:?}");
+        }
+    }
+
+    #[test]
+    fn what_ends_a_server_is_told_by_its_own_unit() {
+        let (login, manager) = (Unit::Login(Some(7)), Unit::Manager(7));
+        assert_eq!(fate(manager, false, None), Fate::WithLastLogin(7));
+        assert_eq!(fate(manager, true, None), Fate::Stays);
+        assert_eq!(fate(login, false, Some(true)), Fate::WithThisLogin(Some(7)));
+        assert_eq!(
+            fate(login, true, Some(true)),
+            Fate::WithThisLogin(Some(7)),
+            "lingering does not spare a login's scope"
+        );
+        for unit in [login, Unit::Machine] {
+            assert_eq!((fate(unit, false, Some(false)), fate(unit, false, None)), (Fate::Stays, Fate::Stays));
+        }
+    }
+
+    #[test]
+    fn logind_says_whom_it_kills() {
+        let said = |all: &str, only: &str, except: &str| {
+            format!("KillOnlyUsers={only}\nKillExcludeUsers={except}\nKillUserProcesses={all}\n")
+        };
+        for (all, only, except, user, expected) in [
+            ("no", "", "", Some("a"), Some(false)),
+            ("yes", "", "", Some("a"), Some(true)),
+            ("yes", "", "", Some("root"), Some(false)),
+            ("yes", "", "a b", Some("root"), Some(true)),
+            ("yes", "", "b a", Some("a"), Some(false)),
+            ("no", "b a", "", Some("a"), Some(true)),
+            ("yes", "b", "", Some("a"), Some(false)),
+            ("yes", "b", "", None, None),
+            ("yes", "", "", None, Some(true)),
+        ] {
+            assert_eq!(kills(&said(all, only, except), user), expected, "{all} {only} {except} {user:?}");
+        }
+        assert_eq!(kills("", Some("a")), None);
+    }
+
+    fn scope() -> Scope {
+        let (launcher, runtime_dir) = ("/sr".into(), "/run/user/7".into());
+        Scope { launcher, runtime_dir, unit: "peer-tmux-s-1.scope".into(), description: "peer: x".into() }
+    }
+
+    #[test]
+    fn a_command_in_a_scope_is_the_same_command() {
+        let argv = Argv::new("/t").args(["-u", "start-server"]).env("A", "b").cwd("/");
+        let wrapped = scope().around(Argv { clear_env: true, outlives_us: true, ..argv }, true);
+        let words: Vec<_> = wrapped.args.iter().map(|word| word.to_str().expect("ASCII")).collect();
+        let (ours, theirs) = words.split_at(words.iter().position(|word| *word == "--").expect("an end") + 1);
+        assert_eq!((wrapped.program.as_path(), theirs), (Path::new("/sr"), &["/t", "-u", "start-server"][..]));
+        assert_eq!(ours[..2], ["--user", "--scope"]);
+        for word in ["--unit=peer-tmux-s-1.scope", "--description=peer: x", "--property=OOMPolicy=continue"] {
+            assert!(ours.contains(&word), "{ours:?}");
+        }
+        assert!(wrapped.clear_env && wrapped.outlives_us && wrapped.cwd.as_deref() == Some(Path::new("/")));
+        for variable in [("A", "b"), ("XDG_RUNTIME_DIR", "/run/user/7")] {
+            assert!(wrapped.env.contains(&(variable.0.into(), Some(variable.1.into()))), "{variable:?}");
+        }
+        let plain = scope().around(Argv::new("/t"), false);
+        assert!(!plain.args.iter().any(|word| word.to_string_lossy().contains("OOMPolicy")));
+        assert!(Scope::refuses_to_spare(&"exit 1: Unknown assignment: OOMPolicy=continue"));
+        assert!(!Scope::refuses_to_spare(&"exit 1: Failed to connect to bus: No such file or directory"));
+    }
+
+    #[test]
+    fn each_server_has_a_name_of_its_own_that_systemd_takes() {
+        let (first, second) = (unit_name("tmux", "a b/%\u{e9}-1"), unit_name("tmux", "a b/%\u{e9}-1"));
+        assert!(first.starts_with("peer-tmux-a_b___-1-") && first.ends_with(".scope"), "{first}");
+        assert_ne!(first, second);
+        assert!(unit_name("zellij", &"x".repeat(400)).len() < 200);
+        assert_eq!(described("tmux", "s", Path::new("/a\nb")), "peer: tmux server s at /a b");
+    }
+
+    #[test]
+    fn a_manager_is_there_only_where_it_listens() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let asked = || runtime_dir(Some(dir.path().as_os_str())).filter(|found| found == dir.path());
+        assert_eq!(asked(), None);
+        fs::write(dir.path().join("bus"), "").expect("written");
+        assert_eq!(asked(), None, "a file is no bus");
+        fs::remove_file(dir.path().join("bus")).expect("ours");
+        let listener = UnixListener::bind(dir.path().join("bus")).expect("bound");
+        assert_eq!(asked().as_deref(), Some(dir.path()));
+        drop(listener);
+        assert_eq!(asked(), None, "nobody listens any more");
+        fs::create_dir(dir.path().join("systemd")).expect("made");
+        let _listener = UnixListener::bind(dir.path().join("systemd/private")).expect("bound");
+        assert_eq!(asked().as_deref(), Some(dir.path()));
+        assert_eq!(runtime_dir(Some(OsStr::new("/proc/1"))).filter(|found| found == Path::new("/proc/1")), None);
+    }
+}
