@@ -98,10 +98,15 @@ fn a_tick_from_a_bare_environment_knows_whose_fleet_it_is_and_finds_the_programs
     world.peer(&["wake", "api"]);
     peer(&world, &path, &["timer", "install", "--kind", "cron"]);
     let before = peer(&world, &path, &["timer", "status"]);
-    assert_eq!((before.code, before.stdout.as_str()), (1, "timer: cron, every 1m; there was no tick yet\n"));
-    assert_eq!(before.stderr, "hint: peer doctor says what keeps it from ticking\n");
-    let mut bare = Command::new("/usr/bin/env");
+    assert_eq!((before.code, before.stdout.as_str()), (0, "timer: cron, every 1m; there was no tick yet\n"));
+    assert_eq!(before.stderr, "", "its first tick is still to come");
     let script = world.path("state/timer.sh");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(600);
+    fs::File::options().append(true).open(&script).and_then(|file| file.set_modified(long_ago)).expect("aged");
+    let late = peer(&world, &path, &["timer", "status"]);
+    assert_eq!((late.code, late.stdout.as_str()), (1, "timer: cron, every 1m; there was no tick yet\n"));
+    assert_eq!(late.stderr, "hint: peer doctor says what keeps it from ticking\n");
+    let mut bare = Command::new("/usr/bin/env");
     let run = Run::of(bare.args(["-i", "/bin/sh"]).arg(&script).current_dir("/"), None);
     run.prints("");
     let beat: serde_json::Value =
@@ -131,7 +136,13 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     let odd = "/opt/with space:/opt/100%:/opt/$HOME:/opt/q\"uote";
     let run = Run::of(command.env("PATH", format!("{odd}:{}", std::env::var("PATH").expect("PATH"))), None);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
-    for line in ["KillMode=process", "OnUnitActiveSec=60s", "# run systemctl --user enable peer.timer"] {
+    for line in [
+        "KillMode=process",
+        "LogLevelMax=notice",
+        "SyslogLevel=notice",
+        "OnUnitActiveSec=60s",
+        "# run systemctl --user enable peer.timer",
+    ] {
         assert!(run.stdout.lines().any(|known| known == line), "{line}: {run:?}");
     }
     assert!(!world.path("home/.config").exists(), "--print wrote something");
@@ -176,6 +187,168 @@ fn systemd_is_chosen_where_it_runs_and_told_in_order() {
     assert!(peer(&["timer", "status"]).stdout.starts_with("timer: systemd, every 2m; "));
     peer(&["timer", "uninstall"]).prints("timer: removed (systemd)\n");
     assert!(!units.join("peer.timer").exists() && !units.join("peer.service").exists());
+}
+
+/// A systemd of the world's: it answers where its directory is named, keeps what is enabled, and starts what it is told to.
+/// `fails` names a verb that it refuses.
+fn own_systemd(world: &World, fails: &str) -> (PathBuf, String) {
+    let run_dir = world.path("run");
+    fs::create_dir_all(run_dir.join("systemd")).expect("create");
+    fs::write(run_dir.join("systemd/private"), "").expect("the manager's socket stands in");
+    let (told, active, units) = (world.path("told"), world.path("active"), world.path("home/.config/systemd/user"));
+    fs::create_dir_all(&active).expect("create");
+    let script = format!(
+        "[ \"$XDG_RUNTIME_DIR\" = '{}' ] || {{ echo 'Failed to connect to bus: No medium found' >&2; exit 1; }}\n\
+         echo \"$@\" >>'{}'; shift\n\
+         [ \"$1\" != '{fails}' ] || {{ echo \"Failed to $1 unit\" >&2; exit 1; }}\n\
+         wants='{units}/timers.target.wants'\ncase \"$1\" in\n\
+         enable) mkdir -p \"$wants\"; ln -sf \"../$2\" \"$wants/$2\" ;;\n\
+         restart) [ -e '{units}'/\"$2\" ] && : >'{active}'/\"$2\" ;;\n\
+         disable) rm -f '{active}'/\"$3\" \"$wants/$3\" ;;\n\
+         is-active) if [ -e '{active}'/\"$2\" ]; then echo active; else echo inactive; exit 3; fi ;;\nesac",
+        run_dir.display(),
+        told.display(),
+        units = units.display(),
+        active = active.display()
+    );
+    (run_dir, stand_in(world, "systemctl", &script))
+}
+
+/// Every file and link below a directory.
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(files_below(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_refused_installation_leaves_nothing_behind_and_an_older_one_as_it_was() {
+    for fails in ["daemon-reload", "enable", "restart"] {
+        let world = World::new();
+        let (run_dir, path) = own_systemd(&world, fails);
+        let peer =
+            |args: &[&str]| Run::of(world.command(args).env("PATH", &path).env("XDG_RUNTIME_DIR", &run_dir), None);
+        let run = peer(&["timer", "install"]);
+        assert!(run.code == 1 && run.stderr.contains(&format!("Failed to {fails}")), "{fails}: {run:?}");
+        assert!(!world.path("home/.config").exists(), "{fails}: {:?}", files_below(&world.path("home")));
+        assert_eq!(peer(&["timer", "status"]).stdout, "timer: none is installed; there was no tick yet\n");
+        // One that was installed before goes on as it was.
+        let (crontab, _) = own_crontab(&world);
+        assert_eq!(peer(&["timer", "install", "--kind", "cron"]).code, 0);
+        let before = fs::read_to_string(&crontab).expect("installed");
+        assert_eq!(peer(&["timer", "install", "--kind", "systemd"]).code, 1);
+        assert_eq!(fs::read_to_string(&crontab).expect("kept"), before);
+    }
+}
+
+#[test]
+fn without_a_manager_the_way_out_is_named_and_nothing_is_left() {
+    let world = World::new();
+    let (_, path) = own_systemd(&world, "nothing");
+    // As in a shell of su, with the directory of somebody else's systemd.
+    for runtime_dir in [None, Some("/proc/1")] {
+        let mut command = world.command(&["timer", "install", "--kind", "systemd"]);
+        command.env("PATH", &path);
+        runtime_dir.map(|dir| command.env("XDG_RUNTIME_DIR", dir));
+        let run = Run::of(&mut command, None);
+        if Path::new(&format!("/run/user/{}/systemd/private", nix::unistd::geteuid())).exists() {
+            return;
+        }
+        assert!(run.code == 1 && run.stderr.contains("Failed to connect to bus"), "{run:?}");
+        assert!(run.stderr.contains("loginctl enable-linger") && run.stderr.contains("--kind cron"), "{run:?}");
+        assert!(!world.path("home/.config").exists() && !world.path("told").exists());
+    }
+}
+
+#[test]
+fn status_and_doctor_ask_systemd_and_do_not_believe_files() {
+    let world = World::new();
+    let (run_dir, path) = own_systemd(&world, "nothing");
+    let peer = |args: &[&str]| Run::of(world.command(args).env("PATH", &path).env("XDG_RUNTIME_DIR", &run_dir), None);
+    assert_eq!(peer(&["timer", "install"]).code, 0);
+    let new = peer(&["timer", "status"]);
+    assert_eq!((new.code, new.stdout.as_str()), (0, "timer: systemd, every 1m; there was no tick yet\n"), "{new:?}");
+    assert_eq!(peer(&["reap"]).code, 0);
+    fs::remove_file(world.path("active/peer.timer")).expect("somebody stops it");
+    let stopped = peer(&["timer", "status"]);
+    assert!(stopped.code == 1 && stopped.stdout.contains("peer.timer is not active"), "{stopped:?}");
+    assert_eq!(peer(&["timer", "status", "--json"]).json()["active"], false);
+    let doctor = peer(&["doctor"]);
+    assert!(doctor.stdout.contains("-> systemctl --user enable --now peer.timer"), "{doctor:?}");
+}
+
+#[test]
+fn fleets_have_timers_side_by_side() {
+    let world = World::new();
+    let (run_dir, path) = own_systemd(&world, "nothing");
+    let (crontab, _) = own_crontab(&world);
+    let states = [world.path("state"), world.path("100% other")];
+    for state in &states {
+        fs::create_dir_all(state).expect("created");
+        fs::set_permissions(state, fs::Permissions::from_mode(0o700)).expect("chmod");
+    }
+    let peer = |fleet: usize, args: &[&str]| {
+        let mut command = world.command(args);
+        command.env("PATH", &path).env("XDG_RUNTIME_DIR", &run_dir).env("PEER_STATE_DIR", &states[fleet]);
+        Run::of(&mut command, None)
+    };
+    for kind in ["systemd", "cron"] {
+        for (fleet, every) in [(0, "1m"), (1, "2m"), (0, "1m")] {
+            assert_eq!(peer(fleet, &["timer", "install", "--kind", kind, "--every", every]).code, 0);
+        }
+        for (fleet, every) in [(0, "1m"), (1, "2m")] {
+            let status = peer(fleet, &["timer", "status"]);
+            assert_eq!(
+                (status.code, status.stdout),
+                (0, format!("timer: {kind}, every {every}; there was no tick yet\n"))
+            );
+        }
+        // Each is taken away alone, the first one first.
+        peer(0, &["timer", "uninstall"]).prints(&format!("timer: removed ({kind})\n"));
+        assert_eq!(peer(0, &["timer", "status"]).stdout, "timer: none is installed; there was no tick yet\n");
+        let other = peer(1, &["timer", "status"]);
+        assert_eq!((other.code, other.stdout), (0, format!("timer: {kind}, every 2m; there was no tick yet\n")));
+        peer(1, &["timer", "uninstall"]).prints(&format!("timer: removed ({kind})\n"));
+        assert!(files_below(&world.path("home")).is_empty() && files_below(&world.path("active")).is_empty());
+        assert!(!crontab.exists());
+    }
+    assert_eq!(peer(0, &["timer", "install", "--kind", "systemd"]).code, 0);
+    let name = |line: &&str| line.starts_with("# file ") && line.split('.').next_back() == Some("timer");
+    let printed = peer(1, &["timer", "install", "--kind", "systemd", "--print"]).stdout;
+    let theirs = printed.lines().find(name).expect("a timer").to_owned();
+    assert!(!theirs.ends_with("/peer.timer") && !printed.contains("enable peer.timer"), "{printed}");
+    assert!(printed.contains("100%% other"), "{printed}");
+}
+
+#[test]
+fn a_watch_that_runs_is_known() {
+    let world = World::new();
+    let (_, path) = own_crontab(&world);
+    let mut command = world.command(&["watch", "--every", "10m"]);
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().expect("it starts");
+    common::wait_until("its first tick", || world.path("state/heartbeat.json").exists());
+    // A tick by hand takes nothing from it.
+    assert_eq!(peer(&world, &path, &["reap"]).code, 0);
+    let status = peer(&world, &path, &["timer", "status"]);
+    let told = format!("timer: peer watch (process {}), every 10m; the last tick was ", child.id());
+    assert!(status.code == 0 && status.stdout.starts_with(&told) && status.stderr.is_empty(), "{status:?}");
+    let document = peer(&world, &path, &["timer", "status", "--json"]).json();
+    let watch = serde_json::json!({"pid": child.id(), "every_s": 600});
+    assert_eq!((&document["watch"], &document["alive"], &document["kind"]), (&watch, &true.into(), &().into()));
+    let doctor = peer(&world, &path, &["doctor"]);
+    let told = format!("ok       timer: peer watch (process {}) every 600 s; ", child.id());
+    assert!(doctor.stdout.contains(&told), "{doctor:?}");
+    child.kill().expect("ours");
+    child.wait().expect("ours");
+    let status = peer(&world, &path, &["timer", "status"]);
+    assert!(status.code == 1 && status.stdout.starts_with("timer: none is installed; the last tick was"), "{status:?}");
 }
 
 #[test]

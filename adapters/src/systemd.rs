@@ -61,7 +61,7 @@ impl Unit {
                 of_login = Some(uid);
             } else if let Some(uid) = uid_in(part, "user@", ".service") {
                 found = Self::Manager(uid);
-            } else if part.starts_with("session-") && part.ends_with(".scope") {
+            } else if part.strip_prefix("session-").and_then(|part| part.strip_suffix(".scope")).is_some() {
                 found = Self::Login(of_login);
             }
         }
@@ -153,9 +153,9 @@ fn is_ours(dir: &Path) -> bool {
 
 /// A bus on which somebody listens, or the manager's own socket: a manager without a bus is enough for all that we ask.
 fn has_manager(dir: &Path) -> bool {
-    let is_socket = |path: &Path| fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
     let bus = dir.join("bus");
-    (is_socket(&bus) && UnixStream::connect(&bus).is_ok()) || is_socket(&dir.join("systemd/private"))
+    let is_socket = fs::metadata(&bus).is_ok_and(|found| found.file_type().is_socket());
+    (is_socket && UnixStream::connect(&bus).is_ok()) || dir.join("systemd/private").exists()
 }
 
 /// A scope of our user's manager, for a server that is to be started.
@@ -351,7 +351,8 @@ mod tests {
     #[test]
     fn each_server_has_a_name_of_its_own_that_systemd_takes() {
         let (first, second) = (unit_name("tmux", "a b/%\u{e9}-1"), unit_name("tmux", "a b/%\u{e9}-1"));
-        assert!(first.starts_with("peer-tmux-a_b___-1-") && first.ends_with(".scope"), "{first}");
+        assert!(first.starts_with("peer-tmux-a_b___-1-"), "{first}");
+        assert_eq!(first.split('.').next_back(), Some("scope"), "{first}");
         assert_ne!(first, second);
         assert!(unit_name("zellij", &"x".repeat(400)).len() < 200);
         assert_eq!(described("tmux", "s", Path::new("/a\nb")), "peer: tmux server s at /a b");

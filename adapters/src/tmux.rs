@@ -143,7 +143,7 @@ impl Tmux {
         let name = asked.server.file_name().unwrap_or_default().to_string_lossy();
         let Some(scope) = Scope::find(KIND.as_str(), &name, asked.server).await else { return Ok(None) };
         for spared in [true, false] {
-            let scoped = self.run(&scope.around(start.clone(), spared), None, asked).await;
+            let scoped = self.run(&scope.around(server::in_scope(start.clone()), spared), None, asked).await;
             if scoped.is_ok()
                 && let Ok(server) = probe::probe(asked)?
             {

@@ -73,11 +73,11 @@ async fn install(context: &mut Context, every: Duration, kind: Option<Kind>, onl
         return Err(CliError::usage("--every is shorter than a second", "60s is the default"));
     }
     let engine = context.engine()?;
-    let plan = engine.timer_plan(kind, every)?;
     if only_print {
-        show(context, &plan)?;
+        show(context, &engine.timer_shown(kind, every).await?)?;
         return Ok(0);
     }
+    let plan = engine.timer_plan(kind, every)?;
     engine.timer_install(&plan).await?;
     context.out.line(format!("timer: installed ({}), a tick every {}", plan.kind.as_str(), rough(every)))?;
     context.out.flush()?;
@@ -128,19 +128,22 @@ async fn status(context: &mut Context, as_json: bool) -> Outcome {
         Some(at) => format!("the last tick was {} ({at})", relative(at, engine.now())),
         None => "there was no tick yet".to_owned(),
     };
-    let line = match (status.kind, status.every_s) {
-        (Some(kind), Some(every)) => {
-            format!("timer: {}, every {}; {last}", kind.as_str(), rough(Duration::from_secs(every)))
-        }
-        (Some(kind), None) => format!("timer: {}, changed by hand; {last}", kind.as_str()),
-        (None, _) => format!("timer: none is installed; {last}"),
+    let every = |seconds| rough(Duration::from_secs(seconds));
+    let watch = status.watch.map(|watch| format!("peer watch (process {}), every {}", watch.pid, every(watch.every_s)));
+    let timer = match (status.kind, status.every_s) {
+        (Some(kind), Some(seconds)) => Some(format!("{}, every {}", kind.as_str(), every(seconds))),
+        (Some(kind), None) => Some(format!("{}, changed by hand", kind.as_str())),
+        (None, _) => None,
     };
-    context.out.line(printable(&line))?;
+    let inactive = status.unit.filter(|_| status.active == Some(false)).map(|unit| format!("{unit} is not active"));
+    let who: Vec<_> = timer.into_iter().chain(inactive).chain(watch).collect();
+    let who = if who.is_empty() { "none is installed".to_owned() } else { who.join("; ") };
+    context.out.line(printable(&format!("timer: {who}; {last}")))?;
     context.out.flush()?;
     match (status.kind, status.alive) {
-        (None, _) => output::hint("peer timer install"),
+        (_, true) => {}
+        (None, false) => output::hint("peer timer install"),
         (Some(_), false) => output::hint("peer doctor says what keeps it from ticking"),
-        (Some(_), true) => {}
     }
     Ok(code)
 }

@@ -91,23 +91,32 @@ impl Engine {
         let ago = status.last_tick_at_ms.map(|at| self.now().since(at).as_secs());
         let last =
             ago.map_or_else(|| "there was no tick yet".to_owned(), |ago| format!("the last tick was {ago} s ago"));
+        let watch = status.watch.map(|watch| format!("peer watch (process {}) every {} s", watch.pid, watch.every_s));
         let Some(kind) = status.kind else {
-            let what = format!("none is installed, so nothing is parked, restarted or buried by itself; {last}");
-            return vec![
-                Finding::new(Level::Warning, "timer", what).cure("peer timer install, or keep `peer watch` running"),
-            ];
+            let Some(watch) = watch.filter(|_| status.alive) else {
+                let what = format!("none is installed, so nothing is parked, restarted or buried by itself; {last}");
+                let cure = "peer timer install, or keep `peer watch` running";
+                return vec![Finding::new(Level::Warning, "timer", what).cure(cure)];
+            };
+            return vec![Finding::new(Level::Ok, "timer", format!("{watch}; {last}"))];
         };
         let every = status.every_s.map_or_else(String::new, |every| format!(" every {every} s"));
-        let what = format!("{}{every}; {last}", kind.as_str());
-        let mut found = vec![if status.alive {
+        let watch = watch.map_or_else(String::new, |watch| format!(", and {watch}"));
+        let inactive = status.unit.as_ref().filter(|_| status.active == Some(false));
+        let inactive = inactive.map_or_else(String::new, |unit| format!("; {unit} is not active"));
+        let what = format!("{}{every}{watch}{inactive}; {last}", kind.as_str());
+        let unit = status.unit.as_deref().unwrap_or_default();
+        let mut found = vec![if status.alive && inactive.is_empty() {
             Finding::new(Level::Ok, "timer", what)
         } else {
             let log = match kind {
-                Kind::Systemd => "systemctl --user status peer.timer peer.service",
-                Kind::Launchd => "launchctl print gui/$UID/io.github.peer-cli.reap",
-                Kind::Cron => "see whether the cron daemon runs; peer timer install writes the line anew",
+                Kind::Systemd if !inactive.is_empty() => format!("systemctl --user enable --now {unit}"),
+                Kind::Systemd => format!("systemctl --user status {unit} {}", unit.replace(".timer", ".service")),
+                Kind::Launchd => format!("launchctl print gui/$UID/{unit}"),
+                Kind::Cron => "see whether the cron daemon runs; peer timer install writes the line anew".to_owned(),
             };
-            Finding::new(Level::Broken, "timer", what).cure(log)
+            let level = if status.alive { Level::Warning } else { Level::Broken };
+            Finding::new(level, "timer", what).cure(log)
         }];
         if kind == Kind::Systemd {
             found.extend(self.lingering_note().into_iter().map(|note| Finding::new(Level::Warning, "timer", note)));

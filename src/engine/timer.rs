@@ -4,24 +4,26 @@
 //! own is touched: the files are ours, and a crontab is changed only between our own two marker lines.
 
 mod crontab;
+mod files;
+mod named;
+mod status;
 mod texts;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use peer_adapters::command::{self, Argv};
-use peer_adapters::file;
+use peer_adapters::command::{self, Argv, Output};
+use peer_adapters::systemd;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineError, Result};
-use crate::policy::time::Timestamp;
+use files::{Undo, remove};
+pub use status::{TimerStatus, Watching};
+use texts::World;
 
 /// How long a service manager or `crontab` may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// So many intervals without a tick mean that the timer does not run: one may be late, and one may be skipped.
-const LATE_AFTER: u32 = 3;
 
 /// Who runs the ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,21 +64,9 @@ pub struct Plan {
     pub commands: Vec<Vec<String>>,
     /// What a person should know before relying on it.
     pub notes: Vec<String>,
-}
-
-/// Whether ticks come by themselves.
-#[derive(Clone, Debug, Serialize)]
-pub struct TimerStatus {
-    /// Who runs them; none where nothing is installed.
-    pub kind: Option<Kind>,
-    /// From one tick to the next, where that is known.
-    pub every_s: Option<u64>,
-    /// When the last tick began, whoever asked for it.
-    pub last_tick_at_ms: Option<Timestamp>,
-    /// Its number.
-    pub tick: Option<u64>,
-    /// A timer is installed, and it ticked within three intervals.
-    pub alive: bool,
+    /// From one tick to the next.
+    #[serde(skip)]
+    every: Duration,
 }
 
 impl Engine {
@@ -86,80 +76,98 @@ impl Engine {
     /// Nothing here runs timers, or cron cannot count the interval.
     pub fn timer_plan(&self, kind: Option<Kind>, every: Duration) -> Result<Plan> {
         let kind = kind.map_or_else(|| self.timer_kind(), Ok)?;
-        let world = self.timer_world()?;
+        let world = self.timer_world(kind)?;
+        let mut plan = Plan { kind, files: Vec::new(), crontab: None, commands: Vec::new(), notes: Vec::new(), every };
         match kind {
             Kind::Systemd => {
-                let dir = self.systemd_dir()?;
-                Ok(Plan {
-                    kind,
-                    files: vec![
-                        (dir.join("peer.service"), texts::service(&world)),
-                        (dir.join("peer.timer"), texts::timer(every)),
-                    ],
-                    crontab: None,
-                    commands: [&["daemon-reload"][..], &["enable", "peer.timer"], &["restart", "peer.timer"]]
-                        .map(|words| words_of("systemctl", &[&["--user"], words].concat()))
-                        .into(),
-                    notes: self.lingering_note(),
-                })
+                let units = self.systemd_units()?;
+                plan.files = vec![
+                    (units.path("service"), texts::service(&world)),
+                    (units.path("timer"), texts::timer(&world, every)),
+                ];
+                let timer = units.name("timer");
+                plan.commands = [&["daemon-reload"][..], &["enable", &timer], &["restart", &timer]]
+                    .map(|words| words_of("systemctl", &[&["--user"], words].concat()))
+                    .into();
+                plan.notes = self.lingering_note();
             }
             Kind::Launchd => {
-                let path = self.launchd_plist()?;
+                let agent = self.launchd_agent()?;
+                let path = agent.path("plist");
                 let domain = format!("gui/{}", nix::unistd::geteuid());
-                let bootstrap = words_of("launchctl", &["bootstrap", &domain, &path.display().to_string()]);
-                Ok(Plan {
-                    kind,
-                    files: vec![(path, texts::plist(&world, every))],
-                    crontab: None,
-                    commands: vec![bootstrap],
-                    notes: Vec::new(),
-                })
+                plan.commands = vec![words_of("launchctl", &["bootstrap", &domain, &path.display().to_string()])];
+                plan.files = vec![(path, texts::plist(&world, &agent.name, every))];
             }
             Kind::Cron => {
-                let script = self.state.root().join("timer.sh");
-                let block = crontab::block(&script, every)?;
-                Ok(Plan {
-                    kind,
-                    files: vec![(script, texts::script(&world))],
-                    crontab: Some(block),
-                    commands: Vec::new(),
-                    notes: Vec::new(),
-                })
+                // Beside another fleet's it has other markers, which the installation finds out.
+                plan.crontab = Some(self.cron_line().block("", every)?);
+                plan.files = vec![(self.cron_script(), texts::script(&world))];
             }
         }
+        Ok(plan)
     }
 
-    /// Carries a plan out. Installing twice is installing once: an older one of ours, of whatever kind, goes first.
+    /// The same with the markers that it would have in the crontab as it is, where that can be read.
     ///
     /// # Errors
-    /// A file cannot be written, or the service manager refuses; what was written before stays and is written again.
+    /// As [`Engine::timer_plan`].
+    pub async fn timer_shown(&self, kind: Option<Kind>, every: Duration) -> Result<Plan> {
+        let mut plan = self.timer_plan(kind, every)?;
+        if plan.kind == Kind::Cron
+            && let Ok(text) = crontab::read().await
+        {
+            plan.crontab = Some(self.cron_line().block(&text, every)?);
+        }
+        Ok(plan)
+    }
+
+    /// Carries a plan out. Installing twice is installing once: an older one of this fleet's, of whatever kind, goes then.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the service manager refuses: all is as it was before.
     pub async fn timer_install(&self, plan: &Plan) -> Result<()> {
+        let mut undo = Undo::default();
+        if let Err(error) = self.carry_out_plan(plan, &mut undo).await {
+            undo.all();
+            if plan.kind == Kind::Systemd {
+                // What it has been told of files that are gone again; where it does not answer there is nothing to tell.
+                let _ = self.run(&words_of("systemctl", &["--user", "daemon-reload"])).await;
+            }
+            return Err(self.with_way_out(plan.kind, error));
+        }
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != plan.kind) {
             if self.timer_is(kind).await? {
                 self.timer_remove(kind).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn carry_out_plan(&self, plan: &Plan, undo: &mut Undo) -> Result<()> {
+        let before = if plan.kind == Kind::Cron { Some(crontab::read().await?) } else { None };
         for (path, text) in &plan.files {
-            write(path, text)?;
+            undo.write(path, text)?;
         }
-        if let Some(block) = &plan.crontab {
-            let before = crontab::read().await?;
-            let after = crontab::with(&before, block);
+        if let Some(before) = before {
+            let after = self.cron_line().with(&before, plan.every)?;
             if after != before {
                 crontab::write(&after).await?;
             }
         }
         if plan.kind == Kind::Launchd {
             // One that is loaded already must go before it can be loaded anew; one that is not is no error.
-            let _ = run(&launchd_bootout()).await;
+            let _ = self.run(&launchd_bootout(&self.launchd_agent()?.name)).await;
+        }
+        if plan.kind == Kind::Systemd {
+            undo.made_by_others(self.systemd_units()?.wanted());
         }
         for words in &plan.commands {
-            run(words).await?;
+            self.run(words).await?;
         }
         Ok(())
     }
 
-    /// Takes every timer of ours away and returns of which kinds there were any.
+    /// Takes the timer of this fleet away and returns of which kinds there was one.
     ///
     /// # Errors
     /// A file or the crontab cannot be changed.
@@ -174,71 +182,37 @@ impl Engine {
         Ok(removed)
     }
 
-    /// Whether ticks come by themselves.
-    ///
-    /// # Errors
-    /// The crontab or the heartbeat cannot be read.
-    pub async fn timer_status(&self) -> Result<TimerStatus> {
-        let mut found = None;
-        for kind in Kind::ALL {
-            if self.timer_is(kind).await? {
-                found = Some(kind);
-                break;
-            }
-        }
-        let every = match found {
-            Some(kind) => self.timer_interval(kind).await?,
-            None => None,
-        };
-        let beat = self.state.heartbeat()?;
-        let last = beat.as_ref().map(|beat| beat.started_at_ms);
-        let recent = |every: Duration| last.is_some_and(|last| self.now().since(last) <= every * LATE_AFTER);
-        Ok(TimerStatus {
-            kind: found,
-            every_s: every.map(|every| every.as_secs()),
-            last_tick_at_ms: last,
-            tick: beat.map(|beat| beat.tick),
-            alive: every.is_some_and(recent),
-        })
-    }
-
     async fn timer_is(&self, kind: Kind) -> Result<bool> {
         match kind {
-            Kind::Systemd => Ok(self.systemd_dir().is_ok_and(|dir| dir.join("peer.timer").exists())),
-            Kind::Launchd => Ok(self.launchd_plist().is_ok_and(|path| path.exists())),
+            Kind::Systemd => Ok(self.systemd_units().is_ok_and(|units| units.path("timer").exists())),
+            Kind::Launchd => Ok(self.launchd_agent().is_ok_and(|agent| agent.path("plist").exists())),
             // Without the program there is no crontab to be in.
             Kind::Cron if self.program("crontab").is_none() => Ok(false),
-            Kind::Cron => Ok(crontab::interval(&crontab::read().await?).is_some()),
+            Kind::Cron => Ok(self.cron_line().interval(&crontab::read().await?).is_some()),
         }
-    }
-
-    async fn timer_interval(&self, kind: Kind) -> Result<Option<Duration>> {
-        let text = |path: PathBuf| file::read_to_string(&path, file::MOST).unwrap_or_default();
-        Ok(match kind {
-            Kind::Systemd => texts::interval_of_timer(&text(self.systemd_dir()?.join("peer.timer"))),
-            Kind::Launchd => texts::interval_of_plist(&text(self.launchd_plist()?)),
-            Kind::Cron => crontab::interval(&crontab::read().await?),
-        })
     }
 
     async fn timer_remove(&self, kind: Kind) -> Result<()> {
         match kind {
             Kind::Systemd => {
+                let units = self.systemd_units()?;
                 // Where systemd does not run there is nothing to disable, and the files go all the same.
-                let _ = run(&words_of("systemctl", &["--user", "disable", "--now", "peer.timer"])).await;
-                let dir = self.systemd_dir()?;
-                remove(&dir.join("peer.timer"))?;
-                remove(&dir.join("peer.service"))?;
-                let _ = run(&words_of("systemctl", &["--user", "daemon-reload"])).await;
+                let disable = ["--user", "disable", "--now", &units.name("timer")];
+                let _ = self.run(&words_of("systemctl", &disable)).await;
+                for path in [units.path("timer"), units.path("service"), units.wanted()] {
+                    remove(&path)?;
+                }
+                let _ = self.run(&words_of("systemctl", &["--user", "daemon-reload"])).await;
                 Ok(())
             }
             Kind::Launchd => {
-                let _ = run(&launchd_bootout()).await;
-                remove(&self.launchd_plist()?)
+                let agent = self.launchd_agent()?;
+                let _ = self.run(&launchd_bootout(&agent.name)).await;
+                remove(&agent.path("plist"))
             }
             Kind::Cron => {
-                crontab::write(&crontab::without(&crontab::read().await?)).await?;
-                remove(&self.state.root().join("timer.sh"))
+                crontab::write(&self.cron_line().without(&crontab::read().await?)).await?;
+                remove(&self.cron_script())
             }
         }
     }
@@ -248,10 +222,8 @@ impl Engine {
         if cfg!(target_os = "macos") {
             return Ok(Kind::Launchd);
         }
-        let runtime_dir = self.var("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let runtime_dir = runtime_dir.unwrap_or_else(|| format!("/run/user/{}", nix::unistd::geteuid()).into());
-        // The socket of the user's manager: systemd may run the machine and not this user.
-        if runtime_dir.join("systemd/private").exists() && self.program("systemctl").is_some() {
+        // systemd may run the machine and not this user.
+        if self.manager_dir().is_some() && self.program("systemctl").is_some() {
             return Ok(Kind::Systemd);
         }
         if self.program("crontab").is_some() {
@@ -264,12 +236,17 @@ impl Engine {
         })
     }
 
+    /// Where the systemd manager of this user listens, also from a shell that `su` or `sudo` made.
+    pub(super) fn manager_dir(&self) -> Option<PathBuf> {
+        systemd::runtime_dir(self.var("XDG_RUNTIME_DIR").map(OsString::as_os_str))
+    }
+
     fn program(&self, name: &str) -> Option<PathBuf> {
-        command::resolve(OsStr::new(name), self.var("PATH").map(std::ffi::OsString::as_os_str), Path::new("/")).ok()
+        command::resolve(OsStr::new(name), self.var("PATH").map(OsString::as_os_str), Path::new("/")).ok()
     }
 
     /// What a tick needs to know and a bare environment does not tell.
-    fn timer_world(&self) -> Result<texts::World> {
+    fn timer_world(&self, kind: Kind) -> Result<World> {
         let text = |value: &OsStr| {
             value.to_str().map(str::to_owned).ok_or_else(|| EngineError::Declaration {
                 what: "timer".to_owned(),
@@ -282,42 +259,58 @@ impl Engine {
             let Some(key) = key.to_str() else { continue };
             // Of a pane: whoever installs from inside one is not whom the ticks are about.
             let of_a_pane = matches!(key, "PEER_NAME" | "PEER_INCARNATION" | "PEER_STATE_DIR" | "PEER_CONFIG_DIR");
-            let wanted = matches!(key, "PATH" | "LANG" | "LC_ALL" | "LC_CTYPE" | "TMUX_TMPDIR" | "XDG_RUNTIME_DIR");
+            let wanted = matches!(key, "PATH" | "LANG" | "LC_ALL" | "LC_CTYPE" | "TMUX_TMPDIR");
             if wanted || (key.starts_with("PEER_") && !of_a_pane) {
                 env.push((key.to_owned(), text(value)?));
             }
         }
-        env.push(("PEER_STATE_DIR".to_owned(), text(self.state.root().as_os_str())?));
+        // systemd tells its services itself, and that of somebody else (`su`) is of no use to anybody.
+        if let Some(dir) = self.manager_dir().filter(|_| kind != Kind::Systemd) {
+            env.push(("XDG_RUNTIME_DIR".to_owned(), text(dir.as_os_str())?));
+        }
+        let state = text(self.state.root().as_os_str())?;
+        env.push(("PEER_STATE_DIR".to_owned(), state.clone()));
         env.push(("PEER_CONFIG_DIR".to_owned(), text(self.config.root().as_os_str())?));
         env.sort();
-        Ok(texts::World { executable: text(self.executable.as_os_str())?, env })
-    }
-
-    fn home(&self) -> Result<PathBuf> {
-        self.var("HOME").filter(|home| !home.is_empty()).map(PathBuf::from).ok_or_else(|| EngineError::Declaration {
-            what: "timer".to_owned(),
-            problem: "HOME is not set, so there is no place for its files".to_owned(),
-            hint: None,
-        })
-    }
-
-    fn systemd_dir(&self) -> Result<PathBuf> {
-        let own = self.var("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        Ok(own.map_or_else(|| self.home().map(|home| home.join(".config")), Ok)?.join("systemd/user"))
-    }
-
-    fn launchd_plist(&self) -> Result<PathBuf> {
-        Ok(self.home()?.join(format!("Library/LaunchAgents/{}.plist", texts::LABEL)))
+        Ok(World { executable: text(self.executable.as_os_str())?, env, state })
     }
 
     /// # Source
-    /// logind: `/var/lib/systemd/linger/USER` exists for a user whose manager outlives the last login.
+    /// logind: a user whose manager outlives the last login lingers.
     pub(super) fn lingering_note(&self) -> Vec<String> {
-        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
-        let lingers = user.as_ref().is_some_and(|user| Path::new("/var/lib/systemd/linger").join(&user.name).exists());
         let cure =
             "ticks and the agents that they start end with your last login; `loginctl enable-linger` lets them stay";
-        if lingers { Vec::new() } else { vec![cure.to_owned()] }
+        if systemd::lingers(nix::unistd::geteuid().as_raw()) { Vec::new() } else { vec![cure.to_owned()] }
+    }
+
+    /// Runs a command to its end; one of systemd's with what it finds the user's manager by.
+    async fn run(&self, words: &[String]) -> Result<()> {
+        let output = self.ask_manager(words).await?;
+        if output.status.success() { Ok(()) } else { Err(failed(words, output.summary())) }
+    }
+
+    async fn ask_manager(&self, words: &[String]) -> Result<Output> {
+        let (program, rest) = words.split_first().expect("a plan's commands have a program");
+        let mut argv = Argv::new(program).args(rest);
+        if let Some(dir) = self.manager_dir().filter(|dir| self.var("XDG_RUNTIME_DIR").is_none_or(|own| own != dir)) {
+            // The bus address that was taken along is somebody else's too.
+            argv = argv.env("XDG_RUNTIME_DIR", dir).env_remove("DBUS_SESSION_BUS_ADDRESS");
+        }
+        command::run(&argv, None, DEADLINE).await.map_err(|error| failed(words, error.to_string()))
+    }
+
+    /// The error of an installation, with what to do about it.
+    fn with_way_out(&self, kind: Kind, error: EngineError) -> EngineError {
+        let EngineError::Declaration { what, problem, hint: None } = error else { return error };
+        let way_out = (kind == Kind::Systemd && self.manager_dir().is_none()).then(|| {
+            let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+            let user = user.map_or_else(|| nix::unistd::geteuid().to_string(), |user| user.name);
+            format!(
+                "no systemd manager of {user} runs: log in as {user} (ssh, machinectl shell {user}@), or have root run \
+                 loginctl enable-linger {user}, and install again; or peer timer install --kind cron"
+            )
+        });
+        EngineError::Declaration { what, problem, hint: way_out }
     }
 }
 
@@ -325,34 +318,10 @@ fn words_of(program: &str, words: &[&str]) -> Vec<String> {
     std::iter::once(program).chain(words.iter().copied()).map(str::to_owned).collect()
 }
 
-fn launchd_bootout() -> Vec<String> {
-    words_of("launchctl", &["bootout", &format!("gui/{}/{}", nix::unistd::geteuid(), texts::LABEL)])
+fn launchd_bootout(label: &str) -> Vec<String> {
+    words_of("launchctl", &["bootout", &format!("gui/{}/{label}", nix::unistd::geteuid())])
 }
 
-/// Runs a command to its end.
-async fn run(words: &[String]) -> Result<()> {
-    let (program, rest) = words.split_first().expect("a plan's commands have a program");
-    let failed = |problem| EngineError::Declaration { what: words.join(" "), problem, hint: None };
-    match command::run(&Argv::new(program).args(rest), None, DEADLINE).await {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(failed(output.summary())),
-        Err(error) => Err(failed(error.to_string())),
-    }
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let failed = |source| EngineError::Io { action: "write", path: path.to_owned(), source };
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).map_err(failed)?;
-    }
-    std::fs::write(path, text).map_err(failed)
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(EngineError::Io { action: "remove", path: path.to_owned(), source: error })
-        }
-        _ => Ok(()),
-    }
+fn failed(words: &[String], problem: String) -> EngineError {
+    EngineError::Declaration { what: words.join(" "), problem, hint: None }
 }

@@ -31,6 +31,17 @@ pub(super) fn start(binary: &Path, args: Vec<OsString>) -> Argv {
     start.args(args).arg("start-server").env("LANG", locale(|name| std::env::var_os(name))).cwd("/")
 }
 
+/// The same for the scope that [`crate::systemd`] puts around it: without the variable through which that is done.
+///
+/// # Source
+/// A tmux before 3.6 that is built with systemd (Debian 13's 3.5a) would move each pane into a scope of its own by it, which
+/// has another policy than ours, and wait for a bus that never answers with each.
+pub(super) fn in_scope(start: Argv) -> Argv {
+    let mut words: Vec<OsString> = vec!["-u".into(), "XDG_RUNTIME_DIR".into(), start.program.into()];
+    words.extend(start.args);
+    Argv { program: "/usr/bin/env".into(), args: words, ..start }
+}
+
 /// The locale in force where it is UTF-8, else one that is.
 fn locale(variable: impl Fn(&str) -> Option<OsString>) -> OsString {
     let in_force = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
@@ -97,6 +108,13 @@ mod tests {
             let name = name.to_str().expect("ASCII");
             assert!(KEPT.contains(&name) || name == "LANG", "{name}");
         }
+    }
+
+    #[test]
+    fn in_a_scope_it_does_not_know_the_manager() {
+        let argv = in_scope(start(Path::new("/t"), vec!["-S".into(), "/s".into()]));
+        assert_eq!(argv.args, ["-u", "XDG_RUNTIME_DIR", "/t", "-S", "/s", "start-server"]);
+        assert!(argv.clear_env && argv.outlives_us);
     }
 
     #[test]

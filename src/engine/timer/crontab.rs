@@ -8,22 +8,115 @@ use peer_adapters::command::{self, Argv};
 use super::texts::quoted_for_sh;
 use super::{DEADLINE, EngineError, Result};
 
-const BEGIN: &str = "# >>> peer timer >>> (written by `peer timer install`)\n";
-const END: &str = "# <<< peer timer <<<\n";
+/// The two lines between which a fleet's line stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Marks {
+    begin: String,
+    end: String,
+}
 
-/// Our lines, markers included.
-///
-/// # Errors
-/// cron counts in whole minutes that divide an hour, or whole hours that divide a day.
-pub(super) fn block(script: &Path, every: Duration) -> Result<String> {
-    let schedule = schedule(every).ok_or_else(|| EngineError::Declaration {
-        what: format!("timer every {} s", every.as_secs()),
-        problem: "cron cannot count that".to_owned(),
-        hint: Some("use 60s, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m or 1h, or `peer watch --every`".to_owned()),
-    })?;
-    // A bare % would end the command there and make the rest its input.
-    let command = format!("/bin/sh {}", quoted_for_sh(&script.display().to_string())).replace('%', "\\%");
-    Ok(format!("{BEGIN}{schedule} {command}\n{END}"))
+impl Marks {
+    /// Those of the first fleet of a crontab, and of the only one as a rule.
+    fn plain() -> Self {
+        Self {
+            begin: "# >>> peer timer >>> (written by `peer timer install`)\n".to_owned(),
+            end: "# <<< peer timer <<<\n".to_owned(),
+        }
+    }
+
+    /// Those of a fleet beside it.
+    fn of(fleet: &str) -> Self {
+        Self {
+            begin: format!("# >>> peer timer {fleet} >>> (written by `peer timer install`)\n"),
+            end: format!("# <<< peer timer {fleet} <<<\n"),
+        }
+    }
+
+    /// What stands before them, between them, and behind.
+    fn split<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
+        let (before, rest) = text.split_once(&self.begin)?;
+        let (inside, after) = rest.split_once(&self.end)?;
+        Some((before, inside, after))
+    }
+}
+
+/// A fleet's line in a crontab.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    command: String,
+    fleet: String,
+}
+
+impl Line {
+    /// The one that runs `script`, for the fleet that is called `fleet` where another one was first.
+    pub(super) fn new(script: &Path, fleet: &str) -> Self {
+        // A bare % would end the command there and make the rest its input.
+        let command = format!("/bin/sh {}", quoted_for_sh(&script.display().to_string())).replace('%', "\\%");
+        Self { command, fleet: fleet.to_owned() }
+    }
+
+    /// Between which marks it stands, if it does.
+    fn found(&self, text: &str) -> Option<Marks> {
+        let ours = |marks: &Marks| {
+            let inside = marks.split(text).map(|(_, inside, _)| inside.trim_end());
+            inside.is_some_and(|line| line.strip_suffix(&self.command).is_some_and(|schedule| schedule.ends_with(' ')))
+        };
+        [Marks::plain(), Marks::of(&self.fleet)].into_iter().find(ours)
+    }
+
+    /// Between which marks it stands or would stand.
+    fn marks(&self, text: &str) -> Marks {
+        let free = || Some(Marks::plain()).filter(|marks| marks.split(text).is_none());
+        self.found(text).or_else(free).unwrap_or_else(|| Marks::of(&self.fleet))
+    }
+
+    /// What would be put into this crontab, marks included.
+    ///
+    /// # Errors
+    /// cron counts in whole minutes that divide an hour, or whole hours that divide a day.
+    pub(super) fn block(&self, text: &str, every: Duration) -> Result<String> {
+        let schedule = schedule(every).ok_or_else(|| EngineError::Declaration {
+            what: format!("timer every {} s", every.as_secs()),
+            problem: "cron cannot count that".to_owned(),
+            hint: Some(
+                "use 60s, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m or 1h, or `peer watch --every`".to_owned(),
+            ),
+        })?;
+        let Marks { begin, end } = self.marks(text);
+        Ok(format!("{begin}{schedule} {}\n{end}", self.command))
+    }
+
+    /// The crontab with it: in its old place, or at the end.
+    ///
+    /// # Errors
+    /// As [`Line::block`].
+    pub(super) fn with(&self, text: &str, every: Duration) -> Result<String> {
+        let block = self.block(text, every)?;
+        Ok(match self.marks(text).split(text) {
+            Some((before, _, after)) => format!("{before}{block}{after}"),
+            // A crontab without its last line's end is refused by cron, so there is nothing to keep about that.
+            None if !text.is_empty() && !text.ends_with('\n') => format!("{text}\n{block}"),
+            None => format!("{text}{block}"),
+        })
+    }
+
+    /// The crontab without it.
+    pub(super) fn without(&self, text: &str) -> String {
+        let found = self.found(text).and_then(|marks| marks.split(text));
+        found.map_or_else(|| text.to_owned(), |(before, _, after)| format!("{before}{after}"))
+    }
+
+    /// Its interval in a crontab; none where it is not in it.
+    pub(super) fn interval(&self, text: &str) -> Option<Duration> {
+        let marks = self.found(text)?;
+        let (_, line, _) = marks.split(text)?;
+        let minutes = match line.split_once(' ')? {
+            ("*", _) => 1,
+            ("0", _) => 60,
+            (step, _) => step.strip_prefix("*/")?.parse().ok()?,
+        };
+        Some(Duration::from_secs(minutes * 60))
+    }
 }
 
 fn schedule(every: Duration) -> Option<String> {
@@ -34,39 +127,6 @@ fn schedule(every: Duration) -> Option<String> {
         (60, 0) => Some("0 * * * *".to_owned()),
         _ => None,
     }
-}
-
-/// The interval of our line in a crontab; none where we are not in it.
-pub(super) fn interval(text: &str) -> Option<Duration> {
-    let (_, line, _) = split(text)?;
-    let minutes = match line.split_once(' ')? {
-        ("*", _) => 1,
-        ("0", _) => 60,
-        (step, _) => step.strip_prefix("*/")?.parse().ok()?,
-    };
-    Some(Duration::from_secs(minutes * 60))
-}
-
-/// What stands before our lines, between the markers, and behind them.
-fn split(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (ours, after) = rest.split_once(END)?;
-    Some((before, ours, after))
-}
-
-/// The crontab with our lines: in their old place, or at the end.
-pub(super) fn with(text: &str, block: &str) -> String {
-    match split(text) {
-        Some((before, _, after)) => format!("{before}{block}{after}"),
-        // A crontab without its last line's end is refused by cron, so there is nothing to keep about that.
-        None if !text.is_empty() && !text.ends_with('\n') => format!("{text}\n{block}"),
-        None => format!("{text}{block}"),
-    }
-}
-
-/// The crontab without our lines.
-pub(super) fn without(text: &str) -> String {
-    split(text).map_or_else(|| text.to_owned(), |(before, _, after)| format!("{before}{after}"))
 }
 
 /// The crontab as it is; empty where there is none.
@@ -109,36 +169,57 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn ours(every: u64) -> String {
-        block(Path::new("/s/timer.sh"), Duration::from_secs(every)).expect("cron counts it")
+    fn line(script: &str) -> Line {
+        Line::new(Path::new(script), script.trim_start_matches('/'))
+    }
+
+    fn with(text: &str, script: &str, every: u64) -> String {
+        line(script).with(text, Duration::from_secs(every)).expect("cron counts it")
     }
 
     #[test]
     fn only_what_cron_can_count_is_taken() {
         for every in [60, 120, 300, 1800, 3600] {
-            assert_eq!(interval(&ours(every)), Some(Duration::from_secs(every)));
+            assert_eq!(line("/s").interval(&with("", "/s", every)), Some(Duration::from_secs(every)));
         }
         for every in [0, 1, 59, 61, 90, 7 * 60, 3660, 7200] {
-            block(Path::new("/s"), Duration::from_secs(every)).expect_err("cron cannot count it");
+            line("/s").block("", Duration::from_secs(every)).expect_err("cron cannot count it");
         }
     }
 
     #[test]
     fn a_percent_sign_does_not_end_the_command() {
-        let block = block(Path::new("/a b/100%/it's"), Duration::from_secs(60)).expect("a line");
+        let block = line("/a b/100%/it's").block("", Duration::from_secs(60)).expect("a line");
         assert!(block.contains(r"* * * * * /bin/sh '/a b/100\%/it'\''s'"), "{block}");
+    }
+
+    #[test]
+    fn the_first_fleet_has_plain_marks_and_keeps_them_beside_others() {
+        let one = with("", "/a", 60);
+        let two = with(&one, "/b", 120);
+        assert!(one.starts_with("# >>> peer timer >>>") && two.starts_with(&one), "{two}");
+        assert!(two.contains("# >>> peer timer b >>>"), "{two}");
+        assert_eq!(line("/a").interval(&two), Some(Duration::from_secs(60)));
+        assert_eq!(line("/b").interval(&two), Some(Duration::from_secs(120)));
+        assert_eq!(line("/c").interval(&two), None);
+        // Whoever leaves takes only its own along, and whoever stays keeps its marks.
+        assert_eq!(line("/b").without(&two), one);
+        let left = line("/a").without(&two);
+        assert_eq!((line("/a").interval(&left), line("/b").interval(&left)), (None, Some(Duration::from_secs(120))));
+        assert!(with(&left, "/b", 60).matches("/bin/sh").count() == 1, "{left}");
     }
 
     proptest! {
         #[test]
-        fn nothing_else_of_a_crontab_changes(lines in proptest::collection::vec("[ -~\u{e9}]{0,20}", 0..6)) {
+        fn nothing_else_of_a_crontab_changes(lines in proptest::collection::vec("[ -~\u{e9}]{0,20}", 0..6), alone: bool) {
             let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-            let installed = with(&text, &ours(60));
-            prop_assert_eq!(without(&installed), text.clone());
+            let text = if alone { text } else { with(&text, "/other", 300) };
+            let installed = with(&text, "/s", 60);
+            prop_assert_eq!(line("/s").without(&installed), text.clone());
             // Twice is once, and another interval takes the same place.
-            prop_assert_eq!(with(&installed, &ours(60)), installed.clone());
+            prop_assert_eq!(with(&installed, "/s", 60), installed.clone());
             let moved = format!("{installed}# mine\n");
-            prop_assert_eq!(with(&moved, &ours(300)), format!("{}# mine\n", with(&text, &ours(300))));
+            prop_assert_eq!(with(&moved, "/s", 300), format!("{}# mine\n", with(&text, "/s", 300)));
         }
     }
 }

@@ -3,43 +3,64 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-/// launchd's name for our agent. Not `peer.NAME`: that is how a person's own agent for one peer is recognised.
-pub(super) const LABEL: &str = "io.github.peer-cli.reap";
-
 /// What a tick needs.
 pub(super) struct World {
     /// Our own executable.
     pub(super) executable: String,
     /// Variables, in order of name.
     pub(super) env: Vec<(String, String)>,
+    /// The state directory, which tells this fleet from any other.
+    pub(super) state: String,
 }
+
+const STATE: &str = "PEER_STATE_DIR";
 
 /// The service: one tick.
 ///
 /// # Source
 /// systemd.kill(5): with the default `KillMode=control-group` everything that a tick has started, the tmux server with
-/// its agents included, would be killed as soon as the tick is over.
+/// its agents included, would be killed as soon as the tick is over. systemd.exec(5): `LogLevelMax=` is for what the manager
+/// says of the unit too, which is two lines a tick; what a tick itself says is let through by `SyslogLevel=`.
 pub(super) fn service(world: &World) -> String {
-    let mut text = String::from(
+    let mut text = format!(
         "# Written by `peer timer install`; `peer timer uninstall` takes it away.\n\
-         [Unit]\nDescription=One tick of peer over its terminal agents\nDocumentation=man:peer-reap(1)\n\n\
+         [Unit]\nDescription=One tick of peer over the fleet of {}\nDocumentation=man:peer-reap(1)\n\n\
          [Service]\nType=oneshot\n",
+        described(&world.state)
     );
     for (key, value) in &world.env {
-        let _ = writeln!(text, "Environment={}", quoted_for_systemd(&format!("{key}={value}"), false));
+        let _ = writeln!(text, "{}", variable(key, value));
     }
     let _ = writeln!(text, "ExecStart={} reap", quoted_for_systemd(&world.executable, true));
     text.push_str("# Agents that a tick wakes outlive the tick.\nKillMode=process\nTimeoutStartSec=120\n");
+    text.push_str("# Not two lines a tick that it started and ended; what it has to tell is of level notice.\n");
+    text.push_str("SyslogLevel=notice\nLogLevelMax=notice\n");
     text
 }
 
+fn variable(key: &str, value: &str) -> String {
+    format!("Environment={}", quoted_for_systemd(&format!("{key}={value}"), false))
+}
+
+/// Whether a service is that of the fleet with this state directory.
+pub(super) fn is_service_of(text: &str, state: &str) -> bool {
+    let wanted = variable(STATE, state);
+    text.lines().any(|line| line == wanted)
+}
+
+/// A path within a description: a line of its own, in which `%` means something.
+fn described(path: &str) -> String {
+    path.replace('%', "%%").replace(char::is_control, " ")
+}
+
 /// The timer.
-pub(super) fn timer(every: Duration) -> String {
+pub(super) fn timer(world: &World, every: Duration) -> String {
     format!(
         "# Written by `peer timer install`; `peer timer uninstall` takes it away.\n\
-         [Unit]\nDescription=Ticks of peer\n\n\
+         [Unit]\nDescription=Ticks of peer over the fleet of {}\n\n\
          [Timer]\nOnActiveSec=1s\nOnUnitActiveSec={}s\n# The default, a minute, would let every second tick be late.\nAccuracySec=1s\n\n\
          [Install]\nWantedBy=timers.target\n",
+        described(&world.state),
         every.as_secs()
     )
 }
@@ -68,17 +89,17 @@ fn quoted_for_systemd(text: &str, command: bool) -> String {
 ///
 /// # Source
 /// launchd.plist(5): when a job ends, launchd kills what is left of its process group, unless `AbandonProcessGroup`.
-pub(super) fn plist(world: &World, every: Duration) -> String {
+pub(super) fn plist(world: &World, label: &str, every: Duration) -> String {
     let mut env = String::new();
     for (key, value) in &world.env {
-        let _ = write!(env, "\n    <key>{}</key>\n    <string>{}</string>", xml(key), xml(value));
+        let _ = write!(env, "\n    {}", entry(key, value));
     }
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
          <!-- Written by `peer timer install`; `peer timer uninstall` takes it away. -->\n\
          <plist version=\"1.0\">\n<dict>\n\
-         \x20 <key>Label</key>\n  <string>{LABEL}</string>\n\
+         \x20 <key>Label</key>\n  <string>{label}</string>\n\
          \x20 <key>ProgramArguments</key>\n  <array>\n    <string>{}</string>\n    <string>reap</string>\n  </array>\n\
          \x20 <key>EnvironmentVariables</key>\n  <dict>{env}\n  </dict>\n\
          \x20 <key>StartInterval</key>\n  <integer>{}</integer>\n\
@@ -88,6 +109,15 @@ pub(super) fn plist(world: &World, every: Duration) -> String {
         xml(&world.executable),
         every.as_secs()
     )
+}
+
+fn entry(key: &str, value: &str) -> String {
+    format!("<key>{}</key>\n    <string>{}</string>", xml(key), xml(value))
+}
+
+/// Whether a launchd agent is that of the fleet with this state directory.
+pub(super) fn is_plist_of(text: &str, state: &str) -> bool {
+    text.contains(&entry(STATE, state))
 }
 
 pub(super) fn interval_of_plist(text: &str) -> Option<Duration> {
@@ -125,6 +155,11 @@ fn seconds(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    fn world(state: &str) -> World {
+        let env = [("PATH", "/bin"), (STATE, state)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        World { executable: "/bin/peer".to_owned(), env: env.into(), state: state.to_owned() }
+    }
+
     #[test]
     fn words_are_quoted_as_their_reader_wants_them() {
         assert_eq!(quoted_for_systemd(r#"/a b/100%/$x"\"#, true), r#""/a b/100%%/$$x\"\\""#);
@@ -136,8 +171,20 @@ mod tests {
     #[test]
     fn an_interval_reads_as_it_was_written() {
         let every = Duration::from_secs(90);
-        let world = World { executable: "/bin/peer".to_owned(), env: vec![("PATH".to_owned(), "/bin".to_owned())] };
-        assert_eq!(interval_of_timer(&timer(every)), Some(every));
-        assert_eq!(interval_of_plist(&plist(&world, every)), Some(every));
+        let world = world("/s");
+        assert_eq!(interval_of_timer(&timer(&world, every)), Some(every));
+        assert_eq!(interval_of_plist(&plist(&world, "l", every)), Some(every));
+    }
+
+    #[test]
+    fn what_is_written_for_one_fleet_is_not_taken_for_that_of_another() {
+        for state in ["/s", "/a b/100%/$x\"", "/<a>&b"] {
+            let (service, plist) = (service(&world(state)), plist(&world(state), "l", Duration::from_secs(60)));
+            assert!(is_service_of(&service, state) && is_plist_of(&plist, state), "{state}");
+            for other in ["/", "/s2", "", "/a"] {
+                assert!(!is_service_of(&service, other) && !is_plist_of(&plist, other), "{state} {other}");
+            }
+        }
+        assert!(service(&world("/100%")).contains("Description=One tick of peer over the fleet of /100%%\n"));
     }
 }

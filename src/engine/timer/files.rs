@@ -1,0 +1,102 @@
+//! Files of an installation: written so that a failure can take them back.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use peer_adapters::file;
+
+use super::{EngineError, Result};
+
+/// What was done to files, in order.
+#[derive(Debug, Default)]
+pub(super) struct Undo {
+    done: Vec<Done>,
+}
+
+#[derive(Debug)]
+enum Done {
+    /// There was no such directory.
+    MadeDirectory(PathBuf),
+    /// What stood there, if anything.
+    Wrote(PathBuf, Option<Vec<u8>>),
+}
+
+impl Undo {
+    /// Writes a file, and makes the directories above it.
+    ///
+    /// # Errors
+    /// It cannot be written; what was done before can be undone.
+    pub(super) fn write(&mut self, path: &Path, text: &str) -> Result<()> {
+        let failed = |source| EngineError::Io { action: "write", path: path.to_owned(), source };
+        let parents: Vec<_> = path.ancestors().skip(1).take_while(|dir| !dir.exists()).collect();
+        for dir in parents.into_iter().rev() {
+            fs::create_dir(dir).map_err(failed)?;
+            self.done.push(Done::MadeDirectory(dir.to_owned()));
+        }
+        let before = match file::read(path, file::MOST) {
+            Ok(before) => Some(before),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(error)),
+        };
+        self.done.push(Done::Wrote(path.to_owned(), before));
+        fs::write(path, text).map_err(failed)
+    }
+
+    /// Notes a file that a command may make, in a directory that it may make: `systemctl enable` makes a link.
+    pub(super) fn made_by_others(&mut self, path: PathBuf) {
+        if path.symlink_metadata().is_ok() {
+            return;
+        }
+        let dir = path.parent().filter(|dir| !dir.exists()).map(Path::to_owned);
+        self.done.extend(dir.map(Done::MadeDirectory));
+        self.done.push(Done::Wrote(path, None));
+    }
+
+    /// Takes everything back, the last first. What cannot be taken back stays.
+    pub(super) fn all(self) {
+        for done in self.done.into_iter().rev() {
+            let _ = match done {
+                // Not empty any more: somebody else has come to use it.
+                Done::MadeDirectory(dir) => fs::remove_dir(dir),
+                Done::Wrote(path, None) => fs::remove_file(path),
+                Done::Wrote(path, Some(before)) => fs::write(path, before),
+            };
+        }
+    }
+}
+
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(EngineError::Io { action: "remove", path: path.to_owned(), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_taken_back_with_its_directories_and_nothing_else() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (old, new, link) = (dir.path().join("old"), dir.path().join("a/b/new"), dir.path().join("a/b/wants/link"));
+        fs::write(&old, "mine").expect("written");
+        let mut undo = Undo::default();
+        undo.write(&old, "ours").expect("written");
+        undo.write(&new, "ours").expect("written");
+        undo.made_by_others(link.clone());
+        fs::create_dir(dir.path().join("a/b/wants")).expect("made");
+        fs::write(&link, "").expect("written");
+        undo.all();
+        assert_eq!(fs::read_to_string(&old).expect("there"), "mine");
+        assert!(!dir.path().join("a").exists());
+        let mut undo = Undo::default();
+        undo.write(&new, "ours").expect("written");
+        fs::write(dir.path().join("a/somebody"), "").expect("written");
+        undo.all();
+        assert!(dir.path().join("a/somebody").exists() && !dir.path().join("a/b").exists());
+    }
+}

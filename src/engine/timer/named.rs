@@ -1,0 +1,125 @@
+//! How the timer of a fleet is called, so that those of several fleets stand side by side.
+//!
+//! A fleet keeps the name under which it was installed, which is told by the state directory in what was written. The first
+//! one has the plain name, and any other one a name with a number that is made from its state directory.
+
+use std::path::{Path, PathBuf};
+
+use peer_adapters::file;
+
+use super::crontab::Line;
+use super::{Engine, EngineError, Result, texts};
+use crate::engine::observe::fnv1a;
+
+/// launchd's name for our agent. Not `peer.NAME`: that is how a person's own agent for one peer is recognised.
+const LABEL: &str = "io.github.peer-cli.reap";
+
+/// systemd's. With a dot in the names of the others: `peer-NAME.service` is how a person's own unit for one peer is
+/// recognised.
+const UNIT: &str = "peer";
+
+/// Files with one name and several endings.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    dir: PathBuf,
+    pub(super) name: String,
+}
+
+impl Named {
+    pub(super) fn name(&self, ending: &str) -> String {
+        format!("{}.{ending}", self.name)
+    }
+
+    pub(super) fn path(&self, ending: &str) -> PathBuf {
+        self.dir.join(self.name(ending))
+    }
+
+    /// The link that makes systemd start the timer.
+    pub(super) fn wanted(&self) -> PathBuf {
+        self.dir.join("timers.target.wants").join(self.name("timer"))
+    }
+
+    /// The plain name, if its file is this fleet's (`is_ours`) or there is none.
+    fn of(dir: &Path, plain: &str, fleet: &str, ending: &str, is_ours: impl Fn(&str) -> bool) -> Self {
+        let [plain, own] =
+            [plain.to_owned(), format!("{plain}.{fleet}")].map(|name| Self { dir: dir.to_owned(), name });
+        let free = match file::read_to_string(&plain.path(ending), file::MOST) {
+            Ok(text) => is_ours(&text),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound && !own.path(ending).exists(),
+        };
+        if free { plain } else { own }
+    }
+}
+
+impl Engine {
+    fn fleet_number(&self) -> String {
+        let number = fnv1a(self.state.root().as_os_str().as_encoded_bytes());
+        format!("{:08x}", number & u64::from(u32::MAX))
+    }
+
+    fn state_text(&self) -> String {
+        self.state.root().to_string_lossy().into_owned()
+    }
+
+    /// The service and the timer of this fleet.
+    pub(super) fn systemd_units(&self) -> Result<Named> {
+        let own = self.var("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let dir = own.map_or_else(|| self.home().map(|home| home.join(".config")), Ok)?.join("systemd/user");
+        let state = self.state_text();
+        Ok(Named::of(&dir, UNIT, &self.fleet_number(), "service", |text| texts::is_service_of(text, &state)))
+    }
+
+    /// launchd's agent of this fleet.
+    pub(super) fn launchd_agent(&self) -> Result<Named> {
+        let (dir, state) = (self.home()?.join("Library/LaunchAgents"), self.state_text());
+        Ok(Named::of(&dir, LABEL, &self.fleet_number(), "plist", |text| texts::is_plist_of(text, &state)))
+    }
+
+    /// The line of this fleet in the crontab.
+    pub(super) fn cron_line(&self) -> Line {
+        Line::new(&self.cron_script(), &self.fleet_number())
+    }
+
+    /// What that line runs.
+    pub(super) fn cron_script(&self) -> PathBuf {
+        self.state.root().join("timer.sh")
+    }
+
+    fn home(&self) -> Result<PathBuf> {
+        self.var("HOME").filter(|home| !home.is_empty()).map(PathBuf::from).ok_or_else(|| EngineError::Declaration {
+            what: "timer".to_owned(),
+            problem: "HOME is not set, so there is no place for its files".to_owned(),
+            hint: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_first_fleet_has_the_plain_name_and_each_keeps_its_own() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let of = |fleet: &str| {
+            let mine = fleet.to_owned();
+            Named::of(dir.path(), "peer", fleet, "service", move |text| text == mine)
+        };
+        let install = |fleet: &str| fs::write(of(fleet).path("service"), fleet).expect("written");
+        assert_eq!(of("a").name, "peer");
+        install("a");
+        assert_eq!((of("a").name.as_str(), of("b").name.as_str()), ("peer", "peer.b"));
+        install("b");
+        fs::remove_file(of("a").path("service")).expect("ours");
+        assert_eq!(
+            (of("a").name.as_str(), of("b").name.as_str()),
+            ("peer", "peer.b"),
+            "it is installed under that name"
+        );
+        install("c");
+        assert_eq!((of("c").name.as_str(), of("a").name.as_str()), ("peer", "peer.a"));
+        assert!(of("b").wanted().ends_with("timers.target.wants/peer.b.timer"));
+    }
+}
