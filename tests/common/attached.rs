@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{World, wait_until};
 
@@ -22,6 +23,15 @@ impl Attached {
     #[track_caller]
     pub fn sized(world: &World, name: &str, (columns, rows): (u16, u16)) -> Self {
         Self::with(world, name, &format!("stty cols {columns} rows {rows}; "))
+    }
+
+    /// The same for a moment, whether or not there is anything to attach to.
+    pub fn for_a_moment(world: &World, name: &str, (columns, rows): (u16, u16)) {
+        let mut attached = Self::begin(world, name, &format!("stty cols {columns} rows {rows}; "));
+        let end = Instant::now() + Duration::from_millis(300);
+        while Instant::now() < end && attached.0.try_wait().expect("our child").is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// A client may overlook a session, or be cut off (zellij 0.45.1, on a loaded machine): a person would type it again.

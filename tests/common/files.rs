@@ -33,6 +33,12 @@ impl World {
         }
     }
 
+    /// The same, and null too where it cannot be read as JSON.
+    pub fn json_or_null(&self, name: &str, suffix: &str) -> Value {
+        let text = fs::read_to_string(self.file(name, suffix)).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
     /// Changes `NAME.suffix` where it is JSON.
     pub fn edit(&self, name: &str, suffix: &str, change: impl FnOnce(&mut Value)) {
         let mut value = self.json(name, suffix);
