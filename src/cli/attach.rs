@@ -1,7 +1,7 @@
 use std::io::IsTerminal;
 
 use super::{CliError, Context, Outcome, error};
-use crate::engine::attach::{self, Attach};
+use crate::engine::attach::Attach;
 use crate::policy::name::PeerName;
 
 /// Hand this terminal to an agent's pane, waking it first where it sleeps
@@ -24,10 +24,10 @@ pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let way = engine.attach(&args.name).await?;
     engine.progress.settled();
-    let Attach::Run(argv) = way else {
+    let Attach::Run(argv, incarnation) = way else {
         engine.progress.notice(&format!("this is the pane of {}", args.name));
         return Ok(0);
     };
-    let status = attach::run(&argv)?;
+    let status = engine.run_attached(&args.name, argv, incarnation).await?;
     Ok(if status.success() { 0 } else { error::code::FAILED })
 }

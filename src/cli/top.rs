@@ -18,7 +18,8 @@ use crate::config::Span;
 use crate::engine::attach::Attach;
 use crate::engine::deliver::Message;
 use crate::engine::top::{View, Watcher};
-use crate::engine::{Engine, EngineError, Progress, attach};
+use crate::engine::{Engine, EngineError, Progress};
+use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::wake::WakeRequest;
 use app::{App, Ask, Deed};
@@ -69,7 +70,7 @@ async fn top(engine: Rc<Engine>, every: Duration, progress: Arc<Mutex<String>>) 
             biased;
             _ = terminated.recv() => return Ok(0),
             _ = hung_up.recv() => return Ok(0),
-            Some(item) = news.recv() => screen.take(item, &mut app)?,
+            Some(item) = news.recv() => screen.take(item, &mut app, &engine).await?,
             _ = keyboard.tick() => {}
         }
         while event::poll(Duration::ZERO)? {
@@ -203,23 +204,31 @@ impl FullScreen {
         self.terminal.draw(|frame| draw::draw(frame, app, engine.now(), self.plain)).map(drop)
     }
 
-    fn take(&mut self, news: News, app: &mut App) -> std::io::Result<()> {
+    async fn take(&mut self, news: News, app: &mut App, engine: &Engine) -> std::io::Result<()> {
         match news {
             News::Seen(Ok(view)) => app.see(view),
             News::Seen(Err(error)) => app.message = error.to_string(),
             News::Screen(name, text) => app.screen = Some((name, pane::text(&text, self.plain))),
             News::Done(text) => app.message = text,
             News::Attach(name, Err(error)) => app.message = outcome(&name, Err(error)),
-            News::Attach(name, Ok(Attach::Run(argv))) => app.message = self.lend(&name, &argv)?,
+            News::Attach(name, Ok(Attach::Run(argv, incarnation))) => {
+                app.message = self.lend(engine, &name, argv, incarnation).await?;
+            }
             News::Attach(name, Ok(Attach::Here)) => app.message = format!("this is the pane of {name}"),
         }
         Ok(())
     }
 
     /// Gives the terminal to the runtime's client until the person detaches.
-    fn lend(&mut self, name: &PeerName, argv: &Argv) -> std::io::Result<String> {
+    async fn lend(
+        &mut self,
+        engine: &Engine,
+        name: &PeerName,
+        argv: Argv,
+        incarnation: Incarnation,
+    ) -> std::io::Result<String> {
         ratatui::try_restore()?;
-        let ran = attach::run(argv);
+        let ran = engine.run_attached(name, argv, incarnation).await;
         self.terminal = ratatui::try_init()?;
         Ok(match ran {
             Ok(_) => format!("back from {name}"),

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{World, wait_until};
+use super::{World, wait_for, wait_until};
 
 /// The wheel turned up once over the second column and row, as a terminal reports it (xterm's SGR mouse mode).
 const WHEEL_UP: &[u8] = b"\x1b[<64;2;2M";
@@ -47,6 +47,25 @@ impl Attached {
         attached
     }
 
+    /// The same as a person does it: once.
+    #[track_caller]
+    pub fn once(world: &World, name: &str) -> Self {
+        Self::begin(world, name, "")
+    }
+
+    /// Waits until it has ended, and returns its exit code.
+    #[track_caller]
+    pub fn end(mut self) -> Option<i32> {
+        wait_for("it has ended", || self.0.try_wait().expect("our child")).code()
+    }
+
+    /// Presses keys.
+    #[track_caller]
+    pub fn types(&mut self, keys: &[u8]) {
+        let stdin = self.0.stdin.as_mut().expect("piped");
+        stdin.write_all(keys).and_then(|()| stdin.flush()).expect("script(1) reads");
+    }
+
     fn begin(world: &World, name: &str, before: &str) -> Self {
         let peer = world.command(&["attach", name]);
         let line = format!("{before}exec {} attach {name}", peer.get_program().display());
@@ -65,8 +84,7 @@ impl Attached {
     /// Turns the wheel up so often.
     #[track_caller]
     pub fn scroll_up(&mut self, times: usize) {
-        let stdin = self.0.stdin.as_mut().expect("piped");
-        stdin.write_all(&WHEEL_UP.repeat(times)).and_then(|()| stdin.flush()).expect("script(1) reads");
+        self.types(&WHEEL_UP.repeat(times));
     }
 
     /// Closes the terminal, and waits until its runtime knows.
