@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
+mod leftovers;
+
+pub use leftovers::{sweep, temporary};
+
 /// The most that is read of a file that is small as a rule (a record, a spec, a status file): 16 MiB, which is a hundred
 /// times the longest that was seen. Less would refuse the list of conversations of a very old peer; more is felt by whoever
 /// waits for a list.

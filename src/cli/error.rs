@@ -151,6 +151,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::Busy { .. }
         | EngineError::OutOfTime { .. }
         | EngineError::NotEnded { .. }
+        | EngineError::TickHangs { .. }
         | EngineError::NotStarted { .. }
         | EngineError::Io { .. }
         | EngineError::Profile { .. }
@@ -213,6 +214,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NotInPane { .. } => {
             "from outside, peer new NAME starts it fresh and peer stop NAME parks it".to_owned()
         }
+        EngineError::TickHangs { pid, .. } => format!("kill -KILL {pid}; the next tick takes up what it left"),
         EngineError::TooManySelfFreshes { peer, .. } => format!("peer new {peer}, from outside, restarts it now"),
         EngineError::Busy { .. }
         | EngineError::OutOfTime { .. }

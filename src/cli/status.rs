@@ -74,6 +74,10 @@ impl Story {
         self.conversation(status);
         self.health(status);
         self.files(status);
+        for warning in &status.warnings {
+            let warning = self.paint.paint(Hue::Bad, &printable(warning));
+            self.fact("Warning", &warning);
+        }
         let next = self.paint.paint(Hue::Strong, &status.next);
         self.fact("Next", &next);
     }

@@ -114,6 +114,16 @@ impl ConfigDir {
         })
     }
 
+    /// Removes what writers of specs left that were killed; how many. `lives` tells whether there is a process of this number.
+    ///
+    /// # Errors
+    /// The directory is there and cannot be listed.
+    pub fn sweep_temporaries(&self, lives: impl Fn(u32) -> bool) -> Result<usize, ConfigError> {
+        let dir = self.root.join("peers");
+        let spec = |file: &str| file.strip_suffix(".toml").is_some_and(|name| name.parse::<PeerName>().is_ok());
+        file::sweep(&dir, spec, lives).map_err(|source| ConfigError::Io { action: "list", path: dir.clone(), source })
+    }
+
     /// Every declared peer, in order of name. Files that are no `NAME.toml` are passed over.
     ///
     /// # Errors

@@ -169,6 +169,19 @@ pub enum EngineError {
         /// The profile most like it.
         nearest: Option<String>,
     },
+    /// A tick that was to end long ago holds the lock of ticks.
+    #[error(
+        "another tick, process {pid}, has been under way for {} s and was to end after {} s: it hangs",
+        .running.as_secs(), .budget.as_secs()
+    )]
+    TickHangs {
+        /// Who hangs.
+        pid: u32,
+        /// Since when.
+        running: Duration,
+        /// How long it was given.
+        budget: Duration,
+    },
     /// A file on disk is not usable for what was asked.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {

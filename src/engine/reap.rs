@@ -1,9 +1,9 @@
 //! `peer reap`: one heartbeat. Probe every peer on both axes, judge, act, stamp, and end in time.
 
 mod act;
+mod clock;
 mod idle;
 mod memory;
-mod sleep;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::fleet::{Looked, Member};
-use super::observe::{Sight, recorded};
+use super::observe::{Sight, process_id, recorded};
 use super::survey::{Silent, Stray};
 use super::wake::Live;
 use super::{Engine, EngineError, Peer, Result};
@@ -28,9 +28,12 @@ use crate::policy::time::Timestamp;
 use crate::policy::verdict::{
     Action, CONFIRM_AFTER, HoldReason, Judgement, RuntimeSeen, VerdictFacts, judge, second_opinion,
 };
-use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord, Watch};
+use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord, TickUnderWay, Ticking, Watch};
 
 const ZELLIJ: &str = RuntimeKind::Zellij.as_str();
+
+/// How long after its budget a tick has stamped, on a machine under any load: later, it hangs.
+const STAMPED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a tick is asked to do.
 #[derive(Clone, Debug, Default)]
@@ -123,14 +126,18 @@ impl Engine {
     /// The state directory failed. A peer that could not be judged or ended is reported in [`Tick::skipped`].
     pub async fn reap(&self, request: &Request) -> Result<Option<Tick>> {
         // A dry run changes nothing, so it need not keep a tick away, nor wait for one.
-        let ticking = if request.dry_run { None } else { self.state.try_tick()? };
+        let budget = request.budget.unwrap_or(self.settings.tick.budget.0);
+        let ticking = if request.dry_run { None } else { self.take_turn(budget)? };
         if ticking.is_none() && !request.dry_run {
             return Ok(None);
         }
         let (started, started_at) = (Instant::now(), self.now());
-        let deadline = started + request.budget.unwrap_or(self.settings.tick.budget.0);
+        let deadline = started + budget;
         let before = self.state.heartbeat()?.unwrap_or_default();
         let mut beat = self.begin(&before, started_at, request)?;
+        if !request.dry_run {
+            self.sweep_temporaries(&mut beat);
+        }
         let mut fleet = self.fleet(request, &mut beat).await?;
         let mut judged = judge_all(self, &fleet.subjects, false, &mut beat);
         fleet.subjects = self.confirm(fleet.subjects, &mut judged, &mut beat).await?;
@@ -158,11 +165,46 @@ impl Engine {
         }))
     }
 
+    /// The right to tick. `None`: another tick is under way, and has time left.
+    ///
+    /// # Errors
+    /// [`EngineError::TickHangs`]: nothing is parked, buried or restarted as long as that one lives.
+    fn take_turn(&self, budget: Duration) -> Result<Option<Ticking>> {
+        let now = clock::running();
+        let own = TickUnderWay { process: recorded(process::me()?), began_ms: millis(now), budget_ms: millis(budget) };
+        let other = match self.state.try_tick(own)? {
+            Ok(ticking) => return Ok(Some(ticking)),
+            Err(other) => other,
+        };
+        let Some(other) = other else { return Ok(None) };
+        // What a killed tick left there is no word of whoever has begun since.
+        let ticks = process::find(process_id(other.process))?.is_some();
+        let running = now.saturating_sub(Duration::from_millis(other.began_ms));
+        let budget = Duration::from_millis(other.budget_ms);
+        if ticks && running > budget.saturating_add(STAMPED_WITHIN) {
+            return Err(EngineError::TickHangs { pid: other.process.pid, running, budget });
+        }
+        Ok(None)
+    }
+
+    /// Removes what writers left that were killed, in both directories. Best effort: the next tick looks again.
+    fn sweep_temporaries(&self, beat: &mut Heartbeat) {
+        // One that cannot be looked at may write.
+        let lives = |pid| !matches!(process::status(pid), Ok(None));
+        let swept = self.state.sweep_temporaries(lives).map_err(EngineError::from);
+        let specs = self.config.sweep_temporaries(lives).map_err(EngineError::from);
+        for error in [swept, specs].into_iter().filter_map(std::result::Result::err) {
+            beat.skipped.push(error.to_string());
+        }
+    }
+
     fn begin(&self, before: &Heartbeat, started_at: Timestamp, request: &Request) -> Result<Heartbeat> {
-        let suspended = sleep::suspended();
-        let slept = sleep::slept(before, suspended);
+        let (suspended, up) = (clock::suspended(), clock::up());
+        let jumped = clock::slept(before, suspended) || clock::was_set(before, started_at, up);
+        let damaged = self.state.damaged().into_iter();
+        let skipped = damaged.map(|found| format!("{}: {}; read as absent", found.file.display(), found.why));
         Ok(Heartbeat {
-            tick: before.tick + 1,
+            tick: before.tick.saturating_add(1),
             started_at_ms: started_at,
             watch: match request.every {
                 Some(every) => Some(Watch { process: recorded(process::me()?), every_ms: millis(every) }),
@@ -170,7 +212,9 @@ impl Engine {
                 None => before.watch,
             },
             suspended_ms: millis(suspended),
-            machine_woke_at_ms: if slept { Some(started_at) } else { before.machine_woke_at_ms },
+            up_ms: millis(up),
+            machine_woke_at_ms: if jumped { Some(started_at) } else { before.machine_woke_at_ms },
+            skipped: skipped.collect(),
             ..Heartbeat::default()
         })
     }

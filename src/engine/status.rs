@@ -47,6 +47,8 @@ pub struct Status {
     pub topics: Vec<String>,
     /// What it asks on its screen and waits for a person to answer.
     pub question: Option<String>,
+    /// Files of it, or of the fleet, that are there and do not say what they should.
+    pub warnings: Vec<String>,
     /// Its spec.
     pub spec: PathBuf,
     /// Its files in the state directory.
@@ -142,10 +144,16 @@ impl Engine {
             deaths_window_s: GUARD_WINDOW.as_secs(),
             topics: peer.files.topics()?,
             question,
+            warnings: self.warnings(&peer),
             spec: self.config.spec_path(name),
             files: peer.files.all_on_disk()?,
             row,
         })
+    }
+
+    fn warnings(&self, peer: &Peer) -> Vec<String> {
+        let found = peer.files.damaged().into_iter().chain(self.state.damaged());
+        found.map(|damage| format!("{}: {}; read as absent", damage.file.display(), damage.why)).collect()
     }
 
     async fn seen_now(&self, peer: &Peer) -> Result<(Live, Option<Axes>)> {

@@ -17,6 +17,10 @@ pub const DONE_QUIET: Duration = Duration::from_secs(20);
 /// any output ends the task; longer and an agent that forgot to say it is done is paid for.
 pub const NEVER_DONE_QUIET: Duration = Duration::from_secs(600);
 
+/// How far ahead of now something may seem to have happened: it is looked at after the clock was. More than a look takes, and
+/// less than any step that matters.
+const AHEAD: Duration = Duration::from_secs(60);
+
 /// The last activity of a conversation, from the best source that the agent's profile names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Activity {
@@ -52,7 +56,7 @@ pub struct IdleFacts {
     pub last_delivery: Option<Timestamp>,
     /// Last activity of an agent that it started.
     pub child_activity: Option<Timestamp>,
-    /// When the machine last came back from sleep: nothing could happen before, so the time before does not count.
+    /// When the machine was last seen to have been asleep, or its clock to have been set: the time before does not count.
     pub machine_woke_at: Option<Timestamp>,
     /// Whether a turn is in progress.
     pub turn: Turn,
@@ -97,22 +101,27 @@ pub enum IdleDecision {
 }
 
 impl IdleFacts {
-    /// The last time anything happened that counts.
-    pub fn last_sign(&self) -> Timestamp {
+    /// The last time anything happened that counts, as it is told at `now`.
+    ///
+    /// What lies far ahead was written by a clock that has been set back since; where that was seen, it was before.
+    pub fn last_sign(&self, now: Timestamp) -> Timestamp {
         let activity = match self.activity {
             Activity::Last(at) => Some(at),
             Activity::NoneYet | Activity::Unknown(_) => None,
         };
-        let others = [activity, self.last_delivery, self.child_activity, self.machine_woke_at];
-        others.into_iter().flatten().fold(self.woke_at, Timestamp::max)
+        let all = [Some(self.woke_at), activity, self.last_delivery, self.child_activity];
+        let set_at = self.machine_woke_at.filter(|at| *at <= now);
+        let counts = |at: &Timestamp| set_at.is_none() || at.since(now) <= AHEAD;
+        all.into_iter().flatten().filter(counts).chain(self.machine_woke_at).fold(Timestamp::default(), Timestamp::max)
     }
 
     /// How long nothing may happen, and since when that is counted; `None` is for ever.
-    fn allowance(&self) -> Option<(Duration, Timestamp)> {
+    fn allowance(&self, now: Timestamp) -> Option<(Duration, Timestamp)> {
+        let last = self.last_sign(now);
         let (limit, since) = match (self.lifestyle, self.done_at) {
-            (Lifestyle::Ephemeral, Some(done_at)) => return Some((DONE_QUIET, self.last_sign().max(done_at))),
-            (Lifestyle::Ephemeral, None) => (NEVER_DONE_QUIET, self.last_sign()),
-            (Lifestyle::Conversational | Lifestyle::Executor, _) => (self.idle_timeout, self.last_sign()),
+            (Lifestyle::Ephemeral, Some(done_at)) => return Some((DONE_QUIET, last.max(done_at))),
+            (Lifestyle::Ephemeral, None) => (NEVER_DONE_QUIET, last),
+            (Lifestyle::Conversational | Lifestyle::Executor, _) => (self.idle_timeout, last),
         };
         (!self.idle_timeout.is_zero()).then_some((limit, since))
     }
@@ -120,7 +129,7 @@ impl IdleFacts {
 
 /// Whether a peer that is awake is parked at `now`.
 pub fn idle(facts: &IdleFacts, now: Timestamp) -> IdleDecision {
-    let Some((limit, since)) = facts.allowance() else { return IdleDecision::Keep(Kept::Never) };
+    let Some((limit, since)) = facts.allowance(now) else { return IdleDecision::Keep(Kept::Never) };
     let idle = now.since(since);
     if idle <= limit {
         return IdleDecision::Keep(Kept::Active { until: since.after(limit) });
@@ -192,6 +201,22 @@ mod tests {
     fn time_that_the_machine_slept_is_not_idle_time() {
         let facts = IdleFacts { machine_woke_at: Some(ago(60)), ..facts() };
         assert_eq!(idle(&facts, NOW), kept_by(Kept::Active { until: ago(60).after(IDLE_TIMEOUT_DEFAULT) }));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_keeps_nobody_awake_until_it_has_caught_up() {
+        let tomorrow = Timestamp::from_ms(NOW.as_ms() + 86_400_000);
+        let ahead = |machine_woke_at| IdleFacts {
+            woke_at: tomorrow,
+            activity: Activity::Last(tomorrow),
+            last_delivery: Some(tomorrow),
+            machine_woke_at,
+            ..facts()
+        };
+        assert_eq!(idle(&ahead(Some(ago(3601))), NOW), parked(3601));
+        assert_eq!(idle(&ahead(Some(NOW)), NOW), kept_by(Kept::Active { until: NOW.after(IDLE_TIMEOUT_DEFAULT) }));
+        // Where nobody saw that it was set, nothing is known better.
+        assert!(matches!(idle(&ahead(None), NOW), IdleDecision::Keep(Kept::Active { .. })));
     }
 
     #[test]

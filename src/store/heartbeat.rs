@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::Write;
 
 use fs2::FileExt;
 use peer_adapters::file;
@@ -36,7 +37,10 @@ pub struct Heartbeat {
     /// How long the machine had been suspended since boot, in all.
     #[serde(default)]
     pub suspended_ms: u64,
-    /// When the machine was last seen to have been suspended.
+    /// How long the machine had been up when it began, by a clock that nobody sets; 0 where an older `peer` wrote this.
+    #[serde(default)]
+    pub up_ms: u64,
+    /// When the machine was last seen to have been suspended, or its clock to have been set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_woke_at_ms: Option<Timestamp>,
     /// Every peer with an incarnation on record.
@@ -79,7 +83,25 @@ fn is_false(value: &bool) -> bool {
 /// The right to tick, for as long as it lives; two ticks never overlap.
 #[derive(Debug)]
 pub struct Ticking {
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        // Whoever finds it held next must not take it for this tick. What stays is told by the process's start time.
+        let _ = self.lock.set_len(0);
+    }
+}
+
+/// The tick that is under way, as it says of itself in `reap.lock`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TickUnderWay {
+    /// Who ticks.
+    pub process: Process,
+    /// When it began, by how long the machine had been running: neither a clock that is set nor a suspension moves that.
+    pub began_ms: u64,
+    /// How long it may take.
+    pub budget_ms: u64,
 }
 
 impl StateDir {
@@ -104,16 +126,26 @@ impl StateDir {
         atomic::write(&self.root().join("heartbeat.json"), &text, atomic::Durability::Cached)
     }
 
-    /// Begins a tick. `None`: another one is under way. Never blocks.
+    /// Begins a tick, which is `own`. `Err` within: another one is under way, and which, where it says so. Never blocks.
     ///
     /// # Errors
-    /// The lock file cannot be made.
-    pub fn try_tick(&self) -> Result<Option<Ticking>> {
+    /// The lock file cannot be made or written.
+    pub fn try_tick(&self, own: TickUnderWay) -> Result<std::result::Result<Ticking, Option<TickUnderWay>>> {
         let path = self.root().join("reap.lock");
         let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
         match FileExt::try_lock_exclusive(&file) {
-            Ok(()) => Ok(Some(Ticking { _lock: file })),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+            Ok(()) => {
+                let mut ticking = Ticking { lock: file };
+                let text = serde_json::to_vec(&own).expect("numbers");
+                let told = ticking.lock.set_len(0).and_then(|()| ticking.lock.write_all(&text));
+                told.map_err(StoreError::new("write", path))?;
+                Ok(Ok(ticking))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                // Nothing, or half of it: that one begins or ends this moment.
+                let text = file::read(&path, file::MOST).unwrap_or_default();
+                Ok(Err(serde_json::from_slice(&text).ok()))
+            }
             Err(error) => Err(StoreError::new("lock", path)(error)),
         }
     }

@@ -6,10 +6,12 @@
 
 mod atomic;
 mod conversations;
+mod damage;
 mod ending;
 mod heartbeat;
 mod inventory;
 mod journal;
+mod leftovers;
 mod lock;
 mod pane;
 mod records;
@@ -28,8 +30,9 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
 pub use conversations::{ConversationEntry, Owners};
+pub use damage::Damage;
 pub use ending::{LastEnd, Outcome, Session, Unlearned};
-pub use heartbeat::{Heartbeat, Pulse, Ticking, Watch};
+pub use heartbeat::{Heartbeat, Pulse, TickUnderWay, Ticking, Watch};
 pub use inventory::Inventory;
 pub use journal::{Event, Journal, Tail};
 pub use lock::{Gate, Locked, Starting};

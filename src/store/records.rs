@@ -257,6 +257,10 @@ pub enum Marker {
 }
 
 impl Marker {
+    /// Every one.
+    pub const ALL: [Self; 6] =
+        [Self::IdleReaped, Self::NewEager, Self::FreshNext, Self::Stopped, Self::Done, Self::Beat];
+
     /// The file's ending: `NAME.suffix`.
     pub const fn suffix(self) -> &'static str {
         match self {

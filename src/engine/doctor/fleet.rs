@@ -11,11 +11,11 @@ use super::{Finding, Level};
 use crate::engine::observe::{Sight, elsewhere, is_at, process_id};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
-use crate::store::{Place, SessionRecord, Stored};
+use crate::store::{Damage, Place, SessionRecord, Stored};
 
 pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
     let names = engine.config.names()?;
-    let mut found = Vec::new();
+    let mut found = damaged(&engine.state.damaged(), "state");
     let mut records = Vec::new();
     let mut left = Vec::new();
     for name in &names {
@@ -24,10 +24,9 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
             Err(error) => found.push(broken(name, &error).cure(format!("peer edit {name}"))),
         }
         let files = engine.state.peer(name);
-        match files.session() {
-            Ok(stored) => records.extend(stored.present().map(|record| (name.clone(), record))),
-            Err(error) => found.push(broken(name, &error)),
-        }
+        // One that cannot be read is among the damaged.
+        records.extend(files.session().ok().and_then(Stored::present).map(|record| (name.clone(), record)));
+        found.extend(damaged(&files.damaged(), name.as_str()));
         left.extend(files.end().ok().and_then(|stored| stored.present()?.left));
     }
     let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
@@ -108,6 +107,16 @@ pub(super) async fn reach(engine: &Engine) -> Result<Vec<Finding>> {
 
 fn broken(name: &PeerName, error: &impl std::fmt::Display) -> Finding {
     Finding::new(Level::Broken, name.as_str(), error.to_string())
+}
+
+/// What is read as absent, though it is there.
+fn damaged(files: &[Damage], about: &str) -> Vec<Finding> {
+    let finding = |damage: &Damage| {
+        let what = format!("{}: {}; it is read as absent", damage.file.display(), damage.why);
+        let cure = format!("mend it, or move it away: mv {} {0}.bad", damage.file.display());
+        Finding::new(Level::Warning, about, what).cure(cure)
+    };
+    files.iter().map(finding).collect()
 }
 
 fn program(peer: &Peer) -> Vec<Finding> {

@@ -53,7 +53,7 @@ pub(super) fn decide(engine: &Engine, view: View<'_>, machine_woke_at: Option<Ti
     match idle(&facts, now) {
         kept @ IdleDecision::Keep(_) => Ok(kept),
         // Its children come last: there may be many, and they matter only to whoever would be parked.
-        IdleDecision::Park { .. } => Ok(idle(&with_children(view, facts)?, now)),
+        IdleDecision::Park { .. } => Ok(idle(&with_children(view, facts, now)?, now)),
     }
 }
 
@@ -76,9 +76,9 @@ fn with_own_files<T>(view: View<'_>, look: impl FnOnce(&Files<'_>) -> T) -> Resu
 }
 
 /// The same with what its children did since anything else happened.
-fn with_children(view: View<'_>, facts: IdleFacts) -> Result<IdleFacts> {
+fn with_children(view: View<'_>, facts: IdleFacts, now: Timestamp) -> Result<IdleFacts> {
     let Some(id) = view.record.conversation.as_deref() else { return Ok(facts) };
-    let since = facts.last_sign().into();
+    let since = facts.last_sign(now).into();
     let found = with_own_files(view, |files| told(files.child_activity(id, since)))?;
     Ok(match found {
         Ok(child_activity) => IdleFacts { child_activity, ..facts },

@@ -278,7 +278,7 @@ impl Engine {
             let cause = format!("{} MiB of {} MiB", held / 1024, limit / 1024);
             return Ok(Some(Task::End { intent: Intent::MemoryDrained, what: "drained", cause }));
         }
-        let high = held * 100 > limit * MEMORY_WARNING_PERCENT;
+        let high = held.saturating_mul(100) > limit.saturating_mul(MEMORY_WARNING_PERCENT);
         if high && !pulse.memory_warned && !dry_run {
             let event = Event::new(self.now(), "memory.high").peer(name).incarnation(subject.record.incarnation);
             self.log(&event.with("memory_kib", held).with("limit_kib", limit))?;

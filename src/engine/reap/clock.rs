@@ -1,0 +1,84 @@
+//! The machine's clocks: whether it was asleep or its clock was set since the tick before. Nothing could happen while it
+//! slept, and a step of the clock is no time at all, so neither counts as idle.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::policy::time::Timestamp;
+use crate::store::Heartbeat;
+
+/// Suspensions and steps shorter than this are the difference between two readings of two clocks, or a clock that is
+/// brought right slowly (43 s a day at most).
+const NOTICEABLE: Duration = Duration::from_secs(5);
+
+#[cfg(target_os = "linux")]
+const WITH_SLEEP: ClockId = ClockId::CLOCK_BOOTTIME;
+#[cfg(target_os = "linux")]
+const WITHOUT_SLEEP: ClockId = ClockId::CLOCK_MONOTONIC;
+// clock_gettime(3) on macOS: CLOCK_UPTIME_RAW does not increment while the system is asleep.
+#[cfg(target_os = "macos")]
+const WITH_SLEEP: ClockId = ClockId::from_raw(nix::libc::CLOCK_MONOTONIC_RAW);
+#[cfg(target_os = "macos")]
+const WITHOUT_SLEEP: ClockId = ClockId::from_raw(nix::libc::CLOCK_UPTIME_RAW);
+
+fn read(clock: ClockId) -> Duration {
+    clock_gettime(clock).map(Duration::from).unwrap_or_default()
+}
+
+/// How long the machine has been up, time asleep included; nobody sets this clock.
+pub(super) fn up() -> Duration {
+    read(WITH_SLEEP)
+}
+
+/// How long the machine has been running since it booted, without the time that it was asleep.
+pub(super) fn running() -> Duration {
+    read(WITHOUT_SLEEP)
+}
+
+/// How long the machine has been suspended since it booted: what the clock that runs on in suspension is ahead of the one
+/// that does not.
+pub(super) fn suspended() -> Duration {
+    up().saturating_sub(running())
+}
+
+/// Whether it slept since the tick before. A smaller value than then means another boot, and says nothing.
+pub(super) fn slept(before: &Heartbeat, suspended: Duration) -> bool {
+    before.tick > 0 && suspended > Duration::from_millis(before.suspended_ms).saturating_add(NOTICEABLE)
+}
+
+/// Whether the wall clock was set since the tick before: it is not as far on as the clock that nobody sets. Another boot
+/// says nothing, and a heartbeat of an older `peer` neither.
+pub(super) fn was_set(before: &Heartbeat, now: Timestamp, up: Duration) -> bool {
+    let then = Duration::from_millis(before.up_ms);
+    if before.tick == 0 || before.up_ms == 0 || up < then {
+        return false;
+    }
+    let (on, back) = (now.since(before.started_at_ms), before.started_at_ms.since(now));
+    let passed = up.saturating_sub(then);
+    on > passed.saturating_add(NOTICEABLE) || on.saturating_add(NOTICEABLE) < passed || back > NOTICEABLE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_either_way_is_told_from_time_that_passed() {
+        let before = Heartbeat {
+            tick: 1,
+            started_at_ms: Timestamp::from_ms(1_000_000_000),
+            up_ms: 500_000,
+            ..Heartbeat::default()
+        };
+        let after = |wall_s: i64, up_s: u64| {
+            let now = Timestamp::from_ms(1_000_000_000_u64.saturating_add_signed(wall_s * 1000));
+            was_set(&before, now, Duration::from_secs(500 + up_s))
+        };
+        assert!(!after(60, 60) && !after(64, 60) && !after(56, 60) && !after(86_400, 86_400));
+        assert!(after(86_460, 60) && after(-86_340, 60) && after(0, 60) && after(66, 60));
+        let other_boot = Heartbeat { up_ms: 900_000, ..before.clone() };
+        assert!(!was_set(&other_boot, Timestamp::from_ms(5), Duration::from_secs(1)));
+        assert!(!was_set(&Heartbeat { up_ms: 0, ..before }, Timestamp::from_ms(5), Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,61 @@
+//! What writers left that were killed between the beginning of a temporary file and its renaming.
+
+use peer_adapters::file;
+
+use super::{Marker, Result, StateDir, StoreError};
+use crate::policy::name::PeerName;
+
+/// Files of the whole fleet that are replaced.
+const OF_THE_FLEET: [&str; 4] = ["heartbeat.json", "servers.json", "versions.json", "tmux.conf"];
+
+/// Files of one peer that are replaced, beside its markers.
+const OF_A_PEER: [&str; 5] = ["session", "end", "deaths", "topic", "screen"];
+
+impl StateDir {
+    /// Removes temporary files of ours whose writers are gone; how many. `lives` tells whether there is a process of this
+    /// number.
+    ///
+    /// # Errors
+    /// A directory cannot be listed. What cannot be removed is left for the next time.
+    pub fn sweep_temporaries(&self, lives: impl Fn(u32) -> bool) -> Result<usize> {
+        let panes = self.root().join("panes");
+        let in_root = file::sweep(self.root(), is_ours, &lives).map_err(StoreError::new("list", self.root()))?;
+        Ok(in_root + file::sweep(&panes, is_of_a_pane, &lives).map_err(StoreError::new("list", panes))?)
+    }
+}
+
+fn is_ours(file: &str) -> bool {
+    let of_a_peer = |(name, suffix): (&str, &str)| {
+        let known = OF_A_PEER.contains(&suffix) || Marker::ALL.iter().any(|marker| marker.suffix() == suffix);
+        known && name.parse::<PeerName>().is_ok()
+    };
+    OF_THE_FLEET.contains(&file) || file.split_once('.').is_some_and(of_a_peer)
+}
+
+/// `NAME.N.launch`, `NAME.N.exit`.
+fn is_of_a_pane(file: &str) -> bool {
+    let mut parts = file.split('.');
+    let name = parts.next().is_some_and(|name| name.parse::<PeerName>().is_ok());
+    let number = parts.next().is_some_and(|number| number.parse::<u64>().is_ok());
+    name && number && matches!(parts.next(), Some("launch" | "exit")) && parts.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_we_give_are_ours() {
+        let told = |name: &str| file::temporary(name).is_some_and(|(file, _)| is_ours(file));
+        for name in ["a.session.tmp", "a.beat.tmp77", "heartbeat.json.tmp", "tmux.conf.tmp1", "a-b.idle-reaped.tmp"] {
+            assert!(told(name), "{name}");
+        }
+        for name in ["notes.tmp", "a.session", "a.notes.tmp", "A.session.tmp", "a.session.tmp1x", "a.conversations.tmp"]
+        {
+            assert!(!told(name), "{name}");
+        }
+        let pane = |name: &str| file::temporary(name).is_some_and(|(file, _)| is_of_a_pane(file));
+        assert!(pane("a.3.exit.tmp") && pane("a.3.launch.tmp"));
+        assert!(!pane("a.x.exit.tmp") && !pane("a.3.exit") && !pane("a.3.exit.old.tmp"));
+    }
+}
