@@ -78,6 +78,18 @@ pub fn sync_directory(dir: &Path) -> io::Result<()> {
     OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(dir)?.sync_all()
 }
 
+/// Whether this process may open so many files more than it has open. Some microseconds.
+pub fn can_open(count: usize) -> bool {
+    let full = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+    let first = match File::open("/dev/null") {
+        Ok(file) => file,
+        // Without a device to try it with nothing is known, and nothing is in the way.
+        Err(error) => return !full(&error),
+    };
+    let more: io::Result<Vec<File>> = (1..count).map(|_| first.try_clone()).collect();
+    more.map_or_else(|error| !full(&error), |_| true)
+}
+
 /// The content of a file of `most` bytes at most, with one read where its length is known. Does not block but for the disk.
 ///
 /// # Errors

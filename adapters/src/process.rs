@@ -224,6 +224,11 @@ pub fn signal_group(leader: ProcessId, signal: Signal) -> io::Result<bool> {
     }
 }
 
+/// Whose process it is. `None`: it has ended, or the kernel does not tell.
+pub fn owner(pid: u32) -> Option<u32> {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).ok()?).into()
+}
+
 /// Sends a signal to one process, only while it is still itself. Returns whether it was there.
 ///
 /// # Errors

@@ -52,6 +52,14 @@ pub enum CliError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A limit or what is open already leaves too few descriptors to work with.
+    #[error("cannot start: this process may open {limit} files at once, and {needed} more than it has open are needed")]
+    TooFewFiles {
+        /// `ulimit -n`.
+        limit: u64,
+        /// How many a verb opens.
+        needed: usize,
+    },
     /// Our own program or its runtime.
     #[error("cannot start: {0}")]
     Executable(io::Error),
@@ -96,7 +104,9 @@ impl CliError {
         match self {
             Self::Engine(error) => engine_code(error),
             Self::Usage { .. } => code::USAGE,
-            Self::Print(_) | Self::NoHome | Self::Directory { .. } | Self::Executable(_) => code::FAILED,
+            Self::Print(_) | Self::NoHome | Self::Directory { .. } | Self::TooFewFiles { .. } | Self::Executable(_) => {
+                code::FAILED
+            }
         }
     }
 
@@ -106,6 +116,7 @@ impl CliError {
             Self::Engine(error) => engine_hint(error),
             Self::Usage { hint, .. } => hint.clone(),
             Self::NoHome => Some("set PEER_STATE_DIR and PEER_CONFIG_DIR".to_owned()),
+            Self::TooFewFiles { .. } => Some("ulimit -n 1024".to_owned()),
             Self::Print(_) | Self::Directory { .. } | Self::Executable(_) => None,
         }
     }
@@ -152,6 +163,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::OutOfTime { .. }
         | EngineError::NotEnded { .. }
         | EngineError::TickHangs { .. }
+        | EngineError::NotSignalled { .. }
         | EngineError::NotStarted { .. }
         | EngineError::Io { .. }
         | EngineError::Profile { .. }
@@ -214,6 +226,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NotInPane { .. } => {
             "from outside, peer new NAME starts it fresh and peer stop NAME parks it".to_owned()
         }
+        EngineError::NotSignalled { peer, pid, .. } => format!("sudo kill -TERM -- -{pid}; then peer stop {peer}"),
         EngineError::TickHangs { pid, .. } => format!("kill -KILL {pid}; the next tick takes up what it left"),
         EngineError::TooManySelfFreshes { peer, .. } => format!("peer new {peer}, from outside, restarts it now"),
         EngineError::Busy { .. }

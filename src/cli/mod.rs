@@ -54,6 +54,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use nix::sys::resource::{Resource, getrlimit};
+use peer_adapters::file;
 
 use crate::engine::{Engine, Progress};
 
@@ -193,7 +195,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// How many files a verb opens at once: its runtime, a client's pipes, locks and logs, twice over. Without them tokio gives
+/// up in the middle.
+const FILES_NEEDED: usize = 24;
+
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    if !file::can_open(FILES_NEEDED) {
+        let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or_default();
+        return Err(CliError::TooFewFiles { limit, needed: FILES_NEEDED });
+    }
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Executable)
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// A hundred years: longer than anybody waits, and short enough to be added to any time.
+const LONGEST: Duration = Duration::from_secs(36_525 * 86_400);
+
 /// A length of time, written `90s`, `15m`, `1h30m`; `0` means never, where a key says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -17,9 +20,8 @@ impl std::str::FromStr for Span {
         if text.trim() == "0" {
             return Ok(Self(Duration::ZERO));
         }
-        humantime::parse_duration(text)
-            .map(Self)
-            .map_err(|_| format!("{text:?} is no duration: write it like 90s, 15m or 1h30m; 0 is never"))
+        let span = humantime::parse_duration(text).ok().filter(|span| *span <= LONGEST);
+        span.map(Self).ok_or_else(|| format!("{text:?} is no duration: write it like 90s, 15m or 1h30m; 0 is never"))
     }
 }
 

@@ -171,7 +171,7 @@ impl Engine {
         grace: Duration,
     ) -> Result<()> {
         for group in self.groups(record, leader)? {
-            process::signal_group(group, signal)?;
+            process::signal_group(group, signal).map_err(|source| not_signalled(peer, group.pid, signal, source))?;
         }
         let started = Instant::now();
         while started.elapsed() < grace {
@@ -296,4 +296,12 @@ impl Engine {
             ),
         }
     }
+}
+
+/// Why a process got no signal: one of another user's is there and known, and the kernel was asked about it well enough.
+fn not_signalled(peer: &Peer, pid: u32, signal: Signal, source: std::io::Error) -> EngineError {
+    if source.kind() != std::io::ErrorKind::PermissionDenied {
+        return source.into();
+    }
+    EngineError::NotSignalled { peer: peer.name.clone(), pid, owner: process::owner(pid), signal, source }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use peer_adapters::agent::ProfileError;
 use peer_adapters::runtime::{RuntimeError, RuntimeKind, Size};
 
@@ -168,6 +169,21 @@ pub enum EngineError {
         name: String,
         /// The profile most like it.
         nearest: Option<String>,
+    },
+    /// A process that can be seen and not be signalled: it is another user's.
+    #[error("cannot send {signal} to process {pid}{}: {source}; it can be seen, and only its owner may end it",
+        .owner.map(|uid| format!(" of uid {uid}")).unwrap_or_default())]
+    NotSignalled {
+        /// Whose agent it is.
+        peer: PeerName,
+        /// Which process, or group of that number.
+        pid: u32,
+        /// Whose it is, where the kernel tells.
+        owner: Option<u32>,
+        /// What was sent.
+        signal: Signal,
+        /// What the kernel said.
+        source: io::Error,
     },
     /// A tick that was to end long ago holds the lock of ticks.
     #[error(

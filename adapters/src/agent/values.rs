@@ -118,8 +118,12 @@ impl<'de> Deserialize<'de> for ChildFiles {
 /// Reads `300ms`, `90s`, `1h30m`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text)
-        .map_err(|error| D::Error::custom(format!("{text:?} is no duration like `90s` or `1h30m`: {error}")))
+    // A hundred years can be added to any time; more might not.
+    match humantime::parse_duration(&text) {
+        Ok(span) if span <= Duration::from_secs(36_525 * 86_400) => Ok(span),
+        Ok(_) => Err(D::Error::custom(format!("{text:?} is longer than a hundred years"))),
+        Err(error) => Err(D::Error::custom(format!("{text:?} is no duration like `90s` or `1h30m`: {error}"))),
+    }
 }
 
 #[cfg(test)]

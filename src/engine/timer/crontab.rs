@@ -110,12 +110,12 @@ impl Line {
     pub(super) fn interval(&self, text: &str) -> Option<Duration> {
         let marks = self.found(text)?;
         let (_, line, _) = marks.split(text)?;
-        let minutes = match line.split_once(' ')? {
+        let minutes: u64 = match line.split_once(' ')? {
             ("*", _) => 1,
             ("0", _) => 60,
             (step, _) => step.strip_prefix("*/")?.parse().ok()?,
         };
-        Some(Duration::from_secs(minutes * 60))
+        minutes.checked_mul(60).map(Duration::from_secs)
     }
 }
 
