@@ -38,7 +38,7 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     let request = Request { every: Some(args.every.0), ..Request::default() };
     let mut ready = false;
     loop {
-        well_for(args.every.0 + budget);
+        well_for(args.every.0.saturating_add(budget));
         tokio::select! {
             biased;
             _ = terminated.recv() => break,

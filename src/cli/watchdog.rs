@@ -11,18 +11,20 @@ use std::time::{Duration, Instant};
 /// The thread knows nothing of the work but until when it is to be believed in; past that it keeps silent, and systemd
 /// ends us after one more watchdog's time at most.
 pub(super) struct Watchdog {
-    until: Arc<Mutex<Instant>>,
+    /// `None`: for ever.
+    until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Watchdog {
     /// Begins to call `feed` every `half`, `half` from now first.
     pub(super) fn start(half: Duration, feed: impl Fn() + Send + 'static) -> Self {
-        let until = Arc::new(Mutex::new(Instant::now() + half));
+        let until = Arc::new(Mutex::new(Instant::now().checked_add(half)));
         let believed = Arc::clone(&until);
         thread::spawn(move || {
             loop {
                 thread::sleep(half);
-                if Instant::now() <= *believed.lock().unwrap_or_else(PoisonError::into_inner) {
+                let until = *believed.lock().unwrap_or_else(PoisonError::into_inner);
+                if until.is_none_or(|until| Instant::now() <= until) {
                     feed();
                 }
             }
@@ -32,7 +34,7 @@ impl Watchdog {
 
     /// The work is as it should be for `span` from now; it says so again before that is over.
     pub(super) fn well_for(&self, span: Duration) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + span;
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(span);
     }
 }
 
@@ -84,7 +86,7 @@ mod tests {
         // What was under way when it was told so may still come.
         let silence = std::iter::from_fn(|| fed.recv_timeout(Duration::from_millis(500)).ok());
         assert!(silence.take(3).filter(|at| *at > hung).count() <= 1, "a tick that hangs is not fed");
-        watchdog.well_for(Duration::from_secs(60));
+        watchdog.well_for(Duration::MAX);
         fed.recv_timeout(Duration::from_secs(20)).expect("it is fed again");
     }
 }

@@ -145,7 +145,7 @@ fn ticks(seen: &Seen, now: Timestamp) -> bool {
 }
 
 fn is_recent(at: Option<Timestamp>, every: Duration, now: Timestamp) -> bool {
-    at.is_some_and(|at| now.since(at) <= every * LATE_AFTER)
+    at.is_some_and(|at| now.since(at) <= every.saturating_mul(LATE_AFTER))
 }
 
 #[cfg(test)]
