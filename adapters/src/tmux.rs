@@ -43,6 +43,11 @@ pub struct Tmux {
     versions: Versions,
 }
 
+/// The panes that the server process `server` listed; `None` where a line is not what was asked for.
+pub fn read_listing(said: &str, server: u32) -> Option<Vec<crate::runtime::SessionRow>> {
+    listing::rows(said, server)
+}
+
 impl Tmux {
     /// The configuration a server of ours is started with; the caller writes it to the file given to [`Tmux::new`].
     ///

@@ -50,6 +50,27 @@ pub struct Zellij {
     versions: Versions,
 }
 
+/// The lines above the screen and its rows, as the first line of `subscribe --format json` tells them of our pane.
+///
+/// # Errors
+/// It is of another pane, says that ours is closed, or cannot be read.
+pub fn read_update(line: &[u8], target: &Target) -> Result<(Vec<String>, Vec<String>), RuntimeError> {
+    shown::parse(line, target)
+}
+
+/// Whether our pane is among those that `list-panes --json` printed.
+///
+/// # Errors
+/// It is no such list.
+pub fn lists_our_pane(printed: &[u8]) -> Result<bool, RuntimeError> {
+    client::lists_our_pane(printed)
+}
+
+/// What of these rows a terminal of so many columns shows, and the newest of these lines as it would wrap them.
+pub fn fitted(lines: &[String], columns: usize, most: usize) -> (Vec<&str>, Vec<String>) {
+    (lines.iter().map(|row| rows::cut(row, columns)).collect(), rows::wrapped(lines, Some(columns), most))
+}
+
 impl Zellij {
     /// zellij at `binary`, each of whose answers is awaited for `deadline` at most.
     pub fn new(binary: PathBuf, deadline: Duration) -> Self {

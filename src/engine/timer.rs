@@ -69,6 +69,12 @@ pub struct Plan {
     every: Duration,
 }
 
+/// A crontab with the line of a fleet's ticks taken out, and that line's interval where it was in it.
+pub fn crontab_without(text: &str, script: &Path, fleet: &str) -> (String, Option<Duration>) {
+    let line = crontab::Line::new(script, fleet);
+    (line.without(text), line.interval(text))
+}
+
 impl Engine {
     /// What would be written and run for a tick `every` so often; writes nothing.
     ///

@@ -169,10 +169,13 @@ impl Zellij {
     pub(super) async fn has_pane(&self, home: &Home, session: &str) -> Result<bool, RuntimeError> {
         let argv = argv::action(&self.binary, home, session, "list-panes").arg("--json");
         let output = self.read(home, session, "list-panes", &argv).await?;
-        let panes: Vec<PaneLine> =
-            serde_json::from_slice(&output.stdout).map_err(|error| failed("list-panes", error))?;
-        Ok(panes.iter().any(|pane| pane.id == 0 && !pane.is_plugin))
+        lists_our_pane(&output.stdout)
     }
+}
+
+pub(super) fn lists_our_pane(printed: &[u8]) -> Result<bool, RuntimeError> {
+    let panes: Vec<PaneLine> = serde_json::from_slice(printed).map_err(|error| failed("list-panes", error))?;
+    Ok(panes.iter().any(|pane| pane.id == 0 && !pane.is_plugin))
 }
 
 /// Whether a client ended as one does whose number was given to another, or that overlooked a session which is there.

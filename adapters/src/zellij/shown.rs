@@ -144,7 +144,7 @@ fn size(up: &Up) -> Option<Size> {
     Some(size).filter(|size| size.columns > 0 && size.rows > 0)
 }
 
-fn parse(line: &[u8], target: &Target) -> Result<(Vec<String>, Vec<String>), RuntimeError> {
+pub(super) fn parse(line: &[u8], target: &Target) -> Result<(Vec<String>, Vec<String>), RuntimeError> {
     match serde_json::from_slice(line) {
         Ok(Event::PaneUpdate { pane_id, viewport, scrollback }) if pane_id == PANE => {
             Ok((scrollback.unwrap_or_default(), viewport))

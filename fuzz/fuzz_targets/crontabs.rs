@@ -1,0 +1,13 @@
+//! A person's crontab.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use std::path::Path;
+
+use peer::engine::timer::crontab_without;
+
+fuzz_target!(|text: &str| {
+    let (without, _) = crontab_without(text, Path::new("/s/timer.sh"), "/s");
+    // Nothing is added, and what is gone stays gone.
+    assert!(without.len() <= text.len());
+});
