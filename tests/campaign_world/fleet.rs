@@ -113,8 +113,15 @@ impl Fleet {
         self.never(!left.is_empty(), "orphans left", &format!("all rounds: {left:?}"));
     }
 
-    /// What a timer does, and a person who undoes their stop.
+    /// What a timer does, and a person who undoes their stop and closes what they have opened beside an agent.
     fn settle(&mut self) {
+        if self.world.kind() == RuntimeKind::Tmux {
+            for peer in 0..PEERS {
+                if let Some(pane) = self.world.json_or_null(&Self::name(peer), "session")["pane"].as_str() {
+                    self.world.tmux(&["kill-pane", "-a", "-t", pane]);
+                }
+            }
+        }
         let tick = self.world.peer(&["reap"]);
         if tick.code != 0 {
             self.count(&format!("ticks with exit code {}", tick.code));
