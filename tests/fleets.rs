@@ -117,8 +117,8 @@ fn forty_peers_on_both_runtimes_are_judged_by_one_tick_that_starts_one_process()
 const MANY: usize = 130;
 
 /// So many records that are no records, each of so many bytes: below what is refused unread.
-const SLOW: usize = 20;
-const SLOW_BYTES: u64 = 40 << 20;
+const SLOW: usize = 60;
+const SLOW_BYTES: u64 = 15 << 20;
 
 #[test]
 fn a_wake_after_the_server_was_asked_and_before_its_record_was_read_is_not_listed_as_gone() {
