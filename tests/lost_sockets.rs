@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use common::ticks::{done, settle, skipped, tick};
-use common::{Run, World, lives, quoted, wait_until};
+use common::{Run, World, lives, quoted, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::process::{self, ProcessId};
 use serde_json::Value;
@@ -233,7 +233,8 @@ fn a_server_that_ended_is_lost_though_another_one_listens() {
     wait_until("it has ended", || process::find(server).expect("/proc").is_none());
     let new = ["-f", "/dev/null", "new-session", "-d", "-s", "a-1", "sleep 1000"];
     assert_eq!(world.tmux_on(&socket(&world), &new), "");
-    let other = world.tmux_servers();
+    // A process that it makes for a pane looks like it until it executes something.
+    let other = wait_for("one server", || Some(world.tmux_servers()).filter(|servers| servers.len() == 1));
     assert_eq!(world.peer(&["wake", "a"]).code, 0);
     tick(&world, &[]);
     for name in ["a", "b"] {
