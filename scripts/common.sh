@@ -17,6 +17,19 @@ fail() {
     exit 1
 }
 
+# delete DIRECTORY…: with all that is in it, also while what was ended a moment ago still writes there (a pane process records
+# how its agent ended). Waits up to 10 s; for use in traps, where a failure would become the script's own.
+delete() {
+    local deadline=$((SECONDS + 10))
+    until rm -rf "$@" 2>/dev/null; do
+        if ((SECONDS >= deadline)); then
+            rm -rf "$@" || true
+            return
+        fi
+        sleep 0.1
+    done
+}
+
 # apt_install PACKAGE…: as root, or through sudo; says what it does. Returns 1 where there is no apt-get or no way to
 # become root.
 apt_install() {
