@@ -12,7 +12,7 @@ use crate::process::{self, ProcessId};
 use crate::runtime::{Gone, RuntimeError, RuntimeKind};
 
 /// How often a client that overlooked its session is run again; never seen twice in a row.
-const RETRIES: u32 = 3;
+pub(super) const RETRIES: u32 = 3;
 
 /// How long the server may take to notice that a client is gone.
 const SETTLE: Duration = Duration::from_millis(500);

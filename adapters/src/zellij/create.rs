@@ -11,6 +11,7 @@ use crate::command::{Argv, Output, TerminalClient};
 use crate::process;
 use crate::runtime::{Created, NewSession, RuntimeError, RuntimeKind, Target};
 use crate::systemd::Scope;
+use crate::terminal;
 
 /// A creation starts a client, a server and the pane's command; 20 at once took up to 4.6 s on two cores. So it gets this
 /// many times what one answer gets.
@@ -126,6 +127,18 @@ impl Zellij {
         }
     }
 
+    /// Waits until the terminal of a pane has the size of the client that looks at it. zellij starts the process on one of no
+    /// rows and columns and tells it the size once its layout is drawn, some 10 ms later; a client that left before would
+    /// leave another size behind.
+    async fn has_its_size(pane: u32) {
+        let started = tokio::time::Instant::now();
+        while started.elapsed() < PANE_APPEARS
+            && terminal::size(pane).is_ok_and(|size| size.columns == 0 || size.rows == 0)
+        {
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Waits until the pane's process is there, or is known to have been.
     async fn appears(&self, home: &Home, session: &str) -> Result<Running, RuntimeError> {
         let seen = |error: std::io::Error| not_seen(home, "attach", &error);
@@ -141,6 +154,7 @@ impl Zellij {
             }
             for server in &servers {
                 if let Some(pane) = look::pane_of(server.pid).map_err(seen)? {
+                    Self::has_its_size(pane.pid).await;
                     return Ok(Running { server: *server, pane: Some(pane), socket: home::socket_inode(&socket) });
                 }
             }

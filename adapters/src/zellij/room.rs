@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::argv;
-use super::client::{not_seen, timed_out};
+use super::client::{RETRIES, not_seen, timed_out};
 use super::look::Table;
 use super::{POLL, Zellij};
 use crate::command::TerminalClient;
@@ -19,10 +19,21 @@ const LEAVE: Duration = Duration::from_millis(500);
 
 impl Zellij {
     /// A session takes the size of whoever looks at it and keeps that: so a client on a throwaway terminal of the wanted
-    /// size looks at it for a moment. It takes some 50 ms.
+    /// size looks at it for a moment. It takes some 50 ms. One that is cut off is sent again; see [`Self::settle`].
     pub(super) async fn make_room(&self, target: &Target, size: Size) -> Result<(), RuntimeError> {
+        for _ in 0..=RETRIES {
+            if self.look_on(target, size).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the client could look until the pane had its new size, or clearly keeps its old one. If not, the session
+    /// ended, or the client was cut off.
+    async fn look_on(&self, target: &Target, size: Size) -> Result<bool, RuntimeError> {
         let (home, up) = Self::up(target, "attach")?;
-        let Some(pane) = up.pane else { return Ok(()) };
+        let Some(pane) = up.pane else { return Ok(true) };
         let seen = |error: std::io::Error| not_seen(&home, "attach", &error);
         let before = terminal::size(pane.pid).map_err(seen)?;
         let clients = Table::read().of(&home.socket(&target.session)).clients;
@@ -38,13 +49,14 @@ impl Zellij {
                 tokio::time::sleep(POLL).await;
             }
         };
-        let in_time = tokio::select! {
-            in_time = tokio::time::timeout(self.deadline, stretched) => in_time.is_ok(),
-            // It was refused, or the session ended: the next look tells.
-            _ = client.ended() => true,
+        let looked = tokio::select! {
+            in_time = tokio::time::timeout(self.deadline, stretched) => {
+                in_time.map(|()| true).map_err(|_| timed_out(&home, "attach", self.deadline))
+            }
+            _ = client.ended() => Ok(false),
         };
         client.leave(LEAVE).await;
         Self::settle(&home, &target.session, clients, Some(up.server)).await;
-        if in_time { Ok(()) } else { Err(timed_out(&home, "attach", self.deadline)) }
+        looked
     }
 }

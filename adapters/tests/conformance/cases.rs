@@ -190,7 +190,7 @@ pub(crate) async fn a_pane_that_nobody_looks_at_takes_another_size(host: &dyn Ho
     let pane = find_row(host, &created.target).await.and_then(|row| row.pane_pid).expect("a pid");
     for size in [Size { columns: 40, rows: 10 }, Size { columns: 200, rows: 50 }] {
         host.runtime().resize(&created.target, size).await.expect("resized");
-        eventually("it has that size", || terminal::size(pane).is_ok_and(|now| now == size)).await;
+        eventually(&format!("it has {size:?}"), || terminal::size(pane).is_ok_and(|now| now == size)).await;
     }
     row_where(host, &created.target, |row| row.attached == 0).await;
     // And that of whoever comes next.
