@@ -6,8 +6,11 @@ use std::process::ExitCode;
 
 use peer::policy::ending::Incarnation;
 use peer_adapters::screen::printable;
+use peer_adapters::signals;
 
 fn main() -> ExitCode {
+    // Where the kernel refuses, all is as it was, and what then fails says so itself.
+    let _ = signals::restore();
     let mut arguments = std::env::args_os();
     // The pane process stays for as long as its agent lives, so it takes nothing of the command line's weight with it.
     if arguments.nth(1).is_some_and(|verb| verb == "pane") {

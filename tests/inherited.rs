@@ -19,6 +19,7 @@ on_each_runtime! {
     the_spec_goes_over_the_waker
     what_cannot_be_given_back_is_said
     a_restart_of_itself_keeps_it
+    the_signals_of_a_starter_stay_with_it
 }
 
 /// What the kernel says of a process.
@@ -124,6 +125,27 @@ fn a_restart_of_itself_keeps_it(on: RuntimeKind) {
         world.session("a")["incarnation"] == 2 && world.session("a")["process"]["pid"].is_number()
     });
     assert_eq!(agent(&world, "a"), before);
+}
+
+/// A daemon that looks after its children by itself, or a library that blocks what it does not want to be interrupted by.
+fn the_signals_of_a_starter_stay_with_it(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("a", &["sleep", "1000"]);
+    let starter = "set -- env --ignore-signal=CHLD --block-signal=TERM,HUP,CHLD \"$@\"";
+    wakes(&world.peer_after(starter, &["wake", "a"]), "a");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", world.session("a")["process"]["pid"]));
+    let status = status.expect("it lives");
+    for set in ["SigBlk", "SigIgn"] {
+        let line = status.lines().find_map(|line| line.strip_prefix(&format!("{set}:"))).expect("told");
+        let set_of_it = u64::from_str_radix(line.trim(), 16).expect("a set of bits");
+        // Above them are those of the C library and of real time.
+        assert_eq!(set_of_it & 0x7fff_ffff, 0, "{set} of the agent");
+    }
+    // What ends it is seen, and so is who is asked to end.
+    let run = world.peer_after(starter, &["stop", "a"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "a: parked and stopped\n"), "{run:?}");
+    let ended = "set -- timeout --preserve-status -k 20 1 env --block-signal=TERM \"$@\"";
+    assert_eq!(world.peer_after(ended, &["watch", "--every", "1h"]).code, 0);
 }
 
 #[test]

@@ -5,6 +5,19 @@ use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 
+/// Undoes what whoever started this process may have left behind: signals that are blocked, so that nothing could ask it to
+/// end, and `SIGCHLD` ignored, with which no child can be waited for (wait(2), NOTES). Whoever ignored others, as nohup(1)
+/// does, meant it. To be called first of all; does not block.
+///
+/// # Errors
+/// None that kernels are known to have.
+#[allow(unsafe_code, reason = "nix marks each change of a disposition as unsafe; see SAFETY")]
+pub fn restore() -> io::Result<()> {
+    // SAFETY: the disposition becomes the default, which runs no code of ours.
+    unsafe { nix::sys::signal::signal(Signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) }?;
+    Ok(SigSet::empty().thread_set_mask()?)
+}
+
 /// A set of signals that this thread has blocked: none is lost between two waits.
 #[derive(Debug)]
 pub struct Signals {
