@@ -215,9 +215,13 @@ fn a_working_directory_that_vanished_is_said_before_anything_is_begun(on: Runtim
     let path = dir.to_str().expect("UTF-8");
     world.declare("a", &["--agent", "command", "--cwd", path], &["cat"]);
     std::fs::remove_dir(&dir).expect("remove");
-    world
-        .peer(&["wake", "a"])
-        .fails(1, &format!("error: cannot use the working directory {path}: No such file or directory (os error 2)\n"));
+    world.peer(&["wake", "a"]).fails(
+        1,
+        &format!(
+            "error: a is not woken: cannot use its working directory {path}: No such file or directory (os error 2)\n\
+             hint: bring {path} back, or name another directory in `peer edit a`\n"
+        ),
+    );
     assert!(!world.has("a", "session") && world.sessions().is_empty());
 }
 

@@ -165,6 +165,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::TickHangs { .. }
         | EngineError::NotSignalled { .. }
         | EngineError::NotStarted { .. }
+        | EngineError::NoDirectory { .. }
         | EngineError::Io { .. }
         | EngineError::Profile { .. }
         | EngineError::Config(_)
@@ -190,6 +191,9 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             NotReady::NeedsPerson { acceptable: None, .. } => format!("peer attach {peer} and answer it"),
         },
         EngineError::NotStarted { peer, .. } => format!("no death was counted; peer wake {peer} tries again"),
+        EngineError::NoDirectory { peer, path, .. } => {
+            format!("bring {} back, or name another directory in `peer edit {peer}`", path.display())
+        }
         EngineError::NotAccepted { peer, .. } => format!("peer screen {peer}, before you send it again"),
         EngineError::NoRoom { peer, attached: true, .. } => {
             format!("make that terminal larger or detach it, then peer send {peer} again")

@@ -198,6 +198,16 @@ pub enum EngineError {
         /// How long it was given.
         budget: Duration,
     },
+    /// Its working directory is gone, or cannot be entered.
+    #[error("{peer} is not woken: cannot use its working directory {}: {source}", .path.display())]
+    NoDirectory {
+        /// Whose.
+        peer: PeerName,
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A file on disk is not usable for what was asked.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {

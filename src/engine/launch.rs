@@ -280,16 +280,15 @@ fn is_refusal(error: &RuntimeError) -> bool {
 
 /// What would make the start fail for sure is said before anything is begun.
 fn check_before_launch(peer: &Peer) -> Result<()> {
-    let failed = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| EngineError::Io { action, path, source }
-    };
     let cwd = &peer.spec.cwd;
-    if !cwd.metadata().map_err(failed("use the working directory", cwd))?.is_dir() {
-        let not_a_directory = std::io::Error::from(std::io::ErrorKind::NotADirectory);
-        return Err(failed("use the working directory", cwd)(not_a_directory));
+    let unusable = |source| EngineError::NoDirectory { peer: peer.name.clone(), path: cwd.clone(), source };
+    if !cwd.metadata().map_err(unusable)?.is_dir() {
+        return Err(unusable(std::io::ErrorKind::NotADirectory.into()));
     }
     let program = Path::new(peer.spec.command.first().expect("a checked spec has a program"));
-    nix::unistd::access(program, nix::unistd::AccessFlags::X_OK)
-        .map_err(|errno| failed("run the agent", program)(errno.into()))
+    nix::unistd::access(program, nix::unistd::AccessFlags::X_OK).map_err(|errno| EngineError::Io {
+        action: "run the agent",
+        path: program.to_owned(),
+        source: errno.into(),
+    })
 }
