@@ -30,6 +30,15 @@ on_each_runtime! {
     claude_whose_subagent_is_at_work_is_not_parked
     two_codex_in_one_folder_keep_their_own_conversations
     gemini_that_loses_its_pane_leaves_no_process_behind
+    claude_that_a_person_clears_goes_on_in_the_new_conversation
+    claude_that_is_sent_clear_goes_on_in_the_new_conversation
+    claude_that_branches_goes_on_in_the_branch
+    codex_in_which_a_person_begins_anew_goes_on_there
+    pi_in_which_a_person_begins_anew_goes_on_there
+    opencode_in_which_a_person_begins_anew_goes_on_there
+    claude_that_was_cleared_and_not_spoken_to_has_no_old_context
+    codex_that_began_anew_and_was_not_spoken_to_has_no_old_context
+    pi_that_began_anew_and_was_not_spoken_to_has_no_old_context
 }
 
 /// An agent in a world of its own: a home as the agent wants it, and a peer named after it.
@@ -87,6 +96,16 @@ impl Agent {
     fn remembers(&self, turns: usize, message: &str) {
         let answer = format!("turns={turns}: {message}");
         wait_until(&answer, || self.peer(&["screen", self.name]).contains(&answer));
+    }
+
+    /// A person types a command in its pane.
+    fn type_by_hand(&self, command: &str) {
+        self.world.press(self.name, &["-l", command]);
+        let shows = || self.peer(&["screen", self.name]).contains(command);
+        wait_until("the composer shows it", shows);
+        // An Enter right behind the text would be a part of it.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        self.world.press(self.name, &["Enter"]);
     }
 
     fn kill(&self) {
@@ -173,6 +192,108 @@ fn boots_after_three_failures(name: &'static str, on: RuntimeKind, broken: [&str
     agent.remembers(2, "after the repair");
     assert_eq!(agent.world.conversations(name), ids, "it is the same conversation");
     agent.peer(&["stop", name]);
+}
+
+/// How another conversation is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// A person types it in the pane.
+    Hand,
+    /// It is sent as a command.
+    Send,
+}
+
+/// An agent that has heard one message and then begun another conversation, which is on record where it can be told before
+/// anything is said in it; the id of the first one.
+fn begun_anew(name: &'static str, on: RuntimeKind, words: &[&str], command: &str, by: By) -> (Agent, String) {
+    let agent = Agent::new(name, on, words);
+    agent.peer(&["wake", name, "-m", "the first message"]);
+    agent.remembers(1, "the first message");
+    let first = agent.world.conversation(name);
+    match by {
+        By::Send => drop(agent.peer(&["send", name, "--command", command])),
+        By::Hand => agent.type_by_hand(command),
+    }
+    if name == "opencode" {
+        // It leaves no trace before a message.
+        wait_until("its home screen shows", || !agent.peer(&["screen", name]).contains("the first message"));
+    } else {
+        let known = || agent.world.conversation(name) != first;
+        assert!(by == By::Hand || known(), "on record when the send returned");
+        wait_until("a tick learns it", || agent.peer(&["reap"]).is_empty() && known());
+    }
+    (agent, first)
+}
+
+/// What is said then is delivered, and after a stop the agent remembers that and nothing older.
+fn goes_on_there(name: &'static str, on: RuntimeKind, words: &[&str], command: &str, by: By) {
+    let (agent, first) = begun_anew(name, on, words, command, by);
+    assert_eq!(agent.peer(&["send", name, "in the new one"]), format!("{name}: already awake; message delivered\n"));
+    // A branch holds what was said before it.
+    let kept = usize::from(command.contains("branch"));
+    agent.remembers(kept + 1, "in the new one");
+    wait_until("it is on record", || agent.peer(&["reap"]).is_empty() && agent.world.conversation(name) != first);
+    agent.peer(&["stop", name]);
+    agent.peer(&["start", name]);
+    let woken = agent.peer(&["wake", name, "-m", "after the stop"]);
+    assert_eq!(woken, format!("{name}: woken resumed (stopped); message delivered\n"));
+    agent.remembers(kept + 2, "after the stop");
+    let ids = agent.world.conversations(name);
+    assert_eq!((ids.len(), &ids[0]), (2, &first), "{ids:?}");
+    assert_eq!(agent.world.events(name, "conversation.changed").len(), 1, "{}", agent.log());
+    agent.peer(&["stop", name]);
+}
+
+/// Nothing is said in it, and the next wake does not bring the old one back.
+fn has_no_old_context(name: &'static str, on: RuntimeKind, words: &[&str], command: &str) {
+    let (agent, first) = begun_anew(name, on, words, command, By::Hand);
+    agent.peer(&["stop", name]);
+    agent.peer(&["start", name]);
+    let woken = agent.peer(&["wake", name, "-m", "after the stop"]);
+    // Claude Code writes its own command down, and so has something to resume.
+    let [fresh, resumed] = ["fresh (stopped-no-conversation)", "resumed (stopped)"]
+        .map(|how| format!("{name}: woken {how}; message delivered\n"));
+    assert!(woken == fresh || (woken == resumed && name == "claude"), "{woken}");
+    agent.remembers(1, "after the stop");
+    assert_eq!(agent.world.conversations(name)[0], first, "an id is never lost");
+    assert_ne!(agent.world.conversation(name), first);
+    agent.peer(&["stop", name]);
+}
+
+fn claude_that_a_person_clears_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    goes_on_there("claude", on, &[], "/clear", By::Hand);
+}
+
+fn claude_that_is_sent_clear_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    goes_on_there("claude", on, &[], "/clear", By::Send);
+}
+
+fn claude_that_branches_goes_on_in_the_branch(on: RuntimeKind) {
+    goes_on_there("claude", on, &[], "/branch aside", By::Send);
+}
+
+fn codex_in_which_a_person_begins_anew_goes_on_there(on: RuntimeKind) {
+    goes_on_there("codex", on, &[], "/new", By::Hand);
+}
+
+fn pi_in_which_a_person_begins_anew_goes_on_there(on: RuntimeKind) {
+    goes_on_there("pi", on, &["--model", "mock/mock"], "/new", By::Hand);
+}
+
+fn opencode_in_which_a_person_begins_anew_goes_on_there(on: RuntimeKind) {
+    goes_on_there("opencode", on, &[], "/new", By::Hand);
+}
+
+fn claude_that_was_cleared_and_not_spoken_to_has_no_old_context(on: RuntimeKind) {
+    has_no_old_context("claude", on, &[], "/clear");
+}
+
+fn codex_that_began_anew_and_was_not_spoken_to_has_no_old_context(on: RuntimeKind) {
+    has_no_old_context("codex", on, &[], "/new");
+}
+
+fn pi_that_began_anew_and_was_not_spoken_to_has_no_old_context(on: RuntimeKind) {
+    has_no_old_context("pi", on, &["--model", "mock/mock"], "/new");
 }
 
 fn claude_that_did_not_boot_goes_on_where_it_was(on: RuntimeKind) {

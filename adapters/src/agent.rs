@@ -18,7 +18,7 @@ mod load;
 mod values;
 
 pub use error::ProfileError;
-pub use values::{ChildFiles, Pattern, Variable};
+pub use values::{ChildFiles, Pattern, Speaker, Variable};
 
 /// The profiles that come with the program: name and TOML text.
 pub const BUILTIN: &[(&str, &str)] = &[
@@ -134,6 +134,10 @@ pub struct Conversation {
     pub children: Option<ChildFiles>,
     /// The file in which the agent says what it is doing.
     pub status: Option<StatusKind>,
+    /// The extension of ours by which the agent says which conversation it is in, where its files do not tell.
+    pub says: Option<Speaker>,
+    /// Which commands of the agent's own begin another conversation, or go back to an older one.
+    pub moved_by: Option<Pattern>,
     /// What tells when the agent last did something, best first.
     pub activity: Vec<ActivitySource>,
 }
@@ -418,6 +422,11 @@ impl Profile {
     /// Whether the agent would take `text` for a command of its own and not for a message; see [`MessageRule::command`].
     pub fn takes_for_command(&self, text: &str) -> bool {
         self.message.command.as_ref().is_some_and(|command| command.is_match(text))
+    }
+
+    /// Whether `text`, as a command of the agent's own, puts it into another conversation; see [`Conversation::moved_by`].
+    pub fn moves_conversation(&self, text: &str) -> bool {
+        self.conversation.moved_by.as_ref().is_some_and(|command| command.is_match(text))
     }
 
     /// What can be done with an agent of this profile.

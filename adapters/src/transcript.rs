@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::agent::{Profile, Start, TranscriptKind};
+use crate::process::ProcessId;
 
 mod children;
 mod claude;
@@ -16,6 +17,16 @@ mod codex;
 mod lines;
 mod opencode;
 mod pi;
+
+/// The variable that names the file in which an agent says which conversation it is in.
+pub const SAID: &str = "PEER_CONVERSATION_FILE";
+
+/// The content of that file.
+#[derive(serde::Deserialize)]
+struct Said {
+    /// The conversation's transcript, which may not be there yet.
+    transcript: PathBuf,
+}
 
 /// Looks up a variable as the agent's own environment has it.
 pub type Lookup<'a> = &'a (dyn Fn(&str) -> Option<OsString> + Sync);
@@ -40,6 +51,19 @@ pub struct Mark {
     pub conversation: Option<String>,
     /// How far it was written: bytes of a file, or the time of the newest record of a database in ms.
     pub position: u64,
+}
+
+/// One run of an agent, of which its files are asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// When it was asked for: nothing of it is older.
+    pub since: SystemTime,
+    /// The process that was started; it may have ended.
+    pub leader: Option<ProcessId>,
+    /// Its living processes, the one that was started first, children behind their parents.
+    pub pids: &'a [u32],
+    /// What was noted of [`Files::traces`] while it lived.
+    pub traces: &'a [String],
 }
 
 /// Files of an agent could not be read: nothing is known.
@@ -82,8 +106,12 @@ trait Layout {
     fn of_traces(&self, _since: SystemTime, _traces: &[String]) -> Result<Vec<String>, TranscriptError> {
         Ok(Vec::new())
     }
+    /// See [`Files::current`]; `known` itself where the run is still in it.
+    fn current(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError>;
     fn end(&self, id: &str) -> Result<u64, TranscriptError>;
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError>;
+    /// What a person said from `since` on; a record without a time counts as new.
+    fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError>;
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError>;
     fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError>;
     /// What its status file says; none for an agent that keeps no such file.
@@ -112,7 +140,30 @@ impl Files<'_> {
             Some(TranscriptKind::PiSession) => id.map(|id| pi::path(*self, id)),
             _ => None,
         };
-        self.profile.arguments(start, &path.unwrap_or_default().to_string_lossy())
+        let mut words = self.profile.arguments(start, &path.unwrap_or_default().to_string_lossy());
+        if let Some(extension) = self.extension() {
+            words.extend(["-e".to_owned(), extension.to_string_lossy().into_owned()]);
+        }
+        words
+    }
+
+    /// Where the extension is to be by which the agent says its conversation ([`Speaker::text`]), where its profile names one.
+    ///
+    /// [`Speaker::text`]: crate::agent::Speaker::text
+    pub fn extension(&self) -> Option<PathBuf> {
+        let speaker = self.profile.conversation.says?;
+        Some(self.directory("PEER_STATE_DIR")?.join(speaker.file_name()))
+    }
+
+    /// What the agent itself said last of which conversation it is in.
+    fn said(&self) -> Result<Option<Said>, TranscriptError> {
+        let Some(path) = self.directory(SAID) else { return Ok(None) };
+        match crate::file::read(&path, crate::file::MOST) {
+            // Half-written, or another version's: it tells nothing, and the next look may.
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(TranscriptError::io(&path)(error)),
+        }
     }
 
     /// The transcript of a conversation that can be resumed; `None` where there is none. For an agent whose
@@ -145,6 +196,26 @@ impl Files<'_> {
         found.sort();
         found.dedup();
         Ok(if found.len() == 1 { found.pop() } else { None })
+    }
+
+    /// The conversation that a run is in now, where that is another than `known`, which it was in before: a person or a
+    /// message may begin another one, or go back to an older one, at any time (`/clear`, `/new`, `/resume`, `/branch`). The
+    /// transcript of one in which nothing was said may not exist yet.
+    ///
+    /// `None` where it is still that one, and as long as it cannot be told for certain; never one that `taken` says belongs
+    /// to another.
+    ///
+    /// # Errors
+    /// Nothing is known; ask again.
+    pub fn current(
+        &self,
+        run: &Run<'_>,
+        known: &str,
+        taken: impl Fn(&str) -> bool,
+    ) -> Result<Option<String>, TranscriptError> {
+        let Some(layout) = self.layout() else { return Ok(None) };
+        let current = layout.current(run, known)?;
+        Ok(current.filter(|id| id != known && !taken(id)))
     }
 
     /// What marks the processes `pids` in the agent's own files, as long as they live: by it [`Files::traced`] tells which
@@ -195,10 +266,17 @@ impl Files<'_> {
     /// Nothing is known.
     pub fn accepted(&self, mark: &Mark, id: Option<&str>, text: &str) -> Result<bool, TranscriptError> {
         let (Some(layout), Some(id)) = (self.layout(), mark.conversation.as_deref().or(id)) else { return Ok(false) };
-        let wanted = essence(text);
-        let messages = layout.messages_after(id, mark.position)?;
-        // Contained, not equal: an agent may send two queued messages as one.
-        Ok(!wanted.is_empty() && messages.iter().any(|message| essence(message).contains(&wanted)))
+        Ok(holds(&layout.messages_after(id, mark.position)?, text))
+    }
+
+    /// Whether a person said `text` in this conversation at `since` or later: for a message that came into a conversation
+    /// that began, or was gone back to, after its mark was taken.
+    ///
+    /// # Errors
+    /// Nothing is known.
+    pub fn said_since(&self, id: &str, since: SystemTime, text: &str) -> Result<bool, TranscriptError> {
+        let Some(layout) = self.layout() else { return Ok(false) };
+        Ok(holds(&layout.messages_since(id, since)?, text))
     }
 
     /// When the agent last did something, by its own files: the later one of its status file and the last record of
@@ -272,6 +350,12 @@ fn started(pid: u32) -> io::Result<Option<SystemTime>> {
 fn started(pid: u32) -> io::Result<Option<SystemTime>> {
     let process = crate::process::status(pid)?;
     Ok(process.map(|process| SystemTime::UNIX_EPOCH + Duration::from_micros(process.id.start)))
+}
+
+/// Whether the text is in one of the messages: contained, not equal, as an agent may send two queued messages as one.
+fn holds(messages: &[String], text: &str) -> bool {
+    let wanted = essence(text);
+    !wanted.is_empty() && messages.iter().any(|message| essence(message).contains(&wanted))
 }
 
 /// What must survive an agent's own normalisation of a message: everything but white space and control characters.

@@ -40,6 +40,10 @@ pub(crate) struct Flags {
     pub(crate) setsid_child: bool,
     /// `--ghost TEXT`: dim text in the empty composer.
     pub(crate) ghost: Option<String>,
+    /// `--status-file`: says in `sessions/PID.json` which conversation it is in, as Claude Code does.
+    pub(crate) status_file: bool,
+    /// `--late-status MS`: so long after another conversation began, it says so.
+    pub(crate) late_status: Duration,
     /// `--beat`: runs `$PEER_BIN beat` (else `peer beat`) each second.
     pub(crate) beat: bool,
 }
@@ -68,6 +72,8 @@ impl Flags {
                 "--group-children" => flags.group_children = number(&value()?)?,
                 "--setsid-child" => flags.setsid_child = true,
                 "--ghost" => flags.ghost = Some(value()?),
+                "--status-file" => flags.status_file = true,
+                "--late-status" => flags.late_status = milliseconds(&value()?)?,
                 "--beat" => flags.beat = true,
                 _ => return Err(format!("unknown argument {flag:?}")),
             }

@@ -7,7 +7,7 @@
 //! It takes from Claude Code 2.1.328, as seen in tmux 3.3a: `--session-id` and `--resume`, a refused resume (exit 1, the
 //! composer never shows), the transcript that appears with the first message, pastes that show as `[Pasted text #1 +N
 //! lines]`, an Enter right behind a paste that is taken for a part of it, Ctrl-C twice, the dialog that asks whether the
-//! folder is trusted with the cursor on no, and on a loaded machine an Enter there that is taken for the row before.
+//! folder is trusted with the cursor on no, `/clear` and the status file that tells of it, and on a loaded machine an Enter there that is taken for the row before.
 
 mod flags;
 mod input;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::flags::Flags;
 use crate::input::{Decoder, Key};
 use crate::screen::{Cursor, Screen};
-use crate::transcript::Transcript;
+use crate::transcript::{self, Transcript};
 
 /// An Enter that comes sooner after a paste is taken for a part of it, as terminal agents do.
 const PASTE_SETTLE: Duration = Duration::from_millis(30);
@@ -63,6 +63,8 @@ pub(crate) struct Session<'a> {
     turn: Option<Turn>,
     queue: VecDeque<String>,
     control_c_at: Option<Instant>,
+    /// When it is to say in which conversation it is.
+    tell_at: Option<Instant>,
 }
 
 const DIALOG_ROWS: [&str; 2] = ["No, exit", "Yes, I trust this folder"];
@@ -86,11 +88,23 @@ impl<'a> Session<'a> {
             turn: None,
             queue: VecDeque::new(),
             control_c_at: None,
+            tell_at: None,
         }
     }
 
     /// Draws for the first time.
     pub(crate) fn begin(&mut self) -> io::Result<()> {
+        self.tell_at = Some(Instant::now());
+        self.greet()
+    }
+
+    /// Says in which conversation it is, once it is time to.
+    fn tell(&mut self) -> io::Result<()> {
+        let due = self.tell_at.take_if(|at| Instant::now() >= *at).is_some();
+        if due && self.flags.status_file { self.transcript.tell() } else { Ok(()) }
+    }
+
+    fn greet(&mut self) -> io::Result<()> {
         let how = match self.transcript.turns() {
             0 => "new conversation".to_owned(),
             1 => "resumed conversation of 1 message".to_owned(),
@@ -101,8 +115,9 @@ impl<'a> Session<'a> {
 
     /// Gives the terminal back, with a last line.
     pub(crate) fn leave(&mut self, line: &str) {
-        // The terminal may be gone already.
+        // The terminal may be gone already, and the status file with the directory.
         let _ = self.screen.finish(line);
+        let _ = if self.flags.status_file { transcript::hush() } else { Ok(()) };
     }
 
     /// The terminal has another size.
@@ -126,6 +141,7 @@ impl<'a> Session<'a> {
 
     /// Time passed: a lone ESC, the end of a turn, the death of a resume.
     pub(crate) fn tick(&mut self) -> io::Result<Step> {
+        self.tell()?;
         let resumed = self.flags.resume.is_some();
         if let Some(after) = self.flags.die_on_resume.filter(|after| resumed && self.started.elapsed() >= *after) {
             self.leave(&format!("could not go on with this conversation (after {after:?})"));
@@ -214,6 +230,8 @@ impl<'a> Session<'a> {
         match text.trim() {
             "" => {}
             "/exit" | "/quit" => return Ok(Step::Leave(0)),
+            "/clear" => self.go_to(Transcript::fresh(&uuid::Uuid::new_v4().to_string()))?,
+            text if text.starts_with("/resume ") => self.go_to(Transcript::resume(&text["/resume ".len()..]))?,
             text if self.turn.is_some() => {
                 self.transcript.queued(text)?;
                 self.queue.push_back(text.to_owned());
@@ -221,6 +239,13 @@ impl<'a> Session<'a> {
             text => self.begin_turn(text.to_owned())?,
         }
         Ok(Step::Stay)
+    }
+
+    /// Goes on in another conversation in the same process; the file of a new one appears with its first message.
+    fn go_to(&mut self, transcript: Result<Transcript, String>) -> io::Result<()> {
+        self.transcript = transcript.map_err(io::Error::other)?;
+        self.tell_at = Some(Instant::now() + self.flags.late_status);
+        self.greet()
     }
 
     fn begin_turn(&mut self, text: String) -> io::Result<()> {

@@ -41,6 +41,24 @@ impl Transcript {
         Ok(Self { id: id.to_owned(), cwd, path, turns })
     }
 
+    /// Says in a status file which conversation this process is in.
+    pub(crate) fn tell(&self) -> io::Result<()> {
+        let path = status_file()?;
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let mut status = json!({ "pid": std::process::id(), "sessionId": self.id, "cwd": self.cwd, "status": "idle" });
+        // Field 22 of the line; the name before it may hold spaces, and ends with the last parenthesis.
+        if let Ok(stat) = fs::read_to_string("/proc/self/stat")
+            && let Some(start) = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(19))
+        {
+            status["procStart"] = start.into();
+        }
+        let beside = path.with_extension("new");
+        fs::write(&beside, status.to_string())?;
+        fs::rename(beside, path)
+    }
+
     /// The id of the conversation.
     pub(crate) fn id(&self) -> &str {
         &self.id
@@ -89,14 +107,27 @@ impl Transcript {
     }
 }
 
+fn status_file() -> io::Result<PathBuf> {
+    Ok(config()?.join(format!("sessions/{}.json", std::process::id())))
+}
+
+/// Takes the status file away, as one does that leaves by itself.
+pub(crate) fn hush() -> io::Result<()> {
+    fs::remove_file(status_file()?)
+}
+
+/// Where conversations are kept. No default: a toy must never write among somebody's real ones.
+fn config() -> io::Result<PathBuf> {
+    let root = std::env::var_os("CLAUDE_CONFIG_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    root.ok_or_else(|| io::Error::other("CLAUDE_CONFIG_DIR is not set; it says where the conversation is kept"))
+}
+
 /// The working directory, links resolved, and the transcript's path under it.
 fn place(id: &str) -> Result<(PathBuf, PathBuf), String> {
     if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
         return Err(format!("invalid session ID: {id:?}"));
     }
-    // No default: a toy must never write among somebody's real conversations.
-    let root = std::env::var_os("CLAUDE_CONFIG_DIR").filter(|dir| !dir.is_empty());
-    let root = root.ok_or("CLAUDE_CONFIG_DIR is not set; it says where the conversation is kept")?;
+    let root = config().map_err(|error| error.to_string())?;
     let cwd = std::env::current_dir().map_err(|error| format!("cannot tell the working directory: {error}"))?;
     let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let mut slug: String = cwd.to_string_lossy().chars().map(letter).collect();
@@ -104,6 +135,6 @@ fn place(id: &str) -> Result<(PathBuf, PathBuf), String> {
         slug.truncate(SLUG_CUT);
         slug.push_str("-demo");
     }
-    let path = PathBuf::from(root).join("projects").join(slug).join(format!("{id}.jsonl"));
+    let path = root.join("projects").join(slug).join(format!("{id}.jsonl"));
     Ok((cwd, path))
 }

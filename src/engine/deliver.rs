@@ -4,6 +4,7 @@ mod abandoned;
 mod typing;
 
 use std::path::Path;
+use std::time::Duration;
 
 use peer_adapters::agent::ConversationId;
 use peer_adapters::file;
@@ -14,6 +15,10 @@ use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::store::{Event, Locked, SessionRecord};
 use abandoned::Finished;
 use typing::{PASTE_PATIENCE, Typing};
+
+/// How long another conversation may take to show after the command that begins it. Where nothing tells of it before something
+/// is said in it, this is waited in vain.
+const MOVE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A message and what it is about.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +51,9 @@ impl Engine {
         }
         self.clear_view(peer, record, text.as_deref().unwrap_or_default()).await?;
         let runtime = self.runtime_of(&record.place)?;
+        // The mark of what is typed is to be taken in the conversation that the agent is in now.
+        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
+        let before = record.conversation.clone();
         let mut typing = Typing { engine: self, peer, locked, runtime: runtime.as_ref(), record };
         let finished = typing.finish_abandoned(text.as_deref()).await?;
         // The prompt may have gone with what was finished.
@@ -56,7 +64,8 @@ impl Engine {
             }
             typing.type_in(&text, message.command).await?;
         }
-        self.note_delivery(peer, locked, record, message).await?;
+        let moved_from = before.filter(|_| message.command && peer.profile.moves_conversation(&text));
+        self.note_delivery(peer, locked, record, message, moved_from).await?;
         Ok(true)
     }
 
@@ -66,14 +75,15 @@ impl Engine {
         locked: &Locked,
         record: &mut SessionRecord,
         message: &Message,
+        moved_from: Option<String>,
     ) -> Result<()> {
         record.prompt_due = false;
         record.delivered_at_ms = Some(self.now());
         locked.write_session(record)?;
+        self.learn_conversation(peer, locked, record, moved_from).await?;
         if let Some(topic) = &message.topic {
             locked.add_topic(topic)?;
         }
-        self.learn_conversation(peer, locked, record).await?;
         self.log(
             &Event::new(self.now(), "message.delivered")
                 .peer(&peer.name)
@@ -83,20 +93,34 @@ impl Engine {
         )
     }
 
-    /// The first message is what makes an agent choose its conversation id; its file may be a moment behind.
-    async fn learn_conversation(&self, peer: &Peer, locked: &Locked, record: &mut SessionRecord) -> Result<()> {
-        if peer.profile.conversation.id != ConversationId::Found {
-            return Ok(());
-        }
+    /// The first message is what makes an agent choose its conversation id, and a command may have begun another conversation,
+    /// in place of `moved_from`; either shows a moment later.
+    async fn learn_conversation(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: &mut SessionRecord,
+        moved_from: Option<String>,
+    ) -> Result<()> {
         let learner = Learner::new(&peer.profile, &peer.spec.cwd);
+        let first = record.conversation.is_none() && peer.profile.conversation.id == ConversationId::Found;
+        let patience = match (&moved_from, first) {
+            (Some(_), _) => MOVE_PATIENCE,
+            (None, true) => PASTE_PATIENCE,
+            (None, false) => Duration::ZERO,
+        };
         let started = Instant::now();
-        while record.conversation.is_none() && started.elapsed() < PASTE_PATIENCE {
+        loop {
             learner.learn(&self.state, locked, record)?;
-            if record.conversation.is_none() {
-                tokio::time::sleep(POLL * 10).await;
+            let told = match &moved_from {
+                Some(before) => record.conversation.as_ref() != Some(before),
+                None => record.conversation.is_some(),
+            };
+            if told || started.elapsed() >= patience {
+                return Ok(());
             }
+            tokio::time::sleep(POLL * 10).await;
         }
-        Ok(())
     }
 }
 

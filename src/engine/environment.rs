@@ -7,6 +7,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use peer_adapters::transcript::SAID;
+
 use super::{Engine, Peer};
 use crate::policy::ending::Incarnation;
 use crate::store::OsText;
@@ -37,6 +39,7 @@ impl Engine {
         }
         set(&mut env, "PEER_NAME", OsStr::new(peer.name.as_str()));
         set(&mut env, "PEER_INCARNATION", OsStr::new(&incarnation.to_string()));
+        set(&mut env, SAID, peer.files.said_path(incarnation).as_os_str());
         set(&mut env, "PEER_STATE_DIR", self.state.root().as_os_str());
         set(&mut env, "PEER_CONFIG_DIR", self.config.root().as_os_str());
         env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect()

@@ -153,6 +153,7 @@ impl Engine {
         let (driver, boot_id, cause) = (recorded(process::me()?), process::boot_id()?, plan.cause.to_string());
         let asked = SessionRecord::starting(incarnation, place, driver, boot_id, &peer.spec.agent, &cause, self.now());
         Ok(SessionRecord {
+            real_cwd: Some(learn::real(&peer.spec.cwd)),
             resumed: plan.resume.is_some(),
             prompt_due: plan.resume.is_none() && peer.spec.initial_prompt.is_some(),
             topic: plan.topic.clone(),
@@ -175,6 +176,9 @@ impl Engine {
         };
         let env = self.agent_environment(peer, record.incarnation);
         let pairs: Vec<_> = env.iter().map(|(key, value)| (key.0.clone(), value.0.clone())).collect();
+        if let Some(speaker) = peer.profile.conversation.says {
+            self.state.keep_file(speaker.file_name(), speaker.text())?;
+        }
         let arguments = learn::with_files(&peer.profile, &peer.spec.cwd, &pairs, |files| files.arguments(start));
         let launch = Launch {
             argv: peer.spec.command.iter().cloned().chain(arguments).map(|word| OsText(word.into())).collect(),

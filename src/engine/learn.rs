@@ -1,4 +1,4 @@
-//! Learning which conversation an agent opened, where it chooses the id itself.
+//! Which conversation an agent is in: the one that it chose itself, and the one that took its place since.
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use peer_adapters::agent::{ConversationId, Profile};
 use peer_adapters::process::{self, ProcessId};
-use peer_adapters::transcript::{Files, TranscriptError};
+use peer_adapters::transcript::{Files, Run, TranscriptError};
 
 use super::observe::process_id;
 use super::{Engine, Peer, Result};
@@ -43,8 +43,9 @@ impl Learner {
         Some(Self { profile, cwd: spec.cwd })
     }
 
-    /// Puts the conversation into the record and into the peer's list, if it can be told which it is; until then, what it
-    /// can be told by later. Nothing happens where the id is known already or the agent has none.
+    /// Puts the conversation that the agent is in into the record and into the peer's list, where it can be told and is not on
+    /// record: the first one, and each one that a person or a message has begun in its place since. Beside it, what another
+    /// one can be told by later. Where it cannot be told, what is known stays.
     ///
     /// # Errors
     /// A file of ours cannot be read or written. That the agent's files do not tell is no error.
@@ -54,10 +55,18 @@ impl Learner {
         if record.traces != traces {
             locked.write_session(record)?;
         }
-        if let Some(id) = found {
-            keep(locked, record, &id, SystemTime::now().into())?;
-            state.journal().append(&learned(locked.files().name(), record.incarnation, &id))?;
-        }
+        let Some(id) = found else { return Ok(()) };
+        let before = record.conversation.clone();
+        keep(locked, record, &id, SystemTime::now().into())?;
+        let name = locked.files().name();
+        state.journal().append(&match before {
+            None => learned(name, record.incarnation, &id),
+            Some(before) => {
+                // They were those of the conversation before.
+                locked.replace_topics(None)?;
+                changed(name, record.incarnation, &id).with("previous", before)
+            }
+        })?;
         Ok(())
     }
 
@@ -67,29 +76,26 @@ impl Learner {
     /// A file of ours cannot be read.
     pub fn foresee(&self, state: &StateDir, files: &PeerFiles, record: &mut SessionRecord) -> Result<()> {
         if let Some(id) = self.look(state, files, record)? {
-            record.conversation = Some(id);
-            record.traces.clear();
+            note(record, id);
         }
         Ok(())
     }
 
-    /// The conversation of a record without one, if it can be told; what it can be told by later is added to its traces.
+    /// The conversation of a record where it is another than the one on it, if it can be told; what it can be told by later is
+    /// added to its traces.
     fn look(&self, state: &StateDir, files: &PeerFiles, record: &mut SessionRecord) -> Result<Option<String>> {
-        if record.conversation.is_some() || self.profile.conversation.id != ConversationId::Found {
+        if self.profile.conversation.id == ConversationId::None {
             return Ok(None);
         }
-        let pids = record.process.map(|agent| tree(process_id(agent.id))).unwrap_or_default();
-        let env = launch_environment(files, record)?;
-        let since = record.woke_at_ms.into();
-        self.add_traces(record, &pids, &env);
+        let leader = record.process.map(|agent| process_id(agent.id));
+        let pids = leader.map(tree).unwrap_or_default();
+        let launched = Launched::of(files, record, &self.cwd)?;
+        self.add_traces(record, &pids, &launched);
         let owners = Others::of(state, files.name());
-        let found = with_files(&self.profile, &self.cwd, &env, |files| {
-            let now = files.discover(since, &pids, |id| owners.own(id));
-            // Whoever lives says which conversation is on its screen now.
-            match now {
-                Ok(None) => files.traced(since, &record.traces, |id| owners.own(id)),
-                found => found,
-            }
+        let run = Run { since: record.woke_at_ms.into(), leader, pids: &pids, traces: &record.traces };
+        let found = launched.look(&self.profile, |files| match &record.conversation {
+            Some(known) => files.current(&run, known, |id| owners.own(id)),
+            None => first(files, &run, |id| owners.own(id)),
         });
         // Whose an id is cannot be told while another peer's list cannot be read; that peer's trouble is not this one's.
         if let Err(error) = owners.check() {
@@ -100,9 +106,10 @@ impl Learner {
     }
 
     /// Adds what marks these processes.
-    fn add_traces(&self, record: &mut SessionRecord, pids: &[u32], env: &[(OsString, OsString)]) {
-        let traces = with_files(&self.profile, &self.cwd, env, |files| files.traces(pids)).unwrap_or_default();
-        let new: Vec<String> = traces.into_iter().filter(|trace| !record.traces.contains(trace)).collect();
+    fn add_traces(&self, record: &mut SessionRecord, pids: &[u32], launched: &Launched) {
+        let traces = launched.look(&self.profile, |files| files.traces(pids)).unwrap_or_default();
+        let is_new = |trace: &String| !record.traces.contains(trace) && record.conversation.as_ref() != Some(trace);
+        let new: Vec<String> = traces.into_iter().filter(is_new).collect();
         record.traces.extend(new);
         let surplus = record.traces.len().saturating_sub(MOST_TRACES);
         record.traces.drain(..surplus);
@@ -131,6 +138,19 @@ impl Learner {
             return Ok(None);
         }
         Ok(found.ok().flatten())
+    }
+}
+
+/// The conversation of a run of which none is known yet.
+fn first(
+    files: &Files<'_>,
+    run: &Run<'_>,
+    taken: impl Fn(&str) -> bool + Copy,
+) -> std::result::Result<Option<String>, TranscriptError> {
+    match files.discover(run.since, run.pids, taken) {
+        // Whoever lives says which conversation is on its screen now.
+        Ok(None) => files.traced(run.since, run.traces, taken),
+        found => found,
     }
 }
 
@@ -202,6 +222,11 @@ fn learned(name: &PeerName, incarnation: Incarnation, id: &str) -> Event {
     event.with("conversation", id)
 }
 
+fn changed(name: &PeerName, incarnation: Incarnation, id: &str) -> Event {
+    let event = Event::new(SystemTime::now().into(), "conversation.changed").peer(name).incarnation(incarnation);
+    event.with("conversation", id)
+}
+
 /// Puts an id on record: first where it is never lost, then where it is used.
 ///
 /// # Errors
@@ -213,43 +238,96 @@ pub fn keep(locked: &Locked, record: &mut SessionRecord, id: &str, now: Timestam
         agent: record.agent.clone(),
         incarnation: record.incarnation,
     })?;
-    record.conversation = Some(id.to_owned());
-    record.traces.clear();
+    note(record, id.to_owned());
     locked.write_session(record)?;
     Ok(())
 }
 
-/// The agent and its children; nobody where its number is another's by now.
+fn note(record: &mut SessionRecord, id: String) {
+    record.traces.retain(|trace| *trace != id);
+    record.conversation = Some(id);
+}
+
+/// The agent and those below it, children behind their parents; nobody where its number is another's by now.
 fn tree(agent: ProcessId) -> Vec<u32> {
-    let lives = process::find(agent).is_ok_and(|found| found.is_some());
-    let tree = if lives { process::tree(agent.pid).unwrap_or_default() } else { Vec::new() };
-    tree.iter().map(|status| status.id.pid).collect()
+    let mut tree = Vec::new();
+    if process::find(agent).is_ok_and(|found| found.is_some()) {
+        tree.push(agent.pid);
+    }
+    let mut next = 0;
+    while next < tree.len() {
+        // One that ends while it is looked at has no children.
+        let children = process::children(tree[next]).unwrap_or_default();
+        tree.extend(children.iter().map(|status| status.id.pid));
+        next += 1;
+    }
+    tree
+}
+
+/// Where and with what an agent was launched: that says where its own files are.
+#[derive(Debug)]
+pub struct Launched {
+    env: Vec<(OsString, OsString)>,
+    real_cwd: PathBuf,
+}
+
+impl Launched {
+    /// That of an incarnation on record. `declared` is the directory in its spec, for a record of an older version.
+    ///
+    /// # Errors
+    /// Its launch file is there and cannot be read.
+    pub fn of(files: &PeerFiles, record: &SessionRecord, declared: &Path) -> Result<Self> {
+        let env = launch_environment(files, record)?;
+        Ok(Self { env, real_cwd: record.real_cwd.clone().unwrap_or_else(|| real(declared)) })
+    }
+
+    /// Whether its launch file told; one that is gone leaves no environment.
+    pub const fn is_known(&self) -> bool {
+        !self.env.is_empty()
+    }
+
+    /// Looks into the agent's own files.
+    pub fn look<T>(&self, profile: &Profile, look: impl FnOnce(&Files<'_>) -> T) -> T {
+        in_files(profile, &self.real_cwd, &self.env, look)
+    }
+}
+
+/// Agents name their files after the real path; a directory that is gone has no other than the one on record.
+pub fn real(cwd: &Path) -> PathBuf {
+    std::fs::canonicalize(cwd).unwrap_or_else(|_| cwd.to_owned())
 }
 
 /// The environment that the agent was launched with; empty when its launch file is gone.
 ///
 /// # Errors
 /// The file is there and cannot be read.
-pub fn launch_environment(files: &PeerFiles, record: &SessionRecord) -> Result<Vec<(OsString, OsString)>> {
+fn launch_environment(files: &PeerFiles, record: &SessionRecord) -> Result<Vec<(OsString, OsString)>> {
     Ok(match files.launch(record.incarnation)? {
         Stored::Present(Launch { env, .. }) => env.into_iter().map(|(key, value)| (key.0, value.0)).collect(),
         Stored::Absent | Stored::Corrupt(_) => Vec::new(),
     })
 }
 
-/// Looks into the agent's own files, where the agent itself would find them: `env` is its environment.
+/// Looks into the agent's own files, where one that is started now would find them: `env` is its environment.
 pub fn with_files<T>(
     profile: &Profile,
     cwd: &Path,
     env: &[(OsString, OsString)],
     look: impl FnOnce(&Files<'_>) -> T,
 ) -> T {
+    let keeps_files = profile.conversation.transcript.is_some();
+    in_files(profile, &if keeps_files { real(cwd) } else { cwd.to_owned() }, env, look)
+}
+
+fn in_files<T>(
+    profile: &Profile,
+    real_cwd: &Path,
+    env: &[(OsString, OsString)],
+    look: impl FnOnce(&Files<'_>) -> T,
+) -> T {
     let lookup = |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let home = lookup("HOME").map(PathBuf::from).unwrap_or_default();
-    // Agents name their files after the real path; a directory that is gone has no other than the one on record.
-    let keeps_files = profile.conversation.transcript.is_some();
-    let real = if keeps_files { std::fs::canonicalize(cwd).ok() } else { None }.unwrap_or_else(|| cwd.to_owned());
-    look(&Files { profile, home: &home, env: &lookup, cwd: &real })
+    look(&Files { profile, home: &home, env: &lookup, cwd: real_cwd })
 }
 
 /// Not being able to read an agent's files is worth a notice, never a failure of the verb.

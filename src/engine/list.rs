@@ -211,9 +211,9 @@ pub(super) fn health_policy(peer: &Peer) -> HealthPolicy {
 pub(super) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
     let Live::Session(record, sight) = live else { return None };
     peer.profile.conversation.status.filter(|_| sight.process.alive() == Some(true))?;
-    let env = learn::launch_environment(&peer.files, record).ok()?;
+    let launched = learn::Launched::of(&peer.files, record, &peer.spec.cwd).ok()?;
     let pid = record.process?.id.pid;
-    learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.status(pid)).ok()?
+    launched.look(&peer.profile, |files| files.status(pid)).ok()?
 }
 
 /// Since when a peer is in its state.

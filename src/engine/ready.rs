@@ -291,10 +291,10 @@ impl Engine {
             drop(locked);
             return Box::pin(self.see_ready(peer, incarnation)).await;
         }
-        let now = self.now();
-        self.mark_ready(&locked, &mut record, now)?;
         // Before anybody speaks to it: a person may, in its pane, and end it before anybody looks.
         Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, &locked, &mut record)?;
+        let now = self.now();
+        self.mark_ready(&locked, &mut record, now)?;
         self.log(
             &Event::new(now, "wake.ready")
                 .peer(&peer.name)

@@ -202,11 +202,12 @@ impl Engine {
 
     /// Where the conversation's transcript is. An agent's files that cannot be read are no reason to show nothing else.
     fn transcript(&self, peer: &Peer, live: &Live, conversation: Option<&str>) -> Option<PathBuf> {
-        let launched = live.record().and_then(|record| learn::launch_environment(&peer.files, record).ok());
-        let env = launched.filter(|env| !env.is_empty()).unwrap_or_else(|| {
-            let env = self.agent_environment(peer, Incarnation::default());
-            env.into_iter().map(|(key, value)| (key.0, value.0)).collect()
-        });
+        let launched = live.record().and_then(|r| learn::Launched::of(&peer.files, r, &peer.spec.cwd).ok());
+        if let Some(launched) = launched.filter(learn::Launched::is_known) {
+            return launched.look(&peer.profile, |files| files.exists(conversation?).ok()?);
+        }
+        let env = self.agent_environment(peer, Incarnation::default());
+        let env: Vec<_> = env.into_iter().map(|(key, value)| (key.0, value.0)).collect();
         learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(conversation?).ok()?)
     }
 }

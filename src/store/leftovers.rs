@@ -6,7 +6,7 @@ use super::{Marker, Result, StateDir, StoreError};
 use crate::policy::name::PeerName;
 
 /// Files of the whole fleet that are replaced.
-const OF_THE_FLEET: [&str; 4] = ["heartbeat.json", "servers.json", "versions.json", "tmux.conf"];
+const OF_THE_FLEET: [&str; 5] = ["heartbeat.json", "servers.json", "versions.json", "tmux.conf", "pi-extension.js"];
 
 /// Files of one peer that are replaced, beside its markers.
 const OF_A_PEER: [&str; 5] = ["session", "end", "deaths", "topic", "screen"];
@@ -32,12 +32,12 @@ fn is_ours(file: &str) -> bool {
     OF_THE_FLEET.contains(&file) || file.split_once('.').is_some_and(of_a_peer)
 }
 
-/// `NAME.N.launch`, `NAME.N.exit`.
+/// `NAME.N.launch`, `NAME.N.exit`, `NAME.N.conversation`.
 fn is_of_a_pane(file: &str) -> bool {
     let mut parts = file.split('.');
     let name = parts.next().is_some_and(|name| name.parse::<PeerName>().is_ok());
     let number = parts.next().is_some_and(|number| number.parse::<u64>().is_ok());
-    name && number && matches!(parts.next(), Some("launch" | "exit")) && parts.next().is_none()
+    name && number && matches!(parts.next(), Some("launch" | "exit" | "conversation")) && parts.next().is_none()
 }
 
 #[cfg(test)]

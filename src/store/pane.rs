@@ -116,7 +116,15 @@ pub enum Hangup {
     PaneClosed,
 }
 
+/// The ending of the file in which an agent says which conversation it is in.
+const CONVERSATION: &str = "conversation";
+
 impl PeerFiles {
+    /// The file in which the agent of one incarnation says which conversation it is in, where its profile has it say so.
+    pub fn said_path(&self, incarnation: Incarnation) -> PathBuf {
+        self.pane_path(incarnation, CONVERSATION)
+    }
+
     fn pane_path(&self, incarnation: Incarnation, suffix: &str) -> PathBuf {
         self.root.join("panes").join(format!("{}.{incarnation}.{suffix}", self.name))
     }
@@ -204,12 +212,12 @@ impl Locked {
         Ok(())
     }
 
-    /// Removes the launch and exit files of an incarnation that has ended.
+    /// Removes the files of an incarnation that has ended.
     ///
     /// # Errors
     /// The directory is read-only.
     pub fn remove_pane_files(&self, incarnation: Incarnation) -> Result<()> {
-        for suffix in ["launch", "exit"] {
+        for suffix in ["launch", "exit", CONVERSATION] {
             atomic::remove(&self.files().pane_path(incarnation, suffix))?;
         }
         Ok(())

@@ -131,11 +131,15 @@ pub struct SessionRecord {
     pub boot_id: String,
     /// Name of the agent's profile.
     pub agent: String,
+    /// Its working directory with the links resolved, as they were when it was started: agents name their files after it, and
+    /// a link may lead elsewhere since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real_cwd: Option<PathBuf>,
     /// The conversation, where its id is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
-    /// What marks its processes in the agent's own files, newest last, as long as its conversation is not known: by it the
-    /// id can be told once they have ended.
+    /// What marks its processes in the agent's own files, newest last, beside the conversation that is known: by it another
+    /// one can be told once they have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<String>,
     /// It continues an older conversation.
@@ -189,6 +193,7 @@ impl SessionRecord {
             process: None,
             boot_id,
             agent: agent.to_owned(),
+            real_cwd: None,
             conversation: None,
             traces: Vec::new(),
             resumed: false,

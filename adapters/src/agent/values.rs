@@ -43,6 +43,30 @@ impl<'de> Deserialize<'de> for Pattern {
     }
 }
 
+/// An extension of ours for an agent, by which it says which conversation it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Speaker {
+    /// pi: loaded with `-e`, for one run, beside those of the person.
+    PiExtension,
+}
+
+impl Speaker {
+    /// The name of its file.
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            Self::PiExtension => "pi-extension.js",
+        }
+    }
+
+    /// Its text.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::PiExtension => include_str!("../../agents/pi-extension.js"),
+        }
+    }
+}
+
 /// The name of an environment variable, or the beginning of one followed by `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable(String);

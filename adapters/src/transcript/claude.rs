@@ -3,7 +3,8 @@
 //! # Source
 //! Claude Code 2.1.328, run in tmux: the transcript appears with the first message; a message sent while a turn is in
 //! progress is written at once as `queue-operation`; a pasted text of 100 KB stands there whole, not as its
-//! placeholder. The status file is written at start, says `busy` and `idle`, and is removed on a clean exit.
+//! placeholder. The status file is written at start, says `busy` and `idle`, and is removed on a clean exit; a process that
+//! is killed leaves it. After `/clear`, `/branch` and `/resume` the same file names the new conversation.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{AgentStatus, Files, Layout, TranscriptError, lines};
+use super::{AgentStatus, Files, Layout, Run, TranscriptError, lines};
 use crate::file;
 
 pub(super) struct Claude<'a>(pub(super) Files<'a>);
@@ -39,19 +40,44 @@ impl Claude<'_> {
         self.0.directory("CLAUDE_CONFIG_DIR").unwrap_or_else(|| self.0.home.join(".claude"))
     }
 
+    fn status_path(&self, pid: u32) -> PathBuf {
+        self.config().join(format!("sessions/{pid}.json"))
+    }
+
+    /// The status file of that number, whoever wrote it.
+    fn status_of_number(&self, pid: u32) -> Result<Option<Status>, TranscriptError> {
+        let path = self.status_path(pid);
+        match file::read(&path, file::MOST) {
+            // Half-written, or another version's: it tells nothing, and the next look may.
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(TranscriptError::io(&path)(error)),
+        }
+    }
+
     /// The status file of a process, unless it was left by an earlier process of that number.
     fn status_file(&self, pid: u32) -> Result<Option<Status>, TranscriptError> {
-        let path = self.config().join(format!("sessions/{pid}.json"));
-        let text = match file::read(&path, file::MOST) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(TranscriptError::io(&path)(error)),
-        };
-        // Half-written, or another version's: it tells nothing, and the next look may.
-        let Ok(status) = serde_json::from_slice::<Status>(&text) else { return Ok(None) };
-        let process = crate::process::status(pid).map_err(TranscriptError::io(&path))?;
+        let Some(status) = self.status_of_number(pid)? else { return Ok(None) };
+        let process = crate::process::status(pid).map_err(TranscriptError::io(&self.status_path(pid)))?;
         let started = process.map(|process| process.id.start.to_string());
         Ok(Some(status).filter(|status| status.proc_start.is_none() || status.proc_start == started))
+    }
+
+    /// The word of the process that was started, which stays where it was killed; or, behind a wrapper, of the first below it
+    /// that has one: a Claude Code that one of its tools started stands further down.
+    fn own_word(&self, run: &Run<'_>) -> Result<Option<Status>, TranscriptError> {
+        if let Some(leader) = run.leader {
+            let start = leader.start.to_string();
+            if let Some(status) = self.status_of_number(leader.pid)?.filter(|told| told.proc_start == Some(start)) {
+                return Ok(Some(status));
+            }
+        }
+        for pid in run.pids {
+            if let Some(status) = self.status_file(*pid)?.filter(|told| told.proc_start.is_some()) {
+                return Ok(Some(status));
+            }
+        }
+        Ok(None)
     }
 
     /// The directory's name: each UTF-16 unit of the path that is no ASCII letter or digit becomes `-`.
@@ -121,6 +147,11 @@ impl Layout for Claude<'_> {
         Ok(found)
     }
 
+    /// Its status file has the new id 0.2 s after `/clear`, long before the transcript is there.
+    fn current(&self, run: &Run<'_>, _known: &str) -> Result<Option<String>, TranscriptError> {
+        Ok(self.own_word(run)?.map(|status| status.session_id))
+    }
+
     fn end(&self, id: &str) -> Result<u64, TranscriptError> {
         self.transcript(id)?.map_or(Ok(0), |path| lines::length(&path))
     }
@@ -128,6 +159,11 @@ impl Layout for Claude<'_> {
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {
         let Some(path) = self.transcript(id)? else { return Ok(Vec::new()) };
         Ok(lines::after(&path, position)?.iter().filter_map(message).collect())
+    }
+
+    fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
+        let Some(path) = self.transcript(id)? else { return Ok(Vec::new()) };
+        Ok(lines::since(&path, since)?.iter().filter_map(message).collect())
     }
 
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

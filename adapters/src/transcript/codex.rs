@@ -2,16 +2,18 @@
 //!
 //! # Source
 //! Codex 0.169.0, run in tmux with `--no-daemon`: the process holds `thread-writer-locks/ID.lock` and the rollout open
-//! for as long as the conversation is on its screen, so the kernel says exactly which process has which. The rollout
-//! appears with the first message; the lock is there before it. Without `--no-daemon` a daemon that all of a user's Codexes share holds them.
+//! from its beginning on, so the kernel says exactly which process has which. The rollout appears with the first message;
+//! the lock is there before it. After `/new`, `/fork` and `/resume` the process keeps those of the conversation before too:
+//! it is in the one that it began last or in which a person spoke last. Without `--no-daemon` a daemon that all of a user's
+//! Codexes share holds them.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::{Files, Layout, TranscriptError, lines};
+use super::{Files, Layout, Run, TranscriptError, lines};
 
 pub(super) struct Codex<'a>(pub(super) Files<'a>);
 
@@ -24,6 +26,35 @@ impl Codex<'_> {
         find(&self.sessions(), &format!("-{id}.jsonl"), 3)
     }
 
+    /// What is known of a conversation that a run has or had; `None` where it is not one of a person's in this directory.
+    fn stage(&self, id: &str) -> Result<Option<Stage>, TranscriptError> {
+        let begun = begun(id);
+        let Some(path) = self.rollout(id)? else {
+            return Ok(Some(Stage { id: id.to_owned(), spoke: begun, said: false, in_turn: false }));
+        };
+        if !self.is_ours(&path)? {
+            return Ok(None);
+        }
+        let started = lines::last(&path, |record| lines::time(record).filter(|_| turn(record) == Some(true)))?;
+        let in_turn = lines::last(&path, turn)?.unwrap_or(false);
+        let spoke = started.map_or(begun, |started| started.max(begun));
+        Ok(Some(Stage { id: id.to_owned(), spoke, said: true, in_turn }))
+    }
+
+    /// Of these conversations of one process, the one that it is in: in which the newest turn began, or which itself began
+    /// after that. One in which nothing was said counts for a run that lives, and not while a turn of that is in progress: then
+    /// it may be a sub-agent's on its way. `lives_since` is the start of such a run.
+    fn latest(&self, ids: &[String], lives_since: Option<SystemTime>) -> Result<Option<String>, TranscriptError> {
+        let mut stages = Vec::new();
+        for id in ids {
+            stages.extend(self.stage(id)?);
+        }
+        let idle = |since| !stages.iter().any(|stage| stage.in_turn && stage.spoke >= since);
+        let unsaid = lives_since.is_some_and(idle);
+        let newest = stages.into_iter().filter(|stage| stage.said || unsaid).max_by_key(|stage| stage.spoke);
+        Ok(newest.map(|stage| stage.id))
+    }
+
     /// Whether the rollout is a conversation with a person in this directory, and not a sub-agent's.
     fn is_ours(&self, path: &Path) -> Result<bool, TranscriptError> {
         let Some(first) = lines::first(path)? else { return Ok(false) };
@@ -32,6 +63,23 @@ impl Codex<'_> {
         let by_person = field("source").is_none_or(Value::is_string);
         Ok(by_person && field("cwd").and_then(Value::as_str).is_some_and(|cwd| Path::new(cwd) == self.0.cwd))
     }
+}
+
+/// A conversation as far as it has come.
+struct Stage {
+    id: String,
+    /// When a person spoke in it last, or else when it began.
+    spoke: SystemTime,
+    said: bool,
+    in_turn: bool,
+}
+
+/// When a conversation began, by its id: a UUID of version 7, whose first 48 bits are milliseconds.
+fn begun(id: &str) -> SystemTime {
+    let digits: String = id.chars().filter(|c| *c != '-').collect();
+    let version = digits.chars().nth(12);
+    let ms = digits.get(..12).filter(|_| version == Some('7')).and_then(|ms| u64::from_str_radix(ms, 16).ok());
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms.unwrap_or(0))
 }
 
 /// The file whose name ends so, `depth` directories below; newest directory first, as the names are dates.
@@ -103,8 +151,21 @@ impl Layout for Codex<'_> {
         self.rollout(id)
     }
 
-    fn discover(&self, since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
-        self.of_traces(since, &locked_by(pids))
+    fn discover(&self, _since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        Ok(self.latest(&locked_by(pids), None)?.into_iter().collect())
+    }
+
+    fn current(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError> {
+        let mut ids = locked_by(run.pids);
+        let lives = !ids.is_empty();
+        if !lives {
+            ids = run.traces.to_vec();
+            ids.push(known.to_owned());
+        }
+        if ids.iter().all(|id| id == known) {
+            return Ok(None);
+        }
+        self.latest(&ids, lives.then_some(run.since))
     }
 
     /// The ids whose locks they hold: nobody else ever writes those conversations at the same time.
@@ -113,15 +174,7 @@ impl Layout for Codex<'_> {
     }
 
     fn of_traces(&self, _since: SystemTime, traces: &[String]) -> Result<Vec<String>, TranscriptError> {
-        let mut found = Vec::new();
-        for id in traces {
-            if let Some(path) = self.rollout(id)?
-                && self.is_ours(&path)?
-            {
-                found.push(id.clone());
-            }
-        }
-        Ok(found)
+        Ok(self.latest(traces, None)?.into_iter().collect())
     }
 
     fn end(&self, id: &str) -> Result<u64, TranscriptError> {
@@ -131,6 +184,11 @@ impl Layout for Codex<'_> {
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {
         let Some(path) = self.rollout(id)? else { return Ok(Vec::new()) };
         Ok(lines::after(&path, position)?.iter().filter_map(message).collect())
+    }
+
+    fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
+        let Some(path) = self.rollout(id)? else { return Ok(Vec::new()) };
+        Ok(lines::since(&path, since)?.iter().filter_map(message).collect())
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

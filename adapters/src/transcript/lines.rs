@@ -47,6 +47,13 @@ pub(super) fn after(path: &Path, position: u64) -> Result<Vec<Value>, Transcript
     }
 }
 
+/// The whole records from `since` on, oldest first; one without a time is taken for new. Of many bytes, the last 16 MiB.
+pub(super) fn since(path: &Path, since: SystemTime) -> Result<Vec<Value>, TranscriptError> {
+    let mut records = after(path, 0)?;
+    records.retain(|record| time(record).is_none_or(|at| at >= since));
+    Ok(records)
+}
+
 /// The first record.
 pub(super) fn first(path: &Path) -> Result<Option<Value>, TranscriptError> {
     use io::{BufRead, Read};

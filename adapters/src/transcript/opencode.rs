@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde_json::Value;
 
-use super::{Files, Layout, TranscriptError, lines};
+use super::{Files, Layout, Run, TranscriptError, lines};
 #[cfg(target_os = "linux")]
 use crate::file;
 
@@ -75,8 +75,14 @@ impl Opencode<'_> {
         runs_of(pid, &log).map_err(TranscriptError::io(&log))
     }
 
-    /// The conversation of the newest turn that one process, by its numbers in the log, began after `since`.
-    fn newest_of(&self, runs: &[String], since: SystemTime) -> Result<Option<String>, TranscriptError> {
+    /// The conversation of the newest turn that one process, by its numbers in the log, began after `since`; the one that is
+    /// `known` to be its own needs no look into the database.
+    fn newest_of(
+        &self,
+        runs: &[String],
+        since: SystemTime,
+        known: Option<&str>,
+    ) -> Result<Option<String>, TranscriptError> {
         if runs.is_empty() {
             return Ok(None);
         }
@@ -92,10 +98,10 @@ impl Opencode<'_> {
             }
             let id = word("session.id=")?;
             // A failed look must not end in the conversation before; it is looked at again below.
-            self.is_ours(id).unwrap_or(true).then(|| Some(id.to_owned()))
+            (known == Some(id) || self.is_ours(id).unwrap_or(true)).then(|| Some(id.to_owned()))
         })?;
         match found.flatten() {
-            Some(id) if self.is_ours(&id)? => Ok(Some(id)),
+            Some(id) if known == Some(&id) || self.is_ours(&id)? => Ok(Some(id)),
             _ => Ok(None),
         }
     }
@@ -150,7 +156,7 @@ impl Layout for Opencode<'_> {
     }
 
     fn discover(&self, since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
-        let newest = |pid: &u32| self.newest_of(&self.runs_of(*pid)?, since);
+        let newest = |pid: &u32| self.newest_of(&self.runs_of(*pid)?, since, None);
         pids.iter().filter_map(|pid| newest(pid).transpose()).collect()
     }
 
@@ -164,13 +170,27 @@ impl Layout for Opencode<'_> {
     }
 
     fn of_traces(&self, since: SystemTime, traces: &[String]) -> Result<Vec<String>, TranscriptError> {
-        Ok(self.newest_of(traces, since)?.into_iter().collect())
+        Ok(self.newest_of(traces, since, None)?.into_iter().collect())
+    }
+
+    /// What is begun with `/new` is told with its first message: before it there is no such conversation.
+    fn current(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError> {
+        let mut runs = self.traces(run.pids)?;
+        if runs.is_empty() {
+            runs = run.traces.to_vec();
+        }
+        self.newest_of(&runs, run.since, Some(known))
     }
 
     fn end(&self, id: &str) -> Result<u64, TranscriptError> {
         let sql = "select coalesce(max(time_created), 0) from message where session_id = ?1";
         let newest = self.ask(|db| db.query_row(sql, [id], |row| row.get::<_, i64>(0)))?;
         Ok(newest.and_then(|ms| ms.try_into().ok()).unwrap_or(0))
+    }
+
+    fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        self.messages_after(id, u64::try_from(since).unwrap_or(u64::MAX).saturating_sub(1))
     }
 
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {

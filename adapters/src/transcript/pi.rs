@@ -3,14 +3,16 @@
 //! # Source
 //! pi 0.73.1, run in tmux and read in `core/session-manager.js`: `--session PATH` opens that file, or begins a
 //! conversation that will be written there. So the conversation is named by its file, and we choose the name; pi's own
-//! picker (`pi --resume`) lists it like any other. Nothing is written before the first answer.
+//! picker (`pi --resume`) lists it like any other. Nothing is written before the first answer. After `/new`, `/fork` and
+//! `/resume` it goes on in another file, `TIME_ID.jsonl` in the same directory as a rule, and holds none open that would
+//! tell: so an extension of ours says it, at once.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{Files, Layout, TranscriptError, lines};
+use super::{Files, Layout, Run, TranscriptError, lines};
 
 pub(super) struct Pi<'a>(pub(super) Files<'a>);
 
@@ -29,6 +31,13 @@ pub(super) fn path(files: Files<'_>, id: &str) -> PathBuf {
 impl Pi<'_> {
     fn file(&self, id: &str) -> PathBuf {
         path(self.0, id)
+    }
+
+    /// The conversation that it is in by its own word; one of another directory could not be named by an id.
+    fn said(&self) -> Result<Option<String>, TranscriptError> {
+        let Some(said) = self.0.said()? else { return Ok(None) };
+        let id = said.transcript.file_stem().and_then(|stem| stem.to_str());
+        Ok(id.filter(|id| self.file(id) == said.transcript).map(str::to_owned))
     }
 }
 
@@ -54,8 +63,12 @@ impl Layout for Pi<'_> {
     }
 
     fn discover(&self, _since: SystemTime, _pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
-        // The id is chosen, and pi keeps no file open that would tell of another.
-        Ok(Vec::new())
+        let said = self.said()?.filter(|id| lines::length(&self.file(id)).is_ok_and(|length| length > 0));
+        Ok(said.into_iter().collect())
+    }
+
+    fn current(&self, _run: &Run<'_>, _known: &str) -> Result<Option<String>, TranscriptError> {
+        self.said()
     }
 
     fn end(&self, id: &str) -> Result<u64, TranscriptError> {
@@ -64,6 +77,10 @@ impl Layout for Pi<'_> {
 
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {
         Ok(lines::after(&self.file(id), position)?.iter().filter_map(message).collect())
+    }
+
+    fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
+        Ok(lines::since(&self.file(id), since)?.iter().filter_map(message).collect())
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

@@ -2,6 +2,9 @@ use std::fs;
 
 use super::*;
 
+#[path = "changes/tests.rs"]
+mod changes;
+
 /// A home with an agent's files in it, in the layout that the agent was seen to write.
 struct Home {
     dir: tempfile::TempDir,

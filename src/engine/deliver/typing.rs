@@ -1,7 +1,6 @@
 //! Paste, see it there, press Enter, see it taken.
 
-use std::ffi::OsString;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use peer_adapters::agent::Accepted;
 use peer_adapters::runtime::{Key, Runtime};
@@ -10,10 +9,11 @@ use peer_adapters::terminal::{self, Input};
 use peer_adapters::transcript::{Mark, TranscriptError};
 use tokio::time::Instant;
 
-use crate::engine::learn::{self, Learner};
+use crate::engine::learn::{self, Launched, Learner};
 use crate::engine::observe::{process_axis, target};
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, room};
 use crate::policy::axis::Axis;
+use crate::policy::time::Timestamp;
 use crate::store::{Locked, SessionRecord};
 
 /// How long a process may be without its files and not be called ended: microseconds, on a loaded machine milliseconds.
@@ -193,7 +193,8 @@ impl Typing<'_> {
     async fn accepted(&mut self, text: &str, proof: Option<&Proof>) -> Result<bool> {
         self.check_alive()?;
         if let Some(proof) = proof {
-            // The first message is what makes an agent choose its id, and the id is what names the transcript.
+            // The first message is what makes an agent choose its id, and the id is what names the transcript; a person, or the
+            // command before this message, may have begun another conversation.
             Learner::new(&self.peer.profile, &self.peer.spec.cwd).learn(
                 &self.engine.state,
                 self.locked,
@@ -251,24 +252,30 @@ fn has_read(now: Input, before: Option<u64>, typed: u64) -> bool {
 
 /// A place in the agent's transcript from before the message was typed.
 pub(super) struct Proof {
-    env: Vec<(OsString, OsString)>,
+    launched: Launched,
     mark: Mark,
+    taken_at: SystemTime,
 }
 
 impl Proof {
     fn taken_before(peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<Self> {
-        let env = learn::launch_environment(locked.files(), record)?;
-        let mark =
-            learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.mark(record.conversation.as_deref()));
-        Ok(Self { mark: mark.map_err(|error| unreadable(peer, &error))?, env })
+        let launched = Launched::of(locked.files(), record, &peer.spec.cwd)?;
+        // In whole milliseconds, as agents write their times.
+        let taken_at = Timestamp::from(SystemTime::now()).into();
+        let mark = launched.look(&peer.profile, |files| files.mark(record.conversation.as_deref()));
+        Ok(Self { mark: mark.map_err(|error| unreadable(peer, &error))?, launched, taken_at })
     }
 
-    /// Whether the message stands behind that place now.
+    /// Whether the message stands behind that place now, or, where the agent is in another conversation since, in that one
+    /// as something that was said since.
     fn given(&self, peer: &Peer, record: &SessionRecord, text: &str) -> Result<bool> {
-        learn::with_files(&peer.profile, &peer.spec.cwd, &self.env, |files| {
-            files.accepted(&self.mark, record.conversation.as_deref(), text)
-        })
-        .map_err(|error| unreadable(peer, &error))
+        let current = record.conversation.as_deref();
+        let given = self.launched.look(&peer.profile, |files| {
+            let moved = current.filter(|id| self.mark.conversation.as_deref().is_some_and(|before| before != *id));
+            Ok(files.accepted(&self.mark, current, text)?
+                || moved.map_or(Ok(false), |id| files.said_since(id, self.taken_at, text))?)
+        });
+        given.map_err(|error| unreadable(peer, &error))
     }
 }
 

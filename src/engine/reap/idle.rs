@@ -70,9 +70,11 @@ fn own_signs(view: View<'_>) -> Result<OwnSigns> {
 /// Looks into the agent's files, where its own environment puts them.
 fn with_own_files<T>(view: View<'_>, look: impl FnOnce(&Files<'_>) -> T) -> Result<T> {
     // Its environment tells where its files are; the largest file that a peer has is not read for one that has none.
-    let keeps_files = view.peer.profile.conversation.transcript.is_some();
-    let env = if keeps_files { learn::launch_environment(&view.peer.files, view.record)? } else { Vec::new() };
-    Ok(learn::with_files(&view.peer.profile, &view.peer.spec.cwd, &env, look))
+    let View { peer, record, .. } = view;
+    if peer.profile.conversation.transcript.is_none() {
+        return Ok(learn::with_files(&peer.profile, &peer.spec.cwd, &[], look));
+    }
+    Ok(learn::Launched::of(&peer.files, record, &peer.spec.cwd)?.look(&peer.profile, look))
 }
 
 /// The same with what its children did since anything else happened.

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use peer_adapters::agent::ConversationId;
-
 use super::{Deed, Fleet, Subject, View, idle, since_wake, skipped};
 use crate::engine::learn::Learner;
 use crate::engine::observe::{elsewhere, process_id};
@@ -187,7 +185,7 @@ impl Engine {
     fn watch_over(&self, subject: &Subject, beat: &mut Heartbeat, dry_run: bool) -> Result<Option<Task>> {
         if !dry_run {
             self.forgive_if_stable(subject)?;
-            self.learn_if_unknown(subject)?;
+            self.learn_current(subject)?;
         }
         // Somebody began to end it and was killed: left alone, its next crash would pass for that end. A self-fresh is its
         // pane process's to finish.
@@ -229,17 +227,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Learns the conversation of an agent that was only spoken to in its own pane.
-    fn learn_if_unknown(&self, subject: &Subject) -> Result<()> {
+    /// Learns which conversation an agent is in, which a person may have begun in its pane.
+    fn learn_current(&self, subject: &Subject) -> Result<()> {
         let (peer, record) = (&subject.peer, &subject.record);
-        if record.conversation.is_some() || peer.profile.conversation.id != ConversationId::Found {
+        let learner = Learner::new(&peer.profile, &peer.spec.cwd);
+        let mut seen = record.clone();
+        learner.foresee(&self.state, &peer.files, &mut seen)?;
+        if seen == *record {
             return Ok(());
         }
         // Whoever holds the lock delivers a message to it, or ends it: both learn.
         let Some(locked) = self.state.try_lock(&peer.name)? else { return Ok(()) };
         let current = peer.files.session()?.present().filter(|now| now.incarnation == record.incarnation);
         let Some(mut current) = current else { return Ok(()) };
-        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, &locked, &mut current)
+        learner.learn(&self.state, &locked, &mut current)
     }
 
     /// Looks again for the conversation of one that ended a while ago; its files may have been a moment behind.

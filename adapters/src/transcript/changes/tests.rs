@@ -1,0 +1,145 @@
+//! A conversation that changes in mid-session.
+
+use super::*;
+
+/// A run of this very process.
+fn run<'a>(pids: &'a [u32], traces: &'a [String]) -> Run<'a> {
+    let leader = crate::process::status(std::process::id()).expect("the kernel answers").expect("lives").id;
+    Run { since: SystemTime::UNIX_EPOCH, leader: Some(leader), pids, traces }
+}
+
+#[test]
+fn claudes_status_file_tells_of_another_conversation_before_its_transcript_is_there() {
+    let home = Home::new("claude");
+    let pids = [std::process::id()];
+    let current = |run: &Run<'_>| home.files().current(run, ID, |_| false).expect("readable");
+    assert_eq!(current(&run(&pids, &[])), None, "no status file");
+    let status = |pid: u32, id: &str, start: &str| {
+        home.write(
+            &format!(".claude/sessions/{pid}.json"),
+            &format!("{{\"pid\":{pid},\"sessionId\":\"{id}\",\"procStart\":\"{start}\",\"status\":\"idle\"}}"),
+        );
+    };
+    status(pids[0], ID, &own_start());
+    assert_eq!(current(&run(&pids, &[])), None, "still the same");
+    status(pids[0], OTHER, &own_start());
+    assert_eq!(current(&run(&pids, &[])).as_deref(), Some(OTHER));
+    let taken = home.files().current(&run(&pids, &[]), ID, |id| id == OTHER).expect("readable");
+    assert_eq!(taken, None, "another peer's");
+    assert_eq!(current(&run(&[], &[])).as_deref(), Some(OTHER), "left by the process when it was killed");
+    let successor = crate::process::ProcessId { pid: pids[0], start: 1 };
+    assert_eq!(current(&Run { leader: Some(successor), ..run(&[], &[]) }), None, "left by another of that number");
+    let unstarted = home.dir.path().join(format!(".claude/sessions/{}.json", pids[0]));
+    fs::write(unstarted, format!("{{\"sessionId\":\"{OTHER}\",\"status\":\"idle\"}}")).expect("written");
+    assert_eq!(current(&run(&pids, &[])), None, "nothing says whose it is");
+}
+
+#[test]
+fn claudes_own_word_counts_and_not_that_of_one_that_it_started() {
+    let home = Home::new("claude");
+    let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep runs");
+    let pids = [std::process::id(), child.id()];
+    let status = |pid: u32, id: &str| {
+        let start = crate::process::status(pid).expect("the kernel answers").expect("lives").id.start;
+        home.write(
+            &format!(".claude/sessions/{pid}.json"),
+            &format!("{{\"sessionId\":\"{id}\",\"procStart\":\"{start}\",\"status\":\"idle\"}}"),
+        );
+    };
+    status(pids[1], OTHER);
+    let behind_a_wrapper = home.files().current(&run(&pids, &[]), ID, |_| false);
+    status(pids[0], ID);
+    let own = home.files().current(&run(&pids, &[]), ID, |_| false);
+    child.kill().and_then(|()| child.wait()).expect("it ends");
+    assert_eq!(behind_a_wrapper.expect("readable").as_deref(), Some(OTHER));
+    assert_eq!(own.expect("readable"), None);
+}
+
+/// Ids of codex: UUIDs of version 7, which begin with their time; 2026-11-28 14:25:29 and five seconds later.
+#[cfg(target_os = "linux")]
+const BEGUN: [&str; 2] = ["01a2228b-fbde-73a2-9e83-22db06ce3434", "01a2228c-12c8-7f43-be96-7b79aac791db"];
+
+#[cfg(target_os = "linux")]
+#[test]
+fn codex_is_in_the_conversation_that_it_began_last_or_in_which_a_person_spoke_last() {
+    let home = Home::new("codex");
+    let [old, new] = BEGUN;
+    let hold =
+        |id: &str| fs::File::open(home.write(&format!(".codex/thread-writer-locks/{id}.lock"), "")).expect("exists");
+    let rollout = |id: &str, source: &str, events: &[(&str, &str)]| {
+        let mut text = format!(
+            "{{\"type\":\"session_meta\",\"payload\":{{\"id\":\"{id}\",\"cwd\":\"/srv/my.demo\",\"source\":{source}}}}}\n"
+        );
+        let event = |(time, kind): &(&str, &str)| {
+            format!("{{\"timestamp\":\"2026-11-28T{time}Z\",\"payload\":{{\"type\":\"{kind}\"}}}}\n")
+        };
+        text.extend(events.iter().map(event));
+        home.write(&format!(".codex/sessions/2026/11/28/rollout-2026-11-28T14-25-29-{id}.jsonl"), &text);
+    };
+    let pids = [std::process::id()];
+    let from = |known: &str| home.files().current(&run(&pids, &[]), known, |_| false).expect("readable");
+    let person = "\"cli\"";
+    rollout(old, person, &[("14:25:30", "task_started"), ("14:25:31", "task_complete")]);
+    let mut held = vec![hold(old)];
+    assert_eq!(from(old), None);
+    held.push(hold(new));
+    assert_eq!(from(old).as_deref(), Some(new), "begun, and nothing said in it yet");
+    let first = home.files().discover(SystemTime::UNIX_EPOCH, &pids, |_| false).expect("readable");
+    assert_eq!(first.as_deref(), Some(old), "the only one that could be resumed");
+    rollout(old, person, &[("14:25:30", "task_started")]);
+    assert_eq!(from(old), None, "a turn is in progress: it may be a sub-agent's");
+    rollout(new, "{\"subagent\":\"review\"}", &[]);
+    assert_eq!(from(old), None, "it is a sub-agent's");
+    rollout(old, person, &[("14:25:30", "task_started"), ("14:25:31", "task_complete")]);
+    rollout(new, person, &[("14:25:37", "task_started"), ("14:25:38", "task_complete")]);
+    assert_eq!((from(old).as_deref(), from(new)), (Some(new), None));
+    rollout(old, person, &[("14:25:30", "task_started"), ("14:26:29", "task_started")]);
+    assert_eq!((from(new).as_deref(), from(old)), (Some(old), None), "gone back to");
+    drop(held);
+    let traces = [old.to_owned(), new.to_owned()];
+    let dead = |known: &str| home.files().current(&run(&[], &traces), known, |_| false).expect("readable");
+    assert_eq!((dead(new).as_deref(), dead(old)), (Some(old), None), "told by its traces");
+}
+
+#[test]
+fn pi_says_itself_in_which_file_it_goes_on() {
+    let home = Home::new("pi");
+    let dir = home.dir.path().join(".pi/agent/sessions/--srv-my.demo--");
+    let (said, state) = (home.dir.path().join("said"), home.dir.path().join("state"));
+    let env = |name: &str| match name {
+        "PEER_STATE_DIR" => Some(state.clone().into_os_string()),
+        SAID => Some(said.clone().into_os_string()),
+        _ => None,
+    };
+    let files = Files { env: &env, ..home.files() };
+    let words = files.arguments(Start::Fresh { chosen: Some(ID) });
+    assert_eq!(words[2..], ["-e", state.join("pi-extension.js").to_str().expect("UTF-8")]);
+    let current = || files.current(&run(&[], &[]), ID, |_| false).expect("readable");
+    assert_eq!(current(), None, "it has said nothing");
+    for (transcript, is) in [
+        (dir.join(format!("{ID}.jsonl")), None),
+        (dir.join("2026-11-28T14-16-19-923Z_01a2.jsonl"), Some("2026-11-28T14-16-19-923Z_01a2")),
+        (home.dir.path().join("elsewhere/x.jsonl"), None),
+    ] {
+        fs::write(&said, format!("{{\"transcript\":{:?}}}\n", transcript.display().to_string())).expect("written");
+        assert_eq!(current().as_deref(), is, "{transcript:?}");
+    }
+    fs::write(&said, "{\"transcr").expect("written");
+    assert_eq!(current(), None, "half-written");
+}
+
+#[test]
+fn a_message_in_a_conversation_that_began_after_the_mark_is_found_by_its_time() {
+    let home = Home::new("claude");
+    let said = |time: &str| {
+        format!(
+            "{{\"type\":\"user\",\"timestamp\":\"{time}\",\"message\":{{\"role\":\"user\",\"content\":\"again\"}}}}\n"
+        )
+    };
+    let files = home.files();
+    let since = |time: &str| files.said_since(ID, at(time), " again").expect("readable");
+    assert!(!since("2026-11-28T14:00:00Z"), "its transcript is not there yet");
+    home.write(CLAUDE, &said("2026-11-28T14:00:00.500Z"));
+    assert!(since("2026-11-28T14:00:00Z") && since("2026-11-28T14:00:00.500Z"));
+    assert!(!since("2026-11-28T14:00:00.501Z"), "it was said before, in a conversation that was gone back to");
+}
