@@ -18,9 +18,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use crate::inherited::Inherited;
 
 mod before_exec;
+mod lifeline;
 mod line;
 mod terminal;
 
+use lifeline::{Lifeline, Loose};
 pub use line::{Answer, first_line};
 pub use terminal::TerminalClient;
 
@@ -128,9 +130,6 @@ impl Argv {
         if self.outlives_us {
             before_exec::detach_from_us(&mut command);
         }
-        if self.ends_with_us {
-            before_exec::end_with_us(&mut command);
-        }
         command
     }
 }
@@ -203,7 +202,8 @@ pub enum RunError {
 /// # Errors
 /// [`RunError::TimedOut`] says nothing about what the command did: treat its effect as unknown.
 pub async fn run(argv: &Argv, stdin: Option<&[u8]>, deadline: Duration) -> Result<Output, RunError> {
-    let mut child = spawn_client(argv, if stdin.is_some() { Stdio::piped() } else { Stdio::null() })?;
+    let Client { mut child, _lifeline } =
+        spawn_client(argv, if stdin.is_some() { Stdio::piped() } else { Stdio::null() })?;
     // Declared after the child, so dropped before it: until the leader is reaped, its number names no other group.
     let mut group = GroupKill::of(&child);
     let Ok(ended) = tokio::time::timeout(deadline, converse(&mut child, stdin)).await else {
@@ -217,11 +217,22 @@ pub async fn run(argv: &Argv, stdin: Option<&[u8]>, deadline: Duration) -> Resul
     Ok(output)
 }
 
+/// A client that talks to us by pipes.
+struct Client {
+    child: tokio::process::Child,
+    /// What ends it with us, where that is wanted.
+    _lifeline: Option<Lifeline>,
+}
+
 /// Starts a client that talks to us by pipes, in a process group of its own.
-fn spawn_client(argv: &Argv, stdin: Stdio) -> Result<tokio::process::Child, RunError> {
+fn spawn_client(argv: &Argv, stdin: Stdio) -> Result<Client, RunError> {
+    let not_started = |source| RunError::NotStarted { program: argv.program.clone(), source };
     let mut command = tokio::process::Command::from(argv.to_command());
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
-    command.spawn().map_err(|source| RunError::NotStarted { program: argv.program.clone(), source })
+    let loose = argv.ends_with_us.then(Loose::new).transpose().map_err(not_started)?;
+    let child = command.spawn().map_err(not_started)?;
+    let tied = loose.zip(child.id()).map(|(loose, pid)| loose.tie(pid)).transpose().map_err(not_started)?;
+    Ok(Client { child, _lifeline: tied })
 }
 
 /// How long a killed client may take to be gone. A kill is carried out in well under a millisecond; much longer would
@@ -247,6 +258,8 @@ async fn converse(child: &mut tokio::process::Child, stdin: Option<&[u8]>) -> io
 async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
+        // What there is comes in one read, and not in a dozen that grow.
+        bytes.reserve(PRINTED);
         pipe.take(MOST_PRINTED + 1).read_to_end(&mut bytes).await?;
     }
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= MOST_PRINTED) {
@@ -254,6 +267,9 @@ async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     }
     Err(io::Error::new(io::ErrorKind::InvalidData, format!("it prints more than {} MiB", MOST_PRINTED >> 20)))
 }
+
+/// What most clients print is shorter.
+const PRINTED: usize = 8 << 10;
 
 /// The most that a client may print: a listing of thousands of sessions is below one MiB, and the memory is ours.
 const MOST_PRINTED: u64 = 64 << 20;

@@ -43,8 +43,8 @@ pub(super) fn give(command: &mut std::process::Command, inherited: &Inherited) {
     }
 }
 
-/// Between fork and exec of what is of no use without us. A client that waits for an answer outlives whoever asked, and one
-/// of zellij 0.45.1 whose server ends at that moment computes for ever.
+/// Between fork and exec of what is of no use without us and has to be forked anyway; others are held by a
+/// [`super::lifeline`].
 ///
 /// The kernel means the *thread* that forks: clients are started on the one thread that runs the commands.
 #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-use super::{Argv, GroupKill, Output, REAP, RunError, read_all, spawn_client};
+use super::{Argv, Client, GroupKill, Output, REAP, RunError, read_all, spawn_client};
 
 /// What came of waiting for a line.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub enum Answer {
 /// # Errors
 /// [`RunError::TimedOut`]; [`RunError::Io`] when the line is longer than `longest`.
 pub async fn first_line(argv: &Argv, deadline: Duration, longest: usize) -> Result<Answer, RunError> {
-    let mut child = spawn_client(argv, Stdio::null())?;
+    let Client { mut child, _lifeline } = spawn_client(argv, Stdio::null())?;
     // Declared after the child, so dropped before it: until the leader is reaped, its number names no other group.
     let mut group = GroupKill::of(&child);
     let answer = tokio::time::timeout(deadline, answer(&mut child, longest)).await;

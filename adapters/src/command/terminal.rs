@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 
-use super::{Argv, RunError};
+use super::{Argv, RunError, before_exec};
 
 /// A client that has a terminal to itself, of which nobody reads the screen; killed when this is dropped.
 ///
@@ -32,7 +32,11 @@ impl TerminalClient {
     pub fn spawn(argv: &Argv, (columns, rows): (u16, u16)) -> Result<Self, RunError> {
         let failed = |source| RunError::NotStarted { program: argv.program.clone(), source };
         let (screen, terminal) = open_terminal(columns, rows).map_err(failed)?;
-        let mut command = tokio::process::Command::from(argv.to_command());
+        let mut command = argv.to_command();
+        if argv.ends_with_us {
+            before_exec::end_with_us(&mut command);
+        }
+        let mut command = tokio::process::Command::from(command);
         command.stdin(terminal.try_clone().map_err(failed)?).stdout(terminal).stderr(Stdio::piped()).kill_on_drop(true);
         take_terminal_on_exec(&mut command);
         let mut child = command.spawn().map_err(failed)?;

@@ -1,7 +1,8 @@
 //! Clients of ours that were left by a `peer` which was killed.
 //!
 //! The kernel ends them with whoever asked ([`crate::command::Argv::ends_with_us`]); where it does not (another system, an
-//! older `peer`), one whose server ends while it waits for the answer computes for ever (zellij 0.45.1: 4 of 40).
+//! older `peer`, one that was killed while it started its client), one whose server ends while it waits for the answer
+//! computes for ever (zellij 0.45.1: 4 of 40).
 
 use std::io;
 use std::path::Path;
