@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::time::Timestamp;
 
+mod written;
+
 /// A process as the kernel identifies it: a pid alone means nothing once it has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
@@ -35,6 +37,7 @@ pub struct Host {
 
 /// The agent's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "written::AgentProcess")]
 pub struct AgentProcess {
     /// Who it is; it leads the process group of the same number.
     #[serde(flatten)]
@@ -118,6 +121,7 @@ impl Place {
 
 /// One incarnation, written before the runtime is asked and gone when the incarnation has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "written::Record")]
 pub struct SessionRecord {
     /// Which start of the agent this is.
     pub incarnation: Incarnation,
