@@ -53,7 +53,7 @@ mod why;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit};
 use peer_adapters::file;
 
@@ -81,7 +81,9 @@ struct Cli {
     verb: Verb,
 }
 
+// The words of a verb are told the parser when that verb is typed: those of all the others took a sixth of a small verb.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Verb {
     Add(add::Args),
     Rm(rm::Args),
@@ -182,7 +184,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(code) = complete::answer(&arguments) {
         return code;
     }
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
         Err(shown) => return mistyped::report(&shown, arguments.get(1).and_then(|verb| verb.to_str())),
     };
@@ -193,6 +195,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) if error.is_broken_pipe() => 0,
         Err(error) => error.report(),
     }
+}
+
+/// What was typed; where it cannot be meant, or asks for help, that is said with the words of every verb.
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(arguments).or_else(|_| {
+        let mut whole = Cli::command();
+        whole.build();
+        let matches = whole.try_get_matches_from_mut(arguments)?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut whole))
+    })
 }
 
 /// How many files a verb opens at once: its runtime, a client's pipes, locks and logs, twice over. Without them tokio gives
