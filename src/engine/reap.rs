@@ -28,7 +28,7 @@ use crate::policy::time::Timestamp;
 use crate::policy::verdict::{
     Action, CONFIRM_AFTER, HoldReason, Judgement, RuntimeSeen, VerdictFacts, judge, second_opinion,
 };
-use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord, TickUnderWay, Ticking, Watch};
+use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord, Stored, TickUnderWay, Ticking, Watch};
 
 const ZELLIJ: &str = RuntimeKind::Zellij.as_str();
 
@@ -133,8 +133,8 @@ impl Engine {
         }
         let (started, started_at) = (Instant::now(), self.now());
         let deadline = started + budget;
-        let before = self.state.heartbeat()?.unwrap_or_default();
-        let mut beat = self.begin(&before, started_at, request)?;
+        let (before, damaged) = self.last_tick()?;
+        let mut beat = Heartbeat { skipped: damaged, ..self.begin(&before, started_at, request)? };
         if !request.dry_run {
             self.sweep_temporaries(&mut beat);
         }
@@ -198,11 +198,21 @@ impl Engine {
         }
     }
 
+    /// What the tick before left, and which files of the fleet's say less than they should.
+    fn last_tick(&self) -> Result<(Heartbeat, Vec<String>)> {
+        let (before, unread) = match self.state.stored_heartbeat()? {
+            Stored::Present(before) => (before, None),
+            Stored::Absent => (Heartbeat::default(), None),
+            Stored::Corrupt(why) => (Heartbeat::default(), Some(why)),
+        };
+        let damaged = self.state.damaged_beside(unread).into_iter();
+        let said = damaged.map(|found| format!("{}: {}; read as absent", found.file.display(), found.why));
+        Ok((before, said.collect()))
+    }
+
     fn begin(&self, before: &Heartbeat, started_at: Timestamp, request: &Request) -> Result<Heartbeat> {
         let (suspended, up) = (clock::suspended(), clock::up());
         let jumped = clock::slept(before, suspended) || clock::was_set(before, started_at, up);
-        let damaged = self.state.damaged().into_iter();
-        let skipped = damaged.map(|found| format!("{}: {}; read as absent", found.file.display(), found.why));
         Ok(Heartbeat {
             tick: before.tick.saturating_add(1),
             started_at_ms: started_at,
@@ -214,7 +224,6 @@ impl Engine {
             suspended_ms: millis(suspended),
             up_ms: millis(up),
             machine_woke_at_ms: if jumped { Some(started_at) } else { before.machine_woke_at_ms },
-            skipped: skipped.collect(),
             ..Heartbeat::default()
         })
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use peer_adapters::file;
 use serde::de::DeserializeOwned;
 
+use super::heartbeat::HEARTBEAT;
 use super::{ConversationEntry, Heartbeat, PeerFiles, Process, StateDir, StoreError, Stored};
 
 /// One such file.
@@ -38,8 +39,14 @@ impl PeerFiles {
 impl StateDir {
     /// Those of the whole fleet.
     pub fn damaged(&self) -> Vec<Damage> {
+        let heartbeat = self.unparsable::<Heartbeat>(HEARTBEAT);
+        self.damaged_beside(heartbeat)
+    }
+
+    /// The same by one who has read the heartbeat, and knows what is wrong with that.
+    pub fn damaged_beside(&self, heartbeat: Option<String>) -> Vec<Damage> {
         let parsed = [
-            ("heartbeat.json", self.unparsable::<Heartbeat>("heartbeat.json")),
+            (HEARTBEAT, heartbeat),
             ("servers.json", self.unparsable::<std::collections::BTreeMap<PathBuf, Process>>("servers.json")),
             ("versions.json", self.unparsable::<serde_json::Map<String, serde_json::Value>>("versions.json")),
         ];

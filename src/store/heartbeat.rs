@@ -16,6 +16,9 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::verdict::Verdict;
 
+/// The file in the state directory.
+pub(super) const HEARTBEAT: &str = "heartbeat.json";
+
 /// One tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
@@ -110,9 +113,21 @@ impl StateDir {
     /// # Errors
     /// The file is there and cannot be read.
     pub fn heartbeat(&self) -> Result<Option<Heartbeat>> {
-        Ok(match super::read_text(&self.root().join("heartbeat.json"))? {
-            Stored::Present(text) => serde_json::from_str(&text).ok(),
-            Stored::Absent | Stored::Corrupt(_) => None,
+        Ok(self.stored_heartbeat()?.present())
+    }
+
+    /// The same, with what is wrong with a file that does not parse.
+    ///
+    /// # Errors
+    /// As [`StateDir::heartbeat`].
+    pub fn stored_heartbeat(&self) -> Result<Stored<Heartbeat>> {
+        Ok(match super::read_text(&self.root().join(HEARTBEAT))? {
+            Stored::Absent => Stored::Absent,
+            Stored::Corrupt(why) => Stored::Corrupt(why),
+            Stored::Present(text) => match serde_json::from_str(&text) {
+                Ok(heartbeat) => Stored::Present(heartbeat),
+                Err(error) => Stored::Corrupt(error.to_string()),
+            },
         })
     }
 
@@ -123,7 +138,7 @@ impl StateDir {
     pub fn write_heartbeat(&self, _ticking: &Ticking, heartbeat: &Heartbeat) -> Result<()> {
         let mut text = serde_json::to_vec(heartbeat).expect("a heartbeat has string keys");
         text.push(b'\n');
-        atomic::write(&self.root().join("heartbeat.json"), &text, atomic::Durability::Cached)
+        atomic::write(&self.root().join(HEARTBEAT), &text, atomic::Durability::Cached)
     }
 
     /// Begins a tick, which is `own`. `Err` within: another one is under way, and which, where it says so. Never blocks.

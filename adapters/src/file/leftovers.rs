@@ -38,6 +38,8 @@ pub fn sweep(dir: &Path, ours: impl Fn(&str) -> bool, lives: impl Fn(u32) -> boo
 
 /// The file that a temporary one was to become, and the process that writes it where its name tells.
 pub fn temporary(name: &str) -> Option<(&str, Option<u32>)> {
-    let (file, writer) = name.rsplit_once(".tmp")?;
+    // From its end: a tick asks this of every file there is.
+    let before = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let (file, writer) = (before.strip_suffix(".tmp")?, &name[before.len()..]);
     if writer.is_empty() { Some((file, None)) } else { Some((file, Some(writer.parse().ok()?))) }
 }

@@ -209,15 +209,20 @@ enum StatError {
     Malformed,
 }
 
+/// The highest number of a field that is looked at; there are thirty more, and a fleet has a thousand lines of them.
+const LAST_FIELD: usize = 22;
+
 /// Fields of proc(5) by number: 3 state, 4 parent, 5 group, 6 session, 7 terminal, 22 start time. The name in field 2 may hold
 /// spaces and parentheses, so fields are counted from the last `)`.
 fn parse_stat(text: &[u8]) -> Result<Status, StatError> {
-    let text = String::from_utf8_lossy(text);
-    let (head, rest) = text.rsplit_once(')').ok_or(StatError::Malformed)?;
-    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let end_of_name = text.iter().rposition(|byte| *byte == b')').ok_or(StatError::Malformed)?;
+    let text_of = |bytes| std::str::from_utf8(bytes).map_err(|_| StatError::Malformed);
+    let rest = text_of(&text[end_of_name + 1..])?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().take(LAST_FIELD - 2).collect();
     let number = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok());
     let narrow = |field: usize| number(field).and_then(|value| u32::try_from(value).ok()).ok_or(StatError::Malformed);
-    let pid = head.split_once(' ').and_then(|(pid, _)| pid.parse().ok()).ok_or(StatError::Malformed)?;
+    let end_of_pid = text.iter().position(|byte| *byte == b' ').ok_or(StatError::Malformed)?;
+    let pid = text_of(&text[..end_of_pid])?.parse().map_err(|_| StatError::Malformed)?;
     let state = *fields.first().ok_or(StatError::Malformed)?;
     // The first thread can end before the others: only when it is the last one has the process ended.
     if matches!(state, "X" | "x") || (state == "Z" && number(20).is_none_or(|threads| threads <= 1)) {

@@ -80,13 +80,16 @@ pub(super) fn rows(said: &str, server: u32) -> Option<Vec<SessionRow>> {
 /// One row a pane: a window that is linked into several sessions is listed with each of them.
 fn once_each(mut rows: Vec<SessionRow>) -> Vec<SessionRow> {
     let number = |row: &SessionRow| row.pane[1..].parse::<u64>().ok();
+    let mut numbers: Vec<_> = rows.iter().map(number).collect();
+    numbers.sort_unstable();
+    if numbers.windows(2).all(|pair| pair[0] != pair[1]) {
+        return rows;
+    }
     let mut attached = HashMap::with_capacity(rows.len());
     for row in &rows {
         *attached.entry(number(row)).or_insert(0) += row.attached;
     }
-    if attached.len() < rows.len() {
-        rows.retain_mut(|row| attached.remove(&number(row)).map(|clients| row.attached = clients).is_some());
-    }
+    rows.retain_mut(|row| attached.remove(&number(row)).map(|clients| row.attached = clients).is_some());
     rows
 }
 

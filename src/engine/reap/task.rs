@@ -95,8 +95,7 @@ impl Engine {
         beat: &mut Heartbeat,
         dry_run: bool,
     ) -> Result<Vec<Due<'a>>> {
-        let launched = self.state.launched()?;
-        let unrecorded = self.unrecorded_among(fleet, &launched, beat);
+        let unrecorded = self.unrecorded_among(fleet, beat)?;
         let mut tasks: Vec<Due<'a>> = Vec::new();
         for subject in &fleet.subjects {
             match self.task_for(subject, judged.get(&subject.peer.name), beat, dry_run) {
@@ -290,12 +289,11 @@ impl Engine {
 
     /// Who runs without being on record, by one look at the kernel; by a walk over all processes only where that, or a launch
     /// file without a record, gives a reason to.
-    fn unrecorded_among(
-        &self,
-        fleet: &Fleet,
-        launched: &BTreeSet<PeerName>,
-        beat: &mut Heartbeat,
-    ) -> BTreeSet<PeerName> {
+    fn unrecorded_among(&self, fleet: &Fleet, beat: &mut Heartbeat) -> Result<BTreeSet<PeerName>> {
+        if fleet.asleep.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let launched = self.state.launched()?;
         let asleep: Vec<_> = fleet.asleep.iter().map(|peer| &peer.name).collect();
         let found = self.running(&asleep).and_then(|running| {
             let reason = asleep.iter().any(|name| running.contains(*name) || launched.contains(*name));
@@ -305,7 +303,7 @@ impl Engine {
             beat.skipped.push(error.to_string());
             BTreeSet::new()
         });
-        asleep.into_iter().filter(|name| found.contains(*name)).cloned().collect()
+        Ok(asleep.into_iter().filter(|name| found.contains(*name)).cloned().collect())
     }
 
     /// A peer that is not awake: cleared where something of it is left, started where its spec says so.
