@@ -43,6 +43,7 @@ pub(super) struct Record {
     process: Option<super::AgentProcess>,
     boot_id: String,
     agent: String,
+    real_cwd: Option<PathBuf>,
     conversation: Option<String>,
     #[serde(default)]
     traces: Vec<String>,
@@ -97,6 +98,7 @@ impl TryFrom<Record> for SessionRecord {
             process: read.process,
             boot_id: read.boot_id,
             agent: read.agent,
+            real_cwd: read.real_cwd,
             conversation: read.conversation,
             traces: read.traces,
             resumed: read.resumed,
@@ -140,6 +142,7 @@ mod tests {
         let at = Timestamp::from_ms(9);
         let record = SessionRecord {
             process: Some(super::super::AgentProcess { id: process, session: 5 }),
+            real_cwd: Some("/w".into()),
             conversation: Some("c".to_owned()),
             traces: vec!["t".to_owned()],
             resumed: true,
