@@ -83,6 +83,7 @@ fn moved(world: &World, first: &str, second: &str) {
 
 fn a_tick_notices_what_a_person_cleared(on: RuntimeKind) {
     let (world, first) = awake(on, &[]);
+    tick(&world, &[]);
     let second = clear(&world);
     tick(&world, &["--dry-run"]);
     assert_eq!(world.conversation("a"), first, "a dry run changes nothing");

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use peer_adapters::agent::ConversationId;
+
 use super::{Deed, Fleet, Subject, View, idle, since_wake, skipped};
 use crate::engine::learn::Learner;
 use crate::engine::observe::{elsewhere, process_id};
@@ -229,6 +231,9 @@ impl Engine {
     /// Learns which conversation an agent is in, which a person may have begun in its pane.
     fn learn_current(&self, subject: &Subject) -> Result<()> {
         let (peer, record) = (&subject.peer, &subject.record);
+        if peer.profile.conversation.id == ConversationId::None || subject.is_unchanged() {
+            return Ok(());
+        }
         let learner = Learner::new(&peer.profile, &peer.spec.cwd);
         let mut seen = record.clone();
         learner.foresee(&self.state, &peer.files, &mut seen)?;
