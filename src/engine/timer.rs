@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use peer_adapters::command::{self, Argv, Output};
 use peer_adapters::systemd;
+use peer_adapters::transcript::SAID;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineError, Result};
@@ -264,7 +265,8 @@ impl Engine {
         for (key, value) in &self.env {
             let Some(key) = key.to_str() else { continue };
             // Of a pane: whoever installs from inside one is not whom the ticks are about.
-            let of_a_pane = matches!(key, "PEER_NAME" | "PEER_INCARNATION" | "PEER_STATE_DIR" | "PEER_CONFIG_DIR");
+            let of_a_pane =
+                matches!(key, "PEER_NAME" | "PEER_INCARNATION" | "PEER_STATE_DIR" | "PEER_CONFIG_DIR" | SAID);
             let wanted = matches!(key, "PATH" | "LANG" | "LC_ALL" | "LC_CTYPE" | "TMUX_TMPDIR");
             if wanted || (key.starts_with("PEER_") && !of_a_pane) {
                 env.push((key.to_owned(), text(value)?));
