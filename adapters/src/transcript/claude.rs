@@ -4,10 +4,11 @@
 //! Claude Code 2.1.328, run in tmux: the transcript appears with the first message; a message sent while a turn is in
 //! progress is written at once as `queue-operation`; a pasted text of 100 KB stands there whole, not as its
 //! placeholder. The status file is written at start, says `busy` and `idle`, and is removed on a clean exit; a process that
-//! is killed leaves it. After `/clear`, `/branch` and `/resume` the same file names the new conversation.
+//! is killed leaves it. After `/clear`, `/branch` and `/resume` the same file names the new conversation. Records of a turn
+//! have `sessionId`, the conversation, and `session_id`, the one that the process was started with.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
@@ -80,6 +81,41 @@ impl Claude<'_> {
         Ok(None)
     }
 
+    /// The conversation that a run which has ended was in last, by what it wrote: its records carry the id that the process was
+    /// started with beside that of their conversation.
+    fn left_by(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError> {
+        let within = |path: &Path| {
+            let written = lines::last(path, |record| Some((origin(record)?, lines::time(record)?)));
+            // One that tells nothing is not ours; it must not hide the one that does.
+            written.ok().flatten().filter(|(_, at)| *at >= run.since)
+        };
+        let of_known = self.transcript(known)?.and_then(|path| within(&path));
+        let root = of_known.as_ref().map_or(known, |(root, _)| root);
+        let mut newest = of_known.as_ref().map(|(_, at)| (*at, known.to_owned()));
+        for path in self.written_since(run.since)? {
+            let Some(id) = path.file_stem().and_then(|stem| stem.to_str()).filter(|id| *id != known) else { continue };
+            if let Some((_, at)) = within(&path).filter(|(origin, _)| origin == root) {
+                newest = newest.max(Some((at, id.to_owned())));
+            }
+        }
+        Ok(newest.map(|(_, id)| id))
+    }
+
+    /// The transcripts of this directory that were written to since.
+    fn written_since(&self, since: SystemTime) -> Result<Vec<PathBuf>, TranscriptError> {
+        let dir = self.config().join("projects").join(self.slug());
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(TranscriptError::io(&dir)(error)),
+        };
+        let recent = |path: &PathBuf| {
+            path.extension().is_some_and(|ending| ending == "jsonl")
+                && path.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| at >= since)
+        };
+        Ok(entries.flatten().map(|entry| entry.path()).filter(recent).collect())
+    }
+
     /// The directory's name: each UTF-16 unit of the path that is no ASCII letter or digit becomes `-`.
     fn slug(&self) -> String {
         let mut slug = String::new();
@@ -120,6 +156,11 @@ impl Claude<'_> {
     }
 }
 
+/// The id that the process which wrote a record was started with.
+fn origin(record: &Value) -> Option<String> {
+    Some(record.get("session_id")?.as_str()?.to_owned())
+}
+
 /// The text that a person gave, if the record is one of a person's.
 fn message(record: &Value) -> Option<String> {
     match record.get("type")?.as_str()? {
@@ -148,8 +189,13 @@ impl Layout for Claude<'_> {
     }
 
     /// Its status file has the new id 0.2 s after `/clear`, long before the transcript is there.
-    fn current(&self, run: &Run<'_>, _known: &str) -> Result<Option<String>, TranscriptError> {
-        Ok(self.own_word(run)?.map(|status| status.session_id))
+    fn current(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError> {
+        match self.own_word(run)? {
+            Some(status) => Ok(Some(status.session_id)),
+            // One that lives and says nothing may say it in a moment.
+            None if run.pids.is_empty() => self.left_by(run, known),
+            None => Ok(None),
+        }
     }
 
     fn end(&self, id: &str) -> Result<u64, TranscriptError> {

@@ -55,6 +55,35 @@ fn claudes_own_word_counts_and_not_that_of_one_that_it_started() {
     assert_eq!(own.expect("readable"), None);
 }
 
+#[test]
+fn what_a_claude_that_left_had_written_tells_where_it_was() {
+    let home = Home::new("claude");
+    let write = |id: &str, origin: &str, time: &str| {
+        let record = format!(
+            "{{\"type\":\"assistant\",\"timestamp\":\"{time}\",\"session_id\":\"{origin}\",\"sessionId\":\"{id}\"}}\n"
+        );
+        home.write(&format!(".claude/projects/-srv-my-demo/{id}.jsonl"), &(record + "{\"type\":\"last-prompt\"}\n"));
+    };
+    let since = at("2026-01-01T00:00:00Z");
+    let left = || home.files().current(&Run { since, ..run(&[], &[]) }, ID, |_| false).expect("readable");
+    assert_eq!(left(), None);
+    write(ID, ID, "2026-11-28T14:00:00Z");
+    write(OTHER, "another", "2026-11-28T15:00:00Z");
+    assert_eq!(left(), None, "of another process in this directory");
+    write(OTHER, ID, "2026-11-28T15:00:00Z");
+    assert_eq!(left().as_deref(), Some(OTHER));
+    write(ID, ID, "2026-11-28T16:00:00Z");
+    assert_eq!(left(), None, "gone back to");
+    // It was started with an older one, and is known to have gone on in this one.
+    write(ID, "root", "2026-11-28T16:00:00Z");
+    write(OTHER, "root", "2026-11-28T17:00:00Z");
+    assert_eq!(left().as_deref(), Some(OTHER));
+    write(OTHER, "root", "2025-11-28T17:00:00Z");
+    assert_eq!(left(), None, "an earlier start's");
+    let lives = [std::process::id()];
+    assert_eq!(home.files().current(&Run { since, ..run(&lives, &[]) }, ID, |_| false).expect("readable"), None);
+}
+
 /// Ids of codex: UUIDs of version 7, which begin with their time; 2026-11-28 14:25:29 and five seconds later.
 #[cfg(target_os = "linux")]
 const BEGUN: [&str; 2] = ["01a2228b-fbde-73a2-9e83-22db06ce3434", "01a2228c-12c8-7f43-be96-7b79aac791db"];
