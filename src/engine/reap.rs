@@ -5,6 +5,7 @@ mod clock;
 mod idle;
 mod memory;
 mod task;
+mod unchanged;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use crate::policy::axis::{Axis, Stamped};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::verdict::{
-    Action, CONFIRM_AFTER, HoldReason, Judgement, RuntimeSeen, Verdict, VerdictFacts, judge, second_opinion,
+    Action, CONFIRM_AFTER, HoldReason, Judgement, RuntimeSeen, VerdictFacts, judge, second_opinion,
 };
 use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord, Stored, TickUnderWay, Ticking, Watch};
 
@@ -34,10 +35,6 @@ const ZELLIJ: &str = RuntimeKind::Zellij.as_str();
 
 /// How long after its budget a tick has stamped, on a machine under any load: later, it hangs.
 const STAMPED_WITHIN: Duration = Duration::from_secs(10);
-
-/// How far an agent's files may be behind what its pane shows: Claude Code's status file needs 0.2 s after `/clear`, a transcript
-/// as long as the agent thinks about its first answer, and then the pane shows that.
-const FILES_BEHIND: Duration = Duration::from_secs(5);
 
 /// What a tick is asked to do.
 #[derive(Clone, Debug, Default)]
@@ -102,13 +99,6 @@ struct View<'a> {
 impl Subject {
     fn view(&self) -> View<'_> {
         View { peer: &self.peer, files: &self.files, record: &self.record, sight: &self.sight }
-    }
-
-    /// Nothing was put out in its pane since a tick looked at it last, where the runtime tells: nothing was typed or said there.
-    fn is_unchanged(&self) -> bool {
-        let output = self.sight.row.as_ref().and_then(|row| row.activity_s);
-        let known = self.record.conversation.is_some();
-        known && self.looked_at.zip(output).is_some_and(|(looked, output)| looked.since(seconds(output)) > FILES_BEHIND)
     }
 
     /// A start in progress, or one that never came about: its driver's business, and later that of whoever takes over.
@@ -280,7 +270,7 @@ impl Engine {
         for (name, member) in members {
             match member {
                 Ok(Member { peer, seen: Some((record, sight)), read: files }) => {
-                    let looked_at = looked_at(before, &peer.name, &record);
+                    let looked_at = unchanged::looked_at(before, &peer.name, &record);
                     subjects.push(Subject { peer, files, record, sight, seen_at, looked_at });
                 }
                 Ok(Member { peer, seen: None, .. }) => asleep.push(peer),
@@ -399,16 +389,6 @@ fn not_judged(subjects: &[Subject]) -> Vec<String> {
     }
     said.extend(reasons.into_iter().map(|(why, peers)| format!("{why}; peers not judged: {peers}")));
     said
-}
-
-fn seconds(seconds: u64) -> Timestamp {
-    Timestamp::from_ms(seconds.saturating_mul(1000))
-}
-
-/// When the last tick that looked at this incarnation, and found it healthy, did so.
-fn looked_at(before: &Heartbeat, name: &PeerName, record: &SessionRecord) -> Option<Timestamp> {
-    let pulse = before.peers.get(name).filter(|pulse| pulse.incarnation == record.incarnation)?;
-    (pulse.verdict == Verdict::Healthy).then_some(pulse.runtime.at_ms)
 }
 
 /// Both axes of everybody, each with its own time.
