@@ -40,6 +40,7 @@ on_each_runtime! {
     codex_that_began_anew_and_was_not_spoken_to_has_no_old_context
     pi_that_began_anew_and_was_not_spoken_to_has_no_old_context
     claude_that_was_cleared_and_loses_its_pane_goes_on_in_the_new_conversation
+    codex_that_began_anew_and_loses_its_pane_goes_on_in_the_new_conversation
 }
 
 /// An agent in a world of its own: a home as the agent wants it, and a peer named after it.
@@ -289,23 +290,33 @@ fn claude_that_was_cleared_and_not_spoken_to_has_no_old_context(on: RuntimeKind)
     has_no_old_context("claude", on, &[], "/clear");
 }
 
-/// Nobody looks between the message in the new conversation and the end, and Claude Code takes its status file away.
-fn claude_that_was_cleared_and_loses_its_pane_goes_on_in_the_new_conversation(on: RuntimeKind) {
-    let agent = Agent::new("claude", on, &[]);
-    agent.peer(&["wake", "claude", "-m", "the first message"]);
+/// Nobody looks between the message in the new conversation and the end.
+fn loses_its_pane(name: &'static str, on: RuntimeKind, command: &str) {
+    let agent = Agent::new(name, on, &[]);
+    agent.peer(&["wake", name, "-m", "the first message"]);
     agent.remembers(1, "the first message");
-    let first = agent.world.conversation("claude");
-    agent.type_by_hand("/clear");
-    wait_until("it is cleared", || !agent.peer(&["screen", "claude"]).contains("the first message"));
+    let first = agent.world.conversation(name);
+    agent.type_by_hand(command);
+    wait_until("it is cleared", || !agent.peer(&["screen", name]).contains("the first message"));
     agent.type_by_hand("in the new one");
     agent.remembers(1, "in the new one");
-    assert_eq!(agent.world.conversation("claude"), first, "nobody has looked");
-    agent.world.close_session("claude");
-    assert_eq!(agent.world.await_end("claude")["cause"], "closed");
-    let woken = agent.peer(&["wake", "claude", "-m", "after the end"]);
-    assert_eq!(woken, "claude: woken resumed (closed); message delivered\n");
+    assert_eq!(agent.world.conversation(name), first, "nobody has looked");
+    agent.world.close_session(name);
+    assert_eq!(agent.world.await_end(name)["cause"], "closed");
+    let woken = agent.peer(&["wake", name, "-m", "after the end"]);
+    assert_eq!(woken, format!("{name}: woken resumed (closed); message delivered\n"));
     agent.remembers(2, "after the end");
-    agent.peer(&["stop", "claude"]);
+    agent.peer(&["stop", name]);
+}
+
+/// Claude Code takes its status file away when it leaves.
+fn claude_that_was_cleared_and_loses_its_pane_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    loses_its_pane("claude", on, "/clear");
+}
+
+/// Codex gives its locks up when it leaves.
+fn codex_that_began_anew_and_loses_its_pane_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    loses_its_pane("codex", on, "/new");
 }
 
 fn codex_that_began_anew_and_was_not_spoken_to_has_no_old_context(on: RuntimeKind) {

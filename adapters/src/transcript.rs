@@ -14,6 +14,7 @@ use crate::process::ProcessId;
 mod children;
 mod claude;
 mod codex;
+mod database;
 mod lines;
 mod opencode;
 mod pi;

@@ -4,7 +4,8 @@
 //! Codex 0.169.0, run in tmux with `--no-daemon`: the process holds `thread-writer-locks/ID.lock` and the rollout open
 //! from its beginning on, so the kernel says exactly which process has which. The rollout appears with the first message;
 //! the lock is there before it. After `/new`, `/fork` and `/resume` the process keeps those of the conversation before too:
-//! it is in the one that it began last or in which a person spoke last. Without `--no-daemon` a daemon that all of a user's
+//! it is in the one that it began last or in which a person spoke last. When it has ended, its log tells which it had: rows of
+//! `logs_2.sqlite` have `process_uuid` and `thread_id`. Without `--no-daemon` a daemon that all of a user's
 //! Codexes share holds them.
 
 use std::io::ErrorKind;
@@ -13,13 +14,35 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::{Files, Layout, Run, TranscriptError, lines};
+use super::{Files, Layout, Run, TranscriptError, database, lines};
 
 pub(super) struct Codex<'a>(pub(super) Files<'a>);
 
 impl Codex<'_> {
+    fn home(&self) -> PathBuf {
+        self.0.directory("CODEX_HOME").unwrap_or_else(|| self.0.home.join(".codex"))
+    }
+
     fn sessions(&self) -> PathBuf {
-        self.0.directory("CODEX_HOME").unwrap_or_else(|| self.0.home.join(".codex")).join("sessions")
+        self.home().join("sessions")
+    }
+
+    /// The conversations that one process wrote to its log about from `since` on: the process that had `known` then.
+    fn logged_beside(&self, known: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
+        let sql = "select distinct thread_id from logs where thread_id is not null and ts >= ?2 and process_uuid in \
+                   (select process_uuid from logs where thread_id = ?1 and ts >= ?2)";
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let since = i64::try_from(since).unwrap_or(i64::MAX);
+        let logged = database::ask(&self.home().join("logs_2.sqlite"), |db| {
+            let mut statement = db.prepare(sql)?;
+            let rows = statement.query_map((known, since), |row| row.get::<_, String>(0))?;
+            rows.collect::<rusqlite::Result<Vec<String>>>()
+        });
+        // The table of another version, or none: the traces that were noted tell what they tell.
+        match logged {
+            Err(TranscriptError::Database { .. }) => Ok(Vec::new()),
+            logged => logged.map(Option::unwrap_or_default),
+        }
     }
 
     fn rollout(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
@@ -159,7 +182,8 @@ impl Layout for Codex<'_> {
         let mut ids = locked_by(run.pids);
         let lives = !ids.is_empty();
         if !lives {
-            ids = run.traces.to_vec();
+            ids = self.logged_beside(known, run.since)?;
+            ids.extend(run.traces.iter().cloned());
             ids.push(known.to_owned());
         }
         if ids.iter().all(|id| id == known) {

@@ -11,17 +11,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
-use super::{Files, Layout, Run, TranscriptError, lines};
+use super::{Files, Layout, Run, TranscriptError, database, lines};
 #[cfg(target_os = "linux")]
 use crate::file;
 
 pub(super) struct Opencode<'a>(pub(super) Files<'a>);
-
-/// How long a query may wait for opencode's own write; its writes take milliseconds.
-const BUSY: Duration = Duration::from_millis(500);
 
 /// The part of the log that may hold the line before an offset: lines are under 4 KiB, but for an error with a stack.
 #[cfg(target_os = "linux")]
@@ -40,23 +37,7 @@ impl Opencode<'_> {
 
     /// Asks the database; `None` where there is none yet.
     fn ask<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<Option<T>, TranscriptError> {
-        let path = self.database();
-        if !lines::exists(&path)? {
-            return Ok(None);
-        }
-        // What sqlite opens beside it must not be waited for either.
-        for beside in ["-wal", "-shm", "-journal"] {
-            let mut name = path.clone().into_os_string();
-            name.push(beside);
-            lines::exists(Path::new(&name))?;
-        }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let ask = || {
-            let connection = Connection::open_with_flags(&path, flags)?;
-            connection.busy_timeout(BUSY)?;
-            query(&connection)
-        };
-        ask().map(Some).map_err(|source| TranscriptError::Database { path: path.clone(), source })
+        database::ask(&self.database(), query)
     }
 
     /// Whether the conversation is one with a person (and no sub-agent's) that began in this directory.

@@ -125,6 +125,20 @@ fn codex_is_in_the_conversation_that_it_began_last_or_in_which_a_person_spoke_la
     rollout(old, person, &[("14:25:30", "task_started"), ("14:26:29", "task_started")]);
     assert_eq!((from(new).as_deref(), from(old)), (Some(old), None), "gone back to");
     drop(held);
+    let logs = rusqlite::Connection::open(home.write(".codex/logs_2.sqlite", "")).expect("opens");
+    let unnoted = || home.files().current(&run(&[], &[]), old, |_| false).expect("readable");
+    rollout(old, person, &[("14:25:30", "task_started")]);
+    assert_eq!(unnoted(), None, "a log of another version");
+    logs.execute_batch("create table logs (ts integer not null, thread_id text, process_uuid text)").expect("is sql");
+    let logged = |thread: &str, process: &str| {
+        logs.execute("insert into logs values (1795875937, ?1, ?2)", (thread, process)).expect("is sql");
+    };
+    logged(old, "pid:1:a");
+    logged(new, "pid:2:b");
+    assert_eq!(unnoted(), None, "of another process");
+    logged(new, "pid:1:a");
+    assert_eq!(unnoted().as_deref(), Some(new), "told by its log");
+    rollout(old, person, &[("14:25:30", "task_started"), ("14:26:29", "task_started")]);
     let traces = [old.to_owned(), new.to_owned()];
     let dead = |known: &str| home.files().current(&run(&[], &traces), known, |_| false).expect("readable");
     assert_eq!((dead(new).as_deref(), dead(old)), (Some(old), None), "told by its traces");
