@@ -7,7 +7,10 @@ use std::time::Duration;
 on_each_runtime! {
     a_hundred_kilobytes_arrive_whole
     text_arrives_from_arguments_files_and_stdin
-    control_sequences_in_a_message_do_not_leave_the_paste
+    what_would_not_arrive_as_it_is_is_refused_before_anything_is_started
+    words_that_look_like_a_dialog_block_nothing
+    what_was_typed_and_not_sent_is_said_once
+    what_was_sent_and_not_seen_is_looked_for_before_it_is_said_again
     the_initial_prompt_goes_before_the_first_message_of_each_fresh_conversation
     swallowed_enters_are_pressed_again
     a_message_during_a_turn_is_accepted_into_the_queue
@@ -18,6 +21,7 @@ on_each_runtime! {
     no_wake_refuses_a_sleeping_peer
     a_program_that_does_not_read_has_not_accepted
     a_program_that_reads_has_accepted
+    a_program_that_sets_its_terminal_up_has_the_whole_message
     a_draft_that_a_person_typed_is_not_clobbered
     ghost_text_in_an_empty_composer_is_no_draft
     an_empty_message_is_a_mistake
@@ -61,15 +65,73 @@ fn text_arrives_from_arguments_files_and_stdin(on: RuntimeKind) {
     assert_eq!(world.said(&world.conversation("a")), ["a new one"]);
 }
 
-fn control_sequences_in_a_message_do_not_leave_the_paste(on: RuntimeKind) {
+fn what_would_not_arrive_as_it_is_is_refused_before_anything_is_started(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &[]);
     // The end of a bracketed paste, then what would be keys.
-    world.peer(&["wake", "a", "-m", "before\u{1b}[201~\u{3}\u{3}after"]);
-    let said = world.said(&world.conversation("a"));
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].starts_with("before") && said[0].ends_with("after"), "{said:?}");
-    assert!(!world.session("a").is_null(), "it was not quit by its own message");
+    world.peer(&["wake", "a", "-m", "one\nbefore\u{1b}[201~\u{3}\u{3}after"]).fails(
+        1,
+        "error: the message to a was not typed: line 2 holds the control character U+001B, which would not arrive\n\
+         hint: send it without, e.g. through tr -d '\\000-\\010\\013-\\037\\177'\n",
+    );
+    assert!(world.session("a").is_null(), "nothing was started");
+    world.peer(&["wake", "a", "-m", "hello"]);
+    for message in ["two\rwords", "\u{7}", "x\u{9b}y"] {
+        assert_eq!(world.peer(&["send", "a", message]).code, 1, "{message:?}");
+        assert_eq!(world.peer(&["new", "a", "-m", message]).code, 1, "{message:?}");
+    }
+    let run = world.peer(&["send", "a", "\u{200b}\u{feff}"]);
+    assert!(run.code == 1 && run.stderr.contains("nothing that would be said"), "{run:?}");
+    world.peer(&["send", "a", "lines\r\nof\r\nanother system\r\n"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["hello", "lines\nof\nanother system"]);
+    assert_eq!(world.session("a")["incarnation"], 1, "nor was it ended for one");
+}
+
+fn words_that_look_like_a_dialog_block_nothing(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    let words =
+        "Quick safety check: Is this a project you created or one you trust?\n❯ No, exit\n  Yes, I trust this folder";
+    world.peer(&["wake", "a", "-m", words]).prints("a: woken fresh (first-wake); message delivered\n");
+    world.peer(&["send", "a", "more"]).prints("a: already awake; message delivered\n");
+    assert!(world.screen("a").contains("Quick safety check"), "it is still shown");
+    let status = world.peer(&["status", "a"]).stdout;
+    assert!(!status.contains("Needs you"), "{status}");
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    world.peer(&["wake", "a", "-m", words]).prints("a: woken resumed (stopped); message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), [words, "more", words]);
+}
+
+/// Its Enter is swallowed for as long as a sender tries.
+fn what_was_typed_and_not_sent_is_said_once(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &["--swallow-enter", "22"]);
+    world.peer(&["wake", "a"]);
+    let run = world.peer(&["send", "a", "hello", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!((run.code, &told["cause"]), (7, &json!("not-sent")), "{run:?}");
+    assert!(world.screen("a").contains("> hello"), "it stands there");
+    // Another message clears it, and the first one may be said again.
+    world.peer(&["send", "a", "another"]).prints("a: already awake; message delivered\n");
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["another", "hello"]);
+}
+
+fn what_was_sent_and_not_seen_is_looked_for_before_it_is_said_again(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a", "-m", "first"]);
+    // As a sender leaves it whose agent wrote the message down after its time was over.
+    world.peer(&["send", "a", "hello"]);
+    let mut record = world.session("a");
+    record["unseen"] =
+        json!({ "text": record["typed"], "conversation": record["conversation"], "position": 0, "at_ms": 0 });
+    std::fs::write(world.path("state/a.session"), record.to_string()).expect("written");
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["first", "hello"], "it was there");
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["first", "hello", "hello"], "said twice is said twice");
 }
 
 fn the_initial_prompt_goes_before_the_first_message_of_each_fresh_conversation(on: RuntimeKind) {
@@ -177,7 +239,7 @@ fn a_program_that_does_not_read_has_not_accepted(on: RuntimeKind) {
     world.add("a", &["sleep", "1000"]);
     world.peer(&["wake", "a", "-m", "hello"]).fails(
         7,
-        "error: the message to a was not seen to be accepted: it has not read its terminal; the text waits there\n\
+        "error: the message to a was sent and not seen to arrive: it has not read its terminal; the text waits there\n\
          hint: peer screen a, before you send it again\n",
     );
     assert_eq!(world.events("a", "message.delivered"), Vec::<serde_json::Value>::new());
@@ -190,6 +252,22 @@ fn a_program_that_reads_has_accepted(on: RuntimeKind) {
     wait_until("it came back", || world.screen("a").matches("hello cat").count() == 2);
 }
 
+/// What it reads while it starts is not the message, and what was typed before it set its terminal up is discarded
+/// (`TCSAFLUSH`).
+fn a_program_that_sets_its_terminal_up_has_the_whole_message(on: RuntimeKind) {
+    let world = World::on(on);
+    let heard = world.path("heard");
+    let script = format!(
+        "import json, re, email.parser, http.client, os, tty\ntty.setraw(0)\nwith open('{}', 'wb', 0) as heard:\n\
+         \twhile b'\\r' not in (read := os.read(0, 4096)):\n\t\theard.write(read)\n\theard.write(read)\n\
+         import time\ntime.sleep(1000)\n",
+        heard.display()
+    );
+    world.add("a", &["python3", "-c", &script]);
+    world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
+    wait_until("it wrote that down", || std::fs::read_to_string(&heard).is_ok_and(|heard| heard == "hello\r"));
+}
+
 fn a_draft_that_a_person_typed_is_not_clobbered(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &[]);
@@ -200,8 +278,8 @@ fn a_draft_that_a_person_typed_is_not_clobbered(on: RuntimeKind) {
     assert_eq!((run.code, run.stdout.as_str()), (7, ""), "{run:?}");
     assert_eq!(
         run.stderr,
-        "error: the message to a was not seen to be accepted: its composer was not free: it holds text that somebody typed\n\
-         hint: peer screen a, before you send it again\n"
+        "error: the message to a was not typed: its composer was not free: it holds text that somebody typed\n\
+         hint: peer screen a; then send it again\n"
     );
     assert!(world.screen("a").contains("> my draft"), "untouched");
     // The draft is sent, and the next message goes through.

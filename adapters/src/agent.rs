@@ -15,9 +15,12 @@ use crate::terminal::variables::belongs_to_terminal;
 
 mod error;
 mod load;
+mod message;
 mod values;
 
 pub use error::ProfileError;
+pub(crate) use message::is_said;
+pub use message::{Unsendable, letters};
 pub use values::{ChildFiles, Pattern, Speaker, Variable};
 
 /// The profiles that come with the program: name and TOML text.
@@ -275,6 +278,13 @@ pub struct MessageRule {
     /// Text that the agent takes for a command and not for a message. It never shows in the transcript, and some of it
     /// runs in a shell: `!rm x` pasted into Claude Code, Codex or pi does just that, without a model or a question.
     pub command: Option<Pattern>,
+    /// Text behind which a space is typed, because Enter right behind it would take a completion for it (`@ma`), or break the
+    /// line (`\`). Not for an agent that would keep that space where it means something.
+    pub space_after: Option<Pattern>,
+    /// A list of completions that is open, from which Enter would choose.
+    pub popup: Option<Pattern>,
+    /// The key that empties the composer.
+    pub clear: Option<Key>,
     /// How long to wait between the end of the paste and Enter, once the composer shows the text: an Enter that comes
     /// too soon is taken for a part of the paste.
     #[serde(deserialize_with = "values::duration")]
@@ -290,6 +300,9 @@ impl Default for MessageRule {
             accepted: Accepted::default(),
             queued: None,
             command: None,
+            space_after: None,
+            popup: None,
+            clear: None,
             settle: Duration::from_millis(100),
             again: Duration::from_secs(2),
         }

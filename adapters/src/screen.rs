@@ -20,6 +20,8 @@ pub struct View {
     pub composer: Composer,
     /// A message that was sent waits behind the turn in progress.
     pub queued: bool,
+    /// A list of completions is open, from which Enter would choose.
+    pub popup: bool,
 }
 
 /// What the agent is doing, as far as its screen tells.
@@ -67,16 +69,18 @@ pub enum Composer {
 pub fn read(profile: &Profile, text: &str) -> View {
     let lines: Vec<Line> = text.lines().map(Line::parse).collect();
     let plain = lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
-    let phase = phase(profile, &plain);
+    let place = profile.composer.as_ref().and_then(|rule| Some((rule, region(rule, &lines, &plain)?)));
+    let phase = phase(profile, &plain, place.as_ref().map(|(_, region)| region.top));
     // The rows of a menu may look like a composer that holds text.
-    let rule = profile.composer.as_ref().filter(|_| !matches!(phase, Phase::Dialog(_)));
-    let composer = rule.map_or(Composer::Hidden, |rule| composer(rule, &lines, &plain));
+    let place = place.filter(|_| !matches!(phase, Phase::Dialog(_)));
+    let composer = place.map_or(Composer::Hidden, |(rule, region)| composer(rule, &region));
     let queued = profile.message.queued.as_ref().is_some_and(|queued| queued.is_match(&plain));
-    View { phase, composer, queued }
+    let popup = profile.message.popup.as_ref().is_some_and(|popup| popup.is_match(&plain));
+    View { phase, composer, queued, popup }
 }
 
-fn phase(profile: &Profile, plain: &str) -> Phase {
-    if let Some(dialog) = profile.dialog.iter().find_map(|dialog| seen(dialog, plain)) {
+fn phase(profile: &Profile, plain: &str, composer: Option<usize>) -> Phase {
+    if let Some(dialog) = profile.dialog.iter().find_map(|dialog| seen(dialog, plain, composer)) {
         return Phase::Dialog(dialog);
     }
     if profile.busy.iter().any(|pattern| pattern.is_match(plain)) {
@@ -86,8 +90,15 @@ fn phase(profile: &Profile, plain: &str) -> Phase {
     if profile.ready.screen.iter().all(|pattern| pattern.is_match(plain)) { Phase::Ready } else { Phase::Starting }
 }
 
-fn seen(dialog: &Dialog, plain: &str) -> Option<DialogView> {
-    let found = dialog.screen.regex().captures(plain)?;
+/// A dialog takes the place of the composer. What only reads like one, in an answer, a quotation or a message, has the composer
+/// below it (`composer` is its first row); unless it goes on to the end of the screen, where nothing of that stands.
+fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogView> {
+    let ends = plain.trim_end().len();
+    let row_of = |at: usize| plain.get(..at).unwrap_or_default().matches('\n').count();
+    let is_shown = |whole: &regex::Match<'_>| {
+        whole.end() >= ends || composer.is_none_or(|composer| composer < row_of(whole.start()))
+    };
+    let found = dialog.screen.regex().captures_iter(plain).find(|found| found.get(0).as_ref().is_some_and(is_shown))?;
     let question = match (&dialog.question, found.get(1), found.get(0)) {
         (Some(question), ..) => question.clone(),
         (None, Some(part), _) | (None, None, Some(part)) => part.as_str().to_owned(),
@@ -134,13 +145,12 @@ pub fn last_lines(text: &str, n: usize) -> Vec<String> {
     lines[lines.len().saturating_sub(n)..].to_vec()
 }
 
-fn composer(rule: &ComposerRule, lines: &[Line], plain: &str) -> Composer {
-    let Some((region, width)) = region(rule, lines, plain) else { return Composer::Hidden };
+fn composer(rule: &ComposerRule, region: &Region<'_>) -> Composer {
     let content = |(row, line): (usize, &Line)| {
         let prompt = if row == 0 && rule.first.is_some() { rule.first.as_ref() } else { rule.rest.as_ref() };
-        line.after(prompt, width)
+        line.after(prompt, region.width)
     };
-    let text = region.iter().enumerate().map(content).collect::<Vec<_>>().join("\n");
+    let text = region.lines.iter().enumerate().map(content).collect::<Vec<_>>().join("\n");
     let text = text.trim();
     if text.is_empty() || rule.ghost.as_ref().is_some_and(|ghost| starts(ghost, text)) {
         Composer::Empty
@@ -149,9 +159,18 @@ fn composer(rule: &ComposerRule, lines: &[Line], plain: &str) -> Composer {
     }
 }
 
-/// The rows of the composer and their width in columns, where its lower edge tells one: beside it another part of the
-/// screen may stand. Its lowest occurrence counts, as what was sent before is shown above in much the same dress.
-fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<(&'a [Line], Option<usize>)> {
+/// Where the composer is on a screen.
+struct Region<'a> {
+    /// Its first row.
+    top: usize,
+    /// Its rows.
+    lines: &'a [Line],
+    /// Its width in columns, where its lower edge is drawn and tells one: beside it another part of the screen may stand.
+    width: Option<usize>,
+}
+
+/// Finds the composer. Its lowest occurrence counts, as what was sent before is shown above in much the same dress.
+fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<Region<'a>> {
     let below = |row: usize| rule.below.regex().find(from_line(plain, row)).filter(|found| found.start() == 0);
     let is = |pattern: &Pattern, row: usize| lines.get(row).is_some_and(|line| starts(pattern, &line.plain));
     let (top, bottom) = match (&rule.first, &rule.above) {
@@ -169,8 +188,9 @@ fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<(&'
         }
         (None, None) => return None,
     };
-    let edge = below(bottom).and_then(|found| found.as_str().lines().last()).map(|edge| edge.chars().count());
-    Some((lines.get(top..bottom)?, edge.filter(|width| *width > 0)))
+    let is_drawn = |edge: &&str| edge.trim_start().starts_with(|c| ('\u{2500}'..='\u{259f}').contains(&c));
+    let edge = below(bottom).and_then(|found| found.as_str().lines().last()).filter(is_drawn);
+    Some(Region { top, lines: lines.get(top..bottom)?, width: edge.map(|edge| edge.chars().count()) })
 }
 
 /// Whether `pattern` matches at the very beginning of `text`.

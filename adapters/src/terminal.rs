@@ -27,6 +27,51 @@ pub struct Input {
     pub unread: u64,
     /// Bytes read so far, from anywhere, by the program and its children, where the kernel tells (Linux).
     pub read: Option<u64>,
+    /// It reads key by key and not line by line (termios(3), `ICANON` is off).
+    pub by_key: bool,
+}
+
+impl Input {
+    /// How many bytes were read since.
+    pub fn grown_since(self, before: Self) -> Option<u64> {
+        self.read.zip(before.read).map(|(now, before)| now.saturating_sub(before))
+    }
+
+    /// Whether the program set its terminal up since to read key by key: what was typed before may have been discarded
+    /// (`TCSAFLUSH`), and an empty queue proves nothing.
+    pub const fn was_set_up_since(self, before: Self) -> bool {
+        self.by_key && !before.by_key
+    }
+}
+
+/// Whether a program and its children sleep, and what they had done by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// None of them computes.
+    pub sleeps: bool,
+    /// As [`Input::read`].
+    pub read: Option<u64>,
+    /// As [`Input::by_key`].
+    pub by_key: bool,
+}
+
+/// Looks whether a program rests. Does not block.
+///
+/// # Errors
+/// As [`input`].
+pub fn rest(pid: u32) -> io::Result<Rest> {
+    let tree = crate::process::tree(pid)?;
+    let terminal = open(pid)?;
+    Ok(Rest {
+        sleeps: !tree.iter().any(|status| status.computes),
+        read: bytes_read(pid),
+        by_key: reads_by_key(&terminal)?,
+    })
+}
+
+fn reads_by_key(terminal: &std::fs::File) -> io::Result<bool> {
+    let settings = nix::sys::termios::tcgetattr(terminal)?;
+    Ok(!settings.local_flags.contains(nix::sys::termios::LocalFlags::ICANON))
 }
 
 /// The size of the terminal that is on the stdin of process `pid`. Does not block.
@@ -53,7 +98,9 @@ fn open(pid: u32) -> io::Result<std::fs::File> {
 /// The process is gone, has no terminal, or the terminal was hung up: nothing is known.
 pub fn input(pid: u32) -> io::Result<Input> {
     let terminal = open(pid)?;
-    Ok(Input { unread: queued(&terminal)?, read: bytes_read(pid) })
+    // What is discarded is discarded before the settings change, so the queue is looked at first.
+    let unread = queued(&terminal)?;
+    Ok(Input { unread, read: bytes_read(pid), by_key: reads_by_key(&terminal)? })
 }
 
 #[allow(unsafe_code, reason = "an ioctl has no safe wrapper in nix")]

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::agent::{Profile, Start, TranscriptKind};
+use crate::agent::{Profile, Start, TranscriptKind, is_said};
 use crate::process::ProcessId;
 
 mod children;
@@ -122,12 +122,14 @@ trait Layout {
 }
 
 /// What an agent says of itself in its status file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentStatus {
     /// It works, or waits for a permission.
     pub busy: bool,
     /// When it last changed what it is doing, where it says so.
     pub since: Option<SystemTime>,
+    /// What it waits for a person for, in its own words; it is busy then.
+    pub waits_for: Option<String>,
 }
 
 impl Files<'_> {
@@ -259,8 +261,8 @@ impl Files<'_> {
 
     /// Whether the person's message is in the transcript after the mark.
     ///
-    /// `id` names the conversation where the mark was taken before it had one. White space is not compared: agents
-    /// trim it, and each in its own way. `false` says "not yet": Codex and pi write a message down that they queued
+    /// `id` names the conversation where the mark was taken before it had one. What agents normalise is not compared: how
+    /// white space is written, Unicode's composition, characters that only format. `false` says "not yet": Codex and pi write a message down that they queued
     /// behind a running turn only when its own turn comes, and pi writes nothing before its first answer.
     ///
     /// # Errors
@@ -353,15 +355,9 @@ fn started(pid: u32) -> io::Result<Option<SystemTime>> {
     Ok(process.map(|process| SystemTime::UNIX_EPOCH + Duration::from_micros(process.id.start)))
 }
 
-/// Whether the text is in one of the messages: contained, not equal, as an agent may send two queued messages as one.
+/// Whether the text was said in one of the messages.
 fn holds(messages: &[String], text: &str) -> bool {
-    let wanted = essence(text);
-    !wanted.is_empty() && messages.iter().any(|message| essence(message).contains(&wanted))
-}
-
-/// What must survive an agent's own normalisation of a message: everything but white space and control characters.
-fn essence(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect()
+    messages.iter().any(|message| is_said(message, text))
 }
 
 #[cfg(test)]

@@ -14,6 +14,10 @@ Of the Anthropic format it speaks tool calls too, where the agent offers the too
   `STEPS <n>`     n steps, each a call of its tool `Read`, a second apart, before the answer
   `SUBAGENT <n>`  a call of its tool `Agent`, whose prompt is `STEPS <n>` and which runs in the background, then the
                   answer at once: a turn that is over while a subagent is at work
+Every format but Gemini's speaks these:
+  `SAY <text>`                the answer is that text and nothing else, to the end of the message
+  `CALL <tool> <arguments>`   a call of that tool with these arguments, a JSON object to the end of the message, where
+                              the agent offers the tool; then the usual answer
 
 Usage: mock-llm.py [PORT]      binds 127.0.0.1 only; 0 picks a port; prints `listening PORT`.
 """
@@ -61,9 +65,26 @@ def results_since(body, word):
     return results
 
 
+def is_answered(body):
+    """Whether a tool's result came after the last text of a person."""
+    messages = body.get("messages") or body.get("input") or []
+    for message in reversed(messages if isinstance(messages, list) else []):
+        content = message.get("content")
+        parts = content if isinstance(content, list) else []
+        if message.get("role") == "tool" or message.get("type") == "function_call_output" or any(
+                isinstance(part, dict) and part.get("type") == "tool_result" for part in parts):
+            return True
+        if message.get("role") == "user" and user_texts({"messages": [message]}):
+            return False
+    return False
+
+
 def tool_call(body, text):
     """The `(name, input)` of the tool that is to be called next, if the text asks for one that the agent offers."""
-    offered = {tool.get("name") for tool in body.get("tools") or []}
+    offered = {tool.get("name") or tool.get("function", {}).get("name") for tool in body.get("tools") or []}
+    asked = re.search(r"CALL (\w+) (\{.*\})", text, re.S)
+    if asked and asked.group(1) in offered and not is_answered(body):
+        return asked.group(1), json.loads(asked.group(2))
     steps, subagent = re.search(r"STEPS (\d+)", text), re.search(r"SUBAGENT (\d+)", text)
     if steps and "Read" in offered and results_since(body, steps.group()) < int(steps.group(1)):
         time.sleep(1)
@@ -133,12 +154,16 @@ class Handler(BaseHTTPRequestHandler):
                 release.wait_for(lambda: held.group(1) in released, 600)
         n = next(count)
         reply = f"ack {n} turns={len(texts)}: {text[:60]}"
+        said = re.search(r"SAY (.*)", text, re.S)
+        if said:
+            reply = said.group(1)
+        call = tool_call(body, text)
         if path.endswith("/messages"):
-            return self.anthropic(body, n, reply, tool_call(body, text))
+            return self.anthropic(body, n, reply, call)
         if path.endswith("/chat/completions"):
-            return self.openai(body, n, reply)
+            return self.openai(body, n, reply, call)
         if path.endswith("/responses"):
-            return self.openai_responses(body, n, reply)
+            return self.openai_responses(body, n, reply, call)
         if path.endswith("enerateContent"):
             return self.gemini(path, reply)
         self.send_json({})
@@ -168,21 +193,26 @@ class Handler(BaseHTTPRequestHandler):
             ("message_stop", {"type": "message_stop"}),
         ])
 
-    def openai(self, body, n, reply):
+    def openai(self, body, n, reply, call):
         head = {"id": f"chatcmpl-{n}", "created": int(time.time()), "model": body.get("model", "mock")}
         usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
         if not body.get("stream"):
             return self.send_json({**head, "object": "chat.completion", "usage": usage, "choices": [
                 {"index": 0, "message": {"role": "assistant", "content": reply}, "finish_reason": "stop"}]})
         chunk = {**head, "object": "chat.completion.chunk"}
+        delta, stop = {"role": "assistant", "content": reply}, "stop"
+        if call:
+            function = {"name": call[0], "arguments": json.dumps(call[1])}
+            delta = {"role": "assistant", "tool_calls": [
+                {"index": 0, "id": f"call_{n}", "type": "function", "function": function}]}
+            stop = "tool_calls"
         self.send_events([
-            (None, {**chunk, "choices": [{"index": 0, "delta": {"role": "assistant", "content": reply},
-                                          "finish_reason": None}]}),
-            (None, {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage}),
+            (None, {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}),
+            (None, {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": stop}], "usage": usage}),
             (None, "[DONE]"),
         ])
 
-    def openai_responses(self, body, n, reply):
+    def openai_responses(self, body, n, reply, call):
         part = {"type": "output_text", "text": reply, "annotations": []}
         item = {"id": f"item_{n}", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
         usage = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 10,
@@ -190,12 +220,26 @@ class Handler(BaseHTTPRequestHandler):
         head = {"id": f"resp_{n}", "object": "response", "created_at": int(time.time()),
                 "model": body.get("model", "mock")}
         at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+        if call:
+            arguments = json.dumps(call[1])
+            item = {"id": f"item_{n}", "type": "function_call", "status": "completed", "call_id": f"call_{n}",
+                    "name": call[0], "arguments": arguments}
+            told = [
+                {"type": "response.output_item.added", "output_index": 0,
+                 "item": {**item, "status": "in_progress", "arguments": ""}},
+                {"type": "response.function_call_arguments.done", "item_id": item["id"], "output_index": 0,
+                 "arguments": arguments},
+            ]
+        else:
+            told = [
+                {"type": "response.output_item.added", "output_index": 0,
+                 "item": {**item, "status": "in_progress", "content": []}},
+                {"type": "response.output_text.delta", **at, "delta": reply},
+                {"type": "response.output_text.done", **at, "text": reply},
+            ]
         events = [
             {"type": "response.created", "response": {**head, "status": "in_progress", "output": []}},
-            {"type": "response.output_item.added", "output_index": 0,
-             "item": {**item, "status": "in_progress", "content": []}},
-            {"type": "response.output_text.delta", **at, "delta": reply},
-            {"type": "response.output_text.done", **at, "text": reply},
+            *told,
             {"type": "response.output_item.done", "output_index": 0, "item": item},
             {"type": "response.completed",
              "response": {**head, "status": "completed", "output": [item], "usage": usage}},

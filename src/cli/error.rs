@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use peer_adapters::agent::Unsendable;
 use peer_adapters::file::Untrusted;
 use peer_adapters::runtime::RuntimeError;
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use super::output;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
-use crate::engine::error::NotReady;
+use crate::engine::error::{NotReady, Undelivered};
 use crate::policy::wake::Refusal;
 
 /// Exit codes, as `peer --help` lists them.
@@ -129,6 +130,8 @@ impl CliError {
             }
             Self::Engine(EngineError::Runtime(_)) => (Some("runtime-unavailable"), None),
             Self::Engine(EngineError::NoRoom { .. }) => (Some("pane-too-small"), None),
+            Self::Engine(EngineError::NotAccepted { how, .. }) => (Some(how.as_str()), None),
+            Self::Engine(EngineError::Unsendable { .. }) => (Some("unsendable"), None),
             _ => (None, None),
         };
         json!({
@@ -156,7 +159,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
         EngineError::NotReady { .. } => code::NOT_READY,
         EngineError::NotAccepted { .. } | EngineError::NoRoom { .. } => code::NOT_ACCEPTED,
-        EngineError::TakenForCommand { .. }
+        EngineError::Unsendable { .. }
         | EngineError::Declaration { .. }
         | EngineError::NoSuchProfile { .. }
         | EngineError::Busy { .. }
@@ -194,16 +197,24 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NoDirectory { peer, path, .. } => {
             format!("bring {} back, or name another directory in `peer edit {peer}`", path.display())
         }
-        EngineError::NotAccepted { peer, .. } => format!("peer screen {peer}, before you send it again"),
+        EngineError::NotAccepted { peer, how, .. } => match how {
+            Undelivered::NotTyped => format!("peer screen {peer}; then send it again"),
+            Undelivered::NotSent => format!("peer screen {peer}; sent again, it is said once"),
+            Undelivered::NotSeen => format!("peer screen {peer}, before you send it again"),
+        },
         EngineError::NoRoom { peer, attached: true, .. } => {
             format!("make that terminal larger or detach it, then peer send {peer} again")
         }
         EngineError::NoRoom { peer, attached: false, .. } => {
             format!("peer attach {peer} and close what is beside it, then peer send {peer} again")
         }
-        EngineError::TakenForCommand { peer } => {
+        EngineError::Unsendable { peer, why: Unsendable::Command } => {
             format!("peer send {peer} --command TEXT, if that is meant; else begin it with another word")
         }
+        EngineError::Unsendable { why: Unsendable::Control { .. }, .. } => {
+            "send it without, e.g. through tr -d '\\000-\\010\\013-\\037\\177'".to_owned()
+        }
+        EngineError::Unsendable { why: Unsendable::Nothing, .. } => return None,
         EngineError::MovedNotWoken { peer, from, .. } => format!(
             "its conversation is kept: peer wake {peer} --resume tries again; peer move {peer} --runtime {from} takes it back"
         ),

@@ -1,4 +1,5 @@
 use super::{Context, Outcome};
+use crate::engine::interrupt::Interrupted;
 use crate::policy::name::PeerName;
 
 /// Press the agent's interrupt key
@@ -10,7 +11,10 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
-    context.engine()?.interrupt(&args.name).await?;
-    context.out.line(format!("{}: interrupted", args.name))?;
+    let said = match context.engine()?.interrupt(&args.name).await? {
+        Interrupted::Turn => "interrupted",
+        Interrupted::Nothing => "no turn is in progress; nothing was pressed",
+    };
+    context.out.line(format!("{}: {said}", args.name))?;
     Ok(0)
 }

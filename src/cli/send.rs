@@ -1,6 +1,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use super::several::named;
 use super::{CliError, Context, Outcome};
 use crate::engine::deliver::{Message, read_message};
 use crate::policy::name::PeerName;
@@ -40,8 +41,16 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     let text = message_text(args.text, args.file)?;
     let engine = context.engine()?;
     let message = Message { text: Some(text), topic: args.topic, command: args.command };
-    let woken = engine.send(&args.name, &message, !args.no_wake).await?;
+    let sent = engine.send(&args.name, &message, !args.no_wake).await;
     engine.progress.settled();
+    let woken = match sent.map_err(CliError::from) {
+        Ok(woken) => woken,
+        Err(error) if args.json => {
+            context.out.document("send", &named(&args.name, error.to_json()))?;
+            return Ok(error.code());
+        }
+        Err(error) => return Err(error),
+    };
     let report = super::wake::report(&woken);
     if args.json {
         context.out.document("send", &report.fields)?;

@@ -84,7 +84,7 @@ where
     Ok(worst)
 }
 
-fn named(name: &PeerName, fields: Value) -> Value {
+pub(super) fn named(name: &PeerName, fields: Value) -> Value {
     let mut item = Map::new();
     item.insert("peer".to_owned(), Value::String(name.to_string()));
     if let Value::Object(fields) = fields {

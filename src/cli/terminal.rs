@@ -34,7 +34,7 @@ impl Hue {
         match state {
             State::Awake => Self::Good,
             State::Busy => Self::Busy,
-            State::Starting | State::Held => Self::Waiting,
+            State::Waiting | State::Starting | State::Held => Self::Waiting,
             State::Asleep | State::Stopped | State::Completed | State::NeverStarted => Self::Quiet,
             State::Crashed | State::Failed => Self::Bad,
             State::Lost | State::Unknown => Self::Odd,

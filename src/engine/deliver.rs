@@ -37,7 +37,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotAccepted`]: the text may stand in its composer, and may have been accepted unseen.
-    /// [`EngineError::TakenForCommand`], [`EngineError::NoRoom`]: nothing was typed.
+    /// [`EngineError::Unsendable`], [`EngineError::NoRoom`]: nothing was typed.
     pub async fn deliver(
         &self,
         peer: &Peer,
@@ -49,19 +49,21 @@ impl Engine {
         if record.typing.is_none() && text.is_none() {
             return Ok(false);
         }
+        check(peer, text.as_deref(), message)?;
         self.clear_view(peer, record, text.as_deref().unwrap_or_default()).await?;
         let runtime = self.runtime_of(&record.place)?;
         // The mark of what is typed is to be taken in the conversation that the agent is in now.
         Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
         let before = record.conversation.clone();
         let mut typing = Typing { engine: self, peer, locked, runtime: runtime.as_ref(), record };
+        if typing.has_arrived(text.as_deref())? {
+            self.note_delivery(peer, locked, record, message, None).await?;
+            return Ok(true);
+        }
         let finished = typing.finish_abandoned(text.as_deref()).await?;
         // The prompt may have gone with what was finished.
         let Some(text) = compose(peer, typing.record, message) else { return Ok(false) };
         if finished != Finished::This {
-            if peer.profile.takes_for_command(&text) && !message.command {
-                return Err(EngineError::TakenForCommand { peer: peer.name.clone() });
-            }
             typing.type_in(&text, message.command).await?;
         }
         let moved_from = before.filter(|_| message.command && peer.profile.moves_conversation(&text));
@@ -78,6 +80,7 @@ impl Engine {
         moved_from: Option<String>,
     ) -> Result<()> {
         record.prompt_due = false;
+        record.unseen = None;
         record.delivered_at_ms = Some(self.now());
         locked.write_session(record)?;
         self.learn_conversation(peer, locked, record, moved_from).await?;
@@ -122,6 +125,20 @@ impl Engine {
             tokio::time::sleep(POLL * 10).await;
         }
     }
+}
+
+/// Whether a message would arrive as it is: to be asked before anything is ended or started for it.
+///
+/// # Errors
+/// [`EngineError::Unsendable`].
+pub(super) fn check_message(peer: &Peer, message: &Message) -> Result<()> {
+    check(peer, message.text.as_deref().filter(|text| !text.is_empty()), message)
+}
+
+fn check(peer: &Peer, text: Option<&str>, message: &Message) -> Result<()> {
+    let Some(text) = text else { return Ok(()) };
+    let unsendable = |why| EngineError::Unsendable { peer: peer.name.clone(), why };
+    peer.profile.check_message(text, message.command).map_err(unsendable)
 }
 
 /// The text to type: the initial prompt where it is due, a blank line, the message.

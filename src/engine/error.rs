@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use peer_adapters::agent::ProfileError;
+use peer_adapters::agent::{ProfileError, Unsendable};
 use peer_adapters::runtime::{RuntimeError, RuntimeKind, Size};
 
 use crate::config::ConfigError;
@@ -54,10 +54,12 @@ pub enum EngineError {
         why: String,
     },
     /// It is awake, and a message was not seen to be accepted.
-    #[error("the message to {peer} was not seen to be accepted: {why}")]
+    #[error("the message to {peer} was {how}: {why}")]
     NotAccepted {
         /// Whom.
         peer: PeerName,
+        /// How far it came.
+        how: Undelivered,
         /// What was seen instead.
         why: String,
     },
@@ -104,11 +106,13 @@ pub enum EngineError {
         /// Whom.
         peer: PeerName,
     },
-    /// The agent would run the text as a command of its own.
-    #[error("{peer} would take this message for a command of its own; nothing was typed")]
-    TakenForCommand {
+    /// The text would not reach the agent as it is.
+    #[error("the message to {peer} was not typed: {why}")]
+    Unsendable {
         /// Whom.
         peer: PeerName,
+        /// What would become of it.
+        why: Unsendable,
     },
     /// It is awake, and the verb needs it not to be.
     #[error("{peer} is awake")]
@@ -238,6 +242,31 @@ pub enum EngineError {
     /// The kernel could not be asked about a process.
     #[error("cannot look at processes: {0}")]
     Kernel(#[from] io::Error),
+}
+
+/// How far a message came that was not seen to arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undelivered {
+    /// Nothing of it is in the agent or its composer; it may be sent again.
+    #[error("not typed")]
+    NotTyped,
+    /// It stands in the composer, or may; it may be sent again, and is then said once.
+    #[error("typed and not sent")]
+    NotSent,
+    /// It was sent, and what the agent wrote down does not show it. The same message sent again is looked for first.
+    #[error("sent and not seen to arrive")]
+    NotSeen,
+}
+
+impl Undelivered {
+    /// In documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotTyped => "not-typed",
+            Self::NotSent => "not-sent",
+            Self::NotSeen => "not-seen",
+        }
+    }
 }
 
 /// How a started agent is not ready.

@@ -150,7 +150,8 @@ impl Engine {
         let status = own_status(peer, live);
         let facts = StateFacts {
             live: live.recorded(),
-            turn_in_progress: status.is_some_and(|status| status.busy),
+            turn_in_progress: status.as_ref().is_some_and(|status| status.busy),
+            waits_for: status.as_ref().and_then(|status| status.waits_for.clone()),
             stopped: stopped.is_some(),
             last_end: latest.cloned(),
             health,
@@ -219,7 +220,7 @@ pub(super) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
 /// Since when a peer is in its state.
 fn since(state: State, live: &Live, stopped: Option<Timestamp>, end: Option<&End>) -> Option<Timestamp> {
     match (state, live.record()) {
-        (State::Awake | State::Busy, Some(record)) => record.ready_at(),
+        (State::Awake | State::Busy | State::Waiting, Some(record)) => record.ready_at(),
         (State::Starting, Some(record)) => Some(record.woke_at_ms),
         (State::Stopped, _) => stopped,
         // When the axes came to say so is not on record; the heartbeat knows how old its own stamps are.
@@ -231,7 +232,7 @@ fn since(state: State, live: &Live, stopped: Option<Timestamp>, end: Option<&End
 /// How long nothing has been seen to happen: by the status file of an agent that keeps one, else by its pane's output.
 fn idle(state: State, live: &Live, status: Option<AgentStatus>, now: Timestamp) -> Option<Duration> {
     let Live::Session(record, sight) = live else { return None };
-    if !matches!(state, State::Awake | State::Busy) {
+    if !matches!(state, State::Awake | State::Busy | State::Waiting) {
         return None;
     }
     let own = match status {

@@ -1,6 +1,6 @@
 //! `peer new`: fresh now, whatever state it is in.
 
-use super::deliver::Message;
+use super::deliver::{Message, check_message};
 use super::wake::{Live, Woken};
 use super::{Engine, Result};
 use crate::policy::ending::Intent;
@@ -17,6 +17,7 @@ impl Engine {
         let peer = self.peer(name)?;
         // What would refuse the start is said before anything is ended.
         self.admit(&peer.spec).await?;
+        check_message(&peer, message)?;
         {
             let locked = self.lock(name).await?;
             let record = self.on_record(&peer, &locked)?;

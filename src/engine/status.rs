@@ -121,8 +121,13 @@ impl Engine {
         }
         let question = match phase {
             Some(Phase::Dialog(dialog)) => Some(dialog.question),
+            // Its own word, where the screen shows nothing that the profile knows.
+            _ if row.state == State::Waiting => row.detail.clone(),
             _ => None,
         };
+        if row.state == State::Awake && question.is_some() {
+            row.state = State::Waiting;
+        }
         // As the next wake counts them: with an end that nobody has recorded yet.
         let deaths = match self.to_be_recorded(&peer, &live) {
             Some(to_be) => to_be.deaths,
@@ -170,7 +175,7 @@ impl Engine {
     /// What the next wake does, where it would start something. Files of its agent that cannot be read are no reason to show
     /// nothing else.
     fn next_wake(&self, peer: &Peer, live: &Live, row: &Row) -> Option<WakeDecision> {
-        let awake = [State::Awake, State::Busy, State::Starting, State::Unknown].contains(&row.state);
+        let awake = [State::Awake, State::Busy, State::Waiting, State::Starting, State::Unknown].contains(&row.state);
         if awake { None } else { self.foretell(peer, live, &WakeRequest::default()).ok() }
     }
 
@@ -244,6 +249,7 @@ fn next(row: &Row, asks: bool, wake: Option<&WakeDecision>) -> String {
     let refused = matches!(wake, Some(WakeDecision::Refuse(_)));
     match row.state {
         State::Awake | State::Busy | State::Starting if asks => format!("peer attach {name}"),
+        State::Waiting => format!("peer attach {name}"),
         State::Awake => format!("peer send {name} TEXT"),
         State::Busy | State::Starting | State::Crashed => format!("peer screen {name}"),
         State::Asleep | State::Completed | State::Lost | State::NeverStarted if refused => format!("peer why {name}"),

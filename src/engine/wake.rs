@@ -6,7 +6,7 @@ use peer_adapters::process;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::deliver::Message;
+use super::deliver::{Message, check_message};
 use super::launch::Plan;
 use super::learn;
 use super::observe::{self, Sight};
@@ -63,6 +63,7 @@ impl Engine {
     /// [`EngineError::Refused`] with the row that says no; [`EngineError::NotReady`]; [`EngineError::NotAccepted`].
     pub async fn wake(&self, name: &PeerName, request: &WakeRequest, message: &Message) -> Result<Woken> {
         let peer = self.peer(name)?;
+        check_message(&peer, message)?;
         let mut waited = false;
         for _ in 0..MAX_ROUNDS {
             let locked = self.lock(name).await?;

@@ -19,6 +19,8 @@ pub enum State {
     Starting,
     /// Its agent runs and works.
     Busy,
+    /// Its agent runs, and needs a person's answer.
+    Waiting,
     /// Parked: the next wake brings it back.
     Asleep,
     /// Parked by hand: wakes are refused.
@@ -46,6 +48,7 @@ impl State {
             Self::Awake => "awake",
             Self::Starting => "starting",
             Self::Busy => "busy",
+            Self::Waiting => "waiting",
             Self::Asleep => "asleep",
             Self::Stopped => "stopped",
             Self::Completed => "completed",
@@ -72,6 +75,8 @@ pub struct StateFacts {
     pub live: Recorded,
     /// Whether its agent is known to be working on something.
     pub turn_in_progress: bool,
+    /// What it says itself that it needs a person for.
+    pub waits_for: Option<String>,
     /// Whether `NAME.stopped` exists.
     pub stopped: bool,
     /// `NAME.end`; where the incarnation on record is over, what will stand there once that is recorded.
@@ -108,6 +113,9 @@ pub fn state(facts: &StateFacts, now: Timestamp) -> Shown {
         Recorded::Starting => Shown::new(State::Starting, None),
         Recorded::Elsewhere { owner } => Shown::new(State::Unknown, Some(format!("started {owner}"))),
         Recorded::Session { runtime, process } => match (runtime.alive(), process.alive()) {
+            (Some(true), Some(true)) if facts.waits_for.is_some() => {
+                Shown::new(State::Waiting, facts.waits_for.clone())
+            }
             (Some(true), Some(true)) if facts.turn_in_progress => Shown::new(State::Busy, None),
             (Some(true), Some(true)) => Shown::new(State::Awake, None),
             (Some(false), Some(true)) => Shown::new(State::Lost, Some("the agent outlived its session".to_owned())),
@@ -166,6 +174,7 @@ mod tests {
         StateFacts {
             live: Recorded::None,
             turn_in_progress: false,
+            waits_for: None,
             stopped: false,
             last_end: None,
             health: Health { deaths: 0, breaker: Breaker::Closed, hold: None },
@@ -202,6 +211,8 @@ mod tests {
         assert_eq!(shown(&live(Axis::Alive, Axis::Alive)), "awake");
         let busy = StateFacts { turn_in_progress: true, ..live(Axis::Alive, Axis::Alive) };
         assert_eq!(shown(&busy), "busy");
+        let waiting = StateFacts { waits_for: Some("permission prompt".to_owned()), ..busy };
+        assert_eq!(shown(&waiting), "waiting: permission prompt");
         assert_eq!(shown(&StateFacts { live: Recorded::Starting, ..facts() }), "starting");
     }
 

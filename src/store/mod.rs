@@ -37,7 +37,7 @@ pub use inventory::Inventory;
 pub use journal::{Event, Journal, Tail};
 pub use lock::{Gate, Locked, Starting};
 pub use pane::{ExitRecord, Hangup, Launch, OsText};
-pub use records::{AgentProcess, Host, Marker, Phase, Place, Process, SessionRecord, Word};
+pub use records::{AgentProcess, Host, Marker, Phase, Place, Process, SessionRecord, Unseen, Word};
 
 /// What went wrong with a file of ours, and on which file.
 #[derive(Debug, thiserror::Error)]

@@ -158,6 +158,13 @@ pub struct SessionRecord {
     /// A fingerprint of the text that a sender types now; one that is found later was left by a sender that was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typing: Option<String>,
+    /// A fingerprint of the text that was typed last, by whoever said how it went. What stands in the composer and has it is
+    /// ours: an interrupted agent may put its prompt back there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typed: Option<String>,
+    /// The message that was sent last and not seen to arrive, for as long as nothing was delivered after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<Unseen>,
     /// What the log has said last of why this start is not ready, so that no tick says it again: a cause, and a fingerprint
     /// of the question where it needs a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,6 +184,20 @@ pub struct SessionRecord {
     /// How far it has come.
     #[serde(flatten)]
     pub phase: Phase,
+}
+
+/// A message that was sent and not seen to arrive: where to look for it before it is sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// A fingerprint of its text.
+    pub text: String,
+    /// The conversation that it was sent to, where that was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// How far that was written before.
+    pub position: u64,
+    /// When that was looked up.
+    pub at_ms: Timestamp,
 }
 
 impl SessionRecord {
@@ -205,6 +226,8 @@ impl SessionRecord {
             woke_at_ms: woke_at,
             delivered_at_ms: None,
             typing: None,
+            typed: None,
+            unseen: None,
             told: None,
             refused: None,
             prompt_due: false,

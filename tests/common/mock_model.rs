@@ -1,5 +1,7 @@
 //! The mock model of `scripts/offline`, as a test speaks to it.
 
+#![allow(dead_code, reason = "not each of the tests uses all of it")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 

@@ -131,12 +131,12 @@ fn a_command_of_the_agents_own_is_told_from_a_message() {
     for (agent, commands, messages) in [
         (
             "claude",
-            &["!ls", "/help", " /compact now\n"][..],
-            &["\n!ls", "/srv/data is full", "see /help", "x\n!ls"][..],
+            &["!ls", "/help", " /compact now\n", "exit", " Quit ", ":q", ":wq\n", ":q!", "/", "/ x"][..],
+            &["\n!ls", "/srv/data is full", "see /help", "x\n!ls", "exit now", ":w"][..],
         ),
-        ("codex", &["!ls", "/new"], &[" !ls", " /new", "/srv/data is full"]),
+        ("codex", &["!ls", "/new", "\n/x y", "exit"], &[" !ls", " /new", "/srv/data is full", "exit now"]),
         ("pi", &["!ls", "\n !ls", "/model"], &["x\n!ls", "/srv/data is full"]),
-        ("opencode", &["/new"], &["!ls", " /new"]),
+        ("opencode", &["/new", "exit", "quit", " :q "], &["!ls", " /new", "exit now"]),
         ("command", &[], &["!ls", "/new"]),
     ] {
         let profile = Profile::builtin(agent).expect("built in");

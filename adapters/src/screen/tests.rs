@@ -24,7 +24,11 @@ fn an_agent_that_waits_is_ready_with_an_empty_composer_whatever_the_width() {
     for agent in AGENTS {
         for width in ["ready", "ready-wide", "ready-narrow", "after", "answered-wide"] {
             let seen = view(&format!("{agent}-{width}"));
-            assert_eq!(seen, View { phase: Phase::Ready, composer: Composer::Empty, queued: false }, "{agent}-{width}");
+            assert_eq!(
+                seen,
+                View { phase: Phase::Ready, composer: Composer::Empty, queued: false, popup: false },
+                "{agent}-{width}"
+            );
         }
     }
 }
@@ -42,10 +46,16 @@ fn a_turn_in_progress_is_busy_and_its_composer_empty() {
     for agent in AGENTS {
         for width in ["busy", "busy-wide", "busy-narrow"] {
             let seen = view(&format!("{agent}-{width}"));
-            assert_eq!(seen, View { phase: Phase::Busy, composer: Composer::Empty, queued: false }, "{agent}-{width}");
+            assert_eq!(
+                seen,
+                View { phase: Phase::Busy, composer: Composer::Empty, queued: false, popup: false },
+                "{agent}-{width}"
+            );
         }
         let queued = view(&format!("{agent}-queued"));
-        assert_eq!(queued, View { phase: Phase::Busy, composer: Composer::Empty, queued: true }, "{agent}-queued");
+        // opencode has it in its database at once, and its badge reads like any message.
+        let seen = View { phase: Phase::Busy, composer: Composer::Empty, queued: agent != "opencode", popup: false };
+        assert_eq!(queued, seen, "{agent}-queued");
     }
 }
 
@@ -76,6 +86,14 @@ fn a_composer_shows_what_was_typed() {
             Composer::Holds(text) => assert!(text.starts_with(begins), "{name}: {text}"),
             other => panic!("{name}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn an_open_list_of_completions_is_seen() {
+    for agent in ["claude", "codex", "opencode"] {
+        let seen = view(&format!("{agent}-popup-file"));
+        assert_eq!((seen.popup, seen.composer), (true, Composer::Holds("read @ma".to_owned())), "{agent}");
     }
 }
 
@@ -111,11 +129,99 @@ fn a_permission_and_a_sign_in_need_a_person() {
         ("codex-permission", "permission", "Would you like to run the following command?"),
         ("opencode-permission", "permission", "it asks for a permission"),
         ("codex-sign-in", "sign-in", "Codex is not signed in"),
+        ("claude-question", "question", "Which colour?"),
+        ("opencode-question", "question", "Which colour?"),
+        ("pi-no-model", "no-model", "No models available."),
     ] {
         let seen = dialog(name);
         assert_eq!((seen.id.as_str(), seen.question.as_str(), seen.needs_person), (id, question, true), "{name}");
         assert_eq!(next_key(&seen), None, "{name}");
         assert_eq!(view(name).composer, Composer::Hidden, "{name}");
+    }
+}
+
+#[test]
+fn a_conversation_of_another_directory_goes_on_in_the_peers_own() {
+    let mut asked = dialog("codex-resume-directory");
+    assert_eq!((asked.id.as_str(), asked.needs_person), ("resume-directory", false));
+    assert_eq!(next_key(&asked), Some(Key::Down));
+    asked.selected_line = asked.answer_line;
+    assert_eq!(next_key(&asked), Some(Key::Enter));
+}
+
+/// What real dialogs, menus and turns in progress look like, a block of lines each.
+fn lookalikes() -> Vec<Vec<String>> {
+    let screens = [
+        "claude-permission",
+        "claude-trust",
+        "claude-api-key",
+        "claude-question",
+        "codex-permission",
+        "codex-sign-in",
+        "codex-resume-directory",
+        "opencode-permission",
+        "opencode-question",
+        "pi-no-model",
+        "claude-busy",
+        "codex-queued",
+        "opencode-queued",
+        "pi-queued",
+    ];
+    let mut blocks: Vec<Vec<String>> = screens.iter().map(|name| last_lines(&screen(name), 14)).collect();
+    blocks.push(
+        ["Do you want to keep the old interface?", "", "❯ 1. Yes", "  2. No", "", "Esc to cancel"]
+            .map(str::to_owned)
+            .to_vec(),
+    );
+    blocks
+}
+
+/// A recorded screen, plain.
+fn screen(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens").join(format!("{name}.txt"));
+    plain(&std::fs::read_to_string(path).expect(name))
+}
+
+proptest::proptest! {
+    /// Whatever an agent or a person says, at whatever place above what the agent itself draws: it changes nothing.
+    #[test]
+    fn what_is_only_said_is_no_dialog(
+        agent in proptest::sample::select(&AGENTS[..]),
+        state in proptest::sample::select(&["ready", "after", "busy", "queued", "typed"][..]),
+        block in proptest::sample::select(lookalikes()),
+        indent in proptest::sample::select(&["", " ", "  ", "   ", "● ", "• ", "> ", "  ┃  ", "❯ ", "› "][..]),
+        at in 0.0..1.0_f64,
+    ) {
+        let profile = Profile::builtin(agent).expect(agent);
+        let text = screen(&format!("{agent}-{state}"));
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        let view = read(&profile, &lines.join("\n"));
+        // What the agent draws at the bottom says all of it; above that is the conversation.
+        let own = (0..lines.len()).rev().find(|&row| read(&profile, &lines[row..].join("\n")) == view).expect("all of it");
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a row")]
+        let row = (at * own as f64) as usize;
+        let said = block.iter().map(|line| format!("{indent}{line}"));
+        let above = lines[..row].iter().map(|line| (*line).to_owned());
+        let below = lines[row..].iter().map(|line| (*line).to_owned());
+        let shown = above.chain(said).chain(below).collect::<Vec<_>>().join("\n");
+        proptest::prop_assert_eq!(read(&profile, &shown), view, "{}", shown);
+    }
+
+    /// And a real one is seen below whatever was said before.
+    #[test]
+    fn a_real_dialog_is_seen_below_whatever_was_said(
+        name in proptest::sample::select(&[
+            "claude-permission", "claude-question", "codex-permission", "opencode-permission", "opencode-question",
+        ][..]),
+        block in proptest::sample::select(lookalikes()),
+        indent in proptest::sample::select(&["", " ", "  ", "● ", "• ", "  ┃  "][..]),
+    ) {
+        let profile = Profile::builtin(name.split('-').next().expect("an agent")).expect(name);
+        let said = block.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n");
+        let shown = format!("{said}\n\n{}", screen(name));
+        let view = read(&profile, &shown);
+        proptest::prop_assert!(matches!(view.phase, Phase::Dialog(_)), "{:?}\n{}", view, shown);
+        proptest::prop_assert_eq!(view.composer, Composer::Hidden);
     }
 }
 
@@ -134,7 +240,7 @@ fn a_message_that_looks_like_a_menu_is_no_dialog() {
 #[test]
 fn any_program_without_rules_is_ready_and_has_no_composer() {
     let seen = read(&Profile::builtin("command").expect("built in"), "$ ");
-    assert_eq!(seen, View { phase: Phase::Ready, composer: Composer::Hidden, queued: false });
+    assert_eq!(seen, View { phase: Phase::Ready, composer: Composer::Hidden, queued: false, popup: false });
 }
 
 #[test]

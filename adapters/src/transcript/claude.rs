@@ -31,6 +31,8 @@ struct Status {
     /// `idle`, `busy`, or `waiting` for a permission.
     #[serde(rename = "status")]
     doing: Option<String>,
+    /// What it waits for: `permission prompt`, `input needed`.
+    waiting_for: Option<String>,
     /// Milliseconds since the epoch.
     #[serde(rename = "statusUpdatedAt")]
     updated_at: Option<u64>,
@@ -227,7 +229,9 @@ impl Layout for Claude<'_> {
         let told = self.status_file(pid)?;
         Ok(told.and_then(|status| {
             let since = status.updated_at.map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
-            Some(AgentStatus { busy: status.doing? != "idle", since })
+            let doing = status.doing?;
+            let waits_for = (doing == "waiting").then(|| status.waiting_for.unwrap_or_else(|| "an answer".to_owned()));
+            Some(AgentStatus { busy: doing != "idle", since, waits_for })
         }))
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use peer_adapters::agent::Pattern;
+use peer_adapters::agent::{Pattern, letters};
 use peer_adapters::screen::Composer;
 use tokio::time::Instant;
 
@@ -88,9 +88,8 @@ fn begins(placeholder: &Pattern, text: &str) -> bool {
 }
 
 /// The same for a text and for what a composer makes of it, which breaks lines where it likes.
-fn fingerprint(text: &str) -> String {
-    let letters: String = text.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
-    format!("{:016x}", fnv1a(letters.as_bytes()))
+pub(super) fn fingerprint(text: &str) -> String {
+    format!("{:016x}", fnv1a(letters(text).as_bytes()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Host, Phase, Place, Process, SessionRecord};
+use super::{Host, Phase, Place, Process, SessionRecord, Unseen};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::time::Timestamp;
 
@@ -52,6 +52,8 @@ pub(super) struct Record {
     woke_at_ms: Timestamp,
     delivered_at_ms: Option<Timestamp>,
     typing: Option<String>,
+    typed: Option<String>,
+    unseen: Option<Unseen>,
     told: Option<String>,
     refused: Option<String>,
     #[serde(default)]
@@ -106,6 +108,8 @@ impl TryFrom<Record> for SessionRecord {
             woke_at_ms: read.woke_at_ms,
             delivered_at_ms: read.delivered_at_ms,
             typing: read.typing,
+            typed: read.typed,
+            unseen: read.unseen,
             told: read.told,
             refused: read.refused,
             prompt_due: read.prompt_due,
@@ -148,6 +152,8 @@ mod tests {
             resumed: true,
             delivered_at_ms: Some(at),
             typing: Some("f".to_owned()),
+            typed: Some("h".to_owned()),
+            unseen: Some(Unseen { text: "i".to_owned(), conversation: Some("c".to_owned()), position: 6, at_ms: at }),
             told: Some("g".to_owned()),
             refused: Some("no".to_owned()),
             prompt_due: true,

@@ -1,0 +1,157 @@
+//! What is said to the real Claude Code, Codex, pi and opencode is what they write down, once, or it is refused before
+//! anything is typed: run by `scripts/test-agents`, which takes a sample of all messages. `PEER_TEST_MESSAGES=all` takes all.
+
+mod common;
+#[path = "common/corpus.rs"]
+mod corpus;
+#[path = "common/mock_model.rs"]
+mod mock_model;
+#[path = "common/real_agent.rs"]
+mod real_agent;
+
+use std::path::{Path, PathBuf};
+
+use common::{on_each_runtime, wait_for};
+use peer_adapters::runtime::RuntimeKind;
+use real_agent::Agent;
+use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+
+on_each_runtime! {
+    #[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
+    claude_has_exactly_what_was_said
+    codex_has_exactly_what_was_said
+    pi_has_exactly_what_was_said
+    opencode_has_exactly_what_was_said
+}
+
+fn claude_has_exactly_what_was_said(on: RuntimeKind) {
+    all_arrives(&Agent::new("claude", on, &[]));
+}
+
+fn codex_has_exactly_what_was_said(on: RuntimeKind) {
+    all_arrives(&Agent::new("codex", on, &[]));
+}
+
+fn pi_has_exactly_what_was_said(on: RuntimeKind) {
+    all_arrives(&Agent::new("pi", on, &["--model", "mock/mock"]));
+}
+
+fn opencode_has_exactly_what_was_said(on: RuntimeKind) {
+    all_arrives(&Agent::new("opencode", on, &[]));
+}
+
+fn all_arrives(agent: &Agent) {
+    let messages = corpus::corpus();
+    let step = if std::env::var("PEER_TEST_MESSAGES").is_ok_and(|which| which == "all") { 1 } else { 31 };
+    agent.peer(&["wake", agent.name, "-m", "the first message"]);
+    wait_for("the first one is written down", || (said(agent).len() == 1).then_some(()));
+    let (mut exact, mut refused, mut wrong) = (0, 0, Vec::new());
+    for (number, message) in messages.iter().enumerate().step_by(step) {
+        let before = said(agent).len();
+        let file = agent.world.path("message");
+        std::fs::write(&file, message).expect("written");
+        let run = agent.run(&["send", agent.name, "--file", file.to_str().expect("text")]);
+        let told = String::from_utf8_lossy(&run.stderr).into_owned();
+        let is_refused = run.status.code() == Some(1) && told.contains("was not typed") || run.status.code() == Some(2);
+        // pi writes a message down after it took it.
+        let new = if run.status.success() {
+            wait_for("it is written down", || Some(said(agent)).filter(|said| said.len() > before))[before..].to_vec()
+        } else {
+            said(agent)[before..].to_vec()
+        };
+        // One that is lost keeps all that follow out.
+        assert!(wrong.len() < 5, "{}", wrong.join("\n"));
+        match &new[..] {
+            [] if is_refused => refused += 1,
+            [record] if run.status.success() && normal(record) == normal(message) => exact += 1,
+            _ => {
+                let shown = |text: &String| text.chars().take(80).collect::<String>();
+                let (message, new) = (shown(message), new.iter().map(shown).collect::<Vec<_>>());
+                wrong.push(format!("{number} {message:?} became {new:?}, {:?}: {told}", run.status.code()));
+            }
+        }
+    }
+    println!(
+        "{} on {}: {exact} exact, {refused} refused before typing, {} wrong",
+        agent.name,
+        agent.world.kind().as_str(),
+        wrong.len()
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    agent.peer(&["stop", agent.name]);
+}
+
+/// What agents normalise: white space at the ends and how it is written, Unicode's composition, what draws nothing.
+fn normal(text: &str) -> Vec<String> {
+    let ignored = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{fe0f}' | '\u{feff}');
+    let line = |line: &str| {
+        let text: String = line.nfc().filter(|c| !ignored(*c)).collect();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    text.lines().map(line).filter(|line| !line.is_empty()).collect()
+}
+
+/// What the agent wrote down of what a person said, oldest first: read here without anything of `peer`.
+fn said(agent: &Agent) -> Vec<String> {
+    let home = agent.world.path("home");
+    match agent.name {
+        "claude" => records(&home.join(".claude/projects"))
+            .into_iter()
+            .filter_map(|record| {
+                let is_said =
+                    record["type"] == "user" && record["isMeta"].is_null() && record["toolUseResult"].is_null();
+                is_said.then(|| content(&record["message"]["content"]))
+            })
+            .collect(),
+        "codex" => records(&home.join(".codex/sessions"))
+            .into_iter()
+            .filter_map(|record| {
+                let payload = &record["payload"];
+                let text = content(&payload["content"]);
+                (payload["type"] == "message"
+                    && payload["role"] == "user"
+                    && !text.starts_with("<environment_context>"))
+                .then_some(text)
+            })
+            .collect(),
+        "pi" => records(&home.join(".pi/agent/sessions"))
+            .into_iter()
+            .filter_map(|record| (record["message"]["role"] == "user").then(|| content(&record["message"]["content"])))
+            .collect(),
+        _ => opencode_said(&home),
+    }
+}
+
+fn content(content: &Value) -> String {
+    let parts =
+        content.as_array().map(|parts| parts.iter().filter_map(|part| part["text"].as_str()).collect::<String>());
+    content.as_str().map(str::to_owned).or(parts).unwrap_or_default()
+}
+
+/// All records of all files below a directory.
+fn records(dir: &Path) -> Vec<Value> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            if entry.path().is_dir() { dirs.push(entry.path()) } else { files.push(entry.path()) }
+        }
+    }
+    let text = |file: &PathBuf| std::fs::read_to_string(file).unwrap_or_default();
+    let lines: String = files.iter().map(text).collect();
+    lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn opencode_said(home: &Path) -> Vec<String> {
+    let query = "import json, sqlite3, sys\ndb = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True)\n\
+        print(json.dumps([d for d, in db.execute('select part.data from part join message on message.id = part.message_id \
+        where json_extract(message.data, \"$.role\") = \"user\" order by part.time_created, part.id')]))";
+    let database = home.join(".local/share/opencode/opencode.db");
+    let run = std::process::Command::new("python3").args(["-c", query]).arg(database).output().expect("python3 runs");
+    let parts: Vec<String> = serde_json::from_slice(&run.stdout).unwrap_or_default();
+    parts
+        .iter()
+        .filter_map(|part| serde_json::from_str::<Value>(part).ok()?["text"].as_str().map(str::to_owned))
+        .collect()
+}
