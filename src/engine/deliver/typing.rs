@@ -33,6 +33,11 @@ const COMPOSER_PATIENCE: Duration = Duration::from_secs(10);
 /// 100 KB.
 pub(super) const PASTE_PATIENCE: Duration = Duration::from_secs(5);
 const PASTE_RATE: u64 = 5_000;
+/// How long nothing of a paste may show before it is taken for lost. It takes tens of milliseconds, and seconds where it is long
+/// or the machine is loaded.
+const LOST: Duration = Duration::from_secs(4);
+/// What is said of an empty composer.
+const NOTHING_SHOWN: &str = "it is empty";
 /// How long a composer must show the same part of a text, where it cannot show the whole of it.
 const PART_STANDS: Duration = Duration::from_millis(300);
 /// How long a dialog must stand before a message is refused for it: one that is drawn away again is none.
@@ -228,10 +233,22 @@ impl Typing<'_> {
     async fn paste_and_submit(&mut self, text: &str, command: bool, proof: Option<&Proof>) -> Result<()> {
         let pasted = if command { text.to_owned() } else { self.peer.profile.pasted(text) };
         self.runtime.paste(&target(&self.record.place), &pasted).await?;
+        if self.is_lost(text).await {
+            self.runtime.paste(&target(&self.record.place), &pasted).await?;
+        }
         self.await_text(text, command).await?;
         // An Enter right behind a paste is taken for a part of it, by some.
         tokio::time::sleep(self.peer.profile.message.settle).await;
         self.submit(text, proof).await
+    }
+
+    /// Whether nothing of a paste showed for so long that it was lost: an agent draws its composer before it reads, and throws
+    /// away what came before that. Where both come after all, the composer does not hold the text alone, and it is not sent.
+    async fn is_lost(&self, text: &str) -> bool {
+        let patience = LOST + Duration::from_secs(text.len() as u64 / PASTE_RATE);
+        self.await_view(patience, |view| view.composer != Composer::Empty)
+            .await
+            .is_err_and(|last| last == NOTHING_SHOWN)
     }
 
     /// Waits until the composer holds exactly the text, or as much of it as it can show, and no list of completions is open
@@ -385,7 +402,7 @@ fn describe(view: &View) -> String {
         (Phase::Dialog(dialog), _) => format!("it asks: {}", dialog.question),
         (_, Composer::Holds(_)) if view.popup => "a list of completions is open".to_owned(),
         (_, Composer::Holds(_)) => "it holds text that somebody typed".to_owned(),
-        (_, Composer::Empty) => "it is empty".to_owned(),
+        (_, Composer::Empty) => NOTHING_SHOWN.to_owned(),
         (_, Composer::Hidden) => "it is not shown".to_owned(),
     }
 }
