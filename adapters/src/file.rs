@@ -151,10 +151,10 @@ impl Untrusted {
 /// A group of our own may write (`umask 002`, where each person has a group); any other group is others.
 fn check_trust(found: &Metadata) -> io::Result<()> {
     let (mode, owner) = (found.mode() & 0o7777, found.uid());
-    let own_group = found.gid() == nix::unistd::getegid().as_raw();
+    let own_group = || found.gid() == nix::unistd::getegid().as_raw();
     let why = if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
         Untrusted::Owner(owner)
-    } else if mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group) {
+    } else if mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group()) {
         Untrusted::Writable(mode)
     } else {
         return Ok(());

@@ -103,6 +103,7 @@ impl Engine {
         let asleep: Vec<_> = asleep.map(|(name, _)| name).collect();
         // What the kernel does not tell is not shown.
         let running = self.running(&asleep).unwrap_or_default();
+        fleet.rows.reserve(members.len());
         for (name, member) in members {
             match member {
                 Ok(Member { peer, seen: None, read }) => {

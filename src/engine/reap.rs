@@ -266,7 +266,8 @@ impl Engine {
         let look = self.look_at(&names, all, |peer, there| Ok(peer.files.as_of(there)));
         let Looked { members, survey } = look.await?;
         let seen_at = survey.agents_at;
-        let (mut subjects, mut asleep, mut unreadable) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut subjects = Vec::with_capacity(members.len());
+        let (mut asleep, mut unreadable) = (Vec::new(), BTreeSet::new());
         for (name, member) in members {
             match member {
                 Ok(Member { peer, seen: Some((record, sight)), read: files }) => {
@@ -294,11 +295,11 @@ impl Engine {
 
     /// Makes servers that live and cannot be reached listen again, and looks again at whom they host.
     async fn reach_all(&self, subjects: Vec<Subject>, beat: &mut Heartbeat) -> Result<Vec<Subject>> {
-        let (hidden, seen): (Vec<_>, Vec<_>) =
-            subjects.into_iter().partition(|subject| subject.sight.unreachable.is_some());
-        if hidden.is_empty() {
-            return Ok(seen);
+        let is_hidden = |subject: &Subject| subject.sight.unreachable.is_some();
+        if !subjects.iter().any(is_hidden) {
+            return Ok(subjects);
         }
+        let (hidden, seen): (Vec<_>, Vec<_>) = subjects.into_iter().partition(is_hidden);
         let mut servers = BTreeMap::new();
         for subject in &hidden {
             if let Some(server) = subject.sight.unreachable {
@@ -346,10 +347,10 @@ impl Engine {
     ) -> Result<Vec<Subject>> {
         let doubtful =
             |subject: &Subject| judged.get(&subject.peer.name).is_some_and(|j| j.action == Action::ProbeAgain);
-        let (again, mut settled): (Vec<_>, Vec<_>) = subjects.into_iter().partition(doubtful);
-        if again.is_empty() {
-            return Ok(settled);
+        if !subjects.iter().any(doubtful) {
+            return Ok(subjects);
         }
+        let (again, mut settled): (Vec<_>, Vec<_>) = subjects.into_iter().partition(doubtful);
         tokio::time::sleep(CONFIRM_AFTER).await;
         let mut again = self.probe_again(again).await?;
         for subject in &again {
