@@ -114,7 +114,7 @@ fn descend(all: &[Status], root: u32) -> Vec<Status> {
 /// # Errors
 /// The process table could not be read.
 pub fn children(parent: u32) -> io::Result<Vec<Status>> {
-    kernel::children(parent)
+    kernel::children(parent, &|_| true)
 }
 
 /// The living processes whose parents have ended: the children of whoever takes in orphans, which is the first process and,
@@ -123,11 +123,19 @@ pub fn children(parent: u32) -> io::Result<Vec<Status>> {
 /// # Errors
 /// The process table could not be read.
 pub fn orphans() -> io::Result<Vec<Status>> {
-    let mut found = children(1)?;
+    orphans_where(|_| true)
+}
+
+/// Those of them whose number is wanted; the others, of which a machine may have hundreds, are not looked at.
+///
+/// # Errors
+/// The process table could not be read.
+pub fn orphans_where(wanted: impl Fn(u32) -> bool) -> io::Result<Vec<Status>> {
+    let mut found = kernel::children(1, &wanted)?;
     let mut above = std::process::id();
     while let Some(parent) = status(above)?.map(|status| status.parent).filter(|parent| *parent > 1) {
         if kernel::is_service_manager(parent) {
-            found.extend(children(parent)?);
+            found.extend(kernel::children(parent, &wanted)?);
         }
         above = parent;
     }

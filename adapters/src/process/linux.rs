@@ -50,7 +50,7 @@ pub(super) fn all() -> io::Result<Vec<Status>> {
 
 /// Reads `/proc/PID/task/TID/children`, one small file a thread, where the kernel has it (`CONFIG_PROC_CHILDREN`): tens of
 /// microseconds where a walk over all of `/proc` takes milliseconds.
-pub(super) fn children(parent: u32) -> io::Result<Vec<Status>> {
+pub(super) fn children(parent: u32, wanted: &dyn Fn(u32) -> bool) -> io::Result<Vec<Status>> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{parent}/task")) else {
         return Ok(Vec::new());
     };
@@ -58,13 +58,16 @@ pub(super) fn children(parent: u32) -> io::Result<Vec<Status>> {
     for task in tasks.flatten() {
         match std::fs::read_to_string(task.path().join("children")) {
             Ok(pids) => {
-                let pids = pids.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
+                let pids = pids.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).filter(|pid| wanted(*pid));
                 // The list and the processes are read one after the other; a pid may have moved on in between.
                 found.extend(pids.filter_map(|pid| status(pid).ok().flatten()).filter(|child| child.parent == parent));
             }
             // The thread ended while we walked. A kernel without the file says the same of a thread that is there.
             Err(_) if !task.path().exists() => {}
-            Err(_) => return Ok(all()?.into_iter().filter(|status| status.parent == parent).collect()),
+            Err(_) => {
+                let is_child = |status: &Status| status.parent == parent && wanted(status.id.pid);
+                return Ok(all()?.into_iter().filter(is_child).collect());
+            }
         }
     }
     Ok(found)
@@ -85,8 +88,23 @@ pub(super) fn with_arguments(arguments: &[&OsStr]) -> io::Result<Vec<Status>> {
     Ok(found)
 }
 
+/// In one read where it is no longer than nearly every one.
+fn command_line(pid: u32) -> io::Result<Vec<u8>> {
+    let mut file = File::open(format!("/proc/{pid}/cmdline"))?;
+    let mut line = vec![0; COMMAND_LINE_BYTES];
+    let length = file.read(&mut line)?;
+    line.truncate(length);
+    if length == COMMAND_LINE_BYTES {
+        file.read_to_end(&mut line)?;
+    }
+    Ok(line)
+}
+
+/// Room for a command line of ours or of a server.
+const COMMAND_LINE_BYTES: usize = 2048;
+
 pub(super) fn arguments(pid: u32) -> Vec<Vec<u8>> {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = command_line(pid).unwrap_or_default();
     let line = line.strip_suffix(b"\0").unwrap_or(&line);
     if line.is_empty() { Vec::new() } else { line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect() }
 }

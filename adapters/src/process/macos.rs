@@ -53,8 +53,8 @@ pub(super) fn all() -> io::Result<Vec<Status>> {
     Ok(pids()?.into_iter().filter_map(|pid| status(pid).ok().flatten()).collect())
 }
 
-pub(super) fn children(parent: u32) -> io::Result<Vec<Status>> {
-    Ok(all()?.into_iter().filter(|status| status.parent == parent).collect())
+pub(super) fn children(parent: u32, wanted: &dyn Fn(u32) -> bool) -> io::Result<Vec<Status>> {
+    Ok(all()?.into_iter().filter(|status| status.parent == parent && wanted(status.id.pid)).collect())
 }
 
 pub(super) fn with_arguments(wanted: &[&OsStr]) -> io::Result<Vec<Status>> {

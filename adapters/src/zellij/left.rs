@@ -23,8 +23,10 @@ impl Zellij {
     /// The process table could not be read.
     pub fn end_left_clients(ours: impl Fn(&Path) -> bool) -> io::Result<usize> {
         let mut ended = 0;
-        for orphan in process::orphans()? {
-            if only_asks(&process::arguments(orphan.id.pid))
+        let asks = |pid| only_asks(&process::arguments(pid));
+        for orphan in process::orphans_where(asks)? {
+            // Asked again: by now it is known which process has this number.
+            if asks(orphan.id.pid)
                 && session_dir(orphan.id).is_some_and(|dir| ours(Path::new(&dir)))
                 && process::signal(orphan.id, Signal::SIGKILL)?
             {
