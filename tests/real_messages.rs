@@ -89,7 +89,7 @@ fn normal(text: &str) -> Vec<String> {
         let text: String = line.nfc().filter(|c| !ignored(*c)).collect();
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    text.lines().map(line).filter(|line| !line.is_empty()).collect()
+    text.split(['\n', '\u{2028}', '\u{2029}']).map(line).filter(|line| !line.is_empty()).collect()
 }
 
 /// What the agent wrote down of what a person said, oldest first: read here without anything of `peer`.

@@ -173,6 +173,7 @@ struct Region<'a> {
 fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<Region<'a>> {
     let below = |row: usize| rule.below.regex().find(from_line(plain, row)).filter(|found| found.start() == 0);
     let is = |pattern: &Pattern, row: usize| lines.get(row).is_some_and(|line| starts(pattern, &line.plain));
+    let is_drawn = |edge: &&str| edge.trim_start().starts_with(|c| ('\u{2500}'..='\u{259f}').contains(&c));
     let (top, bottom) = match (&rule.first, &rule.above) {
         (Some(first), above) => {
             let follows = |row: usize| match above {
@@ -184,11 +185,19 @@ fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<Reg
         }
         (None, Some(above)) => {
             let bottom = (0..lines.len()).rev().find(|&row| below(row).is_some())?;
-            ((0..bottom).rev().find(|&row| is(above, row))? + 1, bottom)
+            // A line that somebody typed is not as long as the composer is wide.
+            let edge = below(bottom).map(|edge| edge.as_str()).filter(is_drawn).map(|edge| edge.chars().count());
+            let is_upper = |row: usize| {
+                let line = lines.get(row).map_or("", |line| line.plain.as_str());
+                is(above, row)
+                    && (line.is_empty()
+                        || line.contains(|c| c != '─')
+                        || edge.is_none_or(|edge| edge == line.chars().count()))
+            };
+            ((0..bottom).rev().find(|&row| is_upper(row))? + 1, bottom)
         }
         (None, None) => return None,
     };
-    let is_drawn = |edge: &&str| edge.trim_start().starts_with(|c| ('\u{2500}'..='\u{259f}').contains(&c));
     let edge = below(bottom).and_then(|found| found.as_str().lines().last()).filter(is_drawn);
     Some(Region { top, lines: lines.get(top..bottom)?, width: edge.map(|edge| edge.chars().count()) })
 }

@@ -73,8 +73,8 @@ fn lines(text: &str) -> Vec<String> {
         let composed: String = line.nfc().filter(|c| !is_format(*c)).collect();
         composed.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    // Words that only format on a line are no line.
-    text.lines().map(line).filter(|line| !line.is_empty()).collect()
+    // Words that only format on a line are no line. Some agents write U+2028 and U+2029 down as the line ends that they are.
+    text.split(['\n', '\u{2028}', '\u{2029}']).map(line).filter(|line| !line.is_empty()).collect()
 }
 
 /// The same for a screen, which breaks lines where it likes and draws nothing of some characters.
@@ -119,6 +119,7 @@ mod tests {
             ("a    b", "a\tb"),
             ("first\n  second", "  first\n\tsecond  \n"),
             ("first\nsecond", "first\r\nsecond\r\n"),
+            ("first\nsecond", "first\u{2029}second"),
             ("one message\nanother\nand its second line", "another\nand its second line"),
         ] {
             assert!(is_said(record, text), "{record:?} {text:?}");

@@ -90,6 +90,19 @@ fn a_composer_shows_what_was_typed() {
 }
 
 #[test]
+fn a_line_in_a_message_is_no_edge_of_its_composer() {
+    let profile = Profile::builtin("pi").expect("built in");
+    let (rule, status) = ("─".repeat(60), "/srv/demo\n0.0%/128k (auto)              mock");
+    for typed in ["────────────────────", "a\n──────────\nb", "soft\u{ad}hyphen"]
+    {
+        // Each character that draws nothing moves what is below it.
+        let moved = if typed.contains('\u{ad}') { format!(" {}", "─".repeat(59)) } else { rule.clone() };
+        let seen = read(&profile, &format!(" said\n\n{rule}\n{typed}\n{moved}\n{status}"));
+        assert_eq!(seen.composer, Composer::Holds(typed.to_owned()), "{typed}");
+    }
+}
+
+#[test]
 fn an_open_list_of_completions_is_seen() {
     for agent in ["claude", "codex", "opencode"] {
         let seen = view(&format!("{agent}-popup-file"));
