@@ -314,8 +314,8 @@ impl Engine {
     /// A peer that is not awake: cleared where something of it is left, started where its spec says so.
     fn task_asleep(&self, peer: &Peer) -> Result<Option<Task>> {
         let Some(last) = peer.files.end()?.present() else { return Ok(None) };
-        // Cleared and started again by a tick where it ran.
-        if elsewhere(last.host.as_ref(), last.end.at_ms)?.is_some() {
+        // Cleared and started again by a tick where it ran. Of an earlier boot of this machine nothing runs in any namespace.
+        if last.end.cause != EndCause::Rebooted && elsewhere(last.host.as_ref(), last.end.at_ms)?.is_some() {
             return Ok(None);
         }
         let policy =
