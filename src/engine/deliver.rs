@@ -31,6 +31,13 @@ pub struct Message {
     pub command: bool,
 }
 
+impl Message {
+    /// What is to be said; an empty text is none.
+    fn said(&self) -> Option<&str> {
+        self.text.as_deref().filter(|text| !text.is_empty())
+    }
+}
+
 impl Engine {
     /// Types the message (behind the initial prompt where that is still due) and returns once it was seen to be
     /// accepted. Returns whether there was anything to type.
@@ -132,7 +139,7 @@ impl Engine {
 /// # Errors
 /// [`EngineError::Unsendable`].
 pub(super) fn check_message(peer: &Peer, message: &Message) -> Result<()> {
-    check(peer, message.text.as_deref().filter(|text| !text.is_empty()), message)
+    check(peer, message.said(), message)
 }
 
 fn check(peer: &Peer, text: Option<&str>, message: &Message) -> Result<()> {
@@ -144,7 +151,7 @@ fn check(peer: &Peer, text: Option<&str>, message: &Message) -> Result<()> {
 /// The text to type: the initial prompt where it is due, a blank line, the message.
 fn compose(peer: &Peer, record: &SessionRecord, message: &Message) -> Option<String> {
     let prompt = peer.spec.initial_prompt.as_deref().filter(|_| record.prompt_due);
-    match (prompt, message.text.as_deref().filter(|text| !text.is_empty())) {
+    match (prompt, message.said()) {
         (None, None) => None,
         (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
         (Some(prompt), Some(text)) => Some(format!("{prompt}\n\n{text}")),

@@ -247,6 +247,7 @@ fn started(record: &SessionRecord) -> Timestamp {
     record.ready_at().unwrap_or(record.woke_at_ms)
 }
 
-fn output(sight: &Sight) -> Option<Timestamp> {
+/// When its pane last put something out, where the runtime tells.
+pub(super) fn output(sight: &Sight) -> Option<Timestamp> {
     sight.row.as_ref().and_then(|row| row.activity_s).map(|seconds| Timestamp::from_ms(seconds.saturating_mul(1000)))
 }

@@ -1,5 +1,6 @@
 //! Paste, see it there, press Enter, see it taken.
 
+use std::cell::OnceCell;
 use std::time::{Duration, SystemTime};
 
 use peer_adapters::agent::{Accepted, Pattern, letters};
@@ -342,11 +343,12 @@ impl Typing<'_> {
     ) -> std::result::Result<View, String> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
         let (mut last, mut asks) = (String::new(), None::<(DialogView, Instant)>);
+        let launched = OnceCell::new();
         while started.elapsed() < patience {
             last = match self.look().await {
                 Ok(view) if wanted(&view) => return Ok(view),
                 Ok(view) => {
-                    let says = self.waits_for();
+                    let says = self.waits_for(&launched);
                     let stands =
                         asks.take().filter(|(dialog, _)| matches!(&view.phase, Phase::Dialog(now) if now == dialog));
                     let since = stands.map_or_else(Instant::now, |(_, since)| since);
@@ -387,12 +389,12 @@ impl Typing<'_> {
         if self.peer.effective.accept.value.contains(&dialog.id) { screen::next_key(dialog) } else { None }
     }
 
-    /// What the agent itself says that it waits for a person for.
-    fn waits_for(&self) -> Option<String> {
+    /// What the agent itself says that it waits for a person for. Its launch file, which does not change, is read once.
+    fn waits_for(&self, launched: &OnceCell<Option<Launched>>) -> Option<String> {
         let agent = self.record.process?;
         self.peer.profile.conversation.status?;
-        let launched = Launched::of(self.locked.files(), self.record, &self.peer.spec.cwd).ok()?;
-        let status = launched.look(&self.peer.profile, |files| files.status(agent.id.pid));
+        let read = || Launched::of(self.locked.files(), self.record, &self.peer.spec.cwd).ok();
+        let status = launched.get_or_init(read).as_ref()?.look(&self.peer.profile, |files| files.status(agent.id.pid));
         status.ok().flatten()?.waits_for
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Subject;
+use crate::engine::list::output;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::verdict::Verdict;
@@ -15,10 +16,12 @@ const FILES_BEHIND: Duration = Duration::from_secs(5);
 impl Subject {
     /// Nothing was put out in its pane since a tick looked at it last, where the runtime tells: nothing was typed or said there.
     pub(super) fn is_unchanged(&self) -> bool {
-        let output = self.sight.row.as_ref().and_then(|row| row.activity_s);
-        let output = output.map(|seconds| Timestamp::from_ms(seconds.saturating_mul(1000)));
         let known = self.record.conversation.is_some();
-        known && self.looked_at.zip(output).is_some_and(|(looked, output)| looked.since(output) > FILES_BEHIND)
+        known
+            && self
+                .looked_at
+                .zip(output(&self.sight))
+                .is_some_and(|(looked, output)| looked.since(output) > FILES_BEHIND)
     }
 }
 
