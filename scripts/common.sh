@@ -72,3 +72,34 @@ need_cargo() {
 target_directory() {
     cargo metadata --no-deps --locked --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
+
+# run_tests WORDS…: `cargo test WORDS`, every target of them. A target that failed is run once more, one test at a time. What
+# passes then is named in a line that begins with `unsteady:`, as a flaw to mend; what fails again is the caller's failure.
+# The words of the array `inside`, where there is one, come before each cargo.
+inside=()
+run_tests() {
+    local log target targets behind=() failed=0
+    log=$(mktemp "${TMPDIR:-/tmp}/peer-tests.XXXXXX")
+    if "${inside[@]}" cargo test --no-fail-fast "$@" 2>&1 | tee "$log"; then
+        rm -f "$log"
+        return
+    fi
+    # cargo names them at the end, each by the words that run it; none where it did not come to run any.
+    # shellcheck disable=SC2016 # cargo's own quotes
+    mapfile -t targets < <(sed -n 's/^    `\(-p .*\)`$/\1/p' "$log")
+    ((${#targets[@]} > 0)) || failed=1
+    grep '^test .* FAILED$' "$log" || true
+    rm -f "$log"
+    while (($# > 0)) && [[ $1 != -- ]]; do shift; done
+    behind=("${@:2}")
+    for target in "${targets[@]}"; do
+        say "once more, one test at a time: $target"
+        # shellcheck disable=SC2086 # cargo's own words
+        if RUST_TEST_THREADS=1 "${inside[@]}" cargo test --locked $target -- "${behind[@]}"; then
+            printf '%s\n' "unsteady: $target failed, and passed when it was run again"
+        else
+            failed=1
+        fi
+    done
+    return "$failed"
+}

@@ -150,7 +150,11 @@ fn stops_the_server(world: &World, makes: bool) -> String {
         // A session is a server here: it is stopped before anything listens, and so is not made as long as it stands.
         RuntimeKind::Zellij => {
             let servers = format!("pgrep -f -- '--server {}/zellij/a-[0-9]*/'", world.path("state").display());
-            let stop = format!("until {servers}; do :; done >/dev/null; kill -STOP $({servers}); kill -9 $$");
+            // It forks once to be a daemon: whoever came in between is stopped as well.
+            let stop = format!(
+                "until pids=$({servers}) && kill -STOP $pids 2>/dev/null && [ \"$pids\" = \"$({servers})\" ]; do :; done; \
+                 kill -9 $$"
+            );
             format!("case \"$*\" in *\"attach --create\"*) {{ {stop}; }} & ;; esac\nexec $real \"$@\"")
         }
     }
