@@ -4,20 +4,20 @@
 //! one (`extends = "claude"`) without a rebuild. Nothing here starts or looks at a process: [`crate::screen`] applies a
 //! profile to the text of a pane, [`crate::transcript`] to the agent's own files.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::Key;
-use crate::terminal::variables::belongs_to_terminal;
 
+mod environment;
 mod error;
 mod load;
 mod message;
 mod values;
 
+pub use environment::{Environment, belongs_to_session, is_variable_name, session_in};
 pub use error::ProfileError;
 pub(crate) use message::is_said;
 pub use message::{Unsendable, letters};
@@ -30,37 +30,6 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("command", include_str!("../agents/command.toml")),
     ("opencode", include_str!("../agents/opencode.toml")),
     ("pi", include_str!("../agents/pi.toml")),
-];
-
-/// What another agent leaves in the environment of what it starts, and what would make an agent believe that it is that
-/// one's child: removed for every profile. Names in full where a beginning would also take settings of the person's
-/// (`CLAUDE_CODE_USE_BEDROCK`, `CODEX_HOME`). What belongs to a terminal is in [`crate::terminal::variables`].
-///
-/// # Source
-/// `!env` typed into Claude Code 2.1.328, Codex 0.169.0, pi 0.73.1 and opencode 1.18.33.
-const SESSION_VARIABLES: &[&str] = &[
-    "AI_AGENT",
-    "CLAUDECODE",
-    "CLAUDE_CODE_CHILD_NOTES_DIR",
-    "CLAUDE_CODE_CHILD_SESSION",
-    "CLAUDE_CODE_ENTRYPOINT",
-    "CLAUDE_CODE_EXECPATH",
-    "CLAUDE_CODE_MESSAGING_SOCKET",
-    "CLAUDE_CODE_MESSAGING_TOKEN",
-    "CLAUDE_CODE_SESSION_ATTENDED",
-    "CLAUDE_CODE_SESSION_ID",
-    "CLAUDE_CODE_SSE_PORT",
-    "CLAUDE_EFFORT",
-    "CLAUDE_PID",
-    "CODEX_MANAGED_BY_NPM",
-    "CODEX_MANAGED_PACKAGE_ROOT",
-    "CODEX_SESSION_ID",
-    "CODEX_THREAD_ID",
-    "CODEX_VERSION",
-    "AGENT",
-    "OPENCODE",
-    "OPENCODE_PID",
-    "PI_CODING_AGENT",
 ];
 
 /// What is known of one agent program.
@@ -109,7 +78,7 @@ pub struct Profile {
     /// The keys that stop the turn in progress and keep the agent.
     #[serde(default)]
     pub interrupt: Vec<Key>,
-    /// What of the environment must not reach the agent, and what must.
+    /// What of the environment the agent lives by, what must not reach it, and what must.
     #[serde(default)]
     pub environment: Environment,
 }
@@ -353,16 +322,6 @@ pub struct QuitStep {
     pub wait: Duration,
 }
 
-/// What of the environment must not reach the agent, and what must.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Environment {
-    /// Variables to remove, beside those that every profile removes ([`Profile::removes`]).
-    pub remove: Vec<Variable>,
-    /// Variables to set, after the removals and before the peer's own.
-    pub set: BTreeMap<String, String>,
-}
-
 /// Which start the arguments are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start<'a> {
@@ -423,13 +382,6 @@ impl Profile {
     /// Whether a fresh start is given a conversation id that we make: a UUID, version 4, in lower case with hyphens.
     pub fn chooses_id(&self) -> bool {
         self.conversation.id == ConversationId::Chosen
-    }
-
-    /// Whether a variable of ours must be kept from the agent; `is_set` tells whether we have another one.
-    pub fn removes(&self, variable: &str, is_set: impl Fn(&str) -> bool) -> bool {
-        SESSION_VARIABLES.contains(&variable)
-            || belongs_to_terminal(variable, is_set)
-            || self.environment.remove.iter().any(|removed| removed.matches(variable))
     }
 
     /// Whether the agent would take `text` for a command of its own and not for a message; see [`MessageRule::command`].

@@ -1,13 +1,19 @@
-use peer_adapters::agent::BUILTIN;
-use serde_json::json;
+use peer_adapters::agent::{BUILTIN, Profile, Variable};
+use serde_json::{Value, json};
 
 use super::output::printable;
 use super::{CliError, Context, Outcome};
 use crate::engine::EngineError;
 
 /// List the agent profiles, built in and your own, with what each can do
+///
+/// With a name, that one alone and the variables that it knows of: which its agent lives by, and which belong to a session
+/// of the agent's and are kept from whatever it wakes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Name of one profile
+    #[arg(value_name = "PROFILE", add = super::complete::profiles())]
+    name: Option<String>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -16,22 +22,24 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let own = engine.config.profile_names().map_err(EngineError::from)?;
+    let source = |name: &str| if own.iter().any(|known| known == name) { "yours" } else { "built-in" };
+    if let Some(name) = &args.name {
+        let profile = engine.profile(name).map_err(CliError::from)?;
+        if args.json {
+            context.out.document("agents", &json!({ "agents": [described(&profile, source(name))] }))?;
+            return Ok(0);
+        }
+        return detail(&profile, source(name), context);
+    }
     let mut names: Vec<&str> = BUILTIN.iter().map(|(name, _)| *name).collect();
     names.extend(own.iter().map(String::as_str).filter(|name| !BUILTIN.iter().any(|(known, _)| known == name)));
     let mut items = Vec::new();
     for name in names {
         let profile = engine.profile(name).map_err(CliError::from)?;
-        let source = if own.iter().any(|known| known == name) { "yours" } else { "built-in" };
-        items.push((profile, source));
+        items.push((profile, source(name)));
     }
     if args.json {
-        let agents: Vec<_> = items
-            .iter()
-            .map(|(profile, source)| {
-                json!({ "name": profile.name, "source": source, "description": profile.description,
-                        "seen": profile.seen, "can": profile.capabilities() })
-            })
-            .collect();
+        let agents: Vec<_> = items.iter().map(|(profile, source)| described(profile, source)).collect();
         context.out.document("agents", &json!({ "agents": agents }))?;
         return Ok(0);
     }
@@ -54,4 +62,44 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
         ))?;
     }
     Ok(0)
+}
+
+fn described(profile: &Profile, source: &str) -> Value {
+    let environment = &profile.environment;
+    json!({
+        "name": profile.name, "source": source, "description": profile.description,
+        "seen": profile.seen, "can": profile.capabilities(),
+        "environment": {
+            "needs": environment.needs,
+            "needs_with": environment.needs_with,
+            "session": environment.session,
+            "remove": environment.remove,
+            // A value may be a secret.
+            "set": environment.set.keys().collect::<Vec<_>>(),
+        },
+    })
+}
+
+/// One profile, and its variables by name, one a line.
+fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
+    let seen = profile.seen.as_deref().map_or_else(String::new, |seen| format!(", seen with {seen}"));
+    context.out.line(printable(&format!("{} ({source}{seen}): {}", profile.name, profile.description)))?;
+    let environment = &profile.environment;
+    let mut lists = vec![("its agent lives by".to_owned(), words(&environment.needs))];
+    let with = environment.needs_with.iter();
+    lists.extend(with.map(|(with, list)| (format!("and, where {with} is set, by"), words(list))));
+    lists.push(("its sessions' own, kept from every agent".to_owned(), words(&environment.session)));
+    lists.push(("removed".to_owned(), words(&environment.remove)));
+    lists.push(("set".to_owned(), environment.set.keys().map(String::as_str).collect()));
+    for (what, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
+        context.out.line(printable(&format!("  {what}:")))?;
+        for name in names {
+            context.out.line(printable(&format!("    {name}")))?;
+        }
+    }
+    Ok(0)
+}
+
+fn words(list: &[Variable]) -> Vec<&str> {
+    list.iter().map(Variable::as_str).collect()
 }

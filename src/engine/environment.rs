@@ -1,12 +1,13 @@
 //! The environment an agent is launched with.
 //!
-//! It is the waker's own, because a person expects what their shell has, less what belongs to the waker's terminal or would
-//! make the agent believe that it runs inside another, and with what a bare environment (cron, launchd) lacks. What the
-//! agent's own terminal sets (`TERM`, `TMUX` …) is added in the pane.
+//! It is the waker's own, because a person expects what their shell has, less what belongs to the waker's terminal or
+//! session (an agent that wakes another one), and with what a bare environment (cron, launchd) lacks. What the agent's own
+//! terminal sets (`TERM`, `TMUX` …) is added in the pane.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use peer_adapters::agent::{Variable, session_in};
 use peer_adapters::transcript::SAID;
 
 use super::{Engine, Peer};
@@ -21,7 +22,26 @@ const SERVICE_VARIABLES: [&str; 5] =
 type Environment = Vec<(OsString, OsString)>;
 
 impl Engine {
-    /// Everything the agent of this incarnation gets to see.
+    /// Everything the agent of this incarnation gets to see. Reads the person's own profiles: whoever wakes it may be an
+    /// agent of any of them.
+    pub(super) fn launch_environment(&self, peer: &Peer, incarnation: Incarnation) -> Vec<(OsText, OsText)> {
+        let theirs = self.session_variables_of_own_profiles();
+        let mut env = self.agent_environment(peer, incarnation);
+        env.retain(|(key, _)| {
+            let key = key.0.to_string_lossy();
+            !theirs.iter().any(|theirs| theirs.matches(&key)) || peer.spec.env.contains_key(key.as_ref())
+        });
+        env
+    }
+
+    /// One that cannot be read concerns its own peers.
+    fn session_variables_of_own_profiles(&self) -> Vec<Variable> {
+        let names = self.config.profile_names().unwrap_or_default();
+        let texts = names.iter().filter_map(|name| self.config.profile_text(name).ok().flatten());
+        texts.filter_map(|(_, text)| session_in(&text)).flatten().collect()
+    }
+
+    /// The same in so far as agents find their own files by it.
     pub fn agent_environment(&self, peer: &Peer, incarnation: Incarnation) -> Vec<(OsText, OsText)> {
         let is_set = |key: &str| self.var(key).is_some();
         let passed = |key: &OsStr| !SERVICE_VARIABLES.iter().any(|own| key == *own);

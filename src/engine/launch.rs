@@ -174,7 +174,7 @@ impl Engine {
             Some(conversation) => Start::Resume { conversation },
             None => Start::Fresh { chosen: chosen.as_deref() },
         };
-        let env = self.agent_environment(peer, record.incarnation);
+        let env = self.launch_environment(peer, record.incarnation);
         let pairs: Vec<_> = env.iter().map(|(key, value)| (key.0.clone(), value.0.clone())).collect();
         if let Some(speaker) = peer.profile.conversation.says {
             self.state.keep_file(speaker.file_name(), speaker.text())?;

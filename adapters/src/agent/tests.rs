@@ -107,6 +107,11 @@ fn what_another_agent_left_is_removed_and_a_persons_setting_is_not() {
         for gone in ["CLAUDECODE", "CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "TMUX_PANE", "ZELLIJ_PANE_ID"] {
             assert!(removes(gone), "{name}: {gone}");
         }
+        for gone in
+            ["CODEX_SANDBOX_NETWORK_DISABLED", "GEMINI_CLI", "OPENCODE_TERMINAL", "PI_CODING_AGENT", "PEER_NAME"]
+        {
+            assert!(removes(gone), "{name}: {gone}");
+        }
         for kept in ["CLAUDE_CODE_USE_BEDROCK", "CODEX_HOME", "OPENCODE_CONFIG", "HOME", "PI_CODING_AGENT_DIR"] {
             assert!(!removes(kept), "{name}: {kept}");
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A regular expression over the plain text of a screen; `^` and `$` mean the ends of a line.
 #[derive(Clone)]
@@ -68,10 +68,16 @@ impl Speaker {
 }
 
 /// The name of an environment variable, or the beginning of one followed by `*`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Variable(String);
 
 impl Variable {
+    /// As a profile writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether `name` is the variable, or one of the variables, that is meant.
     pub fn matches(&self, name: &str) -> bool {
         match self.0.strip_suffix('*') {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::home::Home;
 use super::look::TAG;
+use crate::agent::belongs_to_session;
 use crate::command::Argv;
 use crate::runtime::{Key, NewSession};
 use crate::terminal::variables::belongs_to_terminal;
@@ -51,11 +52,15 @@ pub(super) fn look_on(binary: &Path, home: &Home, session: &str) -> Argv {
 /// Makes the session, and looks at it: to be run on a terminal, whose size the session takes over.
 ///
 /// `attach --create` and not `--create-background`, which fixes the size at 50 columns and 50 rows (0.45.1). The server and
-/// every pane keep its environment, so what belongs to the terminal of whoever asked for it is not in it.
+/// every pane keep its environment, so what belongs to the terminal or the session of whoever asked for it is not in it.
 pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
     let mut argv = client(binary, home);
     let is_set = |name: &str| std::env::var_os(name).is_some();
-    for (name, _) in std::env::vars_os().filter(|(name, _)| belongs_to_terminal(&name.to_string_lossy(), is_set)) {
+    let theirs = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        belongs_to_terminal(&name, is_set) || belongs_to_session(&name, is_set)
+    };
+    for (name, _) in std::env::vars_os().filter(|(name, _)| theirs(name)) {
         argv = argv.env_remove(name);
     }
     argv = argv

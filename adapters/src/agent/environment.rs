@@ -1,0 +1,151 @@
+//! What of an environment an agent lives by, and what of it belongs to another agent's session.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+use super::{BUILTIN, Profile, Variable};
+use crate::terminal::variables::belongs_to_terminal;
+
+/// What of the environment the agent lives by, what must not reach it, and what must.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Environment {
+    /// By what the agent finds its account, the service that it talks to and its own files. Without one of these that it had
+    /// it comes up all the same, and then asks for a login, or remembers nothing.
+    pub needs: Vec<Variable>,
+    /// The same, where the variable that they stand under is set.
+    pub needs_with: BTreeMap<String, Vec<Variable>>,
+    /// What the agent tells whatever it starts of itself and of its session: kept from every agent, of whatever profile.
+    pub session: Vec<Variable>,
+    /// Variables to remove, beside those that every profile removes ([`Profile::removes`]).
+    pub remove: Vec<Variable>,
+    /// Variables to set, after the removals and before the peer's own.
+    pub set: BTreeMap<String, String>,
+}
+
+/// What a person may set too, and what an agent sets for its shell where the second is there.
+///
+/// # Source
+/// `env` run by Claude Code 2.1.328 (`GIT_EDITOR`), Codex 0.169.0 and Gemini CLI 0.61.0.
+const COMPANIONS: &[(&str, &str)] = &[
+    ("GH_PAGER", "CODEX_CI"),
+    ("GIT_EDITOR", "CLAUDECODE"),
+    ("GIT_PAGER", "CODEX_CI"),
+    ("GIT_PAGER", "GEMINI_CLI"),
+    ("NO_COLOR", "CODEX_CI"),
+    ("PAGER", "CODEX_CI"),
+    ("PAGER", "GEMINI_CLI"),
+];
+
+/// What one `peer` tells what it starts for one peer or one event, and is another's for any other.
+const OURS: &[&str] =
+    &["PEER_CONVERSATION_FILE", "PEER_EVENT", "PEER_EVENT_CAUSE", "PEER_EVENT_PEER", "PEER_INCARNATION", "PEER_NAME"];
+
+/// The session variables of the built-in profiles. Parsed once, without the rest of them: a wake reads one profile.
+#[allow(clippy::missing_panics_doc, reason = "the texts are compiled in, and a test reads each")]
+fn session_variables() -> &'static [Variable] {
+    static KNOWN: OnceLock<Vec<Variable>> = OnceLock::new();
+    KNOWN.get_or_init(|| {
+        // It is their last table; a test holds that.
+        let tables = BUILTIN.iter().filter_map(|(_, text)| Some(&text[text.find("\n[environment]\n")?..]));
+        tables.flat_map(|table| session_in(table).expect("a test reads every built-in profile")).collect()
+    })
+}
+
+/// The session variables that the text of a profile names, whatever else it says. `None`: it cannot be read.
+pub fn session_in(text: &str) -> Option<Vec<Variable>> {
+    #[derive(Deserialize)]
+    struct Whole {
+        #[serde(default)]
+        environment: Part,
+    }
+    #[derive(Default, Deserialize)]
+    struct Part {
+        #[serde(default)]
+        session: Vec<Variable>,
+    }
+    toml::from_str(text).ok().map(|whole: Whole| whole.environment.session)
+}
+
+/// Whether a variable belongs to the session of whoever has it: an agent's that is known, or a `peer`'s. `is_set` tells
+/// whether they have another one. What belongs to a terminal is in [`crate::terminal::variables`].
+pub fn belongs_to_session(name: &str, is_set: impl Fn(&str) -> bool) -> bool {
+    OURS.contains(&name)
+        || session_variables().iter().any(|variable| variable.matches(name))
+        || COMPANIONS.iter().any(|(variable, with)| *variable == name && is_set(with))
+}
+
+/// Whether a shell could set a variable of this name (POSIX, 8.1, and lower case).
+pub fn is_variable_name(name: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.bytes().all(word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+}
+
+impl Profile {
+    /// Whether a variable of ours must be kept from the agent; `is_set` tells whether we have another one.
+    pub fn removes(&self, variable: &str, is_set: impl Fn(&str) -> bool) -> bool {
+        let named = |list: &[Variable]| list.iter().any(|removed| removed.matches(variable));
+        belongs_to_session(variable, &is_set)
+            || belongs_to_terminal(variable, &is_set)
+            || named(&self.environment.session)
+            || named(&self.environment.remove)
+    }
+
+    /// Whether the agent lives by a variable; `is_set` tells whether it has another one.
+    pub fn needs(&self, variable: &str, is_set: impl Fn(&str) -> bool) -> bool {
+        let named = |list: &[Variable]| list.iter().any(|needed| needed.matches(variable));
+        named(&self.environment.needs)
+            || self.environment.needs_with.iter().any(|(with, list)| named(list) && is_set(with))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_of_the_built_in_profiles_in_short_is_what_they_say() {
+        let whole = BUILTIN.iter().flat_map(|(name, _)| Profile::builtin(name).expect("built in").environment.session);
+        assert_eq!(session_variables(), whole.collect::<Vec<_>>());
+        assert!(session_variables().len() > 40);
+    }
+
+    #[test]
+    fn nothing_that_an_agent_lives_by_is_kept_from_it() {
+        for (name, _) in BUILTIN {
+            let profile = Profile::builtin(name).expect("built in");
+            let environment = &profile.environment;
+            for needed in environment.needs.iter().chain(environment.needs_with.values().flatten()) {
+                let example = needed.as_str().replace('*', "X");
+                assert!(!profile.removes(&example, |_| true), "{name}: {example}");
+            }
+        }
+    }
+
+    #[test]
+    fn some_are_lived_by_where_another_is_set() {
+        let claude = Profile::builtin("claude").expect("built in");
+        assert!(claude.needs("ANTHROPIC_API_KEY", |_| false) && !claude.needs("HOME", |_| true));
+        assert!(!claude.needs("AWS_PROFILE", |_| false));
+        assert!(claude.needs("AWS_PROFILE", |name| name == "CLAUDE_CODE_USE_BEDROCK"));
+    }
+
+    #[test]
+    fn what_an_agent_sets_for_its_shell_stays_there_and_a_persons_own_passes() {
+        assert!(belongs_to_session("GIT_EDITOR", |name| name == "CLAUDECODE"));
+        assert!(!belongs_to_session("GIT_EDITOR", |_| false) && !belongs_to_session("NO_COLOR", |_| false));
+        assert!(belongs_to_session("PEER_EVENT_PEER", |_| false) && !belongs_to_session("PEER_STATE_DIR", |_| true));
+    }
+
+    #[test]
+    fn a_name_is_one_that_a_shell_could_set() {
+        for name in ["A", "_", "http_proxy", "A1"] {
+            assert!(is_variable_name(name), "{name}");
+        }
+        for name in ["", "1A", "A-B", "A=B", "A B", "Ä", "A\n", "*"] {
+            assert!(!is_variable_name(name), "{name:?}");
+        }
+    }
+}
