@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum Promise {
     /// At most so many times what the raw command takes.
     Times(f64),
+    /// At most so much more than the raw command takes.
+    Above(Duration),
     /// At most so long.
     Within(Duration),
     /// None was made: the number is for comparison.
@@ -23,6 +25,10 @@ pub fn line(what: &str, ours: Duration, raw: Option<Duration>, promise: Promise)
     let ratio = raw.map(|raw| ours.as_secs_f64() / raw.as_secs_f64());
     let (kept, words) = match (promise, ratio) {
         (Promise::Times(most), Some(ratio)) => (Some(ratio <= most), format!("at most {most} times raw")),
+        (Promise::Above(most), Some(_)) => {
+            let kept = raw.is_some_and(|raw| ours <= raw + most);
+            (Some(kept), format!("at most {} above raw", time(most)))
+        }
         (Promise::Within(most), _) => (Some(ours <= most), format!("under {}", time(most))),
         _ => (None, String::new()),
     };

@@ -47,6 +47,11 @@ impl Agent {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> std::process::Output {
+        self.command(args).output().expect("peer runs")
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn command(&self, args: &[&str]) -> std::process::Command {
         let mut command = self.world.command(args);
         let kept =
             ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY", "DISABLE_AUTOUPDATER"];
@@ -54,7 +59,7 @@ impl Agent {
             command.env(key, value);
         }
         command.env("PATH", std::env::var_os("PATH").expect("a PATH"));
-        command.output().expect("peer runs")
+        command
     }
 
     pub(crate) fn log(&self) -> String {
