@@ -17,7 +17,7 @@ mod load;
 mod message;
 mod values;
 
-pub use environment::{Environment, belongs_to_session, is_variable_name, session_in};
+pub use environment::{Environment, belongs_to_session, session_in};
 pub use error::ProfileError;
 pub(crate) use message::is_said;
 pub use message::{Unsendable, letters};

@@ -117,6 +117,20 @@ pub fn read_trusted(path: &Path, most: u64) -> io::Result<String> {
     text(content(file, &found, most)?)
 }
 
+/// The text of a file that holds secrets: it must be ours or root's, and neither its group nor others may read or write it.
+///
+/// # Errors
+/// As for [`read_trusted`].
+pub fn read_private(path: &Path, most: u64) -> io::Result<String> {
+    let (file, found) = opened(OpenOptions::new().read(true), path)?;
+    let mode = found.mode() & 0o7777;
+    check_trust(&found)?;
+    if mode & 0o077 != 0 {
+        return Err(io::Error::new(ErrorKind::PermissionDenied, Untrusted::Readable(mode)));
+    }
+    text(content(file, &found, most)?)
+}
+
 /// Whether the names in a directory are ours or root's to choose; one that is not there is nobody's.
 ///
 /// # Errors
@@ -139,6 +153,9 @@ pub enum Untrusted {
     /// Others may write to it.
     #[error("others may write to it (mode {0:03o})")]
     Writable(u32),
+    /// Its group or others may read what is secret.
+    #[error("its group or others can read or write it (mode {0:03o})")]
+    Readable(u32),
 }
 
 impl Untrusted {
@@ -379,6 +396,11 @@ mod tests {
             mode(&path, bits);
             assert_eq!(read_trusted(&path, MOST).is_ok(), believed, "{bits:o}");
         }
+        for (bits, private) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false)] {
+            mode(&path, bits);
+            assert_eq!(read_private(&path, MOST).is_ok(), private, "{bits:o}");
+        }
+        mode(&path, 0o602);
         let why = Untrusted::of(&read_trusted(&path, MOST).expect_err("refused"));
         assert_eq!(why, Some(Untrusted::Writable(0o602)));
         mode(dir.path(), 0o1777);

@@ -5,8 +5,10 @@ use serde_json::json;
 
 use super::output::printable;
 use super::{CliError, Context, Outcome};
-use crate::config::{PaneSize, Span};
+use crate::config::{PaneSize, PeerSpec, Span, is_variable_name};
+use crate::engine::Engine;
 use crate::engine::declare::{Declaration, Declared};
+use crate::engine::keep::how_to_keep;
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
 
@@ -16,7 +18,7 @@ use crate::policy::name::PeerName;
 /// is resolved to an absolute path. The same declaration again is no error.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer add api -- claude\n  peer add docs --cwd ~/docs --idle 30m -- codex --model o5\n  peer add shell -- bash"
+    after_help = "Examples:\n  peer add api -- claude\n  peer add docs --cwd ~/docs --idle 30m -- codex --model o5\n  peer add shell -- bash\n  peer add api --keep-env ANTHROPIC_API_KEY      also from cron, a timer or another shell"
 )]
 pub(super) struct Args {
     /// 1 to 48 of a-z, 0-9, - and _
@@ -54,6 +56,14 @@ pub(super) struct Args {
     /// A variable for the agent; may be given again
     #[arg(long = "env", value_name = "K=V", value_parser = variable)]
     env: Vec<(String, String)>,
+    /// A variable of this environment to keep for the agent, in a file that only you can read; may be given again
+    ///
+    /// Its value is read here. Alone, without an agent or a command, it is for a peer that is declared already.
+    #[arg(long = "keep-env", value_name = "NAME")]
+    keep_env: Vec<String>,
+    /// A file with variables for the agent, NAME=VALUE a line, that only you can read
+    #[arg(long, value_name = "FILE", conflicts_with = "keep_env")]
+    env_file: Option<PathBuf>,
     /// A dialog of the agent's that may be answered for you, e.g. trust-folder; may be given again
     #[arg(long, value_name = "DIALOG")]
     accept: Vec<String>,
@@ -94,7 +104,32 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+impl Args {
+    /// Only what is to be kept was given.
+    fn only_keeps(&self) -> bool {
+        let Self { agent, runtime, cwd, idle, restart, prompt, size, umask, nice, .. } = self;
+        let said = agent.is_some() || runtime.is_some() || cwd.is_some() || idle.is_some() || restart.is_some();
+        let said = said || prompt.is_some() || size.is_some() || umask.is_some() || nice.is_some() || self.replace;
+        let lists = self.limits.len() + self.env.len() + self.accept.len() + self.command.len();
+        !self.keep_env.is_empty() && !said && lists == 0
+    }
+
+    /// What is typed in the place of a name may be the secret itself, so it is not said again.
+    fn check_names(&self) -> Result<(), CliError> {
+        if self.keep_env.iter().all(|name| is_variable_name(name)) {
+            return Ok(());
+        }
+        let problem = "--keep-env: what was given is no variable's name (letters, digits and _, no digit first)";
+        let hint = format!("peer add {} --keep-env NAME; the value is read from this environment", self.name);
+        Err(CliError::usage(problem, hint))
+    }
+}
+
 pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
+    args.check_names()?;
+    if args.only_keeps() {
+        return keep(&args, context).await;
+    }
     if args.agent.is_none() && args.command.is_empty() {
         return Err(CliError::usage(
             format!("add {}: neither an agent nor a command", args.name),
@@ -114,6 +149,8 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
         nice: args.nice,
         limits: args.limits.into_iter().collect(),
         env: args.env.into_iter().collect(),
+        keep_env: args.keep_env,
+        env_file: args.env_file,
         accept: args.accept,
         command: args.command,
     };
@@ -121,14 +158,47 @@ pub(super) async fn run(args: Args, context: &mut Context) -> Outcome {
     let outcome = match declared {
         Declared::Added => "added",
         Declared::Unchanged => "unchanged",
+        Declared::Kept => "kept",
         Declared::Replaced => "replaced",
     };
-    if args.json {
-        let path = engine.config.spec_path(&args.name);
-        context.out.document("add", &json!({ "peer": args.name, "outcome": outcome, "file": path, "spec": spec }))?;
+    report(&engine, &args.name, outcome, &spec, args.json, context)
+}
+
+async fn keep(args: &Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let spec = engine.keep(&args.name, &args.keep_env).await?;
+    report(&engine, &args.name, "kept", &spec, args.json, context)
+}
+
+/// What was declared, which variables are kept by name, and which are not that its agent lives by.
+fn report(
+    engine: &Engine,
+    name: &PeerName,
+    outcome: &str,
+    spec: &PeerSpec,
+    as_json: bool,
+    context: &mut Context,
+) -> Outcome {
+    let kept = engine.kept_variables(spec)?;
+    let kept: Vec<&str> = kept.names().collect();
+    let not_kept = engine.not_kept(spec);
+    if as_json {
+        let file = engine.config.spec_path(name);
+        let document = json!({ "peer": name, "outcome": outcome, "file": file, "spec": spec, "kept": kept,
+                               "not_kept": not_kept });
+        context.out.document("add", &document)?;
     } else {
         let command = printable(&spec.command.join(" "));
-        context.out.line(format!("{}: {outcome} ({} on {}: {command})", args.name, spec.agent, spec.runtime))?;
+        let kept = if kept.is_empty() { String::new() } else { format!("; keeps {}", kept.join(", ")) };
+        context.out.line(format!("{name}: {outcome} ({} on {}: {command}){kept}", spec.agent, spec.runtime))?;
+    }
+    if !not_kept.is_empty() {
+        let names = not_kept.join(", ");
+        let cure = how_to_keep(name, &not_kept);
+        engine.progress.notice(&format!(
+            "{name}: its agent lives by {names}, set here and not kept: a wake from cron, a timer or another shell would be \
+             without; {cure} keeps what is set here in a file that only you can read"
+        ));
     }
     Ok(0)
 }

@@ -36,6 +36,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
     } else {
         engine.config.write_spec(&args.name, &text).map_err(EngineError::from)?;
         context.out.line(format!("{}: saved", args.name))?;
+        let spec = engine.peer(&args.name)?.spec;
+        if let Some(unused) = engine.unused_env_file(&args.name, &spec) {
+            let unused = unused.display();
+            engine.progress.notice(&format!("{}: its spec does not name {unused} any more; rm {unused}", args.name));
+        }
     }
     Ok(0)
 }

@@ -226,8 +226,12 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NoSuchProfile { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
         EngineError::NoSuchProfile { nearest: None, .. } => "peer agents lists them".to_owned(),
         EngineError::Config(ConfigError::Invalid { hint, .. }) => return hint.clone(),
+        EngineError::Config(ConfigError::Exposed { path, .. }) => format!("chmod 600 {}", path.display()),
+        EngineError::Config(ConfigError::NoEnvFile { .. }) => {
+            "bring it back, or take env_file out of the spec with `peer edit NAME`".to_owned()
+        }
         EngineError::Config(ConfigError::Untrusted { path, why }) => match why {
-            Untrusted::Writable(_) => format!("chmod go-w {}", path.display()),
+            Untrusted::Writable(_) | Untrusted::Readable(_) => format!("chmod go-w {}", path.display()),
             Untrusted::Owner(_) => format!("if what it says is meant: sudo chown $USER {}", path.display()),
         },
         EngineError::Runtime(RuntimeError::NoBinary { runtime, .. }) => {

@@ -5,8 +5,8 @@ use super::{Context, Outcome};
 
 /// Forget peers; their files go to the trash
 ///
-/// Refuses one that is awake without --force. Nothing is deleted: the spec, the state and the list of conversations are
-/// moved to trash/ in the state directory.
+/// Refuses one that is awake without --force. The spec, the state and the list of conversations are moved to trash/ in the
+/// state directory. Nothing is deleted but the values that `peer add --keep-env` kept.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

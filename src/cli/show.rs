@@ -24,6 +24,14 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
         (json!(setting.value.map_or_else(|| "0".to_owned(), format_span)), setting.origin)
     };
     let typed = |value: Value| (value, Origin::Spec);
+    let kept = match engine.kept_variables(spec) {
+        Ok(_) if spec.env_file.is_none() => Value::Null,
+        Ok(kept) => json!(kept.names().collect::<Vec<_>>()),
+        Err(error) => {
+            engine.progress.notice(&error.to_string());
+            Value::Null
+        }
+    };
     let ready = match effective.ready_timeout.value {
         Some(value) => (json!(format_span(value)), effective.ready_timeout.origin),
         None => (json!(format_span(peer.profile.ready.timeout)), Origin::Profile),
@@ -60,6 +68,8 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
         ("nice", typed(json!(spec.nice))),
         ("limits", typed(if spec.limits.is_empty() { Value::Null } else { json!(spec.limits) })),
         ("env", typed(json!(spec.env.keys().collect::<Vec<_>>()))),
+        ("env_file", typed(json!(spec.env_file))),
+        ("env_file_names", typed(kept)),
     ];
     let file = engine.config.spec_path(&args.name);
     if args.json {

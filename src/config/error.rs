@@ -52,6 +52,22 @@ pub enum ConfigError {
         /// Whose it is, or who may write to it.
         why: Untrusted,
     },
+    /// Others may read or write what is secret.
+    #[error("cannot use the env_file {}: {why}", .path.display())]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Who may.
+        why: Untrusted,
+    },
+    /// The file of a peer's variables cannot be read.
+    #[error("cannot read the env_file {}: {source}", .path.display())]
+    NoEnvFile {
+        /// Which file.
+        path: PathBuf,
+        /// What the kernel said, or what it is.
+        source: io::Error,
+    },
     /// It says something that it may not.
     #[error("{place}: {problem}")]
     Invalid {

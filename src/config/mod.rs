@@ -4,6 +4,7 @@
 //! exists. What was typed keeps its gaps ([`PeerSpec`]); [`Effective`] fills them and remembers where from.
 
 mod effective;
+mod env_file;
 mod error;
 mod settings;
 mod spec;
@@ -19,6 +20,7 @@ use peer_adapters::file::{self, Untrusted};
 use crate::policy::name::PeerName;
 
 pub use effective::{Effective, Origin, Value};
+pub use env_file::{EnvFile, is_reserved, is_variable_name};
 pub use error::{ConfigError, Place, nearest};
 pub use settings::{Defaults, Hook, Settings, TmuxSettings};
 pub use spec::PeerSpec;

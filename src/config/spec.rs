@@ -75,6 +75,9 @@ pub struct PeerSpec {
     /// The agent's nice value, -20 to 19; the waker's when not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nice: Option<i32>,
+    /// A file with variables for the agent that do not belong into this one: `NAME=VALUE`, one a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_file: Option<PathBuf>,
     /// The agent's resource limits; the waker's where not set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<LimitName, Limit>,
@@ -114,6 +117,29 @@ impl PeerSpec {
         Ok(changed)
     }
 
+    /// The text of a spec with another `env_file`, and everything else as it was typed, comments included.
+    ///
+    /// # Errors
+    /// It is no spec.
+    pub fn with_env_file(path: &Path, text: &str, env_file: &str) -> Result<String, ConfigError> {
+        /// Where in the text the value stands, if it does.
+        #[derive(Deserialize)]
+        struct Typed {
+            env_file: Option<toml::Spanned<String>>,
+        }
+        let typed: Typed = error::parse(path, text)?;
+        let value = toml::Value::from(env_file).to_string();
+        Ok(match typed.env_file {
+            Some(typed) => {
+                let mut changed = text.to_owned();
+                changed.replace_range(typed.span(), &value);
+                changed
+            }
+            // In front, because its tables come last.
+            None => format!("env_file = {value}\n{text}"),
+        })
+    }
+
     /// What the types cannot say.
     fn check(&self) -> Result<(), (&'static str, String, String)> {
         let bad = |key, problem: &str, hint: &str| Err((key, problem.to_owned(), hint.to_owned()));
@@ -129,6 +155,9 @@ impl PeerSpec {
         }
         if !self.cwd.is_absolute() {
             return bad("cwd", "it is no absolute path", "write the whole path of the directory");
+        }
+        if self.env_file.as_ref().is_some_and(|path| !path.is_absolute()) {
+            return bad("env_file", "it is no absolute path", "write the whole path of the file");
         }
         if let Some(name) = self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
             return Err(("env", format!("{name:?} is no variable's name"), "use a name without '='".to_owned()));
@@ -153,6 +182,19 @@ impl PeerSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_env_file_is_named_where_it_was_or_in_front() {
+        let path = Path::new("peers/a.toml");
+        let bare = "# mine\nagent = \"command\"\ncommand = [\"/bin/a\"]\ncwd = \"/\"\nruntime = \"tmux\"\n[env]\nenv_file = \"x\"\n";
+        let named = PeerSpec::with_env_file(path, bare, "/s/a.env").expect("a spec");
+        assert_eq!(named, format!("env_file = \"/s/a.env\"\n{bare}"));
+        let again = PeerSpec::with_env_file(path, &named, "/s/b.env").expect("a spec");
+        assert_eq!(again, format!("env_file = \"/s/b.env\"\n{bare}"));
+        let read = PeerSpec::parse(path, &again).expect("a spec");
+        assert_eq!(read.env_file.as_deref(), Some(Path::new("/s/b.env")));
+        PeerSpec::parse(path, &format!("env_file = \"b.env\"\n{bare}")).expect_err("no absolute path");
+    }
 
     #[test]
     fn another_runtime_changes_that_value_and_nothing_else() {

@@ -42,6 +42,10 @@ pub struct Declaration {
     pub limits: BTreeMap<LimitName, Limit>,
     /// `--env`.
     pub env: BTreeMap<String, String>,
+    /// `--keep-env`: names whose values are kept in a file of our own.
+    pub keep_env: Vec<String>,
+    /// `--env-file`.
+    pub env_file: Option<PathBuf>,
     /// `--accept`.
     pub accept: Vec<String>,
     /// Everything after `--`.
@@ -55,6 +59,8 @@ pub enum Declared {
     Added,
     /// The very same stood there already.
     Unchanged,
+    /// It stood there already, and more of its variables are kept.
+    Kept,
     /// Another stood there and was replaced.
     Replaced,
 }
@@ -64,18 +70,34 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Declaration`] with the way out; nothing is written then.
-    pub async fn add(&self, name: &PeerName, typed: Declaration, replace: bool) -> Result<(Declared, PeerSpec)> {
-        let spec = self.resolve(name, typed)?;
+    pub async fn add(&self, name: &PeerName, mut typed: Declaration, replace: bool) -> Result<(Declared, PeerSpec)> {
+        let keep = std::mem::take(&mut typed.keep_env);
+        let mut spec = self.resolve(name, typed)?;
         let kind = kind_of(&spec.runtime)?;
         self.check_version(kind, &self.runtime_binary(kind, None)?, true).await?;
+        self.kept_variables(&spec)?;
+        let values = self.values_to_keep(&spec, &*self.profile(&spec.agent)?, &keep)?;
+        let locked = self.lock(name).await?;
+        let own = PathBuf::from(self.own_env_file(name)?);
+        let old = self.config.spec(name);
+        let same_agent = old.as_ref().ok().and_then(Option::as_ref).filter(|old| old.agent == spec.agent);
+        let is_kept = same_agent.is_some_and(|old| old.env_file.as_ref() == Some(&own));
+        if spec.env_file.is_none() && (is_kept || !keep.is_empty()) {
+            spec.env_file = Some(own.clone());
+        }
         let text = spec.to_toml();
         let path = self.config.spec_path(name);
         // What is written must be what is read.
         PeerSpec::parse(&path, &text)?;
-        let _locked = self.lock(name).await?;
-        let outcome = match self.config.spec(name) {
+        let outcome = match &old {
             Ok(None) => Declared::Added,
-            Ok(Some(old)) if without_path(&old) == without_path(&spec) => return Ok((Declared::Unchanged, old)),
+            Ok(Some(old)) if without_path(old) == without_path(&spec) && keep.is_empty() => {
+                return Ok((Declared::Unchanged, old.clone()));
+            }
+            Ok(Some(old)) if without_kept(old) == without_kept(&spec) && !keep.is_empty() => {
+                drop(locked);
+                return Ok((Declared::Kept, self.keep(name, &keep).await?));
+            }
             Ok(Some(_)) | Err(_) if replace => Declared::Replaced,
             Ok(Some(_)) => {
                 return Err(EngineError::Declaration {
@@ -84,9 +106,16 @@ impl Engine {
                     hint: Some(format!("peer show {name}, then the same command with --replace")),
                 });
             }
-            Err(error) => return Err(error.into()),
+            Err(_) => return Err(old.map(drop).expect_err("it is one").into()),
         };
+        if !keep.is_empty() {
+            self.write_kept(&locked, same_agent.filter(|_| is_kept), &values)?;
+        }
         self.config.write_spec(name, &text)?;
+        if spec.env_file.as_ref() != Some(&own) {
+            // Of a declaration that is no more.
+            locked.forget_env()?;
+        }
         Ok((outcome, spec))
     }
 
@@ -107,6 +136,7 @@ impl Engine {
             Some(runtime) => kind_of(&runtime)?,
             None => self.first_installed()?,
         };
+        let env_file = typed.env_file.map(std::path::absolute).transpose().map_err(EngineError::Kernel)?;
         // Its absence is said now, and not at the first wake.
         self.runtime_binary(runtime, None)?;
         Ok(PeerSpec {
@@ -131,18 +161,20 @@ impl Engine {
             umask: typed.umask,
             nice: typed.nice,
             limits: typed.limits,
+            env_file,
             search_path: self.var("PATH").and_then(|path| path.to_str()).map(str::to_owned),
             env: typed.env,
         })
     }
 
-    /// What a spec's text alone cannot tell: whether its profile and its runtime exist.
+    /// What a spec's text alone cannot tell: whether its profile, its runtime and its `env_file` exist.
     ///
     /// # Errors
-    /// They do not, or the profile is wrong.
+    /// They do not, or one of these is wrong.
     pub fn check(&self, name: &PeerName, spec: &PeerSpec) -> Result<()> {
         tracing::debug!(%name, "checking a spec");
         kind_of(&spec.runtime)?;
+        self.kept_variables(spec)?;
         self.profile(&spec.agent).map(|_| ())
     }
 
@@ -179,7 +211,8 @@ impl Engine {
         })
     }
 
-    /// Forgets a peer: its spec and its state go to the trash, its conversations with them.
+    /// Forgets a peer: its spec and its state go to the trash, its conversations with them. The values that we kept for it are
+    /// removed: a trash is no place for secrets. A file of a person's own is left alone.
     ///
     /// # Errors
     /// [`EngineError::Awake`] without `force`.
@@ -192,6 +225,7 @@ impl Engine {
             Err(error) if self.state.peer(name).session()?.present().is_some() => return Err(error),
             Err(_) => {}
         }
+        locked.forget_env()?;
         let trash = self.state.discard(&locked, &self.now().as_ms().to_string())?;
         let kept = trash.join(format!("{name}.toml"));
         let path = self.config.spec_path(name);
@@ -225,6 +259,11 @@ impl Engine {
 /// Two declarations are the same whatever the `PATH` of the shell that made them.
 fn without_path(spec: &PeerSpec) -> PeerSpec {
     PeerSpec { search_path: None, ..spec.clone() }
+}
+
+/// The same, whether or not variables are kept.
+fn without_kept(spec: &PeerSpec) -> PeerSpec {
+    PeerSpec { env_file: None, ..without_path(spec) }
 }
 
 fn absolute_directory(dir: &Path) -> Result<PathBuf> {

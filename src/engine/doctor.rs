@@ -3,6 +3,7 @@
 
 mod fleet;
 mod machine;
+mod peers;
 mod programs;
 mod skew;
 mod trial;

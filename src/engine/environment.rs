@@ -10,7 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use peer_adapters::agent::{Variable, session_in};
 use peer_adapters::transcript::SAID;
 
-use super::{Engine, Peer};
+use super::{Engine, Peer, Result};
+use crate::config::EnvFile;
 use crate::policy::ending::Incarnation;
 use crate::store::OsText;
 
@@ -19,19 +20,24 @@ use crate::store::OsText;
 const SERVICE_VARIABLES: [&str; 5] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "INVOCATION_ID", "JOURNAL_STREAM"];
 
-type Environment = Vec<(OsString, OsString)>;
+pub(super) type Environment = Vec<(OsString, OsString)>;
 
 impl Engine {
     /// Everything the agent of this incarnation gets to see. Reads the person's own profiles: whoever wakes it may be an
     /// agent of any of them.
-    pub(super) fn launch_environment(&self, peer: &Peer, incarnation: Incarnation) -> Vec<(OsText, OsText)> {
+    ///
+    /// # Errors
+    /// The `env_file` of its spec cannot be read.
+    pub(super) fn launch_environment(&self, peer: &Peer, incarnation: Incarnation) -> Result<Vec<(OsText, OsText)>> {
         let theirs = self.session_variables_of_own_profiles();
-        let mut env = self.agent_environment(peer, incarnation);
+        let kept = self.kept_variables(&peer.spec)?;
+        let mut env = self.environment(peer, incarnation, &kept);
         env.retain(|(key, _)| {
-            let key = key.0.to_string_lossy();
-            !theirs.iter().any(|theirs| theirs.matches(&key)) || peer.spec.env.contains_key(key.as_ref())
+            let key = key.to_string_lossy();
+            let said = peer.spec.env.contains_key(key.as_ref()) || kept.has(&key);
+            said || !theirs.iter().any(|theirs| theirs.matches(&key))
         });
-        env
+        Ok(env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect())
     }
 
     /// One that cannot be read concerns its own peers.
@@ -41,8 +47,14 @@ impl Engine {
         texts.filter_map(|(_, text)| session_in(&text)).flatten().collect()
     }
 
-    /// The same in so far as agents find their own files by it.
-    pub fn agent_environment(&self, peer: &Peer, incarnation: Incarnation) -> Vec<(OsText, OsText)> {
+    /// The same in so far as agents find their own files by it. An `env_file` that cannot be read keeps a peer from being
+    /// started, and not from being looked at.
+    pub fn agent_environment(&self, peer: &Peer) -> Environment {
+        self.environment(peer, Incarnation::default(), &self.kept_variables(&peer.spec).unwrap_or_default())
+    }
+
+    /// What the spec says goes over its `env_file`, that over the profile, and that over the waker's own.
+    fn environment(&self, peer: &Peer, incarnation: Incarnation, kept: &EnvFile) -> Environment {
         let is_set = |key: &str| self.var(key).is_some();
         let passed = |key: &OsStr| !SERVICE_VARIABLES.iter().any(|own| key == *own);
         let mut env: Environment = self
@@ -54,7 +66,9 @@ impl Engine {
         add_missing(&mut env);
         extend_path(&mut env, peer.spec.search_path.as_deref());
         set(&mut env, "PWD", peer.spec.cwd.as_os_str());
-        for (key, value) in peer.profile.environment.set.iter().chain(peer.spec.env.iter()) {
+        let text = |(key, value)| (String::as_str(key), String::as_str(value));
+        let said = peer.profile.environment.set.iter().map(text).chain(kept.iter());
+        for (key, value) in said.chain(peer.spec.env.iter().map(text)) {
             set(&mut env, key, OsStr::new(value));
         }
         set(&mut env, "PEER_NAME", OsStr::new(peer.name.as_str()));
@@ -62,7 +76,7 @@ impl Engine {
         set(&mut env, SAID, peer.files.said_path(incarnation).as_os_str());
         set(&mut env, "PEER_STATE_DIR", self.state.root().as_os_str());
         set(&mut env, "PEER_CONFIG_DIR", self.config.root().as_os_str());
-        env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect()
+        env
     }
 }
 

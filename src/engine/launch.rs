@@ -53,6 +53,7 @@ impl Engine {
     /// come up, and the record stands so that the next wake finds it or fences it off.
     pub async fn launch(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<SessionRecord> {
         check_before_launch(peer)?;
+        self.kept_variables(&peer.spec)?;
         let Admitted { kind, binary, runtime, version } = self.admit(&peer.spec).await?;
         let incarnation = locked.next_incarnation(self.now())?;
         let session = format!("{}-{incarnation}", peer.name);
@@ -174,7 +175,7 @@ impl Engine {
             Some(conversation) => Start::Resume { conversation },
             None => Start::Fresh { chosen: chosen.as_deref() },
         };
-        let env = self.launch_environment(peer, record.incarnation);
+        let env = self.launch_environment(peer, record.incarnation)?;
         let pairs: Vec<_> = env.iter().map(|(key, value)| (key.0.clone(), value.0.clone())).collect();
         if let Some(speaker) = peer.profile.conversation.says {
             self.state.keep_file(speaker.file_name(), speaker.text())?;

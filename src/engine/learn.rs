@@ -211,8 +211,7 @@ impl Engine {
         if last.unlearned.is_none() {
             return Ok(None);
         }
-        let env = self.agent_environment(peer, Incarnation::default());
-        let env: Vec<_> = env.into_iter().map(|(key, value)| (key.0, value.0)).collect();
+        let env = self.agent_environment(peer);
         Learner::new(&peer.profile, &peer.spec.cwd).late(&self.state, &peer.name, last, &env)
     }
 }

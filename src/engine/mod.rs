@@ -16,6 +16,7 @@ mod fleet;
 pub mod health;
 pub mod hooks;
 pub mod interrupt;
+pub mod keep;
 pub mod launch;
 pub mod learn;
 pub mod list;

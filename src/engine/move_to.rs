@@ -93,6 +93,7 @@ impl Engine {
         let Some(text) = self.config.spec_text(&peer.name)? else { return Err(self.no_such_peer(&peer.name)) };
         let text = PeerSpec::with_runtime(&path, &text, to.as_str())?;
         let (_, _, runtime) = self.runtime_for(&PeerSpec::parse(&path, &text)?)?;
+        self.kept_variables(&peer.spec)?;
         // The one thing that a wake does not ask, and that would fail there for sure.
         runtime.version().await?;
         Ok(text)

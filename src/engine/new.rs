@@ -17,6 +17,7 @@ impl Engine {
         let peer = self.peer(name)?;
         // What would refuse the start is said before anything is ended.
         self.admit(&peer.spec).await?;
+        self.kept_variables(&peer.spec)?;
         check_message(&peer, message)?;
         {
             let locked = self.lock(name).await?;

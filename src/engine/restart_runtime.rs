@@ -145,6 +145,7 @@ impl Engine {
         for (name, record) in on_it {
             let peer = self.peer(name)?;
             why.extend(self.admit(&peer.spec).await.err().map(|error| error.to_string()));
+            why.extend(self.kept_variables(&peer.spec).err().map(|error| error.to_string()));
             why.extend(self.what_forbids_a_park(&peer, record.clone(), now).await?.map(|it| format!("{name} {it}")));
         }
         why.dedup();

@@ -68,6 +68,8 @@ impl Engine {
     /// [`EngineError::NotInPane`]; [`EngineError::TooManySelfFreshes`] with the time to wait, the agent keeps its context.
     pub async fn self_fresh(&self) -> Result<Marked> {
         let (peer, incarnation) = self.caller()?;
+        // The next agent would not have what it says now.
+        self.kept_variables(&peer.spec)?;
         let locked = self.lock(&peer.name).await?;
         let mut record = Self::own_record(&peer, incarnation)?;
         // Its pane process has another number here, in a container of the agent's own.
@@ -119,7 +121,11 @@ pub fn succeed(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch:
 
 fn start_next(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch: Launch) -> Result<Incarnation> {
     let engine = pane_engine(state, launch)?;
-    let peer = engine.peer(locked.files().name())?;
+    let mut peer = engine.peer(locked.files().name())?;
+    if engine.kept_variables(&peer.spec).is_err() {
+        // It went bad since it was asked for. What it said before is in the environment that the last agent had.
+        peer.spec.env_file = None;
+    }
     let plan = Plan { resume: None, cause: WakeReason::Ended(EndCause::SelfFresh).into(), topic: None };
     let next = locked.next_incarnation(engine.now())?;
     // It writes itself down again when it has started the agent.

@@ -211,8 +211,7 @@ impl Engine {
         if let Some(launched) = launched.filter(learn::Launched::is_known) {
             return launched.look(&peer.profile, |files| files.exists(conversation?).ok()?);
         }
-        let env = self.agent_environment(peer, Incarnation::default());
-        let env: Vec<_> = env.into_iter().map(|(key, value)| (key.0, value.0)).collect();
+        let env = self.agent_environment(peer);
         learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(conversation?).ok()?)
     }
 }

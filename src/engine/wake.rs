@@ -303,11 +303,7 @@ impl Engine {
         if !peer.profile.capabilities().resume {
             return None;
         }
-        let env: Vec<_> = self
-            .agent_environment(peer, Incarnation::default())
-            .into_iter()
-            .map(|(key, value)| (key.0, value.0))
-            .collect();
+        let env = self.agent_environment(peer);
         match learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(id)) {
             Ok(found) => found.map(|_| id.to_owned()),
             Err(error) => {

@@ -9,7 +9,7 @@ use crate::policy::name::PeerName;
 const OF_THE_FLEET: [&str; 5] = ["heartbeat.json", "servers.json", "versions.json", "tmux.conf", "pi-extension.js"];
 
 /// Files of one peer that are replaced, beside its markers.
-const OF_A_PEER: [&str; 5] = ["session", "end", "deaths", "topic", "screen"];
+const OF_A_PEER: [&str; 6] = ["session", "end", "deaths", "topic", "screen", "env"];
 
 impl StateDir {
     /// Removes temporary files of ours whose writers are gone; how many. `lives` tells whether there is a process of this

@@ -233,6 +233,22 @@ impl Locked {
         atomic::write(&self.files.path("screen"), text.as_bytes(), Durability::Cached)
     }
 
+    /// Keeps the text of an `env_file` of our own, which survives a power cut and is nobody else's to read at any moment.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn keep_env(&self, text: &str) -> Result<()> {
+        atomic::write(&self.files.env_file(), text.as_bytes(), Durability::Synced)
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// The directory is read-only.
+    pub fn forget_env(&self) -> Result<()> {
+        atomic::remove(&self.files.env_file())
+    }
+
     /// Moves every file that does not parse to `NAME.x.corrupt-TIME` and returns what was moved, for one report.
     ///
     /// # Errors

@@ -329,6 +329,11 @@ impl PeerFiles {
         self.read_text("screen")
     }
 
+    /// Where the variables are that `peer add --keep-env` keeps, an `env_file` of our own.
+    pub fn env_file(&self) -> PathBuf {
+        self.path("env")
+    }
+
     /// Whether an end was recorded and then set aside because it did not parse.
     ///
     /// # Errors

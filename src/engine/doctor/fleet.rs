@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, access};
 use peer_adapters::runtime::{Gone, Listing, RuntimeKind, SessionRow};
 use peer_adapters::tmux::Tmux;
 
 use super::{Finding, Level};
 use crate::engine::observe::{Sight, elsewhere, is_at, process_id};
-use crate::engine::{Engine, Peer, Result};
+use crate::engine::{Engine, Result};
 use crate::policy::name::PeerName;
 use crate::store::{Damage, Place, SessionRecord, Stored};
 
@@ -20,7 +19,7 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
     let mut left = Vec::new();
     for name in &names {
         match engine.peer(name) {
-            Ok(peer) => found.extend(program(&peer)),
+            Ok(peer) => found.extend(super::peers::look(engine, &peer)),
             Err(error) => found.push(broken(name, &error).cure(format!("peer edit {name}"))),
         }
         let files = engine.state.peer(name);
@@ -117,18 +116,6 @@ fn damaged(files: &[Damage], about: &str) -> Vec<Finding> {
         Finding::new(Level::Warning, about, what).cure(cure)
     };
     files.iter().map(finding).collect()
-}
-
-fn program(peer: &Peer) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let program = Path::new(peer.spec.command.first().map_or("", String::as_str));
-    if access(program, AccessFlags::X_OK).is_err() {
-        found.push(broken(&peer.name, &format!("{} is gone, or not executable", program.display())));
-    }
-    if !peer.spec.cwd.is_dir() {
-        found.push(broken(&peer.name, &format!("its working directory {} is gone", peer.spec.cwd.display())));
-    }
-    found.into_iter().map(|finding| finding.cure(format!("peer edit {}", peer.name))).collect()
 }
 
 /// What the two axes say that the next tick would act on. A server that does not answer is said once.
