@@ -16,7 +16,7 @@ use crate::engine::doctor::{Finding, Level};
     after_help = "Examples:\n  peer doctor              is all well?\n  peer doctor --as-cron    would a tick from cron see the same?\n  peer doctor --fix        reach a server whose socket was removed"
 )]
 pub(super) struct Args {
-    /// Look with the environment that cron gives: HOME, a short PATH, and nothing else
+    /// Look with the environment that cron gives, HOME, a short PATH and nothing else: what would each peer lack?
     #[arg(long)]
     as_cron: bool,
     /// Do what harms nothing that lives: a server whose socket was removed is made to listen again
@@ -57,9 +57,10 @@ async fn look(args: &Args, context: &Context) -> Vec<Finding> {
         Err(error) => return broken(error),
     };
     let mut found = Vec::new();
+    let mut shell = None;
     if args.as_cron {
         found.extend(elsewhere(&engine));
-        engine.env = cron_environment();
+        shell = Some(std::mem::replace(&mut engine.env, cron_environment()));
     }
     if args.fix {
         match engine.mend().await {
@@ -67,7 +68,7 @@ async fn look(args: &Args, context: &Context) -> Vec<Finding> {
             Err(error) => found.extend(broken(error.into())),
         }
     }
-    match engine.doctor().await {
+    match engine.doctor(shell.as_ref()).await {
         Ok(more) => found.extend(more),
         Err(error) => found.extend(broken(error.into())),
     }

@@ -113,6 +113,14 @@ impl Story {
         let row = &status.row;
         self.fact("Agent", &printable(&format!("{} in {}", row.agent, row.runtime)));
         self.fact("Directory", &printable(&home_as_tilde(&row.cwd)));
+        if !status.kept_env.is_empty() {
+            self.fact("Keeps", &printable(&status.kept_env.join(", ")));
+        }
+        if !status.missing_env.is_empty() {
+            let lacks = format!("{}, which it had the time before", status.missing_env.join(", "));
+            let lacks = self.paint.paint(Hue::Waiting, &printable(&lacks));
+            self.fact("Lacks", &lacks);
+        }
         let Some(session) = &status.session else { return };
         let how = if session.resumed { "resumed" } else { "fresh" };
         self.fact("Incarnation", &printable(&format!("{}, {how} ({})", session.incarnation, session.cause)));

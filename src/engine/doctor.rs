@@ -10,6 +10,7 @@ mod trial;
 
 use serde::Serialize;
 
+use super::environment::Environment;
 use super::timer::{Kind, TimerStatus};
 use super::{Engine, Result};
 
@@ -64,14 +65,16 @@ impl Finding {
 }
 
 impl Engine {
-    /// Looks at directories, programs, peers, servers and the timer. Blocks for a few probe deadlines at most.
+    /// Looks at directories, programs, peers, servers and the timer. Blocks for a few probe deadlines at most. `shell` is the
+    /// environment of whoever asks, where this engine looks with that of somebody else (cron): then it is said of each peer
+    /// what a wake from there would lack.
     ///
     /// # Errors
     /// The directory of specs cannot be listed; everything else that fails is a finding.
-    pub async fn doctor(&self) -> Result<Vec<Finding>> {
+    pub async fn doctor(&self, shell: Option<&Environment>) -> Result<Vec<Finding>> {
         let mut found = machine::look(self);
         found.extend(programs::look(self).await?);
-        found.extend(fleet::look(self).await?);
+        found.extend(fleet::look(self, shell).await?);
         found.extend(match self.timer_status().await {
             Ok(status) => self.timer_findings(&status),
             Err(error) => vec![Finding::new(Level::Warning, "timer", error.to_string())],

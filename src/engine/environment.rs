@@ -13,14 +13,14 @@ use peer_adapters::transcript::SAID;
 use super::{Engine, Peer, Result};
 use crate::config::EnvFile;
 use crate::policy::ending::Incarnation;
-use crate::store::OsText;
 
 /// What systemd tells the service that it starts (`peer watch`) and nobody else: an agent that has it would speak to the
 /// service manager in our name (`sd_notify(3)`, `systemd.exec(5)`).
 const SERVICE_VARIABLES: [&str; 5] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "INVOCATION_ID", "JOURNAL_STREAM"];
 
-pub(super) type Environment = Vec<(OsString, OsString)>;
+/// Names and values.
+pub type Environment = Vec<(OsString, OsString)>;
 
 impl Engine {
     /// Everything the agent of this incarnation gets to see. Reads the person's own profiles: whoever wakes it may be an
@@ -28,7 +28,7 @@ impl Engine {
     ///
     /// # Errors
     /// The `env_file` of its spec cannot be read.
-    pub(super) fn launch_environment(&self, peer: &Peer, incarnation: Incarnation) -> Result<Vec<(OsText, OsText)>> {
+    pub(super) fn launch_environment(&self, peer: &Peer, incarnation: Incarnation) -> Result<Environment> {
         let theirs = self.session_variables_of_own_profiles();
         let kept = self.kept_variables(&peer.spec)?;
         let mut env = self.environment(peer, incarnation, &kept);
@@ -37,7 +37,7 @@ impl Engine {
             let said = peer.spec.env.contains_key(key.as_ref()) || kept.has(&key);
             said || !theirs.iter().any(|theirs| theirs.matches(&key))
         });
-        Ok(env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect())
+        Ok(env)
     }
 
     /// One that cannot be read concerns its own peers.

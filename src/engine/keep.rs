@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use peer_adapters::agent::Profile;
 
-use super::{Engine, EngineError, Result};
+use super::environment::Environment;
+use super::{Engine, EngineError, Peer, Result};
 use crate::config::{ConfigError, EnvFile, PeerSpec, is_reserved};
 use crate::policy::name::PeerName;
-use crate::store::Locked;
+use crate::store::{Locked, SessionRecord};
 
 impl Engine {
     /// What the `env_file` of a spec says; nothing where it names none.
@@ -138,6 +139,23 @@ impl Engine {
         names
     }
 
+    /// Puts on record which of the variables that its agent lives by it is started with, and says which of them it lacks
+    /// that the last one that was ready had.
+    pub(super) fn note_missing(&self, peer: &Peer, record: &mut SessionRecord, env: &Environment) -> Result<()> {
+        record.lives_by = lived_by(&peer.profile, env);
+        let had = peer.files.end()?.present().map(|last| last.lives_by).unwrap_or_default();
+        record.missing_env = missing(&peer.profile, &had, &record.lives_by);
+        if !record.missing_env.is_empty() {
+            let (name, names) = (&peer.name, record.missing_env.join(", "));
+            let cure = how_to_keep(name, &record.missing_env);
+            self.progress.notice(&format!(
+                "{name}: it is started without {names}, which its agent lives by and had the last time; {cure}, where that \
+                 is set, or an env_file in its spec gives it to every wake"
+            ));
+        }
+        Ok(())
+    }
+
     /// Our own file of a peer's variables, where it is there and the spec does not name it.
     pub fn unused_env_file(&self, name: &PeerName, spec: &PeerSpec) -> Option<PathBuf> {
         let own = self.state.peer(name).env_file();
@@ -152,6 +170,12 @@ pub(super) fn lived_by(profile: &Profile, env: &[(OsString, OsString)]) -> Vec<S
     let mut names: Vec<String> = set.filter(|name| profile.needs(name, is_set)).map(str::to_owned).collect();
     names.sort();
     names
+}
+
+/// Which of `had` are not among `has`, less those that an agent of this profile does not live by (any more).
+pub(super) fn missing(profile: &Profile, had: &[String], has: &[String]) -> Vec<String> {
+    let is_set = |name: &str| had.iter().chain(has).any(|known| known == name);
+    had.iter().filter(|name| !has.contains(name) && profile.needs(name, is_set)).cloned().collect()
 }
 
 /// How a person keeps these variables of a peer.

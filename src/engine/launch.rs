@@ -176,18 +176,18 @@ impl Engine {
             None => Start::Fresh { chosen: chosen.as_deref() },
         };
         let env = self.launch_environment(peer, record.incarnation)?;
-        let pairs: Vec<_> = env.iter().map(|(key, value)| (key.0.clone(), value.0.clone())).collect();
+        self.note_missing(peer, record, &env)?;
         if let Some(speaker) = peer.profile.conversation.says {
             self.state.keep_file(speaker.file_name(), speaker.text())?;
         }
-        let arguments = learn::with_files(&peer.profile, &peer.spec.cwd, &pairs, |files| files.arguments(start));
+        let arguments = learn::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.arguments(start));
         let launch = Launch {
             argv: peer.spec.command.iter().cloned().chain(arguments).map(|word| OsText(word.into())).collect(),
             cwd: peer.spec.cwd.clone(),
             config_dir: self.config.root().to_owned(),
             host: record.place.host.clone(),
             grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
-            env,
+            env: env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect(),
             inherited: self.inherited.clone().unwrap_or_else(Inherited::ours).with(&peer.spec.inherited()),
         };
         locked.write_launch(record.incarnation, &launch)?;
@@ -204,6 +204,7 @@ impl Engine {
                 .with("decision", if record.resumed { "resume" } else { "fresh" })
                 .with("conversation", record.conversation.clone())
                 .with("topic", plan.topic.clone())
+                .with("missing_env", named(&record.missing_env))
                 .with("runtime", record.place.runtime.clone()),
         )?;
         // Asked for once, obeyed once: a fresh start that fails must not leave it to loop. What the last agent said of
@@ -262,6 +263,11 @@ impl Engine {
             RuntimeKind::Zellij => Ok(()),
         }
     }
+}
+
+/// Names for the log, where there are any.
+fn named(names: &[String]) -> serde_json::Value {
+    if names.is_empty() { serde_json::Value::Null } else { serde_json::json!(names) }
 }
 
 /// Under which name a start is logged that its runtime did not carry out: it was not reached or did not answer, or it was

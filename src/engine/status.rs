@@ -47,6 +47,10 @@ pub struct Status {
     pub topics: Vec<String>,
     /// What it asks on its screen and waits for a person to answer.
     pub question: Option<String>,
+    /// Names of the variables that its `env_file` has for its agent.
+    pub kept_env: Vec<String>,
+    /// Names of the variables that its agent lives by, and that it was started without, though it had them before.
+    pub missing_env: Vec<String>,
     /// Files of it, or of the fleet, that are there and do not say what they should.
     pub warnings: Vec<String>,
     /// Its spec.
@@ -137,6 +141,9 @@ impl Engine {
         if let Some(WakeDecision::Resume { conversation, .. }) = &wake {
             row.conversation = Some(conversation.clone());
         }
+        let kept = self.kept_variables(&peer.spec);
+        let unread = kept.as_ref().err().map(ToString::to_string);
+        let warnings = unread.into_iter().chain(self.warnings(&peer)).collect();
         Ok(Status {
             next: next(&row, question.is_some(), wake.as_ref()),
             axes,
@@ -149,7 +156,9 @@ impl Engine {
             deaths_window_s: GUARD_WINDOW.as_secs(),
             topics: peer.files.topics()?,
             question,
-            warnings: self.warnings(&peer),
+            kept_env: kept.map(|kept| kept.names().map(str::to_owned).collect()).unwrap_or_default(),
+            missing_env: live.record().map(|record| record.missing_env.clone()).unwrap_or_default(),
+            warnings,
             spec: self.config.spec_path(name),
             files: peer.files.all_on_disk()?,
             row,

@@ -38,6 +38,8 @@ pub struct Woken {
     pub conversation: Option<String>,
     /// Whether a message was typed and accepted.
     pub delivered: bool,
+    /// Names of the variables that its agent lives by, and that it was started without, though it had them before.
+    pub missing_env: Vec<String>,
 }
 
 /// How long an agent that starts over may take to leave: its pane process kills it after its grace, 5 s unless its
@@ -109,6 +111,7 @@ impl Engine {
             cause,
             conversation: record.conversation,
             delivered,
+            missing_env: record.missing_env,
         })
     }
 

@@ -25,6 +25,9 @@ pub struct LastEnd {
     pub conversation: Option<String>,
     /// The profile whose conversation that is, or is to be.
     pub agent: String,
+    /// Names of the variables that its agent lives by, and that the last incarnation that was ready had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lives_by: Vec<String>,
     /// By what its conversation may still be told, where it was not known at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlearned: Option<Unlearned>,
@@ -64,6 +67,10 @@ impl LastEnd {
         let unknown = record.conversation.is_none() && !record.traces.is_empty();
         let own = unknown.then(|| Unlearned { woke_at_ms: record.woke_at_ms, traces: record.traces.clone() });
         let agent = record.agent.clone();
+        let lives_by = match (record.ready_at().is_some(), &previous) {
+            (false, Some(last)) => last.lives_by.clone(),
+            _ => record.lives_by.clone(),
+        };
         let (conversation, unlearned, agent) = match (record.ready_at().is_some(), previous) {
             (true, previous) => {
                 let kept = previous.and_then(|last| last.conversation);
@@ -74,7 +81,7 @@ impl LastEnd {
             }
             (false, _) => (None, own, agent),
         };
-        Self { end, conversation, agent, unlearned, host: record.place.host.clone(), left }
+        Self { end, conversation, agent, lives_by, unlearned, host: record.place.host.clone(), left }
     }
 }
 

@@ -146,6 +146,12 @@ pub struct SessionRecord {
     /// one can be told once they have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<String>,
+    /// Names of the variables that its agent lives by, and that it was started with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lives_by: Vec<String>,
+    /// Names of those that the last one that was ready had, and that it was started without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_env: Vec<String>,
     /// It continues an older conversation.
     pub resumed: bool,
     /// Why it was started this way.
@@ -221,6 +227,8 @@ impl SessionRecord {
             real_cwd: None,
             conversation: None,
             traces: Vec::new(),
+            lives_by: Vec::new(),
+            missing_env: Vec::new(),
             resumed: false,
             cause: cause.to_owned(),
             woke_at_ms: woke_at,

@@ -7,24 +7,26 @@ use peer_adapters::runtime::{Gone, Listing, RuntimeKind, SessionRow};
 use peer_adapters::tmux::Tmux;
 
 use super::{Finding, Level};
+use crate::engine::environment::Environment;
 use crate::engine::observe::{Sight, elsewhere, is_at, process_id};
 use crate::engine::{Engine, Result};
 use crate::policy::name::PeerName;
 use crate::store::{Damage, Place, SessionRecord, Stored};
 
-pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
+pub(super) async fn look(engine: &Engine, shell: Option<&Environment>) -> Result<Vec<Finding>> {
     let names = engine.config.names()?;
     let mut found = damaged(&engine.state.damaged(), "state");
     let mut records = Vec::new();
     let mut left = Vec::new();
     for name in &names {
-        match engine.peer(name) {
-            Ok(peer) => found.extend(super::peers::look(engine, &peer)),
-            Err(error) => found.push(broken(name, &error).cure(format!("peer edit {name}"))),
-        }
         let files = engine.state.peer(name);
         // One that cannot be read is among the damaged.
-        records.extend(files.session().ok().and_then(Stored::present).map(|record| (name.clone(), record)));
+        let record = files.session().ok().and_then(Stored::present);
+        match engine.peer(name) {
+            Ok(peer) => found.extend(super::peers::look(engine, &peer, record.as_ref(), shell)),
+            Err(error) => found.push(broken(name, &error).cure(format!("peer edit {name}"))),
+        }
+        records.extend(record.map(|record| (name.clone(), record)));
         found.extend(damaged(&files.damaged(), name.as_str()));
         left.extend(files.end().ok().and_then(|stored| stored.present()?.left));
     }
@@ -54,7 +56,7 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
         let what = format!("{} (peers on it: {})", ending.what, ending.peers);
         Finding::new(Level::Warning, "login", what).cure(ending.cure)
     }));
-    if found.is_empty() {
+    if found.iter().all(|finding| finding.level == Level::Ok) {
         let awake = records.len();
         found.push(Finding::new(
             Level::Ok,

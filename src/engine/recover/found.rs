@@ -8,6 +8,7 @@ use peer_adapters::process::{self, ProcessId, Status};
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::zellij::Zellij;
 
+use crate::engine::keep::lived_by;
 use crate::engine::observe::{recorded, recorded_host};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
@@ -62,7 +63,10 @@ impl Engine {
         };
         let woke_at = self.now().before(process::age(agent.id)?);
         let (place, boot_id, name) = (self.place_of(peer, pane)?, process::boot_id()?, &peer.spec.agent);
+        // As for its command line.
+        let env = process::environment(agent.id.pid).unwrap_or_default();
         Ok(Some(SessionRecord {
+            lives_by: lived_by(&peer.profile, &env),
             process: Some(AgentProcess { id: recorded(agent.id), session: agent.session }),
             conversation,
             // So that its topics stay, and its readiness must hold for longer: neither can be known any more.

@@ -47,6 +47,10 @@ pub(super) struct Record {
     conversation: Option<String>,
     #[serde(default)]
     traces: Vec<String>,
+    #[serde(default)]
+    lives_by: Vec<String>,
+    #[serde(default)]
+    missing_env: Vec<String>,
     resumed: bool,
     cause: String,
     woke_at_ms: Timestamp,
@@ -103,6 +107,8 @@ impl TryFrom<Record> for SessionRecord {
             real_cwd: read.real_cwd,
             conversation: read.conversation,
             traces: read.traces,
+            lives_by: read.lives_by,
+            missing_env: read.missing_env,
             resumed: read.resumed,
             cause: read.cause,
             woke_at_ms: read.woke_at_ms,
@@ -149,6 +155,8 @@ mod tests {
             real_cwd: Some("/w".into()),
             conversation: Some("c".to_owned()),
             traces: vec!["t".to_owned()],
+            lives_by: vec!["KEY".to_owned()],
+            missing_env: vec!["URL".to_owned()],
             resumed: true,
             delivered_at_ms: Some(at),
             typing: Some("f".to_owned()),
@@ -186,6 +194,7 @@ mod tests {
         {
             fields.remove(younger);
         }
+        fields.remove("lives_by").and(fields.remove("missing_env")).expect("written");
         assert!(serde_json::from_value::<SessionRecord>(value.clone()).is_ok());
         for (phase, wants) in [("starting", "driver"), ("ready", "ready_at_ms"), ("asleep", "asleep")] {
             value["phase"] = json!(phase);
