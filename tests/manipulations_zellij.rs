@@ -252,9 +252,15 @@ fn a_record_of_zellijs_that_was_removed_or_damaged_is_made_again() {
     let agent = world.agent("a");
     let file = place.server.join("session.json");
     let before = fs::read_to_string(&file).expect("there");
-    for damage in ["remove", "empty", "cut"] {
+    for damage in ["remove", "empty", "cut", "called closed"] {
         match damage {
             "remove" => fs::remove_file(&file).expect("removed"),
+            // As an ending noted it that did not see the pane which began just then.
+            "called closed" => {
+                let mut record: Value = serde_json::from_str(&before).expect("JSON");
+                record["closed"] = true.into();
+                fs::write(&file, record.to_string()).expect("written");
+            }
             "empty" => fs::write(&file, "").expect("written"),
             _ => fs::write(&file, &before[..before.len() / 2]).expect("written"),
         }

@@ -17,6 +17,9 @@ pub(super) const TAG: &str = "PEER_SESSION_TAG";
 /// The variable in which zellij tells a pane's process the pane's number.
 const PANE_NUMBER: &str = "ZELLIJ_PANE_ID";
 
+/// That of the first pane, which is ours; no later one gets it.
+const OUR_NUMBER: &str = "0";
+
 /// A session as the kernel shows it.
 #[derive(Debug)]
 pub(super) enum Sight {
@@ -88,6 +91,9 @@ pub(super) fn look_at(home: &Home, record: Record, table: &Table) -> io::Result<
     }
     let pane = pane_in(running)?;
     let pane_closed = pane.is_some_and(|pane| !pane.has_terminal);
+    // What has its terminal is in its pane, whatever somebody noted who did not see it yet.
+    let closed = record.closed && pane.is_none_or(|pane| !pane.has_terminal);
+    let record = Record { closed, ..record };
     let pane = pane.map(|pane| pane.id);
     let clients = table.of(&home.socket(&record.session)).clients;
     Ok(match way_in(home, &record.session, running, table)? {
@@ -216,7 +222,7 @@ pub(super) fn pane_of(pid: u32) -> io::Result<Option<ProcessId>> {
     for child in process::children(pid)? {
         // One that ends while we look has no environment any more.
         if let Ok(Some(number)) = process::environment_variable(child.id.pid, PANE_NUMBER)
-            && number == "0"
+            && number == OUR_NUMBER
         {
             return Ok(Some(child.id));
         }
@@ -226,12 +232,15 @@ pub(super) fn pane_of(pid: u32) -> io::Result<Option<ProcessId>> {
 
 /// The living processes in panes that a person opened beside ours. zellij does not list all of them: a tab that was made
 /// while nobody was attached can have a process and no pane (0.45.1: seen).
+///
+/// Each is told by the number of its own pane, and not by being another than ours: that one may begin just now.
 pub(super) fn others_in(running: Running) -> io::Result<Vec<ProcessId>> {
-    let pane = pane_in(running)?.map(|pane| pane.id);
     let mut others: Vec<ProcessId> = process::children(running.server.pid)?.iter().map(|child| child.id).collect();
-    // What has no pane's number is zellij's own. One that may not be asked (sudo) is not.
-    others.retain(|child| {
-        Some(*child) != pane && !matches!(process::environment_variable(child.pid, PANE_NUMBER), Ok(None))
+    others.retain(|child| match process::environment_variable(child.pid, PANE_NUMBER) {
+        // What has no pane's number is zellij's own.
+        Ok(number) => number.is_some_and(|number| number != OUR_NUMBER),
+        // One that may not be asked (sudo) is not, unless it is the one that is on record.
+        Err(_) => running.pane != Some(*child),
     });
     Ok(others)
 }
