@@ -3,7 +3,7 @@
 //! Pure functions: whoever calls them has captured the visible screen, with its colours (SGR sequences), a moment ago.
 //! They say what is seen and press nothing.
 
-use crate::agent::{ComposerRule, Dialog, Pattern, Profile};
+use crate::agent::{ComposerRule, Dialog, Pattern, Profile, letters};
 use crate::runtime::Key;
 
 mod cells;
@@ -152,7 +152,8 @@ fn composer(rule: &ComposerRule, region: &Region<'_>) -> Composer {
     };
     let text = region.lines.iter().enumerate().map(content).collect::<Vec<_>>().join("\n");
     let text = text.trim();
-    if text.is_empty() || rule.ghost.as_ref().is_some_and(|ghost| starts(ghost, text)) {
+    // Marks that draw nothing stay in a terminal's cells where an agent drew over them (opencode 1.18.33 in tmux).
+    if letters(text).is_empty() || rule.ghost.as_ref().is_some_and(|ghost| starts(ghost, text)) {
         Composer::Empty
     } else {
         Composer::Holds(text.to_owned())

@@ -90,6 +90,21 @@ fn a_composer_shows_what_was_typed() {
 }
 
 #[test]
+fn marks_that_draw_nothing_are_no_draft() {
+    for agent in AGENTS {
+        let text = screen(&format!("{agent}-typed"));
+        assert!(text.contains("hello from "), "{agent}");
+        let text = text.lines().map(|line| match line.split_once("hello from ") {
+            Some((before, _)) => format!("{before}\u{200e}\u{202c}"),
+            None => line.replace("second line", "\u{200b}"),
+        });
+        let text = text.collect::<Vec<_>>().join("\n");
+        let profile = Profile::builtin(agent).expect(agent);
+        assert_eq!(read(&profile, &text).composer, Composer::Empty, "{agent}");
+    }
+}
+
+#[test]
 fn a_line_in_a_message_is_no_edge_of_its_composer() {
     let profile = Profile::builtin("pi").expect("built in");
     let (rule, status) = ("─".repeat(60), "/srv/demo\n0.0%/128k (auto)              mock");
