@@ -9,12 +9,13 @@ use std::path::Path;
 on_each_runtime! {
     without_its_record_and_launch_file_an_agent_is_taken_up_again
     without_any_launch_file_an_end_is_recorded_once_and_properly
+    an_end_that_may_have_been_asked_for_is_no_death
     an_older_backup_does_not_hide_a_living_agent
     an_agent_that_ends_without_a_state_directory_makes_no_new_one
     an_end_after_the_directory_was_made_anew_is_recorded
 }
 
-use common::{World, lives, on_each_runtime, signal, wait_until};
+use common::{World, lives, on_each_runtime, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::process;
 use peer_adapters::runtime::RuntimeKind;
@@ -130,6 +131,26 @@ fn without_any_launch_file_an_end_is_recorded_once_and_properly(on: RuntimeKind)
     );
     assert_eq!((world.deaths("a"), world.events("a", "session.ended").len()), (1, 1));
     wait_until("nothing is left of it", || fs::read_dir(world.path("state/panes")).map_or(0, Iterator::count) == 0);
+}
+
+fn an_end_that_may_have_been_asked_for_is_no_death(on: RuntimeKind) {
+    let world = World::on(on);
+    // In an orderly way, and by a signal of our ladder: whether an ending was under way stood in the record.
+    for (name, flags) in [("a", &["--leave-with", "0"][..]), ("b", &[])] {
+        world.demo(name, flags);
+        assert_eq!(world.peer(&["wake", name, "-m", "hello"]).code, 0);
+        let (agent, conversation) = (world.agent(name), world.conversation(name));
+        fs::write(world.path(&format!("state/{name}.session")), "{").expect("written");
+        signal(agent, Signal::SIGTERM);
+        let end = wait_for("its end is recorded", || world.events(name, "session.ended").pop());
+        assert_eq!(
+            (&end["cause"], &end["counted"], world.deaths(name)),
+            (&json!("closed"), &json!(false), 0),
+            "{name}"
+        );
+        world.peer(&["wake", name]).prints(&format!("{name}: woken resumed (closed)\n"));
+        assert_eq!(world.conversation(name), conversation);
+    }
 }
 
 fn an_older_backup_does_not_hide_a_living_agent(on: RuntimeKind) {

@@ -5,13 +5,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use peer_adapters::process;
 use tokio::time::Instant;
 
 use super::learn::Learner;
 use super::observe::{Sight, process_id};
 use super::{Engine, Peer, Result};
-use crate::policy::ending::{EndFacts, EndReport, Evidence, Exit, Reached, Server, classify};
+use crate::policy::ending::{EndFacts, EndReport, Evidence, Exit, Intent, Reached, Server, classify};
 use crate::policy::time::Timestamp;
 use crate::store::{
     ConversationEntry, Event, ExitRecord, Hangup, LastEnd, Locked, Outcome, PeerFiles, Phase, Session, SessionRecord,
@@ -127,7 +128,20 @@ fn remembered(locked: &Locked, exit: &ExitRecord, started: Option<&StartedAs>) -
     }
     // Whether it was ever ready stood in the record; an agent that ran was, as a rule.
     let phase = Phase::Ready { ready_at_ms: record.woke_at_ms };
-    Ok(Some(SessionRecord { phase, ..record.clone() }))
+    // Whether somebody was ending it stood there as well. What an ending of ours may have brought about is no death then.
+    let intent = may_be_asked_for(exit).then_some(Intent::Closed);
+    Ok(Some(SessionRecord { phase, intent, ..record.clone() }))
+}
+
+/// Whether an ending of ours, by the agent's own keys or by SIGTERM, would look like that from outside; SIGKILL is more often
+/// somebody else's. An agent that catches a signal ends with 128 and its number (sh(1)).
+fn may_be_asked_for(exit: &ExitRecord) -> bool {
+    let by = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM].map(|signal| signal as i32);
+    match (exit.code, exit.signal) {
+        (Some(code), _) => code == 0 || by.contains(&(code - 128)),
+        (None, Some(signal)) => by.contains(&signal),
+        (None, None) => false,
+    }
 }
 
 /// What [`record_end`] would record now; writes nothing. `why`, `list` and `status` tell this of an incarnation that is
