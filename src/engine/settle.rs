@@ -130,7 +130,7 @@ fn remembered(locked: &Locked, exit: &ExitRecord, started: Option<&StartedAs>) -
     let phase = Phase::Ready { ready_at_ms: record.woke_at_ms };
     // Whether somebody was ending it stood there as well. What an ending of ours may have brought about is no death then.
     let intent = may_be_asked_for(exit).then_some(Intent::Closed);
-    Ok(Some(SessionRecord { phase, intent, ..record.clone() }))
+    Ok(Some(SessionRecord { intent, phase, ..record.clone() }))
 }
 
 /// Whether an ending of ours, by the agent's own keys or by SIGTERM, would look like that from outside; SIGKILL is more often
