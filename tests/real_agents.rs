@@ -30,6 +30,7 @@ on_each_runtime! {
     claude_whose_subagent_is_at_work_is_not_parked
     two_codex_in_one_folder_keep_their_own_conversations
     gemini_that_loses_its_pane_leaves_no_process_behind
+    claude_that_is_woken_without_its_key_is_told_of_and_has_it_once_it_is_kept
     claude_that_a_person_clears_goes_on_in_the_new_conversation
     claude_that_is_sent_clear_goes_on_in_the_new_conversation
     claude_that_branches_goes_on_in_the_branch
@@ -117,6 +118,29 @@ fn boots_after_three_failures(name: &'static str, on: RuntimeKind, broken: [&str
     agent.remembers(2, "after the repair");
     assert_eq!(agent.world.conversations(name), ids, "it is the same conversation");
     agent.peer(&["stop", name]);
+}
+
+fn claude_that_is_woken_without_its_key_is_told_of_and_has_it_once_it_is_kept(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &[]);
+    agent.peer(&["wake", "claude", "-m", "the first message"]);
+    agent.remembers(1, "the first message");
+    let restarted = |args: &[&str]| {
+        agent.peer(&["stop", "claude"]);
+        agent.peer(&["start", "claude"]);
+        let run = agent.run_elsewhere(args);
+        assert!(run.status.success(), "{run:?}\n{}", agent.log());
+        String::from_utf8(run.stderr).expect("utf-8")
+    };
+    let told = restarted(&["wake", "claude"]);
+    let names = "it is started without ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL, which its agent lives by";
+    let cure = ["add", "claude", "--keep-env", "ANTHROPIC_API_KEY", "--keep-env", "ANTHROPIC_BASE_URL"];
+    assert!(told.contains(names) && told.contains(&format!("peer {}", cure.join(" "))), "{told}");
+    agent.world.await_screen("claude", "Not logged in");
+    let kept = agent.peer(&cure);
+    assert!(kept.ends_with("; keeps ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL\n"), "{kept}");
+    assert_eq!(restarted(&["wake", "claude", "-m", "from elsewhere"]), "");
+    agent.remembers(2, "from elsewhere");
+    agent.peer(&["stop", "claude"]);
 }
 
 /// How another conversation is begun.

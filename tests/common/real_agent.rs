@@ -50,7 +50,16 @@ impl Agent {
         self.command(args).output().expect("peer runs")
     }
 
-    /// The same, not started yet.
+    /// The same from where nobody has an account: a timer, another shell.
+    pub(crate) fn run_elsewhere(&self, args: &[&str]) -> std::process::Output {
+        let mut command = self.command(args);
+        for account in ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY"] {
+            command.env_remove(account);
+        }
+        command.output().expect("peer runs")
+    }
+
+    /// As for [`Agent::run`], not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> std::process::Command {
         let mut command = self.world.command(args);
         let kept =
