@@ -75,7 +75,6 @@ impl Engine {
         let mut spec = self.resolve(name, typed)?;
         let kind = kind_of(&spec.runtime)?;
         self.check_version(kind, &self.runtime_binary(kind, None)?, true).await?;
-        self.kept_variables(&spec)?;
         let values = self.values_to_keep(&spec, &*self.profile(&spec.agent)?, &keep)?;
         let locked = self.lock(name).await?;
         let own = PathBuf::from(self.own_env_file(name)?);
@@ -84,6 +83,9 @@ impl Engine {
         let is_kept = same_agent.is_some_and(|old| old.env_file.as_ref() == Some(&own));
         if spec.env_file.is_none() && (is_kept || !keep.is_empty()) {
             spec.env_file = Some(own.clone());
+        }
+        if keep.is_empty() {
+            self.kept_variables(&spec)?;
         }
         let text = spec.to_toml();
         let path = self.config.spec_path(name);

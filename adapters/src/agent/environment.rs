@@ -1,6 +1,6 @@
 //! What of an environment an agent lives by, and what of it belongs to another agent's session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -43,15 +43,35 @@ const COMPANIONS: &[(&str, &str)] = &[
 const OURS: &[&str] =
     &["PEER_CONVERSATION_FILE", "PEER_EVENT", "PEER_EVENT_CAUSE", "PEER_EVENT_PEER", "PEER_INCARNATION", "PEER_NAME"];
 
-/// The session variables of the built-in profiles. Parsed once, without the rest of them: a wake reads one profile.
-#[allow(clippy::missing_panics_doc, reason = "the texts are compiled in, and a test reads each")]
-fn session_variables() -> &'static [Variable] {
-    static KNOWN: OnceLock<Vec<Variable>> = OnceLock::new();
-    KNOWN.get_or_init(|| {
-        // It is their last table; a test holds that.
-        let tables = BUILTIN.iter().filter_map(|(_, text)| Some(&text[text.find("\n[environment]\n")?..]));
-        tables.flat_map(|table| session_in(table).expect("a test reads every built-in profile")).collect()
-    })
+/// The session variables of the built-in profiles, read without the rest of them: a wake reads one profile.
+fn session_variables() -> Vec<Variable> {
+    // A test holds that each stands there so.
+    let lists = BUILTIN.iter().filter_map(|(_, text)| text.split_once("\nsession = [")?.1.split_once(']'));
+    lists
+        .flat_map(|(list, _)| session_in(&format!("environment.session = [{list}]")).expect("a test reads every one"))
+        .collect()
+}
+
+/// The same, to be asked of each variable of a whole environment, by a list for each of a thousand peers.
+struct Sessions {
+    names: HashSet<String>,
+    beginnings: Vec<Variable>,
+}
+
+impl Sessions {
+    fn known() -> &'static Self {
+        static KNOWN: OnceLock<Sessions> = OnceLock::new();
+        KNOWN.get_or_init(|| {
+            let (beginnings, names): (Vec<_>, Vec<_>) =
+                session_variables().into_iter().partition(|variable| variable.as_str().ends_with('*'));
+            let ours = OURS.iter().map(|name| (*name).to_owned());
+            Self { names: names.iter().map(|name| name.as_str().to_owned()).chain(ours).collect(), beginnings }
+        })
+    }
+
+    fn have(&self, name: &str) -> bool {
+        self.names.contains(name) || self.beginnings.iter().any(|beginning| beginning.matches(name))
+    }
 }
 
 /// The session variables that the text of a profile names, whatever else it says. `None`: it cannot be read.
@@ -72,9 +92,7 @@ pub fn session_in(text: &str) -> Option<Vec<Variable>> {
 /// Whether a variable belongs to the session of whoever has it: an agent's that is known, or a `peer`'s. `is_set` tells
 /// whether they have another one. What belongs to a terminal is in [`crate::terminal::variables`].
 pub fn belongs_to_session(name: &str, is_set: impl Fn(&str) -> bool) -> bool {
-    OURS.contains(&name)
-        || session_variables().iter().any(|variable| variable.matches(name))
-        || COMPANIONS.iter().any(|(variable, with)| *variable == name && is_set(with))
+    Sessions::known().have(name) || COMPANIONS.iter().any(|(variable, with)| *variable == name && is_set(with))
 }
 
 impl Profile {
@@ -101,6 +119,9 @@ mod tests {
 
     #[test]
     fn what_is_read_of_the_built_in_profiles_in_short_is_what_they_say() {
+        for (name, text) in BUILTIN {
+            assert_eq!(text.matches("\nsession = [").count(), 1, "{name}");
+        }
         let whole = BUILTIN.iter().flat_map(|(name, _)| Profile::builtin(name).expect("built in").environment.session);
         assert_eq!(session_variables(), whole.collect::<Vec<_>>());
         assert!(session_variables().len() > 40);
