@@ -123,7 +123,7 @@ fn what_another_agent_left_is_removed_and_a_persons_setting_is_not() {
 
 #[test]
 fn the_lane_with_real_agents_tests_the_versions_that_the_profiles_name() {
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/test-agents");
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/agents.sh");
     let script = std::fs::read_to_string(script).expect("is there");
     for agent in ["claude", "codex", "pi", "opencode"] {
         let seen = Profile::builtin(agent).expect("built in").seen.expect("names a version");
