@@ -293,6 +293,9 @@ fn what_is_kept_goes_with_its_declaration_and_a_persons_own_file_stays() {
     let run = Run::of(edit.env("EDITOR", "sed -i /^env_file/d"), None);
     let unused = format!("note: a: its spec does not name {0} any more; rm {0}\n", kept_file(&world).display());
     assert_eq!((run.code, run.stderr.as_str()), (0, unused.as_str()), "{run:?}");
+    // Left by a start that was cut short.
+    fs::create_dir_all(world.path("state/panes")).expect("made");
+    fs::write(world.path("state/panes/a.9.launch"), "secret").expect("written");
     let trash = world.peer(&["rm", "a", "--json"]).json();
     let trash = PathBuf::from(trash["peers"][0]["trash"].as_str().expect("a directory"));
     for file in fs::read_dir(&trash).expect("ours").flatten() {

@@ -51,8 +51,10 @@ const OURS_TOO: &[&str] = &[
     "TMUX",
     "TMUX_PANE",
     "ZELLIJ",
+    "ZELLIJ_CONFIG_DIR",
     "ZELLIJ_PANE_ID",
     "ZELLIJ_SESSION_NAME",
+    "ZELLIJ_SOCKET_DIR",
 ];
 
 /// Settings of the person's that begin like those.

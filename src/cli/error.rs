@@ -227,9 +227,10 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NoSuchProfile { nearest: None, .. } => "peer agents lists them".to_owned(),
         EngineError::Config(ConfigError::Invalid { hint, .. }) => return hint.clone(),
         EngineError::Config(ConfigError::Exposed { path, .. }) => format!("chmod 600 {}", path.display()),
-        EngineError::Config(ConfigError::NoEnvFile { .. }) => {
+        EngineError::Config(ConfigError::NoEnvFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             "bring it back, or take env_file out of the spec with `peer edit NAME`".to_owned()
         }
+        EngineError::Config(ConfigError::NoEnvFile { .. }) => "name a file of NAME=VALUE lines there".to_owned(),
         EngineError::Config(ConfigError::Untrusted { path, why }) => match why {
             Untrusted::Writable(_) | Untrusted::Readable(_) => format!("chmod go-w {}", path.display()),
             Untrusted::Owner(_) => format!("if what it says is meant: sudo chown $USER {}", path.display()),

@@ -50,7 +50,10 @@ impl EnvFile {
             let bad = |key: Option<&str>, problem: &str| {
                 let key = key.map(str::to_owned);
                 let place = Place { file: path.to_owned(), line: Some(number), key };
-                let hint = Some("man peer-files, at env_file, has the rules".to_owned());
+                let hint = Some(
+                    "NAME=VALUE; in single quotes what is more than letters, digits and _-./:,@%+=^ (man peer-files)"
+                        .to_owned(),
+                );
                 Err(ConfigError::Invalid { place, problem: problem.to_owned(), hint })
             };
             let line = line.strip_suffix('\r').unwrap_or(line).trim_matches(BLANK);

@@ -178,7 +178,8 @@ impl StateDir {
         read_text(&self.root.join(name)).ok()?.present()
     }
 
-    /// Moves all files of a peer to `trash/NAME-TIME/`, under its lock, and returns where they are.
+    /// Moves all files of a peer to `trash/NAME-TIME/`, under its lock, and returns where they are. A launch file that is left
+    /// is removed: it holds an environment, and a trash is no place for secrets.
     ///
     /// # Errors
     /// A file cannot be moved; what was moved stays in the trash.
@@ -189,6 +190,10 @@ impl StateDir {
         ensure_private_dir(&trash)?;
         for path in locked.files().all_on_disk()? {
             let file = path.file_name().expect("a listed file has a name");
+            if path.extension().is_some_and(|ending| ending == "launch") {
+                fs::remove_file(&path).map_err(StoreError::new("remove", &path))?;
+                continue;
+            }
             fs::rename(&path, trash.join(file)).map_err(StoreError::new("move", &path))?;
         }
         Ok(trash)

@@ -74,9 +74,6 @@ const NAMES: &[&str] = &[
     "STY",
     "TMUX",
     "TMUX_PANE",
-    "ZELLIJ",
-    "ZELLIJ_PANE_ID",
-    "ZELLIJ_SESSION_NAME",
     // The terminal of one login, and the one on which a passphrase would be asked for.
     "GPG_TTY",
     "SSH_CLIENT",
@@ -102,6 +99,8 @@ const BEGINNINGS: &[&str] = &[
     "VSCODE_",
     "WAVETERM_",
     "WEZTERM_",
+    // A person's settings for zellij are among them, and ours of a pane: where that finds its sessions.
+    "ZELLIJ",
 ];
 
 /// Variables that a person may set too, and that are a terminal's where the second is there: the askpass program of VS Code

@@ -56,9 +56,10 @@ pub(super) fn look_on(binary: &Path, home: &Home, session: &str) -> Argv {
 pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
     let mut argv = client(binary, home);
     let is_set = |name: &str| std::env::var_os(name).is_some();
-    let theirs = |name: &OsStr| {
-        let name = name.to_string_lossy();
-        belongs_to_terminal(&name, is_set) || belongs_to_session(&name, is_set)
+    // What is foreign to a client is seen to already.
+    let theirs = |variable: &OsStr| {
+        let name = variable.to_string_lossy();
+        !is_foreign(variable) && (belongs_to_terminal(&name, is_set) || belongs_to_session(&name, is_set))
     };
     for (name, _) in std::env::vars_os().filter(|(name, _)| theirs(name)) {
         argv = argv.env_remove(name);
