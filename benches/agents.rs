@@ -20,7 +20,6 @@ mod real_agent;
 use std::time::{Duration, Instant};
 
 use by_hand::ByHand;
-use common::wait_until;
 use lab::table::{self, Promise};
 use lab::{Cost, cost, median};
 use peer_adapters::runtime::RuntimeKind;
@@ -105,8 +104,14 @@ fn through_peer(agent: &Agent, by_hand: &ByHand<'_>, turn: usize) -> [Duration; 
     [fresh, resumed, sent]
 }
 
-/// Looks every few milliseconds until something holds, and says how long that took.
-fn until(what: &str, started: Instant, holds: impl FnMut() -> bool) -> Duration {
-    wait_until(what, holds);
-    started.elapsed()
+/// Looks every few milliseconds until something holds, and says how long that took; nothing where it does not for a minute.
+fn until(started: Instant, mut holds: impl FnMut() -> bool) -> Option<Duration> {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        if Instant::now() > end {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Some(started.elapsed())
 }

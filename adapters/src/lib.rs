@@ -21,4 +21,5 @@ pub mod terminal;
 pub mod tmux;
 pub mod transcript;
 pub mod version;
+pub mod writes;
 pub mod zellij;

@@ -1,6 +1,8 @@
 //! Typing a message into a living agent, and seeing it accepted.
 
 mod abandoned;
+mod proof;
+mod terminal;
 mod typing;
 
 use std::path::Path;

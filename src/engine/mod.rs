@@ -6,6 +6,7 @@
 
 pub mod attach;
 pub mod beat;
+mod changes;
 pub mod declare;
 pub mod deliver;
 pub mod doctor;

@@ -7,6 +7,7 @@ use peer_adapters::runtime::Capture;
 use peer_adapters::screen::{self, Phase as ScreenPhase};
 use tokio::time::Instant;
 
+use super::changes::Changes;
 use super::error::NotReady;
 use super::learn::Learner;
 use super::observe::{self, fnv1a, process_axis, process_id, recorded, target};
@@ -17,8 +18,8 @@ use crate::policy::ending::{End, Incarnation};
 use crate::policy::time::Timestamp;
 use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
 
-/// Between two looks at a screen: agents redraw a few times a second, and a capture costs 3 ms.
-const LOOK: Duration = Duration::from_millis(50);
+/// Between two looks at a screen at least: an agent that starts writes all the time, and a capture costs 3 ms.
+const LOOK: Duration = Duration::from_millis(25);
 
 /// How long a dialog must stand still before a key is pressed into it. What is drawn is not yet what Enter means: Claude
 /// Code 2.1.328 on a loaded machine took an Enter for the row that had been chosen one frame before, and ended.
@@ -170,6 +171,7 @@ impl Engine {
     /// Looks until the readiness rule holds, and still holds a moment later.
     async fn drive(&self, peer: &Peer, incarnation: Incarnation, started: Instant, limit: Duration) -> Result<()> {
         let (mut steady, mut cleared) = (Steady::default(), Instant::now());
+        let mut changes = None;
         loop {
             let record = self.current(peer, incarnation)?;
             if record.process.is_some() && process_axis(&record) == Axis::Dead {
@@ -200,10 +202,13 @@ impl Engine {
                 return Err(self.not_ready(peer, &record, NotReady::TimedOut(limit)).await);
             }
             self.waiting(peer, started, limit);
-            match record.process {
-                None => pause(started).await,
-                Some(_) => tokio::time::sleep(LOOK).await,
+            if record.process.is_none() {
+                pause(started).await;
+                continue;
             }
+            let changes = changes.get_or_insert_with(|| Changes::of(&record, LOOK));
+            changes.looked();
+            changes.screen().await;
         }
     }
 

@@ -1,32 +1,22 @@
 //! Paste, see it there, press Enter, see it taken.
 
 use std::cell::OnceCell;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use peer_adapters::agent::{Accepted, Pattern, letters};
 use peer_adapters::runtime::{Key, Runtime};
 use peer_adapters::screen::{self, Composer, DialogView, Phase, View};
-use peer_adapters::terminal::{self, Input};
-use peer_adapters::transcript::{Mark, TranscriptError};
 use tokio::time::Instant;
 
 use super::abandoned::fingerprint;
+use super::proof::Proof;
+use crate::engine::changes::{Changes, Due};
 use crate::engine::error::Undelivered;
-use crate::engine::learn::{self, Launched, Learner};
+use crate::engine::learn::{Launched, Learner};
 use crate::engine::observe::{process_axis, target};
-use crate::engine::{Engine, EngineError, POLL, Peer, Result, room};
+use crate::engine::{Engine, EngineError, Peer, Result, room};
 use crate::policy::axis::Axis;
-use crate::policy::time::Timestamp;
-use crate::store::{Locked, SessionRecord, Unseen};
-
-/// How long a process may be without its files and not be called ended: microseconds, on a loaded machine milliseconds.
-const LEAVING: Duration = Duration::from_secs(1);
-
-/// Bytes that a shell reads beside the message where it sets its terminal up for the next line.
-const SET_UP_READS: u64 = 64;
-
-/// How long a program without a composer may take to sleep; one that computes for longer is typed to all the same.
-const READER_PATIENCE: Duration = Duration::from_secs(5);
+use crate::store::{Locked, SessionRecord};
 
 /// How long a composer may take to appear or to be given back by a dialog or a draft.
 const COMPOSER_PATIENCE: Duration = Duration::from_secs(10);
@@ -44,10 +34,10 @@ const PART_STANDS: Duration = Duration::from_millis(300);
 /// How long a dialog must stand before a message is refused for it: one that is drawn away again is none.
 const DIALOG_STANDS: Duration = Duration::from_millis(300);
 /// How long acceptance may take in all.
-const ACCEPT_PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const ACCEPT_PATIENCE: Duration = Duration::from_secs(20);
 /// How long nothing of what is awaited may be seen before the pane is looked after. A redraw takes less.
 const BLIND: Duration = Duration::from_secs(1);
-/// Between two looks at a screen: a capture costs 3 ms.
+/// Between two looks at a screen at least: a capture costs 3 ms.
 const LOOK: Duration = Duration::from_millis(15);
 
 /// One text on its way into one agent.
@@ -97,11 +87,11 @@ impl Typing<'_> {
         }
     }
 
-    fn waiting(&self, what: &str, started: Instant, limit: Duration) {
+    pub(super) fn waiting(&self, what: &str, started: Instant, limit: Duration) {
         self.engine.progress.waiting(&format!("{} {what}", self.peer.name), started.elapsed(), limit);
     }
 
-    fn check_alive(&self, how: Undelivered) -> Result<()> {
+    pub(super) fn check_alive(&self, how: Undelivered) -> Result<()> {
         if process_axis(self.record) == Axis::Dead { Err(self.undelivered(how, "it ended")) } else { Ok(()) }
     }
 
@@ -112,68 +102,6 @@ impl Typing<'_> {
 
     async fn look(&self) -> Result<View> {
         Ok(screen::read(&self.peer.profile, &self.engine.capture(self.record).await?))
-    }
-
-    /// What its terminal holds and what it has read. One on its way out has closed its files a moment before the kernel
-    /// calls it ended.
-    async fn input(&self, pid: u32, how: Undelivered) -> Result<Input> {
-        let started = Instant::now();
-        loop {
-            match terminal::input(pid) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && started.elapsed() < LEAVING => {
-                    self.check_alive(how)?;
-                    tokio::time::sleep(POLL).await;
-                }
-                seen => return Ok(seen?),
-            }
-        }
-    }
-
-    /// An agent without a composer: the proof is that it read what was typed.
-    async fn type_into_terminal(&self, text: &str) -> Result<()> {
-        let unread = |why| self.undelivered(Undelivered::NotTyped, why);
-        let agent = self.record.process.ok_or_else(|| unread("it has no process"))?;
-        self.await_reader(agent.id.pid).await?;
-        let before = self.input(agent.id.pid, Undelivered::NotTyped).await?;
-        self.runtime.paste(&target(&self.record.place), text).await?;
-        self.runtime.press(&target(&self.record.place), &[Key::Enter]).await?;
-        let started = Instant::now();
-        loop {
-            self.check_alive(Undelivered::NotSeen)?;
-            let now = self.input(agent.id.pid, Undelivered::NotSeen).await?;
-            if has_read(now, before, text.len() as u64 + 1) {
-                return Ok(());
-            }
-            if started.elapsed() > ACCEPT_PATIENCE {
-                return Err(if now.was_set_up_since(before) {
-                    let why = "it set its terminal up meanwhile, which may have discarded the text";
-                    self.undelivered(Undelivered::NotSeen, why)
-                } else {
-                    let why = "it has not read its terminal; the text waits there";
-                    self.undelivered(Undelivered::NotSeen, why)
-                });
-            }
-            self.waiting("to read the message", started, ACCEPT_PATIENCE);
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// Waits until the program sleeps, as one does that waits for its terminal. What it reads while it starts is files, and a
-    /// program that then sets its terminal up discards what was typed before. One that never sleeps may read all the same.
-    async fn await_reader(&self, pid: u32) -> Result<()> {
-        let started = Instant::now();
-        let mut last = None;
-        while started.elapsed() < READER_PATIENCE {
-            self.check_alive(Undelivered::NotTyped)?;
-            let seen = terminal::rest(pid).ok();
-            if seen.is_some_and(|rest| rest.sleeps) && seen == last {
-                return Ok(());
-            }
-            last = seen;
-            self.waiting("to read its terminal", started, READER_PATIENCE);
-            tokio::time::sleep(POLL * 4).await;
-        }
-        Ok(())
     }
 
     /// An agent with a composer. Text that a person left in it is not joined with ours.
@@ -234,72 +162,62 @@ impl Typing<'_> {
     async fn paste_and_submit(&mut self, text: &str, command: bool, proof: Option<&Proof>) -> Result<()> {
         let pasted = if command { text.to_owned() } else { self.peer.profile.pasted(text) };
         self.runtime.paste(&target(&self.record.place), &pasted).await?;
-        if self.is_lost(text).await {
+        let mut waits = Waits::for_text(text, command, self.peer);
+        // What shows first may be all of it; else it is waited for.
+        let mut shown = self.await_shown(text).await;
+        if shown.as_ref().is_err_and(|last| last == NOTHING_SHOWN) {
             self.runtime.paste(&target(&self.record.place), &pasted).await?;
+            shown = Err(String::new());
         }
-        self.await_text(text, command).await?;
+        if !shown.is_ok_and(|view| waits.is_over(&view)) {
+            self.await_text(&mut waits).await?;
+        }
         // An Enter right behind a paste is taken for a part of it, by some.
         tokio::time::sleep(self.peer.profile.message.settle).await;
         self.submit(text, proof).await
     }
 
-    /// Whether nothing of a paste showed for so long that it was lost: an agent draws its composer before it reads, and throws
-    /// away what came before that. Where both come after all, the composer does not hold the text alone, and it is not sent.
-    async fn is_lost(&self, text: &str) -> bool {
+    /// Waits until something shows of a paste. Where nothing did for so long, it was lost: an agent draws its composer before it
+    /// reads, and throws away what came before that. Where both come after all, the composer does not hold the text alone, and
+    /// it is not sent.
+    async fn await_shown(&self, text: &str) -> std::result::Result<View, String> {
         let patience = LOST + Duration::from_secs(text.len() as u64 / PASTE_RATE);
-        self.await_view(patience, |view| view.composer != Composer::Empty)
-            .await
-            .is_err_and(|last| last == NOTHING_SHOWN)
+        self.await_view(patience, |view| view.composer != Composer::Empty).await
     }
 
     /// Waits until the composer holds exactly the text, or as much of it as it can show, and no list of completions is open
     /// from which Enter would choose.
-    async fn await_text(&self, text: &str, command: bool) -> Result<()> {
-        let patience = PASTE_PATIENCE + Duration::from_secs(text.len() as u64 / PASTE_RATE);
-        let placeholder = self.peer.profile.composer.as_ref().and_then(|rule| rule.placeholder.as_ref());
-        let mut part: Option<(String, Instant)> = None;
-        let mut holds_text = |view: &View| {
-            let Composer::Holds(shown) = &view.composer else { return false };
-            if view.popup && !command {
-                return false;
-            }
-            match Held::of(shown, text, placeholder) {
-                Held::All => true,
-                Held::Other => false,
-                Held::Part => match &part {
-                    Some((seen, since)) if seen == shown => since.elapsed() >= PART_STANDS,
-                    _ => {
-                        part = Some((shown.clone(), Instant::now()));
-                        false
-                    }
-                },
-            }
-        };
-        let shown = self.await_view(patience, |view| holds_text(view)).await;
+    async fn await_text(&self, waits: &mut Waits<'_>) -> Result<()> {
+        let patience = PASTE_PATIENCE + Duration::from_secs(waits.text.len() as u64 / PASTE_RATE);
+        let shown = self.await_view(patience, |view| waits.is_over(view)).await;
         shown.map(|_| ()).map_err(|last| {
             let why = format!("the pasted text did not show alone: {last}{}", self.left_in_composer());
             self.undelivered(Undelivered::NotSent, why)
         })
     }
 
-    /// Presses Enter until it is acted on.
+    /// Presses Enter until it is acted on; the text was seen in the composer a moment ago.
     pub(super) async fn submit(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
         let mut holds = true;
         while started.elapsed() < ACCEPT_PATIENCE {
-            holds = self.view().await.is_some_and(|view| matches!(view.composer, Composer::Holds(_)));
             if holds {
                 self.runtime.press(&target(&self.record.place), &[Key::Enter]).await?;
             }
-            let pressed = Instant::now();
+            let (pressed, mut changes) = (Instant::now(), Changes::of(self.record, LOOK));
+            let mut due = Due::Screen;
             while pressed.elapsed() < self.peer.profile.message.again {
-                if self.accepted(text, proof).await? {
+                if self.accepted(text, proof, due).await? {
                     return Ok(());
+                }
+                if due == Due::Screen {
+                    changes.looked();
                 }
                 self.clear_view(&mut cleared).await;
                 self.waiting("to accept the message", started, ACCEPT_PATIENCE);
-                tokio::time::sleep(LOOK).await;
+                due = changes.next().await;
             }
+            holds = self.view().await.is_some_and(|view| matches!(view.composer, Composer::Holds(_)));
         }
         let how = if holds { Undelivered::NotSent } else { Undelivered::NotSeen };
         let why = format!("neither its transcript nor its screen shows it{}", self.left_in_composer());
@@ -315,7 +233,8 @@ impl Typing<'_> {
         Proof::behind(self.peer, self.locked, self.record, unseen)?.given(self.peer, self.record, text)
     }
 
-    async fn accepted(&mut self, text: &str, proof: Option<&Proof>) -> Result<bool> {
+    /// Whether the agent has it: by its own record, and where a look at its screen is `due`, by that.
+    async fn accepted(&mut self, text: &str, proof: Option<&Proof>, due: Due) -> Result<bool> {
         self.check_alive(Undelivered::NotSeen)?;
         if let Some(proof) = proof {
             // The first message is what makes an agent choose its id, and the id is what names the transcript; a person, or the
@@ -328,6 +247,9 @@ impl Typing<'_> {
             if proof.given(self.peer, self.record, text)? {
                 return Ok(true);
             }
+        }
+        if due == Due::Files {
+            return Ok(false);
         }
         let Some(view) = self.view().await else { return Ok(false) };
         // Behind a turn in progress a message waits on the screen, and is in the transcript only when its turn comes.
@@ -344,8 +266,11 @@ impl Typing<'_> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
         let (mut last, mut asks) = (String::new(), None::<(DialogView, Instant)>);
         let launched = OnceCell::new();
+        let mut changes = Changes::of(self.record, LOOK);
         while started.elapsed() < patience {
-            last = match self.look().await {
+            let look = self.look().await;
+            changes.looked();
+            last = match look {
                 Ok(view) if wanted(&view) => return Ok(view),
                 Ok(view) => {
                     let says = self.waits_for(&launched);
@@ -379,7 +304,7 @@ impl Typing<'_> {
             }
             self.clear_view(&mut cleared).await;
             self.waiting("to show its composer", started, patience);
-            tokio::time::sleep(LOOK).await;
+            changes.screen().await;
         }
         Err(last)
     }
@@ -406,6 +331,40 @@ fn describe(view: &View) -> String {
         (_, Composer::Holds(_)) => "it holds text that somebody typed".to_owned(),
         (_, Composer::Empty) => NOTHING_SHOWN.to_owned(),
         (_, Composer::Hidden) => "it is not shown".to_owned(),
+    }
+}
+
+/// A text that was pasted, and how long the composer has shown the same part of it.
+struct Waits<'a> {
+    text: &'a str,
+    command: bool,
+    placeholder: Option<&'a Pattern>,
+    part: Option<(String, Instant)>,
+}
+
+impl<'a> Waits<'a> {
+    fn for_text(text: &'a str, command: bool, peer: &'a Peer) -> Self {
+        let placeholder = peer.profile.composer.as_ref().and_then(|rule| rule.placeholder.as_ref());
+        Self { text, command, placeholder, part: None }
+    }
+
+    /// Whether Enter would send the text, as far as this screen tells.
+    fn is_over(&mut self, view: &View) -> bool {
+        let Composer::Holds(shown) = &view.composer else { return false };
+        if view.popup && !self.command {
+            return false;
+        }
+        match Held::of(shown, self.text, self.placeholder) {
+            Held::All => true,
+            Held::Other => false,
+            Held::Part => match &self.part {
+                Some((seen, since)) if seen == shown => since.elapsed() >= PART_STANDS,
+                _ => {
+                    self.part = Some((shown.clone(), Instant::now()));
+                    false
+                }
+            },
+        }
     }
 }
 
@@ -439,61 +398,4 @@ impl Held {
 /// What every terminal draws as it is.
 fn drawn(text: &str) -> String {
     text.chars().filter(char::is_ascii).collect()
-}
-
-/// Whether `typed` bytes reached the program: the queue is empty, and it has read that many more than `before`. The queue
-/// alone proves nothing, because a multiplexer writes to the terminal after its client has returned. One that set its terminal
-/// up since may have discarded them and read files instead: then it must have read these and hardly more.
-fn has_read(now: Input, before: Input, typed: u64) -> bool {
-    let most = if now.was_set_up_since(before) { typed + SET_UP_READS } else { u64::MAX };
-    now.unread == 0 && now.grown_since(before).is_some_and(|grown| (typed..=most).contains(&grown))
-}
-
-/// A place in the agent's transcript from before the message was typed.
-pub(super) struct Proof {
-    launched: Launched,
-    mark: Mark,
-    taken_at: SystemTime,
-}
-
-impl Proof {
-    /// The place from which a message is looked for that was sent earlier.
-    fn behind(peer: &Peer, locked: &Locked, record: &SessionRecord, unseen: &Unseen) -> Result<Self> {
-        let mark = Mark { conversation: unseen.conversation.clone(), position: unseen.position };
-        tracing::debug!(peer = %peer.name, "a message that was not seen to arrive is looked for");
-        Ok(Self {
-            mark,
-            launched: Launched::of(locked.files(), record, &peer.spec.cwd)?,
-            taken_at: unseen.at_ms.into(),
-        })
-    }
-
-    fn unseen(&self, text: &str) -> Unseen {
-        let Mark { conversation, position } = self.mark.clone();
-        Unseen { text: fingerprint(text), conversation, position, at_ms: self.taken_at.into() }
-    }
-
-    fn taken_before(peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<Self> {
-        let launched = Launched::of(locked.files(), record, &peer.spec.cwd)?;
-        // In whole milliseconds, as agents write their times.
-        let taken_at = Timestamp::from(SystemTime::now()).into();
-        let mark = launched.look(&peer.profile, |files| files.mark(record.conversation.as_deref()));
-        Ok(Self { mark: mark.map_err(|error| unreadable(peer, &error))?, launched, taken_at })
-    }
-
-    /// Whether the message stands behind that place now, or, where the agent is in another conversation since, in that one
-    /// as something that was said since.
-    fn given(&self, peer: &Peer, record: &SessionRecord, text: &str) -> Result<bool> {
-        let current = record.conversation.as_deref();
-        let given = self.launched.look(&peer.profile, |files| {
-            let moved = current.filter(|id| self.mark.conversation.as_deref().is_some_and(|before| before != *id));
-            Ok(files.accepted(&self.mark, current, text)?
-                || moved.map_or(Ok(false), |id| files.said_since(id, self.taken_at, text))?)
-        });
-        given.map_err(|error| unreadable(peer, &error))
-    }
-}
-
-fn unreadable(peer: &Peer, error: &TranscriptError) -> EngineError {
-    EngineError::NotAccepted { peer: peer.name.clone(), how: Undelivered::NotTyped, why: learn::tell(error) }
 }

@@ -1,0 +1,35 @@
+//! What a real program has written, as the kernel counts it.
+
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use peer_adapters::writes::Writes;
+
+#[test]
+fn what_a_child_writes_counts_and_nothing_else_does() {
+    let mut shell = Command::new("sh")
+        .args(["-c", "sh -c 'while read line; do echo $line; done'; :"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sh");
+    let mut input = shell.stdin.take().expect("piped");
+    let mut output = BufReader::new(shell.stdout.take().expect("piped")).lines();
+    let mut say = |text: &str| {
+        writeln!(input, "{text}").expect("it reads");
+        assert_eq!(output.next().expect("a line").expect("text"), text);
+    };
+    // It is up, with its child.
+    say("one");
+    let mut writes = Writes::of(shell.id());
+    let before = writes.count().expect("our own child");
+    assert_eq!(writes.count(), Some(before));
+    say("two");
+    assert_eq!(writes.count(), Some(before + 4));
+    let (mut gone, pid) = (Writes::of(shell.id()), shell.id());
+    shell.kill().expect("our own child");
+    shell.wait().expect("our own child");
+    assert_eq!((gone.count(), pid), (None, shell.id()));
+}

@@ -1,0 +1,93 @@
+//! Typing into a program without a composer: the proof is that it has read its terminal.
+
+use std::time::Duration;
+
+use peer_adapters::runtime::Key;
+use peer_adapters::terminal::{self, Input};
+use tokio::time::Instant;
+
+use super::typing::{ACCEPT_PATIENCE, Typing};
+use crate::engine::error::Undelivered;
+use crate::engine::observe::target;
+use crate::engine::{POLL, Result};
+
+/// How long a process may be without its files and not be called ended: microseconds, on a loaded machine milliseconds.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// Bytes that a shell reads beside the message where it sets its terminal up for the next line.
+const SET_UP_READS: u64 = 64;
+
+/// How long a program without a composer may take to sleep; one that computes for longer is typed to all the same.
+const READER_PATIENCE: Duration = Duration::from_secs(5);
+
+impl Typing<'_> {
+    /// What its terminal holds and what it has read. One on its way out has closed its files a moment before the kernel
+    /// calls it ended.
+    async fn input(&self, pid: u32, how: Undelivered) -> Result<Input> {
+        let started = Instant::now();
+        loop {
+            match terminal::input(pid) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && started.elapsed() < LEAVING => {
+                    self.check_alive(how)?;
+                    tokio::time::sleep(POLL).await;
+                }
+                seen => return Ok(seen?),
+            }
+        }
+    }
+
+    /// An agent without a composer: the proof is that it read what was typed.
+    pub(super) async fn type_into_terminal(&self, text: &str) -> Result<()> {
+        let unread = |why| self.undelivered(Undelivered::NotTyped, why);
+        let agent = self.record.process.ok_or_else(|| unread("it has no process"))?;
+        self.await_reader(agent.id.pid).await?;
+        let before = self.input(agent.id.pid, Undelivered::NotTyped).await?;
+        self.runtime.paste(&target(&self.record.place), text).await?;
+        self.runtime.press(&target(&self.record.place), &[Key::Enter]).await?;
+        let started = Instant::now();
+        loop {
+            self.check_alive(Undelivered::NotSeen)?;
+            let now = self.input(agent.id.pid, Undelivered::NotSeen).await?;
+            if has_read(now, before, text.len() as u64 + 1) {
+                return Ok(());
+            }
+            if started.elapsed() > ACCEPT_PATIENCE {
+                return Err(if now.was_set_up_since(before) {
+                    let why = "it set its terminal up meanwhile, which may have discarded the text";
+                    self.undelivered(Undelivered::NotSeen, why)
+                } else {
+                    let why = "it has not read its terminal; the text waits there";
+                    self.undelivered(Undelivered::NotSeen, why)
+                });
+            }
+            self.waiting("to read the message", started, ACCEPT_PATIENCE);
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until the program sleeps, as one does that waits for its terminal. What it reads while it starts is files, and a
+    /// program that then sets its terminal up discards what was typed before. One that never sleeps may read all the same.
+    async fn await_reader(&self, pid: u32) -> Result<()> {
+        let started = Instant::now();
+        let mut last = None;
+        while started.elapsed() < READER_PATIENCE {
+            self.check_alive(Undelivered::NotTyped)?;
+            let seen = terminal::rest(pid).ok();
+            if seen.is_some_and(|rest| rest.sleeps) && seen == last {
+                return Ok(());
+            }
+            last = seen;
+            self.waiting("to read its terminal", started, READER_PATIENCE);
+            tokio::time::sleep(POLL * 4).await;
+        }
+        Ok(())
+    }
+}
+
+/// Whether `typed` bytes reached the program: the queue is empty, and it has read that many more than `before`. The queue
+/// alone proves nothing, because a multiplexer writes to the terminal after its client has returned. One that set its terminal
+/// up since may have discarded them and read files instead: then it must have read these and hardly more.
+fn has_read(now: Input, before: Input, typed: u64) -> bool {
+    let most = if now.was_set_up_since(before) { typed + SET_UP_READS } else { u64::MAX };
+    now.unread == 0 && now.grown_since(before).is_some_and(|grown| (typed..=most).contains(&grown))
+}
