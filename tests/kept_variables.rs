@@ -276,6 +276,30 @@ fn more_is_kept_for_a_peer_that_is_declared() {
     assert_eq!(environment(world.agent("a"))["MINE_KEY"], "two\nlines\r");
 }
 
+/// What a person finds there can be sourced, and what they write in a shell's words means the same here.
+#[test]
+fn a_shell_reads_the_file_as_it_is_read_here() {
+    let world = with_profile(RuntimeKind::Tmux);
+    let by_shell = |name: &str, file: &Path| {
+        let script = format!(". '{}'; printf %s \"${name}\"", file.display());
+        Run::of(std::process::Command::new("sh").args(["-c", &script]), None).stdout
+    };
+    for value in [SECRET, "plain/+=^%@:,.-_", "~/x", "`id`", "a\\nb\\", "#x", " x ", "it's", "a'b\"c$d`e\\f"] {
+        assert_eq!(add(&world, &[("MINE_KEY", value)], &["--keep-env", "MINE_KEY"]).code, 0, "{value}");
+        assert_eq!(by_shell("MINE_KEY", &kept_file(&world)), value);
+    }
+    let file = world.path("secrets");
+    fs::write(&file, "export A=a/b # why\nB='$x \"y\"'\n  C=\"\\$x \\\"y\\\" \\\\ \\`\"\nD=\nE=x=y\n")
+        .expect("written");
+    chmod(&file, 0o600);
+    assert_eq!(add(&world, &[], &["--replace", "--env-file", file.to_str().expect("UTF-8")]).code, 0);
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    let has = environment(world.agent("a"));
+    for name in ["A", "B", "C", "D", "E"] {
+        assert_eq!(has[name], by_shell(name, &file), "{name}");
+    }
+}
+
 #[test]
 fn what_is_kept_goes_with_its_declaration_and_a_persons_own_file_stays() {
     let world = with_profile(RuntimeKind::Tmux);
