@@ -82,8 +82,18 @@ fn what_does_not_exist_is_said_when_declared() {
         ),
         (&["add", "a", "--agent", "clade"], "error: no agent profile is named \"clade\"\nhint: did you mean claude?\n"),
         (
-            &["add", "a", "--runtime", "screen", "--", "cat"],
-            "error: runtime \"screen\": there is no such runtime\nhint: use tmux or zellij\n",
+            &["add", "a", "--accept", "trustfolder", "--", "claude"],
+            "error: accept \"trustfolder\": claude has no dialog of this name\nhint: did you mean trust-folder?\n",
+        ),
+        (
+            &["add", "a", "--accept", "permission", "--", "claude"],
+            "error: accept \"permission\": this dialog of claude needs a person's answer\n\
+             hint: of its dialogs these can be accepted: trust-folder, api-key\n",
+        ),
+        (
+            &["add", "a", "--accept", "trust-folder", "--", "cat"],
+            "error: accept \"trust-folder\": command has no dialog of this name\n\
+             hint: none of its dialogs can be accepted\n",
         ),
         (
             &["add", "a", "--cwd", "/no/such/dir", "--", "cat"],

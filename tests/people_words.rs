@@ -87,12 +87,46 @@ fn log_shows_the_last_few_and_follows_from_there() {
 }
 
 #[test]
+fn help_explains_verbs_and_words_and_common_names_of_verbs_are_understood() {
+    let world = World::new();
+    let help = world.peer(&["help", "wake"]);
+    assert_eq!((help.code, help.stdout), (0, world.peer(&["wake", "--help"]).stdout));
+    assert_eq!(world.peer(&["help"]).stdout, world.peer(&["--help"]).stdout);
+    for (topic, word) in [("states", "never-started"), ("causes", "runtime-lost"), ("markers", "NAME.idle-reaped")] {
+        let told = world.peer(&["help", topic]);
+        assert!(told.code == 0 && told.stdout.contains(word), "{told:?}");
+    }
+    world.demo("api", &[]);
+    for (name, verb) in [("ls", "list"), ("ps", "list"), ("logs", "log")] {
+        let (run, meant) = (world.peer(&[name]), world.peer(&[verb]));
+        assert_eq!((run.code, run.stdout), (0, meant.stdout), "{name}");
+    }
+}
+
+#[test]
 fn a_mistyped_verb_or_flag_gets_the_right_one() {
     let world = World::new();
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["stauts"], "error: unrecognized subcommand 'stauts'\nhint: did you mean status?\n"),
-        (&["ls"], "error: unrecognized subcommand 'ls'\nhint: peer list does that\n"),
-        (&["restart", "api"], "error: unrecognized subcommand 'restart'\nhint: peer new does that\n"),
+        (
+            &["restart", "api"],
+            "error: unrecognized subcommand 'restart'\nhint: peer stop NAME, peer start NAME and peer wake NAME go on with its \
+             conversation; peer new NAME begins another\n",
+        ),
+        (
+            &["mv", "api"],
+            "error: unrecognized subcommand 'mv'\nhint: peer move NAME RUNTIME moves it to the other runtime; a peer keeps \
+             its name\n",
+        ),
+        // A verb of ours alone is suggested to nobody.
+        (&["foo"], "error: unrecognized subcommand 'foo'\nhint: peer --help lists the verbs\n"),
+        (&["add", "api", "claude"], "error: unexpected argument 'claude' found\nhint: peer add NAME -- claude\n"),
+        (&["help", "wkae"], "error: there is no verb and no topic \"wkae\"\nhint: did you mean wake?\n"),
+        (&["help", "cause"], "error: there is no verb and no topic \"cause\"\nhint: did you mean causes?\n"),
+        (
+            &["add", "api", "--runtime", "tmx"],
+            "error: invalid value 'tmx' for '--runtime <RUNTIME>' [possible values: tmux, zellij]\nhint: did you mean tmux?\n",
+        ),
         (&["xyzzy"], "error: unrecognized subcommand 'xyzzy'\nhint: peer --help lists the verbs\n"),
         (&["wake", "api", "--frsh"], "error: unexpected argument '--frsh' found\nhint: did you mean --fresh?\n"),
         (&["why"], "error: the following required arguments were not provided: <NAME>\nhint: peer why --help\n"),

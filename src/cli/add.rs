@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PROFILE", add = super::complete::profiles())]
     agent: Option<String>,
     /// Where its pane runs: tmux or zellij; the first that is installed when not given
-    #[arg(long, value_name = "RUNTIME")]
+    #[arg(long, value_name = "RUNTIME", value_parser = super::RUNTIMES)]
     runtime: Option<String>,
     /// Its working directory; this one when not given
     #[arg(long, value_name = "DIR")]
@@ -65,7 +65,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "keep_env")]
     env_file: Option<PathBuf>,
     /// A dialog of the agent's that may be answered for you, e.g. trust-folder; may be given again
-    #[arg(long, value_name = "DIALOG")]
+    #[arg(long, value_name = "DIALOG", add = super::complete::dialogs())]
     accept: Vec<String>,
     /// Take the place of another declaration of this name
     #[arg(long)]

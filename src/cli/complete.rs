@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use clap::CommandFactory;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
-use peer_adapters::agent::BUILTIN;
+use peer_adapters::agent::{BUILTIN, Profile};
 use peer_adapters::file;
 use peer_adapters::screen::misleads;
 
@@ -53,6 +53,21 @@ pub(super) fn profiles() -> ArgValueCandidates {
         let names = names.into_iter().filter(|name| !name.contains(misleads));
         names.map(CompletionCandidate::new).collect()
     })
+}
+
+/// Dialogs of the built-in profiles that a spec may accept.
+pub(super) fn dialogs() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let profiles = BUILTIN.iter().filter_map(|(name, _)| Profile::builtin(name));
+        let dialogs = profiles.flat_map(|profile| profile.dialog).filter(|dialog| !dialog.needs_person);
+        let ids: BTreeSet<String> = dialogs.map(|dialog| dialog.id).collect();
+        ids.into_iter().map(CompletionCandidate::new).collect()
+    })
+}
+
+/// Verbs, and what else is explained.
+pub(super) fn help() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| super::help::names().map(CompletionCandidate::new).collect())
 }
 
 /// Topics that some peer's conversation knows.

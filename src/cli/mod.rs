@@ -13,6 +13,7 @@ mod completions;
 mod doctor;
 mod edit;
 mod error;
+mod help;
 mod hook;
 mod interrupt;
 mod list;
@@ -56,12 +57,16 @@ use std::path::PathBuf;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit};
 use peer_adapters::file;
+use peer_adapters::runtime::RuntimeKind;
 
 use crate::engine::{Engine, Progress};
 
 pub use error::CliError;
 use output::Out;
 pub use top::FullScreen;
+
+/// What a pane can run in.
+const RUNTIMES: [&str; 2] = [RuntimeKind::Tmux.as_str(), RuntimeKind::Zellij.as_str()];
 
 /// What a verb returns: the exit code, or the error that decides it.
 type Outcome = Result<u8, CliError>;
@@ -104,11 +109,13 @@ enum Verb {
     Beat(beat::Args),
     Reap(reap::Args),
     Watch(watch::Args),
+    #[command(aliases = ["ls", "ps"])]
     List(list::Args),
     Status(status::Args),
     Top(top::Args),
     Why(why::Args),
     Screen(screen::Args),
+    #[command(alias = "logs")]
     Log(log::Args),
     Reset(reset::Args),
     Release(release::Args),
@@ -117,6 +124,7 @@ enum Verb {
     Agents(agents::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Help(help::Args),
     #[command(hide = true)]
     Seed(seed::Args),
     #[command(hide = true)]
@@ -255,5 +263,6 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Agents(args) => agents::run(&args, context),
         Verb::Completions(args) => completions::run(&args, context),
         Verb::Man(args) => man::run(&args, context),
+        Verb::Help(args) => help::run(&args, context),
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Args {
     /// Name of the peer
     name: PeerName,
     /// Where to: tmux or zellij
-    #[arg(long, value_name = "RUNTIME")]
+    #[arg(long, value_name = "RUNTIME", value_parser = super::RUNTIMES)]
     runtime: String,
     /// Print one JSON document
     #[arg(long)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use peer_adapters::agent::Profile;
 use peer_adapters::command;
 use peer_adapters::inherited::{Limit, LimitName, Umask};
 use peer_adapters::runtime::RuntimeKind;
@@ -11,7 +12,7 @@ use peer_adapters::runtime::RuntimeKind;
 use super::runtimes::kind_of;
 use super::wake::Live;
 use super::{Engine, EngineError, Peer, Result};
-use crate::config::{PaneSize, PeerSpec, Span};
+use crate::config::{PaneSize, PeerSpec, Span, nearest};
 use crate::policy::ending::Intent;
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
@@ -125,6 +126,7 @@ impl Engine {
         let cwd = absolute_directory(typed.cwd.as_deref().unwrap_or(Path::new(".")))?;
         let agent = typed.agent.unwrap_or_else(|| self.profile_for(&typed.command));
         let profile = self.profile(&agent)?;
+        check_accepted(&agent, &profile, &typed.accept)?;
         let words = if typed.command.is_empty() { profile.command.clone() } else { typed.command };
         let Some((program, arguments)) = words.split_first() else {
             return Err(EngineError::Declaration {
@@ -169,7 +171,8 @@ impl Engine {
         })
     }
 
-    /// What a spec's text alone cannot tell: whether its profile, its runtime and its `env_file` exist.
+    /// What a spec's text alone cannot tell: whether its profile, its runtime, its `env_file` and the dialogs that it accepts
+    /// exist.
     ///
     /// # Errors
     /// They do not, or one of these is wrong.
@@ -177,7 +180,7 @@ impl Engine {
         tracing::debug!(%name, "checking a spec");
         kind_of(&spec.runtime)?;
         self.kept_variables(spec)?;
-        self.profile(&spec.agent).map(|_| ())
+        check_accepted(&spec.agent, &*self.profile(&spec.agent)?, spec.accept.as_deref().unwrap_or_default())
     }
 
     /// The profile whose command is what was typed; the generic one otherwise.
@@ -273,4 +276,21 @@ fn absolute_directory(dir: &Path) -> Result<PathBuf> {
     let path = std::path::absolute(dir).map_err(failed)?;
     let real = std::fs::metadata(&path).map_err(failed)?;
     if real.is_dir() { Ok(path) } else { Err(failed(std::io::ErrorKind::NotADirectory.into())) }
+}
+
+/// Only a dialog that the profile knows, and that a program may answer, can be accepted.
+fn check_accepted(agent: &str, profile: &Profile, accepted: &[String]) -> Result<()> {
+    let can_be: Vec<&str> = profile.dialog.iter().filter(|one| !one.needs_person).map(|one| one.id.as_str()).collect();
+    let Some(wrong) = accepted.iter().find(|id| !can_be.contains(&id.as_str())) else { return Ok(()) };
+    let problem = if profile.dialog.iter().any(|one| one.id == *wrong) {
+        format!("this dialog of {agent} needs a person's answer")
+    } else {
+        format!("{agent} has no dialog of this name")
+    };
+    let hint = match (nearest(wrong, can_be.iter().copied()), can_be.is_empty()) {
+        (Some(near), _) => format!("did you mean {near}?"),
+        (None, false) => format!("of its dialogs these can be accepted: {}", can_be.join(", ")),
+        (None, true) => "none of its dialogs can be accepted".to_owned(),
+    };
+    Err(EngineError::Declaration { what: format!("accept {wrong:?}"), problem, hint: Some(hint) })
 }

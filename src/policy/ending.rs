@@ -64,6 +64,25 @@ pub enum EndCause {
 }
 
 impl EndCause {
+    /// Every one.
+    pub const ALL: [Self; 15] = [
+        Self::IdleReaped,
+        Self::Stopped,
+        Self::SelfFresh,
+        Self::Replaced,
+        Self::Completed,
+        Self::CompletedEarly,
+        Self::Crashed,
+        Self::Killed,
+        Self::Closed,
+        Self::Vanished,
+        Self::Unresponsive,
+        Self::SpawnFailed,
+        Self::MemoryDrained,
+        Self::RuntimeLost,
+        Self::Rebooted,
+    ];
+
     /// The name in files, in logs and on the screen.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -42,6 +42,23 @@ pub enum State {
 }
 
 impl State {
+    /// Every one.
+    pub const ALL: [Self; 13] = [
+        Self::Awake,
+        Self::Starting,
+        Self::Busy,
+        Self::Waiting,
+        Self::Asleep,
+        Self::Stopped,
+        Self::Completed,
+        Self::Crashed,
+        Self::Held,
+        Self::Failed,
+        Self::Lost,
+        Self::Unknown,
+        Self::NeverStarted,
+    ];
+
     /// The name on the screen and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
