@@ -20,7 +20,7 @@ const LOOKS: Duration = Duration::from_millis(300);
 
 /// How long the kernel may take to show a new size: tmux puts it off for 250 ms behind the one before. A pane beside which a
 /// person has made another may keep its size, and costs this each time.
-const STRETCHES: Duration = Duration::from_millis(500);
+const STRETCHES: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Makes sure that what is typed into a pane can be seen there: gives one that was left small its size back, and ends

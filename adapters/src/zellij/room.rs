@@ -11,8 +11,8 @@ use crate::runtime::{RuntimeError, Size, Target};
 use crate::terminal;
 
 /// How long a pane may take to have its new size once the client is there: some 20 ms. One beside which a person has made
-/// another keeps the old one.
-const STRETCHES: Duration = Duration::from_millis(500);
+/// another keeps the old one. At a load of 18 half a second was too little.
+const STRETCHES: Duration = Duration::from_secs(2);
 
 /// How long the client that stretched a session may take to leave it; see [`super::create`].
 const LEAVE: Duration = Duration::from_millis(500);
