@@ -24,12 +24,14 @@ on_each_runtime! {
     a_program_that_sets_its_terminal_up_has_the_whole_message
     a_draft_that_a_person_typed_is_not_clobbered
     ghost_text_in_an_empty_composer_is_no_draft
+    what_somebody_wrote_over_its_screen_is_no_draft
     an_empty_message_is_a_mistake
     a_delivery_is_logged_without_its_text
 }
 
 use common::{Run, World, on_each_runtime, wait_until};
 use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::terminal;
 use serde_json::json;
 
 fn a_hundred_kilobytes_arrive_whole(on: RuntimeKind) {
@@ -293,6 +295,20 @@ fn ghost_text_in_an_empty_composer_is_no_draft(on: RuntimeKind) {
     world.demo("a", &["--ghost", "Ask me anything"]);
     world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
+}
+
+fn what_somebody_wrote_over_its_screen_is_no_draft(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    // As wall(1) does, at the cursor, which goes back.
+    let terminal = format!("/proc/{}/fd/0", world.agent("a"));
+    std::fs::write(terminal, "\x1b7the system goes down\x1b8").expect("its terminal");
+    wait_until("it shows", || world.screen("a").contains("> the system goes down"));
+    let size = terminal::size(world.agent("a")).expect("a terminal");
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
+    assert_eq!(terminal::size(world.agent("a")).expect("a terminal"), size);
 }
 
 fn an_empty_message_is_a_mistake(on: RuntimeKind) {

@@ -68,7 +68,8 @@ fn all_arrives(agent: &Agent) {
             _ => {
                 let shown = |text: &String| text.chars().take(80).collect::<String>();
                 let (message, new) = (shown(message), new.iter().map(shown).collect::<Vec<_>>());
-                wrong.push(format!("{number} {message:?} became {new:?}, {:?}: {told}", run.status.code()));
+                let screen = agent.peer(&["screen", agent.name]);
+                wrong.push(format!("{number} {message:?} became {new:?}, {:?}: {told}{screen}", run.status.code()));
             }
         }
     }

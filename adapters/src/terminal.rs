@@ -19,6 +19,9 @@ nix::ioctl_read_bad!(
 nix::ioctl_read_bad!(
     /// Rows and columns of a terminal: `TIOCGWINSZ`, tty_ioctl(4).
     window_size, libc::TIOCGWINSZ, libc::winsize);
+nix::ioctl_write_ptr_bad!(
+    /// Sets rows and columns of a terminal, of which its programs are told: `TIOCSWINSZ`, tty_ioctl(4).
+    set_window_size, libc::TIOCSWINSZ, libc::winsize);
 
 /// How much of what was typed the program has yet to read, and how much it ever read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +88,20 @@ pub fn size(pid: u32) -> io::Result<Size> {
     // SAFETY: TIOCGWINSZ writes one winsize through a pointer that is valid for the length of the call.
     unsafe { window_size(terminal.as_raw_fd(), &raw mut size) }?;
     Ok(Size { columns: size.ws_col, rows: size.ws_row })
+}
+
+/// Gives the terminal that is on the stdin of process `pid` another size, of which its programs are told (SIGWINCH); the
+/// multiplexer is not, and goes on showing it at the one it knows. Does not block.
+///
+/// # Errors
+/// As [`input`].
+#[allow(unsafe_code, reason = "an ioctl has no safe wrapper in nix")]
+pub fn resize(pid: u32, size: Size) -> io::Result<()> {
+    let terminal = open(pid)?;
+    let size = libc::winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCSWINSZ reads one winsize through a pointer that is valid for the length of the call.
+    unsafe { set_window_size(terminal.as_raw_fd(), &raw const size) }?;
+    Ok(())
 }
 
 /// Looking must neither take the terminal over nor wait for it.

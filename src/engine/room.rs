@@ -22,6 +22,9 @@ const LOOKS: Duration = Duration::from_millis(300);
 /// person has made another may keep its size, and costs this each time.
 const STRETCHES: Duration = Duration::from_secs(2);
 
+/// How long an agent may take to draw itself in another size; tens of milliseconds, more on a machine that is busy.
+const REDRAWS: Duration = Duration::from_millis(500);
+
 impl Engine {
     /// Makes sure that what is typed into a pane can be seen there: gives one that was left small its size back, and ends
     /// the scrolling of whoever looks at it.
@@ -34,6 +37,27 @@ impl Engine {
         }
         self.make_room(peer, record, text).await?;
         Ok(self.runtime_of(&record.place)?.show_bottom(&target(&record.place)).await?)
+    }
+
+    /// Has the agent draw all of its screen again, as it does when its terminal has another size: what a terminal shows can
+    /// be another thing than what was drawn there. Somebody wrote to it (wall(1)), or program and terminal give a character
+    /// different widths (pi 0.73.1 in tmux 3.3a: its composer loses its edge). So the terminal is a row shorter until the
+    /// screen changes. Takes `REDRAWS` at most; what cannot be done costs nothing but that.
+    pub(super) async fn redraw(&self, record: &SessionRecord) {
+        let Some((pid, size)) = terminal_of(record) else { return };
+        let shorter = Size { rows: size.rows.saturating_sub(1), ..size };
+        let before = self.capture(record).await.ok();
+        if shorter.rows == 0 || terminal::resize(pid, shorter).is_err() {
+            return;
+        }
+        let asked = Instant::now();
+        while asked.elapsed() < REDRAWS && self.capture(record).await.ok() == before {
+            tokio::time::sleep(POLL).await;
+        }
+        // Not where the multiplexer gave it another size meanwhile.
+        if terminal::size(pid).is_ok_and(|now| now == shorter) {
+            let _ = terminal::resize(pid, size);
+        }
     }
 
     /// The first half of [`Engine::clear_view`]. Costs no more than a kernel fact where the pane is of a usual size.
@@ -89,11 +113,16 @@ fn room_of(peer: &Peer) -> Size {
 
 /// The size of a pane, where the kernel tells and its process lives.
 pub(super) fn pane_size(record: &SessionRecord) -> Option<Size> {
+    terminal_of(record).map(|(_, size)| size)
+}
+
+/// A living process on the terminal of a pane, and the terminal's size.
+fn terminal_of(record: &SessionRecord) -> Option<(u32, Size)> {
     let of_agent = record.process.map(|agent| agent.id);
     [record.place.pane_process, of_agent].into_iter().flatten().find_map(|id| {
         let id = process_id(id);
         process::find(id).ok().flatten()?;
-        terminal::size(id.pid).ok()
+        terminal::size(id.pid).ok().map(|size| (id.pid, size))
     })
 }
 

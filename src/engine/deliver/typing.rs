@@ -264,7 +264,7 @@ impl Typing<'_> {
         mut wanted: impl FnMut(&View) -> bool,
     ) -> std::result::Result<View, String> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
-        let (mut last, mut asks) = (String::new(), None::<(DialogView, Instant)>);
+        let (mut last, mut asks, mut redrawn) = (String::new(), None::<(DialogView, Instant)>, false);
         let launched = OnceCell::new();
         let mut changes = Changes::of(self.record, LOOK);
         while started.elapsed() < patience {
@@ -303,6 +303,10 @@ impl Typing<'_> {
                 return Err("it ended".to_owned());
             }
             self.clear_view(&mut cleared).await;
+            if !redrawn && asks.is_none() && started.elapsed() >= BLIND {
+                redrawn = true;
+                self.engine.redraw(self.record).await;
+            }
             self.waiting("to show its composer", started, patience);
             changes.screen().await;
         }
