@@ -42,6 +42,8 @@ on_each_runtime! {
     pi_that_began_anew_and_was_not_spoken_to_has_no_old_context
     claude_that_was_cleared_and_loses_its_pane_goes_on_in_the_new_conversation
     codex_that_began_anew_and_loses_its_pane_goes_on_in_the_new_conversation
+    opencode_in_which_a_person_has_a_window_open_is_not_typed_into
+    opencode_that_asks_is_interrupted
 }
 
 /// The life of issue and README: fresh, a message, stopped, resumed with its context, killed, fresh without it.
@@ -264,6 +266,36 @@ fn claude_that_was_cleared_and_loses_its_pane_goes_on_in_the_new_conversation(on
 /// Codex gives its locks up when it leaves.
 fn codex_that_began_anew_and_loses_its_pane_goes_on_in_the_new_conversation(on: RuntimeKind) {
     loses_its_pane("codex", on, "/new");
+}
+
+/// What is typed goes into the window's search box, and the composer below it looks free.
+fn opencode_in_which_a_person_has_a_window_open_is_not_typed_into(on: RuntimeKind) {
+    let agent = Agent::new("opencode", on, &[]);
+    agent.peer(&["wake", "opencode", "-m", "the first message"]);
+    agent.remembers(1, "the first message");
+    agent.type_by_hand("/sessions");
+    wait_until("the window is open", || agent.peer(&["screen", "opencode"]).contains("rename ctrl+r"));
+    let refused = agent.run(&["send", "opencode", "not typed"]);
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(7) && stderr.contains("a window is open"), "{refused:?}");
+    assert!(!agent.peer(&["screen", "opencode"]).contains("not typed"), "nor searched for");
+    agent.world.press("opencode", &["Escape"]);
+    agent.peer(&["send", "opencode", "typed"]);
+    agent.remembers(2, "typed");
+    agent.peer(&["stop", "opencode"]);
+}
+
+/// One Escape dismisses its question; two at once did nothing.
+fn opencode_that_asks_is_interrupted(on: RuntimeKind) {
+    let agent = Agent::new("opencode", on, &[]);
+    let question = r#"CALL question {"questions":[{"question":"Which colour?","header":"Colour","options":[{"label":"red","description":"warm"},{"label":"blue","description":"cold"}]}]}"#;
+    agent.peer(&["wake", "opencode", "-m", question]);
+    wait_until("it asks", || agent.peer(&["screen", "opencode"]).contains("esc dismiss"));
+    agent.peer(&["interrupt", "opencode"]);
+    wait_until("it asks no more", || !agent.peer(&["screen", "opencode"]).contains("esc dismiss"));
+    agent.peer(&["send", "opencode", "and now"]);
+    agent.remembers(2, "and now");
+    agent.peer(&["stop", "opencode"]);
 }
 
 fn codex_that_began_anew_and_was_not_spoken_to_has_no_old_context(on: RuntimeKind) {

@@ -211,6 +211,10 @@ pub struct Dialog {
     /// A program must not answer this one, whatever the spec says.
     #[serde(default)]
     pub needs_person: bool,
+    /// It is a box with a background of its own, drawn over the screen: `screen` is looked for in the text of such a box alone,
+    /// whatever is below it.
+    #[serde(default)]
+    pub over: bool,
 }
 
 /// Where the person's text stands before it is sent. Lines are searched from the bottom of the screen upwards.

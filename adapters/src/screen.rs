@@ -7,6 +7,7 @@ use crate::agent::{ComposerRule, Dialog, Pattern, Profile, letters};
 use crate::runtime::Key;
 
 mod cells;
+mod overlay;
 
 use cells::Line;
 pub use cells::{coloured, misleads, plain, printable};
@@ -70,7 +71,8 @@ pub fn read(profile: &Profile, text: &str) -> View {
     let lines: Vec<Line> = text.lines().map(Line::parse).collect();
     let plain = lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
     let place = profile.composer.as_ref().and_then(|rule| Some((rule, region(rule, &lines, &plain)?)));
-    let phase = phase(profile, &plain, place.as_ref().map(|(_, region)| region.top));
+    let over = if profile.dialog.iter().any(|dialog| dialog.over) { overlay::boxes(text) } else { Vec::new() };
+    let phase = phase(profile, &plain, &over, place.as_ref().map(|(_, region)| region.top));
     // The rows of a menu may look like a composer that holds text.
     let place = place.filter(|_| !matches!(phase, Phase::Dialog(_)));
     let composer = place.map_or(Composer::Hidden, |(rule, region)| composer(rule, &region));
@@ -79,8 +81,11 @@ pub fn read(profile: &Profile, text: &str) -> View {
     View { phase, composer, queued, popup }
 }
 
-fn phase(profile: &Profile, plain: &str, composer: Option<usize>) -> Phase {
-    if let Some(dialog) = profile.dialog.iter().find_map(|dialog| seen(dialog, plain, composer)) {
+fn phase(profile: &Profile, plain: &str, over: &[String], composer: Option<usize>) -> Phase {
+    let shown = |dialog: &Dialog| {
+        if dialog.over { over.iter().find_map(|text| seen(dialog, text, None)) } else { seen(dialog, plain, composer) }
+    };
+    if let Some(dialog) = profile.dialog.iter().find_map(shown) {
         return Phase::Dialog(dialog);
     }
     if profile.busy.iter().any(|pattern| pattern.is_match(plain)) {

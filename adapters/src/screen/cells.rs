@@ -90,13 +90,13 @@ pub fn coloured(text: &str) -> String {
     })
 }
 
-enum Piece<'a> {
+pub(super) enum Piece<'a> {
     Char(char),
     /// The parameters of an SGR sequence.
     Attributes(&'a str),
 }
 
-fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         loop {
