@@ -6,9 +6,14 @@ mod common;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Run, World, lives, signal, wait_until};
+use common::{Run, World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
+
+on_each_runtime! {
+    what_is_left_of_a_removed_peer_is_not_taken_for_the_one_declared_anew
+}
 
 /// Runs the hidden verb of the pane by hand.
 fn pane(world: &World, name: &str, incarnation: &str) -> Run {
@@ -142,11 +147,78 @@ fn an_exit_that_is_told_late_does_not_end_the_next_incarnation() {
     world.add("a", &["cat"]);
     world.peer(&["wake", "a"]);
     world.peer(&["new", "a"]);
-    // What a pane process of incarnation 1 leaves that was held up until now.
-    let late = json!({ "incarnation": 1, "at_ms": 1, "code": 3, "uptime_ms": 1, "max_rss_kib": 1 });
-    std::fs::write(world.path("state/panes/a.1.exit"), late.to_string()).expect("write");
+    late_exit(&world);
     world.peer(&["wake", "a"]).prints("a: already awake\n");
     assert_eq!((world.deaths("a"), world.session("a")["incarnation"].as_u64()), (0, Some(2)));
+}
+
+/// What a pane process of incarnation 1 of `a` leaves that was held up until now.
+fn late_exit(world: &World) {
+    let late = json!({ "incarnation": 1, "at_ms": 1, "code": 3, "uptime_ms": 1, "max_rss_kib": 1 });
+    std::fs::write(world.path("state/panes/a.1.exit"), late.to_string()).expect("write");
+}
+
+fn what_is_left_of_a_removed_peer_is_not_taken_for_the_one_declared_anew(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    assert_eq!(world.peer(&["rm", "a", "--force"]).code, 0);
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    let agent = world.agent("a");
+    late_exit(&world);
+    pane(&world, "a", "1").fails(1, "peer: incarnation 1 of this peer is not the one to start; nothing was started\n");
+    let beat = Run::of(world.command(&["beat"]).env("PEER_NAME", "a").env("PEER_INCARNATION", "1"), None);
+    assert!(beat.stderr.contains("incarnation 1 of a is not the current one"), "{beat:?}");
+    assert_eq!(world.peer(&["reap"]).code, 0);
+    world.peer(&["wake", "a"]).prints("a: already awake\n");
+    assert_eq!((world.session("a")["incarnation"].as_u64(), world.agent("a")), (Some(2), agent));
+    assert_eq!((world.processes(), world.deaths("a"), world.end("a")), (vec![agent], 0, serde_json::Value::Null));
+}
+
+/// The number of the incarnation that a wake of `a` leads to.
+fn woken(world: &World) -> Option<u64> {
+    assert_eq!(world.peer(&["wake", "a"]).code, 0);
+    world.session("a")["incarnation"].as_u64()
+}
+
+#[test]
+fn numbers_grow_over_all_removals() {
+    let world = World::new();
+    let removed = || {
+        assert_eq!(world.peer(&["rm", "a", "--force"]).code, 0);
+        world.add("a", &["cat"]);
+    };
+    world.add("a", &["cat"]);
+    removed();
+    assert_eq!(std::fs::read_to_string(world.file("a", "lock")).expect("it stays"), "", "one that never ran");
+    assert_eq!(woken(&world), Some(1));
+    world.peer(&["new", "a"]);
+    removed();
+    let lock = std::fs::metadata(world.file("a", "lock")).expect("it stays");
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&lock.permissions()) & 0o777, 0o600);
+    // Once more, and this one never ran.
+    removed();
+    assert_eq!(woken(&world), Some(3));
+    world.peer(&["stop", "a"]);
+    let end = world.end("a");
+    removed();
+    // Back from the trash by hand, as it was, and from a backup that knows more.
+    world.write("a", "end", &end.to_string());
+    assert_eq!(woken(&world), Some(4));
+    removed();
+    world.write("a", "end", &end.to_string());
+    assert_eq!(woken(&world), Some(5));
+    removed();
+    let mut newer = end;
+    newer["incarnation"] = json!(40);
+    world.write("a", "end", &newer.to_string());
+    assert_eq!(woken(&world), Some(41));
+    // A start that nothing but its launch file tells of.
+    world.peer(&["stop", "a"]);
+    std::fs::write(world.path("state/panes/a.77.launch"), "{}").expect("write");
+    removed();
+    assert_eq!(woken(&world), Some(78));
 }
 
 #[test]

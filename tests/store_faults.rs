@@ -208,6 +208,39 @@ fn a_corrupt_ring_of_deaths_is_an_empty_one() {
 }
 
 #[test]
+fn a_corrupt_number_of_a_removed_peer_is_set_aside_and_none_comes_twice() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a"]);
+    world.peer(&["rm", "a", "--force"]);
+    assert_eq!(fs::read_to_string(world.file("a", "lock")).expect("it stays"), "{\"incarnation\":1}\n");
+    world.add("a", &["cat"]);
+    world.write("a", "lock", "{\"incarnation\": no number, and longer than one");
+    let said = |run: Run| assert!(run.stdout.contains("a.lock: expected"), "{run:?}");
+    said(world.peer(&["status", "a"]));
+    said(world.peer(&["doctor"]));
+    let run = world.peer(&["wake", "a"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "a: woken fresh (first-wake)\n"), "{run:?}");
+    assert!(run.stderr.starts_with("note: a file of a did not parse ("), "{run:?}");
+    assert_eq!((aside(&world, "a"), world.events("a", "store.corrupt").len()), (vec!["lock".to_owned()], 1));
+    assert_eq!(world.peer(&["wake", "a"]).stderr, "", "reported once");
+    // The clock is the floor where nothing else tells.
+    let far_above = || assert!(world.session("a")["incarnation"].as_u64() > Some(1_000_000_000));
+    far_above();
+    // So it is where one is removed again before anybody has set that aside, or while its end does not parse.
+    for (spoilt, lock) in [("lock", "nonsense"), ("end", "")] {
+        world.peer(&["rm", "a", "--force"]);
+        world.add("a", &["cat"]);
+        world.write("a", "lock", lock);
+        world.write("a", spoilt, "nonsense");
+        assert_eq!(world.peer(&["rm", "a"]).code, 0);
+        world.add("a", &["cat"]);
+        assert_eq!(world.peer(&["wake", "a"]).stderr, "", "nothing of it is left");
+        far_above();
+    }
+}
+
+#[test]
 fn why_reports_what_it_would_do_with_corrupt_files_and_moves_none() {
     let world = World::new();
     world.add("a", &["cat"]);

@@ -147,7 +147,7 @@ fn what_is_no_file_in_the_place_of_ours_is_named_and_waited_for_by_nobody() {
         ("state/a.topic", true),
         // What stop puts in its place is a file again.
         ("state/a.stopped", false),
-        ("state/a.lock", false),
+        ("state/a.lock", true),
         ("state/panes/a.1.exit", false),
         ("state/heartbeat.json", false),
         ("state/versions.json", false),

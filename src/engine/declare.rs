@@ -231,7 +231,7 @@ impl Engine {
             Err(_) => {}
         }
         locked.forget_env()?;
-        let trash = self.state.discard(&locked, &self.now().as_ms().to_string())?;
+        let trash = self.state.discard(&locked, self.now())?;
         let kept = trash.join(format!("{name}.toml"));
         let path = self.config.spec_path(name);
         std::fs::write(&kept, spec).map_err(|source| EngineError::Io { action: "write", path: kept, source })?;

@@ -29,6 +29,7 @@ impl PeerFiles {
             ("deaths", why(self.deaths())),
             ("topic", why(self.read_text("topic"))),
             ("screen", why(self.kept_screen())),
+            ("lock", why(self.removed())),
             ("conversations", lines.map_or_else(|error| Some(error.to_string()), |lines| lines.map(cut))),
         ];
         let named = found.into_iter().filter_map(|(suffix, why)| Some(Damage { file: self.path(suffix), why: why? }));

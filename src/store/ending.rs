@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::records::{Host, Place, SessionRecord};
 use super::{Locked, Result};
-use crate::policy::ending::{End, EndReport, Incarnation};
+use crate::policy::ending::{End, EndReport};
 use crate::policy::health::Deaths;
 use crate::policy::time::Timestamp;
 
@@ -178,25 +178,5 @@ impl Locked {
             self.write_deaths(&deaths)?;
         }
         Ok(trimmed)
-    }
-
-    /// The number for the next incarnation: above every one that any of this peer's files names.
-    ///
-    /// `now` is the floor when a file that would tell was set aside as corrupt, because a number must never come twice.
-    ///
-    /// # Errors
-    /// A file cannot be read.
-    pub fn next_incarnation(&self, now: Timestamp) -> Result<Incarnation> {
-        let files = self.files();
-        let session = files.session()?.present().map(|record| record.incarnation);
-        let end = files.end()?.present().map(|last| last.end.incarnation);
-        let conversation = files.conversations()?.last().map(|entry| entry.incarnation);
-        let known = session.max(end);
-        let set_aside = || -> Result<bool> {
-            Ok(files.in_directory(&files.root)?.iter().any(|path| path.to_string_lossy().contains(".corrupt-")))
-        };
-        let floor = if known.is_none() && set_aside()? { now.as_ms() / 1000 } else { 0 };
-        let highest = known.max(conversation).unwrap_or_default().max(Incarnation(floor));
-        Ok(Incarnation(highest.0.saturating_add(1)))
     }
 }

@@ -28,7 +28,7 @@ const MAX_TOPICS: usize = 16;
 pub struct Locked {
     files: PeerFiles,
     // Closing the descriptor releases the lock; so does the death of this process.
-    _lock: File,
+    pub(super) lock: File,
     _gate: Option<Gate>,
 }
 
@@ -86,8 +86,8 @@ fn lock(files: PeerFiles, wait: Wait) -> Result<Option<Locked>> {
         None => Gated::Absent,
     };
     Ok(match gate {
-        Gated::Taken(gate) => Some(Locked { files, _lock: file, _gate: Some(gate) }),
-        Gated::Absent => Some(Locked { files, _lock: file, _gate: None }),
+        Gated::Taken(gate) => Some(Locked { files, lock: file, _gate: Some(gate) }),
+        Gated::Absent => Some(Locked { files, lock: file, _gate: None }),
         Gated::Busy => None,
     })
 }
@@ -249,7 +249,7 @@ impl Locked {
         atomic::remove(&self.files.env_file())
     }
 
-    /// Moves every file that does not parse to `NAME.x.corrupt-TIME` and returns what was moved, for one report.
+    /// Moves every file that does not parse, and what is in the lock file, to `NAME.x.corrupt-TIME` and returns what was moved, for one report.
     ///
     /// # Errors
     /// A file cannot be read or moved.
@@ -267,6 +267,7 @@ impl Locked {
             std::fs::rename(&path, &aside).map_err(StoreError::new("set aside", &path))?;
             moved.push((aside.display().to_string(), why));
         }
+        moved.extend(self.set_aside_in_lock_file(now)?);
         Ok(moved)
     }
 

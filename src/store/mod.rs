@@ -9,6 +9,7 @@ mod conversations;
 mod damage;
 mod ending;
 mod heartbeat;
+mod incarnations;
 mod inventory;
 mod journal;
 mod leftovers;
@@ -179,13 +180,14 @@ impl StateDir {
     }
 
     /// Moves all files of a peer to `trash/NAME-TIME/`, under its lock, and returns where they are. A launch file that is left
-    /// is removed: it holds an environment, and a trash is no place for secrets.
+    /// is removed: it holds an environment, and a trash is no place for secrets. Its highest incarnation stays in the lock file.
     ///
     /// # Errors
     /// A file cannot be moved; what was moved stays in the trash.
-    pub fn discard(&self, locked: &Locked, stamp: &str) -> Result<PathBuf> {
+    pub fn discard(&self, locked: &Locked, now: Timestamp) -> Result<PathBuf> {
         let name = locked.files().name().clone();
-        let trash = self.root.join("trash").join(format!("{name}-{stamp}"));
+        let trash = self.root.join("trash").join(format!("{name}-{}", now.as_ms()));
+        locked.keep_highest(now)?;
         ensure_private_dir(&self.root.join("trash"))?;
         ensure_private_dir(&trash)?;
         for path in locked.files().all_on_disk()? {

@@ -161,6 +161,16 @@ impl PeerFiles {
         Ok(found)
     }
 
+    /// Everything that incarnations left for their pane processes, or these for us.
+    pub(super) fn in_panes(&self) -> Result<Vec<(Incarnation, PathBuf)>> {
+        let prefix = format!("{}.", self.name);
+        let number = |path: &PathBuf| {
+            path.file_name()?.to_str()?.strip_prefix(&prefix)?.split('.').next()?.parse().map(Incarnation).ok()
+        };
+        let found = self.in_directory(&self.root.join("panes"))?;
+        Ok(found.into_iter().filter_map(|path| Some((number(&path)?, path))).collect())
+    }
+
     /// The exit record of one incarnation.
     ///
     /// # Errors
@@ -201,11 +211,8 @@ impl Locked {
     /// # Errors
     /// The directory is read-only.
     pub fn remove_older_pane_files(&self, current: Incarnation) -> Result<()> {
-        let prefix = format!("{}.", self.files().name());
-        for path in self.files().in_directory(&self.files().root.join("panes"))? {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let number = name.strip_prefix(&prefix).and_then(|rest| rest.split('.').next()?.parse().ok());
-            if number.is_some_and(|number| Incarnation(number) < current) {
+        for (incarnation, path) in self.files().in_panes()? {
+            if incarnation < current {
                 atomic::remove(&path)?;
             }
         }
