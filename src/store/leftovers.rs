@@ -27,7 +27,8 @@ impl StateDir {
 fn is_ours(file: &str) -> bool {
     let of_a_peer = |(name, suffix): (&str, &str)| {
         let known = OF_A_PEER.contains(&suffix) || Marker::ALL.iter().any(|marker| marker.suffix() == suffix);
-        known && name.parse::<PeerName>().is_ok()
+        // What is set aside of a lock file is written anew; of any other it is the file itself.
+        (known || suffix.starts_with("lock.corrupt-")) && name.parse::<PeerName>().is_ok()
     };
     OF_THE_FLEET.contains(&file) || file.split_once('.').is_some_and(of_a_peer)
 }
@@ -47,11 +48,25 @@ mod tests {
     #[test]
     fn only_names_that_we_give_are_ours() {
         let told = |name: &str| file::temporary(name).is_some_and(|(file, _)| is_ours(file));
-        for name in ["a.session.tmp", "a.beat.tmp77", "heartbeat.json.tmp", "tmux.conf.tmp1", "a-b.idle-reaped.tmp"] {
+        for name in [
+            "a.session.tmp",
+            "a.beat.tmp77",
+            "heartbeat.json.tmp",
+            "tmux.conf.tmp1",
+            "a-b.idle-reaped.tmp",
+            "a.lock.corrupt-1.tmp",
+        ] {
             assert!(told(name), "{name}");
         }
-        for name in ["notes.tmp", "a.session", "a.notes.tmp", "A.session.tmp", "a.session.tmp1x", "a.conversations.tmp"]
-        {
+        for name in [
+            "notes.tmp",
+            "a.session",
+            "a.lock.tmp",
+            "a.notes.tmp",
+            "A.session.tmp",
+            "a.session.tmp1x",
+            "a.conversations.tmp",
+        ] {
             assert!(!told(name), "{name}");
         }
         let pane = |name: &str| file::temporary(name).is_some_and(|(file, _)| is_of_a_pane(file));
