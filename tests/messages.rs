@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::process::Stdio;
 use std::time::Duration;
 
 on_each_runtime! {
@@ -10,6 +11,9 @@ on_each_runtime! {
     what_would_not_arrive_as_it_is_is_refused_before_anything_is_started
     words_that_look_like_a_dialog_block_nothing
     what_was_typed_and_not_sent_is_said_once
+    a_long_text_that_was_not_sent_is_known_by_what_the_composer_makes_of_it
+    what_a_person_types_behind_a_swallowed_enter_is_not_sent
+    an_agent_that_stands_still_has_the_message_once
     what_was_sent_and_not_seen_is_looked_for_before_it_is_said_again
     the_initial_prompt_goes_before_the_first_message_of_each_fresh_conversation
     swallowed_enters_are_pressed_again
@@ -29,7 +33,8 @@ on_each_runtime! {
     a_delivery_is_logged_without_its_text
 }
 
-use common::{Run, World, on_each_runtime, wait_until};
+use common::{Run, World, on_each_runtime, signal, wait_until};
+use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::terminal;
 use serde_json::json;
@@ -94,15 +99,17 @@ fn words_that_look_like_a_dialog_block_nothing(on: RuntimeKind) {
     world.demo("a", &[]);
     let words =
         "Quick safety check: Is this a project you created or one you trust?\n❯ No, exit\n  Yes, I trust this folder";
+    let note = "a note:\nQuick safety check: Is this a project you created or one you trust?";
     world.peer(&["wake", "a", "-m", words]).prints("a: woken fresh (first-wake); message delivered\n");
     world.peer(&["send", "a", "more"]).prints("a: already awake; message delivered\n");
+    world.peer(&["send", "a", note]).prints("a: already awake; message delivered\n");
     assert!(world.screen("a").contains("Quick safety check"), "it is still shown");
     let status = world.peer(&["status", "a"]).stdout;
     assert!(!status.contains("Needs you"), "{status}");
     world.peer(&["stop", "a"]);
     world.peer(&["start", "a"]);
     world.peer(&["wake", "a", "-m", words]).prints("a: woken resumed (stopped); message delivered\n");
-    assert_eq!(world.said(&world.conversation("a")), [words, "more", words]);
+    assert_eq!(world.said(&world.conversation("a")), [words, "more", note, words]);
 }
 
 /// Its Enter is swallowed for as long as a sender tries.
@@ -118,6 +125,58 @@ fn what_was_typed_and_not_sent_is_said_once(on: RuntimeKind) {
     world.peer(&["send", "a", "another"]).prints("a: already awake; message delivered\n");
     world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["another", "hello"]);
+}
+
+/// Its Enter is swallowed for as long as a sender tries.
+fn a_long_text_that_was_not_sent_is_known_by_what_the_composer_makes_of_it(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &["--swallow-enter", "22"]);
+    world.peer(&["wake", "a"]);
+    let long = "a line of a long text\n".repeat(300);
+    let run = world.peer_with_input(&["send", "a", "-"], &long);
+    assert!(run.code == 7 && run.stderr.contains("typed and not sent"), "{run:?}");
+    assert!(world.screen("a").contains("[Pasted text #1"), "it stands there");
+    world.peer(&["send", "a", "another"]).prints("a: already awake; message delivered\n");
+    world.peer_with_input(&["send", "a", "-"], &long).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["another", long.trim()]);
+}
+
+/// A person's draft may come at any time, and be of any script; ours is sent alone, or not.
+fn what_a_person_types_behind_a_swallowed_enter_is_not_sent(on: RuntimeKind) {
+    for (message, draft) in [("hello", " 你好"), ("first\nsecond\n", " my own draft")] {
+        let world = World::on(on);
+        world.demo("a", &["--swallow-enter", "1"]);
+        world.peer(&["wake", "a"]);
+        let sender = world.command(&["send", "a", message]).stderr(Stdio::piped()).spawn().expect("peer runs");
+        let composer = |what: &str| world.screen("a").lines().any(|line| line.starts_with("> ") && line.contains(what));
+        wait_until("it is typed", || composer("hello") || composer("first") || composer("[Pasted"));
+        // The first Enter is behind it by now, and the next comes a second later.
+        wait_until("its Enter was swallowed", || !world.events("a", "wake.ready").is_empty());
+        world.press("a", &["-l", draft]);
+        let output = sender.wait_with_output().expect("it ends");
+        let told = String::from_utf8_lossy(&output.stderr);
+        // Where the draft came before the first Enter, nothing was sent either.
+        assert!(output.status.code() == Some(7) && told.contains("typed and not sent"), "{output:?}");
+        assert_eq!(world.said(&world.conversation("a")), Vec::<String>::new());
+        assert!(composer(draft.trim()) || world.screen("a").contains(draft.trim()), "untouched");
+    }
+}
+
+fn an_agent_that_stands_still_has_the_message_once(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    let agent = world.agent("a");
+    common::stop(agent);
+    let sender = world.command(&["send", "a", "hello"]).stderr(Stdio::piped()).spawn().expect("peer runs");
+    let waits = || terminal::input(agent).is_ok_and(|input| input.unread > 0);
+    wait_until("the message waits in its terminal", waits);
+    // For longer than a paste that never shows is taken for lost.
+    let output = sender.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    signal(agent, Signal::SIGCONT);
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }
 
 fn what_was_sent_and_not_seen_is_looked_for_before_it_is_said_again(on: RuntimeKind) {

@@ -72,7 +72,8 @@ pub fn read(profile: &Profile, text: &str) -> View {
     let plain = lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
     let place = profile.composer.as_ref().and_then(|rule| Some((rule, region(rule, &lines, &plain)?)));
     let over = if profile.dialog.iter().any(|dialog| dialog.over) { overlay::boxes(text) } else { Vec::new() };
-    let phase = phase(profile, &plain, &over, place.as_ref().map(|(_, region)| region.top));
+    let below = place.as_ref().map(|(_, region)| region.top + region.lines.len());
+    let phase = phase(profile, &plain, &over, below);
     // The rows of a menu may look like a composer that holds text.
     let place = place.filter(|_| !matches!(phase, Phase::Dialog(_)));
     let composer = place.map_or(Composer::Hidden, |(rule, region)| composer(rule, &region));
@@ -96,12 +97,13 @@ fn phase(profile: &Profile, plain: &str, over: &[String], composer: Option<usize
 }
 
 /// A dialog takes the place of the composer. What only reads like one, in an answer, a quotation or a message, has the composer
-/// below it (`composer` is its first row); unless it goes on to the end of the screen, where nothing of that stands.
+/// below it, or stands in it (`composer` is the row below its last one); unless it goes on to the end of the screen, where
+/// nothing of that stands.
 fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogView> {
     let ends = plain.trim_end().len();
     let row_of = |at: usize| plain.get(..at).unwrap_or_default().matches('\n').count();
     let is_shown = |whole: &regex::Match<'_>| {
-        whole.end() >= ends || composer.is_none_or(|composer| composer < row_of(whole.start()))
+        whole.end() >= ends || composer.is_none_or(|composer| composer <= row_of(whole.start()))
     };
     let found = dialog.screen.regex().captures_iter(plain).find(|found| found.get(0).as_ref().is_some_and(is_shown))?;
     let question = match (&dialog.question, found.get(1), found.get(0)) {

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use peer_adapters::agent::{Pattern, letters};
-use peer_adapters::screen::Composer;
+use peer_adapters::screen::{Composer, View};
 use tokio::time::Instant;
 
-use super::typing::Typing;
+use super::typing::{Typing, beside, placeholder_of};
 use crate::engine::observe::fnv1a;
 use crate::engine::{POLL, Result};
 use crate::store::Event;
@@ -45,15 +45,15 @@ impl Typing<'_> {
     /// As for any message.
     pub(super) async fn finish_abandoned(&mut self, text: Option<&str>) -> Result<Finished> {
         let Some(claimed) = self.record.typing.take() else { return Ok(Finished::Nothing) };
-        let mut finished = Finished::Nothing;
+        let (mut finished, placeholder) = (Finished::Nothing, placeholder_of(self.peer));
         if self.holds_claimed(&claimed).await {
             tokio::time::sleep(self.peer.profile.message.settle).await;
             if let Some(text) = text.filter(|text| fingerprint(text) == claimed) {
                 let proof = self.proof()?;
-                self.submit(text, proof.as_ref()).await?;
+                self.submit(text, proof.as_ref(), |view| holds(view, &claimed, placeholder)).await?;
                 finished = Finished::This;
             } else {
-                self.submit("", None).await?;
+                self.submit("", None, |view| holds(view, &claimed, placeholder)).await?;
                 self.record.prompt_due = false;
                 self.log_finished()?;
                 finished = Finished::Another;
@@ -69,22 +69,27 @@ impl Typing<'_> {
     }
 
     async fn holds_claimed(&self, claimed: &str) -> bool {
-        let placeholder = self.peer.profile.composer.as_ref().and_then(|rule| rule.placeholder.as_ref());
         let started = Instant::now();
         while started.elapsed() < LATE_PASTE {
-            match self.view().await.map(|view| view.composer) {
-                Some(Composer::Holds(text)) if fingerprint(&text) == claimed => return true,
-                Some(Composer::Holds(text)) => return placeholder.is_some_and(|pattern| begins(pattern, &text)),
-                Some(Composer::Empty | Composer::Hidden) | None => tokio::time::sleep(POLL * 5).await,
+            match self.view().await {
+                Some(view) if matches!(view.composer, Composer::Holds(_)) => {
+                    return holds(&view, claimed, placeholder_of(self.peer));
+                }
+                _ => tokio::time::sleep(POLL * 5).await,
             }
         }
         false
     }
 }
 
-/// A long paste shows as no more than the agent's own words for it.
-fn begins(placeholder: &Pattern, text: &str) -> bool {
-    placeholder.regex().find(text).is_some_and(|found| found.start() == 0)
+/// Whether a composer holds the text of this fingerprint and nothing else. A long paste shows as no more than the agent's own
+/// words for it.
+fn holds(view: &View, claimed: &str, placeholder: Option<&Pattern>) -> bool {
+    let Composer::Holds(text) = &view.composer else { return false };
+    let is_placeholder = |pattern: &Pattern| {
+        beside(pattern, text).is_some_and(|(before, behind)| before.is_empty() && behind.trim().is_empty())
+    };
+    fingerprint(text) == claimed || placeholder.is_some_and(is_placeholder)
 }
 
 /// The same for a text and for what a composer makes of it, which breaks lines where it likes.

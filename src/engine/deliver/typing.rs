@@ -6,6 +6,7 @@ use std::time::Duration;
 use peer_adapters::agent::{Accepted, Pattern, letters};
 use peer_adapters::runtime::{Key, Runtime};
 use peer_adapters::screen::{self, Composer, DialogView, Phase, View};
+use peer_adapters::terminal;
 use tokio::time::Instant;
 
 use super::abandoned::fingerprint;
@@ -118,9 +119,19 @@ impl Typing<'_> {
             self.record.unseen = proof.map(|proof| proof.unseen(text));
         }
         if sent.is_err() {
+            // A long text is left as the agent's words for it, or as some rows of it.
+            if let Some(shown) = self.shown_of(text).await.filter(|_| self.record.typed.is_some()) {
+                self.record.typed = Some(fingerprint(&shown));
+            }
             self.locked.write_session(self.record)?;
         }
         sent
+    }
+
+    /// What the composer shows of a text, and of nothing else.
+    async fn shown_of(&self, text: &str) -> Option<String> {
+        let Composer::Holds(shown) = self.view().await?.composer else { return None };
+        (Held::of(&shown, text, placeholder_of(self.peer)) != Held::Other).then_some(shown)
     }
 
     /// Waits until nothing stands in the composer, and clears what is our own: a text that was typed and not sent, or the
@@ -165,7 +176,7 @@ impl Typing<'_> {
         let mut waits = Waits::for_text(text, command, self.peer);
         // What shows first may be all of it; else it is waited for.
         let mut shown = self.await_shown(text).await;
-        if shown.as_ref().is_err_and(|last| last == NOTHING_SHOWN) {
+        if shown.as_ref().is_err_and(|last| last == NOTHING_SHOWN) && self.has_read_all() {
             self.runtime.paste(&target(&self.record.place), &pasted).await?;
             shown = Err(String::new());
         }
@@ -174,10 +185,16 @@ impl Typing<'_> {
         }
         // An Enter right behind a paste is taken for a part of it, by some.
         tokio::time::sleep(self.peer.profile.message.settle).await;
-        self.submit(text, proof).await
+        self.submit(text, proof, |view| waits.is_over(view)).await
     }
 
-    /// Waits until something shows of a paste. Where nothing did for so long, it was lost: an agent draws its composer before it
+    /// Whether nothing waits in its terminal: one that stands still has the paste before it, and would have it twice.
+    fn has_read_all(&self) -> bool {
+        let input = self.record.process.map(|agent| terminal::input(agent.id.pid));
+        input.is_none_or(|input| input.is_ok_and(|input| input.unread == 0))
+    }
+
+    /// Waits until something shows of a paste. Where nothing did for so long, and all was read, it was lost: an agent draws its composer before it
     /// reads, and throws away what came before that. Where both come after all, the composer does not hold the text alone, and
     /// it is not sent.
     async fn await_shown(&self, text: &str) -> std::result::Result<View, String> {
@@ -196,12 +213,18 @@ impl Typing<'_> {
         })
     }
 
-    /// Presses Enter until it is acted on; the text was seen in the composer a moment ago.
-    pub(super) async fn submit(&mut self, text: &str, proof: Option<&Proof>) -> Result<()> {
+    /// Presses Enter until it is acted on; the text was seen in the composer a moment ago. Again only where that `holds` our
+    /// text and nothing else: a person may have typed meanwhile.
+    pub(super) async fn submit(
+        &mut self,
+        text: &str,
+        proof: Option<&Proof>,
+        mut holds: impl FnMut(&View) -> bool,
+    ) -> Result<()> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
-        let mut holds = true;
+        let (mut is_ours, mut last) = (true, None);
         while started.elapsed() < ACCEPT_PATIENCE {
-            if holds {
+            if is_ours {
                 self.runtime.press(&target(&self.record.place), &[Key::Enter]).await?;
             }
             let (pressed, mut changes) = (Instant::now(), Changes::of(self.record, LOOK));
@@ -217,9 +240,12 @@ impl Typing<'_> {
                 self.waiting("to accept the message", started, ACCEPT_PATIENCE);
                 due = changes.next().await;
             }
-            holds = self.view().await.is_some_and(|view| matches!(view.composer, Composer::Holds(_)));
+            last = self.view().await;
+            is_ours = last.as_ref().is_some_and(&mut holds);
         }
-        let how = if holds { Undelivered::NotSent } else { Undelivered::NotSeen };
+        let beside =
+            |view: View| matches!(view.composer, Composer::Holds(shown) if letters(&shown).contains(&letters(text)));
+        let how = if is_ours || last.is_some_and(beside) { Undelivered::NotSent } else { Undelivered::NotSeen };
         let why = format!("neither its transcript nor its screen shows it{}", self.left_in_composer());
         Err(self.undelivered(how, why))
     }
@@ -348,8 +374,7 @@ struct Waits<'a> {
 
 impl<'a> Waits<'a> {
     fn for_text(text: &'a str, command: bool, peer: &'a Peer) -> Self {
-        let placeholder = peer.profile.composer.as_ref().and_then(|rule| rule.placeholder.as_ref());
-        Self { text, command, placeholder, part: None }
+        Self { text, command, placeholder: placeholder_of(peer), part: None }
     }
 
     /// Whether Enter would send the text, as far as this screen tells.
@@ -372,6 +397,20 @@ impl<'a> Waits<'a> {
     }
 }
 
+/// The agent's own words for a long paste, where it has any.
+pub(super) fn placeholder_of(peer: &Peer) -> Option<&Pattern> {
+    peer.profile.composer.as_ref().and_then(|rule| rule.placeholder.as_ref())
+}
+
+/// What stands before and behind the agent's words for a long paste, where they show.
+pub(super) fn beside<'a>(placeholder: &Pattern, shown: &'a str) -> Option<(&'a str, &'a str)> {
+    let found = placeholder.regex().find(shown)?;
+    let behind = &shown[found.end()..];
+    // The pattern may end before they do.
+    let tail = if found.as_str().contains(']') { behind } else { behind.split_once(']').unwrap_or_default().1 };
+    Some((&shown[..found.start()], tail))
+}
+
 /// How much of a text a composer shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
@@ -385,18 +424,24 @@ enum Held {
 
 impl Held {
     fn of(shown: &str, text: &str, placeholder: Option<&Pattern>) -> Self {
-        if placeholder.is_some_and(|pattern| pattern.is_match(shown)) {
+        let (all, text) = (letters(shown), letters(text));
+        if all == text {
             return Self::All;
         }
-        let (shown, text) = (letters(shown), letters(text));
-        if shown == text {
-            Self::All
-        } else if text.contains(&shown) || drawn(&text).contains(&drawn(&shown)) {
-            Self::Part
-        } else {
-            Self::Other
+        if let Some((head, tail)) = placeholder.and_then(|pattern| beside(pattern, shown)) {
+            let (head, tail) = (letters(head), letters(tail));
+            let fits = head.len() + tail.len() <= text.len() && text.starts_with(&head) && text.ends_with(&tail);
+            return if fits { Self::All } else { Self::Other };
         }
+        let is_part = text.contains(&all) || (drawn(&text).contains(&drawn(&all)) && is_drawn_of(&all, &text));
+        if is_part { Self::Part } else { Self::Other }
     }
+}
+
+/// Whether everything that is shown stands in the text, in this order; what a terminal cannot draw is left out or replaced.
+fn is_drawn_of(shown: &str, text: &str) -> bool {
+    let mut text = text.chars();
+    shown.chars().filter(|c| *c != char::REPLACEMENT_CHARACTER).all(|c| text.any(|other| other == c))
 }
 
 /// What every terminal draws as it is.
