@@ -107,7 +107,7 @@ fn what_cannot_be_moved_is_refused_and_untouched() {
         "error: move managed: its lifecycle is managed by supervisord\n\
          hint: remove managed_by in `peer edit managed` first\n",
     );
-    assert_eq!(world.peer(&["move", "a", "--runtime", "screen"]).code, 1);
+    assert_eq!(world.peer(&["move", "a", "--runtime", "screen"]).code, 2);
     assert_eq!(world.peer(&["move", "nobody", "--runtime", "tmux"]).code, 3);
     for name in ["a", "cat", "managed"] {
         assert!(spec(&world, name).contains("runtime = \"tmux\""), "{name}");
