@@ -310,6 +310,18 @@ pub fn age(id: ProcessId) -> io::Result<std::time::Duration> {
     kernel::age(id)
 }
 
+/// How long ago this system was booted: a service manager is its first process, in a container too. `None`: another program is,
+/// and nothing was booted here.
+///
+/// # Errors
+/// As [`age`].
+pub fn booted_for() -> io::Result<Option<std::time::Duration>> {
+    match status(1)? {
+        Some(first) if kernel::is_service_manager(1) => age(first.id).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// This process.
 ///
 /// # Errors

@@ -210,7 +210,7 @@ pub(super) fn standing(record: &SessionRecord) -> Standing {
 /// Who owns what was started on `theirs`, where that is not here.
 #[derive(Debug)]
 pub(super) struct Owner {
-    another_machine: bool,
+    pub(super) another_machine: bool,
     /// `on another machine …, since …`.
     pub(super) text: String,
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use peer_adapters::agent::ConversationId;
+use peer_adapters::process;
 
 use super::{Deed, Fleet, Subject, View, idle, since_wake, skipped};
 use crate::engine::learn::Learner;
@@ -314,8 +315,14 @@ impl Engine {
     /// A peer that is not awake: cleared where something of it is left, started where its spec says so.
     fn task_asleep(&self, peer: &Peer) -> Result<Option<Task>> {
         let Some(last) = peer.files.end()?.present() else { return Ok(None) };
-        // Cleared and started again by a tick where it ran. Of an earlier boot of this machine nothing runs in any namespace.
-        if last.end.cause != EndCause::Rebooted && elsewhere(last.host.as_ref(), last.end.at_ms)?.is_some() {
+        // Cleared and started again by a tick where it ran. Of an earlier boot nothing runs in any namespace: of this machine, or
+        // of a container that was booted since, which has another namespace each time.
+        let ended_before = |booted| self.now().since(last.end.at_ms) > booted;
+        if last.end.cause != EndCause::Rebooted
+            && elsewhere(last.host.as_ref(), last.end.at_ms)?.is_some_and(|owner| {
+                owner.another_machine || !process::booted_for().is_ok_and(|booted| booted.is_some_and(ended_before))
+            })
+        {
             return Ok(None);
         }
         let policy =
