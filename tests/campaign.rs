@@ -1,5 +1,6 @@
 //! A fleet under random faults: verbs, pane processes, agents and servers are killed, servers are stopped, records are
-//! corrupted, and people rename, close, split and attach. After each round everything is let settle, and then one agent at
+//! corrupted, and people rename, close, split,
+//! attach and type `/clear`. After each round everything is let settle, and then one agent at
 //! most may live for each peer, no conversation id may be lost, no death may be counted that was none, every wake must
 //! succeed, and a message must be there exactly once.
 //!

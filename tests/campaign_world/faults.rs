@@ -28,10 +28,11 @@ pub(crate) enum Fault {
     Close,
     Split,
     Attach,
+    Clear,
 }
 
 /// Each as often as it stands here: verbs are what is killed most.
-pub(crate) const FAULTS: [Fault; 16] = [
+pub(crate) const FAULTS: [Fault; 18] = [
     Fault::KillVerb,
     Fault::KillVerb,
     Fault::KillVerb,
@@ -43,11 +44,13 @@ pub(crate) const FAULTS: [Fault; 16] = [
     Fault::KillAgent,
     Fault::KillServer,
     Fault::PauseServer,
+    Fault::PauseServer,
     Fault::Corrupt,
     Fault::Rename,
     Fault::Close,
     Fault::Split,
     Fault::Attach,
+    Fault::Clear,
 ];
 
 /// The files that are corrupted: all that `peer` sets aside where they do not parse.
@@ -78,9 +81,9 @@ impl Fault {
                     fleet.count("killed servers");
                 }
             }
-            Self::PauseServer => pause_server(fleet, &name),
+            Self::PauseServer => pause_server(fleet, peer),
             Self::Corrupt => corrupt(fleet, &name),
-            Self::Rename | Self::Close | Self::Split | Self::Attach => by_hand(self, fleet, &name),
+            Self::Rename | Self::Close | Self::Split | Self::Attach | Self::Clear => by_hand(self, fleet, &name),
         }
     }
 }
@@ -130,14 +133,18 @@ fn kill_a_verb(fleet: &mut Fleet, peer: usize) {
 }
 
 /// Stops a server under one verb.
-fn pause_server(fleet: &mut Fleet, name: &str) {
+fn pause_server(fleet: &mut Fleet, peer: usize) {
+    let name = &Fleet::name(peer);
     let Some(server) = recorded(&fleet.world, name, "server_process") else { return };
+    let message = fleet.next_message();
+    let verbs: [&[&str]; 5] = [&["list"], &["wake", name], &["reap"], &["send", name, &message], &["stop", name]];
+    let words = verbs[fleet.random.index(verbs.len())];
+    if words.contains(&message.as_str()) {
+        fleet.may_arrive(peer, &message);
+    }
     if process::signal(server, Signal::SIGSTOP).is_err() {
         return;
     }
-    let verbs = ["list", "wake", "reap"];
-    let verb = verbs[fleet.random.index(verbs.len())];
-    let words: &[&str] = if verb == "wake" { &[verb, name] } else { &[verb] };
     let mut child = fleet.world.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     // Some verbs are stopped in their midst, some wait until they give up.
     let end = Instant::now() + Duration::from_millis(fleet.random.below(1_500));
@@ -178,6 +185,12 @@ fn by_hand(fault: Fault, fleet: &mut Fleet, name: &str) {
         Attached::for_a_moment(&fleet.world, name, (columns, columns / 3));
         return fleet.count("by hand: attach and leave");
     }
+    if fault == Fault::Clear {
+        for words in typed_by_hand(fleet.world.kind(), of, pane) {
+            run_client(&fleet.world, session["server"].as_str().unwrap_or_default(), &words);
+        }
+        return fleet.count("by hand: /clear");
+    }
     let other = format!("by hand {}", fleet.random.below(1000));
     let words: Vec<&str> = match (fleet.world.kind(), fault) {
         (RuntimeKind::Tmux, Fault::Rename) => vec!["rename-session", "-t", pane, &other],
@@ -193,6 +206,17 @@ fn by_hand(fault: Fault, fleet: &mut Fleet, name: &str) {
         Fault::Close => "by hand: close",
         _ => "by hand: split",
     });
+}
+
+/// How a person begins a new conversation in a pane: the words, then Enter in a write of its own.
+fn typed_by_hand<'a>(kind: RuntimeKind, of: &'a str, pane: &'a str) -> [Vec<&'a str>; 2] {
+    match kind {
+        RuntimeKind::Tmux => [vec!["send-keys", "-t", pane, "-l", "/clear"], vec!["send-keys", "-t", pane, "Enter"]],
+        RuntimeKind::Zellij => [
+            vec!["-s", of, "action", "write-chars", "--pane-id", pane, "/clear"],
+            vec!["-s", of, "action", "write", "--pane-id", pane, "13"],
+        ],
+    }
 }
 
 /// A client of the runtime, given up after a second: its server may be stopped or gone.
