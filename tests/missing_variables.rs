@@ -111,8 +111,9 @@ fn a_start_that_was_not_ready_says_nothing_of_what_it_lives_by() {
     world.peer(&["start", "b"]);
     fs::write(world.work().join("no"), "").expect("written");
     for _ in 0..2 {
-        let run = world.peer(&["wake", "b"]);
+        let run = world.peer(&["wake", "b", "--json"]);
         assert!(run.code == 5 && run.stderr.contains("started without MINE_KEY"), "{run:?}");
+        assert_eq!(run.json()["peers"][0]["missing_env"], json!(["MINE_KEY"]), "one that fails tells a machine too");
     }
     fs::remove_file(world.work().join("no")).expect("ours");
     let run = world.peer(&["wake", "b"]);

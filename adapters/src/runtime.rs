@@ -298,6 +298,25 @@ pub enum RuntimeError {
     },
 }
 
+impl RuntimeError {
+    /// Whether what was asked may have been done, or may yet be; any other error says that it was not.
+    pub const fn may_be_done(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Unconfirmed { .. } | Self::Failed { .. } => true,
+            Self::NoBinary { .. }
+            | Self::PermissionDenied { .. }
+            | Self::NotAnswering { .. }
+            | Self::VersionMismatch { .. }
+            | Self::ServerGone { .. }
+            | Self::OtherServer { .. }
+            | Self::Unreachable { .. }
+            | Self::NoSuchSession { .. }
+            | Self::DuplicateSession { .. }
+            | Self::PaneDead { .. } => false,
+        }
+    }
+}
+
 /// A key as profiles name it. Text is pasted, never sent as keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

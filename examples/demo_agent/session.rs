@@ -221,6 +221,7 @@ impl<'a> Session<'a> {
         }
         if self.swallow > 0 {
             self.swallow -= 1;
+            self.draw(&["● swallowed an Enter".to_owned()])?;
             return Ok(Step::Stay);
         }
         let text = self.draft.drain(..).fold(String::new(), |text, piece| match piece {

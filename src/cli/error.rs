@@ -124,14 +124,15 @@ impl CliError {
 
     /// The same for a machine.
     pub(super) fn to_json(&self) -> Value {
-        let (cause, retry_after_s) = match self {
-            Self::Engine(EngineError::Refused { refusal, .. }) => {
+        let engine = if let Self::Engine(error) = self { Some(error) } else { None };
+        let (cause, retry_after_s) = match engine.map(EngineError::itself) {
+            Some(EngineError::Refused { refusal, .. }) => {
                 (Some(refusal.cause()), refusal.retry_after().map(|after| after.as_secs_f64().ceil()))
             }
-            Self::Engine(EngineError::Runtime(_)) => (Some("runtime-unavailable"), None),
-            Self::Engine(EngineError::NoRoom { .. }) => (Some("pane-too-small"), None),
-            Self::Engine(EngineError::NotAccepted { how, .. }) => (Some(how.as_str()), None),
-            Self::Engine(EngineError::Unsendable { .. }) => (Some("unsendable"), None),
+            Some(EngineError::Runtime(_)) => (Some("runtime-unavailable"), None),
+            Some(EngineError::NoRoom { .. }) => (Some("pane-too-small"), None),
+            Some(EngineError::NotAccepted { how, .. }) => (Some(how.as_str()), None),
+            Some(EngineError::Unsendable { .. }) => (Some("unsendable"), None),
             _ => (None, None),
         };
         json!({
@@ -140,13 +141,15 @@ impl CliError {
             "code": self.code(),
             "cause": cause,
             "retry_after_s": retry_after_s,
+            "retryable": engine.and_then(EngineError::is_retryable),
+            "missing_env": engine.map(EngineError::missing_env).unwrap_or_default(),
         })
     }
 }
 
 fn engine_code(error: &EngineError) -> u8 {
     match error {
-        EngineError::MovedNotWoken { why, .. } => engine_code(why),
+        EngineError::MovedNotWoken { why, .. } | EngineError::Lacking { why, .. } => engine_code(why),
         EngineError::NoSuchPeer { .. } => code::NO_SUCH_PEER,
         EngineError::Refused { refusal: Refusal::RuntimeUnavailable { .. } | Refusal::Elsewhere { .. }, .. }
         | EngineError::Runtime(_) => code::RUNTIME,
@@ -179,6 +182,7 @@ fn engine_code(error: &EngineError) -> u8 {
 
 fn engine_hint(error: &EngineError) -> Option<String> {
     Some(match error {
+        EngineError::Lacking { why, .. } => return engine_hint(why),
         EngineError::NoSuchPeer { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
         EngineError::NoSuchPeer { peer, nearest: None } => format!("peer add {peer} -- COMMAND"),
         EngineError::Refused { peer, refusal } => refusal_hint(peer.as_str(), refusal),

@@ -76,6 +76,14 @@ pub enum EngineError {
         /// Somebody looks at it.
         attached: bool,
     },
+    /// What came of a start that lacks variables which its agent lives by and had before.
+    #[error("{why}")]
+    Lacking {
+        /// Their names.
+        missing_env: Vec<String>,
+        /// What came of it.
+        why: Box<EngineError>,
+    },
     /// It was moved to another runtime, and did not come up there.
     #[error("{peer} is on {to} now, and was not woken there: {why}")]
     MovedNotWoken {
@@ -242,6 +250,40 @@ pub enum EngineError {
     /// The kernel could not be asked about a process.
     #[error("cannot look at processes: {0}")]
     Kernel(#[from] io::Error),
+}
+
+impl EngineError {
+    /// The same, with what the agent was started without, if that is anything.
+    pub(super) fn lacking(self, missing_env: Vec<String>) -> Self {
+        if missing_env.is_empty() { self } else { Self::Lacking { missing_env, why: Box::new(self) } }
+    }
+
+    /// What failed, without what was only said beside it.
+    pub fn itself(&self) -> &Self {
+        match self {
+            Self::Lacking { why, .. } | Self::MovedNotWoken { why, .. } => why.itself(),
+            other => other,
+        }
+    }
+
+    /// Names of the variables that its agent lives by and had before, and that it was started without.
+    pub fn missing_env(&self) -> &[String] {
+        match self {
+            Self::Lacking { missing_env, .. } => missing_env,
+            Self::MovedNotWoken { why, .. } => why.missing_env(),
+            _ => &[],
+        }
+    }
+
+    /// Whether the same message may be sent again as it is, where one was not delivered: it was not said, and will not be.
+    pub fn is_retryable(&self) -> Option<bool> {
+        match self.itself() {
+            Self::NotAccepted { how, .. } => Some(*how != Undelivered::NotSeen),
+            Self::NoRoom { .. } => Some(true),
+            Self::Unsendable { .. } => Some(false),
+            _ => None,
+        }
+    }
 }
 
 /// How far a message came that was not seen to arrive.

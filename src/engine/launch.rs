@@ -20,7 +20,7 @@ use crate::config::PeerSpec;
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::wake::WakeCause;
-use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Place, SessionRecord, Stored};
+use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Place, SessionRecord, Stored, Unseen};
 
 /// Columns and rows of a pane that nobody has looked at yet: wide enough that no agent wraps its own interface.
 pub(super) const SIZE: (u16, u16) = (200, 50);
@@ -158,6 +158,7 @@ impl Engine {
             resumed: plan.resume.is_some(),
             prompt_due: plan.resume.is_none() && peer.spec.initial_prompt.is_some(),
             topic: plan.topic.clone(),
+            unseen: unseen_in(peer, plan)?,
             ..asked
         })
     }
@@ -302,4 +303,10 @@ fn check_before_launch(peer: &Peer) -> Result<()> {
         path: program.to_owned(),
         source: errno.into(),
     })
+}
+
+/// What was sent to the conversation that is resumed and not seen to arrive.
+fn unseen_in(peer: &Peer, plan: &Plan) -> Result<Option<Unseen>> {
+    let (Some(resumed), Some(last)) = (&plan.resume, peer.files.end()?.present()) else { return Ok(None) };
+    Ok(last.unseen.filter(|unseen| unseen.conversation.as_ref().is_none_or(|sent_to| sent_to == resumed)))
 }

@@ -51,7 +51,7 @@ enum Round {
     /// Something was cleared: look again.
     Again,
     /// An incarnation is on its way, started by us or by another.
-    Started { incarnation: Incarnation, decision: &'static str, cause: String },
+    Started { incarnation: Incarnation, decision: &'static str, cause: String, lacks: Vec<String> },
     /// It starts over by itself.
     Leaving { incarnation: Incarnation },
     /// It is awake.
@@ -80,12 +80,13 @@ impl Engine {
                     self.await_departure(&peer, incarnation).await?;
                     waited = true;
                 }
-                Round::Started { incarnation, decision, cause } => {
+                Round::Started { incarnation, decision, cause, lacks } => {
                     drop(locked);
-                    self.await_ready(&peer, incarnation).await?;
+                    self.await_ready(&peer, incarnation).await.map_err(|error| error.lacking(lacks.clone()))?;
                     let locked = self.lock(name).await?;
                     // One call starts one incarnation: one that was ready and is gone already is told, not replaced.
-                    let record = self.still_current(&peer, &locked, incarnation).await?;
+                    let record = self.still_current(&peer, &locked, incarnation).await;
+                    let record = record.map_err(|error| error.lacking(lacks))?;
                     self.note_shortfalls(&peer, &record);
                     return self.receive(&peer, &locked, record, decision, cause, message).await;
                 }
@@ -103,7 +104,8 @@ impl Engine {
         cause: String,
         message: &Message,
     ) -> Result<Woken> {
-        let delivered = self.deliver(peer, locked, &mut record, message).await?;
+        let delivered = self.deliver(peer, locked, &mut record, message).await;
+        let delivered = delivered.map_err(|error| error.lacking(record.missing_env.clone()))?;
         Ok(Woken {
             peer: peer.name.clone(),
             incarnation: record.incarnation,
@@ -136,6 +138,7 @@ impl Engine {
                 incarnation: record.incarnation,
                 decision: "already-awake",
                 cause: "already-awake".to_owned(),
+                lacks: record.missing_env,
             }),
             (WakeDecision::EndOrphan, Live::Session(record, sight)) => {
                 self.end_orphan(peer, locked, *record, &sight).await?;
@@ -163,7 +166,8 @@ impl Engine {
         }
         let record = self.launch(peer, locked, plan).await?;
         let decision = if record.resumed { "resume" } else { "fresh" };
-        Ok(Round::Started { incarnation: record.incarnation, decision, cause: record.cause })
+        let SessionRecord { incarnation, cause, missing_env: lacks, .. } = record;
+        Ok(Round::Started { incarnation, decision, cause, lacks })
     }
 
     /// It is awake, but somebody began to end it and was killed. The keys and signals of that may still be on their way,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::records::{Host, Place, SessionRecord};
+use super::records::{Host, Place, SessionRecord, Unseen};
 use super::{Locked, Result};
 use crate::policy::ending::{End, EndReport};
 use crate::policy::health::Deaths;
@@ -28,6 +28,9 @@ pub struct LastEnd {
     /// Names of the variables that its agent lives by, and that the last incarnation that was ready had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lives_by: Vec<String>,
+    /// The message that was sent to it last and not seen to arrive: a resume looks for it before it is sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<Unseen>,
     /// By what its conversation may still be told, where it was not known at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlearned: Option<Unlearned>,
@@ -67,9 +70,9 @@ impl LastEnd {
         let unknown = record.conversation.is_none() && !record.traces.is_empty();
         let own = unknown.then(|| Unlearned { woke_at_ms: record.woke_at_ms, traces: record.traces.clone() });
         let agent = record.agent.clone();
-        let lives_by = match (record.ready_at().is_some(), &previous) {
-            (false, Some(last)) => last.lives_by.clone(),
-            _ => record.lives_by.clone(),
+        let (lives_by, unseen) = match (record.ready_at().is_some(), &previous) {
+            (false, Some(last)) => (last.lives_by.clone(), last.unseen.clone()),
+            _ => (record.lives_by.clone(), record.unseen.clone()),
         };
         let (conversation, unlearned, agent) = match (record.ready_at().is_some(), previous) {
             (true, previous) => {
@@ -81,7 +84,7 @@ impl LastEnd {
             }
             (false, _) => (None, own, agent),
         };
-        Self { end, conversation, agent, lives_by, unlearned, host: record.place.host.clone(), left }
+        Self { end, conversation, agent, lives_by, unseen, unlearned, host: record.place.host.clone(), left }
     }
 }
 

@@ -9,7 +9,9 @@ use peer_adapters::agent::{Pattern, letters};
 use peer_adapters::screen::{Composer, View};
 use tokio::time::Instant;
 
-use super::typing::{Typing, beside, placeholder_of};
+use super::held::{beside, placeholder_of};
+use super::typing::Typing;
+use crate::engine::error::Undelivered;
 use crate::engine::observe::fnv1a;
 use crate::engine::{POLL, Result};
 use crate::store::Event;
@@ -53,7 +55,11 @@ impl Typing<'_> {
                 self.submit(text, proof.as_ref(), |view| holds(view, &claimed, placeholder)).await?;
                 finished = Finished::This;
             } else {
-                self.submit("", None, |view| holds(view, &claimed, placeholder)).await?;
+                let sent = self.submit("", None, |view| holds(view, &claimed, placeholder)).await;
+                sent.map_err(|error| {
+                    let why = format!("before it stands what an earlier sender left: {error}");
+                    self.undelivered(Undelivered::NotTyped, why)
+                })?;
                 self.record.prompt_due = false;
                 self.log_finished()?;
                 finished = Finished::Another;

@@ -40,7 +40,7 @@ impl Proof {
         // In whole milliseconds, as agents write their times.
         let taken_at = Timestamp::from(SystemTime::now()).into();
         let mark = launched.look(&peer.profile, |files| files.mark(record.conversation.as_deref()));
-        Ok(Self { mark: mark.map_err(|error| unreadable(peer, &error))?, launched, taken_at })
+        Ok(Self { mark: mark.map_err(|error| unreadable(peer, Undelivered::NotTyped, &error))?, launched, taken_at })
     }
 
     /// Whether the message stands behind that place now, or, where the agent is in another conversation since, in that one
@@ -52,10 +52,11 @@ impl Proof {
             Ok(files.accepted(&self.mark, current, text)?
                 || moved.map_or(Ok(false), |id| files.said_since(id, self.taken_at, text))?)
         });
-        given.map_err(|error| unreadable(peer, &error))
+        // It was sent by now.
+        given.map_err(|error| unreadable(peer, Undelivered::NotSeen, &error))
     }
 }
 
-fn unreadable(peer: &Peer, error: &TranscriptError) -> EngineError {
-    EngineError::NotAccepted { peer: peer.name.clone(), how: Undelivered::NotTyped, why: learn::tell(error) }
+fn unreadable(peer: &Peer, how: Undelivered, error: &TranscriptError) -> EngineError {
+    EngineError::NotAccepted { peer: peer.name.clone(), how, why: learn::tell(error) }
 }

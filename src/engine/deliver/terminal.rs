@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peer_adapters::runtime::Key;
+use peer_adapters::runtime::{Key, RuntimeError};
 use peer_adapters::terminal::{self, Input};
 use tokio::time::Instant;
 
@@ -31,7 +31,7 @@ impl Typing<'_> {
                     self.check_alive(how)?;
                     tokio::time::sleep(POLL).await;
                 }
-                seen => return Ok(seen?),
+                seen => return seen.map_err(|error| self.undelivered(how, error.to_string())),
             }
         }
     }
@@ -42,8 +42,13 @@ impl Typing<'_> {
         let agent = self.record.process.ok_or_else(|| unread("it has no process"))?;
         self.await_reader(agent.id.pid).await?;
         let before = self.input(agent.id.pid, Undelivered::NotTyped).await?;
-        self.runtime.paste(&target(&self.record.place), text).await?;
-        self.runtime.press(&target(&self.record.place), &[Key::Enter]).await?;
+        // What a program without a composer has half of cannot be taken back.
+        let half = |error: RuntimeError| self.undelivered(Undelivered::NotSeen, error.to_string());
+        match self.runtime.paste(&target(&self.record.place), text).await {
+            Err(error) if error.may_be_done() => return Err(half(error)),
+            pasted => pasted?,
+        }
+        self.runtime.press(&target(&self.record.place), &[Key::Enter]).await.map_err(half)?;
         let started = Instant::now();
         loop {
             self.check_alive(Undelivered::NotSeen)?;

@@ -3,13 +3,14 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use peer_adapters::agent::{Accepted, Pattern, letters};
+use peer_adapters::agent::{Accepted, letters};
 use peer_adapters::runtime::{Key, Runtime};
 use peer_adapters::screen::{self, Composer, DialogView, Phase, View};
 use peer_adapters::terminal;
 use tokio::time::Instant;
 
 use super::abandoned::fingerprint;
+use super::held::{Held, Waits, placeholder_of};
 use super::proof::Proof;
 use crate::engine::changes::{Changes, Due};
 use crate::engine::error::Undelivered;
@@ -30,8 +31,6 @@ const PASTE_RATE: u64 = 5_000;
 const LOST: Duration = Duration::from_secs(4);
 /// What is said of an empty composer.
 const NOTHING_SHOWN: &str = "it is empty";
-/// How long a composer must show the same part of a text, where it cannot show the whole of it.
-const PART_STANDS: Duration = Duration::from_millis(300);
 /// How long a dialog must stand before a message is refused for it: one that is drawn away again is none.
 const DIALOG_STANDS: Duration = Duration::from_millis(300);
 /// How long acceptance may take in all.
@@ -172,12 +171,12 @@ impl Typing<'_> {
 
     async fn paste_and_submit(&mut self, text: &str, command: bool, proof: Option<&Proof>) -> Result<()> {
         let pasted = if command { text.to_owned() } else { self.peer.profile.pasted(text) };
-        self.runtime.paste(&target(&self.record.place), &pasted).await?;
+        self.paste(&pasted).await?;
         let mut waits = Waits::for_text(text, command, self.peer);
         // What shows first may be all of it; else it is waited for.
         let mut shown = self.await_shown(text).await;
         if shown.as_ref().is_err_and(|last| last == NOTHING_SHOWN) && self.has_read_all() {
-            self.runtime.paste(&target(&self.record.place), &pasted).await?;
+            self.paste(&pasted).await?;
             shown = Err(String::new());
         }
         if !shown.is_ok_and(|view| waits.is_over(&view)) {
@@ -186,6 +185,21 @@ impl Typing<'_> {
         // An Enter right behind a paste is taken for a part of it, by some.
         tokio::time::sleep(self.peer.profile.message.settle).await;
         self.submit(text, proof, |view| waits.is_over(view)).await
+    }
+
+    /// From here on it may be in the composer, whatever becomes of the runtime.
+    async fn paste(&self, text: &str) -> Result<()> {
+        let pasted = self.runtime.paste(&target(&self.record.place), text).await;
+        pasted.map_err(|error| self.undelivered(Undelivered::NotSent, error.to_string()))
+    }
+
+    /// From here on the text may be sent, but where the runtime says that nothing was pressed.
+    async fn press_enter(&self) -> Result<()> {
+        let pressed = self.runtime.press(&target(&self.record.place), &[Key::Enter]).await;
+        pressed.map_err(|error| {
+            let how = if error.may_be_done() { Undelivered::NotSeen } else { Undelivered::NotSent };
+            self.undelivered(how, error.to_string())
+        })
     }
 
     /// Whether nothing waits in its terminal: one that stands still has the paste before it, and would have it twice.
@@ -225,12 +239,13 @@ impl Typing<'_> {
         let (mut is_ours, mut last) = (true, None);
         while started.elapsed() < ACCEPT_PATIENCE {
             if is_ours {
-                self.runtime.press(&target(&self.record.place), &[Key::Enter]).await?;
+                self.press_enter().await?;
             }
             let (pressed, mut changes) = (Instant::now(), Changes::of(self.record, LOOK));
             let mut due = Due::Screen;
             while pressed.elapsed() < self.peer.profile.message.again {
-                if self.accepted(text, proof, due).await? {
+                let accepted = self.accepted(text, proof, due).await;
+                if accepted.map_err(|error| self.sent(error))? {
                     return Ok(());
                 }
                 if due == Due::Screen {
@@ -248,6 +263,14 @@ impl Typing<'_> {
         let how = if is_ours || last.is_some_and(beside) { Undelivered::NotSent } else { Undelivered::NotSeen };
         let why = format!("neither its transcript nor its screen shows it{}", self.left_in_composer());
         Err(self.undelivered(how, why))
+    }
+
+    /// What failed once a text was sent.
+    fn sent(&self, error: EngineError) -> EngineError {
+        match error {
+            EngineError::NotAccepted { .. } => error,
+            other => self.undelivered(Undelivered::NotSeen, other.to_string()),
+        }
     }
 
     /// Whether this text is the one that was sent before and not seen to arrive, and is there now.
@@ -362,89 +385,4 @@ fn describe(view: &View) -> String {
         (_, Composer::Empty) => NOTHING_SHOWN.to_owned(),
         (_, Composer::Hidden) => "it is not shown".to_owned(),
     }
-}
-
-/// A text that was pasted, and how long the composer has shown the same part of it.
-struct Waits<'a> {
-    text: &'a str,
-    command: bool,
-    placeholder: Option<&'a Pattern>,
-    part: Option<(String, Instant)>,
-}
-
-impl<'a> Waits<'a> {
-    fn for_text(text: &'a str, command: bool, peer: &'a Peer) -> Self {
-        Self { text, command, placeholder: placeholder_of(peer), part: None }
-    }
-
-    /// Whether Enter would send the text, as far as this screen tells.
-    fn is_over(&mut self, view: &View) -> bool {
-        let Composer::Holds(shown) = &view.composer else { return false };
-        if view.popup && !self.command {
-            return false;
-        }
-        match Held::of(shown, self.text, self.placeholder) {
-            Held::All => true,
-            Held::Other => false,
-            Held::Part => match &self.part {
-                Some((seen, since)) if seen == shown => since.elapsed() >= PART_STANDS,
-                _ => {
-                    self.part = Some((shown.clone(), Instant::now()));
-                    false
-                }
-            },
-        }
-    }
-}
-
-/// The agent's own words for a long paste, where it has any.
-pub(super) fn placeholder_of(peer: &Peer) -> Option<&Pattern> {
-    peer.profile.composer.as_ref().and_then(|rule| rule.placeholder.as_ref())
-}
-
-/// What stands before and behind the agent's words for a long paste, where they show.
-pub(super) fn beside<'a>(placeholder: &Pattern, shown: &'a str) -> Option<(&'a str, &'a str)> {
-    let found = placeholder.regex().find(shown)?;
-    let behind = &shown[found.end()..];
-    // The pattern may end before they do.
-    let tail = if found.as_str().contains(']') { behind } else { behind.split_once(']').unwrap_or_default().1 };
-    Some((&shown[..found.start()], tail))
-}
-
-/// How much of a text a composer shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
-    /// The whole, or the agent's placeholder for it.
-    All,
-    /// Some rows of it.
-    Part,
-    /// Something else, or something else besides.
-    Other,
-}
-
-impl Held {
-    fn of(shown: &str, text: &str, placeholder: Option<&Pattern>) -> Self {
-        let (all, text) = (letters(shown), letters(text));
-        if all == text {
-            return Self::All;
-        }
-        if let Some((head, tail)) = placeholder.and_then(|pattern| beside(pattern, shown)) {
-            let (head, tail) = (letters(head), letters(tail));
-            let fits = head.len() + tail.len() <= text.len() && text.starts_with(&head) && text.ends_with(&tail);
-            return if fits { Self::All } else { Self::Other };
-        }
-        let is_part = text.contains(&all) || (drawn(&text).contains(&drawn(&all)) && is_drawn_of(&all, &text));
-        if is_part { Self::Part } else { Self::Other }
-    }
-}
-
-/// Whether everything that is shown stands in the text, in this order; what a terminal cannot draw is left out or replaced.
-fn is_drawn_of(shown: &str, text: &str) -> bool {
-    let mut text = text.chars();
-    shown.chars().filter(|c| *c != char::REPLACEMENT_CHARACTER).all(|c| text.any(|other| other == c))
-}
-
-/// What every terminal draws as it is.
-fn drawn(text: &str) -> String {
-    text.chars().filter(char::is_ascii).collect()
 }
