@@ -1,4 +1,4 @@
-//! One state directory, seen from a container and from another machine: what was started elsewhere is not known here, and
+//! One state directory, seen from a container, from another machine and from a clone of this one: what was started elsewhere is not known here, and
 //! nothing is started, signalled, counted or swept.
 
 mod common;
@@ -8,10 +8,14 @@ use std::process::{Command, Stdio};
 on_each_runtime! {
     a_container_over_the_same_state_directory_touches_nothing
     another_machine_over_the_same_state_directory_touches_nothing
+    a_clone_of_this_machine_over_the_same_state_directory_touches_nothing
+    a_machine_that_was_renamed_is_itself_until_it_is_booted_again_and_can_be_released_then
     what_ran_in_a_container_that_is_gone_can_be_released_and_resumes
 }
 
-use common::{Run, World, lives, on_each_runtime, quoted, wait_until};
+use common::{Run, World, lives, on_each_runtime, quoted, signal, wait_until};
+use nix::sys::signal::Signal;
+use peer_adapters::process;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
@@ -22,6 +26,8 @@ enum From {
     Container,
     /// A kernel like ours with another machine id.
     Machine,
+    /// Our machine id under another kernel, with another host name: an image that was copied with its id.
+    Clone,
 }
 
 impl From {
@@ -53,6 +59,13 @@ impl From {
                 std::fs::write(&id, "0123456789abcdef0123456789abcdef\n").expect("write");
                 let bind = "mount --bind \"$0\" /etc/machine-id && exec \"$@\"";
                 unshare.args(["--mount", "sh", "-c", bind]).arg(id).arg(program)
+            }
+            Self::Clone => {
+                let id = world.path("boot-id");
+                std::fs::write(&id, "01234567-89ab-4def-8123-456789abcdef\n").expect("write");
+                let bind = "mount --bind \"$0\" /proc/sys/kernel/random/boot_id \
+                            && echo clone > /proc/sys/kernel/hostname && exec \"$@\"";
+                unshare.args(["--mount", "--uts", "sh", "-c", bind]).arg(id).arg(program)
             }
         };
         unshare.args(args).env_clear().current_dir(world.work()).stdin(Stdio::null());
@@ -128,6 +141,35 @@ fn a_container_over_the_same_state_directory_touches_nothing(on: RuntimeKind) {
 
 fn another_machine_over_the_same_state_directory_touches_nothing(on: RuntimeKind) {
     seen_from(on, From::Machine);
+}
+
+fn a_clone_of_this_machine_over_the_same_state_directory_touches_nothing(on: RuntimeKind) {
+    seen_from(on, From::Clone);
+}
+
+fn a_machine_that_was_renamed_is_itself_until_it_is_booted_again_and_can_be_released_then(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    assert_eq!(world.peer(&["wake", "a", "-m", "hello"]).code, 0);
+    let (agent, conversation) = (world.agent("a"), world.conversation("a"));
+    let rename = |record: &mut Value| record["host"]["name"] = json!("as-it-was-called");
+    world.edit("a", "session", rename);
+    world.peer(&["wake", "a"]).prints("a: already awake\n");
+    // Its record as it is found after a power cut and a boot.
+    signal(world.pane_process("a"), Signal::SIGKILL);
+    world.lose_server("a");
+    // Where it has not left by the hangup.
+    let _ = process::status(agent).map(|found| found.map(|status| process::signal(status.id, Signal::SIGKILL)));
+    wait_until("all of it has ended", || !lives(agent) && world.processes().is_empty());
+    world.edit("a", "session", |record| record["boot_id"] = json!("01234567-89ab-4def-8123-456789abcdef"));
+    let refused = world.peer(&["wake", "a"]);
+    assert_eq!(refused.code, 6, "{refused:?}");
+    assert!(["as-it-was-called", "before it was renamed", "peer release a"].iter().all(|w| refused.stderr.contains(w)));
+    let tick = world.peer(&["reap", "--json"]).json();
+    assert_eq!((&tick["done"], world.deaths("a"), world.has("a", "end")), (&json!([]), 0, false), "{tick}");
+    assert_eq!(world.peer(&["release", "a", "--yes"]).code, 0);
+    world.peer(&["wake", "a", "-m", "more"]).prints("a: woken resumed (runtime-lost); message delivered\n");
+    assert_eq!((world.deaths("a"), world.said(&conversation)), (0, vec!["hello".to_owned(), "more".to_owned()]));
 }
 
 fn what_ran_in_a_container_that_is_gone_can_be_released_and_resumes(on: RuntimeKind) {

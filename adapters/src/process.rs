@@ -279,6 +279,13 @@ impl Host {
         let apart = matches!((self.pid_namespace, pid_namespace), (Some(here), Some(there)) if here != there);
         self.machine == machine && !apart
     }
+
+    /// Whether what ran under this id and host name ran on another machine. An id is copied with the image that holds it; so
+    /// where another boot is, another name means a clone. This machine looks the same where it was renamed before it was
+    /// booted again, and nothing tells which of the two it is.
+    pub fn is_not_of(&self, machine: &str, name: &str, another_boot: bool) -> bool {
+        self.machine != machine || another_boot && kernel::MACHINE_IDS_ARE_FILES && self.name != name
+    }
 }
 
 /// Where this process runs. Looked up once a process.

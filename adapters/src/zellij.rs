@@ -13,6 +13,7 @@ mod home;
 mod input;
 mod left;
 mod look;
+mod record;
 mod remove;
 mod room;
 mod rows;

@@ -140,6 +140,7 @@ fn record(
         cwd: world.work(),
         config_dir,
         host: Some(host.clone()),
+        boot_id: None,
         grace_ms: 5000,
         env,
         inherited: Inherited::default(),

@@ -269,7 +269,7 @@ impl Engine {
         let Some(last) = peer.files.end()?.present() else { return Ok(()) };
         let Some(place) = &last.left else { return Ok(()) };
         // What is under its path here is not what it left.
-        if observe::elsewhere(place.host.as_ref(), last.end.at_ms)?.is_some() {
+        if observe::elsewhere(place.host.as_ref(), false, last.end.at_ms)?.is_some() {
             return Ok(());
         }
         let runtime = self.runtime_of(place)?;

@@ -187,6 +187,7 @@ impl Engine {
             cwd: peer.spec.cwd.clone(),
             config_dir: self.config.root().to_owned(),
             host: record.place.host.clone(),
+            boot_id: Some(record.boot_id.clone()),
             grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
             env: env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect(),
             inherited: self.inherited.clone().unwrap_or_else(Inherited::ours).with(&peer.spec.inherited()),

@@ -7,7 +7,7 @@ use peer_adapters::process::{self, ProcessId};
 use peer_adapters::systemd::{self, Fate};
 
 use super::Engine;
-use super::observe::{elsewhere, process_id};
+use super::observe::{Standing, process_id, standing};
 use crate::policy::name::PeerName;
 use crate::store::SessionRecord;
 
@@ -46,7 +46,7 @@ impl Engine {
 
     /// The servers on record that end with a login, by where each of them lives and by nothing else.
     pub(super) async fn ending_with_a_login(&self, records: &[(PeerName, SessionRecord)]) -> Vec<Ending> {
-        let here = |record: &SessionRecord| matches!(elsewhere(record.place.host.as_ref(), self.now()), Ok(None));
+        let here = |record: &SessionRecord| standing(record) == Standing::Here;
         let mut servers = BTreeMap::<(ProcessId, PathBuf), usize>::new();
         for (_, record) in records.iter().filter(|(_, record)| here(record)) {
             if let Some(server) = record.place.server_process.map(process_id) {

@@ -193,13 +193,14 @@ pub(super) fn standing(record: &SessionRecord) -> Standing {
     if let Err(error) = kind_of(&record.place.runtime) {
         return Standing::Unclear(format!("the record of {} cannot be used: {error}", record.place.session));
     }
-    let machine = match elsewhere(record.place.host.as_ref(), record.woke_at_ms) {
+    let another_boot = is_another_boot(&record.boot_id);
+    let machine = match elsewhere(record.place.host.as_ref(), another_boot, record.woke_at_ms) {
         Ok(Some(owner)) if owner.another_machine => return Standing::Elsewhere(owner.text),
         Ok(owner) => owner,
         Err(error) => return Standing::Unclear(format!("where this process runs is not known: {error}")),
     };
     // On one machine another boot is the stronger fact: whatever ran in any namespace has ended.
-    match (process::boot_id().is_ok_and(|boot| boot != record.boot_id), machine) {
+    match (another_boot, machine) {
         (true, _) => Standing::Rebooted,
         (false, Some(owner)) => Standing::Elsewhere(owner.text),
         (false, None) if record.phase == Phase::Refused => Standing::Refused,
@@ -215,16 +216,30 @@ pub(super) struct Owner {
     pub(super) text: String,
 }
 
-/// Whether a place is elsewhere. One that names no host, as older records do, is taken for here.
+/// Whether an id is that of another boot. A kernel that does not tell is no proof.
+pub(super) fn is_another_boot(boot_id: &str) -> bool {
+    process::boot_id().is_ok_and(|ours| ours != boot_id)
+}
+
+/// Whether a place is elsewhere; `another_boot`: it is not of this boot. One that names no host, as older records do, is taken
+/// for here.
 ///
 /// # Errors
 /// Where this process runs is not known.
-pub(super) fn elsewhere(theirs: Option<&Host>, since: Timestamp) -> std::io::Result<Option<Owner>> {
+pub(super) fn elsewhere(theirs: Option<&Host>, another_boot: bool, since: Timestamp) -> std::io::Result<Option<Owner>> {
+    let Some(theirs) = theirs else { return Ok(None) };
     let ours = process::host()?;
-    let apart = |theirs: &&Host| !ours.shares_processes_with(&theirs.machine, theirs.pid_namespace);
-    let Some(theirs) = theirs.filter(apart) else { return Ok(None) };
-    let another_machine = theirs.machine != ours.machine;
-    let text = if another_machine {
+    let another_machine = ours.is_not_of(&theirs.machine, &theirs.name, another_boot);
+    if !another_machine && ours.shares_processes_with(&theirs.machine, theirs.pid_namespace) {
+        return Ok(None);
+    }
+    let text = if another_machine && theirs.machine == ours.machine {
+        let (theirs, ours) = (&theirs.name, &ours.name);
+        format!(
+            "on another machine, {theirs}, with the machine id of this one, {ours} (or on this one, before it was renamed and \
+             booted again), at {since}"
+        )
+    } else if another_machine {
         let id = theirs.machine.get(..8).unwrap_or(&theirs.machine);
         format!("on another machine, {} (machine id {id}), at {since}", theirs.name)
     } else {

@@ -4,7 +4,7 @@ use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::zellij::Zellij;
 use serde::Serialize;
 
-use super::observe::{Standing, elsewhere, standing};
+use super::observe::{Standing, elsewhere, is_another_boot, standing};
 use super::settle::{self, Absence};
 use super::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::{EndCause, Incarnation};
@@ -94,8 +94,9 @@ impl Engine {
     /// A launch file without a record, of another machine or pid namespace: which start, and where.
     pub(super) fn launched_elsewhere(&self, peer: &Peer) -> Result<Option<(Incarnation, String)>> {
         for (incarnation, at) in peer.files.launched()? {
-            let host = peer.files.launch(incarnation)?.present().and_then(|launch| launch.host);
-            if let Some(owner) = elsewhere(host.as_ref(), at)? {
+            let Some(launch) = peer.files.launch(incarnation)?.present() else { continue };
+            let another_boot = launch.boot_id.as_deref().is_some_and(is_another_boot);
+            if let Some(owner) = elsewhere(launch.host.as_ref(), another_boot, at)? {
                 return Ok(Some((incarnation, owner.text)));
             }
         }

@@ -73,7 +73,7 @@ impl Engine {
         let locked = self.lock(&peer.name).await?;
         let mut record = Self::own_record(&peer, incarnation)?;
         // Its pane process has another number here, in a container of the agent's own.
-        if let Some(owner) = elsewhere(record.place.host.as_ref(), record.woke_at_ms)? {
+        if let Some(owner) = elsewhere(record.place.host.as_ref(), false, record.woke_at_ms)? {
             return Err(EngineError::NotInPane { problem: format!("the pane was started {}", owner.text) });
         }
         let now = self.now();

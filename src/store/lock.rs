@@ -315,6 +315,7 @@ mod tests {
             cwd: "/".into(),
             config_dir: "/".into(),
             host: None,
+            boot_id: None,
             grace_ms: 0,
             env: vec![],
             inherited: Inherited::default(),

@@ -25,6 +25,9 @@ pub struct Launch {
     /// Where it was launched: what is left of it cannot be judged elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
+    /// The boot of that machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     /// How long a self-fresh waits between `SIGTERM` and `SIGKILL`.
     #[serde(default)]
     pub grace_ms: u64,

@@ -180,6 +180,7 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
         cwd: "/".into(),
         config_dir: "/".into(),
         host: None,
+        boot_id: None,
         grace_ms: 0,
         env: vec![],
         inherited: Inherited::default(),

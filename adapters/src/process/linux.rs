@@ -149,6 +149,9 @@ pub(super) fn environment_of(pid: u32) -> io::Result<Vec<(OsString, OsString)>> 
     Ok(variables.collect())
 }
 
+/// Copied with the image of a machine or a container.
+pub(super) const MACHINE_IDS_ARE_FILES: bool = true;
+
 /// # Source
 /// machine-id(5): 32 hexadecimal digits, or `uninitialized` during the first boot. D-Bus keeps a copy where systemd is not.
 pub(super) fn machine_id() -> io::Result<Option<String>> {

@@ -116,6 +116,9 @@ pub(super) fn environment_of(pid: u32) -> io::Result<Vec<(OsString, OsString)>> 
     Ok(variables.collect())
 }
 
+/// `gethostuuid` is the hardware's, and a macOS changes its host name with the network that it is in.
+pub(super) const MACHINE_IDS_ARE_FILES: bool = false;
+
 #[allow(unsafe_code, reason = "gethostuuid has no safe binding among our dependencies; see SAFETY")]
 pub(super) fn machine_id() -> io::Result<Option<String>> {
     let mut id = [0_u8; 16];

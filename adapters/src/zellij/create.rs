@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::argv::{self, PANE};
 use super::client::{failed, not_seen, timed_out};
-use super::home::{self, Home, Record, Running};
+use super::home::{self, Home};
 use super::look::{self, Sight};
+use super::record::{Record, Running};
 use super::{POLL, Zellij};
 use crate::command::{Argv, Output, TerminalClient};
 use crate::process;

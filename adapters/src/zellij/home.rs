@@ -17,8 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
+use super::record::Record;
 use crate::file;
 use crate::process::{self, ProcessId};
 
@@ -50,72 +49,6 @@ on_force_close "detach"
 default_shell "/bin/sh"
 load_plugins { }
 "#;
-
-/// What we know of a session that we made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
-    /// The session's name.
-    pub(super) session: String,
-    /// The caller's tag.
-    pub(super) tag: String,
-    /// The boot in which the processes below mean something.
-    pub(super) boot: String,
-    /// The machine on which they do, and the pid namespace there; absent in older records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) machine: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) pid_namespace: Option<u64>,
-    /// Who creates it.
-    pub(super) creator: ProcessId,
-    /// Its server and its pane's process; absent until the creation has succeeded.
-    pub(super) running: Option<Running>,
-    /// Our pane was closed. What lives in the session now is a person's own, and the directory stays for as long.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) closed: bool,
-}
-
-impl Record {
-    /// A session that `creator` makes here and now.
-    pub(super) fn here(session: &str, tag: &str, creator: ProcessId) -> io::Result<Self> {
-        let host = process::host()?;
-        Ok(Self {
-            session: session.to_owned(),
-            tag: tag.to_owned(),
-            boot: process::boot_id()?,
-            machine: Some(host.machine.clone()),
-            pid_namespace: host.pid_namespace,
-            creator,
-            running: None,
-            closed: false,
-        })
-    }
-
-    /// Whether its processes are of another machine, or of another pid namespace within this boot: their numbers mean
-    /// nothing here, and its socket's file leads to nobody here.
-    pub(super) fn is_elsewhere(&self) -> io::Result<bool> {
-        let Some(machine) = &self.machine else { return Ok(false) };
-        let here = process::host()?;
-        Ok(here.machine != *machine
-            || !here.shares_processes_with(machine, self.pid_namespace) && !self.is_of_another_boot())
-    }
-
-    /// Whether its processes are of another boot. A kernel that does not tell is no proof.
-    pub(super) fn is_of_another_boot(&self) -> bool {
-        process::boot_id().is_ok_and(|boot| boot != self.boot)
-    }
-}
-
-/// The processes of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Running {
-    /// The zellij server.
-    pub(super) server: ProcessId,
-    /// What runs in the pane; absent when it had ended before it was seen.
-    pub(super) pane: Option<ProcessId>,
-    /// The inode of the socket's file, which it keeps under another name; absent where it is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) socket: Option<u64>,
-}
 
 /// A session's own directory, which may or may not be there.
 #[derive(Clone, Debug)]
@@ -442,17 +375,6 @@ mod tests {
         assert!(home.delete_as_judged(Some(&record())).expect("deleted") && !home.dir().exists());
         assert_eq!(fs::read_dir(base.path()).expect("readable").count(), 0);
         assert!(home.delete_as_judged(None).expect("nothing there is success"));
-    }
-
-    #[test]
-    fn a_record_of_an_older_release_is_read() {
-        let text = r#"{"session":"s","tag":"t","boot":"b","creator":{"pid":1,"start":2},
-            "running":{"server":{"pid":3,"start":4},"pane":null}}"#;
-        let record: Record = serde_json::from_str(text).expect("readable");
-        assert!(!record.closed && record.running.is_some_and(|running| running.socket.is_none()));
-        assert!(!record.is_elsewhere().expect("told") && record.is_of_another_boot());
-        let elsewhere = Record { machine: Some("another".into()), ..record };
-        assert!(elsewhere.is_elsewhere().expect("told"));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::home::{self, Home, Record, Running};
+use super::home::{self, Home};
+use super::record::{Record, Running};
 use crate::process::{self, ProcessId, Status};
 use crate::runtime::Gone;
 use crate::socket::{self, Listener};

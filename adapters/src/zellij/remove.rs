@@ -7,8 +7,9 @@ use nix::sys::signal::Signal;
 
 use super::argv::{self, PANE};
 use super::client::{failed, not_seen, timed_out, unclear};
-use super::home::{Home, Record, Running};
+use super::home::Home;
 use super::look::{self, Sight, Table};
+use super::record::{Record, Running};
 use super::{POLL, Zellij};
 use crate::process::{self, ProcessId};
 use crate::runtime::RuntimeError;

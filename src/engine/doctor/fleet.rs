@@ -8,7 +8,7 @@ use peer_adapters::tmux::Tmux;
 
 use super::{Finding, Level};
 use crate::engine::environment::Environment;
-use crate::engine::observe::{Sight, elsewhere, is_at, process_id};
+use crate::engine::observe::{Sight, Standing, elsewhere, is_at, process_id, standing};
 use crate::engine::{Engine, Result};
 use crate::policy::name::PeerName;
 use crate::store::{Damage, Place, SessionRecord, Stored};
@@ -165,12 +165,13 @@ async fn servers(
     left: &[Place],
     spoken_for: &BTreeSet<PeerName>,
 ) -> Vec<Finding> {
-    let here = |place: &&Place| matches!(elsewhere(place.host.as_ref(), engine.now()), Ok(None));
+    let is_here = |place: &&Place| matches!(elsewhere(place.host.as_ref(), false, engine.now()), Ok(None));
     let mut known: BTreeSet<PathBuf> = records
         .iter()
+        .filter(|(_, record)| !matches!(standing(record), Standing::Elsewhere(_)))
         .map(|(_, record)| &record.place)
         .chain(left)
-        .filter(here)
+        .filter(is_here)
         .filter(|place| place.runtime == RuntimeKind::Tmux.as_str())
         .map(|place| place.server.clone())
         .collect();

@@ -319,7 +319,7 @@ impl Engine {
         // of a container that was booted since, which has another namespace each time.
         let ended_before = |booted| self.now().since(last.end.at_ms) > booted;
         if last.end.cause != EndCause::Rebooted
-            && elsewhere(last.host.as_ref(), last.end.at_ms)?.is_some_and(|owner| {
+            && elsewhere(last.host.as_ref(), false, last.end.at_ms)?.is_some_and(|owner| {
                 owner.another_machine || !process::booted_for().is_ok_and(|booted| booted.is_some_and(ended_before))
             })
         {

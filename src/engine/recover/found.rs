@@ -86,6 +86,7 @@ impl Engine {
             cwd: peer.spec.cwd.clone(),
             config_dir: self.config.root().to_owned(),
             host: Some(recorded_host()?),
+            boot_id: Some(record.boot_id.clone()),
             grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
             env: env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect(),
             inherited: Inherited::default(),
