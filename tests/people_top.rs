@@ -4,84 +4,9 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 
+use common::top::Top;
 use common::{World, lives, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
-
-/// `peer top` in a pane of a tmux server of its own, started from a shell that says how it ended.
-struct Top<'a> {
-    world: &'a World,
-    pane: String,
-}
-
-impl<'a> Top<'a> {
-    #[track_caller]
-    fn start(world: &'a World, width: &str, height: &str) -> Self {
-        Self::start_with(world, width, height, "-u NO_COLOR")
-    }
-
-    /// The same with more words for env(1).
-    #[track_caller]
-    fn start_with(world: &'a World, width: &str, height: &str, env: &str) -> Self {
-        let script = format!(
-            "echo before; env -u TMUX {env} TERM=screen-256color HOME={} PEER_STATE_DIR={} PEER_CONFIG_DIR={} {} top --every 200ms; \
-             echo \"[code $?]\"; stty -a | grep -o -e ' echo ' -e ' icanon '; exec cat",
-            world.path("home").display(),
-            world.path("state").display(),
-            world.path("config").display(),
-            env!("CARGO_BIN_EXE_peer")
-        );
-        let argv =
-            ["-f/dev/null", "new-session", "-dP", "-F#{pane_id}", "-x", width, "-y", height, "sh", "-c", &script];
-        let pane = world.tmux_on(&world.path("s-look"), &argv).trim().to_owned();
-        let top = Self { world, pane };
-        top.until("the view", |screen| screen.contains("peer top  "));
-        top
-    }
-
-    fn tmux(&self, args: &[&str]) -> String {
-        self.world.tmux_on(&self.world.path("s-look"), args)
-    }
-
-    fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p", "-t", &self.pane])
-    }
-
-    fn press(&self, keys: &[&str]) {
-        assert_eq!(self.tmux(&[&["send-keys", "-t", &self.pane], keys].concat()), "");
-    }
-
-    #[track_caller]
-    fn until(&self, what: &str, holds: impl Fn(&str) -> bool) -> String {
-        let mut last = String::new();
-        wait_until(&format!("{what}; the screen: {:?}", self.pane), || {
-            last = self.screen();
-            holds(&last)
-        });
-        last
-    }
-
-    /// The row of a peer in the fleet.
-    fn row(screen: &str, name: &str) -> Option<String> {
-        screen.lines().find(|line| line.get(2..).is_some_and(|line| line.starts_with(name))).map(str::to_owned)
-    }
-
-    #[track_caller]
-    fn until_row(&self, name: &str, text: &str) -> String {
-        self.until(&format!("{name} to say {text}"), |screen| {
-            Self::row(screen, name).is_some_and(|row| row.contains(text))
-        })
-    }
-
-    /// The terminal is the shell's again: its own screen, a cursor, echo and lines.
-    #[track_caller]
-    fn assert_given_back(&self, code: &str) {
-        let screen = self.until("the shell", |screen| screen.contains("[code "));
-        assert!(screen.starts_with("before\n") && screen.contains(code), "{screen}");
-        self.until("stty", |screen| screen.contains("icanon") && screen.contains(" echo"));
-        let state = self.tmux(&["display-message", "-p", "-t", &self.pane, "#{alternate_on} #{cursor_flag}"]);
-        assert_eq!(state.trim(), "0 1");
-    }
-}
 
 #[test]
 fn keys_wake_stop_send_filter_sort_and_quit() {
@@ -260,7 +185,7 @@ fn a_panic_gives_the_terminal_back() {
     );
     let argv = ["-f/dev/null", "new-session", "-dP", "-F#{pane_id}", "-x", "160", "-y", "70", "sh", "-c", &script];
     let pane = world.tmux_on(&world.path("s-look"), &argv).trim().to_owned();
-    let top = Top { world: &world, pane };
+    let top = Top::on(&world, pane);
     let screen = wait_for("the panic", || Some(top.screen()).filter(|screen| screen.contains("[code ")));
     assert!(screen.contains("on purpose"), "told on the shell's own screen: {screen}");
     top.assert_given_back("[code 101]");

@@ -67,7 +67,7 @@ impl Engine {
         let (peer, mut argv) = (self.peer(name)?, argv);
         for _ in 0..RETRIES {
             let started = Instant::now();
-            let status = run(&argv)?;
+            let status = run(argv).await?;
             if status.code().is_none_or(|code| code == 0) || started.elapsed() > AT_ONCE {
                 return Ok(status);
             }
@@ -78,7 +78,7 @@ impl Engine {
                 Ok(None) | Err(_) => return Ok(status),
             }
         }
-        run(&argv)
+        run(argv).await
     }
 
     /// The client to start again, where that incarnation lives on zellij and is known to.
@@ -122,10 +122,13 @@ impl Engine {
     }
 }
 
-fn run(argv: &Argv) -> Result<ExitStatus> {
-    command::run_in_foreground(argv).map_err(|source| EngineError::Io {
+/// On a thread of its own: what else is under way (`peer top` attaches beside it) may hold a lock, and goes on.
+async fn run(argv: Argv) -> Result<ExitStatus> {
+    let program = argv.program.clone();
+    let ran = tokio::task::spawn_blocking(move || command::run_in_foreground(&argv)).await;
+    ran.expect("it is never aborted, and does not panic").map_err(|source| EngineError::Io {
         action: "run",
-        path: argv.program.clone(),
+        path: program,
         source,
     })
 }

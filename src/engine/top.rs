@@ -7,6 +7,7 @@ use peer_adapters::process;
 
 use super::list::Fleet;
 use super::{Engine, Result};
+use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::Tail;
@@ -35,6 +36,16 @@ pub struct View {
     pub memory: HashMap<PeerName, Vec<u64>>,
     /// How often each was started in each of the last [`SPANS`] spans of five minutes, oldest first.
     pub starts: HashMap<PeerName, [u64; SPANS]>,
+}
+
+impl Engine {
+    /// Which incarnation of one peer is on record now: a read of one file.
+    ///
+    /// # Errors
+    /// Nobody declared it, or its record cannot be read.
+    pub fn recorded_incarnation(&self, name: &PeerName) -> Result<Option<Incarnation>> {
+        Ok(self.peer(name)?.files.session()?.present().map(|record| record.incarnation))
+    }
 }
 
 impl Watcher {

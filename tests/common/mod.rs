@@ -15,6 +15,7 @@ pub mod files;
 pub mod run;
 pub mod runtimes;
 pub mod ticks;
+pub mod top;
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,4 +1,6 @@
-//! The picture: the fleet on the left, the chosen peer's story and screen on the right, the keys below.
+//! What it looks like: the fleet on the left, the chosen peer's story and screen on the right, the keys below.
+
+mod foot;
 
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
 
-use super::app::{App, Deed, Mode};
+use super::app::{App, Mode};
 use super::pane;
 use crate::cli::output::{home_as_tilde, printable};
 use crate::cli::terminal::{Hue, cut, cut_front, relative, rough, width};
@@ -28,14 +30,14 @@ const LONGEST_NAME: usize = 16;
 /// Eight heights of one cell.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-const KEYS: &str = "w wake  x stop  n new  a attach  s send  / filter  o order  ? help  q quit";
-
 const HELP: &str = "\
 w        wake the chosen peer, as the table says (peer why)
 x        stop it: park it and refuse wakes
 n        new: start it fresh now, whatever state it is in
 a Enter  attach to it, waking it first; detach to come back
-s        send it a message, waking it first
+s        send it a message, waking it first: Enter sends, Alt-Enter
+         or Ctrl-J begins a new line, Esc puts it aside until the
+         next s; a paste is text, however many lines it has
 /        filter by name, state, agent and topic; Esc clears it
 o        order by name, state, idle time, last end, restarts
 j k ↑ ↓  choose; PageUp, PageDown, g, G
@@ -46,8 +48,12 @@ MEM is the memory of its processes, STARTS how often it was
 started, five minutes a bar.";
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, now: Timestamp, plain: bool) {
-    let [head, body, foot] =
-        Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)]).areas(frame.area());
+    let [head, body, foot] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Min(1),
+        Constraint::Length(foot::height(app, frame.area())),
+    ])
+    .areas(frame.area());
     frame.render_widget(Paragraph::new(heading(app, plain)), head);
     if body.width >= BOTH {
         let [left, right] =
@@ -57,7 +63,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, now: Timestamp, plain: bool
     } else {
         fleet(frame, app, body, plain);
     }
-    frame.render_widget(Paragraph::new(footer(app)), foot);
+    foot::draw(frame, app, foot);
     if app.mode == Mode::Help {
         help(frame);
     }
@@ -74,7 +80,8 @@ impl Columns {
     fn of(app: &App) -> Self {
         let rows = &app.view.fleet.rows;
         let name = rows.iter().map(|row| width(row.peer.as_str())).max().unwrap_or(0);
-        let state = rows.iter().map(|row| row.state.as_str().len()).max().unwrap_or(0);
+        let word = |row: &Row| app.doing_to(&row.peer).map_or(0, str::len).max(row.state.as_str().len());
+        let state = rows.iter().map(word).max().unwrap_or(0);
         Self { name: name.clamp("NAME".len(), LONGEST_NAME), state: state.max("STATE".len()) }
     }
 
@@ -112,8 +119,8 @@ fn heading(app: &App, plain: bool) -> Line<'static> {
         spans.push(Span::styled(text, style(Hue::Bad, plain)));
     }
     spans.push(Span::raw(format!("  by {}", app.order.as_str())));
-    if !app.filter.is_empty() {
-        spans.push(Span::raw(format!("  /{}", printable(&app.filter))));
+    if !app.filter.text().is_empty() {
+        spans.push(Span::raw(format!("  /{}", printable(app.filter.text()))));
     }
     Line::from(spans)
 }
@@ -157,9 +164,13 @@ fn line(app: &App, row: &Row, columns: Columns, plain: bool) -> Line<'static> {
         idle_wide = BAR + 5,
         memory_wide = MEMORY + SIZE
     );
+    let (word, hue) = match app.doing_to(&row.peer) {
+        Some(doing) => (doing, Hue::Busy),
+        None => (row.state.as_str(), Hue::of(row.state)),
+    };
     let mut line = Line::from(vec![
         Span::raw(format!("{mark}{}  ", padded(row.peer.as_str(), columns.name))),
-        Span::styled(format!("{:<state$}", row.state, state = columns.state), style(Hue::of(row.state), plain)),
+        Span::styled(format!("{:<state$}", cut(word, columns.state), state = columns.state), style(hue, plain)),
         Span::raw(rest),
     ]);
     if chosen {
@@ -249,22 +260,9 @@ fn story(row: &Row, now: Timestamp, room: usize, plain: bool) -> Vec<Line<'stati
     lines
 }
 
-fn footer(app: &App) -> Line<'static> {
-    let name = app.chosen.as_ref().map_or("", |name| name.as_str());
-    let text = match app.mode {
-        Mode::Filter => format!("filter: {}_   (Enter keeps it, Esc clears it)", printable(&app.filter)),
-        Mode::Send => format!("to {name}: {}_   (Enter sends, Esc gives up)", printable(&app.input)),
-        Mode::Confirm(Deed::Stop) => format!("stop {name}, and refuse wakes? y/n"),
-        Mode::Confirm(_) => format!("start {name} fresh now, giving up what it is doing? y/n"),
-        Mode::Browse | Mode::Help if app.message.is_empty() => KEYS.to_owned(),
-        Mode::Browse | Mode::Help => printable(&app.message),
-    };
-    Line::raw(text)
-}
-
 fn help(frame: &mut Frame<'_>) {
     let area = frame.area();
-    let (wide, high) = (64.min(area.width), 18.min(area.height));
+    let (wide, high) = (66.min(area.width), 21.min(area.height));
     let middle = Rect::new((area.width - wide) / 2, (area.height - high) / 2, wide, high);
     frame.render_widget(Clear, middle);
     frame.render_widget(Paragraph::new(HELP).block(Block::bordered().title("keys (any key closes this)")), middle);

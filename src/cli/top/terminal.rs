@@ -1,0 +1,189 @@
+//! The terminal while it is ours: the other screen, keys as they are pressed, pastes told apart from them, no cursor.
+
+use std::io::{self, stdin, stdout};
+use std::os::fd::AsFd;
+use std::sync::Once;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::read;
+use ratatui::Frame;
+use ratatui::crossterm::cursor::Hide;
+use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::style::Print;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
+use tokio::sync::mpsc;
+
+use super::input::{Decoder, Input};
+
+/// How long the rest of a sequence may take behind its Escape, and the rest of a paste that the terminal sends as if it were
+/// typed. A person is not as fast, and does not feel it.
+const REST: Duration = Duration::from_millis(30);
+
+/// More than this at once was not typed.
+const BY_HAND: usize = 64;
+
+/// How long answers of the terminal are waited for before it is given back; on a slow line they take that long.
+const ANSWERS: Duration = Duration::from_millis(500);
+
+/// The terminal says that it is well: what it was asked before, it has answered by then.
+const ASK: &str = "\x1b[5n";
+const WELL: &[u8] = b"\x1b[0n";
+
+/// The terminal while it is ours. It is given back when this goes.
+pub struct FullScreen {
+    terminal: ratatui::DefaultTerminal,
+    /// Without colours.
+    pub(super) plain: bool,
+}
+
+impl FullScreen {
+    /// Takes the terminal on stdout. A hook gives it back before a panic is reported, which also holds where a panic
+    /// aborts.
+    ///
+    /// # Errors
+    /// Stdout is no terminal.
+    pub fn enter() -> io::Result<Self> {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let hook = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                let _ = stop_reports();
+                hook(info);
+            }));
+        });
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let screen = Self { terminal: ratatui::try_init()?, plain };
+        start_reports()?;
+        Ok(screen)
+    }
+
+    pub(super) fn draw(&mut self, draws: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.terminal.draw(draws).map(drop)
+    }
+
+    /// Gives the terminal to another program.
+    pub(super) fn lend(&mut self) -> io::Result<()> {
+        stop_reports()?;
+        drain();
+        ratatui::try_restore()?;
+        self.terminal.show_cursor()
+    }
+
+    /// Takes it back. What that program asked the terminal, and did not wait for, is nobody's key.
+    pub(super) fn take_back(&mut self) -> io::Result<()> {
+        enable_raw_mode()?;
+        execute!(stdout(), EnterAlternateScreen, Hide)?;
+        drain();
+        start_reports()?;
+        self.terminal.clear()
+    }
+}
+
+impl Drop for FullScreen {
+    fn drop(&mut self) {
+        // After a panic the hooks have done it, and a second time would put the cursor back over what was reported.
+        if !std::thread::panicking() {
+            // A terminal that is gone cannot be given back.
+            let _ = stop_reports();
+            drain();
+            let _ = ratatui::try_restore();
+        }
+    }
+}
+
+/// What is pasted is to be marked as such.
+fn start_reports() -> io::Result<()> {
+    execute!(stdout(), EnableBracketedPaste)
+}
+
+fn stop_reports() -> io::Result<()> {
+    execute!(stdout(), DisableBracketedPaste)
+}
+
+/// Reads away what the terminal has sent and still sends, answers to what was asked before included: the shell would take them
+/// for a command.
+fn drain() {
+    let end = Instant::now() + ANSWERS;
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    if execute!(stdout(), Print(ASK)).is_err() {
+        return;
+    }
+    while !seen.windows(WELL.len()).any(|bytes| bytes == WELL) {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || !is_readable(Some(left)).unwrap_or(false) {
+            return;
+        }
+        match read(stdin().as_fd(), &mut buffer) {
+            Ok(0) | Err(_) => return,
+            Ok(count) => seen.extend_from_slice(&buffer[..count]),
+        }
+    }
+}
+
+/// Waits for something to read, or for the terminal to go.
+fn is_readable(within: Option<Duration>) -> io::Result<bool> {
+    let stdin = stdin();
+    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let within = within.map_or(PollTimeout::NONE, |within| PollTimeout::try_from(within).unwrap_or(PollTimeout::ZERO));
+    loop {
+        match poll(&mut fds, within) {
+            Err(Errno::EINTR) => {}
+            polled => return Ok(polled? > 0),
+        }
+    }
+}
+
+/// What a person types. Nothing is looked for as long as nothing is there.
+pub(super) struct Keyboard {
+    readable: mpsc::UnboundedReceiver<()>,
+    /// All of it was read.
+    read: SyncSender<()>,
+    decoder: Decoder,
+}
+
+impl Keyboard {
+    /// A thread waits for what is typed, and reads none of it: the terminal can be lent meanwhile.
+    pub(super) fn new() -> Self {
+        let (typed, readable) = mpsc::unbounded_channel();
+        let (read, was_read) = sync_channel(1);
+        std::thread::spawn(
+            move || {
+                while is_readable(None).is_ok() && typed.send(()).is_ok() && was_read.recv().is_ok() {}
+            },
+        );
+        Self { readable, read, decoder: Decoder::default() }
+    }
+
+    /// Waits until something is typed, and returns all that was by then. `None`: the terminal is gone. Nothing is lost where
+    /// this is not awaited to its end.
+    pub(super) async fn typed(&mut self) -> io::Result<Option<Vec<Input>>> {
+        if self.readable.recv().await.is_none() {
+            return Ok(None);
+        }
+        let mut buffer = [0; 4096];
+        let mut total = 0;
+        loop {
+            let waits = self.decoder.has_begun() || total > BY_HAND;
+            if !is_readable(Some(if waits { REST } else { Duration::ZERO }))? {
+                break;
+            }
+            match read(stdin().as_fd(), &mut buffer) {
+                Ok(0) | Err(Errno::EIO) => return Ok(None),
+                Ok(count) => {
+                    self.decoder.feed(&buffer[..count]);
+                    total += count;
+                }
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // The thread is gone where its terminal is, which is seen when it is read from.
+        let _ = self.read.try_send(());
+        Ok(Some(self.decoder.take()))
+    }
+}
