@@ -10,6 +10,7 @@ on_each_runtime! {
     another_machine_over_the_same_state_directory_touches_nothing
     a_clone_of_this_machine_over_the_same_state_directory_touches_nothing
     a_machine_that_was_renamed_is_itself_until_it_is_booted_again_and_can_be_released_then
+    what_runs_elsewhere_is_removed_by_force_as_files_alone
     what_ran_in_a_container_that_is_gone_can_be_released_and_resumes
 }
 
@@ -170,6 +171,26 @@ fn a_machine_that_was_renamed_is_itself_until_it_is_booted_again_and_can_be_rele
     assert_eq!(world.peer(&["release", "a", "--yes"]).code, 0);
     world.peer(&["wake", "a", "-m", "more"]).prints("a: woken resumed (runtime-lost); message delivered\n");
     assert_eq!((world.deaths("a"), world.said(&conversation)), (0, vec!["hello".to_owned(), "more".to_owned()]));
+}
+
+fn what_runs_elsewhere_is_removed_by_force_as_files_alone(on: RuntimeKind) {
+    for lost in [false, true] {
+        let world = World::on(on);
+        if !From::Container.is_possible(&world) {
+            return;
+        }
+        world.demo("a", &[]);
+        assert_eq!(world.peer(&["wake", "a"]).code, 0);
+        let agent = world.agent("a");
+        if lost {
+            std::fs::remove_file(world.path("state/a.session")).expect("removed");
+        }
+        let refused = From::Container.peer(&world, &["rm", "a"]);
+        assert!(refused.code == 6 && refused.stderr.contains("peer release a"), "{lost}: {refused:?}");
+        let removed = From::Container.peer(&world, &["rm", "a", "--force"]);
+        assert!(removed.code == 0 && removed.stderr.contains("is left alone there"), "{lost}: {removed:?}");
+        assert!(lives(agent) && !world.path("config/peers/a.toml").exists(), "{lost}");
+    }
 }
 
 fn what_ran_in_a_container_that_is_gone_can_be_released_and_resumes(on: RuntimeKind) {

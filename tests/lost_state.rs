@@ -13,9 +13,12 @@ on_each_runtime! {
     an_older_backup_does_not_hide_a_living_agent
     an_agent_that_ends_without_a_state_directory_makes_no_new_one
     an_end_after_the_directory_was_made_anew_is_recorded
+    what_no_record_names_is_awake_to_rm_too
+    a_record_that_does_not_parse_beside_an_older_end_gives_no_number_twice
+    a_lost_record_is_found_again_by_another_path_of_the_state_directory
 }
 
-use common::{World, lives, on_each_runtime, signal, wait_for, wait_until};
+use common::{Run, World, lives, on_each_runtime, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::process;
 use peer_adapters::runtime::RuntimeKind;
@@ -206,4 +209,81 @@ fn a_peer_that_was_removed_is_not_brought_back_by_its_pane_process() {
     wait_until("it has ended", || !lives(agent));
     let left: Vec<_> = fs::read_dir(world.path("state")).expect("there").flatten().map(|e| e.file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("a.") || name == "a.lock"), "{left:?}");
+}
+
+fn what_no_record_names_is_awake_to_rm_too(on: RuntimeKind) {
+    for how in ["removed", "with its launch file", "does not parse", "older", "a spec that does not parse"] {
+        let world = World::on(on);
+        awake(&world, "a");
+        let record = world.path("state/a.session");
+        let older = fs::read(&record).expect("on record");
+        assert_eq!((world.peer(&["stop", "a"]).code, world.peer(&["start", "a"]).code), (0, 0));
+        world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+        let agent = world.agent("a");
+        match how {
+            "does not parse" => fs::write(&record, "{").expect("written"),
+            "older" => fs::write(&record, older).expect("written"),
+            _ => fs::remove_file(&record).expect("removed"),
+        }
+        if how == "with its launch file" {
+            remove(&world.path("state/panes"));
+        }
+        let spec = world.path("config/peers/a.toml");
+        let declared = fs::read_to_string(&spec).expect("declared");
+        if how == "a spec that does not parse" {
+            fs::write(&spec, "[").expect("written");
+            let refused = world.peer(&["rm", "a", "--force"]);
+            assert!(refused.code == 1 && lives(agent), "{refused:?}");
+            fs::write(&spec, &declared).expect("written");
+        }
+        let refused = world.peer(&["rm", "a"]);
+        assert_eq!(refused.code, 4, "{how}: {refused:?}");
+        assert!(refused.stderr.contains("error: a is awake\n") && lives(agent) && spec.exists(), "{how}: {refused:?}");
+        let removed = world.peer(&["rm", "a", "--force"]);
+        assert_eq!(removed.code, 0, "{how}: {removed:?}");
+        assert_eq!((lives(agent), world.processes(), world.sessions()), (false, vec![], vec![]), "{how}");
+        world.demo("a", &[]);
+        assert_eq!(world.peer(&["wake", "a"]).code, 0, "{how}");
+        assert!(world.session("a")["incarnation"].as_u64() > Some(2), "{how}: {}", world.session("a"));
+    }
+}
+
+fn a_record_that_does_not_parse_beside_an_older_end_gives_no_number_twice(on: RuntimeKind) {
+    let world = World::on(on);
+    let (_, conversation) = awake(&world, "a");
+    assert_eq!((world.peer(&["stop", "a"]).code, world.peer(&["start", "a"]).code), (0, 0));
+    world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+    let agent = world.agent("a");
+    // The second is gone with nobody who saw it, and its record is no record.
+    signal(world.pane_process("a"), Signal::SIGKILL);
+    let _ = process::status(agent).map(|found| found.map(|status| process::signal(status.id, Signal::SIGKILL)));
+    wait_until("nothing of it runs", || world.processes().is_empty());
+    fs::write(world.path("state/a.session"), "{").expect("written");
+    // Also where the one that sets it aside is not the one that starts the next.
+    assert_eq!(world.peer(&["reset", "a"]).code, 0);
+    let woken = world.peer(&["wake", "a"]);
+    assert_eq!((woken.code, woken.stdout.as_str()), (0, "a: woken resumed (stopped)\n"), "{woken:?}");
+    assert!(world.session("a")["incarnation"].as_u64() > Some(2), "{}", world.session("a"));
+    assert_eq!((world.conversation("a"), world.deaths("a")), (conversation, 0));
+}
+
+fn a_lost_record_is_found_again_by_another_path_of_the_state_directory(on: RuntimeKind) {
+    let world = World::on(on);
+    std::os::unix::fs::symlink(world.path("state"), world.path("link")).expect("linked");
+    let by_link = |args: &[&str]| Run::of(world.command(args).env("PEER_STATE_DIR", world.path("link")), None);
+    let (agent, conversation) = awake(&world, "a");
+    assert_eq!(by_link(&["wake", "a", "-m", "more"]).stdout, "a: already awake; message delivered\n");
+    remove(&world.path("state/a.session"));
+    let listed = by_link(&["list", "--json"]);
+    assert_eq!(listed.json()["peers"][0]["state"], json!("unknown"), "{listed:?}");
+    let woken = by_link(&["wake", "a", "-m", "again"]);
+    assert_eq!((woken.code, woken.stdout.as_str()), (0, "a: already awake; message delivered\n"), "{woken:?}");
+    assert_eq!((world.agent("a"), world.processes(), world.deaths("a")), (agent, vec![agent], 0));
+    // What was started by the link is found without it.
+    assert_eq!((by_link(&["stop", "a"]).code, by_link(&["start", "a"]).code), (0, 0));
+    assert_eq!(by_link(&["wake", "a"]).stdout, "a: woken resumed (stopped)\n");
+    let agent = world.agent("a");
+    remove(&world.path("state/a.session"));
+    world.peer(&["reap"]);
+    assert_eq!((world.agent("a"), world.conversation("a"), world.processes()), (agent, conversation, vec![agent]));
 }

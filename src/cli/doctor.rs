@@ -86,7 +86,8 @@ fn cron_environment() -> Vec<(OsString, OsString)> {
 /// A tick from a bare crontab line would look after another fleet than this shell does.
 fn elsewhere(engine: &crate::engine::Engine) -> Option<Finding> {
     let bare = Directories::without_variables().ok()?;
-    let same = bare.state == engine.state.root() && bare.config == engine.config.root();
+    let real = bare.state.canonicalize();
+    let same = real.as_ref().unwrap_or(&bare.state) == engine.state.root() && bare.config == engine.config.root();
     (!same).then(|| Finding {
         level: Level::Warning,
         about: "cron".to_owned(),

@@ -16,6 +16,7 @@ use crate::config::{PaneSize, PeerSpec, Span, nearest};
 use crate::policy::ending::Intent;
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
+use crate::policy::wake::Refusal;
 use crate::store::Locked;
 
 /// A declaration as it was typed.
@@ -226,8 +227,9 @@ impl Engine {
         let locked = self.lock(name).await?;
         match self.peer(name) {
             Ok(peer) => self.lay_to_rest(&peer, &locked, force).await?,
-            // A spec that does not parse can be removed too, as long as nothing of it runs.
+            // A spec that does not parse can be removed too, as long as nothing of it runs, on record or not.
             Err(error) if self.state.peer(name).session()?.present().is_some() => return Err(error),
+            Err(error) if self.panes()?.contains_key(name) => return Err(error),
             Err(_) => {}
         }
         locked.forget_env()?;
@@ -239,25 +241,41 @@ impl Engine {
         Ok(trash)
     }
 
-    /// Leaves nothing of a peer on its runtime's server.
+    /// Leaves nothing of a peer on its runtime's server, on record or not.
     async fn lay_to_rest(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
-        let record = peer.files.session()?.present();
-        match self.live_in_reach(peer, record).await? {
-            Live::None => self.clear_left(peer, locked).await,
-            Live::Session(record, sight) if sight.is_over() => self.bury(peer, locked, &record, &sight).await,
-            // Its files are put away; what runs elsewhere under that name is nobody's to end from here.
-            Live::Session(_, sight) if sight.elsewhere.is_some() && !force => Self::refuse_unknown(peer, &sight),
-            Live::Session(_, sight) if sight.elsewhere.is_some() => {
-                let owner = sight.elsewhere.unwrap_or_default();
-                self.progress.notice(&format!("{}: it was started {owner}, and is left alone there", peer.name));
-                Ok(())
-            }
-            Live::Starting(_) | Live::Session(..) if !force => Err(EngineError::Awake { peer: peer.name.clone() }),
-            Live::Starting(record) => self.end(peer, locked, *record, Some(Intent::Stopped)).await.map(drop),
-            Live::Session(record, sight) => {
-                self.end_by_hand(peer, locked, *record, &sight, Intent::Stopped).await.map(drop)
+        // What an older record hid is found once that is out of the way.
+        loop {
+            let record = match self.on_record(peer, locked) {
+                Err(EngineError::Refused { refusal: Refusal::Elsewhere { owner }, .. }) if force => {
+                    self.leave_there(peer, &owner);
+                    return Ok(());
+                }
+                record => record?,
+            };
+            match self.live_in_reach(peer, record).await? {
+                Live::None => return self.clear_left(peer, locked).await,
+                Live::Session(record, sight) if sight.is_over() => self.bury(peer, locked, &record, &sight).await?,
+                Live::Session(_, sight) if sight.elsewhere.is_some() && !force => {
+                    return Self::refuse_unknown(peer, &sight);
+                }
+                Live::Session(_, sight) if sight.elsewhere.is_some() => {
+                    self.leave_there(peer, &sight.elsewhere.unwrap_or_default());
+                    return Ok(());
+                }
+                Live::Starting(_) | Live::Session(..) if !force => {
+                    return Err(EngineError::Awake { peer: peer.name.clone() });
+                }
+                Live::Starting(record) => drop(self.end(peer, locked, *record, Some(Intent::Stopped)).await?),
+                Live::Session(record, sight) => {
+                    drop(self.end_by_hand(peer, locked, *record, &sight, Intent::Stopped).await?);
+                }
             }
         }
+    }
+
+    /// Its files are put away; what runs elsewhere under that name is nobody's to end from here.
+    fn leave_there(&self, peer: &Peer, owner: &str) {
+        self.progress.notice(&format!("{}: it was started {owner}, and is left alone there", peer.name));
     }
 }
 

@@ -1,7 +1,9 @@
-//! The numbers of incarnations: one never comes twice, also where a peer is removed and one of its name is declared again.
+//! The numbers of incarnations: one never comes twice, also where a peer is removed and one of its name is declared again, or
+//! where its record is lost.
 //!
 //! Everything that names a number goes to the trash with its peer, and a pane process or an exit record of it can come after
-//! that. So `NAME.lock`, the one file that stays, keeps the highest.
+//! that. So `NAME.lock`, the one file that stays, keeps the highest. A record that does not parse may have named any number,
+//! whatever the end before it names: then it keeps one that is above all.
 
 use std::os::unix::fs::FileExt;
 
@@ -15,15 +17,15 @@ use crate::policy::time::Timestamp;
 /// What is read of a lock file: a hundred times what we write into it.
 const MOST: u64 = 4096;
 
-/// What `NAME.lock` holds once a peer of this name was removed.
+/// What `NAME.lock` holds once a peer of this name was removed, or a record of it was set aside.
 #[derive(Serialize, Deserialize)]
 struct Removed {
-    /// The highest number that it had.
+    /// None that it had is above.
     incarnation: Incarnation,
 }
 
 impl PeerFiles {
-    /// The highest number of the peers of this name that were removed.
+    /// The highest number of the peers of this name that were removed, or of a record that was set aside.
     ///
     /// # Errors
     /// The lock file is there and cannot be read.
@@ -89,6 +91,17 @@ impl Locked {
         if highest == Incarnation::default() || self.files().removed()? == Stored::Present(highest) {
             return Ok(());
         }
+        self.keep_number(highest)
+    }
+
+    /// Keeps a number that is above any that the record may have named that is about to be set aside: its end, which would
+    /// tell, may never be written.
+    pub(super) fn keep_above_all(&self, now: Timestamp) -> Result<()> {
+        let known = self.files().removed()?.present().unwrap_or_default();
+        if known < never_before(now) { self.keep_number(never_before(now)) } else { Ok(()) }
+    }
+
+    fn keep_number(&self, highest: Incarnation) -> Result<()> {
         let mut text = serde_json::to_vec(&Removed { incarnation: highest }).expect("a number");
         text.push(b'\n');
         self.overwrite_lock_file(&text)

@@ -260,14 +260,17 @@ impl Locked {
             ("end", corrupt(self.files.end()?)),
             ("deaths", corrupt(self.files.deaths()?)),
         ];
+        moved.extend(self.set_aside_in_lock_file(now)?);
         for (suffix, why) in checks {
             let Some(why) = why else { continue };
+            if suffix == "session" {
+                self.keep_above_all(now)?;
+            }
             let path = self.files.path(suffix);
             let aside = self.files.path(&format!("{suffix}.corrupt-{}", now.as_ms()));
             std::fs::rename(&path, &aside).map_err(StoreError::new("set aside", &path))?;
             moved.push((aside.display().to_string(), why));
         }
-        moved.extend(self.set_aside_in_lock_file(now)?);
         Ok(moved)
     }
 

@@ -99,6 +99,8 @@ impl StateDir {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         ensure_private_dir(&root)?;
+        // By one name, whatever link it is reached by: its agents are known by it in the kernel and on their servers.
+        let root = root.canonicalize().unwrap_or(root);
         Ok(Self { root, listener: None })
     }
 
