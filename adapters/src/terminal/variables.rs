@@ -6,7 +6,7 @@
 //! agent; those that our own terminal sets do ([`is_set_by`]).
 //!
 //! What reaches something that outlives a window passes: `SSH_AUTH_SOCK`, `DISPLAY`, `WAYLAND_DISPLAY`, `XAUTHORITY`,
-//! `XDG_*`, `DBUS_SESSION_BUS_ADDRESS`. `SSH_CONNECTION` and `SSH_CLIENT` do not: nothing can be reached by them, they name a
+//! `XDG_RUNTIME_DIR` and its like, `DBUS_SESSION_BUS_ADDRESS`. `SSH_CONNECTION` and `SSH_CLIENT` do not: nothing can be reached by them, they name a
 //! login that ends before the agent does, and an agent would behave differently by who woke it (Debian's bash reads
 //! `.bashrc` for a command when it finds `SSH_CLIENT`).
 
@@ -33,9 +33,11 @@ const NAMES: &[&str] = &[
     // One terminal each: VTE, xterm, Konsole, iTerm2 and Terminal.app, Windows Terminal, Warp, Contour …
     "ASCIINEMA_REC",
     "ASCIINEMA_SESSION",
+    "DOMTERM",
     "FIG_TERM",
     "FIGTERM_SESSION_ID",
     "GUAKE_TAB_UUID",
+    "LC_EXTRATERM_COOKIE",
     "MLTERM",
     "PROFILEHOME",
     "PTYXIS_PROFILE",
@@ -49,9 +51,6 @@ const NAMES: &[&str] = &[
     "TERMINAL_VERSION_TRIPLE",
     "TERMINOLOGY",
     "VTE_VERSION",
-    "WARP_HONOR_PS1",
-    "WARP_IS_LOCAL_SHELL_SESSION",
-    "WARP_USE_SSH_WRAPPER",
     "WT_PROFILE_ID",
     "WT_SESSION",
     "XTERM_LOCALE",
@@ -74,11 +73,23 @@ const NAMES: &[&str] = &[
     "STY",
     "TMUX",
     "TMUX_PANE",
-    // The terminal of one login, and the one on which a passphrase would be asked for.
+    // The terminal of one login, and the one on which a passphrase would be asked for; what one login was let in by, and asked
+    // for, and which session and seat logind gave it.
     "GPG_TTY",
+    "P9K_SSH",
+    "P9K_TTY",
     "SSH_CLIENT",
     "SSH_CONNECTION",
+    "SSH_ORIGINAL_COMMAND",
     "SSH_TTY",
+    "SSH_USER_AUTH",
+    "XDG_SEAT",
+    "XDG_SESSION_ID",
+    "XDG_VTNR",
+    // What a desktop gives one program for its first window: an open descriptor, and a word that is good once.
+    "DESKTOP_STARTUP_ID",
+    "WAYLAND_SOCKET",
+    "XDG_ACTIVATION_TOKEN",
 ];
 
 /// By how they begin, where a terminal has many and settings of the person's are not among them.
@@ -93,24 +104,35 @@ const BEGINNINGS: &[&str] = &[
     "KITTY_",
     "KONSOLE_",
     "LC_TERMINAL",
+    "RIO_",
     "ROXTERM_",
+    "TABBY_",
     "TERMINATOR_",
     "TILIX_",
     "VSCODE_",
+    "WARP_",
     "WAVETERM_",
     "WEZTERM_",
     // A person's settings for zellij are among them, and ours of a pane: where that finds its sessions.
     "ZELLIJ",
+    // powerlevel10k notes for which terminal it has set itself up.
+    "_P9K_",
 ];
 
 /// Variables that a person may set too, and that are a terminal's where the second is there: the askpass program of VS Code
 /// asks a window of the editor, GNU screen describes itself and numbers its windows, kitty and Ghostty name their own
-/// terminfo.
+/// terminfo, and what runs in a terminal of an editor's is told where that has its files.
 const COMPANIONS: &[(&str, &str)] = &[
     ("GIT_ASKPASS", "VSCODE_GIT_ASKPASS_MAIN"),
+    ("MYVIMRC", "NVIM"),
+    ("MYVIMRC", "VIM_TERMINAL"),
     ("TERMCAP", "STY"),
     ("TERMINFO", "GHOSTTY_RESOURCES_DIR"),
     ("TERMINFO", "KITTY_WINDOW_ID"),
+    ("VIM", "NVIM"),
+    ("VIM", "VIM_TERMINAL"),
+    ("VIMRUNTIME", "NVIM"),
+    ("VIMRUNTIME", "VIM_TERMINAL"),
     ("WINDOW", "STY"),
 ];
 
@@ -139,7 +161,9 @@ mod tests {
     #[test]
     fn what_names_a_window_belongs_to_it_and_what_reaches_further_does_not() {
         let alone = |name| belongs_to_terminal(name, |_| false);
-        for theirs in ["TERM_PROGRAM", "KITTY_LISTEN_ON", "WEZTERM_PANE", "LC_TERMINAL_VERSION", "SSH_TTY", "LINES"] {
+        for theirs in
+            ["TERM_PROGRAM", "KITTY_LISTEN_ON", "WEZTERM_PANE", "LC_TERMINAL_VERSION", "SSH_TTY", "LINES", "_P9K_TTY"]
+        {
             assert!(alone(theirs), "{theirs}");
         }
         for passes in ["SSH_AUTH_SOCK", "DISPLAY", "XDG_RUNTIME_DIR", "LC_ALL", "TERMINFO", "GIT_ASKPASS", "WINDOW"] {
