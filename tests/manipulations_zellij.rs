@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -330,6 +331,32 @@ fn a_session_that_nobody_can_reach_is_left_alone_until_a_person_stops_it() {
         assert_eq!((all.code, world.processes()), (0, vec![]), "{how}: {all:?}");
         tick(&world, &[]);
         assert_eq!((world.zellij_servers(), world.session_dirs()), (vec![], vec![]), "{how}");
+    }
+}
+
+/// As logind takes it away with the last login of a user who does not linger, and makes it anew.
+#[test]
+fn a_session_whose_runtime_directory_is_removed_is_left_alone_until_a_person_stops_it() {
+    for made_anew in [true, false] {
+        let world = World::with_a_runtime_directory();
+        let run = world.runtime_directory();
+        world.demo("a", &[]);
+        world.set_in_spec("a", "idle_timeout = \"0s\"");
+        assert_eq!(world.peer(&["wake", "a", "-m", "first"]).code, 0);
+        let (place, agent, conversation) = (world.place("a"), world.agent("a"), world.conversation("a"));
+        assert!(place.server.starts_with(run), "{}", place.server.display());
+        fs::remove_dir_all(run).expect("removed");
+        if made_anew {
+            fs::DirBuilder::new().mode(0o700).create(run).expect("created");
+        }
+        is_left_alone(&world, "a", "its runtime directory");
+        world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+        assert_eq!((lives(agent), world.zellij_servers(), world.deaths("a")), (false, vec![], 0));
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(run).expect("created");
+        world.peer(&["start", "a"]);
+        world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+        assert_eq!(world.conversation("a"), conversation);
+        stops_without_a_trace(&world, "its runtime directory");
     }
 }
 

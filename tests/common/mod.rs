@@ -85,6 +85,8 @@ pub fn quoted(path: &Path) -> String {
 pub struct World {
     dir: TempDir,
     kind: RuntimeKind,
+    /// What `XDG_RUNTIME_DIR` names, where it is set.
+    run: Option<TempDir>,
 }
 
 impl World {
@@ -98,6 +100,19 @@ impl World {
         Self::on_within(kind, "30s")
     }
 
+    /// On zellij, where no socket's path below the state directory is short enough: sessions are in the runtime directory.
+    pub fn with_a_runtime_directory() -> Self {
+        let new = |prefix: &str| tempfile::Builder::new().prefix(prefix).tempdir().expect("a directory");
+        let dir = new(&format!("peer-{}-", "x".repeat(80)));
+        Self::in_directories(dir, Some(new("run-")), RuntimeKind::Zellij, "30s")
+    }
+
+    /// The runtime directory.
+    #[track_caller]
+    pub fn runtime_directory(&self) -> &Path {
+        self.run.as_ref().expect("this world has one").path()
+    }
+
     /// On tmux, where a runtime must answer within `timeout`.
     pub fn with_probe_timeout(timeout: &str) -> Self {
         Self::on_within(RuntimeKind::Tmux, timeout)
@@ -106,7 +121,11 @@ impl World {
     /// The same on either runtime.
     pub fn on_within(kind: RuntimeKind, timeout: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("peer-").tempdir().expect("a directory");
-        let world = Self { dir, kind };
+        Self::in_directories(dir, None, kind, timeout)
+    }
+
+    fn in_directories(dir: TempDir, run: Option<TempDir>, kind: RuntimeKind, timeout: &str) -> Self {
+        let world = Self { dir, kind, run };
         for sub in ["home", "work", "config"] {
             fs::create_dir(world.path(sub)).expect("create");
         }
@@ -167,6 +186,9 @@ impl World {
             .env("PEER_CONFIG_DIR", self.path("config"))
             .current_dir(self.work())
             .stdin(Stdio::null());
+        if let Some(run) = &self.run {
+            command.env("XDG_RUNTIME_DIR", run.path());
+        }
         command
     }
 

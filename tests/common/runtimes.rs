@@ -114,8 +114,14 @@ impl World {
 
     /// What runtimes have left on disk for sessions of this world: nothing once all have ended and been cleared.
     pub fn session_dirs(&self) -> Vec<PathBuf> {
-        let dirs = std::fs::read_dir(self.path("state/zellij")).into_iter().flatten().flatten();
-        dirs.map(|entry| entry.path()).collect()
+        let dirs = |parent: &PathBuf| std::fs::read_dir(parent).into_iter().flatten().flatten();
+        self.session_parents().iter().flat_map(dirs).map(|entry| entry.path()).collect()
+    }
+
+    /// Where sessions of zellij have their directories.
+    fn session_parents(&self) -> Vec<PathBuf> {
+        let resort = self.run.as_ref().map(|run| run.path().join("peer"));
+        std::iter::once(self.path("state/zellij")).chain(resort).collect()
     }
 
     fn zellij_sockets(&self) -> Vec<PathBuf> {
@@ -125,13 +131,15 @@ impl World {
 
     /// Every zellij server of this world, also one that does not listen any more.
     pub fn zellij_servers(&self) -> Vec<ProcessId> {
-        let mark = self.path("state/zellij");
+        let marks = self.session_parents();
         let ours = |pid: &u32| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line);
             let mut words = line.split('\0').skip(1);
             words.next() == Some("--server")
-                && words.next().is_some_and(|path| std::path::Path::new(path).starts_with(&mark))
+                && words
+                    .next()
+                    .is_some_and(|path| marks.iter().any(|mark| std::path::Path::new(path).starts_with(mark)))
         };
         let numbers = std::fs::read_dir("/proc").expect("/proc").flatten();
         let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
