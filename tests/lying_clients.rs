@@ -6,6 +6,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use common::attached::Attached;
 use common::ticks::{done, settle, tick};
 use common::{World, lives, on_each_runtime, wait_until};
 use nix::sys::signal::Signal;
@@ -14,13 +15,27 @@ use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
 on_each_runtime! {
+    whatever_a_client_says_a_living_agent_is_not_ended
     a_start_of_which_nobody_can_tell_whether_it_was_made_is_found_or_fenced_off
 }
 
-/// What the client says in place of the truth, as lines of sh(1). `$real` is tmux, and `rows` what it lists.
-const LIES: [(&str, &str); 30] = [
+/// What a client says in place of the truth, as lines of sh(1). `$real` is the runtime's own, `rows` what that lists or shows.
+type Lie = (&'static str, &'static str);
+
+/// What any program may say.
+const ANY: [Lie; 8] = [
     ("nothing at all", "exit 0"),
     ("an empty line", "echo"),
+    ("a failure without a word", "exit 1"),
+    ("a signal", "kill -9 $$"),
+    ("a greeting", "echo 'Welcome!'"),
+    ("noise", "head -c 300 /dev/urandom"),
+    ("a greeting first", "echo 'Welcome!'; exec $real \"$@\""),
+    ("a warning beside", "echo 'this wrapper is deprecated' >&2; exec $real \"$@\""),
+];
+
+/// What tmux says where something is wrong.
+const TMUX: [Lie; 15] = [
     ("no session", "echo \"can't find session: a-1\" >&2; exit 1"),
     ("no window", "echo \"can't find window: 0\" >&2; exit 1"),
     ("no pane", "echo \"can't find pane: %0\" >&2; exit 1"),
@@ -35,13 +50,11 @@ const LIES: [(&str, &str); 30] = [
     ("exited", "echo 'server exited unexpectedly' >&2; exit 1"),
     ("another protocol", "echo 'protocol version mismatch (client 8, server 7)' >&2; exit 1"),
     ("a duplicate", "echo 'duplicate session: a-1' >&2; exit 1"),
-    ("a failure without a word", "exit 1"),
-    ("a signal", "kill -9 $$"),
-    ("a greeting", "echo 'Welcome to tmux!'"),
-    ("noise", "head -c 300 /dev/urandom"),
-    ("a greeting first", "echo 'Welcome!'; exec $real \"$@\""),
-    ("a warning beside", "echo 'this wrapper is deprecated' >&2; exec $real \"$@\""),
     ("another server", "shift 6; exec $real -u -S '/W/other' \"$@\""),
+];
+
+/// Told of its listings alone.
+const TMUX_LISTS: [Lie; 7] = [
     ("all but ours", "rows \"$@\" | sed '/a-1/d'"),
     ("half a row", "rows \"$@\" | head -c 12"),
     ("another pane", "rows \"$@\" | sed 's/\t%\\([0-9]*\\)\t/\t%9\\1\t/'"),
@@ -51,12 +64,60 @@ const LIES: [(&str, &str); 30] = [
     ("everything twice", "rows \"$@\"; rows \"$@\""),
 ];
 
+/// What zellij says where something is wrong. What is there is told by the kernel: keys, pastes, screens and endings are asked
+/// of it.
+const ZELLIJ: [Lie; 17] = [
+    ("no session at all", "echo 'There is no active session!' >&2; exit 1"),
+    ("other sessions", "echo \"Session 'a-1' not found. The following sessions are active:\" >&2; exit 0"),
+    ("no such session", "echo 'No session named \"a-1\" found.'; exit 1"),
+    ("no session, in other words", "echo 'Session: \"a-1\" not found.' >&2; exit 2"),
+    ("no sessions", "echo 'No active zellij sessions found.' >&2; exit 1"),
+    ("no session to end", "echo 'No session with the name \"a-1\" found!' >&2; exit 1"),
+    ("lost", "echo 'Lost connection to the Zellij server' >&2; exit 1"),
+    ("a duplicate", "echo 'Session already exists' >&2; exit 1"),
+    ("a dead duplicate", "echo 'Session with name \"a-1\" already exists, but is dead.'; exit 1"),
+    ("another version", "echo \"error: unexpected argument '--pane-id' found\" >&2; exit 2"),
+    ("forbidden", "echo 'Permission denied (os error 13)' >&2; exit 1"),
+    ("a panic", "echo \"thread 'main' panicked at src/main.rs\" >&2; exit 101"),
+    ("no pane", "echo 'Pane with id Terminal(0) not found' >&2; exit 2"),
+    ("no pane, and success", "echo 'Pane with id Terminal(0) not found' >&2; exit 0"),
+    ("another directory", "ZELLIJ_SOCKET_DIR='/W/other' exec $real \"$@\""),
+    (
+        "another pane asked",
+        "for word; do [ \"$word\" != terminal_0 ] || word=terminal_7; set -- \"$@\" \"$word\"; shift; done; exec $real \"$@\"",
+    ),
+    ("done, and nothing was", "case \"$*\" in *subscribe*) exec $real \"$@\";; esac"),
+];
+
+/// Told of its screens alone.
+const ZELLIJ_SHOWS: [Lie; 5] = [
+    ("a closed pane", "echo '{\"event\":\"pane_closed\",\"pane_id\":\"terminal_0\"}'"),
+    ("an empty screen", "echo '{\"event\":\"pane_update\",\"pane_id\":\"terminal_0\",\"viewport\":[]}'"),
+    ("another pane shown", "rows \"$@\" | sed -u 's/terminal_0/terminal_1/'"),
+    ("half a line", "rows \"$@\" | head -c 12"),
+    ("everything twice", "rows \"$@\" | sed -u p"),
+];
+
+/// The truth.
+const REAL: &str = "exec $real \"$@\"";
+
+/// What is said in turn; each kind of runtime has thirty.
+fn lies(on: RuntimeKind) -> Vec<(&'static str, String)> {
+    let (said, listed) = match on {
+        RuntimeKind::Tmux => (&TMUX[..], &TMUX_LISTS[..]),
+        RuntimeKind::Zellij => (&ZELLIJ[..], &ZELLIJ_SHOWS[..]),
+    };
+    let always = ANY.iter().chain(said).map(|(what, lie)| (*what, (*lie).to_owned()));
+    always.chain(listed.iter().map(|(what, lie)| (*what, format!("[ -z \"$lists\" ] || {REAL}\n{lie}")))).collect()
+}
+
 /// Puts a client into the place of the runtime's that says what `lie` says.
 fn install(world: &World) {
     let kind = world.kind().as_str();
     let real = peer_adapters::command::resolve(kind.as_ref(), None, "/".as_ref()).expect("it is installed");
     let client = world.path("client");
-    let rows = "rows() { $real \"$@\"; }\ncase \"$*\" in *list-panes*) ;; *) lists=no ;; esac";
+    let listing = if world.kind() == RuntimeKind::Tmux { "list-panes" } else { "subscribe" };
+    let rows = format!("rows() {{ $real \"$@\"; }}\ncase \"$*\" in *{listing}*) ;; *) lists=no ;; esac");
     let told = world.path("lie");
     let text = format!("#!/bin/sh\nreal='{}'\n{rows}\n. '{}'\n", real.display(), told.display());
     fs::write(&client, text).expect("written");
@@ -71,10 +132,7 @@ fn install(world: &World) {
     fs::write(&config, text).expect("written");
 }
 
-/// Lies about rows are told of listings alone.
 fn tell(world: &World, lie: &str) {
-    let lie =
-        if lie.starts_with("rows") { format!("[ -z \"$lists\" ] || exec $real \"$@\"\n{lie}") } else { lie.to_owned() };
     let lie = lie.replace("/W", world.path("").to_str().expect("UTF-8").trim_end_matches('/'));
     fs::write(world.path("lie"), lie).expect("written");
 }
@@ -83,58 +141,82 @@ fn state(world: &World) -> Value {
     world.peer(&["list", "--json"]).json()["peers"][0]["state"].clone()
 }
 
-#[test]
-fn whatever_a_client_says_a_living_agent_is_not_ended() {
-    let world = World::with_probe_timeout("5s");
+/// Every verb but a stop, under a client that says `what`: the agent lives, its neighbour too, and nothing is counted.
+#[track_caller]
+fn nobody_is_ended(world: &World, what: &str, neighbour: u32) {
+    let (agent, pane, record) = (world.agent("a"), world.pane_process("a"), world.session("a")["incarnation"].clone());
+    for verb in [&["list"][..], &["status", "a"], &["wake", "a"], &["send", "a", "x"], &["doctor", "--fix"]] {
+        let run = world.peer(verb);
+        assert!(lives(agent) && lives(pane) && lives(neighbour), "{what}: {verb:?}: {run:?}");
+    }
+    Attached::for_a_moment(world, "a", (120, 40));
+    assert!(lives(agent) && lives(pane) && lives(neighbour), "{what}: attach");
+    for _ in 0..2 {
+        let run = world.peer(&["reap", "--json"]);
+        assert!(lives(agent) && lives(pane) && lives(neighbour), "{what}: {run:?}");
+        assert!(done(&run.json()).is_empty(), "{what}: {run:?}");
+    }
+    assert_eq!((&world.session("a")["incarnation"], world.deaths("a"), world.deaths("b")), (&record, 0, 0), "{what}");
+}
+
+/// A person's word. On tmux it is carried out where the pane can be seen, and refused where it cannot; on zellij the kernel
+/// shows whom it is about, and only the session can be in the way.
+#[track_caller]
+fn is_stopped(world: &World, what: &str) {
+    let agent = world.agent("a");
+    let run = world.peer(&["stop", "a"]);
+    let refused = run.code != 0 && world.kind() == RuntimeKind::Tmux;
+    assert_eq!(lives(agent), refused, "{what}: {run:?}");
+    tell(world, REAL);
+    if refused {
+        assert_eq!((state(world), world.agent("a")), (Value::from("awake"), agent), "{what}");
+        assert!(done(&tick(world, &[])).is_empty(), "{what}");
+    } else {
+        assert!(run.code == 0 || world.peer(&["stop", "a"]).code == 0, "{what}: {run:?}");
+        assert_eq!(
+            (&world.end("a")["cause"], world.peer(&["start", "a"]).code),
+            (&Value::from("stopped"), 0),
+            "{what}: {run:?}"
+        );
+    }
+    assert_eq!(world.deaths("a"), 0, "{what}");
+}
+
+fn whatever_a_client_says_a_living_agent_is_not_ended(on: RuntimeKind) {
+    let world = World::on_within(on, "5s");
     install(&world);
-    tell(&world, "exec $real \"$@\"");
-    world.demo("a", &[]);
-    world.set_in_spec("a", "idle_timeout = \"0s\"");
-    assert_eq!(world.tmux_on(&world.path("s-other"), &["-f", "/dev/null", "new-session", "-d", "sleep 1000"]), "");
-    fs::rename(world.path("s-other"), world.path("other")).expect("renamed");
-    for (what, lie) in LIES {
-        tell(&world, "exec $real \"$@\"");
+    tell(&world, REAL);
+    for name in ["b", "a"] {
+        world.demo(name, &[]);
+        world.set_in_spec(name, "idle_timeout = \"0s\"");
+    }
+    assert_eq!(world.peer(&["wake", "b", "-m", "hello"]).code, 0);
+    settle(&world, "b");
+    let neighbour = world.agent("b");
+    if on == RuntimeKind::Tmux {
+        assert_eq!(world.tmux_on(&world.path("s-other"), &["-f", "/dev/null", "new-session", "-d", "sleep 1000"]), "");
+        fs::rename(world.path("s-other"), world.path("other")).expect("renamed");
+    }
+    for (what, lie) in lies(on) {
+        tell(&world, REAL);
         assert_eq!(world.peer(&["wake", "a", "-m", "hello"]).code, 0, "{what}");
         settle(&world, "a");
-        let (agent, pane, record) =
-            (world.agent("a"), world.pane_process("a"), world.session("a")["incarnation"].clone());
-        tell(&world, lie);
-        if what == "nothing at all" {
+        tell(&world, &lie);
+        if what == "nothing at all" && on == RuntimeKind::Tmux {
             let run = world.peer(&["wake", "a"]);
             let told = format!(
                 "error: a is not woken: whether it is awake is not known (runtime axis): tmux at {} does not list its pane, \
-                 and its pane process, pid {pane}, still has the terminal of that pane\nhint: nothing was touched; try again\n",
-                world.socket().display()
+                 and its pane process, pid {}, still has the terminal of that pane\nhint: nothing was touched; try again\n",
+                world.socket().display(),
+                world.pane_process("a")
             );
             run.fails(6, &told);
         }
-        for verb in [&["list"][..], &["status", "a"], &["wake", "a"], &["send", "a", "x"], &["doctor", "--fix"]] {
-            let run = world.peer(verb);
-            assert!(lives(agent) && lives(pane), "{what}: {verb:?}: {run:?}");
-        }
-        for _ in 0..2 {
-            let run = world.peer(&["reap", "--json"]);
-            assert!(lives(agent) && lives(pane), "{what}: {run:?}");
-            assert!(done(&run.json()).is_empty(), "{what}: {run:?}");
-        }
-        assert_eq!((&world.session("a")["incarnation"], world.deaths("a")), (&record, 0), "{what}");
-        // A person's word is carried out where the pane can be seen, and refused where it cannot.
-        let run = world.peer(&["stop", "a"]);
-        assert_eq!(lives(agent), run.code != 0, "{what}: {run:?}");
-        tell(&world, "exec $real \"$@\"");
-        if run.code == 0 {
-            assert_eq!(
-                (&world.end("a")["cause"], world.peer(&["start", "a"]).code),
-                (&Value::from("stopped"), 0),
-                "{what}"
-            );
-        } else {
-            assert_eq!((state(&world), world.agent("a")), (Value::from("awake"), agent), "{what}");
-            assert!(done(&tick(&world, &[])).is_empty(), "{what}");
-        }
-        assert_eq!(world.deaths("a"), 0, "{what}");
-        wait_until("one agent at most", || world.processes().len() <= 1);
+        nobody_is_ended(&world, what, neighbour);
+        is_stopped(&world, what);
+        wait_until("one agent each at most", || world.processes().len() <= 2);
     }
+    assert_eq!(world.agent("b"), neighbour);
 }
 
 /// What stops the server once it has made the session that is asked for, or in the place of that, and answers in words that
@@ -171,7 +253,7 @@ fn a_start_of_which_nobody_can_tell_whether_it_was_made_is_found_or_fenced_off(o
     for makes in [true, false] {
         let world = World::on_within(on, "5s");
         install(&world);
-        tell(&world, "exec $real \"$@\"");
+        tell(&world, REAL);
         world.demo("b", &[]);
         world.peer(&["wake", "b"]).prints("b: woken fresh (first-wake)\n");
         world.demo("a", &[]);
@@ -184,7 +266,7 @@ fn a_start_of_which_nobody_can_tell_whether_it_was_made_is_found_or_fenced_off(o
             (&failed["cause"], &world.session("a")["phase"]),
             (&json!("runtime-unavailable"), &json!("starting"))
         );
-        tell(&world, "exec $real \"$@\"");
+        tell(&world, REAL);
         goes_on(&world);
         let run = world.peer(&["wake", "a", "-m", "again"]);
         assert_eq!(run.code, 0, "{run:?}");
