@@ -56,7 +56,8 @@ impl Fleet {
         let world = World::on_within(kind, PROBE_TIMEOUT);
         let known: Vec<Known> = (0..PEERS).map(|_| Known::default()).collect();
         for peer in 0..PEERS {
-            world.demo(&Self::name(peer), &[]);
+            // As Claude Code does, it says itself which conversation it is in.
+            world.demo(&Self::name(peer), &["--status-file"]);
         }
         Self { world, random: Random::new(seed), known, counts: Counts::new(), messages: 0 }
     }
