@@ -264,8 +264,8 @@ fn a_narrow_terminal_shows_what_matters_and_wraps_nothing() {
     let narrow = pane(&world, "46", "10", &["TERM=screen"], "list");
     assert_eq!(
         output(&world, &narrow, &[]),
-        "NAME  STATE          TOPIC\n\
-         api   never-started  a long topic about 登录…\n"
+        "NAME  STATE          AGENT    TOPIC\n\
+         api   never-started  command  a long topic ab…\n"
     );
     let narrowest = pane(&world, "20", "10", &["TERM=screen"], "list");
     assert_eq!(output(&world, &narrowest, &[]), "NAME  STATE\napi   never-started\n");

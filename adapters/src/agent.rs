@@ -191,6 +191,35 @@ impl Default for Ready {
     }
 }
 
+/// What a dialog needs a person for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DialogKind {
+    /// The agent may not do something unless it is allowed to.
+    Permission,
+    /// It wants to know something.
+    Question,
+    /// Whether a directory is to be trusted.
+    Trust,
+    /// It has no account, key or model.
+    SignIn,
+    /// Something is to be chosen or left.
+    Menu,
+}
+
+impl Dialog {
+    /// What it needs a person for.
+    pub fn kind(&self) -> DialogKind {
+        self.kind.unwrap_or(match self.id.as_str() {
+            "permission" => DialogKind::Permission,
+            id if id.starts_with("trust") => DialogKind::Trust,
+            "sign-in" => DialogKind::SignIn,
+            "menu" => DialogKind::Menu,
+            _ => DialogKind::Question,
+        })
+    }
+}
+
 /// A question that the agent asks on the screen.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,6 +228,9 @@ pub struct Dialog {
     pub id: String,
     /// What recognises it. Its first capture group, if it has one, is the question shown to a person; else the text.
     pub screen: Pattern,
+    /// What it needs a person for; where it is not given, as its id says, or a question.
+    #[serde(default)]
+    pub kind: Option<DialogKind>,
     /// The question to show in place of what is on the screen.
     #[serde(default)]
     pub question: Option<String>,

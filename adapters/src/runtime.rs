@@ -126,9 +126,14 @@ pub struct SessionRow {
     pub tag: String,
     /// How many clients look at it now.
     pub attached: u32,
-    /// When the pane last printed, in seconds since the epoch, where the runtime tells it.
+    /// When the pane last printed, in seconds since the epoch, where the runtime tells it; the truth may be up to
+    /// [`ACTIVITY_STEP`] later.
     pub activity_s: Option<u64>,
 }
+
+/// How much later than told a pane may have printed last: tmux counts whole seconds, and the kernel, by which it is known of
+/// zellij, moves a terminal's time in steps of 8 s (Linux, `tty_update_time`).
+pub const ACTIVITY_STEP: Duration = Duration::from_secs(8);
 
 /// What a server answered to "what have you got?".
 #[derive(Clone, Debug, PartialEq, Eq)]

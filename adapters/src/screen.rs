@@ -3,7 +3,7 @@
 //! Pure functions: whoever calls them has captured the visible screen, with its colours (SGR sequences), a moment ago.
 //! They say what is seen and press nothing.
 
-use crate::agent::{ComposerRule, Dialog, Pattern, Profile, letters};
+use crate::agent::{ComposerRule, Dialog, DialogKind, Pattern, Profile, letters};
 use crate::runtime::Key;
 
 mod cells;
@@ -43,6 +43,8 @@ pub enum Phase {
 pub struct DialogView {
     /// The id of the profile's rule that recognised it; what a peer's spec accepts.
     pub id: String,
+    /// What it needs a person for.
+    pub kind: DialogKind,
     /// The question, on one line.
     pub question: String,
     /// A program must not answer it.
@@ -114,6 +116,7 @@ fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogV
     let line_of = |is: &dyn Fn(&str) -> bool| plain.lines().position(is);
     Some(DialogView {
         id: dialog.id.clone(),
+        kind: dialog.kind(),
         question: question.split_whitespace().collect::<Vec<_>>().join(" "),
         needs_person: dialog.needs_person,
         answer: dialog.answer.clone(),

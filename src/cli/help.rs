@@ -5,17 +5,18 @@ use super::{Cli, CliError, Context, Outcome};
 use crate::config::nearest;
 
 /// What is explained beside the verbs.
-const TOPICS: [(&str, &str); 4] = [
+const TOPICS: [(&str, &str); 5] = [
     ("states", include_str!("help/states.txt")),
     ("causes", include_str!("help/causes.txt")),
+    ("events", include_str!("help/events.txt")),
     ("markers", include_str!("help/markers.txt")),
     ("exit-codes", include_str!("help/exit-codes.txt")),
 ];
 
-/// Print the help of a verb, or explain states, causes, markers or exit codes
+/// Explain a verb, or states, causes, events, markers or exit codes
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A verb, or one of states, causes, markers and exit-codes; the verbs when not given
+    /// A verb, or one of states, causes, events, markers and exit-codes; the verbs when not given
     #[arg(value_name = "VERB|TOPIC", add = super::complete::help())]
     about: Option<String>,
 }
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
     use crate::policy::ending::EndCause;
     use crate::policy::state::State;
-    use crate::store::Marker;
+    use crate::store::{EVENTS, Marker};
 
     fn topic(name: &str) -> &'static str {
         TOPICS.iter().find(|(topic, _)| *topic == name).expect("a topic").1
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_cause_and_marker_is_explained_on_a_line_of_its_own() {
+    fn every_state_cause_event_and_marker_is_explained_on_a_line_of_its_own() {
         for state in State::ALL {
             line("states", state.as_str());
         }
@@ -80,6 +81,9 @@ mod tests {
         }
         for marker in Marker::ALL {
             line("markers", &format!("NAME.{}", marker.suffix()));
+        }
+        for event in EVENTS {
+            line("events", event);
         }
         for code in 0..=7 {
             line("exit-codes", &code.to_string());

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use super::order::Order;
@@ -11,17 +12,20 @@ use super::{CliError, Context, Outcome};
 use crate::config::Span;
 use crate::engine::list::{Fleet, Row};
 use crate::policy::name::PeerName;
+use crate::policy::state::State;
 use crate::policy::time::Timestamp;
 
 /// List peers: state, topic, idle time, restarts and how each ended last
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer list                                 everybody\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --sort last-end                 what ended last, first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {pid} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
+    after_help = "Examples:\n  peer list                                 everybody\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --waiting                       who needs an answer, and what they ask\n  peer list --sort last-end                 what ended last, first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {waiting_for} {question} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {pid} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
 )]
 pub(super) struct Args {
     /// Only these peers
     #[arg(value_name = "NAME", add = super::complete::peers())]
     names: Vec<PeerName>,
+    #[command(flatten)]
+    which: Which,
     /// Print one JSON document
     #[arg(long, conflicts_with = "format")]
     json: bool,
@@ -42,6 +46,29 @@ pub(super) struct Args {
     every: Span,
 }
 
+/// Reads the word for a state.
+fn states() -> impl TypedValueParser<Value = State> {
+    PossibleValuesParser::new(State::ALL.map(State::as_str))
+        .map(|word| *State::ALL.iter().find(|state| state.as_str() == word).expect("one of the possible values"))
+}
+
+/// Which of those that are named are shown.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Only those that need a person's answer
+    #[arg(long, conflicts_with = "state")]
+    waiting: bool,
+    /// Only those in one of these states
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = states())]
+    state: Vec<State>,
+}
+
+impl Which {
+    fn wants(&self, state: State) -> bool {
+        if self.waiting { state == State::Waiting } else { self.state.is_empty() || self.state.contains(&state) }
+    }
+}
+
 pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let template = args.format.as_deref().map(Template::parse).transpose()?;
     if args.every.0 < Duration::from_millis(100) {
@@ -50,6 +77,7 @@ pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     loop {
         let mut fleet = if args.names.is_empty() { engine.list().await? } else { engine.list_of(&args.names).await? };
+        fleet.rows.retain(|row| args.which.wants(row.state));
         args.sort.sort(&mut fleet.rows, |row| row);
         if args.reverse {
             fleet.rows.reverse();
@@ -93,21 +121,23 @@ fn document(fleet: &Fleet) -> serde_json::Value {
 }
 
 const fn column(title: &'static str, least: Option<usize>, goes: u8) -> Column {
-    Column { title, least, front: false, goes }
+    Column { title, least, front: false, goes, optional: false }
 }
 
 /// In the order of the contract; what goes first in a narrow terminal is what its neighbours imply.
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     column("NAME", Some(8), 0),
     column("STATE", None, 0),
-    column("AGENT", None, 7),
-    column("RUNTIME", None, 8),
+    // Where nobody needs anything, there is no such column.
+    Column { optional: true, ..column("NEEDS", Some(20), 0) },
+    column("AGENT", None, 5),
+    column("RUNTIME", None, 7),
     column("TOPIC", Some(12), 3),
     column("IDLE", None, 2),
-    column("RESTARTS", None, 5),
+    column("RESTARTS", None, 6),
     column("HELD-UNTIL", None, 4),
     column("LAST-END", Some(14), 1),
-    Column { title: "CWD", least: Some(16), front: true, goes: 6 },
+    Column { front: true, ..column("CWD", Some(16), 8) },
 ];
 
 fn table(args: &Args, context: &mut Context, fleet: &Fleet, now: Timestamp) -> std::io::Result<()> {
@@ -155,6 +185,7 @@ fn cells(row: &Row, now: Timestamp) -> Vec<Cell<'_>> {
     vec![
         Cell::coloured(Hue::Strong, row.peer.as_str()),
         Cell::coloured(Hue::of(row.state), row.state.as_str()),
+        needs(row),
         Cell::plain(printable(&row.agent)),
         Cell::plain(printable(&row.runtime)),
         quiet(row.topic.as_deref().map(printable)),
@@ -164,6 +195,13 @@ fn cells(row: &Row, now: Timestamp) -> Vec<Cell<'_>> {
         quiet(last_end(row, now)),
         Cell::plain(printable(&super::output::home_as_tilde(&row.cwd))),
     ]
+}
+
+/// `permission: Do you want to proceed?`
+fn needs(row: &Row) -> Cell<'_> {
+    let Some(kind) = row.waiting_for else { return Cell::coloured(Hue::Quiet, NOTHING) };
+    let question = row.question.as_deref().map(|question| format!(": {question}")).unwrap_or_default();
+    Cell::coloured(Hue::Waiting, printable(&format!("{kind}{question}")))
 }
 
 /// `crashed (exit 3) 5m ago`; an end that is no death under its own name: `idle-reaped 3h ago`.

@@ -38,7 +38,8 @@ pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
         }
         for row in fleet.rows {
             let since = row.since_ms.map(|at| format!(" {}", rough(engine.now().since(at)))).unwrap_or_default();
-            context.out.line(format!("{} {}{since}", row.peer, row.state))?;
+            let asks = row.waiting_for.map(|kind| format!(" ({kind})")).unwrap_or_default();
+            context.out.line(format!("{} {}{asks}{since}", row.peer, row.state))?;
         }
         return Ok(0);
     }
@@ -94,12 +95,17 @@ impl Story {
     fn head(&mut self, status: &Status) {
         let row = &status.row;
         let hue = Hue::of(row.state);
-        let detail = row.detail.as_deref().map(|detail| format!(": {}", printable(detail))).unwrap_or_default();
+        // What it asks has a line of its own.
+        let detail = match &row.waiting_for {
+            Some(kind) => Some(format!(" ({kind})")),
+            None => row.detail.as_deref().map(|detail| format!(": {}", printable(detail))),
+        };
+        let detail = detail.unwrap_or_default();
         let since = row.since_ms.map(|at| format!(" since {}", self.at(at))).unwrap_or_default();
         let state = self.paint.paint(hue, row.state.as_str());
         let name = self.paint.paint(Hue::Strong, row.peer.as_str());
         self.lines.push(format!("{} {name} {state}{detail}{since}", self.paint.paint(hue, "●")));
-        if let Some(question) = &status.question {
+        if let Some(question) = &row.question {
             let asks = self.paint.paint(Hue::Waiting, &printable(question));
             self.fact("Needs you", &asks);
         }

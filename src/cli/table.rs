@@ -24,6 +24,8 @@ pub(super) struct Column {
     pub(super) front: bool,
     /// How early it goes where there is no room, the highest first; 0: never.
     pub(super) goes: u8,
+    /// Whether there is no such column where it says nothing in any row.
+    pub(super) optional: bool,
 }
 
 /// One cell.
@@ -69,7 +71,8 @@ pub(super) fn render(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<us
 fn layout(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<usize>) -> Vec<(usize, usize)> {
     let wide = |at: usize| rows.iter().map(|row| width(&row[at].text)).max().unwrap_or(0).max(width(columns[at].title));
     let silent = |at: usize| rows.iter().all(|row| matches!(&*row[at].text, NOTHING | "0"));
-    let mut shown: Vec<(usize, usize)> = (0..columns.len()).map(|at| (at, wide(at))).collect();
+    let there = (0..columns.len()).filter(|at| !columns[*at].optional || !silent(*at));
+    let mut shown: Vec<(usize, usize)> = there.map(|at| (at, wide(at))).collect();
     let Some(room) = room else { return shown };
     loop {
         let mut fitted = shown.clone();
@@ -107,10 +110,10 @@ mod tests {
     use super::*;
 
     const COLUMNS: [Column; 4] = [
-        Column { title: "NAME", least: Some(4), front: false, goes: 0 },
-        Column { title: "TOPIC", least: Some(6), front: false, goes: 1 },
-        Column { title: "HELD", least: None, front: false, goes: 1 },
-        Column { title: "CWD", least: Some(6), front: true, goes: 2 },
+        Column { title: "NAME", least: Some(4), front: false, goes: 0, optional: false },
+        Column { title: "TOPIC", least: Some(6), front: false, goes: 1, optional: false },
+        Column { title: "HELD", least: None, front: false, goes: 1, optional: false },
+        Column { title: "CWD", least: Some(6), front: true, goes: 2, optional: false },
     ];
 
     fn lines(room: Option<usize>) -> Vec<String> {

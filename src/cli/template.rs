@@ -13,10 +13,12 @@ use crate::policy::time::Timestamp;
 type Field = fn(&Row, Timestamp) -> String;
 
 /// Every placeholder. What is not known is empty, so that a status line shows nothing for it.
-const FIELDS: [(&str, Field); 15] = [
+const FIELDS: [(&str, Field); 17] = [
     ("name", |row, _| row.peer.to_string()),
     ("state", |row, _| row.state.to_string()),
     ("detail", |row, _| row.detail.clone().unwrap_or_default()),
+    ("waiting_for", |row, _| row.waiting_for.map(|kind| kind.to_string()).unwrap_or_default()),
+    ("question", |row, _| row.question.clone().unwrap_or_default()),
     ("since", |row, now| row.since_ms.map(|at| rough(now.since(at))).unwrap_or_default()),
     ("agent", |row, _| row.agent.clone()),
     ("runtime", |row, _| row.runtime.clone()),

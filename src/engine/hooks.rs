@@ -15,7 +15,7 @@ use crate::config::{ConfigDir, Hook};
 use crate::store::{Event, StateDir};
 
 /// The event of a hook that failed. No hook is run for it: one that always fails would never come to an end.
-const FAILED: &str = "hook.failed";
+pub(super) const FAILED: &str = "hook.failed";
 
 /// The state directory with its events heard by the hooks that stand in `config` now; a configuration that cannot be
 /// read has none, and every other verb says what is wrong with it.
@@ -44,7 +44,7 @@ pub(super) fn heard_by(state: StateDir, hooks: &[Hook], config: &Path, executabl
         if event.event == FAILED || !hooks.iter().any(|hook| hook.wants(&event.event)) {
             return;
         }
-        let input = serde_json::to_vec(event).expect("an event is plain data");
+        let input = serde_json::to_vec(&event.as_told()).expect("an event is plain data");
         let mut under_way = under_way.lock().expect("no holder of this lock panics");
         under_way.retain_mut(|hook| !hook.is_over());
         match command::spawn_detached_with_input(&runner, &input) {

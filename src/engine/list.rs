@@ -9,13 +9,15 @@ use serde::Serialize;
 use super::fleet::Member;
 use super::observe::Sight;
 use super::settle::{self, Absence};
+use super::turn::{Doing, Turns};
 use super::wake::Live;
-use super::{Engine, EngineError, Peer, Result, learn};
+use super::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::{End, EndCause, Incarnation};
 use crate::policy::health::{Deaths, Health, HealthPolicy};
 use crate::policy::name::PeerName;
 use crate::policy::state::{State, StateFacts, state};
 use crate::policy::time::Timestamp;
+use crate::policy::turn::{AskKind, TurnSeen};
 use crate::store::{Inventory, LastEnd, Marker, Outcome, SessionRecord};
 
 /// One peer, as the list shows it.
@@ -28,6 +30,10 @@ pub struct Row {
     /// What belongs to that word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What kind of answer it waits for.
+    pub waiting_for: Option<AskKind>,
+    /// What it asks, where that is known.
+    pub question: Option<String>,
     /// Since when it is in that state, where that is known.
     pub since_ms: Option<Timestamp>,
     /// Its agent's profile.
@@ -93,6 +99,14 @@ impl Engine {
     /// # Errors
     /// As [`Engine::list`]; a name that nobody declared is broken.
     pub async fn list_of(&self, names: &[PeerName]) -> Result<Fleet> {
+        self.list_since(names, &mut Turns::default()).await
+    }
+
+    /// The same for somebody who looks again and again: screens that have not changed since are not looked at again.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) async fn list_since(&self, names: &[PeerName], turns: &mut Turns) -> Result<Fleet> {
         let read = |peer: &mut Peer, there: &Inventory| {
             peer.files = peer.files.as_of(there);
             self.past(peer)
@@ -103,20 +117,22 @@ impl Engine {
         let asleep: Vec<_> = asleep.map(|(name, _)| name).collect();
         // What the kernel does not tell is not shown.
         let running = self.running(&asleep).unwrap_or_default();
-        fleet.rows.reserve(members.len());
+        let mut seen = Vec::with_capacity(members.len());
         for (name, member) in members {
             match member {
-                Ok(Member { peer, seen: None, read }) => {
-                    let lost = running.contains(&peer.name) && self.has_no_record(&peer.name);
-                    let row = self.row(&peer, &Live::None, read);
-                    fleet.rows.push(if lost { row.unrecorded() } else { row });
-                }
-                Ok(Member { peer, seen: Some((record, sight)), read }) => {
-                    fleet.rows.push(self.row(&peer, &Live::of(record, sight), read));
+                Ok(Member { peer, seen: on_record, read }) => {
+                    let live = on_record.map_or(Live::None, |(record, sight)| Live::of(record, sight));
+                    seen.push((peer, live, read));
                 }
                 Err(error) => fleet.broken.push((name, error)),
             }
         }
+        let doing = self.doing(&seen.iter().map(|(peer, live, _)| (peer, live)).collect::<Vec<_>>(), turns).await;
+        fleet.rows.extend(seen.into_iter().zip(doing).map(|((peer, live, past), doing)| {
+            let lost = running.contains(&peer.name) && self.has_no_record(&peer.name);
+            let row = self.row(&peer, &live, past, doing);
+            if lost { row.unrecorded() } else { row }
+        }));
         Ok(fleet)
     }
 
@@ -138,7 +154,7 @@ impl Engine {
         Some(Outcome { last, deaths: self.unless_changed_since(peer, deaths) })
     }
 
-    pub(super) fn row(&self, peer: &Peer, live: &Live, past: Past) -> Row {
+    pub(super) fn row(&self, peer: &Peer, live: &Live, past: Past, Doing { own, seen }: Doing) -> Row {
         let now = self.now();
         let Past { last, deaths, stopped, topic } = past;
         let end = last.as_ref().map(|last| &last.end);
@@ -148,17 +164,16 @@ impl Engine {
             None => (end, &deaths),
         };
         let health = Health::assess(deaths, latest, health_policy(peer), now);
-        let status = own_status(peer, live);
         let facts = StateFacts {
             live: live.recorded(),
-            turn_in_progress: status.as_ref().is_some_and(|status| status.busy),
-            waits_for: status.as_ref().and_then(|status| status.waits_for.clone()),
+            turn: seen.as_ref().map(|seen| seen.turn.clone()),
             stopped: stopped.is_some(),
             last_end: latest.cloned(),
             health,
             ever_ran: latest.is_some_and(|end| end.lasting_cause().is_some()),
         };
         let shown = state(&facts, now);
+        let ask = seen.as_ref().and_then(TurnSeen::ask).filter(|_| shown.state == State::Waiting);
         let conversation = match &to_be {
             // A start that never was ready gives nothing up: what was before it is what the next wake goes on with.
             Some(Outcome { last, .. }) => last.conversation.clone(),
@@ -166,7 +181,9 @@ impl Engine {
         };
         Row {
             peer: peer.name.clone(),
-            since_ms: since(shown.state, live, stopped, end),
+            since_ms: since(shown.state, live, seen.as_ref(), stopped, end),
+            waiting_for: ask.map(|ask| ask.kind),
+            question: ask.and_then(|ask| ask.question.clone()),
             state: shown.state,
             detail: shown.detail,
             agent: peer.spec.agent.clone(),
@@ -174,7 +191,7 @@ impl Engine {
             topic,
             incarnation: live.record().map(|record| record.incarnation),
             conversation: conversation.or_else(|| last.as_ref()?.conversation.clone()),
-            idle_s: idle(shown.state, live, status, now).map(|idle| idle.as_secs()),
+            idle_s: idle(shown.state, live, own, now).map(|idle| idle.as_secs()),
             idle_timeout_s: peer.effective.idle_timeout.value.map(|timeout| timeout.as_secs()),
             pid: live.record().and_then(|record| record.process).map(|agent| agent.id.pid),
             restarts: health.deaths,
@@ -208,20 +225,17 @@ pub(super) fn health_policy(peer: &Peer) -> HealthPolicy {
     HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value }
 }
 
-/// What the agent's status file says, where it keeps one and runs. A file that cannot be read tells nothing here: the
-/// list then says awake, which the axes saw.
-pub(super) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
-    let Live::Session(record, sight) = live else { return None };
-    peer.profile.conversation.status.filter(|_| sight.process.alive() == Some(true))?;
-    let launched = learn::Launched::of(&peer.files, record, &peer.spec.cwd).ok()?;
-    let pid = record.process?.id.pid;
-    launched.look(&peer.profile, |files| files.status(pid)).ok()?
-}
-
 /// Since when a peer is in its state.
-fn since(state: State, live: &Live, stopped: Option<Timestamp>, end: Option<&End>) -> Option<Timestamp> {
+fn since(
+    state: State,
+    live: &Live,
+    seen: Option<&TurnSeen>,
+    stopped: Option<Timestamp>,
+    end: Option<&End>,
+) -> Option<Timestamp> {
     match (state, live.record()) {
-        (State::Awake | State::Busy | State::Waiting, Some(record)) => record.ready_at(),
+        (State::Busy | State::Waiting, Some(_)) => seen?.since_ms,
+        (State::Awake, Some(record)) => record.ready_at(),
         (State::Starting, Some(record)) => Some(record.woke_at_ms),
         (State::Stopped, _) => stopped,
         // When the axes came to say so is not on record; the heartbeat knows how old its own stamps are.

@@ -47,6 +47,7 @@ pub mod survey;
 mod sweep;
 pub mod timer;
 pub mod top;
+mod turn;
 mod versions;
 pub mod wake;
 pub mod why;

@@ -5,6 +5,7 @@ mod clock;
 mod idle;
 mod memory;
 mod task;
+mod turns;
 mod unchanged;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,6 +151,9 @@ impl Engine {
         fleet.subjects = self.confirm(fleet.subjects, &mut judged, &mut beat).await?;
         beat.waiting = second_opinion(&mut judged, &before.waiting);
         stamp(&mut beat, &fleet.subjects, &judged, &before);
+        if !request.dry_run {
+            self.stamp_turns(&mut beat, &fleet.subjects, &before).await?;
+        }
         if request.only.is_some() {
             keep_the_others(&mut beat, &before, &fleet);
         }
@@ -408,6 +412,7 @@ fn stamp(beat: &mut Heartbeat, subjects: &[Subject], judged: &BTreeMap<PeerName,
             runtime: Stamped { value: subject.sight.runtime.clone(), at_ms: subject.sight.listed_at },
             process: Stamped { value: subject.sight.process.clone(), at_ms: subject.seen_at },
             verdict: judgement.verdict,
+            turn: None,
             memory_kib: memory.get(name).copied(),
             memory_warned: same.is_some_and(|pulse| pulse.memory_warned),
         };

@@ -13,9 +13,9 @@ use peer_adapters::runtime::{Listing, RuntimeKind};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::list::own_status;
 use super::observe::process_id;
 use super::runtimes::kind_of;
+use super::turn::own_status;
 use super::wake::{Live, Woken};
 use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::ending::Intent;

@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use peer_adapters::agent::Profile;
-use peer_adapters::runtime::{Capture, Size};
-use peer_adapters::screen::{self, Phase};
+use peer_adapters::runtime::Size;
 use serde::Serialize;
 
 use super::list::Row;
-use super::observe::target;
+use super::turn::Turns;
 use super::wake::Live;
 use super::{Engine, Peer, Result, learn, room};
 use crate::policy::axis::{Axis, Stamped};
@@ -45,8 +43,6 @@ pub struct Status {
     pub deaths_window_s: u64,
     /// Topics of its conversation, oldest first.
     pub topics: Vec<String>,
-    /// What it asks on its screen and waits for a person to answer.
-    pub question: Option<String>,
     /// Names of the variables that its `env_file` has for its agent.
     pub kept_env: Vec<String>,
     /// Names of the variables that its agent lives by, and that it was started without, though it had them before.
@@ -115,22 +111,10 @@ impl Engine {
     pub async fn status(&self, name: &PeerName) -> Result<Status> {
         let peer = self.peer(name)?;
         let (live, axes) = self.seen_now(&peer).await?;
-        let mut row = self.row(&peer, &live, self.past(&peer)?);
+        let doing = self.doing(&[(&peer, &live)], &mut Turns::default()).await.pop().unwrap_or_default();
+        let mut row = self.row(&peer, &live, self.past(&peer)?, doing);
         if matches!(live, Live::None) && self.is_unrecorded(&peer)? {
             row = row.unrecorded();
-        }
-        let phase = self.phase(&peer.profile, &live).await;
-        if row.state == State::Awake && phase == Some(Phase::Busy) {
-            row.state = State::Busy;
-        }
-        let question = match phase {
-            Some(Phase::Dialog(dialog)) => Some(dialog.question),
-            // Its own word, where the screen shows nothing that the profile knows.
-            _ if row.state == State::Waiting => row.detail.clone(),
-            _ => None,
-        };
-        if row.state == State::Awake && question.is_some() {
-            row.state = State::Waiting;
         }
         // As the next wake counts them: with an end that nobody has recorded yet.
         let deaths = match self.to_be_recorded(&peer, &live) {
@@ -145,7 +129,7 @@ impl Engine {
         let unread = kept.as_ref().err().map(ToString::to_string);
         let warnings = unread.into_iter().chain(self.warnings(&peer)).collect();
         Ok(Status {
-            next: next(&row, question.is_some(), wake.as_ref()),
+            next: next(&row, wake.as_ref()),
             axes,
             heartbeat: self.pulse(name)?,
             session: live.record().map(|record| view(record, &live)),
@@ -155,7 +139,6 @@ impl Engine {
             deaths_in_window: recent(&deaths, self.now()),
             deaths_window_s: GUARD_WINDOW.as_secs(),
             topics: peer.files.topics()?,
-            question,
             kept_env: kept.map(|kept| kept.names().map(str::to_owned).collect()).unwrap_or_default(),
             missing_env: live.record().map(|record| record.missing_env.clone()).unwrap_or_default(),
             warnings,
@@ -199,21 +182,6 @@ impl Engine {
         }))
     }
 
-    /// What its screen shows, where it lives and its profile knows what to look for.
-    async fn phase(&self, profile: &Profile, live: &Live) -> Option<Phase> {
-        if profile.busy.is_empty() && profile.dialog.is_empty() {
-            return None;
-        }
-        let record = match live {
-            Live::Starting(record) => record,
-            Live::Session(record, sight) if sight.process.alive() == Some(true) && sight.row.is_some() => record,
-            Live::Session(..) | Live::None => return None,
-        };
-        let runtime = self.runtime_of(&record.place).ok()?;
-        let text = runtime.capture(&target(&record.place), Capture { history: 0, ansi: true }).await.ok()?;
-        Some(screen::read(profile, &text).phase)
-    }
-
     /// Where the conversation's transcript is. An agent's files that cannot be read are no reason to show nothing else.
     fn transcript(&self, peer: &Peer, live: &Live, conversation: Option<&str>) -> Option<PathBuf> {
         let launched = live.record().and_then(|r| learn::Launched::of(&peer.files, r, &peer.spec.cwd).ok());
@@ -252,11 +220,10 @@ fn recent(deaths: &Deaths, now: Timestamp) -> usize {
 }
 
 /// The command that a person who looks at this peer most likely wants next.
-fn next(row: &Row, asks: bool, wake: Option<&WakeDecision>) -> String {
+fn next(row: &Row, wake: Option<&WakeDecision>) -> String {
     let name = &row.peer;
     let refused = matches!(wake, Some(WakeDecision::Refuse(_)));
     match row.state {
-        State::Awake | State::Busy | State::Starting if asks => format!("peer attach {name}"),
         State::Waiting => format!("peer attach {name}"),
         State::Awake => format!("peer send {name} TEXT"),
         State::Busy | State::Starting | State::Crashed => format!("peer screen {name}"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use peer_adapters::process;
 
 use super::list::Fleet;
+use super::turn::Turns;
 use super::{Engine, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
@@ -23,6 +24,7 @@ const SPAN: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Watcher {
     log: Tail,
+    turns: Turns,
     starts: HashMap<PeerName, VecDeque<Timestamp>>,
     memory: HashMap<PeerName, VecDeque<u64>>,
 }
@@ -51,7 +53,12 @@ impl Engine {
 impl Watcher {
     /// Nothing was seen yet.
     pub fn new(engine: &Engine) -> Self {
-        Self { log: engine.state.journal().tail(), starts: HashMap::new(), memory: HashMap::new() }
+        Self {
+            log: engine.state.journal().tail(),
+            turns: Turns::default(),
+            starts: HashMap::new(),
+            memory: HashMap::new(),
+        }
     }
 
     /// Looks at everybody: one listing a server, one walk over the process table, and the new lines of the log.
@@ -59,7 +66,7 @@ impl Watcher {
     /// # Errors
     /// As [`Engine::list`], or the log cannot be read.
     pub async fn look(&mut self, engine: &Engine) -> Result<View> {
-        let fleet = engine.list().await?;
+        let fleet = engine.list_since(&engine.config.names()?, &mut self.turns).await?;
         self.sample_memory(&fleet);
         self.count_starts(engine.now())?;
         let memory = self.memory.iter().map(|(name, kib)| (name.clone(), kib.iter().copied().collect())).collect();

@@ -11,5 +11,6 @@ pub mod name;
 pub mod room;
 pub mod state;
 pub mod time;
+pub mod turn;
 pub mod verdict;
 pub mod wake;

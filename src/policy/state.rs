@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ending::End;
 use super::health::{Breaker, Health};
 use super::time::Timestamp;
+use super::turn::Turn;
 use super::wake::Recorded;
 
 /// What a peer is, in one word.
@@ -90,10 +91,8 @@ impl fmt::Display for State {
 pub struct StateFacts {
     /// The incarnation on record.
     pub live: Recorded,
-    /// Whether its agent is known to be working on something.
-    pub turn_in_progress: bool,
-    /// What it says itself that it needs a person for.
-    pub waits_for: Option<String>,
+    /// What its agent is known to be doing.
+    pub turn: Option<Turn>,
     /// Whether `NAME.stopped` exists.
     pub stopped: bool,
     /// `NAME.end`; where the incarnation on record is over, what will stand there once that is recorded.
@@ -127,14 +126,17 @@ impl Shown {
 pub fn state(facts: &StateFacts, now: Timestamp) -> Shown {
     match &facts.live {
         Recorded::None => not_awake(facts, now),
-        Recorded::Starting => Shown::new(State::Starting, None),
+        Recorded::Starting => match &facts.turn {
+            Some(Turn::Waiting(ask)) => Shown::new(State::Waiting, Some(ask.to_string())),
+            _ => Shown::new(State::Starting, None),
+        },
         Recorded::Elsewhere { owner } => Shown::new(State::Unknown, Some(format!("started {owner}"))),
         Recorded::Session { runtime, process } => match (runtime.alive(), process.alive()) {
-            (Some(true), Some(true)) if facts.waits_for.is_some() => {
-                Shown::new(State::Waiting, facts.waits_for.clone())
-            }
-            (Some(true), Some(true)) if facts.turn_in_progress => Shown::new(State::Busy, None),
-            (Some(true), Some(true)) => Shown::new(State::Awake, None),
+            (Some(true), Some(true)) => match &facts.turn {
+                Some(Turn::Waiting(ask)) => Shown::new(State::Waiting, Some(ask.to_string())),
+                Some(Turn::Busy) => Shown::new(State::Busy, None),
+                Some(Turn::Free) | None => Shown::new(State::Awake, None),
+            },
             (Some(false), Some(true)) => Shown::new(State::Lost, Some("the agent outlived its session".to_owned())),
             (Some(_), Some(false)) => unrecorded(not_awake(facts, now)),
             _ => Shown::new(State::Unknown, runtime.why_unknown().or(process.why_unknown()).map(str::to_owned)),
@@ -183,6 +185,7 @@ mod tests {
     use crate::policy::axis::Axis;
     use crate::policy::ending::{EndCause, EndReport, Exit, Incarnation, Reached};
     use crate::policy::health::Hold;
+    use crate::policy::turn::{Ask, AskKind};
     use std::time::Duration;
 
     const NOW: Timestamp = Timestamp::from_ms(1_795_305_600_000);
@@ -190,8 +193,7 @@ mod tests {
     fn facts() -> StateFacts {
         StateFacts {
             live: Recorded::None,
-            turn_in_progress: false,
-            waits_for: None,
+            turn: None,
             stopped: false,
             last_end: None,
             health: Health { deaths: 0, breaker: Breaker::Closed, hold: None },
@@ -226,11 +228,16 @@ mod tests {
     #[test]
     fn a_live_peer_is_awake_busy_or_starting() {
         assert_eq!(shown(&live(Axis::Alive, Axis::Alive)), "awake");
-        let busy = StateFacts { turn_in_progress: true, ..live(Axis::Alive, Axis::Alive) };
-        assert_eq!(shown(&busy), "busy");
-        let waiting = StateFacts { waits_for: Some("permission prompt".to_owned()), ..busy };
-        assert_eq!(shown(&waiting), "waiting: permission prompt");
-        assert_eq!(shown(&StateFacts { live: Recorded::Starting, ..facts() }), "starting");
+        let doing = |turn| StateFacts { turn: Some(turn), ..live(Axis::Alive, Axis::Alive) };
+        assert_eq!((shown(&doing(Turn::Free)), shown(&doing(Turn::Busy))), ("awake".to_owned(), "busy".to_owned()));
+        let asks = |question: Option<&str>| {
+            Turn::Waiting(Ask { kind: AskKind::Permission, question: question.map(str::to_owned) })
+        };
+        assert_eq!(shown(&doing(asks(None))), "waiting: permission");
+        assert_eq!(shown(&doing(asks(Some("May I?")))), "waiting: permission: May I?");
+        let starting = |turn| shown(&StateFacts { live: Recorded::Starting, turn, ..facts() });
+        assert_eq!((starting(None), starting(Some(Turn::Busy))), ("starting".to_owned(), "starting".to_owned()));
+        assert_eq!(starting(Some(asks(None))), "waiting: permission");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::policy::axis::{Axis, Stamped};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
+use crate::policy::turn::TurnSeen;
 use crate::policy::verdict::Verdict;
 
 /// The file in the state directory.
@@ -70,6 +71,9 @@ pub struct Pulse {
     pub process: Stamped<Axis>,
     /// What both say together.
     pub verdict: Verdict,
+    /// What its agent was doing, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnSeen>,
     /// Memory of its process tree, where it has a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_kib: Option<u64>,

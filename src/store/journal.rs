@@ -24,6 +24,38 @@ const KEPT: u32 = 5;
 /// No file of the log grows longer by our hand, one line of any length included; of one that did, the end is read.
 const MOST_READ: u64 = 4 * ROTATE_AT_BYTES;
 
+/// The name of every event there is.
+pub const EVENTS: [&str; 28] = [
+    "agent.waiting",
+    "clients.ended",
+    "conversation.changed",
+    "conversation.learned",
+    "hook.failed",
+    "memory.alert",
+    "memory.high",
+    "message.delivered",
+    "peer.moved",
+    "peer.reset",
+    "peer.stable",
+    "probe.failed",
+    "probe.timed-out",
+    "runtime.lost",
+    "self-fresh.failed",
+    "self-fresh.requested",
+    "server.reached",
+    "session.ended",
+    "session.orphan-ended",
+    "session.reaped",
+    "session.recovered",
+    "session.released",
+    "store.corrupt",
+    "tick.finished",
+    "wake.decided",
+    "wake.failed",
+    "wake.ready",
+    "wake.refused",
+];
+
 /// One event. Readers ignore names and fields that they do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -43,6 +75,9 @@ pub struct Event {
     /// What else this event needs. Never pane text, never a value from an environment.
     #[serde(flatten)]
     pub details: Map<String, Value>,
+    /// What a person's hooks are told beside it, and the log is not.
+    #[serde(skip)]
+    pub told: Map<String, Value>,
 }
 
 impl Event {
@@ -55,6 +90,7 @@ impl Event {
             incarnation: None,
             cause: None,
             details: Map::new(),
+            told: Map::new(),
         }
     }
 
@@ -87,6 +123,21 @@ impl Event {
             self.details.insert(key.to_owned(), value);
         }
         self
+    }
+
+    /// Adds what only hooks are told: text from a pane, which is not for the log.
+    #[must_use]
+    pub fn tell(mut self, key: &str, value: Option<String>) -> Self {
+        self.told.extend(value.map(|value| (key.to_owned(), Value::String(value))));
+        self
+    }
+
+    /// The event as hooks are told it.
+    #[must_use]
+    pub fn as_told(&self) -> Self {
+        let mut event = self.clone();
+        event.details.extend(std::mem::take(&mut event.told));
+        event
     }
 }
 
@@ -128,6 +179,7 @@ impl Journal {
     /// # Errors
     /// The disk is full or the directory read-only.
     pub fn append(&self, event: &Event) -> Result<()> {
+        debug_assert!(EVENTS.contains(&event.event.as_str()), "{} is in no list", event.event);
         let mut line = serde_json::to_vec(event).expect("an event is plain data");
         line.push(b'\n');
         let mut file = self.open_locked()?;

@@ -35,7 +35,7 @@ pub use damage::Damage;
 pub use ending::{LastEnd, Outcome, Session, Unlearned};
 pub use heartbeat::{Heartbeat, Pulse, TickUnderWay, Ticking, Watch};
 pub use inventory::Inventory;
-pub use journal::{Event, Journal, Tail};
+pub use journal::{EVENTS, Event, Journal, Tail};
 pub use lock::{Gate, Locked, Starting};
 pub use pane::{ExitRecord, Hangup, Launch, OsText};
 pub use records::{AgentProcess, Host, Marker, Phase, Place, Process, SessionRecord, Unseen, Word};

@@ -198,7 +198,7 @@ fn by_hand(fault: Fault, fleet: &mut Fleet, name: &str) {
         (RuntimeKind::Tmux, _) => vec!["split-window", "-d", "-t", pane, "sleep", "5"],
         (RuntimeKind::Zellij, Fault::Rename) => vec!["-s", of, "action", "rename-session", "by-hand"],
         (RuntimeKind::Zellij, Fault::Close) => vec!["-s", of, "action", "close-pane"],
-        (RuntimeKind::Zellij, _) => vec!["-s", of, "action", "new-pane", "--", "sleep", "5"],
+        (RuntimeKind::Zellij, _) => vec!["-s", of, "action", "new-pane", "--close-on-exit", "--", "sleep", "5"],
     };
     run_client(&fleet.world, session["server"].as_str().unwrap_or_default(), &words);
     fleet.count(match fault {

@@ -40,19 +40,22 @@ impl Zellij {
         let argv = argv::look_on(&self.speaking_with(up.server).await?.binary, &home, &target.session);
         let mut client = TerminalClient::spawn(&argv, (size.columns, size.rows))
             .map_err(|error| self.not_run(&home, "attach", error))?;
-        let stretched = async {
+        let comes = async {
             while Table::read().of(&home.socket(&target.session)).clients <= clients {
                 tokio::time::sleep(POLL).await;
             }
+        };
+        let stretched = async {
+            // That it comes is the server's answer; a pane that keeps its size after that is no lack of one.
+            tokio::time::timeout(self.deadline, comes).await.map_err(|_| timed_out(&home, "attach", self.deadline))?;
             let seen = tokio::time::Instant::now();
             while seen.elapsed() < STRETCHES && terminal::size(pane.pid).is_ok_and(|now| now == before) {
                 tokio::time::sleep(POLL).await;
             }
+            Ok(true)
         };
         let looked = tokio::select! {
-            in_time = tokio::time::timeout(self.deadline, stretched) => {
-                in_time.map(|()| true).map_err(|_| timed_out(&home, "attach", self.deadline))
-            }
+            looked = stretched => looked,
             _ = client.ended() => Ok(false),
         };
         client.leave(LEAVE).await;

@@ -10,28 +10,8 @@ use peer_adapters::version::{Fitness, oldest};
 
 use super::{Finding, Level};
 use crate::config::nearest;
-use crate::engine::{Engine, Result};
-
-/// Every event for which hooks are run: all but their own failures. A hook for another one would never run.
-const EVENTS: [&str; 17] = [
-    "conversation.learned",
-    "memory.alert",
-    "memory.high",
-    "message.delivered",
-    "peer.reset",
-    "probe.timed-out",
-    "runtime.lost",
-    "self-fresh.requested",
-    "session.ended",
-    "session.orphan-ended",
-    "session.reaped",
-    "store.corrupt",
-    "tick.finished",
-    "wake.decided",
-    "wake.failed",
-    "wake.ready",
-    "wake.refused",
-];
+use crate::engine::{Engine, Result, hooks};
+use crate::store::EVENTS;
 
 pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
     let mut found = runtimes(engine).await;
@@ -148,8 +128,10 @@ fn missing(engine: &Engine, command: &[String]) -> Option<Finding> {
 }
 
 fn unknown_event(on: &str) -> Option<Finding> {
-    let known = on == "*" || EVENTS.iter().any(|event| *event == on || (on.ends_with('.') && event.starts_with(on)));
-    let cure = nearest(on, EVENTS)
+    // A hook for another one would never run, and none is run for a hook's own failure.
+    let mut heard = EVENTS.into_iter().filter(|event| *event != hooks::FAILED);
+    let known = on == "*" || heard.clone().any(|event| event == on || (on.ends_with('.') && event.starts_with(on)));
+    let cure = nearest(on, &mut heard)
         .map_or_else(|| "peer log shows their names".to_owned(), |near| format!("did you mean {near}?"));
     (!known)
         .then(|| Finding::new(Level::Warning, "hook", format!("no event is named {on:?}, so it never runs")).cure(cure))

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use peer_adapters::runtime::ACTIVITY_STEP;
+
 use super::Subject;
 use crate::engine::list::output;
 use crate::policy::name::PeerName;
@@ -11,7 +13,7 @@ use crate::store::{Heartbeat, SessionRecord};
 
 /// How far an agent's files may be behind what its pane shows: Claude Code's status file needs 0.2 s after `/clear`, a transcript
 /// as long as the agent thinks about its first answer, and then the pane shows that.
-const FILES_BEHIND: Duration = Duration::from_secs(5);
+const FILES_BEHIND: Duration = ACTIVITY_STEP.saturating_add(Duration::from_secs(5));
 
 impl Subject {
     /// Nothing was put out in its pane since a tick looked at it last, where the runtime tells: nothing was typed or said there.

@@ -12,6 +12,8 @@ fn row(name: &str, incarnation: u64) -> Row {
         peer: name.parse().expect("a name"),
         state: State::Awake,
         detail: None,
+        waiting_for: None,
+        question: None,
         since_ms: None,
         agent: "claude".to_owned(),
         runtime: "tmux".to_owned(),
