@@ -64,7 +64,7 @@ fn all_arrives(agent: &Agent) {
         assert!(wrong.len() < 5, "{}", wrong.join("\n"));
         match &new[..] {
             [] if is_refused => refused += 1,
-            [record] if run.status.success() && normal(record) == normal(message) => exact += 1,
+            [record] if run.status.success() && normal(agent.name, record) == normal(agent.name, message) => exact += 1,
             _ => {
                 let shown = |text: &String| text.chars().take(80).collect::<String>();
                 let (message, new) = (shown(message), new.iter().map(shown).collect::<Vec<_>>());
@@ -83,12 +83,34 @@ fn all_arrives(agent: &Agent) {
     agent.peer(&["stop", agent.name]);
 }
 
-/// What agents normalise: white space at the ends and how it is written, Unicode's composition, what draws nothing.
-fn normal(text: &str) -> Vec<String> {
-    let ignored = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{fe0f}' | '\u{feff}');
-    let line = |line: &str| {
-        let text: String = line.nfc().filter(|c| !ignored(*c)).collect();
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
-    text.split(['\n', '\u{2028}', '\u{2029}']).map(line).filter(|line| !line.is_empty()).collect()
+/// What this agent was seen to change, and nothing else: indentation, blanks and empty lines are as they were said.
+fn normal(agent: &str, text: &str) -> String {
+    let mut text = text.replace("\r\n", "\n");
+    if matches!(agent, "claude" | "pi") {
+        text = text.replace('\t', "    ");
+    }
+    if agent == "claude" {
+        let composed: String = text.replace(['\u{2028}', '\u{2029}'], "\n").nfc().collect();
+        let before = std::iter::once(' ').chain(composed.chars());
+        let kept = before.zip(composed.chars()).filter(|(before, c)| !is_dropped(*before, *c));
+        text = kept.map(|(_, c)| c).collect();
+    }
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').to_owned()
+}
+
+/// What Claude Code drops: a family of emoji and a heart in colour stay what they are.
+fn is_dropped(before: char, c: char) -> bool {
+    match c {
+        '\u{200d}' | '\u{fe00}'..='\u{fe0f}' => before.is_alphabetic() || before == ' ',
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{61c}'
+        | '\u{115f}'
+        | '\u{180e}'
+        | '\u{3164}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' => true,
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e0fff}' => true,
+        _ => false,
+    }
 }

@@ -19,8 +19,7 @@ mod values;
 
 pub use environment::{Environment, belongs_to_session, session_in};
 pub use error::ProfileError;
-pub(crate) use message::is_said;
-pub use message::{Unsendable, letters};
+pub use message::{Alteration, Unsendable, letters};
 pub use values::{ChildFiles, Pattern, Speaker, Variable};
 
 /// The profiles that come with the program: name and TOML text.
@@ -286,6 +285,10 @@ pub struct MessageRule {
     /// Text behind which a space is typed, because Enter right behind it would take a completion for it (`@ma`), or break the
     /// line (`\`). Not for an agent that would keep that space where it means something.
     pub space_after: Option<Pattern>,
+    /// What the agent changes of a message before it writes it down, and what is therefore not compared.
+    pub alters: Vec<Alteration>,
+    /// It writes its transcript with its first answer only: until there is one, a turn that begins proves a message.
+    pub first_by_turn: bool,
     /// A list of completions that is open, from which Enter would choose.
     pub popup: Option<Pattern>,
     /// The key that empties the composer.
@@ -306,6 +309,8 @@ impl Default for MessageRule {
             queued: None,
             command: None,
             space_after: None,
+            alters: vec![Alteration::Ends],
+            first_by_turn: false,
             popup: None,
             clear: None,
             settle: Duration::from_millis(100),

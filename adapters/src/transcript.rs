@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::agent::{Profile, Start, TranscriptKind, is_said};
+use crate::agent::{Profile, Start, TranscriptKind};
 use crate::process::ProcessId;
 
 mod children;
@@ -261,15 +261,15 @@ impl Files<'_> {
 
     /// Whether the person's message is in the transcript after the mark.
     ///
-    /// `id` names the conversation where the mark was taken before it had one. What agents normalise is not compared: how
-    /// white space is written, Unicode's composition, characters that only format. `false` says "not yet": Codex and pi write a message down that they queued
-    /// behind a running turn only when its own turn comes, and pi writes nothing before its first answer.
+    /// `id` names the conversation where the mark was taken before it had one. What the agent changes
+    /// is not compared ([`crate::agent::MessageRule::alters`]). `false` says "not yet": Codex and pi write a message down that
+    /// they queued behind a running turn only when its own turn comes, and pi writes nothing before its first answer.
     ///
     /// # Errors
     /// Nothing is known.
     pub fn accepted(&self, mark: &Mark, id: Option<&str>, text: &str) -> Result<bool, TranscriptError> {
         let (Some(layout), Some(id)) = (self.layout(), mark.conversation.as_deref().or(id)) else { return Ok(false) };
-        Ok(holds(&layout.messages_after(id, mark.position)?, text))
+        Ok(self.holds(&layout.messages_after(id, mark.position)?, text))
     }
 
     /// Whether a person said `text` in this conversation at `since` or later: for a message that came into a conversation
@@ -279,7 +279,7 @@ impl Files<'_> {
     /// Nothing is known.
     pub fn said_since(&self, id: &str, since: SystemTime, text: &str) -> Result<bool, TranscriptError> {
         let Some(layout) = self.layout() else { return Ok(false) };
-        Ok(holds(&layout.messages_since(id, since)?, text))
+        Ok(self.holds(&layout.messages_since(id, since)?, text))
     }
 
     /// When the agent last did something, by its own files: the later one of its status file and the last record of
@@ -305,6 +305,11 @@ impl Files<'_> {
     /// Nothing is known.
     pub fn status(&self, pid: u32) -> Result<Option<AgentStatus>, TranscriptError> {
         self.layout().map_or(Ok(None), |layout| layout.status(pid))
+    }
+
+    /// Whether the text is one of the messages.
+    fn holds(&self, messages: &[String], text: &str) -> bool {
+        messages.iter().any(|message| self.profile.is_said(message, text))
     }
 
     fn layout(&self) -> Option<Box<dyn Layout + '_>> {
@@ -353,11 +358,6 @@ fn started(pid: u32) -> io::Result<Option<SystemTime>> {
 fn started(pid: u32) -> io::Result<Option<SystemTime>> {
     let process = crate::process::status(pid)?;
     Ok(process.map(|process| SystemTime::UNIX_EPOCH + Duration::from_micros(process.id.start)))
-}
-
-/// Whether the text was said in one of the messages.
-fn holds(messages: &[String], text: &str) -> bool {
-    messages.iter().any(|message| is_said(message, text))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a message may hold, and when it is the same that was said.
 
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use super::Profile;
@@ -36,7 +37,7 @@ impl Profile {
         if !command && self.takes_for_command(text) {
             return Err(Unsendable::Command);
         }
-        if lines(text).is_empty() {
+        if letters(text).is_empty() {
             return Err(Unsendable::Nothing);
         }
         for (number, line) in text.split('\n').enumerate() {
@@ -58,48 +59,93 @@ impl Profile {
     }
 }
 
-/// Whether what an agent wrote down is this message. Letters, their order and their lines must be the same; what agents
-/// normalise is not compared: Unicode's composition (NFC), characters that only format (U+200B, U+FEFF, U+00AD, marks of
-/// direction), and how white space is written, its beginning and end included.
-///
-/// A record may hold several messages, line after line, where an agent sends at once what waited behind a turn.
-pub(crate) fn is_said(record: &str, text: &str) -> bool {
-    let (record, text) = (lines(record), lines(text));
-    !text.is_empty() && record.windows(text.len()).any(|window| window == text)
+/// What an agent changes of a message before it writes it down, and what is therefore not compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Alteration {
+    /// White space at the beginning and the end, a byte order mark among it.
+    Ends,
+    /// A tab becomes four spaces.
+    Tabs,
+    /// Unicode's composition: what may be one character is one (NFC).
+    Composition,
+    /// Characters that draw nothing are dropped, but where they hold an emoji or a syllable together.
+    Format,
+    /// U+2028 and U+2029 become the line ends that they are.
+    Separators,
 }
 
-fn lines(text: &str) -> Vec<String> {
-    let line = |line: &str| {
-        let composed: String = line.nfc().filter(|c| !is_format(*c)).collect();
-        composed.split_whitespace().collect::<Vec<_>>().join(" ")
+impl Profile {
+    /// Whether what the agent wrote down is this message: the same, but for what its profile says that it changes
+    /// ([`super::MessageRule::alters`]).
+    pub(crate) fn is_said(&self, record: &str, text: &str) -> bool {
+        let text = self.written(text);
+        !text.is_empty() && self.written(record) == text
+    }
+
+    /// What is compared of a text.
+    fn written(&self, text: &str) -> String {
+        let alters = |what| self.message.alters.contains(&what);
+        // As it is pasted.
+        let mut text = text.replace("\r\n", "\n");
+        if alters(Alteration::Separators) {
+            text = text.replace(['\u{2028}', '\u{2029}'], "\n");
+        }
+        if alters(Alteration::Tabs) {
+            text = text.replace('\t', "    ");
+        }
+        if alters(Alteration::Composition) {
+            text = text.nfc().collect();
+        }
+        if alters(Alteration::Format) {
+            text = without_format(&text);
+        }
+        if alters(Alteration::Ends) {
+            text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').to_owned();
+        }
+        text
+    }
+}
+
+/// Joiners and selectors of a form behind something that is no letter make an emoji or a syllable what it is.
+fn without_format(text: &str) -> String {
+    let mut before = ' ';
+    let mut is_kept = |c: char| {
+        let joins = matches!(c, '\u{200d}' | '\u{fe00}'..='\u{fe0f}') && !before.is_alphabetic() && before != ' ';
+        before = c;
+        joins || !draws_nothing(c)
     };
-    // Words that only format on a line are no line. Some agents write U+2028 and U+2029 down as the line ends that they are.
-    text.split(['\n', '\u{2028}', '\u{2029}']).map(line).filter(|line| !line.is_empty()).collect()
+    text.chars().filter(|c| is_kept(*c)).collect()
 }
 
-/// The same for a screen, which breaks lines where it likes and draws nothing of some characters.
+/// What of a text a screen shows, which breaks lines where it likes and draws nothing of some characters.
 pub fn letters(text: &str) -> String {
     text.nfc().filter(|c| !c.is_whitespace() && !c.is_control() && !is_format(*c)).collect()
 }
 
-/// Characters of the general category `Cf` and others that draw nothing (Unicode 17, `Default_Ignorable_Code_Point`).
+/// What a terminal does not draw, or draws around other characters.
 fn is_format(c: char) -> bool {
+    draws_nothing(c) || matches!(c, '\u{600}'..='\u{605}' | '\u{6dd}' | '\u{70f}' | '\u{110bd}')
+}
+
+/// Characters that draw nothing (Unicode 17, `Default_Ignorable_Code_Point`, and the annotations U+FFF9 to U+FFFB).
+fn draws_nothing(c: char) -> bool {
     matches!(
         c,
         '\u{ad}'
             | '\u{34f}'
-            | '\u{600}'..='\u{605}'
             | '\u{61c}'
-            | '\u{6dd}'
-            | '\u{70f}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
             | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
             | '\u{feff}'
+            | '\u{ffa0}'
             | '\u{fff9}'..='\u{fffb}'
             | '\u{fe00}'..='\u{fe0f}'
-            | '\u{110bd}'
             | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}'
     )
@@ -109,20 +155,31 @@ fn is_format(c: char) -> bool {
 mod tests {
     use super::*;
 
+    fn profile(name: &str) -> Profile {
+        Profile::builtin(name).expect("built in")
+    }
+
+    /// Each was seen with the real program.
     #[test]
-    fn what_agents_normalise_is_the_same_message() {
-        for (record, text) in [
-            ("café", "cafe\u{301}"),
-            ("\u{c5}ngström", "\u{212b}ngström"),
-            ("bom", "\u{feff}bom"),
-            ("zerowidth", "zero\u{200b}width"),
-            ("a    b", "a\tb"),
-            ("first\n  second", "  first\n\tsecond  \n"),
-            ("first\nsecond", "first\r\nsecond\r\n"),
-            ("first\nsecond", "first\u{2029}second"),
-            ("one message\nanother\nand its second line", "another\nand its second line"),
+    fn what_an_agent_normalises_is_the_same_message() {
+        for (agent, record, text) in [
+            ("claude", "caf\u{e9}", "cafe\u{301}"),
+            ("claude", "\u{c5}ngstr\u{f6}m", "\u{212b}ngstr\u{f6}m"),
+            ("claude", "bom", "\u{feff}bom"),
+            ("claude", "zerowidth", "zero\u{200b}width"),
+            ("claude", "AB", "A\u{200d}B"),
+            ("claude", "AB", "A\u{fe0f}B"),
+            ("claude", "AB", "A\u{3164}B"),
+            ("claude", "a    b", "a\tb"),
+            ("claude", "first\nsecond", "first\u{2029}second"),
+            ("claude", "def f():\n    four\n    x", "def f():\n    four\n\tx\n"),
+            ("pi", "a    b", "a\tb"),
+            ("pi", "y", "\n\ny  "),
+            ("codex", "lead", "\tlead\t\n"),
+            ("opencode", "a\n\n\nb ", "a\n\n\nb"),
+            ("opencode", "first\nsecond", "first\r\nsecond\r\n"),
         ] {
-            assert!(is_said(record, text), "{record:?} {text:?}");
+            assert!(profile(agent).is_said(record, text), "{agent} {record:?} {text:?}");
         }
     }
 
@@ -139,8 +196,35 @@ mod tests {
             ("a\nb", "b\na"),
             ("anything", ""),
             ("Exit", "exit"),
+            ("def f():\nreturn", "def f():\n    return"),
+            ("if x:\n    a\n    b", "if x:\n    a\n        b"),
+            ("a\nb", "a\n\n\nb"),
+            ("a b", "a  b"),
+            ("one\nmine\nand two", "mine"),
+            ("\u{1f468}\u{1f469}\u{1f467}", "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}"),
+            ("\u{2764}", "\u{2764}\u{fe0f}"),
         ] {
-            assert!(!is_said(record, text), "{record:?} {text:?}");
+            for agent in ["claude", "codex", "pi", "opencode"] {
+                assert!(!profile(agent).is_said(record, text), "{agent} {record:?} {text:?}");
+            }
+        }
+    }
+
+    /// What one agent changes is no excuse for another.
+    #[test]
+    fn what_an_agent_was_not_seen_to_change_is_compared() {
+        for (agent, record, text) in [
+            ("codex", "a    b", "a\tb"),
+            ("opencode", "a    b", "a\tb"),
+            ("codex", "zerowidth", "zero\u{200b}width"),
+            ("pi", "zerowidth", "zero\u{200b}width"),
+            ("opencode", "zerowidth", "zero\u{200b}width"),
+            ("codex", "caf\u{e9}", "cafe\u{301}"),
+            ("pi", "caf\u{e9}", "cafe\u{301}"),
+            ("opencode", "caf\u{e9}", "cafe\u{301}"),
+            ("pi", "first\nsecond", "first\u{2029}second"),
+        ] {
+            assert!(!profile(agent).is_said(record, text), "{agent} {record:?} {text:?}");
         }
     }
 

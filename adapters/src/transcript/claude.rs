@@ -163,12 +163,12 @@ fn origin(record: &Value) -> Option<String> {
     Some(record.get("session_id")?.as_str()?.to_owned())
 }
 
-/// The text that a person gave, if the record is one of a person's.
-fn message(record: &Value) -> Option<String> {
-    match record.get("type")?.as_str()? {
-        "user" => lines::content_text(record.get("message")?.get("content")?),
-        "queue-operation" => record.get("content")?.as_str().map(str::to_owned),
-        _ => None,
+/// What a person gave, if the record is one of a person's.
+fn messages(record: &Value) -> Vec<String> {
+    match record["type"].as_str() {
+        Some("user") => lines::content_texts(&record["message"]["content"]),
+        Some("queue-operation") => lines::content_texts(&record["content"]),
+        _ => Vec::new(),
     }
 }
 
@@ -206,12 +206,12 @@ impl Layout for Claude<'_> {
 
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {
         let Some(path) = self.transcript(id)? else { return Ok(Vec::new()) };
-        Ok(lines::after(&path, position)?.iter().filter_map(message).collect())
+        Ok(lines::after(&path, position)?.iter().flat_map(messages).collect())
     }
 
     fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
         let Some(path) = self.transcript(id)? else { return Ok(Vec::new()) };
-        Ok(lines::since(&path, since)?.iter().filter_map(message).collect())
+        Ok(lines::since(&path, since)?.iter().flat_map(messages).collect())
     }
 
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

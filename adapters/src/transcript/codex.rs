@@ -150,14 +150,14 @@ fn open_files(_pid: u32) -> Vec<PathBuf> {
     Vec::new()
 }
 
-fn message(record: &Value) -> Option<String> {
-    let payload = record.get("payload")?;
-    let is = |name: &str, value: &str| payload.get(name).and_then(Value::as_str) == Some(value);
-    if is("type", "message") && is("role", "user") {
-        return lines::content_text(payload.get("content")?);
+fn messages(record: &Value) -> Vec<String> {
+    let payload = &record["payload"];
+    match payload["type"].as_str() {
+        Some("message") if payload["role"] == "user" => lines::content_texts(&payload["content"]),
+        // Older versions write the message as an event alone.
+        Some("user_message") => lines::content_texts(&payload["message"]),
+        _ => Vec::new(),
     }
-    // Older versions write the message as an event alone.
-    is("type", "user_message").then(|| payload.get("message")?.as_str().map(str::to_owned)).flatten()
 }
 
 /// Whether a turn began or ended with this record.
@@ -207,12 +207,12 @@ impl Layout for Codex<'_> {
 
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {
         let Some(path) = self.rollout(id)? else { return Ok(Vec::new()) };
-        Ok(lines::after(&path, position)?.iter().filter_map(message).collect())
+        Ok(lines::after(&path, position)?.iter().flat_map(messages).collect())
     }
 
     fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
         let Some(path) = self.rollout(id)? else { return Ok(Vec::new()) };
-        Ok(lines::since(&path, since)?.iter().filter_map(message).collect())
+        Ok(lines::since(&path, since)?.iter().flat_map(messages).collect())
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

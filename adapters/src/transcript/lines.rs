@@ -116,14 +116,12 @@ pub(super) fn time(record: &Value) -> Option<SystemTime> {
     humantime::parse_rfc3339(record.get("timestamp")?.as_str()?).ok()
 }
 
-/// The text of a message's content: a string, or parts that have a `text`.
-pub(super) fn content_text(content: &Value) -> Option<String> {
+/// The texts of a message's content: a string, or parts that have a `text`, each of which may be what was said; the agent puts
+/// others beside it.
+pub(super) fn content_texts(content: &Value) -> Vec<String> {
     match content {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(parts) => {
-            let texts: Vec<&str> = parts.iter().filter_map(|part| part.get("text")?.as_str()).collect();
-            (!texts.is_empty()).then(|| texts.join("\n"))
-        }
-        _ => None,
+        Value::String(text) => vec![text.clone()],
+        Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).map(str::to_owned).collect(),
+        _ => Vec::new(),
     }
 }

@@ -41,9 +41,9 @@ impl Pi<'_> {
     }
 }
 
-fn message(record: &Value) -> Option<String> {
-    let message = record.get("message")?;
-    (message.get("role")?.as_str()? == "user").then(|| lines::content_text(message.get("content")?)).flatten()
+fn messages(record: &Value) -> Vec<String> {
+    let content = &record["message"]["content"];
+    if record["message"]["role"] == "user" { lines::content_texts(content) } else { Vec::new() }
 }
 
 /// Whether a turn goes on after this record.
@@ -76,11 +76,11 @@ impl Layout for Pi<'_> {
     }
 
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError> {
-        Ok(lines::after(&self.file(id), position)?.iter().filter_map(message).collect())
+        Ok(lines::after(&self.file(id), position)?.iter().flat_map(messages).collect())
     }
 
     fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
-        Ok(lines::since(&self.file(id), since)?.iter().filter_map(message).collect())
+        Ok(lines::since(&self.file(id), since)?.iter().flat_map(messages).collect())
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

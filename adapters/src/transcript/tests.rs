@@ -93,8 +93,9 @@ fn a_message_counts_only_after_the_mark_and_only_from_a_person() {
     let parts = said("[{\"type\":\"text\",\"text\":\"two\\nlines\"}]");
     let queued = "{\"type\":\"queue-operation\",\"operation\":\"enqueue\",\"content\":\"wait  for me\"}\n";
     home.write(CLAUDE, &format!("{old}{answer}{parts}{queued}{{\"type\":\"user\",\"mess"));
-    assert!(accepted("  two\r\nlines\n\n"), "white space is not compared");
-    assert!(accepted("wait for me"), "queued behind a turn");
+    assert!(accepted("two\r\nlines\n\n"), "white space at the end is not compared");
+    assert!(accepted("wait  for me"), "queued behind a turn");
+    assert!(!accepted("wait for me") && !accepted("two\n\nlines"), "within it is");
     assert!(!accepted("two other lines") && !accepted("again") && !accepted("") && !accepted(" \n"));
     // Half of a record: the file is being written.
     home.write(CLAUDE, &format!("{old}{}", said("\"again\"")));
@@ -330,7 +331,7 @@ fn opencodes_database_is_read_while_it_is_written() {
     )
     .expect("is sql");
     let accepted = |text: &str| files.accepted(&mark, None, text).expect("readable");
-    assert!(accepted("new\nwords") && !accepted("old") && !accepted("answer"));
+    assert!(accepted("new \nwords") && !accepted("new\nwords") && !accepted("old") && !accepted("answer"));
     let active = SystemTime::UNIX_EPOCH + Duration::from_millis(3500);
     assert_eq!(files.last_activity(Some("ses_1"), 1).expect("readable"), Some(active));
     let turn = || files.turn_in_progress(Some("ses_1"), std::process::id()).expect("readable");

@@ -43,6 +43,12 @@ impl Proof {
         Ok(Self { mark: mark.map_err(|error| unreadable(peer, Undelivered::NotTyped, &error))?, launched, taken_at })
     }
 
+    /// Whether the agent has written nothing yet in the conversation that it is in.
+    pub(super) fn is_unwritten(&self, peer: &Peer, record: &SessionRecord) -> bool {
+        let Some(id) = record.conversation.as_deref() else { return true };
+        matches!(self.launched.look(&peer.profile, |files| files.exists(id)), Ok(None))
+    }
+
     /// Whether the message stands behind that place now, or, where the agent is in another conversation since, in that one
     /// as something that was said since.
     pub(super) fn given(&self, peer: &Peer, record: &SessionRecord, text: &str) -> Result<bool> {

@@ -302,7 +302,11 @@ impl Typing<'_> {
         }
         let Some(view) = self.view().await else { return Ok(false) };
         // Behind a turn in progress a message waits on the screen, and is in the transcript only when its turn comes.
-        Ok(view.composer == Composer::Empty && (proof.is_none() || view.queued))
+        let shows = |proof: &Proof| {
+            let begins = self.peer.profile.message.first_by_turn && view.phase == Phase::Busy;
+            view.queued || (begins && proof.is_unwritten(self.peer, self.record))
+        };
+        Ok(view.composer == Composer::Empty && proof.is_none_or(shows))
     }
 
     /// Looks at the screen until it is as `wanted`; what was seen last, if it never is, or if a dialog stands in the way. One
