@@ -26,6 +26,7 @@ on_each_runtime! {
     a_program_that_does_not_read_has_not_accepted
     a_program_that_reads_has_accepted
     a_program_that_sets_its_terminal_up_has_the_whole_message
+    a_program_that_discards_what_was_typed_and_reads_a_file_has_not_accepted
     a_draft_that_a_person_typed_is_not_clobbered
     ghost_text_in_an_empty_composer_is_no_draft
     what_somebody_wrote_over_its_screen_is_no_draft
@@ -327,6 +328,20 @@ fn a_program_that_sets_its_terminal_up_has_the_whole_message(on: RuntimeKind) {
     world.add("a", &["python3", "-c", &script]);
     world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
     wait_until("it wrote that down", || std::fs::read_to_string(&heard).is_ok_and(|heard| heard == "hello\r"));
+}
+
+/// It reads by key from its start on, and throws away what came (`tcflush`). What it reads of files is not the message.
+fn a_program_that_discards_what_was_typed_and_reads_a_file_has_not_accepted(on: RuntimeKind) {
+    let world = World::on(on);
+    let script = "import array, fcntl, os, select, termios, time, tty\ntty.setraw(0)\nprint('up', flush=True)\n\
+                  select.select([0], [], [])\nhow_much = array.array('i', [0])\n\
+                  while how_much[0] < 6:\n\tfcntl.ioctl(0, termios.FIONREAD, how_much)\n\
+                  termios.tcflush(0, termios.TCIFLUSH)\nopen(os.__file__).read()\ntime.sleep(1000)\n";
+    world.add("a", &["python3", "-c", script]);
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    wait_until("it is set up", || world.screen("a").contains("up"));
+    let run = world.peer(&["send", "a", "hello", "--json"]);
+    assert_eq!((run.code, run.json()["cause"].as_str()), (7, Some("not-seen")), "{run:?}");
 }
 
 fn a_draft_that_a_person_typed_is_not_clobbered(on: RuntimeKind) {

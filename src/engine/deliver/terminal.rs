@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peer_adapters::runtime::{Key, RuntimeError};
-use peer_adapters::terminal::{self, Input};
+use peer_adapters::terminal::{self, Input, Reads};
 use tokio::time::Instant;
 
 use super::typing::{ACCEPT_PATIENCE, Typing};
@@ -42,6 +42,8 @@ impl Typing<'_> {
         let agent = self.record.process.ok_or_else(|| unread("it has no process"))?;
         self.await_reader(agent.id.pid).await?;
         let before = self.input(agent.id.pid, Undelivered::NotTyped).await?;
+        // Not to be had for the terminal of another user; then what was read of it, or of anything else, must do.
+        let reads = Reads::of(agent.id.pid).ok();
         // What a program without a composer has half of cannot be taken back.
         let half = |error: RuntimeError| self.undelivered(Undelivered::NotSeen, error.to_string());
         match self.runtime.paste(&target(&self.record.place), text).await {
@@ -53,17 +55,19 @@ impl Typing<'_> {
         loop {
             self.check_alive(Undelivered::NotSeen)?;
             let now = self.input(agent.id.pid, Undelivered::NotSeen).await?;
-            if has_read(now, before, text.len() as u64 + 1) {
+            let was_read = reads.as_ref().is_none_or(|reads| reads.happened().unwrap_or(false));
+            if was_read && has_read(now, before, text.len() as u64 + 1) {
                 return Ok(());
             }
             if started.elapsed() > ACCEPT_PATIENCE {
-                return Err(if now.was_set_up_since(before) {
-                    let why = "it set its terminal up meanwhile, which may have discarded the text";
-                    self.undelivered(Undelivered::NotSeen, why)
-                } else {
-                    let why = "it has not read its terminal; the text waits there";
-                    self.undelivered(Undelivered::NotSeen, why)
-                });
+                let why = match (now.was_set_up_since(before), now.unread) {
+                    (true, _) => "it set its terminal up meanwhile, which may have discarded the text",
+                    (false, 0) => {
+                        "its terminal is empty, and it has not read all of it from there: it may have discarded it"
+                    }
+                    (false, _) => "it has not read its terminal; the text waits there",
+                };
+                return Err(self.undelivered(Undelivered::NotSeen, why));
             }
             self.waiting("to read the message", started, ACCEPT_PATIENCE);
             tokio::time::sleep(POLL).await;
@@ -89,7 +93,7 @@ impl Typing<'_> {
     }
 }
 
-/// Whether `typed` bytes reached the program: the queue is empty, and it has read that many more than `before`. The queue
+/// By its numbers, whether `typed` bytes reached the program: the queue is empty, and it has read that many more than `before`. The queue
 /// alone proves nothing, because a multiplexer writes to the terminal after its client has returned. One that set its terminal
 /// up since may have discarded them and read files instead: then it must have read these and hardly more.
 fn has_read(now: Input, before: Input, typed: u64) -> bool {
