@@ -40,6 +40,20 @@ fn agents_lists_the_profiles_and_whose_they_are() {
         Some("command built-in - no consumed any program; ready as soon as it runs, keeps no conversation")
     );
     assert_eq!(rows.last().map(String::as_str), Some("mine yours - no consumed my own"));
+    // What waits for the clock says so: a profile of a person's own may have nothing else, none that is built in does.
+    let held = "extends = \"claude\"\ndescription = \"held\"\nready.hold_resume = \"3s\"\nmessage.settle = \"50ms\"\n";
+    world.profile("held", held);
+    let run = world.peer(&["agents", "held"]);
+    let times = "  times that it waits for:\n    ready.hold_resume = 3s: its screen must look ready so long after a resume\n    \
+                 message.settle = 50ms: between what is typed and Enter\n";
+    assert!(run.stdout.contains(times), "{run:?}");
+    let named = world.peer(&["agents", "held", "--json"]).json()["agents"][0]["times"].clone();
+    let three = ["hold_fresh_ms", "hold_resume_ms", "settle_ms"];
+    assert_eq!(three.map(|name| named[name].as_u64()), [Some(0), Some(3000), Some(50)], "{named}");
+    for name in ["claude", "codex", "pi", "opencode", "command"] {
+        let run = world.peer(&["agents", name]);
+        assert!(run.code == 0 && !run.stdout.contains("waits for:"), "{run:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
-use peer_adapters::agent::{BUILTIN, Profile, Variable};
-use serde_json::{Value, json};
+use std::time::Duration;
+
+use peer_adapters::agent::{Accepted, BUILTIN, Profile, Variable};
+use serde_json::{Map, Value, json};
 
 use super::output::printable;
 use super::{CliError, Context, Outcome};
@@ -7,8 +9,9 @@ use crate::engine::EngineError;
 
 /// List the agent profiles, built in and your own, with what each can do
 ///
-/// With a name, that one alone and the variables that it knows of: which its agent lives by, and which belong to a session
-/// of the agent's and are kept from whatever it wakes.
+/// With a name, that one alone: the times that it waits for, where nothing that the agent shows or writes tells, and the
+/// variables that it knows of: which its agent lives by, and which belong to a session of the agent's and are kept from
+/// whatever it wakes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Name of one profile
@@ -68,7 +71,7 @@ fn described(profile: &Profile, source: &str) -> Value {
     let environment = &profile.environment;
     json!({
         "name": profile.name, "source": source, "description": profile.description,
-        "seen": profile.seen, "can": profile.capabilities(),
+        "seen": profile.seen, "can": profile.capabilities(), "times": times(profile),
         "environment": {
             "needs": environment.needs,
             "needs_with": environment.needs_with,
@@ -80,12 +83,49 @@ fn described(profile: &Profile, source: &str) -> Value {
     })
 }
 
-/// One profile, and its variables by name, one a line.
+/// The times that a profile names, in ms. The first three are waited for whatever is seen; any other is how long something may
+/// take, or is tried again.
+fn times(profile: &Profile) -> Value {
+    let quit: Duration = profile.quit.steps.iter().map(|step| step.wait).sum();
+    let times = [
+        ("hold_fresh_ms", profile.ready.hold_fresh),
+        ("hold_resume_ms", profile.ready.hold_resume),
+        ("settle_ms", settle(profile)),
+        ("ready_timeout_ms", profile.ready.timeout),
+        ("again_ms", profile.message.again),
+        ("quit_ms", quit + profile.quit.grace),
+        ("term_grace_ms", profile.quit.term_grace),
+    ];
+    times.into_iter().map(|(name, time)| (name.to_owned(), milliseconds(time))).collect::<Map<_, _>>().into()
+}
+
+fn milliseconds(time: Duration) -> Value {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).into()
+}
+
+/// Between a paste and its Enter; a program without a composer is not waited for so.
+fn settle(profile: &Profile) -> Duration {
+    if profile.message.accepted == Accepted::Consumed { Duration::ZERO } else { profile.message.settle }
+}
+
+/// What is waited for by the clock, where nothing that the agent shows or writes tells.
+fn guesses(profile: &Profile) -> Vec<String> {
+    let guesses = [
+        ("ready.hold_fresh", profile.ready.hold_fresh, "its screen must look ready so long after a fresh start"),
+        ("ready.hold_resume", profile.ready.hold_resume, "its screen must look ready so long after a resume"),
+        ("message.settle", settle(profile), "between what is typed and Enter"),
+    ];
+    let named = guesses.into_iter().filter(|(_, time, _)| !time.is_zero());
+    named.map(|(name, time, what)| format!("{name} = {}: {what}", humantime::format_duration(time))).collect()
+}
+
+/// One profile, its times and its variables by name, one a line.
 fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
     let seen = profile.seen.as_deref().map_or_else(String::new, |seen| format!(", seen with {seen}"));
     context.out.line(printable(&format!("{} ({source}{seen}): {}", profile.name, profile.description)))?;
-    let environment = &profile.environment;
-    let mut lists = vec![("its agent lives by".to_owned(), words(&environment.needs))];
+    let (environment, guesses) = (&profile.environment, guesses(profile));
+    let mut lists = vec![("times that it waits for".to_owned(), guesses.iter().map(String::as_str).collect())];
+    lists.push(("its agent lives by".to_owned(), words(&environment.needs)));
     let with = environment.needs_with.iter();
     lists.extend(with.map(|(with, list)| (format!("and, where {with} is set, by"), words(list))));
     lists.push(("its sessions' own, kept from every agent".to_owned(), words(&environment.session)));
