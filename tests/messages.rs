@@ -13,6 +13,8 @@ on_each_runtime! {
     what_was_typed_and_not_sent_is_said_once
     a_long_text_that_was_not_sent_is_known_by_what_the_composer_makes_of_it
     what_a_person_types_behind_a_swallowed_enter_is_not_sent
+    a_draft_that_reads_like_the_last_message_is_a_persons
+    a_message_that_was_interrupted_and_put_back_is_ours
     an_agent_that_stands_still_has_the_message_once
     what_was_sent_and_not_seen_is_looked_for_before_it_is_said_again
     the_initial_prompt_goes_before_the_first_message_of_each_fresh_conversation
@@ -161,6 +163,31 @@ fn what_a_person_types_behind_a_swallowed_enter_is_not_sent(on: RuntimeKind) {
         assert_eq!(world.said(&world.conversation("a")), Vec::<String>::new());
         assert!(composer(draft.trim()) || world.screen("a").contains(draft.trim()), "untouched");
     }
+}
+
+fn a_draft_that_reads_like_the_last_message_is_a_persons(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a", "-m", "continue"]).prints("a: woken fresh (first-wake); message delivered\n");
+    world.press("a", &["-l", "continue"]);
+    let composer = || world.screen("a").lines().filter(|line| line.starts_with("> continue")).count() == 2;
+    wait_until("it shows, below the message", composer);
+    let run = world.peer(&["send", "a", "hello"]);
+    assert!(run.code == 7 && run.stderr.contains("it holds text that somebody typed"), "{run:?}");
+    assert!(composer(), "untouched");
+}
+
+fn a_message_that_was_interrupted_and_put_back_is_ours(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &["--slow-turn", "--put-back"]);
+    world.peer(&["wake", "a", "-m", "SLOW 60"]).prints("a: woken fresh (first-wake); message delivered\n");
+    wait_until("it works", || world.screen("a").contains("Working"));
+    world.peer(&["interrupt", "a"]).prints("a: interrupted\n");
+    wait_until("it is put back", || {
+        world.screen("a").lines().filter(|line| line.starts_with("> SLOW 60")).count() == 2
+    });
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["SLOW 60", "hello"]);
 }
 
 fn an_agent_that_stands_still_has_the_message_once(on: RuntimeKind) {

@@ -32,6 +32,8 @@ pub(crate) struct Flags {
     pub(crate) slow_turn: bool,
     /// `--die-on-resume MS`: a resume that looks healthy and ends with 1 after that long.
     pub(crate) die_on_resume: Option<Duration>,
+    /// `--put-back`: an interrupted message stands in the composer again.
+    pub(crate) put_back: bool,
     /// `--fork-children N`: children in the agent's process group.
     pub(crate) fork_children: u32,
     /// `--group-children N`: children in process groups of their own.
@@ -68,6 +70,7 @@ impl Flags {
                 "--swallow-enter" => flags.swallow_enter = number(&value()?)?,
                 "--slow-turn" => flags.slow_turn = true,
                 "--die-on-resume" => flags.die_on_resume = Some(milliseconds(&value()?)?),
+                "--put-back" => flags.put_back = true,
                 "--fork-children" => flags.fork_children = number(&value()?)?,
                 "--group-children" => flags.group_children = number(&value()?)?,
                 "--setsid-child" => flags.setsid_child = true,

@@ -276,7 +276,10 @@ impl<'a> Session<'a> {
     }
 
     fn interrupt(&mut self) -> io::Result<()> {
-        if self.turn.take().is_some() {
+        if let Some(turn) = self.turn.take() {
+            if self.flags.put_back {
+                self.draft.extend(turn.text.chars().map(Piece::Char));
+            }
             self.draw(&["● interrupted".to_owned(), String::new()])?;
             self.next_turn()?;
         }

@@ -34,13 +34,17 @@ impl Engine {
     /// [`EngineError::NotAwake`] and [`EngineError::StillStarting`]: nothing was pressed. Else the runtime's own.
     pub async fn interrupt(&self, name: &PeerName) -> Result<Interrupted> {
         let peer = self.peer(name)?;
-        let _locked = self.lock(name).await?;
-        let record = self.awake(&peer).await?;
+        let locked = self.lock(name).await?;
+        let mut record = self.awake(&peer).await?;
         if matches!(record.phase, Phase::Starting { .. }) {
             return Err(EngineError::StillStarting { peer: peer.name });
         }
         if !self.shows_turn(&peer, &record).await? && !has_turn(&peer, &record) {
             return Ok(Interrupted::Nothing);
+        }
+        // What is interrupted may stand in the composer from here on, and is ours.
+        if std::mem::take(&mut record.typed_is_said) {
+            locked.write_session(&record)?;
         }
         let runtime = self.runtime_of(&record.place)?;
         for key in &peer.profile.interrupt {

@@ -164,10 +164,17 @@ pub struct SessionRecord {
     /// A fingerprint of the text that a sender types now; one that is found later was left by a sender that was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typing: Option<String>,
+    /// How long that text is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typing_extent: Option<Extent>,
     /// A fingerprint of the text that was typed last, by whoever said how it went. What stands in the composer and has it is
-    /// ours: an interrupted agent may put its prompt back there.
+    /// ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typed: Option<String>,
+    /// That text was accepted: what stands in the composer and reads like it is a person's, unless our own interrupt came after,
+    /// behind which an agent may put its prompt back there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub typed_is_said: bool,
     /// The message that was sent last and not seen to arrive, for as long as nothing was delivered after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Unseen>,
@@ -190,6 +197,17 @@ pub struct SessionRecord {
     /// How far it has come.
     #[serde(flatten)]
     pub phase: Phase,
+}
+
+/// How long a text is, as an agent may tell it of a long paste.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// The fewest lines that it may be called: without its last line end, and without what follows the last one.
+    pub least_lines: u64,
+    /// The most.
+    pub most_lines: u64,
+    /// Its characters.
+    pub characters: u64,
 }
 
 /// A message that was sent and not seen to arrive: where to look for it before it is sent again.
@@ -234,7 +252,9 @@ impl SessionRecord {
             woke_at_ms: woke_at,
             delivered_at_ms: None,
             typing: None,
+            typing_extent: None,
             typed: None,
+            typed_is_said: false,
             unseen: None,
             told: None,
             refused: None,

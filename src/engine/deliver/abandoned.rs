@@ -14,7 +14,7 @@ use super::typing::Typing;
 use crate::engine::error::Undelivered;
 use crate::engine::observe::fnv1a;
 use crate::engine::{POLL, Result};
-use crate::store::Event;
+use crate::store::{Event, Extent};
 
 /// How long the paste of a sender that was killed may still be on its way: its client outlives it by some milliseconds.
 const LATE_PASTE: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ impl Typing<'_> {
     /// The record cannot be written: nothing may be typed then.
     pub(super) fn claim(&mut self, text: &str) -> Result<()> {
         self.record.typing = Some(fingerprint(text));
+        self.record.typing_extent = Some(extent(text));
         Ok(self.locked.write_session(self.record)?)
     }
 
@@ -46,11 +47,12 @@ impl Typing<'_> {
     /// # Errors
     /// As for any message.
     pub(super) async fn finish_abandoned(&mut self, text: Option<&str>) -> Result<Finished> {
-        let Some(claimed) = self.record.typing.take() else { return Ok(Finished::Nothing) };
+        let Some(text_of) = self.record.typing.take() else { return Ok(Finished::Nothing) };
+        let claimed = Claim { text: text_of, extent: self.record.typing_extent.take() };
         let (mut finished, placeholder) = (Finished::Nothing, placeholder_of(self.peer));
         if self.holds_claimed(&claimed).await {
             tokio::time::sleep(self.peer.profile.message.settle).await;
-            if let Some(text) = text.filter(|text| fingerprint(text) == claimed) {
+            if let Some(text) = text.filter(|text| fingerprint(text) == claimed.text) {
                 let proof = self.proof()?;
                 self.submit(text, proof.as_ref(), |view| holds(view, &claimed, placeholder)).await?;
                 finished = Finished::This;
@@ -74,7 +76,7 @@ impl Typing<'_> {
         self.engine.log(&event.incarnation(self.record.incarnation).cause("sender-killed"))
     }
 
-    async fn holds_claimed(&self, claimed: &str) -> bool {
+    async fn holds_claimed(&self, claimed: &Claim) -> bool {
         let started = Instant::now();
         while started.elapsed() < LATE_PASTE {
             match self.view().await {
@@ -88,14 +90,45 @@ impl Typing<'_> {
     }
 }
 
-/// Whether a composer holds the text of this fingerprint and nothing else. A long paste shows as no more than the agent's own
-/// words for it.
-fn holds(view: &View, claimed: &str, placeholder: Option<&Pattern>) -> bool {
+/// What a sender said that it was about to type.
+struct Claim {
+    text: String,
+    /// Not on a record of an older version.
+    extent: Option<Extent>,
+}
+
+/// Whether a composer holds the text that was claimed and nothing else. A long paste shows as no more than the agent's own
+/// words for it, which tell how long it is.
+fn holds(view: &View, claimed: &Claim, placeholder: Option<&Pattern>) -> bool {
     let Composer::Holds(text) = &view.composer else { return false };
     let is_placeholder = |pattern: &Pattern| {
         beside(pattern, text).is_some_and(|(before, behind)| before.is_empty() && behind.trim().is_empty())
     };
-    fingerprint(text) == claimed || placeholder.is_some_and(is_placeholder)
+    let fits = || claimed.extent.is_none_or(|extent| may_be(text, extent));
+    fingerprint(text) == claimed.text || (placeholder.is_some_and(is_placeholder) && fits())
+}
+
+/// How long a text is.
+fn extent(text: &str) -> Extent {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let text = text.replace("\r\n", "\n");
+    Extent {
+        least_lines: count(text.trim_end().matches('\n').count()),
+        most_lines: count(text.matches(['\n', '\u{2028}', '\u{2029}']).count()) + 1,
+        characters: count(text.chars().count()),
+    }
+}
+
+/// Whether an agent's words for a long paste (`[Pasted text #1 +300 lines]`, `[paste #2 1500 chars]`) may be for a text of this
+/// length. Words without one may be for any.
+fn may_be(words: &str, extent: Extent) -> bool {
+    let told = words.split([' ', '[', ']', '+', '~']).filter(|word| !word.is_empty()).collect::<Vec<_>>();
+    told.windows(2).all(|pair| match (pair[0].parse::<u64>(), pair[1]) {
+        (Ok(lines), "line" | "lines") => (extent.least_lines..=extent.most_lines).contains(&lines),
+        // A space may have been typed behind it.
+        (Ok(characters), "char" | "chars") => (extent.characters..=extent.characters + 1).contains(&characters),
+        _ => true,
+    })
 }
 
 /// The same for a text and for what a composer makes of it, which breaks lines where it likes.
@@ -106,6 +139,22 @@ pub(super) fn fingerprint(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_paste_of_another_length_is_somebody_elses() {
+        let text = format!("{}\n", vec!["a line"; 30].join("\n"));
+        let (claude, codex) = ("[Pasted text #2 +30 lines]", "[Pasted Content 210 chars]");
+        for words in
+            [claude, codex, "[paste #3 +31 lines]", "[Pasted ~29 lines]", "[paste #1 211 chars]", "[Pasted text #7]"]
+        {
+            assert!(may_be(words, extent(&text)), "{words}");
+        }
+        for words in
+            ["[Pasted text #30 +300 lines]", "[Pasted Content 30 chars]", "[paste #1 +28 lines]", "[Pasted ~1 lines]"]
+        {
+            assert!(!may_be(words, extent(&text)), "{words}");
+        }
+    }
 
     #[test]
     fn a_text_is_known_again_however_its_lines_are_broken() {

@@ -113,6 +113,8 @@ impl Typing<'_> {
         // left is known again by what it typed.
         if sent.is_ok() || room::cramped(self.record).is_none() {
             self.record.typed = self.record.typing.take();
+            self.record.typing_extent = None;
+            self.record.typed_is_said = sent.is_ok();
         }
         if let Err(EngineError::NotAccepted { how: Undelivered::NotSeen, .. }) = &sent {
             self.record.unseen = proof.map(|proof| proof.unseen(text));
@@ -134,14 +136,17 @@ impl Typing<'_> {
     }
 
     /// Waits until nothing stands in the composer, and clears what is our own: a text that was typed and not sent, or the
-    /// last prompt, which an agent may put back after an interrupt. A person's draft is never touched.
+    /// last prompt, which an agent may put back after our interrupt. A person's draft is never touched, whatever it reads.
     async fn await_free(&mut self) -> Result<()> {
         let refused = |typing: &Self, last: String| {
             typing.undelivered(Undelivered::NotTyped, format!("its composer was not free: {last}{}", typing.small()))
         };
         for _ in 0..2 {
             let is_ours = |view: &View| match &view.composer {
-                Composer::Holds(text) => self.record.typed.as_ref().is_some_and(|typed| fingerprint(text) == *typed),
+                Composer::Holds(text) if !self.record.typed_is_said => {
+                    self.record.typed.as_ref().is_some_and(|typed| fingerprint(text) == *typed)
+                }
+                Composer::Holds(_) => false,
                 Composer::Empty | Composer::Hidden => false,
             };
             let wanted = |view: &View| view.composer == Composer::Empty || is_ours(view);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Host, Phase, Place, Process, SessionRecord, Unseen};
+use super::{Extent, Host, Phase, Place, Process, SessionRecord, Unseen};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::time::Timestamp;
 
@@ -56,7 +56,10 @@ pub(super) struct Record {
     woke_at_ms: Timestamp,
     delivered_at_ms: Option<Timestamp>,
     typing: Option<String>,
+    typing_extent: Option<Extent>,
     typed: Option<String>,
+    #[serde(default)]
+    typed_is_said: bool,
     unseen: Option<Unseen>,
     told: Option<String>,
     refused: Option<String>,
@@ -114,7 +117,9 @@ impl TryFrom<Record> for SessionRecord {
             woke_at_ms: read.woke_at_ms,
             delivered_at_ms: read.delivered_at_ms,
             typing: read.typing,
+            typing_extent: read.typing_extent,
             typed: read.typed,
+            typed_is_said: read.typed_is_said,
             unseen: read.unseen,
             told: read.told,
             refused: read.refused,
@@ -160,7 +165,9 @@ mod tests {
             resumed: true,
             delivered_at_ms: Some(at),
             typing: Some("f".to_owned()),
+            typing_extent: Some(Extent { least_lines: 1, most_lines: 2, characters: 3 }),
             typed: Some("h".to_owned()),
+            typed_is_said: true,
             unseen: Some(Unseen { text: "i".to_owned(), conversation: Some("c".to_owned()), position: 6, at_ms: at }),
             told: Some("g".to_owned()),
             refused: Some("no".to_owned()),
