@@ -10,12 +10,15 @@ mod mock_model;
 #[path = "common/real_agent.rs"]
 mod real_agent;
 
-use common::{World, on_each_runtime, wait_until};
+use std::time::{Duration, Instant};
+
+use common::{World, on_each_runtime, wait_for, wait_until};
 use peer_adapters::agent::Profile;
 use peer_adapters::process::{self, Family};
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::transcript::Files;
 use real_agent::Agent;
+use serde_json::Value;
 
 on_each_runtime! {
     #[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
@@ -44,6 +47,10 @@ on_each_runtime! {
     codex_that_began_anew_and_loses_its_pane_goes_on_in_the_new_conversation
     opencode_in_which_a_person_has_a_window_open_is_not_typed_into
     opencode_that_asks_is_interrupted
+    claude_that_asks_for_a_permission_waits_for_a_person
+    claude_that_asks_a_question_waits_for_a_person
+    codex_that_asks_for_an_approval_waits_for_a_person
+    opencode_that_asks_a_question_waits_for_a_person
 }
 
 /// The life of issue and README: fresh, a message, stopped, resumed with its context, killed, fresh without it.
@@ -296,6 +303,55 @@ fn opencode_that_asks_is_interrupted(on: RuntimeKind) {
     agent.peer(&["send", "opencode", "and now"]);
     agent.remembers(2, "and now");
     agent.peer(&["stop", "opencode"]);
+}
+
+/// It asks in the middle of a turn: that is its state, and nothing is typed into the question. Answered by `key`, it goes on.
+fn waits_for_a_person(name: &'static str, on: RuntimeKind, words: &[&str], call: &str, question: &str, key: &str) {
+    let agent = Agent::new(name, on, words);
+    agent.peer(&["wake", name, "-m", call]);
+    let status = || serde_json::from_str::<Value>(&agent.peer(&["status", name, "--json"])).expect("a document");
+    let waits = wait_for("it waits", || Some(status()).filter(|status| status["state"] == "waiting"));
+    assert!(waits["question"].as_str().is_some_and(|asked| asked.contains(question)), "{waits}");
+    let before = agent.peer(&["screen", name]);
+    let started = Instant::now();
+    let refused = agent.run(&["send", name, "not typed", "--json"]);
+    // A draft is waited for so long, a question is not.
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    let told: Value = serde_json::from_slice(&refused.stdout).expect("a document");
+    assert_eq!(
+        (refused.status.code(), &told["cause"], &told["retryable"]),
+        (Some(7), &"not-typed".into(), &true.into())
+    );
+    assert!(told["error"].as_str().is_some_and(|error| error.contains(question)), "{told}");
+    assert_eq!(told["hint"], format!("peer attach {name} and answer it; then send it again"));
+    assert_eq!(agent.peer(&["screen", name]), before, "no key was pressed");
+    agent.world.press(name, &[key]);
+    agent.remembers(1, "CALL");
+    agent.peer(&["send", name, "typed"]);
+    agent.remembers(2, "typed");
+    agent.peer(&["stop", name]);
+}
+
+fn claude_that_asks_for_a_permission_waits_for_a_person(on: RuntimeKind) {
+    let call = r#"CALL Bash {"command":"touch made","description":"Make a file"}"#;
+    waits_for_a_person("claude", on, &["--permission-mode", "default"], call, "Do you want to proceed?", "Enter");
+}
+
+fn claude_that_asks_a_question_waits_for_a_person(on: RuntimeKind) {
+    let call = r#"CALL AskUserQuestion {"questions":[{"question":"Which colour?","header":"Colour","multiSelect":false,"options":[{"label":"red","description":"warm"},{"label":"blue","description":"cold"}]}]}"#;
+    waits_for_a_person("claude", on, &[], call, "Which colour?", "Enter");
+}
+
+fn codex_that_asks_for_an_approval_waits_for_a_person(on: RuntimeKind) {
+    let call =
+        r#"CALL exec_command {"cmd":"touch made","sandbox_permissions":"require_escalated","justification":"May I?"}"#;
+    let words = ["--ask-for-approval", "on-request", "--sandbox", "read-only"];
+    waits_for_a_person("codex", on, &words, call, "Would you like to run the following command?", "Enter");
+}
+
+fn opencode_that_asks_a_question_waits_for_a_person(on: RuntimeKind) {
+    let call = r#"CALL question {"questions":[{"question":"Which colour?","header":"Colour","options":[{"label":"red","description":"warm"},{"label":"blue","description":"cold"}]}]}"#;
+    waits_for_a_person("opencode", on, &[], call, "Which colour?", "Enter");
 }
 
 fn codex_that_began_anew_and_was_not_spoken_to_has_no_old_context(on: RuntimeKind) {

@@ -66,16 +66,18 @@ def results_since(body, word):
 
 
 def is_answered(body):
-    """Whether a tool's result came after the last text of a person."""
+    """Whether a tool's result came after the last text of a person. One that was refused and a text may be in one message."""
     messages = body.get("messages") or body.get("input") or []
     for message in reversed(messages if isinstance(messages, list) else []):
-        content = message.get("content")
-        parts = content if isinstance(content, list) else []
-        if message.get("role") == "tool" or message.get("type") == "function_call_output" or any(
-                isinstance(part, dict) and part.get("type") == "tool_result" for part in parts):
+        if message.get("role") == "tool" or message.get("type") == "function_call_output":
             return True
-        if message.get("role") == "user" and user_texts({"messages": [message]}):
-            return False
+        content = message.get("content")
+        for part in reversed(content if isinstance(content, list) else [{"text": content}]):
+            if isinstance(part, dict) and part.get("type") == "tool_result":
+                return True
+            if message.get("role") == "user" and isinstance(part, dict) and user_texts(
+                    {"messages": [{"role": "user", "content": part.get("text") or ""}]}):
+                return False
     return False
 
 

@@ -201,6 +201,9 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NoDirectory { peer, path, .. } => {
             format!("bring {} back, or name another directory in `peer edit {peer}`", path.display())
         }
+        EngineError::NotAccepted { peer, asks: true, .. } => {
+            format!("peer attach {peer} and answer it; then send it again")
+        }
         EngineError::NotAccepted { peer, how, .. } => match how {
             Undelivered::NotTyped => format!("peer screen {peer}; then send it again"),
             Undelivered::NotSent => format!("peer screen {peer}; sent again, it is said once"),

@@ -62,6 +62,8 @@ pub enum EngineError {
         how: Undelivered,
         /// What was seen instead.
         why: String,
+        /// That is a question, which a person is to answer.
+        asks: bool,
     },
     /// It is awake, and its pane is too small to see what is typed into it.
     #[error(

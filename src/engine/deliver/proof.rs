@@ -64,5 +64,5 @@ impl Proof {
 }
 
 fn unreadable(peer: &Peer, how: Undelivered, error: &TranscriptError) -> EngineError {
-    EngineError::NotAccepted { peer: peer.name.clone(), how, why: learn::tell(error) }
+    EngineError::NotAccepted { peer: peer.name.clone(), how, why: learn::tell(error), asks: false }
 }

@@ -69,7 +69,7 @@ impl Typing<'_> {
     }
 
     pub(super) fn undelivered(&self, how: Undelivered, why: impl Into<String>) -> EngineError {
-        EngineError::NotAccepted { peer: self.peer.name.clone(), how, why: why.into() }
+        EngineError::NotAccepted { peer: self.peer.name.clone(), how, why: why.into(), asks: false }
     }
 
     /// The pane's size, where that is why nothing is seen.
@@ -138,8 +138,11 @@ impl Typing<'_> {
     /// Waits until nothing stands in the composer, and clears what is our own: a text that was typed and not sent, or the
     /// last prompt, which an agent may put back after our interrupt. A person's draft is never touched, whatever it reads.
     async fn await_free(&mut self) -> Result<()> {
-        let refused = |typing: &Self, last: String| {
-            typing.undelivered(Undelivered::NotTyped, format!("its composer was not free: {last}{}", typing.small()))
+        let refused = |typing: &Self, Last { what, asks }: Last| EngineError::NotAccepted {
+            peer: typing.peer.name.clone(),
+            how: Undelivered::NotTyped,
+            why: format!("its composer was not free: {what}{}", typing.small()),
+            asks,
         };
         for _ in 0..2 {
             let is_ours = |view: &View| match &view.composer {
@@ -156,7 +159,7 @@ impl Typing<'_> {
             }
             // In a turn that key would stop the turn.
             let key = self.peer.profile.message.clear.clone().filter(|_| view.phase != Phase::Busy);
-            let Some(key) = key else { return Err(refused(self, describe(&view))) };
+            let Some(key) = key else { return Err(refused(self, Last::of(&view))) };
             self.runtime.press(&target(&self.record.place), &[key]).await?;
         }
         let empty = |view: &View| view.composer == Composer::Empty;
@@ -180,9 +183,9 @@ impl Typing<'_> {
         let mut waits = Waits::for_text(text, command, self.peer);
         // What shows first may be all of it; else it is waited for.
         let mut shown = self.await_shown(text).await;
-        if shown.as_ref().is_err_and(|last| last == NOTHING_SHOWN) && self.has_read_all() {
+        if shown.as_ref().is_err_and(|last| last.what == NOTHING_SHOWN) && self.has_read_all() {
             self.paste(&pasted).await?;
-            shown = Err(String::new());
+            shown = Err(String::new().into());
         }
         if !shown.is_ok_and(|view| waits.is_over(&view)) {
             self.await_text(&mut waits).await?;
@@ -216,7 +219,7 @@ impl Typing<'_> {
     /// Waits until something shows of a paste. Where nothing did for so long, and all was read, it was lost: an agent draws its composer before it
     /// reads, and throws away what came before that. Where both come after all, the composer does not hold the text alone, and
     /// it is not sent.
-    async fn await_shown(&self, text: &str) -> std::result::Result<View, String> {
+    async fn await_shown(&self, text: &str) -> std::result::Result<View, Last> {
         let patience = LOST + Duration::from_secs(text.len() as u64 / PASTE_RATE);
         self.await_view(patience, |view| view.composer != Composer::Empty).await
     }
@@ -227,7 +230,7 @@ impl Typing<'_> {
         let patience = PASTE_PATIENCE + Duration::from_secs(waits.text.len() as u64 / PASTE_RATE);
         let shown = self.await_view(patience, |view| waits.is_over(view)).await;
         shown.map(|_| ()).map_err(|last| {
-            let why = format!("the pasted text did not show alone: {last}{}", self.left_in_composer());
+            let why = format!("the pasted text did not show alone: {}{}", last.what, self.left_in_composer());
             self.undelivered(Undelivered::NotSent, why)
         })
     }
@@ -320,7 +323,7 @@ impl Typing<'_> {
         &self,
         patience: Duration,
         mut wanted: impl FnMut(&View) -> bool,
-    ) -> std::result::Result<View, String> {
+    ) -> std::result::Result<View, Last> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
         let (mut last, mut asks, mut redrawn) = (String::new(), None::<(DialogView, Instant)>, false);
         let launched = OnceCell::new();
@@ -348,9 +351,11 @@ impl Typing<'_> {
                                 pressed.map_err(|error| error.to_string())?;
                             }
                             Some(_) => {}
-                            None => return Err(describe(&view)),
+                            None => return Err(Last::of(&view)),
                         },
-                        (_, Some(what)) => return Err(format!("it waits for a person: {what}")),
+                        (_, Some(what)) => {
+                            return Err(Last { what: format!("it waits for a person: {what}"), asks: true });
+                        }
                         _ => {}
                     }
                     describe(&view)
@@ -358,7 +363,7 @@ impl Typing<'_> {
                 Err(error) => format!("its screen could not be read: {error}"),
             };
             if process_axis(self.record) == Axis::Dead {
-                return Err("it ended".to_owned());
+                return Err("it ended".to_owned().into());
             }
             self.clear_view(&mut cleared).await;
             if !redrawn && asks.is_none() && started.elapsed() >= BLIND {
@@ -368,7 +373,7 @@ impl Typing<'_> {
             self.waiting("to show its composer", started, patience);
             changes.screen().await;
         }
-        Err(last)
+        Err(last.into())
     }
 
     /// The key that answers a dialog which the spec accepts.
@@ -383,6 +388,25 @@ impl Typing<'_> {
         let read = || Launched::of(self.locked.files(), self.record, &self.peer.spec.cwd).ok();
         let status = launched.get_or_init(read).as_ref()?.look(&self.peer.profile, |files| files.status(agent.id.pid));
         status.ok().flatten()?.waits_for
+    }
+}
+
+/// What was seen last where something else was waited for.
+struct Last {
+    what: String,
+    /// It is a question, which a person is to answer.
+    asks: bool,
+}
+
+impl From<String> for Last {
+    fn from(what: String) -> Self {
+        Self { what, asks: false }
+    }
+}
+
+impl Last {
+    fn of(view: &View) -> Self {
+        Self { what: describe(view), asks: matches!(view.phase, Phase::Dialog(_)) }
     }
 }
 
