@@ -49,6 +49,12 @@ on_each_runtime! {
     opencode_that_asks_is_interrupted
     claude_that_asks_for_a_permission_waits_for_a_person
     claude_that_asks_a_question_waits_for_a_person
+    codex_that_is_sent_clear_goes_on_in_the_new_conversation
+    codex_that_forks_goes_on_in_the_fork
+    pi_that_is_cloned_goes_on_in_the_clone
+    opencode_that_is_sent_new_goes_on_in_the_new_conversation
+    opencode_that_was_sent_new_and_not_spoken_to_has_no_old_context
+    claude_that_compacts_goes_on_where_it_was
     codex_that_asks_for_an_approval_waits_for_a_person
     opencode_that_asks_a_question_waits_for_a_person
 }
@@ -173,7 +179,8 @@ fn begun_anew(name: &'static str, on: RuntimeKind, words: &[&str], command: &str
         By::Hand => agent.type_by_hand(command),
     }
     if name == "opencode" {
-        // It leaves no trace before a message.
+        // It leaves no trace before a message; what was sent is known to be another.
+        assert!(by == By::Hand || agent.world.session(name)["conversation"].is_null(), "off the record");
         wait_until("its home screen shows", || !agent.peer(&["screen", name]).contains("the first message"));
     } else {
         let known = || agent.world.conversation(name) != first;
@@ -188,7 +195,7 @@ fn goes_on_there(name: &'static str, on: RuntimeKind, words: &[&str], command: &
     let (agent, first) = begun_anew(name, on, words, command, by);
     assert_eq!(agent.peer(&["send", name, "in the new one"]), format!("{name}: already awake; message delivered\n"));
     // A branch holds what was said before it.
-    let kept = usize::from(command.contains("branch"));
+    let kept = usize::from(["branch", "fork", "clone"].iter().any(|copies| command.contains(copies)));
     agent.remembers(kept + 1, "in the new one");
     wait_until("it is on record", || agent.peer(&["reap"]).is_empty() && agent.world.conversation(name) != first);
     agent.peer(&["stop", name]);
@@ -204,7 +211,11 @@ fn goes_on_there(name: &'static str, on: RuntimeKind, words: &[&str], command: &
 
 /// Nothing is said in it, and the next wake does not bring the old one back.
 fn has_no_old_context(name: &'static str, on: RuntimeKind, words: &[&str], command: &str) {
-    let (agent, first) = begun_anew(name, on, words, command, By::Hand);
+    has_no_context_of(begun_anew(name, on, words, command, By::Hand));
+}
+
+fn has_no_context_of((agent, first): (Agent, String)) {
+    let name = agent.name;
     agent.peer(&["stop", name]);
     agent.peer(&["start", name]);
     let woken = agent.peer(&["wake", name, "-m", "after the stop"]);
@@ -240,6 +251,47 @@ fn pi_in_which_a_person_begins_anew_goes_on_there(on: RuntimeKind) {
 
 fn opencode_in_which_a_person_begins_anew_goes_on_there(on: RuntimeKind) {
     goes_on_there("opencode", on, &[], "/new", By::Hand);
+}
+
+fn codex_that_is_sent_clear_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    goes_on_there("codex", on, &[], "/clear", By::Send);
+}
+
+fn codex_that_forks_goes_on_in_the_fork(on: RuntimeKind) {
+    goes_on_there("codex", on, &[], "/fork", By::Send);
+}
+
+fn pi_that_is_cloned_goes_on_in_the_clone(on: RuntimeKind) {
+    goes_on_there("pi", on, &["--model", "mock/mock"], "/clone", By::Send);
+}
+
+fn opencode_that_is_sent_new_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    goes_on_there("opencode", on, &[], "/new", By::Send);
+}
+
+fn opencode_that_was_sent_new_and_not_spoken_to_has_no_old_context(on: RuntimeKind) {
+    has_no_context_of(begun_anew("opencode", on, &[], "/new", By::Send));
+}
+
+/// What it was told is a summary then, in the conversation that it was in.
+fn claude_that_compacts_goes_on_where_it_was(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &[]);
+    for (turn, text) in ["the first message", "the second message"].into_iter().enumerate() {
+        agent.peer(&["send", "claude", text]);
+        agent.remembers(turn + 1, text);
+    }
+    let before = agent.world.conversations("claude");
+    agent.peer(&["send", "claude", "--command", "/compact"]);
+    wait_until("it is compacted", || agent.peer(&["screen", "claude"]).contains("Compacted"));
+    agent.peer(&["send", "claude", "after it"]);
+    let answer = || agent.peer(&["screen", "claude"]).contains(": after it");
+    wait_until("it answers", answer);
+    agent.peer(&["stop", "claude"]);
+    agent.peer(&["start", "claude"]);
+    let woken = agent.peer(&["wake", "claude", "-m", "after the stop"]);
+    assert_eq!(woken, "claude: woken resumed (stopped); message delivered\n");
+    assert_eq!(agent.world.conversations("claude"), before, "it is the same conversation");
+    agent.peer(&["stop", "claude"]);
 }
 
 fn claude_that_was_cleared_and_not_spoken_to_has_no_old_context(on: RuntimeKind) {

@@ -109,6 +109,8 @@ pub struct Conversation {
     pub says: Option<Speaker>,
     /// Which commands of the agent's own begin another conversation, or go back to an older one.
     pub moved_by: Option<Pattern>,
+    /// Which of them begin one of which nothing tells before something is said in it.
+    pub begun_by: Option<Pattern>,
     /// What tells when the agent last did something, best first.
     pub activity: Vec<ActivitySource>,
 }
@@ -433,6 +435,12 @@ impl Profile {
     /// Whether `text`, as a command of the agent's own, puts it into another conversation; see [`Conversation::moved_by`].
     pub fn moves_conversation(&self, text: &str) -> bool {
         self.conversation.moved_by.as_ref().is_some_and(|command| command.is_match(text))
+    }
+
+    /// Whether `text`, as a command of the agent's own, begins a conversation of which nothing tells before something is said
+    /// in it; see [`Conversation::begun_by`].
+    pub fn begins_untold(&self, text: &str) -> bool {
+        self.conversation.begun_by.as_ref().is_some_and(|command| command.is_match(text))
     }
 
     /// What can be done with an agent of this profile.

@@ -13,7 +13,7 @@ use peer_adapters::agent::ConversationId;
 use peer_adapters::file;
 use tokio::time::Instant;
 
-use super::learn::Learner;
+use super::learn::{self, Learner};
 use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::store::{Event, Locked, SessionRecord};
 use abandoned::Finished;
@@ -76,6 +76,9 @@ impl Engine {
         if finished != Finished::This {
             typing.type_in(&text, message.command).await?;
         }
+        if message.command && peer.profile.begins_untold(&text) {
+            learn::begin_untold(&self.state, locked, typing.record, self.now())?;
+        }
         let moved_from = before.filter(|_| message.command && peer.profile.moves_conversation(&text));
         self.note_delivery(peer, locked, record, message, moved_from).await?;
         Ok(true)
@@ -93,7 +96,8 @@ impl Engine {
         record.unseen = None;
         record.delivered_at_ms = Some(self.now());
         locked.write_session(record)?;
-        self.learn_conversation(peer, locked, record, moved_from).await?;
+        let untold = message.text.as_deref().is_some_and(|text| message.command && peer.profile.begins_untold(text));
+        self.learn_conversation(peer, locked, record, moved_from, untold).await?;
         if let Some(topic) = &message.topic {
             locked.add_topic(topic)?;
         }
@@ -114,9 +118,10 @@ impl Engine {
         locked: &Locked,
         record: &mut SessionRecord,
         moved_from: Option<String>,
+        untold: bool,
     ) -> Result<()> {
         let learner = Learner::new(&peer.profile, &peer.spec.cwd);
-        let first = record.conversation.is_none() && peer.profile.conversation.id == ConversationId::Found;
+        let first = record.conversation.is_none() && peer.profile.conversation.id == ConversationId::Found && !untold;
         let patience = match (&moved_from, first) {
             (Some(_), _) => MOVE_PATIENCE,
             (None, true) => PASTE_PATIENCE,

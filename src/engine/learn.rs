@@ -92,7 +92,7 @@ impl Learner {
         let launched = Launched::of(files, record, &self.cwd)?;
         self.add_traces(record, &pids, &launched);
         let owners = Others::of(state, files.name());
-        let run = Run { since: record.woke_at_ms.into(), leader, pids: &pids, traces: &record.traces };
+        let run = Run { since: record.written_since().into(), leader, pids: &pids, traces: &record.traces };
         let found = launched.look(&self.profile, |files| match &record.conversation {
             Some(known) => files.current(&run, known, |id| owners.own(id)),
             None => first(files, &run, |id| owners.own(id)),
@@ -214,6 +214,20 @@ impl Engine {
         let env = self.agent_environment(peer);
         Learner::new(&peer.profile, &peer.spec.cwd).late(&self.state, &peer.name, last, &env)
     }
+}
+
+/// Takes the conversation off the record: another one was begun, of which nothing tells yet.
+///
+/// # Errors
+/// The disk is full.
+pub fn begin_untold(state: &StateDir, locked: &Locked, record: &mut SessionRecord, now: Timestamp) -> Result<()> {
+    record.begun_at_ms = Some(now);
+    let Some(before) = record.conversation.take() else { return Ok(locked.write_session(record)?) };
+    locked.write_session(record)?;
+    locked.replace_topics(None)?;
+    let name = locked.files().name();
+    let event = Event::new(now, "conversation.changed").peer(name).incarnation(record.incarnation);
+    Ok(state.journal().append(&event.with("previous", before))?)
 }
 
 fn learned(name: &PeerName, incarnation: Incarnation, id: &str) -> Event {

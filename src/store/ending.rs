@@ -68,7 +68,7 @@ impl LastEnd {
         let end = End::new(report, previous.as_ref().map(|last| &last.end));
         let left = (session == Session::Left).then(|| record.place.clone());
         let unknown = record.conversation.is_none() && !record.traces.is_empty();
-        let own = unknown.then(|| Unlearned { woke_at_ms: record.woke_at_ms, traces: record.traces.clone() });
+        let own = unknown.then(|| Unlearned { woke_at_ms: record.written_since(), traces: record.traces.clone() });
         let agent = record.agent.clone();
         let (lives_by, unseen) = match (record.ready_at().is_some(), &previous) {
             (false, Some(last)) => (last.lives_by.clone(), last.unseen.clone()),
@@ -76,7 +76,8 @@ impl LastEnd {
         };
         let (conversation, unlearned, agent) = match (record.ready_at().is_some(), previous) {
             (true, previous) => {
-                let kept = previous.and_then(|last| last.conversation);
+                // One that was begun since, and in which nothing was said, does not bring an older one back.
+                let kept = previous.filter(|_| record.begun_at_ms.is_none()).and_then(|last| last.conversation);
                 (record.conversation.clone().or(kept), own, agent)
             }
             (false, Some(last)) if last.conversation.is_some() || last.unlearned.is_some() => {

@@ -142,6 +142,9 @@ pub struct SessionRecord {
     /// The conversation, where its id is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
+    /// When a conversation was begun in it of which nothing told then: what it says and writes is of that one from there on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at_ms: Option<Timestamp>,
     /// What marks its processes in the agent's own files, newest last, beside the conversation that is known: by it another
     /// one can be told once they have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -244,6 +247,7 @@ impl SessionRecord {
             agent: agent.to_owned(),
             real_cwd: None,
             conversation: None,
+            begun_at_ms: None,
             traces: Vec::new(),
             lives_by: Vec::new(),
             missing_env: Vec::new(),
@@ -269,6 +273,11 @@ impl SessionRecord {
     pub fn refuse(&mut self, why: String) {
         self.phase = Phase::Refused;
         self.refused = Some(why);
+    }
+
+    /// Since when what its agent writes may be of the conversation that it is in.
+    pub fn written_since(&self) -> Timestamp {
+        self.begun_at_ms.unwrap_or(self.woke_at_ms)
     }
 
     /// When it became ready, where it has.

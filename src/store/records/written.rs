@@ -45,6 +45,7 @@ pub(super) struct Record {
     agent: String,
     real_cwd: Option<PathBuf>,
     conversation: Option<String>,
+    begun_at_ms: Option<Timestamp>,
     #[serde(default)]
     traces: Vec<String>,
     #[serde(default)]
@@ -109,6 +110,7 @@ impl TryFrom<Record> for SessionRecord {
             agent: read.agent,
             real_cwd: read.real_cwd,
             conversation: read.conversation,
+            begun_at_ms: read.begun_at_ms,
             traces: read.traces,
             lives_by: read.lives_by,
             missing_env: read.missing_env,
@@ -159,6 +161,7 @@ mod tests {
             process: Some(super::super::AgentProcess { id: process, session: 5 }),
             real_cwd: Some("/w".into()),
             conversation: Some("c".to_owned()),
+            begun_at_ms: Some(at),
             traces: vec!["t".to_owned()],
             lives_by: vec!["KEY".to_owned()],
             missing_env: vec!["URL".to_owned()],
