@@ -118,12 +118,14 @@ fn words_that_look_like_a_dialog_block_nothing(on: RuntimeKind) {
 /// Its Enter is swallowed for as long as a sender tries.
 fn what_was_typed_and_not_sent_is_said_once(on: RuntimeKind) {
     let world = World::on(on);
-    world.demo("a", &["--swallow-enter", "22"]);
+    let file = world.path("may-send");
+    world.demo("a", &["--swallow-until", file.to_str().expect("UTF-8")]);
     world.peer(&["wake", "a"]);
     let run = world.peer(&["send", "a", "hello", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
     assert_eq!((run.code, &told["cause"]), (7, &json!("not-sent")), "{run:?}");
     assert!(world.screen("a").contains("> hello"), "it stands there");
+    std::fs::write(&file, "").expect("written");
     // Another message clears it, and the first one may be said again.
     world.peer(&["send", "a", "another"]).prints("a: already awake; message delivered\n");
     world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
@@ -133,12 +135,14 @@ fn what_was_typed_and_not_sent_is_said_once(on: RuntimeKind) {
 /// Its Enter is swallowed for as long as a sender tries.
 fn a_long_text_that_was_not_sent_is_known_by_what_the_composer_makes_of_it(on: RuntimeKind) {
     let world = World::on(on);
-    world.demo("a", &["--swallow-enter", "22"]);
+    let file = world.path("may-send");
+    world.demo("a", &["--swallow-until", file.to_str().expect("UTF-8")]);
     world.peer(&["wake", "a"]);
     let long = "a line of a long text\n".repeat(300);
     let run = world.peer_with_input(&["send", "a", "-"], &long);
     assert!(run.code == 7 && run.stderr.contains("typed and not sent"), "{run:?}");
     assert!(world.screen("a").contains("[Pasted text #1"), "it stands there");
+    std::fs::write(&file, "").expect("written");
     world.peer(&["send", "a", "another"]).prints("a: already awake; message delivered\n");
     world.peer_with_input(&["send", "a", "-"], &long).prints("a: already awake; message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["another", long.trim()]);

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -28,6 +29,8 @@ pub(crate) struct Flags {
     pub(crate) late_dialog: Duration,
     /// `--swallow-enter N`: the first N Enters in the composer do nothing.
     pub(crate) swallow_enter: u32,
+    /// `--swallow-until FILE`: until there is that file, Enters in the composer do nothing.
+    pub(crate) swallow_until: Option<PathBuf>,
     /// `--slow-turn`: a message with `SLOW <seconds>` in it takes that long.
     pub(crate) slow_turn: bool,
     /// `--die-on-resume MS`: a resume that looks healthy and ends with 1 after that long.
@@ -68,6 +71,7 @@ impl Flags {
                 "--trust-dialog" => flags.trust_dialog = true,
                 "--late-dialog" => flags.late_dialog = milliseconds(&value()?)?,
                 "--swallow-enter" => flags.swallow_enter = number(&value()?)?,
+                "--swallow-until" => flags.swallow_until = Some(value()?.into()),
                 "--slow-turn" => flags.slow_turn = true,
                 "--die-on-resume" => flags.die_on_resume = Some(milliseconds(&value()?)?),
                 "--put-back" => flags.put_back = true,

@@ -219,8 +219,9 @@ impl<'a> Session<'a> {
             self.draft.push(Piece::Char('\n'));
             return Ok(Step::Stay);
         }
-        if self.swallow > 0 {
-            self.swallow -= 1;
+        let swallows = self.flags.swallow_until.as_ref().is_some_and(|file| !file.exists());
+        if self.swallow > 0 || swallows {
+            self.swallow = self.swallow.saturating_sub(1);
             self.draw(&["● swallowed an Enter".to_owned()])?;
             return Ok(Step::Stay);
         }
