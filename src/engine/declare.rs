@@ -225,6 +225,8 @@ impl Engine {
     pub async fn rm(&self, name: &PeerName, force: bool) -> Result<PathBuf> {
         let Some(spec) = self.config.spec_text(name)? else { return Err(self.no_such_peer(name)) };
         let locked = self.lock(name).await?;
+        // What may be all that names a number, such as a launch file, goes with what is laid to rest.
+        locked.keep_highest(self.now())?;
         match self.peer(name) {
             Ok(peer) => self.lay_to_rest(&peer, &locked, force).await?,
             // A spec that does not parse can be removed too, as long as nothing of it runs, on record or not.

@@ -83,7 +83,7 @@ impl Locked {
     ///
     /// # Errors
     /// As [`Locked::write_session`]: nothing may be moved then.
-    pub(super) fn keep_highest(&self, now: Timestamp) -> Result<()> {
+    pub fn keep_highest(&self, now: Timestamp) -> Result<()> {
         // What cannot be read is no reason to keep the peer, and may have named any number.
         let on_record = self.highest_incarnation(now).unwrap_or_else(|_| never_before(now));
         let launched = self.files().in_panes()?.into_iter().map(|(incarnation, _)| incarnation).max();
