@@ -1,4 +1,4 @@
-//! tmux is upgraded, or put back, under a living fleet.
+//! tmux or zellij is upgraded, or put back, under a living fleet.
 
 mod common;
 
@@ -7,18 +7,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::{World, lives, wait_until};
+use peer_adapters::runtime::RuntimeKind;
 
 /// The executable that scripts/test-runtimes names.
 fn named(variable: &str) -> PathBuf {
-    std::env::var_os(variable).map_or_else(|| panic!("{variable} names a tmux"), PathBuf::from)
+    std::env::var_os(variable).map_or_else(|| panic!("{variable} names an executable"), PathBuf::from)
 }
 
-/// Puts a tmux where this world finds one, as a package manager does: another file under the same name.
-fn install(world: &World, tmux: &Path) {
-    let bin = world.path("bin");
+/// Puts one where this world finds it, as a package manager does: another file under the same name.
+fn install(world: &World, binary: &Path) {
+    let (bin, name) = (world.path("bin"), world.kind().as_str());
     fs::create_dir_all(&bin).expect("created");
-    fs::copy(tmux, bin.join("tmux.new")).expect("copied");
-    fs::rename(bin.join("tmux.new"), bin.join("tmux")).expect("renamed");
+    fs::copy(binary, bin.join("new")).expect("copied");
+    fs::rename(bin.join("new"), bin.join(name)).expect("renamed");
+}
+
+/// Lets this world's `peer` use what is installed there.
+fn configure(world: &World) {
+    let name = world.kind().as_str();
+    let config = world.path("config/config.toml");
+    let text = fs::read_to_string(&config).expect("read");
+    let line = format!("[{name}]\nbinary = {}\n", common::quoted(&world.path("bin").join(name)));
+    let section = format!("[{name}]\n");
+    let text = if text.contains(&section) { text.replace(&section, &line) } else { format!("{text}\n{line}") };
+    fs::write(&config, text).expect("written");
 }
 
 #[track_caller]
@@ -45,42 +57,54 @@ fn attach(world: &World, name: &str) {
     terminal.wait().expect("it is ours");
 }
 
+/// `before` is replaced by `after` under a peer that is awake: everything works on it through its own server's executable, and
+/// a restart of its runtime resumes it on the new one.
+fn goes_on(on: RuntimeKind, before: &Path, after: &Path) {
+    let world = World::on(on);
+    install(&world, before);
+    configure(&world);
+    world.demo("a", &[]);
+    world.demo("b", &[]);
+    fine(&world, &["wake", "a", "-m", "one"]);
+    let (agent, server, conversation) = (world.agent("a"), world.server_of("a"), world.conversation("a"));
+    install(&world, after);
+    fine(&world, &["list"]);
+    fine(&world, &["send", "a", "two"]);
+    fine(&world, &["wake", "b", "-m", "one"]);
+    fine(&world, &["reap"]);
+    assert!(lives(agent) && world.server_of("a") == server && lives(server.pid));
+    assert_eq!(world.said(&conversation), ["one", "two"]);
+    assert!(fine(&world, &["screen", "a"]).contains("two"));
+    attach(&world, "a");
+    let doctor = world.peer(&["doctor"]);
+    assert!(doctor.stdout.contains("through its own executable"), "{doctor:?}");
+    assert!(doctor.stdout.contains("peer restart-runtime"), "{doctor:?}");
+
+    fine(&world, &["restart-runtime"]);
+    assert!(world.server_of("a") != server && !lives(server.pid));
+    assert_eq!((world.conversation("a"), world.session("a")["resumed"].as_bool()), (conversation, Some(true)));
+    let doctor = world.peer(&["doctor"]);
+    assert!(!doctor.stdout.contains("through its own executable"), "{doctor:?}");
+    fine(&world, &["send", "a", "three"]);
+    fine(&world, &["stop", "a"]);
+    fine(&world, &["stop", "b"]);
+    for name in ["a", "b"] {
+        assert_eq!(world.deaths(name), 0);
+    }
+}
+
 #[test]
 #[ignore = "needs two versions of tmux; scripts/test-runtimes names them"]
-fn a_fleet_goes_on_over_an_upgrade_and_back() {
+fn a_fleet_goes_on_over_an_upgrade_of_tmux_and_back() {
     let (old, new) = (named("PEER_TEST_OLD_TMUX"), named("PEER_TEST_NEW_TMUX"));
-    for (before, after) in [(&old, &new), (&new, &old)] {
-        let world = World::new();
-        install(&world, before);
-        let config = world.path("config/config.toml");
-        let text = fs::read_to_string(&config).expect("read");
-        let line = format!("[tmux]\nbinary = {}\n", common::quoted(&world.path("bin/tmux")));
-        fs::write(&config, text.replace("[tmux]\n", &line)).expect("written");
-        world.demo("a", &[]);
-        world.demo("b", &[]);
-        fine(&world, &["wake", "a", "-m", "one"]);
-        let (agent, server, conversation) = (world.agent("a"), world.server(), world.conversation("a"));
-        install(&world, after);
-        fine(&world, &["list"]);
-        fine(&world, &["send", "a", "two"]);
-        fine(&world, &["wake", "b", "-m", "one"]);
-        fine(&world, &["reap"]);
-        assert!(lives(agent) && world.server() == server && world.server().is_some());
-        attach(&world, "a");
-        let doctor = world.peer(&["doctor"]);
-        assert!(doctor.stdout.contains("through its own executable"), "{doctor:?}");
-        assert!(doctor.stdout.contains("peer restart-runtime"), "{doctor:?}");
+    goes_on(RuntimeKind::Tmux, &old, &new);
+    goes_on(RuntimeKind::Tmux, &new, &old);
+}
 
-        fine(&world, &["restart-runtime"]);
-        assert!(world.server().is_some() && world.server() != server);
-        assert_eq!((world.conversation("a"), world.session("a")["resumed"].as_bool()), (conversation, Some(true)));
-        let doctor = world.peer(&["doctor"]);
-        assert!(!doctor.stdout.contains("through its own executable"), "{doctor:?}");
-        fine(&world, &["send", "a", "three"]);
-        fine(&world, &["stop", "a"]);
-        fine(&world, &["stop", "b"]);
-        for name in ["a", "b"] {
-            assert_eq!(world.deaths(name), 0);
-        }
-    }
+#[test]
+#[ignore = "needs two versions of zellij; scripts/test-runtimes names them"]
+fn a_fleet_goes_on_over_an_upgrade_of_zellij_and_back() {
+    let (old, new) = (named("PEER_TEST_OLD_ZELLIJ"), named("PEER_TEST_NEW_ZELLIJ"));
+    goes_on(RuntimeKind::Zellij, &old, &new);
+    goes_on(RuntimeKind::Zellij, &new, &old);
 }
