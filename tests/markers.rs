@@ -104,9 +104,8 @@ fn attach(world: &World, name: &str) {
     wait_until("it is awake", || world.session(name)["phase"] == "ready");
     match world.kind() {
         RuntimeKind::Tmux => drop(world.tmux(&["detach-client", "-s", &format!("={name}-2")])),
-        // Out of the locked mode, which leaves the other keys to the agent; into that of sessions; detach.
         RuntimeKind::Zellij => {
-            for key in ["C-g", "C-o", "d"] {
+            for key in ["C-b", "d"] {
                 world.tmux_on(&person, &["send-keys", key]);
             }
         }

@@ -393,7 +393,9 @@ pub fn spawn_detached_with_input(argv: &Argv, input: &[u8]) -> io::Result<Backgr
 /// # Errors
 /// The executable cannot be started or waited for.
 pub fn run_in_foreground(argv: &Argv) -> io::Result<ExitStatus> {
-    argv.to_command().status()
+    let status = argv.to_command().status();
+    crate::terminal::drop_late_answers();
+    status
 }
 
 /// Replaces this process by another program; returns only when that failed.

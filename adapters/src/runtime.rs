@@ -135,6 +135,15 @@ pub struct SessionRow {
 /// zellij, moves a terminal's time in steps of 8 s (Linux, `tty_update_time`).
 pub const ACTIVITY_STEP: Duration = Duration::from_secs(8);
 
+/// How a terminal is given to a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attaching {
+    /// The caller is itself a client of this very server: it switches, and does not nest.
+    pub inside: bool,
+    /// What is typed does not reach the agent.
+    pub read_only: bool,
+}
+
 /// What a server answered to "what have you got?".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listing {
@@ -479,9 +488,10 @@ pub trait Runtime: Send + Sync {
 
     /// The command that gives this terminal to the session; run by the caller in the foreground.
     ///
-    /// `inside` tells that the caller is itself a client of this very server, so that it switches and does not nest.
-    ///
     /// # Errors
     /// There is no client that speaks with the session's server.
-    async fn attach(&self, target: &Target, inside: bool) -> Result<Argv, RuntimeError>;
+    async fn attach(&self, target: &Target, how: Attaching) -> Result<Argv, RuntimeError>;
+
+    /// What a person presses to leave such a session, as people write it (`C-b d`).
+    fn leave(&self, target: &Target, read_only: bool) -> &'static str;
 }

@@ -11,7 +11,10 @@ use nix::libc;
 
 use crate::runtime::Size;
 
+mod late;
 pub mod variables;
+
+pub use late::drop_late_answers;
 
 nix::ioctl_read_bad!(
     /// Bytes in a terminal's input queue that nobody has read: `FIONREAD`, tty_ioctl(4).

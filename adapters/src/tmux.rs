@@ -14,7 +14,9 @@ use nix::sys::signal::Signal;
 
 use crate::command::{self, Argv, Output};
 use crate::process::{self, ProcessId};
-use crate::runtime::{Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Size, Target};
+use crate::runtime::{
+    Attaching, Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Size, Target,
+};
 use crate::systemd::Scope;
 use crate::version::{Executable, Fitness, Versions};
 
@@ -426,14 +428,17 @@ impl Runtime for Tmux {
         }
     }
 
-    async fn attach(&self, target: &Target, inside: bool) -> Result<Argv, RuntimeError> {
+    async fn attach(&self, target: &Target, how: Attaching) -> Result<Argv, RuntimeError> {
         let asked = asked("attach-session", target);
         let server = probe::require(asked, target.server_process)?;
         let binary = self.versions.client(KIND, &self.binary, server).await?;
-        let argv = Argv::new(binary)
-            .args(argv::prefix(&self.config, &target.server, false))
-            .args(argv::attach(target, inside).0);
+        let argv =
+            Argv::new(binary).args(argv::prefix(&self.config, &target.server, false)).args(argv::attach(target, how).0);
         // Outside, a TMUX left over from another server would read as nesting; inside, it names the client to switch.
-        Ok(if inside { argv } else { argv.env_remove("TMUX").env_remove("TMUX_PANE") })
+        Ok(if how.inside { argv } else { argv.env_remove("TMUX").env_remove("TMUX_PANE") })
+    }
+
+    fn leave(&self, _target: &Target, _read_only: bool) -> &'static str {
+        "C-b d"
     }
 }

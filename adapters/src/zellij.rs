@@ -11,6 +11,7 @@ mod create;
 mod errors;
 mod home;
 mod input;
+mod keys;
 mod left;
 mod look;
 mod record;
@@ -32,7 +33,7 @@ use self::shown::Bottoms;
 use crate::command::Argv;
 use crate::process::{self, ProcessId};
 use crate::runtime::{
-    Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Size, Target,
+    Attaching, Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Size, Target,
 };
 use crate::version::{Fitness, Versions};
 
@@ -256,18 +257,23 @@ impl Runtime for Zellij {
         self.clear(&Home::at(server), session, None).await
     }
 
-    async fn attach(&self, target: &Target, inside: bool) -> Result<Argv, RuntimeError> {
+    async fn attach(&self, target: &Target, how: Attaching) -> Result<Argv, RuntimeError> {
         let binary = match target.server_process {
             Some(server) => self.versions.client(RuntimeKind::Zellij, &self.binary, server).await?,
             None => self.binary.clone(),
         };
         // Where it cannot be told, the client says so on the person's own terminal.
         let home = Self::up(target, "attach").map_or_else(|_| Home::at(&target.server), |(home, _)| home);
-        if inside {
+        if how.inside {
             // A server is one session: whoever is inside it is there already, and only the pane's focus may be elsewhere.
             return Ok(argv::action(&binary, &home, &target.session, "focus-pane-id").arg(PANE));
         }
-        Ok(argv::client(&binary, &home).args(["attach", home.name_of(&target.session)]))
+        let verb = if how.read_only { "watch" } else { "attach" };
+        Ok(argv::client(&binary, &home).args([verb, home.name_of(&target.session)]))
+    }
+
+    fn leave(&self, target: &Target, read_only: bool) -> &'static str {
+        if read_only { "C-c" } else { Home::at(&target.server).leave() }
     }
 }
 
@@ -312,8 +318,11 @@ mod tests {
             pane_pid: None,
         };
         let zellij = Zellij::new("/bin/zellij".into(), Duration::from_secs(2));
-        let words = async |inside| zellij.attach(&target, inside).await.expect("a client").args;
-        assert_eq!(words(false).await, ["attach", "a"]);
-        assert_eq!(words(true).await, ["--session", "a", "action", "focus-pane-id", "terminal_0"]);
+        let words = async |inside, read_only| {
+            zellij.attach(&target, Attaching { inside, read_only }).await.expect("a client").args
+        };
+        assert_eq!(words(false, false).await, ["attach", "a"]);
+        assert_eq!(words(false, true).await, ["watch", "a"]);
+        assert_eq!(words(true, false).await, ["--session", "a", "action", "focus-pane-id", "terminal_0"]);
     }
 }

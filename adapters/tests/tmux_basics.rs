@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{Lab, content, eventually};
 use peer_adapters::process;
-use peer_adapters::runtime::{Capture, Gone, Key, Listing, Runtime, RuntimeError};
+use peer_adapters::runtime::{Attaching, Capture, Gone, Key, Listing, Runtime, RuntimeError};
 
 #[tokio::test]
 async fn a_session_lives_from_create_to_remove() {
@@ -161,7 +161,7 @@ async fn a_person_can_attach_and_leave() {
     let target = lab.idle("a").await.target;
     // The person's terminal is a pane of another server.
     let person = Lab::new();
-    let attach = lab.tmux.attach(&target, false).await.expect("a client");
+    let attach = lab.tmux.attach(&target, Attaching::default()).await.expect("a client");
     let mut words = vec!["env".to_owned(), "-u".to_owned(), "TMUX".to_owned(), attach.program.display().to_string()];
     words.extend(attach.args.iter().map(|word| word.to_str().expect("ASCII").to_owned()));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -187,7 +187,7 @@ async fn a_person_inside_switches_and_does_not_nest() {
     let first = lab.idle("first").await.target;
     let second = lab.idle("second").await.target;
     let person = Lab::new();
-    let attach = lab.tmux.attach(&first, false).await.expect("a client");
+    let attach = lab.tmux.attach(&first, Attaching::default()).await.expect("a client");
     let mut words = vec!["env".to_owned(), "-u".to_owned(), "TMUX".to_owned(), attach.program.display().to_string()];
     words.extend(attach.args.iter().map(|word| word.to_str().expect("ASCII").to_owned()));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -199,7 +199,7 @@ async fn a_person_inside_switches_and_does_not_nest() {
     while !attached(&lab.rows().await, "first") {
         assert!(std::time::Instant::now() < end, "attached to the first");
     }
-    let switch = lab.tmux.attach(&second, true).await.expect("a client");
+    let switch = lab.tmux.attach(&second, Attaching { inside: true, ..Attaching::default() }).await.expect("a client");
     let mut line = vec![switch.program.display().to_string()];
     line.extend(switch.args.iter().map(|word| word.to_str().expect("ASCII").to_owned()));
     // From a pane of the first session, as a person's shell there would.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{DEADLINE, Lab};
 use peer_adapters::command::{self, Argv, TerminalClient};
-use peer_adapters::runtime::{Capture, Key, Runtime};
+use peer_adapters::runtime::{Attaching, Capture, Key, Runtime};
 
 /// The executable that scripts/test-runtimes names.
 fn named(variable: &str) -> PathBuf {
@@ -34,7 +34,8 @@ async fn a_client_that_does_not_fit_is_replaced_for_every_call() {
         while !tmux.capture(&made.target, Capture::default()).await.expect("capture").contains("hello\nhello") {
             assert!(tokio::time::Instant::now() < end, "it is echoed");
         }
-        let attach = tmux.attach(&made.target, false).await.expect("a client").env("TERM", "xterm-256color");
+        let attach =
+            tmux.attach(&made.target, Attaching::default()).await.expect("a client").env("TERM", "xterm-256color");
         let terminal = TerminalClient::spawn(&attach, (100, 30)).expect("it starts");
         let attached = async || {
             let peer_adapters::runtime::Listing::Up { rows, .. } = tmux.list(&lab.socket()).await.expect("list") else {

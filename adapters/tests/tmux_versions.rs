@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{DEADLINE, Lab, binary};
-use peer_adapters::runtime::{Capture, Key, Runtime, RuntimeError, RuntimeKind};
+use peer_adapters::runtime::{Attaching, Capture, Key, Runtime, RuntimeError, RuntimeKind};
 use peer_adapters::version::{Executable, Versions};
 
 /// A shell script in tmux's place, which does `first` where its arguments match `when`, and then what tmux does.
@@ -75,7 +75,7 @@ async fn an_executable_that_is_gone_is_replaced_by_that_of_the_server() {
     let tmux = lab.through(&installed, DEADLINE);
     tmux.press(&created.target, &[Key::Char('x')]).await.expect("pressed");
     assert_eq!(lab.names().await, ["a"]);
-    let attach = tmux.attach(&created.target, false).await.expect("a client");
+    let attach = tmux.attach(&created.target, Attaching::default()).await.expect("a client");
     assert_eq!(attach.program, Path::new(&format!("/proc/{}/exe", created.server.pid)));
     assert_eq!(Executable::name_of(created.server), Some(lab.path("old")));
     tmux.remove(&created.target).await.expect("removed");
@@ -93,7 +93,12 @@ async fn a_client_of_another_version_is_replaced_by_the_servers_own() {
         );
         let other = lab.script(&format!("tmux-{version}"), &said);
         let mine = std::fs::canonicalize(binary()).expect("there");
-        let program = lab.through(&other, DEADLINE).attach(&created.target, false).await.expect("a client").program;
+        let program = lab
+            .through(&other, DEADLINE)
+            .attach(&created.target, Attaching::default())
+            .await
+            .expect("a client")
+            .program;
         let fits = version.starts_with("3.6") == is_new(&lab.raw(&["display-message", "-p", "#{version}"]).await);
         assert_eq!(program, if fits { other.clone() } else { mine }, "{version}");
         // One that says it fits and is cut off all the same has another version, and nothing is gone.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use peer_adapters::process;
-use peer_adapters::runtime::{Capture, Gone, Key, Listing, Runtime, RuntimeError, Target};
+use peer_adapters::runtime::{Attaching, Capture, Gone, Key, Listing, Runtime, RuntimeError, Target};
 use peer_adapters::zellij::Zellij;
 use zellij_lab::{Lab, eventually, is_alive, servers_below, stop};
 
@@ -143,7 +143,7 @@ async fn a_killed_server_is_gone_and_its_directory_can_be_removed() {
 async fn a_session_that_somebody_ended_is_told_from_one_that_lost_its_server() {
     let lab = Lab::new();
     let created = lab.create(&WAIT).await;
-    let mut end = lab.zellij.attach(&created.target, false).await.expect("a client");
+    let mut end = lab.zellij.attach(&created.target, Attaching::default()).await.expect("a client");
     end.args = ["kill-session", &created.target.session].map(Into::into).to_vec();
     assert!(Zellij::has_socket(&created.target.server));
     eventually("it is told", || !is_alive(created.server) || end_with(&end)).await;
@@ -252,7 +252,8 @@ async fn a_command_that_ends_at_once_leaves_a_dead_pane_with_its_screen() {
 async fn a_session_without_panes_is_dead_and_can_be_removed() {
     let lab = Lab::new();
     let created = lab.create(&WAIT).await;
-    let attach = lab.zellij.attach(&created.target, true).await.expect("a client");
+    let attach =
+        lab.zellij.attach(&created.target, Attaching { inside: true, ..Attaching::default() }).await.expect("a client");
     // The same client environment, for another action.
     let mut close = attach.clone();
     close.args = ["--session", "s1", "action", "close-pane", "--pane-id", "terminal_0"].map(Into::into).to_vec();

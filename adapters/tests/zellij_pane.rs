@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use peer_adapters::command::{Argv, TerminalClient, run};
 use peer_adapters::process;
-use peer_adapters::runtime::{Capture, Key, Runtime, Target};
+use peer_adapters::runtime::{Attaching, Capture, Key, Runtime, Target};
 use zellij_lab::{Lab, eventually, is_alive, servers_below};
 
 const TELL_ALL: &str = r#"pwd; for word; do printf '<%s>\n' "$word"; done; env | grep -E "^(XDG_CACHE_HOME|TMPDIR|HOME|ZELLIJ.*|TMUX|TERM|COLORTERM|LANG)="; echo told; exec sleep 1000"#;
@@ -131,7 +131,8 @@ async fn whoever_is_attached_is_counted_and_resizes_the_pane() {
     let created = lab.create(&["/bin/sh", "-c", script]).await;
     // A size that changes before the trap is set goes by unseen.
     lab.shows(&created.target, "ready").await;
-    let argv = lab.zellij.attach(&created.target, false).await.expect("a client").env("TERM", "xterm-256color");
+    let argv =
+        lab.zellij.attach(&created.target, Attaching::default()).await.expect("a client").env("TERM", "xterm-256color");
     let client = TerminalClient::spawn(&argv, (120, 33)).expect("attached");
     lab.shows(&created.target, "33 120").await;
     // The connections of the captures above may need a moment to go.

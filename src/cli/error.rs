@@ -42,6 +42,14 @@ pub enum CliError {
         /// What to type instead.
         hint: Option<String>,
     },
+    /// There is nothing to do it to.
+    #[error("{problem}")]
+    Nothing {
+        /// What there is not.
+        problem: String,
+        /// What to type instead.
+        hint: String,
+    },
     /// Nobody knows where to keep state.
     #[error("no home directory is known, so there is no place for state and configuration")]
     NoHome,
@@ -105,9 +113,12 @@ impl CliError {
         match self {
             Self::Engine(error) => engine_code(error),
             Self::Usage { .. } => code::USAGE,
-            Self::Print(_) | Self::NoHome | Self::Directory { .. } | Self::TooFewFiles { .. } | Self::Executable(_) => {
-                code::FAILED
-            }
+            Self::Print(_)
+            | Self::Nothing { .. }
+            | Self::NoHome
+            | Self::Directory { .. }
+            | Self::TooFewFiles { .. }
+            | Self::Executable(_) => code::FAILED,
         }
     }
 
@@ -116,6 +127,7 @@ impl CliError {
         match self {
             Self::Engine(error) => engine_hint(error),
             Self::Usage { hint, .. } => hint.clone(),
+            Self::Nothing { hint, .. } => Some(hint.clone()),
             Self::NoHome => Some("set PEER_STATE_DIR and PEER_CONFIG_DIR".to_owned()),
             Self::TooFewFiles { .. } => Some("ulimit -n 1024".to_owned()),
             Self::Print(_) | Self::Directory { .. } | Self::Executable(_) => None,
@@ -159,6 +171,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::Awake { .. }
         | EngineError::NotElsewhere { .. }
         | EngineError::NotInPane { .. }
+        | EngineError::NobodyAttached { .. }
         | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
         EngineError::NotReady { .. } => code::NOT_READY,
         EngineError::NotAccepted { .. } | EngineError::NoRoom { .. } => code::NOT_ACCEPTED,
@@ -209,6 +222,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             Undelivered::NotSent => format!("peer screen {peer}; sent again, it is said once"),
             Undelivered::NotSeen => format!("peer screen {peer}, before you send it again"),
         },
+        EngineError::NobodyAttached { peer } => format!("peer attach {peer}, or peer top, which shows its screen live"),
         EngineError::NoRoom { peer, attached: true, .. } => {
             format!("make that terminal larger or detach it, then peer send {peer} again")
         }

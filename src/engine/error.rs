@@ -65,6 +65,12 @@ pub enum EngineError {
         /// That is a question, which a person is to answer.
         asks: bool,
     },
+    /// zellij shows a session to one who only looks by what somebody else sees (0.45.1).
+    #[error("{peer} cannot be looked at read-only: zellij shows nothing while nobody else is attached")]
+    NobodyAttached {
+        /// Whom.
+        peer: PeerName,
+    },
     /// It is awake, and its pane is too small to see what is typed into it.
     #[error(
         "the message to {peer} was not typed: its pane has {} columns and {} rows{}",

@@ -80,7 +80,11 @@ impl Engine {
         }
     }
 
-    async fn is_looked_at(&self, peer: &Peer, record: &SessionRecord) -> Result<bool> {
+    /// Whether somebody is attached, for longer than one of our own clients would be.
+    ///
+    /// # Errors
+    /// The runtime cannot be asked.
+    pub(super) async fn is_looked_at(&self, peer: &Peer, record: &SessionRecord) -> Result<bool> {
         let started = Instant::now();
         loop {
             let sight = self.observe(&peer.name, record).await?;

@@ -6,7 +6,8 @@ use super::{Marker, Result, StateDir, StoreError};
 use crate::policy::name::PeerName;
 
 /// Files of the whole fleet that are replaced.
-const OF_THE_FLEET: [&str; 5] = ["heartbeat.json", "servers.json", "versions.json", "tmux.conf", "pi-extension.js"];
+const OF_THE_FLEET: [&str; 6] =
+    ["heartbeat.json", "hints.json", "servers.json", "versions.json", "tmux.conf", "pi-extension.js"];
 
 /// Files of one peer that are replaced, beside its markers.
 const OF_A_PEER: [&str; 6] = ["session", "end", "deaths", "topic", "screen", "env"];

@@ -9,6 +9,7 @@ mod conversations;
 mod damage;
 mod ending;
 mod heartbeat;
+mod hints;
 mod incarnations;
 mod inventory;
 mod journal;

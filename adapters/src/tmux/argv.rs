@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::listing;
-use crate::runtime::{Capture, Key, NewSession, Size, Target};
+use crate::runtime::{Attaching, Capture, Key, NewSession, Size, Target};
 
 /// What tmux prints in place of acting when the pane cannot take input.
 pub(super) const REFUSED: &str = "PEER_REFUSED";
@@ -199,12 +199,13 @@ pub(super) fn kill_pane(target: &Target) -> Line {
 
 /// Run by a person: shows this very pane in this terminal, or in the client of which this terminal is a pane, in whatever
 /// session it is. `attach-session` alone would leave another pane zoomed over it (3.2a to 3.7c); `switch-client` does not.
-pub(super) fn attach(target: &Target, inside: bool) -> Line {
+pub(super) fn attach(target: &Target, how: Attaching) -> Line {
     let pane = ["-t", &target.pane];
-    if inside {
+    if how.inside {
         return Line::new("switch-client").args(pane);
     }
-    Line::new("select-pane").args(pane).then("attach-session").args(pane)
+    let read_only = if how.read_only { &["-r"][..] } else { &[] };
+    Line::new("select-pane").args(pane).then("attach-session").args(read_only).args(pane)
 }
 
 /// `tmux -u -N -f CONF -S SOCK`: UTF-8 whatever the locale, this server, and none started by this call.

@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::keys;
 use super::record::Record;
 use crate::file;
 use crate::process::{self, ProcessId};
@@ -33,7 +34,7 @@ const RECORD: &str = "session.json";
 const DRAFT: &str = ".draft-";
 
 /// What each session is told. Resurrection is off because it re-runs a dead agent instead of the command asked for;
-/// the locked mode leaves all keys but Ctrl-g to the agent; plugins (the bars, the session manager) cost 46 MB a session;
+/// the locked mode leaves all keys but the prefix to the agent ([`keys`]); plugins (the bars, the session manager) cost 46 MB a session;
 /// and whoever attaches to one peer from the pane of another gets it on the whole screen, without being asked how.
 const CONFIG: &str = r#"session_serialization false
 disable_session_metadata true
@@ -75,6 +76,13 @@ impl Home {
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What is pressed to leave a session that was made with the configuration which stands there.
+    pub(super) fn leave(&self) -> &'static str {
+        let config = file::read_to_string(&self.config().join("config.kdl"), file::MOST).unwrap_or_default();
+        // Older ones had zellij's own keys.
+        if config.contains("clear-defaults=true") { keys::LEAVE } else { "C-g C-o d" }
     }
 
     /// Where zellij puts the sockets.
@@ -131,7 +139,7 @@ impl Home {
         for dir in [self.dir.clone(), self.config(), self.cache(), self.tmp()] {
             DirBuilder::new().mode(0o700).create(dir)?;
         }
-        fs::write(self.config().join("config.kdl"), CONFIG)?;
+        fs::write(self.config().join("config.kdl"), CONFIG.to_owned() + &keys::keybinds())?;
         self.write(record)
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use peer_adapters::command::{self, Argv, TerminalClient};
 use peer_adapters::process;
-use peer_adapters::runtime::{Capture, Gone, Key, Listing, RuntimeError, Size};
+use peer_adapters::runtime::{Attaching, Capture, Gone, Key, Listing, RuntimeError, Size};
 use peer_adapters::terminal;
 
 use crate::hosts::{
@@ -154,7 +154,12 @@ pub(crate) async fn a_screen_has_each_row_apart_after_other_sizes(host: &dyn Hos
     let created = create(host, "a", &["/bin/sh", "-c", &script]).await;
     shows(host, &created.target, "set").await;
     for (columns, rows) in [(100, 30), (60, 20), (150, 40)] {
-        let argv = host.runtime().attach(&created.target, false).await.expect("told").env("TERM", "xterm-256color");
+        let argv = host
+            .runtime()
+            .attach(&created.target, Attaching::default())
+            .await
+            .expect("told")
+            .env("TERM", "xterm-256color");
         let client = TerminalClient::spawn(&argv, (columns, rows)).expect("attached");
         shows(host, &created.target, &format!(" {columns}\n")).await;
         let apart = async |when: &str| {
@@ -177,7 +182,12 @@ pub(crate) async fn a_smaller_alternate_screen_shows_nothing_of_the_larger(host:
     );
     let created = create(host, "a", &["/bin/sh", "-c", &script]).await;
     shows(host, &created.target, "set").await;
-    let argv = host.runtime().attach(&created.target, false).await.expect("a client").env("TERM", "xterm-256color");
+    let argv = host
+        .runtime()
+        .attach(&created.target, Attaching::default())
+        .await
+        .expect("a client")
+        .env("TERM", "xterm-256color");
     let client = TerminalClient::spawn(&argv, (20, 15)).expect("attached");
     let screen = shows(host, &created.target, " 20\n").await;
     let too_wide = screen.lines().any(|row| row.chars().count() > 20);
@@ -194,7 +204,8 @@ pub(crate) async fn a_pane_that_nobody_looks_at_takes_another_size(host: &dyn Ho
     }
     row_where(host, &created.target, |row| row.attached == 0).await;
     // And that of whoever comes next.
-    let argv = host.runtime().attach(&created.target, false).await.expect("told").env("TERM", "xterm-256color");
+    let argv =
+        host.runtime().attach(&created.target, Attaching::default()).await.expect("told").env("TERM", "xterm-256color");
     let client = TerminalClient::spawn(&argv, (90, 30)).expect("attached");
     eventually("it has their width", || terminal::size(pane).is_ok_and(|now| now.columns == 90)).await;
     client.kill().await;
@@ -264,7 +275,12 @@ pub(crate) async fn whoever_is_attached_is_counted_and_resizes_the_pane(host: &d
     let created = create(host, "a", &["/bin/sh", "-c", script]).await;
     shows(host, &created.target, "ready").await;
     row_where(host, &created.target, |row| row.attached == 0).await;
-    let argv = host.runtime().attach(&created.target, false).await.expect("a client").env("TERM", "xterm-256color");
+    let argv = host
+        .runtime()
+        .attach(&created.target, Attaching::default())
+        .await
+        .expect("a client")
+        .env("TERM", "xterm-256color");
     let client = TerminalClient::spawn(&argv, (120, 33)).expect("attached");
     // A line at the bottom may be the runtime's own. The first size that is told may be one on the way there: await it.
     let until = Instant::now() + PATIENCE;

@@ -31,7 +31,7 @@ pub(super) async fn act(engine: &Engine, number: u64, deed: Deed, targets: Vec<T
 pub(super) fn attach(engine: &Rc<Engine>, number: u64, target: Target, tell: &mpsc::UnboundedSender<News>) {
     let (engine, tell) = (Rc::clone(engine), tell.clone());
     tokio::task::spawn_local(async move {
-        let way = engine.attach(&target.name).await;
+        let way = engine.attach(&target.name, false).await;
         tell.send(News::Attach(number, target.name, way))
     });
 }

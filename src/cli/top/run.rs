@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use peer_adapters::command::Argv;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -14,10 +13,9 @@ use super::keys::Typed;
 use super::terminal::{FullScreen, Keyboard};
 use super::{act, draw, pane};
 use crate::cli::{Context, Outcome};
-use crate::engine::attach::Attach;
+use crate::engine::attach::{Attach, Way};
 use crate::engine::top::{View, Watcher};
 use crate::engine::{Engine, EngineError, Progress};
-use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 
 /// How long the keyboard must rest for the next key to be meant by somebody who has looked: longer than between two letters of
@@ -130,7 +128,7 @@ impl Top {
                     Ok(Attach::Run(..)) if self.app.mode != Mode::Browse => {
                         format!("{name} is there: a attaches to it")
                     }
-                    Ok(Attach::Run(argv, incarnation)) => self.lend(&name, argv, incarnation).await?,
+                    Ok(Attach::Run(way)) => self.lend(&name, way).await?,
                 };
             }
         }
@@ -138,9 +136,9 @@ impl Top {
     }
 
     /// Gives the terminal to the runtime's client until the person detaches.
-    async fn lend(&mut self, name: &PeerName, argv: Argv, incarnation: Incarnation) -> std::io::Result<String> {
+    async fn lend(&mut self, name: &PeerName, way: Way) -> std::io::Result<String> {
         self.screen.lend()?;
-        let ran = self.engine.run_attached(name, argv, incarnation).await;
+        let ran = self.engine.run_attached(name, way).await;
         self.screen.take_back()?;
         let _ = self.due.send(Due::Now);
         Ok(match ran {

@@ -1,0 +1,89 @@
+//! The keys of whoever is attached: the same that tmux has, so that one who knows one of the two can leave both.
+//!
+//! `C-b d` leaves, `C-b C-b` sends the prefix itself, `C-b [` scrolls. All other keys are the agent's, always: behind the
+//! prefix one key is taken and no more, and a key that is pressed in a view that is scrolled back ends that and reaches the
+//! agent. Nothing splits, closes or quits: zellij's own keys for that would end the agent's pane.
+
+use std::fmt::Write as _;
+
+/// What is pressed to leave, as people write it.
+pub(super) const LEAVE: &str = "C-b d";
+
+/// The part of a session's configuration that says what keys do.
+///
+/// # Source
+/// zellij 0.44.1 and 0.45.1: a mode other than normal and locked swallows keys that it has no binding for; the wheel changes from
+/// the default mode to scroll and back (`sync_scroll_mode_if_scroll_changed`).
+pub(super) fn keybinds() -> String {
+    let mut text =
+        String::from("keybinds clear-defaults=true {\n    locked { bind \"Ctrl b\" { SwitchToMode \"Tmux\"; }; }\n");
+    text.push_str("    tmux {\n        bind \"d\" { Detach; }\n        bind \"[\" { SwitchToMode \"Scroll\"; }\n");
+    text.push_str("        bind \"Ctrl b\" { Write 2; SwitchToMode \"Locked\"; }\n        bind");
+    for (key, _) in keys().filter(|(key, _)| !matches!(key.as_str(), "d" | "[" | "Ctrl b")) {
+        write!(text, " {}", quoted(&key)).expect("a string");
+    }
+    text.push_str(
+        " { SwitchToMode \"Locked\"; }\n    }\n    scroll {\n        bind \"Ctrl b\" { SwitchToMode \"Tmux\"; }\n",
+    );
+    text.push_str("        bind \"Up\" { ScrollUp; }\n        bind \"Down\" { ScrollDown; }\n");
+    text.push_str("        bind \"PageUp\" { PageScrollUp; }\n        bind \"PageDown\" { PageScrollDown; }\n");
+    for (key, bytes) in keys().filter(|(key, bytes)| key != "Ctrl b" && !bytes.is_empty()) {
+        let bytes: Vec<String> = bytes.iter().map(u8::to_string).collect();
+        writeln!(
+            text,
+            "        bind {} {{ ScrollToBottom; SwitchToMode \"Locked\"; Write {}; }}",
+            quoted(&key),
+            bytes.join(" ")
+        )
+        .expect("a string");
+    }
+    text.push_str("    }\n}\n");
+    text
+}
+
+/// Every key that a terminal has a byte or two for, with what it sends; nothing for those that scroll.
+fn keys() -> impl Iterator<Item = (String, Vec<u8>)> {
+    let printable = ('!'..='~').map(|c| (c.to_string(), vec![c as u8]));
+    let control =
+        ('a'..='z').filter(|c| !matches!(c, 'i' | 'm')).map(|c| (format!("Ctrl {c}"), vec![c as u8 - b'a' + 1]));
+    let named: [(&str, &[u8]); 12] = [
+        ("Space", b" "),
+        ("Enter", b"\r"),
+        ("Esc", b"\x1b"),
+        ("Tab", b"\t"),
+        ("Backspace", b"\x7f"),
+        ("Left", b"\x1b[D"),
+        ("Right", b"\x1b[C"),
+        ("Delete", b"\x1b[3~"),
+        ("Up", b""),
+        ("Down", b""),
+        ("PageUp", b""),
+        ("PageDown", b""),
+    ];
+    printable.chain(control).chain(named.map(|(key, bytes)| (key.to_owned(), bytes.to_vec())))
+}
+
+/// A key as KDL has it.
+fn quoted(key: &str) -> String {
+    format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_but_the_prefix_ends_scrolling_and_reaches_the_agent() {
+        let text = keybinds();
+        for bind in [
+            r#"bind "a" { ScrollToBottom; SwitchToMode "Locked"; Write 97; }"#,
+            r#"bind "\"" { ScrollToBottom; SwitchToMode "Locked"; Write 34; }"#,
+            r#"bind "\\" { ScrollToBottom; SwitchToMode "Locked"; Write 92; }"#,
+            r#"bind "Enter" { ScrollToBottom; SwitchToMode "Locked"; Write 13; }"#,
+            r#"bind "Ctrl g" { ScrollToBottom; SwitchToMode "Locked"; Write 7; }"#,
+        ] {
+            assert!(text.contains(bind), "{bind}");
+        }
+        assert!(!text.contains("Quit") && !text.contains("CloseFocus") && !text.contains("NewPane"));
+    }
+}
