@@ -326,7 +326,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let journal = Journal::new(dir.path().join("lifecycle.log"), None);
         let filler = "x".repeat(64 * 1024);
-        let event = Event::new(Timestamp::from_ms(0), "test").with("filler", filler);
+        let event = Event::new(Timestamp::from_ms(0), "tick.finished").with("filler", filler);
         for _ in 0..600 {
             journal.append(&event).expect("append");
         }
@@ -350,7 +350,7 @@ mod tests {
                 let journal = journal.clone();
                 scope.spawn(move || {
                     for n in 0..100 {
-                        let event = Event::new(Timestamp::from_ms(n), "test").with("writer", writer);
+                        let event = Event::new(Timestamp::from_ms(n), "tick.finished").with("writer", writer);
                         journal.append(&event).expect("append");
                     }
                 });
