@@ -159,6 +159,7 @@ fn a_permission_and_a_sign_in_need_a_person() {
         ("codex-sign-in", "sign-in", "Codex is not signed in"),
         ("claude-question", "question", "Which colour?"),
         ("opencode-question", "question", "Which colour?"),
+        ("opencode-question-wide", "question", "Which colour?"),
         ("opencode-picker", "window", "a window is open over its composer"),
         ("pi-no-model", "no-model", "No models available."),
     ] {
