@@ -393,9 +393,7 @@ pub fn spawn_detached_with_input(argv: &Argv, input: &[u8]) -> io::Result<Backgr
 /// # Errors
 /// The executable cannot be started or waited for.
 pub fn run_in_foreground(argv: &Argv) -> io::Result<ExitStatus> {
-    let status = argv.to_command().status();
-    crate::terminal::drop_late_answers();
-    status
+    argv.to_command().status().inspect(|_| crate::terminal::drop_late_answers())
 }
 
 /// Replaces this process by another program; returns only when that failed.
