@@ -131,7 +131,9 @@ fn a_message_goes_to_whom_it_was_begun_for() {
     world.peer(&["stop", "api"]);
     top.until("docs is chosen", |screen| screen.contains("\n> docs"));
     top.press(&["Enter"]);
-    let screen = top.until("the text again", |screen| screen.contains("to api: hello api_"));
+    let screen = top.until("why, and the text again", |screen| {
+        screen.contains("api has ended meanwhile: nothing was done\nto api: hello api_")
+    });
     assert!(world.said(&world.conversation("docs")).is_empty(), "{screen}");
     // It is stopped: that fails, and the text stays.
     top.press(&["Enter"]);

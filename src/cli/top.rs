@@ -5,6 +5,7 @@ mod draw;
 mod editor;
 mod input;
 mod keys;
+mod pager;
 mod pane;
 mod run;
 mod terminal;
@@ -25,7 +26,8 @@ const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A live view: the fleet, and the chosen peer's story and screen
 ///
-/// One listing a look, whatever the size of the fleet. `?` shows the keys. The terminal is left as it was.
+/// Whoever waits for a person comes first; `?` shows the keys. A look is one listing a runtime, whatever the size of the fleet,
+/// and none where nothing can have changed. The terminal is left as it was.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// From one look to the next; 0 is as often as it can, ten times a second

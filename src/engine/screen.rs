@@ -47,11 +47,11 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::screen`].
-    pub async fn glimpse(&self, name: &PeerName) -> Result<Option<Screen>> {
+    pub async fn glimpse(&self, name: &PeerName, history: u32) -> Result<Option<Screen>> {
         let peer = self.peer(name)?;
         match peer.files.session()?.present() {
-            Some(record) => self.shown(&record.place, 0, false).await.map(Some),
-            None => self.kept(&peer, 0).await,
+            Some(record) => self.shown(&record.place, history, false).await.map(Some),
+            None => self.kept(&peer, history).await,
         }
     }
 

@@ -1,5 +1,7 @@
 //! `peer top`: the fleet again and again, with what only a look over time can tell.
 
+mod signs;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -12,8 +14,12 @@ use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::Tail;
+use signs::{Signs, Watched};
 
-/// Samples of memory kept of one peer: with a look every two seconds, the last half minute.
+/// So many looks in a row may find that nothing can have changed before one is a whole one all the same. Not everything gives
+/// a sign: a server that hangs, a hold that is over.
+const UNCHANGED: u32 = 4;
+/// Samples of memory kept of one peer: with a look every two seconds, the last half minute of one that works.
 const SAMPLES: usize = 16;
 /// Starts are counted in so many spans …
 pub const SPANS: usize = 12;
@@ -27,11 +33,18 @@ pub struct Watcher {
     turns: Turns,
     starts: HashMap<PeerName, VecDeque<Timestamp>>,
     memory: HashMap<PeerName, VecDeque<u64>>,
+    /// What gives a sign when something happens, how that was before the last look, and how many looks since have found that
+    /// nothing did.
+    watched: Watched,
+    signs: Option<Signs>,
+    unchanged: u32,
 }
 
 /// One look.
 #[derive(Debug, Default)]
 pub struct View {
+    /// When it was taken.
+    pub at: Timestamp,
     /// Everybody.
     pub fleet: Fleet,
     /// Memory of each agent's process tree in KiB, oldest first, of those that run.
@@ -58,7 +71,22 @@ impl Watcher {
             turns: Turns::default(),
             starts: HashMap::new(),
             memory: HashMap::new(),
+            watched: Watched::default(),
+            signs: None,
+            unchanged: 0,
         }
+    }
+
+    /// Looks at everybody where something can have changed since the last look, and every fifth time in any case.
+    ///
+    /// # Errors
+    /// As [`Watcher::look`].
+    pub async fn look_again(&mut self, engine: &Engine) -> Result<Option<View>> {
+        if self.unchanged < UNCHANGED && self.signs.is_some() && self.watched.now() == self.signs {
+            self.unchanged += 1;
+            return Ok(None);
+        }
+        self.look(engine).await.map(Some)
     }
 
     /// Looks at everybody: one listing a server, one walk over the process table, and the new lines of the log.
@@ -66,13 +94,19 @@ impl Watcher {
     /// # Errors
     /// As [`Engine::list`], or the log cannot be read.
     pub async fn look(&mut self, engine: &Engine) -> Result<View> {
+        (self.signs, self.unchanged) = (None, 0);
+        // Before: what happens during the look may have come too late for it.
+        let signs = self.watched.now();
         let fleet = engine.list_since(&engine.config.names()?, &mut self.turns).await?;
+        let watched = Watched::of(engine, &fleet);
+        self.signs = signs.filter(|_| watched == self.watched);
+        self.watched = watched;
         self.sample_memory(&fleet);
         self.count_starts(engine.now())?;
         let memory = self.memory.iter().map(|(name, kib)| (name.clone(), kib.iter().copied().collect())).collect();
         let now = engine.now();
         let starts = self.starts.iter().map(|(name, at)| (name.clone(), spans(at, now))).collect();
-        Ok(View { fleet, memory, starts })
+        Ok(View { at: now, fleet, memory, starts })
     }
 
     fn sample_memory(&mut self, fleet: &Fleet) {

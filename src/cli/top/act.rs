@@ -8,6 +8,7 @@ use super::News;
 use super::deed::{Deed, Done, Failure, Target};
 use crate::cli::CliError;
 use crate::engine::deliver::Message;
+use crate::engine::interrupt::Interrupted;
 use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
 use crate::policy::wake::WakeRequest;
@@ -54,6 +55,16 @@ async fn done(engine: &Engine, deed: &Deed, name: &PeerName) -> Result<String, E
             let woken = engine.wake(name, &WakeRequest::default(), &nothing).await?;
             Ok(format!("{} ({})", woken.decision, woken.cause))
         }
+        Deed::Start => {
+            let stopped = engine.start(name).await?;
+            Ok(if stopped { "may be woken again" } else { "was not stopped" }.to_owned())
+        }
+        Deed::Refresh => engine.refresh(name).await.map(|()| "fresh at its next wake".to_owned()),
+        Deed::Interrupt => Ok(match engine.interrupt(name).await? {
+            Interrupted::Turn => "interrupted",
+            Interrupted::Nothing => "no turn is in progress; nothing was pressed",
+        }
+        .to_owned()),
         Deed::New => {
             let woken = engine.new_conversation(name, &nothing).await?;
             Ok(format!("{} ({})", woken.decision, woken.cause))

@@ -1,15 +1,18 @@
 //! What is on the screen, and what happens to it; nothing here draws or looks at anything.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ratatui::text::Text;
 
 use super::deed::{Deed, Done, Failure, Running, Target};
 use super::editor::Editor;
+use super::pager::{Page, Pager};
 use crate::cli::order::Order;
 use crate::engine::list::Row;
 use crate::engine::top::View;
 use crate::policy::name::PeerName;
+use crate::policy::state::State;
+use crate::policy::time::Timestamp;
 
 /// What the keys mean at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +24,8 @@ pub(super) enum Mode {
     Write(Prompt),
     /// Whether that is really meant.
     Confirm(Question),
-    Help,
+    /// The keys, from this line on.
+    Help(usize),
 }
 
 /// A message that is being typed, to whoever was chosen when it was begun.
@@ -58,6 +62,12 @@ pub(super) enum About {
 pub(super) enum Effect {
     Do(u64, Deed, Vec<Target>),
     Attach(u64, Target),
+    /// Look at everybody now.
+    Look,
+    /// Read a page of one of them, anew or for the first time.
+    Read(Page, PeerName),
+    /// Whether clicks are ours, or the terminal's own.
+    Mouse(bool),
     Quit,
 }
 
@@ -65,10 +75,18 @@ pub(super) struct App {
     pub(super) view: View,
     pub(super) mode: Mode,
     pub(super) order: Order,
+    pub(super) reversed: bool,
     pub(super) filter: Editor,
     pub(super) chosen: Option<PeerName>,
+    /// Those that verbs are for, if any.
+    pub(super) marked: BTreeSet<PeerName>,
     /// The chosen one's screen, and whose it is.
     pub(super) screen: Option<(PeerName, Text<'static>)>,
+    /// What covers the whole screen.
+    pub(super) pager: Option<Pager>,
+    /// Columns and rows of the terminal.
+    pub(super) size: (u16, u16),
+    pub(super) mouse: bool,
     /// What was done last, or failed.
     pub(super) message: String,
     /// What is under way.
@@ -86,9 +104,14 @@ impl App {
             view: View::default(),
             mode: Mode::Browse,
             order: Order::Name,
+            reversed: false,
             filter: Editor::default(),
             chosen: None,
+            marked: BTreeSet::new(),
             screen: None,
+            pager: None,
+            size: (80, 24),
+            mouse: true,
             message: String::new(),
             running: Vec::new(),
             types_ahead: false,
@@ -97,7 +120,12 @@ impl App {
         }
     }
 
-    /// Those who are shown, in order.
+    /// Whether somebody has looked, or has failed to: there is something to see, and to act on.
+    pub(super) fn has_looked(&self) -> bool {
+        self.view.at > Timestamp::default() || !self.message.is_empty()
+    }
+
+    /// Those who are shown, in order; who waits for a person comes first.
     pub(super) fn rows(&self) -> Vec<&Row> {
         let wanted = |row: &&Row| {
             let words =
@@ -106,6 +134,10 @@ impl App {
         };
         let mut rows: Vec<&Row> = self.view.fleet.rows.iter().filter(wanted).collect();
         self.order.sort(&mut rows, |row| row);
+        if self.reversed {
+            rows.reverse();
+        }
+        rows.sort_by_key(|row| !waits(row));
         rows
     }
 
@@ -122,6 +154,8 @@ impl App {
     /// Takes a new look. Whoever is chosen stays chosen, wherever the row has moved to.
     pub(super) fn see(&mut self, view: View) {
         self.view = view;
+        let rows = &self.view.fleet.rows;
+        self.marked.retain(|name| rows.iter().any(|row| row.peer == *name));
         self.keep_choice();
     }
 
@@ -139,9 +173,72 @@ impl App {
         self.chosen = chosen;
     }
 
-    /// Whom a verb is for.
+    /// Chooses the next one that waits for a person.
+    pub(super) fn step_to_waiting(&mut self) {
+        let rows = self.rows();
+        let at = rows.iter().position(|row| Some(&row.peer) == self.chosen.as_ref()).map_or(0, |at| at + 1);
+        let next = rows.iter().skip(at).chain(&rows).find(|row| waits(row)).map(|row| row.peer.clone());
+        match next {
+            Some(name) => self.chosen = Some(name),
+            None => "nobody waits for a person".clone_into(&mut self.message),
+        }
+    }
+
+    /// Marks the chosen one, or no more, and goes on to the next.
+    pub(super) fn mark(&mut self) {
+        if let Some(name) = self.chosen.clone().filter(|_| self.chosen_row().is_some()) {
+            if !self.marked.remove(&name) {
+                self.marked.insert(name);
+            }
+            self.step(1);
+        }
+    }
+
+    pub(super) fn mark_shown(&mut self) {
+        let shown: Vec<PeerName> = self.rows().into_iter().map(|row| row.peer.clone()).collect();
+        self.marked.extend(shown);
+    }
+
+    /// Shows a page of a peer, which has yet to be read.
+    pub(super) fn open(&mut self, name: PeerName, page: Page) -> Effect {
+        self.message.clear();
+        self.pager = Some(Pager::new(name.clone(), page));
+        Effect::Read(page, name)
+    }
+
+    /// Takes a page, if it is still the one that is shown.
+    pub(super) fn load(&mut self, page: Page, name: &PeerName, text: Text<'static>) {
+        let rows = self.page_rows();
+        if let Some(pager) = self.pager.as_mut().filter(|pager| pager.page == page && pager.name == *name) {
+            pager.load(text, rows);
+        }
+    }
+
+    /// Whether a page is shown that has come.
+    pub(super) fn has_page(&self) -> bool {
+        self.pager.as_ref().is_some_and(|pager| pager.text.is_some())
+    }
+
+    /// Lines of a page that are shown at once.
+    pub(super) fn page_rows(&self) -> usize {
+        usize::from(self.size.1).saturating_sub(2).max(1)
+    }
+
+    /// Takes what the pane of a peer shows. Returns what is to be read anew because it has changed.
+    pub(super) fn show(&mut self, name: PeerName, text: Text<'static>) -> Option<Effect> {
+        let is_read = |pager: &Pager| pager.page == Page::Screen && pager.follows && pager.name == name;
+        let changed = self.screen.as_ref().is_some_and(|(of, before)| *of == name && *before != text);
+        let again = changed && self.pager.as_ref().is_some_and(is_read);
+        self.screen = Some((name.clone(), text));
+        again.then_some(Effect::Read(Page::Screen, name))
+    }
+
+    /// Whom a verb is for: all that are marked, in order of name, else the chosen one.
     pub(super) fn targets(&self) -> Vec<Target> {
-        self.chosen_row().map(target).into_iter().collect()
+        if self.marked.is_empty() {
+            return self.chosen_row().map(target).into_iter().collect();
+        }
+        self.view.fleet.rows.iter().filter(|row| self.marked.contains(&row.peer)).map(target).collect()
     }
 
     /// Begins something.
@@ -171,7 +268,7 @@ impl App {
             self.drafts.insert(names, text.clone());
         }
         self.message = told(&deed, &results);
-        if let (Mode::Browse, [(target, Err(Failure::Changed(now)))]) = (&self.mode, &*results) {
+        if let (Mode::Browse, None, [(target, Err(Failure::Changed(now)))]) = (&self.mode, &self.pager, &*results) {
             let meant = vec![Target { incarnation: *now, ..target.clone() }];
             let since = format!("{}: nothing was done", target.changed_to(*now));
             self.mode = match deed {
@@ -203,6 +300,11 @@ impl App {
             self.drafts.insert(names, prompt.text.text().to_owned());
         }
     }
+}
+
+/// Whether a person's answer is needed.
+pub(super) fn waits(row: &Row) -> bool {
+    row.state == State::Waiting
 }
 
 /// A row as it is seen now.

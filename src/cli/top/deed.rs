@@ -7,8 +7,11 @@ use crate::policy::name::PeerName;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
     Wake,
+    Start,
     Stop,
     New,
+    Refresh,
+    Interrupt,
     Send(String),
 }
 
@@ -17,8 +20,11 @@ impl Deed {
     pub(super) const fn doing(&self) -> &'static str {
         match self {
             Self::Wake => "waking",
+            Self::Start => "allowing",
             Self::Stop => "stopping",
             Self::New => "renewing",
+            Self::Refresh => "marking",
+            Self::Interrupt => "interrupting",
             Self::Send(_) => "sending",
         }
     }
@@ -27,8 +33,11 @@ impl Deed {
     pub(super) fn question(&self, who: &str) -> String {
         match self {
             Self::Wake => format!("wake {who}?"),
+            Self::Start => format!("let {who} be woken again?"),
             Self::Stop => format!("stop {who}, and refuse wakes?"),
             Self::New => format!("start {who} fresh now, giving up what it is doing?"),
+            Self::Refresh => format!("start {who} fresh at the next wake, giving up what was said?"),
+            Self::Interrupt => format!("interrupt {who}?"),
             Self::Send(_) => format!("send it to {who}?"),
         }
     }

@@ -4,10 +4,13 @@
 //! each were ended by Enter; a question is answered by keys that came after it was shown; and while something is under way, a
 //! letter that follows another at once belongs to a text that somebody types without looking.
 
+mod mouse;
+
 use super::app::{About, App, Effect, Mode, Question};
 use super::deed::Deed;
 use super::editor::Editor;
 use super::input::{Input, Key};
+use super::pager::{Page, Turn};
 
 /// What was typed at once.
 #[derive(Debug)]
@@ -30,6 +33,11 @@ impl App {
     /// What all of it does.
     pub(super) fn typed(&mut self, typed: Typed) -> Vec<Effect> {
         let Typed { inputs, rested } = typed;
+        if !self.has_looked() {
+            // Nobody is there yet whom it could be for.
+            let leaves = |input: &Input| matches!(input, Input::Key(Key::Char('q') | Key::Ctrl('c')));
+            return if inputs.iter().any(leaves) { vec![Effect::Quit] } else { Vec::new() };
+        }
         self.types_ahead &= !rested;
         let (mut effects, count) = (Vec::new(), inputs.len());
         for (at, input) in inputs.into_iter().enumerate() {
@@ -41,9 +49,13 @@ impl App {
                     self.paste(&text);
                     None
                 }
-                Input::Click(..) | Input::Wheel(..) => None,
+                Input::Click(column, row) => {
+                    self.click(column, row);
+                    None
+                }
+                Input::Wheel(column, row, lines) => self.wheel(column, row, lines),
             };
-            let begins = effect.is_some();
+            let begins = matches!(effect, Some(Effect::Do(..) | Effect::Attach(..) | Effect::Quit));
             effects.extend(effect);
             // Whoever typed the rest has not seen yet what it would answer, or what has begun.
             if begins || (!asked && matches!(self.mode, Mode::Confirm(_))) {
@@ -56,26 +68,31 @@ impl App {
     }
 
     fn paste(&mut self, text: &str) {
-        match &mut self.mode {
-            Mode::Write(prompt) => prompt.text.insert(text),
-            Mode::Filter => self.filter.insert_in_line(text),
-            Mode::Browse | Mode::Confirm(_) | Mode::Help => {
+        match (&mut self.mode, &mut self.pager) {
+            (Mode::Write(prompt), _) => prompt.text.insert(text),
+            (Mode::Browse, Some(pager)) if pager.searching => pager.search.insert_in_line(text),
+            (Mode::Filter, _) => self.filter.insert_in_line(text),
+            (Mode::Browse | Mode::Confirm(_) | Mode::Help(_), _) => {
                 "what was pasted is no command; s, and paste it again, sends it".clone_into(&mut self.message);
             }
         }
     }
 
     fn key(&mut self, key: Key, around: Around) -> Option<Effect> {
-        if key == Key::Ctrl('c') {
-            return self.quit();
-        }
+        let key = match key {
+            // As in a shell: away with the line, and out where there is none.
+            Key::Ctrl('c') if matches!(self.mode, Mode::Write(_) | Mode::Filter) => Key::Esc,
+            Key::Ctrl('c') => return self.quit(),
+            key => key,
+        };
         match &self.mode {
+            Mode::Browse if self.pager.is_some() => self.page_key(key, around),
             Mode::Browse => self.browse(key, around),
             Mode::Filter => self.filter_key(key),
             Mode::Write(_) => self.write(key, around),
             Mode::Confirm(_) => self.answer(key, around),
-            Mode::Help => {
-                self.mode = Mode::Browse;
+            Mode::Help(first) => {
+                self.mode = help_key(key, *first);
                 None
             }
         }
@@ -89,9 +106,11 @@ impl App {
             Key::PageUp => self.step(-10),
             Key::Home => self.step(isize::MIN / 2),
             Key::End => self.step(isize::MAX / 2),
-            Key::Esc => self.filter = Editor::default(),
+            Key::Tab => self.step_to_waiting(),
+            Key::F5 | Key::Ctrl('r' | 'l') => return Some(Effect::Look),
+            Key::Esc => self.clear(),
             Key::Alt(c) => {
-                self.filter = Editor::default();
+                self.clear();
                 return self.letter(c, around);
             }
             Key::Enter => return self.letter('a', around),
@@ -114,9 +133,28 @@ impl App {
             's' => self.begin_writing(around),
             'x' => self.ask(Deed::Stop),
             'n' => self.ask(Deed::New),
+            'r' => self.ask(Deed::Refresh),
+            'S' => return self.now(Deed::Start, around),
+            'i' => return self.now(Deed::Interrupt, around),
+            'v' => return self.read(Page::Screen),
+            'l' => return self.read(Page::Log),
+            'm' => {
+                self.mouse = !self.mouse;
+                let whose = if self.mouse {
+                    "the mouse is for the list again"
+                } else {
+                    "the mouse is the terminal's: m takes it back"
+                };
+                whose.clone_into(&mut self.message);
+                return Some(Effect::Mouse(self.mouse));
+            }
+            ' ' => self.mark(),
+            '*' => self.mark_shown(),
+            'u' => self.marked.clear(),
             '/' => self.mode = Mode::Filter,
             'o' => self.order = self.order.next(),
-            '?' | 'h' => self.mode = Mode::Help,
+            'O' => self.reversed = !self.reversed,
+            '?' | 'h' => self.mode = Mode::Help(0),
             'j' => self.step(1),
             'k' => self.step(-1),
             'g' => self.step(isize::MIN / 2),
@@ -124,6 +162,32 @@ impl App {
             _ => {}
         }
         None
+    }
+
+    fn read(&mut self, page: Page) -> Option<Effect> {
+        let name = self.chosen.clone().filter(|_| self.chosen_row().is_some())?;
+        Some(self.open(name, page))
+    }
+
+    fn page_key(&mut self, key: Key, around: Around) -> Option<Effect> {
+        let rows = self.page_rows();
+        let pager = self.pager.as_mut()?;
+        let name = pager.name.clone();
+        self.message.clear();
+        match pager.key(key, rows) {
+            Turn::Stay => None,
+            Turn::Close => {
+                self.pager = None;
+                None
+            }
+            Turn::Read(page) if page == pager.page => Some(Effect::Read(page, name)),
+            Turn::Read(page) => Some(self.open(name, page)),
+            Turn::Attach => {
+                let row = self.view.fleet.rows.iter().find(|row| row.peer == name)?;
+                let target = super::app::target(row);
+                self.is_meant(around).then(|| self.begin_attach(target))
+            }
+        }
     }
 
     /// Whether a letter is a command: it is none where something is under way that it may have been typed behind.
@@ -138,8 +202,22 @@ impl App {
         meant
     }
 
+    /// Takes back what narrows the view, one thing after the other.
+    fn clear(&mut self) {
+        self.message.clear();
+        if self.filter.text().is_empty() {
+            self.marked.clear();
+        }
+        self.filter = Editor::default();
+    }
+
+    /// What needs no question does, where it is for several.
     fn now(&mut self, deed: Deed, around: Around) -> Option<Effect> {
         let targets = self.targets();
+        if targets.len() > 1 {
+            self.ask(deed);
+            return None;
+        }
         (!targets.is_empty() && self.is_meant(around)).then(|| self.begin(deed, targets))
     }
 
@@ -159,6 +237,7 @@ impl App {
     fn ask(&mut self, deed: Deed) {
         let targets = self.targets();
         if !targets.is_empty() {
+            self.message.clear();
             self.mode = Mode::Confirm(Question::of(About::Deed(deed, targets)));
         }
     }
@@ -167,18 +246,20 @@ impl App {
         let mode = std::mem::replace(&mut self.mode, Mode::Browse);
         let Mode::Confirm(mut question) = mode else { return None };
         self.message.clear();
-        match (key, question.about) {
-            (Key::Char('y'), About::Quit) => Some(Effect::Quit),
-            (Key::Char('y'), About::Deed(deed, targets)) if self.is_meant(around) => Some(self.begin(deed, targets)),
-            // It may have been typed behind what is under way: ask again.
-            (Key::Char('y'), about) => {
-                (question.about, question.since) = (about, Some(std::mem::take(&mut self.message)));
-                self.types_ahead = false;
-                self.mode = Mode::Confirm(question);
-                None
-            }
-            _ => None,
+        if key != Key::Char('y') {
+            return None;
         }
+        if self.types_ahead || !self.is_meant(around) {
+            // It may have been typed behind what is under way: ask again.
+            question.since = Some(std::mem::take(&mut self.message)).filter(|why| !why.is_empty());
+            self.types_ahead = false;
+            self.mode = Mode::Confirm(question);
+            return None;
+        }
+        Some(match question.about {
+            About::Quit => Effect::Quit,
+            About::Deed(deed, targets) => self.begin(deed, targets),
+        })
     }
 
     fn quit(&mut self) -> Option<Effect> {
@@ -186,9 +267,8 @@ impl App {
         if self.running.is_empty() || asked {
             return Some(Effect::Quit);
         }
-        if let Mode::Write(prompt) = std::mem::replace(&mut self.mode, Mode::Browse) {
-            self.put_aside(prompt);
-        }
+        // Nothing may cover the question.
+        self.pager = None;
         self.mode = Mode::Confirm(Question::of(About::Quit));
         None
     }
@@ -227,6 +307,15 @@ impl App {
             }
         }
         None
+    }
+}
+
+/// Where the help stands after a key: others than those that scroll close it.
+fn help_key(key: Key, first: usize) -> Mode {
+    match key {
+        Key::Down | Key::Char('j' | ' ') | Key::PageDown => Mode::Help(first + 1),
+        Key::Up | Key::Char('k') | Key::PageUp => Mode::Help(first.saturating_sub(1)),
+        _ => Mode::Browse,
     }
 }
 

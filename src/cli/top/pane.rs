@@ -1,7 +1,10 @@
 //! The text of a pane as ratatui draws it: with the agent's own colours, or without any.
 
+use std::ops::Range;
+
 use ansi_to_tui::IntoText;
 use peer_adapters::screen::{coloured, plain};
+use ratatui::style::Modifier;
 use ratatui::text::{Line, Span, Text};
 
 use crate::cli::output::printable;
@@ -18,9 +21,9 @@ pub(super) fn text(captured: &str, without_colours: bool) -> Text<'static> {
     text
 }
 
-/// A line in at most `room` columns behind a space, with an ellipsis where something is missing.
-pub(super) fn indented(line: &Line<'static>, room: usize) -> Line<'static> {
-    let mut fitted = Line::from(" ");
+/// A line in at most `room` columns behind `lead` spaces, with an ellipsis where something is missing.
+pub(super) fn fitted(line: &Line<'static>, room: usize, lead: usize) -> Line<'static> {
+    let mut fitted = Line::from(" ".repeat(lead));
     let whole = line.width() <= room;
     let mut left = room;
     for span in &line.spans {
@@ -43,9 +46,37 @@ pub(super) fn indented(line: &Line<'static>, room: usize) -> Line<'static> {
     fitted
 }
 
+/// What stands in `room` columns of a line behind its first `left` ones; what was `found` in it, in bytes, is shown reversed.
+pub(super) fn window(line: &Line<'_>, found: &[Range<usize>], left: usize, room: usize) -> Line<'static> {
+    let mut shown = Line::default();
+    let (mut at, mut column) = (0, 0);
+    for span in &line.spans {
+        let (mut run, mut run_style) = (String::new(), span.style);
+        for c in span.content.chars() {
+            let is_found = found.iter().any(|range| range.contains(&at));
+            let style = if is_found { span.style.add_modifier(Modifier::REVERSED) } else { span.style };
+            let text = printable(c.encode_utf8(&mut [0; 4]));
+            let (from, to) = (column, column + width(&text));
+            (at, column) = (at + c.len_utf8(), to);
+            if from < left || to > left + room {
+                continue;
+            }
+            if style != run_style && !run.is_empty() {
+                shown.spans.push(Span::styled(std::mem::take(&mut run), run_style));
+            }
+            run_style = style;
+            run += &text;
+        }
+        if !run.is_empty() {
+            shown.spans.push(Span::styled(run, run_style));
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
-    use ratatui::style::{Color, Modifier};
+    use ratatui::style::Color;
 
     use super::*;
 
@@ -71,14 +102,25 @@ mod tests {
     #[test]
     fn what_does_not_fit_says_so_whatever_its_colour() {
         let line = &text(SCREEN, false).lines[0];
-        let shown = |room| indented(line, room).to_string();
+        let shown = |room| fitted(line, room, 1).to_string();
         assert_eq!(
             [shown(15), shown(14), shown(6), shown(5)],
             [" ● ack plain rgb", " ● ack plain r…", " ● ack…", " ● ac…"]
         );
-        assert_eq!(indented(&Line::from("──────"), 4).to_string(), " ────");
+        assert_eq!(fitted(&Line::from("──────"), 4, 1).to_string(), " ────");
         for room in 1..20 {
-            assert!(indented(line, room).width() <= room + 1, "{room}");
+            assert!(fitted(line, room, 1).width() <= room + 1, "{room}");
         }
+    }
+
+    #[test]
+    fn a_window_is_moved_to_the_side_and_shows_what_was_found() {
+        let line = &text(SCREEN, false).lines[0];
+        let shown = |left, room| window(line, &[], left, room).to_string();
+        assert_eq!([shown(0, 6), shown(2, 8), shown(12, 10), shown(40, 10)], ["● ack ", "ack plai", "rgb", ""]);
+        let found = vec![Range { start: 4, end: 7 }];
+        let found = window(line, &found, 0, 80);
+        let reversed = found.spans.iter().filter(|span| span.style.add_modifier.contains(Modifier::REVERSED));
+        assert_eq!(reversed.map(|span| span.content.as_ref()).collect::<Vec<_>>(), ["ack"]);
     }
 }

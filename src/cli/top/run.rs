@@ -1,8 +1,10 @@
 //! The loop: what is typed, what is seen and what is done meet here. It sleeps as long as there is nothing new.
 
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use ratatui::text::Text;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -10,6 +12,7 @@ use tokio::time::Instant;
 use super::app::{App, Effect, Mode};
 use super::deed::Done;
 use super::keys::Typed;
+use super::pager::{Page, log_line};
 use super::terminal::{FullScreen, Keyboard};
 use super::{act, draw, pane};
 use crate::cli::{Context, Outcome};
@@ -17,17 +20,32 @@ use crate::engine::attach::{Attach, Way};
 use crate::engine::top::{View, Watcher};
 use crate::engine::{Engine, EngineError, Progress};
 use crate::policy::name::PeerName;
+use crate::store::Tail;
 
 /// How long the keyboard must rest for the next key to be meant by somebody who has looked: longer than between two letters of
 /// a text, and as long as it takes to see something and react.
 const RESTS: Duration = Duration::from_millis(250);
 
+/// As many lines as a pane of ours keeps above its screen.
+const HISTORY: u32 = 10_000;
+
 /// What comes in while the screen is up.
 pub(super) enum News {
-    Seen(Result<View, EngineError>),
+    /// Nothing can have changed: only times went on where this says nothing.
+    Seen(Result<Option<View>, EngineError>),
     Screen(PeerName, String),
+    Page(Page, PeerName, String),
+    /// What is waited for, or worth knowing.
+    Progress(String),
     Done(Done),
     Attach(u64, PeerName, Result<Attach, EngineError>),
+}
+
+/// The log of one peer, as far as it was read.
+struct Log {
+    name: PeerName,
+    tail: Tail,
+    text: Text<'static>,
 }
 
 /// Why a look is due before its time.
@@ -46,12 +64,13 @@ struct Top {
     tell: mpsc::UnboundedSender<News>,
     due: mpsc::UnboundedSender<Due>,
     chosen: watch::Sender<Option<PeerName>>,
+    log: Option<Log>,
 }
 
 pub(super) async fn top(context: &mut Context, every: Duration) -> Outcome {
-    let (says, mut progress) = mpsc::unbounded_channel();
-    let engine = Rc::new(context.engine_telling(Box::new(Whisper(says)))?);
     let (tell, mut news) = mpsc::unbounded_channel();
+    let whisper = Whisper { tell: tell.clone(), last: Mutex::default() };
+    let engine = Rc::new(context.engine_telling(Box::new(whisper))?);
     let (due, dues) = mpsc::unbounded_channel();
     let (chosen, choice) = watch::channel(None);
     tokio::task::spawn_local(look_again_and_again(Rc::clone(&engine), every, choice, dues, tell.clone()));
@@ -62,7 +81,7 @@ pub(super) async fn top(context: &mut Context, every: Duration) -> Outcome {
     let mut pressed = Instant::now();
     // From here on the terminal is ours, and it is given back when `screen` goes, also in a panic.
     let screen = FullScreen::enter()?;
-    let mut top = Top { engine, app: App::new(), screen, tell, due, chosen };
+    let mut top = Top { engine, app: App::new(), screen, tell, due, chosen, log: None };
     loop {
         top.draw()?;
         tokio::select! {
@@ -80,7 +99,6 @@ pub(super) async fn top(context: &mut Context, every: Duration) -> Outcome {
                 }
             }
             Some(item) = news.recv() => top.take(item).await?,
-            Some(text) = progress.recv() => top.app.message = text,
             _ = resized.recv() => {}
         }
     }
@@ -93,6 +111,7 @@ impl Top {
             known.clone_from(&self.app.chosen);
             moved
         });
+        self.app.size = self.screen.size()?;
         let (app, now, plain) = (&self.app, self.engine.now(), self.screen.plain);
         self.screen.draw(|frame| draw::draw(frame, app, now, plain))
     }
@@ -101,7 +120,22 @@ impl Top {
     fn carry_out(&mut self, effect: Effect) -> bool {
         match effect {
             Effect::Quit => return false,
+            Effect::Look => {
+                let _ = self.due.send(Due::Now);
+            }
             Effect::Attach(number, target) => act::attach(&self.engine, number, target, &self.tell),
+            Effect::Mouse(ours) => self.screen.report_mouse(ours),
+            Effect::Read(Page::Screen, name) => {
+                let (engine, tell) = (Rc::clone(&self.engine), self.tell.clone());
+                tokio::task::spawn_local(async move {
+                    let text = glimpse(&engine, &name, HISTORY).await;
+                    tell.send(News::Page(Page::Screen, name, text)).is_ok()
+                });
+            }
+            Effect::Read(Page::Log, name) => {
+                self.log = Some(Log { tail: self.engine.state.journal().tail(), name, text: Text::default() });
+                self.read_log();
+            }
             Effect::Do(number, deed, targets) => {
                 let (engine, due) = (Rc::clone(&self.engine), self.due.clone());
                 tokio::task::spawn_local(async move {
@@ -115,9 +149,22 @@ impl Top {
 
     async fn take(&mut self, news: News) -> std::io::Result<()> {
         match news {
-            News::Seen(Ok(view)) => self.app.see(view),
+            News::Seen(Ok(None)) => {}
+            News::Seen(Ok(Some(view))) => {
+                self.app.see(view);
+                self.read_log();
+            }
             News::Seen(Err(error)) => self.app.message = error.to_string(),
-            News::Screen(name, text) => self.app.screen = Some((name, pane::text(&text, self.screen.plain))),
+            News::Screen(name, text) => {
+                if let Some(effect) = self.app.show(name, pane::text(&text, self.screen.plain)) {
+                    self.carry_out(effect);
+                }
+            }
+            News::Page(page, name, text) => {
+                let text = pane::text(&text, self.screen.plain);
+                self.app.load(page, &name, text);
+            }
+            News::Progress(text) => self.app.message = text,
             News::Done(done) => self.app.finish(done),
             News::Attach(number, name, way) => {
                 self.app.end(number);
@@ -133,6 +180,26 @@ impl Top {
             }
         }
         Ok(())
+    }
+
+    /// Reads on in the log that is shown.
+    fn read_log(&mut self) {
+        let shown = self.app.pager.as_ref().filter(|pager| pager.page == Page::Log).map(|pager| &pager.name);
+        let Some(log) = self.log.as_mut().filter(|log| shown == Some(&log.name)) else {
+            self.log = None;
+            return;
+        };
+        match log.tail.next_events() {
+            // Nothing new of what is shown already.
+            Ok(events) if events.is_empty() && self.app.has_page() => return,
+            Ok(events) => {
+                let of_peer = events.iter().filter(|event| event.peer.as_ref() == Some(&log.name));
+                log.text.lines.extend(of_peer.map(log_line));
+            }
+            Err(error) => self.app.message = error.to_string(),
+        }
+        let (name, text) = (log.name.clone(), log.text.clone());
+        self.app.load(Page::Log, &name, text);
     }
 
     /// Gives the terminal to the runtime's client until the person detaches.
@@ -160,45 +227,69 @@ async fn look_again_and_again(
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let (listing, done) = tokio::select! {
-            _ = ticks.tick() => (true, None),
-            Some(due) = dues.recv() => (true, if let Due::Done(done) = due { Some(done) } else { None }),
+        let (seen, done) = tokio::select! {
+            _ = ticks.tick() => (Some(watcher.look_again(&engine).await), None),
+            Some(due) = dues.recv() => {
+                (Some(watcher.look(&engine).await.map(Some)), if let Due::Done(done) = due { Some(done) } else { None })
+            }
             changed = chosen.changed() => match changed {
-                Ok(()) => (false, None),
+                Ok(()) => (None, None),
                 Err(_) => return,
             },
         };
-        if listing && tell.send(News::Seen(watcher.look(&engine).await)).is_err() {
+        let unchanged = matches!(seen, Some(Ok(None)));
+        if seen.is_some_and(|seen| tell.send(News::Seen(seen)).is_err()) {
             return;
         }
         if let Some(done) = done {
             let _ = tell.send(News::Done(done));
         }
+        if unchanged {
+            continue;
+        }
         let name = chosen.borrow_and_update().clone();
         if let Some(name) = name {
-            let text = match engine.glimpse(&name).await {
-                Ok(Some(screen)) => screen.text,
-                Ok(None) => String::new(),
-                Err(error) => format!("({error})"),
-            };
+            let text = glimpse(&engine, &name, 0).await;
             let _ = tell.send(News::Screen(name, text));
         }
     }
 }
 
-/// Progress for the last line of the screen.
-struct Whisper(mpsc::UnboundedSender<String>);
+/// What the pane of a peer shows, with so many lines above it, or why that is not to be had.
+async fn glimpse(engine: &Engine, name: &PeerName, history: u32) -> String {
+    match engine.glimpse(name, history).await {
+        Ok(Some(screen)) => screen.text,
+        Ok(None) => String::new(),
+        Err(error) => format!("({error})"),
+    }
+}
+
+/// Progress for the last line of the screen; each text once.
+struct Whisper {
+    tell: mpsc::UnboundedSender<News>,
+    last: Mutex<String>,
+}
+
+impl Whisper {
+    fn say(&self, text: String) {
+        let mut last = self.last.lock().expect("no holder of this lock panics");
+        if *last != text {
+            last.clone_from(&text);
+            // Where nobody hears it, the view is gone.
+            let _ = self.tell.send(News::Progress(text));
+        }
+    }
+}
 
 impl Progress for Whisper {
     fn waiting(&self, what: &str, elapsed: Duration, limit: Duration) {
         if elapsed >= Duration::from_secs(1) {
-            // The view is gone, or going.
-            let _ = self.0.send(format!("waiting for {what}: {} s of {} s", elapsed.as_secs(), limit.as_secs()));
+            self.say(format!("waiting for {what}: {} s of {} s", elapsed.as_secs(), limit.as_secs()));
         }
     }
 
     fn notice(&self, text: &str) {
-        let _ = self.0.send(text.to_owned());
+        self.say(text.to_owned());
     }
 
     fn settled(&self) {}

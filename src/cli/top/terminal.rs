@@ -33,11 +33,18 @@ const ANSWERS: Duration = Duration::from_millis(500);
 const ASK: &str = "\x1b[5n";
 const WELL: &[u8] = b"\x1b[0n";
 
+/// Buttons and the wheel, with their places as numbers (xterm's modes 1000 and 1006); crossterm asks for each move too, which
+/// would wake us for nothing.
+const MOUSE: &str = "\x1b[?1000h\x1b[?1006h";
+const NO_MOUSE: &str = "\x1b[?1006l\x1b[?1000l";
+
 /// The terminal while it is ours. It is given back when this goes.
 pub struct FullScreen {
     terminal: ratatui::DefaultTerminal,
     /// Without colours.
     pub(super) plain: bool,
+    /// Clicks are reported to us, and not the terminal's own.
+    mouse: bool,
 }
 
 impl FullScreen {
@@ -56,13 +63,25 @@ impl FullScreen {
             }));
         });
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let screen = Self { terminal: ratatui::try_init()?, plain };
-        start_reports()?;
+        let screen = Self { terminal: ratatui::try_init()?, plain, mouse: true };
+        start_reports(screen.mouse)?;
         Ok(screen)
     }
 
     pub(super) fn draw(&mut self, draws: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         self.terminal.draw(draws).map(drop)
+    }
+
+    /// Columns and rows.
+    pub(super) fn size(&self) -> io::Result<(u16, u16)> {
+        self.terminal.size().map(|size| (size.width, size.height))
+    }
+
+    /// Takes the mouse, or leaves it to the terminal.
+    pub(super) fn report_mouse(&mut self, ours: bool) {
+        self.mouse = ours;
+        // A terminal that is gone is noticed when it is read from.
+        let _ = if ours { start_reports(true) } else { execute!(stdout(), Print(NO_MOUSE)) };
     }
 
     /// Gives the terminal to another program.
@@ -78,7 +97,7 @@ impl FullScreen {
         enable_raw_mode()?;
         execute!(stdout(), EnterAlternateScreen, Hide)?;
         drain();
-        start_reports()?;
+        start_reports(self.mouse)?;
         self.terminal.clear()
     }
 }
@@ -95,13 +114,13 @@ impl Drop for FullScreen {
     }
 }
 
-/// What is pasted is to be marked as such.
-fn start_reports() -> io::Result<()> {
-    execute!(stdout(), EnableBracketedPaste)
+/// What is pasted is to be marked as such, and clicks are to be reported.
+fn start_reports(mouse: bool) -> io::Result<()> {
+    execute!(stdout(), EnableBracketedPaste, Print(if mouse { MOUSE } else { "" }))
 }
 
 fn stop_reports() -> io::Result<()> {
-    execute!(stdout(), DisableBracketedPaste)
+    execute!(stdout(), Print(NO_MOUSE), DisableBracketedPaste)
 }
 
 /// Reads away what the terminal has sent and still sends, answers to what was asked before included: the shell would take them

@@ -12,11 +12,35 @@ use crate::cli::top::app::{About, App, Mode, Question};
 use crate::cli::top::deed::names;
 use crate::cli::top::editor::Editor;
 
-const KEYS: &str = "w wake  x stop  n new  a attach  s send  / filter  o order  ? help  q quit";
+/// The keys in the order in which they stand, and how soon each is left out where there is no room for all: the highest first.
+const KEYS: &[(u8, &str)] = &[
+    (0, "w wake"),
+    (3, "x stop"),
+    (7, "n new"),
+    (0, "a attach"),
+    (0, "s send"),
+    (2, "v view"),
+    (5, "l log"),
+    (6, "i interrupt"),
+    (9, "S start"),
+    (4, "/ filter"),
+    (8, "o order"),
+    (10, "Space mark"),
+];
+
+/// As many of the keys as there is room for, and the last ones in any case.
+pub(super) fn fitting(keys: &[(u8, &str)], last: &str, room: usize) -> String {
+    let line = |most: u8| {
+        let kept = keys.iter().filter(|(rank, _)| *rank <= most).map(|(_, key)| *key);
+        kept.chain([last]).collect::<Vec<_>>().join("  ")
+    };
+    let ranks = (0..=keys.iter().map(|(rank, _)| *rank).max().unwrap_or(0)).rev();
+    ranks.map(line).find(|line| width(line) <= room).unwrap_or_else(|| last.to_owned())
+}
 
 /// How many rows it needs: a long message grows to a third of the screen.
 pub(super) fn height(app: &App, area: Rect) -> u16 {
-    let most = usize::from(area.height / 3).max(1);
+    let most = usize::from(area.height / 3).max(2);
     u16::try_from(lines(app, usize::from(area.width)).len().min(most)).unwrap_or(1)
 }
 
@@ -32,12 +56,23 @@ fn lines(app: &App, room: usize) -> Vec<Line<'static>> {
     match &app.mode {
         Mode::Filter => typed("filter: ", &app.filter, "   (Enter keeps it, Esc clears it)", room),
         Mode::Write(prompt) => {
-            typed(&format!("to {}: ", names(&prompt.to)), &prompt.text, "   (Enter sends, Esc puts it aside)", room)
+            let label = format!("to {}: ", names(&prompt.to));
+            let mut lines = said(app, room);
+            lines.extend(typed(&label, &prompt.text, "   (Enter sends, Esc puts it aside)", room));
+            lines
         }
         Mode::Confirm(question) => wrapped(&[(asked(app, question), Style::new())], room),
-        Mode::Browse | Mode::Help if app.message.is_empty() => vec![Line::raw(KEYS)],
-        Mode::Browse | Mode::Help => wrapped(&[(printable(&app.message), Style::new())], room),
+        Mode::Browse | Mode::Help(_) => {
+            let mut lines = said(app, room);
+            lines.push(Line::raw(fitting(KEYS, "? help  q quit", room)));
+            lines
+        }
     }
+}
+
+/// What was done last, or failed.
+fn said(app: &App, room: usize) -> Vec<Line<'static>> {
+    if app.message.is_empty() { Vec::new() } else { wrapped(&[(printable(&app.message), Style::new())], room) }
 }
 
 fn asked(app: &App, Question { about, since }: &Question) -> String {
@@ -115,6 +150,17 @@ mod tests {
             editor.key(*key);
         }
         typed("to api: ", &editor, " (Enter sends)", room).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_way_out_and_the_help_are_named_at_any_width() {
+        assert_eq!(fitting(KEYS, "? help  q quit", 40), "w wake  a attach  s send  ? help  q quit");
+        assert_eq!(fitting(KEYS, "? help  q quit", 14), "? help  q quit");
+        for room in 14..160 {
+            let line = fitting(KEYS, "? help  q quit", room);
+            assert!(width(&line) <= room && line.ends_with("? help  q quit"), "{line}");
+        }
+        assert!(fitting(KEYS, "? help  q quit", 140).ends_with("o order  Space mark  ? help  q quit"));
     }
 
     #[test]

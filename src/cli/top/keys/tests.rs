@@ -6,6 +6,7 @@ use crate::engine::top::View;
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
+use crate::policy::time::Timestamp;
 
 fn row(name: &str, incarnation: u64) -> Row {
     Row {
@@ -34,7 +35,7 @@ fn row(name: &str, incarnation: u64) -> Row {
 
 fn fleet(rows: &[(&str, u64)]) -> View {
     let rows = rows.iter().map(|(name, incarnation)| row(name, *incarnation)).collect();
-    View { fleet: Fleet { rows, broken: Vec::new() }, ..View::default() }
+    View { at: Timestamp::from_ms(1), fleet: Fleet { rows, broken: Vec::new() }, ..View::default() }
 }
 
 fn app() -> App {
@@ -158,5 +159,78 @@ fn who_leaves_while_something_is_under_way_is_asked() {
     assert_eq!(by_hand(&mut app, "qy"), [Effect::Quit]);
     app.end(1);
     app.mode = Mode::Browse;
+    assert_eq!(by_hand(&mut app, "q"), [Effect::Quit]);
+}
+
+#[test]
+fn who_waits_for_a_person_comes_first_in_any_order() {
+    let mut app = app();
+    let mut view = fleet(&[("api", 1), ("docs", 2), ("web", 3), ("zebra", 4)]);
+    view.fleet.rows[2].state = State::Waiting;
+    app.see(view);
+    let names = |app: &App| app.rows().iter().map(|row| row.peer.to_string()).collect::<Vec<_>>().join(" ");
+    assert_eq!(names(&app), "web api docs zebra");
+    by_hand(&mut app, "O");
+    assert_eq!(names(&app), "web zebra docs api");
+    app.typed(Typed { inputs: vec![Input::Key(Key::Tab)], rested: true });
+    assert_eq!(app.chosen.as_ref().map(PeerName::as_str), Some("web"));
+}
+
+#[test]
+fn verbs_are_for_all_that_are_marked_and_ask_first() {
+    let mut app = app();
+    by_hand(&mut app, "*");
+    let both = vec![target("api", 5), target("docs", 2)];
+    assert_eq!(by_hand(&mut app, "w"), []);
+    assert_eq!(by_hand(&mut app, "y"), [Effect::Do(1, Deed::Wake, both)]);
+    app.end(1);
+    by_hand(&mut app, "g ");
+    assert_eq!(by_hand(&mut app, "xy"), [Effect::Do(2, Deed::Stop, vec![target("docs", 2)])]);
+    // Whoever is gone is not meant.
+    app.see(fleet(&[("api", 5)]));
+    assert!(app.marked.is_empty());
+}
+
+#[test]
+fn a_page_is_read_and_left() {
+    let mut app = app();
+    let name: PeerName = "api".parse().expect("a name");
+    assert_eq!(by_hand(&mut app, "v"), [Effect::Read(Page::Screen, name.clone())]);
+    app.load(Page::Log, &name, "of another page".into());
+    assert!(!app.has_page());
+    app.load(Page::Screen, &name, "line".into());
+    // What is on the pane changes: it is read anew as long as somebody follows.
+    assert_eq!(app.show(name.clone(), "one".into()), None);
+    assert_eq!(app.show(name.clone(), "two".into()), Some(Effect::Read(Page::Screen, name.clone())));
+    assert_eq!(by_hand(&mut app, "l"), [Effect::Read(Page::Log, name)]);
+    assert_eq!(by_hand(&mut app, "q"), []);
+    assert!(app.pager.is_none());
+    assert_eq!(by_hand(&mut app, "q"), [Effect::Quit]);
+}
+
+#[test]
+fn nothing_covers_a_question_and_a_line_is_cancelled_first() {
+    let mut app = app();
+    let key = |key| Typed { inputs: vec![Input::Key(key)], rested: true };
+    by_hand(&mut app, "wv");
+    assert!(app.pager.is_some());
+    assert_eq!(app.typed(key(Key::Ctrl('c'))), []);
+    assert!(app.pager.is_none() && matches!(app.mode, Mode::Confirm(_)));
+    by_hand(&mut app, "nshello");
+    assert_eq!(app.typed(key(Key::Ctrl('c'))), []);
+    assert_eq!(app.mode, Mode::Browse);
+    by_hand(&mut app, "s");
+    assert_eq!(prompt(&app).text.text(), "hello");
+    // Letters in a row are no answer, whether to this or to what else is asked.
+    by_hand(&mut app, "\x1b");
+    assert_eq!((burst(&mut app, "q", false), burst(&mut app, "y", false)), (vec![], vec![]));
+    assert_eq!(by_hand(&mut app, "y"), [Effect::Quit]);
+}
+
+#[test]
+fn before_anybody_is_seen_there_is_only_the_way_out() {
+    let mut app = App::new();
+    assert_eq!(by_hand(&mut app, "wxs?"), []);
+    assert_eq!(app.mode, Mode::Browse);
     assert_eq!(by_hand(&mut app, "q"), [Effect::Quit]);
 }
