@@ -37,9 +37,9 @@ fn one_that_was_cut_off_at_once_is_started_again() {
     let world = whose_client("[ $count -gt 2 ] || { echo 'Lost connection to the Zellij server'; exit 1; }");
     let mut person = Attached::once(&world, "a");
     wait_until("they are attached", || person.seen(&world, "a"));
-    // Who detaches is not attached again. The keys are the agent's until the locked mode is left.
+    // Who detaches is not attached again.
     wait_until("they have left", || {
-        person.types(b"\x07\x0fd");
+        person.types(b"\x02d");
         !person.seen(&world, "a")
     });
     assert_eq!((person.end(), attempts(&world)), (Some(0), 3));

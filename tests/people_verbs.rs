@@ -93,3 +93,17 @@ fn verbs_for_a_pane_say_so_elsewhere() {
         );
     }
 }
+
+#[test]
+fn all_are_forgotten_only_by_the_word_of_a_person() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.add("b", &["cat"]);
+    world.peer(&["rm", "--all"]).fails(
+        2,
+        "error: rm --all forgets a, b, and there is nobody to ask\nhint: peer rm --all --yes, or peer rm with their names\n",
+    );
+    assert_eq!(world.peer(&["list", "--format", "{name}"]).stdout, "a\nb\n");
+    assert_eq!(world.peer(&["rm", "--all", "--yes"]).code, 0);
+    assert_eq!(world.peer(&["list", "--format", "{name}"]).stdout, "");
+}

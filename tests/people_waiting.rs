@@ -12,6 +12,7 @@ on_each_runtime! {
     one_that_asks_is_seen_to_wait_everywhere
     one_that_asks_before_it_is_ready_waits
     a_question_is_one_event_and_its_text_is_for_hooks_alone
+    what_everybody_needs_is_said_without_a_name
     one_that_works_is_seen_to_by_its_screen
 }
 
@@ -142,4 +143,20 @@ fn one_that_works_is_seen_to_by_its_screen(on: RuntimeKind) {
     assert_eq!(prints(&world, &["list", "api", "--format", "{state}"]), "busy\n");
     types(&world, "done", "");
     wait_until("it is free again", || prints(&world, &["list", "api", "--format", "{state}"]) == "awake\n");
+}
+
+fn what_everybody_needs_is_said_without_a_name(on: RuntimeKind) {
+    let world = asker(on, "ready");
+    assert_eq!(prints(&world, &["status"]), "nobody needs you: 2 never-started\n");
+    world.peer(&["wake", "api", "calm"]);
+    types(&world, "ask", "May I");
+    assert_eq!(
+        prints(&world, &["status"]),
+        format!("api  waiting (permission: {ASKS}): peer attach api\nin all: 1 awake, 1 waiting\n")
+    );
+    let told = world.peer(&["status", "--json"]).json();
+    assert_eq!(
+        (&told["schema"], &told["needs"][0]["peer"], &told["needs"][0]["next"], &told["states"]),
+        (&json!("peer.status/1"), &json!("api"), &json!("peer attach api"), &json!({ "awake": 1, "waiting": 1 }))
+    );
 }

@@ -102,7 +102,7 @@ pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
 }
 
 /// What cannot be shown is said, and costs the exit code; nobody else's row.
-fn report(fleet: &Fleet) -> u8 {
+pub(super) fn report(fleet: &Fleet) -> u8 {
     let codes = fleet.broken.iter().map(|(name, error)| {
         let error = CliError::shown(error);
         output::error(&format!("{name}: {}", error.problem));

@@ -24,6 +24,7 @@ mod move_to;
 mod new;
 mod order;
 mod output;
+mod overview;
 mod progress;
 mod reap;
 mod refresh;

@@ -22,6 +22,11 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Whether nobody in particular is named.
+    pub(super) const fn are_all(&self) -> bool {
+        self.all
+    }
+
     pub(super) fn resolve(self, engine: &Engine) -> Result<Vec<PeerName>, CliError> {
         if self.all {
             return Ok(engine.config.names().map_err(crate::engine::EngineError::from)?);

@@ -2,27 +2,28 @@ use std::time::Duration;
 
 use super::output::{home_as_tilde, printable};
 use super::terminal::{Hue, Paint, relative, rough};
-use super::{CliError, Context, Outcome};
+use super::{CliError, Context, Outcome, overview};
 use crate::engine::status::{Axes, Status};
 use crate::policy::axis::{Axis, Stamped};
 use crate::policy::name::PeerName;
 use crate::policy::room;
 use crate::policy::time::Timestamp;
 
-/// Tell the story of one peer on one screen
+/// Tell the story of one peer on one screen, or what each one needs
 ///
-/// Its state and since when, both axes now and at the last tick, its conversation and where its transcript is, how it
+/// Without a name: whoever needs a person, with the next useful command, and how many are in which state. Of one: its state and
+/// since when, both axes now and at the last tick, its conversation and where its transcript is, how it
 /// ended last, what keeps it down, its files, and the next useful command. Changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer status api            the whole story\n  peer status api --short    api awake 5m: for a shell prompt or a status line"
+    after_help = "Examples:\n  peer status                who needs something, and the next command\n  peer status api            the whole story\n  peer status api --short    api awake 5m: for a shell prompt or a status line"
 )]
 pub(super) struct Args {
-    /// Name of the peer
+    /// Name of the peer; all of them when not given
     #[arg(add = super::complete::peers())]
-    name: PeerName,
+    name: Option<PeerName>,
     /// One line, for a shell prompt: name, state, since when
-    #[arg(long, short, conflicts_with = "json")]
+    #[arg(long, short, conflicts_with = "json", requires = "name")]
     short: bool,
     /// Print one JSON document
     #[arg(long)]
@@ -31,8 +32,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
+    let Some(name) = &args.name else { return overview::tell(&engine, args.json, context).await };
     if args.short {
-        let mut fleet = engine.list_of(std::slice::from_ref(&args.name)).await?;
+        let mut fleet = engine.list_of(std::slice::from_ref(name)).await?;
         if let Some((_, error)) = fleet.broken.pop() {
             return Err(CliError::from(error));
         }
@@ -43,7 +45,7 @@ pub(super) async fn run(args: &Args, context: &mut Context) -> Outcome {
         }
         return Ok(0);
     }
-    let status = engine.status(&args.name).await?;
+    let status = engine.status(name).await?;
     if args.json {
         context.out.document("status", &status)?;
     } else {

@@ -61,7 +61,8 @@ fn heading(app: &App, room: u16, plain: bool) -> Line<'static> {
     if !app.view.fleet.broken.is_empty() {
         groups.push((format!("  {} broken (peer list)", app.view.fleet.broken.len()), Hue::Bad));
     }
-    let first = format!("peer top  {} peers", app.view.fleet.rows.len());
+    let peers = app.view.fleet.rows.len();
+    let first = format!("peer top  {peers} peer{}", if peers == 1 { "" } else { "s" });
     let last = how_shown(app);
     let mut left = usize::from(room).saturating_sub(width(&first) + width(&last));
     let mut spans = vec![Span::styled(first, style(Hue::Strong, plain))];
