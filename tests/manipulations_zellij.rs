@@ -234,14 +234,14 @@ fn a_pane_that_a_person_moves_floats_renames_or_makes_large_is_still_ours() {
     let tab = ours(&world, &place)["tab_id"].clone();
     by_hand(&world, &place, session, &["focus-pane-id", "terminal_0"], is("is_focused", true.into()));
     let mut person = Person::at(&world, "a");
-    wait_until("its pane has a tab of its own", || {
-        // Unlock, to the tab mode, break; back to where the keys are the agent's.
-        person.types("\x07\x14b");
-        person.types("\x07");
-        ours(&world, &place)["tab_id"] != tab
-    });
+    // Zellij's own keys for breaking a pane out of its tab are the agent's here.
+    person.types("\x07\x14b");
+    wait_until("its composer has them", || world.screen("a").contains("> b"));
+    person.types("\x03");
+    wait_until("its composer is empty", || !world.screen("a").contains("> b"));
+    assert_eq!(ours(&world, &place)["tab_id"], tab);
     drop(person);
-    everything_works(&world, agent, "breaking its pane out of its tab");
+    everything_works(&world, agent, "pressing keys that once broke its pane out of its tab");
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
     wait_until("ours is closed, and it alone", || !lives(pane) && others(server, 0) == own);
     assert!(!lives(agent));
