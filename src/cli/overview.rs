@@ -24,7 +24,8 @@ pub(super) async fn tell(engine: &Engine, json: bool, context: &mut Context) -> 
             .iter()
             .map(|(row, need)| json!({ "peer": row.peer, "state": row.state, "why": need.why, "next": need.next }))
             .collect();
-        let states: Map<String, Value> = counts.iter().map(|(state, count)| (state.to_string(), json!(count))).collect();
+        let states: Map<String, Value> =
+            counts.iter().map(|(state, count)| (state.to_string(), json!(count))).collect();
         let broken: Vec<_> =
             fleet.broken.iter().map(|(name, error)| json!({ "peer": name, "error": error.to_string() })).collect();
         context.out.document("status", &json!({ "needs": needs, "states": states, "broken": broken }))?;
