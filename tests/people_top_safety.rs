@@ -173,6 +173,13 @@ fn what_is_typed_ahead_is_no_command_and_who_leaves_is_asked() {
     top.until_row("api", "awake");
     assert!(!world.has("api", "stopped"));
     top.press(&["q"]);
+    // The wake is over a moment after the agent is there; until then leaving is asked about.
+    let screen = top.until("the shell, or a question", |screen| screen.contains("[code ") || screen.contains("y/n"));
+    if !screen.contains("[code ") {
+        // Whoever has looked: what is typed right behind a key answers nothing.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        top.press(&["y"]);
+    }
     top.assert_given_back("[code 0]");
 }
 
