@@ -11,6 +11,7 @@ use peer_adapters::agent::{DialogKind, Profile};
 use peer_adapters::runtime::ACTIVITY_STEP;
 use peer_adapters::screen::{self, DialogView, Phase as Shows};
 use peer_adapters::transcript::AgentStatus;
+use tokio::time::Instant;
 
 use super::list::output;
 use super::wake::Live;
@@ -66,7 +67,7 @@ impl Turns {
 
 impl Engine {
     /// What each of these is doing, in their order. Blocks for as long as a runtime takes to show the screens that have
-    /// changed, up to one probe deadline for each [`AT_ONCE`] of them; one that cannot be seen is not known.
+    /// changed, up to one probe deadline for all of them together; one that is not seen by then is not known.
     pub(super) async fn doing(&self, of: &[(&Peer, &Live)], before: &mut Turns) -> Vec<Doing> {
         let own: Vec<_> = of.iter().map(|(peer, live)| own_status(peer, live)).collect();
         if before.0.is_none() && of.iter().zip(&own).any(|((peer, live), own)| wants_look(peer, live, own.as_ref())) {
@@ -74,9 +75,11 @@ impl Engine {
             *before = Turns::of(&self.state.heartbeat().ok().flatten().unwrap_or_default());
         }
         let known = &*before;
+        // Sessions of zellij hang one by one: together they must not cost more than one of them.
+        let until = Instant::now() + self.settings.probe.timeout.0;
         let looks = of.iter().zip(own).map(|((peer, live), own)| async move {
             let seen_before = live.record().and_then(|record| known.get(&peer.name, record.incarnation));
-            let seen = self.turn(peer, live, own.as_ref(), seen_before).await;
+            let seen = self.turn(peer, live, own.as_ref(), seen_before, until).await;
             Doing { own, seen }
         });
         let doing: Vec<Doing> = futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await;
@@ -94,6 +97,7 @@ impl Engine {
         live: &Live,
         own: Option<&AgentStatus>,
         before: Option<&TurnSeen>,
+        until: Instant,
     ) -> Option<TurnSeen> {
         let record = live.record()?;
         let now = self.now();
@@ -105,7 +109,7 @@ impl Engine {
             return Some(TurnSeen { at_ms: now, ..before.clone() });
         }
         // What cannot be read tells nothing.
-        let text = self.capture(record).await.ok();
+        let text = tokio::time::timeout_at(until, self.capture(record)).await.ok().and_then(Result::ok);
         let shows = text.map(|text| screen::read(&peer.profile, &text).phase);
         let seen = |turn, since_ms| Some(TurnSeen { turn, witness: Witness::Screen, since_ms, at_ms: now });
         match shows {
