@@ -130,7 +130,7 @@ fn attach_lends_the_terminal_and_takes_it_back() {
     let clients = || world.tmux(&["list-clients", "-F", "#{session_name}"]);
     assert_eq!(clients().lines().count(), 1, "{}", clients());
     world.tmux(&["detach-client", "-s", &format!("={}", world.session("api")["session"].as_str().expect("a name"))]);
-    top.until("the view again", |screen| screen.contains("back from api") && screen.contains("peer top  1 peers"));
+    top.until("the view again", |screen| screen.contains("back from api") && screen.contains("peer top  1 peer  "));
     top.press(&["q"]);
     top.assert_given_back("[code 0]");
 }
