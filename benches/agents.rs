@@ -9,21 +9,18 @@
 
 #[path = "lab/by_hand.rs"]
 mod by_hand;
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/it/common/mod.rs"]
+#[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
 mod common;
 mod lab;
-#[path = "../tests/common/mock_model.rs"]
-mod mock_model;
-#[path = "../tests/common/real_agent.rs"]
-mod real_agent;
 
 use std::time::{Duration, Instant};
 
 use by_hand::ByHand;
+use common::real_agent::Agent;
 use lab::table::{self, Promise};
 use lab::{Cost, cost, median};
 use peer_adapters::runtime::RuntimeKind;
-use real_agent::Agent;
 
 const AGENTS: [&str; 4] = ["claude", "codex", "pi", "opencode"];
 const TURNS: usize = 7;

@@ -1,6 +1,7 @@
 //! `cargo bench --bench start`: what the small verbs and a Tab cost, and how large the process in the pane is.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/it/common/mod.rs"]
+#[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
 mod common;
 mod lab;
 

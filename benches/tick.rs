@@ -4,7 +4,8 @@
 //! promised, for which Linux has not enough terminals unless it is told to. Every peer has a session of its own on a real
 //! server; see `lab/fleet.rs` for what is made in bulk. strace and valgrind are used where they are installed.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/it/common/mod.rs"]
+#[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
 mod common;
 mod lab;
 

@@ -4,7 +4,8 @@
 //! Both start `sleep 1000` in a session of its own. Ours also comes back only when the agent runs, has its incarnation on
 //! record, keeps a process of ours in the pane, and writes down why.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/it/common/mod.rs"]
+#[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
 mod common;
 mod lab;
 

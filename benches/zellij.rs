@@ -1,7 +1,8 @@
 //! `cargo bench --bench zellij`: a wake on zellij beside a raw detached start, and a tick over fifty peers on zellij beside
 //! one raw question to one of their servers.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/it/common/mod.rs"]
+#[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
 mod common;
 mod lab;
 

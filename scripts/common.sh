@@ -73,33 +73,47 @@ target_directory() {
     cargo metadata --no-deps --locked --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
-# run_tests WORDS…: `cargo test WORDS`, every target of them. A target that failed is run once more, one test at a time. What
-# passes then is named in a line that begins with `unsteady:`, as a flaw to mend; what fails again is the caller's failure.
-# The words of the array `inside`, where there is one, come before each cargo.
+# run_tests WORDS…: `cargo test WORDS`. A case that failed is run once more, alone. What passes then is named in a line that begins
+# with `unsteady:`, as a flaw to mend; what fails again is the caller's failure. The words of the array `inside`, where there is
+# one, come before each cargo.
 inside=()
 run_tests() {
-    local log target targets behind=() failed=0
+    local log target targets cases case listed behind=() failed=0
     log=$(mktemp "${TMPDIR:-/tmp}/peer-tests.XXXXXX")
     if "${inside[@]}" cargo test --no-fail-fast "$@" 2>&1 | tee "$log"; then
         rm -f "$log"
         return
     fi
-    # cargo names them at the end, each by the words that run it; none where it did not come to run any.
+    # cargo names the targets at the end, each by the words that run it; none where it did not come to run any.
     # shellcheck disable=SC2016 # cargo's own quotes
     mapfile -t targets < <(sed -n 's/^    `\(-p .*\)`$/\1/p' "$log")
-    ((${#targets[@]} > 0)) || failed=1
+    # libtest names the cases of a target at its end, and cargo says which target is next.
+    mapfile -t cases < <(sed -n 's/^    \([a-z_0-9:]*\)$/\1/p' "$log" | sort -u)
+    ((${#targets[@]} > 0 && ${#cases[@]} > 0)) || failed=1
     grep '^test .* FAILED$' "$log" || true
     rm -f "$log"
     while (($# > 0)) && [[ $1 != -- ]]; do shift; done
-    behind=("${@:2}")
+    # What is to be run comes from the list of failures, and not from the filters of the first run.
+    while (($# > 1)); do
+        shift
+        case $1 in
+        --skip) shift ;;
+        -*) behind+=("$1") ;;
+        esac
+    done
     for target in "${targets[@]}"; do
-        say "once more, one test at a time: $target"
-        # shellcheck disable=SC2086 # cargo's own words
-        if RUST_TEST_THREADS=1 "${inside[@]}" cargo test --locked $target -- "${behind[@]}"; then
-            printf '%s\n' "unsteady: $target failed, and passed when it was run again"
-        else
-            failed=1
-        fi
+        for case in "${cases[@]}"; do
+            # shellcheck disable=SC2086 # cargo's own words
+            listed=$("${inside[@]}" cargo test -q --locked $target -- --include-ignored --exact --list "$case" 2>/dev/null) || true
+            [[ $listed == *"$case: test"* ]] || continue
+            say "once more, alone: $target $case"
+            # shellcheck disable=SC2086 # cargo's own words
+            if "${inside[@]}" cargo test --locked $target -- "${behind[@]}" --exact "$case"; then
+                printf '%s\n' "unsteady: $case failed, and passed when it was run again"
+            else
+                failed=1
+            fi
+        done
     done
     return "$failed"
 }

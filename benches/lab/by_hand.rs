@@ -9,7 +9,7 @@ use peer_adapters::agent::Profile;
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::screen::{self, Composer, Phase, View};
 
-use crate::real_agent::Agent;
+use crate::common::real_agent::Agent;
 use crate::{REST, until};
 
 /// What each of our sessions is told, as far as it concerns speed.

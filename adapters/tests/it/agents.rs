@@ -1,0 +1,382 @@
+//! The real Claude Code, Codex, pi and opencode in a real tmux, without a network: run by `scripts/test-agents`.
+//!
+//! The mock model says how many messages of a person it was sent (`turns=2`), so a resume is proven by what the agent
+//! remembers.
+
+#[path = "../../../tests/it/common/mock_model.rs"]
+mod mock_model;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use peer_adapters::agent::{Profile, Start};
+use peer_adapters::command::{Argv, run};
+use peer_adapters::process;
+use peer_adapters::runtime::Key;
+use peer_adapters::screen::{self, Composer, Phase, View};
+use peer_adapters::transcript::Files;
+
+const ID: &str = "5d1f6f7e-8a3b-4c2d-9e1f-0a1b2c3d4e5f";
+
+/// Longer than an agent ever took here (opencode on a loaded machine: 20 s).
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A home, a working directory and a tmux server of its own; all gone when the test ends, however it ends.
+struct World {
+    dir: tempfile::TempDir,
+    home: PathBuf,
+    cwd: PathBuf,
+    executor: tokio::runtime::Runtime,
+}
+
+impl World {
+    fn new(flags: &[&str]) -> Self {
+        mock_model::must_listen();
+        let dir = tempfile::Builder::new().prefix("peer").tempdir().expect("a temporary directory");
+        let root = dir.path().canonicalize().expect("exists");
+        let (home, cwd) = (root.join("home"), root.join("work.dir"));
+        let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an executor");
+        let world = Self { dir, home, cwd, executor };
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/offline/agent-home");
+        let argv = Argv::new(script).arg(&world.home).arg(&world.cwd).args(flags);
+        let output = world.executor.block_on(run(&argv, None, Duration::from_secs(10))).expect("agent-home runs");
+        assert!(output.status.success(), "{}", output.summary());
+        world
+    }
+
+    /// One tmux command in this world; it must succeed.
+    fn tmux(&self, args: Vec<OsString>, stdin: Option<&[u8]>) -> String {
+        let socket = self.dir.path().join("socket");
+        let command = Argv::new("tmux").args(["-u", "-f", "/dev/null", "-S"]).arg(socket).args(args);
+        let mut command = command.env("HOME", &self.home).cwd(&self.cwd);
+        let probe = Profile::builtin("command").expect("built in");
+        for (name, _) in std::env::vars_os() {
+            if probe.removes(&name.to_string_lossy(), |_| false) {
+                command = command.env_remove(name);
+            }
+        }
+        let output = self.executor.block_on(run(&command, stdin, Duration::from_secs(10))).expect("tmux runs");
+        assert!(output.status.success(), "tmux: {}", output.summary());
+        String::from_utf8(output.stdout).expect("utf-8")
+    }
+
+    fn start(&self, agent: &str, extra: &[&str], start: Start<'_>) -> Pane<'_> {
+        let profile = Profile::builtin(agent).expect(agent);
+        let since = SystemTime::now();
+        let files = Files { profile: &profile, home: &self.home, env: &|_| None, cwd: &self.cwd };
+        let mut args =
+            words(&["new-session", "-d", "-P", "-F", "#{pane_id} #{pane_pid}", "-x", "120", "-y", "40", "--"]);
+        args.extend(profile.command.iter().map(OsString::from));
+        args.extend(extra.iter().map(OsString::from));
+        args.extend(files.arguments(start).into_iter().map(OsString::from));
+        args.extend(words(&[";", "set-option", "-g", "remain-on-exit", "on"]));
+        let answer = self.tmux(args, None);
+        let (id, pid) = answer.trim().split_once(' ').expect("pane and pid");
+        Pane { world: self, profile, id: id.to_owned(), pid: pid.parse().expect("a pid"), since }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let socket = self.dir.path().join("socket");
+        let argv = Argv::new("tmux").arg("-S").arg(socket).arg("kill-server");
+        let _ = self.executor.block_on(run(&argv, None, Duration::from_secs(10)));
+    }
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+/// An agent in its pane.
+struct Pane<'a> {
+    world: &'a World,
+    profile: Profile,
+    id: String,
+    pid: u32,
+    since: SystemTime,
+}
+
+impl Pane<'_> {
+    fn files(&self) -> Files<'_> {
+        Files { profile: &self.profile, home: &self.world.home, env: &|_| None, cwd: &self.world.cwd }
+    }
+
+    fn capture(&self) -> String {
+        self.world.tmux(words(&["capture-pane", "-p", "-e", "-t", &self.id]), None)
+    }
+
+    fn view(&self) -> View {
+        screen::read(&self.profile, &self.capture())
+    }
+
+    fn alive(&self) -> bool {
+        process::status(self.pid).expect("the kernel answers").is_some()
+    }
+
+    fn press(&self, keys: &[Key]) {
+        let mut args = words(&["send-keys", "-t", &self.id, "--"]);
+        args.extend(keys.iter().cloned().map(|key| OsString::from(String::from(key))));
+        self.world.tmux(args, None);
+    }
+
+    /// Polls until `is` holds; fails with the screen after [`PATIENCE`].
+    fn until<T>(&self, what: &str, mut is: impl FnMut() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = is() {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "{}: not {what}\n{}", self.profile.name, screen::plain(&self.capture()));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until it is ready, and has been for as long as the profile asks.
+    fn ready(&self, hold: Duration) {
+        let mut since = None;
+        self.until("ready", || {
+            assert!(self.alive(), "{} ended: {:?}", self.profile.name, screen::last_lines(&self.capture(), 5));
+            let view = self.view();
+            if view.phase != Phase::Ready || view.composer != Composer::Empty {
+                since = None;
+                return None;
+            }
+            (since.get_or_insert_with(Instant::now).elapsed() >= hold).then_some(())
+        });
+    }
+
+    /// Pastes a message, and presses Enter once the composer shows it.
+    fn put_in(&self, text: &str) {
+        self.world.tmux(words(&["load-buffer", "-b", "text", "-"]), Some(text.as_bytes()));
+        self.world.tmux(words(&["paste-buffer", "-p", "-r", "-d", "-b", "text", "-t", &self.id]), None);
+        self.until("showing the paste", || matches!(self.view().composer, Composer::Holds(_)).then_some(()));
+        std::thread::sleep(self.profile.message.settle);
+        self.press(&[Key::Enter]);
+        self.until("empty again", || (self.view().composer == Composer::Empty).then_some(()));
+    }
+
+    fn discover(&self) -> Option<String> {
+        let tree = process::tree(self.pid).expect("the kernel answers");
+        let pids: Vec<u32> = tree.iter().map(|process| process.id.pid).collect();
+        self.files().discover(self.since, &pids, |_| false).expect("files can be read")
+    }
+
+    /// Puts a message in and waits for its answer; the conversation's id.
+    fn converse(&self, known: Option<&str>, text: &str, turns: usize) -> String {
+        let mark = self.files().mark(known).expect("files can be read");
+        assert!(!self.files().accepted(&mark, known, text).expect("files can be read"), "accepted before it was sent");
+        self.put_in(text);
+        let id = known.map_or_else(|| self.until("discovered", || self.discover()), str::to_owned);
+        let accepted = || self.files().accepted(&mark, Some(&id), text).expect("files can be read").then_some(());
+        self.until("in its transcript", accepted);
+        assert!(!self.files().accepted(&mark, Some(&id), "never sent").expect("files can be read"));
+        let answer = format!("turns={turns}: ");
+        self.until(&format!("answering {answer}"), || screen::plain(&self.capture()).contains(&answer).then_some(()));
+        self.until("ready again", || (self.view().phase == Phase::Ready).then_some(()));
+        id
+    }
+
+    /// Asks it to leave in its own words; no signal.
+    fn quit(&self) {
+        for step in &self.profile.quit.steps {
+            self.press(&step.keys);
+            let deadline = Instant::now() + step.wait;
+            while self.alive() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            if !self.alive() {
+                return;
+            }
+        }
+        // A machine that is busy with other things takes longer than the profile has between two steps.
+        self.until("gone", || (!self.alive()).then_some(()));
+    }
+}
+
+/// Fresh, a message, its own way out, resumed, a message in a turn that takes a while.
+fn lives_and_is_resumed(agent: &str, extra: &[&str]) {
+    let world = World::new(&[]);
+    let chooses = Profile::builtin(agent).expect(agent).chooses_id();
+    let chosen = chooses.then_some(ID);
+
+    let first = world.start(agent, extra, Start::Fresh { chosen });
+    first.ready(first.profile.ready.hold_fresh);
+    if let Some(id) = chosen {
+        assert_eq!(first.files().exists(id).expect("files can be read"), None, "nothing to resume before a message");
+    }
+    assert_eq!(first.discover(), None, "no conversation before a message");
+    let id = first.converse(chosen, "the first message\n\n  of three lines\t\n", 1);
+    assert!(chosen.is_none_or(|chosen| chosen == id));
+    first.until("idle by its files", || {
+        (first.files().turn_in_progress(Some(&id), first.pid).expect("files can be read") == Some(false)).then_some(())
+    });
+    let active = first.files().last_activity(Some(&id), first.pid).expect("files can be read").expect("was active");
+    assert!(active > first.since && active <= SystemTime::now() + Duration::from_secs(1), "{active:?}");
+    first.quit();
+
+    assert!(first.files().exists(&id).expect("files can be read").is_some(), "it can be resumed");
+    let second = world.start(agent, extra, Start::Resume { conversation: &id });
+    second.ready(second.profile.ready.hold_resume);
+    let big = format!("{}HOLD {agent}-big", "x y z äöü 漢字 `$(date)` \"quoted\"\n".repeat(3_000));
+    assert!(big.len() > 100_000);
+    let mark = second.files().mark(Some(&id)).expect("files can be read");
+    second.put_in(&big);
+    second.until("busy", || (second.view().phase == Phase::Busy).then_some(()));
+    second.until("busy by its files", || {
+        (second.files().turn_in_progress(Some(&id), second.pid).expect("files can be read") == Some(true)).then_some(())
+    });
+    mock_model::release(&format!("{agent}-big"));
+    second.until("answering with its memory", || screen::plain(&second.capture()).contains("turns=2: ").then_some(()));
+    let whole = || second.files().accepted(&mark, Some(&id), &big).expect("files can be read").then_some(());
+    second.until("in its transcript with all of 100 KB", whole);
+    if let Some(found) = second.discover() {
+        assert_eq!(found, id, "the resumed process has the same conversation");
+    }
+    second.ready(Duration::ZERO);
+    second.quit();
+}
+
+#[test]
+#[ignore = "needs the real agent: run scripts/test-agents"]
+fn claude_lives_and_is_resumed() {
+    lives_and_is_resumed("claude", &[]);
+}
+
+#[test]
+#[ignore = "needs the real agent: run scripts/test-agents"]
+fn codex_lives_and_is_resumed() {
+    lives_and_is_resumed("codex", &[]);
+}
+
+#[test]
+#[ignore = "needs the real agent: run scripts/test-agents"]
+fn pi_lives_and_is_resumed() {
+    lives_and_is_resumed("pi", &["--model", "mock/mock"]);
+}
+
+#[test]
+#[ignore = "needs the real agent: run scripts/test-agents"]
+fn opencode_lives_and_is_resumed() {
+    lives_and_is_resumed("opencode", &[]);
+}
+
+/// Neither may ever be given the other's conversation: each one's own is known by the text that was put into it.
+fn two_in_one_directory_are_told_apart(agent: &str) {
+    let world = World::new(&[]);
+    let fresh = Start::Fresh { chosen: None };
+    // One after the other: of two opencodes 1.18.33 that made their database at once, one stayed blank (1 time in 15).
+    let panes = [(); 2].map(|()| {
+        let pane = world.start(agent, &[], fresh);
+        pane.ready(pane.profile.ready.hold_fresh);
+        pane
+    });
+    panes[0].put_in("this is the first one");
+    let first = panes[0].until("discovered", || panes[0].discover());
+    assert_eq!(panes[1].discover(), None, "the second has said nothing yet");
+    let second = panes[1].converse(None, "and this is the second one", 1);
+    assert_ne!(first, second);
+    assert_eq!(panes[0].discover().as_deref(), Some(first.as_str()));
+    assert_eq!(panes[1].discover().as_deref(), Some(second.as_str()));
+    let whole = panes[0].files().mark(None).expect("files can be read");
+    let said = |id: &str, text: &str| panes[0].files().accepted(&whole, Some(id), text).expect("files can be read");
+    assert!(said(&first, "this is the first one") && said(&second, "and this is the second one"));
+    assert!(!said(&first, "and this is the second one") && !said(&second, "this is the first one"));
+    let taken = |id: &str| id == first;
+    let found = panes[0].files().discover(panes[0].since, &[panes[0].pid], taken).expect("files can be read");
+    assert_eq!(found, None, "an id that another record owns is refused");
+}
+
+#[test]
+#[ignore = "needs the real agent: run scripts/test-agents"]
+fn two_codexes_in_one_directory_are_told_apart() {
+    two_in_one_directory_are_told_apart("codex");
+}
+
+#[test]
+#[ignore = "needs the real agent: run scripts/test-agents"]
+fn two_opencodes_in_one_directory_are_told_apart() {
+    two_in_one_directory_are_told_apart("opencode");
+}
+
+#[test]
+#[ignore = "needs the real agent: run scripts/test-agents"]
+fn claude_in_an_untrusted_folder_asks_and_is_answered_by_seen_keys() {
+    let world = World::new(&["--untrusted"]);
+    let pane = world.start("claude", &[], Start::Fresh { chosen: Some(ID) });
+    let mut pressed = Vec::new();
+    pane.until("past its question", || {
+        assert!(pane.alive(), "it ended after {pressed:?}");
+        match pane.view().phase {
+            Phase::Dialog(dialog) => {
+                assert_eq!(dialog.id, "trust-folder");
+                let key = screen::next_key(&dialog)?;
+                // What is drawn is not yet what Enter means: on a loaded machine Claude Code took one for the row before.
+                std::thread::sleep(Duration::from_millis(300));
+                if pane.view().phase != Phase::Dialog(dialog.clone()) {
+                    return None;
+                }
+                pane.press(std::slice::from_ref(&key));
+                // One key a frame: what it did must be seen. Claude Code draws the question before it reads keys, and
+                // loses one that comes then: after a while without an effect, look and press again.
+                let deadline = Instant::now() + Duration::from_secs(1);
+                while Instant::now() < deadline && pane.view().phase == Phase::Dialog(dialog.clone()) {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                pressed.push(key);
+                None
+            }
+            Phase::Ready => Some(()),
+            _ => None,
+        }
+    });
+    assert_eq!(pressed.last(), Some(&Key::Enter), "{pressed:?}");
+    // It draws its composer before it reads keys, and one frame of it is not ready yet: the terminal was still in cooked
+    // mode when this pressed its `C-c` at once, and nobody read them.
+    pane.ready(pane.profile.ready.hold_fresh);
+    pane.quit();
+}
+
+#[test]
+#[ignore = "needs the real agent: run scripts/test-agents"]
+fn a_refused_resume_is_never_taken_for_ready() {
+    for (agent, unknown) in [("claude", ID), ("codex", ID), ("opencode", "ses_dff5b0b5effez7dkRUUuRbEiXX")] {
+        let world = World::new(&[]);
+        let pane = world.start(agent, &[], Start::Resume { conversation: unknown });
+        assert_eq!(pane.files().exists(unknown).expect("files can be read"), None, "{agent}");
+        let mut ready_since = None;
+        pane.until("ended", || {
+            let ready = pane.alive() && pane.view().phase == Phase::Ready;
+            ready_since = ready.then(|| ready_since.unwrap_or_else(Instant::now));
+            let held = ready_since.is_some_and(|since: Instant| since.elapsed() >= pane.profile.ready.hold_resume);
+            assert!(!held, "{agent} would have been called ready");
+            (!pane.alive()).then_some(())
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs the real agent: run scripts/test-agents"]
+fn a_message_behind_a_running_turn_is_queued_for_all_to_see() {
+    for (agent, extra) in [("claude", &[][..]), ("codex", &[]), ("pi", &["--model", "mock/mock"]), ("opencode", &[])] {
+        let world = World::new(&[]);
+        let chosen = Profile::builtin(agent).expect(agent).chooses_id().then_some(ID);
+        let pane = world.start(agent, extra, Start::Fresh { chosen });
+        pane.ready(pane.profile.ready.hold_fresh);
+        pane.put_in(&format!("HOLD {agent}-queue please"));
+        pane.until("busy", || (pane.view().phase == Phase::Busy).then_some(()));
+        let mark = pane.files().mark(chosen).expect("files can be read");
+        pane.put_in("the second message");
+        if ["codex", "pi"].contains(&agent) {
+            pane.until("showing the queue", || pane.view().queued.then_some(()));
+        }
+        let id = chosen.map_or_else(|| pane.until("discovered", || pane.discover()), str::to_owned);
+        let accepted = || pane.files().accepted(&mark, Some(&id), "the second message").expect("files can be read");
+        if ["claude", "opencode"].contains(&agent) {
+            pane.until("in its transcript while the turn runs", || accepted().then_some(()));
+        }
+        mock_model::release(&format!("{agent}-queue"));
+        pane.until("in its transcript", || accepted().then_some(()));
+    }
+}

@@ -1,0 +1,443 @@
+//! The cases. Each starts from nothing and leaves nothing.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use peer_adapters::command::{self, Argv, TerminalClient};
+use peer_adapters::process;
+use peer_adapters::runtime::{Attaching, Capture, Gone, Key, Listing, RuntimeError, Size};
+use peer_adapters::terminal;
+
+use crate::conformance::hosts::{
+    DEADLINE, Host, PATIENCE, create, eventually, find_row, heard, idle, is_alive, recorder, row_where, shows,
+};
+
+pub(crate) async fn a_session_is_listed_from_its_creation_to_its_removal(host: &dyn Host) {
+    let nothing = host.runtime().list(&host.server("api-1")).await.expect("listed");
+    assert_eq!(nothing, Listing::Gone(Gone::NoSocket));
+    let created = idle(host, "api-1").await;
+    let target = &created.target;
+    assert_eq!((&target.server, target.session.as_str()), (&host.server("api-1"), "api-1"));
+    assert!(is_alive(created.server));
+    let Listing::Up { server, rows } = host.runtime().list(&target.server).await.expect("listed") else {
+        panic!("the server is up")
+    };
+    let [row] = rows.as_slice() else { panic!("one row: {rows:?}") };
+    assert_eq!(server, created.server);
+    assert_eq!((&row.session, &row.session_id, &row.pane), (&target.session, &target.session_id, &target.pane));
+    assert_eq!((row.tag.as_str(), row.pane_dead), ("tag/api-1", false));
+    assert!(row.activity_s.is_some_and(|seconds| seconds > 1_500_000_000), "{row:?}");
+    let pane = process::status(row.pane_pid.expect("a pid")).expect("probe").expect("it runs");
+    assert_eq!(pane.parent, created.server.pid);
+    host.runtime().remove(target).await.expect("removed");
+    let listing = host.runtime().list(&target.server).await.expect("listed");
+    assert!(host.nothing_left(&listing), "{listing:?}");
+    host.runtime().remove(target).await.expect("removing what is not there is success");
+}
+
+pub(crate) async fn a_name_is_taken_once(host: &dyn Host) {
+    let first = idle(host, "a").await;
+    let again = host.runtime().create(&host.plan("a", &["/bin/sleep", "1000"])).await;
+    assert!(matches!(&again, Err(RuntimeError::DuplicateSession { session, .. }) if session == "a"), "{again:?}");
+    assert!(find_row(host, &first.target).await.is_some_and(|row| !row.pane_dead));
+}
+
+pub(crate) async fn names_may_have_64_characters(host: &dyn Host) {
+    let name = format!("0_-{}", "n".repeat(61));
+    let created = idle(host, &name).await;
+    assert!(find_row(host, &created.target).await.is_some_and(|row| row.session == name));
+    host.runtime().remove(&created.target).await.expect("removed");
+}
+
+pub(crate) async fn arguments_of_any_text_arrive(host: &dyn Host) {
+    let words = [
+        "",
+        "a b",
+        ";",
+        "end;",
+        "a\\;",
+        "-n",
+        "--",
+        "$(touch x)",
+        "`x`",
+        "\"",
+        "'",
+        "\\",
+        "{}",
+        "#{x}",
+        "#(x)",
+        "é漢😀",
+        "~",
+    ];
+    let script = "for word; do printf '<%s>\\n' \"$word\"; done; echo told; exec sleep 1000";
+    let argv = [&["/bin/sh", "-c", script, "sh"], &words[..]].concat();
+    let created = create(host, "a", &argv).await;
+    let screen = shows(host, &created.target, "told").await;
+    let told: Vec<&str> = screen.lines().take_while(|line| *line != "told").collect();
+    assert_eq!(told, words.map(|word| format!("<{word}>")));
+}
+
+pub(crate) async fn a_directory_of_any_name_is_the_working_directory(host: &dyn Host) {
+    for (number, name) in ["a b", "#(touch x)", "a;", "$HOME", "\"q\" 'é'", "{", "##[x]", "-n"].into_iter().enumerate()
+    {
+        let cwd = host.dir().join(name);
+        std::fs::create_dir(&cwd).expect("made");
+        let mut plan = host.plan(&format!("s{number}"), &["/bin/sh", "-c", "pwd; echo told; exec sleep 1000"]);
+        plan.cwd.clone_from(&cwd);
+        let created = host.runtime().create(&plan).await.expect("created");
+        let screen = shows(host, &created.target, "told").await;
+        assert_eq!(screen.lines().next(), cwd.to_str());
+        assert_eq!(std::fs::read_dir(&cwd).expect("readable").count(), 0, "something was executed");
+    }
+    let mut plan = host.plan("nowhere", &["/bin/sleep", "1000"]);
+    plan.cwd = host.dir().join("not there");
+    host.runtime().create(&plan).await.expect_err("a directory that is not there is not replaced by another");
+}
+
+pub(crate) async fn a_pane_has_a_terminal_of_the_wanted_size(host: &dyn Host) {
+    let mut plan = host.plan("a", &["/bin/sh", "-c", "stty size; echo told; exec sleep 1000"]);
+    plan.size = (133, 37);
+    let created = host.runtime().create(&plan).await.expect("created");
+    let screen = shows(host, &created.target, "told").await;
+    // A line at the bottom may be the runtime's own.
+    assert!(screen.starts_with("37 133\n") || screen.starts_with("36 133\n"), "{screen}");
+}
+
+pub(crate) async fn a_pane_is_not_told_of_a_session_around_us(host: &dyn Host) {
+    let script = "for name in TMUX TMUX_PANE ZELLIJ ZELLIJ_SESSION_NAME TMPDIR XDG_CACHE_HOME TERM; do \
+                  eval \"echo $name=\\$$name.\"; done; echo told; exec sleep 1000";
+    let created = create(host, "inner", &["/bin/sh", "-c", script]).await;
+    let screen = shows(host, &created.target, "told").await;
+    let value = |name: &str| {
+        let line = screen.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).expect("printed");
+        line.trim_end_matches('.').to_owned()
+    };
+    // Of the two runtimes the pane knows its own, and in that its own session.
+    let (tmux, zellij) = (value("TMUX"), value("ZELLIJ_SESSION_NAME"));
+    assert!(tmux.is_empty() != zellij.is_empty(), "TMUX={tmux} ZELLIJ_SESSION_NAME={zellij}");
+    assert!(tmux.is_empty() || Path::new(&tmux).starts_with(host.dir()), "{tmux}");
+    assert!(zellij.is_empty() || zellij == "inner", "{zellij}");
+    // A server for all sessions knows nothing of ours; one that is made with the session hands ours on, and not its own.
+    for name in ["TMPDIR", "XDG_CACHE_HOME"] {
+        let (told, ours) = (value(name), std::env::var(name).unwrap_or_default());
+        assert!(told.is_empty() || told == ours, "{name}={told}");
+    }
+    assert!(value("TERM").ends_with("-256color"));
+}
+
+pub(crate) async fn a_capture_is_the_screen_and_as_much_history_as_asked_for(host: &dyn Host) {
+    let script = "i=0; while [ $((i+=1)) -le 300 ]; do echo \"line $i  \"; done; \
+                  printf '\\033[31mred\\033[0m end'; exec sleep 1000";
+    let created = create(host, "a", &["/bin/sh", "-c", script]).await;
+    let screen = shows(host, &created.target, "end").await;
+    let lines: Vec<&str> = screen.lines().collect();
+    assert!((49..=50).contains(&lines.len()), "{}", lines.len());
+    assert_eq!(lines.last(), Some(&"red end"));
+    assert_eq!(lines[lines.len() - 2], "line 300");
+    let capture = |history, ansi| host.runtime().capture(&created.target, Capture { history, ansi });
+    let more = capture(10, false).await.expect("captured");
+    assert_eq!(more.lines().count(), lines.len() + 10);
+    assert!(more.ends_with(&screen));
+    let all = capture(9999, false).await.expect("captured");
+    assert_eq!((all.lines().next(), all.lines().count()), (Some("line 1"), 301));
+    let coloured = capture(0, true).await.expect("captured");
+    assert!(coloured.contains("\x1b[31m") && coloured.contains("red"), "{coloured:?}");
+    assert!(!screen.contains('\x1b'));
+}
+
+/// What is drawn over a line that a narrower terminal had broken in two is two rows.
+pub(crate) async fn a_screen_has_each_row_apart_after_other_sizes(host: &dyn Host) {
+    let draw = "printf '\\r\\033[3A\\033[J> \\r\\n----\\r\\n\\nsize '; stty size";
+    let script = format!("printf '%0120d\\n\\nset' 0; trap \"{draw}\" WINCH; while :; do sleep 0.05; done");
+    let created = create(host, "a", &["/bin/sh", "-c", &script]).await;
+    shows(host, &created.target, "set").await;
+    for (columns, rows) in [(100, 30), (60, 20), (150, 40)] {
+        let argv = host
+            .runtime()
+            .attach(&created.target, Attaching::default())
+            .await
+            .expect("told")
+            .env("TERM", "xterm-256color");
+        let client = TerminalClient::spawn(&argv, (columns, rows)).expect("attached");
+        shows(host, &created.target, &format!(" {columns}\n")).await;
+        let apart = async |when: &str| {
+            let screen = host.runtime().capture(&created.target, Capture::default()).await.expect("captured");
+            assert!(screen.contains("\n----\n"), "{columns}x{rows}, {when}:\n{screen}");
+        };
+        apart("attached").await;
+        host.runtime().show_bottom(&created.target).await.expect("shown");
+        client.kill().await;
+        row_where(host, &created.target, |row| row.attached == 0).await;
+        apart("closed").await;
+    }
+}
+
+/// What a program had drawn on the alternate screen outside of the rows and columns that are left is not shown.
+pub(crate) async fn a_smaller_alternate_screen_shows_nothing_of_the_larger(host: &dyn Host) {
+    let draw = "printf '\\033[H\\033[Jdrawn\\r\\n'; stty size";
+    let script = format!(
+        "printf '\\033[?1049h'; seq -f 'old %g                    end' 45; trap \"{draw}\" WINCH; echo set; while :; do sleep 0.05; done"
+    );
+    let created = create(host, "a", &["/bin/sh", "-c", &script]).await;
+    shows(host, &created.target, "set").await;
+    let argv = host
+        .runtime()
+        .attach(&created.target, Attaching::default())
+        .await
+        .expect("a client")
+        .env("TERM", "xterm-256color");
+    let client = TerminalClient::spawn(&argv, (20, 15)).expect("attached");
+    let screen = shows(host, &created.target, " 20\n").await;
+    let too_wide = screen.lines().any(|row| row.chars().count() > 20);
+    assert!(screen.lines().count() <= 15 && !too_wide && !screen.contains("end"), "{screen}");
+    client.kill().await;
+}
+
+pub(crate) async fn a_pane_that_nobody_looks_at_takes_another_size(host: &dyn Host) {
+    let created = idle(host, "a").await;
+    let pane = find_row(host, &created.target).await.and_then(|row| row.pane_pid).expect("a pid");
+    for size in [Size { columns: 40, rows: 10 }, Size { columns: 200, rows: 50 }] {
+        host.runtime().resize(&created.target, size).await.expect("resized");
+        eventually(&format!("it has {size:?}"), || terminal::size(pane).is_ok_and(|now| now == size)).await;
+    }
+    row_where(host, &created.target, |row| row.attached == 0).await;
+    // And that of whoever comes next.
+    let argv =
+        host.runtime().attach(&created.target, Attaching::default()).await.expect("told").env("TERM", "xterm-256color");
+    let client = TerminalClient::spawn(&argv, (90, 30)).expect("attached");
+    eventually("it has their width", || terminal::size(pane).is_ok_and(|now| now.columns == 90)).await;
+    client.kill().await;
+}
+
+pub(crate) async fn a_large_paste_arrives_whole_in_one_pair_of_brackets(host: &dyn Host) {
+    let line = "línea with ünïcode;\tand a tab\n";
+    let texts = ["-x".to_owned(), "one\ntwo\n".to_owned(), line.repeat(3_500), line.repeat(7_000)];
+    for (number, text) in texts.iter().enumerate() {
+        let (created, file) = recorder(host, &format!("s{number}")).await;
+        host.runtime().paste(&created.target, text).await.expect("pasted");
+        heard(&file, &format!("\x1b[200~{text}\x1b[201~")).await;
+        host.runtime().remove(&created.target).await.expect("removed");
+    }
+}
+
+pub(crate) async fn a_paste_cannot_leave_its_brackets(host: &dyn Host) {
+    let (created, file) = recorder(host, "a").await;
+    host.runtime().paste(&created.target, "a\x1b[201~\rrm x\r\n\x03b\u{9b}").await.expect("pasted");
+    host.runtime().press(&created.target, &[Key::Char('.')]).await.expect("pressed");
+    heard(&file, "\x1b[200~a[201~rm x\nb\x1b[201~.").await;
+}
+
+pub(crate) async fn keys_arrive_in_order(host: &dyn Host) {
+    let (created, file) = recorder(host, "a").await;
+    let named = [
+        (Key::Enter, "\r"),
+        (Key::Escape, "\x1b"),
+        (Key::Tab, "\t"),
+        (Key::BackTab, "\x1b[Z"),
+        (Key::Up, "\x1b[A"),
+        (Key::Down, "\x1b[B"),
+        (Key::Right, "\x1b[C"),
+        (Key::Left, "\x1b[D"),
+        (Key::Backspace, "\x7f"),
+        (Key::Space, " "),
+        (Key::Ctrl('a'), "\x01"),
+        (Key::Ctrl('z'), "\x1a"),
+    ];
+    let mut keys: Vec<Key> = named.iter().map(|(key, _)| key.clone()).collect();
+    let mut expected: String = named.iter().map(|(_, bytes)| *bytes).collect();
+    keys.extend(('!'..='~').map(Key::Char));
+    expected.extend('!'..='~');
+    host.runtime().press(&created.target, &keys).await.expect("pressed");
+    heard(&file, &expected).await;
+}
+
+pub(crate) async fn a_pane_whose_program_ended_is_dead_and_takes_no_input(host: &dyn Host) {
+    let scripts = ["echo last words; sleep 0.2; exit 3", "exit 0", "sleep 0.2; kill -9 $$"];
+    for (number, script) in scripts.into_iter().enumerate() {
+        let created = create(host, &format!("s{number}"), &["/bin/sh", "-c", script]).await;
+        row_where(host, &created.target, |row| row.pane_dead).await;
+        if number == 0 {
+            shows(host, &created.target, "last words").await;
+        }
+        let pasted = host.runtime().paste(&created.target, "x").await;
+        assert!(matches!(pasted, Err(RuntimeError::PaneDead { .. })), "{script}: {pasted:?}");
+        let pressed = host.runtime().press(&created.target, &[Key::Enter]).await;
+        assert!(matches!(pressed, Err(RuntimeError::PaneDead { .. })), "{script}: {pressed:?}");
+        host.runtime().remove(&created.target).await.expect("removed");
+        assert!(find_row(host, &created.target).await.is_none());
+    }
+}
+
+pub(crate) async fn whoever_is_attached_is_counted_and_resizes_the_pane(host: &dyn Host) {
+    let script = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done";
+    let created = create(host, "a", &["/bin/sh", "-c", script]).await;
+    shows(host, &created.target, "ready").await;
+    row_where(host, &created.target, |row| row.attached == 0).await;
+    let argv = host
+        .runtime()
+        .attach(&created.target, Attaching::default())
+        .await
+        .expect("a client")
+        .env("TERM", "xterm-256color");
+    let client = TerminalClient::spawn(&argv, (120, 33)).expect("attached");
+    // A line at the bottom may be the runtime's own. The first size that is told may be one on the way there: await it.
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let screen = shows(host, &created.target, " 120").await;
+        if screen.contains("33 120") || screen.contains("32 120") {
+            break;
+        }
+        assert!(Instant::now() < until, "{screen}");
+    }
+    row_where(host, &created.target, |row| row.attached == 1).await;
+    client.kill().await;
+    let row = row_where(host, &created.target, |row| row.attached == 0).await;
+    assert!(!row.pane_dead);
+}
+
+pub(crate) async fn a_removed_session_takes_its_program_along(host: &dyn Host) {
+    let created = idle(host, "a").await;
+    let row = find_row(host, &created.target).await.expect("listed");
+    let pane = process::status(row.pane_pid.expect("a pid")).expect("probe").expect("it runs").id;
+    host.runtime().remove(&created.target).await.expect("removed");
+    eventually("the program is gone", || !is_alive(pane)).await;
+    let captured = host.runtime().capture(&created.target, Capture::default()).await;
+    let gone = matches!(captured, Err(RuntimeError::NoSuchSession { .. } | RuntimeError::ServerGone { .. }));
+    assert!(gone, "{captured:?}");
+}
+
+pub(crate) async fn a_program_that_ignores_the_hangup_becomes_an_orphan(host: &dyn Host) {
+    let script = "trap '' HUP TERM; echo ready; while :; do sleep 0.05; done";
+    let created = create(host, "a", &["/bin/sh", "-c", script]).await;
+    shows(host, &created.target, "ready").await;
+    let row = find_row(host, &created.target).await.expect("listed");
+    let pane = process::status(row.pane_pid.expect("a pid")).expect("probe").expect("it runs").id;
+    host.runtime().remove(&created.target).await.expect("removed");
+    assert!(find_row(host, &created.target).await.is_none());
+    // Removing a session is not ending an agent: that is the caller's ladder.
+    assert!(is_alive(pane));
+    process::signal(pane, Signal::SIGKILL).expect("signalled");
+    eventually("the orphan is gone", || !is_alive(pane)).await;
+}
+
+pub(crate) async fn removing_one_session_leaves_the_others(host: &dyn Host) {
+    let (a, ab, b) = (idle(host, "a").await, idle(host, "ab").await, idle(host, "b").await);
+    host.runtime().remove(&a.target).await.expect("removed");
+    for left in [&ab, &b] {
+        assert!(find_row(host, &left.target).await.is_some_and(|row| !row.pane_dead), "{:?}", left.target);
+    }
+    // The name is another session's beginning.
+    host.runtime().remove(&a.target).await.expect("removing what is not there is success");
+    assert!(find_row(host, &ab.target).await.is_some());
+}
+
+pub(crate) async fn a_stopped_server_is_unknown_and_never_waited_for(host: &dyn Host) {
+    let created = idle(host, "a").await;
+    process::signal(created.server, Signal::SIGSTOP).expect("signalled");
+    eventually("it is stopped", || process::find(created.server).expect("probe").is_some_and(|server| server.stopped))
+        .await;
+    let asked = Instant::now();
+    let (runtime, target) = (host.runtime(), &created.target);
+    for answer in [
+        runtime.list(&target.server).await.map(drop),
+        runtime.capture(target, Capture::default()).await.map(drop),
+        runtime.paste(target, "late").await,
+        runtime.press(target, &[Key::Enter]).await,
+    ] {
+        assert!(matches!(answer, Err(RuntimeError::NotAnswering { .. })), "{answer:?}");
+    }
+    assert!(asked.elapsed() < Duration::from_secs(2), "took {:?}", asked.elapsed());
+    process::signal(created.server, Signal::SIGCONT).expect("signalled");
+    row_where(host, target, |row| !row.pane_dead).await;
+    assert!(!runtime.capture(target, Capture::default()).await.expect("captured").contains("late"));
+}
+
+pub(crate) async fn a_killed_server_is_gone_and_can_be_followed_by_another(host: &dyn Host) {
+    let first = idle(host, "a").await;
+    process::signal(first.server, Signal::SIGKILL).expect("signalled");
+    eventually("it is gone", || !is_alive(first.server)).await;
+    let asked = Instant::now();
+    // While the threads of a server end, one after the other, nothing may be known of it; but it is never up.
+    let listing = loop {
+        match host.runtime().list(&first.target.server).await {
+            Ok(listing) => break listing,
+            Err(error) => assert!(asked.elapsed() < PATIENCE, "{error}"),
+        }
+    };
+    assert_eq!(listing, Listing::Gone(Gone::NobodyListening));
+    let captured = host.runtime().capture(&first.target, Capture::default()).await;
+    assert!(matches!(captured, Err(RuntimeError::ServerGone { gone: Gone::NobodyListening, .. })), "{captured:?}");
+    let second = idle(host, "a").await;
+    assert_ne!(first.server, second.server);
+    assert!(find_row(host, &second.target).await.is_some_and(|row| !row.pane_dead));
+}
+
+/// Asked as another user where we are root, for whom nothing is forbidden; else with our own access taken away.
+pub(crate) async fn a_server_of_somebody_else_is_unknown(host: &dyn Host) {
+    let created = idle(host, "a").await;
+    let open = std::fs::metadata(host.dir()).expect("there").permissions();
+    if nix::unistd::geteuid().is_root() {
+        std::fs::set_permissions(host.dir(), std::fs::Permissions::from_mode(0o700)).expect("changed");
+        let shared = tempfile::tempdir().expect("a directory");
+        std::fs::set_permissions(shared.path(), std::fs::Permissions::from_mode(0o755)).expect("changed");
+        let program = shared.path().join("suite");
+        install(&std::env::current_exe().expect("known"), &program).await;
+        let asker = Argv::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+            .arg(&program)
+            .args(["--exact", "conformance::cases::asks_for_a_forbidden_server", "--ignored", "--nocapture"])
+            .env("PEER_KIND", host.runtime().kind().as_str())
+            .env("PEER_SERVER", &created.target.server)
+            .cwd("/");
+        let output = command::run(&asker, None, Duration::from_secs(20)).await.expect("setpriv runs");
+        assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+    } else {
+        std::fs::set_permissions(host.dir(), std::fs::Permissions::from_mode(0o000)).expect("changed");
+        let listing = host.runtime().list(&created.target.server).await;
+        std::fs::set_permissions(host.dir(), open).expect("changed back");
+        assert!(matches!(listing, Err(RuntimeError::PermissionDenied { .. })), "{listing:?}");
+    }
+}
+
+/// Copies a program that is then executed. Not by our own hand: a child that another test starts meanwhile would inherit the
+/// open file for a moment, and the kernel executes no file that is open for writing.
+pub(crate) async fn install(from: &Path, to: &Path) {
+    let argv = Argv::new("install").args(["-m", "755"]).arg(from).arg(to);
+    let output = command::run(&argv, None, Duration::from_secs(20)).await.expect("install runs");
+    assert!(output.status.success(), "{}", output.stderr);
+}
+
+/// Run by the case above as another user.
+#[tokio::test]
+#[ignore = "run by another test, as another user"]
+async fn asks_for_a_forbidden_server() {
+    let server = std::env::var_os("PEER_SERVER").expect("set by the case that runs this");
+    let runtime =
+        crate::conformance::hosts::without_binary(&std::env::var("PEER_KIND").expect("set by the case that runs this"));
+    let listing = runtime.list(Path::new(&server)).await;
+    assert!(matches!(listing, Err(RuntimeError::PermissionDenied { .. })), "{listing:?}");
+}
+
+pub(crate) async fn a_missing_binary_is_named(host: &dyn Host) {
+    let path = host.dir().join("no such binary");
+    let runtime = host.with_binary(path.clone(), DEADLINE);
+    for answer in
+        [runtime.version().await.map(drop), runtime.create(&host.plan("a", &["/bin/sleep", "1"])).await.map(drop)]
+    {
+        assert!(matches!(&answer, Err(RuntimeError::NoBinary { path: named, .. }) if *named == path), "{answer:?}");
+    }
+}
+
+pub(crate) async fn an_old_version_is_named(host: &dyn Host) {
+    let installed = host.runtime().version().await.expect("answered");
+    assert!(installed.starts_with(host.runtime().kind().as_str()), "{installed}");
+    let path = host.dir().join("old");
+    let text = host.dir().join("old.txt");
+    std::fs::write(&text, format!("#!/bin/sh\necho '{}'\n", host.too_old())).expect("written");
+    install(&text, &path).await;
+    let version = host.with_binary(path, DEADLINE).version().await;
+    let Err(RuntimeError::VersionMismatch { detail, .. }) = &version else { panic!("{version:?}") };
+    assert!(detail.contains(host.too_old()), "{detail}");
+}

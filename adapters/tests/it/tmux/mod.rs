@@ -1,0 +1,9 @@
+//! What tmux does beyond the trait.
+
+mod basics;
+mod create;
+mod input;
+mod lab;
+mod server;
+mod skew;
+mod versions;

@@ -1,0 +1,5 @@
+//! What zellij does beyond the trait.
+
+mod lab;
+mod life;
+mod pane;

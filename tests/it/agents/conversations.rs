@@ -1,0 +1,204 @@
+//! The real agents, in another conversation than the one that they were started in: begun or gone back to by a person or by a
+//! message, and compacted. Run by `scripts/test-agents`.
+
+use crate::common::real_agent::Agent;
+use crate::common::{on_each_runtime, wait_until};
+use peer_adapters::runtime::RuntimeKind;
+
+on_each_runtime! {
+    #[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
+    claude_that_a_person_clears_goes_on_in_the_new_conversation
+    claude_that_is_sent_clear_goes_on_in_the_new_conversation
+    claude_that_branches_goes_on_in_the_branch
+    codex_in_which_a_person_begins_anew_goes_on_there
+    pi_in_which_a_person_begins_anew_goes_on_there
+    opencode_in_which_a_person_begins_anew_goes_on_there
+    codex_that_is_sent_clear_goes_on_in_the_new_conversation
+    codex_that_forks_goes_on_in_the_fork
+    pi_that_is_cloned_goes_on_in_the_clone
+    opencode_that_is_sent_new_goes_on_in_the_new_conversation
+    opencode_that_was_sent_new_and_not_spoken_to_has_no_old_context
+    claude_that_compacts_goes_on_where_it_was
+    claude_that_was_cleared_and_not_spoken_to_has_no_old_context
+    claude_that_was_cleared_and_loses_its_pane_goes_on_in_the_new_conversation
+    codex_that_began_anew_and_loses_its_pane_goes_on_in_the_new_conversation
+    codex_that_began_anew_and_was_not_spoken_to_has_no_old_context
+    pi_that_began_anew_and_was_not_spoken_to_has_no_old_context
+}
+
+/// How another conversation is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// A person types it in the pane.
+    Hand,
+    /// It is sent as a command.
+    Send,
+}
+
+/// An agent that has heard one message and then begun another conversation, which is on record where it can be told before
+/// anything is said in it; the id of the first one.
+fn begun_anew(name: &'static str, on: RuntimeKind, words: &[&str], command: &str, by: By) -> (Agent, String) {
+    let agent = Agent::new(name, on, words);
+    agent.peer(&["wake", name, "-m", "the first message"]);
+    agent.remembers(1, "the first message");
+    let first = agent.world.conversation(name);
+    match by {
+        By::Send => drop(agent.peer(&["send", name, "--command", command])),
+        By::Hand => agent.type_by_hand(command),
+    }
+    if name == "opencode" {
+        // It leaves no trace before a message; what was sent is known to be another.
+        assert!(by == By::Hand || agent.world.session(name)["conversation"].is_null(), "off the record");
+        wait_until("its home screen shows", || !agent.peer(&["screen", name]).contains("the first message"));
+    } else {
+        let known = || agent.world.conversation(name) != first;
+        assert!(by == By::Hand || known(), "on record when the send returned");
+        wait_until("a tick learns it", || agent.peer(&["reap"]).is_empty() && known());
+    }
+    (agent, first)
+}
+
+/// What is said then is delivered, and after a stop the agent remembers that and nothing older.
+fn goes_on_there(name: &'static str, on: RuntimeKind, words: &[&str], command: &str, by: By) {
+    let (agent, first) = begun_anew(name, on, words, command, by);
+    assert_eq!(agent.peer(&["send", name, "in the new one"]), format!("{name}: already awake; message delivered\n"));
+    // A branch holds what was said before it.
+    let kept = usize::from(["branch", "fork", "clone"].iter().any(|copies| command.contains(copies)));
+    agent.remembers(kept + 1, "in the new one");
+    wait_until("it is on record", || agent.peer(&["reap"]).is_empty() && agent.world.conversation(name) != first);
+    agent.peer(&["stop", name]);
+    agent.peer(&["start", name]);
+    let woken = agent.peer(&["wake", name, "-m", "after the stop"]);
+    assert_eq!(woken, format!("{name}: woken resumed (stopped); message delivered\n"));
+    agent.remembers(kept + 2, "after the stop");
+    let ids = agent.world.conversations(name);
+    assert_eq!((ids.len(), &ids[0]), (2, &first), "{ids:?}");
+    assert_eq!(agent.world.events(name, "conversation.changed").len(), 1, "{}", agent.log());
+    agent.peer(&["stop", name]);
+}
+
+/// Nothing is said in it, and the next wake does not bring the old one back.
+fn has_no_old_context(name: &'static str, on: RuntimeKind, words: &[&str], command: &str) {
+    has_no_context_of(begun_anew(name, on, words, command, By::Hand));
+}
+
+fn has_no_context_of((agent, first): (Agent, String)) {
+    let name = agent.name;
+    agent.peer(&["stop", name]);
+    agent.peer(&["start", name]);
+    let woken = agent.peer(&["wake", name, "-m", "after the stop"]);
+    // Claude Code writes its own command down, and so has something to resume.
+    let [fresh, resumed] = ["fresh (stopped-no-conversation)", "resumed (stopped)"]
+        .map(|how| format!("{name}: woken {how}; message delivered\n"));
+    assert!(woken == fresh || (woken == resumed && name == "claude"), "{woken}");
+    agent.remembers(1, "after the stop");
+    assert_eq!(agent.world.conversations(name)[0], first, "an id is never lost");
+    assert_ne!(agent.world.conversation(name), first);
+    agent.peer(&["stop", name]);
+}
+
+fn claude_that_a_person_clears_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    goes_on_there("claude", on, &[], "/clear", By::Hand);
+}
+
+fn claude_that_is_sent_clear_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    goes_on_there("claude", on, &[], "/clear", By::Send);
+}
+
+fn claude_that_branches_goes_on_in_the_branch(on: RuntimeKind) {
+    goes_on_there("claude", on, &[], "/branch aside", By::Send);
+}
+
+fn codex_in_which_a_person_begins_anew_goes_on_there(on: RuntimeKind) {
+    goes_on_there("codex", on, &[], "/new", By::Hand);
+}
+
+fn pi_in_which_a_person_begins_anew_goes_on_there(on: RuntimeKind) {
+    goes_on_there("pi", on, &["--model", "mock/mock"], "/new", By::Hand);
+}
+
+fn opencode_in_which_a_person_begins_anew_goes_on_there(on: RuntimeKind) {
+    goes_on_there("opencode", on, &[], "/new", By::Hand);
+}
+
+fn codex_that_is_sent_clear_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    goes_on_there("codex", on, &[], "/clear", By::Send);
+}
+
+fn codex_that_forks_goes_on_in_the_fork(on: RuntimeKind) {
+    goes_on_there("codex", on, &[], "/fork", By::Send);
+}
+
+fn pi_that_is_cloned_goes_on_in_the_clone(on: RuntimeKind) {
+    goes_on_there("pi", on, &["--model", "mock/mock"], "/clone", By::Send);
+}
+
+fn opencode_that_is_sent_new_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    goes_on_there("opencode", on, &[], "/new", By::Send);
+}
+
+fn opencode_that_was_sent_new_and_not_spoken_to_has_no_old_context(on: RuntimeKind) {
+    has_no_context_of(begun_anew("opencode", on, &[], "/new", By::Send));
+}
+
+/// What it was told is a summary then, in the conversation that it was in.
+fn claude_that_compacts_goes_on_where_it_was(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &[]);
+    for (turn, text) in ["the first message", "the second message"].into_iter().enumerate() {
+        agent.peer(&["send", "claude", text]);
+        agent.remembers(turn + 1, text);
+    }
+    let before = agent.world.conversations("claude");
+    agent.peer(&["send", "claude", "--command", "/compact"]);
+    wait_until("it is compacted", || agent.peer(&["screen", "claude"]).contains("Compacted"));
+    agent.peer(&["send", "claude", "after it"]);
+    let answer = || agent.peer(&["screen", "claude"]).contains(": after it");
+    wait_until("it answers", answer);
+    agent.peer(&["stop", "claude"]);
+    agent.peer(&["start", "claude"]);
+    let woken = agent.peer(&["wake", "claude", "-m", "after the stop"]);
+    assert_eq!(woken, "claude: woken resumed (stopped); message delivered\n");
+    assert_eq!(agent.world.conversations("claude"), before, "it is the same conversation");
+    agent.peer(&["stop", "claude"]);
+}
+
+fn claude_that_was_cleared_and_not_spoken_to_has_no_old_context(on: RuntimeKind) {
+    has_no_old_context("claude", on, &[], "/clear");
+}
+
+/// Nobody looks between the message in the new conversation and the end.
+fn loses_its_pane(name: &'static str, on: RuntimeKind, command: &str) {
+    let agent = Agent::new(name, on, &[]);
+    agent.peer(&["wake", name, "-m", "the first message"]);
+    agent.remembers(1, "the first message");
+    let first = agent.world.conversation(name);
+    agent.type_by_hand(command);
+    wait_until("it is cleared", || !agent.peer(&["screen", name]).contains("the first message"));
+    agent.type_by_hand("in the new one");
+    agent.remembers(1, "in the new one");
+    assert_eq!(agent.world.conversation(name), first, "nobody has looked");
+    agent.world.close_session(name);
+    assert_eq!(agent.world.await_end(name)["cause"], "closed");
+    let woken = agent.peer(&["wake", name, "-m", "after the end"]);
+    assert_eq!(woken, format!("{name}: woken resumed (closed); message delivered\n"));
+    agent.remembers(2, "after the end");
+    agent.peer(&["stop", name]);
+}
+
+/// Claude Code takes its status file away when it leaves.
+fn claude_that_was_cleared_and_loses_its_pane_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    loses_its_pane("claude", on, "/clear");
+}
+
+/// Codex gives its locks up when it leaves.
+fn codex_that_began_anew_and_loses_its_pane_goes_on_in_the_new_conversation(on: RuntimeKind) {
+    loses_its_pane("codex", on, "/new");
+}
+
+fn codex_that_began_anew_and_was_not_spoken_to_has_no_old_context(on: RuntimeKind) {
+    has_no_old_context("codex", on, &[], "/new");
+}
+
+fn pi_that_began_anew_and_was_not_spoken_to_has_no_old_context(on: RuntimeKind) {
+    has_no_old_context("pi", on, &["--model", "mock/mock"], "/new");
+}

@@ -1,0 +1,6 @@
+//! The real agents, without a network: run by `scripts/test-agents`.
+
+mod conversations;
+mod lives;
+mod messages;
+mod trials;

@@ -1,0 +1,167 @@
+//! Starts of the real agents that are not what they look like, again and again: by hand, as it takes hours.
+//!
+//! ```text
+//! PEER_TRIALS=200 scripts/test-agents real_trials     # or claude, codex, tmux, slow_starts, …
+//! ```
+//!
+//! None may be taken for ready that is not, and no message may be lost or said twice.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command};
+
+use crate::common::real_agent::Agent;
+use crate::common::said::said;
+use crate::common::{on_each_runtime, quoted, wait_for};
+use peer_adapters::runtime::RuntimeKind;
+
+on_each_runtime! {
+    #[ignore = "run by scripts/test-agents with PEER_TRIALS, which brings the agents and cuts them off from the network"]
+    real_trials_claude_refused_resumes
+    real_trials_claude_slow_starts
+    real_trials_claude_dialogs
+    real_trials_codex_refused_resumes
+    real_trials_codex_slow_starts
+    real_trials_codex_dialogs
+    real_trials_pi_slow_starts
+    real_trials_pi_dialogs
+    real_trials_opencode_refused_resumes
+    real_trials_opencode_slow_starts
+}
+
+fn real_trials_claude_refused_resumes(on: RuntimeKind) {
+    refused_resumes(&Agent::new("claude", on, &[]), "--resume");
+}
+
+fn real_trials_codex_refused_resumes(on: RuntimeKind) {
+    refused_resumes(&Agent::new("codex", on, &[]), "resume");
+}
+
+fn real_trials_opencode_refused_resumes(on: RuntimeKind) {
+    refused_resumes(&Agent::new("opencode", on, &[]), "--session");
+}
+
+fn real_trials_claude_slow_starts(on: RuntimeKind) {
+    slow_starts(&Agent::new("claude", on, &[]));
+}
+
+fn real_trials_codex_slow_starts(on: RuntimeKind) {
+    slow_starts(&Agent::new("codex", on, &[]));
+}
+
+fn real_trials_pi_slow_starts(on: RuntimeKind) {
+    slow_starts(&Agent::new("pi", on, &["--model", "mock/mock"]));
+}
+
+fn real_trials_opencode_slow_starts(on: RuntimeKind) {
+    slow_starts(&Agent::new("opencode", on, &[]));
+}
+
+/// It asks whether it may trust its folder.
+fn real_trials_claude_dialogs(on: RuntimeKind) {
+    dialogs(&Agent::with_flags("claude", on, &["--untrusted"], &[]));
+}
+
+/// It is not signed in.
+fn real_trials_codex_dialogs(on: RuntimeKind) {
+    let agent = Agent::new("codex", on, &[]);
+    std::fs::remove_file(agent.world.path("home/.codex/config.toml")).expect("agent-home has made it");
+    dialogs(&agent);
+}
+
+/// It knows no model.
+fn real_trials_pi_dialogs(on: RuntimeKind) {
+    let agent = Agent::new("pi", on, &[]);
+    std::fs::remove_file(agent.world.path("home/.pi/agent/models.json")).expect("agent-home has made it");
+    agent.world.set_in_spec("pi", "env = { OPENAI_API_KEY = \"\", ANTHROPIC_API_KEY = \"\" }");
+    dialogs(&agent);
+}
+
+fn trials() -> usize {
+    std::env::var("PEER_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// The agent itself is asked for a conversation that it does not know, in the place of the one that is known.
+fn refused_resumes(agent: &Agent, word: &str) {
+    let name = agent.name;
+    agent.peer(&["wake", name, "-m", "the first message"]);
+    agent.remembers(1, "the first message");
+    agent.peer(&["stop", name]);
+    let real = which::which(name).expect("on PATH");
+    let script = agent.world.path("refuses");
+    let unknown =
+        if name == "opencode" { "ses_000000000000AAAAAAAAAAAAAA" } else { "00000000-0000-4000-8000-000000000000" };
+    let text = format!(
+        "#!/bin/bash\nwords=()\nfor word; do\n[ \"$last\" = {word} ] && word={unknown}\nwords+=(\"$word\")\nlast=$word\ndone\n\
+         exec {} \"${{words[@]}}\"\n",
+        real.display()
+    );
+    std::fs::write(&script, text).expect("written");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    let path = agent.world.path(&format!("config/peers/{name}.toml"));
+    let spec = std::fs::read_to_string(&path).expect("readable");
+    std::fs::write(&path, spec.replace(&quoted(&real), &quoted(&script))).expect("written");
+    for trial in 0..trials() {
+        agent.peer(&["reset", name]);
+        agent.peer(&["start", name]);
+        let run = agent.run(&["wake", name, "--resume", "-m", &format!("not heard {trial}")]);
+        assert_eq!(run.status.code(), Some(5), "trial {trial}: {run:?}\n{}", agent.log());
+        assert_eq!(agent.world.events(name, "wake.ready").len(), 1, "trial {trial}: {}", agent.log());
+        agent.peer(&["stop", name]);
+    }
+    assert_eq!(said(agent), ["the first message"]);
+    println!("{name} on {}: {} refused resumes, none taken for ready", agent.world.kind().as_str(), trials());
+}
+
+/// Eight processes that want a processor each, as long as this lives.
+struct Load(Vec<Child>);
+
+impl Load {
+    fn of(number: usize) -> Self {
+        let busy = || Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("sh");
+        Self((0..number).map(|_| busy()).collect())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn slow_starts(agent: &Agent) {
+    let name = agent.name;
+    let load = Load::of(8);
+    let mut all = Vec::new();
+    for trial in 0..trials() {
+        let text = format!("slow start {trial}");
+        let run = agent.run(&["wake", name, "--fresh", "-m", &text]);
+        assert!(run.status.success(), "trial {trial}: {run:?}\n{}", agent.log());
+        all.push(text);
+        // pi writes a message down with its answer.
+        wait_for("it is written down", || (said(agent).len() >= all.len()).then_some(()));
+        let mut told = said(agent);
+        told.sort_by_key(|text| text.rsplit(' ').next().and_then(|number| number.parse::<usize>().ok()));
+        assert_eq!(told, all, "trial {trial}");
+        agent.peer(&["stop", name]);
+        agent.peer(&["start", name]);
+    }
+    drop(load);
+    println!("{name} on {}: {} starts under a load of 8, each message once", agent.world.kind().as_str(), all.len());
+}
+
+fn dialogs(agent: &Agent) {
+    let name = agent.name;
+    for trial in 0..trials() {
+        let run = agent.run(&["wake", name, "--fresh", "-m", &format!("not heard {trial}")]);
+        let told = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.code() == Some(5) && told.contains("needs a person"), "trial {trial}: {run:?}");
+        assert!(agent.world.events(name, "wake.ready").is_empty(), "trial {trial}: {}", agent.log());
+        agent.peer(&["stop", name]);
+        agent.peer(&["start", name]);
+    }
+    assert!(said(agent).is_empty(), "{:?}", said(agent));
+    println!("{name} on {}: {} starts with a dialog, none taken for ready", agent.world.kind().as_str(), trials());
+}

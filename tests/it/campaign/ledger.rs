@@ -1,0 +1,100 @@
+//! What was done and what came of it, one line a leg.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use peer_adapters::runtime::RuntimeKind;
+use serde_json::{Value, json};
+
+/// How often each thing happened, by its name.
+pub(super) type Counts = BTreeMap<String, u64>;
+
+/// What must never happen.
+pub(super) const NEVER: [&str; 8] = [
+    "second agents",
+    "lost ids",
+    "false deaths",
+    "wakes that fail after settling",
+    "stops that fail after settling",
+    "messages lost",
+    "messages twice",
+    "orphans left",
+];
+
+/// The legs so far.
+pub(super) struct Ledger {
+    file: Option<PathBuf>,
+    legs: Vec<Value>,
+}
+
+impl Ledger {
+    /// The legs that are in the file, where it is there.
+    pub(super) fn open(file: Option<PathBuf>) -> Self {
+        let text = file.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+        let legs = text.lines().map(|line| serde_json::from_str(line).expect("a line of a ledger")).collect();
+        Self { file, legs }
+    }
+
+    pub(super) fn has(&self, seed: u64, leg: u64, kind: RuntimeKind) -> bool {
+        let is = |line: &Value| line["seed"] == seed && line["leg"] == leg && line["runtime"] == kind.as_str();
+        self.legs.iter().any(is)
+    }
+
+    /// Adds a leg, on disk at once.
+    pub(super) fn add(&mut self, seed: u64, leg: u64, kind: RuntimeKind, counts: &Counts) {
+        let version = version(kind);
+        let line = json!({ "seed": seed, "leg": leg, "runtime": kind.as_str(), "version": version, "counts": counts });
+        if let Some(file) = &self.file {
+            let mut file = fs::OpenOptions::new().create(true).append(true).open(file).expect("the ledger");
+            writeln!(file, "{line}").expect("the ledger");
+        }
+        self.legs.push(line);
+    }
+
+    /// All counts together, those that must be 0 included.
+    fn sums(&self) -> Counts {
+        let mut sums: Counts = NEVER.iter().map(|name| ((*name).to_owned(), 0)).collect();
+        for (name, count) in self.legs.iter().filter_map(|leg| leg["counts"].as_object()).flatten() {
+            *sums.entry(name.clone()).or_default() += count.as_u64().expect("a count");
+        }
+        sums
+    }
+
+    /// One figure a line, those that must be 0 last.
+    pub(super) fn figures(&self) -> String {
+        let sums = self.sums();
+        let kills: u64 = sums.iter().filter(|(name, _)| name.starts_with("killed ")).map(|(_, count)| count).sum();
+        let mut text = String::new();
+        for (version, legs) in self.legs_by_version() {
+            writeln!(text, "{legs:>8}  legs on {version}").expect("a string");
+        }
+        writeln!(text, "{kills:>8}  kills in all").expect("a string");
+        let (never, done): (Vec<_>, Vec<_>) = sums.iter().partition(|(name, _)| NEVER.contains(&name.as_str()));
+        for (name, count) in done.into_iter().chain(never) {
+            writeln!(text, "{count:>8}  {name}").expect("a string");
+        }
+        text
+    }
+
+    fn legs_by_version(&self) -> Counts {
+        let mut legs = Counts::new();
+        for leg in &self.legs {
+            *legs.entry(leg["version"].as_str().unwrap_or("?").to_owned()).or_default() += 1;
+        }
+        legs
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.sums().iter().all(|(name, count)| *count == 0 || !NEVER.contains(&name.as_str()))
+    }
+}
+
+/// What the runtime on the PATH says of its version.
+fn version(kind: RuntimeKind) -> String {
+    let output = Command::new(kind.as_str()).arg("-V").output().expect("the runtime is on the PATH");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}

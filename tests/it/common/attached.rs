@@ -1,0 +1,108 @@
+//! A person's terminal: `peer attach` under a pty that script(1) makes.
+
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{World, wait_for, wait_until};
+
+/// The wheel turned up once over the second column and row, as a terminal reports it (xterm's SGR mouse mode).
+const WHEEL_UP: &[u8] = b"\x1b[<64;2;2M";
+
+/// A client that is attached until this is dropped.
+pub(crate) struct Attached(Child);
+
+impl Attached {
+    /// Attaches to a peer's session, and waits until its runtime says that somebody is.
+    #[track_caller]
+    pub(crate) fn to(world: &World, name: &str) -> Self {
+        Self::with(world, name, "")
+    }
+
+    /// The same with a terminal of a size.
+    #[track_caller]
+    pub(crate) fn sized(world: &World, name: &str, (columns, rows): (u16, u16)) -> Self {
+        Self::with(world, name, &format!("stty cols {columns} rows {rows}; "))
+    }
+
+    /// The same for a moment, whether or not there is anything to attach to.
+    pub(crate) fn for_a_moment(world: &World, name: &str, (columns, rows): (u16, u16)) {
+        let mut attached = Self::begin(world, name, &format!("stty cols {columns} rows {rows}; "));
+        let end = Instant::now() + Duration::from_millis(300);
+        while Instant::now() < end && attached.0.try_wait().expect("our child").is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A client may overlook a session, or be cut off (zellij 0.45.1, on a loaded machine): a person would type it again.
+    #[track_caller]
+    fn with(world: &World, name: &str, before: &str) -> Self {
+        let mut attached = Self::begin(world, name, before);
+        wait_until("somebody is attached", || {
+            if attached.0.try_wait().expect("our child").is_some() {
+                attached = Self::begin(world, name, before);
+            }
+            attached.seen(world, name)
+        });
+        attached
+    }
+
+    /// The same as a person does it: once.
+    #[track_caller]
+    pub(crate) fn once(world: &World, name: &str) -> Self {
+        Self::begin(world, name, "")
+    }
+
+    /// Waits until it has ended, and returns its exit code.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Option<i32> {
+        wait_for("it has ended", || self.0.try_wait().expect("our child")).code()
+    }
+
+    /// Presses keys.
+    #[track_caller]
+    pub(crate) fn types(&mut self, keys: &[u8]) {
+        let stdin = self.0.stdin.as_mut().expect("piped");
+        stdin.write_all(keys).and_then(|()| stdin.flush()).expect("script(1) reads");
+    }
+
+    fn begin(world: &World, name: &str, before: &str) -> Self {
+        let peer = world.command(&["attach", name]);
+        let line = format!("{before}exec {} attach {name}", peer.get_program().display());
+        let mut script = Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).env_clear().current_dir(world.work());
+        script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
+        let child = script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1)");
+        Self(child)
+    }
+
+    /// Whether somebody is attached, as the runtime says.
+    pub(crate) fn seen(&self, world: &World, name: &str) -> bool {
+        is_attached(world, name)
+    }
+
+    /// Turns the wheel up so often.
+    #[track_caller]
+    pub(crate) fn scroll_up(&mut self, times: usize) {
+        self.types(&WHEEL_UP.repeat(times));
+    }
+
+    /// Closes the terminal, and waits until its runtime knows.
+    #[track_caller]
+    pub(crate) fn close(self, world: &World, name: &str) {
+        drop(self);
+        wait_until("nobody is attached", || !is_attached(world, name));
+    }
+}
+
+/// Without a client of ours: on zellij one that comes together with the person's may cut theirs off (0.45.1).
+fn is_attached(world: &World, name: &str) -> bool {
+    world.clients(&world.place(name)) > 0
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

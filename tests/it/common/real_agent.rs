@@ -1,0 +1,100 @@
+//! A real agent that `peer` manages, without a network.
+
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use peer_adapters::runtime::RuntimeKind;
+
+use crate::common::mock_model;
+use crate::common::{World, signal, wait_for, wait_until};
+
+/// An agent in a world of its own: a home as the agent wants it, and a peer named after it.
+pub(crate) struct Agent {
+    pub(crate) world: World,
+    pub(crate) name: &'static str,
+}
+
+impl Agent {
+    pub(crate) fn new(name: &'static str, on: RuntimeKind, words: &[&str]) -> Self {
+        Self::with_flags(name, on, &[], words)
+    }
+
+    pub(crate) fn with_flags(name: &'static str, on: RuntimeKind, flags: &[&str], words: &[&str]) -> Self {
+        mock_model::must_listen();
+        let world = World::on(on);
+        let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/offline/agent-home");
+        let made = std::process::Command::new(home).arg(world.path("home")).arg(world.work()).args(flags).status();
+        assert!(made.expect("agent-home runs").success());
+        let agent = Self { world, name };
+        let cwd = agent.world.work();
+        let mut args =
+            vec!["add", name, "--agent", name, "--runtime", on.as_str(), "--cwd", cwd.to_str().expect("utf-8")];
+        args.push("--");
+        args.push(name);
+        args.extend(words);
+        let added = agent.peer(&args);
+        assert!(added.starts_with(&format!("{name}: added")), "{added}");
+        agent
+    }
+
+    /// Runs `peer` with what the agents need from the environment of `scripts/offline`; it must succeed.
+    pub(crate) fn peer(&self, args: &[&str]) -> String {
+        let run = self.run(args);
+        assert!(run.status.success(), "peer {args:?}: {run:?}\n{}", self.log());
+        String::from_utf8(run.stdout).expect("utf-8")
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> std::process::Output {
+        self.command(args).output().expect("peer runs")
+    }
+
+    /// The same from where nobody has an account: a timer, another shell.
+    pub(crate) fn run_elsewhere(&self, args: &[&str]) -> std::process::Output {
+        let mut command = self.command(args);
+        for account in ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY"] {
+            command.env_remove(account);
+        }
+        command.output().expect("peer runs")
+    }
+
+    /// As for [`Agent::run`], not started yet.
+    pub(crate) fn command(&self, args: &[&str]) -> std::process::Command {
+        let mut command = self.world.command(args);
+        let kept =
+            ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY", "DISABLE_AUTOUPDATER"];
+        for (key, value) in kept.iter().filter_map(|key| Some((key, std::env::var_os(key)?))) {
+            command.env(key, value);
+        }
+        command.env("PATH", std::env::var_os("PATH").expect("a PATH"));
+        command
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.world.path("state/lifecycle.log")).unwrap_or_default()
+    }
+
+    /// Waits for the model's answer that says how many messages it was sent, on the screen.
+    pub(crate) fn remembers(&self, turns: usize, message: &str) {
+        let answer = format!("turns={turns}: {message}");
+        wait_until(&answer, || self.peer(&["screen", self.name]).contains(&answer));
+    }
+
+    /// A person types a command in its pane.
+    pub(crate) fn type_by_hand(&self, command: &str) {
+        self.world.press(self.name, &["-l", command]);
+        let shows = || self.peer(&["screen", self.name]).contains(command);
+        wait_until("the composer shows it", shows);
+        // An Enter right behind the text would be a part of it.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        self.world.press(self.name, &["Enter"]);
+    }
+
+    pub(crate) fn kill(&self) {
+        signal(self.world.agent(self.name), Signal::SIGKILL);
+        wait_for("its end on record", || {
+            let end = self.world.file(self.name, "end");
+            let end = std::fs::read_to_string(end).ok()?;
+            end.contains("\"killed\"").then_some(())
+        });
+    }
+}

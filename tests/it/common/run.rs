@@ -1,0 +1,88 @@
+//! One finished command, compared exactly.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// No command of ours may take longer, whatever the load: past it, it hangs.
+const HANG: Duration = Duration::from_secs(180);
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
+}
+
+impl Run {
+    /// Runs a command to its end; one that hangs is killed and fails the test.
+    #[track_caller]
+    pub(crate) fn of(command: &mut Command, input: Option<&str>) -> Self {
+        if input.is_some() {
+            command.stdin(Stdio::piped());
+        }
+        let started = Instant::now();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        Self::finish(child, input, started)
+    }
+
+    /// Waits for a command that was started with piped stdout and stderr.
+    #[track_caller]
+    pub(crate) fn finish(mut child: Child, input: Option<&str>, started: Instant) -> Self {
+        let stdout = child.stdout.take().expect("piped");
+        let stderr = child.stderr.take().expect("piped");
+        if let Some(input) = input {
+            // What does not read its input has its reasons; its exit code tells.
+            let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+        }
+        let (stdout, stderr) = std::thread::scope(|scope| {
+            let stdout = scope.spawn(|| text(stdout));
+            let stderr = scope.spawn(|| text(stderr));
+            (stdout.join().expect("stdout"), stderr.join().expect("stderr"))
+        });
+        let status = wait(&mut child, started);
+        Self { code: status.code().unwrap_or(-1), stdout, stderr, took: started.elapsed() }
+    }
+
+    /// It succeeded, printed exactly this, and nothing on stderr.
+    #[track_caller]
+    pub(crate) fn prints(self, stdout: &str) -> Self {
+        assert_eq!((self.code, self.stdout.as_str(), self.stderr.as_str()), (0, stdout, ""), "{self:?}");
+        self
+    }
+
+    /// It failed with this code and exactly this on stderr, and printed nothing.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, stderr: &str) -> Self {
+        assert_eq!((self.code, self.stderr.as_str(), self.stdout.as_str()), (code, stderr, ""), "{self:?}");
+        self
+    }
+
+    /// Its stdout as one JSON document.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+fn text(mut stream: impl Read) -> String {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("readable");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[track_caller]
+fn wait(child: &mut Child, started: Instant) -> std::process::ExitStatus {
+    loop {
+        if let Some(status) = child.try_wait().expect("our child") {
+            return status;
+        }
+        if started.elapsed() > HANG {
+            child.kill().expect("our child");
+            panic!("it hangs: {child:?}");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,357 @@
+//! `peer add --keep-env` and `env_file`: an agent has what it lives by wherever it is woken from, and its values are seen by
+//! nobody else.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use crate::common;
+use crate::common::{Run, World, lives, on_each_runtime};
+use peer_adapters::runtime::RuntimeKind;
+
+on_each_runtime! {
+    what_was_kept_reaches_an_agent_that_is_woken_from_elsewhere
+    the_spec_goes_over_its_file_and_that_over_the_profile_and_the_waker
+    a_file_that_went_bad_ends_nothing
+}
+
+const SECRET: &str = "sk-ant-$ecret \"of\" 'mine'";
+
+fn environment(pid: u32) -> BTreeMap<String, String> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).expect("ours");
+    let environ = String::from_utf8_lossy(&environ).into_owned();
+    environ.split('\0').filter_map(|entry| entry.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().expect("it is there").permissions().mode() & 0o777
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+}
+
+/// A profile whose agent lives by two variables.
+fn with_profile(on: RuntimeKind) -> World {
+    let world = World::on(on);
+    let needs = "environment.needs = [\"MINE_KEY\", \"MINE_URL\"]\nenvironment.set = { MINE_SET = \"profile\", MINE_OVER = \"profile\" }\n";
+    world.profile("mine", &format!("description = \"mine\"\nextends = \"command\"\n{needs}"));
+    world
+}
+
+/// `peer` with these variables.
+fn peer_with(world: &World, env: &[(&str, &str)], args: &[&str]) -> Run {
+    Run::of(world.command(args).envs(env.iter().copied()), None)
+}
+
+fn add(world: &World, env: &[(&str, &str)], flags: &[&str]) -> Run {
+    let runtime = world.kind().as_str();
+    let words = [&["add", "a", "--agent", "mine", "--runtime", runtime], flags, &["--", "cat"]].concat();
+    peer_with(world, env, &words)
+}
+
+fn cat() -> String {
+    let found = std::env::var("PATH").expect("PATH");
+    let found = found.split(':').map(|dir| format!("{dir}/cat")).find(|file| Path::new(file).exists());
+    found.expect("it is installed")
+}
+
+fn kept_file(world: &World) -> PathBuf {
+    world.path("state/a.env")
+}
+
+fn spec(world: &World) -> String {
+    fs::read_to_string(world.path("config/peers/a.toml")).expect("a spec")
+}
+
+fn what_was_kept_reaches_an_agent_that_is_woken_from_elsewhere(on: RuntimeKind) {
+    let world = with_profile(on);
+    let run = add(&world, &[("MINE_KEY", SECRET)], &["--keep-env", "MINE_KEY", "--keep-env", "MINE_KEY"]);
+    run.prints(&format!("a: added (mine on {}: {}); keeps MINE_KEY\n", on.as_str(), cat()));
+    assert_eq!(mode(&kept_file(&world)), 0o600);
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    assert_eq!(environment(world.agent("a"))["MINE_KEY"], SECRET);
+    // By name alone, wherever it is shown.
+    for args in [
+        &["show", "a"][..],
+        &["show", "a", "--json"],
+        &["status", "a"],
+        &["status", "a", "--json"],
+        &["list", "--json"],
+        &["why", "a", "--json"],
+        &["log", "--json"],
+        &["doctor", "--json"],
+        &["doctor", "--as-cron"],
+        &["add", "a", "--json", "--agent", "mine", "--runtime", on.as_str(), "--", "cat"],
+    ] {
+        let run = world.peer(args);
+        assert!(!run.stdout.contains("ecret") && !run.stderr.contains("ecret"), "{run:?}");
+    }
+    assert!(!spec(&world).contains("ecret") && spec(&world).contains("a.env"), "{}", spec(&world));
+    let shown = world.peer(&["show", "a", "--json"]).json();
+    assert_eq!(shown["spec"]["env_file_names"]["value"], serde_json::json!(["MINE_KEY"]));
+    for file in fs::read_dir(world.path("state")).expect("ours").flatten().filter(|file| file.path().is_file()) {
+        let text = fs::read(file.path()).expect("ours");
+        let holds = String::from_utf8_lossy(&text).contains("ecret");
+        assert_eq!(holds, file.path() == kept_file(&world), "{}", file.path().display());
+    }
+}
+
+fn the_spec_goes_over_its_file_and_that_over_the_profile_and_the_waker(on: RuntimeKind) {
+    let world = with_profile(on);
+    let file = world.path("secrets");
+    fs::write(&file, "MINE_KEY=file\nMINE_OVER=file\nBOTH=file\n").expect("written");
+    chmod(&file, 0o600);
+    let flags = ["--env-file", file.to_str().expect("UTF-8"), "--env", "BOTH=spec"];
+    assert_eq!(add(&world, &[], &flags).code, 0);
+    let waker = [("MINE_KEY", "waker"), ("MINE_SET", "waker"), ("BOTH", "waker"), ("MINE_URL", "waker")];
+    peer_with(&world, &waker, &["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    let has = environment(world.agent("a"));
+    let expected =
+        [("MINE_KEY", "file"), ("MINE_OVER", "file"), ("MINE_SET", "profile"), ("BOTH", "spec"), ("MINE_URL", "waker")];
+    for (name, from) in expected {
+        assert_eq!(has[name], from, "{name}");
+    }
+}
+
+/// What would start something reads the file first, and ends nothing where that fails.
+fn a_file_that_went_bad_ends_nothing(on: RuntimeKind) {
+    let world = with_profile(on);
+    assert_eq!(add(&world, &[("MINE_KEY", "x")], &["--keep-env", "MINE_KEY"]).code, 0);
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    let (agent, file) = (world.agent("a"), kept_file(&world));
+    chmod(&file, 0o644);
+    let said = format!(
+        "error: cannot use the env_file {0}: its group or others can read or write it (mode 644)\nhint: chmod 600 {0}\n",
+        file.display()
+    );
+    world.peer(&["new", "a"]).fails(1, &said);
+    let incarnation = world.session("a")["incarnation"].to_string();
+    let inside = [("PEER_NAME", "a"), ("PEER_INCARNATION", incarnation.as_str())];
+    peer_with(&world, &inside, &["self-fresh"]).fails(1, &said);
+    let other = if on == RuntimeKind::Tmux { "zellij" } else { "tmux" };
+    world.peer(&["move", "a", "--runtime", other]).fails(1, &said);
+    let restart = world.peer(&["restart-runtime", "a", "--now"]);
+    assert!(restart.code != 0 && format!("{restart:?}").contains("mode 644"), "{restart:?}");
+    assert!(lives(agent));
+    // One that is awake is spoken to, and looked at.
+    world.peer(&["wake", "a"]).prints("a: already awake\n");
+    for args in [&["list"][..], &["status", "a"], &["why", "a"], &["reap"]] {
+        assert_eq!(world.peer(args).code, 0, "{args:?}");
+    }
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    world.peer(&["wake", "a"]).fails(1, &said);
+    chmod(&file, 0o600);
+    assert_eq!(world.peer(&["wake", "a"]).code, 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_believed_starts_nothing_and_is_never_waited_for() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    let file = world.path("secrets");
+    world.set_in_spec("a", &format!("env_file = {}", common::quoted(&file)));
+    let cannot = |why: &str| format!("error: cannot read the env_file {}: {why}", file.display());
+    let refused = |says: &str| {
+        let run = world.peer(&["wake", "a"]);
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{says}: {run:?}");
+        assert!(run.stderr.starts_with(says) && !run.stderr.contains("secret-value"), "{says}: {run:?}");
+        let doctor = world.peer(&["doctor"]);
+        assert!(doctor.code == 1 && doctor.stdout.contains("broken   a: ") && !doctor.stdout.contains("secret-value"));
+        assert_eq!(world.peer(&["list"]).code, 0);
+    };
+    refused(&cannot("No such file or directory"));
+    fs::create_dir(&file).expect("made");
+    refused(&cannot("it is a directory, and not a regular file"));
+    fs::remove_dir(&file).expect("ours");
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    refused(&cannot("it is a FIFO, and not a regular file"));
+    fs::remove_file(&file).expect("ours");
+    let written = |content: &[u8], mode: u32| {
+        fs::write(&file, content).expect("written");
+        chmod(&file, mode);
+    };
+    written("#".repeat((128 << 10) + 1).as_bytes(), 0o600);
+    refused(&cannot("it has 131073 bytes, and more than 131072 are never read"));
+    written(b"A=\xff\xfe", 0o600);
+    refused(&cannot("it is not UTF-8"));
+    written(b"A=secret-value", 0o640);
+    refused(&format!("error: cannot use the env_file {}: its group or others can read", file.display()));
+    written(b"A=1\nB=secret-value x\n", 0o600);
+    refused(&format!("error: {}:2: B: its value holds a space", file.display()));
+    written(b"A=1\n# again\nA=secret-value\n", 0o600);
+    refused(&format!("error: {}:3: A: it stands in line 1 already", file.display()));
+    written(b"PEER_NAME=secret-value", 0o600);
+    refused(&format!("error: {}:1: PEER_NAME: peer sets its own", file.display()));
+    if nix::unistd::geteuid().is_root() {
+        written(b"A=secret-value", 0o600);
+        chown(&file, Some(4_242), None).expect("root may");
+        refused(&format!("error: cannot trust {}: it belongs to uid 4242", file.display()));
+        chown(&file, Some(0), None).expect("root may");
+    }
+    assert!(world.server().is_none() && world.processes().is_empty());
+    written(b"A=1\n", 0o400);
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    world.set_in_spec("a", "");
+    let spec = spec(&world).replace(&file.display().to_string(), "secrets");
+    fs::write(world.path("config/peers/a.toml"), spec).expect("written");
+    let run = world.peer(&["wake", "a"]);
+    assert!(run.stderr.contains("a.toml:2: env_file: it is no absolute path"), "{run:?}");
+}
+
+#[test]
+fn what_cannot_be_kept_is_refused_and_no_value_is_said() {
+    let world = with_profile(RuntimeKind::Tmux);
+    let set = [("EMPTY", ""), ("TERM_PROGRAM", "x"), ("CLAUDECODE", "1"), ("PEER_NAME", "x"), ("IN_SPEC", "x")];
+    for (name, code, says) in [
+        ("sk-ant-secret", 2, "error: --keep-env: what was given is no variable's name"),
+        ("MINE_KEY=secret", 2, "error: --keep-env: what was given is no variable's name"),
+        ("", 2, "error: --keep-env: what was given is no variable's name"),
+        ("1A", 2, "no variable's name"),
+        (
+            "MINE_KEY",
+            1,
+            "error: keep MINE_KEY: it is not set here, so there is no value to keep\nhint: export MINE_KEY=…",
+        ),
+        ("EMPTY", 1, "error: keep EMPTY: it is empty here"),
+        ("TERM_PROGRAM", 1, "it belongs to the terminal or session of whoever has it"),
+        ("CLAUDECODE", 1, "it belongs to the terminal or session of whoever has it"),
+        ("PEER_NAME", 1, "peer sets it itself"),
+        ("PWD", 1, "peer sets it itself"),
+        ("IN_SPEC", 1, "the spec's [env] has it too"),
+    ] {
+        let run = add(&world, &set, &["--env", "IN_SPEC=y", "--keep-env", name]);
+        assert_eq!((run.code, run.stdout.as_str()), (code, ""), "{name}: {run:?}");
+        assert!(run.stderr.contains(says) && !run.stderr.contains("secret"), "{name}: {run:?}");
+    }
+    let mut odd = world.command(&["add", "a", "--keep-env", "MINE_KEY", "--", "cat"]);
+    let run = Run::of(odd.env("MINE_KEY", std::ffi::OsStr::from_bytes(b"\xff")), None);
+    assert!(run.code == 1 && run.stderr.contains("its value is not UTF-8"), "{run:?}");
+    let run = add(
+        &world,
+        &[("MINE_KEY", &"x".repeat(128 << 10)[..131_000]), ("MINE_URL", "y".repeat(900).as_str())],
+        &["--keep-env", "MINE_KEY", "--keep-env", "MINE_URL"],
+    );
+    assert!(run.code == 1 && run.stderr.contains("more than 131072 are never read"), "{run:?}");
+    assert!(!world.path("config/peers").exists() && !kept_file(&world).exists());
+    let run = peer_with(&world, &[("MINE_KEY", "x")], &["add", "nobody", "--keep-env", "MINE_KEY"]);
+    assert_eq!(run.code, 3, "{run:?}");
+}
+
+#[test]
+fn more_is_kept_for_a_peer_that_is_declared() {
+    let world = with_profile(RuntimeKind::Tmux);
+    let run = add(&world, &[("MINE_KEY", "one"), ("MINE_URL", ""), ("OTHER_KEY", "x")], &[]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, format!("a: added (mine on tmux: {})\n", cat()).as_str()));
+    assert_eq!(
+        run.stderr,
+        "note: a: its agent lives by MINE_KEY, set here and not kept: a wake from cron, a timer or another shell would be \
+         without; peer add a --keep-env MINE_KEY keeps what is set here in a file that only you can read\n"
+    );
+    // A person's own words stay as they are.
+    let path = world.path("config/peers/a.toml");
+    fs::write(&path, format!("# mine\n{}", spec(&world))).expect("written");
+    let kept = peer_with(&world, &[("MINE_KEY", "two\nlines\r")], &["add", "a", "--keep-env", "MINE_KEY"]);
+    kept.prints(&format!("a: kept (mine on tmux: {}); keeps MINE_KEY\n", cat()));
+    assert!(spec(&world).contains("# mine\n"), "{}", spec(&world));
+    let kept = peer_with(&world, &[("MINE_URL", "u")], &["add", "a", "--keep-env", "MINE_URL", "--json"]).json();
+    assert_eq!((&kept["outcome"], &kept["kept"]), (&"kept".into(), &serde_json::json!(["MINE_KEY", "MINE_URL"])));
+    // The whole declaration again, with and without.
+    let line = |outcome: &str| format!("a: {outcome} (mine on tmux: {}); keeps MINE_KEY, MINE_URL\n", cat());
+    add(&world, &[("MINE_KEY", "three")], &["--keep-env", "MINE_KEY"]).prints(&line("kept"));
+    add(&world, &[("MINE_KEY", "elsewhere")], &[]).prints(&line("unchanged"));
+    world.peer(&["wake", "a"]);
+    let has = environment(world.agent("a"));
+    assert_eq!((has["MINE_KEY"].as_str(), has["MINE_URL"].as_str()), ("three", "u"));
+    // One that went away is made anew.
+    fs::remove_file(kept_file(&world)).expect("ours");
+    let kept = peer_with(&world, &[("MINE_KEY", "two\nlines\r")], &["add", "a", "--keep-env", "MINE_KEY"]);
+    assert_eq!(kept.code, 0, "{kept:?}");
+    world.peer(&["new", "a"]);
+    assert_eq!(environment(world.agent("a"))["MINE_KEY"], "two\nlines\r");
+}
+
+/// What a person finds there can be sourced, and what they write in a shell's words means the same here.
+#[test]
+fn a_shell_reads_the_file_as_it_is_read_here() {
+    let world = with_profile(RuntimeKind::Tmux);
+    let by_shell = |name: &str, file: &Path| {
+        let script = format!(". '{}'; printf %s \"${name}\"", file.display());
+        Run::of(std::process::Command::new("sh").args(["-c", &script]), None).stdout
+    };
+    for value in [SECRET, "plain/+=^%@:,.-_", "~/x", "`id`", "a\\nb\\", "#x", " x ", "it's", "a'b\"c$d`e\\f"] {
+        assert_eq!(add(&world, &[("MINE_KEY", value)], &["--keep-env", "MINE_KEY"]).code, 0, "{value}");
+        assert_eq!(by_shell("MINE_KEY", &kept_file(&world)), value);
+    }
+    let file = world.path("secrets");
+    fs::write(&file, "export A=a/b # why\nB='$x \"y\"'\n  C=\"\\$x \\\"y\\\" \\\\ \\`\"\nD=\nE=x=y\n")
+        .expect("written");
+    chmod(&file, 0o600);
+    assert_eq!(add(&world, &[], &["--replace", "--env-file", file.to_str().expect("UTF-8")]).code, 0);
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    let has = environment(world.agent("a"));
+    for name in ["A", "B", "C", "D", "E"] {
+        assert_eq!(has[name], by_shell(name, &file), "{name}");
+    }
+}
+
+#[test]
+fn what_is_kept_goes_with_its_declaration_and_a_persons_own_file_stays() {
+    let world = with_profile(RuntimeKind::Tmux);
+    add(&world, &[("MINE_KEY", "secret")], &["--keep-env", "MINE_KEY"]);
+    // The same agent with other words keeps them, another one is not given them.
+    let run = add(&world, &[], &["--replace", "--idle", "5m"]);
+    assert!(run.code == 0 && run.stdout.ends_with("; keeps MINE_KEY\n"), "{run:?}");
+    let other = ["add", "a", "--replace", "--agent", "command", "--runtime", "tmux", "--", "cat"];
+    world.peer(&other).prints(&format!("a: replaced (command on tmux: {})\n", cat()));
+    assert!(!kept_file(&world).exists() && !spec(&world).contains("env_file"));
+    add(&world, &[("MINE_KEY", "secret")], &["--replace", "--keep-env", "MINE_KEY"]);
+    assert_eq!(mode(&kept_file(&world)), 0o600);
+    // An editor that takes the key out.
+    let mut edit = world.command(&["edit", "a"]);
+    let run = Run::of(edit.env("EDITOR", "sed -i /^env_file/d"), None);
+    let unused = format!("note: a: its spec does not name {0} any more; rm {0}\n", kept_file(&world).display());
+    assert_eq!((run.code, run.stderr.as_str()), (0, unused.as_str()), "{run:?}");
+    // Left by a start that was cut short.
+    fs::create_dir_all(world.path("state/panes")).expect("made");
+    fs::write(world.path("state/panes/a.9.launch"), "secret").expect("written");
+    let trash = world.peer(&["rm", "a", "--json"]).json();
+    let trash = PathBuf::from(trash["peers"][0]["trash"].as_str().expect("a directory"));
+    for file in fs::read_dir(&trash).expect("ours").flatten() {
+        assert!(!fs::read_to_string(file.path()).expect("text").contains("secret"), "{}", file.path().display());
+    }
+    assert!(!kept_file(&world).exists());
+
+    let own = world.path("own");
+    fs::write(&own, "MINE_KEY=secret\n").expect("written");
+    chmod(&own, 0o600);
+    let flag = ["--env-file", own.to_str().expect("UTF-8")];
+    assert_eq!(add(&world, &[], &flag).code, 0);
+    let run = peer_with(&world, &[("MINE_URL", "u")], &["add", "a", "--keep-env", "MINE_URL"]);
+    let problem = format!("error: keep variables of a: its spec names an env_file of yours, {}\n", own.display());
+    assert!(run.code == 1 && run.stderr.starts_with(&problem), "{run:?}");
+    world.peer(&["rm", "a"]);
+    assert_eq!(fs::read_to_string(&own).expect("it stays"), "MINE_KEY=secret\n");
+    chmod(&own, 0o644);
+    assert!(add(&world, &[], &flag).stderr.contains("can read or write it (mode 644)"));
+    assert!(!world.path("config/peers/a.toml").exists());
+}
+
+#[test]
+fn it_is_nobody_elses_to_read_at_any_moment_whatever_the_umask() {
+    let world = with_profile(RuntimeKind::Tmux);
+    let words = ["add", "a", "--agent", "mine", "--runtime", "tmux", "--keep-env", "MINE_KEY", "--", "cat"];
+    let run = world.peer_after("umask 000; export MINE_KEY=secret", &words);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(mode(&kept_file(&world)), 0o600);
+    // What a writer that was killed left behind is swept like any other.
+    let left = world.path("state/a.env.tmp");
+    fs::write(&left, "MINE_KEY=secret\n").expect("written");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(1_000);
+    fs::File::options().write(true).open(&left).expect("ours").set_modified(old).expect("set");
+    world.peer(&["reap"]);
+    assert!(!left.exists() && kept_file(&world).exists());
+}

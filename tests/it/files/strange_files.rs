@@ -1,0 +1,204 @@
+//! What is no file, or no sensible one, in the place of a file: nobody waits for it, nobody fills the memory with it, and it
+//! is named.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::common::ticks::settle;
+use crate::common::{Run, World};
+use serde_json::{Value, json};
+
+/// Puts something in the place of a file.
+type Spoil = fn(&Path);
+
+fn fifo(path: &Path) {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
+}
+
+fn device(path: &Path) {
+    symlink("/dev/zero", path).expect("symlink");
+}
+
+fn directory(path: &Path) {
+    fs::create_dir(path).expect("create");
+}
+
+fn socket(path: &Path) {
+    drop(UnixListener::bind(path).expect("bind"));
+}
+
+/// Two gigabytes of nothing, as a file system without room for them would keep them.
+fn sparse(path: &Path) {
+    File::create(path).and_then(|file| file.set_len(2 << 30)).expect("sparse");
+}
+
+const NO_FILES: [(&str, Spoil); 4] =
+    [("a FIFO", fifo), ("a device", device), ("a directory", directory), ("a socket", socket)];
+
+fn clear(path: &Path) {
+    // A directory, a file, or nothing.
+    let _ = fs::remove_dir(path);
+    let _ = fs::remove_file(path);
+}
+
+/// Runs `peer` where it may have one GiB of addresses: what reads without a limit is refused memory, and what waits is
+/// killed as a hang.
+#[track_caller]
+fn bounded(world: &World, args: &[&str]) -> Run {
+    let plain = world.command(&[]);
+    let mut shell = Command::new("bash");
+    shell.args(["-c", "ulimit -v 1048576; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_peer")]).args(args);
+    shell.env_clear().current_dir(world.work()).stdin(Stdio::null());
+    for (key, value) in plain.get_envs() {
+        shell.env(key, value.expect("set"));
+    }
+    let run = Run::of(&mut shell, None);
+    assert!((0..=7).contains(&run.code) && !run.stderr.contains("panicked"), "{args:?}: {run:?}");
+    run
+}
+
+/// A demo agent that has had one message, and nothing since for two hours, by what is on record.
+fn talked(world: &World) {
+    world.demo("a", &[]);
+    world.set_in_spec("a", "idle_timeout = \"1h\"");
+    assert_eq!(world.peer(&["wake", "a", "-m", "hello"]).code, 0);
+    world.edit("a", "session", |record| {
+        for key in ["woke_at_ms", "ready_at_ms", "delivered_at_ms"] {
+            record[key] = json!(record[key].as_u64().expect("a time") - 7_200_000);
+        }
+    });
+}
+
+fn transcript(world: &World) -> PathBuf {
+    let work = fs::canonicalize(world.work()).expect("it is there").display().to_string();
+    let slug: String = work.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    world.path(&format!("home/demo/projects/{slug}/{}.jsonl", world.conversation("a")))
+}
+
+/// What only looks, and a tick.
+const LOOKS: [&[&str]; 5] = [&["list"], &["why", "a"], &["screen", "a"], &["log"], &["reap", "--json"]];
+
+#[test]
+fn an_agents_files_that_are_no_files_are_neither_waited_for_nor_a_reason_to_park() {
+    let world = World::new();
+    talked(&world);
+    let status = world.path(&format!("home/demo/sessions/{}.json", world.agent("a")));
+    fs::create_dir_all(status.parent().expect("it has one")).expect("create");
+    for path in [transcript(&world), status] {
+        let before = fs::read(&path);
+        for (what, spoil) in NO_FILES.into_iter().chain([("2 GiB of nothing", sparse as Spoil)]) {
+            clear(&path);
+            spoil(&path);
+            for verb in LOOKS.iter().chain(&[&["status", "a"][..], &["doctor"]]) {
+                let run = bounded(&world, verb);
+                if verb[0] == "list" || verb[0] == "reap" {
+                    assert_eq!(run.code, 0, "{what} as {}: {run:?}", path.display());
+                }
+            }
+            assert!(world.has("a", "session"), "{what} as {}: parked", path.display());
+        }
+        clear(&path);
+        drop(before.map(|before| fs::write(&path, before).expect("write")));
+    }
+    // The transcript is a file again, and tells of a turn that has just ended.
+    bounded(&world, &["reap"]);
+    assert!(world.has("a", "session"));
+}
+
+#[test]
+fn of_a_huge_transcript_its_end_is_read() {
+    let world = World::new();
+    talked(&world);
+    let path = transcript(&world);
+    let text = fs::read_to_string(&path).expect("a transcript");
+    let file = File::options().write(true).open(&path).expect("open");
+    file.set_len(2 << 30).expect("sparse");
+    file.write_all_at(format!("\n{text}").as_bytes(), 2 << 30).expect("write");
+    let run = bounded(&world, &["send", "a", "once more"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    bounded(&world, &["reap"]);
+    assert!(world.has("a", "session"), "it was active a moment ago");
+    let status = bounded(&world, &["status", "a", "--json"]).json();
+    assert_eq!(status["transcript"], json!(path), "{status}");
+}
+
+#[test]
+fn what_is_no_file_in_the_place_of_ours_is_named_and_waited_for_by_nobody() {
+    let world = World::new();
+    for name in ["a", "b"] {
+        world.add(name, &["cat"]);
+    }
+    assert_eq!(world.peer(&["wake", "a", "b", "--topic", "x"]).code, 0);
+    settle(&world, "a");
+    world.profile("mine", "extends = \"command\"\ndescription = \"mine\"\n");
+    let files = [
+        ("config/peers/a.toml", true),
+        ("config/agents/mine.toml", false),
+        ("config/config.toml", true),
+        ("state/a.session", true),
+        ("state/a.end", true),
+        ("state/a.deaths", true),
+        ("state/a.conversations", false),
+        ("state/a.topic", true),
+        // What stop puts in its place is a file again.
+        ("state/a.stopped", false),
+        ("state/a.lock", true),
+        ("state/panes/a.1.exit", false),
+        ("state/heartbeat.json", false),
+        ("state/versions.json", false),
+        ("state/servers.json", false),
+        ("state/reap.lock", false),
+        ("state/lifecycle.log", false),
+    ];
+    for (file, shown) in files {
+        let path = world.path(file);
+        let before = fs::read(&path).ok();
+        // All are opened in one place, so one of them has to stand for all.
+        let spoils = if file == "state/a.session" { &NO_FILES[..] } else { &NO_FILES[..1] };
+        for (what, spoil) in spoils {
+            clear(&path);
+            spoil(&path);
+            for verb in LOOKS.iter().chain(&[&["agents"][..], &["wake", "a"], &["stop", "a"], &["show", "a"]]) {
+                bounded(&world, verb);
+            }
+            let status = bounded(&world, &["status", "a"]);
+            let said = format!("{}{}", status.stdout, status.stderr);
+            assert!(!shown || said.contains("not a regular file"), "{what} as {file}: {status:?}");
+            if file != "config/config.toml" && file != "state/lifecycle.log" {
+                let list = bounded(&world, &["list", "--json"]).json();
+                let rows = list["peers"].as_array().expect("rows").clone();
+                let b = rows.iter().find(|row| row["peer"] == "b").unwrap_or(&Value::Null);
+                assert_eq!(b["state"], "awake", "{what} as {file}: {list}");
+            }
+            clear(&path);
+        }
+        if let Some(before) = before {
+            fs::write(&path, before).expect("write");
+        }
+        world.peer(&["start", "a"]);
+        world.peer(&["wake", "a"]);
+    }
+}
+
+#[test]
+fn a_tab_never_waits() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer(&["list"]);
+    for (_, spoil) in NO_FILES.into_iter().chain([("", sparse as Spoil)]) {
+        for file in ["state/a.topic", "state/lifecycle.log"] {
+            clear(&world.path(file));
+            spoil(&world.path(file));
+        }
+        for words in [&["peer", "wake", ""][..], &["peer", "send", "--topic", ""], &["peer", "log", "--event", ""]] {
+            let index = (words.len() - 1).to_string();
+            let mut shell = world.command(&[&["--"], words].concat());
+            shell.env("PEER_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_IFS", "\n");
+            let run = Run::of(&mut shell, None);
+            assert_eq!(run.code, 0, "{words:?}: {run:?}");
+        }
+    }
+}

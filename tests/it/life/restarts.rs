@@ -1,0 +1,89 @@
+//! `peer restart-runtime`: every peer of a server goes on, in its conversation, on a new one.
+
+use std::time::{Duration, Instant};
+
+use crate::common;
+use crate::common::{World, lives, on_each_runtime, wait_until};
+use nix::sys::signal::Signal;
+use peer_adapters::process;
+use peer_adapters::runtime::RuntimeKind;
+
+on_each_runtime! {
+    its_peers_go_on_in_their_conversations
+    one_that_is_killed_on_the_way_leaves_peers_that_resume
+}
+
+#[track_caller]
+fn fine(world: &World, args: &[&str]) -> String {
+    let run = world.peer(args);
+    assert_eq!(run.code, 0, "{args:?}: {run:?}");
+    run.stdout
+}
+
+fn its_peers_go_on_in_their_conversations(kind: RuntimeKind) {
+    let world = World::on(kind);
+    world.demo("a", &[]);
+    world.demo("b", &[]);
+    world.demo("c", &[]);
+    fine(&world, &["wake", "a", "-m", "one"]);
+    fine(&world, &["wake", "b", "-m", "one"]);
+    let before: Vec<_> =
+        ["a", "b"].map(|name| (world.server_of(name), world.session(name)["conversation"].clone())).to_vec();
+    let plan = fine(&world, &["restart-runtime", "--dry-run"]);
+    assert!(plan.contains("would park"), "{plan}");
+    assert_eq!(world.server_of("a"), before[0].0, "nothing was done");
+    let said = world.peer(&["restart-runtime", "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    for server in said.json()["servers"].as_array().expect("servers") {
+        assert_eq!(server["outcome"], "restarted", "{server}");
+    }
+    for (name, (server, conversation)) in ["a", "b"].into_iter().zip(before) {
+        assert!(process::find(server).expect("/proc").is_none(), "{name}: the old server is gone");
+        assert_ne!(world.server_of(name), server);
+        assert_eq!(
+            (&world.session(name)["conversation"], &world.session(name)["resumed"]),
+            (&conversation, &true.into())
+        );
+        assert_eq!(world.deaths(name), 0);
+    }
+    assert!(!world.has("c", "session"), "one that was asleep stays so");
+}
+
+fn one_that_is_killed_on_the_way_leaves_peers_that_resume(kind: RuntimeKind) {
+    let world = World::on(kind);
+    for name in ["a", "b"] {
+        world.demo(name, &[]);
+        fine(&world, &["wake", name, "-m", "one"]);
+    }
+    let conversations = ["a", "b"].map(|name| world.session(name)["conversation"].clone());
+    let mut restart = world.command(&["restart-runtime"]).spawn().expect("it starts");
+    wait_until("one is parked", || world.has("a", "end") || world.has("b", "end"));
+    common::signal(restart.id(), Signal::SIGKILL);
+    restart.wait().expect("it was ours");
+    for (name, conversation) in ["a", "b"].into_iter().zip(conversations) {
+        fine(&world, &["wake", name]);
+        assert_eq!((&world.session(name)["conversation"], world.deaths(name)), (&conversation, 0), "{name}");
+    }
+}
+
+#[test]
+fn what_forbids_it_is_said_and_nothing_is_touched() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    fine(&world, &["wake", "a"]);
+    let (agent, server) = (world.agent("a"), world.server());
+    let over = world.peer(&["restart-runtime"]);
+    assert!(over.code == 4 && over.stdout.contains("a would start over"), "{over:?}");
+    world.tmux(&["new-session", "-d", "-s", "mine", "sleep", "1000"]);
+    let theirs = world.peer(&["restart-runtime", "--now"]);
+    assert!(theirs.code == 4 && theirs.stdout.contains("session mine on it is not of this fleet"), "{theirs:?}");
+    let inside = common::Run::of(world.command(&["restart-runtime", "--now"]).env("PEER_NAME", "a"), None);
+    assert!(inside.code == 4 && inside.stdout.contains("runs this command itself"), "{inside:?}");
+    assert_eq!(world.peer(&["restart-runtime", "nobody"]).code, 3);
+    assert!(lives(agent) && world.server() == server);
+    world.tmux(&["kill-session", "-t", "=mine:"]);
+    let begin = Instant::now();
+    let run = world.peer(&["restart-runtime", "a", "--now"]);
+    assert!(run.code == 0 && begin.elapsed() < Duration::from_secs(30), "{run:?}");
+    assert!(world.server() != server && !lives(agent) && world.deaths("a") == 0);
+}

@@ -1,0 +1,7 @@
+//! What is said to an agent, and in which conversation.
+
+mod changed_conversations;
+mod cut_off;
+mod delivery;
+mod late_conversations;
+mod undelivered;

@@ -1,0 +1,225 @@
+//! `peer attach` as a person meets it: in a terminal of their own, which hands them any agent at once and lets them leave.
+
+use crate::common::attached::Attached;
+use crate::common::{World, on_each_runtime, wait_until};
+use peer_adapters::runtime::RuntimeKind;
+
+on_each_runtime! {
+    one_that_waits_for_an_answer_is_attached_to_at_once
+    how_to_leave_is_said_before_the_switch
+    one_that_asks_while_it_comes_up_is_there_to_be_answered
+    one_with_nothing_to_lose_is_started
+    one_whose_conversation_is_unknown_is_not_started_fresh
+    the_one_that_waits_is_found
+    looking_only_types_nothing
+    typing_reaches_the_agent_after_scrolling_back
+    the_prefix_twice_reaches_the_agent
+}
+
+/// A person's own terminal, 80x24: a tmux of theirs that shows one command and stays when that ends.
+struct Terminal<'a>(&'a World);
+
+impl<'a> Terminal<'a> {
+    #[track_caller]
+    fn running(world: &'a World, words: &[&str]) -> Self {
+        let person = world.path("s-person");
+        let of_peer = world.command(&[]);
+        let mut argv = vec!["-f".to_owned(), "/dev/null".to_owned(), "new-session".to_owned()];
+        argv.extend(["-d", "-x", "80", "-y", "24", "env", "-u", "TMUX", "-u", "TMUX_PANE"].map(str::to_owned));
+        let pairs = of_peer.get_envs().filter_map(|(key, value)| Some((key.to_str()?, value?.to_str()?)));
+        argv.extend(
+            pairs.filter(|(key, _)| !matches!(*key, "TERM" | "TMUX")).map(|(key, value)| format!("{key}={value}")),
+        );
+        let line = format!("{} {}; echo \"left with $?\"; exec cat", env!("CARGO_BIN_EXE_peer"), words.join(" "));
+        argv.extend(["sh", "-c", &line].map(str::to_owned));
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        assert_eq!(world.tmux_on(&person, &argv), "");
+        Self(world)
+    }
+
+    fn shows(&self) -> String {
+        self.0.tmux_on(&self.0.path("s-person"), &["capture-pane", "-p", "-J"])
+    }
+
+    #[track_caller]
+    fn awaits(&self, text: &str) {
+        wait_until(&format!("the person sees {text:?}"), || self.shows().contains(text));
+    }
+
+    fn presses(&self, keys: &[&str]) {
+        for key in keys {
+            self.0.tmux_on(&self.0.path("s-person"), &["send-keys", key]);
+        }
+    }
+
+    fn types(&self, text: &str) {
+        self.0.tmux_on(&self.0.path("s-person"), &["send-keys", "-l", text]);
+    }
+
+    #[track_caller]
+    fn leaves(&self) {
+        self.presses(&["C-b", "d"]);
+        self.awaits("left with 0");
+    }
+}
+
+impl Drop for Terminal<'_> {
+    fn drop(&mut self) {
+        self.0.tmux_on(&self.0.path("s-person"), &["kill-server"]);
+    }
+}
+
+const ASKER: &str = "description = \"asks\"\n[ready]\nscreen = ['^ready$']\n[[dialog]]\nid = \"permission\"\n\
+    screen = '^(May I [^\\n]*\\?)$'\nneeds_person = true\n";
+
+fn asker(on: RuntimeKind, name: &str, first: &str) -> World {
+    let world = World::on(on);
+    world.profile("asker", ASKER);
+    let script = format!("echo '{first}'; while read -r line; do echo \"got $line\"; done");
+    world.declare(name, &["--agent", "asker"], &["sh", "-c", &script]);
+    world
+}
+
+fn one_that_waits_for_an_answer_is_attached_to_at_once(on: RuntimeKind) {
+    let world = asker(on, "a", "May I go on?");
+    let woken = world.peer(&["wake", "a"]);
+    assert!(woken.code == 5 && woken.stderr.contains("hint: peer attach a and answer it"), "{woken:?}");
+    let terminal = Terminal::running(&world, &["attach", "a"]);
+    terminal.awaits("May I go on?");
+    terminal.types("yes");
+    terminal.presses(&["Enter"]);
+    terminal.awaits("got yes");
+    terminal.leaves();
+}
+
+fn how_to_leave_is_said_before_the_switch(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("a", &["sh", "-c", "echo ready; exec cat"]);
+    world.peer(&["wake", "a"]);
+    let terminal = Terminal::running(&world, &["attach", "a"]);
+    // zellij wipes it: it stands there for a while until somebody has left once.
+    if on == RuntimeKind::Zellij {
+        terminal.awaits("note: a: leave with C-b d; the agent goes on");
+    }
+    terminal.awaits("ready");
+    terminal.leaves();
+    if on == RuntimeKind::Tmux {
+        terminal.awaits("note: a: leave with C-b d; the agent goes on");
+    }
+    let known = std::fs::read_to_string(world.path("state/hints.json")).expect("noted");
+    assert_eq!(known, format!("{{\"left\":[\"{}\"]}}", on.as_str()));
+}
+
+fn one_that_asks_while_it_comes_up_is_there_to_be_answered(on: RuntimeKind) {
+    let world = asker(on, "a", "May I go on?");
+    let terminal = Terminal::running(&world, &["attach", "a"]);
+    terminal.awaits("May I go on?");
+    terminal.leaves();
+    assert_eq!(world.session("a")["incarnation"], 1);
+}
+
+fn one_with_nothing_to_lose_is_started(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("plain", &["sh", "-c", "echo 'here I am'; exec cat"]);
+    for incarnation in [1, 2] {
+        let terminal = Terminal::running(&world, &["attach", "plain"]);
+        terminal.awaits("here I am");
+        terminal.leaves();
+        assert_eq!(world.session("plain")["incarnation"], incarnation);
+        drop(terminal);
+        world.peer(&["stop", "plain"]);
+        world.peer(&["start", "plain"]);
+    }
+}
+
+fn one_whose_conversation_is_unknown_is_not_started_fresh(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    world.peer(&["new", "a"]);
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    // Its last conversation was never spoken in, and an older one is known.
+    let terminal = Terminal::running(&world, &["attach", "a"]);
+    terminal.awaits("left with 4");
+    terminal.awaits("there is no conversation to resume");
+    assert!(world.session("a").is_null());
+}
+
+fn the_one_that_waits_is_found(on: RuntimeKind) {
+    let world = asker(on, "asks", "May I go on?");
+    world.add("calm", &["cat"]);
+    world.peer(&["wake", "calm"]);
+    let terminal = Terminal::running(&world, &["attach", "--waiting"]);
+    terminal.awaits("nobody waits for an answer");
+    terminal.awaits("left with 1");
+    drop(terminal);
+    world.peer(&["wake", "asks"]);
+    let terminal = Terminal::running(&world, &["attach", "--waiting"]);
+    terminal.awaits("May I go on?");
+    terminal.leaves();
+}
+
+fn looking_only_types_nothing(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("a", &["sh", "-c", "echo ready; exec cat"]);
+    world.peer(&["wake", "a"]);
+    if on == RuntimeKind::Zellij {
+        let alone = Terminal::running(&world, &["attach", "-r", "a"]);
+        alone.awaits("zellij shows nothing while nobody else is attached");
+        alone.awaits("peer top");
+    }
+    let _other = (on == RuntimeKind::Zellij).then(|| Attached::to(&world, "a"));
+    let terminal = Terminal::running(&world, &["attach", "-r", "a"]);
+    terminal.awaits("ready");
+    terminal.types("hello");
+    terminal.presses(&["Enter"]);
+    match on {
+        RuntimeKind::Tmux => terminal.leaves(),
+        RuntimeKind::Zellij => {
+            terminal.presses(&["C-c"]);
+            terminal.awaits("left with 0");
+        }
+    }
+    assert!(!world.screen("a").contains("hello"), "{}", world.screen("a"));
+}
+
+/// The wheel turned up, as a terminal reports it.
+const WHEEL_UP: &str = "\x1b[<64;2;2M";
+
+fn typing_reaches_the_agent_after_scrolling_back(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo_with_history("a");
+    world.peer(&["wake", "a"]);
+    let terminal = Terminal::running(&world, &["attach", "a"]);
+    terminal.awaits("─────");
+    match on {
+        // A person leaves its copy mode by its own key, as everywhere in tmux.
+        RuntimeKind::Tmux => {
+            terminal.presses(&["C-b", "PageUp"]);
+            terminal.awaits("line 18");
+            terminal.presses(&["q"]);
+        }
+        RuntimeKind::Zellij => {
+            for _ in 0..5 {
+                terminal.types(WHEEL_UP);
+            }
+            terminal.awaits("line 18");
+        }
+    }
+    terminal.types("e\"\\ 7");
+    wait_until("the agent has it", || world.screen("a").contains("> e\"\\ 7"));
+    terminal.leaves();
+    world.peer(&["send", "a", "hello"]);
+}
+
+fn the_prefix_twice_reaches_the_agent(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("a", &["sh", "-c", "stty raw -echo; echo ready; exec cat -v"]);
+    world.peer(&["wake", "a"]);
+    let terminal = Terminal::running(&world, &["attach", "a"]);
+    terminal.awaits("ready");
+    terminal.presses(&["C-b", "C-b", "C-g"]);
+    terminal.awaits("^B^G");
+    terminal.leaves();
+}

@@ -1,0 +1,44 @@
+//! The man pages are rendered by the real `man` without a warning.
+
+use std::process::Command;
+
+use crate::common::{Run, World};
+
+#[test]
+fn every_page_is_rendered_without_a_warning() {
+    let world = World::new();
+    let dir = world.path("man");
+    std::fs::create_dir(&dir).expect("create");
+    world.peer(&["man", dir.to_str().expect("UTF-8")]).prints("");
+    let pages: Vec<_> = std::fs::read_dir(&dir).expect("pages").map(|entry| entry.expect("entry").path()).collect();
+    for page in ["peer.1", "peer-wake.1", "peer-timer-install.1", "peer-files.5"] {
+        assert!(dir.join(page).exists(), "{page} is missing among {pages:?}");
+    }
+    for page in &pages {
+        let mut man = Command::new("man");
+        man.args(["--warnings=w", "-E", "UTF-8", "-l", "-Tutf8"])
+            .arg(page)
+            .env("MANWIDTH", "80")
+            .env("LC_ALL", "C.UTF-8");
+        let run = Run::of(&mut man, None);
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}: {run:?}", page.display());
+        assert!(run.stdout.lines().count() > 5, "{}", page.display());
+    }
+}
+
+#[test]
+fn the_files_page_names_every_file_there_is() {
+    let page = include_str!("../../../src/cli/man/peer-files.5");
+    let world = World::new();
+    world.demo("api", &[]);
+    world.peer(&["wake", "api", "--topic", "one", "-m", "hello"]);
+    world.peer(&["reap"]);
+    world.peer(&["stop", "api"]);
+    world.peer(&["refresh", "api"]);
+    for (path, _) in world.snapshot() {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let Some(suffix) = name.strip_prefix("api.") else { continue };
+        let kind = suffix.rsplit('.').next().expect("an ending");
+        assert!(page.contains(kind), "{name} is not told in peer-files(5)");
+    }
+}

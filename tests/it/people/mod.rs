@@ -1,0 +1,18 @@
+//! What a person at the keyboard meets.
+
+mod attach;
+mod complete;
+mod doctor;
+mod generated;
+mod hooks;
+mod list;
+mod man;
+mod picture;
+mod status;
+mod timer;
+mod top;
+mod top_safety;
+mod top_views;
+mod verbs;
+mod waiting;
+mod words;

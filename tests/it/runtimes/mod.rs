@@ -1,0 +1,9 @@
+//! What people, cleaners and versions do to tmux and zellij.
+
+mod lost_sockets;
+mod lying_clients;
+mod moved_by_hand;
+mod screens;
+mod skew;
+mod versions;
+mod zellij_by_hand;

@@ -1,0 +1,480 @@
+//! What a person or a cleaner does to a session of zellij behind our back. Afterwards the same agent lives and everything
+//! works on it, nobody else's pane is touched, and nothing is left in the end.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::common;
+use crate::common::ticks::{done, settle, skipped, tick, verdict};
+use crate::common::{World, lives, signal, wait_for, wait_until};
+use nix::sys::signal::Signal;
+use peer_adapters::process::{self, ProcessId};
+use peer_adapters::runtime::RuntimeKind::Zellij;
+use peer_adapters::runtime::Target;
+use serde_json::Value;
+
+/// A fleet of one that said something already, and where its session is.
+fn awake() -> (World, Target) {
+    let world = World::on(Zellij);
+    world.demo("a", &[]);
+    world.set_in_spec("a", "idle_timeout = \"0s\"");
+    let run = world.peer(&["wake", "a", "-m", "first"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let place = world.place("a");
+    (world, place)
+}
+
+/// Runs a command of zellij's as a person would, until it has come about: a client may overlook its session (0.45.1).
+#[track_caller]
+fn by_hand(world: &World, place: &Target, session: &str, action: &[&str], came_about: impl Fn() -> bool) {
+    wait_until(&format!("{action:?} comes about"), || {
+        let said = world.zellij(place, &[&["--session", session, "action"], action].concat());
+        assert!(!said.contains("error:"), "{action:?}: {said}");
+        let soon = std::time::Instant::now() + std::time::Duration::from_millis(500);
+        while !came_about() && std::time::Instant::now() < soon {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        came_about()
+    });
+}
+
+/// Every verb finds the very agent, two ticks let it live, and nothing is counted.
+#[track_caller]
+fn everything_works(world: &World, agent: u32, what: &str) {
+    let listed = world.peer(&["list", "--json"]);
+    assert_eq!(listed.code, 0, "{what}: {listed:?}");
+    for _ in 0..2 {
+        settle(world, "a");
+        let document = tick(world, &[]);
+        assert_eq!((done(&document), skipped(&document)), (vec![], vec![]), "{what}");
+        assert_eq!(verdict(world, "a"), "healthy", "{what}");
+    }
+    world.peer(&["wake", "a"]).prints("a: already awake\n");
+    let text = format!("after {what}");
+    world.peer(&["send", "a", &text]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")).last(), Some(&text), "{what}");
+    let screen = world.peer(&["screen", "a"]);
+    assert!(screen.code == 0 && screen.stdout.contains(&text), "{what}: {screen:?}");
+    drop(Person::at(world, "a"));
+    assert_eq!((world.agent("a"), world.processes(), world.deaths("a")), (agent, vec![agent], 0), "{what}");
+    assert!(world.end("a").is_null(), "{what}: {}", world.end("a"));
+}
+
+/// A stop that parks, and of which nothing is left.
+#[track_caller]
+fn stops_without_a_trace(world: &World, what: &str) {
+    let agent = world.agent("a");
+    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+    assert!(!lives(agent), "{what}");
+    assert_eq!((world.zellij_servers(), world.session_dirs()), (vec![], vec![]), "{what}");
+    assert_eq!((world.deaths("a"), world.end("a")["cause"].as_str()), (0, Some("stopped")), "{what}");
+}
+
+#[test]
+fn a_session_that_was_renamed_is_the_same_peer() {
+    let (world, place) = awake();
+    let agent = world.agent("a");
+    let mut name = place.session.clone();
+    for to in ["mine", "my own; $(name)", "a-2", "mine/not"] {
+        let called = place.server.join("contract_version_1").join(to);
+        // A name that is no name of a file is known to the server alone.
+        let came_about = || to.contains('/') || called.exists();
+        by_hand(&world, &place, &name, &["rename-session", to], came_about);
+        if !to.contains('/') {
+            name = to.to_owned();
+        }
+        everything_works(&world, agent, &format!("renaming it to {to:?}"));
+    }
+    stops_without_a_trace(&world, "renamed");
+    world.peer(&["start", "a"]);
+    world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+}
+
+#[test]
+fn a_renamed_session_whose_server_was_killed_is_lost_and_resumed() {
+    let (world, place) = awake();
+    let conversation = world.conversation("a");
+    let called = place.server.join("contract_version_1/mine");
+    by_hand(&world, &place, &place.session, &["rename-session", "mine"], || called.exists());
+    world.lose_server("a");
+    world.await_end("a");
+    tick(&world, &[]);
+    assert_eq!(world.session_dirs(), Vec::<PathBuf>::new());
+    let woken = world.peer(&["wake", "a"]);
+    assert!(woken.stdout.contains("woken resumed"), "{woken:?}");
+    assert_eq!((world.conversation("a"), world.deaths("a")), (conversation, 0));
+}
+
+/// The processes in panes of a session beside ours.
+fn others(server: ProcessId, ours: u32) -> Vec<u32> {
+    let children = process::children(server.pid).expect("/proc");
+    children.into_iter().map(|child| child.id.pid).filter(|pid| *pid != ours).collect()
+}
+
+#[test]
+fn a_persons_own_pane_and_tab_outlive_a_stop_and_are_cleared_up_after() {
+    for open in [&["new-pane", "--", "sleep", "4711"][..], &["new-tab"], &["new-pane", "--floating"]] {
+        let (world, place) = awake();
+        let (agent, server, pane) = (world.agent("a"), world.server_of("a"), world.pane_process("a"));
+        by_hand(&world, &place, &place.session, open, || !others(server, pane).is_empty());
+        everything_works(&world, agent, &format!("{open:?}"));
+        let own = others(server, pane);
+        world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+        wait_until(&format!("{open:?}: our pane process ends"), || !lives(pane));
+        assert_eq!((lives(agent), others(server, 0)), (false, own.clone()), "{open:?}: ours is closed, and it alone");
+        world.peer(&["start", "a"]);
+        world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+        for _ in 0..2 {
+            settle(&world, "a");
+            assert_eq!(done(&tick(&world, &[])), Vec::<[String; 3]>::new(), "{open:?}");
+        }
+        assert_eq!(others(server, 0), own, "{open:?}: no tick ends what is not ours");
+        world.peer(&["stop", "--all"]);
+        assert_eq!(others(server, 0), own, "{open:?}: no later stop does");
+        for pid in &own {
+            signal(*pid, Signal::SIGKILL);
+        }
+        wait_until("they are gone", || others(server, 0).is_empty());
+        tick(&world, &[]);
+        assert_eq!((world.zellij_servers(), world.session_dirs()), (vec![], vec![]), "{open:?}");
+    }
+}
+
+#[test]
+fn our_pane_closed_by_a_person_leaves_their_own_alone() {
+    let (world, place) = awake();
+    let (server, pane, conversation) = (world.server_of("a"), world.pane_process("a"), world.conversation("a"));
+    by_hand(&world, &place, &place.session, &["new-pane", "--", "sleep", "4711"], || !others(server, pane).is_empty());
+    let own = others(server, pane);
+    by_hand(&world, &place, &place.session, &["close-pane", "--pane-id", "terminal_0"], || !lives(pane));
+    world.await_end("a");
+    tick(&world, &[]);
+    assert_eq!((world.deaths("a"), others(server, 0)), (0, own.clone()));
+    assert!(world.peer(&["wake", "a"]).stdout.contains("woken resumed"));
+    assert_eq!((world.conversation("a"), others(server, 0)), (conversation, own));
+}
+
+/// `peer` with these words on a terminal as large as the pane, which script(1) makes.
+fn on_a_terminal(world: &World, words: &str) -> Command {
+    let peer = world.command(&[]);
+    let mut script = Command::new("script");
+    let line = format!("stty rows 50 cols 200; exec {} {words}", peer.get_program().display());
+    script.args(["-qec", &line, "/dev/null"]).env_clear().current_dir(world.work());
+    script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
+    script
+}
+
+/// A person at a terminal of their own, who types into the session.
+struct Person(Child);
+
+impl Person {
+    #[track_caller]
+    fn at(world: &World, name: &str) -> Self {
+        let mut script = on_a_terminal(world, &format!("attach {name}"));
+        let person = Self(script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1)"));
+        wait_until("somebody is attached", || {
+            world.peer(&["status", name, "--json"]).json()["session"]["attached"].as_u64() > Some(0)
+        });
+        person
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.0.stdin.as_mut().expect("piped").write_all(keys.as_bytes()).expect("typed");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The panes of a session as zellij lists them.
+fn panes(world: &World, place: &Target) -> Vec<Value> {
+    let said = world.zellij(place, &["--session", &place.session, "action", "list-panes", "--json", "--all"]);
+    serde_json::from_str(&said).unwrap_or_default()
+}
+
+/// What zellij says of our pane.
+#[track_caller]
+fn ours(world: &World, place: &Target) -> Value {
+    wait_for("our pane is listed", || {
+        panes(world, place).into_iter().find(|pane| pane["id"] == 0 && pane["is_plugin"] == false)
+    })
+}
+
+#[test]
+fn a_pane_that_a_person_moves_floats_renames_or_makes_large_is_still_ours() {
+    let (world, place) = awake();
+    let (agent, server, pane) = (world.agent("a"), world.server_of("a"), world.pane_process("a"));
+    let session = place.session.as_str();
+    let is = |key: &'static str, value: Value| {
+        let (world, place) = (&world, &place);
+        move || ours(world, place)[key] == value
+    };
+    by_hand(&world, &place, session, &["rename-pane", "--pane-id", "terminal_0", "mine"], is("title", "mine".into()));
+    everything_works(&world, agent, "renaming its pane");
+    by_hand(&world, &place, session, &["new-pane", "--", "sleep", "4711"], || !others(server, pane).is_empty());
+    let own = others(server, pane);
+    by_hand(&world, &place, session, &["focus-pane-id", "terminal_0"], is("is_focused", true.into()));
+    let fullscreen = ["toggle-fullscreen", "--pane-id", "terminal_0"];
+    by_hand(&world, &place, session, &fullscreen, is("is_fullscreen", true.into()));
+    everything_works(&world, agent, "its pane on the whole screen");
+    by_hand(&world, &place, session, &fullscreen, is("is_fullscreen", false.into()));
+    let float = ["toggle-pane-embed-or-floating", "--pane-id", "terminal_0"];
+    by_hand(&world, &place, session, &float, is("is_floating", true.into()));
+    everything_works(&world, agent, "floating its pane");
+    by_hand(&world, &place, session, &float, is("is_floating", false.into()));
+    let tab = ours(&world, &place)["tab_id"].clone();
+    by_hand(&world, &place, session, &["focus-pane-id", "terminal_0"], is("is_focused", true.into()));
+    let mut person = Person::at(&world, "a");
+    // Zellij's own keys for breaking a pane out of its tab are the agent's here.
+    person.types("\x07\x14b");
+    wait_until("its composer has them", || world.screen("a").contains("> b"));
+    person.types("\x03");
+    wait_until("its composer is empty", || !world.screen("a").contains("> b"));
+    assert_eq!(ours(&world, &place)["tab_id"], tab);
+    drop(person);
+    everything_works(&world, agent, "pressing keys that once broke its pane out of its tab");
+    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+    wait_until("ours is closed, and it alone", || !lives(pane) && others(server, 0) == own);
+    assert!(!lives(agent));
+}
+
+#[test]
+fn a_record_of_zellijs_that_was_removed_or_damaged_is_made_again() {
+    let (world, place) = awake();
+    let agent = world.agent("a");
+    let file = place.server.join("session.json");
+    let before = fs::read_to_string(&file).expect("there");
+    for damage in ["remove", "empty", "cut", "called closed"] {
+        match damage {
+            "remove" => fs::remove_file(&file).expect("removed"),
+            // As an ending noted it that did not see the pane which began just then.
+            "called closed" => {
+                let mut record: Value = serde_json::from_str(&before).expect("JSON");
+                record["closed"] = true.into();
+                fs::write(&file, record.to_string()).expect("written");
+            }
+            "empty" => fs::write(&file, "").expect("written"),
+            _ => fs::write(&file, &before[..before.len() / 2]).expect("written"),
+        }
+        everything_works(&world, agent, damage);
+        fs::remove_file(&file).expect("it is there again");
+    }
+    stops_without_a_trace(&world, "without its record");
+}
+
+/// The ways in which a cleaner cuts a session off.
+const CUTS: [&str; 4] = ["its socket", "the directory of its socket", "its directory", "the directory of all"];
+
+#[track_caller]
+fn cut_off(place: &Target, how: &str) {
+    let sockets = place.server.join("contract_version_1");
+    match how {
+        "its socket" => fs::remove_file(sockets.join(&place.session)).expect("removed"),
+        "the directory of its socket" => fs::remove_dir_all(sockets).expect("removed"),
+        "its directory" => fs::remove_dir_all(&place.server).expect("removed"),
+        _ => fs::remove_dir_all(place.server.parent().expect("a parent")).expect("removed"),
+    }
+}
+
+/// Nothing is done to one that nobody can reach, and everybody is told what can be.
+#[track_caller]
+fn is_left_alone(world: &World, name: &str, what: &str) {
+    let (record, agent) = (world.session(name), world.agent(name));
+    assert_eq!(world.peer(&["list"]).code, 0, "{what}");
+    for _ in 0..2 {
+        settle(world, name);
+        let document = tick(world, &[]);
+        assert_eq!(done(&document), Vec::<[String; 3]>::new(), "{what}");
+        assert!(skipped(&document).iter().any(|line| line.contains("`peer stop` ends it")), "{what}: {document}");
+        assert_eq!(verdict(world, name), "unknown", "{what}");
+    }
+    for verb in [&["wake", name][..], &["send", name, "hello"], &["screen", name]] {
+        let run = world.peer(verb);
+        assert!(run.code == 6 && run.stderr.contains("`peer stop` ends it"), "{what}: {run:?}");
+        assert!(run.took < std::time::Duration::from_secs(5), "{what}: {run:?}");
+    }
+    let attached = on_a_terminal(world, "attach a").output().expect("script(1)");
+    let said = String::from_utf8_lossy(&attached.stdout).into_owned();
+    assert!(attached.status.code() == Some(6) && said.contains("`peer stop` ends it"), "{what}: {said}");
+    assert_eq!((world.session(name)["process"].clone(), lives(agent)), (record["process"].clone(), true), "{what}");
+    assert!(!world.has(name, "idle-reaped") && world.end(name).is_null(), "{what}");
+}
+
+#[test]
+fn a_session_that_nobody_can_reach_is_left_alone_until_a_person_stops_it() {
+    for how in CUTS {
+        let (world, place) = awake();
+        let (agent, conversation) = (world.agent("a"), world.conversation("a"));
+        world.demo("b", &[]);
+        world.set_in_spec("b", "idle_timeout = \"0s\"");
+        if how != "the directory of all" {
+            assert_eq!(world.peer(&["wake", "b"]).code, 0);
+        }
+        cut_off(&place, how);
+        is_left_alone(&world, "a", how);
+        world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+        assert!(!lives(agent) && world.zellij_servers().len() == world.session_dirs().len(), "{how}");
+        world.peer(&["start", "a"]);
+        world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+        assert_eq!((world.conversation("a"), world.deaths("a")), (conversation, 0), "{how}");
+        assert!(how == "the directory of all" || lives(world.agent("b")), "{how}");
+        let all = world.peer(&["stop", "--all"]);
+        assert_eq!((all.code, world.processes()), (0, vec![]), "{how}: {all:?}");
+        tick(&world, &[]);
+        assert_eq!((world.zellij_servers(), world.session_dirs()), (vec![], vec![]), "{how}");
+    }
+}
+
+/// As logind takes it away with the last login of a user who does not linger, and makes it anew.
+#[test]
+fn a_session_whose_runtime_directory_is_removed_is_left_alone_until_a_person_stops_it() {
+    for made_anew in [true, false] {
+        let world = World::with_a_runtime_directory();
+        let run = world.runtime_directory();
+        world.demo("a", &[]);
+        world.set_in_spec("a", "idle_timeout = \"0s\"");
+        assert_eq!(world.peer(&["wake", "a", "-m", "first"]).code, 0);
+        let (place, agent, conversation) = (world.place("a"), world.agent("a"), world.conversation("a"));
+        assert!(place.server.starts_with(run), "{}", place.server.display());
+        fs::remove_dir_all(run).expect("removed");
+        if made_anew {
+            fs::DirBuilder::new().mode(0o700).create(run).expect("created");
+        }
+        is_left_alone(&world, "a", "its runtime directory");
+        world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+        assert_eq!((lives(agent), world.zellij_servers(), world.deaths("a")), (false, vec![], 0));
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(run).expect("created");
+        world.peer(&["start", "a"]);
+        world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+        assert_eq!(world.conversation("a"), conversation);
+        stops_without_a_trace(&world, "its runtime directory");
+    }
+}
+
+#[test]
+fn one_that_nobody_can_reach_is_made_new_at_a_persons_word() {
+    let (world, place) = awake();
+    let (agent, server) = (world.agent("a"), world.server_of("a"));
+    cut_off(&place, "its directory");
+    let run = world.peer(&["new", "a"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!((lives(agent), lives(server.pid), world.processes()), (false, false, vec![world.agent("a")]));
+    assert_eq!((world.end("a")["cause"].as_str(), world.deaths("a")), (Some("replaced"), 0));
+}
+
+#[test]
+fn a_crash_that_nobody_could_reach_stays_a_crash() {
+    let (world, place) = awake();
+    cut_off(&place, "its socket");
+    signal(world.agent("a"), Signal::SIGKILL);
+    world.await_end("a");
+    world.peer(&["stop", "a"]).prints("a: stopped; it was not awake\n");
+    assert_eq!(world.end("a")["cause"], "killed");
+    tick(&world, &[]);
+    assert_eq!((world.zellij_servers(), world.session_dirs()), (vec![], vec![]));
+}
+
+#[test]
+fn a_persons_pane_in_a_session_that_nobody_can_reach_is_nobodys_to_end() {
+    let (world, place) = awake();
+    let (agent, server, pane) = (world.agent("a"), world.server_of("a"), world.pane_process("a"));
+    by_hand(&world, &place, &place.session, &["new-pane", "--", "sleep", "4711"], || !others(server, pane).is_empty());
+    let own = others(server, pane);
+    cut_off(&place, "its directory");
+    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+    assert!(!lives(agent));
+    tick(&world, &[]);
+    // Our pane process stays a moment for the agent's last words.
+    wait_until("only theirs is left", || others(server, 0) == own);
+    for pid in &own {
+        signal(*pid, Signal::SIGKILL);
+    }
+    wait_until("it is gone", || others(server, 0).is_empty());
+    tick(&world, &[]);
+    assert_eq!((world.zellij_servers(), world.session_dirs()), (vec![], vec![]));
+}
+
+#[test]
+fn a_killed_server_is_no_death_also_when_a_client_has_cleaned_up_after_it() {
+    for along in ["nobody", "its pane process and its agent"] {
+        let (world, place) = awake();
+        let conversation = world.conversation("a");
+        let socket = place.server.join("contract_version_1").join(&place.session);
+        let (agent, pane, server) = (world.agent("a"), world.pane_process("a"), world.server_of("a"));
+        // So that the client looks before anybody has seen the end.
+        common::stop(pane);
+        signal(server.pid, Signal::SIGKILL);
+        if along != "nobody" {
+            // An agent that reads its terminal may be gone by now.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(agent.cast_signed()), Signal::SIGKILL);
+            signal(pane, Signal::SIGKILL);
+        }
+        wait_until("a client has removed the dead socket", || {
+            world.zellij(&place, &["list-sessions"]);
+            !socket.exists()
+        });
+        if along == "nobody" {
+            signal(pane, Signal::SIGCONT);
+            world.await_end("a");
+        }
+        settle_if_on_record(&world);
+        tick(&world, &[]);
+        let cause = world.end("a")["cause"].as_str().expect("a cause").to_owned();
+        assert!(["runtime-lost", "closed"].contains(&cause.as_str()), "{along}: {cause}");
+        assert_eq!(world.deaths("a"), 0, "{along}");
+        assert!(world.peer(&["wake", "a"]).stdout.contains("woken resumed"), "{along}");
+        assert_eq!(world.conversation("a"), conversation, "{along}");
+    }
+}
+
+fn settle_if_on_record(world: &World) {
+    if world.has("a", "session") {
+        settle(world, "a");
+    }
+}
+
+#[test]
+fn bursts_of_kills_leave_no_directory_and_no_server() {
+    let (world, _) = awake();
+    for round in 0..8 {
+        for pid in world.zellij_servers().iter().map(|server| server.pid).chain(world.processes()) {
+            if round % 2 == 0 || pid % 2 == 0 {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            }
+        }
+        for verb in [&["wake", "a", "--fresh", "--force"][..], &["stop", "a"], &["start", "a"]] {
+            let mut child = world.command(verb).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+            std::thread::sleep(std::time::Duration::from_millis(40 + 37 * round));
+            let _ = child.kill();
+            child.wait().expect("our child");
+        }
+    }
+    // Of a start that was killed before there was anything, and of an end that was killed at its last step.
+    fs::create_dir_all(world.path("state/zellij/.draft-1-1-a-9/config")).expect("made");
+    fs::create_dir_all(world.path("state/zellij/a-7")).expect("made");
+    fs::create_dir_all(world.path("state/zellij/gone-3/contract_version_1")).expect("made");
+    let stopped = world.peer(&["stop", "a"]);
+    assert_eq!((stopped.code, world.processes()), (0, vec![]), "{stopped:?}");
+    tick(&world, &[]);
+    assert_eq!((world.zellij_servers(), world.session_dirs()), (vec![], vec![]));
+}
+
+#[test]
+fn what_is_not_ours_below_the_directory_of_sessions_stays() {
+    let (world, place) = awake();
+    let (agent, precious) = (world.agent("a"), world.path("state/zellij/precious/file"));
+    fs::create_dir_all(precious.parent().expect("a parent")).expect("made");
+    fs::write(&precious, "x").expect("written");
+    tick(&world, &[]);
+    assert_eq!((fs::read_to_string(&precious).expect("there").as_str(), lives(agent)), ("x", true));
+    fs::write(place.server.join("notes"), "mine").expect("written");
+    everything_works(&world, agent, "a file of a person's beside its socket");
+}
