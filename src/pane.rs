@@ -26,9 +26,13 @@ use peer_adapters::terminal::variables::is_set_by;
 use peer_adapters::zellij::Zellij;
 
 use self::hangup::{Heard, Holder};
+use crate::engine::hooks;
+use crate::engine::life::record_end;
+use crate::engine::life::record_end::StartedAs;
+use crate::engine::observe::recover;
 use crate::engine::observe::{process_id, recorded_host};
-use crate::engine::settle::StartedAs;
-use crate::engine::{hooks, recover, runtimes, self_fresh, settle};
+use crate::engine::peer::runtimes;
+use crate::engine::verbs::self_fresh;
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
@@ -451,7 +455,7 @@ fn record_exit(
     // Read now and not at the start: what a person's hooks are is a matter of the moment at which something happens.
     let heard = launch.as_ref().map(|launch| hooks::heard(state.clone(), &launch.config_dir));
     let state = heard.as_ref().unwrap_or(state);
-    let Some(ended) = settle::after_exit(state, &locked, exit, started)? else { return Ok(None) };
+    let Some(ended) = record_end::after_exit(state, &locked, exit, started)? else { return Ok(None) };
     match launch {
         Some(launch) if ended.record.intent == Some(Intent::SelfFresh) => {
             signal_session(Signal::SIGKILL)?;

@@ -8,7 +8,7 @@ use peer_adapters::file::Untrusted;
 use peer_adapters::runtime::RuntimeError;
 use serde_json::{Value, json};
 
-use super::output;
+use super::render::output;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
 use crate::engine::error::{NotReady, Undelivered};
@@ -16,13 +16,13 @@ use crate::policy::wake::Refusal;
 
 /// Exit codes, as `peer --help` lists them.
 pub(super) mod code {
-    pub(in crate::cli) const FAILED: u8 = 1;
-    pub(in crate::cli) const USAGE: u8 = 2;
-    pub(in crate::cli) const NO_SUCH_PEER: u8 = 3;
-    pub(in crate::cli) const REFUSED: u8 = 4;
-    pub(in crate::cli) const NOT_READY: u8 = 5;
-    pub(in crate::cli) const RUNTIME: u8 = 6;
-    pub(in crate::cli) const NOT_ACCEPTED: u8 = 7;
+    pub(crate) const FAILED: u8 = 1;
+    pub(crate) const USAGE: u8 = 2;
+    pub(crate) const NO_SUCH_PEER: u8 = 3;
+    pub(crate) const REFUSED: u8 = 4;
+    pub(crate) const NOT_READY: u8 = 5;
+    pub(crate) const RUNTIME: u8 = 6;
+    pub(crate) const NOT_ACCEPTED: u8 = 7;
 }
 
 /// What a verb failed with.

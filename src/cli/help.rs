@@ -17,7 +17,7 @@ const TOPICS: [(&str, &str); 5] = [
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A verb, or one of states, causes, events, markers and exit-codes; the verbs when not given
-    #[arg(value_name = "VERB|TOPIC", add = super::complete::help())]
+    #[arg(value_name = "VERB|TOPIC", add = super::args::complete::help())]
     about: Option<String>,
 }
 

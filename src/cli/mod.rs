@@ -1,56 +1,14 @@
 //! The command line: what is typed, what is printed, which code it exits with.
 //!
-//! One verb a file, under the name that a person types. Data goes to stdout, everything else to stderr; only this
+//! A verb is one file of `verbs/`, under the name that a person types. Data goes to stdout, everything else to stderr; only this
 //! module prints.
 
-mod add;
-mod agents;
-mod attach;
-mod beat;
-mod choice;
-mod complete;
-mod completions;
-mod doctor;
-mod edit;
+mod args;
 mod error;
 mod help;
-mod hook;
-mod interrupt;
-mod list;
-mod log;
 mod man;
-mod mistyped;
-mod move_to;
-mod new;
-mod order;
-mod output;
-mod overview;
-mod progress;
-mod reap;
-mod refresh;
-mod release;
-mod reset;
-mod restart_runtime;
-mod rm;
-mod screen;
-mod seed;
-mod self_done;
-mod self_fresh;
-mod send;
-mod several;
-mod show;
-mod start;
-mod status;
-mod stop;
-mod table;
-mod template;
-mod terminal;
-mod timer;
-mod top;
-mod wake;
-mod watch;
-mod watchdog;
-mod why;
+mod render;
+mod verbs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -62,9 +20,16 @@ use peer_adapters::runtime::RuntimeKind;
 
 use crate::engine::{Engine, Progress};
 
+use args::{complete, mistyped};
 pub use error::CliError;
-use output::Out;
-pub use top::FullScreen;
+use render::output::Out;
+use render::progress;
+pub use verbs::top::FullScreen;
+use verbs::{
+    add, agents, attach, beat, completions, doctor, edit, hook, interrupt, list, log, move_to, new, reap, refresh,
+    release, reset, restart_runtime, rm, screen, seed, self_done, self_fresh, send, show, start, status, stop, timer,
+    top, wake, watch, why,
+};
 
 /// What a pane can run in.
 const RUNTIMES: [&str; 2] = [RuntimeKind::Tmux.as_str(), RuntimeKind::Zellij.as_str()];

@@ -1,56 +1,16 @@
 //! Observe, decide, act: the engine gathers facts, asks the policy, and carries out what it says.
 //!
-//! One verb, one file, under the name that a person types. The parts they share: [`observe`] looks at both axes,
-//! [`launch`] starts an incarnation, [`ready`] waits for it, [`deliver`] types into it, [`end`] is the ladder, and
-//! [`settle`] records an end. Nothing here prints.
+//! One verb is one file of [`verbs`], under the name that a person types. The parts they share: [`peer`] is what was declared,
+//! [`observe`] looks at all three axes, [`life`] starts an incarnation, waits for it and ends it, and [`message`] types into it.
+//! Nothing here prints.
 
-pub mod attach;
-pub mod beat;
-mod changes;
-pub mod declare;
-pub mod deliver;
-pub mod doctor;
-pub mod end;
-pub mod environment;
 pub mod error;
-mod fleet;
-pub mod health;
 pub mod hooks;
-pub mod interrupt;
-pub mod keep;
-pub mod launch;
-pub mod learn;
-pub mod list;
-mod login;
-pub mod move_to;
-pub mod new;
+pub mod life;
+pub mod message;
 pub mod observe;
 pub mod peer;
-mod reach;
-pub mod ready;
-pub mod reap;
-pub mod recover;
-pub mod refresh;
-pub mod release;
-pub mod reset;
-pub mod restart_runtime;
-mod room;
-pub mod runtimes;
-pub mod screen;
-pub mod self_fresh;
-pub mod send;
-pub mod settle;
-pub mod start;
-pub mod status;
-pub mod stop;
-pub mod survey;
-mod sweep;
-pub mod timer;
-pub mod top;
-mod turn;
-mod versions;
-pub mod wake;
-pub mod why;
+pub mod verbs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -66,7 +26,7 @@ use crate::store::{Event, Locked, StateDir};
 
 pub use error::EngineError;
 pub use peer::Peer;
-use runtimes::Runtimes;
+use peer::runtimes::Runtimes;
 
 /// Shorthand for what the engine's operations return.
 pub type Result<T> = std::result::Result<T, EngineError>;

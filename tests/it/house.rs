@@ -241,7 +241,7 @@ fn only_main_exits() {
 #[test]
 fn only_the_command_line_prints() {
     // Progress draws over itself; the pane process speaks to the pane's own screen, and main where there is no command line.
-    let may = ["src/cli/output.rs", "src/cli/progress.rs", "src/pane.rs", "src/main.rs"];
+    let may = ["src/cli/render/output.rs", "src/cli/render/progress.rs", "src/pane.rs", "src/main.rs"];
     let prints = ["println!", "print!", "eprintln!", "eprint!", "dbg!", "io::stdout().write", "io::stderr()"];
     let mut found = Vec::new();
     for source in sources(&["src", "adapters/src"]).iter().filter(|source| !source.is_under(&may)) {
@@ -250,7 +250,7 @@ fn only_the_command_line_prints() {
             prints.iter().filter(|print| code.contains(**print)).map(|print| format!("{}: {print}", source.path)),
         );
     }
-    hold("only src/cli/output.rs may print: what a terminal would carry out is taken out there", &found);
+    hold("only src/cli/render/output.rs may print: what a terminal would carry out is taken out there", &found);
 }
 
 #[test]

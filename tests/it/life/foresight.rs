@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::{World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
-use peer::engine::settle::{self, Absence};
+use peer::engine::life::record_end::{self, Absence};
 use peer::policy::ending::{Incarnation, Intent};
 use peer::policy::health::Deaths;
 use peer::policy::name::PeerName;
@@ -153,9 +153,9 @@ proptest! {
             let session = if cleared { Session::Cleared } else { Session::Left };
             let absence = Absence { server_gone: life.server_gone, rebooted: life.rebooted, session };
             let files = locked.files();
-            let told = settle::foresee(files, &record, absence, NOW).expect("readable");
+            let told = record_end::foresee(files, &record, absence, NOW).expect("readable");
             prop_assert!(files.session().expect("readable").present().is_some(), "telling changes nothing");
-            let recorded = settle::record_end(&state, &locked, &record, absence, NOW).expect("written");
+            let recorded = record_end::record_end(&state, &locked, &record, absence, NOW).expect("written");
             prop_assert_eq!(&told.last, &recorded);
             let last = files.end().expect("readable").present();
             let deaths = files.deaths().expect("readable").present().unwrap_or_default();

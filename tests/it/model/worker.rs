@@ -10,8 +10,8 @@ use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
-use peer::engine::learn;
-use peer::engine::settle::{self, Absence};
+use peer::engine::life::record_end::{self, Absence};
+use peer::engine::observe::conversation;
 use peer::policy::ending::{Incarnation, Intent};
 use peer::policy::health::self_fresh_allowed;
 use peer::policy::name::PeerName;
@@ -196,7 +196,7 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
     locked.write_launch(incarnation, &launch).expect("written");
     locked.write_session(&record).expect("written");
     locked.remove_older_pane_files(incarnation).expect("removed");
-    learn::keep(locked, &mut record, id, now).expect("written");
+    conversation::keep(locked, &mut record, id, now).expect("written");
     for marker in [Marker::NewEager, Marker::Done, Marker::Beat] {
         locked.unmark(marker).expect("removed");
     }
@@ -233,7 +233,7 @@ fn leave(state: &StateDir, locked: &Locked, record: &SessionRecord, exit: Exit, 
     }
     let rebooted = matches!(exit, Exit::Rebooted);
     let absence = Absence { server_gone: rebooted, rebooted, session: Session::Left };
-    settle::record_end(state, locked, record, absence, now).expect("written");
+    record_end::record_end(state, locked, record, absence, now).expect("written");
 }
 
 /// As `Engine::end`: the intent, the marker, then the end that the pane process sees.
@@ -266,7 +266,7 @@ fn finish(state: &StateDir, locked: &Locked, mut record: SessionRecord, now: Tim
     let exit = files.exit(record.incarnation).expect("readable").present();
     let last = files.end().expect("readable").present();
     if exit.is_some() || last.is_some_and(|last| last.end.incarnation == record.incarnation) {
-        settle::record_end(state, locked, &record, Absence::UNSEEN, now).expect("written");
+        record_end::record_end(state, locked, &record, Absence::UNSEEN, now).expect("written");
     } else if record.intent.take().is_some() {
         locked.write_session(&record).expect("written");
         locked.unmark(Marker::IdleReaped).expect("removed");

@@ -1,0 +1,31 @@
+//! Which conversation a person asks for: the flags that `wake` obeys and `why` explains.
+
+use crate::policy::wake::{Mode, WakeRequest};
+
+/// What is asked of the wake table.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Choice {
+    /// What the message is about; a topic its conversation does not know may start a new one
+    #[arg(long, short, add = crate::cli::args::complete::topics())]
+    pub(crate) topic: Option<String>,
+    /// Start a new conversation, whatever the table says
+    #[arg(long, conflicts_with = "resume")]
+    fresh: bool,
+    /// Continue the last conversation, or refuse
+    #[arg(long)]
+    resume: bool,
+    /// With --fresh: start it even in a crash loop or after it failed
+    #[arg(long, requires = "fresh")]
+    force: bool,
+}
+
+impl Choice {
+    pub(crate) fn request(&self) -> WakeRequest {
+        let mode = match (self.fresh, self.resume) {
+            (true, _) => Mode::Fresh,
+            (_, true) => Mode::Resume,
+            (false, false) => Mode::Auto,
+        };
+        WakeRequest { mode, force: self.force, topic: self.topic.clone() }
+    }
+}

@@ -1,0 +1,7 @@
+//! What several verbs understand of what is typed.
+
+pub(crate) mod choice;
+pub(crate) mod complete;
+pub(crate) mod mistyped;
+pub(crate) mod order;
+pub(crate) mod several;

@@ -1,0 +1,7 @@
+//! How things are printed: tables, templates, JSON, and what the terminal can show.
+
+pub(crate) mod output;
+pub(crate) mod progress;
+pub(crate) mod table;
+pub(crate) mod template;
+pub(crate) mod terminal;

@@ -1,0 +1,132 @@
+//! Printing: buffered, one JSON document or lines, and nothing from elsewhere that a terminal would carry out.
+//!
+//! Names, topics, paths, arguments, errors and screens are written by others. So whatever is printed goes through here: a
+//! line keeps its colours and nothing else that begins with an escape, and a document writes such characters as `\\u009b`.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use peer_adapters::screen::{coloured, misleads};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// A list of a few hundred peers, and a document of some dozens, leave in one write.
+const ROOM: usize = 64 * 1024;
+
+/// Standard output.
+pub(crate) struct Out {
+    writer: BufWriter<StdoutLock<'static>>,
+}
+
+impl Out {
+    pub(crate) fn stdout() -> Self {
+        Self { writer: BufWriter::with_capacity(ROOM, io::stdout().lock()) }
+    }
+
+    /// Prints one line, with colours where it has some.
+    pub(crate) fn line(&mut self, text: impl std::fmt::Display) -> io::Result<()> {
+        self.part(&text.to_string())?;
+        self.raw(b"\n")
+    }
+
+    /// The same without the end of the line.
+    pub(crate) fn part(&mut self, text: &str) -> io::Result<()> {
+        let text = if text.contains(misleads) { Cow::Owned(coloured(text)) } else { Cow::Borrowed(text) };
+        self.raw(text.as_bytes())
+    }
+
+    /// Prints text of our own as it is.
+    pub(crate) fn raw(&mut self, text: &[u8]) -> io::Result<()> {
+        self.writer.write_all(text)
+    }
+
+    /// Prints one document: the fields of `body` behind `"schema": "peer.<verb>/1"`.
+    pub(crate) fn document(&mut self, verb: &str, body: &impl Serialize) -> io::Result<()> {
+        let mut document = Map::new();
+        document.insert("schema".to_owned(), Value::String(format!("peer.{verb}/1")));
+        match serde_json::to_value(body)? {
+            Value::Object(fields) => document.extend(fields),
+            other => {
+                document.insert("items".to_owned(), other);
+            }
+        }
+        let text = serde_json::to_string_pretty(&document)?;
+        writeln!(self.writer, "{}", escaped(&text))
+    }
+
+    /// Prints one value as one line of JSON.
+    pub(crate) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_string(value)?;
+        writeln!(self.writer, "{}", escaped(&text))
+    }
+
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// JSON in which no character is left that a terminal would carry out. Those below 0x20 are escaped already, and others stand
+/// in strings alone.
+fn escaped(json: &str) -> Cow<'_, str> {
+    let strange = |c: char| c >= '\u{7f}' && misleads(c);
+    if !json.contains(strange) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if strange(c) {
+            write!(text, "\\u{:04x}", u32::from(c)).expect("a string takes everything");
+        } else {
+            text.push(c);
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// Text from a pane, a topic or a file as one line that a terminal shows as it is.
+pub(crate) use peer_adapters::screen::printable;
+
+/// Says what failed, on stderr.
+pub(crate) fn error(problem: &str) {
+    eprintln!("error: {}", printable(problem));
+}
+
+/// Says the next command to type, on stderr.
+pub(crate) fn hint(hint: &str) {
+    eprintln!("hint: {}", printable(hint));
+}
+
+/// Says something worth knowing, on stderr.
+pub(crate) fn note(text: &str) {
+    eprintln!("note: {}", printable(text));
+}
+
+/// Says what a tick had no time for or could not do, on stderr.
+pub(crate) fn skipped(text: &str) {
+    eprintln!("skipped: {}", printable(text));
+}
+
+/// Asks whoever sits at the terminal; the answer, without its end of line.
+pub(crate) fn ask(question: &str) -> io::Result<String> {
+    eprint!("{} ", printable(question));
+    let mut answer = String::new();
+    if io::stdin().read_line(&mut answer)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(answer.trim().to_owned())
+}
+
+/// Prints the parser's own help on stderr.
+pub(crate) fn usage(text: &str) {
+    eprint!("{}", coloured(text));
+}
+
+/// A path as a person would write it, with `~` for their home directory.
+pub(crate) fn home_as_tilde(path: &std::path::Path) -> String {
+    let home = std::env::var_os("HOME").filter(|home| home.len() > 1);
+    match home.and_then(|home| path.strip_prefix(home).ok()) {
+        Some(rest) => std::path::Path::new("~").join(rest).display().to_string(),
+        None => path.display().to_string(),
+    }
+}

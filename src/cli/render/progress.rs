@@ -1,0 +1,57 @@
+//! What a verb waits for, said on a terminal after a second and cleared when it is over.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::cli::render::output::printable;
+use crate::engine::Progress;
+
+/// Shorter waits are nobody's concern.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Progress on stderr, where stderr is a terminal.
+pub(crate) struct Terminal {
+    shown: Option<Mutex<String>>,
+}
+
+impl Terminal {
+    pub(crate) fn new() -> Self {
+        Self { shown: io::stderr().is_terminal().then(Mutex::default) }
+    }
+
+    fn show(&self, text: String) {
+        let Some(shown) = &self.shown else { return };
+        let mut shown = shown.lock().expect("no holder of this lock panics");
+        if *shown != text {
+            // Return to the line's beginning and erase it; a terminal that is gone is no reason to fail.
+            let _ = write!(io::stderr(), "\r\x1b[K{text}");
+            *shown = text;
+        }
+    }
+}
+
+impl Progress for Terminal {
+    fn waiting(&self, what: &str, elapsed: Duration, limit: Duration) {
+        if elapsed >= QUIET {
+            let what = printable(what);
+            self.show(format!("waiting for {what}: {} s of {} s", elapsed.as_secs(), limit.as_secs()));
+        }
+    }
+
+    fn notice(&self, text: &str) {
+        self.show(String::new());
+        // A terminal that is gone is no reason to fail.
+        let _ = writeln!(io::stderr(), "note: {}", printable(text));
+    }
+
+    fn settled(&self) {
+        self.show(String::new());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.settled();
+    }
+}

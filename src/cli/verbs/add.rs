@@ -1,0 +1,204 @@
+use std::path::PathBuf;
+
+use peer_adapters::inherited::{Limit, LimitName, Umask, check_nice};
+use serde_json::json;
+
+use crate::cli::render::output::printable;
+use crate::cli::{CliError, Context, Outcome};
+use crate::config::{PaneSize, PeerSpec, Span, is_variable_name};
+use crate::engine::Engine;
+use crate::engine::peer::kept::how_to_keep;
+use crate::engine::verbs::declare::{Declaration, Declared};
+use crate::policy::health::Restart;
+use crate::policy::name::PeerName;
+
+/// Declare a peer
+///
+/// Everything that can be checked is checked now: the profile, the runtime, the directory, and the agent's binary, which
+/// is resolved to an absolute path. The same declaration again is no error.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer add api -- claude\n  peer add docs --cwd ~/docs --idle 30m -- codex --model o5\n  peer add shell -- bash\n  peer add api --keep-env ANTHROPIC_API_KEY      also from cron, a timer or another shell"
+)]
+pub(crate) struct Args {
+    /// 1 to 48 of a-z, 0-9, - and _
+    name: PeerName,
+    /// The agent's profile (see `peer agents`); told from the command when not given
+    #[arg(long, value_name = "PROFILE", add = crate::cli::args::complete::profiles())]
+    agent: Option<String>,
+    /// Where its pane runs: tmux or zellij; the first that is installed when not given
+    #[arg(long, value_name = "RUNTIME", value_parser = crate::cli::RUNTIMES)]
+    runtime: Option<String>,
+    /// Its working directory; this one when not given
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<PathBuf>,
+    /// Parked after so long without activity: 30m, 1h; 0 is never
+    #[arg(long, value_name = "TIME")]
+    idle: Option<Span>,
+    /// What follows its end: on-wake, on-failure or always
+    #[arg(long, value_name = "WHEN", value_parser = restart)]
+    restart: Option<Restart>,
+    /// Typed into each fresh conversation before the first message
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// Columns and rows of its pane while nobody looks at it; 200x50 when not given
+    #[arg(long, value_name = "COLUMNSxROWS")]
+    size: Option<PaneSize>,
+    /// Its umask, in octal; that of whoever wakes it when not given
+    #[arg(long, value_name = "OCTAL")]
+    umask: Option<Umask>,
+    /// Its nice value, -20 to 19; that of whoever wakes it when not given
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = nice)]
+    nice: Option<i32>,
+    /// A resource limit of it, SOFT:HARD or one number for both, e.g. nofile=4096; may be given again
+    #[arg(long = "limit", value_name = "NAME=LIMIT", value_parser = limit)]
+    limits: Vec<(LimitName, Limit)>,
+    /// A variable for the agent; may be given again
+    #[arg(long = "env", value_name = "K=V", value_parser = variable)]
+    env: Vec<(String, String)>,
+    /// A variable of this environment to keep for the agent, in a file that only you can read; may be given again
+    ///
+    /// Its value is read here. Alone, without an agent or a command, it is for a peer that is declared already.
+    #[arg(long = "keep-env", value_name = "NAME")]
+    keep_env: Vec<String>,
+    /// A file with variables for the agent, NAME=VALUE a line, that only you can read
+    #[arg(long, value_name = "FILE", conflicts_with = "keep_env")]
+    env_file: Option<PathBuf>,
+    /// A dialog of the agent's that may be answered for you, e.g. trust-folder; may be given again
+    #[arg(long, value_name = "DIALOG", add = crate::cli::args::complete::dialogs())]
+    accept: Vec<String>,
+    /// Take the place of another declaration of this name
+    #[arg(long)]
+    replace: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+    /// The agent's command; the profile's own when not given
+    #[arg(last = true, value_name = "ARGV")]
+    command: Vec<String>,
+}
+
+fn restart(text: &str) -> Result<Restart, String> {
+    match text {
+        "on-wake" => Ok(Restart::OnWake),
+        "on-failure" => Ok(Restart::OnFailure),
+        "always" => Ok(Restart::Always),
+        _ => Err("use on-wake, on-failure or always".to_owned()),
+    }
+}
+
+fn nice(text: &str) -> Result<i32, String> {
+    let value = text.parse().map_err(|_| "write a whole number from -20 to 19".to_owned())?;
+    check_nice(value).map(|()| value)
+}
+
+fn limit(text: &str) -> Result<(LimitName, Limit), String> {
+    let (name, limit) = text.split_once('=').ok_or("write it as NAME=LIMIT, e.g. nofile=4096")?;
+    Ok((name.parse()?, limit.parse()?))
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+impl Args {
+    /// Only what is to be kept was given.
+    fn only_keeps(&self) -> bool {
+        let Self { agent, runtime, cwd, idle, restart, prompt, size, umask, nice, .. } = self;
+        let said = agent.is_some() || runtime.is_some() || cwd.is_some() || idle.is_some() || restart.is_some();
+        let said = said || prompt.is_some() || size.is_some() || umask.is_some() || nice.is_some() || self.replace;
+        let lists = self.limits.len() + self.env.len() + self.accept.len() + self.command.len();
+        !self.keep_env.is_empty() && !said && lists == 0
+    }
+
+    /// What is typed in the place of a name may be the secret itself, so it is not said again.
+    fn check_names(&self) -> Result<(), CliError> {
+        if self.keep_env.iter().all(|name| is_variable_name(name)) {
+            return Ok(());
+        }
+        let problem = "--keep-env: what was given is no variable's name (letters, digits and _, no digit first)";
+        let hint = format!("peer add {} --keep-env NAME; the value is read from this environment", self.name);
+        Err(CliError::usage(problem, hint))
+    }
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    args.check_names()?;
+    if args.only_keeps() {
+        return keep(&args, context).await;
+    }
+    if args.agent.is_none() && args.command.is_empty() {
+        return Err(CliError::usage(
+            format!("add {}: neither an agent nor a command", args.name),
+            format!("peer add {} --agent claude, or peer add {0} -- COMMAND", args.name),
+        ));
+    }
+    let engine = context.engine()?;
+    let typed = Declaration {
+        agent: args.agent,
+        runtime: args.runtime,
+        cwd: args.cwd,
+        idle: args.idle,
+        restart: args.restart,
+        prompt: args.prompt,
+        size: args.size,
+        umask: args.umask,
+        nice: args.nice,
+        limits: args.limits.into_iter().collect(),
+        env: args.env.into_iter().collect(),
+        keep_env: args.keep_env,
+        env_file: args.env_file,
+        accept: args.accept,
+        command: args.command,
+    };
+    let (declared, spec) = engine.add(&args.name, typed, args.replace).await?;
+    let outcome = match declared {
+        Declared::Added => "added",
+        Declared::Unchanged => "unchanged",
+        Declared::Kept => "kept",
+        Declared::Replaced => "replaced",
+    };
+    report(&engine, &args.name, outcome, &spec, args.json, context)
+}
+
+async fn keep(args: &Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let spec = engine.keep(&args.name, &args.keep_env).await?;
+    report(&engine, &args.name, "kept", &spec, args.json, context)
+}
+
+/// What was declared, which variables are kept by name, and which are not that its agent lives by.
+fn report(
+    engine: &Engine,
+    name: &PeerName,
+    outcome: &str,
+    spec: &PeerSpec,
+    as_json: bool,
+    context: &mut Context,
+) -> Outcome {
+    let kept = engine.kept_variables(spec)?;
+    let kept: Vec<&str> = kept.names().collect();
+    let not_kept = engine.not_kept(spec);
+    if as_json {
+        let file = engine.config.spec_path(name);
+        let document = json!({ "peer": name, "outcome": outcome, "file": file, "spec": spec, "kept": kept,
+                               "not_kept": not_kept });
+        context.out.document("add", &document)?;
+    } else {
+        let command = printable(&spec.command.join(" "));
+        let kept = if kept.is_empty() { String::new() } else { format!("; keeps {}", kept.join(", ")) };
+        context.out.line(format!("{name}: {outcome} ({} on {}: {command}){kept}", spec.agent, spec.runtime))?;
+    }
+    if !not_kept.is_empty() {
+        let names = not_kept.join(", ");
+        let cure = how_to_keep(name, &not_kept);
+        engine.progress.notice(&format!(
+            "{name}: its agent lives by {names}, set here and not kept: a wake from cron, a timer or another shell would be \
+             without; {cure} keeps what is set here in a file that only you can read"
+        ));
+    }
+    Ok(0)
+}

@@ -1,0 +1,145 @@
+use std::time::Duration;
+
+use peer_adapters::agent::{Accepted, BUILTIN, Profile, Variable};
+use serde_json::{Map, Value, json};
+
+use crate::cli::render::output::printable;
+use crate::cli::{CliError, Context, Outcome};
+use crate::engine::EngineError;
+
+/// List the agent profiles, built in and your own, with what each can do
+///
+/// With a name, that one alone: the times that it waits for, where nothing that the agent shows or writes tells, and the
+/// variables that it knows of: which its agent lives by, and which belong to a session of the agent's and are kept from
+/// whatever it wakes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of one profile
+    #[arg(value_name = "PROFILE", add = crate::cli::args::complete::profiles())]
+    name: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let own = engine.config.profile_names().map_err(EngineError::from)?;
+    let source = |name: &str| if own.iter().any(|known| known == name) { "yours" } else { "built-in" };
+    if let Some(name) = &args.name {
+        let profile = engine.profile(name).map_err(CliError::from)?;
+        if args.json {
+            context.out.document("agents", &json!({ "agents": [described(&profile, source(name))] }))?;
+            return Ok(0);
+        }
+        return detail(&profile, source(name), context);
+    }
+    let mut names: Vec<&str> = BUILTIN.iter().map(|(name, _)| *name).collect();
+    names.extend(own.iter().map(String::as_str).filter(|name| !BUILTIN.iter().any(|(known, _)| known == name)));
+    let mut items = Vec::new();
+    for name in names {
+        let profile = engine.profile(name).map_err(CliError::from)?;
+        items.push((profile, source(name)));
+    }
+    if args.json {
+        let agents: Vec<_> = items.iter().map(|(profile, source)| described(profile, source)).collect();
+        context.out.document("agents", &json!({ "agents": agents }))?;
+        return Ok(0);
+    }
+    context.out.line(format!(
+        "{:<10} {:<9} {:<10} {:<7} {:<11} {}",
+        "NAME", "FROM", "SEEN", "RESUME", "CONFIRMS BY", "WHAT"
+    ))?;
+    for (profile, source) in &items {
+        let can = profile.capabilities();
+        let resume = if can.resume { "by id" } else { "no" };
+        let seen = profile.seen.as_deref().map_or_else(|| "-".to_owned(), printable);
+        let confirms = serde_json::to_value(can.accepted)
+            .ok()
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        context.out.line(format!(
+            "{:<10} {source:<9} {seen:<10} {resume:<7} {confirms:<11} {}",
+            printable(&profile.name),
+            printable(&profile.description)
+        ))?;
+    }
+    Ok(0)
+}
+
+fn described(profile: &Profile, source: &str) -> Value {
+    let environment = &profile.environment;
+    json!({
+        "name": profile.name, "source": source, "description": profile.description,
+        "seen": profile.seen, "can": profile.capabilities(), "times": times(profile),
+        "environment": {
+            "needs": environment.needs,
+            "needs_with": environment.needs_with,
+            "session": environment.session,
+            "remove": environment.remove,
+            // A value may be a secret.
+            "set": environment.set.keys().collect::<Vec<_>>(),
+        },
+    })
+}
+
+/// The times that a profile names, in ms. The first three are waited for whatever is seen; any other is how long something may
+/// take, or is tried again.
+fn times(profile: &Profile) -> Value {
+    let quit: Duration = profile.quit.steps.iter().map(|step| step.wait).sum();
+    let times = [
+        ("hold_fresh_ms", profile.ready.hold_fresh),
+        ("hold_resume_ms", profile.ready.hold_resume),
+        ("settle_ms", settle(profile)),
+        ("ready_timeout_ms", profile.ready.timeout),
+        ("again_ms", profile.message.again),
+        ("quit_ms", quit + profile.quit.grace),
+        ("term_grace_ms", profile.quit.term_grace),
+    ];
+    times.into_iter().map(|(name, time)| (name.to_owned(), milliseconds(time))).collect::<Map<_, _>>().into()
+}
+
+fn milliseconds(time: Duration) -> Value {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).into()
+}
+
+/// Between a paste and its Enter; a program without a composer is not waited for so.
+fn settle(profile: &Profile) -> Duration {
+    if profile.message.accepted == Accepted::Consumed { Duration::ZERO } else { profile.message.settle }
+}
+
+/// What is waited for by the clock, where nothing that the agent shows or writes tells.
+fn guesses(profile: &Profile) -> Vec<String> {
+    let guesses = [
+        ("ready.hold_fresh", profile.ready.hold_fresh, "its screen must look ready so long after a fresh start"),
+        ("ready.hold_resume", profile.ready.hold_resume, "its screen must look ready so long after a resume"),
+        ("message.settle", settle(profile), "between what is typed and Enter"),
+    ];
+    let named = guesses.into_iter().filter(|(_, time, _)| !time.is_zero());
+    named.map(|(name, time, what)| format!("{name} = {}: {what}", humantime::format_duration(time))).collect()
+}
+
+/// One profile, its times and its variables by name, one a line.
+fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
+    let seen = profile.seen.as_deref().map_or_else(String::new, |seen| format!(", seen with {seen}"));
+    context.out.line(printable(&format!("{} ({source}{seen}): {}", profile.name, profile.description)))?;
+    let (environment, guesses) = (&profile.environment, guesses(profile));
+    let mut lists = vec![("times that it waits for".to_owned(), guesses.iter().map(String::as_str).collect())];
+    lists.push(("its agent lives by".to_owned(), words(&environment.needs)));
+    let with = environment.needs_with.iter();
+    lists.extend(with.map(|(with, list)| (format!("and, where {with} is set, by"), words(list))));
+    lists.push(("its sessions' own, kept from every agent".to_owned(), words(&environment.session)));
+    lists.push(("removed".to_owned(), words(&environment.remove)));
+    lists.push(("set".to_owned(), environment.set.keys().map(String::as_str).collect()));
+    for (what, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
+        context.out.line(printable(&format!("  {what}:")))?;
+        for name in names {
+            context.out.line(printable(&format!("    {name}")))?;
+        }
+    }
+    Ok(0)
+}
+
+fn words(list: &[Variable]) -> Vec<&str> {
+    list.iter().map(Variable::as_str).collect()
+}

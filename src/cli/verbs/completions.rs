@@ -1,0 +1,41 @@
+use clap_complete::env::Shells;
+
+use crate::cli::args::complete;
+use crate::cli::{CliError, Context, Outcome};
+
+/// Print a script that lets a shell complete what is typed
+///
+/// Verbs, flags, peer names, profiles, topics and events, as they are when the key is pressed.
+///
+/// The script asks `peer` itself at each Tab, so the names are those of the moment.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Where to put it:\n  bash   peer completions bash > ~/.local/share/bash-completion/completions/peer\n  zsh    peer completions zsh > ~/.zfunc/_peer      (a directory of $fpath)\n  fish   peer completions fish > ~/.config/fish/completions/peer.fish"
+)]
+pub(crate) struct Args {
+    /// bash, zsh, fish, elvish or powershell
+    #[arg(value_parser = ["bash", "zsh", "fish", "elvish", "powershell"])]
+    shell: String,
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
+    // Those of clap_complete 4.6 hand over what was typed with its quotes, and bash's inserts values without any.
+    let own = match args.shell.as_str() {
+        "bash" => Some(include_bytes!("../../../completions/peer.bash").as_slice()),
+        "zsh" => Some(include_bytes!("../../../completions/_peer").as_slice()),
+        "fish" => Some(include_bytes!("../../../completions/peer.fish").as_slice()),
+        _ => None,
+    };
+    if let Some(text) = own {
+        context.out.raw(text)?;
+        return Ok(0);
+    }
+    let shells = Shells::builtins();
+    let Some(shell) = shells.completer(&args.shell) else {
+        return Err(CliError::usage(format!("{} is no shell that is known", args.shell), "peer completions --help"));
+    };
+    let mut text = Vec::new();
+    shell.write_registration(complete::VARIABLE, "peer", "peer", "peer", &mut text)?;
+    context.out.raw(&text)?;
+    Ok(0)
+}

@@ -1,0 +1,212 @@
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::json;
+
+use crate::cli::args::order::Order;
+use crate::cli::render::output::{self, printable};
+use crate::cli::render::table::{self, Cell, Column, NOTHING};
+use crate::cli::render::template::Template;
+use crate::cli::render::terminal::{Hue, Paint, columns, relative, rough, rows as height};
+use crate::cli::{CliError, Context, Outcome};
+use crate::config::Span;
+use crate::engine::verbs::list::{Fleet, Row};
+use crate::policy::name::PeerName;
+use crate::policy::state::State;
+use crate::policy::time::Timestamp;
+
+/// List peers: state, topic, idle time, restarts and how each ended last
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer list                                 everybody\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --waiting                       who needs an answer, and what they ask\n  peer list --sort last-end                 what ended last, first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {waiting_for} {question} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {pid} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
+)]
+pub(crate) struct Args {
+    /// Only these peers
+    #[arg(value_name = "NAME", add = crate::cli::args::complete::peers())]
+    names: Vec<PeerName>,
+    #[command(flatten)]
+    which: Which,
+    /// Print one JSON document
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Print a line a peer as TEMPLATE says, e.g. '{name} {state}'
+    #[arg(long, value_name = "TEMPLATE")]
+    format: Option<String>,
+    /// In which order
+    #[arg(long, value_name = "KEY", value_enum, default_value_t, visible_alias = "sort-by")]
+    sort: Order,
+    /// The other way round
+    #[arg(long, short)]
+    reverse: bool,
+    /// Show it again and again until interrupted
+    #[arg(long, short)]
+    watch: bool,
+    /// From one look of --watch to the next
+    #[arg(long, value_name = "TIME", default_value = "2s", requires = "watch")]
+    every: Span,
+}
+
+/// Reads the word for a state.
+fn states() -> impl TypedValueParser<Value = State> {
+    PossibleValuesParser::new(State::ALL.map(State::as_str))
+        .map(|word| *State::ALL.iter().find(|state| state.as_str() == word).expect("one of the possible values"))
+}
+
+/// Which of those that are named are shown.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Only those that need a person's answer
+    #[arg(long, conflicts_with = "state")]
+    waiting: bool,
+    /// Only those in one of these states
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = states())]
+    state: Vec<State>,
+}
+
+impl Which {
+    fn wants(&self, state: State) -> bool {
+        if self.waiting { state == State::Waiting } else { self.state.is_empty() || self.state.contains(&state) }
+    }
+}
+
+pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
+    let template = args.format.as_deref().map(Template::parse).transpose()?;
+    if args.every.0 < Duration::from_millis(100) {
+        return Err(CliError::usage("--every is shorter than 100ms", "nobody reads that fast; 2s is the default"));
+    }
+    let engine = context.engine()?;
+    loop {
+        let mut fleet = if args.names.is_empty() { engine.list().await? } else { engine.list_of(&args.names).await? };
+        fleet.rows.retain(|row| args.which.wants(row.state));
+        args.sort.sort(&mut fleet.rows, |row| row);
+        if args.reverse {
+            fleet.rows.reverse();
+        }
+        let now = engine.now();
+        if args.json {
+            context.out.document("list", &document(&fleet))?;
+        } else if let Some(template) = &template {
+            for row in &fleet.rows {
+                context.out.line(template.fill(row, now))?;
+            }
+        } else {
+            table(args, context, &fleet, now)?;
+        }
+        context.out.flush()?;
+        let code = report(&fleet);
+        if !args.watch {
+            return Ok(code);
+        }
+        tokio::time::sleep(args.every.0).await;
+    }
+}
+
+/// What cannot be shown is said, and costs the exit code; nobody else's row.
+pub(crate) fn report(fleet: &Fleet) -> u8 {
+    let codes = fleet.broken.iter().map(|(name, error)| {
+        let error = CliError::shown(error);
+        output::error(&format!("{name}: {}", error.problem));
+        if let Some(hint) = error.hint {
+            output::hint(&hint);
+        }
+        error.code
+    });
+    codes.max().unwrap_or(0)
+}
+
+fn document(fleet: &Fleet) -> serde_json::Value {
+    let broken: Vec<_> =
+        fleet.broken.iter().map(|(name, error)| json!({ "peer": name, "error": error.to_string() })).collect();
+    json!({ "peers": fleet.rows, "broken": broken })
+}
+
+const fn column(title: &'static str, least: Option<usize>, goes: u8) -> Column {
+    Column { title, least, front: false, goes, optional: false }
+}
+
+/// In the order of the contract; what goes first in a narrow terminal is what its neighbours imply.
+const COLUMNS: [Column; 11] = [
+    column("NAME", Some(8), 0),
+    column("STATE", None, 0),
+    // Where nobody needs anything, there is no such column.
+    Column { optional: true, ..column("NEEDS", Some(20), 0) },
+    column("AGENT", None, 5),
+    column("RUNTIME", None, 7),
+    column("TOPIC", Some(12), 3),
+    column("IDLE", None, 2),
+    column("RESTARTS", None, 6),
+    column("HELD-UNTIL", None, 4),
+    column("LAST-END", Some(14), 1),
+    Column { front: true, ..column("CWD", Some(16), 8) },
+];
+
+fn table(args: &Args, context: &mut Context, fleet: &Fleet, now: Timestamp) -> std::io::Result<()> {
+    let rows: Vec<Vec<Cell<'_>>> = fleet.rows.iter().map(|row| cells(row, now)).collect();
+    let lines = table::render(&COLUMNS, &rows, columns(), Paint::of_stdout());
+    if let Some(height) = height().filter(|_| args.watch) {
+        // On a terminal each look replaces the one before: home, a line over the old one each, and the rest away.
+        context.out.raw(b"\x1b[H")?;
+        for line in page(&lines, height) {
+            context.out.part(line.trim_end())?;
+            context.out.raw(b"\x1b[K\n")?;
+        }
+        context.out.raw(b"\x1b[J")?;
+    } else {
+        for line in &lines {
+            context.out.line(line.trim_end())?;
+        }
+        if args.watch {
+            context.out.line("")?;
+        }
+    }
+    if fleet.rows.is_empty() && fleet.broken.is_empty() {
+        output::hint("nobody is declared yet: peer add NAME -- COMMAND");
+    }
+    Ok(())
+}
+
+/// As many lines as a screen shows with the cursor below them; the last one says how many are missing.
+fn page(lines: &[String], height: usize) -> Vec<String> {
+    let room = height.saturating_sub(1).max(1);
+    if lines.len() <= room {
+        return lines.to_vec();
+    }
+    let mut page = lines[..room - 1].to_vec();
+    page.push(format!("… {} more", lines.len() - page.len()));
+    page
+}
+
+fn cells(row: &Row, now: Timestamp) -> Vec<Cell<'_>> {
+    let quiet = |text: Option<String>| text.map_or_else(|| Cell::coloured(Hue::Quiet, NOTHING), Cell::plain);
+    let restarts = match row.restarts {
+        0 => Cell::coloured(Hue::Quiet, "0"),
+        some => Cell::coloured(Hue::Bad, some.to_string()),
+    };
+    vec![
+        Cell::coloured(Hue::Strong, row.peer.as_str()),
+        Cell::coloured(Hue::of(row.state), row.state.as_str()),
+        needs(row),
+        Cell::plain(printable(&row.agent)),
+        Cell::plain(printable(&row.runtime)),
+        quiet(row.topic.as_deref().map(printable)),
+        quiet(row.idle_s.map(|idle| rough(Duration::from_secs(idle)))),
+        restarts,
+        quiet(row.held_until_ms.map(|until| relative(until, now))),
+        quiet(last_end(row, now)),
+        Cell::plain(printable(&crate::cli::render::output::home_as_tilde(&row.cwd))),
+    ]
+}
+
+/// `permission: Do you want to proceed?`
+fn needs(row: &Row) -> Cell<'_> {
+    let Some(kind) = row.waiting_for else { return Cell::coloured(Hue::Quiet, NOTHING) };
+    let question = row.question.as_deref().map(|question| format!(": {question}")).unwrap_or_default();
+    Cell::coloured(Hue::Waiting, printable(&format!("{kind}{question}")))
+}
+
+/// `crashed (exit 3) 5m ago`; an end that is no death under its own name: `idle-reaped 3h ago`.
+pub(crate) fn last_end(row: &Row, now: Timestamp) -> Option<String> {
+    let (cause, at) = (row.last_end_cause?, row.last_end_at_ms?);
+    let how = row.last_end.as_deref().filter(|_| cause.counted()).unwrap_or(cause.as_str());
+    Some(format!("{how} {}", relative(at, now)))
+}

@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use crate::cli::render::output::printable;
+use crate::cli::render::terminal::relative;
+use crate::cli::{CliError, Context, Outcome};
+use crate::config::Span;
+use crate::engine::EngineError;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::store::Event;
+
+/// How often a followed log is looked at.
+const FOLLOW: Duration = Duration::from_millis(200);
+
+/// Print the decision log
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only events of this peer
+    #[arg(add = crate::cli::args::complete::peers())]
+    name: Option<PeerName>,
+    /// Go on printing as events come
+    #[arg(long, short)]
+    follow: bool,
+    /// Only the last N of them; with --follow, and all that come
+    #[arg(long, short = 'n', value_name = "N")]
+    lines: Option<usize>,
+    /// Only what is younger: 1h, 2d
+    #[arg(long, value_name = "TIME")]
+    since: Option<Span>,
+    /// Only events of this name, e.g. session.ended; a prefix as in `wake.` works too
+    #[arg(long, value_name = "EVENT", add = crate::cli::args::complete::events())]
+    event: Option<String>,
+    /// Say how long ago each was instead of when
+    #[arg(long, short, conflicts_with = "json")]
+    relative: bool,
+    /// Print the events as JSON Lines, as they are in the file
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    if let Some(name) = &args.name {
+        let known = engine.config.spec_path(name).exists()
+            || !engine.state.peer(name).all_on_disk().unwrap_or_default().is_empty();
+        if !known {
+            return Err(engine.no_such_peer(name).into());
+        }
+    }
+    let journal = engine.state.journal();
+    let mut tail = journal.tail();
+    let oldest = args.since.map(|span| {
+        Timestamp::from_ms(engine.now().as_ms().saturating_sub(u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)))
+    });
+    // Of what is there already; what comes later is new to whoever follows.
+    let mut most = args.lines;
+    loop {
+        let mut events = tail.next_events().map_err(EngineError::from)?;
+        events.retain(|event| wanted(args, oldest, event));
+        let left_out = most.take().map_or(0, |most| events.len().saturating_sub(most));
+        for event in &events[left_out..] {
+            print(args, context, event, engine.now())?;
+        }
+        context.out.flush()?;
+        if !args.follow {
+            return Ok(0);
+        }
+        tokio::time::sleep(FOLLOW).await;
+    }
+}
+
+fn wanted(args: &Args, oldest: Option<Timestamp>, event: &Event) -> bool {
+    let of_peer = args.name.as_ref().is_none_or(|name| event.peer.as_ref() == Some(name));
+    let named = args.event.as_ref().is_none_or(|wanted| {
+        event.event == *wanted || (wanted.ends_with('.') && event.event.starts_with(wanted.as_str()))
+    });
+    let young = oldest.is_none_or(|oldest| event.ts.parse::<Timestamp>().is_ok_and(|at| at >= oldest));
+    of_peer && named && young
+}
+
+fn print(args: &Args, context: &mut Context, event: &Event, now: Timestamp) -> Result<(), CliError> {
+    if args.json {
+        return Ok(context.out.json_line(event)?);
+    }
+    let peer = event.peer.as_ref().map_or("-", PeerName::as_str);
+    let cause = event.cause.as_deref().unwrap_or("");
+    let details: Vec<String> = event.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let at = match event.ts.parse() {
+        Ok(at) if args.relative => format!("{:>8}", relative(at, now)),
+        // A line that somebody else wrote is shown as it stands.
+        _ => event.ts.clone(),
+    };
+    let line = format!("{at}  {peer:<16} {:<22} {cause:<16} {}", event.event, details.join(" "));
+    Ok(context.out.line(printable(line.trim_end()))?)
+}

@@ -1,0 +1,37 @@
+//! One verb is one file, under its own name: its words, and how its outcome is printed.
+
+pub(crate) mod add;
+pub(crate) mod agents;
+pub(crate) mod attach;
+pub(crate) mod beat;
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod edit;
+pub(crate) mod hook;
+pub(crate) mod interrupt;
+pub(crate) mod list;
+pub(crate) mod log;
+pub(crate) mod move_to;
+pub(crate) mod new;
+pub(crate) mod overview;
+pub(crate) mod reap;
+pub(crate) mod refresh;
+pub(crate) mod release;
+pub(crate) mod reset;
+pub(crate) mod restart_runtime;
+pub(crate) mod rm;
+pub(crate) mod screen;
+pub(crate) mod seed;
+pub(crate) mod self_done;
+pub(crate) mod self_fresh;
+pub(crate) mod send;
+pub(crate) mod show;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod timer;
+pub(crate) mod top;
+pub(crate) mod wake;
+pub(crate) mod watch;
+pub(crate) mod watchdog;
+pub(crate) mod why;

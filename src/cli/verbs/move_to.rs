@@ -1,0 +1,44 @@
+use peer_adapters::runtime::RuntimeKind;
+use serde_json::json;
+
+use crate::cli::{Context, Outcome};
+use crate::engine::peer::runtimes::kind_of;
+use crate::policy::name::PeerName;
+
+/// Move a peer to the other runtime, with its conversation
+///
+/// One that is awake is parked, and woken there where it left off. One that is asleep or stopped stays so. Its spec keeps
+/// everything but the runtime.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  peer move api --runtime zellij")]
+pub(crate) struct Args {
+    /// Name of the peer
+    name: PeerName,
+    /// Where to: tmux or zellij
+    #[arg(long, value_name = "RUNTIME", value_parser = crate::cli::RUNTIMES)]
+    runtime: String,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let to: RuntimeKind = kind_of(&args.runtime)?;
+    let moved = engine.move_to(&args.name, to).await?;
+    engine.progress.settled();
+    if args.json {
+        context.out.document("move", &json!(moved))?;
+        return Ok(0);
+    }
+    let name = &moved.peer;
+    match &moved.woken {
+        _ if moved.from == to => context.out.line(format!("{name}: is on {to} already"))?,
+        None => context.out.line(format!("{name}: moved to {to}; it was not awake"))?,
+        Some(woken) => {
+            context.out.line(format!("{name}: moved to {to}"))?;
+            context.out.line(crate::cli::render::output::printable(&crate::cli::verbs::wake::report(woken).line))?;
+        }
+    }
+    Ok(0)
+}

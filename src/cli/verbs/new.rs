@@ -1,0 +1,45 @@
+use std::path::PathBuf;
+
+use crate::cli::{Context, Outcome};
+use crate::engine::message::{Message, read_message};
+use crate::policy::name::PeerName;
+
+/// Start a new conversation now, whatever state the agent is in
+///
+/// Ends what runs, takes a stop back, and is not bound by the crash-loop guard: an operator's hand is always obeyed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of the peer
+    #[arg(add = crate::cli::args::complete::peers())]
+    name: PeerName,
+    /// What the message is about
+    #[arg(long, short, add = crate::cli::args::complete::topics())]
+    topic: Option<String>,
+    /// Text to deliver once it is ready
+    #[arg(long, short, conflicts_with = "message_file")]
+    message: Option<String>,
+    /// File with the text to deliver; - is stdin
+    #[arg(long, value_name = "FILE")]
+    message_file: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let text = match (args.message, &args.message_file) {
+        (None, Some(file)) => Some(read_message(file)?),
+        (text, _) => text,
+    };
+    let message = Message { text, topic: args.topic, command: false };
+    let woken = engine.new_conversation(&args.name, &message).await?;
+    engine.progress.settled();
+    let report = crate::cli::verbs::wake::report(&woken);
+    if args.json {
+        context.out.document("new", &report.fields)?;
+    } else {
+        context.out.line(crate::cli::render::output::printable(&report.line))?;
+    }
+    Ok(0)
+}

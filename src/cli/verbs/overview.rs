@@ -1,0 +1,76 @@
+//! `peer status` without a name: what the fleet needs a person for.
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::render::output::printable;
+use crate::cli::render::terminal::{Hue, Paint, width};
+use crate::cli::verbs::list;
+use crate::cli::{Context, Outcome};
+use crate::engine::Engine;
+use crate::engine::verbs::list::Row;
+use crate::policy::state::State;
+
+/// What each peer needs, and how many are in which state. The exit code is 0 whatever they need: it is told, and no failure.
+pub(crate) async fn tell(engine: &Engine, json: bool, context: &mut Context) -> Outcome {
+    let fleet = engine.list().await?;
+    let needs: Vec<(&Row, Need)> = fleet.rows.iter().filter_map(|row| Some((row, need(row)?))).collect();
+    let counts: Vec<(State, usize)> = State::ALL
+        .into_iter()
+        .map(|state| (state, fleet.rows.iter().filter(|row| row.state == state).count()))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    if json {
+        let needs: Vec<_> = needs
+            .iter()
+            .map(|(row, need)| json!({ "peer": row.peer, "state": row.state, "why": need.why, "next": need.next }))
+            .collect();
+        let states: Map<String, Value> =
+            counts.iter().map(|(state, count)| (state.to_string(), json!(count))).collect();
+        let broken: Vec<_> =
+            fleet.broken.iter().map(|(name, error)| json!({ "peer": name, "error": error.to_string() })).collect();
+        context.out.document("status", &json!({ "needs": needs, "states": states, "broken": broken }))?;
+        return Ok(list::report(&fleet));
+    }
+    let paint = Paint::of_stdout();
+    let wide = needs.iter().map(|(row, _)| width(row.peer.as_str())).max().unwrap_or(0);
+    for (row, Need { why, next }) in &needs {
+        let name = paint.paint(Hue::Strong, row.peer.as_str());
+        let state = paint.paint(Hue::of(row.state), row.state.as_str());
+        let padding = " ".repeat(wide - width(row.peer.as_str()));
+        let why = why.as_deref().map(|why| format!(" ({})", printable(why))).unwrap_or_default();
+        context.out.line(format!("{name}{padding}  {state}{why}: {next}"))?;
+    }
+    let counted: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    match (fleet.rows.is_empty() && fleet.broken.is_empty(), needs.is_empty()) {
+        (true, _) => context.out.line("nobody is declared yet: peer add NAME -- COMMAND")?,
+        (false, true) => context.out.line(format!("nobody needs you: {}", counted.join(", ")))?,
+        (false, false) => context.out.line(format!("in all: {}", counted.join(", ")))?,
+    }
+    Ok(list::report(&fleet))
+}
+
+/// What a peer needs a person for.
+struct Need {
+    why: Option<String>,
+    next: String,
+}
+
+/// Whoever goes on, or sleeps, by itself needs nobody.
+fn need(row: &Row) -> Option<Need> {
+    let name = &row.peer;
+    let next = match row.state {
+        State::Waiting => format!("peer attach {name}"),
+        State::Crashed | State::Held => format!("peer why {name}"),
+        State::Failed => format!("peer reset {name}"),
+        State::Lost => format!("peer wake {name}"),
+        State::Unknown => "peer doctor".to_owned(),
+        State::Awake
+        | State::Starting
+        | State::Busy
+        | State::Asleep
+        | State::Stopped
+        | State::Completed
+        | State::NeverStarted => return None,
+    };
+    Some(Need { why: row.detail.clone(), next })
+}

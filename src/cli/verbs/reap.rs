@@ -1,0 +1,59 @@
+use serde_json::json;
+
+use crate::cli::render::output;
+use crate::cli::{Context, Outcome};
+use crate::config::Span;
+use crate::engine::verbs::reap::{Request, Tick};
+use crate::policy::name::PeerName;
+
+/// One tick: probe every peer, judge, park, bury, and stamp; for cron or a timer
+///
+/// Probes both axes of every peer: is the runtime's session there, and is the agent's process there. Parks what is idle,
+/// records what died and why, ends orphans, restarts what its spec says. Two ticks never overlap.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  * * * * * peer reap              a line for crontab\n  peer reap --dry-run              what would be done, and why"
+)]
+pub(crate) struct Args {
+    /// Judge, and do nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Only this peer
+    #[arg(long, value_name = "NAME", add = crate::cli::args::complete::peers())]
+    only: Option<PeerName>,
+    /// How long the tick may take; 20s when neither this nor config.toml says otherwise
+    #[arg(long, value_name = "TIME")]
+    budget: Option<Span>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let request =
+        Request { dry_run: args.dry_run, only: args.only, budget: args.budget.map(|span| span.0), every: None };
+    let tick = engine.reap(&request).await?;
+    engine.progress.settled();
+    match (tick, args.json) {
+        (Some(tick), true) => context.out.document("reap", &tick)?,
+        (Some(tick), false) => print(context, &tick, args.dry_run)?,
+        (None, true) => context.out.document("reap", &json!({ "overlap": true }))?,
+        (None, false) => output::note("another tick is under way; this one does nothing"),
+    }
+    Ok(0)
+}
+
+/// Quiet when there is nothing to tell, because cron mails what is printed.
+pub(crate) fn print(context: &mut Context, tick: &Tick, dry_run: bool) -> std::io::Result<()> {
+    let would = if dry_run { "would be " } else { "" };
+    for deed in &tick.done {
+        let cause = if deed.cause.is_empty() { String::new() } else { format!(" ({})", deed.cause) };
+        context.out.line(output::printable(&format!("{}: {would}{}{cause}", deed.peer, deed.what)))?;
+    }
+    context.out.flush()?;
+    for line in &tick.skipped {
+        output::skipped(line);
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+use serde_json::json;
+
+use crate::cli::args::several::{self, Names, Report};
+use crate::cli::{Context, Outcome};
+
+/// Start fresh at the next natural wake; nothing is disturbed now
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    names: Names,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let names = args.names.resolve(&engine)?;
+    several::each(context, &engine, "refresh", args.json, names, 1, async |name| {
+        engine.refresh(&name).await?;
+        Ok(Report { line: format!("{name}: fresh at its next wake"), fields: json!({ "fresh_next": true }) })
+    })
+    .await
+}

@@ -1,0 +1,24 @@
+use serde_json::json;
+
+use crate::cli::args::several::{self, Names, Report};
+use crate::cli::{Context, Outcome};
+
+/// Forget deaths, and with them the hold and the failed latch
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    names: Names,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let names = args.names.resolve(&engine)?;
+    several::each(context, &engine, "reset", args.json, names, 1, async |name| {
+        let deaths = engine.reset(&name).await?;
+        Ok(Report { line: format!("{name}: {deaths} deaths forgotten"), fields: json!({ "deaths": deaths }) })
+    })
+    .await
+}

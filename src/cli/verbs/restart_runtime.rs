@@ -1,0 +1,68 @@
+use serde_json::json;
+
+use crate::cli::error::code;
+use crate::cli::render::output::printable;
+use crate::cli::{Context, Outcome};
+use crate::engine::verbs::restart_runtime::{RestartOutcome, RestartRequest, RestartedServer};
+use crate::policy::name::PeerName;
+
+/// Restart the servers of a fleet, e.g. after an upgrade of tmux or zellij
+///
+/// All peers of a server are parked, the server ends, and they are woken on a new one, each in its conversation. Refused
+/// while one of them is busy or would start over, and where the server hosts anything else: nothing is touched then.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  peer restart-runtime --dry-run\n  peer restart-runtime api")]
+pub(crate) struct Args {
+    /// Only the servers of these peers; every server of the fleet when not given
+    #[arg(value_name = "NAME")]
+    names: Vec<PeerName>,
+    /// Also where a peer is busy, or would start over
+    #[arg(long)]
+    now: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let how = RestartRequest { now: args.now, dry_run: args.dry_run };
+    let servers = engine.restart_runtime(&args.names, how).await?;
+    engine.progress.settled();
+    let any = |outcome| servers.iter().any(|server| server.outcome == outcome);
+    let exit = match () {
+        () if any(RestartOutcome::Incomplete) => code::FAILED,
+        () if any(RestartOutcome::Refused) => code::REFUSED,
+        () => 0,
+    };
+    if args.json {
+        context.out.document("restart-runtime", &json!({ "dry_run": args.dry_run, "servers": servers }))?;
+        return Ok(exit);
+    }
+    if servers.is_empty() {
+        context.out.line("no server hosts a peer".to_owned())?;
+    }
+    for server in &servers {
+        for line in lines(server) {
+            context.out.line(printable(&line))?;
+        }
+    }
+    Ok(exit)
+}
+
+fn lines(server: &RestartedServer) -> Vec<String> {
+    let peers = server.peers.iter().map(PeerName::as_str).collect::<Vec<_>>().join(", ");
+    let version = server.version.clone().unwrap_or_else(|| server.runtime.to_string());
+    let of = format!("{version} at {}", server.server.display());
+    let head = match server.outcome {
+        RestartOutcome::Planned => format!("{of}: would park {peers}, end the server and wake them"),
+        RestartOutcome::Refused => format!("{of}: refused, nothing was touched"),
+        RestartOutcome::Restarted => format!("{of}: restarted"),
+        RestartOutcome::Incomplete => format!("{of}: not all was done"),
+    };
+    let woken = server.woken.iter().map(|woken| format!("  {}", crate::cli::verbs::wake::report(woken).line));
+    std::iter::once(head).chain(woken).chain(server.why.iter().map(|why| format!("  {why}"))).collect()
+}

@@ -1,0 +1,78 @@
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use crate::cli::args::several::named;
+use crate::cli::{CliError, Context, Outcome};
+use crate::engine::message::{Message, read_message};
+use crate::policy::name::PeerName;
+
+/// Deliver a message, waking the agent first
+///
+/// Exits with 0 only when the message was seen to be accepted. Long and many-lined text arrives whole.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  git diff | peer send api -"
+)]
+pub(crate) struct Args {
+    /// Name of the peer
+    #[arg(add = crate::cli::args::complete::peers())]
+    name: PeerName,
+    /// The text; - reads stdin
+    #[arg(conflicts_with = "file")]
+    text: Option<String>,
+    /// File with the text; - is stdin
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// What it is about
+    #[arg(long, short, add = crate::cli::args::complete::topics())]
+    topic: Option<String>,
+    /// It is a command of the agent's own, such as /compact, and not something said
+    #[arg(long)]
+    command: bool,
+    /// Refuse instead of waking it
+    #[arg(long)]
+    no_wake: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let text = message_text(args.text, args.file)?;
+    let engine = context.engine()?;
+    let message = Message { text: Some(text), topic: args.topic, command: args.command };
+    let sent = engine.send(&args.name, &message, !args.no_wake).await;
+    engine.progress.settled();
+    let woken = match sent.map_err(CliError::from) {
+        Ok(woken) => woken,
+        Err(error) if args.json => {
+            context.out.document("send", &named(&args.name, error.to_json()))?;
+            return Ok(error.code());
+        }
+        Err(error) => return Err(error),
+    };
+    let report = crate::cli::verbs::wake::report(&woken);
+    if args.json {
+        context.out.document("send", &report.fields)?;
+    } else {
+        context.out.line(crate::cli::render::output::printable(&report.line))?;
+    }
+    Ok(0)
+}
+
+/// The text that was given, from wherever; an empty message is a mistake.
+fn message_text(text: Option<String>, file: Option<PathBuf>) -> Result<String, CliError> {
+    let from = match (text, file) {
+        (Some(dash), None) if dash == "-" => read_message(Path::new("-"))?,
+        (Some(text), _) => text,
+        (None, Some(file)) => read_message(&file)?,
+        (None, None) if !std::io::stdin().is_terminal() => read_message(Path::new("-"))?,
+        (None, None) => {
+            return Err(CliError::usage("no text to send", "peer send NAME 'TEXT', --file FILE, or - for stdin"));
+        }
+    };
+    if from.trim().is_empty() {
+        return Err(CliError::usage("the message is empty", "peer wake NAME wakes it without one"));
+    }
+    Ok(from)
+}

@@ -1,0 +1,31 @@
+use serde_json::json;
+
+use crate::cli::args::several::{self, Names, Report};
+use crate::cli::{Context, Outcome};
+
+/// Park agents and refuse to wake them until `peer start`
+///
+/// Only what is awake is parked, so that its conversation is resumed later; stopping a crashed one does not turn its
+/// crash into a park.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    names: Names,
+    /// At most this many at once
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    jobs: usize,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let names = args.names.resolve(&engine)?;
+    several::each(context, &engine, "stop", args.json, names, args.jobs, async |name| {
+        let stopped = engine.stop(&name).await?;
+        let what = if stopped.parked { "parked and stopped" } else { "stopped; it was not awake" };
+        Ok(Report { line: format!("{name}: {what}"), fields: json!(stopped) })
+    })
+    .await
+}

@@ -1,0 +1,149 @@
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::cli::render::output::{self, printable};
+use crate::cli::render::terminal::{relative, rough};
+use crate::cli::{CliError, Context, Outcome};
+use crate::config::Span;
+use crate::engine::verbs::timer::{Kind, Plan};
+
+/// Have `peer reap` run by systemd, launchd or cron, in the right environment
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer timer install --print     what would be written, and nothing else\n  peer timer install             a tick a minute from now on\n  peer timer status              whether it ticks"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Install it, or change it; twice is once
+    Install {
+        /// From one tick to the next
+        #[arg(long, value_name = "TIME", default_value = "60s")]
+        every: Span,
+        /// Who is to run it; what runs here when not given
+        #[arg(long)]
+        kind: Option<KindArg>,
+        /// Show what would be written and run, and do nothing
+        #[arg(long)]
+        print: bool,
+    },
+    /// Take it away, of whatever kind it is
+    Uninstall,
+    /// Say who runs it and when it last ticked; exit code 1 when it does not
+    Status {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KindArg {
+    Systemd,
+    Launchd,
+    Cron,
+}
+
+impl From<KindArg> for Kind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Systemd => Self::Systemd,
+            KindArg::Launchd => Self::Launchd,
+            KindArg::Cron => Self::Cron,
+        }
+    }
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    match args.what {
+        What::Install { every, kind, print } => install(context, every.0, kind.map(Kind::from), print).await,
+        What::Uninstall => uninstall(context).await,
+        What::Status { json } => status(context, json).await,
+    }
+}
+
+async fn install(context: &mut Context, every: Duration, kind: Option<Kind>, only_print: bool) -> Outcome {
+    if every < Duration::from_secs(1) {
+        return Err(CliError::usage("--every is shorter than a second", "60s is the default"));
+    }
+    let engine = context.engine()?;
+    if only_print {
+        show(context, &engine.timer_shown(kind, every).await?)?;
+        return Ok(0);
+    }
+    let plan = engine.timer_plan(kind, every)?;
+    engine.timer_install(&plan).await?;
+    context.out.line(format!("timer: installed ({}), a tick every {}", plan.kind.as_str(), rough(every)))?;
+    context.out.flush()?;
+    for note in &plan.notes {
+        output::note(note);
+    }
+    Ok(0)
+}
+
+fn show(context: &mut Context, plan: &Plan) -> std::io::Result<()> {
+    for (path, text) in &plan.files {
+        context.out.line(format!("# file {}", path.display()))?;
+        context.out.line(text)?;
+    }
+    if let Some(block) = &plan.crontab {
+        context.out.line("# into your crontab, and nothing else of it changed")?;
+        context.out.line(block)?;
+    }
+    for words in &plan.commands {
+        context.out.line(format!("# run {}", words.join(" ")))?;
+    }
+    for note in &plan.notes {
+        context.out.line(format!("# note: {note}"))?;
+    }
+    Ok(())
+}
+
+async fn uninstall(context: &mut Context) -> Outcome {
+    let removed = context.engine()?.timer_uninstall().await?;
+    if removed.is_empty() {
+        context.out.line("timer: none was installed")?;
+    }
+    for kind in removed {
+        context.out.line(format!("timer: removed ({})", kind.as_str()))?;
+    }
+    Ok(0)
+}
+
+async fn status(context: &mut Context, as_json: bool) -> Outcome {
+    let engine = context.engine()?;
+    let status = engine.timer_status().await?;
+    let code = u8::from(!status.alive);
+    if as_json {
+        context.out.document("timer", &json!(status))?;
+        return Ok(code);
+    }
+    let last = match status.last_tick_at_ms {
+        Some(at) => format!("the last tick was {} ({at})", relative(at, engine.now())),
+        None => "there was no tick yet".to_owned(),
+    };
+    let every = |seconds| rough(Duration::from_secs(seconds));
+    let watch = status.watch.map(|watch| format!("peer watch (process {}), every {}", watch.pid, every(watch.every_s)));
+    let timer = match (status.kind, status.every_s) {
+        (Some(kind), Some(seconds)) => Some(format!("{}, every {}", kind.as_str(), every(seconds))),
+        (Some(kind), None) => Some(format!("{}, changed by hand", kind.as_str())),
+        (None, _) => None,
+    };
+    let inactive = status.unit.filter(|_| status.active == Some(false)).map(|unit| format!("{unit} is not active"));
+    let who: Vec<_> = timer.into_iter().chain(inactive).chain(watch).collect();
+    let who = if who.is_empty() { "none is installed".to_owned() } else { who.join("; ") };
+    context.out.line(printable(&format!("timer: {who}; {last}")))?;
+    context.out.flush()?;
+    match (status.kind, status.alive) {
+        (_, true) => {}
+        (None, false) => output::hint("peer timer install"),
+        (Some(_), false) => output::hint("peer doctor says what keeps it from ticking"),
+    }
+    Ok(code)
+}

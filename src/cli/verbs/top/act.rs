@@ -1,0 +1,85 @@
+//! Does what a key asked for, beside the view.
+
+use std::rc::Rc;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::News;
+use super::deed::{Deed, Done, Failure, Target};
+use crate::cli::CliError;
+use crate::engine::message::Message;
+use crate::engine::verbs::interrupt::Interrupted;
+use crate::engine::{Engine, EngineError};
+use crate::policy::name::PeerName;
+use crate::policy::wake::WakeRequest;
+
+/// As many at once as `peer wake` and `peer stop` do.
+const AT_ONCE: usize = 4;
+
+/// Does it to each of them.
+pub(super) async fn act(engine: &Engine, number: u64, deed: Deed, targets: Vec<Target>) -> Done {
+    let gate = Semaphore::new(AT_ONCE);
+    let each = targets.into_iter().map(async |target| {
+        let _turn = gate.acquire().await.expect("the gate is never closed");
+        let how = one(engine, &deed, &target).await;
+        (target, how)
+    });
+    let results = futures_util::future::join_all(each).await;
+    Done { number, deed, results }
+}
+
+/// Begins to lead the terminal to a pane; `tell` hears the way.
+pub(super) fn attach(engine: &Rc<Engine>, number: u64, target: Target, tell: &mpsc::UnboundedSender<News>) {
+    let (engine, tell) = (Rc::clone(engine), tell.clone());
+    tokio::task::spawn_local(async move {
+        let way = engine.attach(&target.name, false).await;
+        tell.send(News::Attach(number, target.name, way))
+    });
+}
+
+async fn one(engine: &Engine, deed: &Deed, target: &Target) -> Result<String, Failure> {
+    let name = &target.name;
+    let failed = |error| Failure::Failed(in_words(error));
+    let now = engine.recorded_incarnation(name).map_err(failed)?;
+    // It can still change until the verb holds the lock, some milliseconds later: nobody saw or said anything in that time.
+    if now != target.incarnation {
+        return Err(Failure::Changed(now));
+    }
+    done(engine, deed, name).await.map_err(failed)
+}
+
+async fn done(engine: &Engine, deed: &Deed, name: &PeerName) -> Result<String, EngineError> {
+    let nothing = Message::default();
+    match deed {
+        Deed::Wake => {
+            let woken = engine.wake(name, &WakeRequest::default(), &nothing).await?;
+            Ok(format!("{} ({})", woken.decision, woken.cause))
+        }
+        Deed::Start => {
+            let stopped = engine.start(name).await?;
+            Ok(if stopped { "may be woken again" } else { "was not stopped" }.to_owned())
+        }
+        Deed::Refresh => engine.refresh(name).await.map(|()| "fresh at its next wake".to_owned()),
+        Deed::Interrupt => Ok(match engine.interrupt(name).await? {
+            Interrupted::Turn => "interrupted",
+            Interrupted::Nothing => "no turn is in progress; nothing was pressed",
+        }
+        .to_owned()),
+        Deed::New => {
+            let woken = engine.new_conversation(name, &nothing).await?;
+            Ok(format!("{} ({})", woken.decision, woken.cause))
+        }
+        Deed::Stop => Ok(if engine.stop(name).await?.parked { "parked and stopped" } else { "stopped" }.to_owned()),
+        Deed::Send(text) => {
+            let message = Message { text: Some(text.clone()), ..Message::default() };
+            engine.send(name, &message, true).await.map(|_| "the message was accepted".to_owned())
+        }
+    }
+}
+
+/// What went wrong, and the next command.
+pub(super) fn in_words(error: EngineError) -> String {
+    let error = CliError::from(error);
+    let hint = error.hint().map(|hint| format!("   hint: {hint}")).unwrap_or_default();
+    format!("{error}{hint}")
+}

@@ -1,0 +1,181 @@
+//! Typing a message into a living agent, and seeing it accepted.
+
+mod abandoned;
+mod held;
+mod proof;
+pub(crate) mod room;
+mod terminal;
+mod typing;
+
+use std::path::Path;
+use std::time::Duration;
+
+use peer_adapters::agent::ConversationId;
+use peer_adapters::file;
+use tokio::time::Instant;
+
+use super::observe::conversation::{self, Learner};
+use super::{Engine, EngineError, POLL, Peer, Result};
+use crate::store::{Event, Locked, SessionRecord};
+use abandoned::Finished;
+use typing::{PASTE_PATIENCE, Typing};
+
+/// How long another conversation may take to show after the command that begins it. Where nothing tells of it before something
+/// is said in it, this is waited in vain.
+const MOVE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A message and what it is about.
+#[derive(Clone, Debug, Default)]
+pub struct Message {
+    /// The text, any number of lines.
+    pub text: Option<String>,
+    /// Its topic.
+    pub topic: Option<String>,
+    /// It is meant as a command of the agent's own (`/compact`), not as something said.
+    pub command: bool,
+}
+
+impl Message {
+    /// What is to be said; an empty text is none.
+    fn said(&self) -> Option<&str> {
+        self.text.as_deref().filter(|text| !text.is_empty())
+    }
+}
+
+impl Engine {
+    /// Types the message (behind the initial prompt where that is still due) and returns once it was seen to be
+    /// accepted. Returns whether there was anything to type.
+    ///
+    /// # Errors
+    /// [`EngineError::NotAccepted`]: the text may stand in its composer, and may have been accepted unseen.
+    /// [`EngineError::Unsendable`], [`EngineError::NoRoom`]: nothing was typed.
+    pub async fn deliver(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: &mut SessionRecord,
+        message: &Message,
+    ) -> Result<bool> {
+        let text = compose(peer, record, message);
+        if record.typing.is_none() && text.is_none() {
+            return Ok(false);
+        }
+        check(peer, text.as_deref(), message)?;
+        self.clear_view(peer, record, text.as_deref().unwrap_or_default()).await?;
+        let runtime = self.runtime_of(&record.place)?;
+        // The mark of what is typed is to be taken in the conversation that the agent is in now.
+        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
+        let before = record.conversation.clone();
+        let mut typing = Typing { engine: self, peer, locked, runtime: runtime.as_ref(), record };
+        if typing.has_arrived(text.as_deref())? {
+            self.note_delivery(peer, locked, record, message, None).await?;
+            return Ok(true);
+        }
+        let finished = typing.finish_abandoned(text.as_deref()).await?;
+        // The prompt may have gone with what was finished.
+        let Some(text) = compose(peer, typing.record, message) else { return Ok(false) };
+        if finished != Finished::This {
+            typing.type_in(&text, message.command).await?;
+        }
+        if message.command && peer.profile.begins_untold(&text) {
+            conversation::begin_untold(&self.state, locked, typing.record, self.now())?;
+        }
+        let moved_from = before.filter(|_| message.command && peer.profile.moves_conversation(&text));
+        self.note_delivery(peer, locked, record, message, moved_from).await?;
+        Ok(true)
+    }
+
+    async fn note_delivery(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: &mut SessionRecord,
+        message: &Message,
+        moved_from: Option<String>,
+    ) -> Result<()> {
+        record.prompt_due = false;
+        record.unseen = None;
+        record.delivered_at_ms = Some(self.now());
+        locked.write_session(record)?;
+        let untold = message.text.as_deref().is_some_and(|text| message.command && peer.profile.begins_untold(text));
+        self.learn_conversation(peer, locked, record, moved_from, untold).await?;
+        if let Some(topic) = &message.topic {
+            locked.add_topic(topic)?;
+        }
+        self.log(
+            &Event::new(self.now(), "message.delivered")
+                .peer(&peer.name)
+                .incarnation(record.incarnation)
+                .with("topic", message.topic.clone())
+                .with("conversation", record.conversation.clone()),
+        )
+    }
+
+    /// The first message is what makes an agent choose its conversation id, and a command may have begun another conversation,
+    /// in place of `moved_from`; either shows a moment later.
+    async fn learn_conversation(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: &mut SessionRecord,
+        moved_from: Option<String>,
+        untold: bool,
+    ) -> Result<()> {
+        let learner = Learner::new(&peer.profile, &peer.spec.cwd);
+        let first = record.conversation.is_none() && peer.profile.conversation.id == ConversationId::Found && !untold;
+        let patience = match (&moved_from, first) {
+            (Some(_), _) => MOVE_PATIENCE,
+            (None, true) => PASTE_PATIENCE,
+            (None, false) => Duration::ZERO,
+        };
+        let started = Instant::now();
+        loop {
+            learner.learn(&self.state, locked, record)?;
+            let told = match &moved_from {
+                Some(before) => record.conversation.as_ref() != Some(before),
+                None => record.conversation.is_some(),
+            };
+            if told || started.elapsed() >= patience {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL * 10).await;
+        }
+    }
+}
+
+/// Whether a message would arrive as it is: to be asked before anything is ended or started for it.
+///
+/// # Errors
+/// [`EngineError::Unsendable`].
+pub(crate) fn check_message(peer: &Peer, message: &Message) -> Result<()> {
+    check(peer, message.said(), message)
+}
+
+fn check(peer: &Peer, text: Option<&str>, message: &Message) -> Result<()> {
+    let Some(text) = text else { return Ok(()) };
+    let unsendable = |why| EngineError::Unsendable { peer: peer.name.clone(), why };
+    peer.profile.check_message(text, message.command).map_err(unsendable)
+}
+
+/// The text to type: the initial prompt where it is due, a blank line, the message.
+fn compose(peer: &Peer, record: &SessionRecord, message: &Message) -> Option<String> {
+    let prompt = peer.spec.initial_prompt.as_deref().filter(|_| record.prompt_due);
+    match (prompt, message.said()) {
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
+        (Some(prompt), Some(text)) => Some(format!("{prompt}\n\n{text}")),
+    }
+}
+
+/// Reads a message from a file, or from stdin for `-`.
+///
+/// # Errors
+/// It cannot be read, or is no UTF-8.
+pub fn read_message(source: &Path) -> Result<String> {
+    let read = if source.as_os_str() == "-" {
+        file::read_stream(std::io::stdin(), file::MOST)
+    } else {
+        file::read_given(source, file::MOST)
+    };
+    read.map_err(|error| EngineError::Io { action: "read the message from", path: source.to_owned(), source: error })
+}

@@ -1,0 +1,68 @@
+//! That an agent has a message in its own record.
+
+use std::time::SystemTime;
+
+use peer_adapters::transcript::{Mark, TranscriptError};
+
+use super::abandoned::fingerprint;
+use crate::engine::error::Undelivered;
+use crate::engine::observe::conversation::{self, Launched};
+use crate::engine::{EngineError, Peer, Result};
+use crate::policy::time::Timestamp;
+use crate::store::{Locked, SessionRecord, Unseen};
+
+/// A place in the agent's transcript from before the message was typed.
+pub(super) struct Proof {
+    launched: Launched,
+    mark: Mark,
+    taken_at: SystemTime,
+}
+
+impl Proof {
+    /// The place from which a message is looked for that was sent earlier.
+    pub(super) fn behind(peer: &Peer, locked: &Locked, record: &SessionRecord, unseen: &Unseen) -> Result<Self> {
+        let mark = Mark { conversation: unseen.conversation.clone(), position: unseen.position };
+        tracing::debug!(peer = %peer.name, "a message that was not seen to arrive is looked for");
+        Ok(Self {
+            mark,
+            launched: Launched::of(locked.files(), record, &peer.spec.cwd)?,
+            taken_at: unseen.at_ms.into(),
+        })
+    }
+
+    pub(super) fn unseen(&self, text: &str) -> Unseen {
+        let Mark { conversation, position } = self.mark.clone();
+        Unseen { text: fingerprint(text), conversation, position, at_ms: self.taken_at.into() }
+    }
+
+    pub(super) fn taken_before(peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<Self> {
+        let launched = Launched::of(locked.files(), record, &peer.spec.cwd)?;
+        // In whole milliseconds, as agents write their times.
+        let taken_at = Timestamp::from(SystemTime::now()).into();
+        let mark = launched.look(&peer.profile, |files| files.mark(record.conversation.as_deref()));
+        Ok(Self { mark: mark.map_err(|error| unreadable(peer, Undelivered::NotTyped, &error))?, launched, taken_at })
+    }
+
+    /// Whether the agent has written nothing yet in the conversation that it is in.
+    pub(super) fn is_unwritten(&self, peer: &Peer, record: &SessionRecord) -> bool {
+        let Some(id) = record.conversation.as_deref() else { return true };
+        matches!(self.launched.look(&peer.profile, |files| files.exists(id)), Ok(None))
+    }
+
+    /// Whether the message stands behind that place now, or, where the agent is in another conversation since, in that one
+    /// as something that was said since.
+    pub(super) fn given(&self, peer: &Peer, record: &SessionRecord, text: &str) -> Result<bool> {
+        let current = record.conversation.as_deref();
+        let given = self.launched.look(&peer.profile, |files| {
+            let moved = current.filter(|id| self.mark.conversation.as_deref().is_some_and(|before| before != *id));
+            Ok(files.accepted(&self.mark, current, text)?
+                || moved.map_or(Ok(false), |id| files.said_since(id, self.taken_at, text))?)
+        });
+        // It was sent by now.
+        given.map_err(|error| unreadable(peer, Undelivered::NotSeen, &error))
+    }
+}
+
+fn unreadable(peer: &Peer, how: Undelivered, error: &TranscriptError) -> EngineError {
+    EngineError::NotAccepted { peer: peer.name.clone(), how, why: conversation::tell(error), asks: false }
+}

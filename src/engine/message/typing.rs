@@ -1,0 +1,422 @@
+//! Paste, see it there, press Enter, see it taken.
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use peer_adapters::agent::{Accepted, letters};
+use peer_adapters::runtime::{Key, Runtime};
+use peer_adapters::screen::{self, Composer, DialogView, Phase, View};
+use peer_adapters::terminal;
+use tokio::time::Instant;
+
+use super::abandoned::fingerprint;
+use super::held::{Held, Waits, placeholder_of};
+use super::proof::Proof;
+use crate::engine::error::Undelivered;
+use crate::engine::message::room;
+use crate::engine::observe::changes::{Changes, Due};
+use crate::engine::observe::conversation::{Launched, Learner};
+use crate::engine::observe::{process_axis, target};
+use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::axis::Axis;
+use crate::store::{Locked, SessionRecord};
+
+/// How long a composer may take to appear or to be given back by a dialog or a draft.
+const COMPOSER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long pasted text may take to show, and how many bytes of it are given another second: pi took 11 s for a line of
+/// 100 KB.
+pub(super) const PASTE_PATIENCE: Duration = Duration::from_secs(5);
+const PASTE_RATE: u64 = 5_000;
+/// How long nothing of a paste may show before it is taken for lost. It takes tens of milliseconds, and seconds where it is long
+/// or the machine is loaded.
+const LOST: Duration = Duration::from_secs(4);
+/// What is said of an empty composer.
+const NOTHING_SHOWN: &str = "it is empty";
+/// How long a dialog must stand before a message is refused for it: one that is drawn away again is none.
+const DIALOG_STANDS: Duration = Duration::from_millis(300);
+/// How long acceptance may take in all.
+pub(super) const ACCEPT_PATIENCE: Duration = Duration::from_secs(20);
+/// How long nothing of what is awaited may be seen before the pane is looked after. A redraw takes less.
+const BLIND: Duration = Duration::from_secs(1);
+/// Between two looks at a screen at least: a capture costs 3 ms.
+const LOOK: Duration = Duration::from_millis(15);
+
+/// One text on its way into one agent.
+pub(super) struct Typing<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) peer: &'a Peer,
+    pub(super) locked: &'a Locked,
+    pub(super) runtime: &'a dyn Runtime,
+    pub(super) record: &'a mut SessionRecord,
+}
+
+impl Typing<'_> {
+    /// Types `text` and waits for the proof that the agent's profile names. A `command` leaves no trace in a transcript,
+    /// so for one the composer is proof enough.
+    pub(super) async fn type_in(&mut self, text: &str, command: bool) -> Result<()> {
+        match self.peer.profile.message.accepted {
+            Accepted::Consumed => self.type_into_terminal(text).await,
+            Accepted::Transcript | Accepted::Composer => {
+                let proof = if command { None } else { self.proof()? };
+                self.type_into_composer(text, command, proof.as_ref()).await
+            }
+        }
+    }
+
+    /// The place in the transcript from which on a message is looked for, where the profile names that as proof.
+    pub(super) fn proof(&self) -> Result<Option<Proof>> {
+        let needed = self.peer.profile.message.accepted == Accepted::Transcript;
+        needed.then(|| Proof::taken_before(self.peer, self.locked, self.record)).transpose()
+    }
+
+    pub(super) fn undelivered(&self, how: Undelivered, why: impl Into<String>) -> EngineError {
+        EngineError::NotAccepted { peer: self.peer.name.clone(), how, why: why.into(), asks: false }
+    }
+
+    /// The pane's size, where that is why nothing is seen.
+    fn small(&self) -> String {
+        let size = room::cramped(self.record);
+        size.map(|size| format!("; its pane has {} columns and {} rows", size.columns, size.rows)).unwrap_or_default()
+    }
+
+    fn left_in_composer(&self) -> String {
+        let small = self.small();
+        if small.is_empty() {
+            small
+        } else {
+            format!("{small}; the text is in its composer, and the next message sends it")
+        }
+    }
+
+    pub(super) fn waiting(&self, what: &str, started: Instant, limit: Duration) {
+        self.engine.progress.waiting(&format!("{} {what}", self.peer.name), started.elapsed(), limit);
+    }
+
+    pub(super) fn check_alive(&self, how: Undelivered) -> Result<()> {
+        if process_axis(self.record) == Axis::Dead { Err(self.undelivered(how, "it ended")) } else { Ok(()) }
+    }
+
+    pub(super) async fn view(&self) -> Option<View> {
+        // A capture that fails is no sign of anything: the caller looks again until its time is over.
+        self.look().await.ok()
+    }
+
+    async fn look(&self) -> Result<View> {
+        Ok(screen::read(&self.peer.profile, &self.engine.capture(self.record).await?))
+    }
+
+    /// An agent with a composer. Text that a person left in it is not joined with ours.
+    async fn type_into_composer(&mut self, text: &str, command: bool, proof: Option<&Proof>) -> Result<()> {
+        self.await_free().await?;
+        self.claim(text)?;
+        let sent = self.paste_and_submit(text, command, proof).await;
+        // One that is killed leaves its claim, and one that could not see what it did. Any other says how it went, and what it
+        // left is known again by what it typed.
+        if sent.is_ok() || room::cramped(self.record).is_none() {
+            self.record.typed = self.record.typing.take();
+            self.record.typing_extent = None;
+            self.record.typed_is_said = sent.is_ok();
+        }
+        if let Err(EngineError::NotAccepted { how: Undelivered::NotSeen, .. }) = &sent {
+            self.record.unseen = proof.map(|proof| proof.unseen(text));
+        }
+        if sent.is_err() {
+            // A long text is left as the agent's words for it, or as some rows of it.
+            if let Some(shown) = self.shown_of(text).await.filter(|_| self.record.typed.is_some()) {
+                self.record.typed = Some(fingerprint(&shown));
+            }
+            self.locked.write_session(self.record)?;
+        }
+        sent
+    }
+
+    /// What the composer shows of a text, and of nothing else.
+    async fn shown_of(&self, text: &str) -> Option<String> {
+        let Composer::Holds(shown) = self.view().await?.composer else { return None };
+        (Held::of(&shown, text, placeholder_of(self.peer)) != Held::Other).then_some(shown)
+    }
+
+    /// Waits until nothing stands in the composer, and clears what is our own: a text that was typed and not sent, or the
+    /// last prompt, which an agent may put back after our interrupt. A person's draft is never touched, whatever it reads.
+    async fn await_free(&mut self) -> Result<()> {
+        let refused = |typing: &Self, Last { what, asks }: Last| EngineError::NotAccepted {
+            peer: typing.peer.name.clone(),
+            how: Undelivered::NotTyped,
+            why: format!("its composer was not free: {what}{}", typing.small()),
+            asks,
+        };
+        for _ in 0..2 {
+            let is_ours = |view: &View| match &view.composer {
+                Composer::Holds(text) if !self.record.typed_is_said => {
+                    self.record.typed.as_ref().is_some_and(|typed| fingerprint(text) == *typed)
+                }
+                Composer::Holds(_) => false,
+                Composer::Empty | Composer::Hidden => false,
+            };
+            let wanted = |view: &View| view.composer == Composer::Empty || is_ours(view);
+            let view = self.await_view(COMPOSER_PATIENCE, wanted).await.map_err(|last| refused(self, last))?;
+            if view.composer == Composer::Empty {
+                return Ok(());
+            }
+            // In a turn that key would stop the turn.
+            let key = self.peer.profile.message.clear.clone().filter(|_| view.phase != Phase::Busy);
+            let Some(key) = key else { return Err(refused(self, Last::of(&view))) };
+            self.runtime.press(&target(&self.record.place), &[key]).await?;
+        }
+        let empty = |view: &View| view.composer == Composer::Empty;
+        self.await_view(COMPOSER_PATIENCE, empty).await.map(|_| ()).map_err(|last| refused(self, last))
+    }
+
+    /// Sees to it that the pane can be read again, where a person has scrolled it or made it small; at most once in `BLIND`.
+    async fn clear_view(&self, cleared: &mut Instant) {
+        if cleared.elapsed() >= BLIND {
+            // What cannot be done costs a look: the caller goes on until its time is over.
+            if let Err(error) = self.engine.clear_view(self.peer, self.record, "").await {
+                tracing::debug!(%error, "the pane");
+            }
+            *cleared = Instant::now();
+        }
+    }
+
+    async fn paste_and_submit(&mut self, text: &str, command: bool, proof: Option<&Proof>) -> Result<()> {
+        let pasted = if command { text.to_owned() } else { self.peer.profile.pasted(text) };
+        self.paste(&pasted).await?;
+        let mut waits = Waits::for_text(text, command, self.peer);
+        // What shows first may be all of it; else it is waited for.
+        let mut shown = self.await_shown(text).await;
+        if shown.as_ref().is_err_and(|last| last.what == NOTHING_SHOWN) && self.has_read_all() {
+            self.paste(&pasted).await?;
+            shown = Err(String::new().into());
+        }
+        if !shown.is_ok_and(|view| waits.is_over(&view)) {
+            self.await_text(&mut waits).await?;
+        }
+        // An Enter right behind a paste is taken for a part of it, by some.
+        tokio::time::sleep(self.peer.profile.message.settle).await;
+        self.submit(text, proof, |view| waits.is_over(view)).await
+    }
+
+    /// From here on it may be in the composer, whatever becomes of the runtime.
+    async fn paste(&self, text: &str) -> Result<()> {
+        let pasted = self.runtime.paste(&target(&self.record.place), text).await;
+        pasted.map_err(|error| self.undelivered(Undelivered::NotSent, error.to_string()))
+    }
+
+    /// From here on the text may be sent, but where the runtime says that nothing was pressed.
+    async fn press_enter(&self) -> Result<()> {
+        let pressed = self.runtime.press(&target(&self.record.place), &[Key::Enter]).await;
+        pressed.map_err(|error| {
+            let how = if error.may_be_done() { Undelivered::NotSeen } else { Undelivered::NotSent };
+            self.undelivered(how, error.to_string())
+        })
+    }
+
+    /// Whether nothing waits in its terminal: one that stands still has the paste before it, and would have it twice.
+    fn has_read_all(&self) -> bool {
+        let input = self.record.process.map(|agent| terminal::input(agent.id.pid));
+        input.is_none_or(|input| input.is_ok_and(|input| input.unread == 0))
+    }
+
+    /// Waits until something shows of a paste. Where nothing did for so long, and all was read, it was lost: an agent draws its composer before it
+    /// reads, and throws away what came before that. Where both come after all, the composer does not hold the text alone, and
+    /// it is not sent.
+    async fn await_shown(&self, text: &str) -> std::result::Result<View, Last> {
+        let patience = LOST + Duration::from_secs(text.len() as u64 / PASTE_RATE);
+        self.await_view(patience, |view| view.composer != Composer::Empty).await
+    }
+
+    /// Waits until the composer holds exactly the text, or as much of it as it can show, and no list of completions is open
+    /// from which Enter would choose.
+    async fn await_text(&self, waits: &mut Waits<'_>) -> Result<()> {
+        let patience = PASTE_PATIENCE + Duration::from_secs(waits.text.len() as u64 / PASTE_RATE);
+        let shown = self.await_view(patience, |view| waits.is_over(view)).await;
+        shown.map(|_| ()).map_err(|last| {
+            let why = format!("the pasted text did not show alone: {}{}", last.what, self.left_in_composer());
+            self.undelivered(Undelivered::NotSent, why)
+        })
+    }
+
+    /// Presses Enter until it is acted on; the text was seen in the composer a moment ago. Again only where that `holds` our
+    /// text and nothing else: a person may have typed meanwhile.
+    pub(super) async fn submit(
+        &mut self,
+        text: &str,
+        proof: Option<&Proof>,
+        mut holds: impl FnMut(&View) -> bool,
+    ) -> Result<()> {
+        let (started, mut cleared) = (Instant::now(), Instant::now());
+        let (mut is_ours, mut last) = (true, None);
+        while started.elapsed() < ACCEPT_PATIENCE {
+            if is_ours {
+                self.press_enter().await?;
+            }
+            let (pressed, mut changes) = (Instant::now(), Changes::of(self.record, LOOK));
+            let mut due = Due::Screen;
+            while pressed.elapsed() < self.peer.profile.message.again {
+                let accepted = self.accepted(text, proof, due).await;
+                if accepted.map_err(|error| self.sent(error))? {
+                    return Ok(());
+                }
+                if due == Due::Screen {
+                    changes.looked();
+                }
+                self.clear_view(&mut cleared).await;
+                self.waiting("to accept the message", started, ACCEPT_PATIENCE);
+                due = changes.next().await;
+            }
+            last = self.view().await;
+            is_ours = last.as_ref().is_some_and(&mut holds);
+        }
+        let beside =
+            |view: View| matches!(view.composer, Composer::Holds(shown) if letters(&shown).contains(&letters(text)));
+        let how = if is_ours || last.is_some_and(beside) { Undelivered::NotSent } else { Undelivered::NotSeen };
+        let why = format!("neither its transcript nor its screen shows it{}", self.left_in_composer());
+        Err(self.undelivered(how, why))
+    }
+
+    /// What failed once a text was sent.
+    fn sent(&self, error: EngineError) -> EngineError {
+        match error {
+            EngineError::NotAccepted { .. } => error,
+            other => self.undelivered(Undelivered::NotSeen, other.to_string()),
+        }
+    }
+
+    /// Whether this text is the one that was sent before and not seen to arrive, and is there now.
+    pub(super) fn has_arrived(&self, text: Option<&str>) -> Result<bool> {
+        let (Some(text), Some(unseen)) = (text, &self.record.unseen) else { return Ok(false) };
+        if fingerprint(text) != unseen.text {
+            return Ok(false);
+        }
+        Proof::behind(self.peer, self.locked, self.record, unseen)?.given(self.peer, self.record, text)
+    }
+
+    /// Whether the agent has it: by its own record, and where a look at its screen is `due`, by that.
+    async fn accepted(&mut self, text: &str, proof: Option<&Proof>, due: Due) -> Result<bool> {
+        self.check_alive(Undelivered::NotSeen)?;
+        if let Some(proof) = proof {
+            // The first message is what makes an agent choose its id, and the id is what names the transcript; a person, or the
+            // command before this message, may have begun another conversation.
+            Learner::new(&self.peer.profile, &self.peer.spec.cwd).learn(
+                &self.engine.state,
+                self.locked,
+                self.record,
+            )?;
+            if proof.given(self.peer, self.record, text)? {
+                return Ok(true);
+            }
+        }
+        if due == Due::Files {
+            return Ok(false);
+        }
+        let Some(view) = self.view().await else { return Ok(false) };
+        // Behind a turn in progress a message waits on the screen, and is in the transcript only when its turn comes.
+        let shows = |proof: &Proof| {
+            let begins = self.peer.profile.message.first_by_turn && view.phase == Phase::Busy;
+            view.queued || (begins && proof.is_unwritten(self.peer, self.record))
+        };
+        Ok(view.composer == Composer::Empty && proof.is_none_or(shows))
+    }
+
+    /// Looks at the screen until it is as `wanted`; what was seen last, if it never is, or if a dialog stands in the way. One
+    /// that the spec accepts is answered, a key a frame.
+    async fn await_view(
+        &self,
+        patience: Duration,
+        mut wanted: impl FnMut(&View) -> bool,
+    ) -> std::result::Result<View, Last> {
+        let (started, mut cleared) = (Instant::now(), Instant::now());
+        let (mut last, mut asks, mut redrawn) = (String::new(), None::<(DialogView, Instant)>, false);
+        let launched = OnceCell::new();
+        let mut changes = Changes::of(self.record, LOOK);
+        while started.elapsed() < patience {
+            let look = self.look().await;
+            changes.looked();
+            last = match look {
+                Ok(view) if wanted(&view) => return Ok(view),
+                Ok(view) => {
+                    let says = self.waits_for(&launched);
+                    let stands =
+                        asks.take().filter(|(dialog, _)| matches!(&view.phase, Phase::Dialog(now) if now == dialog));
+                    let since = stands.map_or_else(Instant::now, |(_, since)| since);
+                    if let Phase::Dialog(dialog) = &view.phase {
+                        asks = Some((dialog.clone(), since));
+                    }
+                    let stood = asks.is_some() && since.elapsed() >= DIALOG_STANDS;
+                    match (&view.phase, says) {
+                        (Phase::Dialog(dialog), says) if stood || says.is_some() => match self.key_for(dialog) {
+                            Some(key) if stood => {
+                                // A key that is lost is pressed again when the dialog has stood for as long once more.
+                                asks = None;
+                                let pressed = self.runtime.press(&target(&self.record.place), &[key]).await;
+                                pressed.map_err(|error| error.to_string())?;
+                            }
+                            Some(_) => {}
+                            None => return Err(Last::of(&view)),
+                        },
+                        (_, Some(what)) => {
+                            return Err(Last { what: format!("it waits for a person: {what}"), asks: true });
+                        }
+                        _ => {}
+                    }
+                    describe(&view)
+                }
+                Err(error) => format!("its screen could not be read: {error}"),
+            };
+            if process_axis(self.record) == Axis::Dead {
+                return Err("it ended".to_owned().into());
+            }
+            self.clear_view(&mut cleared).await;
+            if !redrawn && asks.is_none() && started.elapsed() >= BLIND {
+                redrawn = true;
+                self.engine.redraw(self.record).await;
+            }
+            self.waiting("to show its composer", started, patience);
+            changes.screen().await;
+        }
+        Err(last.into())
+    }
+
+    /// The key that answers a dialog which the spec accepts.
+    fn key_for(&self, dialog: &DialogView) -> Option<Key> {
+        if self.peer.effective.accept.value.contains(&dialog.id) { screen::next_key(dialog) } else { None }
+    }
+
+    /// What the agent itself says that it waits for a person for. Its launch file, which does not change, is read once.
+    fn waits_for(&self, launched: &OnceCell<Option<Launched>>) -> Option<String> {
+        let agent = self.record.process?;
+        self.peer.profile.conversation.status?;
+        let read = || Launched::of(self.locked.files(), self.record, &self.peer.spec.cwd).ok();
+        let status = launched.get_or_init(read).as_ref()?.look(&self.peer.profile, |files| files.status(agent.id.pid));
+        status.ok().flatten()?.waits_for
+    }
+}
+
+/// What was seen last where something else was waited for.
+struct Last {
+    what: String,
+    /// It is a question, which a person is to answer.
+    asks: bool,
+}
+
+impl From<String> for Last {
+    fn from(what: String) -> Self {
+        Self { what, asks: false }
+    }
+}
+
+impl Last {
+    fn of(view: &View) -> Self {
+        Self { what: describe(view), asks: matches!(view.phase, Phase::Dialog(_)) }
+    }
+}
+
+fn describe(view: &View) -> String {
+    match (&view.phase, &view.composer) {
+        (Phase::Dialog(dialog), _) => format!("it asks: {}", dialog.question),
+        (_, Composer::Holds(_)) if view.popup => "a list of completions is open".to_owned(),
+        (_, Composer::Holds(_)) => "it holds text that somebody typed".to_owned(),
+        (_, Composer::Empty) => NOTHING_SHOWN.to_owned(),
+        (_, Composer::Hidden) => "it is not shown".to_owned(),
+    }
+}

@@ -1,0 +1,477 @@
+//! Both axes of one peer, seen now.
+//!
+//! A peer's pane is known by its server's process, its id there and the process of ours that sits in it. Names, paths and
+//! sessions are a person's to change, and mean nothing here. That it is not there is said by the recorded server alone,
+//! and is believed only where the kernel does not contradict it.
+
+pub(crate) mod changes;
+pub mod conversation;
+pub(crate) mod fleet;
+pub(crate) mod reach;
+pub mod recover;
+pub mod survey;
+pub(crate) mod turn;
+
+use std::path::Path;
+
+use peer_adapters::process::{self, ProcessId};
+use peer_adapters::runtime::{Gone, Listing, Runtime, RuntimeError, RuntimeKind, SessionRow, Target};
+
+use super::peer::runtimes::kind_of;
+use super::{Engine, Result};
+use crate::policy::axis::Axis;
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::policy::wake::Refusal;
+use crate::store::{Host, Phase, Place, Process, SessionRecord};
+
+/// What was seen of one recorded incarnation.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Is the runtime's session there?
+    pub runtime: Axis,
+    /// Is the agent's process there?
+    pub process: Axis,
+    /// The runtime's server is known to be gone.
+    pub server_gone: bool,
+    /// The server hosted this session alone and is gone, as far as anybody can tell because the session was ended.
+    pub ended: bool,
+    /// When the runtime was seen: no later than its answer.
+    pub listed_at: Timestamp,
+    /// The record is of another boot of this machine.
+    pub rebooted: bool,
+    /// The record is of another machine or pid namespace: which, and since when.
+    pub elsewhere: Option<String>,
+    /// The server that answered.
+    pub answered: Option<ProcessId>,
+    /// The recorded server, where it lives and nobody listens on its path.
+    pub unreachable: Option<ProcessId>,
+    /// The pane as its server lists it.
+    pub row: Option<SessionRow>,
+    /// Panes of older incarnations of this peer that the same server still lists.
+    pub leftovers: Vec<SessionRow>,
+}
+
+impl Sight {
+    /// The agent is known not to be there.
+    pub fn is_over(&self) -> bool {
+        self.process == Axis::Dead && self.unknown().is_none()
+    }
+
+    /// Nobody can reach the session any more, and everything else is known: a person may end it by its processes. Only
+    /// zellij's: its servers cannot be made to listen again.
+    pub fn is_cut_off(&self, place: &Place) -> bool {
+        place.runtime == RuntimeKind::Zellij.as_str()
+            && self.unreachable.is_some()
+            && self.process.why_unknown().is_none()
+    }
+
+    /// The refusal that an unknown axis leads to: no signal, no marker, no start.
+    pub fn unknown(&self) -> Option<Refusal> {
+        if let Some(owner) = &self.elsewhere {
+            return Some(Refusal::Elsewhere { owner: owner.clone() });
+        }
+        let axes = [("runtime", &self.runtime), ("process", &self.process)];
+        axes.into_iter().find_map(|(axis, value)| match value {
+            Axis::Unknown(why) => Some(Refusal::RuntimeUnavailable { axis, why: why.clone() }),
+            Axis::Alive | Axis::Dead => None,
+        })
+    }
+}
+
+impl Engine {
+    /// Looks at both axes: one listing call of the record's own server, and one kernel fact.
+    ///
+    /// # Errors
+    /// The record names an unknown runtime. Everything that could not be seen is [`Axis::Unknown`] and no error.
+    pub async fn observe(&self, name: &PeerName, record: &SessionRecord) -> Result<Sight> {
+        match standing(record) {
+            Standing::Here => {}
+            other => return Ok(other.sight(self.now())),
+        }
+        let runtime = self.runtime_of(&record.place)?;
+        let listing = runtime.list(&record.place.server).await;
+        let answer = match listing {
+            Err(ref error) => Err(error),
+            Ok(Listing::Gone(gone)) => Ok(Own::Gone(gone)),
+            Ok(Listing::Up { server, mut rows }) => {
+                let prefix = self.tag_prefix(name);
+                let tagged = |row: &SessionRow| row.tag.starts_with(&prefix);
+                let own = rows.iter().position(|row| is_pane_of(record, row, tagged(row)));
+                let row = own.map(|at| rows.swap_remove(at));
+                rows.retain(tagged);
+                Ok(Own::Up { server, row, tagged: rows })
+            }
+        };
+        Ok(judge(record, answer, self.now(), process_axis(record)))
+    }
+
+    /// The tag of one incarnation's session: whose state directory, which peer, which start.
+    pub fn tag(&self, name: &PeerName, incarnation: Incarnation) -> String {
+        format!("{}{incarnation}", self.tag_prefix(name))
+    }
+
+    fn tag_prefix(&self, name: &PeerName) -> String {
+        format!("{}{name}/", self.tag_root())
+    }
+
+    /// What the tag of each session of this state directory begins with.
+    pub(crate) fn tag_root(&self) -> String {
+        format!("{:016x}/", fnv1a(self.state.root().as_os_str().as_encoded_bytes()))
+    }
+}
+
+/// What a server answered, as far as it concerns one peer.
+#[derive(Clone, Debug)]
+pub enum Own {
+    /// It is known not to be there.
+    Gone(Gone),
+    /// It is there.
+    Up {
+        /// Which process it is.
+        server: ProcessId,
+        /// The pane on record, where it lists that.
+        row: Option<SessionRow>,
+        /// The other panes that carry the peer's tag.
+        tagged: Vec<SessionRow>,
+    },
+}
+
+/// Whether a row of its server is the pane on record. A pane that runs another process by now is not: whoever let it run
+/// that has it. `tagged`: it carries the peer's tag, by which it is known where its starter did not live to write down
+/// which pane it got.
+pub(crate) fn is_pane_of(record: &SessionRecord, row: &SessionRow, tagged: bool) -> bool {
+    let Place { pane, pane_process, .. } = &record.place;
+    is_at(&record.place, row) && (tagged || !pane.is_empty() || pane_process.is_some())
+}
+
+/// Whether a row of the place's server is the pane that was there.
+pub(crate) fn is_at(place: &Place, row: &SessionRow) -> bool {
+    let same_process = match (place.pane_process, row.pane_pid) {
+        (Some(recorded), Some(listed)) => Some(recorded.pid == listed),
+        _ => None,
+    };
+    let same_pane = (!place.pane.is_empty()).then(|| place.pane == row.pane);
+    same_process.unwrap_or(true) && same_pane.or(same_process).unwrap_or(place.session == row.session)
+}
+
+/// Whether a record can be judged from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its runtime and the kernel can be asked.
+    Here,
+    /// Its runtime refused to start it: nothing is there, and nobody needs to be asked.
+    Refused,
+    /// It is of another boot of this machine: nothing is left of it.
+    Rebooted,
+    /// It is of another machine or pid namespace: which, and since when. What runs here under its numbers and paths is not it.
+    Elsewhere(String),
+    /// Nothing can be told, and why.
+    Unclear(String),
+}
+
+impl Standing {
+    /// What is seen of a record that is not asked about.
+    pub(crate) fn sight(self, now: Timestamp) -> Sight {
+        let rebooted = self == Self::Rebooted;
+        let (axis, elsewhere) = match self {
+            Self::Here | Self::Refused | Self::Rebooted => (Axis::Dead, None),
+            Self::Elsewhere(owner) => (Axis::Unknown(format!("it was started {owner}")), Some(owner)),
+            Self::Unclear(why) => (Axis::Unknown(why), None),
+        };
+        Sight {
+            runtime: axis.clone(),
+            process: axis,
+            server_gone: rebooted,
+            ended: false,
+            listed_at: now,
+            rebooted,
+            elsewhere,
+            answered: None,
+            unreachable: None,
+            row: None,
+            leftovers: Vec::new(),
+        }
+    }
+}
+
+/// Whether a record can be judged from here. A boot that the kernel does not tell is no proof of another.
+pub(crate) fn standing(record: &SessionRecord) -> Standing {
+    if let Err(error) = kind_of(&record.place.runtime) {
+        return Standing::Unclear(format!("the record of {} cannot be used: {error}", record.place.session));
+    }
+    let another_boot = is_another_boot(&record.boot_id);
+    let machine = match elsewhere(record.place.host.as_ref(), another_boot, record.woke_at_ms) {
+        Ok(Some(owner)) if owner.another_machine => return Standing::Elsewhere(owner.text),
+        Ok(owner) => owner,
+        Err(error) => return Standing::Unclear(format!("where this process runs is not known: {error}")),
+    };
+    // On one machine another boot is the stronger fact: whatever ran in any namespace has ended.
+    match (another_boot, machine) {
+        (true, _) => Standing::Rebooted,
+        (false, Some(owner)) => Standing::Elsewhere(owner.text),
+        (false, None) if record.phase == Phase::Refused => Standing::Refused,
+        (false, None) => Standing::Here,
+    }
+}
+
+/// Who owns what was started on `theirs`, where that is not here.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    pub(crate) another_machine: bool,
+    /// `on another machine …, since …`.
+    pub(crate) text: String,
+}
+
+/// Whether an id is that of another boot. A kernel that does not tell is no proof.
+pub(crate) fn is_another_boot(boot_id: &str) -> bool {
+    process::boot_id().is_ok_and(|ours| ours != boot_id)
+}
+
+/// Whether a place is elsewhere; `another_boot`: it is not of this boot. One that names no host, as older records do, is taken
+/// for here.
+///
+/// # Errors
+/// Where this process runs is not known.
+pub(crate) fn elsewhere(theirs: Option<&Host>, another_boot: bool, since: Timestamp) -> std::io::Result<Option<Owner>> {
+    let Some(theirs) = theirs else { return Ok(None) };
+    let ours = process::host()?;
+    let another_machine = ours.is_not_of(&theirs.machine, &theirs.name, another_boot);
+    if !another_machine && ours.shares_processes_with(&theirs.machine, theirs.pid_namespace) {
+        return Ok(None);
+    }
+    let text = if another_machine && theirs.machine == ours.machine {
+        let (theirs, ours) = (&theirs.name, &ours.name);
+        format!(
+            "on another machine, {theirs}, with the machine id of this one, {ours} (or on this one, before it was renamed and \
+             booted again), at {since}"
+        )
+    } else if another_machine {
+        let id = theirs.machine.get(..8).unwrap_or(&theirs.machine);
+        format!("on another machine, {} (machine id {id}), at {since}", theirs.name)
+    } else {
+        let inode = theirs.pid_namespace.unwrap_or_default();
+        format!("in another pid namespace of this machine, {} (pid:[{inode}]), at {since}", theirs.name)
+    };
+    Ok(Some(Owner { another_machine, text }))
+}
+
+/// Tells one state directory from another on a shared server; FNV-1a, because it must be the same in every build.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// What a listing and the kernel say of a record; `process` is what the kernel said of its agent.
+pub fn judge(
+    record: &SessionRecord,
+    answer: std::result::Result<Own, &RuntimeError>,
+    listed_at: Timestamp,
+    process: Axis,
+) -> Sight {
+    let unknown = |why| Sight {
+        runtime: Axis::Unknown(why),
+        process,
+        server_gone: false,
+        ended: false,
+        listed_at,
+        rebooted: false,
+        elsewhere: None,
+        answered: None,
+        unreachable: None,
+        row: None,
+        leftovers: Vec::new(),
+    };
+    match answer {
+        Err(RuntimeError::Unreachable { recorded: server, gone, .. }) => {
+            let why = unreachable(record, recorded(*server), *gone);
+            Sight { unreachable: Some(*server), ..unknown(why) }
+        }
+        Err(error) => unknown(error.to_string()),
+        Ok(Own::Gone(gone)) => unanswered(record, gone, unknown),
+        Ok(Own::Up { server, row, tagged }) => answered(record, server, row, tagged, unknown),
+    }
+}
+
+/// Nobody listens on the path. The socket can be removed under a living server (a cleaner of /tmp): then nobody can reach
+/// it, and nothing that it hosts is gone.
+fn unanswered(record: &SessionRecord, gone: Gone, unknown: impl FnOnce(String) -> Sight) -> Sight {
+    let ended = gone == Gone::Ended;
+    let dead = |unknown: Sight| Sight { runtime: Axis::Dead, server_gone: !ended, ended, ..unknown };
+    let Some(recorded) = record.place.server_process else {
+        return match contradiction(record) {
+            Some(why) => unknown(why),
+            None => dead(unknown(String::new())),
+        };
+    };
+    match axis_of(recorded, "the server") {
+        Axis::Dead => dead(unknown(String::new())),
+        Axis::Alive => {
+            let why = unreachable(record, recorded, gone);
+            Sight { unreachable: Some(process_id(recorded)), ..unknown(why) }
+        }
+        Axis::Unknown(why) => unknown(why),
+    }
+}
+
+/// Somebody listens, and answered.
+fn answered(
+    record: &SessionRecord,
+    server: ProcessId,
+    row: Option<SessionRow>,
+    tagged: Vec<SessionRow>,
+    unknown: impl FnOnce(String) -> Sight,
+) -> Sight {
+    let unknown = |why| Sight { answered: Some(server), ..unknown(why) };
+    if let Some(recorded) = record.place.server_process.filter(|recorded| process_id(*recorded) != server) {
+        // What another server lists says nothing of this one's panes.
+        return match axis_of(recorded, "the server") {
+            Axis::Dead => Sight { runtime: Axis::Dead, server_gone: true, ..unknown(String::new()) },
+            Axis::Alive => unknown(replaced(record, recorded, server)),
+            Axis::Unknown(why) => unknown(why),
+        };
+    }
+    let contradicted = if row.is_none() { contradiction(record) } else { None };
+    let runtime = match (&row, contradicted) {
+        (Some(_), _) => Axis::Alive,
+        (None, None) => Axis::Dead,
+        (None, Some(why)) => Axis::Unknown(why),
+    };
+    // The tag of an older version of ours was the session's, and so that of each pane that a person added there.
+    let own = |other: &SessionRow| row.as_ref().is_some_and(|row| row.session_id == other.session_id);
+    let leftovers = tagged.into_iter().filter(|other| !own(other)).collect();
+    Sight { runtime, row, leftovers, ..unknown(String::new()) }
+}
+
+/// What speaks against an absence: the other end of a terminal that is not hung up is held by somebody. A pane process
+/// whose server lists it no more has been hung up; one that has not been is hosted, whatever a listing says.
+fn contradiction(record: &SessionRecord) -> Option<String> {
+    let pane = record.place.pane_process.map(|pane| ("pane process", pane, pane.pid));
+    let agent = record.process.map(|agent| ("agent", agent.id, agent.session));
+    pane.into_iter().chain(agent).find_map(|(what, process, session)| match process::find(process_id(process)) {
+        Ok(Some(status)) if status.has_terminal && status.session == session => Some(format!(
+            "{} does not list its pane, and its {what}, pid {}, still has the terminal of that pane",
+            at(&record.place),
+            process.pid
+        )),
+        Ok(_) => None,
+        Err(error) => Some(not_asked(what, process, &error)),
+    })
+}
+
+/// Why nothing is known of what the recorded server hosts, and the way out.
+fn unreachable(record: &SessionRecord, server: Process, gone: Gone) -> String {
+    let Place { runtime, .. } = &record.place;
+    let way_out = if *runtime == RuntimeKind::Tmux.as_str() {
+        format!("; `peer doctor --fix`, any wake or tick makes it listen again, as does `kill -USR1 {}`", server.pid)
+    } else {
+        "; `peer stop` ends it, to be resumed in a new session".to_owned()
+    };
+    format!(
+        "{}: its server, process {}, lives and cannot be reached ({gone:?}){way_out}",
+        at(&record.place),
+        server.pid
+    )
+}
+
+fn replaced(record: &SessionRecord, recorded: Process, found: ProcessId) -> String {
+    let Place { runtime, .. } = &record.place;
+    let way_out = if *runtime == RuntimeKind::Tmux.as_str() {
+        format!("; end process {}, or take the path back with `kill -USR1 {}`", found.pid, recorded.pid)
+    } else {
+        String::new()
+    };
+    let at = at(&record.place);
+    format!(
+        "{at}: process {} listens there, and not its server, process {}, which lives{way_out}",
+        found.pid, recorded.pid
+    )
+}
+
+fn at(place: &Place) -> String {
+    format!("{} at {}", place.runtime, place.server.display())
+}
+
+fn axis_of(process: Process, what: &str) -> Axis {
+    match process::find(process_id(process)) {
+        Ok(Some(_)) => Axis::Alive,
+        Ok(None) => Axis::Dead,
+        Err(error) => Axis::Unknown(not_asked(what, process, &error)),
+    }
+}
+
+fn not_asked(what: &str, process: Process, error: &std::io::Error) -> String {
+    format!("the kernel could not be asked about {what}, pid {}: {error}", process.pid)
+}
+
+/// Completes the address of a session whose starter did not live to write down what the runtime answered.
+pub fn complete(record: &mut SessionRecord, sight: &Sight) {
+    let place = &mut record.place;
+    if let Some(row) = &sight.row {
+        if place.pane.is_empty() {
+            place.session_id.clone_from(&row.session_id);
+            place.pane.clone_from(&row.pane);
+        }
+        place.server_process = place.server_process.or(sight.answered.map(recorded));
+    }
+}
+
+/// The process axis of a record: what the kernel says of pid and start time. An agent that was never started is dead.
+pub fn process_axis(record: &SessionRecord) -> Axis {
+    record.process.map_or(Axis::Dead, |agent| axis_of(agent.id, "the agent"))
+}
+
+/// The recorded identity as the kernel's.
+pub fn process_id(process: Process) -> ProcessId {
+    ProcessId { pid: process.pid, start: process.start }
+}
+
+/// Where this process runs, as it is recorded.
+///
+/// # Errors
+/// As [`process::host`].
+pub fn recorded_host() -> std::io::Result<Host> {
+    let process::Host { machine, name, pid_namespace } = process::host()?.clone();
+    Ok(Host { machine, name, pid_namespace })
+}
+
+/// The kernel's identity as it is recorded.
+pub fn recorded(id: ProcessId) -> Process {
+    Process { pid: id.pid, start: id.start }
+}
+
+/// The recorded place as the runtime's address.
+pub fn target(place: &Place) -> Target {
+    Target {
+        server: place.server.clone(),
+        session: place.session.clone(),
+        session_id: place.session_id.clone(),
+        pane: place.pane.clone(),
+        server_process: place.server_process.map(process_id),
+        pane_pid: place.pane_process.map(|pane| pane.pid),
+    }
+}
+
+/// Where a listed pane is, on the server that listed it.
+pub fn target_of_row(path: &Path, server: Option<ProcessId>, row: &SessionRow) -> Target {
+    Target {
+        server: path.to_owned(),
+        session: row.session.clone(),
+        session_id: row.session_id.clone(),
+        pane: row.pane.clone(),
+        server_process: server,
+        pane_pid: row.pane_pid,
+    }
+}
+
+/// Removes what older incarnations left on the server: dead panes of starts that were fenced off. A live one is left
+/// alone, because its pane process ends by itself at the fence.
+///
+/// # Errors
+/// The runtime did not answer.
+pub async fn sweep(runtime: &dyn Runtime, record: &SessionRecord, sight: &Sight) -> Result<()> {
+    for row in sight.leftovers.iter().filter(|row| row.pane_dead) {
+        runtime.remove(&target_of_row(&record.place.server, sight.answered, row)).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! A server that lives and does not listen on its path any more: a cleaner removed its socket, or the directory of it.
+//!
+//! What it hosts lives on and cannot be looked at, and a second server on the path would hide it for good. So none is
+//! started there while the recorded one lives; that one is told to listen again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use peer_adapters::process::{self, ProcessId};
+use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind};
+use peer_adapters::socket::{self, Listener};
+use peer_adapters::tmux::Tmux;
+use tokio::time::Instant;
+
+use crate::engine::observe::{Standing, process_id, recorded, standing};
+use crate::engine::verbs::wake::Live;
+use crate::engine::{Engine, Peer, Result, pause};
+use crate::store::{Event, Place, SessionRecord, Stored};
+
+/// How often a server is made to listen again for one look: another command that does the same takes the socket away for
+/// a moment.
+const ATTEMPTS: u32 = 3;
+
+impl Engine {
+    /// As [`Engine::live`], by whoever is about to act: a server that cannot be reached is made to listen again first.
+    pub(crate) async fn live_in_reach(&self, peer: &Peer, record: Option<SessionRecord>) -> Result<Live> {
+        let mut live = self.live(peer, record).await?;
+        for _ in 0..ATTEMPTS {
+            let Live::Session(record, sight) = &live else { break };
+            let Some(server) = sight.unreachable else { break };
+            let (record, told) = (record.as_ref().clone(), self.reach(&record.place, server).await?);
+            live = self.live(peer, Some(record)).await?;
+            if !told {
+                break;
+            }
+        }
+        Ok(live)
+    }
+
+    /// Makes the server process on record listen on its path again. Returns whether it had to be told.
+    ///
+    /// # Errors
+    /// It does not, and lives: nothing is known of what it hosts.
+    pub(crate) async fn reach(&self, place: &Place, server: ProcessId) -> Result<bool> {
+        self.listen_again(self.runtime_of(place)?.as_ref(), &place.server, server).await
+    }
+
+    async fn listen_again(&self, runtime: &dyn Runtime, path: &Path, server: ProcessId) -> Result<bool> {
+        let started = Instant::now();
+        let _reaching = loop {
+            if let Some(reaching) = self.state.try_reaching()? {
+                break reaching;
+            }
+            pause(started).await;
+        };
+        match runtime.listen_again(path, server).await {
+            Ok(false) => return Ok(false),
+            Ok(true) => {}
+            // It has ended meanwhile, which the next look sees.
+            Err(RuntimeError::ServerGone { .. }) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+        let event = Event::new(self.now(), "server.reached").with("server", path.display().to_string());
+        self.log(&event.with("pid", server.pid))?;
+        Ok(true)
+    }
+
+    /// Whether a session may be made at `path`: never beside a server that is on record there, lives, and is not the one
+    /// that listens. One that nobody can reach is made to listen again. Returns who listens, where that is known to be the
+    /// server of the fleet.
+    ///
+    /// Costs a connection and one small file; the records of the fleet are read only where those do not tell.
+    ///
+    /// # Errors
+    /// [`RuntimeError::OtherServer`]; or the recorded server cannot be made to listen.
+    pub(crate) async fn claim(&self, runtime: &dyn Runtime, path: &Path) -> Result<Option<ProcessId>> {
+        if runtime.kind() != RuntimeKind::Tmux {
+            return Ok(None);
+        }
+        let found = match socket::listener(path) {
+            Ok(Listener::Up(found)) => Some(found.process.id),
+            Ok(Listener::Gone(_)) => None,
+            // The runtime says which.
+            Ok(Listener::Full) | Err(_) => return Ok(None),
+        };
+        if found.is_some() && self.state.server_at(path)? == found.map(recorded) {
+            return Ok(found);
+        }
+        let other = self.living_servers(path)?.into_iter().find(|server| Some(*server) != found);
+        match (found, other) {
+            (Some(found), Some(recorded)) => {
+                let server = path.to_owned();
+                Err(RuntimeError::OtherServer { runtime: runtime.kind(), server, recorded, found }.into())
+            }
+            (None, Some(server)) => {
+                self.listen_again(runtime, path, server).await?;
+                Ok(Some(server))
+            }
+            (_, None) => Ok(None),
+        }
+    }
+
+    /// The fleet's socket of that name in a `$TMUX_TMPDIR` that is gone: tmux goes by another directory then, while the
+    /// server that listened there lives, with everybody on it.
+    pub(crate) fn where_it_was(&self, name: &str) -> Result<Option<PathBuf>> {
+        let gone = self.var("TMUX_TMPDIR").map(Path::new).filter(|dir| dir.is_absolute() && !dir.exists());
+        let Some(socket) = gone.map(|dir| Tmux::socket_in(dir, name)) else { return Ok(None) };
+        let server = self.state.server_at(&socket)?.map(process_id);
+        Ok(server.filter(|server| lives(*server)).map(|_| socket))
+    }
+
+    /// The servers that records name for a path and that live, the one of most peers first.
+    fn living_servers(&self, path: &Path) -> Result<Vec<ProcessId>> {
+        let mut peers = BTreeMap::<ProcessId, usize>::new();
+        for name in self.config.names()? {
+            // One that cannot be read is its own peer's trouble.
+            let Some(record) = self.state.peer(&name).session().ok().and_then(Stored::present) else { continue };
+            let server = record.place.server_process.map(process_id).filter(|_| record.place.server == path);
+            if let Some(server) = server.filter(|_| standing(&record) == Standing::Here) {
+                *peers.entry(server).or_default() += 1;
+            }
+        }
+        let mut living: Vec<_> = peers.into_iter().filter(|(server, _)| lives(*server)).collect();
+        living.sort_by_key(|(_, peers)| std::cmp::Reverse(*peers));
+        Ok(living.into_iter().map(|(server, _)| server).collect())
+    }
+}
+
+/// Not known to have ended is alive.
+fn lives(server: ProcessId) -> bool {
+    !matches!(process::find(server), Ok(None))
+}

@@ -1,0 +1,131 @@
+//! What a living pane process tells of its incarnation, where no file does.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use peer_adapters::inherited::Inherited;
+use peer_adapters::process::{self, ProcessId, Status};
+use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::zellij::Zellij;
+
+use crate::engine::observe::{recorded, recorded_host};
+use crate::engine::peer::kept::lived_by;
+use crate::engine::{Engine, Peer, Result};
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::store::{AgentProcess, Launch, OsText, Place, Process, SessionRecord};
+
+/// The cause of an incarnation whose record was put together again.
+const RECOVERED: &str = "recovered";
+
+/// A living pane process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pane {
+    /// Which start it holds, by its arguments.
+    pub(crate) incarnation: Incarnation,
+    process: Status,
+}
+
+impl Pane {
+    /// By `pane STATE NAME INCARNATION`.
+    pub(super) fn of(process: Status, arguments: &[OsString]) -> Option<(PeerName, Self)> {
+        let [_, _, name, number] = arguments else { return None };
+        let incarnation = Incarnation(number.to_str()?.parse().ok()?);
+        Some((name.to_str()?.parse().ok()?, Self { incarnation, process }))
+    }
+
+    /// Its own number.
+    pub(super) const fn pid(&self) -> u32 {
+        self.process.id.pid
+    }
+
+    /// Its agent leads a group of its own in the pane's session; a helper of ours (`seed`) has left that session.
+    pub(super) fn agent(&self) -> Result<Option<Status>> {
+        let pane = self.process.id.pid;
+        let children = process::children(pane)?;
+        Ok(children.into_iter().find(|child| child.group == child.id.pid && child.session == pane))
+    }
+
+    fn told(&self, variable: &str) -> Result<Option<OsString>> {
+        Ok(process::environment_variable(self.process.id.pid, variable)?)
+    }
+}
+
+impl Engine {
+    /// What the record of a living incarnation must have said. `None`: no agent of it runs under its pane process.
+    pub(super) fn rebuild(&self, peer: &Peer, pane: &Pane) -> Result<Option<SessionRecord>> {
+        let Some(agent) = pane.agent()? else { return Ok(None) };
+        let opened = peer.files.conversations()?.into_iter().rev().find(|entry| entry.incarnation == pane.incarnation);
+        let conversation = match opened {
+            Some(entry) => Some(entry.conversation),
+            // A process that ends while it is looked at tells nothing.
+            None => process::command_line(agent.id.pid).ok().and_then(|argv| peer.profile.conversation_in(&argv)),
+        };
+        let woke_at = self.now().before(process::age(agent.id)?);
+        let (place, boot_id, name) = (self.place_of(peer, pane)?, process::boot_id()?, &peer.spec.agent);
+        // As for its command line.
+        let env = process::environment(agent.id.pid).unwrap_or_default();
+        Ok(Some(SessionRecord {
+            lives_by: lived_by(&peer.profile, &env),
+            process: Some(AgentProcess { id: recorded(agent.id), session: agent.session }),
+            conversation,
+            // So that its topics stay, and its readiness must hold for longer: neither can be known any more.
+            resumed: true,
+            ..SessionRecord::starting(pane.incarnation, place, Process::NOBODY, boot_id, name, RECOVERED, woke_at)
+        }))
+    }
+
+    /// What the launch file of a living incarnation must have said, less what nobody can tell any more. `None`: its agent
+    /// ended meanwhile.
+    pub(super) fn relaunch(&self, peer: &Peer, record: &SessionRecord) -> Result<Option<Launch>> {
+        let Some(agent) = record.process else { return Ok(None) };
+        let told = (process::command_line(agent.id.pid), process::environment(agent.id.pid));
+        let (Ok(argv), Ok(env)) = told else { return Ok(None) };
+        Ok(Some(Launch {
+            argv: argv.into_iter().map(OsText).collect(),
+            cwd: peer.spec.cwd.clone(),
+            config_dir: self.config.root().to_owned(),
+            host: Some(recorded_host()?),
+            boot_id: Some(record.boot_id.clone()),
+            grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
+            env: env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect(),
+            inherited: Inherited::default(),
+        }))
+    }
+
+    /// On which server a pane process is, by what its terminal told it; the next listing completes the address.
+    fn place_of(&self, peer: &Peer, pane: &Pane) -> Result<Place> {
+        let own_name = || format!("{}-{}", peer.name, pane.incarnation);
+        let text =
+            |variable| Ok::<_, crate::engine::EngineError>(pane.told(variable)?.and_then(|v| v.into_string().ok()));
+        // TMUX is `socket,server pid,session number`; a path may hold a comma.
+        let tmux = text("TMUX")?;
+        let tmux = tmux.as_deref().and_then(|value| {
+            let mut parts = value.rsplitn(3, ',').skip(1);
+            Some((parts.next()?.parse().ok()?, PathBuf::from(parts.next()?)))
+        });
+        let (told_pid, socket) = tmux.unzip();
+        let (kind, server, session) = if let Some(socket) = socket {
+            (RuntimeKind::Tmux, socket, own_name())
+        } else {
+            // After a self-fresh, both are named for an older incarnation.
+            let session = text("ZELLIJ_SESSION_NAME")?.unwrap_or_else(own_name);
+            let server = pane.told("ZELLIJ_SOCKET_DIR")?.map(PathBuf::from);
+            let server = server.map_or_else(|| self.server_address(RuntimeKind::Zellij, peer, &session), Ok)?;
+            (RuntimeKind::Zellij, server, session)
+        };
+        // A pane's process is its server's child for as long as that lives.
+        let hosts = |parent: ProcessId| match kind {
+            RuntimeKind::Tmux => told_pid == Some(parent.pid),
+            RuntimeKind::Zellij => Zellij::is_server(&server, &session, parent),
+        };
+        let parent = process::status(pane.process.parent)?.map(|status| status.id).filter(|parent| hosts(*parent));
+        let binary = self.runtime_binary(kind, Some(&peer.spec))?;
+        Ok(Place {
+            server_process: parent.map(recorded),
+            pane_process: Some(recorded(pane.process.id)),
+            host: Some(recorded_host()?),
+            ..Place::planned(kind.as_str(), binary, server, session)
+        })
+    }
+}

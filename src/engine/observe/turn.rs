@@ -1,0 +1,218 @@
+//! What living agents are doing: by their own status files, and by what their panes show where those do not tell.
+//!
+//! A look at a screen costs a client of the runtime, so one that was looked at is not looked at again until its pane has
+//! put something out since.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use peer_adapters::agent::{DialogKind, Profile};
+use peer_adapters::runtime::ACTIVITY_STEP;
+use peer_adapters::screen::{self, DialogView, Phase as Shows};
+use peer_adapters::transcript::AgentStatus;
+use tokio::time::Instant;
+
+use crate::engine::observe::conversation;
+use crate::engine::verbs::list::output;
+use crate::engine::verbs::wake::Live;
+use crate::engine::{Engine, Peer};
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::policy::turn::{Ask, AskKind, Turn, TurnSeen, Witness};
+use crate::store::{Heartbeat, SessionRecord};
+
+/// A screen stands as it was seen where the pane's last output is so much older: what was put out may be shown a moment later.
+const SETTLED: Duration = ACTIVITY_STEP.saturating_add(Duration::from_secs(2));
+
+/// How many screens are looked at at once.
+const AT_ONCE: usize = 8;
+
+/// What is known of one living agent.
+#[derive(Debug, Default)]
+pub(crate) struct Doing {
+    /// Its own word, where its agent keeps a status file.
+    pub(crate) own: Option<AgentStatus>,
+    /// What it is doing, where that is known.
+    pub(crate) seen: Option<TurnSeen>,
+}
+
+/// What was seen of a fleet before.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(Option<HashMap<PeerName, (Incarnation, TurnSeen)>>);
+
+impl Turns {
+    /// What a tick saw.
+    pub(crate) fn of(beat: &Heartbeat) -> Self {
+        let seen = |(name, pulse): (&PeerName, &crate::store::Pulse)| {
+            Some((name.clone(), (pulse.incarnation, pulse.turn.clone()?)))
+        };
+        Self(Some(beat.peers.iter().filter_map(seen).collect()))
+    }
+
+    pub(crate) fn get(&self, name: &PeerName, incarnation: Incarnation) -> Option<&TurnSeen> {
+        let (of, seen) = self.0.as_ref()?.get(name)?;
+        (*of == incarnation).then_some(seen)
+    }
+
+    /// Keeps what was seen now, for the next look.
+    pub(crate) fn keep(&mut self, name: &PeerName, incarnation: Incarnation, seen: Option<&TurnSeen>) {
+        let known = self.0.get_or_insert_default();
+        match seen {
+            Some(seen) => drop(known.insert(name.clone(), (incarnation, seen.clone()))),
+            None => drop(known.remove(name)),
+        }
+    }
+}
+
+impl Engine {
+    /// What each of these is doing, in their order. Blocks for as long as a runtime takes to show the screens that have
+    /// changed, up to one probe deadline for all of them together; one that is not seen by then is not known.
+    pub(crate) async fn doing(&self, of: &[(&Peer, &Live)], before: &mut Turns) -> Vec<Doing> {
+        let own: Vec<_> = of.iter().map(|(peer, live)| own_status(peer, live)).collect();
+        if before.0.is_none() && of.iter().zip(&own).any(|((peer, live), own)| wants_look(peer, live, own.as_ref())) {
+            // Without what a tick saw, each is looked at.
+            *before = Turns::of(&self.state.heartbeat().ok().flatten().unwrap_or_default());
+        }
+        let known = &*before;
+        // Sessions of zellij hang one by one: together they must not cost more than one of them.
+        let until = Instant::now() + self.settings.probe.timeout.0;
+        let looks = of.iter().zip(own).map(|((peer, live), own)| async move {
+            let seen_before = live.record().and_then(|record| known.get(&peer.name, record.incarnation));
+            let seen = self.turn(peer, live, own.as_ref(), seen_before, until).await;
+            Doing { own, seen }
+        });
+        let doing: Vec<Doing> = futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await;
+        for ((peer, live), doing) in of.iter().zip(&doing) {
+            if let Some(record) = live.record() {
+                before.keep(&peer.name, record.incarnation, doing.seen.as_ref());
+            }
+        }
+        doing
+    }
+
+    async fn turn(
+        &self,
+        peer: &Peer,
+        live: &Live,
+        own: Option<&AgentStatus>,
+        before: Option<&TurnSeen>,
+        until: Instant,
+    ) -> Option<TurnSeen> {
+        let record = live.record()?;
+        let now = self.now();
+        let own_word = own.map(|own| of_status(own, now));
+        if !wants_look(peer, live, own) {
+            return own_word;
+        }
+        if let Some(before) = before.filter(|before| stands(before, live, own)) {
+            return Some(TurnSeen { at_ms: now, ..before.clone() });
+        }
+        // What cannot be read tells nothing.
+        let text = tokio::time::timeout_at(until, self.capture(record)).await.ok().and_then(Result::ok);
+        let shows = text.map(|text| screen::read(&peer.profile, &text).phase);
+        let seen = |turn, since_ms| Some(TurnSeen { turn, witness: Witness::Screen, since_ms, at_ms: now });
+        match shows {
+            Some(Shows::Dialog(dialog)) if will_be_answered(peer, live, &dialog) => own_word,
+            // It stands since the pane put it out.
+            Some(Shows::Dialog(dialog)) => {
+                let since = before.filter(|before| before.ask().is_some()).and_then(|before| before.since_ms);
+                seen(Turn::Waiting(ask(&dialog)), since.or_else(|| last_output(live)))
+            }
+            _ if own_word.is_some() => own_word,
+            Some(Shows::Busy) => seen(Turn::Busy, busy_since(record, before, now)),
+            Some(Shows::Ready) => seen(Turn::Free, None),
+            Some(Shows::Starting) | None => None,
+        }
+    }
+}
+
+/// What the agent's status file says, where it keeps one and runs. A file that cannot be read tells nothing here: the list
+/// then says awake, which the axes saw.
+pub(crate) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
+    let Live::Session(record, sight) = live else { return None };
+    peer.profile.conversation.status.filter(|_| sight.process.alive() == Some(true))?;
+    let launched = conversation::Launched::of(&peer.files, record, &peer.spec.cwd).ok()?;
+    let pid = record.process?.id.pid;
+    launched.look(&peer.profile, |files| files.status(pid)).ok()?
+}
+
+/// Whether anything tells what an agent with this profile is doing.
+pub(crate) const fn tells_of_turns(profile: &Profile) -> bool {
+    profile.conversation.status.is_some() || has_rules(profile)
+}
+
+const fn has_rules(profile: &Profile) -> bool {
+    !profile.busy.is_empty() || !profile.dialog.is_empty()
+}
+
+/// Whether its screen may tell more than its status file: that file does not tell of every dialog, and of none what it asks.
+fn wants_look(peer: &Peer, live: &Live, own: Option<&AgentStatus>) -> bool {
+    let works = own.is_some_and(|own| own.busy && own.waits_for.is_none());
+    has_rules(&peer.profile)
+        && !works
+        && match live {
+            Live::Starting(_) => true,
+            Live::Session(_, sight) => sight.process.alive() == Some(true) && sight.row.is_some(),
+            Live::None => false,
+        }
+}
+
+/// Whether nothing that could change it has happened since it was seen.
+fn stands(before: &TurnSeen, live: &Live, own: Option<&AgentStatus>) -> bool {
+    let agrees = match (own.map(|own| own.waits_for.is_some()), &before.turn) {
+        (None, _) => before.witness == Witness::Screen,
+        (Some(false), Turn::Free) => true,
+        (Some(_), Turn::Waiting(_)) => before.witness == Witness::Screen,
+        (Some(_), _) => false,
+    };
+    agrees && last_output(live).is_some_and(|output| before.at_ms.since(output) > SETTLED)
+}
+
+fn last_output(live: &Live) -> Option<Timestamp> {
+    match live {
+        Live::Session(_, sight) => output(sight),
+        Live::Starting(_) | Live::None => None,
+    }
+}
+
+/// Whoever starts it answers what its spec accepts.
+fn will_be_answered(peer: &Peer, live: &Live, dialog: &DialogView) -> bool {
+    matches!(live, Live::Starting(_)) && !dialog.needs_person && peer.effective.accept.value.contains(&dialog.id)
+}
+
+/// A turn that a screen shows began with the last message, unless it was seen before that, or is seen to have begun since.
+fn busy_since(record: &SessionRecord, before: Option<&TurnSeen>, now: Timestamp) -> Option<Timestamp> {
+    let delivered = record.delivered_at_ms;
+    match before {
+        Some(TurnSeen { turn: Turn::Busy, since_ms, .. }) => since_ms.or(delivered),
+        Some(before) => Some(delivered.filter(|at| *at >= before.at_ms).unwrap_or(now)),
+        None => delivered,
+    }
+}
+
+fn of_status(own: &AgentStatus, now: Timestamp) -> TurnSeen {
+    let turn = match &own.waits_for {
+        Some(what) => Turn::Waiting(Ask { kind: kind_in_words(what), question: Some(what.clone()) }),
+        None if own.busy => Turn::Busy,
+        None => Turn::Free,
+    };
+    TurnSeen { turn, witness: Witness::StatusFile, since_ms: own.since.map(Timestamp::from), at_ms: now }
+}
+
+/// Claude Code writes `permission prompt`, `input needed`, `dialog open` …: what is not known by name is a menu.
+fn kind_in_words(what: &str) -> AskKind {
+    if what.contains("permission") { AskKind::Permission } else { AskKind::Menu }
+}
+
+fn ask(dialog: &DialogView) -> Ask {
+    let kind = match dialog.kind {
+        DialogKind::Permission => AskKind::Permission,
+        DialogKind::Question => AskKind::Question,
+        DialogKind::Trust => AskKind::Trust,
+        DialogKind::SignIn => AskKind::SignIn,
+        DialogKind::Menu => AskKind::Menu,
+    };
+    Ask { kind, question: Some(dialog.question.clone()).filter(|question| !question.is_empty()) }
+}

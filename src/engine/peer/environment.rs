@@ -1,0 +1,168 @@
+//! The environment an agent is launched with.
+//!
+//! It is the waker's own, because a person expects what their shell has, less what belongs to the waker's terminal or
+//! session (an agent that wakes another one), and with what a bare environment (cron, launchd) lacks. What the agent's own
+//! terminal sets (`TERM`, `TMUX` …) is added in the pane.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use peer_adapters::agent::{Variable, session_in};
+use peer_adapters::transcript::SAID;
+
+use crate::config::EnvFile;
+use crate::engine::{Engine, Peer, Result};
+use crate::policy::ending::Incarnation;
+
+/// What systemd tells the service that it starts (`peer watch`) and nobody else: an agent that has it would speak to the
+/// service manager in our name (`sd_notify(3)`, `systemd.exec(5)`).
+const SERVICE_VARIABLES: [&str; 5] =
+    ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "INVOCATION_ID", "JOURNAL_STREAM"];
+
+/// Names and values.
+pub type Environment = Vec<(OsString, OsString)>;
+
+impl Engine {
+    /// Everything the agent of this incarnation gets to see. Reads the person's own profiles: whoever wakes it may be an
+    /// agent of any of them.
+    ///
+    /// # Errors
+    /// The `env_file` of its spec cannot be read.
+    pub(crate) fn launch_environment(&self, peer: &Peer, incarnation: Incarnation) -> Result<Environment> {
+        let theirs = self.session_variables_of_own_profiles();
+        let kept = self.kept_variables(&peer.spec)?;
+        let mut env = self.environment(peer, incarnation, &kept);
+        env.retain(|(key, _)| {
+            let key = key.to_string_lossy();
+            let said = peer.spec.env.contains_key(key.as_ref()) || kept.has(&key);
+            said || !theirs.iter().any(|theirs| theirs.matches(&key))
+        });
+        Ok(env)
+    }
+
+    /// One that cannot be read concerns its own peers.
+    fn session_variables_of_own_profiles(&self) -> Vec<Variable> {
+        let names = self.config.profile_names().unwrap_or_default();
+        let texts = names.iter().filter_map(|name| self.config.profile_text(name).ok().flatten());
+        texts.filter_map(|(_, text)| session_in(&text)).flatten().collect()
+    }
+
+    /// The same in so far as agents find their own files by it. An `env_file` that cannot be read keeps a peer from being
+    /// started, and not from being looked at.
+    pub fn agent_environment(&self, peer: &Peer) -> Environment {
+        self.environment(peer, Incarnation::default(), &self.kept_variables(&peer.spec).unwrap_or_default())
+    }
+
+    /// What the spec says goes over its `env_file`, that over the profile, and that over the waker's own.
+    fn environment(&self, peer: &Peer, incarnation: Incarnation, kept: &EnvFile) -> Environment {
+        let is_set = |key: &str| self.var(key).is_some();
+        let passed = |key: &OsStr| !SERVICE_VARIABLES.iter().any(|own| key == *own);
+        let mut env: Environment = self
+            .env
+            .iter()
+            .filter(|(key, _)| passed(key) && !peer.profile.removes(&key.to_string_lossy(), is_set))
+            .cloned()
+            .collect();
+        add_missing(&mut env);
+        extend_path(&mut env, peer.spec.search_path.as_deref());
+        set(&mut env, "PWD", peer.spec.cwd.as_os_str());
+        let text = |(key, value)| (String::as_str(key), String::as_str(value));
+        let said = peer.profile.environment.set.iter().map(text).chain(kept.iter());
+        for (key, value) in said.chain(peer.spec.env.iter().map(text)) {
+            set(&mut env, key, OsStr::new(value));
+        }
+        set(&mut env, "PEER_NAME", OsStr::new(peer.name.as_str()));
+        set(&mut env, "PEER_INCARNATION", OsStr::new(&incarnation.to_string()));
+        set(&mut env, SAID, peer.files.said_path(incarnation).as_os_str());
+        set(&mut env, "PEER_STATE_DIR", self.state.root().as_os_str());
+        set(&mut env, "PEER_CONFIG_DIR", self.config.root().as_os_str());
+        env
+    }
+}
+
+fn set(env: &mut Environment, key: &str, value: &OsStr) {
+    match env.iter_mut().find(|(known, _)| known == key) {
+        Some((_, old)) => value.clone_into(old),
+        None => env.push((key.into(), value.to_owned())),
+    }
+}
+
+fn has(env: &Environment, key: &str) -> bool {
+    env.iter().any(|(known, value)| known == key && !value.is_empty())
+}
+
+/// What cron leaves out and programs rely on: who we are, from the user database, and a UTF-8 locale, without which
+/// terminal programs draw question marks.
+fn add_missing(env: &mut Environment) {
+    if ["HOME", "USER", "LOGNAME", "SHELL"].iter().any(|key| !has(env, key))
+        && let Ok(Some(user)) = nix::unistd::User::from_uid(nix::unistd::geteuid())
+    {
+        let known = [
+            ("HOME", user.dir.as_os_str()),
+            ("USER", OsStr::new(&user.name)),
+            ("LOGNAME", OsStr::new(&user.name)),
+            ("SHELL", user.shell.as_os_str()),
+        ];
+        for (key, value) in known {
+            if !has(env, key) {
+                set(env, key, value);
+            }
+        }
+    }
+    if !["LC_ALL", "LC_CTYPE", "LANG"].iter().any(|key| has(env, key)) {
+        // macOS has no C.UTF-8.
+        set(env, "LANG", OsStr::new(if cfg!(target_os = "macos") { "en_US.UTF-8" } else { "C.UTF-8" }));
+    }
+}
+
+/// Appends the directories that were on `PATH` when the peer was declared and are not on it now.
+fn extend_path(env: &mut Environment, declared: Option<&str>) {
+    let current = env.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
+    let mut dirs: Vec<OsString> = split(&current);
+    for dir in declared.map(OsStr::new).map(split).unwrap_or_default() {
+        if !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
+    }
+    let joined = dirs.join(OsStr::new(":"));
+    if !joined.is_empty() {
+        set(env, "PATH", &joined);
+    }
+}
+
+fn split(path: impl AsRef<OsStr>) -> Vec<OsString> {
+    let dirs = path.as_ref().as_bytes().split(|byte| *byte == b':').filter(|dir| !dir.is_empty());
+    dirs.map(|dir| OsStr::from_bytes(dir).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Environment {
+        pairs.iter().map(|(key, value)| (key.into(), value.into())).collect()
+    }
+
+    #[test]
+    fn a_bare_path_gets_the_declared_directories_behind_its_own() {
+        let mut bare = env(&[("PATH", "/usr/bin:/bin")]);
+        extend_path(&mut bare, Some("/home/x/.local/bin:/usr/bin"));
+        assert_eq!(bare, env(&[("PATH", "/usr/bin:/bin:/home/x/.local/bin")]));
+    }
+
+    #[test]
+    fn an_empty_environment_gets_a_home_and_a_utf8_locale() {
+        let mut bare = Environment::new();
+        add_missing(&mut bare);
+        assert!(has(&bare, "HOME") && has(&bare, "USER") && has(&bare, "LANG"), "{bare:?}");
+    }
+
+    #[test]
+    fn a_locale_that_is_set_stays() {
+        let mut set =
+            env(&[("LC_ALL", "de_DE.UTF-8"), ("HOME", "/h"), ("USER", "u"), ("LOGNAME", "u"), ("SHELL", "s")]);
+        let before = set.clone();
+        add_missing(&mut set);
+        assert_eq!(set, before);
+    }
+}

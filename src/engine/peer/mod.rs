@@ -1,0 +1,118 @@
+//! A declared peer, with everything that its spec leads to.
+
+pub mod deaths;
+pub mod environment;
+pub mod kept;
+pub mod runtimes;
+pub(crate) mod versions;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use peer_adapters::agent::{self, Profile};
+
+use super::{Engine, EngineError, Result};
+use crate::config::{Effective, PeerSpec, nearest};
+use crate::policy::name::PeerName;
+use crate::store::PeerFiles;
+
+/// A declared peer.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its name.
+    pub name: PeerName,
+    /// What was typed.
+    pub spec: PeerSpec,
+    /// What it means.
+    pub effective: Effective,
+    /// How its agent works.
+    pub profile: Arc<Profile>,
+    /// Its files.
+    pub files: PeerFiles,
+}
+
+impl Engine {
+    /// Loads a peer: its spec and its agent's profile.
+    ///
+    /// # Errors
+    /// Nobody declared it, or one of the two files is wrong.
+    pub fn peer(&self, name: &PeerName) -> Result<Peer> {
+        self.peer_with(name, |agent| self.profile(agent))
+    }
+
+    /// Loads many; a profile is looked up once for all that have it.
+    pub(crate) fn peers<'a>(&'a self, names: &'a [PeerName]) -> impl Iterator<Item = Result<Peer>> + 'a {
+        let mut known = HashMap::<String, Arc<Profile>>::new();
+        names.iter().map(move |name| {
+            self.peer_with(name, |agent| {
+                if let Some(profile) = known.get(agent) {
+                    return Ok(Arc::clone(profile));
+                }
+                let profile = self.profile(agent)?;
+                known.insert(agent.to_owned(), Arc::clone(&profile));
+                Ok(profile)
+            })
+        })
+    }
+
+    fn peer_with(&self, name: &PeerName, profile: impl FnOnce(&str) -> Result<Arc<Profile>>) -> Result<Peer> {
+        let Some(spec) = self.config.spec(name)? else { return Err(self.no_such_peer(name)) };
+        let effective = Effective::of(&spec, &self.settings);
+        let profile = profile(&spec.agent)?;
+        Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name) })
+    }
+
+    /// The error for a name that nobody declared, with the one that may have been meant.
+    pub fn no_such_peer(&self, name: &PeerName) -> EngineError {
+        let names = self.config.names().unwrap_or_default();
+        let nearest = nearest(name.as_str(), names.iter().map(PeerName::as_str)).map(str::to_owned);
+        EngineError::NoSuchPeer { peer: name.clone(), nearest }
+    }
+
+    /// A profile by name: the person's own first, then the built-in one.
+    ///
+    /// # Errors
+    /// Nobody has one of that name, or the person's own is wrong.
+    pub fn profile(&self, name: &str) -> Result<Arc<Profile>> {
+        let own = self.config.profile_text(name)?;
+        let text = own.as_ref().map(|(_, text)| text.as_str());
+        if let Some(known) = self.profiles.get(name, text) {
+            return Ok(known);
+        }
+        let profile = match &own {
+            Some((path, text)) => Profile::parse(name, text)
+                .map_err(|source| EngineError::Profile { path: path.clone(), source: Box::new(source) })?,
+            None => Profile::builtin(name).ok_or_else(|| self.no_such_profile(name))?,
+        };
+        Ok(self.profiles.keep(name, text, profile))
+    }
+
+    fn no_such_profile(&self, name: &str) -> EngineError {
+        let own = self.config.profile_names().unwrap_or_default();
+        let known = agent::BUILTIN.iter().map(|(name, _)| *name).chain(own.iter().map(String::as_str));
+        EngineError::NoSuchProfile { name: name.to_owned(), nearest: nearest(name, known).map(str::to_owned) }
+    }
+}
+
+/// Profiles that were parsed before, by name: a fleet of a thousand has a handful, and each compiles its patterns.
+///
+/// An entry holds for the text that it was made from, so that `peer watch` sees a profile that was edited.
+#[derive(Debug, Default)]
+pub(crate) struct Profiles(Mutex<HashMap<String, Parsed>>);
+
+/// The text that a profile was made from (`None`: it is built in), and the profile.
+type Parsed = (Option<String>, Arc<Profile>);
+
+impl Profiles {
+    fn get(&self, name: &str, text: Option<&str>) -> Option<Arc<Profile>> {
+        let known = self.0.lock().expect("no holder of this lock panics");
+        known.get(name).filter(|(of, _)| of.as_deref() == text).map(|(_, profile)| Arc::clone(profile))
+    }
+
+    fn keep(&self, name: &str, text: Option<&str>, profile: Profile) -> Arc<Profile> {
+        let profile = Arc::new(profile);
+        let entry = (text.map(str::to_owned), Arc::clone(&profile));
+        self.0.lock().expect("no holder of this lock panics").insert(name.to_owned(), entry);
+        profile
+    }
+}

@@ -1,0 +1,216 @@
+//! `peer attach`: hand the terminal to the pane, waking the peer first; always by resuming.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use peer_adapters::command::{self, Argv};
+use peer_adapters::runtime::{Attaching, RuntimeKind};
+
+use crate::engine::message::Message;
+use crate::engine::observe::target;
+use crate::engine::peer::runtimes::kind_of;
+use crate::engine::verbs::wake::Live;
+use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::axis::Axis;
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::policy::wake::{Mode, Refusal, WakeDecision, WakeRequest};
+use crate::store::SessionRecord;
+
+/// How often a client that zellij cut off at once is started again. Each time is one more line that a person reads where the
+/// client has a reason of its own to fail.
+const RETRIES: u32 = 2;
+
+/// A client that fails later than this was there for a while, and its end is the person's to read. One that was cut off ends
+/// within 200 ms on an idle machine.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+/// What a multiplexer tells the programs in its panes.
+const TMUX: &str = "TMUX";
+const ZELLIJ: &str = "ZELLIJ";
+
+/// Before it is started again: a server needs some 10 ms to notice that a client is gone, and cuts off who comes meanwhile.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// How a terminal gets to a pane.
+#[derive(Debug)]
+pub enum Attach {
+    /// By running this in the foreground, for as long as that incarnation lives.
+    Run(Way),
+    /// It shows that very pane already.
+    Here,
+}
+
+/// What is run to get to a pane.
+#[derive(Debug)]
+pub struct Way {
+    /// The runtime's client.
+    pub argv: Argv,
+    /// For as long as this one lives.
+    pub incarnation: Incarnation,
+    /// Whether what is typed does not reach the agent.
+    pub read_only: bool,
+    /// What a person presses to leave, as people write it.
+    pub leave: &'static str,
+    /// Whether the line that says so is gone as soon as that is run, and nobody has left such a session yet.
+    pub wiped: bool,
+    /// On which runtime.
+    pub runtime: RuntimeKind,
+    /// It is a session within one of the person's own: their multiplexer takes its own keys first.
+    pub nested: bool,
+}
+
+impl Engine {
+    /// Tells how this terminal gets to a peer's pane. Where its session lives that is at once, whatever its agent waits for.
+    /// One that is not awake is woken: resumed, or fresh where there is nothing to resume and nothing can be lost by it; one
+    /// that comes up and is not ready, because it asks something, is there to be answered.
+    ///
+    /// # Errors
+    /// As [`Engine::wake`], where no session is there in the end; never a silent fresh start.
+    pub async fn attach(&self, name: &PeerName, read_only: bool) -> Result<Attach> {
+        let peer = self.peer(name)?;
+        let record = if let Some(record) = self.attachable(&peer).await? {
+            record
+        } else {
+            let woken = self.wake(name, &self.request_to_attach(&peer).await?, &Message::default()).await;
+            match (woken, self.attachable(&peer).await?) {
+                (Ok(_) | Err(EngineError::NotReady { .. }), Some(record)) => record,
+                (Ok(_), None) => return Err(EngineError::NotAwake { peer: name.clone() }),
+                (Err(error), _) => return Err(error),
+            }
+        };
+        let kind = kind_of(&record.place.runtime)?;
+        let inside = self.is_inside(&record)?;
+        if inside && self.own_pane(kind).as_ref() == Some(&record.place.pane) {
+            return Ok(Attach::Here);
+        }
+        if read_only && kind == RuntimeKind::Zellij && !self.is_looked_at(&peer, &record).await? {
+            return Err(EngineError::NobodyAttached { peer: peer.name });
+        }
+        let (runtime, target) = (self.runtime_of(&record.place)?, target(&record.place));
+        Ok(Attach::Run(Way {
+            argv: runtime.attach(&target, Attaching { inside, read_only }).await?,
+            incarnation: record.incarnation,
+            read_only,
+            leave: runtime.leave(&target, read_only),
+            wiped: kind == RuntimeKind::Zellij && !self.state.has_left(kind.as_str()),
+            runtime: kind,
+            nested: !inside && [TMUX, ZELLIJ].iter().any(|key| self.var(key).is_some_and(|value| !value.is_empty())),
+        }))
+    }
+
+    /// The incarnation on record, where its pane is there to be looked at. One that somebody began to end is not.
+    async fn attachable(&self, peer: &Peer) -> Result<Option<SessionRecord>> {
+        let record = match self.live_in_reach(peer, peer.files.session()?.present()).await? {
+            Live::Session(record, sight) => {
+                Self::refuse_unknown(peer, &sight)?;
+                let lives = (&sight.runtime, &sight.process) == (&Axis::Alive, &Axis::Alive);
+                Some(record).filter(|_| lives)
+            }
+            // Before its pane process runs there is nothing to see yet.
+            Live::Starting(record) => Some(record).filter(|record| record.process.is_some()),
+            Live::None => None,
+        };
+        Ok(record.filter(|record| record.intent.is_none()).map(|record| *record))
+    }
+
+    /// Whoever attaches wants the conversation that there is. Where there never was one, nothing is given up by a fresh start.
+    async fn request_to_attach(&self, peer: &Peer) -> Result<WakeRequest> {
+        let resume = WakeRequest { mode: Mode::Resume, ..WakeRequest::default() };
+        let live = self.live_in_reach(peer, peer.files.session()?.present()).await?;
+        let nothing = matches!(self.foretell(peer, &live, &resume)?, WakeDecision::Refuse(Refusal::NothingToResume));
+        let empty = !peer.profile.capabilities().resume || peer.files.conversations()?.is_empty();
+        Ok(if nothing && empty { WakeRequest::default() } else { resume })
+    }
+
+    /// Runs an attach in the foreground until the person detaches or the pane ends. A client of zellij that fails at once
+    /// while its session lives was cut off (0.45.1 on a loaded machine: 2 of 40), and is started again; who detaches leaves
+    /// with success.
+    ///
+    /// # Errors
+    /// The runtime's client cannot be started.
+    pub async fn run_attached(&self, name: &PeerName, way: Way) -> Result<ExitStatus> {
+        let peer = self.peer(name)?;
+        let runtime = way.runtime;
+        let status = self.run_until_seen(&peer, way).await?;
+        if status.success() {
+            self.state.note_left(runtime.as_str())?;
+        }
+        Ok(status)
+    }
+
+    async fn run_until_seen(&self, peer: &Peer, way: Way) -> Result<ExitStatus> {
+        let Way { mut argv, incarnation, read_only, .. } = way;
+        for _ in 0..RETRIES {
+            let started = Instant::now();
+            let status = run(argv).await?;
+            if status.code().is_none_or(|code| code == 0) || started.elapsed() > AT_ONCE {
+                return Ok(status);
+            }
+            tokio::time::sleep(SETTLE).await;
+            match self.attach_again(peer, incarnation, read_only).await {
+                Ok(Some(again)) => argv = again,
+                // What the client said stands on the terminal.
+                Ok(None) | Err(_) => return Ok(status),
+            }
+        }
+        run(argv).await
+    }
+
+    /// The client to start again, where that incarnation lives on zellij and is known to.
+    async fn attach_again(&self, peer: &Peer, incarnation: Incarnation, read_only: bool) -> Result<Option<Argv>> {
+        let record = peer.files.session()?.present().filter(|record| record.incarnation == incarnation);
+        match self.live(peer, record).await? {
+            Live::Session(record, sight)
+                if kind_of(&record.place.runtime)? == RuntimeKind::Zellij
+                    && (&sight.runtime, &sight.process) == (&Axis::Alive, &Axis::Alive) =>
+            {
+                let inside = self.is_inside(&record)?;
+                Ok(Some(
+                    self.runtime_of(&record.place)?
+                        .attach(&target(&record.place), Attaching { inside, read_only })
+                        .await?,
+                ))
+            }
+            Live::Session(..) | Live::Starting(_) | Live::None => Ok(None),
+        }
+    }
+
+    /// The pane that this command runs in, as the runtime's records name it.
+    fn own_pane(&self, kind: RuntimeKind) -> Option<String> {
+        let text = |key| self.var(key).and_then(|value| value.to_str()).map(str::to_owned);
+        match kind {
+            RuntimeKind::Tmux => text("TMUX_PANE"),
+            RuntimeKind::Zellij => text("ZELLIJ_PANE_ID").map(|number| format!("terminal_{number}")),
+        }
+    }
+
+    /// Whether this command itself runs in a pane of the server that the record names.
+    fn is_inside(&self, record: &SessionRecord) -> Result<bool> {
+        let server = match kind_of(&record.place.runtime)? {
+            // TMUX=/path/of/socket,server-pid,session
+            RuntimeKind::Tmux => {
+                let tmux = self.var(TMUX).and_then(|value| value.to_str()).unwrap_or_default();
+                let mut parts = tmux.rsplitn(3, ',').skip(1);
+                let pid = parts.next().and_then(|pid| pid.parse().ok());
+                let same = record.place.server_process.is_none_or(|recorded| Some(recorded.pid) == pid);
+                parts.next().filter(|_| same).map(Path::new)
+            }
+            RuntimeKind::Zellij => self.var(ZELLIJ).and(self.var("ZELLIJ_SOCKET_DIR")).map(OsStr::new).map(Path::new),
+        };
+        Ok(server.is_some_and(|server| server == record.place.server))
+    }
+}
+
+/// On a thread of its own: what else is under way (`peer top` attaches beside it) may hold a lock, and goes on.
+async fn run(argv: Argv) -> Result<ExitStatus> {
+    let program = argv.program.clone();
+    let ran = tokio::task::spawn_blocking(move || command::run_in_foreground(&argv)).await;
+    ran.expect("it is never aborted, and does not panic").map_err(|source| EngineError::Io {
+        action: "run",
+        path: program,
+        source,
+    })
+}

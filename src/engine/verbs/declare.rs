@@ -1,0 +1,316 @@
+//! `peer add`, `rm`, `edit`: what a person declares.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use peer_adapters::agent::Profile;
+use peer_adapters::command;
+use peer_adapters::inherited::{Limit, LimitName, Umask};
+use peer_adapters::runtime::RuntimeKind;
+
+use crate::config::{PaneSize, PeerSpec, Span, nearest};
+use crate::engine::peer::runtimes::kind_of;
+use crate::engine::verbs::wake::Live;
+use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::ending::Intent;
+use crate::policy::health::Restart;
+use crate::policy::name::PeerName;
+use crate::policy::wake::Refusal;
+use crate::store::Locked;
+
+/// A declaration as it was typed.
+#[derive(Clone, Debug, Default)]
+pub struct Declaration {
+    /// `--agent`; told from the command when not given.
+    pub agent: Option<String>,
+    /// `--runtime`.
+    pub runtime: Option<String>,
+    /// `--cwd`; ours when not given.
+    pub cwd: Option<PathBuf>,
+    /// `--idle`.
+    pub idle: Option<Span>,
+    /// `--restart`.
+    pub restart: Option<Restart>,
+    /// `--prompt`.
+    pub prompt: Option<String>,
+    /// `--size`.
+    pub size: Option<PaneSize>,
+    /// `--umask`.
+    pub umask: Option<Umask>,
+    /// `--nice`.
+    pub nice: Option<i32>,
+    /// `--limit`.
+    pub limits: BTreeMap<LimitName, Limit>,
+    /// `--env`.
+    pub env: BTreeMap<String, String>,
+    /// `--keep-env`: names whose values are kept in a file of our own.
+    pub keep_env: Vec<String>,
+    /// `--env-file`.
+    pub env_file: Option<PathBuf>,
+    /// `--accept`.
+    pub accept: Vec<String>,
+    /// Everything after `--`.
+    pub command: Vec<String>,
+}
+
+/// What a declaration came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Declared {
+    /// It is new.
+    Added,
+    /// The very same stood there already.
+    Unchanged,
+    /// It stood there already, and more of its variables are kept.
+    Kept,
+    /// Another stood there and was replaced.
+    Replaced,
+}
+
+impl Engine {
+    /// Declares a peer. Everything that can be checked is checked now: profile, runtime, directory, binary.
+    ///
+    /// # Errors
+    /// [`EngineError::Declaration`] with the way out; nothing is written then.
+    pub async fn add(&self, name: &PeerName, mut typed: Declaration, replace: bool) -> Result<(Declared, PeerSpec)> {
+        let keep = std::mem::take(&mut typed.keep_env);
+        let mut spec = self.resolve(name, typed)?;
+        let kind = kind_of(&spec.runtime)?;
+        self.check_version(kind, &self.runtime_binary(kind, None)?, true).await?;
+        let values = self.values_to_keep(&spec, &*self.profile(&spec.agent)?, &keep)?;
+        let locked = self.lock(name).await?;
+        let own = PathBuf::from(self.own_env_file(name)?);
+        let old = self.config.spec(name);
+        let same_agent = old.as_ref().ok().and_then(Option::as_ref).filter(|old| old.agent == spec.agent);
+        let is_kept = same_agent.is_some_and(|old| old.env_file.as_ref() == Some(&own));
+        if spec.env_file.is_none() && (is_kept || !keep.is_empty()) {
+            spec.env_file = Some(own.clone());
+        }
+        if keep.is_empty() {
+            self.kept_variables(&spec)?;
+        }
+        let text = spec.to_toml();
+        let path = self.config.spec_path(name);
+        // What is written must be what is read.
+        PeerSpec::parse(&path, &text)?;
+        let outcome = match &old {
+            Ok(None) => Declared::Added,
+            Ok(Some(old)) if without_path(old) == without_path(&spec) && keep.is_empty() => {
+                return Ok((Declared::Unchanged, old.clone()));
+            }
+            Ok(Some(old)) if without_kept(old) == without_kept(&spec) && !keep.is_empty() => {
+                drop(locked);
+                return Ok((Declared::Kept, self.keep(name, &keep).await?));
+            }
+            Ok(Some(_)) | Err(_) if replace => Declared::Replaced,
+            Ok(Some(_)) => {
+                return Err(EngineError::Declaration {
+                    what: format!("add {name}"),
+                    problem: "it is declared already, in other words".to_owned(),
+                    hint: Some(format!("peer show {name}, then the same command with --replace")),
+                });
+            }
+            Err(_) => return Err(old.map(drop).expect_err("it is one").into()),
+        };
+        if !keep.is_empty() {
+            self.write_kept(&locked, same_agent.filter(|_| is_kept), &values)?;
+        }
+        self.config.write_spec(name, &text)?;
+        if spec.env_file.as_ref() != Some(&own) {
+            // Of a declaration that is no more.
+            locked.forget_env()?;
+        }
+        Ok((outcome, spec))
+    }
+
+    fn resolve(&self, name: &PeerName, typed: Declaration) -> Result<PeerSpec> {
+        let cwd = absolute_directory(typed.cwd.as_deref().unwrap_or(Path::new(".")))?;
+        let agent = typed.agent.unwrap_or_else(|| self.profile_for(&typed.command));
+        let profile = self.profile(&agent)?;
+        check_accepted(&agent, &profile, &typed.accept)?;
+        let words = if typed.command.is_empty() { profile.command.clone() } else { typed.command };
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(EngineError::Declaration {
+                what: format!("add {name}"),
+                problem: format!("the profile {agent:?} has no command of its own"),
+                hint: Some(format!("peer add {name} -- COMMAND [ARG…]")),
+            });
+        };
+        let program = self.executable_of(program, &cwd)?;
+        let runtime = match typed.runtime.or_else(|| self.settings.runtime.clone()) {
+            Some(runtime) => kind_of(&runtime)?,
+            None => self.first_installed()?,
+        };
+        let env_file = typed.env_file.map(std::path::absolute).transpose().map_err(EngineError::Kernel)?;
+        // Its absence is said now, and not at the first wake.
+        self.runtime_binary(runtime, None)?;
+        Ok(PeerSpec {
+            agent,
+            command: std::iter::once(program).chain(arguments.iter().cloned()).collect(),
+            cwd,
+            runtime: runtime.as_str().to_owned(),
+            socket: None,
+            idle_timeout: typed.idle,
+            restart: typed.restart,
+            policy: None,
+            initial_prompt: typed.prompt,
+            resume_without_topic: None,
+            accept: (!typed.accept.is_empty()).then_some(typed.accept),
+            managed_by: None,
+            max_restarts: None,
+            max_memory: None,
+            beat_timeout: None,
+            ready_timeout: None,
+            reap_attached: None,
+            size: typed.size,
+            umask: typed.umask,
+            nice: typed.nice,
+            limits: typed.limits,
+            env_file,
+            search_path: self.var("PATH").and_then(|path| path.to_str()).map(str::to_owned),
+            env: typed.env,
+        })
+    }
+
+    /// What a spec's text alone cannot tell: whether its profile, its runtime, its `env_file` and the dialogs that it accepts
+    /// exist.
+    ///
+    /// # Errors
+    /// They do not, or one of these is wrong.
+    pub fn check(&self, name: &PeerName, spec: &PeerSpec) -> Result<()> {
+        tracing::debug!(%name, "checking a spec");
+        kind_of(&spec.runtime)?;
+        self.kept_variables(spec)?;
+        check_accepted(&spec.agent, &*self.profile(&spec.agent)?, spec.accept.as_deref().unwrap_or_default())
+    }
+
+    /// The profile whose command is what was typed; the generic one otherwise.
+    fn profile_for(&self, command: &[String]) -> String {
+        let program = command.first().map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str);
+        let known = program.filter(|name| *name != "command" && self.profile(name).is_ok());
+        known.unwrap_or("command").to_owned()
+    }
+
+    fn first_installed(&self) -> Result<RuntimeKind> {
+        [RuntimeKind::Tmux, RuntimeKind::Zellij]
+            .into_iter()
+            .find(|kind| self.runtime_binary(*kind, None).is_ok())
+            .ok_or_else(|| EngineError::Declaration {
+                what: "runtime".to_owned(),
+                problem: "neither tmux nor zellij is on PATH".to_owned(),
+                hint: Some("install one of them, e.g. apt-get install tmux".to_owned()),
+            })
+    }
+
+    /// Resolved as a shell would resolve it, now, so that a wake from cron runs the same program.
+    fn executable_of(&self, program: &str, cwd: &Path) -> Result<String> {
+        let found = command::resolve(OsStr::new(program), self.var("PATH").map(OsString::as_os_str), cwd);
+        let path = found.map_err(|_| EngineError::Declaration {
+            what: format!("command {program:?}"),
+            problem: "there is no such executable on PATH".to_owned(),
+            hint: Some("install it, or give its whole path".to_owned()),
+        })?;
+        path.into_os_string().into_string().map_err(|path| EngineError::Declaration {
+            what: format!("command {}", path.display()),
+            problem: "its path is not UTF-8".to_owned(),
+            hint: None,
+        })
+    }
+
+    /// Forgets a peer: its spec and its state go to the trash, its conversations with them. The values that we kept for it are
+    /// removed: a trash is no place for secrets. A file of a person's own is left alone.
+    ///
+    /// # Errors
+    /// [`EngineError::Awake`] without `force`.
+    pub async fn rm(&self, name: &PeerName, force: bool) -> Result<PathBuf> {
+        let Some(spec) = self.config.spec_text(name)? else { return Err(self.no_such_peer(name)) };
+        let locked = self.lock(name).await?;
+        // What may be all that names a number, such as a launch file, goes with what is laid to rest.
+        locked.keep_highest(self.now())?;
+        match self.peer(name) {
+            Ok(peer) => self.lay_to_rest(&peer, &locked, force).await?,
+            // A spec that does not parse can be removed too, as long as nothing of it runs, on record or not.
+            Err(error) if self.state.peer(name).session()?.present().is_some() => return Err(error),
+            Err(error) if self.panes()?.contains_key(name) => return Err(error),
+            Err(_) => {}
+        }
+        locked.forget_env()?;
+        let trash = self.state.discard(&locked, self.now())?;
+        let kept = trash.join(format!("{name}.toml"));
+        let path = self.config.spec_path(name);
+        std::fs::write(&kept, spec).map_err(|source| EngineError::Io { action: "write", path: kept, source })?;
+        std::fs::remove_file(&path).map_err(|source| EngineError::Io { action: "remove", path, source })?;
+        Ok(trash)
+    }
+
+    /// Leaves nothing of a peer on its runtime's server, on record or not.
+    async fn lay_to_rest(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
+        // What an older record hid is found once that is out of the way.
+        loop {
+            let record = match self.on_record(peer, locked) {
+                Err(EngineError::Refused { refusal: Refusal::Elsewhere { owner }, .. }) if force => {
+                    self.leave_there(peer, &owner);
+                    return Ok(());
+                }
+                record => record?,
+            };
+            match self.live_in_reach(peer, record).await? {
+                Live::None => return self.clear_left(peer, locked).await,
+                Live::Session(record, sight) if sight.is_over() => self.bury(peer, locked, &record, &sight).await?,
+                Live::Session(_, sight) if sight.elsewhere.is_some() && !force => {
+                    return Self::refuse_unknown(peer, &sight);
+                }
+                Live::Session(_, sight) if sight.elsewhere.is_some() => {
+                    self.leave_there(peer, &sight.elsewhere.unwrap_or_default());
+                    return Ok(());
+                }
+                Live::Starting(_) | Live::Session(..) if !force => {
+                    return Err(EngineError::Awake { peer: peer.name.clone() });
+                }
+                Live::Starting(record) => drop(self.end(peer, locked, *record, Some(Intent::Stopped)).await?),
+                Live::Session(record, sight) => {
+                    drop(self.end_by_hand(peer, locked, *record, &sight, Intent::Stopped).await?);
+                }
+            }
+        }
+    }
+
+    /// Its files are put away; what runs elsewhere under that name is nobody's to end from here.
+    fn leave_there(&self, peer: &Peer, owner: &str) {
+        self.progress.notice(&format!("{}: it was started {owner}, and is left alone there", peer.name));
+    }
+}
+
+/// Two declarations are the same whatever the `PATH` of the shell that made them.
+fn without_path(spec: &PeerSpec) -> PeerSpec {
+    PeerSpec { search_path: None, ..spec.clone() }
+}
+
+/// The same, whether or not variables are kept.
+fn without_kept(spec: &PeerSpec) -> PeerSpec {
+    PeerSpec { env_file: None, ..without_path(spec) }
+}
+
+fn absolute_directory(dir: &Path) -> Result<PathBuf> {
+    let failed = |source| EngineError::Io { action: "use the working directory", path: dir.to_owned(), source };
+    let path = std::path::absolute(dir).map_err(failed)?;
+    let real = std::fs::metadata(&path).map_err(failed)?;
+    if real.is_dir() { Ok(path) } else { Err(failed(std::io::ErrorKind::NotADirectory.into())) }
+}
+
+/// Only a dialog that the profile knows, and that a program may answer, can be accepted.
+fn check_accepted(agent: &str, profile: &Profile, accepted: &[String]) -> Result<()> {
+    let can_be: Vec<&str> = profile.dialog.iter().filter(|one| !one.needs_person).map(|one| one.id.as_str()).collect();
+    let Some(wrong) = accepted.iter().find(|id| !can_be.contains(&id.as_str())) else { return Ok(()) };
+    let problem = if profile.dialog.iter().any(|one| one.id == *wrong) {
+        format!("this dialog of {agent} needs a person's answer")
+    } else {
+        format!("{agent} has no dialog of this name")
+    };
+    let hint = match (nearest(wrong, can_be.iter().copied()), can_be.is_empty()) {
+        (Some(near), _) => format!("did you mean {near}?"),
+        (None, false) => format!("of its dialogs these can be accepted: {}", can_be.join(", ")),
+        (None, true) => "none of its dialogs can be accepted".to_owned(),
+    };
+    Err(EngineError::Declaration { what: format!("accept {wrong:?}"), problem, hint: Some(hint) })
+}

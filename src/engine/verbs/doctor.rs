@@ -1,0 +1,130 @@
+//! `peer doctor`: look at everything that a fleet stands on, and give the cure with each finding. It changes nothing, unless
+//! it is asked to do what can be done without harm.
+
+mod fleet;
+mod machine;
+mod peers;
+mod programs;
+mod skew;
+mod trial;
+
+use serde::Serialize;
+
+use crate::engine::peer::environment::Environment;
+use crate::engine::verbs::timer::{Kind, TimerStatus};
+use crate::engine::{Engine, Result};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Worth knowing.
+    Note,
+    /// Will do harm one day.
+    Warning,
+    /// Does not work.
+    Broken,
+}
+
+impl Level {
+    /// The word on the screen.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad.
+    pub level: Level,
+    /// What it is about: `state`, `tmux`, `timer`, a peer's name …
+    pub about: String,
+    /// What was found.
+    pub what: String,
+    /// The command to run, or what to change.
+    pub cure: Option<String>,
+}
+
+impl Finding {
+    fn new(level: Level, about: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { level, about: about.into(), what: what.into(), cure: None }
+    }
+
+    fn cure(mut self, cure: impl Into<String>) -> Self {
+        self.cure = Some(cure.into());
+        self
+    }
+}
+
+impl Engine {
+    /// Looks at directories, programs, peers, servers and the timer. Blocks for a few probe deadlines at most. `shell` is the
+    /// environment of whoever asks, where this engine looks with that of somebody else (cron): then it is said of each peer
+    /// what a wake from there would lack.
+    ///
+    /// # Errors
+    /// The directory of specs cannot be listed; everything else that fails is a finding.
+    pub async fn doctor(&self, shell: Option<&Environment>) -> Result<Vec<Finding>> {
+        let mut found = machine::look(self);
+        found.extend(programs::look(self).await?);
+        found.extend(fleet::look(self, shell).await?);
+        found.extend(match self.timer_status().await {
+            Ok(status) => self.timer_findings(&status),
+            Err(error) => vec![Finding::new(Level::Warning, "timer", error.to_string())],
+        });
+        Ok(found)
+    }
+
+    /// Does what can be done without harm to whatever lives: servers that cannot be reached are made to listen again. What
+    /// was done, and what could not be.
+    ///
+    /// # Errors
+    /// As [`Engine::doctor`].
+    pub async fn mend(&self) -> Result<Vec<Finding>> {
+        fleet::reach(self).await
+    }
+
+    fn timer_findings(&self, status: &TimerStatus) -> Vec<Finding> {
+        let ago = status.last_tick_at_ms.map(|at| self.now().since(at).as_secs());
+        let last =
+            ago.map_or_else(|| "there was no tick yet".to_owned(), |ago| format!("the last tick was {ago} s ago"));
+        let watch = status.watch.map(|watch| format!("peer watch (process {}) every {} s", watch.pid, watch.every_s));
+        let Some(kind) = status.kind else {
+            let Some(watch) = watch.filter(|_| status.alive) else {
+                let what = format!("none is installed, so nothing is parked, restarted or buried by itself; {last}");
+                let cure = "peer timer install, or keep `peer watch` running";
+                return vec![Finding::new(Level::Warning, "timer", what).cure(cure)];
+            };
+            return vec![Finding::new(Level::Ok, "timer", format!("{watch}; {last}"))];
+        };
+        let every = status.every_s.map_or_else(String::new, |every| format!(" every {every} s"));
+        let watch = watch.map_or_else(String::new, |watch| format!(", and {watch}"));
+        let inactive = status.unit.as_ref().filter(|_| status.active == Some(false));
+        let inactive = inactive.map_or_else(String::new, |unit| format!("; {unit} is not active"));
+        let what = format!("{}{every}{watch}{inactive}; {last}", kind.as_str());
+        let unit = status.unit.as_deref().unwrap_or_default();
+        let mut found = vec![if status.alive && inactive.is_empty() {
+            Finding::new(Level::Ok, "timer", what)
+        } else {
+            let log = match kind {
+                Kind::Systemd if !inactive.is_empty() => format!("systemctl --user enable --now {unit}"),
+                Kind::Systemd => format!("systemctl --user status {unit} {}", unit.replace(".timer", ".service")),
+                Kind::Launchd => format!("launchctl print gui/$UID/{unit}"),
+                Kind::Cron => "see whether the cron daemon runs; peer timer install writes the line anew".to_owned(),
+            };
+            let level = if status.alive { Level::Warning } else { Level::Broken };
+            Finding::new(level, "timer", what).cure(log)
+        }];
+        if kind == Kind::Systemd {
+            found.extend(self.lingering_note().into_iter().map(|note| Finding::new(Level::Warning, "timer", note)));
+        }
+        found
+    }
+}

@@ -1,0 +1,213 @@
+//! The peers: specs that do not parse, programs that are gone, agents and sessions that do not belong together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use peer_adapters::runtime::{Gone, Listing, RuntimeKind, SessionRow};
+use peer_adapters::tmux::Tmux;
+
+use super::{Finding, Level};
+use crate::engine::observe::{Sight, Standing, elsewhere, is_at, process_id, standing};
+use crate::engine::peer::environment::Environment;
+use crate::engine::{Engine, Result};
+use crate::policy::name::PeerName;
+use crate::store::{Damage, Place, SessionRecord, Stored};
+
+pub(super) async fn look(engine: &Engine, shell: Option<&Environment>) -> Result<Vec<Finding>> {
+    let names = engine.config.names()?;
+    let mut found = damaged(&engine.state.damaged(), "state");
+    let mut records = Vec::new();
+    let mut left = Vec::new();
+    for name in &names {
+        let files = engine.state.peer(name);
+        // One that cannot be read is among the damaged.
+        let record = files.session().ok().and_then(Stored::present);
+        match engine.peer(name) {
+            Ok(peer) => found.extend(super::peers::look(engine, &peer, record.as_ref(), shell)),
+            Err(error) => found.push(broken(name, &error).cure(format!("peer edit {name}"))),
+        }
+        records.extend(record.map(|record| (name.clone(), record)));
+        found.extend(damaged(&files.damaged(), name.as_str()));
+        left.extend(files.end().ok().and_then(|stored| stored.present()?.left));
+    }
+    let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
+    let sights = engine.survey(&asked).await?.sights;
+    let mut unsaid: BTreeMap<PathBuf, (String, String)> = BTreeMap::new();
+    for (name, record) in &records {
+        if let Some(sight) = sights.get(name) {
+            found.extend(axes(name, record, sight, &mut unsaid));
+        }
+    }
+    let lost = unrecorded(engine, &names, &records);
+    found.extend(lost.iter().map(|name| {
+        let what = "its agent runs, and its record is lost";
+        Finding::new(Level::Warning, name.as_str(), what).cure(format!("peer wake {name} takes it up again"))
+    }));
+    found.extend(unsaid.into_values().map(|(why, cure)| Finding::new(Level::Broken, "server", why).cure(cure)));
+    found.extend(super::skew::look(engine, &records).await);
+    // Its session is its own, though no record here says so.
+    let elsewhere = records
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| sights.get(*name).is_some_and(|sight| sight.elsewhere.is_some()));
+    let known: BTreeSet<PeerName> = lost.into_iter().chain(elsewhere.cloned()).collect();
+    found.extend(servers(engine, &records, &left, &known).await);
+    found.extend(engine.ending_with_a_login(&records).await.into_iter().map(|ending| {
+        let what = format!("{} (peers on it: {})", ending.what, ending.peers);
+        Finding::new(Level::Warning, "login", what).cure(ending.cure)
+    }));
+    if found.iter().all(|finding| finding.level == Level::Ok) {
+        let awake = records.len();
+        found.push(Finding::new(
+            Level::Ok,
+            "peers",
+            format!("{} declared, {awake} with a session on record", names.len()),
+        ));
+    }
+    Ok(found)
+}
+
+/// Who runs and is not on record. What the kernel does not tell is no finding.
+fn unrecorded(engine: &Engine, names: &[PeerName], records: &[(PeerName, SessionRecord)]) -> Vec<PeerName> {
+    let recorded: BTreeSet<_> = records.iter().map(|(name, _)| name).collect();
+    let asleep: Vec<_> = names.iter().filter(|name| !recorded.contains(name)).collect();
+    let running = engine.running(&asleep).unwrap_or_default();
+    asleep.into_iter().filter(|name| running.contains(*name) && engine.has_no_record(name)).cloned().collect()
+}
+
+/// Makes servers that live and cannot be reached listen again.
+pub(super) async fn reach(engine: &Engine) -> Result<Vec<Finding>> {
+    let mut records = Vec::new();
+    for name in engine.config.names()? {
+        // One that cannot be read is a finding of its own.
+        let record = engine.state.peer(&name).session().ok().and_then(Stored::present);
+        records.extend(record.map(|record| (name, record)));
+    }
+    let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
+    let sights = engine.survey(&asked).await?.sights;
+    let mut found = BTreeMap::new();
+    for (name, record) in &records {
+        let Some(server) = sights.get(name).and_then(|sight| sight.unreachable) else { continue };
+        let place = &record.place;
+        let at = (place.server.clone(), server);
+        if found.contains_key(&at) {
+            continue;
+        }
+        let told = match engine.reach(place, server).await {
+            Ok(true) => {
+                let what = format!("process {} listens at {} again", server.pid, place.server.display());
+                Some(Finding::new(Level::Ok, "server", what))
+            }
+            Ok(false) => None,
+            Err(error) => Some(Finding::new(Level::Broken, "server", error.to_string())),
+        };
+        found.insert(at, told);
+    }
+    Ok(found.into_values().flatten().collect())
+}
+
+fn broken(name: &PeerName, error: &impl std::fmt::Display) -> Finding {
+    Finding::new(Level::Broken, name.as_str(), error.to_string())
+}
+
+/// What is read as absent, though it is there.
+fn damaged(files: &[Damage], about: &str) -> Vec<Finding> {
+    let finding = |damage: &Damage| {
+        let what = format!("{}: {}; it is read as absent", damage.file.display(), damage.why);
+        let cure = format!("mend it, or move it away: mv {} {0}.bad", damage.file.display());
+        Finding::new(Level::Warning, about, what).cure(cure)
+    };
+    files.iter().map(finding).collect()
+}
+
+/// What the two axes say that the next tick would act on. A server that does not answer is said once.
+fn axes(
+    name: &PeerName,
+    record: &SessionRecord,
+    sight: &Sight,
+    unsaid: &mut BTreeMap<PathBuf, (String, String)>,
+) -> Option<Finding> {
+    let warning = |what: &str| Some(Finding::new(Level::Warning, name.as_str(), what).cure("peer reap"));
+    if let Some(owner) = &sight.elsewhere {
+        let what = format!("it was started {owner}; nothing is done to it from here");
+        let cure = format!("peer release {name}, if that machine or container is gone for good");
+        return Some(Finding::new(Level::Warning, name.as_str(), what).cure(cure));
+    }
+    if let Some(why) = sight.runtime.why_unknown().filter(|_| sight.is_cut_off(&record.place)) {
+        let cure = format!("peer stop {name} && peer start {name} && peer wake {name}");
+        return Some(broken(name, &why).cure(cure));
+    }
+    if let Some(why) = sight.runtime.why_unknown() {
+        let cure = match sight.unreachable {
+            Some(_) => "peer doctor --fix".to_owned(),
+            None => format!("nothing is done to its peers until {} answers", record.place.server.display()),
+        };
+        unsaid.insert(record.place.server.clone(), (why.to_owned(), cure));
+        return None;
+    }
+    match (sight.runtime.alive(), sight.process.alive()) {
+        (_, None) => Some(broken(name, &sight.process.why_unknown().unwrap_or("its process cannot be looked at"))),
+        (Some(false), Some(true)) => warning("its agent outlived its session"),
+        (Some(false), Some(false)) if sight.server_gone => {
+            warning("its server is gone, and its end is not recorded yet")
+        }
+        (_, Some(false)) if record.ready_at().is_some() => {
+            warning("its agent is gone, and its end is not recorded yet")
+        }
+        _ => None,
+    }
+}
+
+/// Sockets that nobody listens on, and sessions of ours that belong to no peer.
+async fn servers(
+    engine: &Engine,
+    records: &[(PeerName, SessionRecord)],
+    left: &[Place],
+    spoken_for: &BTreeSet<PeerName>,
+) -> Vec<Finding> {
+    let is_here = |place: &&Place| matches!(elsewhere(place.host.as_ref(), false, engine.now()), Ok(None));
+    let mut known: BTreeSet<PathBuf> = records
+        .iter()
+        .filter(|(_, record)| !matches!(standing(record), Standing::Elsewhere(_)))
+        .map(|(_, record)| &record.place)
+        .chain(left)
+        .filter(is_here)
+        .filter(|place| place.runtime == RuntimeKind::Tmux.as_str())
+        .map(|place| place.server.clone())
+        .collect();
+    let own = Path::new(&engine.settings.tmux.socket);
+    known.insert(if own.is_absolute() { own.to_owned() } else { Tmux::default_socket(&engine.settings.tmux.socket) });
+    let Ok(binary) = engine.runtime_binary(RuntimeKind::Tmux, None) else { return Vec::new() };
+    let tmux = Tmux::new(binary, engine.state.root().join("tmux.conf"), engine.settings.probe.timeout.0);
+    let mut found = Vec::new();
+    for server in known {
+        use peer_adapters::runtime::Runtime;
+        match tmux.list(&server).await {
+            Ok(Listing::Gone(Gone::NobodyListening)) => {
+                let what = format!("{} is a socket that nobody listens on", server.display());
+                found.push(Finding::new(Level::Note, "socket", what).cure("the next wake replaces it"));
+            }
+            Ok(Listing::Up { server: process, rows }) => {
+                let ours = |row: &&SessionRow| {
+                    let peer = row.tag.strip_prefix(&engine.tag_root()).and_then(|rest| rest.split_once('/'));
+                    peer.is_some_and(|(peer, _)| spoken_for.iter().all(|known| known.as_str() != peer))
+                };
+                let belongs = |row: &SessionRow| {
+                    let mut places = records.iter().map(|(_, record)| &record.place).chain(left);
+                    places.any(|place| {
+                        let same = place.server_process.is_none_or(|recorded| process_id(recorded) == process);
+                        same && place.server == server && is_at(place, row)
+                    })
+                };
+                for row in rows.iter().filter(ours).filter(|row| !belongs(row)) {
+                    let what = format!("session {} on {} belongs to no peer", row.session, server.display());
+                    let cure = format!("tmux -S {} kill-pane -t {}", server.display(), row.pane);
+                    found.push(Finding::new(Level::Warning, "session", what).cure(cure));
+                }
+            }
+            // One that does not answer was said, if a peer is on it; one that was never started is no finding.
+            Ok(Listing::Gone(Gone::NoSocket | Gone::Ended | Gone::Replaced)) | Err(_) => {}
+        }
+    }
+    found
+}

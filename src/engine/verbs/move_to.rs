@@ -1,0 +1,130 @@
+//! `peer move`: the same peer, with its conversation, in another runtime.
+
+use peer_adapters::runtime::RuntimeKind;
+use serde::Serialize;
+
+use crate::config::PeerSpec;
+use crate::engine::message::Message;
+use crate::engine::peer::runtimes::kind_of;
+use crate::engine::verbs::wake::{Live, Woken};
+use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::ending::Intent;
+use crate::policy::name::PeerName;
+use crate::policy::wake::{Mode, WakeRequest};
+use crate::store::{Event, Locked, SessionRecord};
+
+/// How a move came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// Whom.
+    pub peer: PeerName,
+    /// Where it was.
+    pub from: RuntimeKind,
+    /// Where it is.
+    pub to: RuntimeKind,
+    /// How it was woken there; `None` where it was not awake before, or was there already.
+    pub woken: Option<Woken>,
+}
+
+/// What stood in the way of the change, under the lock.
+enum Parked {
+    /// It was not awake.
+    Asleep,
+    /// It was, and its conversation waits.
+    Now,
+    /// It is on its way, and cannot be parked before it is ready.
+    Starting(Box<SessionRecord>),
+}
+
+impl Engine {
+    /// Moves one peer to the other runtime: parks it where it is awake, changes its spec, and wakes it there in the same
+    /// conversation. Blocks for a park and a wake.
+    ///
+    /// Each step leaves a peer that a wake resumes: in the old runtime until its spec is changed, in the new one after.
+    ///
+    /// # Errors
+    /// Nothing was touched, except: [`EngineError::MovedNotWoken`] once the spec is changed. It is asleep then, with its
+    /// conversation, and moving it back works.
+    pub async fn move_to(&self, name: &PeerName, to: RuntimeKind) -> Result<Moved> {
+        let peer = self.peer(name)?;
+        let from = kind_of(&peer.spec.runtime)?;
+        if from == to {
+            return Ok(Moved { peer: name.clone(), from, to, woken: None });
+        }
+        let text = self.check_move(&peer, to).await?;
+        let was_awake = loop {
+            let locked = self.lock(name).await?;
+            match self.park_to_move(&peer, &locked).await? {
+                Parked::Starting(record) => {
+                    drop(locked);
+                    self.await_ready(&peer, record.incarnation).await?;
+                }
+                parked => {
+                    self.config.write_spec(name, &text)?;
+                    let event = Event::new(self.now(), "peer.moved").peer(name);
+                    self.log(&event.with("from", from.as_str()).with("runtime", to.as_str()))?;
+                    break matches!(parked, Parked::Now);
+                }
+            }
+        };
+        if !was_awake {
+            return Ok(Moved { peer: name.clone(), from, to, woken: None });
+        }
+        match self.wake_moved(name).await {
+            Ok(woken) => Ok(Moved { peer: name.clone(), from, to, woken: Some(woken) }),
+            Err(why) => Err(EngineError::MovedNotWoken { peer: name.clone(), from, to, why: Box::new(why) }),
+        }
+    }
+
+    /// Everything that can be known to fail is said before anything is ended. Returns the text of the spec as it will be.
+    async fn check_move(&self, peer: &Peer, to: RuntimeKind) -> Result<String> {
+        let refuse = |problem: String, hint: String| {
+            Err(EngineError::Declaration { what: format!("move {}", peer.name), problem, hint: Some(hint) })
+        };
+        if let Some(manager) = self.manager_of(peer) {
+            let hint = format!("remove managed_by in `peer edit {}` first", peer.name);
+            return refuse(format!("its lifecycle is managed by {manager}"), hint);
+        }
+        if self.var("PEER_NAME").is_some_and(|own| own == peer.name.as_str()) {
+            let hint = "run it in another terminal".to_owned();
+            return refuse("this runs in its own pane, which ends on the way".to_owned(), hint);
+        }
+        let path = self.config.spec_path(&peer.name);
+        let Some(text) = self.config.spec_text(&peer.name)? else { return Err(self.no_such_peer(&peer.name)) };
+        let text = PeerSpec::with_runtime(&path, &text, to.as_str())?;
+        let (_, _, runtime) = self.runtime_for(&PeerSpec::parse(&path, &text)?)?;
+        self.kept_variables(&peer.spec)?;
+        // The one thing that a wake does not ask, and that would fail there for sure.
+        runtime.version().await?;
+        Ok(text)
+    }
+
+    async fn park_to_move(&self, peer: &Peer, locked: &Locked) -> Result<Parked> {
+        match self.live_in_reach(peer, self.on_record(peer, locked)?).await? {
+            Live::None => self.clear_left(peer, locked).await.map(|()| Parked::Asleep),
+            Live::Starting(record) => Ok(Parked::Starting(record)),
+            Live::Session(record, sight) if sight.is_over() => {
+                self.bury(peer, locked, &record, &sight).await.map(|()| Parked::Asleep)
+            }
+            Live::Session(record, sight) => {
+                Self::refuse_unknown(peer, &sight)?;
+                if !peer.profile.capabilities().resume {
+                    return Err(EngineError::Declaration {
+                        what: format!("move {}", peer.name),
+                        problem: format!("it is awake, and {} cannot go on with a conversation", peer.spec.agent),
+                        hint: Some(format!("peer stop {0}, which gives up what it holds, then move it", peer.name)),
+                    });
+                }
+                self.end(peer, locked, *record, Some(Intent::IdleReaped)).await.map(|_| Parked::Now)
+            }
+        }
+    }
+
+    /// In the same conversation, whatever its policy makes of a park; fresh only where it never had one.
+    pub(crate) async fn wake_moved(&self, name: &PeerName) -> Result<Woken> {
+        let peer = self.peer(name)?;
+        let last = peer.files.end()?.present().and_then(|last| last.conversation);
+        let mode = if self.resumable(&peer, last.as_deref()).is_some() { Mode::Resume } else { Mode::Auto };
+        self.wake(name, &WakeRequest { mode, ..WakeRequest::default() }, &Message::default()).await
+    }
+}

@@ -1,0 +1,42 @@
+//! `peer new`: fresh now, whatever state it is in.
+
+use crate::engine::message::{Message, check_message};
+use crate::engine::verbs::wake::{Live, Woken};
+use crate::engine::{Engine, Result};
+use crate::policy::ending::Intent;
+use crate::policy::name::PeerName;
+use crate::policy::wake::{Mode, WakeRequest};
+use crate::store::Marker;
+
+impl Engine {
+    /// Ends what runs, clears what would stand in the way, and starts fresh.
+    ///
+    /// # Errors
+    /// As [`Engine::wake`] and [`Engine::stop`].
+    pub async fn new_conversation(&self, name: &PeerName, message: &Message) -> Result<Woken> {
+        let peer = self.peer(name)?;
+        // What would refuse the start is said before anything is ended.
+        self.admit(&peer.spec).await?;
+        self.kept_variables(&peer.spec)?;
+        check_message(&peer, message)?;
+        {
+            let locked = self.lock(name).await?;
+            let record = self.on_record(&peer, &locked)?;
+            match self.live_in_reach(&peer, record).await? {
+                Live::None => self.clear_left(&peer, &locked).await?,
+                Live::Session(record, sight) if sight.is_over() => {
+                    self.bury(&peer, &locked, &record, &sight).await?;
+                }
+                Live::Starting(record) => {
+                    self.end(&peer, &locked, *record, Some(Intent::Replaced)).await?;
+                }
+                Live::Session(record, sight) => {
+                    self.end_by_hand(&peer, &locked, *record, &sight, Intent::Replaced).await?;
+                }
+            }
+            locked.unmark(Marker::Stopped)?;
+        }
+        let request = WakeRequest { mode: Mode::Fresh, force: true, topic: message.topic.clone() };
+        self.wake(name, &request, message).await
+    }
+}

@@ -1,0 +1,243 @@
+//! `peer restart-runtime`: a server of ours ends and its peers go on, each in its conversation, on a new one of the version
+//! that is installed now.
+//!
+//! Whatever kills this on the way leaves parked peers, which the next wake resumes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use peer_adapters::process;
+use peer_adapters::runtime::{Listing, RuntimeKind};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::engine::observe::process_id;
+use crate::engine::observe::turn::own_status;
+use crate::engine::peer::runtimes::kind_of;
+use crate::engine::verbs::wake::{Live, Woken};
+use crate::engine::{Engine, EngineError, POLL, Peer, Result};
+use crate::policy::ending::Intent;
+use crate::policy::name::PeerName;
+use crate::store::{Place, SessionRecord};
+
+/// How long a server may take to end. It takes milliseconds.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How it is to be done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RestartRequest {
+    /// Also with peers that are at work, or that would start over.
+    pub now: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// How it came out for one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartOutcome {
+    /// It would be restarted.
+    Planned,
+    /// Something forbids it, and nothing was touched.
+    Refused,
+    /// It ended, and its peers are awake again.
+    Restarted,
+    /// It was begun, and not all of it was done.
+    Incomplete,
+}
+
+/// One server, and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RestartedServer {
+    /// Which runtime.
+    pub runtime: RuntimeKind,
+    /// Its socket, or its session's directory.
+    pub server: PathBuf,
+    /// The version that it runs.
+    pub version: Option<String>,
+    /// Its process, before.
+    pub pid: Option<u32>,
+    /// The peers on it.
+    pub peers: Vec<PeerName>,
+    /// How it came out.
+    pub outcome: RestartOutcome,
+    /// What forbids it, or went wrong.
+    pub why: Vec<String>,
+    /// How its peers were woken.
+    pub woken: Vec<Woken>,
+}
+
+impl Engine {
+    /// Parks all peers of each server that hosts one of `names` (of each server on record, where there is none), ends the
+    /// server, and wakes them.
+    ///
+    /// # Errors
+    /// A name is not declared, or the directory of specs cannot be read. What fails for one server is in its outcome.
+    pub async fn restart_runtime(&self, names: &[PeerName], how: RestartRequest) -> Result<Vec<RestartedServer>> {
+        for name in names {
+            self.peer(name)?;
+        }
+        let mut servers: BTreeMap<PathBuf, Vec<(PeerName, SessionRecord)>> = BTreeMap::new();
+        for name in self.config.names()? {
+            if let Some(record) = self.state.peer(&name).session()?.present() {
+                servers.entry(record.place.server.clone()).or_default().push((name, record));
+            }
+        }
+        servers.retain(|_, on_it| names.is_empty() || on_it.iter().any(|(name, _)| names.contains(name)));
+        let mut restarted = Vec::new();
+        for on_it in servers.into_values() {
+            restarted.push(self.restart_server(on_it, how).await?);
+        }
+        Ok(restarted)
+    }
+
+    async fn restart_server(
+        &self,
+        on_it: Vec<(PeerName, SessionRecord)>,
+        how: RestartRequest,
+    ) -> Result<RestartedServer> {
+        let place = on_it[0].1.place.clone();
+        let mut server = RestartedServer {
+            runtime: kind_of(&place.runtime)?,
+            version: place.server_version.clone(),
+            pid: place.server_process.map(|process| process.pid),
+            peers: on_it.iter().map(|(name, _)| name.clone()).collect(),
+            outcome: RestartOutcome::Planned,
+            why: self.what_forbids(&place, &on_it, how.now).await?,
+            woken: Vec::new(),
+            server: place.server.clone(),
+        };
+        if !server.why.is_empty() {
+            server.outcome = RestartOutcome::Refused;
+        }
+        if how.dry_run || !server.why.is_empty() {
+            return Ok(server);
+        }
+        let mut parked = Vec::new();
+        for name in &server.peers {
+            self.progress.notice(&format!("{name}: parking it"));
+            match self.park_for_restart(name, how.now).await {
+                Ok(true) => parked.push(name.clone()),
+                Ok(false) => {}
+                Err(error) => server.why.push(format!("{name}: {error}")),
+            }
+        }
+        if server.why.is_empty()
+            && let Err(why) = self.end_server(&place).await
+        {
+            server.why.push(why);
+        }
+        for name in &parked {
+            match self.wake_again(name).await {
+                Ok(woken) => server.woken.push(woken),
+                Err(error) => server.why.push(format!("{name} is parked: {error}")),
+            }
+        }
+        server.outcome = if server.why.is_empty() { RestartOutcome::Restarted } else { RestartOutcome::Incomplete };
+        Ok(server)
+    }
+
+    /// Everything that can be known to stand in the way is said before anything is touched.
+    async fn what_forbids(&self, place: &Place, on_it: &[(PeerName, SessionRecord)], now: bool) -> Result<Vec<String>> {
+        let mut why = Vec::new();
+        for (name, record) in on_it {
+            let peer = self.peer(name)?;
+            why.extend(self.admit(&peer.spec).await.err().map(|error| error.to_string()));
+            why.extend(self.kept_variables(&peer.spec).err().map(|error| error.to_string()));
+            why.extend(self.what_forbids_a_park(&peer, record.clone(), now).await?.map(|it| format!("{name} {it}")));
+        }
+        why.dedup();
+        if kind_of(&place.runtime)? == RuntimeKind::Tmux
+            && let Ok(Listing::Up { rows, .. }) = self.runtime_of(place)?.list(&place.server).await
+        {
+            let theirs = rows.iter().filter(|row| !row.tag.starts_with(&self.tag_root()));
+            why.extend(theirs.map(|row| format!("session {} on it is not of this fleet", row.session)));
+            let known = |session: &str| on_it.iter().any(|(_, record)| record.place.session == session);
+            let strays = rows.iter().filter(|row| row.tag.starts_with(&self.tag_root()) && !row.pane_dead);
+            let strays = strays.filter(|row| !on_it.iter().any(|(_, record)| record.place.pane == row.pane));
+            why.extend(
+                strays
+                    .filter(|row| !known(&row.session))
+                    .map(|row| format!("session {} belongs to no peer", row.session)),
+            );
+        }
+        Ok(why)
+    }
+
+    async fn what_forbids_a_park(&self, peer: &Peer, record: SessionRecord, now: bool) -> Result<Option<String>> {
+        if self.var("PEER_NAME").is_some_and(|own| own == peer.name.as_str()) {
+            return Ok(Some("runs this command itself: run it in another terminal".to_owned()));
+        }
+        let live = self.live(peer, Some(record)).await?;
+        let busy = own_status(peer, &live).is_some_and(|status| status.busy);
+        Ok(match live {
+            Live::None => None,
+            Live::Starting(_) => Some("is starting".to_owned()),
+            Live::Session(_, sight) if sight.is_over() => None,
+            Live::Session(record, sight) => match sight.unknown() {
+                Some(refusal) => Some(format!("is not known well enough: {refusal}")),
+                None if now => None,
+                None if busy || self.is_at_work(peer, &record).await => Some("is busy".to_owned()),
+                None if !peer.profile.capabilities().resume => {
+                    Some(format!("would start over: {} cannot go on with a conversation", peer.spec.agent))
+                }
+                None => None,
+            },
+        })
+    }
+
+    /// Whether it was awake; what it was at is looked at once more under its lock.
+    async fn park_for_restart(&self, name: &PeerName, now: bool) -> Result<bool> {
+        let peer = self.peer(name)?;
+        let locked = self.lock(name).await?;
+        let Some(record) = self.on_record(&peer, &locked)? else { return Ok(false) };
+        if let Some(why) = self.what_forbids_a_park(&peer, record.clone(), now).await? {
+            return Err(EngineError::NotEnded { peer: name.clone(), detail: format!("it {why}") });
+        }
+        match self.live(&peer, Some(record)).await? {
+            Live::None => self.clear_left(&peer, &locked).await.map(|()| false),
+            Live::Session(record, sight) if sight.is_over() => {
+                self.bury(&peer, &locked, &record, &sight).await.map(|()| false)
+            }
+            Live::Starting(record) | Live::Session(record, _) => {
+                self.end(&peer, &locked, *record, Some(Intent::IdleReaped)).await.map(|_| true)
+            }
+        }
+    }
+
+    /// Ends the recorded server once it says itself that nothing runs in it.
+    async fn end_server(&self, place: &Place) -> std::result::Result<(), String> {
+        let Some(server) = place.server_process.map(process_id) else { return Ok(()) };
+        let lives = || process::find(server).map(|found| found.is_some()).map_err(|error| error.to_string());
+        if kind_of(&place.runtime).map_err(|error| error.to_string())? == RuntimeKind::Tmux && lives()? {
+            let runtime = self.runtime_of(place).map_err(|error| error.to_string())?;
+            match runtime.list(&place.server).await.map_err(|error| error.to_string())? {
+                Listing::Up { server: listens, rows } if listens == server => {
+                    if let Some(row) = rows.iter().find(|row| !row.pane_dead) {
+                        return Err(format!(
+                            "the server was not ended: session {} came up on it meanwhile",
+                            row.session
+                        ));
+                    }
+                }
+                other => return Err(format!("the server was not ended: it does not answer for itself ({other:?})")),
+            }
+            process::signal(server, Signal::SIGTERM).map_err(|error| error.to_string())?;
+        }
+        let begin = Instant::now();
+        while lives()? {
+            if begin.elapsed() > END_PATIENCE {
+                return Err(format!("the server, pid {}, does not end", server.pid));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    async fn wake_again(&self, name: &PeerName) -> Result<Woken> {
+        self.progress.notice(&format!("{name}: waking it"));
+        self.wake_moved(name).await
+    }
+}

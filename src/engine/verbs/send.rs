@@ -1,0 +1,22 @@
+//! `peer send`: deliver a message, waking the peer first unless told not to.
+
+use crate::engine::message::Message;
+use crate::engine::verbs::wake::Woken;
+use crate::engine::{Engine, Result};
+use crate::policy::name::PeerName;
+use crate::policy::wake::WakeRequest;
+
+impl Engine {
+    /// Delivers to one peer; with `wake` it is woken first, by the table.
+    ///
+    /// # Errors
+    /// As [`Engine::wake`]; without `wake`, [`crate::engine::EngineError::NotAwake`].
+    pub async fn send(&self, name: &PeerName, message: &Message, wake: bool) -> Result<Woken> {
+        if !wake {
+            // A look without the lock; the wake below takes it, and finds an awake peer unless it ends in between.
+            self.awake(&self.peer(name)?).await?;
+        }
+        let request = WakeRequest { topic: message.topic.clone(), ..WakeRequest::default() };
+        self.wake(name, &request, message).await
+    }
+}

@@ -1,0 +1,335 @@
+//! `peer timer`: have `peer reap` run by whatever runs things here, with the environment that it needs.
+//!
+//! A plan is made first and can be shown: which files would be written, and which commands run. Nothing of the person's
+//! own is touched: the files are ours, and a crontab is changed only between our own two marker lines.
+
+mod crontab;
+mod files;
+mod named;
+mod status;
+mod texts;
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use peer_adapters::command::{self, Argv, Output};
+use peer_adapters::systemd;
+use peer_adapters::transcript::SAID;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Engine, EngineError, Result};
+use files::{Undo, remove};
+pub use status::{TimerStatus, Watching};
+use texts::World;
+
+/// How long a service manager or `crontab` may take to answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Who runs the ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A timer of the user's systemd.
+    Systemd,
+    /// An agent of launchd.
+    Launchd,
+    /// A line in the user's crontab.
+    Cron,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Systemd, Self::Launchd, Self::Cron];
+
+    /// The name that a person types.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Launchd => "launchd",
+            Self::Cron => "cron",
+        }
+    }
+}
+
+/// What an installation consists of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Who will run the ticks.
+    pub kind: Kind,
+    /// Files of ours, with their content.
+    pub files: Vec<(PathBuf, String)>,
+    /// The lines that go into the crontab, markers included.
+    pub crontab: Option<String>,
+    /// Commands to run afterwards, in order.
+    pub commands: Vec<Vec<String>>,
+    /// What a person should know before relying on it.
+    pub notes: Vec<String>,
+    /// From one tick to the next.
+    #[serde(skip)]
+    every: Duration,
+}
+
+/// A crontab with the line of a fleet's ticks taken out, and that line's interval where it was in it.
+pub fn crontab_without(text: &str, script: &Path, fleet: &str) -> (String, Option<Duration>) {
+    let line = crontab::Line::new(script, fleet);
+    (line.without(text), line.interval(text))
+}
+
+impl Engine {
+    /// What would be written and run for a tick `every` so often; writes nothing.
+    ///
+    /// # Errors
+    /// Nothing here runs timers, or cron cannot count the interval.
+    pub fn timer_plan(&self, kind: Option<Kind>, every: Duration) -> Result<Plan> {
+        let kind = kind.map_or_else(|| self.timer_kind(), Ok)?;
+        let world = self.timer_world(kind)?;
+        let mut plan = Plan { kind, files: Vec::new(), crontab: None, commands: Vec::new(), notes: Vec::new(), every };
+        match kind {
+            Kind::Systemd => {
+                let units = self.systemd_units()?;
+                plan.files = vec![
+                    (units.path("service"), texts::service(&world)),
+                    (units.path("timer"), texts::timer(&world, every)),
+                ];
+                let timer = units.name("timer");
+                plan.commands = [&["daemon-reload"][..], &["enable", &timer], &["restart", &timer]]
+                    .map(|words| words_of("systemctl", &[&["--user"], words].concat()))
+                    .into();
+                plan.notes = self.lingering_note();
+            }
+            Kind::Launchd => {
+                let agent = self.launchd_agent()?;
+                let path = agent.path("plist");
+                let domain = format!("gui/{}", nix::unistd::geteuid());
+                plan.commands = vec![words_of("launchctl", &["bootstrap", &domain, &path.display().to_string()])];
+                plan.files = vec![(path, texts::plist(&world, &agent.name, every))];
+            }
+            Kind::Cron => {
+                // Beside another fleet's it has other markers, which the installation finds out.
+                plan.crontab = Some(self.cron_line().block("", every)?);
+                plan.files = vec![(self.cron_script(), texts::script(&world))];
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The same with the markers that it would have in the crontab as it is, where that can be read.
+    ///
+    /// # Errors
+    /// As [`Engine::timer_plan`].
+    pub async fn timer_shown(&self, kind: Option<Kind>, every: Duration) -> Result<Plan> {
+        let mut plan = self.timer_plan(kind, every)?;
+        if plan.kind == Kind::Cron
+            && let Ok(text) = crontab::read().await
+        {
+            plan.crontab = Some(self.cron_line().block(&text, every)?);
+        }
+        Ok(plan)
+    }
+
+    /// Carries a plan out. Installing twice is installing once: an older one of this fleet's, of whatever kind, goes then.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the service manager refuses: all is as it was before.
+    pub async fn timer_install(&self, plan: &Plan) -> Result<()> {
+        let mut undo = Undo::default();
+        if let Err(error) = self.carry_out_plan(plan, &mut undo).await {
+            undo.all();
+            if plan.kind == Kind::Systemd {
+                // What it has been told of files that are gone again; where it does not answer there is nothing to tell.
+                let _ = self.run(&words_of("systemctl", &["--user", "daemon-reload"])).await;
+            }
+            return Err(self.with_way_out(plan.kind, error));
+        }
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != plan.kind) {
+            if self.timer_is(kind).await? {
+                self.timer_remove(kind).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn carry_out_plan(&self, plan: &Plan, undo: &mut Undo) -> Result<()> {
+        let before = if plan.kind == Kind::Cron { Some(crontab::read().await?) } else { None };
+        for (path, text) in &plan.files {
+            undo.write(path, text)?;
+        }
+        if let Some(before) = before {
+            let after = self.cron_line().with(&before, plan.every)?;
+            if after != before {
+                crontab::write(&after).await?;
+            }
+        }
+        if plan.kind == Kind::Launchd {
+            // One that is loaded already must go before it can be loaded anew; one that is not is no error.
+            let _ = self.run(&launchd_bootout(&self.launchd_agent()?.name)).await;
+        }
+        if plan.kind == Kind::Systemd {
+            undo.made_by_others(self.systemd_units()?.wanted());
+        }
+        for words in &plan.commands {
+            self.run(words).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the timer of this fleet away and returns of which kinds there was one.
+    ///
+    /// # Errors
+    /// A file or the crontab cannot be changed.
+    pub async fn timer_uninstall(&self) -> Result<Vec<Kind>> {
+        let mut removed = Vec::new();
+        for kind in Kind::ALL {
+            if self.timer_is(kind).await? {
+                self.timer_remove(kind).await?;
+                removed.push(kind);
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn timer_is(&self, kind: Kind) -> Result<bool> {
+        match kind {
+            Kind::Systemd => Ok(self.systemd_units().is_ok_and(|units| units.path("timer").exists())),
+            Kind::Launchd => Ok(self.launchd_agent().is_ok_and(|agent| agent.path("plist").exists())),
+            // Without the program there is no crontab to be in.
+            Kind::Cron if self.program("crontab").is_none() => Ok(false),
+            Kind::Cron => Ok(self.cron_line().interval(&crontab::read().await?).is_some()),
+        }
+    }
+
+    async fn timer_remove(&self, kind: Kind) -> Result<()> {
+        match kind {
+            Kind::Systemd => {
+                let units = self.systemd_units()?;
+                // Where systemd does not run there is nothing to disable, and the files go all the same.
+                let disable = ["--user", "disable", "--now", &units.name("timer")];
+                let _ = self.run(&words_of("systemctl", &disable)).await;
+                for path in [units.path("timer"), units.path("service"), units.wanted()] {
+                    remove(&path)?;
+                }
+                let _ = self.run(&words_of("systemctl", &["--user", "daemon-reload"])).await;
+                Ok(())
+            }
+            Kind::Launchd => {
+                let agent = self.launchd_agent()?;
+                let _ = self.run(&launchd_bootout(&agent.name)).await;
+                remove(&agent.path("plist"))
+            }
+            Kind::Cron => {
+                crontab::write(&self.cron_line().without(&crontab::read().await?)).await?;
+                remove(&self.cron_script())
+            }
+        }
+    }
+
+    /// Who runs things here: launchd on macOS, the user's systemd where it is up, else cron where it is installed.
+    fn timer_kind(&self) -> Result<Kind> {
+        if cfg!(target_os = "macos") {
+            return Ok(Kind::Launchd);
+        }
+        // systemd may run the machine and not this user.
+        if self.manager_dir().is_some() && self.program("systemctl").is_some() {
+            return Ok(Kind::Systemd);
+        }
+        if self.program("crontab").is_some() {
+            return Ok(Kind::Cron);
+        }
+        Err(EngineError::Declaration {
+            what: "timer".to_owned(),
+            problem: "neither systemd nor cron runs things for you here".to_owned(),
+            hint: Some("install cron, or keep `peer watch` running".to_owned()),
+        })
+    }
+
+    /// Where the systemd manager of this user listens, also from a shell that `su` or `sudo` made.
+    pub(crate) fn manager_dir(&self) -> Option<PathBuf> {
+        systemd::runtime_dir(self.var("XDG_RUNTIME_DIR").map(OsString::as_os_str))
+    }
+
+    fn program(&self, name: &str) -> Option<PathBuf> {
+        command::resolve(OsStr::new(name), self.var("PATH").map(OsString::as_os_str), Path::new("/")).ok()
+    }
+
+    /// What a tick needs to know and a bare environment does not tell.
+    fn timer_world(&self, kind: Kind) -> Result<World> {
+        let text = |value: &OsStr| {
+            value.to_str().map(str::to_owned).ok_or_else(|| EngineError::Declaration {
+                what: "timer".to_owned(),
+                problem: format!("{} is not UTF-8, and no timer could carry it", value.to_string_lossy()),
+                hint: None,
+            })
+        };
+        let mut env = Vec::new();
+        for (key, value) in &self.env {
+            let Some(key) = key.to_str() else { continue };
+            // Of a pane: whoever installs from inside one is not whom the ticks are about.
+            let of_a_pane =
+                matches!(key, "PEER_NAME" | "PEER_INCARNATION" | "PEER_STATE_DIR" | "PEER_CONFIG_DIR" | SAID);
+            let wanted = matches!(key, "PATH" | "LANG" | "LC_ALL" | "LC_CTYPE" | "TMUX_TMPDIR");
+            if wanted || (key.starts_with("PEER_") && !of_a_pane) {
+                env.push((key.to_owned(), text(value)?));
+            }
+        }
+        // systemd tells its services itself, and that of somebody else (`su`) is of no use to anybody.
+        if let Some(dir) = self.manager_dir().filter(|_| kind != Kind::Systemd) {
+            env.push(("XDG_RUNTIME_DIR".to_owned(), text(dir.as_os_str())?));
+        }
+        let state = text(self.state.root().as_os_str())?;
+        env.push(("PEER_STATE_DIR".to_owned(), state.clone()));
+        env.push(("PEER_CONFIG_DIR".to_owned(), text(self.config.root().as_os_str())?));
+        env.sort();
+        Ok(World { executable: text(self.executable.as_os_str())?, env, state })
+    }
+
+    /// # Source
+    /// logind: a user whose manager outlives the last login lingers.
+    pub(crate) fn lingering_note(&self) -> Vec<String> {
+        let cure =
+            "ticks and the agents that they start end with your last login; `loginctl enable-linger` lets them stay";
+        if systemd::lingers(nix::unistd::geteuid().as_raw()) { Vec::new() } else { vec![cure.to_owned()] }
+    }
+
+    /// Runs a command to its end; one of systemd's with what it finds the user's manager by.
+    async fn run(&self, words: &[String]) -> Result<()> {
+        let output = self.ask_manager(words).await?;
+        if output.status.success() { Ok(()) } else { Err(failed(words, output.summary())) }
+    }
+
+    async fn ask_manager(&self, words: &[String]) -> Result<Output> {
+        let (program, rest) = words.split_first().expect("a plan's commands have a program");
+        let mut argv = Argv::new(program).args(rest);
+        if let Some(dir) = self.manager_dir().filter(|dir| self.var("XDG_RUNTIME_DIR").is_none_or(|own| own != dir)) {
+            // The bus address that was taken along is somebody else's too.
+            argv = argv.env("XDG_RUNTIME_DIR", dir).env_remove("DBUS_SESSION_BUS_ADDRESS");
+        }
+        command::run(&argv, None, DEADLINE).await.map_err(|error| failed(words, error.to_string()))
+    }
+
+    /// The error of an installation, with what to do about it.
+    fn with_way_out(&self, kind: Kind, error: EngineError) -> EngineError {
+        let EngineError::Declaration { what, problem, hint: None } = error else { return error };
+        let way_out = (kind == Kind::Systemd && self.manager_dir().is_none()).then(|| {
+            let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+            let user = user.map_or_else(|| nix::unistd::geteuid().to_string(), |user| user.name);
+            format!(
+                "no systemd manager of {user} runs: log in as {user} (ssh, machinectl shell {user}@), or have root run \
+                 loginctl enable-linger {user}, and install again; or peer timer install --kind cron"
+            )
+        });
+        EngineError::Declaration { what, problem, hint: way_out }
+    }
+}
+
+fn words_of(program: &str, words: &[&str]) -> Vec<String> {
+    std::iter::once(program).chain(words.iter().copied()).map(str::to_owned).collect()
+}
+
+fn launchd_bootout(label: &str) -> Vec<String> {
+    words_of("launchctl", &["bootout", &format!("gui/{}/{label}", nix::unistd::geteuid())])
+}
+
+fn failed(words: &[String], problem: String) -> EngineError {
+    EngineError::Declaration { what: words.join(" "), problem, hint: None }
+}

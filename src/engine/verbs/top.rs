@@ -1,0 +1,163 @@
+//! `peer top`: the fleet again and again, with what only a look over time can tell.
+
+mod signs;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use peer_adapters::process;
+
+use crate::engine::observe::turn::Turns;
+use crate::engine::verbs::list::Fleet;
+use crate::engine::{Engine, Result};
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::store::Tail;
+use signs::{Signs, Watched};
+
+/// So many looks in a row may find that nothing can have changed before one is a whole one all the same. Not everything gives
+/// a sign: a server that hangs, a hold that is over.
+const UNCHANGED: u32 = 4;
+/// Samples of memory kept of one peer: with a look every two seconds, the last half minute of one that works.
+const SAMPLES: usize = 16;
+/// Starts are counted in so many spans …
+pub const SPANS: usize = 12;
+/// … of this length each: the last hour.
+const SPAN: Duration = Duration::from_secs(300);
+
+/// What was seen over time.
+#[derive(Debug)]
+pub struct Watcher {
+    log: Tail,
+    turns: Turns,
+    starts: HashMap<PeerName, VecDeque<Timestamp>>,
+    memory: HashMap<PeerName, VecDeque<u64>>,
+    /// What gives a sign when something happens, how that was before the last look, and how many looks since have found that
+    /// nothing did.
+    watched: Watched,
+    signs: Option<Signs>,
+    unchanged: u32,
+}
+
+/// One look.
+#[derive(Debug, Default)]
+pub struct View {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Everybody.
+    pub fleet: Fleet,
+    /// Memory of each agent's process tree in KiB, oldest first, of those that run.
+    pub memory: HashMap<PeerName, Vec<u64>>,
+    /// How often each was started in each of the last [`SPANS`] spans of five minutes, oldest first.
+    pub starts: HashMap<PeerName, [u64; SPANS]>,
+}
+
+impl Engine {
+    /// Which incarnation of one peer is on record now: a read of one file.
+    ///
+    /// # Errors
+    /// Nobody declared it, or its record cannot be read.
+    pub fn recorded_incarnation(&self, name: &PeerName) -> Result<Option<Incarnation>> {
+        Ok(self.peer(name)?.files.session()?.present().map(|record| record.incarnation))
+    }
+}
+
+impl Watcher {
+    /// Nothing was seen yet.
+    pub fn new(engine: &Engine) -> Self {
+        Self {
+            log: engine.state.journal().tail(),
+            turns: Turns::default(),
+            starts: HashMap::new(),
+            memory: HashMap::new(),
+            watched: Watched::default(),
+            signs: None,
+            unchanged: 0,
+        }
+    }
+
+    /// Looks at everybody where something can have changed since the last look, and every fifth time in any case.
+    ///
+    /// # Errors
+    /// As [`Watcher::look`].
+    pub async fn look_again(&mut self, engine: &Engine) -> Result<Option<View>> {
+        if self.unchanged < UNCHANGED && self.signs.is_some() && self.watched.now() == self.signs {
+            self.unchanged += 1;
+            return Ok(None);
+        }
+        self.look(engine).await.map(Some)
+    }
+
+    /// Looks at everybody: one listing a server, one walk over the process table, and the new lines of the log.
+    ///
+    /// # Errors
+    /// As [`Engine::list`], or the log cannot be read.
+    pub async fn look(&mut self, engine: &Engine) -> Result<View> {
+        (self.signs, self.unchanged) = (None, 0);
+        // Before: what happens during the look may have come too late for it.
+        let signs = self.watched.now();
+        let fleet = engine.list_since(&engine.config.names()?, &mut self.turns).await?;
+        let watched = Watched::of(engine, &fleet);
+        self.signs = signs.filter(|_| watched == self.watched);
+        self.watched = watched;
+        self.sample_memory(&fleet);
+        self.count_starts(engine.now())?;
+        let memory = self.memory.iter().map(|(name, kib)| (name.clone(), kib.iter().copied().collect())).collect();
+        let now = engine.now();
+        let starts = self.starts.iter().map(|(name, at)| (name.clone(), spans(at, now))).collect();
+        Ok(View { at: now, fleet, memory, starts })
+    }
+
+    fn sample_memory(&mut self, fleet: &Fleet) {
+        let running: Vec<_> = fleet.rows.iter().filter_map(|row| Some((&row.peer, row.pid?))).collect();
+        let pids: Vec<u32> = running.iter().map(|(_, pid)| *pid).collect();
+        // What the kernel does not tell is left out of the picture.
+        let trees = if pids.is_empty() { Vec::new() } else { process::tree_memory_kib(&pids).unwrap_or_default() };
+        self.memory.retain(|name, _| running.iter().any(|(runs, _)| *runs == name));
+        for ((name, _), kib) in running.into_iter().zip(trees) {
+            let samples = self.memory.entry(name.clone()).or_default();
+            samples.extend(kib);
+            while samples.len() > SAMPLES {
+                samples.pop_front();
+            }
+        }
+    }
+
+    fn count_starts(&mut self, now: Timestamp) -> Result<()> {
+        let oldest = SPAN * u32::try_from(SPANS).unwrap_or(u32::MAX);
+        for event in self.log.next_events()?.into_iter().filter(|event| event.event == "wake.decided") {
+            if let (Some(peer), Ok(at)) = (event.peer, event.ts.parse::<Timestamp>()) {
+                self.starts.entry(peer).or_default().push_back(at);
+            }
+        }
+        for starts in self.starts.values_mut() {
+            starts.retain(|at| now.since(*at) < oldest);
+        }
+        Ok(())
+    }
+}
+
+fn spans(starts: &VecDeque<Timestamp>, now: Timestamp) -> [u64; SPANS] {
+    let mut counts = [0; SPANS];
+    for at in starts {
+        let ago = usize::try_from(now.since(*at).as_secs() / SPAN.as_secs()).unwrap_or(usize::MAX);
+        if let Some(count) = SPANS.checked_sub(ago.saturating_add(1)).and_then(|index| counts.get_mut(index)) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_are_counted_by_age_the_newest_last() {
+        let now = Timestamp::from_ms(10_000_000);
+        let ago = |seconds: u64| Timestamp::from_ms(10_000_000 - seconds * 1000);
+        let counts = spans(&[ago(3599), ago(301), ago(299), ago(0), ago(7200)].into(), now);
+        assert_eq!(counts, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
+    }
+}

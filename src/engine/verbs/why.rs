@@ -1,0 +1,79 @@
+//! `peer why`: what a wake would do now, row by row, changing nothing.
+
+use serde::Serialize;
+
+use crate::engine::life::record_end::{self, Absence};
+use crate::engine::observe::conversation::Learner;
+use crate::engine::verbs::wake::{Live, why_orphaned};
+use crate::engine::{Engine, Peer, Result};
+use crate::policy::name::PeerName;
+use crate::policy::wake::{Recorded, RowReading, WakeDecision, WakeRequest, decide, explain};
+use crate::store::Outcome;
+
+/// What a wake would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Why {
+    /// Whom.
+    pub peer: PeerName,
+    /// The decision, in words.
+    pub decision: String,
+    /// Every row of the table.
+    pub rows: Vec<RowReading>,
+    /// Where the deciding row clears something first: what follows after that.
+    pub then: Option<String>,
+}
+
+impl Engine {
+    /// Reads the table for one peer without its lock and without writing anything.
+    ///
+    /// # Errors
+    /// Nobody declared it, or its files cannot be read.
+    pub async fn why(&self, name: &PeerName, request: &WakeRequest) -> Result<Why> {
+        let peer = self.peer(name)?;
+        let record = match peer.files.session()?.present() {
+            Some(record) => Some(record),
+            None => self.unrecorded(&peer)?,
+        };
+        let live = self.live(&peer, record).await?;
+        let facts = self.facts(&peer, &live)?;
+        let now = self.now();
+        let decision = decide(&facts, request, now);
+        Ok(Why {
+            peer: name.clone(),
+            then: self.then(&peer, &live, request, &decision)?.map(|then| then.to_string()),
+            decision: decision.to_string(),
+            rows: explain(&facts, request, now),
+        })
+    }
+
+    /// What a wake would come to in the end, once it has cleared what stands in its way.
+    ///
+    /// # Errors
+    /// The peer's files cannot be read.
+    pub(crate) fn foretell(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeDecision> {
+        let decision = decide(&self.facts(peer, live)?, request, self.now());
+        Ok(self.then(peer, live, request, &decision)?.unwrap_or(decision))
+    }
+
+    /// What the table says once the incarnation on record has ended: by the record that its end will leave, as
+    /// [`Engine::wake`] reads it in its next round.
+    fn then(
+        &self,
+        peer: &Peer,
+        live: &Live,
+        request: &WakeRequest,
+        decision: &WakeDecision,
+    ) -> Result<Option<WakeDecision>> {
+        let (WakeDecision::EndOrphan | WakeDecision::RecordEnd, Live::Session(record, sight)) = (decision, live) else {
+            return Ok(None);
+        };
+        let mut record = record.clone();
+        if *decision == WakeDecision::EndOrphan {
+            record.intent = record.intent.or_else(|| Some(why_orphaned(sight)));
+        }
+        Learner::new(&peer.profile, &peer.spec.cwd).foresee(&self.state, &peer.files, &mut record)?;
+        let Outcome { last, deaths } = record_end::foresee(&peer.files, &record, Absence::cleared(sight), self.now())?;
+        let after = self.facts_of(peer, Recorded::None, Some(last), deaths)?;
+        Ok(Some(decide(&after, request, self.now())))
+    }
+}
