@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::World;
 
@@ -54,12 +54,25 @@ impl World {
         record["conversation"].as_str().unwrap_or_else(|| panic!("no conversation: {record}")).to_owned()
     }
 
-    /// What the person said in a conversation, in order, as the agent wrote it down.
-    pub(crate) fn said(&self, conversation: &str) -> Vec<String> {
+    /// Where the demo agent keeps a conversation that was begun in this world's directory.
+    fn transcript_of(&self, conversation: &str) -> PathBuf {
         let slug: String = fs::canonicalize(self.work()).expect("it is there").display().to_string();
         let slug: String = slug.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let path = self.path(&format!("home/demo/projects/{slug}/{conversation}.jsonl"));
-        let text = fs::read_to_string(path).unwrap_or_default();
+        self.path(&format!("home/demo/projects/{slug}/{conversation}.jsonl"))
+    }
+
+    /// Writes a conversation in which one thing was said, as if the agent had.
+    pub(crate) fn transcript(&self, conversation: &str) {
+        let path = self.transcript_of(conversation);
+        fs::create_dir_all(path.parent().expect("it has one")).expect("made");
+        let said =
+            json!({ "type": "user", "sessionId": conversation, "message": { "role": "user", "content": "hello" } });
+        fs::write(path, format!("{said}\n")).expect("write");
+    }
+
+    /// What the person said in a conversation, in order, as the agent wrote it down.
+    pub(crate) fn said(&self, conversation: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.transcript_of(conversation)).unwrap_or_default();
         let records = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record"));
         records
             .filter(|record| record["type"] == "user")

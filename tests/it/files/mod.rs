@@ -2,6 +2,7 @@
 
 mod bad_records;
 mod declaring;
+mod golden;
 mod hostile_text;
 mod store_faults;
 mod strange_files;
