@@ -15,9 +15,12 @@ mod children;
 mod claude;
 mod codex;
 mod database;
+mod entries;
 mod lines;
 mod opencode;
 mod pi;
+
+pub use entries::{Entry, Glance, Tokens, What};
 
 /// The variable that names the file in which an agent says which conversation it is in.
 pub const SAID: &str = "PEER_CONVERSATION_FILE";
@@ -113,6 +116,10 @@ trait Layout {
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError>;
     /// What a person said from `since` on; a record without a time counts as new.
     fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError>;
+    /// See [`Files::entries`]; of a conversation that is there.
+    fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError>;
+    /// See [`Files::glance`]; `path` is its transcript.
+    fn glance(&self, id: &str, path: PathBuf) -> Result<Glance, TranscriptError>;
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError>;
     fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError>;
     /// What its status file says; none for an agent that keeps no such file.

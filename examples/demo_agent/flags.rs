@@ -33,6 +33,8 @@ pub(crate) struct Flags {
     pub(crate) swallow_until: Option<PathBuf>,
     /// `--slow-turn`: a message with `SLOW <seconds>` in it takes that long.
     pub(crate) slow_turn: bool,
+    /// `--merge-queue`: what waited behind a turn is said and answered together, as by Claude Code.
+    pub(crate) merge_queue: bool,
     /// `--die-on-resume MS`: a resume that looks healthy and ends with 1 after that long.
     pub(crate) die_on_resume: Option<Duration>,
     /// `--put-back`: an interrupted message stands in the composer again.
@@ -73,6 +75,7 @@ impl Flags {
                 "--swallow-enter" => flags.swallow_enter = number(&value()?)?,
                 "--swallow-until" => flags.swallow_until = Some(value()?.into()),
                 "--slow-turn" => flags.slow_turn = true,
+                "--merge-queue" => flags.merge_queue = true,
                 "--die-on-resume" => flags.die_on_resume = Some(milliseconds(&value()?)?),
                 "--put-back" => flags.put_back = true,
                 "--fork-children" => flags.fork_children = number(&value()?)?,

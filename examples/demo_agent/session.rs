@@ -262,6 +262,12 @@ impl<'a> Session<'a> {
 
     /// Goes on with the messages that waited, until one of them takes its time.
     fn next_turn(&mut self) -> io::Result<()> {
+        while self.flags.merge_queue
+            && self.queue.len() > 1
+            && let Some(text) = self.queue.pop_front()
+        {
+            self.transcript.user(&text)?;
+        }
         while self.turn.is_none()
             && let Some(text) = self.queue.pop_front()
         {

@@ -172,10 +172,13 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::NotElsewhere { .. }
         | EngineError::NotInPane { .. }
         | EngineError::NobodyAttached { .. }
+        | EngineError::ConversationOfAnother { .. }
         | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
         EngineError::NotReady { .. } => code::NOT_READY,
         EngineError::NotAccepted { .. } | EngineError::NoRoom { .. } => code::NOT_ACCEPTED,
         EngineError::Unsendable { .. }
+        | EngineError::NoTranscript { .. }
+        | EngineError::NoSuchConversation { .. }
         | EngineError::Declaration { .. }
         | EngineError::NoSuchProfile { .. }
         | EngineError::Busy { .. }
@@ -222,6 +225,11 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             Undelivered::NotSent => format!("peer screen {peer}; sent again, it is said once"),
             Undelivered::NotSeen => format!("peer screen {peer}, before you send it again"),
         },
+        EngineError::NoTranscript { peer, .. } => format!("peer screen {peer} prints what its pane shows"),
+        EngineError::NoSuchConversation { peer, meant, known, .. } => conversations_hint(peer.as_str(), meant, known),
+        EngineError::ConversationOfAnother { owner, conversation, .. } => {
+            format!("peer wake {owner} --conversation {conversation}")
+        }
         EngineError::NobodyAttached { peer } => format!("peer attach {peer}, or peer top, which shows its screen live"),
         EngineError::NoRoom { peer, attached: true, .. } => {
             format!("make that terminal larger or detach it, then peer send {peer} again")
@@ -279,6 +287,15 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         | EngineError::Store(_)
         | EngineError::Kernel(_) => return None,
     })
+}
+
+/// Which conversations could be meant.
+fn conversations_hint(peer: &str, meant: &[String], known: &[String]) -> String {
+    let among = if meant.is_empty() { known } else { meant };
+    match among {
+        [] => format!("it never had one; peer wake {peer} begins one"),
+        _ => format!("it has {}; peer conversations {peer} says more of them", among.join(", ")),
+    }
 }
 
 fn refusal_hint(peer: &str, refusal: &Refusal) -> String {

@@ -26,9 +26,9 @@ use render::output::Out;
 use render::progress;
 pub use verbs::top::FullScreen;
 use verbs::{
-    add, agents, attach, beat, completions, doctor, edit, hook, interrupt, list, log, move_to, new, reap, refresh,
-    release, reset, restart_runtime, rm, screen, seed, self_done, self_fresh, send, show, start, status, stop, timer,
-    top, wake, watch, why,
+    add, agents, attach, beat, completions, doctor, edit, hook, interrupt, last, list, log, move_to, new, reap,
+    refresh, release, reset, restart_runtime, rm, screen, seed, self_done, self_fresh, send, show, start, status, stop,
+    timer, top, transcript, wake, watch, why,
 };
 
 /// What a pane can run in.
@@ -81,6 +81,8 @@ enum Verb {
     Top(top::Args),
     Why(why::Args),
     Screen(screen::Args),
+    Last(last::Args),
+    Transcript(transcript::Args),
     #[command(alias = "logs")]
     Log(log::Args),
     Reset(reset::Args),
@@ -221,6 +223,8 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Top(args) => top::run(&args, context).await,
         Verb::Why(args) => why::run(&args, context).await,
         Verb::Screen(args) => screen::run(&args, context).await,
+        Verb::Last(args) => last::run(&args, context),
+        Verb::Transcript(args) => transcript::run(&args, context).await,
         Verb::Log(args) => log::run(&args, context).await,
         Verb::Reset(args) => reset::run(args, context).await,
         Verb::Release(args) => release::run(args, context).await,

@@ -104,6 +104,36 @@ pub enum EngineError {
         /// Why not.
         why: Box<EngineError>,
     },
+    /// What was said to it and answered cannot be read.
+    #[error("{peer} has no transcript: {why}")]
+    NoTranscript {
+        /// Whose.
+        peer: PeerName,
+        /// Why.
+        why: String,
+    },
+    /// No conversation of its has an id that begins so, or more than one does.
+    #[error("{peer} has {} conversation {typed:?}", if .meant.is_empty() { "no" } else { "more than one" })]
+    NoSuchConversation {
+        /// Whose.
+        peer: PeerName,
+        /// What was typed.
+        typed: String,
+        /// Those that begin so.
+        meant: Vec<String>,
+        /// All that it ever had, the newest last.
+        known: Vec<String>,
+    },
+    /// A conversation is another peer's.
+    #[error("the conversation {conversation} is not {peer}'s: it is one of {owner}")]
+    ConversationOfAnother {
+        /// Who was to have it.
+        peer: PeerName,
+        /// Which.
+        conversation: String,
+        /// Whose it is.
+        owner: PeerName,
+    },
     /// The tick ended before this was done; the next one goes on.
     #[error("the tick had no time left for {peer}")]
     OutOfTime {

@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{AgentStatus, Files, Layout, Run, TranscriptError, lines};
+use super::entries::count;
+use super::{AgentStatus, Entry, Files, Glance, Layout, Run, Tokens, TranscriptError, What, lines};
 use crate::file;
 
 pub(super) struct Claude<'a>(pub(super) Files<'a>);
@@ -172,6 +173,53 @@ fn messages(record: &Value) -> Vec<String> {
     }
 }
 
+/// What Claude Code writes in a person's place when a turn is stopped.
+const INTERRUPTED: &str = "[Request interrupted by user";
+
+/// What it writes in a person's place for its own commands and their output.
+const OF_COMMANDS: [&str; 3] = ["<command-", "<local-command-", "<bash-"];
+
+/// # Source
+/// Claude Code 2.1.328: an answer is a record for each of its parts, each with the answer's `id` and `usage`. What waited is
+/// said when its turn comes, or in the middle of a turn as an attachment. Behind each turn stands `turn_duration`; a turn that
+/// was stopped before its first answer leaves nothing.
+fn entry(record: &Value) -> Option<Entry> {
+    if record["isSidechain"] == true {
+        return None;
+    }
+    let message = &record["message"];
+    let what = match record["type"].as_str()? {
+        "user" if record["isMeta"] == true || record["isCompactSummary"] == true => return None,
+        "user" if record.get("toolUseResult").is_some() => return None,
+        "user" => match joined(&message["content"])? {
+            text if text.starts_with(INTERRUPTED) => What::Over { aborted: true },
+            text if OF_COMMANDS.iter().any(|begin| text.starts_with(begin)) => return None,
+            text => What::Said(text),
+        },
+        "attachment" if record["attachment"]["type"] == "queued_command" => {
+            What::Said(joined(&record["attachment"]["prompt"])?)
+        }
+        "queue-operation" if record["operation"] == "enqueue" => What::Queued(joined(&record["content"])?),
+        "assistant" => What::Wrote {
+            text: joined(&message["content"]).unwrap_or_default(),
+            part_of: message["id"].as_str().map(str::to_owned),
+            tokens: message.get("usage").map(|usage| Tokens {
+                input: count(usage, &["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]),
+                output: count(usage, &["output_tokens"]),
+            }),
+        },
+        "system" if record["subtype"] == "turn_duration" => What::Over { aborted: false },
+        _ => return None,
+    };
+    Some(Entry { at: lines::time(record), of: None, what })
+}
+
+/// The texts of a content, one below the other; `None` where it has none.
+fn joined(content: &Value) -> Option<String> {
+    let texts = lines::content_texts(content);
+    (!texts.is_empty()).then(|| texts.join("\n"))
+}
+
 impl Layout for Claude<'_> {
     fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
         self.transcript(id)
@@ -212,6 +260,15 @@ impl Layout for Claude<'_> {
     fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
         let Some(path) = self.transcript(id)? else { return Ok(Vec::new()) };
         Ok(lines::since(&path, since)?.iter().flat_map(messages).collect())
+    }
+
+    fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError> {
+        let Some(path) = self.transcript(id)? else { return Ok(Vec::new()) };
+        lines::each_after(&path, position, entry)
+    }
+
+    fn glance(&self, _id: &str, path: PathBuf) -> Result<Glance, TranscriptError> {
+        lines::glance(path, entry)
     }
 
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::{Files, Layout, Run, TranscriptError, database, lines};
+use super::entries::count;
+use super::{Entry, Files, Glance, Layout, Run, Tokens, TranscriptError, What, database, lines};
 
 pub(super) struct Codex<'a>(pub(super) Files<'a>);
 
@@ -169,6 +170,59 @@ fn turn(record: &Value) -> Option<bool> {
     }
 }
 
+/// # Source
+/// Codex 0.169.0: what waited behind a turn is said in it. `content_item_kinds` tells what a person said from what Codex says in
+/// their place; older versions put that in tags, or write what was said as an event alone. What an answer cost stands behind it.
+fn entry(record: &Value) -> Option<Entry> {
+    let payload = record.get("payload")?;
+    let within = &payload["internal_chat_message_metadata_passthrough"];
+    let text = || Some(lines::content_texts(&payload["content"]).join("\n")).filter(|text| !text.is_empty());
+    let what = match payload["type"].as_str() {
+        Some("message") if payload["role"] == "user" => {
+            let kinds = within["content_item_kinds"].as_array();
+            let is_said = |text: &String| match kinds {
+                Some(kinds) => kinds.iter().any(|kind| kind == "user.text"),
+                None => !text.starts_with('<') && !text.starts_with("# AGENTS.md"),
+            };
+            What::Said(text().filter(is_said)?)
+        }
+        Some("user_message") => What::Said(payload["message"].as_str()?.to_owned()),
+        Some("message") if payload["role"] == "assistant" => What::Wrote { text: text()?, part_of: None, tokens: None },
+        Some("task_complete") => What::Over { aborted: false },
+        Some("turn_aborted") => What::Over { aborted: true },
+        None if record["type"] == "token_usage_record" => What::Wrote {
+            text: String::new(),
+            part_of: payload["response_id"].as_str().map(str::to_owned),
+            tokens: payload.get("usage").map(|usage| Tokens {
+                input: count(usage, &["input_tokens"]),
+                output: count(usage, &["output_tokens"]),
+            }),
+        },
+        _ => return None,
+    };
+    let of = payload["turn_id"].as_str().or_else(|| within["turn_id"].as_str()).map(str::to_owned);
+    Some(Entry { at: lines::time(record), of, what })
+}
+
+/// Puts what an answer cost beside it, and drops what is told twice.
+fn tidy(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut tidy: Vec<Entry> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match (tidy.last_mut().map(|last| &mut last.what), &entry.what) {
+            (Some(What::Said(before)), What::Said(text)) if before == text => {}
+            (
+                Some(What::Wrote { part_of, tokens: tokens @ None, .. }),
+                What::Wrote { text, part_of: whole, tokens: cost },
+            ) if text.is_empty() => {
+                part_of.clone_from(whole);
+                *tokens = *cost;
+            }
+            _ => tidy.push(entry),
+        }
+    }
+    tidy
+}
+
 impl Layout for Codex<'_> {
     fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
         self.rollout(id)
@@ -213,6 +267,15 @@ impl Layout for Codex<'_> {
     fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
         let Some(path) = self.rollout(id)? else { return Ok(Vec::new()) };
         Ok(lines::since(&path, since)?.iter().flat_map(messages).collect())
+    }
+
+    fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError> {
+        let Some(path) = self.rollout(id)? else { return Ok(Vec::new()) };
+        Ok(tidy(lines::each_after(&path, position, entry)?))
+    }
+
+    fn glance(&self, _id: &str, path: PathBuf) -> Result<Glance, TranscriptError> {
+        lines::glance(path, entry)
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

@@ -1,12 +1,12 @@
 //! Files of one JSON object a line, read from a position on or from the end.
 
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::TranscriptError;
+use super::{Entry, Glance, TranscriptError, entries};
 use crate::file;
 
 /// The first window read from the end of a file. A record is a few KiB as a rule; each further window is four times as
@@ -15,10 +15,13 @@ const FIRST_WINDOW: u64 = 64 << 10;
 
 /// The last window: four steps from the first. What matters stands at the end; to read on would take longer than a person
 /// waits for a list.
-const LAST_WINDOW: u64 = file::MOST;
+pub(super) const LAST_WINDOW: u64 = file::MOST;
 
 /// The longest first record that is read: Codex writes its instructions into it, some 20 KiB.
 const FIRST_RECORD: u64 = 4 << 20;
+
+/// How much of a file's beginning is read for its first words: Claude Code and Codex write some 100 KiB of instructions before.
+const BEGINNING: u64 = 1 << 20;
 
 /// The length of a file; 0 where there is none.
 pub(super) fn length(path: &Path) -> Result<u64, TranscriptError> {
@@ -33,6 +36,15 @@ pub(super) fn exists(path: &Path) -> Result<bool, TranscriptError> {
 /// The whole records after byte `position`, oldest first; of many bytes, the last 16 MiB. A file that has become shorter was
 /// rewritten: all is new.
 pub(super) fn after(path: &Path, position: u64) -> Result<Vec<Value>, TranscriptError> {
+    each_after(path, position, |record| Some(record.clone()))
+}
+
+/// What `pick` makes of the whole records after byte `position`, as for [`after`]: one record is held at a time.
+pub(super) fn each_after<T>(
+    path: &Path,
+    position: u64,
+    mut pick: impl FnMut(&Value) -> Option<T>,
+) -> Result<Vec<T>, TranscriptError> {
     let read = || -> io::Result<String> {
         let file = file::open(path)?;
         let length = file.metadata()?.len();
@@ -41,10 +53,21 @@ pub(super) fn after(path: &Path, position: u64) -> Result<Vec<Value>, Transcript
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     match read() {
-        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        Ok(text) => Ok(text.lines().filter_map(|line| pick(&serde_json::from_str(line).ok()?)).collect()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(TranscriptError::io(path)(error)),
     }
+}
+
+/// The times and the first words of a conversation by its two ends; `entry` reads a record.
+pub(super) fn glance(path: PathBuf, entry: impl Fn(&Value) -> Option<Entry>) -> Result<Glance, TranscriptError> {
+    let read = || file::part(&file::open(&path)?, 0, BEGINNING);
+    let beginning = read().map_err(TranscriptError::io(&path))?;
+    let beginning = String::from_utf8_lossy(&beginning);
+    let records = || beginning.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let first_at = records().find_map(|record| time(&record));
+    let first_words = entries::first_words(records().filter_map(|record| entry(&record)));
+    Ok(Glance { first_at, first_words, last_at: last_time(&path)?, path })
 }
 
 /// The whole records from `since` on, oldest first; one without a time is taken for new. Of many bytes, the last 16 MiB.

@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
-use super::{Files, Layout, Run, TranscriptError, database, lines};
+use super::entries::{count, first_words};
+use super::{Entry, Files, Glance, Layout, Run, Tokens, TranscriptError, What, database, lines};
 #[cfg(target_os = "linux")]
 use crate::file;
 
@@ -125,6 +126,33 @@ fn line_ending_at(path: &Path, offset: u64) -> io::Result<Option<String>> {
     Ok(text.lines().rev().find(|line| line.starts_with("timestamp=")).map(str::to_owned))
 }
 
+/// How many messages of a conversation are read, the newest, and how long a part may be that is: as much as of a file.
+const MOST_MESSAGES: i64 = 4096;
+const MOST_TEXT: i64 = 1 << 20;
+
+/// What a message and its texts tell: an answer that is the last of its turn is two things.
+///
+/// # Source
+/// opencode 1.18.33: an answer names the message that was the newest when it began (`parentID`), and says `finish` when it is
+/// complete; with `tool-calls` another one follows.
+fn entries(id: String, data: &Value, text: String) -> Vec<Entry> {
+    let at = data["time"]["created"].as_i64().map(milliseconds);
+    if data["role"] == "user" {
+        return if text.is_empty() { Vec::new() } else { vec![Entry { at, of: Some(id), what: What::Said(text) }] };
+    }
+    let of = data["parentID"].as_str().map(str::to_owned);
+    let usage = &data["tokens"];
+    let cached = count(&usage["cache"], &["read", "write"]);
+    let tokens = Tokens { input: count(usage, &["input"]).saturating_add(cached), output: count(usage, &["output"]) };
+    let tokens = Some(tokens).filter(|_| usage.is_object());
+    let done = data["time"]["completed"].as_i64().map(milliseconds);
+    let aborted = data.get("error").is_some_and(|error| !error.is_null());
+    let over = aborted || (done.is_some() && data["finish"] != "tool-calls");
+    let wrote = Entry { at: done.or(at), of: of.clone(), what: What::Wrote { text, part_of: Some(id), tokens } };
+    let over = over.then(|| Entry { at: done.or(at), of, what: What::Over { aborted } });
+    std::iter::once(wrote).chain(over).collect()
+}
+
 fn milliseconds(ms: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(ms.try_into().unwrap_or(0))
 }
@@ -186,6 +214,44 @@ impl Layout for Opencode<'_> {
         })?;
         let text = |row: String| serde_json::from_str::<Value>(&row).ok()?.get("text")?.as_str().map(str::to_owned);
         Ok(rows.unwrap_or_default().into_iter().filter_map(text).collect())
+    }
+
+    fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError> {
+        let sql = "select id, data, (select group_concat(text, char(10)) from (select json_extract(part.data, '$.text') as text \
+                   from part where part.message_id = message.id and json_extract(part.data, '$.type') = 'text' \
+                   and length(part.data) < ?4 and json_extract(part.data, '$.synthetic') is not 1 order by part.id limit 64)) \
+                   from message where session_id = ?1 and time_created > ?2 and length(data) < ?4 \
+                   order by time_created desc, id desc limit ?3";
+        let after = i64::try_from(position).unwrap_or(i64::MAX);
+        let rows = self.ask(|db| {
+            let mut statement = db.prepare(sql)?;
+            let rows = statement.query_map((id, after, MOST_MESSAGES, MOST_TEXT), |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
+            })?;
+            let mut room = lines::LAST_WINDOW;
+            let fits = |row: &rusqlite::Result<(String, String, Option<String>)>| {
+                let length =
+                    row.as_ref().map_or(0, |(_, data, text)| data.len() + text.as_ref().map_or(0, String::len));
+                room = room.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
+                room > 0
+            };
+            rows.take_while(fits).collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        let read = |(id, data, text): (String, String, Option<String>)| {
+            let data = serde_json::from_str(&data).ok()?;
+            Some(entries(id, &data, text.unwrap_or_default()))
+        };
+        Ok(rows.unwrap_or_default().into_iter().rev().filter_map(read).flatten().collect())
+    }
+
+    fn glance(&self, id: &str, path: PathBuf) -> Result<Glance, TranscriptError> {
+        let sql = "select min(time_created), max(time_created) from message where session_id = ?1";
+        let times = self.ask(|db| {
+            db.query_row(sql, [id], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))
+        })?;
+        let (first, last) = times.unwrap_or_default();
+        let first_words = first_words(self.entries_after(id, 0)?);
+        Ok(Glance { path, first_at: first.map(milliseconds), last_at: last.map(milliseconds), first_words })
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

@@ -12,7 +12,8 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{Files, Layout, Run, TranscriptError, lines};
+use super::entries::count;
+use super::{Entry, Files, Glance, Layout, Run, Tokens, TranscriptError, What, lines};
 
 pub(super) struct Pi<'a>(pub(super) Files<'a>);
 
@@ -56,6 +57,34 @@ fn turn(record: &Value) -> Option<bool> {
     })
 }
 
+/// What a record tells: an answer that is the last of its turn is two things.
+///
+/// # Source
+/// pi 0.73.1: `stopReason` is `stop`, `length`, `toolUse`, `aborted` or `error`. What waited behind a turn has one of its own.
+fn entries(record: &Value) -> Vec<Entry> {
+    let message = &record["message"];
+    let text = lines::content_texts(&message["content"]).join("\n");
+    let entry = |what| Entry { at: lines::time(record), of: None, what };
+    match message["role"].as_str() {
+        Some("user") if !text.is_empty() => vec![entry(What::Said(text))],
+        Some("assistant") => {
+            let usage = &message["usage"];
+            let tokens = Tokens {
+                input: count(usage, &["input", "cacheRead", "cacheWrite"]),
+                output: count(usage, &["output"]),
+            };
+            let part_of = record["id"].as_str().map(str::to_owned);
+            let tokens = Some(tokens).filter(|_| usage.is_object());
+            let wrote = entry(What::Wrote { text, part_of, tokens });
+            match message["stopReason"].as_str() {
+                Some("toolUse") | None => vec![wrote],
+                Some(why) => vec![wrote, entry(What::Over { aborted: matches!(why, "aborted" | "error") })],
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
 impl Layout for Pi<'_> {
     fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
         let path = self.file(id);
@@ -81,6 +110,15 @@ impl Layout for Pi<'_> {
 
     fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
         Ok(lines::since(&self.file(id), since)?.iter().flat_map(messages).collect())
+    }
+
+    fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError> {
+        let records = lines::each_after(&self.file(id), position, |record| Some(entries(record)))?;
+        Ok(records.into_iter().flatten().collect())
+    }
+
+    fn glance(&self, _id: &str, path: PathBuf) -> Result<Glance, TranscriptError> {
+        lines::glance(path, |record| entries(record).into_iter().next())
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

@@ -4,6 +4,8 @@ use super::*;
 
 #[path = "changes/tests.rs"]
 mod changes;
+#[path = "entries/tests.rs"]
+mod entries;
 
 /// A home with an agent's files in it, in the layout that the agent was seen to write.
 struct Home {

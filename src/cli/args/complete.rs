@@ -17,7 +17,7 @@ use peer_adapters::screen::misleads;
 use crate::cli::render::output::printable;
 use crate::cli::{Cli, Directories};
 use crate::config::ConfigDir;
-use crate::store::Event;
+use crate::store::{ConversationEntry, Event};
 
 /// The variable by which the script in the shell asks, and its own name in that script.
 pub(crate) const VARIABLE: &str = "PEER_COMPLETE";
@@ -81,6 +81,23 @@ fn known_topics() -> BTreeSet<String> {
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "topic"));
     let texts = files.filter_map(|path| file::read_to_string(&path, file::MOST).ok());
     texts.flat_map(|text| text.lines().map(printable).collect::<Vec<_>>()).collect()
+}
+
+/// Ids of conversations that some peer ever had.
+pub(crate) fn conversations() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| known_conversations().into_iter().map(CompletionCandidate::new).collect())
+}
+
+fn known_conversations() -> BTreeSet<String> {
+    let Ok(directories) = Directories::of_environment() else { return BTreeSet::new() };
+    let files = std::fs::read_dir(directories.state).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "conversations"));
+    let texts = files.filter_map(|path| file::read_to_string(&path, file::MOST).ok());
+    let entries = texts.flat_map(|text| {
+        let entries = text.lines().filter_map(|line| serde_json::from_str::<ConversationEntry>(line).ok());
+        entries.collect::<Vec<_>>()
+    });
+    entries.map(|entry| printable(&entry.conversation)).collect()
 }
 
 /// Names of events that stand in the log.

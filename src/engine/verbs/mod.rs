@@ -23,5 +23,6 @@ pub mod stop;
 pub(crate) mod sweep;
 pub mod timer;
 pub mod top;
+pub mod transcript;
 pub mod wake;
 pub mod why;

@@ -135,7 +135,7 @@ impl Engine {
             axes,
             heartbeat: self.pulse(name)?,
             session: live.record().map(|record| view(record, &live)),
-            transcript: self.transcript(&peer, &live, row.conversation.as_deref()),
+            transcript: self.transcript_path(&peer, &live, row.conversation.as_deref()),
             conversations: peer.files.conversations()?.len(),
             end: peer.files.end()?.present(),
             deaths_in_window: recent(&deaths, self.now()),
@@ -185,7 +185,7 @@ impl Engine {
     }
 
     /// Where the conversation's transcript is. An agent's files that cannot be read are no reason to show nothing else.
-    fn transcript(&self, peer: &Peer, live: &Live, conversation: Option<&str>) -> Option<PathBuf> {
+    fn transcript_path(&self, peer: &Peer, live: &Live, conversation: Option<&str>) -> Option<PathBuf> {
         let launched = live.record().and_then(|r| conversation::Launched::of(&peer.files, r, &peer.spec.cwd).ok());
         if let Some(launched) = launched.filter(conversation::Launched::is_known) {
             return launched.look(&peer.profile, |files| files.exists(conversation?).ok()?);

@@ -4,3 +4,4 @@ mod conversations;
 mod lives;
 mod messages;
 mod trials;
+mod turns;

@@ -4,4 +4,5 @@ mod changed_conversations;
 mod cut_off;
 mod delivery;
 mod late_conversations;
+mod transcripts;
 mod undelivered;

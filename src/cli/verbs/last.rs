@@ -1,0 +1,49 @@
+use serde_json::json;
+
+use super::transcript::lines;
+use crate::cli::{CliError, Context, Outcome};
+use crate::policy::name::PeerName;
+
+/// Print the last answer of an agent, or the last few
+///
+/// By its own transcript, awake or asleep. An answer is what it wrote last in a turn.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer last api\n  peer last api -n 3\n  peer last api --json | jq -r '.answers[-1].text'"
+)]
+pub(crate) struct Args {
+    /// Name of the peer
+    #[arg(add = crate::cli::args::complete::peers())]
+    name: PeerName,
+    /// How many, the newest last
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 1)]
+    number: usize,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
+    let (conversation, mut answers) = context.engine()?.last_answers(&args.name)?;
+    answers.drain(..answers.len().saturating_sub(args.number));
+    if args.json {
+        let document = json!({ "peer": args.name, "conversation": conversation.id, "answers": answers });
+        context.out.document("last", &document)?;
+        return Ok(0);
+    }
+    if answers.is_empty() {
+        return Err(CliError::Nothing {
+            problem: format!("{} has not answered anything in its conversation", args.name),
+            hint: format!("peer transcript {} shows what was said to it", args.name),
+        });
+    }
+    for (number, answer) in answers.iter().enumerate() {
+        if number > 0 {
+            context.out.line("")?;
+        }
+        for line in lines(&answer.text) {
+            context.out.line(line)?;
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,142 @@
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::render::output::printable;
+use crate::cli::{CliError, Context, Outcome};
+use crate::engine::Engine;
+use crate::engine::verbs::transcript::Conversation;
+use crate::policy::answer::{Role, Spoken, spoken};
+use crate::policy::name::PeerName;
+
+/// How often a conversation that is followed is looked at.
+const FOLLOW: Duration = Duration::from_millis(300);
+
+/// Print a conversation: who said what and when
+///
+/// As the agent wrote it down, awake or asleep. Of a very long one the last 16 MiB of its file are read.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer transcript api\n  peer transcript api --follow\n  peer transcript api --json | jq -r 'select(.role==\"assistant\").text'\n  less \"$(peer transcript api --path)\""
+)]
+pub(crate) struct Args {
+    /// Name of the peer
+    #[arg(add = crate::cli::args::complete::peers())]
+    name: PeerName,
+    /// Print the path of the agent's own file, and nothing else
+    #[arg(long, conflicts_with_all = ["follow", "json"])]
+    path: bool,
+    /// Go on printing as more is said
+    #[arg(long, short)]
+    follow: bool,
+    /// Print one JSON object per message, one a line
+    #[arg(long)]
+    json: bool,
+    /// Another conversation than the one it is in: its id, or how that begins
+    #[arg(long, value_name = "ID", add = crate::cli::args::complete::conversations())]
+    conversation: Option<String>,
+}
+
+pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let conversation = engine.transcript(&args.name, args.conversation.as_deref())?;
+    if args.path {
+        context.out.line(printable(&conversation.path.display().to_string()))?;
+        return Ok(0);
+    }
+    let mut shown = Shown::default();
+    shown.print(args, context, &engine, &conversation)?;
+    loop {
+        context.out.flush()?;
+        if !args.follow {
+            return Ok(0);
+        }
+        tokio::time::sleep(FOLLOW).await;
+        // Between two looks it may be in a conversation in which nothing was said, or its file be written anew.
+        if let Ok(conversation) = engine.transcript(&args.name, args.conversation.as_deref()) {
+            shown.print(args, context, &engine, &conversation)?;
+        }
+    }
+}
+
+/// How much of which conversation was printed.
+#[derive(Default)]
+struct Shown {
+    id: String,
+    last: Vec<Spoken>,
+}
+
+impl Shown {
+    /// Prints what is new.
+    fn print(
+        &mut self,
+        args: &Args,
+        context: &mut Context,
+        engine: &Engine,
+        conversation: &Conversation,
+    ) -> Result<(), CliError> {
+        let spoken = spoken(&conversation.entries);
+        if self.id != conversation.id {
+            if !self.id.is_empty() && !args.json {
+                context.out.line(format!("-- in another conversation: {} --\n", printable(&conversation.id)))?;
+            }
+            *self = Self { id: conversation.id.clone(), last: Vec::new() };
+        }
+        let agent = &engine.peer(&args.name)?.spec.agent;
+        // An answer may be written down in parts.
+        let settled = settled(&self.last, &spoken).min(spoken.len());
+        let grown = self.last.last().zip(settled.checked_sub(1).map(|last| &spoken[last]));
+        let rest = grown.and_then(|(before, now)| {
+            let text = now.text.strip_prefix(&before.text).filter(|rest| !rest.is_empty())?;
+            Some(Spoken { text: text.trim_start_matches('\n').to_owned(), ..now.clone() })
+        });
+        for one in rest.iter().chain(&spoken[settled..]) {
+            if args.json {
+                context.out.json_line(&document(&conversation.id, one))?;
+            } else {
+                message(context, agent, one)?;
+            }
+        }
+        self.last = spoken;
+        Ok(())
+    }
+}
+
+/// How many of these were printed before: of a file of which the end is read, the beginning goes away.
+fn settled(before: &[Spoken], now: &[Spoken]) -> usize {
+    let Some(last) = before.last() else { return 0 };
+    let same = |one: &Spoken| one.role == last.role && one.at == last.at && one.text.starts_with(&last.text);
+    let Some(at) = now.iter().rposition(same) else { return before.len() };
+    at + 1
+}
+
+fn document(conversation: &str, spoken: &Spoken) -> Value {
+    let mut one = json!({ "conversation": conversation });
+    if let (Some(fields), Ok(Value::Object(more))) = (one.as_object_mut(), serde_json::to_value(spoken)) {
+        fields.extend(more);
+    }
+    one
+}
+
+/// A line that says who and when, and the text below it, indented.
+fn message(context: &mut Context, agent: &str, spoken: &Spoken) -> io::Result<()> {
+    let who = match spoken.role {
+        Role::User => "user",
+        Role::Assistant => agent,
+    };
+    let at = spoken.at.map(|at| format!("{at}  ")).unwrap_or_default();
+    let cost = spoken.tokens.map(|tokens| format!("  ({} tokens in, {} out)", tokens.input, tokens.output));
+    context.out.line(format!("{at}{}{}", printable(who), cost.unwrap_or_default()))?;
+    for line in lines(&spoken.text) {
+        let line = if line.is_empty() { line } else { format!("  {line}") };
+        context.out.line(line)?;
+    }
+    context.out.line("")
+}
+
+/// The lines of a text of others, with nothing in them that a terminal would carry out; tabulators stay.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> + '_ {
+    let clean = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+    text.trim_end_matches(['\n', '\r']).split('\n').map(move |line| clean(line.trim_end_matches('\r')))
+}

@@ -1,0 +1,160 @@
+//! `peer transcript` and `peer last`: what was said to an agent and what it answered, by its own transcript.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use peer_adapters::agent::Profile;
+use peer_adapters::transcript::{self, Files, TranscriptError};
+
+use crate::engine::observe::conversation::{self, Launched, Learner};
+use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::answer::{Answer, Entry, Tokens, Told, answers};
+use crate::policy::name::PeerName;
+use crate::store::SessionRecord;
+
+/// A conversation as far as it is read.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// Its id.
+    pub id: String,
+    /// Where it is kept: a file, or for some agents the database of all of them.
+    pub path: PathBuf,
+    /// What it tells, oldest first.
+    pub entries: Vec<Entry>,
+}
+
+impl Engine {
+    /// Reads a conversation of a peer, asleep or awake: the one whose id begins with `wanted`, else the one that it is or was
+    /// in last. Reads files alone, 16 MiB of one at most.
+    ///
+    /// # Errors
+    /// [`EngineError::NoTranscript`], [`EngineError::NoSuchConversation`], [`EngineError::ConversationOfAnother`].
+    pub fn transcript(&self, name: &PeerName, wanted: Option<&str>) -> Result<Conversation> {
+        let peer = self.peer(name)?;
+        let none = |why: String| EngineError::NoTranscript { peer: name.clone(), why };
+        let id = match wanted {
+            Some(wanted) => self.conversation_meant(&peer, wanted)?,
+            None => self.current_conversation(&peer)?.ok_or_else(|| {
+                let why = if tells(&peer.profile) { "nothing was said to it" } else { "its agent keeps none" };
+                none(why.to_owned())
+            })?,
+        };
+        let profile = self.profile_of(&peer, &id)?;
+        if !tells(&profile) {
+            return Err(none("its agent keeps none".to_owned()));
+        }
+        let read = self.in_own_files(&peer, &profile, |files| Ok((files.exists(&id)?, files.entries(&id, 0)?)))?;
+        match read.map_err(|error: TranscriptError| none(conversation::tell(&error)))? {
+            (Some(path), Some(entries)) => Ok(Conversation { id, path, entries: of_files(entries) }),
+            _ => Err(none(format!("the conversation {id} is not among its agent's files, or nothing was said in it"))),
+        }
+    }
+
+    /// What a peer answered in its conversation, turn by turn, oldest first, with that conversation.
+    ///
+    /// # Errors
+    /// As [`Engine::transcript`].
+    pub fn last_answers(&self, name: &PeerName) -> Result<(Conversation, Vec<Answer>)> {
+        let conversation = self.transcript(name, None)?;
+        let answers = answers(&conversation.entries);
+        Ok((conversation, answers))
+    }
+
+    /// The conversation that a peer is in, or was in last. Writes nothing.
+    ///
+    /// # Errors
+    /// A file of ours cannot be read.
+    pub(crate) fn current_conversation(&self, peer: &Peer) -> Result<Option<String>> {
+        if let Some(mut record) = peer.files.session()?.present() {
+            Learner::new(&peer.profile, &peer.spec.cwd).foresee(&self.state, &peer.files, &mut record)?;
+            if record.conversation.is_some() {
+                return Ok(record.conversation);
+            }
+        }
+        let last = peer.files.end()?.present().and_then(|last| last.conversation);
+        Ok(last.or_else(|| Some(peer.files.conversations().ok()?.pop()?.conversation)))
+    }
+
+    /// The one conversation of a peer whose id begins so.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchConversation`], [`EngineError::ConversationOfAnother`].
+    pub(crate) fn conversation_meant(&self, peer: &Peer, typed: &str) -> Result<String> {
+        let mut known: Vec<String> = Vec::new();
+        for entry in peer.files.conversations()? {
+            known.retain(|id| *id != entry.conversation);
+            known.push(entry.conversation);
+        }
+        if known.iter().any(|id| id == typed) {
+            return Ok(typed.to_owned());
+        }
+        let begins = |id: &&String| !typed.is_empty() && id.starts_with(typed);
+        let meant: Vec<String> = known.iter().filter(begins).cloned().collect();
+        if let [one] = &meant[..] {
+            return Ok(one.clone());
+        }
+        let owner = self.state.conversation_owners()?.of(typed).cloned();
+        Err(match owner.filter(|owner| *owner != peer.name) {
+            Some(owner) => {
+                let (peer, conversation) = (peer.name.clone(), typed.to_owned());
+                EngineError::ConversationOfAnother { peer, conversation, owner }
+            }
+            None => EngineError::NoSuchConversation { peer: peer.name.clone(), typed: typed.to_owned(), meant, known },
+        })
+    }
+
+    /// The profile of the agent that has a conversation: a peer may have had another one then.
+    fn profile_of(&self, peer: &Peer, id: &str) -> Result<Arc<Profile>> {
+        let known = peer.files.conversations()?;
+        match known.iter().rev().find(|entry| entry.conversation == id) {
+            Some(entry) if entry.agent != peer.profile.name => self.profile(&entry.agent),
+            _ => Ok(Arc::clone(&peer.profile)),
+        }
+    }
+
+    /// Looks into the files of a peer's agent, where the one on record has them, or one that is started now would.
+    ///
+    /// # Errors
+    /// Its launch file is there and cannot be read.
+    pub(crate) fn in_own_files<T>(
+        &self,
+        peer: &Peer,
+        profile: &Profile,
+        look: impl FnOnce(&Files<'_>) -> T,
+    ) -> Result<T> {
+        let record = peer.files.session()?.present();
+        let launched = record.map(|record| launched(peer, &record)).transpose()?;
+        Ok(match launched.filter(Launched::is_known) {
+            Some(launched) => launched.look(profile, look),
+            None => conversation::with_files(profile, &peer.spec.cwd, &self.agent_environment(peer), look),
+        })
+    }
+}
+
+fn launched(peer: &Peer, record: &SessionRecord) -> Result<Launched> {
+    Launched::of(&peer.files, record, &peer.spec.cwd)
+}
+
+/// Whether what is said to such an agent can be read.
+pub(crate) const fn tells(profile: &Profile) -> bool {
+    profile.conversation.transcript.is_some()
+}
+
+/// The entries of an agent's files, as policy has them.
+pub(crate) fn of_files(entries: Vec<transcript::Entry>) -> Vec<Entry> {
+    entries.into_iter().map(of_file).collect()
+}
+
+fn of_file(entry: transcript::Entry) -> Entry {
+    let told = match entry.what {
+        transcript::What::Said(text) => Told::Said(text),
+        transcript::What::Queued(text) => Told::Queued(text),
+        transcript::What::Wrote { text, part_of, tokens } => Told::Wrote {
+            text,
+            part_of,
+            tokens: tokens.map(|tokens| Tokens { input: tokens.input, output: tokens.output }),
+        },
+        transcript::What::Over { aborted } => Told::Over { aborted },
+    };
+    Entry { at: entry.at.map(Into::into), of: entry.of, told }
+}
