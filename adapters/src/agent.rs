@@ -241,6 +241,13 @@ pub struct Dialog {
     /// What the row with the cursor begins with.
     #[serde(default)]
     pub cursor: Option<Pattern>,
+    /// A row that can be chosen, with the cursor or without: its label is the group `label`, its number, where it has one, the
+    /// group `number`.
+    #[serde(default)]
+    pub rows: Option<Pattern>,
+    /// The line just above the dialog, where what it asks about stands above what `screen` matches.
+    #[serde(default)]
+    pub above: Option<Pattern>,
     /// A program must not answer this one, whatever the spec says.
     #[serde(default)]
     pub needs_person: bool,

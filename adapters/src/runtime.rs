@@ -15,6 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::command::Argv;
 use crate::process::ProcessId;
 
+mod key;
+
+pub use key::Key;
+
 /// The terminal multiplexers that can host a pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -327,74 +331,6 @@ impl RuntimeError {
             | Self::NoSuchSession { .. }
             | Self::DuplicateSession { .. }
             | Self::PaneDead { .. } => false,
-        }
-    }
-}
-
-/// A key as profiles name it. Text is pasted, never sent as keys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Key {
-    /// Return.
-    Enter,
-    /// Escape.
-    Escape,
-    /// Tab.
-    Tab,
-    /// Shift and Tab.
-    BackTab,
-    /// Cursor up.
-    Up,
-    /// Cursor down.
-    Down,
-    /// Cursor left.
-    Left,
-    /// Cursor right.
-    Right,
-    /// Backspace.
-    Backspace,
-    /// Space bar.
-    Space,
-    /// Control and a letter `a`–`z`.
-    Ctrl(char),
-    /// One printable ASCII character.
-    Char(char),
-}
-
-impl TryFrom<String> for Key {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let mut chars = text.chars();
-        match text.as_str() {
-            "Enter" => Ok(Self::Enter),
-            "Escape" => Ok(Self::Escape),
-            "Tab" => Ok(Self::Tab),
-            "BackTab" => Ok(Self::BackTab),
-            "Up" => Ok(Self::Up),
-            "Down" => Ok(Self::Down),
-            "Left" => Ok(Self::Left),
-            "Right" => Ok(Self::Right),
-            "Backspace" => Ok(Self::Backspace),
-            "Space" => Ok(Self::Space),
-            _ => match (chars.next(), chars.next(), chars.next(), chars.next()) {
-                (Some('C'), Some('-'), Some(c @ 'a'..='z'), None) => Ok(Self::Ctrl(c)),
-                (Some(c), None, None, None) if c.is_ascii_graphic() => Ok(Self::Char(c)),
-                _ => Err(format!(
-                    "{text:?} is no key: use Enter, Escape, Tab, BackTab, Up, Down, Left, Right, Backspace, Space, \
-                     C-a to C-z or one printable character"
-                )),
-            },
-        }
-    }
-}
-
-impl From<Key> for String {
-    fn from(key: Key) -> Self {
-        match key {
-            Key::Ctrl(c) => format!("C-{c}"),
-            Key::Char(c) => c.to_string(),
-            named => format!("{named:?}"),
         }
     }
 }

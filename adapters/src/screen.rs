@@ -7,10 +7,12 @@ use crate::agent::{ComposerRule, Dialog, DialogKind, Pattern, Profile, letters};
 use crate::runtime::Key;
 
 mod cells;
+mod menu;
 mod overlay;
 
 use cells::Line;
 pub use cells::{coloured, misleads, plain, printable};
+pub use menu::{Menu, menu};
 
 /// What a screen shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,9 +75,7 @@ pub fn read(profile: &Profile, text: &str) -> View {
     let lines: Vec<Line> = text.lines().map(Line::parse).collect();
     let plain = lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
     let place = profile.composer.as_ref().and_then(|rule| Some((rule, region(rule, &lines, &plain)?)));
-    let over = if profile.dialog.iter().any(|dialog| dialog.over) { overlay::boxes(text) } else { Vec::new() };
-    let below = place.as_ref().map(|(_, region)| region.top + region.lines.len());
-    let phase = phase(profile, &plain, &over, below);
+    let phase = phase(profile, text, &plain, place.as_ref().map(|(_, region)| composer_end(region)));
     // The rows of a menu may look like a composer that holds text.
     let place = place.filter(|_| !matches!(phase, Phase::Dialog(_)));
     let composer = place.map_or(Composer::Hidden, |(rule, region)| composer(rule, &region));
@@ -84,7 +84,13 @@ pub fn read(profile: &Profile, text: &str) -> View {
     View { phase, composer, queued, popup }
 }
 
-fn phase(profile: &Profile, plain: &str, over: &[String], composer: Option<usize>) -> Phase {
+/// The row below the composer's last one.
+fn composer_end(region: &Region<'_>) -> usize {
+    region.top + region.lines.len()
+}
+
+fn phase(profile: &Profile, text: &str, plain: &str, composer: Option<usize>) -> Phase {
+    let over = if profile.dialog.iter().any(|dialog| dialog.over) { overlay::boxes(text) } else { Vec::new() };
     let shown = |dialog: &Dialog| {
         if dialog.over { over.iter().find_map(|text| seen(dialog, text, None)) } else { seen(dialog, plain, composer) }
     };
@@ -102,12 +108,8 @@ fn phase(profile: &Profile, plain: &str, over: &[String], composer: Option<usize
 /// below it, or stands in it (`composer` is the row below its last one); unless it goes on to the end of the screen, where
 /// nothing of that stands.
 fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogView> {
-    let ends = plain.trim_end().len();
-    let row_of = |at: usize| plain.get(..at).unwrap_or_default().matches('\n').count();
-    let is_shown = |whole: &regex::Match<'_>| {
-        whole.end() >= ends || composer.is_none_or(|composer| composer <= row_of(whole.start()))
-    };
-    let found = dialog.screen.regex().captures_iter(plain).find(|found| found.get(0).as_ref().is_some_and(is_shown))?;
+    let shown = |found: &regex::Captures<'_>| found.get(0).is_some_and(|whole| is_shown(&whole, plain, composer));
+    let found = dialog.screen.regex().captures_iter(plain).find(shown)?;
     let question = match (&dialog.question, found.get(1), found.get(0)) {
         (Some(question), ..) => question.clone(),
         (None, Some(part), _) | (None, None, Some(part)) => part.as_str().to_owned(),
@@ -123,6 +125,11 @@ fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogV
         answer_line: dialog.answer.as_ref().and_then(|answer| line_of(&|line| row(dialog, line).starts_with(answer))),
         selected_line: dialog.cursor.as_ref().and_then(|cursor| line_of(&|line| cursor.is_match(line))),
     })
+}
+
+fn is_shown(whole: &regex::Match<'_>, plain: &str, composer: Option<usize>) -> bool {
+    let row = || plain.get(..whole.start()).unwrap_or_default().matches('\n').count();
+    whole.end() >= plain.trim_end().len() || composer.is_none_or(|composer| composer <= row())
 }
 
 /// The label of a row, whether it has the cursor or not.

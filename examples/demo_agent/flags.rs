@@ -25,6 +25,10 @@ pub(crate) struct Flags {
     pub(crate) exit_after: Option<(Duration, u8)>,
     /// `--trust-dialog`: asks first, with the cursor on no.
     pub(crate) trust_dialog: bool,
+    /// `--asks`: a message `ASK question? | row | row` is a question, and behind ` ;; ` another one.
+    pub(crate) asks: bool,
+    /// `--asks-anew`: the first key that moves the cursor there finds the next question in place of this one.
+    pub(crate) asks_anew: bool,
     /// `--late-dialog MS`: a move in the dialog shows after that long, and for as long again an Enter means the row before.
     pub(crate) late_dialog: Duration,
     /// `--swallow-enter N`: the first N Enters in the composer do nothing.
@@ -71,6 +75,8 @@ impl Flags {
                 "--start-delay" => flags.start_delay = milliseconds(&value()?)?,
                 "--exit-after" => flags.exit_after = Some(exit_after(&value()?)?),
                 "--trust-dialog" => flags.trust_dialog = true,
+                "--asks" => flags.asks = true,
+                "--asks-anew" => flags.asks_anew = true,
                 "--late-dialog" => flags.late_dialog = milliseconds(&value()?)?,
                 "--swallow-enter" => flags.swallow_enter = number(&value()?)?,
                 "--swallow-until" => flags.swallow_until = Some(value()?.into()),

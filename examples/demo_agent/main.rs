@@ -9,6 +9,7 @@
 //! lines]`, an Enter right behind a paste that is taken for a part of it, Ctrl-C twice, the dialog that asks whether the
 //! folder is trusted with the cursor on no, `/clear` and the status file that tells of it, and on a loaded machine an Enter there that is taken for the row before.
 
+mod dialog;
 mod flags;
 mod input;
 mod screen;

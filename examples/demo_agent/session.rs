@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::dialog::Dialog;
 use crate::flags::Flags;
 use crate::input::{Decoder, Key};
 use crate::screen::{Cursor, Screen};
@@ -52,10 +53,8 @@ pub(crate) struct Session<'a> {
     decoder: Decoder,
     typed_at: Instant,
     started: Instant,
-    /// The row of the dialog that has the cursor; `None` once it is answered.
-    dialog: Option<usize>,
-    /// When that cursor moved.
-    moved_at: Option<Instant>,
+    /// What it asks, the first one now.
+    dialogs: VecDeque<Dialog>,
     draft: Vec<Piece>,
     pastes: usize,
     pasted_at: Option<Instant>,
@@ -67,8 +66,6 @@ pub(crate) struct Session<'a> {
     tell_at: Option<Instant>,
 }
 
-const DIALOG_ROWS: [&str; 2] = ["No, exit", "Yes, I trust this folder"];
-
 impl<'a> Session<'a> {
     pub(crate) fn new(flags: &'a Flags, transcript: Transcript, screen: Screen) -> Self {
         let now = Instant::now();
@@ -79,8 +76,7 @@ impl<'a> Session<'a> {
             decoder: Decoder::default(),
             typed_at: now,
             started: now,
-            dialog: flags.trust_dialog.then_some(0),
-            moved_at: None,
+            dialogs: flags.trust_dialog.then(Dialog::trust).into_iter().collect(),
             draft: Vec::new(),
             pastes: 0,
             pasted_at: None,
@@ -165,8 +161,8 @@ impl<'a> Session<'a> {
     }
 
     fn key(&mut self, key: Key) -> io::Result<Step> {
-        if self.dialog.is_some() {
-            return Ok(self.dialog_key(&key));
+        if !self.dialogs.is_empty() {
+            return self.dialog_key(&key);
         }
         match key {
             Key::Char(c) => self.draft.push(Piece::Char(c)),
@@ -182,25 +178,33 @@ impl<'a> Session<'a> {
         Ok(Step::Stay)
     }
 
-    fn dialog_key(&mut self, key: &Key) -> Step {
-        let row = self.dialog.unwrap_or(0);
-        let late = self.moved_at.is_some_and(|at| at.elapsed() < self.flags.late_dialog);
+    fn dialog_key(&mut self, key: &Key) -> io::Result<Step> {
+        let another = self.flags.asks_anew && self.dialogs.len() > 1;
+        let Some(dialog) = self.dialogs.front_mut() else { return Ok(Step::Stay) };
         match key {
+            Key::Up | Key::Down if another => drop(self.dialogs.pop_front()),
             Key::Up | Key::Down => {
-                let moved = if *key == Key::Up { row.saturating_sub(1) } else { row + 1 };
-                self.dialog = Some(moved.min(DIALOG_ROWS.len() - 1));
+                dialog.step(*key == Key::Down);
                 std::thread::sleep(self.flags.late_dialog);
-                self.moved_at = Some(Instant::now());
+                dialog.seen();
             }
-            Key::Enter if row == 0 || late => {
-                self.leave("demo agent didn't start because this folder isn't trusted.");
-                return Step::Leave(1);
+            Key::Enter => {
+                let (row, trust) = (dialog.taken(self.flags.late_dialog), dialog.is_trust());
+                let chosen = dialog.label(row);
+                if trust && row == 0 {
+                    self.leave("demo agent didn't start because this folder isn't trusted.");
+                    return Ok(Step::Leave(1));
+                }
+                self.dialogs.pop_front();
+                if !trust {
+                    self.answer(&format!("chose {chosen}"))?;
+                }
             }
-            Key::Enter => self.dialog = None,
-            Key::Escape | Key::Control('c' | 'd') => return Step::Leave(1),
+            Key::Escape | Key::Control('c' | 'd') if dialog.is_trust() => return Ok(Step::Leave(1)),
+            Key::Escape | Key::Control('c') => self.dialogs.clear(),
             _ => {}
         }
-        Step::Stay
+        Ok(Step::Stay)
     }
 
     fn paste(&mut self, text: String) {
@@ -253,6 +257,10 @@ impl<'a> Session<'a> {
     fn begin_turn(&mut self, text: String) -> io::Result<()> {
         self.transcript.user(&text)?;
         self.draw(&[format!("> {}", shortened(&text)), String::new()])?;
+        self.dialogs = if self.flags.asks { Dialog::of_message(&text) } else { VecDeque::new() };
+        if !self.dialogs.is_empty() {
+            return self.draw(&[]);
+        }
         match slow(&text).filter(|_| self.flags.slow_turn) {
             Some(takes) => self.turn = Some(Turn { text, until: Instant::now() + takes }),
             None => self.answer(&text)?,
@@ -308,10 +316,7 @@ impl<'a> Session<'a> {
     }
 
     fn draw(&mut self, lines: &[String]) -> io::Result<()> {
-        let (live, cursor) = match self.dialog {
-            Some(row) => dialog(row),
-            None => self.composer(),
-        };
+        let (live, cursor) = self.dialogs.front().map_or_else(|| self.composer(), Dialog::draw);
         self.screen.draw(lines, &live, &cursor)
     }
 
@@ -362,16 +367,6 @@ impl<'a> Session<'a> {
         }
         rows
     }
-}
-
-fn dialog(chosen: usize) -> (Vec<String>, Cursor) {
-    let mut live =
-        vec![" Quick safety check: Is this a project you created or one you trust?".to_owned(), String::new()];
-    for (index, row) in DIALOG_ROWS.iter().enumerate() {
-        live.push(format!(" {} {row}", if index == chosen { '❯' } else { ' ' }));
-    }
-    live.extend([String::new(), " Enter to confirm · Esc to cancel".to_owned()]);
-    (live, Cursor { row: 2 + chosen, column: 1 })
 }
 
 /// The first characters of a message, on one line.

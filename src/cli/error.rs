@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::render::output;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
-use crate::engine::error::{NotReady, Undelivered};
+use crate::engine::error::{NotReady, Unanswered, Undelivered};
 use crate::policy::wake::Refusal;
 
 /// Exit codes, as `peer --help` lists them.
@@ -145,6 +145,9 @@ impl CliError {
             Some(EngineError::NoRoom { .. }) => (Some("pane-too-small"), None),
             Some(EngineError::NotAccepted { how, .. }) => (Some(how.as_str()), None),
             Some(EngineError::Unsendable { .. }) => (Some("unsendable"), None),
+            Some(EngineError::NotAnswered { why, .. }) => (Some(why.as_str()), None),
+            Some(EngineError::NoSuchRow { .. }) => (Some("no-such-row"), None),
+            Some(EngineError::AsksNothing { .. }) => (Some("asks-nothing"), None),
             _ => (None, None),
         };
         json!({
@@ -164,9 +167,11 @@ fn engine_code(error: &EngineError) -> u8 {
         EngineError::MovedNotWoken { why, .. } | EngineError::Lacking { why, .. } => engine_code(why),
         EngineError::NoSuchPeer { .. } => code::NO_SUCH_PEER,
         EngineError::Refused { refusal: Refusal::RuntimeUnavailable { .. } | Refusal::Elsewhere { .. }, .. }
+        | EngineError::KeysLeft { .. }
         | EngineError::Runtime(_) => code::RUNTIME,
         EngineError::Refused { .. }
         | EngineError::NotAwake { .. }
+        | EngineError::AsksNothing { .. }
         | EngineError::StillStarting { .. }
         | EngineError::Awake { .. }
         | EngineError::NotElsewhere { .. }
@@ -175,7 +180,10 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::ConversationOfAnother { .. }
         | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
         EngineError::NotReady { .. } => code::NOT_READY,
-        EngineError::NotAccepted { .. } | EngineError::NoRoom { .. } => code::NOT_ACCEPTED,
+        EngineError::NotAccepted { .. } | EngineError::NoRoom { .. } | EngineError::NotAnswered { .. } => {
+            code::NOT_ACCEPTED
+        }
+        EngineError::NoSuchRow { .. } => code::USAGE,
         EngineError::Unsendable { .. }
         | EngineError::NoTranscript { .. }
         | EngineError::NoSuchConversation { .. }
@@ -202,17 +210,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NoSuchPeer { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
         EngineError::NoSuchPeer { peer, nearest: None } => format!("peer add {peer} -- COMMAND"),
         EngineError::Refused { peer, refusal } => refusal_hint(peer.as_str(), refusal),
-        EngineError::NotReady { peer, why, .. } => match why {
-            NotReady::Ended { failed_resumes: 2.., .. } => format!(
-                "peer screen {peer} shows why; its conversation is kept, and peer wake {peer} --fresh begins a new one"
-            ),
-            NotReady::Ended { .. } => format!("peer screen {peer}"),
-            NotReady::TimedOut(_) | NotReady::NoRoom { .. } => format!("peer attach {peer}, to see what it waits for"),
-            NotReady::NeedsPerson { acceptable: Some(id), .. } => {
-                format!("peer attach {peer} and answer it, or allow it in `peer edit {peer}`: accept = [\"{id}\"]")
-            }
-            NotReady::NeedsPerson { acceptable: None, .. } => format!("peer attach {peer} and answer it"),
-        },
+        EngineError::NotReady { peer, why, .. } => not_ready_hint(peer.as_str(), why),
         EngineError::NotStarted { peer, .. } => format!("no death was counted; peer wake {peer} tries again"),
         EngineError::NoDirectory { peer, path, .. } => {
             format!("bring {} back, or name another directory in `peer edit {peer}`", path.display())
@@ -248,6 +246,9 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             "its conversation is kept: peer wake {peer} --resume tries again; peer move {peer} --runtime {from} takes it back"
         ),
         EngineError::NotAwake { peer } => format!("peer wake {peer}"),
+        EngineError::AsksNothing { peer } => format!("peer status {peer}"),
+        EngineError::NoSuchRow { peer, .. } => format!("peer answer {peer} ROW, by its number or its whole label"),
+        EngineError::NotAnswered { peer, why } => unanswered_hint(peer.as_str(), *why),
         EngineError::StillStarting { peer } => format!("peer attach {peer}, to see what it waits for"),
         EngineError::NotElsewhere { peer } => format!("peer stop {peer} ends it here"),
         EngineError::Awake { peer } => format!("peer stop {peer}, or use --force"),
@@ -280,6 +281,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::TooManySelfFreshes { peer, .. } => format!("peer new {peer}, from outside, restarts it now"),
         EngineError::Busy { .. }
         | EngineError::OutOfTime { .. }
+        | EngineError::KeysLeft { .. }
         | EngineError::Runtime(_)
         | EngineError::Io { .. }
         | EngineError::Profile { .. }
@@ -295,6 +297,32 @@ fn conversations_hint(peer: &str, meant: &[String], known: &[String]) -> String 
     match among {
         [] => format!("it never had one; peer wake {peer} begins one"),
         _ => format!("it has {}; peer conversations {peer} says more of them", among.join(", ")),
+    }
+}
+
+fn not_ready_hint(peer: &str, why: &NotReady) -> String {
+    match why {
+        NotReady::Ended { failed_resumes: 2.., .. } => format!(
+            "peer screen {peer} shows why; its conversation is kept, and peer wake {peer} --fresh begins a new one"
+        ),
+        NotReady::Ended { .. } => format!("peer screen {peer}"),
+        NotReady::TimedOut(_) | NotReady::NoRoom { .. } => format!("peer attach {peer}, to see what it waits for"),
+        NotReady::NeedsPerson { acceptable: Some(id), .. } => {
+            format!("peer attach {peer} and answer it, or allow it in `peer edit {peer}`: accept = [\"{id}\"]")
+        }
+        NotReady::NeedsPerson { acceptable: None, .. } => format!("peer attach {peer} and answer it"),
+    }
+}
+
+fn unanswered_hint(peer: &str, why: Unanswered) -> String {
+    match why {
+        Unanswered::StartAnswers => format!("peer wake {peer}"),
+        Unanswered::Changed => format!("peer answer {peer} shows what it asks now"),
+        Unanswered::NoRows
+        | Unanswered::NoCursor
+        | Unanswered::Restless
+        | Unanswered::NotMoved
+        | Unanswered::Stands => format!("peer attach {peer} and answer it"),
     }
 }
 

@@ -26,9 +26,9 @@ use render::output::Out;
 use render::progress;
 pub use verbs::top::FullScreen;
 use verbs::{
-    add, agents, attach, beat, completions, doctor, edit, hook, interrupt, last, list, log, move_to, new, reap,
-    refresh, release, reset, restart_runtime, rm, screen, seed, self_done, self_fresh, send, show, start, status, stop,
-    timer, top, transcript, wake, watch, why,
+    add, agents, answer, attach, beat, completions, doctor, edit, hook, interrupt, key, last, list, log, move_to, new,
+    reap, refresh, release, reset, restart_runtime, rm, screen, seed, self_done, self_fresh, send, show, start, status,
+    stop, timer, top, transcript, wake, watch, why,
 };
 
 /// What a pane can run in.
@@ -69,7 +69,9 @@ enum Verb {
     Move(move_to::Args),
     RestartRuntime(restart_runtime::Args),
     Refresh(refresh::Args),
+    Answer(answer::Args),
     Interrupt(interrupt::Args),
+    Key(key::Args),
     SelfFresh(self_fresh::Args),
     SelfDone(self_done::Args),
     Beat(beat::Args),
@@ -210,7 +212,9 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Move(args) => move_to::run(args, context).await,
         Verb::RestartRuntime(args) => restart_runtime::run(args, context).await,
         Verb::Refresh(args) => refresh::run(args, context).await,
+        Verb::Answer(args) => answer::run(args, context).await,
         Verb::Interrupt(args) => interrupt::run(&args, context).await,
+        Verb::Key(args) => key::run(&args, context).await,
         Verb::SelfFresh(args) => self_fresh::run(args, context).await,
         Verb::SelfDone(args) => self_done::run(&args, context),
         Verb::Beat(args) => beat::run(&args, context),

@@ -9,6 +9,7 @@ use peer_adapters::agent::{ProfileError, Unsendable};
 use peer_adapters::runtime::{RuntimeError, RuntimeKind, Size};
 
 use crate::config::ConfigError;
+use crate::policy::choice::NoRow;
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::wake::Refusal;
@@ -151,6 +152,44 @@ pub enum EngineError {
     StillStarting {
         /// Whom.
         peer: PeerName,
+    },
+    /// There is no question to answer.
+    #[error("{peer} asks nothing")]
+    AsksNothing {
+        /// Whom.
+        peer: PeerName,
+    },
+    /// What was chosen is no row of its question, or more than one.
+    #[error("{choice:?} is {} of what {peer} asks: {}", no_row(*.why), numbered(.rows))]
+    NoSuchRow {
+        /// Whom.
+        peer: PeerName,
+        /// What was chosen.
+        choice: String,
+        /// Whether it is none or several.
+        why: NoRow,
+        /// The rows that there are.
+        rows: Vec<String>,
+    },
+    /// Its question was not answered.
+    #[error("{peer} was not answered: {why}")]
+    NotAnswered {
+        /// Whom.
+        peer: PeerName,
+        /// Why not.
+        why: Unanswered,
+    },
+    /// Some of the keys were pressed.
+    #[error("{peer}: {pressed} of {of} keys were pressed: {why}")]
+    KeysLeft {
+        /// Whom.
+        peer: PeerName,
+        /// How many were.
+        pressed: usize,
+        /// Of how many.
+        of: usize,
+        /// Why no more were.
+        why: RuntimeError,
     },
     /// The text would not reach the agent as it is.
     #[error("the message to {peer} was not typed: {why}")]
@@ -322,6 +361,59 @@ impl EngineError {
             _ => None,
         }
     }
+}
+
+/// Why a question was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// It has no rows that the profile knows.
+    #[error("the rows of its question are not known by its profile; nothing was pressed")]
+    NoRows,
+    /// Its spec accepts this dialog.
+    #[error("its start answers this dialog, which its spec accepts; nothing was pressed")]
+    StartAnswers,
+    /// Nothing tells which row Enter would take.
+    #[error("its screen does not show which row has the cursor; Enter was not pressed")]
+    NoCursor,
+    /// It never stood still.
+    #[error("its screen changes all the time; Enter was not pressed")]
+    Restless,
+    /// A key did nothing, or something else.
+    #[error("its cursor does not move to that row; Enter was not pressed")]
+    NotMoved,
+    /// Another question came.
+    #[error("it asks something else by now, or nothing; Enter was not pressed")]
+    Changed,
+    /// Enter did nothing, or the same question came again.
+    #[error("Enter was pressed on that row, and the question stands")]
+    Stands,
+}
+
+impl Unanswered {
+    /// In documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRows => "rows-unknown",
+            Self::StartAnswers => "start-answers",
+            Self::NoCursor => "cursor-unknown",
+            Self::Restless => "screen-restless",
+            Self::NotMoved => "cursor-not-moved",
+            Self::Changed => "question-changed",
+            Self::Stands => "question-stands",
+        }
+    }
+}
+
+fn no_row(why: NoRow) -> &'static str {
+    match why {
+        NoRow::Nothing => "no row",
+        NoRow::Several => "more than one row",
+    }
+}
+
+fn numbered(rows: &[String]) -> String {
+    let row = |(index, label): (usize, &String)| format!("{}. {label}", index + 1);
+    rows.iter().enumerate().map(row).collect::<Vec<_>>().join(" / ")
 }
 
 /// How far a message came that was not seen to arrive.

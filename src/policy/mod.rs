@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod axis;
+pub mod choice;
 pub mod ending;
 pub mod health;
 pub mod idle;

@@ -25,12 +25,14 @@ const KEPT: u32 = 5;
 const MOST_READ: u64 = 4 * ROTATE_AT_BYTES;
 
 /// The name of every event there is.
-pub const EVENTS: [&str; 28] = [
+pub const EVENTS: [&str; 30] = [
+    "agent.answered",
     "agent.waiting",
     "clients.ended",
     "conversation.changed",
     "conversation.learned",
     "hook.failed",
+    "keys.pressed",
     "memory.alert",
     "memory.high",
     "message.delivered",

@@ -1,6 +1,6 @@
 //! From the text of a profile to a profile that makes sense.
 
-use super::{Accepted, BUILTIN, ConversationId, Profile, ProfileError};
+use super::{Accepted, BUILTIN, ConversationId, Pattern, Profile, ProfileError};
 
 impl Profile {
     /// Reads a profile; one that `extends` a built-in one is merged over it.
@@ -62,6 +62,10 @@ impl Profile {
         if let Some(dialog) = dialog {
             let message = format!("dialog {:?} needs `answer` and `cursor`, or `needs_person = true`", dialog.id);
             return Some(("dialog", message));
+        }
+        let unlabelled = |rows: &Pattern| !rows.regex().capture_names().any(|name| name == Some("label"));
+        if let Some(dialog) = self.dialog.iter().find(|dialog| dialog.rows.as_ref().is_some_and(unlabelled)) {
+            return Some(("dialog", format!("dialog {:?}: `rows` needs a group named label: (?P<label>…)", dialog.id)));
         }
         self.inexact_conversation()
     }

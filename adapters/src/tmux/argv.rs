@@ -168,7 +168,10 @@ pub(super) fn press(target: &Target, keys: &[Key]) -> Line {
         .map(|key| match key {
             // In hexadecimal: a character such as `;` or `'` would have to be quoted for tmux's parser.
             Key::Char(c) => format!("send-keys -H -t '{pane}' {:02x}", u32::from(*c)),
-            named => format!("send-keys -t '{pane}' -- {}", key_name(named)),
+            // Likewise; Escape and the character, as a terminal sends it.
+            Key::Alt(c) => format!("send-keys -H -t '{pane}' 1b {:02x}", u32::from(*c)),
+            // tmux types a name that it does not know as text, with exit code 0: ours are its own.
+            named => format!("send-keys -t '{pane}' -- {named}"),
         })
         .collect();
     Line::new("copy-mode").args(["-q", "-t", pane]).then("if-shell").args([
@@ -179,15 +182,6 @@ pub(super) fn press(target: &Target, keys: &[Key]) -> Line {
         &presses.join(" ; "),
         &tell_why(target),
     ])
-}
-
-/// tmux's own name of a key. It types a name that it does not know as text, with exit code 0.
-fn key_name(key: &Key) -> String {
-    match key {
-        Key::BackTab => "BTab".to_owned(),
-        Key::Backspace => "BSpace".to_owned(),
-        other => String::from(other.clone()),
-    }
 }
 
 /// Removes the pane that is meant and nothing beside it; its session ends with its last pane.

@@ -136,22 +136,59 @@ fn in_our_environment(argv: &[OsString], variable: impl Fn(&str) -> Option<OsStr
     wrapped
 }
 
-/// A key as `zellij action send-keys` spells it.
-pub(super) fn key(key: &Key) -> String {
-    match key {
-        Key::Enter => "Enter".into(),
-        Key::Escape => "Esc".into(),
-        Key::Tab => "Tab".into(),
-        Key::BackTab => "Shift Tab".into(),
-        Key::Up => "Up".into(),
-        Key::Down => "Down".into(),
-        Key::Left => "Left".into(),
-        Key::Right => "Right".into(),
-        Key::Backspace => "Backspace".into(),
-        Key::Space => "Space".into(),
-        Key::Ctrl(letter) => format!("Ctrl {letter}"),
-        Key::Char(character) => character.to_string(),
+/// How a key gets into a pane of zellij.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// A word of `zellij action send-keys`.
+    Key(String),
+    /// Bytes of `zellij action write`.
+    Bytes(Vec<u8>),
+}
+
+impl Input {
+    /// The word, where it is one.
+    pub(super) fn word(&self) -> Option<&str> {
+        if let Self::Key(word) = self { Some(word) } else { None }
     }
+}
+
+/// The input for a key.
+///
+/// # Source
+/// zellij 0.45.1: `send-keys` encodes a key as the Kitty protocol has it, also for a program that did not ask for that: what
+/// differs there (Alt, function keys, the keys of the block above the arrows) is written as a terminal of xterm's kind sends it.
+pub(super) fn input(key: &Key) -> Input {
+    let word = match key {
+        Key::Enter => "Enter",
+        Key::Escape => "Esc",
+        Key::Tab => "Tab",
+        Key::BackTab => "Shift Tab",
+        Key::Up => "Up",
+        Key::Down => "Down",
+        Key::Left => "Left",
+        Key::Right => "Right",
+        Key::Backspace => "Backspace",
+        Key::Space => "Space",
+        Key::Ctrl(letter) => return Input::Key(format!("Ctrl {letter}")),
+        Key::Char(character) => return Input::Key(character.to_string()),
+        Key::Home => return bytes("\x1b[H"),
+        Key::End => return bytes("\x1b[F"),
+        Key::Insert => return bytes("\x1b[2~"),
+        Key::Delete => return bytes("\x1b[3~"),
+        Key::PageUp => return bytes("\x1b[5~"),
+        Key::PageDown => return bytes("\x1b[6~"),
+        Key::F(number @ 1..=4) => return bytes(&format!("\x1bO{}", char::from(b'P' + number - 1))),
+        // 15 and 17 to 21 and 23 and 24: xterm leaves numbers out.
+        Key::F(number @ 5) => return bytes(&format!("\x1b[{}~", number + 10)),
+        Key::F(number @ 6..=10) => return bytes(&format!("\x1b[{}~", number + 11)),
+        Key::F(number) => return bytes(&format!("\x1b[{}~", number + 12)),
+        Key::Alt(character) => return bytes(&format!("\x1b{character}")),
+    };
+    Input::Key(word.to_owned())
+}
+
+fn bytes(text: &str) -> Input {
+    Input::Bytes(text.as_bytes().to_vec())
 }
 
 #[cfg(test)]

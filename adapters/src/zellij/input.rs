@@ -1,7 +1,7 @@
 //! Text and keys for the pane.
 
 use super::Zellij;
-use super::argv::{self, PANE};
+use super::argv::{self, Input, PANE};
 use super::client::failed;
 use super::home::Home;
 use super::look::Up;
@@ -46,8 +46,17 @@ impl Zellij {
         if keys.is_empty() {
             return Ok(());
         }
-        let keys: Vec<String> = keys.iter().map(argv::key).collect();
-        self.speaking_with(up.server).await?.act(&home, target, "send-keys", &keys).await
+        let client = self.speaking_with(up.server).await?;
+        let inputs: Vec<Input> = keys.iter().map(argv::input).collect();
+        let alike = |one: &Input, next: &Input| matches!((one, next), (Input::Key(_), Input::Key(_)));
+        for run in inputs.chunk_by(alike) {
+            let (verb, words) = match run {
+                [Input::Bytes(bytes)] => ("write", bytes.iter().map(u8::to_string).collect::<Vec<_>>()),
+                keys => ("send-keys", keys.iter().filter_map(Input::word).map(str::to_owned).collect()),
+            };
+            client.act(&home, target, verb, &words).await?;
+        }
+        Ok(())
     }
 
     /// An Enter in a pane whose command has ended runs that command again (0.45.1), so nothing is sent to one.

@@ -12,6 +12,7 @@ use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
 use peer_adapters::agent::{BUILTIN, Profile};
 use peer_adapters::file;
+use peer_adapters::runtime::Key;
 use peer_adapters::screen::misleads;
 
 use crate::cli::render::output::printable;
@@ -63,6 +64,11 @@ pub(crate) fn dialogs() -> ArgValueCandidates {
         let ids: BTreeSet<String> = dialogs.map(|dialog| dialog.id).collect();
         ids.into_iter().map(CompletionCandidate::new).collect()
     })
+}
+
+/// Keys that have a name.
+pub(crate) fn keys() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| Key::names().map(CompletionCandidate::new).collect())
 }
 
 /// Verbs, and what else is explained.

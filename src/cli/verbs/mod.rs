@@ -2,6 +2,7 @@
 
 pub(crate) mod add;
 pub(crate) mod agents;
+pub(crate) mod answer;
 pub(crate) mod attach;
 pub(crate) mod beat;
 pub(crate) mod completions;
@@ -9,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod hook;
 pub(crate) mod interrupt;
+pub(crate) mod key;
 pub(crate) mod last;
 pub(crate) mod list;
 pub(crate) mod log;

@@ -202,11 +202,11 @@ fn of_status(own: &AgentStatus, now: Timestamp) -> TurnSeen {
 }
 
 /// Claude Code writes `permission prompt`, `input needed`, `dialog open` …: what is not known by name is a menu.
-fn kind_in_words(what: &str) -> AskKind {
+pub(crate) fn kind_in_words(what: &str) -> AskKind {
     if what.contains("permission") { AskKind::Permission } else { AskKind::Menu }
 }
 
-fn ask(dialog: &DialogView) -> Ask {
+pub(crate) fn ask(dialog: &DialogView) -> Ask {
     let kind = match dialog.kind {
         DialogKind::Permission => AskKind::Permission,
         DialogKind::Question => AskKind::Question,

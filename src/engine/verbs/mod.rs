@@ -1,10 +1,12 @@
 //! What a person types: one verb a file, under its own name, each a method of the engine.
 
+pub mod answer;
 pub mod attach;
 pub mod beat;
 pub mod declare;
 pub mod doctor;
 pub mod interrupt;
+pub(crate) mod key;
 pub mod list;
 pub(crate) mod login;
 pub mod move_to;

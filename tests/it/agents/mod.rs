@@ -1,5 +1,6 @@
 //! The real agents, without a network: run by `scripts/test-agents`.
 
+mod answers;
 mod conversations;
 mod lives;
 mod messages;

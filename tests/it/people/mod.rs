@@ -1,10 +1,12 @@
 //! What a person at the keyboard meets.
 
+mod answers;
 mod attach;
 mod complete;
 mod doctor;
 mod generated;
 mod hooks;
+mod keys;
 mod list;
 mod man;
 mod picture;

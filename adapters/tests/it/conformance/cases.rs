@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use peer_adapters::command::{self, Argv, TerminalClient};
 use peer_adapters::process;
-use peer_adapters::runtime::{Attaching, Capture, Gone, Key, Listing, RuntimeError, Size};
+use peer_adapters::runtime::{Attaching, Capture, Gone, Key, Listing, RuntimeError, RuntimeKind, Size};
 use peer_adapters::terminal;
 
 use crate::conformance::hosts::{
@@ -245,8 +245,27 @@ pub(crate) async fn keys_arrive_in_order(host: &dyn Host) {
         (Key::Ctrl('a'), "\x01"),
         (Key::Ctrl('z'), "\x1a"),
     ];
-    let mut keys: Vec<Key> = named.iter().map(|(key, _)| key.clone()).collect();
+    // What a program reads by the name of its terminal may have more than one form.
+    let forms = [
+        (Key::Home, ["\x1b[1~", "\x1b[H"]),
+        (Key::End, ["\x1b[4~", "\x1b[F"]),
+        (Key::PageUp, ["\x1b[5~"; 2]),
+        (Key::PageDown, ["\x1b[6~"; 2]),
+        (Key::Insert, ["\x1b[2~"; 2]),
+        (Key::Delete, ["\x1b[3~"; 2]),
+        (Key::F(1), ["\x1bOP"; 2]),
+        (Key::F(5), ["\x1b[15~"; 2]),
+        (Key::F(6), ["\x1b[17~"; 2]),
+        (Key::F(11), ["\x1b[23~"; 2]),
+        (Key::F(12), ["\x1b[24~"; 2]),
+        (Key::Alt('b'), ["\x1bb"; 2]),
+        (Key::Alt(';'), ["\x1b;"; 2]),
+    ];
+    let form = usize::from(host.runtime().kind() == RuntimeKind::Zellij);
+    let (more, theirs): (Vec<Key>, Vec<&str>) = forms.into_iter().map(|(key, bytes)| (key, bytes[form])).unzip();
+    let mut keys: Vec<Key> = named.iter().map(|(key, _)| key.clone()).chain(more).collect();
     let mut expected: String = named.iter().map(|(_, bytes)| *bytes).collect();
+    expected.extend(theirs);
     keys.extend(('!'..='~').map(Key::Char));
     expected.extend('!'..='~');
     host.runtime().press(&created.target, &keys).await.expect("pressed");

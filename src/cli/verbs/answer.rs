@@ -1,0 +1,96 @@
+use serde_json::{Value, json};
+
+use crate::cli::args::several::named;
+use crate::cli::render::output::{self, printable};
+use crate::cli::{CliError, Context, Outcome};
+use crate::engine::EngineError;
+use crate::engine::verbs::answer::{After, Answered, Question};
+use crate::policy::name::PeerName;
+
+/// Print what an agent asks, or choose a row of it
+///
+/// A row is chosen one key at a time: Enter is pressed only where that row is seen to have the cursor, and not once the agent asks
+/// something else. Nothing is ever answered by itself.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer answer api\n  peer answer api 1\n  peer answer api 'Yes, I trust this folder'"
+)]
+pub(crate) struct Args {
+    /// Name of the peer
+    #[arg(add = crate::cli::args::complete::peers())]
+    name: PeerName,
+    /// The row: its number, its label, or how its label alone begins
+    #[arg(value_name = "ROW|LABEL")]
+    choice: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let Some(choice) = &args.choice else {
+        let question = engine.question(&args.name).await;
+        return match question {
+            Ok(question) => show(&args, question.as_ref(), context),
+            Err(error) => failed(&args, error, context),
+        };
+    };
+    match engine.answer_question(&args.name, choice).await {
+        Ok(answered) if args.json => {
+            let answered = serde_json::to_value(&answered).expect("plain data");
+            context.out.document("answer", &named(&args.name, answered))?;
+            Ok(0)
+        }
+        Ok(Answered { row, label, after, .. }) => {
+            let told = format!("{}: chose {row}. {label}; {}", args.name, followed(&after));
+            context.out.line(printable(&told))?;
+            Ok(0)
+        }
+        Err(error) => failed(&args, error, context),
+    }
+}
+
+fn failed(args: &Args, error: EngineError, context: &mut Context) -> Outcome {
+    let error = CliError::from(error);
+    if !args.json {
+        return Err(error);
+    }
+    context.out.document("answer", &named(&args.name, error.to_json()))?;
+    Ok(error.code())
+}
+
+fn show(args: &Args, question: Option<&Question>, context: &mut Context) -> Outcome {
+    if args.json {
+        let asks: Value = json!({ "asks": question });
+        context.out.document("answer", &named(&args.name, asks))?;
+        return Ok(0);
+    }
+    let Some(question) = question else {
+        context.out.line(format!("{}: asks nothing", args.name))?;
+        return Ok(0);
+    };
+    let asked = question.question.as_deref().unwrap_or("something");
+    context.out.line(printable(&format!("{} asks ({}): {asked}", args.name, question.kind)))?;
+    for line in question.text.iter().filter(|line| *line != asked) {
+        context.out.line(printable(&format!("    {line}")))?;
+    }
+    for (index, label) in question.rows.iter().enumerate() {
+        let mark = if question.cursor == Some(index + 1) { '>' } else { ' ' };
+        context.out.line(printable(&format!("  {mark} {}. {label}", index + 1)))?;
+    }
+    if question.rows.is_empty() {
+        output::hint(&format!("peer attach {}", args.name));
+    }
+    Ok(0)
+}
+
+fn followed(after: &After) -> String {
+    match after {
+        After::Busy => "it works".to_owned(),
+        After::Free => "it is ready for a message".to_owned(),
+        After::Asks { next } => format!("it asks: {next}"),
+        After::Ended => "it ended".to_owned(),
+        After::Unknown => "its question is gone".to_owned(),
+    }
+}

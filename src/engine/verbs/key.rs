@@ -1,0 +1,49 @@
+//! `peer key`: keys that an operator presses by name.
+
+use std::time::Duration;
+
+use peer_adapters::runtime::Key;
+
+use crate::engine::observe::target;
+use crate::engine::{Engine, EngineError, Result};
+use crate::policy::name::PeerName;
+use crate::store::Event;
+
+/// Between two keys: an agent tells Escape from the beginning of a sequence by what follows within some 50 ms, and a menu is to be
+/// drawn anew before its next key.
+const BETWEEN: Duration = Duration::from_millis(100);
+
+impl Engine {
+    /// Presses keys in the pane of one peer that is awake, one after the other. Whatever they mean to the agent, or to what it
+    /// asks, is for whoever presses them to know.
+    ///
+    /// # Errors
+    /// [`EngineError::NotAwake`]: nothing was pressed. [`EngineError::KeysLeft`]: some were.
+    pub async fn press_keys(&self, name: &PeerName, keys: &[Key]) -> Result<()> {
+        let peer = self.peer(name)?;
+        let locked = self.lock(name).await?;
+        let mut record = self.awake(&peer).await?;
+        if record.process.is_none() {
+            return Err(EngineError::NotAwake { peer: peer.name });
+        }
+        // What an agent puts back into its composer at such a key is ours, as it is behind `peer interrupt`.
+        let stops_turn = keys.iter().any(|key| peer.profile.interrupt.contains(key));
+        if stops_turn && std::mem::take(&mut record.typed_is_said) {
+            locked.write_session(&record)?;
+        }
+        let words: Vec<String> = keys.iter().map(Key::to_string).collect();
+        let event = Event::new(self.now(), "keys.pressed").peer(&peer.name).incarnation(record.incarnation);
+        self.log(&event.with("keys", words.join(" ")))?;
+        let runtime = self.runtime_of(&record.place)?;
+        for (pressed, key) in keys.iter().enumerate() {
+            if pressed > 0 {
+                tokio::time::sleep(BETWEEN).await;
+            }
+            runtime.press(&target(&record.place), std::slice::from_ref(key)).await.map_err(|why| match pressed {
+                0 => EngineError::Runtime(why),
+                _ => EngineError::KeysLeft { peer: peer.name.clone(), pressed, of: keys.len(), why },
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! `peer answer`: what an agent asks is shown, and answered by the row that a person names and no other.
+
+use crate::common::{World, on_each_runtime, wait_until};
+use peer_adapters::runtime::RuntimeKind;
+use serde_json::{Value, json};
+
+on_each_runtime! {
+    a_question_is_shown_with_its_rows_and_answered_by_label
+    a_choice_that_is_no_row_is_refused_with_the_rows
+    a_question_that_changes_under_the_cursor_is_not_answered
+    a_row_is_taken_where_it_is_seen_to_have_the_cursor_and_an_enter_means_it
+    trust_is_answered_before_the_agent_is_ready
+    one_that_asks_nothing_is_left_alone
+}
+
+const ASK: &str = "ASK May I run rm? | Yes | Yes, and do not ask again | No, and say why";
+
+fn asker(on: RuntimeKind, flags: &[&str], message: &str) -> World {
+    let world = World::on(on);
+    world.demo("a", &[&["--asks"], flags].concat());
+    world.peer(&["wake", "a", "-m", message]).prints("a: woken fresh (first-wake); message delivered\n");
+    world.await_screen("a", "Enter to confirm");
+    world
+}
+
+/// What the agent said itself that was chosen.
+fn chosen(world: &World) -> Vec<String> {
+    let screen = world.screen("a");
+    screen.lines().filter_map(|line| Some(line.split_once("chose ")?.1.to_owned())).collect()
+}
+
+fn a_question_is_shown_with_its_rows_and_answered_by_label(on: RuntimeKind) {
+    let world = asker(on, &[], &format!("{ASK} ;; Sure? | No | Yes"));
+    world.peer(&["answer", "a"]).prints(
+        "a asks (question): May I run rm?\n  > 1. Yes\n    2. Yes, and do not ask again\n    3. No, and say why\n",
+    );
+    let told = world.peer(&["answer", "a", "--json"]).json();
+    assert_eq!((&told["schema"], &told["peer"]), (&json!("peer.answer/1"), &json!("a")));
+    assert_eq!(
+        told["asks"],
+        json!({
+            "kind": "question", "question": "May I run rm?", "text": ["May I run rm?"],
+            "rows": ["Yes", "Yes, and do not ask again", "No, and say why"], "cursor": 1
+        })
+    );
+    world.peer(&["answer", "a", "no, and"]).prints("a: chose 3. No, and say why; it asks: Sure?\n");
+    assert_eq!(chosen(&world), ["3. No, and say why"]);
+    let run = world.peer(&["answer", "a", "2", "--json"]);
+    let told = run.json();
+    assert_eq!(
+        (run.code, &told["row"], &told["label"], &told["after"], &told["question"]),
+        (0, &json!(2), &json!("Yes"), &json!("free"), &json!("Sure?"))
+    );
+    wait_until("it has both", || chosen(&world) == ["3. No, and say why", "2. Yes"]);
+    let events = world.events("a", "agent.answered");
+    let rows: Vec<_> = events.iter().map(|event| (&event["cause"], &event["row"])).collect();
+    assert_eq!(rows, [(&json!("question"), &json!(3)), (&json!("question"), &json!(2))]);
+    let log = std::fs::read_to_string(world.path("state/lifecycle.log")).expect("a log");
+    assert!(!log.contains("say why") && !log.contains("May I"), "{log}");
+}
+
+fn a_choice_that_is_no_row_is_refused_with_the_rows(on: RuntimeKind) {
+    let world = asker(on, &[], "ASK Which one? | Allow once | Allow always | Reject");
+    let before = world.screen("a");
+    let rows = "1. Allow once / 2. Allow always / 3. Reject";
+    let hint = "hint: peer answer a ROW, by its number or its whole label\n";
+    for (choice, is) in [("Allow", "more than one row"), ("Deny", "no row"), ("4", "no row"), ("0", "no row")] {
+        let run = world.peer(&["answer", "a", choice]);
+        run.fails(2, &format!("error: \"{choice}\" is {is} of what a asks: {rows}\n{hint}"));
+    }
+    let run = world.peer(&["answer", "a", "Deny", "--json"]);
+    assert_eq!((run.code, &run.json()["cause"]), (2, &json!("no-such-row")));
+    assert_eq!(world.screen("a"), before, "no key was pressed");
+    assert!(world.events("a", "agent.answered").is_empty());
+}
+
+fn a_question_that_changes_under_the_cursor_is_not_answered(on: RuntimeKind) {
+    let world = asker(on, &["--asks-anew"], "ASK May I read it? | No | Yes ;; May I remove it? | No | Yes");
+    world.peer(&["answer", "a", "Yes"]).fails(
+        7,
+        "error: a was not answered: it asks something else by now, or nothing; Enter was not pressed\n\
+         hint: peer answer a shows what it asks now\n",
+    );
+    assert_eq!(chosen(&world), [""; 0]);
+    assert!(world.screen("a").contains("May I remove it?"));
+    let run = world.peer(&["answer", "a", "3", "--json"]);
+    assert_eq!(run.code, 2);
+    world.peer(&["answer", "a", "yes"]).prints("a: chose 2. Yes; it is ready for a message\n");
+}
+
+fn a_row_is_taken_where_it_is_seen_to_have_the_cursor_and_an_enter_means_it(on: RuntimeKind) {
+    // What is drawn is not yet what Enter means: for so long it is the row before.
+    let world = asker(on, &["--late-dialog", "200"], "ASK Which? | one | two | three");
+    world.peer(&["answer", "a", "three"]).prints("a: chose 3. three; it is ready for a message\n");
+    assert_eq!(chosen(&world), ["3. three"]);
+}
+
+fn trust_is_answered_before_the_agent_is_ready(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &["--trust-dialog"]);
+    assert_eq!(world.peer(&["wake", "a"]).code, 5);
+    let run = world.peer(&["answer", "a"]);
+    assert!(run.stdout.ends_with("  > 1. No, exit\n    2. Yes, I trust this folder\n"), "{run:?}");
+    assert!(run.stdout.starts_with("a asks (trust): Quick safety check"), "{run:?}");
+    world.peer(&["answer", "a", "yes"]).prints("a: chose 2. Yes, I trust this folder; it is ready for a message\n");
+    world.peer(&["wake", "a", "-m", "hello"]).prints("a: already awake; message delivered\n");
+    // And no ends it, as it says.
+    world.demo("b", &["--trust-dialog"]);
+    assert_eq!(world.peer(&["wake", "b"]).code, 5);
+    world.peer(&["answer", "b", "No, exit"]).prints("b: chose 1. No, exit; it ended\n");
+}
+
+fn one_that_asks_nothing_is_left_alone(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["answer", "a", "Yes"]).fails(4, "error: a is not awake\nhint: peer wake a\n");
+    world.peer(&["wake", "a"]);
+    world.peer(&["answer", "a"]).prints("a: asks nothing\n");
+    assert_eq!(world.peer(&["answer", "a", "--json"]).json()["asks"], Value::Null);
+    world.peer(&["answer", "a", "1"]).fails(4, "error: a asks nothing\nhint: peer status a\n");
+}
