@@ -255,7 +255,11 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::Declaration { hint, .. } => return hint.clone(),
         EngineError::NoSuchProfile { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
         EngineError::NoSuchProfile { nearest: None, .. } => "peer agents lists them".to_owned(),
-        EngineError::Config(ConfigError::Invalid { hint, .. }) => return hint.clone(),
+        EngineError::Config(ConfigError::Invalid { place, hint, .. }) => match (place.peer(), hint) {
+            (Some(peer), Some(hint)) => format!("peer edit {peer}\n{hint}"),
+            (Some(peer), None) => format!("peer edit {peer}"),
+            (None, hint) => return hint.clone(),
+        },
         EngineError::Config(ConfigError::Exposed { path, .. }) => format!("chmod 600 {}", path.display()),
         EngineError::Config(ConfigError::NoEnvFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             "bring it back, or take env_file out of the spec with `peer edit NAME`".to_owned()

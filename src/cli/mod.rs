@@ -16,7 +16,6 @@ use std::path::PathBuf;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit};
 use peer_adapters::file;
-use peer_adapters::runtime::RuntimeKind;
 
 use crate::engine::{Engine, Progress};
 
@@ -30,9 +29,6 @@ use verbs::{
     reap, refresh, release, reset, restart_runtime, rm, screen, seed, self_done, self_fresh, send, show, start, status,
     stop, timer, top, transcript, wake, watch, why,
 };
-
-/// What a pane can run in.
-const RUNTIMES: [&str; 2] = [RuntimeKind::Tmux.as_str(), RuntimeKind::Zellij.as_str()];
 
 /// What a verb returns: the exit code, or the error that decides it.
 type Outcome = Result<u8, CliError>;

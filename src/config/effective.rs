@@ -21,6 +21,8 @@ pub enum Origin {
     Config,
     /// Built in.
     Default,
+    /// The record of what runs, or what could be read of a spec that cannot be used.
+    Known,
 }
 
 impl fmt::Display for Origin {
@@ -30,6 +32,7 @@ impl fmt::Display for Origin {
             Self::Profile => "profile",
             Self::Config => "config.toml",
             Self::Default => "default",
+            Self::Known => "as known",
         })
     }
 }

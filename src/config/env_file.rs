@@ -49,7 +49,7 @@ impl EnvFile {
         for (number, line) in (1..).zip(text.split('\n')) {
             let bad = |key: Option<&str>, problem: &str| {
                 let key = key.map(str::to_owned);
-                let place = Place { file: path.to_owned(), line: Some(number), key };
+                let place = Place { line: Some(number), key, ..Place::in_file(path) };
                 let hint = Some(
                     "NAME=VALUE; in single quotes what is more than letters, digits and _-./:,@%+=^ (man peer-files)"
                         .to_owned(),

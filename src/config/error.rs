@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use peer_adapters::file::Untrusted;
 use serde::de::DeserializeOwned;
+use toml::de::{DeTable, DeValue};
+
+use crate::policy::name::PeerName;
 
 /// A place in a file a person wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +17,33 @@ pub struct Place {
     pub file: PathBuf,
     /// Line, from 1, where it is known.
     pub line: Option<usize>,
-    /// Dotted key, where it is known.
+    /// The key, where it is known.
     pub key: Option<String>,
+    /// The table that the key stands in, as its header reads; none for the keys above the first one.
+    pub table: Option<String>,
+}
+
+impl Place {
+    /// A file, and nothing more of where.
+    pub(super) fn in_file(file: &Path) -> Self {
+        Self { file: file.to_owned(), line: None, key: None, table: None }
+    }
+
+    /// Whose spec the file is, where it is one.
+    pub fn peer(&self) -> Option<PeerName> {
+        let is_spec = self.file.parent()?.file_name()? == "peers" && self.file.extension()? == "toml";
+        self.file.file_stem()?.to_str().filter(|_| is_spec)?.parse().ok()
+    }
+
+    /// Where a key stands, for what is found after parsing; `keys` from the outermost, an element of an array by its number.
+    pub(super) fn of_key(file: &Path, text: &str, keys: &[&str]) -> Self {
+        let (table, _) = DeTable::parse_recoverable(text);
+        let line = offset_of(table.get_ref(), keys).map(|at| line_at(text, at));
+        let (key, around) =
+            keys.split_last().map_or((None, &[][..]), |(key, around)| (Some((*key).to_owned()), around));
+        let around: Vec<Step> = around.iter().map(|key| Step::of_text(key)).collect();
+        Self { file: file.to_owned(), line, key, table: header(&around) }
+    }
 }
 
 impl fmt::Display for Place {
@@ -69,7 +97,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// It says something that it may not.
-    #[error("{place}: {problem}")]
+    #[error("{place}: {problem}{}", inside(.place))]
     Invalid {
         /// Where.
         place: Place,
@@ -80,6 +108,10 @@ pub enum ConfigError {
     },
 }
 
+fn inside(place: &Place) -> String {
+    place.table.as_ref().map(|table| format!(" (inside {table})")).unwrap_or_default()
+}
+
 /// Parses a whole file into a type that refuses unknown keys.
 pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
     toml::from_str(text).map_err(|error| explain(path, text, &error))
@@ -87,24 +119,100 @@ pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, C
 
 fn explain(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let problem = error.message().trim_end().to_owned();
-    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let key = line.and_then(|line| key_on_line(text, line));
-    let hint = unknown_and_known(&problem).and_then(|(unknown, known)| {
+    let mut place = Place::in_file(path);
+    if let Some(at) = error.span().map(|span| span.start.min(text.len())) {
+        let (table, _) = DeTable::parse_recoverable(text);
+        let mut steps = steps_to(table.get_ref(), at).unwrap_or_default();
+        // What is missing stands nowhere; its table is what has a place.
+        let missing = problem.starts_with("missing field");
+        if !missing && matches!(steps.last(), Some(Step::Key(_))) {
+            place.key = steps.pop().map(|step| step.to_string());
+        }
+        place.line = (!missing || !steps.is_empty()).then(|| line_at(text, at));
+        place.table = header(&steps);
+    }
+    let near = unknown_and_known(&problem).and_then(|(unknown, known)| {
         nearest(unknown, known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
     });
-    ConfigError::Invalid { place: Place { file: path.to_owned(), line, key }, problem, hint }
+    let below = |table: &String| {
+        format!("what stands below {table} is a part of it: a key of the whole file stands above its first [table]")
+    };
+    let hint = near.or_else(|| place.table.as_ref().filter(|_| place.key.is_some()).map(below));
+    ConfigError::Invalid { place, problem, hint }
 }
 
-fn key_on_line(text: &str, line: usize) -> Option<String> {
-    let (key, _) = text.lines().nth(line - 1)?.split_once('=')?;
-    let key = key.trim().trim_matches('"');
-    (!key.is_empty()).then(|| key.to_owned())
+/// One step on the way from a whole file to a value in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Element(usize),
 }
 
-/// The line that sets `key`, for errors found after parsing.
-pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
-    let at = text.lines().position(|line| line.split_once('=').is_some_and(|(found, _)| found.trim() == key))?;
-    Some(at + 1)
+impl Step {
+    fn of_text(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Key(text.to_owned()), Self::Element)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => f.write_str(key),
+            Self::Element(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// The way to what stands at this byte of the text, the innermost last.
+fn steps_to(table: &DeTable<'_>, at: usize) -> Option<Vec<Step>> {
+    table.iter().find_map(|(key, value)| {
+        let key_here = key.span().start <= at && at < key.span().end;
+        let below = if key_here { Some(Vec::new()) } else { steps_in(value.get_ref(), value.span(), at) };
+        below.map(|below| prepended(Step::Key(key.get_ref().to_string()), below))
+    })
+}
+
+fn steps_in(value: &DeValue<'_>, span: std::ops::Range<usize>, at: usize) -> Option<Vec<Step>> {
+    let inside = match value {
+        DeValue::Table(table) => steps_to(table, at),
+        DeValue::Array(array) => array.iter().enumerate().find_map(|(number, element)| {
+            let below = steps_in(element.get_ref(), element.span(), at)?;
+            Some(prepended(Step::Element(number), below))
+        }),
+        _ => None,
+    };
+    inside.or_else(|| span.contains(&at).then(Vec::new))
+}
+
+fn prepended(first: Step, mut rest: Vec<Step>) -> Vec<Step> {
+    rest.insert(0, first);
+    rest
+}
+
+/// Where the value of a key begins: its key, where it has one.
+fn offset_of(table: &DeTable<'_>, keys: &[&str]) -> Option<usize> {
+    let (first, rest) = keys.split_first()?;
+    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
+    match (rest, value.get_ref()) {
+        ([], _) => Some(key.span().start),
+        (rest, DeValue::Table(table)) => offset_of(table, rest),
+        ([number, rest @ ..], DeValue::Array(array)) => match array.get(number.parse::<usize>().ok()?)?.get_ref() {
+            DeValue::Table(table) => offset_of(table, rest),
+            _ => Some(key.span().start),
+        },
+        _ => None,
+    }
+}
+
+fn line_at(text: &str, at: usize) -> usize {
+    text[..at].matches('\n').count() + 1
+}
+
+/// `[env]`, and `[[hook]]` where the table is an element of an array; none for the whole file.
+fn header(steps: &[Step]) -> Option<String> {
+    let keys: Vec<String> = steps.iter().filter(|step| matches!(step, Step::Key(_))).map(ToString::to_string).collect();
+    let keys = Some(keys.join(".")).filter(|keys| !keys.is_empty())?;
+    Some(if matches!(steps.last(), Some(Step::Element(_))) { format!("[[{keys}]]") } else { format!("[{keys}]") })
 }
 
 /// Takes serde's words apart: "unknown field `x`, expected one of `a`, `b`", and the same for variants.
@@ -124,4 +232,62 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .filter(|(likeness, _)| *likeness >= 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only the errors are looked at")]
+    struct File {
+        name: Option<String>,
+        #[serde(default)]
+        env: BTreeMap<String, String>,
+        #[serde(default)]
+        hook: Vec<Hook>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only the errors are looked at")]
+    struct Hook {
+        command: Vec<String>,
+    }
+
+    #[test]
+    fn an_error_names_line_key_and_the_table_that_the_key_stands_in() {
+        for (text, begins, ends) in [
+            ("nam = 1", "f.toml:1: nam: unknown field", ""),
+            ("name = 1", "f.toml:1: name: invalid type: integer `1`", ""),
+            ("name = \"x\"\n[env]\nA = \"b\"\nname = 1\n", "f.toml:4: name: invalid type", " (inside [env])"),
+            ("env = { A = \"b\", name = 1 }\n", "f.toml:1: name: invalid type", " (inside [env])"),
+            ("[[hook]]\ncommand = []\n[[hook]]\ncommand = 1\n", "f.toml:4: command: ", " (inside [[hook]])"),
+            ("[[hook]]\ncommand = []\n[[hook]]\n", "f.toml:3: missing field `command`", " (inside [[hook]])"),
+            ("[env]\nA = \"b\nname = 1\n", "f.toml:2: ", ""),
+            ("\n\nname = \n", "f.toml:3: ", ""),
+            ("[nev]\nA = 1\n", "f.toml:1: nev: unknown field", ""),
+        ] {
+            let error = parse::<File>(Path::new("f.toml"), text).expect_err(text).to_string();
+            assert!(error.starts_with(begins) && error.ends_with(ends), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_in_its_own_table() {
+        let text = "[env]\nname = \"x\"\n[[hook]]\ncommand = []\n[[hook]]\n\ncommand = []\n";
+        for (keys, says, table) in [
+            (&["env", "name"][..], "f:2: name", Some("[env]")),
+            (&["hook", "1", "command"], "f:7: command", Some("[[hook]]")),
+            (&["name"], "f: name", None),
+        ] {
+            let place = Place::of_key(Path::new("f"), text, keys);
+            assert_eq!((place.to_string().as_str(), place.table.as_deref()), (says, table));
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub use env_file::{EnvFile, is_reserved, is_variable_name};
 pub use error::{ConfigError, Place, nearest};
 pub use settings::{Defaults, Hook, Settings, TmuxSettings};
 pub use spec::PeerSpec;
-pub use values::{PaneSize, Size, Span, format_span};
+pub use values::{PaneSize, RUNTIMES, Size, Span, format_span};
 
 /// The configuration directory.
 #[derive(Clone, Debug)]
@@ -64,10 +64,11 @@ impl ConfigDir {
         let path = self.root.join("config.toml");
         let Some(text) = read(&path)? else { return Ok(Settings::default()) };
         let settings: Settings = error::parse(&path, &text)?;
-        settings.check().map_err(|(key, problem, hint)| ConfigError::Invalid {
-            place: Place { line: error::line_of(&text, key), file: path, key: Some(key.to_owned()) },
-            problem,
-            hint: Some(hint),
+        settings.check().map_err(|(keys, problem, hint)| {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            // The words tell the table.
+            let place = Place { table: None, ..Place::of_key(&path, &text, &keys) };
+            ConfigError::Invalid { place, problem, hint: Some(hint) }
         })?;
         Ok(settings)
     }
@@ -92,6 +93,12 @@ impl ConfigDir {
     /// It is there and cannot be read.
     pub fn spec_text(&self, name: &PeerName) -> Result<Option<String>, ConfigError> {
         read(&self.spec_path(name))
+    }
+
+    /// The error for the value of a key in a peer's spec that only its reader can tell to be wrong.
+    pub fn wrong_in_spec(&self, name: &PeerName, key: &str, problem: String, hint: Option<String>) -> ConfigError {
+        let text = self.spec_text(name).ok().flatten().unwrap_or_default();
+        ConfigError::Invalid { place: Place::of_key(&self.spec_path(name), &text, &[key]), problem, hint }
     }
 
     /// Writes a spec that was checked before; the old one stands until the new one is whole.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::values::{Size, Span};
+use super::values::{Size, Span, check_runtime};
 use crate::policy::health::Restart;
 use crate::policy::wake::Lifestyle;
 
@@ -136,15 +136,19 @@ impl Hook {
 }
 
 impl Settings {
-    /// What the types cannot say: the key, what is wrong with it, and what to write instead.
-    pub(super) fn check(&self) -> Result<(), (&'static str, String, String)> {
-        for hook in &self.hooks {
+    /// What the types cannot say: the key from its outermost table on, what is wrong with it, and what to write instead.
+    pub(super) fn check(&self) -> Result<(), (Vec<String>, String, String)> {
+        if let Some((problem, cure)) = self.runtime.as_deref().and_then(check_runtime) {
+            return Err((vec!["runtime".to_owned()], problem, cure));
+        }
+        for (number, hook) in self.hooks.iter().enumerate() {
+            let key = |key: &str| vec!["hook".to_owned(), number.to_string(), key.to_owned()];
             if hook.command.first().is_none_or(String::is_empty) {
                 let cure = "name a program and its arguments, each as a word of its own";
-                return Err(("command", "a hook has no command".to_owned(), cure.to_owned()));
+                return Err((key("command"), "a hook has no command".to_owned(), cure.to_owned()));
             }
             if hook.timeout.0.is_zero() {
-                return Err(("timeout", "a hook has no time".to_owned(), "write it like 5s".to_owned()));
+                return Err((key("timeout"), "a hook has no time".to_owned(), "write it like 5s".to_owned()));
             }
         }
         Ok(())

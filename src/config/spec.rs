@@ -7,12 +7,12 @@ use peer_adapters::inherited::{self, Inherited, Limit, LimitName, Umask};
 use serde::{Deserialize, Serialize};
 
 use super::error::{self, ConfigError, Place};
-use super::values::{PaneSize, Size, Span};
+use super::values::{PaneSize, Size, Span, check_runtime};
 use crate::policy::health::Restart;
 use crate::policy::wake::Lifestyle;
 
 /// A declared peer. What is `None` was not said; see [`super::Effective`] for what it means then.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerSpec {
     /// Name of the agent's profile.
@@ -93,8 +93,8 @@ impl PeerSpec {
     /// It is no TOML, has an unknown key or a value out of range; the error names file, line and key.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let spec: Self = error::parse(path, text)?;
-        spec.check().map_err(|(key, problem, hint)| ConfigError::Invalid {
-            place: Place { file: path.to_owned(), line: error::line_of(text, key), key: Some(key.to_owned()) },
+        spec.check().map_err(|(keys, problem, hint)| ConfigError::Invalid {
+            place: Place::of_key(path, text, &keys),
             problem,
             hint: Some(hint),
         })?;
@@ -140,9 +140,9 @@ impl PeerSpec {
         })
     }
 
-    /// What the types cannot say.
-    fn check(&self) -> Result<(), (&'static str, String, String)> {
-        let bad = |key, problem: &str, hint: &str| Err((key, problem.to_owned(), hint.to_owned()));
+    /// What the types cannot say: the key from its outermost table on, what is wrong with it, and what to write instead.
+    fn check(&self) -> Result<(), (Vec<&str>, String, String)> {
+        let bad = |key: &'static str, problem: &str, hint: &str| Err((vec![key], problem.to_owned(), hint.to_owned()));
         match self.command.first() {
             None => return bad("command", "it is empty", "give the agent's absolute path, then its arguments"),
             Some(program) if !Path::new(program).is_absolute() => {
@@ -150,22 +150,40 @@ impl PeerSpec {
             }
             Some(_) => {}
         }
-        if self.command.iter().chain(self.env.values()).any(|text| text.contains('\0')) {
-            return bad("command", "a word holds a NUL character", "the kernel cannot pass it; remove it");
+        let nul = "the kernel cannot pass it; remove it";
+        if self.command.iter().any(|word| word.contains('\0')) {
+            return bad("command", "a word holds a NUL character", nul);
         }
         if !self.cwd.is_absolute() {
             return bad("cwd", "it is no absolute path", "write the whole path of the directory");
         }
+        if let Some((problem, cure)) = check_runtime(&self.runtime) {
+            return Err((vec!["runtime"], problem, cure));
+        }
         if self.env_file.as_ref().is_some_and(|path| !path.is_absolute()) {
             return bad("env_file", "it is no absolute path", "write the whole path of the file");
         }
+        if let Some((name, _)) = self.env.iter().find(|(_, value)| value.contains('\0')) {
+            return Err((vec!["env", name], "its value holds a NUL character".to_owned(), nul.to_owned()));
+        }
         if let Some(name) = self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            return Err(("env", format!("{name:?} is no variable's name"), "use a name without '='".to_owned()));
+            return Err((vec!["env"], format!("{name:?} is no variable's name"), "use a name without '='".to_owned()));
         }
         if let Some(Err(problem)) = self.nice.map(inherited::check_nice) {
-            return Err(("nice", problem, "0 is what a login has".to_owned()));
+            return Err((vec!["nice"], problem, "0 is what a login has".to_owned()));
         }
         Ok(())
+    }
+
+    /// What can be read of the text of a spec that is none, over what `known` says: each key whose value can be one. For what
+    /// is looked at and ended, never for what is started.
+    pub(crate) fn legible(text: &str, known: Self) -> Self {
+        let Ok(typed) = text.parse::<toml::Table>() else { return known };
+        typed.into_iter().fold(known, |known, (key, value)| {
+            let mut with = toml::Table::try_from(&known).expect("a spec is plain data");
+            with.insert(key, value);
+            with.try_into().unwrap_or(known)
+        })
     }
 
     /// What the agent is to have of these, whoever wakes it.

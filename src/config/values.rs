@@ -5,6 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// What a pane can run in.
+pub const RUNTIMES: [&str; 2] = ["tmux", "zellij"];
+
+/// What is wrong with the name of a runtime, and what to write instead.
+pub(super) fn check_runtime(name: &str) -> Option<(String, String)> {
+    let wrong = !RUNTIMES.contains(&name);
+    wrong.then(|| (format!("there is no runtime {name:?}"), format!("write one of {}", RUNTIMES.join(", "))))
+}
+
 /// A hundred years: longer than anybody waits, and short enough to be added to any time.
 const LONGEST: Duration = Duration::from_secs(36_525 * 86_400);
 

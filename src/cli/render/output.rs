@@ -92,9 +92,11 @@ pub(crate) fn error(problem: &str) {
     eprintln!("error: {}", printable(problem));
 }
 
-/// Says the next command to type, on stderr.
+/// Says the next command to type, on stderr, and what else helps on lines of its own.
 pub(crate) fn hint(hint: &str) {
-    eprintln!("hint: {}", printable(hint));
+    for hint in hint.lines() {
+        eprintln!("hint: {}", printable(hint));
+    }
 }
 
 /// Says something worth knowing, on stderr.

@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROFILE", add = crate::cli::args::complete::profiles())]
     agent: Option<String>,
     /// Where its pane runs: tmux or zellij; the first that is installed when not given
-    #[arg(long, value_name = "RUNTIME", value_parser = crate::cli::RUNTIMES)]
+    #[arg(long, value_name = "RUNTIME", value_parser = crate::config::RUNTIMES)]
     runtime: Option<String>,
     /// Its working directory; this one when not given
     #[arg(long, value_name = "DIR")]

@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// Name of the peer
     name: PeerName,
     /// Where to: tmux or zellij
-    #[arg(long, value_name = "RUNTIME", value_parser = crate::cli::RUNTIMES)]
+    #[arg(long, value_name = "RUNTIME", value_parser = crate::config::RUNTIMES)]
     runtime: String,
     /// Print one JSON document
     #[arg(long)]

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::render::output::printable;
-use crate::cli::{Context, Outcome};
+use crate::cli::{CliError, Context, Outcome};
 use crate::config::{Origin, TmuxSettings, Value as Setting, format_span};
 use crate::policy::name::PeerName;
 
@@ -18,12 +18,18 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
-    let peer = engine.peer(&args.name)?;
+    let peer = engine.known(&args.name)?;
+    if let Err(error) = engine.peer(&args.name) {
+        let error = CliError::shown(&error);
+        let hint = error.hint.map(|hint| format!("; {}", hint.replace('\n', "; "))).unwrap_or_default();
+        engine.progress.notice(&format!("{}: its spec cannot be used: {}{hint}", args.name, error.problem));
+    }
+    let said = if peer.is_declared { Origin::Spec } else { Origin::Known };
     let (spec, effective) = (&peer.spec, &peer.effective);
     let span = |setting: &Setting<Option<std::time::Duration>>| {
         (json!(setting.value.map_or_else(|| "0".to_owned(), format_span)), setting.origin)
     };
-    let typed = |value: Value| (value, Origin::Spec);
+    let typed = |value: Value| (value, said);
     let kept = match engine.kept_variables(spec) {
         Ok(_) if spec.env_file.is_none() => Value::Null,
         Ok(kept) => json!(kept.names().collect::<Vec<_>>()),

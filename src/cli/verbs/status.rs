@@ -36,7 +36,9 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let Some(name) = &args.name else { return overview::tell(&engine, args.json, context).await };
     if args.short {
         let mut fleet = engine.list_of(std::slice::from_ref(name)).await?;
-        if let Some((_, error)) = fleet.broken.pop() {
+        if fleet.rows.is_empty()
+            && let Some((_, error)) = fleet.broken.pop()
+        {
             return Err(CliError::from(error));
         }
         for row in fleet.rows {

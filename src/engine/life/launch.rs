@@ -53,6 +53,7 @@ impl Engine {
     /// Nothing runs, and the peer is as it was before, except: after [`RuntimeError::TimedOut`] the pane may still
     /// come up, and the record stands so that the next wake finds it or fences it off.
     pub async fn launch(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<SessionRecord> {
+        self.check_declared(peer)?;
         check_before_launch(peer)?;
         self.kept_variables(&peer.spec)?;
         let Admitted { kind, binary, runtime, version } = self.admit(&peer.spec).await?;

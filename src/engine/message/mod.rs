@@ -56,6 +56,10 @@ impl Engine {
         record: &mut SessionRecord,
         message: &Message,
     ) -> Result<bool> {
+        if record.prompt_due {
+            // The prompt stands in its spec.
+            self.check_declared(peer)?;
+        }
         let text = compose(peer, record, message);
         if record.typing.is_none() && text.is_none() {
             return Ok(false);

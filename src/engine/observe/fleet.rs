@@ -2,7 +2,7 @@
 
 use crate::engine::observe::Sight;
 use crate::engine::observe::survey::{Ahead, Survey};
-use crate::engine::{Engine, Peer, Result};
+use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::store::{Inventory, SessionRecord};
 
@@ -18,6 +18,8 @@ pub(crate) struct Member<T> {
     pub(crate) seen: Option<(SessionRecord, Sight)>,
     /// What the caller read of it.
     pub(crate) read: T,
+    /// Why its spec or its profile cannot be used, where `peer` is what is known all the same.
+    pub(crate) broken: Option<EngineError>,
 }
 
 /// What one look saw.
@@ -49,12 +51,19 @@ impl Engine {
         let on_record: Vec<_> = on_record.collect();
         let meanwhile = async {
             let there = self.state.inventory()?;
-            let with_read = |peer: Result<Peer>| {
-                let mut peer = peer?;
+            let with_read = |(name, peer): (&PeerName, Result<Peer>)| {
+                let (mut peer, broken) = match peer {
+                    Ok(peer) => (peer, None),
+                    Err(error) => match self.known_in_spite_of(name, &error) {
+                        Some(peer) => (peer, Some(error)),
+                        None => return Err(error),
+                    },
+                };
                 let read = read(&mut peer, &there)?;
-                Ok((peer, read))
+                Ok((peer, read, broken))
             };
-            Ok::<_, crate::engine::EngineError>(self.peers(names).map(with_read).collect::<Vec<Result<(Peer, T)>>>())
+            let peers = names.iter().zip(self.peers(names));
+            Ok::<_, EngineError>(peers.map(with_read).collect::<Vec<Result<(Peer, T, Option<EngineError>)>>>())
         };
         let survey = async {
             if strays { self.survey_with_strays(&on_record).await } else { self.survey_from(&on_record, ahead).await }
@@ -64,8 +73,8 @@ impl Engine {
         let mut survey = survey?;
         let members = names.iter().zip(records).zip(peers?).map(|((name, record), peer)| {
             let member = record.and_then(|record| {
-                let (peer, read) = peer?;
-                Ok(Member { peer, seen: record.zip(survey.sights.remove(name)), read })
+                let (peer, read, broken) = peer?;
+                Ok(Member { peer, seen: record.zip(survey.sights.remove(name)), read, broken })
             });
             (name.clone(), member)
         });

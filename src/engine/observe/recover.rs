@@ -75,6 +75,8 @@ impl Engine {
         }
         let panes = self.panes()?.remove(&peer.name).unwrap_or_default();
         for pane in &panes {
+            // What would be written down is what its spec says.
+            self.check_declared(peer)?;
             if let Some(record) = self.take_up(peer, locked, pane)? {
                 return Ok(Some(record));
             }

@@ -3,6 +3,7 @@
 pub mod deaths;
 pub mod environment;
 pub mod kept;
+mod known;
 pub mod runtimes;
 pub(crate) mod versions;
 
@@ -29,6 +30,8 @@ pub struct Peer {
     pub profile: Arc<Profile>,
     /// Its files.
     pub files: PeerFiles,
+    /// It is as its spec says. Else that cannot be used, and this is what is known of it all the same: nothing is started by it.
+    pub is_declared: bool,
 }
 
 impl Engine {
@@ -58,8 +61,16 @@ impl Engine {
     fn peer_with(&self, name: &PeerName, profile: impl FnOnce(&str) -> Result<Arc<Profile>>) -> Result<Peer> {
         let Some(spec) = self.config.spec(name)? else { return Err(self.no_such_peer(name)) };
         let effective = Effective::of(&spec, &self.settings);
-        let profile = profile(&spec.agent)?;
-        Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name) })
+        let profile = profile(&spec.agent).map_err(|error| self.in_spec(name, error))?;
+        Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name), is_declared: true })
+    }
+
+    /// A profile that nobody has is a mistake in the spec that names it.
+    fn in_spec(&self, name: &PeerName, error: EngineError) -> EngineError {
+        let EngineError::NoSuchProfile { nearest, .. } = &error else { return error };
+        let hint =
+            nearest.as_ref().map_or("peer agents lists them".to_owned(), |near| format!("did you mean {near:?}?"));
+        self.config.wrong_in_spec(name, "agent", error.to_string(), Some(hint)).into()
     }
 
     /// The error for a name that nobody declared, with the one that may have been meant.

@@ -141,3 +141,15 @@ impl Engine {
         Ok((kind, binary.clone(), self.runtimes.get(kind, binary)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_spec_may_name_is_a_kind() {
+        for name in crate::config::RUNTIMES {
+            assert_eq!(kind_of(name).expect("a kind").as_str(), name);
+        }
+    }
+}

@@ -82,7 +82,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotAwake`], or the runtime's own.
     pub async fn question(&self, name: &PeerName) -> Result<Option<Question>> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let record = self.awake(&peer).await?;
         Ok(match self.standing_menu(&peer, &record).await? {
             Some(menu) => Some(Question::of(&menu)),
@@ -97,7 +97,7 @@ impl Engine {
     /// [`EngineError::NotAwake`]; [`EngineError::AsksNothing`]; [`EngineError::NoSuchRow`]: nothing was pressed.
     /// [`EngineError::NotAnswered`] says how far it came.
     pub async fn answer_question(&self, name: &PeerName, choice: &str) -> Result<Answered> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         // Held to the end: no message is typed into what is answered here.
         let _locked = self.lock(name).await?;
         let record = self.awake(&peer).await?;

@@ -70,7 +70,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::wake`], where no session is there in the end; never a silent fresh start.
     pub async fn attach(&self, name: &PeerName, read_only: bool) -> Result<Attach> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let record = if let Some(record) = self.attachable(&peer).await? {
             record
         } else {
@@ -132,7 +132,7 @@ impl Engine {
     /// # Errors
     /// The runtime's client cannot be started.
     pub async fn run_attached(&self, name: &PeerName, way: Way) -> Result<ExitStatus> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let runtime = way.runtime;
         let status = self.run_until_seen(&peer, way).await?;
         if status.success() {

@@ -223,7 +223,10 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Awake`] without `force`.
     pub async fn rm(&self, name: &PeerName, force: bool) -> Result<PathBuf> {
-        let Some(spec) = self.config.spec_text(name)? else { return Err(self.no_such_peer(name)) };
+        let path = self.config.spec_path(name);
+        if std::fs::symlink_metadata(&path).is_err() {
+            return Err(self.no_such_peer(name));
+        }
         let locked = self.lock(name).await?;
         // What may be all that names a number, such as a launch file, goes with what is laid to rest.
         locked.keep_highest(self.now())?;
@@ -241,6 +244,23 @@ impl Engine {
         std::fs::write(&kept, spec).map_err(|source| EngineError::Io { action: "write", path: kept, source })?;
         std::fs::remove_file(&path).map_err(|source| EngineError::Io { action: "remove", path, source })?;
         Ok(trash)
+    }
+
+    /// Moves a spec, whatever is in its place, to the trash, which may be on another file system.
+    fn put_away(&self, name: &PeerName, path: &Path, kept: PathBuf) -> Result<()> {
+        match std::fs::rename(path, &kept) {
+            Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+                let text = self.config.spec_text(name)?.unwrap_or_default();
+                std::fs::write(&kept, text).map_err(|source| EngineError::Io {
+                    action: "write",
+                    path: kept,
+                    source,
+                })?;
+                std::fs::remove_file(path)
+            }
+            moved => moved,
+        }
+        .map_err(|source| EngineError::Io { action: "remove", path: path.to_owned(), source })
     }
 
     /// Leaves nothing of a peer on its runtime's server, on record or not.

@@ -33,7 +33,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotAwake`] and [`EngineError::StillStarting`]: nothing was pressed. Else the runtime's own.
     pub async fn interrupt(&self, name: &PeerName) -> Result<Interrupted> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let locked = self.lock(name).await?;
         let mut record = self.awake(&peer).await?;
         if matches!(record.phase, Phase::Starting { .. }) {

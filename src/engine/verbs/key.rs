@@ -20,7 +20,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotAwake`]: nothing was pressed. [`EngineError::KeysLeft`]: some were.
     pub async fn press_keys(&self, name: &PeerName, keys: &[Key]) -> Result<()> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let locked = self.lock(name).await?;
         let mut record = self.awake(&peer).await?;
         if record.process.is_none() {

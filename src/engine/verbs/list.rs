@@ -71,7 +71,7 @@ pub struct Row {
 pub struct Fleet {
     /// In order of name.
     pub rows: Vec<Row>,
-    /// Peers whose spec or files cannot be read: they hide nobody else.
+    /// Peers whose spec or files cannot be read: they hide nobody else. One whose files can has a row all the same.
     pub broken: Vec<(PeerName, EngineError)>,
 }
 
@@ -120,7 +120,12 @@ impl Engine {
         let mut seen = Vec::with_capacity(members.len());
         for (name, member) in members {
             match member {
-                Ok(Member { peer, seen: on_record, read }) => {
+                Ok(Member { peer, seen: on_record, read, broken }) => {
+                    let unknown = broken.is_some() && on_record.is_none() && read.last.is_none();
+                    fleet.broken.extend(broken.map(|error| (name, error)));
+                    if unknown {
+                        continue;
+                    }
                     let live = on_record.map_or(Live::None, |(record, sight)| Live::of(record, sight));
                     seen.push((peer, live, read));
                 }

@@ -277,8 +277,9 @@ impl Engine {
         let mut subjects = Vec::with_capacity(members.len());
         let (mut asleep, mut unreadable) = (Vec::new(), BTreeSet::new());
         for (name, member) in members {
-            match member {
-                Ok(Member { peer, seen: Some((record, sight)), read: files }) => {
+            // What a broken spec wants of its peer nobody can tell.
+            match member.and_then(|mut member| member.broken.take().map_or(Ok(member), Err)) {
+                Ok(Member { peer, seen: Some((record, sight)), read: files, .. }) => {
                     let looked_at = unchanged::looked_at(before, &peer.name, &record);
                     subjects.push(Subject { peer, files, record, sight, seen_at, looked_at });
                 }

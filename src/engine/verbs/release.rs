@@ -30,7 +30,7 @@ impl Engine {
     /// # Errors
     /// Nobody declared it, or its files cannot be read.
     pub fn started_elsewhere(&self, name: &PeerName) -> Result<Option<String>> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         if let Some(record) = peer.files.session()?.present() {
             return Ok(match standing(&record) {
                 Standing::Elsewhere(owner) => Some(owner),
@@ -46,7 +46,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotElsewhere`].
     pub async fn release(&self, name: &PeerName) -> Result<Released> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let locked = self.lock(name).await?;
         self.heal(&locked)?;
         let not_elsewhere = || EngineError::NotElsewhere { peer: name.clone() };

@@ -10,7 +10,7 @@ impl Engine {
     /// # Errors
     /// Nobody declared it, or its ring cannot be removed.
     pub async fn reset(&self, name: &PeerName) -> Result<usize> {
-        self.peer(name)?;
+        self.known(name)?;
         let locked = self.lock(name).await?;
         self.heal(&locked)?;
         let forgiven = locked.forgive()?.len();

@@ -25,7 +25,7 @@ impl Engine {
     /// # Errors
     /// The runtime's own; an unknown runtime axis is not an ended agent.
     pub async fn screen(&self, name: &PeerName, history: u32) -> Result<Option<Screen>> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let record = peer.files.session()?.present();
         match self.live(&peer, record).await? {
             Live::Starting(record) => self.shown(&record.place, history, false).await.map(Some),
@@ -48,7 +48,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::screen`].
     pub async fn glimpse(&self, name: &PeerName, history: u32) -> Result<Option<Screen>> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         match peer.files.session()?.present() {
             Some(record) => self.shown(&record.place, history, false).await.map(Some),
             None => self.kept(&peer, history).await,

@@ -14,7 +14,7 @@ impl Engine {
     pub async fn send(&self, name: &PeerName, message: &Message, wake: bool) -> Result<Woken> {
         if !wake {
             // A look without the lock; the wake below takes it, and finds an awake peer unless it ends in between.
-            self.awake(&self.peer(name)?).await?;
+            self.awake(&self.known(name)?).await?;
         }
         let request = WakeRequest { topic: message.topic.clone(), ..WakeRequest::default() };
         self.wake(name, &request, message).await

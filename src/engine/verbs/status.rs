@@ -111,7 +111,7 @@ impl Engine {
     /// # Errors
     /// Nobody declared it, or its files cannot be read.
     pub async fn status(&self, name: &PeerName) -> Result<Status> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let (live, axes) = self.seen_now(&peer).await?;
         let doing = self.doing(&[(&peer, &live)], &mut Turns::default()).await.pop().unwrap_or_default();
         let mut row = self.row(&peer, &live, self.past(&peer)?, doing);
@@ -128,10 +128,11 @@ impl Engine {
             row.conversation = Some(conversation.clone());
         }
         let kept = self.kept_variables(&peer.spec);
+        let broken = self.check_declared(&peer).err().map(|error| error.to_string());
         let unread = kept.as_ref().err().map(ToString::to_string);
-        let warnings = unread.into_iter().chain(self.warnings(&peer)).collect();
+        let warnings = broken.into_iter().chain(unread).chain(self.warnings(&peer)).collect();
         Ok(Status {
-            next: next(&row, wake.as_ref()),
+            next: next(&row, wake.as_ref(), peer.is_declared),
             axes,
             heartbeat: self.pulse(name)?,
             session: live.record().map(|record| view(record, &live)),
@@ -222,8 +223,11 @@ fn recent(deaths: &Deaths, now: Timestamp) -> usize {
 }
 
 /// The command that a person who looks at this peer most likely wants next.
-fn next(row: &Row, wake: Option<&WakeDecision>) -> String {
+fn next(row: &Row, wake: Option<&WakeDecision>, is_declared: bool) -> String {
     let name = &row.peer;
+    if wake.is_some() && !is_declared {
+        return format!("peer edit {name}");
+    }
     let refused = matches!(wake, Some(WakeDecision::Refuse(_)));
     match row.state {
         State::Waiting => format!("peer attach {name}"),

@@ -59,7 +59,7 @@ impl Engine {
     /// # Errors
     /// Nobody declared it, or its record cannot be read.
     pub fn recorded_incarnation(&self, name: &PeerName) -> Result<Option<Incarnation>> {
-        Ok(self.peer(name)?.files.session()?.present().map(|record| record.incarnation))
+        Ok(self.known(name)?.files.session()?.present().map(|record| record.incarnation))
     }
 }
 

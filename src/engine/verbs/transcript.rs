@@ -30,7 +30,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NoTranscript`], [`EngineError::NoSuchConversation`], [`EngineError::ConversationOfAnother`].
     pub fn transcript(&self, name: &PeerName, wanted: Option<&str>) -> Result<Conversation> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let none = |why: String| EngineError::NoTranscript { peer: name.clone(), why };
         let id = match wanted {
             Some(wanted) => self.conversation_meant(&peer, wanted)?,

@@ -161,6 +161,7 @@ impl Engine {
     }
 
     async fn start_as_planned(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<Round> {
+        self.check_declared(peer)?;
         if plan.cause.no_conversation && peer.profile.capabilities().resume {
             self.progress.notice(&format!("{}: its conversation was not found, so it starts fresh", peer.name));
         }

@@ -23,13 +23,27 @@ pub struct Why {
     pub then: Option<String>,
 }
 
+impl Why {
+    /// What would be started cannot be: its spec says what is wrong with it.
+    fn refuse_to_start(&mut self, later: bool, how: String) {
+        if later {
+            self.then = Some(how);
+            return;
+        }
+        self.decision = how;
+        for row in &mut self.rows {
+            row.decides = false;
+        }
+    }
+}
+
 impl Engine {
     /// Reads the table for one peer without its lock and without writing anything.
     ///
     /// # Errors
     /// Nobody declared it, or its files cannot be read.
     pub async fn why(&self, name: &PeerName, request: &WakeRequest) -> Result<Why> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let record = match peer.files.session()?.present() {
             Some(record) => Some(record),
             None => self.unrecorded(&peer)?,
@@ -38,12 +52,18 @@ impl Engine {
         let facts = self.facts(&peer, &live)?;
         let now = self.now();
         let decision = decide(&facts, request, now);
-        Ok(Why {
+        let then = self.then(&peer, &live, request, &decision)?;
+        let mut why = Why {
             peer: name.clone(),
-            then: self.then(&peer, &live, request, &decision)?.map(|then| then.to_string()),
             decision: decision.to_string(),
             rows: explain(&facts, request, now),
-        })
+            then: then.as_ref().map(ToString::to_string),
+        };
+        let starts = then.as_ref().unwrap_or(&decision).starts();
+        if starts && let Err(error) = self.check_declared(&peer) {
+            why.refuse_to_start(then.is_some(), format!("fail: {error}"));
+        }
+        Ok(why)
     }
 
     /// What a wake would come to in the end, once it has cleared what stands in its way.

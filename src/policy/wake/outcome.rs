@@ -177,6 +177,13 @@ pub enum WakeDecision {
     },
 }
 
+impl WakeDecision {
+    /// Whether it starts an agent at once.
+    pub const fn starts(&self) -> bool {
+        matches!(self, Self::Fresh { .. } | Self::Resume { .. })
+    }
+}
+
 impl fmt::Display for WakeDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
