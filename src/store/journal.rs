@@ -25,7 +25,7 @@ const KEPT: u32 = 5;
 const MOST_READ: u64 = 4 * ROTATE_AT_BYTES;
 
 /// The name of every event there is.
-pub const EVENTS: [&str; 30] = [
+pub const EVENTS: [&str; 37] = [
     "agent.answered",
     "agent.waiting",
     "clients.ended",
@@ -36,9 +36,16 @@ pub const EVENTS: [&str; 30] = [
     "memory.alert",
     "memory.high",
     "message.delivered",
+    "message.unconfirmed",
+    "peer.added",
+    "peer.edited",
     "peer.moved",
+    "peer.refreshed",
+    "peer.removed",
     "peer.reset",
     "peer.stable",
+    "peer.started",
+    "peer.stopped",
     "probe.failed",
     "probe.timed-out",
     "runtime.lost",

@@ -4,7 +4,7 @@ use crate::cli::render::output::printable;
 use crate::cli::render::terminal::relative;
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::Span;
-use crate::engine::EngineError;
+use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::Event;
@@ -40,12 +40,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
-    if let Some(name) = &args.name {
-        let known = engine.config.spec_path(name).exists()
-            || !engine.state.peer(name).all_on_disk().unwrap_or_default().is_empty();
-        if !known {
-            return Err(engine.no_such_peer(name).into());
-        }
+    if let Some(name) = &args.name
+        && !is_known(&engine, name)?
+    {
+        return Err(engine.no_such_peer(name).into());
     }
     let journal = engine.state.journal();
     let mut tail = journal.tail();
@@ -67,6 +65,13 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         }
         tokio::time::sleep(FOLLOW).await;
     }
+}
+
+/// Whether there is such a peer, or was: what is forgotten has its history.
+fn is_known(engine: &Engine, name: &PeerName) -> Result<bool, EngineError> {
+    let there =
+        engine.config.spec_path(name).exists() || !engine.state.peer(name).all_on_disk().unwrap_or_default().is_empty();
+    Ok(there || engine.state.journal().read_all()?.iter().any(|event| event.peer.as_ref() == Some(name)))
 }
 
 fn wanted(args: &Args, oldest: Option<Timestamp>, event: &Event) -> bool {

@@ -10,7 +10,7 @@ use crate::config::{ConfigError, EnvFile, PeerSpec, is_reserved};
 use crate::engine::peer::environment::Environment;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::name::PeerName;
-use crate::store::{Locked, SessionRecord};
+use crate::store::{Event, Locked, SessionRecord};
 
 impl Engine {
     /// What the `env_file` of a spec says; nothing where it names none.
@@ -84,6 +84,7 @@ impl Engine {
         if changed != text {
             self.config.write_spec(name, &changed)?;
         }
+        self.log(&Event::new(self.now(), "peer.edited").peer(name).with("kept", names.to_vec()))?;
         Ok(spec)
     }
 

@@ -17,7 +17,7 @@ use crate::policy::ending::Intent;
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
 use crate::policy::wake::Refusal;
-use crate::store::Locked;
+use crate::store::{Event, Locked};
 
 /// A declaration as it was typed.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +116,13 @@ impl Engine {
             self.write_kept(&locked, same_agent.filter(|_| is_kept), &values)?;
         }
         self.config.write_spec(name, &text)?;
+        self.log(
+            &Event::new(self.now(), "peer.added")
+                .peer(name)
+                .with("agent", spec.agent.as_str())
+                .with("runtime", spec.runtime.as_str())
+                .with("replaced", (outcome == Declared::Replaced).then_some(true)),
+        )?;
         if spec.env_file.as_ref() != Some(&own) {
             // Of a declaration that is no more.
             locked.forget_env()?;
@@ -230,19 +237,11 @@ impl Engine {
         let locked = self.lock(name).await?;
         // What may be all that names a number, such as a launch file, goes with what is laid to rest.
         locked.keep_highest(self.now())?;
-        match self.peer(name) {
-            Ok(peer) => self.lay_to_rest(&peer, &locked, force).await?,
-            // A spec that does not parse can be removed too, as long as nothing of it runs, on record or not.
-            Err(error) if self.state.peer(name).session()?.present().is_some() => return Err(error),
-            Err(error) if self.panes()?.contains_key(name) => return Err(error),
-            Err(_) => {}
-        }
+        self.lay_to_rest(&self.known(name)?, &locked, force).await?;
         locked.forget_env()?;
         let trash = self.state.discard(&locked, self.now())?;
-        let kept = trash.join(format!("{name}.toml"));
-        let path = self.config.spec_path(name);
-        std::fs::write(&kept, spec).map_err(|source| EngineError::Io { action: "write", path: kept, source })?;
-        std::fs::remove_file(&path).map_err(|source| EngineError::Io { action: "remove", path, source })?;
+        self.put_away(name, &path, trash.join(format!("{name}.toml")))?;
+        self.log(&Event::new(self.now(), "peer.removed").peer(name).with("trash", trash.to_string_lossy().as_ref()))?;
         Ok(trash)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::engine::{Engine, Result};
 use crate::policy::name::PeerName;
-use crate::store::Marker;
+use crate::store::{Event, Marker};
 
 impl Engine {
     /// Marks one peer for a fresh start.
@@ -10,8 +10,9 @@ impl Engine {
     /// # Errors
     /// Nobody declared it, or its marker cannot be written.
     pub async fn refresh(&self, name: &PeerName) -> Result<()> {
-        self.peer(name)?;
+        self.known(name)?;
         let locked = self.lock(name).await?;
-        Ok(locked.mark(Marker::FreshNext, self.now())?)
+        locked.mark(Marker::FreshNext, self.now())?;
+        self.log(&Event::new(self.now(), "peer.refreshed").peer(name))
     }
 }

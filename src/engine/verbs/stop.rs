@@ -7,7 +7,7 @@ use crate::engine::{Engine, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Intent;
 use crate::policy::name::PeerName;
-use crate::store::{Locked, Marker};
+use crate::store::{Event, Locked, Marker};
 
 /// How a stop came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,9 +27,10 @@ impl Engine {
     /// # Errors
     /// [`crate::engine::EngineError::Refused`] while an axis is unknown: nothing was marked or signalled.
     pub async fn stop(&self, name: &PeerName) -> Result<Stopped> {
-        let peer = self.peer(name)?;
+        let peer = self.known(name)?;
         let locked = self.lock(name).await?;
         let stopped = self.stop_locked(&peer, &locked).await?;
+        self.log(&Event::new(self.now(), "peer.stopped").peer(name).with("parked", stopped.parked))?;
         // It is stopped in any case; the next tick tries again.
         if let Err(error) = self.sweep_peer(&peer, &locked).await {
             self.progress.notice(&format!("{name}: something is left of an earlier session: {error}"));
