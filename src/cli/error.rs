@@ -50,6 +50,16 @@ pub enum CliError {
         /// What to type instead.
         hint: String,
     },
+    /// What was typed into an editor is not the spec.
+    #[error("{problem}")]
+    NotSaved {
+        /// Why not.
+        problem: String,
+        /// Where it is kept.
+        hint: String,
+        /// How the verb ends.
+        code: u8,
+    },
     /// Nobody knows where to keep state.
     #[error("no home directory is known, so there is no place for state and configuration")]
     NoHome,
@@ -113,6 +123,7 @@ impl CliError {
         match self {
             Self::Engine(error) => engine_code(error),
             Self::Usage { .. } => code::USAGE,
+            Self::NotSaved { code, .. } => *code,
             Self::Print(_)
             | Self::Nothing { .. }
             | Self::NoHome
@@ -127,7 +138,7 @@ impl CliError {
         match self {
             Self::Engine(error) => engine_hint(error),
             Self::Usage { hint, .. } => hint.clone(),
-            Self::Nothing { hint, .. } => Some(hint.clone()),
+            Self::Nothing { hint, .. } | Self::NotSaved { hint, .. } => Some(hint.clone()),
             Self::NoHome => Some("set PEER_STATE_DIR and PEER_CONFIG_DIR".to_owned()),
             Self::TooFewFiles { .. } => Some("ulimit -n 1024".to_owned()),
             Self::Print(_) | Self::Directory { .. } | Self::Executable(_) => None,

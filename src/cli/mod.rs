@@ -197,7 +197,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
     match verb {
         Verb::Add(args) => add::run(args, context).await,
         Verb::Rm(args) => rm::run(args, context).await,
-        Verb::Edit(args) => edit::run(&args, context),
+        Verb::Edit(args) => edit::run(&args, context).await,
         Verb::Show(args) => show::run(&args, context),
         Verb::Wake(args) => wake::run(args, context).await,
         Verb::Send(args) => send::run(args, context).await,

@@ -5,95 +5,195 @@ use std::path::{Path, PathBuf};
 use peer_adapters::command::{self, Argv};
 use peer_adapters::file;
 
-use crate::cli::render::output;
+use crate::cli::error::code;
+use crate::cli::render::output::printable;
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::PeerSpec;
+use crate::engine::verbs::edit::Edited;
 use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
 
-/// Open a peer's spec in $EDITOR; it is checked before it is saved
+/// Open a peer's spec in $VISUAL or $EDITOR; it is checked before it is saved
+///
+/// What cannot be saved is opened again, with the reason on top. What another command has changed meanwhile is not
+/// overwritten. A text that is not saved is kept, and named.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer edit api\n  EDITOR=nano peer edit api\n  EDITOR='sed -i s/1h/2h/' peer edit api      without a terminal"
+)]
 pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
 }
 
-pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
+pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let Some(before) = engine.config.spec_text(&args.name).map_err(EngineError::from)? else {
         return Err(engine.no_such_peer(&args.name).into());
     };
-    let draft = draft_path(&args.name);
-    write_draft(&draft, &before)?;
-    let edited = edit_until_valid(&engine, &args.name, &draft);
-    // The person's words are kept when they could not be saved.
-    if edited.is_ok() {
-        let _ = std::fs::remove_file(&draft);
-    }
-    let text = edited?;
-    if text == before {
-        context.out.line(format!("{}: unchanged", args.name))?;
-    } else {
-        engine.config.write_spec(&args.name, &text).map_err(EngineError::from)?;
-        context.out.line(format!("{}: saved", args.name))?;
-        let spec = engine.peer(&args.name)?.spec;
-        if let Some(unused) = engine.unused_env_file(&args.name, &spec) {
-            let unused = unused.display();
-            engine.progress.notice(&format!("{}: its spec does not name {unused} any more; rm {unused}", args.name));
-        }
+    let editor = editor(&engine, &args.name)?;
+    let draft = Draft::of(&args.name, &before)?;
+    let said = match edit_until_saved(&engine, &args.name, &editor, &draft, before).await {
+        Ok(said) => said,
+        Err(stop) => return Err(draft.kept(stop)),
+    };
+    draft.remove();
+    context.out.line(format!("{}: {said}", args.name))?;
+    let spec = engine.peer(&args.name)?.spec;
+    if let Some(unused) = engine.unused_env_file(&args.name, &spec) {
+        let unused = unused.display();
+        engine.progress.notice(&format!("{}: its spec does not name {unused} any more; rm {unused}", args.name));
     }
     Ok(0)
 }
 
-fn draft_path(name: &PeerName) -> PathBuf {
-    std::env::temp_dir().join(format!("peer-edit-{name}-{}.toml", std::process::id()))
+/// Why a spec was not saved.
+struct Stop {
+    problem: String,
+    code: u8,
+    /// Nothing was typed that could be lost.
+    untouched: bool,
 }
 
-fn write_draft(path: &Path, text: &str) -> Result<(), CliError> {
-    let written = file::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|source| CliError::Directory { path: path.to_owned(), source })
-}
-
-fn edit_until_valid(engine: &Engine, name: &PeerName, draft: &Path) -> Result<String, CliError> {
+/// Edits until the text can be saved, and is. Without a terminal nobody could type anything else: one attempt it is.
+async fn edit_until_saved(
+    engine: &Engine,
+    name: &PeerName,
+    editor: &OsString,
+    draft: &Draft,
+    mut base: String,
+) -> Result<String, Stop> {
+    let first = base.clone();
+    let mut shown = base.clone();
     loop {
-        open_editor(draft)?;
-        let text = file::read_to_string(draft, file::MOST)
-            .map_err(|source| CliError::Directory { path: draft.to_owned(), source })?;
-        let checked =
-            PeerSpec::parse(draft, &text).map_err(EngineError::from).and_then(|spec| engine.check(name, &spec));
-        match checked {
-            Ok(()) => return Ok(text),
-            Err(error) => {
-                let error = CliError::from(error);
-                error.report();
-                if !std::io::stdin().is_terminal() || !ask_again() {
-                    return Err(CliError::usage(
-                        "the spec was not saved",
-                        format!("your text is in {}", draft.display()),
-                    ));
-                }
-            }
+        let failed = |error: CliError| Stop { problem: error.to_string(), code: error.code(), untouched: false };
+        let ran = open_editor(editor, draft.path());
+        let text = draft.read().map_err(failed)?;
+        let untouched = text == shown;
+        if let Err(problem) = ran {
+            return Err(Stop { problem, code: code::USAGE, untouched });
         }
+        let rejected = match check(engine, name, draft.path(), &text) {
+            Ok(()) => match engine.edit(name, &base, &text).await {
+                Ok(Edited::Unchanged) => return Ok("nothing changed".to_owned()),
+                Ok(Edited::Saved { awake: false }) => return Ok("saved".to_owned()),
+                Ok(Edited::Saved { awake: true }) => {
+                    return Ok("saved; what its agent is started with holds from the next start on".to_owned());
+                }
+                Ok(Edited::Changed(now)) => {
+                    let was = format!("the spec of {name} was changed by another command meanwhile");
+                    let lines = now.lines().map(|line| format!("now: {line}"));
+                    let note = std::iter::once(format!("{was}; what it says now:")).chain(lines).collect();
+                    base = now;
+                    Rejected { problem: was, note, code: code::FAILED }
+                }
+                Err(error) => return Err(Stop { untouched, ..failed(error.into()) }),
+            },
+            Err(rejected) => rejected,
+        };
+        // Whoever saves the very text that was refused wants no more of it.
+        if untouched || !std::io::stdin().is_terminal() {
+            let Rejected { problem, code, .. } = rejected;
+            return Err(Stop { problem, code, untouched: text == first });
+        }
+        draft.write(&rejected.note, &text).map_err(failed)?;
+        shown = text;
     }
 }
 
-fn ask_again() -> bool {
-    output::ask("edit it again? [Y/n]").is_ok_and(|answer| !answer.eq_ignore_ascii_case("n"))
+/// Why a text is not saved as it is, in a line, and as it is told in the draft.
+struct Rejected {
+    problem: String,
+    code: u8,
+    note: Vec<String>,
 }
 
-/// `$VISUAL`, else `$EDITOR`, else vi; its words split as git splits them, by a shell.
-fn open_editor(file: &Path) -> Result<(), CliError> {
-    let named = |key| std::env::var_os(key).filter(|value: &OsString| !value.is_empty());
-    let editor = named("VISUAL").or_else(|| named("EDITOR")).unwrap_or_else(|| OsString::from("vi"));
+fn check(engine: &Engine, name: &PeerName, draft: &Path, text: &str) -> Result<(), Rejected> {
+    let read = PeerSpec::parse(draft, text).map_err(EngineError::from);
+    let Err(error) = read.and_then(|spec| engine.check(name, &spec)) else { return Ok(()) };
+    let error = CliError::from(error);
+    let hint = error.hint().map(|hint| format!("hint: {hint}"));
+    let problem = error.to_string();
+    let note = std::iter::once(format!("{problem} (lines are counted below this note)")).chain(hint).collect();
+    Err(Rejected { problem, note, code: code::USAGE })
+}
+
+/// What is on its way to be a spec: 0600, because its `[env]` holds values.
+struct Draft {
+    path: PathBuf,
+}
+
+/// How each line begins that we write on top of a draft, and that is no part of the text.
+const NOTE: &str = "# peer edit: ";
+
+impl Draft {
+    fn of(name: &PeerName, text: &str) -> Result<Self, CliError> {
+        let path = std::env::temp_dir().join(format!("peer-edit-{name}-{}.toml", std::process::id()));
+        let written = file::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|source| CliError::Directory { path: path.clone(), source })?;
+        Ok(Self { path })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a text anew, below the reason why it is there again.
+    fn write(&self, note: &[String], text: &str) -> Result<(), CliError> {
+        let note: String = note.iter().map(|line| format!("{NOTE}{}\n", printable(line))).collect();
+        let written = file::replace(&self.path).and_then(|mut file| file.write_all((note + text).as_bytes()));
+        written.map_err(|source| CliError::Directory { path: self.path.clone(), source })
+    }
+
+    /// What was typed, without our own note.
+    fn read(&self) -> Result<String, CliError> {
+        let text = file::read_to_string(&self.path, file::MOST)
+            .map_err(|source| CliError::Directory { path: self.path.clone(), source })?;
+        let typed = text.split_inclusive('\n').skip_while(|line| line.starts_with(NOTE.trim_end()));
+        Ok(typed.collect())
+    }
+
+    /// The error for what was not saved; what was typed stays where it is said to be.
+    fn kept(&self, Stop { problem, code, untouched }: Stop) -> CliError {
+        if untouched {
+            self.remove();
+            return CliError::NotSaved { problem, hint: "nothing was changed".to_owned(), code };
+        }
+        let hint = format!("your text is in {}", self.path.display());
+        CliError::NotSaved { problem: format!("{problem}; the spec was not saved"), hint, code }
+    }
+
+    fn remove(&self) {
+        // One that an editor has moved away is gone already.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// `$VISUAL`, else `$EDITOR`, else vi, which needs somebody at a terminal.
+fn editor(engine: &Engine, name: &PeerName) -> Result<OsString, CliError> {
+    let named = |key| engine.var(key).filter(|value| !value.is_empty()).cloned();
+    if let Some(editor) = named("VISUAL").or_else(|| named("EDITOR")) {
+        return Ok(editor);
+    }
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return Ok(OsString::from("vi"));
+    }
+    let spec = engine.config.spec_path(name);
+    Err(CliError::usage(
+        "edit needs a terminal, or an editor that needs none in $VISUAL or $EDITOR",
+        format!("EDITOR='sed -i s/OLD/NEW/' peer edit {name}; the spec is {}", spec.display()),
+    ))
+}
+
+/// Its words are split as git splits them, by a shell.
+fn open_editor(editor: &OsString, file: &Path) -> Result<(), String> {
     let mut script = editor.clone();
     script.push(" \"$@\"");
-    let argv = Argv::new("/bin/sh").arg("-c").arg(script).arg(&editor).arg(file);
-    let failed = |source| CliError::Directory { path: PathBuf::from(&editor), source };
-    let status = command::run_in_foreground(&argv).map_err(failed)?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(CliError::usage(format!("the editor {} failed: {status}", editor.display()), "nothing was saved"))
+    let argv = Argv::new("/bin/sh").arg("-c").arg(script).arg(editor).arg(file);
+    match command::run_in_foreground(&argv) {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the editor {} failed: {status}", editor.display())),
+        Err(error) => Err(format!("cannot run the editor {}: {error}", editor.display())),
     }
 }

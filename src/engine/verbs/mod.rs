@@ -5,6 +5,7 @@ pub mod attach;
 pub mod beat;
 pub mod declare;
 pub mod doctor;
+pub mod edit;
 pub mod interrupt;
 pub(crate) mod key;
 pub mod list;

@@ -51,7 +51,7 @@ impl Engine {
         if from == to {
             return Ok(Moved { peer: name.clone(), from, to, woken: None });
         }
-        let text = self.check_move(&peer, to).await?;
+        self.check_move(&peer, to).await?;
         let was_awake = loop {
             let locked = self.lock(name).await?;
             match self.park_to_move(&peer, &locked).await? {
@@ -60,7 +60,8 @@ impl Engine {
                     self.await_ready(&peer, record.incarnation).await?;
                 }
                 parked => {
-                    self.config.write_spec(name, &text)?;
+                    // As it is now: it may have been changed since it was checked.
+                    self.config.write_spec(name, &self.text_moved(name, to)?)?;
                     let event = Event::new(self.now(), "peer.moved").peer(name);
                     self.log(&event.with("from", from.as_str()).with("runtime", to.as_str()))?;
                     break matches!(parked, Parked::Now);
@@ -76,8 +77,14 @@ impl Engine {
         }
     }
 
-    /// Everything that can be known to fail is said before anything is ended. Returns the text of the spec as it will be.
-    async fn check_move(&self, peer: &Peer, to: RuntimeKind) -> Result<String> {
+    /// The text of the spec as it will be.
+    fn text_moved(&self, name: &PeerName, to: RuntimeKind) -> Result<String> {
+        let Some(text) = self.config.spec_text(name)? else { return Err(self.no_such_peer(name)) };
+        Ok(PeerSpec::with_runtime(&self.config.spec_path(name), &text, to.as_str())?)
+    }
+
+    /// Everything that can be known to fail is said before anything is ended.
+    async fn check_move(&self, peer: &Peer, to: RuntimeKind) -> Result<()> {
         let refuse = |problem: String, hint: String| {
             Err(EngineError::Declaration { what: format!("move {}", peer.name), problem, hint: Some(hint) })
         };
@@ -89,14 +96,12 @@ impl Engine {
             let hint = "run it in another terminal".to_owned();
             return refuse("this runs in its own pane, which ends on the way".to_owned(), hint);
         }
-        let path = self.config.spec_path(&peer.name);
-        let Some(text) = self.config.spec_text(&peer.name)? else { return Err(self.no_such_peer(&peer.name)) };
-        let text = PeerSpec::with_runtime(&path, &text, to.as_str())?;
-        let (_, _, runtime) = self.runtime_for(&PeerSpec::parse(&path, &text)?)?;
+        let text = self.text_moved(&peer.name, to)?;
+        let (_, _, runtime) = self.runtime_for(&PeerSpec::parse(&self.config.spec_path(&peer.name), &text)?)?;
         self.kept_variables(&peer.spec)?;
         // The one thing that a wake does not ask, and that would fail there for sure.
         runtime.version().await?;
-        Ok(text)
+        Ok(())
     }
 
     async fn park_to_move(&self, peer: &Peer, locked: &Locked) -> Result<Parked> {

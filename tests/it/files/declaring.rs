@@ -202,7 +202,7 @@ fn edit_checks_before_it_saves_and_keeps_what_was_typed() {
         ("a: saved\n".to_owned(), format!("idle_timeout = \"2h\"\n{before}"))
     );
     let nothing = editor(&world, "exit 0");
-    with(&nothing).prints("a: unchanged\n");
+    with(&nothing).prints("a: nothing changed\n");
     let failing = editor(&world, "exit 1");
     assert_eq!(with(&failing).code, 2);
 }

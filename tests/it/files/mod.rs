@@ -1,7 +1,9 @@
 //! Files that others write: broken, strange and hostile ones.
 
 mod bad_records;
+mod broken_specs;
 mod declaring;
+mod editing;
 mod golden;
 mod hostile_text;
 mod store_faults;

@@ -1,0 +1,134 @@
+//! `peer edit` loses nothing: neither what another command wrote meanwhile, nor what the person typed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::common::{Run, World};
+
+fn spec(world: &World) -> String {
+    fs::read_to_string(world.path("config/peers/a.toml")).expect("a spec")
+}
+
+/// A declared peer, and an editor that does what this script says to the file `$1`, whose spec is `$SPEC`.
+fn edited_by(script: &str) -> (World, Command) {
+    let world = World::new();
+    world.declare("a", &["--agent", "command", "--env", "TOKEN=secret"], &["cat"]);
+    let path = world.path("editor");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
+    let mut edit = world.command(&["edit", "a"]);
+    fs::create_dir(world.path("tmp")).expect("ours");
+    edit.env("EDITOR", path).env("SPEC", world.path("config/peers/a.toml")).env("TMPDIR", world.path("tmp"));
+    (world, edit)
+}
+
+/// The same at a terminal, which script(1) makes; what the terminal shows in the end.
+fn at_a_terminal(edit: &Command) -> Run {
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("exec {} edit a", edit.get_program().display()), "/dev/null"]).env_clear();
+    script.envs(edit.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
+    let mut child =
+        script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("script(1)");
+    let held = child.stdin.take();
+    let run = Run::finish(child, None, Instant::now());
+    drop(held);
+    run
+}
+
+/// What is left of drafts.
+fn drafts(world: &World) -> Vec<PathBuf> {
+    fs::read_dir(world.path("tmp")).expect("ours").map(|entry| entry.expect("one").path()).collect()
+}
+
+/// The only draft that is left, which is named and which nobody else can read.
+#[track_caller]
+fn kept(world: &World, said: &str) -> String {
+    let left = drafts(world);
+    let [draft] = &left[..] else { panic!("{left:?}: {said}") };
+    assert!(said.contains(&format!("your text is in {}", draft.display())), "{said}");
+    assert_eq!(draft.metadata().expect("there").permissions().mode() & 0o777, 0o600);
+    fs::read_to_string(draft).expect("kept")
+}
+
+#[test]
+fn what_another_command_wrote_meanwhile_is_not_overwritten() {
+    let (world, mut edit) = edited_by("echo '# mine' >> \"$1\"; echo '# theirs' >> \"$SPEC\"");
+    let before = spec(&world);
+    let run = Run::of(&mut edit, None);
+    assert!(run.code == 1 && run.stderr.contains("was changed by another command meanwhile"), "{run:?}");
+    assert_eq!(spec(&world), format!("{before}# theirs\n"));
+    assert_eq!(kept(&world, &run.stderr), format!("{before}# mine\n"));
+}
+
+#[test]
+fn at_a_terminal_it_is_opened_again_with_what_the_other_wrote_on_top() {
+    let (world, edit) = edited_by(
+        "if grep -q '^# peer edit: now: # theirs' \"$1\"; then echo '# theirs' >> \"$1\"; exit; fi\n\
+         echo '# mine' >> \"$1\"; echo '# theirs' >> \"$SPEC\"",
+    );
+    let before = spec(&world);
+    let run = at_a_terminal(&edit);
+    assert!(run.code == 0 && run.stdout.contains("a: saved"), "{run:?}");
+    assert_eq!(spec(&world), format!("{before}# mine\n# theirs\n"));
+    assert!(drafts(&world).is_empty());
+}
+
+#[test]
+fn a_rejected_text_is_opened_again_with_the_reason_on_top() {
+    let (world, edit) = edited_by(
+        "cp \"$1\" \"$TMPDIR/../seen\"\n\
+         if grep -q '^# peer edit: ' \"$1\"; then sed -i s/timout/timeout/ \"$1\"; else sed -i '1i idle_timout = \"2h\"' \"$1\"; fi",
+    );
+    let before = spec(&world);
+    let run = at_a_terminal(&edit);
+    assert!(run.code == 0 && run.stdout.contains("a: saved"), "{run:?}");
+    assert_eq!(spec(&world), format!("idle_timeout = \"2h\"\n{before}"));
+    let seen = fs::read_to_string(world.path("seen")).expect("the second time");
+    let lines: Vec<&str> = seen.lines().collect();
+    assert!(lines[0].starts_with("# peer edit: ") && lines[0].contains(":1: idle_timout: unknown field"), "{seen}");
+    assert_eq!(lines[1], "# peer edit: hint: did you mean `idle_timeout`?");
+    assert_eq!(lines[2], "idle_timout = \"2h\"");
+}
+
+#[test]
+fn saving_the_rejected_text_again_ends_it_and_keeps_it() {
+    let (world, edit) = edited_by("grep -q '^# peer edit: ' \"$1\" || echo 'nonsense' >> \"$1\"");
+    let before = spec(&world);
+    let run = at_a_terminal(&edit);
+    assert!(run.code == 2 && spec(&world) == before, "{run:?}");
+    assert!(kept(&world, &run.stdout.replace("\r\n", "\n")).ends_with("nonsense\n"));
+}
+
+#[test]
+fn without_a_terminal_only_an_editor_that_was_named_is_run() {
+    let (world, mut edit) = edited_by("exit 1");
+    edit.env_remove("EDITOR");
+    let run = Run::of(&mut edit, None);
+    assert!(run.code == 2 && run.stderr.contains("edit needs a terminal"), "{run:?}");
+    assert!(run.stderr.contains(&world.path("config/peers/a.toml").display().to_string()), "{run:?}");
+    assert!(drafts(&world).is_empty());
+}
+
+#[test]
+fn a_failing_editor_leaves_what_was_typed_and_nothing_else() {
+    let (world, mut edit) = edited_by("echo '# mine' >> \"$1\"; exit 3");
+    let before = spec(&world);
+    let run = Run::of(&mut edit, None);
+    assert!(run.stderr.contains("failed: exit status: 3"), "{run:?}");
+    assert_eq!((run.code, kept(&world, &run.stderr), spec(&world)), (2, format!("{before}# mine\n"), before));
+    let (world, mut edit) = edited_by("exit 3");
+    let run = Run::of(&mut edit, None);
+    assert!(run.code == 2 && run.stderr.contains("hint: nothing was changed"), "{run:?}");
+    assert!(drafts(&world).is_empty(), "values of its variables are left nowhere");
+}
+
+#[test]
+fn what_was_removed_meanwhile_is_not_written_anew() {
+    let (world, mut edit) = edited_by("echo '# mine' >> \"$1\"; rm \"$SPEC\"");
+    let run = Run::of(&mut edit, None);
+    assert!(run.code == 3 && run.stderr.contains("there is no peer named a"), "{run:?}");
+    assert!(kept(&world, &run.stderr).ends_with("# mine\n") && !world.path("config/peers/a.toml").exists());
+}
