@@ -18,6 +18,17 @@ pub fn restore() -> io::Result<()> {
     Ok(SigSet::empty().thread_set_mask()?)
 }
 
+/// Whether this process ignores a signal, as one that nohup(1) started does SIGHUP. One that the kernel does not tell of is not.
+#[allow(unsafe_code, reason = "nix changes dispositions and does not ask for them")]
+pub fn is_ignored(signal: Signal) -> bool {
+    let mut now = std::mem::MaybeUninit::<nix::libc::sigaction>::uninit();
+    // SAFETY: without a new action nothing is changed, and the pointer is valid for writes; it is read where that succeeded.
+    unsafe {
+        nix::libc::sigaction(signal as nix::libc::c_int, std::ptr::null(), now.as_mut_ptr()) == 0
+            && now.assume_init().sa_sigaction == nix::libc::SIG_IGN
+    }
+}
+
 /// A set of signals that this thread has blocked: none is lost between two waits.
 #[derive(Debug)]
 pub struct Signals {

@@ -154,7 +154,9 @@ impl CliError {
             }
             Some(EngineError::Runtime(_)) => (Some("runtime-unavailable"), None),
             Some(EngineError::NoRoom { .. }) => (Some("pane-too-small"), None),
-            Some(EngineError::NotAccepted { how, .. }) => (Some(how.as_str()), None),
+            Some(EngineError::NotAccepted { how, .. } | EngineError::Interrupted { how, .. }) => {
+                (Some(how.as_str()), None)
+            }
             Some(EngineError::Unsendable { .. }) => (Some("unsendable"), None),
             Some(EngineError::NotAnswered { why, .. }) => (Some(why.as_str()), None),
             Some(EngineError::NoSuchRow { .. }) => (Some("no-such-row"), None),
@@ -195,6 +197,8 @@ fn engine_code(error: &EngineError) -> u8 {
             code::NOT_ACCEPTED
         }
         EngineError::NoSuchRow { .. } => code::USAGE,
+        // As a shell tells of whoever ends by a signal; there are 64.
+        EngineError::Interrupted { signal, .. } => 128 + u8::try_from(*signal as i32).unwrap_or_default(),
         EngineError::Unsendable { .. }
         | EngineError::NoTranscript { .. }
         | EngineError::NoSuchConversation { .. }
@@ -229,7 +233,10 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NotAccepted { peer, asks: true, .. } => {
             format!("peer attach {peer} and answer it; then send it again")
         }
-        EngineError::NotAccepted { peer, how, .. } => match how {
+        EngineError::Interrupted { peer, how: Undelivered::NotTyped, .. } => {
+            format!("nothing of it reached the agent; peer status {peer} says what that does")
+        }
+        EngineError::NotAccepted { peer, how, .. } | EngineError::Interrupted { peer, how, .. } => match how {
             Undelivered::NotTyped => format!("peer screen {peer}; then send it again"),
             Undelivered::NotSent => format!("peer screen {peer}; sent again, it is said once"),
             Undelivered::NotSeen => format!("peer screen {peer}, before you send it again"),

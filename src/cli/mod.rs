@@ -6,6 +6,7 @@
 mod args;
 mod error;
 mod help;
+mod interrupted;
 mod man;
 mod render;
 mod verbs;

@@ -54,7 +54,7 @@ impl EnvFile {
                     "NAME=VALUE; in single quotes what is more than letters, digits and _-./:,@%+=^ (man peer-files)"
                         .to_owned(),
                 );
-                Err(ConfigError::Invalid { place, problem: problem.to_owned(), hint })
+                Err(ConfigError::Invalid { place: Box::new(place), problem: problem.to_owned(), hint })
             };
             let line = line.strip_suffix('\r').unwrap_or(line).trim_matches(BLANK);
             if line.is_empty() || line.starts_with('#') {

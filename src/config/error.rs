@@ -100,7 +100,7 @@ pub enum ConfigError {
     #[error("{place}: {problem}{}", inside(.place))]
     Invalid {
         /// Where.
-        place: Place,
+        place: Box<Place>,
         /// What is wrong with it.
         problem: String,
         /// What to write instead, where that is known.
@@ -138,7 +138,7 @@ fn explain(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
         format!("what stands below {table} is a part of it: a key of the whole file stands above its first [table]")
     };
     let hint = near.or_else(|| place.table.as_ref().filter(|_| place.key.is_some()).map(below));
-    ConfigError::Invalid { place, problem, hint }
+    ConfigError::Invalid { place: Box::new(place), problem, hint }
 }
 
 /// One step on the way from a whole file to a value in it.

@@ -68,7 +68,7 @@ impl ConfigDir {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             // The words tell the table.
             let place = Place { table: None, ..Place::of_key(&path, &text, &keys) };
-            ConfigError::Invalid { place, problem, hint: Some(hint) }
+            ConfigError::Invalid { place: Box::new(place), problem, hint: Some(hint) }
         })?;
         Ok(settings)
     }
@@ -98,7 +98,8 @@ impl ConfigDir {
     /// The error for the value of a key in a peer's spec that only its reader can tell to be wrong.
     pub fn wrong_in_spec(&self, name: &PeerName, key: &str, problem: String, hint: Option<String>) -> ConfigError {
         let text = self.spec_text(name).ok().flatten().unwrap_or_default();
-        ConfigError::Invalid { place: Place::of_key(&self.spec_path(name), &text, &[key]), problem, hint }
+        let place = Box::new(Place::of_key(&self.spec_path(name), &text, &[key]));
+        ConfigError::Invalid { place, problem, hint }
     }
 
     /// Writes a spec that was checked before; the old one stands until the new one is whole.

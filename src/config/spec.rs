@@ -94,7 +94,7 @@ impl PeerSpec {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let spec: Self = error::parse(path, text)?;
         spec.check().map_err(|(keys, problem, hint)| ConfigError::Invalid {
-            place: Place::of_key(path, text, &keys),
+            place: Box::new(Place::of_key(path, text, &keys)),
             problem,
             hint: Some(hint),
         })?;

@@ -66,6 +66,16 @@ pub enum EngineError {
         /// That is a question, which a person is to answer.
         asks: bool,
     },
+    /// A signal asked us to leave before a message was seen to be accepted.
+    #[error("the message to {peer} was {how}: {signal} came first")]
+    Interrupted {
+        /// Whom.
+        peer: PeerName,
+        /// How far it came.
+        how: Undelivered,
+        /// Which.
+        signal: Signal,
+    },
     /// zellij shows a session to one who only looks by what somebody else sees (0.45.1).
     #[error("{peer} cannot be looked at read-only: zellij shows nothing while nobody else is attached")]
     NobodyAttached {
@@ -352,10 +362,19 @@ impl EngineError {
         }
     }
 
+    /// Under which name the log tells of a message that is not confirmed; none of what is no such thing.
+    pub(super) fn unconfirmed(&self) -> Option<&'static str> {
+        match self.itself() {
+            Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(how.as_str()),
+            Self::NoRoom { .. } => Some("pane-too-small"),
+            _ => None,
+        }
+    }
+
     /// Whether the same message may be sent again as it is, where one was not delivered: it was not said, and will not be.
     pub fn is_retryable(&self) -> Option<bool> {
         match self.itself() {
-            Self::NotAccepted { how, .. } => Some(*how != Undelivered::NotSeen),
+            Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(*how != Undelivered::NotSeen),
             Self::NoRoom { .. } => Some(true),
             Self::Unsendable { .. } => Some(false),
             _ => None,

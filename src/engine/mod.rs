@@ -85,6 +85,8 @@ pub struct Engine {
     pub executable: PathBuf,
     /// The wall clock.
     pub clock: fn() -> Timestamp,
+    /// What stops a message on its way.
+    pub interruption: message::interruption::Interruption,
     runtimes: Runtimes,
     profiles: peer::Profiles,
 }
@@ -111,6 +113,7 @@ impl Engine {
             progress,
             executable,
             clock: wall_clock,
+            interruption: message::interruption::Interruption::default(),
             runtimes,
             profiles: peer::Profiles::default(),
         })

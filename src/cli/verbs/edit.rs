@@ -141,8 +141,8 @@ impl Draft {
 
     /// Writes a text anew, below the reason why it is there again.
     fn write(&self, note: &[String], text: &str) -> Result<(), CliError> {
-        let note: String = note.iter().map(|line| format!("{NOTE}{}\n", printable(line))).collect();
-        let written = file::replace(&self.path).and_then(|mut file| file.write_all((note + text).as_bytes()));
+        let note: Vec<String> = note.iter().map(|line| format!("{NOTE}{}\n", printable(line))).collect();
+        let written = file::replace(&self.path).and_then(|mut file| file.write_all((note.concat() + text).as_bytes()));
         written.map_err(|source| CliError::Directory { path: self.path.clone(), source })
     }
 

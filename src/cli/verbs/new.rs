@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::cli::{Context, Outcome};
+use crate::cli::{Context, Outcome, interrupted};
 use crate::engine::message::{Message, read_message};
 use crate::policy::name::PeerName;
 
@@ -33,7 +33,10 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         (text, _) => text,
     };
     let message = Message { text, topic: args.topic, command: false };
-    let woken = engine.new_conversation(&args.name, &message).await?;
+    let woken = match message.text {
+        Some(_) => interrupted::heeding(&engine, Box::pin(engine.new_conversation(&args.name, &message))).await?,
+        None => Box::pin(engine.new_conversation(&args.name, &message)).await,
+    }?;
     engine.progress.settled();
     let report = crate::cli::verbs::wake::report(&woken);
     if args.json {

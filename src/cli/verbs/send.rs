@@ -2,7 +2,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::several::named;
-use crate::cli::{CliError, Context, Outcome};
+use crate::cli::{CliError, Context, Outcome, interrupted};
 use crate::engine::message::{Message, read_message};
 use crate::policy::name::PeerName;
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let text = message_text(args.text, args.file)?;
     let engine = context.engine()?;
     let message = Message { text: Some(text), topic: args.topic, command: args.command };
-    let sent = engine.send(&args.name, &message, !args.no_wake).await;
+    let sent = interrupted::heeding(&engine, Box::pin(engine.send(&args.name, &message, !args.no_wake))).await?;
     engine.progress.settled();
     let woken = match sent.map_err(CliError::from) {
         Ok(woken) => woken,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli::args::choice::Choice;
 use crate::cli::args::several::{self, Names, Report};
-use crate::cli::{CliError, Context, Outcome};
+use crate::cli::{CliError, Context, Outcome, interrupted};
 use crate::engine::message::{Message, read_message};
 use crate::engine::verbs::wake::Woken;
 
@@ -45,11 +45,13 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     };
     let request = args.choice.request();
     let message = Message { text, topic: args.choice.topic, command: false };
-    several::each(context, &engine, "wake", args.json, names, args.jobs, async |name| {
+    let has_message = message.text.is_some();
+    let woken = several::each(context, &engine, "wake", args.json, names, args.jobs, async |name| {
         let woken = engine.wake(&name, &request, &message).await.map_err(CliError::from)?;
         Ok(report(&woken))
-    })
-    .await
+    });
+    // A start goes on without us.
+    if has_message { interrupted::heeding(&engine, woken).await? } else { woken.await }
 }
 
 /// One line: what was done, why, and whether a message went in.

@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod held;
+pub mod interruption;
 mod proof;
 pub(crate) mod room;
 mod terminal;
@@ -14,10 +15,12 @@ use peer_adapters::agent::ConversationId;
 use peer_adapters::file;
 use tokio::time::Instant;
 
+use super::error::Undelivered;
 use super::observe::conversation::{self, Learner};
 use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::store::{Event, Locked, SessionRecord};
 use abandoned::Finished;
+use interruption::interrupted;
 use typing::{PASTE_PATIENCE, Typing};
 
 /// How long another conversation may take to show after the command that begins it. Where nothing tells of it before something
@@ -65,17 +68,20 @@ impl Engine {
             return Ok(false);
         }
         check(peer, text.as_deref(), message)?;
-        self.clear_view(peer, record, text.as_deref().unwrap_or_default()).await?;
+        let stopped = |signal| interrupted(peer, Undelivered::NotTyped, signal);
+        let clear = self.clear_view(peer, record, text.as_deref().unwrap_or_default());
+        self.interruption.before(clear).await.map_err(stopped)??;
         let runtime = self.runtime_of(&record.place)?;
         // The mark of what is typed is to be taken in the conversation that the agent is in now.
         Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
         let before = record.conversation.clone();
-        let mut typing = Typing { engine: self, peer, locked, runtime: runtime.as_ref(), record };
+        let mut typing = Typing::new(self, peer, locked, runtime.as_ref(), record);
         if typing.has_arrived(text.as_deref())? {
             self.note_delivery(peer, locked, record, message, None).await?;
             return Ok(true);
         }
-        let finished = typing.finish_abandoned(text.as_deref()).await?;
+        let finish = typing.finish_abandoned(text.as_deref());
+        let finished = self.interruption.before(finish).await.map_err(stopped)??;
         // The prompt may have gone with what was finished.
         let Some(text) = compose(peer, typing.record, message) else { return Ok(false) };
         if finished != Finished::This {

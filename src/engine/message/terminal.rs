@@ -44,6 +44,7 @@ impl Typing<'_> {
         let before = self.input(agent.id.pid, Undelivered::NotTyped).await?;
         // Not to be had for the terminal of another user; then what was read of it, or of anything else, must do.
         let reads = Reads::of(agent.id.pid).ok();
+        self.reached.set(Undelivered::NotSeen);
         // What a program without a composer has half of cannot be taken back.
         let half = |error: RuntimeError| self.undelivered(Undelivered::NotSeen, error.to_string());
         match self.runtime.paste(&target(&self.record.place), text).await {

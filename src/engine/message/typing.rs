@@ -1,8 +1,9 @@
 //! Paste, see it there, press Enter, see it taken.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use peer_adapters::agent::{Accepted, letters};
 use peer_adapters::runtime::{Key, Runtime};
 use peer_adapters::screen::{self, Composer, DialogView, Phase, View};
@@ -13,6 +14,7 @@ use super::abandoned::fingerprint;
 use super::held::{Held, Waits, placeholder_of};
 use super::proof::Proof;
 use crate::engine::error::Undelivered;
+use crate::engine::message::interruption::interrupted;
 use crate::engine::message::room;
 use crate::engine::observe::changes::{Changes, Due};
 use crate::engine::observe::conversation::{Launched, Learner};
@@ -48,6 +50,20 @@ pub(super) struct Typing<'a> {
     pub(super) locked: &'a Locked,
     pub(super) runtime: &'a dyn Runtime,
     pub(super) record: &'a mut SessionRecord,
+    /// How far the text is known to have come.
+    pub(super) reached: Cell<Undelivered>,
+}
+
+impl<'a> Typing<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        peer: &'a Peer,
+        locked: &'a Locked,
+        runtime: &'a dyn Runtime,
+        record: &'a mut SessionRecord,
+    ) -> Self {
+        Self { engine, peer, locked, runtime, record, reached: Cell::new(Undelivered::NotTyped) }
+    }
 }
 
 impl Typing<'_> {
@@ -55,7 +71,10 @@ impl Typing<'_> {
     /// so for one the composer is proof enough.
     pub(super) async fn type_in(&mut self, text: &str, command: bool) -> Result<()> {
         match self.peer.profile.message.accepted {
-            Accepted::Consumed => self.type_into_terminal(text).await,
+            Accepted::Consumed => {
+                let typed = self.engine.interruption.before(self.type_into_terminal(text)).await;
+                typed.map_err(|signal| interrupted(self.peer, self.reached.get(), signal))?
+            }
             Accepted::Transcript | Accepted::Composer => {
                 let proof = if command { None } else { self.proof()? };
                 self.type_into_composer(text, command, proof.as_ref()).await
@@ -107,9 +126,15 @@ impl Typing<'_> {
 
     /// An agent with a composer. Text that a person left in it is not joined with ours.
     async fn type_into_composer(&mut self, text: &str, command: bool, proof: Option<&Proof>) -> Result<()> {
-        self.await_free().await?;
+        let (engine, peer) = (self.engine, self.peer);
+        let free = engine.interruption.before(self.await_free()).await;
+        free.map_err(|signal| interrupted(peer, Undelivered::NotTyped, signal))??;
         self.claim(text)?;
-        let sent = self.paste_and_submit(text, command, proof).await;
+        let sent = engine.interruption.before(self.paste_and_submit(text, command, proof)).await;
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(signal) => self.stopped(text, proof, signal).await,
+        };
         // One that is killed leaves its claim, and one that could not see what it did. Any other says how it went, and what it
         // left is known again by what it typed.
         if sent.is_ok() || room::cramped(self.record).is_none() {
@@ -117,7 +142,7 @@ impl Typing<'_> {
             self.record.typing_extent = None;
             self.record.typed_is_said = sent.is_ok();
         }
-        if let Err(EngineError::NotAccepted { how: Undelivered::NotSeen, .. }) = &sent {
+        if sent.as_ref().is_err_and(|error| error.unconfirmed() == Some(Undelivered::NotSeen.as_str())) {
             self.record.unseen = proof.map(|proof| proof.unseen(text));
         }
         if sent.is_err() {
@@ -128,6 +153,20 @@ impl Typing<'_> {
             self.locked.write_session(self.record)?;
         }
         sent
+    }
+
+    /// What became of a text that was stopped on its way: what the agent wrote down and what its composer shows tell more than
+    /// how far we came.
+    async fn stopped(&mut self, text: &str, proof: Option<&Proof>, signal: Signal) -> Result<()> {
+        let sent = self.reached.get() == Undelivered::NotSeen;
+        if sent
+            && let Some(proof) = proof
+            && proof.given(self.peer, self.record, text)?
+        {
+            return Ok(());
+        }
+        let stands = self.reached.get() != Undelivered::NotTyped && self.shown_of(text).await.is_some();
+        Err(interrupted(self.peer, if stands { Undelivered::NotSent } else { self.reached.get() }, signal))
     }
 
     /// What the composer shows of a text, and of nothing else.
@@ -198,12 +237,14 @@ impl Typing<'_> {
 
     /// From here on it may be in the composer, whatever becomes of the runtime.
     async fn paste(&self, text: &str) -> Result<()> {
+        self.reached.set(Undelivered::NotSent);
         let pasted = self.runtime.paste(&target(&self.record.place), text).await;
         pasted.map_err(|error| self.undelivered(Undelivered::NotSent, error.to_string()))
     }
 
     /// From here on the text may be sent, but where the runtime says that nothing was pressed.
     async fn press_enter(&self) -> Result<()> {
+        self.reached.set(Undelivered::NotSeen);
         let pressed = self.runtime.press(&target(&self.record.place), &[Key::Enter]).await;
         pressed.map_err(|error| {
             let how = if error.may_be_done() { Undelivered::NotSeen } else { Undelivered::NotSent };

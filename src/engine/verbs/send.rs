@@ -12,11 +12,12 @@ impl Engine {
     /// # Errors
     /// As [`Engine::wake`]; without `wake`, [`crate::engine::EngineError::NotAwake`].
     pub async fn send(&self, name: &PeerName, message: &Message, wake: bool) -> Result<Woken> {
+        let peer = self.known(name)?;
         if !wake {
             // A look without the lock; the wake below takes it, and finds an awake peer unless it ends in between.
-            self.awake(&self.known(name)?).await?;
+            self.awake(&peer).await?;
         }
         let request = WakeRequest { topic: message.topic.clone(), ..WakeRequest::default() };
-        self.wake(name, &request, message).await
+        self.wake_peer(&peer, &request, message).await
     }
 }

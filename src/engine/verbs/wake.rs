@@ -6,8 +6,10 @@ use peer_adapters::process;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::engine::error::Undelivered;
 use crate::engine::life::launch::Plan;
 use crate::engine::life::record_end;
+use crate::engine::message::interruption::interrupted;
 use crate::engine::message::{Message, check_message};
 use crate::engine::observe::conversation;
 use crate::engine::observe::{self, Sight};
@@ -58,53 +60,42 @@ enum Round {
     Awake(Box<SessionRecord>),
 }
 
+/// An incarnation that is ready for a message.
+struct Up {
+    locked: Locked,
+    record: SessionRecord,
+    decision: &'static str,
+    cause: String,
+}
+
 impl Engine {
     /// Wakes one peer and delivers `message`. Blocks until it is ready and the message accepted.
     ///
     /// # Errors
     /// [`EngineError::Refused`] with the row that says no; [`EngineError::NotReady`]; [`EngineError::NotAccepted`].
     pub async fn wake(&self, name: &PeerName, request: &WakeRequest, message: &Message) -> Result<Woken> {
-        let peer = self.peer(name)?;
-        check_message(&peer, message)?;
-        let mut waited = false;
-        for _ in 0..MAX_ROUNDS {
-            let locked = self.lock(name).await?;
-            match self.round(&peer, &locked, request, waited).await? {
-                Round::Again => {}
-                Round::Awake(record) => {
-                    let cause = "already-awake".to_owned();
-                    return self.receive(&peer, &locked, *record, "already-awake", cause, message).await;
-                }
-                Round::Leaving { incarnation } => {
-                    drop(locked);
-                    self.await_departure(&peer, incarnation).await?;
-                    waited = true;
-                }
-                Round::Started { incarnation, decision, cause, lacks } => {
-                    drop(locked);
-                    self.await_ready(&peer, incarnation).await.map_err(|error| error.lacking(lacks.clone()))?;
-                    let locked = self.lock(name).await?;
-                    // One call starts one incarnation: one that was ready and is gone already is told, not replaced.
-                    let record = self.still_current(&peer, &locked, incarnation).await;
-                    let record = record.map_err(|error| error.lacking(lacks))?;
-                    self.note_shortfalls(&peer, &record);
-                    return self.receive(&peer, &locked, record, decision, cause, message).await;
-                }
-            }
-        }
-        Err(EngineError::NotEnded { peer: name.clone(), detail: "something starts it again and again".to_owned() })
+        self.wake_peer(&self.peer(name)?, request, message).await
     }
 
-    async fn receive(
-        &self,
-        peer: &Peer,
-        locked: &Locked,
-        mut record: SessionRecord,
-        decision: &'static str,
-        cause: String,
-        message: &Message,
-    ) -> Result<Woken> {
-        let delivered = self.deliver(peer, locked, &mut record, message).await;
+    /// The same for a peer that is loaded, or known all the same: then it gets its message where it is awake.
+    ///
+    /// # Errors
+    /// As [`Engine::wake`], and what is wrong with its spec where it would have to be started.
+    pub(crate) async fn wake_peer(&self, peer: &Peer, request: &WakeRequest, message: &Message) -> Result<Woken> {
+        check_message(peer, message)?;
+        let woken = self.wake_and_deliver(peer, request, message).await;
+        if let Err(error) = &woken {
+            self.log_unconfirmed(peer, error)?;
+        }
+        woken
+    }
+
+    async fn wake_and_deliver(&self, peer: &Peer, request: &WakeRequest, message: &Message) -> Result<Woken> {
+        // A start goes on without whoever asked for it, and says so to whoever comes next; a message does not.
+        let up = self.interruption.before(Box::pin(self.bring_up(peer, request))).await;
+        let Up { locked, mut record, decision, cause } =
+            up.map_err(|signal| interrupted(peer, Undelivered::NotTyped, signal))??;
+        let delivered = self.deliver(peer, &locked, &mut record, message).await;
         let delivered = delivered.map_err(|error| error.lacking(record.missing_env.clone()))?;
         Ok(Woken {
             peer: peer.name.clone(),
@@ -115,6 +106,50 @@ impl Engine {
             delivered,
             missing_env: record.missing_env,
         })
+    }
+
+    async fn bring_up(&self, peer: &Peer, request: &WakeRequest) -> Result<Up> {
+        let mut waited = false;
+        for _ in 0..MAX_ROUNDS {
+            let locked = self.lock(&peer.name).await?;
+            match self.round(peer, &locked, request, waited).await? {
+                Round::Again => {}
+                Round::Awake(record) => {
+                    let cause = "already-awake".to_owned();
+                    return Ok(Up { locked, record: *record, decision: "already-awake", cause });
+                }
+                Round::Leaving { incarnation } => {
+                    drop(locked);
+                    self.await_departure(peer, incarnation).await?;
+                    waited = true;
+                }
+                Round::Started { incarnation, decision, cause, lacks } => {
+                    drop(locked);
+                    self.await_ready(peer, incarnation).await.map_err(|error| error.lacking(lacks.clone()))?;
+                    let locked = self.lock(&peer.name).await?;
+                    // One call starts one incarnation: one that was ready and is gone already is told, not replaced.
+                    let record = self.still_current(peer, &locked, incarnation).await;
+                    let record = record.map_err(|error| error.lacking(lacks))?;
+                    self.note_shortfalls(peer, &record);
+                    return Ok(Up { locked, record, decision, cause });
+                }
+            }
+        }
+        let detail = "something starts it again and again".to_owned();
+        Err(EngineError::NotEnded { peer: peer.name.clone(), detail })
+    }
+
+    /// A message of which nobody can say that it arrived is an event, whatever is typed next.
+    fn log_unconfirmed(&self, peer: &Peer, error: &EngineError) -> Result<()> {
+        let Some(cause) = error.unconfirmed() else { return Ok(()) };
+        let signal = match error.itself() {
+            EngineError::Interrupted { signal, .. } => Some(*signal as i32),
+            _ => None,
+        };
+        let mut event =
+            Event::new(self.now(), "message.unconfirmed").peer(&peer.name).cause(cause).with("signal", signal);
+        event.incarnation = peer.files.session()?.present().map(|record| record.incarnation);
+        self.log(&event)
     }
 
     async fn round(&self, peer: &Peer, locked: &Locked, request: &WakeRequest, waited: bool) -> Result<Round> {

@@ -5,6 +5,7 @@ mod attach;
 mod complete;
 mod doctor;
 mod generated;
+mod history;
 mod hooks;
 mod keys;
 mod list;

@@ -1,0 +1,93 @@
+//! Ctrl-C, a closed terminal or a service manager while a message is on its way: its sender says what became of it.
+
+use std::process::{Child, Stdio};
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use crate::common::{Run, World, lives, on_each_runtime, signal, wait_until};
+use peer_adapters::runtime::RuntimeKind;
+use serde_json::json;
+
+on_each_runtime! {
+    before_its_agent_is_ready_nothing_was_typed
+    before_its_enter_it_stands_in_the_composer_and_is_said_once
+    after_its_enter_nobody_knows
+}
+
+const DEMO: &str = include_str!("../../../scripts/demo/agents/demo.toml");
+
+fn sender(world: &World, words: &[&str]) -> Child {
+    world.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("peer runs")
+}
+
+/// How a sender ends that gets this signal: its exit code, and what its log says.
+#[track_caller]
+fn ends(world: &World, sender: Child, by: Signal) -> (Run, serde_json::Value) {
+    signal(sender.id(), by);
+    let run = Run::finish(sender, None, Instant::now());
+    let events = world.events("a", "message.unconfirmed");
+    let told = events.last().unwrap_or_else(|| panic!("no event: {run:?}")).clone();
+    assert_eq!(told["signal"], by as i32, "{told}");
+    (run, told)
+}
+
+fn before_its_agent_is_ready_nothing_was_typed(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &["--start-delay", "600000"]);
+    let sender = sender(&world, &["wake", "a", "-m", "hello", "--json"]);
+    wait_until("its agent runs", || world.session("a")["process"].is_object());
+    let (run, told) = ends(&world, sender, Signal::SIGINT);
+    let document = &run.json()["peers"][0];
+    assert_eq!((run.code, &document["code"]), (130, &json!(130)), "{run:?}");
+    assert_eq!((&document["cause"], &document["retryable"]), (&json!("not-typed"), &json!(true)));
+    assert_eq!((&told["cause"], &told["incarnation"]), (&json!("not-typed"), &json!(1)));
+    assert!(lives(world.agent("a")), "its start goes on");
+    assert!(world.peer(&["log", "a"]).stdout.contains("message.unconfirmed"));
+}
+
+fn before_its_enter_it_stands_in_the_composer_and_is_said_once(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    // Its Enter comes so long after its paste.
+    world.profile("demo", &DEMO.replace("settle = \"100ms\"", "settle = \"60s\""));
+    let sender = sender(&world, &["send", "a", "hello"]);
+    wait_until("it is typed", || world.screen("a").lines().any(|line| line.starts_with("> hello")));
+    let (run, told) = ends(&world, sender, Signal::SIGTERM);
+    assert_eq!((run.code, run.stdout.as_str(), &told["cause"]), (143, "", &json!("not-sent")));
+    let says = "error: the message to a was typed and not sent: SIGTERM came first\nhint: peer screen a; sent again, it is said once\n";
+    assert_eq!(run.stderr, says);
+    world.profile("demo", DEMO);
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
+}
+
+fn after_its_enter_nobody_knows(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("a", &["sleep", "100000"]);
+    world.peer(&["wake", "a"]);
+    let sender = sender(&world, &["send", "a", "hello", "--json"]);
+    // Its terminal shows what nobody reads.
+    wait_until("it is typed", || world.screen("a").contains("hello"));
+    let (run, told) = ends(&world, sender, Signal::SIGHUP);
+    let document = run.json();
+    assert_eq!((run.code, &document["cause"], &document["retryable"]), (129, &json!("not-seen"), &json!(false)));
+    assert_eq!(told["cause"], "not-seen");
+}
+
+#[test]
+fn one_that_is_started_to_ignore_a_hangup_goes_on() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    world.profile("demo", &DEMO.replace("settle = \"100ms\"", "settle = \"3s\""));
+    let peer = world.command(&["send", "a", "hello"]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(peer.get_program()).args(peer.get_args());
+    shell.env_clear().envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?)))).current_dir(world.work());
+    let sender = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sh");
+    wait_until("it is typed", || world.screen("a").lines().any(|line| line.starts_with("> hello")));
+    signal(sender.id(), Signal::SIGHUP);
+    Run::finish(sender, None, Instant::now()).prints("a: already awake; message delivered\n");
+}
