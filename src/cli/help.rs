@@ -1,8 +1,8 @@
 use clap::CommandFactory;
 use clap::builder::StyledStr;
 
+use super::args::mistyped;
 use super::{Cli, CliError, Context, Outcome};
-use crate::config::nearest;
 
 /// What is explained beside the verbs.
 const TOPICS: [(&str, &str); 5] = [
@@ -33,19 +33,20 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
         return shown(&verb.render_long_help(), context);
     }
     let names: Vec<String> = names().collect();
-    let hint = match nearest(about, names.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean {near}?"),
-        None => "peer help lists the verbs".to_owned(),
-    };
+    let hint = mistyped::meant(about, &names).unwrap_or_else(|| "peer help lists the verbs".to_owned());
     Err(CliError::usage(format!("there is no verb and no topic {about:?}"), hint))
 }
 
 /// What can be asked for: the verbs that `peer --help` lists, then the topics.
 pub(super) fn names() -> impl Iterator<Item = String> {
+    verbs().chain(TOPICS.iter().map(|(topic, _)| (*topic).to_owned()))
+}
+
+/// The verbs that `peer --help` lists.
+pub(super) fn verbs() -> impl Iterator<Item = String> {
     let whole = Cli::command();
     let verbs = whole.get_subcommands().filter(|verb| !verb.is_hide_set()).map(|verb| verb.get_name().to_owned());
-    let verbs: Vec<String> = verbs.collect();
-    verbs.into_iter().chain(TOPICS.iter().map(|(topic, _)| (*topic).to_owned()))
+    verbs.collect::<Vec<String>>().into_iter()
 }
 
 fn shown(help: &StyledStr, context: &mut Context) -> Outcome {

@@ -1,41 +1,79 @@
 //! What was typed and cannot be meant, said as every other error is: what, and then what to type instead.
 
-use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::error::code;
 use crate::cli::render::output;
 
-/// Verbs as other tools call them, and what to type here. What can be undone, or changes nothing, is an alias of its verb.
-const HABITS: [(&str, &str); 24] = [
-    ("up", "peer wake NAME brings it up"),
-    ("run", "peer add NAME -- COMMAND declares it, peer wake NAME brings it up"),
-    ("exec", "peer send NAME TEXT types into it"),
-    ("resume", "peer wake NAME --resume goes on with its conversation"),
+/// Verbs as other tools (tmux, docker, kubectl, systemctl, git) call them, and what to type here. What can be undone, or changes
+/// nothing, is an alias of its verb.
+const HABITS: &[(&[&str], &str)] = &[
+    (&["up"], "peer wake NAME brings it up"),
+    (&["run", "new-session", "new-window"], "peer add NAME -- COMMAND declares it, peer wake NAME brings it up"),
+    (&["create", "init"], "peer add NAME -- COMMAND declares it"),
+    (&["resume", "unpause"], "peer wake NAME --resume goes on with its conversation"),
     (
-        "restart",
+        &["restart", "reload", "reboot"],
         "peer stop NAME, peer start NAME and peer wake NAME go on with its conversation; peer new NAME begins another",
     ),
-    ("down", "peer stop NAME ends it and keeps its conversation"),
-    ("kill", "peer stop NAME ends it and keeps its conversation"),
-    ("park", "peer stop NAME ends it and keeps its conversation"),
-    ("pause", "peer stop NAME ends it and keeps its conversation"),
-    ("detach", "peer attach --help says how to leave a pane"),
-    ("enable", "peer start NAME lets it be woken again"),
-    ("disable", "peer stop NAME refuses wakes until peer start NAME"),
-    ("describe", "peer status NAME tells its story"),
-    ("info", "peer status NAME tells its story"),
-    ("inspect", "peer status NAME --json prints what is known of it"),
-    ("create", "peer add NAME -- COMMAND declares it"),
-    ("remove", "peer rm NAME forgets it"),
-    ("delete", "peer rm NAME forgets it"),
-    ("mv", "peer move NAME RUNTIME moves it to the other runtime; a peer keeps its name"),
-    ("rename", "a peer keeps its name: peer add NEW -- COMMAND declares another, peer rm OLD forgets this one"),
-    ("capture", "peer screen NAME prints what it shows"),
-    ("tail", "peer log --follow prints events as they come"),
-    ("config", "peer edit NAME opens its spec, peer show NAME prints it"),
-    ("version", "peer --version prints it"),
+    (
+        &[
+            "down",
+            "kill",
+            "park",
+            "pause",
+            "quit",
+            "end",
+            "terminate",
+            "shutdown",
+            "kill-session",
+            "kill-window",
+            "kill-pane",
+        ],
+        "peer stop NAME ends it and keeps its conversation",
+    ),
+    (&["kill-server"], "peer stop --all ends every agent and keeps their conversations"),
+    (&["enable", "unmask"], "peer start NAME lets it be woken again"),
+    (&["disable", "mask"], "peer stop NAME refuses wakes until peer start NAME"),
+    (
+        &["a", "attach-session", "switch", "switch-client", "select-window", "enter", "open", "connect", "join"],
+        "peer attach NAME hands it this terminal",
+    ),
+    (&["detach", "detach-client"], "peer attach --help says how to leave a pane"),
+    (&["exec", "send-keys"], "peer send NAME TEXT types into it"),
+    (&["capture", "capture-pane", "cat"], "peer screen NAME prints what it shows"),
+    (&["get", "list-sessions", "list-windows", "list-panes"], "peer list prints everybody"),
+    (&["describe", "info", "display-message", "has-session"], "peer status NAME tells its story"),
+    (&["inspect"], "peer status NAME --json prints what is known of it"),
+    (&["stats"], "peer top shows everybody live"),
+    (&["tail", "events", "follow"], "peer log --follow prints events as they come"),
+    (&["history"], "peer log NAME prints what was decided"),
+    (&["version"], "peer --version prints it"),
+    (&["config", "apply", "set"], "peer edit NAME opens its spec, peer show NAME prints it"),
+    (&["remove", "delete", "destroy"], "peer rm NAME forgets it"),
+    (&["mv"], "peer move NAME RUNTIME moves it to the other runtime; a peer keeps its name"),
+    (
+        &["rename", "rename-session", "rename-window"],
+        "a peer keeps its name: peer add NEW -- COMMAND declares another, peer rm OLD forgets this one",
+    ),
 ];
+
+/// What is meant by a verb that there is not: as another tool calls it, or a slip of the fingers; `names` are those that there
+/// are. A word that is merely alike is worse than none: it may end what was to go on.
+pub(crate) fn meant(typed: &str, names: &[String]) -> Option<String> {
+    let habit = HABITS.iter().find(|(words, _)| words.contains(&typed)).map(|(_, meant)| (*meant).to_owned());
+    habit.or_else(|| near(typed, names).map(|near| format!("did you mean {near}?")))
+}
+
+fn near<'a>(typed: &str, names: &'a [String]) -> Option<&'a String> {
+    // One slip, or two in a long word.
+    let most = if typed.chars().count() < 7 { 1 } else { 2 };
+    let slips = |name: &String| strsim::osa_distance(typed, name);
+    let slipped = names.iter().filter(|name| slips(name) <= most).min_by_key(|name| slips(name));
+    let mut begun = names.iter().filter(|name| typed.len() > 2 && name.starts_with(typed));
+    let begun = begun.next().filter(|_| begun.next().is_none());
+    slipped.or(begun)
+}
 
 /// Prints what the parser says and returns the exit code; help and version go to stdout with code 0. `verb` is the first
 /// word that was typed.
@@ -65,21 +103,17 @@ fn problem(text: &str) -> String {
 }
 
 fn hint(error: &clap::Error, verb: Option<&str>) -> String {
-    let hidden =
-        |word: &&String| crate::cli::Cli::command().find_subcommand(word).is_some_and(clap::Command::is_hide_set);
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(value)) => Some(value.as_str()),
         // The most alike comes last.
-        Some(ContextValue::Strings(values)) => values.iter().rfind(|word| !hidden(word)).map(String::as_str),
+        Some(ContextValue::Strings(values)) => values.last().map(String::as_str),
         _ => None,
     };
-    let habit = said(ContextKind::InvalidSubcommand).and_then(|typed| HABITS.iter().find(|(known, _)| *known == typed));
-    if let Some((_, meant)) = habit {
-        return (*meant).to_owned();
+    if let Some(typed) = said(ContextKind::InvalidSubcommand) {
+        let names: Vec<String> = crate::cli::help::verbs().collect();
+        return meant(typed, &names).unwrap_or_else(|| "peer --help lists the verbs".to_owned());
     }
-    let suggested = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
-        .into_iter()
-        .find_map(said);
+    let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(said);
     if let Some(near) = suggested {
         return format!("did you mean {near}?");
     }
@@ -90,8 +124,5 @@ fn hint(error: &clap::Error, verb: Option<&str>) -> String {
     {
         return format!("peer add NAME -- {word}");
     }
-    match verb.filter(|_| error.kind() != ErrorKind::InvalidSubcommand) {
-        Some(verb) => format!("peer {verb} --help"),
-        None => "peer --help lists the verbs".to_owned(),
-    }
+    verb.map_or_else(|| "peer --help lists the verbs".to_owned(), |verb| format!("peer {verb} --help"))
 }

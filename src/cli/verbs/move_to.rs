@@ -10,13 +10,16 @@ use crate::policy::name::PeerName;
 /// One that is awake is parked, and woken there where it left off. One that is asleep or stopped stays so. Its spec keeps
 /// everything but the runtime.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  peer move api --runtime zellij")]
+#[command(after_help = "Examples:\n  peer move api zellij")]
 pub(crate) struct Args {
     /// Name of the peer
     name: PeerName,
     /// Where to: tmux or zellij
-    #[arg(long, value_name = "RUNTIME", value_parser = crate::config::RUNTIMES)]
-    runtime: String,
+    #[arg(value_name = "RUNTIME", value_parser = crate::config::RUNTIMES, required_unless_present = "runtime")]
+    to: Option<String>,
+    /// The same as a flag
+    #[arg(long, value_name = "RUNTIME", value_parser = crate::config::RUNTIMES, conflicts_with = "to")]
+    runtime: Option<String>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -24,7 +27,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
-    let to: RuntimeKind = kind_of(&args.runtime)?;
+    let to: RuntimeKind = kind_of(&args.to.or(args.runtime).unwrap_or_default())?;
     let moved = engine.move_to(&args.name, to).await?;
     engine.progress.settled();
     if args.json {

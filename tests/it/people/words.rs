@@ -104,7 +104,7 @@ fn help_explains_verbs_and_words_and_common_names_of_verbs_are_understood() {
 #[test]
 fn a_mistyped_verb_or_flag_gets_the_right_one() {
     let world = World::new();
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 17] = [
         (&["stauts"], "error: unrecognized subcommand 'stauts'\nhint: did you mean status?\n"),
         (
             &["restart", "api"],
@@ -115,6 +115,21 @@ fn a_mistyped_verb_or_flag_gets_the_right_one() {
             &["mv", "api"],
             "error: unrecognized subcommand 'mv'\nhint: peer move NAME RUNTIME moves it to the other runtime; a peer keeps \
              its name\n",
+        ),
+        (
+            &["kill-session", "api"],
+            "error: unrecognized subcommand 'kill-session'\nhint: peer stop NAME ends it and keeps its conversation\n",
+        ),
+        (
+            &["switch", "api"],
+            "error: unrecognized subcommand 'switch'\nhint: peer attach NAME hands it this terminal\n",
+        ),
+        // What is merely alike may end what was to go on.
+        (&["terminating"], "error: unrecognized subcommand 'terminating'\nhint: peer --help lists the verbs\n"),
+        (&["rebase"], "error: unrecognized subcommand 'rebase'\nhint: peer --help lists the verbs\n"),
+        (
+            &["help", "kill"],
+            "error: there is no verb and no topic \"kill\"\nhint: peer stop NAME ends it and keeps its conversation\n",
         ),
         // A verb of ours alone is suggested to nobody.
         (&["foo"], "error: unrecognized subcommand 'foo'\nhint: peer --help lists the verbs\n"),
