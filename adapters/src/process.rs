@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
@@ -298,6 +299,24 @@ pub fn host() -> io::Result<&'static Host> {
         let name = nix::unistd::gethostname()?.to_string_lossy().into_owned();
         let machine = kernel::machine_id()?.unwrap_or_else(|| format!("name:{name}"));
         Ok(Host { machine, name, pid_namespace: kernel::pid_namespace()? })
+    })
+}
+
+/// Our own program, also when it was replaced while the agent ran: then the new one under the old name, and where there is
+/// none, the one that we are.
+///
+/// # Errors
+/// The kernel does not tell.
+///
+/// # Source
+/// proc(5): a link to a file that was unlinked reads as its path with ` (deleted)` behind it, and can still be executed.
+pub fn own_executable() -> io::Result<PathBuf> {
+    let executable = std::env::current_exe()?;
+    let replaced = executable.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    Ok(match replaced {
+        Some(path) if path.exists() => path,
+        Some(_) => PathBuf::from("/proc/self/exe"),
+        None => executable,
     })
 }
 

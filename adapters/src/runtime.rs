@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Argv;
 use crate::process::ProcessId;
+pub use crate::terminal::Size;
 
 mod key;
 
@@ -61,28 +62,6 @@ pub struct Target {
     pub server_process: Option<ProcessId>,
     /// The pane's process, where it is known. A pane that runs another one is not the one meant any more.
     pub pane_pid: Option<u32>,
-}
-
-/// Columns and rows of a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Size {
-    /// Characters in a row.
-    pub columns: u16,
-    /// Rows.
-    pub rows: u16,
-}
-
-impl Size {
-    /// Whether both are at least those of `other`.
-    pub const fn holds(self, other: Self) -> bool {
-        self.columns >= other.columns && self.rows >= other.rows
-    }
-}
-
-impl std::fmt::Display for Size {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}", self.columns, self.rows)
-    }
 }
 
 /// What to create: one detached session with one pane that runs `argv`.

@@ -8,8 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use nix::libc;
-
-use crate::runtime::Size;
+use serde::{Deserialize, Serialize};
 
 mod late;
 pub mod variables;
@@ -117,6 +116,28 @@ pub fn rest(pid: u32) -> io::Result<Rest> {
 fn reads_by_key(terminal: &std::fs::File) -> io::Result<bool> {
     let settings = nix::sys::termios::tcgetattr(terminal)?;
     Ok(!settings.local_flags.contains(nix::sys::termios::LocalFlags::ICANON))
+}
+
+/// Columns and rows of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Characters in a row.
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
+}
+
+impl Size {
+    /// Whether both are at least those of `other`.
+    pub const fn holds(self, other: Self) -> bool {
+        self.columns >= other.columns && self.rows >= other.rows
+    }
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}", self.columns, self.rows)
+    }
 }
 
 /// The size of the terminal that is on the stdin of process `pid`. Does not block.

@@ -1,5 +1,6 @@
 use clap::CommandFactory;
 use clap::builder::StyledStr;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 
 use super::args::mistyped;
 use super::{Cli, CliError, Context, Outcome};
@@ -17,7 +18,7 @@ const TOPICS: [(&str, &str); 5] = [
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A verb, or one of states, causes, events, markers and exit-codes; the verbs when not given
-    #[arg(value_name = "VERB|TOPIC", add = super::args::complete::help())]
+    #[arg(value_name = "VERB|TOPIC", add = candidates())]
     about: Option<String>,
 }
 
@@ -47,6 +48,11 @@ pub(super) fn verbs() -> impl Iterator<Item = String> {
     let whole = Cli::command();
     let verbs = whole.get_subcommands().filter(|verb| !verb.is_hide_set()).map(|verb| verb.get_name().to_owned());
     verbs.collect::<Vec<String>>().into_iter()
+}
+
+/// Verbs, and what else is explained.
+fn candidates() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| names().map(CompletionCandidate::new).collect())
 }
 
 fn shown(help: &StyledStr, context: &mut Context) -> Outcome {

@@ -112,7 +112,7 @@ impl Context {
     /// The same with somebody else to hear of progress.
     fn engine_telling(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
         let dirs = Directories::of_environment()?;
-        let executable = crate::pane::own_executable().map_err(CliError::Executable)?;
+        let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
         Ok(Engine::open(dirs.state, dirs.config, executable, progress)?)
     }
 }

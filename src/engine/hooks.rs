@@ -20,7 +20,8 @@ pub(super) const FAILED: &str = "hook.failed";
 /// The state directory with its events heard by the hooks that stand in `config` now; a configuration that cannot be
 /// read has none, and every other verb says what is wrong with it.
 pub fn heard(state: StateDir, config: &Path) -> StateDir {
-    let (Ok(settings), Ok(executable)) = (ConfigDir::new(config).settings(), crate::pane::own_executable()) else {
+    let (Ok(settings), Ok(executable)) = (ConfigDir::new(config).settings(), peer_adapters::process::own_executable())
+    else {
         return state;
     };
     heard_by(state, &settings.hooks, config, &executable)

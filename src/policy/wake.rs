@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::axis::Axis;
 use super::ending::{End, EndCause};
 use super::health::{Breaker, Deaths};
+use super::recorded::Recorded;
 use super::time::Timestamp;
 
 /// Two memory drains within this time (600 s) make the next wake fresh: the context itself is what fills the memory.
@@ -59,27 +60,6 @@ pub enum Lifestyle {
     Executor,
     /// One conversation a task: every start is fresh, and done means ended.
     Ephemeral,
-}
-
-/// What is known of the incarnation on record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recorded {
-    /// No `.session` file: both axes are dead, and nothing was probed.
-    None,
-    /// Somebody is starting it, and its time to become ready is not over.
-    Starting,
-    /// It was started on another machine or in another pid namespace: nothing can be told of it from here.
-    Elsewhere {
-        /// Where, and since when.
-        owner: String,
-    },
-    /// A session is on record, and both axes were asked about it.
-    Session {
-        /// Is the runtime's session there?
-        runtime: Axis,
-        /// Is the agent of this incarnation there?
-        process: Axis,
-    },
 }
 
 /// Which marker files exist.

@@ -38,7 +38,7 @@ pub use heartbeat::{Heartbeat, Pulse, TickUnderWay, Ticking, Watch};
 pub use inventory::Inventory;
 pub use journal::{EVENTS, Event, Journal, Tail};
 pub use lock::{Gate, Locked, Starting};
-pub use pane::{ExitRecord, Hangup, Launch, OsText};
+pub use pane::{ExitRecord, Hangup, Launch, OsText, SELF_FRESH};
 pub use records::{AgentProcess, Extent, Host, Marker, Phase, Place, Process, SessionRecord, Unseen, Word};
 
 /// What went wrong with a file of ours, and on which file.

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
 use peer_adapters::inherited::Inherited;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,9 @@ use super::{Host, Locked, PeerFiles, Result, StateDir, StoreError, Stored, atomi
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
+
+/// What `peer self-fresh` sends to the pane process once its mark is on disk.
+pub const SELF_FRESH: Signal = Signal::SIGUSR2;
 
 /// How to start the agent. It holds the whole environment, so it is a 0600 file and never an argument.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

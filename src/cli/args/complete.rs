@@ -71,11 +71,6 @@ pub(crate) fn keys() -> ArgValueCandidates {
     ArgValueCandidates::new(|| Key::names().map(CompletionCandidate::new).collect())
 }
 
-/// Verbs, and what else is explained.
-pub(crate) fn help() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| crate::cli::help::names().map(CompletionCandidate::new).collect())
-}
-
 /// Topics that some peer's conversation knows.
 pub(crate) fn topics() -> ArgValueCandidates {
     ArgValueCandidates::new(|| known_topics().into_iter().map(CompletionCandidate::new).collect())

@@ -2,6 +2,7 @@
 
 pub(crate) mod output;
 pub(crate) mod progress;
+pub(crate) mod row;
 pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod terminal;

@@ -29,7 +29,7 @@ const FIELDS: [(&str, Field); 17] = [
     ("pid", |row, _| row.pid.map(|pid| pid.to_string()).unwrap_or_default()),
     ("restarts", |row, _| row.restarts.to_string()),
     ("held_until", |row, now| row.held_until_ms.map(|until| relative(until, now)).unwrap_or_default()),
-    ("last_end", |row, now| crate::cli::verbs::list::last_end(row, now).unwrap_or_default()),
+    ("last_end", |row, now| crate::cli::render::row::last_end(row, now).unwrap_or_default()),
     ("cwd", |row, _| row.cwd.display().to_string()),
 ];
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cli::args::order::Order;
 use crate::cli::render::output::{self, printable};
+use crate::cli::render::row::last_end;
 use crate::cli::render::table::{self, Cell, Column, NOTHING};
 use crate::cli::render::template::Template;
 use crate::cli::render::terminal::{Hue, Paint, columns, relative, rough, rows as height};
@@ -202,11 +203,4 @@ fn needs(row: &Row) -> Cell<'_> {
     let Some(kind) = row.waiting_for else { return Cell::coloured(Hue::Quiet, NOTHING) };
     let question = row.question.as_deref().map(|question| format!(": {question}")).unwrap_or_default();
     Cell::coloured(Hue::Waiting, printable(&format!("{kind}{question}")))
-}
-
-/// `crashed (exit 3) 5m ago`; an end that is no death under its own name: `idle-reaped 3h ago`.
-pub(crate) fn last_end(row: &Row, now: Timestamp) -> Option<String> {
-    let (cause, at) = (row.last_end_cause?, row.last_end_at_ms?);
-    let how = row.last_end.as_deref().filter(|_| cause.counted()).unwrap_or(cause.as_str());
-    Some(format!("{how} {}", relative(at, now)))
 }

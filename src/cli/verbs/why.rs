@@ -116,7 +116,7 @@ mod tests {
         let facts = crate::policy::wake::WakeFacts {
             managed_by: None,
             stopped: false,
-            live: crate::policy::wake::Recorded::None,
+            live: crate::policy::recorded::Recorded::None,
             markers: crate::policy::wake::Markers::default(),
             ever_ran: false,
             last_end: None,

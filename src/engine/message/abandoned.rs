@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use peer_adapters::agent::{Pattern, letters};
+use peer_adapters::agent::Pattern;
 use peer_adapters::screen::{Composer, View};
 use tokio::time::Instant;
 
+use super::fingerprint::fingerprint;
 use super::held::{beside, placeholder_of};
 use super::typing::Typing;
 use crate::engine::error::Undelivered;
-use crate::engine::observe::fnv1a;
 use crate::engine::{POLL, Result};
 use crate::store::{Event, Extent};
 
@@ -131,11 +131,6 @@ fn may_be(words: &str, extent: Extent) -> bool {
     })
 }
 
-/// The same for a text and for what a composer makes of it, which breaks lines where it likes.
-pub(super) fn fingerprint(text: &str) -> String {
-    format!("{:016x}", fnv1a(letters(text).as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,11 +149,5 @@ mod tests {
         {
             assert!(!may_be(words, extent(&text)), "{words}");
         }
-    }
-
-    #[test]
-    fn a_text_is_known_again_however_its_lines_are_broken() {
-        assert_eq!(fingerprint("one two\nthree"), fingerprint("  one\n  twothree "));
-        assert_ne!(fingerprint("one two"), fingerprint("one two, and what a person added"));
     }
 }

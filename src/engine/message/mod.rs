@@ -1,6 +1,7 @@
 //! Typing a message into a living agent, and seeing it accepted.
 
 mod abandoned;
+mod fingerprint;
 mod held;
 pub mod interruption;
 mod proof;

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use peer_adapters::transcript::{Mark, TranscriptError};
 
-use super::abandoned::fingerprint;
+use super::fingerprint::fingerprint;
 use crate::engine::error::Undelivered;
 use crate::engine::observe::conversation::{self, Launched};
 use crate::engine::{EngineError, Peer, Result};

@@ -10,7 +10,7 @@ use peer_adapters::screen::{self, Composer, DialogView, Phase, View};
 use peer_adapters::terminal;
 use tokio::time::Instant;
 
-use super::abandoned::fingerprint;
+use super::fingerprint::fingerprint;
 use super::held::{Held, Waits, placeholder_of};
 use super::proof::Proof;
 use crate::engine::error::Undelivered;

@@ -54,6 +54,13 @@ pub struct Sight {
 }
 
 impl Sight {
+    /// When its pane last put something out, where the runtime tells.
+    pub(crate) fn last_output(&self) -> Option<Timestamp> {
+        self.row.as_ref().and_then(|row| row.activity_s).map(|s| Timestamp::from_ms(s.saturating_mul(1000)))
+    }
+}
+
+impl Sight {
     /// The agent is known not to be there.
     pub fn is_over(&self) -> bool {
         self.process == Axis::Dead && self.unknown().is_none()

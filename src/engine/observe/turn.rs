@@ -14,7 +14,6 @@ use peer_adapters::transcript::AgentStatus;
 use tokio::time::Instant;
 
 use crate::engine::observe::conversation;
-use crate::engine::verbs::list::output;
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, Peer};
 use crate::policy::ending::Incarnation;
@@ -172,7 +171,7 @@ fn stands(before: &TurnSeen, live: &Live, own: Option<&AgentStatus>) -> bool {
 
 fn last_output(live: &Live) -> Option<Timestamp> {
     match live {
-        Live::Session(_, sight) => output(sight),
+        Live::Session(_, sight) => sight.last_output(),
         Live::Starting(_) | Live::None => None,
     }
 }

@@ -15,7 +15,8 @@ use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::{End, EndCause, Incarnation};
 use crate::policy::health::{Deaths, Health, HealthPolicy};
 use crate::policy::name::PeerName;
-use crate::policy::state::{State, StateFacts, state};
+use crate::policy::shown::{StateFacts, state};
+use crate::policy::state::State;
 use crate::policy::time::Timestamp;
 use crate::policy::turn::{AskKind, TurnSeen};
 use crate::store::{Inventory, LastEnd, Marker, Outcome, SessionRecord};
@@ -257,16 +258,11 @@ fn idle(state: State, live: &Live, status: Option<AgentStatus>, now: Timestamp) 
     }
     let own = match status {
         Some(status) => status.since.map(Timestamp::from),
-        None => output(sight),
+        None => sight.last_output(),
     };
     Some(now.since(own.max(record.delivered_at_ms).max(Some(started(record))).unwrap_or(now)))
 }
 
 fn started(record: &SessionRecord) -> Timestamp {
     record.ready_at().unwrap_or(record.woke_at_ms)
-}
-
-/// When its pane last put something out, where the runtime tells.
-pub(crate) fn output(sight: &Sight) -> Option<Timestamp> {
-    sight.row.as_ref().and_then(|row| row.activity_s).map(|seconds| Timestamp::from_ms(seconds.saturating_mul(1000)))
 }

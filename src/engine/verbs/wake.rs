@@ -18,7 +18,8 @@ use crate::policy::axis::Axis;
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::health::Deaths;
 use crate::policy::name::PeerName;
-use crate::policy::wake::{Markers, Recorded, Refusal, WakeDecision, WakeFacts, WakeRequest, decide};
+use crate::policy::recorded::Recorded;
+use crate::policy::wake::{Markers, Refusal, WakeDecision, WakeFacts, WakeRequest, decide};
 use crate::store::{Event, LastEnd, Locked, Marker, Phase, SessionRecord, Stored};
 
 /// How often a wake starts over after clearing what stood in its way. Two are needed at most (an orphan, then its

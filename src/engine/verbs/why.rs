@@ -7,7 +7,8 @@ use crate::engine::observe::conversation::Learner;
 use crate::engine::verbs::wake::{Live, why_orphaned};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
-use crate::policy::wake::{Recorded, RowReading, WakeDecision, WakeRequest, decide, explain};
+use crate::policy::recorded::Recorded;
+use crate::policy::wake::{RowReading, WakeDecision, WakeRequest, decide, explain};
 use crate::store::Outcome;
 
 /// What a wake would do.

@@ -9,8 +9,9 @@ use peer::engine::life::record_end::{self, Absence};
 use peer::policy::ending::{Incarnation, Intent};
 use peer::policy::health::Deaths;
 use peer::policy::name::PeerName;
+use peer::policy::recorded::Recorded;
 use peer::policy::time::Timestamp;
-use peer::policy::wake::{Lifestyle, Markers, Mode, Recorded, WakeDecision, WakeFacts, WakeRequest, decide};
+use peer::policy::wake::{Lifestyle, Markers, Mode, WakeDecision, WakeFacts, WakeRequest, decide};
 use peer::store::{
     AgentProcess, ExitRecord, Hangup, LastEnd, Outcome, Phase, Place, Process, Session, SessionRecord, StateDir,
 };

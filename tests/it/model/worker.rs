@@ -15,8 +15,9 @@ use peer::engine::observe::conversation;
 use peer::policy::ending::{Incarnation, Intent};
 use peer::policy::health::self_fresh_allowed;
 use peer::policy::name::PeerName;
+use peer::policy::recorded::Recorded;
 use peer::policy::time::Timestamp;
-use peer::policy::wake::{Lifestyle, Markers, Recorded, WakeDecision, WakeFacts, WakeRequest, decide};
+use peer::policy::wake::{Lifestyle, Markers, WakeDecision, WakeFacts, WakeRequest, decide};
 use peer::store::{
     AgentProcess, ExitRecord, Hangup, Launch, Locked, Marker, Phase, Place, Process, Session, SessionRecord, StateDir,
 };

@@ -16,11 +16,7 @@ use crate::store::Marker;
 
 /// The last output or beat, whatever they are worth as signs of work: for the question whether it was there a moment ago.
 pub(super) fn last_sign_of_life(peer: &Peer, sight: &Sight) -> Result<Option<Timestamp>> {
-    Ok(output(sight).max(peer.files.marked_at(Marker::Beat)?))
-}
-
-fn output(sight: &Sight) -> Option<Timestamp> {
-    sight.row.as_ref().and_then(|row| row.activity_s).map(|seconds| Timestamp::from_ms(seconds.saturating_mul(1000)))
+    Ok(sight.last_output().max(peer.files.marked_at(Marker::Beat)?))
 }
 
 /// Whether a healthy peer is to be parked.
@@ -97,7 +93,7 @@ fn activity(View { peer, files: own, record, sight }: View<'_>, files: &Files<'_
         let found = match source {
             ActivitySource::StatusFile | ActivitySource::Transcript => told(files.last_activity(id, pid)),
             ActivitySource::Beats => Ok(since_wake(own, record, Marker::Beat)?),
-            ActivitySource::Output => Ok(output(sight)),
+            ActivitySource::Output => Ok(sight.last_output()),
         };
         match found {
             Ok(Some(at)) => return Ok(Activity::Last(at)),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use peer_adapters::runtime::ACTIVITY_STEP;
 
 use super::Subject;
-use crate::engine::verbs::list::output;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::verdict::Verdict;
@@ -22,7 +21,7 @@ impl Subject {
         known
             && self
                 .looked_at
-                .zip(output(&self.sight))
+                .zip(self.sight.last_output())
                 .is_some_and(|(looked, output)| looked.since(output) > FILES_BEHIND)
     }
 }

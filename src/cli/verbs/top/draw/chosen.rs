@@ -72,7 +72,7 @@ fn story(row: &Row, now: Timestamp, room: usize, plain: bool) -> Vec<Line<'stati
     fact("topic", row.topic.clone());
     fact("conversation", row.conversation.clone());
     fact("held", row.held_until_ms.map(|until| relative(until, now)));
-    fact("last end", crate::cli::verbs::list::last_end(row, now));
+    fact("last end", crate::cli::render::row::last_end(row, now));
     fact("deaths", (row.restarts > 0).then(|| format!("{} in a row", row.restarts)));
     lines
 }

@@ -1,0 +1,125 @@
+//! Starting the agent, once, and only for the incarnation that is on record.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use peer_adapters::command::{self, Argv};
+use peer_adapters::process::{self, ProcessId};
+use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::terminal::variables::is_set_by;
+use peer_adapters::zellij::Zellij;
+
+use super::{PaneError, now};
+use crate::engine::hooks;
+use crate::engine::life::record_end::StartedAs;
+use crate::engine::observe::recorded_host;
+use crate::engine::peer::runtimes;
+use crate::policy::ending::Incarnation;
+use crate::policy::name::PeerName;
+use crate::store::{
+    AgentProcess, Event, Launch, Place, Process, SessionRecord, Starting, StateDir, StoreError, Stored,
+};
+
+pub(super) enum Started {
+    Running {
+        pid: u32,
+        grace: Duration,
+        started: Box<StartedAs>,
+    },
+    /// Its program cannot be executed.
+    Failed(String),
+    /// The machine had no means to execute anything, which is written down: this start is as if it never was.
+    Refused,
+}
+
+/// Starts the agent, and only when this incarnation is the one on record and has not been started: a `new-session` that
+/// comes late from a hung server ends here. Nobody else changes the record meanwhile.
+pub(super) fn start_agent(
+    state: &StateDir,
+    name: &PeerName,
+    incarnation: Incarnation,
+    parent: Option<ProcessId>,
+) -> Result<Started, PaneError> {
+    let starting = state.start_in_pane(name, incarnation)?;
+    let superseded = || PaneError::Superseded(incarnation);
+    let mut record = starting.files().session()?.present().ok_or_else(superseded)?;
+    if record.incarnation != incarnation || record.process.is_some() {
+        return Err(superseded());
+    }
+    let launch = match starting.files().launch(incarnation)? {
+        Stored::Present(launch) => launch,
+        Stored::Absent => return Err(PaneError::NoLaunch(incarnation, "it is missing".to_owned())),
+        Stored::Corrupt(why) => return Err(PaneError::NoLaunch(incarnation, why)),
+    };
+    record.place.pane_process = Some(store_process(process::me()?));
+    // Whoever asked for this pane may be in another pid namespace; the processes are in ours.
+    record.place.host = Some(recorded_host()?);
+    // Whoever makes the pane notes its server too, unless they are killed first.
+    if let (None, Some(parent)) = (record.place.server_process, parent)
+        && hosts(parent, &record.place)
+    {
+        record.place.server_process = Some(store_process(parent));
+    }
+    let pid = match command::spawn_agent(&argv(&launch, &record.place)) {
+        Ok(pid) => pid,
+        Err(error) => {
+            let program = launch.argv.first().map(|word| word.0.display().to_string()).unwrap_or_default();
+            let why = format!("cannot start {program} in {}: {error}", launch.cwd.display());
+            if command::lacks_means(&error) {
+                refuse(state, &starting, record, &launch, why)?;
+                return Ok(Started::Refused);
+            }
+            starting.write_session(&record)?;
+            return Ok(Started::Failed(why));
+        }
+    };
+    // It cannot have been reaped: we are its parent and have not waited yet. A zombie has no status, and needs no record.
+    if let Some(status) = process::status(pid)? {
+        record.process = Some(AgentProcess { id: store_process(status.id), session: status.session });
+    }
+    starting.write_session(&record)?;
+    let started = Box::new(StartedAs { record, config_dir: launch.config_dir });
+    Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), started })
+}
+
+/// Writes down that nothing was executed, and that it is nobody's death. Whoever waits for this start reads why.
+fn refuse(
+    state: &StateDir,
+    starting: &Starting,
+    mut record: SessionRecord,
+    launch: &Launch,
+    why: String,
+) -> Result<(), StoreError> {
+    eprintln!("peer: {}", peer_adapters::screen::printable(&why));
+    let event = Event::new(now(), "wake.failed").peer(starting.files().name()).incarnation(record.incarnation);
+    record.refuse(why.clone());
+    starting.write_session(&record)?;
+    let heard = hooks::heard(state.clone(), &launch.config_dir);
+    heard.journal().append(&event.cause("machine-refused").with("detail", why))
+}
+
+fn store_process(id: ProcessId) -> Process {
+    Process { pid: id.pid, start: id.start }
+}
+
+/// The agent's own environment, and over it what this terminal sets.
+fn argv(launch: &Launch, place: &Place) -> Argv {
+    let mut words = launch.argv.iter().map(|word| word.0.clone());
+    let mut argv = Argv::new(words.next().unwrap_or_default()).args(words).cwd(&launch.cwd);
+    argv.clear_env = true;
+    argv.inherited = Some(launch.inherited.clone());
+    for (key, value) in &launch.env {
+        argv = argv.env(&key.0, &value.0);
+    }
+    let runtime = runtimes::kind_of(&place.runtime).ok();
+    let own = |key: &OsString| runtime.zip(key.to_str()).is_some_and(|(runtime, key)| is_set_by(runtime, key));
+    for (key, value) in std::env::vars_os().filter(|(key, _)| own(key)) {
+        argv = argv.env(key, value);
+    }
+    argv
+}
+
+/// Whether this process is the server of a session's own.
+fn hosts(process: ProcessId, place: &Place) -> bool {
+    place.runtime == RuntimeKind::Zellij.as_str() && Zellij::is_server(&place.server, &place.session, process)
+}
