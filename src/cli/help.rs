@@ -40,14 +40,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
 
 /// What can be asked for: the verbs that `peer --help` lists, then the topics.
 pub(super) fn names() -> impl Iterator<Item = String> {
-    verbs().chain(TOPICS.iter().map(|(topic, _)| (*topic).to_owned()))
-}
-
-/// The verbs that `peer --help` lists.
-pub(super) fn verbs() -> impl Iterator<Item = String> {
-    let whole = Cli::command();
-    let verbs = whole.get_subcommands().filter(|verb| !verb.is_hide_set()).map(|verb| verb.get_name().to_owned());
-    verbs.collect::<Vec<String>>().into_iter()
+    mistyped::verbs().chain(TOPICS.iter().map(|(topic, _)| (*topic).to_owned()))
 }
 
 /// Verbs, and what else is explained.

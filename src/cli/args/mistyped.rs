@@ -1,7 +1,9 @@
 //! What was typed and cannot be meant, said as every other error is: what, and then what to type instead.
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::cli::Cli;
 use crate::cli::error::code;
 use crate::cli::render::output;
 
@@ -110,7 +112,7 @@ fn hint(error: &clap::Error, verb: Option<&str>) -> String {
         _ => None,
     };
     if let Some(typed) = said(ContextKind::InvalidSubcommand) {
-        let names: Vec<String> = crate::cli::help::verbs().collect();
+        let names: Vec<String> = verbs().collect();
         return meant(typed, &names).unwrap_or_else(|| "peer --help lists the verbs".to_owned());
     }
     let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(said);
@@ -125,4 +127,11 @@ fn hint(error: &clap::Error, verb: Option<&str>) -> String {
         return format!("peer add NAME -- {word}");
     }
     verb.map_or_else(|| "peer --help lists the verbs".to_owned(), |verb| format!("peer {verb} --help"))
+}
+
+/// The verbs that `peer --help` lists.
+pub(crate) fn verbs() -> impl Iterator<Item = String> {
+    let whole = Cli::command();
+    let verbs = whole.get_subcommands().filter(|verb| !verb.is_hide_set()).map(|verb| verb.get_name().to_owned());
+    verbs.collect::<Vec<String>>().into_iter()
 }
