@@ -26,9 +26,9 @@ use render::output::Out;
 use render::progress;
 pub use verbs::top::FullScreen;
 use verbs::{
-    add, agents, answer, attach, beat, completions, doctor, edit, hook, interrupt, key, last, list, log, move_to, new,
-    reap, refresh, release, reset, restart_runtime, rm, screen, seed, self_done, self_fresh, send, show, start, status,
-    stop, timer, top, transcript, wake, watch, why,
+    add, agents, answer, attach, beat, completions, doctor, edit, hook, inbox, interrupt, key, last, list, log,
+    move_to, new, reap, refresh, release, reset, restart_runtime, rm, screen, seed, self_done, self_fresh, send, show,
+    start, status, stop, timer, top, transcript, wake, watch, why,
 };
 
 /// What a verb returns: the exit code, or the error that decides it.
@@ -59,6 +59,7 @@ enum Verb {
     Show(show::Args),
     Wake(wake::Args),
     Send(send::Args),
+    Inbox(inbox::Args),
     Attach(attach::Args),
     Stop(stop::Args),
     Start(start::Args),
@@ -202,6 +203,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Show(args) => show::run(&args, context),
         Verb::Wake(args) => wake::run(args, context).await,
         Verb::Send(args) => send::run(args, context).await,
+        Verb::Inbox(args) => inbox::run(&args, context).await,
         Verb::Attach(args) => attach::run(&args, context).await,
         Verb::Stop(args) => stop::run(args, context).await,
         Verb::Start(args) => start::run(args, context).await,

@@ -41,6 +41,9 @@ pub struct PeerSpec {
     /// Whether a wake without a topic may resume a parked conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_without_topic: Option<bool>,
+    /// A message that another peer's agent sends begins with a line that names it: `[from NAME]`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub show_sender: bool,
     /// Dialogs that may be answered for the person, by id: `trust-folder` …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Vec<String>>,

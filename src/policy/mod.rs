@@ -9,6 +9,7 @@ pub mod choice;
 pub mod ending;
 pub mod health;
 pub mod idle;
+pub mod inbox;
 pub mod name;
 pub mod recorded;
 pub mod room;

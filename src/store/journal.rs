@@ -25,7 +25,7 @@ const KEPT: u32 = 5;
 const MOST_READ: u64 = 4 * ROTATE_AT_BYTES;
 
 /// The name of every event there is.
-pub const EVENTS: [&str; 37] = [
+pub const EVENTS: [&str; 39] = [
     "agent.answered",
     "agent.waiting",
     "clients.ended",
@@ -36,6 +36,8 @@ pub const EVENTS: [&str; 37] = [
     "memory.alert",
     "memory.high",
     "message.delivered",
+    "message.expired",
+    "message.queued",
     "message.unconfirmed",
     "peer.added",
     "peer.edited",

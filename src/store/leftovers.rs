@@ -21,7 +21,8 @@ impl StateDir {
     pub fn sweep_temporaries(&self, lives: impl Fn(u32) -> bool) -> Result<usize> {
         let panes = self.root().join("panes");
         let in_root = file::sweep(self.root(), is_ours, &lives).map_err(StoreError::new("list", self.root()))?;
-        Ok(in_root + file::sweep(&panes, is_of_a_pane, &lives).map_err(StoreError::new("list", panes))?)
+        let inboxes = self.sweep_inboxes(|dir| file::sweep(dir, is_of_inbox, &lives))?;
+        Ok(in_root + inboxes + file::sweep(&panes, is_of_a_pane, &lives).map_err(StoreError::new("list", panes))?)
     }
 }
 
@@ -40,6 +41,12 @@ fn is_of_a_pane(file: &str) -> bool {
     let name = parts.next().is_some_and(|name| name.parse::<PeerName>().is_ok());
     let number = parts.next().is_some_and(|number| number.parse::<u64>().is_ok());
     name && number && matches!(parts.next(), Some("launch" | "exit" | "conversation")) && parts.next().is_none()
+}
+
+/// `N.message`, `N.dead`.
+fn is_of_inbox(file: &str) -> bool {
+    let number = |(number, kind): (&str, &str)| number.parse::<u64>().is_ok() && matches!(kind, "message" | "dead");
+    file.split_once('.').is_some_and(number)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod damage;
 mod ending;
 mod heartbeat;
 mod hints;
+mod inbox;
 mod incarnations;
 mod inventory;
 mod journal;
@@ -35,6 +36,7 @@ pub use conversations::{ConversationEntry, Owners};
 pub use damage::Damage;
 pub use ending::{LastEnd, Outcome, Session, Unlearned};
 pub use heartbeat::{Heartbeat, Pulse, TickUnderWay, Ticking, Watch};
+pub use inbox::{Begun, Inbox, Queued};
 pub use inventory::Inventory;
 pub use journal::{EVENTS, Event, Journal, Tail};
 pub use lock::{Gate, Locked, Starting};
@@ -201,6 +203,7 @@ impl StateDir {
             }
             fs::rename(&path, trash.join(file)).map_err(StoreError::new("move", &path))?;
         }
+        locked.clear_inbox();
         Ok(trash)
     }
 }
@@ -362,6 +365,7 @@ impl PeerFiles {
     pub fn all_on_disk(&self) -> Result<Vec<PathBuf>> {
         let mut found = self.in_directory(&self.root)?;
         found.append(&mut self.in_directory(&self.root.join("panes"))?);
+        found.append(&mut self.of_inbox()?);
         found.sort();
         Ok(found)
     }

@@ -13,7 +13,7 @@ use crate::policy::time::Timestamp;
 type Field = fn(&Row, Timestamp) -> String;
 
 /// Every placeholder. What is not known is empty, so that a status line shows nothing for it.
-const FIELDS: [(&str, Field); 17] = [
+const FIELDS: [(&str, Field); 18] = [
     ("name", |row, _| row.peer.to_string()),
     ("state", |row, _| row.state.to_string()),
     ("detail", |row, _| row.detail.clone().unwrap_or_default()),
@@ -27,6 +27,7 @@ const FIELDS: [(&str, Field); 17] = [
     ("conversation", |row, _| row.conversation.clone().unwrap_or_default()),
     ("idle", |row, _| row.idle_s.map(|idle| rough(Duration::from_secs(idle))).unwrap_or_default()),
     ("pid", |row, _| row.pid.map(|pid| pid.to_string()).unwrap_or_default()),
+    ("queued", |row, _| row.queued.to_string()),
     ("restarts", |row, _| row.restarts.to_string()),
     ("held_until", |row, now| row.held_until_ms.map(|until| relative(until, now)).unwrap_or_default()),
     ("last_end", |row, now| crate::cli::render::row::last_end(row, now).unwrap_or_default()),

@@ -126,11 +126,13 @@ const fn column(title: &'static str, least: Option<usize>, goes: u8) -> Column {
 }
 
 /// In the order of the contract; what goes first in a narrow terminal is what its neighbours imply.
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     column("NAME", Some(8), 0),
     column("STATE", None, 0),
     // Where nobody needs anything, there is no such column.
     Column { optional: true, ..column("NEEDS", Some(20), 0) },
+    // And none where nothing waits for anybody.
+    Column { optional: true, ..column("INBOX", None, 1) },
     column("AGENT", None, 5),
     column("RUNTIME", None, 7),
     column("TOPIC", Some(12), 3),
@@ -187,6 +189,7 @@ fn cells(row: &Row, now: Timestamp) -> Vec<Cell<'_>> {
         Cell::coloured(Hue::Strong, row.peer.as_str()),
         Cell::coloured(Hue::of(row.state), row.state.as_str()),
         needs(row),
+        quiet((row.queued > 0).then(|| row.queued.to_string())),
         Cell::plain(printable(&row.agent)),
         Cell::plain(printable(&row.runtime)),
         quiet(row.topic.as_deref().map(printable)),

@@ -9,6 +9,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod hook;
+pub(crate) mod inbox;
 pub(crate) mod interrupt;
 pub(crate) mod key;
 pub(crate) mod last;

@@ -3,15 +3,17 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::args::several::named;
 use crate::cli::{CliError, Context, Outcome, interrupted};
+use crate::config::Span;
 use crate::engine::message::{Message, read_message};
 use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
 
 /// Deliver a message, waking the agent first
 ///
 /// Exits with 0 only when the message was seen to be accepted. Long and many-lined text arrives whole.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  git diff | peer send api -"
+    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  git diff | peer send api -\n  peer send api --queue --after 2h 'look at the nightly run'"
 )]
 pub(crate) struct Args {
     /// Name of the peer
@@ -32,15 +34,36 @@ pub(crate) struct Args {
     /// Refuse instead of waking it
     #[arg(long)]
     no_wake: bool,
+    #[command(flatten)]
+    later: Later,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
 
+/// When it is to be delivered, if not now.
+#[derive(Debug, clap::Args)]
+struct Later {
+    /// Put it into the inbox: delivered when the agent can take it, in order, each message once
+    #[arg(long, conflicts_with_all = ["command", "no_wake"])]
+    queue: bool,
+    /// With --queue: not before this time of day, or RFC 3339
+    #[arg(long, value_name = "TIME", requires = "queue", conflicts_with = "after", value_parser = super::inbox::at)]
+    at: Option<Timestamp>,
+    /// With --queue: not before so much later, as in 2h
+    #[arg(long, value_name = "DURATION", requires = "queue")]
+    after: Option<Span>,
+}
+
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let text = message_text(args.text, args.file)?;
     let engine = context.engine()?;
-    let message = Message { text: Some(text), topic: args.topic, command: args.command };
+    let message =
+        Message { text: Some(text), topic: args.topic, command: args.command, from: engine.sender(), queued: None };
+    if args.later.queue {
+        let not_before = args.later.at.or_else(|| args.later.after.map(|span| engine.now().after(span.0)));
+        return super::inbox::post(&args.name, &message, not_before, args.json, context).await;
+    }
     let sent = interrupted::heeding(&engine, Box::pin(engine.send(&args.name, &message, !args.no_wake))).await?;
     engine.progress.settled();
     let woken = match sent.map_err(CliError::from) {

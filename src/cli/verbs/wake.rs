@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         (None, None) => None,
     };
     let request = args.choice.request();
-    let message = Message { text, topic: args.choice.topic, command: false };
+    let message = Message { text, topic: args.choice.topic, command: false, ..Message::default() };
     let has_message = message.text.is_some();
     let woken = several::each(context, &engine, "wake", args.json, names, args.jobs, async |name| {
         let woken = engine.wake(&name, &request, &message).await.map_err(CliError::from)?;
@@ -57,10 +57,15 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
 /// One line: what was done, why, and whether a message went in.
 pub(crate) fn report(woken: &Woken) -> Report {
     let delivered = if woken.delivered { "; message delivered" } else { "" };
+    let queued = match woken.queued_delivered {
+        0 => String::new(),
+        1 => "; a queued message delivered".to_owned(),
+        some => format!("; {some} queued messages delivered"),
+    };
     let what = match woken.decision {
         "fresh" => format!("woken fresh ({})", woken.cause),
         "resume" => format!("woken resumed ({})", woken.cause),
         _ => "already awake".to_owned(),
     };
-    Report { line: format!("{}: {what}{delivered}", woken.peer), fields: json!(woken) }
+    Report { line: format!("{}: {what}{delivered}{queued}", woken.peer), fields: json!(woken) }
 }

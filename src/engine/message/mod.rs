@@ -12,16 +12,19 @@ mod typing;
 use std::path::Path;
 use std::time::Duration;
 
-use peer_adapters::agent::ConversationId;
+use peer_adapters::agent::{Accepted, ConversationId};
 use peer_adapters::file;
 use tokio::time::Instant;
 
 use super::error::Undelivered;
 use super::observe::conversation::{self, Learner};
 use super::{Engine, EngineError, POLL, Peer, Result};
-use crate::store::{Event, Locked, SessionRecord};
+use crate::policy::inbox::signed;
+use crate::policy::name::PeerName;
+use crate::store::{Event, Locked, SessionRecord, Unseen};
 use abandoned::Finished;
 use interruption::interrupted;
+use proof::Proof;
 use typing::{PASTE_PATIENCE, Typing};
 
 /// How long another conversation may take to show after the command that begins it. Where nothing tells of it before something
@@ -37,6 +40,10 @@ pub struct Message {
     pub topic: Option<String>,
     /// It is meant as a command of the agent's own (`/compact`), not as something said.
     pub command: bool,
+    /// The peer whose agent sends it; none for a person.
+    pub from: Option<PeerName>,
+    /// Its number, where it comes from the peer's inbox.
+    pub queued: Option<u64>,
 }
 
 impl Message {
@@ -96,6 +103,47 @@ impl Engine {
         Ok(true)
     }
 
+    /// What a delivery is about to type, and where it is looked for if nobody sees it to its end.
+    pub(crate) fn before_delivery(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: &mut SessionRecord,
+        message: &Message,
+    ) -> Result<(String, Option<Unseen>)> {
+        let said = compose(peer, record, message).unwrap_or_default();
+        if peer.profile.message.accepted != Accepted::Transcript {
+            return Ok((said, None));
+        }
+        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
+        let unseen = Proof::taken_before(peer, locked, record)?.unseen(&said);
+        Ok((said, Some(unseen)))
+    }
+
+    /// Whether the agent of this peer, this incarnation or one before it, has written a text down since it was about to be
+    /// typed.
+    pub(crate) fn was_said(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: &SessionRecord,
+        unseen: &Unseen,
+        said: &str,
+    ) -> Result<bool> {
+        let proof = Proof::behind(peer, locked, record, unseen)?;
+        if proof.given(peer, record, said)? {
+            return Ok(true);
+        }
+        // The first message is what makes an agent choose its conversation: it may have been learned after its end.
+        let since = peer.files.conversations()?.into_iter().filter(|entry| entry.at_ms >= unseen.at_ms);
+        for entry in since {
+            if proof.given_in(peer, &entry.conversation, said)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn note_delivery(
         &self,
         peer: &Peer,
@@ -118,6 +166,8 @@ impl Engine {
                 .peer(&peer.name)
                 .incarnation(record.incarnation)
                 .with("topic", message.topic.clone())
+                .with("from", message.from.as_ref().map(PeerName::as_str))
+                .with("message", message.queued)
                 .with("conversation", record.conversation.clone()),
         )
     }
@@ -171,9 +221,12 @@ fn check(peer: &Peer, text: Option<&str>, message: &Message) -> Result<()> {
 /// The text to type: the initial prompt where it is due, a blank line, the message.
 fn compose(peer: &Peer, record: &SessionRecord, message: &Message) -> Option<String> {
     let prompt = peer.spec.initial_prompt.as_deref().filter(|_| record.prompt_due);
-    match (prompt, message.said()) {
+    let sender = message.from.as_ref().filter(|_| peer.spec.show_sender && !message.command);
+    let text = message.said().map(|text| sender.map_or_else(|| text.to_owned(), |from| signed(from.as_str(), text)));
+    match (prompt, text) {
         (None, None) => None,
-        (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
+        (None, text) => text,
+        (Some(prompt), None) => Some(prompt.to_owned()),
         (Some(prompt), Some(text)) => Some(format!("{prompt}\n\n{text}")),
     }
 }

@@ -49,6 +49,12 @@ impl Proof {
         matches!(self.launched.look(&peer.profile, |files| files.exists(id)), Ok(None))
     }
 
+    /// Whether the message was said in this conversation since.
+    pub(super) fn given_in(&self, peer: &Peer, conversation: &str, text: &str) -> Result<bool> {
+        let given = self.launched.look(&peer.profile, |files| files.said_since(conversation, self.taken_at, text));
+        given.map_err(|error| unreadable(peer, Undelivered::NotSeen, &error))
+    }
+
     /// Whether the message stands behind that place now, or, where the agent is in another conversation since, in that one
     /// as something that was said since.
     pub(super) fn given(&self, peer: &Peer, record: &SessionRecord, text: &str) -> Result<bool> {

@@ -162,6 +162,7 @@ impl Engine {
             policy: None,
             initial_prompt: typed.prompt,
             resume_without_topic: None,
+            show_sender: false,
             accept: (!typed.accept.is_empty()).then_some(typed.accept),
             managed_by: None,
             max_restarts: None,
@@ -239,6 +240,11 @@ impl Engine {
         locked.keep_highest(self.now())?;
         self.lay_to_rest(&self.known(name)?, &locked, force).await?;
         locked.forget_env()?;
+        for message in self.state.peer(name).inbox()?.waiting {
+            self.log(
+                &Event::new(self.now(), "message.expired").peer(name).cause("removed").with("message", message.id),
+            )?;
+        }
         let trash = self.state.discard(&locked, self.now())?;
         self.put_away(name, &path, trash.join(format!("{name}.toml")))?;
         self.log(&Event::new(self.now(), "peer.removed").peer(name).with("trash", trash.to_string_lossy().as_ref()))?;

@@ -53,6 +53,8 @@ pub struct Row {
     pub idle_timeout_s: Option<u64>,
     /// The agent's process, while one is on record.
     pub pid: Option<u32>,
+    /// How many messages wait in its inbox.
+    pub queued: usize,
     /// Counted deaths since it was last stable.
     pub restarts: usize,
     /// When its hold is over.
@@ -133,10 +135,12 @@ impl Engine {
                 Err(error) => fleet.broken.push((name, error)),
             }
         }
+        let mail = self.state.mail()?;
         let doing = self.doing(&seen.iter().map(|(peer, live, _)| (peer, live)).collect::<Vec<_>>(), turns).await;
         fleet.rows.extend(seen.into_iter().zip(doing).map(|((peer, live, past), doing)| {
             let lost = running.contains(&peer.name) && self.has_no_record(&peer.name);
-            let row = self.row(&peer, &live, past, doing);
+            let queued = mail.get(&peer.name).copied().unwrap_or_default();
+            let row = Row { queued, ..self.row(&peer, &live, past, doing) };
             if lost { row.unrecorded() } else { row }
         }));
         Ok(fleet)
@@ -200,6 +204,7 @@ impl Engine {
             idle_s: idle(shown.state, live, own, now).map(|idle| idle.as_secs()),
             idle_timeout_s: peer.effective.idle_timeout.value.map(|timeout| timeout.as_secs()),
             pid: live.record().and_then(|record| record.process).map(|agent| agent.id.pid),
+            queued: 0,
             restarts: health.deaths,
             held_until_ms: shown.held_until,
             last_end: end.map(End::shown_as),

@@ -6,6 +6,7 @@ pub mod beat;
 pub mod declare;
 pub mod doctor;
 pub mod edit;
+pub mod inbox;
 pub mod interrupt;
 pub(crate) mod key;
 pub mod list;

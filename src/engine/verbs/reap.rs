@@ -3,6 +3,7 @@
 mod act;
 mod clock;
 mod idle;
+mod mail;
 mod memory;
 mod task;
 mod turns;

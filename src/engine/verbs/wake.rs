@@ -41,6 +41,8 @@ pub struct Woken {
     pub conversation: Option<String>,
     /// Whether a message was typed and accepted.
     pub delivered: bool,
+    /// How many messages of its inbox were delivered then.
+    pub queued_delivered: usize,
     /// Names of the variables that its agent lives by, and that it was started without, though it had them before.
     pub missing_env: Vec<String>,
 }
@@ -84,9 +86,10 @@ impl Engine {
     /// As [`Engine::wake`], and what is wrong with its spec where it would have to be started.
     pub(crate) async fn wake_peer(&self, peer: &Peer, request: &WakeRequest, message: &Message) -> Result<Woken> {
         check_message(peer, message)?;
-        let woken = self.wake_and_deliver(peer, request, message).await;
-        if let Err(error) = &woken {
-            self.log_unconfirmed(peer, error)?;
+        let mut woken = self.wake_and_deliver(peer, request, message).await;
+        match &mut woken {
+            Ok(woken) => woken.queued_delivered = self.drain_if_possible(peer).await,
+            Err(error) => self.log_unconfirmed(peer, error)?,
         }
         woken
     }
@@ -105,6 +108,7 @@ impl Engine {
             cause,
             conversation: record.conversation,
             delivered,
+            queued_delivered: 0,
             missing_env: record.missing_env,
         })
     }

@@ -3,6 +3,7 @@
 mod changed_conversations;
 mod cut_off;
 mod delivery;
+mod inbox;
 mod interrupted;
 mod late_conversations;
 mod transcripts;

@@ -153,6 +153,7 @@ impl Engine {
         let deed = task.deed(&peer.name);
         match (&task, judged) {
             (Task::Restart, _) => return self.restart(peer).await,
+            (Task::Mail { topic }, awake) => return self.bring_mail(peer, awake.is_some(), topic.clone()).await,
             (Task::Drive, Some(record)) => return Ok(self.supervise(peer, record).await?.then_some(deed)),
             _ => {}
         }

@@ -49,6 +49,8 @@ pub(super) enum Task {
     Restart,
     /// A start whose driver is gone: wait for it in its place.
     Drive,
+    /// Deliver what is due in its inbox; one that is not awake is woken for it, with this topic.
+    Mail { topic: Option<String> },
 }
 
 impl Task {
@@ -62,6 +64,7 @@ impl Task {
             Self::ClearStray(stray) => ("cleared", format!("session {} is not on record", stray.row.session)),
             Self::Clear => ("cleared", "its session was left".to_owned()),
             Self::Restart => ("restarted", String::new()),
+            Self::Mail { .. } => ("delivered", "its inbox".to_owned()),
             Self::Drive => ("supervised", "its start was left alone".to_owned()),
         };
         Deed { peer: peer.clone(), what, cause }
@@ -71,7 +74,7 @@ impl Task {
     pub(super) const fn urgency(&self) -> u8 {
         match self {
             Self::Drive => 2,
-            Self::Restart => 1,
+            Self::Restart | Self::Mail { .. } => 1,
             _ => 0,
         }
     }
@@ -126,6 +129,7 @@ impl Engine {
                 Err(error) => beat.skipped.push(skipped(&stray.peer, &error)),
             }
         }
+        self.add_mail(fleet, &mut tasks, beat)?;
         tasks.sort_by_key(|(_, _, task)| task.urgency());
         Ok(tasks)
     }

@@ -24,6 +24,7 @@ fn row(name: &str, incarnation: u64) -> Row {
         idle_s: None,
         idle_timeout_s: None,
         pid: None,
+        queued: 0,
         restarts: 0,
         held_until_ms: None,
         last_end: None,

@@ -1,0 +1,159 @@
+use jiff::{ZonedDateTime, civil};
+use serde_json::json;
+
+use crate::cli::args::several::named;
+use crate::cli::render::output::{self, printable};
+use crate::cli::{CliError, Context, Outcome};
+use crate::config::format_span;
+use crate::engine::message::Message;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::store::Queued;
+
+/// How much of a message a line shows.
+const SHOWN: usize = 60;
+
+/// Show what waits in a peer's inbox, and why it waits
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  peer inbox api\n  peer inbox api --cancel 7\n  peer inbox api --dead")]
+pub(crate) struct Args {
+    /// Name of the peer
+    #[arg(add = crate::cli::args::complete::peers())]
+    name: PeerName,
+    /// Take this message out of it
+    #[arg(long, value_name = "ID", conflicts_with = "dead")]
+    cancel: Option<u64>,
+    /// What will not be delivered, and why
+    #[arg(long)]
+    dead: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    if let Some(id) = args.cancel {
+        if !engine.cancel(&args.name, id).await? {
+            let hint = format!("peer inbox {} lists what waits", args.name);
+            return Err(CliError::usage(format!("no message {id} waits for {}", args.name), hint));
+        }
+        if args.json {
+            context.out.document("inbox", &named(&args.name, json!({ "cancelled": id })))?;
+        } else {
+            context.out.line(format!("{}: message {id} is cancelled", args.name))?;
+        }
+        return Ok(0);
+    }
+    let inbox = engine.inbox(&args.name)?;
+    let (messages, now) = (if args.dead { &inbox.dead } else { &inbox.waiting }, engine.now());
+    let due = messages.iter().any(|message| message.not_before_ms.is_none_or(|at| at <= now));
+    // Nothing that is not due waits for anything else.
+    let why = if due && !args.dead { Some(engine.held_up(&engine.peer(&args.name)?).await?) } else { None };
+    let unreadable: Vec<_> = inbox.unreadable.iter().map(|(path, why)| json!({ "file": path, "error": why })).collect();
+    if args.json {
+        let fields = json!({ "messages": messages, "why": why, "unreadable": unreadable });
+        context.out.document("inbox", &named(&args.name, fields))?;
+        return Ok(0);
+    }
+    for (path, why) in &inbox.unreadable {
+        output::note(&format!("{} does not parse and is left out: {why}", path.display()));
+    }
+    if messages.is_empty() {
+        let nothing = if args.dead { "nothing was put aside" } else { "nothing waits" };
+        context.out.line(format!("{}: {nothing}", args.name))?;
+    }
+    for message in messages {
+        context.out.line(printable(&line(message, now)))?;
+        if let Some(why) = &message.why {
+            context.out.line(printable(&format!("      {why}")))?;
+        }
+    }
+    if let Some(why) = why {
+        context.out.line(printable(&format!("{}: {why}", args.name)))?;
+    }
+    Ok(0)
+}
+
+/// `  3  5m ago  from web  (review)  look at the tests`
+fn line(message: &Queued, now: Timestamp) -> String {
+    let rough = |span: std::time::Duration| format_span(std::time::Duration::from_secs(span.as_secs()));
+    let from = message.from.as_ref().map(|from| format!("  from {from}")).unwrap_or_default();
+    let topic = message.topic.as_ref().map(|topic| format!("  ({topic})")).unwrap_or_default();
+    let due = message.not_before_ms.filter(|at| *at > now).map(|at| format!("  due in {}", rough(at.since(now))));
+    let words = message.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown: String = words.chars().take(SHOWN).collect();
+    let more = if words.chars().count() > SHOWN { "…" } else { "" };
+    let ago = rough(now.since(message.at_ms));
+    format!("{:>5}  {ago} ago{from}{topic}{}  {shown}{more}", message.id, due.unwrap_or_default())
+}
+
+/// Puts a message into an inbox, and says what came of that.
+pub(crate) async fn post(
+    name: &PeerName,
+    message: &Message,
+    not_before: Option<Timestamp>,
+    json: bool,
+    context: &mut Context,
+) -> Outcome {
+    let engine = context.engine()?;
+    let posted = engine.post(name, message, not_before).await;
+    engine.progress.settled();
+    let posted = match posted.map_err(CliError::from) {
+        Ok(posted) => posted,
+        Err(error) if json => {
+            context.out.document("send", &named(name, error.to_json()))?;
+            return Ok(error.code());
+        }
+        Err(error) => return Err(error),
+    };
+    if json {
+        let fields = json!({ "queued": posted.id, "delivered": posted.delivered, "not_before_ms": not_before });
+        context.out.document("send", &named(name, fields))?;
+    } else {
+        let delivered = if posted.delivered { " and delivered" } else { "" };
+        context.out.line(format!("{name}: queued as {}{delivered}", posted.id))?;
+    }
+    Ok(0)
+}
+
+/// A time of day by this machine's clock, today or, where that is over, tomorrow; or RFC 3339.
+pub(crate) fn at(text: &str) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    next(text, &ZonedDateTime::now())
+        .ok_or_else(|| format!("{text:?} is no time: write it like 07:00, or 2026-11-29T07:00:00Z"))
+}
+
+/// The first moment after `now` at which a clock shows this.
+fn next(text: &str, now: &ZonedDateTime) -> Option<Timestamp> {
+    let (hours, minutes) = text.split_once(':').filter(|(_, minutes)| minutes.len() == 2)?;
+    let time = civil::Time::new(hours.parse().ok()?, minutes.parse().ok()?, 0, 0).ok()?;
+    let on = |date: civil::Date| date.to_datetime(time).to_zoned_datetime(now.time_zone().clone()).ok();
+    let today = on(now.date()).filter(|at| at > now);
+    let at = today.or_else(|| on(now.date().tomorrow().ok()?))?;
+    u64::try_from(at.timestamp().as_millisecond()).ok().map(Timestamp::from_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_is_the_next_one_by_the_clock_of_here() {
+        let told = |text: &str, now: &str| {
+            let now: ZonedDateTime = now.parse().expect("a time");
+            next(text, &now).map(|at| at.to_string())
+        };
+        let evening = "2026-11-28T22:30:00[Europe/Berlin]";
+        assert_eq!(told("07:00", evening).as_deref(), Some("2026-11-29T06:00:00.000Z"));
+        assert_eq!(told("23:00", evening).as_deref(), Some("2026-11-28T22:00:00.000Z"));
+        assert_eq!(told("22:30", evening).as_deref(), Some("2026-11-29T21:30:00.000Z"));
+        // On the night on which the clock is set back.
+        assert_eq!(told("07:00", "2026-10-24T12:00:00[Europe/Berlin]").as_deref(), Some("2026-10-25T06:00:00.000Z"));
+        for wrong in ["7", "25:00", "07:0", "07:60", "soon", ""] {
+            assert_eq!(told(wrong, evening), None, "{wrong}");
+        }
+    }
+}

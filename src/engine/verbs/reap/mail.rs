@@ -1,0 +1,64 @@
+//! What waits in inboxes, brought by a tick to who can take it.
+
+use super::task::{Due, Task};
+use super::{Deed, Fleet, skipped};
+use crate::engine::message::Message;
+use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::name::PeerName;
+use crate::policy::turn::Turn;
+use crate::policy::wake::WakeRequest;
+use crate::store::Heartbeat;
+
+impl Engine {
+    /// Whose inbox has something due, and who has nothing else to be done to: one look at a directory, as a rule at none.
+    pub(super) fn add_mail<'a>(&self, fleet: &'a Fleet, tasks: &mut Vec<Due<'a>>, beat: &mut Heartbeat) -> Result<()> {
+        let mail = self.state.mail()?;
+        if mail.is_empty() {
+            return Ok(());
+        }
+        let is_free = |name: &PeerName| {
+            let turn = beat.peers.get(name).and_then(|pulse| pulse.turn.as_ref());
+            turn.is_none_or(|seen| seen.turn == Turn::Free)
+        };
+        let awake = fleet.subjects.iter().filter(|subject| subject.record.ready_at().is_some());
+        let awake = awake.filter(|subject| is_free(&subject.peer.name));
+        let awake = awake.map(|subject| (&subject.peer, Some(&subject.record)));
+        let of: Vec<_> = awake.chain(fleet.asleep.iter().map(|peer| (peer, None))).collect();
+        for (peer, record) in of {
+            let busy = tasks.iter().any(|(other, ..)| other.name == peer.name);
+            if busy || !mail.contains_key(&peer.name) {
+                continue;
+            }
+            match self.mail_for(peer, record.is_some()) {
+                Ok(task) => tasks.extend(task.map(|task| (peer, record, task))),
+                Err(error) => beat.skipped.push(skipped(&peer.name, &error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn mail_for(&self, peer: &Peer, awake: bool) -> Result<Option<Task>> {
+        let Some(first) = peer.files.first_due(self.now())? else { return Ok(None) };
+        if !awake && self.refuses_mail(peer)?.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(Task::Mail { topic: first.topic }))
+    }
+
+    /// Delivers to one that is awake; wakes one that is not, which is then given what waits for it.
+    pub(super) async fn bring_mail(&self, peer: &Peer, awake: bool, topic: Option<String>) -> Result<Option<Deed>> {
+        let delivered = if awake {
+            self.drain(peer).await?
+        } else {
+            let request = WakeRequest { topic, ..WakeRequest::default() };
+            match self.wake(&peer.name, &request, &Message::default()).await {
+                Ok(woken) => woken.queued_delivered,
+                // The table's word, which is in the log.
+                Err(EngineError::Refused { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        };
+        let cause = format!("{delivered} of its inbox");
+        Ok((delivered > 0 || !awake).then(|| Deed { peer: peer.name.clone(), what: "delivered", cause }))
+    }
+}
