@@ -35,6 +35,8 @@ pub enum EndCause {
     IdleReaped,
     /// Parked by `peer stop`.
     Stopped,
+    /// Parked to go on in another runtime, or in another version of it.
+    Moved,
     /// The agent asked for a clean restart of itself.
     SelfFresh,
     /// A person asked for a fresh start (`peer new`, `wake --fresh`) while it was awake.
@@ -65,9 +67,10 @@ pub enum EndCause {
 
 impl EndCause {
     /// Every one.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::IdleReaped,
         Self::Stopped,
+        Self::Moved,
         Self::SelfFresh,
         Self::Replaced,
         Self::Completed,
@@ -88,6 +91,7 @@ impl EndCause {
         match self {
             Self::IdleReaped => "idle-reaped",
             Self::Stopped => "stopped",
+            Self::Moved => "moved",
             Self::SelfFresh => "self-fresh",
             Self::Replaced => "replaced",
             Self::Completed => "completed",
@@ -126,6 +130,7 @@ impl EndCause {
     pub const fn meaning(self) -> Meaning {
         match self {
             Self::IdleReaped => Meaning { state: State::Asleep, shown_as: "asleep", ..QUIET },
+            Self::Moved => Meaning { state: State::Asleep, shown_as: "moved", ..QUIET },
             Self::Stopped => Meaning { state: State::Stopped, shown_as: "stopped", ..QUIET },
             Self::SelfFresh => {
                 Meaning { budget: Some(SELF_FRESHES), state: State::Starting, shown_as: "restarting", ..QUIET }
@@ -233,6 +238,8 @@ pub enum Intent {
     IdleReaped,
     /// `peer stop`.
     Stopped,
+    /// `peer move`, `peer restart-runtime`.
+    Moved,
     /// `peer self-fresh`.
     SelfFresh,
     /// `peer new`.
@@ -253,6 +260,7 @@ impl Intent {
         match self {
             Self::IdleReaped => EndCause::IdleReaped,
             Self::Stopped => EndCause::Stopped,
+            Self::Moved => EndCause::Moved,
             Self::SelfFresh => EndCause::SelfFresh,
             Self::Replaced => EndCause::Replaced,
             Self::MemoryDrained => EndCause::MemoryDrained,

@@ -101,7 +101,7 @@ impl Restart {
     const fn covers(self, cause: EndCause) -> bool {
         match cause {
             EndCause::SelfFresh => true,
-            EndCause::IdleReaped | EndCause::Stopped => false,
+            EndCause::IdleReaped | EndCause::Stopped | EndCause::Moved => false,
             EndCause::Completed | EndCause::Replaced => matches!(self, Self::Always),
             EndCause::CompletedEarly
             | EndCause::Crashed

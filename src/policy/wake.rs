@@ -160,6 +160,8 @@ enum Past {
     },
     /// Ended on purpose, to be resumed.
     Parked,
+    /// It runs: what it leaves behind nobody knows yet.
+    Running,
 }
 
 impl<'a> Case<'a> {
@@ -199,6 +201,9 @@ impl<'a> Case<'a> {
 
 impl Past {
     fn of(facts: &WakeFacts) -> Self {
+        if matches!(&facts.live, Recorded::Session { runtime: Axis::Alive, process: Axis::Alive }) {
+            return Self::Running;
+        }
         let Some(cause) = facts.last_end.as_ref().and_then(End::lasting_cause) else {
             return Self::without_an_end(facts);
         };
@@ -214,7 +219,9 @@ impl Past {
             // Somebody gave the old context up, and the fresh start that was to follow did not come about.
             | EndCause::SelfFresh
             | EndCause::Replaced => Self::Spent(cause),
-            EndCause::Closed | EndCause::RuntimeLost | EndCause::Rebooted | EndCause::Stopped => Self::Interrupted(cause),
+            EndCause::Closed | EndCause::RuntimeLost | EndCause::Rebooted | EndCause::Stopped | EndCause::Moved => {
+                Self::Interrupted(cause)
+            }
             EndCause::MemoryDrained => Self::Drained { again: drained_twice(facts) },
             EndCause::IdleReaped => Self::Parked,
         }

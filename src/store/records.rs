@@ -164,6 +164,9 @@ pub struct SessionRecord {
     /// When a message was last accepted by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at_ms: Option<Timestamp>,
+    /// When keys were last pressed in it to stop a turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressed_at_ms: Option<Timestamp>,
     /// A fingerprint of the text that a sender types now; one that is found later was left by a sender that was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typing: Option<String>,
@@ -255,6 +258,7 @@ impl SessionRecord {
             cause: cause.to_owned(),
             woke_at_ms: woke_at,
             delivered_at_ms: None,
+            pressed_at_ms: None,
             typing: None,
             typing_extent: None,
             typed: None,

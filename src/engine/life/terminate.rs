@@ -88,7 +88,7 @@ impl Engine {
     fn write_intent(&self, locked: &Locked, record: &mut SessionRecord, why: Option<Intent>) -> Result<()> {
         record.intent = why;
         locked.write_session(record)?;
-        if matches!(why, Some(Intent::IdleReaped | Intent::Stopped)) {
+        if matches!(why, Some(Intent::IdleReaped | Intent::Stopped | Intent::Moved)) {
             locked.mark(Marker::IdleReaped, self.now())?;
         }
         if why == Some(Intent::Stopped) {

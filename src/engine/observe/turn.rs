@@ -166,7 +166,9 @@ fn stands(before: &TurnSeen, live: &Live, own: Option<&AgentStatus>) -> bool {
         (Some(_), Turn::Waiting(_)) => before.witness == Witness::Screen,
         (Some(_), _) => false,
     };
-    agrees && last_output(live).is_some_and(|output| before.at_ms.since(output) > SETTLED)
+    // What we typed ourselves shows, though the kernel may tell of that later.
+    let typed = live.record().and_then(|record| record.delivered_at_ms.max(record.pressed_at_ms));
+    agrees && last_output(live).is_some_and(|output| before.at_ms.since(output.max(typed.unwrap_or(output))) > SETTLED)
 }
 
 fn last_output(live: &Live) -> Option<Timestamp> {

@@ -15,6 +15,9 @@ use crate::store::{Phase, SessionRecord};
 /// seconds of each other, and one alone in a question.
 const STOPS: Duration = Duration::from_millis(500);
 
+/// How long an agent's own files may be behind its screen: Claude Code needs 0.2 s.
+const SAYS: Duration = Duration::from_secs(2);
+
 /// What an interrupt found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupted {
@@ -35,7 +38,7 @@ impl Engine {
     pub async fn interrupt(&self, name: &PeerName) -> Result<Interrupted> {
         let peer = self.known(name)?;
         let locked = self.lock(name).await?;
-        let mut record = self.awake(&peer).await?;
+        let mut record = self.awake(&peer).await.map_err(|error| error.instead_of("interrupted"))?;
         if matches!(record.phase, Phase::Starting { .. }) {
             return Err(EngineError::StillStarting { peer: peer.name });
         }
@@ -43,21 +46,36 @@ impl Engine {
             return Ok(Interrupted::Nothing);
         }
         // What is interrupted may stand in the composer from here on, and is ours.
-        if std::mem::take(&mut record.typed_is_said) {
-            locked.write_session(&record)?;
-        }
+        record.typed_is_said = false;
+        record.pressed_at_ms = Some(self.now());
+        locked.write_session(&record)?;
+        self.press_until_stopped(&peer, &record).await?;
+        self.await_own_word(&peer, &record).await;
+        Ok(Interrupted::Turn)
+    }
+
+    async fn press_until_stopped(&self, peer: &Peer, record: &SessionRecord) -> Result<()> {
         let runtime = self.runtime_of(&record.place)?;
         for key in &peer.profile.interrupt {
             runtime.press(&target(&record.place), std::slice::from_ref(key)).await?;
             let pressed = Instant::now();
             while pressed.elapsed() < STOPS {
-                if !self.shows_turn(&peer, &record).await? {
-                    return Ok(Interrupted::Turn);
+                if !self.shows_turn(peer, record).await? {
+                    return Ok(());
                 }
                 tokio::time::sleep(POLL * 4).await;
             }
         }
-        Ok(Interrupted::Turn)
+        Ok(())
+    }
+
+    /// Waits until the agent's own files say no more that it waits for a person, for `SAYS` at most: they are written a moment
+    /// after the screen, and whoever looks at once would be told of a question that is gone.
+    async fn await_own_word(&self, peer: &Peer, record: &SessionRecord) {
+        let started = Instant::now();
+        while started.elapsed() < SAYS && waits(peer, record) {
+            tokio::time::sleep(POLL * 4).await;
+        }
     }
 
     async fn shows_turn(&self, peer: &Peer, record: &SessionRecord) -> Result<bool> {
@@ -67,6 +85,15 @@ impl Engine {
         let shows = screen::read(&peer.profile, &self.capture(record).await?).phase;
         Ok(matches!(shows, Shows::Busy | Shows::Dialog(_)))
     }
+}
+
+/// Whether its own files say that it waits for a person.
+fn waits(peer: &Peer, record: &SessionRecord) -> bool {
+    let (Some(agent), Ok(launched)) = (record.process, Launched::of(&peer.files, record, &peer.spec.cwd)) else {
+        return false;
+    };
+    let status = launched.look(&peer.profile, |files| files.status(agent.id.pid));
+    matches!(status, Ok(Some(status)) if status.waits_for.is_some())
 }
 
 /// Whether its own files say that a turn is in progress: one that began a moment ago is not on the screen yet.

@@ -112,7 +112,7 @@ impl Engine {
                 self.bury(peer, locked, &record, &sight).await.map(|()| Parked::Asleep)
             }
             Live::Session(record, sight) => {
-                Self::refuse_unknown(peer, &sight)?;
+                Self::refuse_unknown(peer, &sight).map_err(|error| error.instead_of("moved"))?;
                 if !peer.profile.capabilities().resume {
                     return Err(EngineError::Declaration {
                         what: format!("move {}", peer.name),
@@ -120,7 +120,7 @@ impl Engine {
                         hint: Some(format!("peer stop {0}, which gives up what it holds, then move it", peer.name)),
                     });
                 }
-                self.end(peer, locked, *record, Some(Intent::IdleReaped)).await.map(|_| Parked::Now)
+                self.end(peer, locked, *record, Some(Intent::Moved)).await.map(|_| Parked::Now)
             }
         }
     }

@@ -202,7 +202,7 @@ impl Engine {
                 self.bury(&peer, &locked, &record, &sight).await.map(|()| false)
             }
             Live::Starting(record) | Live::Session(record, _) => {
-                self.end(&peer, &locked, *record, Some(Intent::IdleReaped)).await.map(|_| true)
+                self.end(&peer, &locked, *record, Some(Intent::Moved)).await.map(|_| true)
             }
         }
     }

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use peer_adapters::command::{self, Argv, Output};
-use peer_adapters::systemd;
 use peer_adapters::transcript::SAID;
+use peer_adapters::{process, systemd};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, EngineError, Result};
@@ -109,6 +109,8 @@ impl Engine {
                 // Beside another fleet's it has other markers, which the installation finds out.
                 plan.crontab = Some(self.cron_line().block("", every)?);
                 plan.files = vec![(self.cron_script(), texts::script(&world))];
+                // Where the kernel does not tell, nothing is said.
+                plan.notes = cron_note(process::is_running(&CRON_DAEMONS).unwrap_or(true));
             }
         }
         Ok(plan)
@@ -322,6 +324,16 @@ impl Engine {
     }
 }
 
+/// Names of the programs that read crontabs (Debian's, Red Hat's cronie, Alpine's and others').
+const CRON_DAEMONS: [&str; 5] = ["cron", "crond", "fcron", "dcron", "bcron-start"];
+
+/// A crontab is a file: without somebody who reads it nothing ticks.
+fn cron_note(runs: bool) -> Vec<String> {
+    let cure = "no cron daemon runs here, and nothing ticks before one does: start it (service cron start), or keep \
+                `peer watch` running";
+    if runs { Vec::new() } else { vec![cure.to_owned()] }
+}
+
 fn words_of(program: &str, words: &[&str]) -> Vec<String> {
     std::iter::once(program).chain(words.iter().copied()).map(str::to_owned).collect()
 }
@@ -332,4 +344,19 @@ fn launchd_bootout(label: &str) -> Vec<String> {
 
 fn failed(words: &[String], problem: String) -> EngineError {
     EngineError::Declaration { what: words.join(" "), problem, hint: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crontab_that_nobody_reads_is_told() {
+        assert!(cron_note(true).is_empty());
+        assert!(cron_note(false)[0].contains("no cron daemon runs here"));
+        // Whoever runs this test has a name.
+        let comm = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+        assert!(process::is_running(&[comm.trim()]).unwrap_or(true));
+        assert!(!process::is_running(&["no-such-name"]).unwrap_or(false));
+    }
 }

@@ -33,6 +33,7 @@ fn an_intent_comes_before_whatever_the_kill_looked_like() {
     for (intent, cause) in [
         (Intent::IdleReaped, EndCause::IdleReaped),
         (Intent::Stopped, EndCause::Stopped),
+        (Intent::Moved, EndCause::Moved),
         (Intent::SelfFresh, EndCause::SelfFresh),
         (Intent::Replaced, EndCause::Replaced),
         (Intent::MemoryDrained, EndCause::MemoryDrained),
@@ -124,6 +125,7 @@ fn each_end_means_what_the_contract_says() {
     let table = [
         (C::IdleReaped, None, false, None, HoldRule::None, State::Asleep, "asleep"),
         (C::Stopped, None, false, None, HoldRule::None, State::Stopped, "stopped"),
+        (C::Moved, None, false, None, HoldRule::None, State::Asleep, "moved"),
         (C::SelfFresh, None, false, budget(5, 300), HoldRule::None, State::Starting, "restarting"),
         (C::Replaced, None, false, None, HoldRule::None, State::Asleep, "replaced"),
         (C::Completed, None, false, budget(10, 60), HoldRule::PastBudget(second(30)), State::Completed, "completed"),

@@ -180,6 +180,7 @@ fn each_restart_policy_restarts_what_it_says() {
     for (cause, on_wake, on_failure, always) in [
         (C::IdleReaped, No, No, No),
         (C::Stopped, No, No, No),
+        (C::Moved, No, No, No),
         (C::SelfFresh, Now, Now, Now),
         (C::Replaced, No, No, Now),
         (C::Completed, No, No, Now),

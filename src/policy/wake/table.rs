@@ -136,8 +136,8 @@ pub(super) static TABLE: [Row; 20] = [
     },
     Row {
         number: 17,
-        condition: "closed, runtime lost, rebooted, or stopped and started again",
-        otherwise: "resume (closed, runtime-lost, rebooted, stopped)",
+        condition: "closed, runtime lost, rebooted, moved or stopped and started",
+        otherwise: "resume (closed, runtime-lost, rebooted, moved, stopped)",
         reads: |case| match case.past {
             Past::Interrupted(end) => Some(case.resume(WakeReason::Ended(end))),
             _ => None,

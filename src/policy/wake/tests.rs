@@ -340,6 +340,18 @@ fn row_17_what_was_taken_away_healthy_is_resumed() {
     assert_row(17, "resume closed", &ended(EndCause::Closed), &plain());
     assert_row(17, "resume runtime-lost", &ended(EndCause::RuntimeLost), &plain());
     assert_row(17, "resume rebooted", &ended(EndCause::Rebooted), &plain());
+    assert_row(17, "resume moved", &ended(EndCause::Moved), &about("something else"));
+}
+
+#[test]
+fn of_one_that_runs_no_row_tells_what_it_will_have_left() {
+    let never = WakeFacts { ever_ran: false, last_end: None, ..session(Axis::Alive, Axis::Alive) };
+    for facts in
+        [never, WakeFacts { last_end: Some(end(EndCause::Crashed, 60, None)), ..session(Axis::Alive, Axis::Alive) }]
+    {
+        let holds: Vec<u8> = explain(&facts, &plain(), NOW).iter().filter(|row| row.holds).map(|row| row.row).collect();
+        assert_eq!(holds, [5]);
+    }
 }
 
 #[test]
@@ -423,9 +435,10 @@ fn one_unreachable_tick_starts_no_duplicates() {
     assert_row(4, "refuse runtime-unavailable", &facts, &plain());
 }
 
-const CAUSES: [EndCause; 15] = [
+const CAUSES: [EndCause; 16] = [
     EndCause::IdleReaped,
     EndCause::Stopped,
+    EndCause::Moved,
     EndCause::SelfFresh,
     EndCause::Replaced,
     EndCause::Completed,

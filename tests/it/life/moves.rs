@@ -34,6 +34,7 @@ fn a_conversation_goes_there_and_back() {
             .prints(&format!("a: moved to {to}\na: woken resumed (asked-resume)\n"));
         assert!(!lives(agent), "{to}");
         assert_eq!(world.session("a")["runtime"], to.as_str());
+        assert_eq!(world.end("a")["cause"], "moved");
         assert_eq!(world.conversation("a"), conversation);
         let text = format!("turn {number}");
         world.peer(&["send", "a", &text]).prints("a: already awake; message delivered\n");

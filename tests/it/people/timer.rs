@@ -31,7 +31,17 @@ fn own_crontab(world: &World) -> (PathBuf, String) {
             file.display()
         ),
     );
+    cron(world);
     (file, path)
+}
+
+/// A process that has the name of a cron daemon; it ends with the world.
+fn cron(world: &World) {
+    let daemon = world.path("bin/cron");
+    fs::copy("/bin/sleep", &daemon).expect("copied");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "\"$0\" 1000 >/dev/null 2>&1 &"]).arg(daemon).env("PEER_STATE_DIR", world.path("state"));
+    assert!(shell.status().expect("sh").success());
 }
 
 #[track_caller]
