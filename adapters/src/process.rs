@@ -233,6 +233,20 @@ pub fn signal_group(leader: ProcessId, signal: Signal) -> io::Result<bool> {
     }
 }
 
+/// Whether a process ignores a signal, as an interactive shell does `SIGTERM`. `false` where the kernel does not tell.
+pub fn ignores(pid: u32, signal: Signal) -> bool {
+    let bit = u32::try_from(signal as i32 - 1).ok();
+    kernel::ignored_signals(pid).zip(bit).is_some_and(|(mask, bit)| mask >> bit & 1 == 1)
+}
+
+/// Whether a program of one of these names runs here.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn is_running(names: &[&str]) -> io::Result<bool> {
+    kernel::is_running(names)
+}
+
 /// Whose process it is. `None`: it has ended, or the kernel does not tell.
 pub fn owner(pid: u32) -> Option<u32> {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).ok()?).into()

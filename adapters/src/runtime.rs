@@ -401,6 +401,15 @@ pub trait Runtime: Send + Sync {
         Ok(false)
     }
 
+    /// Has a server end that hosts nothing; one that hosts something by then stays. `false`: it is there, or there was none.
+    ///
+    /// # Errors
+    /// It did not answer; it is as it was.
+    async fn retire(&self, server: &Path) -> Result<bool, RuntimeError> {
+        let _ = server;
+        Ok(false)
+    }
+
     /// The command that gives this terminal to the session; run by the caller in the foreground.
     ///
     /// # Errors

@@ -110,6 +110,25 @@ pub(super) fn arguments(pid: u32) -> Vec<Vec<u8>> {
 }
 
 /// # Source
+/// proc(5): `SigIgn` in `/proc/PID/status`, a mask in hexadecimal with the first signal in its lowest bit.
+pub(super) fn ignored_signals(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+/// By `/proc/PID/comm`, which has the first 15 bytes of a name.
+pub(super) fn is_running(names: &[&str]) -> io::Result<bool> {
+    for entry in std::fs::read_dir("/proc")? {
+        let comm = std::fs::read_to_string(entry?.path().join("comm")).unwrap_or_default();
+        if names.contains(&comm.trim_end()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// # Source
 /// systemd marks itself as a reaper of orphans (`PR_SET_CHILD_SUBREAPER`), which no file of `/proc` tells.
 pub(super) fn is_service_manager(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"systemd\n")

@@ -150,6 +150,16 @@ pub(super) fn arguments(pid: u32) -> Vec<Vec<u8>> {
     words.take(count).map(<[u8]>::to_vec).collect()
 }
 
+/// Not to be had without reading another process's kernel structures.
+pub(super) fn ignored_signals(_pid: u32) -> Option<u64> {
+    None
+}
+
+/// launchd starts what is asked for when it is due, cron among it.
+pub(super) fn is_running(_names: &[&str]) -> std::io::Result<bool> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
 /// Orphans go to launchd, which is the first process.
 pub(super) fn is_service_manager(_pid: u32) -> bool {
     false

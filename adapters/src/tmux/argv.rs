@@ -107,6 +107,11 @@ pub(super) fn list_panes() -> Line {
     Line::new("list-panes").args(["-a", "-F", &listing::row_format()])
 }
 
+/// Whether a server without sessions leaves.
+pub(super) fn exit_when_empty(on: bool) -> Line {
+    Line::new("set-option").args(["-s", "exit-empty", if on { "on" } else { "off" }])
+}
+
 /// One call that prints what the pane shows, or [`OTHER`].
 ///
 /// tmux 3.2 writes a line of its own on a dead pane, which pushes the first one into the history: that is captured too.

@@ -171,6 +171,7 @@ impl Engine {
         grace: Duration,
     ) -> Result<()> {
         for group in self.groups(record, leader)? {
+            let signal = as_heard(group.pid, signal);
             process::signal_group(group, signal).map_err(|source| not_signalled(peer, group.pid, signal, source))?;
         }
         let started = Instant::now();
@@ -296,6 +297,13 @@ impl Engine {
             ),
         }
     }
+}
+
+/// A shell at a terminal ignores `SIGTERM`, and leaves at a hangup, as it does when its terminal is closed: it keeps its
+/// history then, and hangs up what it started (bash 5.2, zsh 5.9, dash 0.5).
+fn as_heard(group: u32, signal: Signal) -> Signal {
+    let deaf = signal == Signal::SIGTERM && process::ignores(group, signal);
+    if deaf && !process::ignores(group, Signal::SIGHUP) { Signal::SIGHUP } else { signal }
 }
 
 /// Why a process got no signal: one of another user's is there and known, and the kernel was asked about it well enough.

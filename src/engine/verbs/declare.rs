@@ -17,7 +17,7 @@ use crate::policy::ending::Intent;
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
 use crate::policy::wake::Refusal;
-use crate::store::{Event, Locked};
+use crate::store::{Event, Locked, Place, Stored};
 
 /// A declaration as it was typed.
 #[derive(Clone, Debug, Default)]
@@ -238,7 +238,9 @@ impl Engine {
         let locked = self.lock(name).await?;
         // What may be all that names a number, such as a launch file, goes with what is laid to rest.
         locked.keep_highest(self.now())?;
-        self.lay_to_rest(&self.known(name)?, &locked, force).await?;
+        let peer = self.known(name)?;
+        let server = self.tmux_server_of(&peer);
+        self.lay_to_rest(&peer, &locked, force).await.map_err(|error| error.instead_of("removed"))?;
         locked.forget_env()?;
         for message in self.state.peer(name).inbox()?.waiting {
             self.log(
@@ -246,9 +248,43 @@ impl Engine {
             )?;
         }
         let trash = self.state.discard(&locked, self.now())?;
-        self.put_away(name, &path, trash.join(format!("{name}.toml")))?;
+        if is_there {
+            self.put_away(name, &path, trash.join(format!("{name}.toml")))?;
+        }
         self.log(&Event::new(self.now(), "peer.removed").peer(name).with("trash", trash.to_string_lossy().as_ref()))?;
+        if let Some(server) = server
+            && !self.is_anybodys(&server)?
+        {
+            self.retire(&server).await;
+        }
         Ok(trash)
+    }
+
+    /// The tmux server that a peer is on, or would be started on.
+    fn tmux_server_of(&self, peer: &Peer) -> Option<PathBuf> {
+        if peer.spec.runtime != RuntimeKind::Tmux.as_str() {
+            return None;
+        }
+        let on_record = peer.files.session().ok().and_then(Stored::present).map(|record| record.place.server);
+        on_record.or_else(|| self.server_address(RuntimeKind::Tmux, peer, "").ok())
+    }
+
+    /// Whether a declared peer is on this server, or would be started on it.
+    fn is_anybodys(&self, server: &Path) -> Result<bool> {
+        Ok(self.config.names()?.iter().any(|name| {
+            // Of one that cannot be told it may be.
+            self.known(name).map_or(true, |peer| self.tmux_server_of(&peer).is_some_and(|own| own == server))
+        }))
+    }
+
+    /// Has a server of ours end that nobody needs any more. Nothing depends on it.
+    async fn retire(&self, server: &Path) {
+        let Ok(binary) = self.runtime_binary(RuntimeKind::Tmux, None) else { return };
+        let place = Place::planned(RuntimeKind::Tmux.as_str(), binary, server.to_owned(), String::new());
+        let Ok(runtime) = self.runtime_of(&place) else { return };
+        if let Err(error) = runtime.retire(server).await {
+            tracing::debug!(%error, "a server that hosts nothing");
+        }
     }
 
     /// Moves a spec, whatever is in its place, to the trash, which may be on another file system.

@@ -15,6 +15,7 @@ on_each_runtime! {
     it_is_asked_in_its_own_words_first
     an_agent_with_quit_keys_that_ignores_everything_is_killed_all_the_same
     a_stopped_process_is_ended_too
+    a_shell_is_hung_up_and_keeps_its_history
     stop_of_something_dead_returns_at_once_and_is_no_park
     stop_of_a_peer_that_never_ran_refuses_wakes_all_the_same
     new_replaces_what_runs_and_obeys_in_every_state
@@ -222,4 +223,18 @@ fn new_replaces_what_runs_and_obeys_in_every_state(on: RuntimeKind) {
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
     world.peer(&["new", "a"]).prints("a: woken fresh (asked-fresh)\n");
     assert!(!world.has("a", "stopped"));
+}
+
+/// A shell at a terminal ignores SIGTERM.
+fn a_shell_is_hung_up_and_keeps_its_history(on: RuntimeKind) {
+    let world = World::on(on);
+    let history = world.path("history");
+    let histfile = format!("HISTFILE={}", history.display());
+    world.declare("a", &["--agent", "command", "--env", &histfile], &["bash", "--norc", "--noprofile", "-i"]);
+    world.peer(&["wake", "a", "-m", "echo remember me"]);
+    wait_until("it was run", || world.screen("a").lines().any(|line| line == "remember me"));
+    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+    let end = world.end("a");
+    assert_eq!((&end["cause"], &end["signal"]), (&json!("stopped"), &json!(Signal::SIGHUP as i32)));
+    assert!(std::fs::read_to_string(history).expect("kept").contains("echo remember me"));
 }
