@@ -211,6 +211,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::NotSignalled { .. }
         | EngineError::NotStarted { .. }
         | EngineError::NoDirectory { .. }
+        | EngineError::NoProgram { .. }
         | EngineError::Io { .. }
         | EngineError::Profile { .. }
         | EngineError::Config(_)
@@ -224,11 +225,14 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::Lacking { why, .. } => return engine_hint(why),
         EngineError::NoSuchPeer { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
         EngineError::NoSuchPeer { peer, nearest: None } => format!("peer add {peer} -- COMMAND"),
-        EngineError::Refused { peer, refusal } => refusal_hint(peer.as_str(), refusal),
+        EngineError::Refused { peer, refusal, .. } => refusal_hint(peer.as_str(), refusal),
         EngineError::NotReady { peer, why, .. } => not_ready_hint(peer.as_str(), why),
         EngineError::NotStarted { peer, .. } => format!("no death was counted; peer wake {peer} tries again"),
         EngineError::NoDirectory { peer, path, .. } => {
             format!("bring {} back, or name another directory in `peer edit {peer}`", path.display())
+        }
+        EngineError::NoProgram { peer, .. } => {
+            format!("install it again, or name another in `peer edit {peer}`: command")
         }
         EngineError::NotAccepted { peer, asks: true, .. } => {
             format!("peer attach {peer} and answer it; then send it again")

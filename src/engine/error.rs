@@ -1,5 +1,7 @@
 //! How a verb can fail. The command line turns each into an exit code and a hint in one place.
 
+mod how;
+
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +17,9 @@ use crate::policy::name::PeerName;
 use crate::policy::wake::Refusal;
 use crate::store::StoreError;
 
+pub use how::{NotReady, Unanswered, Undelivered};
+use how::{no_row, numbered, quote};
+
 /// Why a verb did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -27,10 +32,12 @@ pub enum EngineError {
         nearest: Option<String>,
     },
     /// The table says no.
-    #[error("{peer} is not woken: {refusal}")]
+    #[error("{peer} is not {done}: {refusal}")]
     Refused {
         /// Whom.
         peer: PeerName,
+        /// What was to be done to it, as in `woken`.
+        done: &'static str,
         /// Which row, and what it knows.
         refusal: Refusal,
     },
@@ -307,6 +314,16 @@ pub enum EngineError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Its agent's program is gone, or cannot be executed.
+    #[error("{peer} is not woken: cannot run its program {}: {source}", .path.display())]
+    NoProgram {
+        /// Whose.
+        peer: PeerName,
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A file on disk is not usable for what was asked.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
@@ -343,6 +360,14 @@ impl EngineError {
     /// The same, with what the agent was started without, if that is anything.
     pub(super) fn lacking(self, missing_env: Vec<String>) -> Self {
         if missing_env.is_empty() { self } else { Self::Lacking { missing_env, why: Box::new(self) } }
+    }
+
+    /// The same of another verb than a wake, as in `stopped`.
+    pub(super) fn instead_of(self, done: &'static str) -> Self {
+        match self {
+            Self::Refused { peer, refusal, .. } => Self::Refused { peer, done, refusal },
+            other => other,
+        }
     }
 
     /// What failed, without what was only said beside it.

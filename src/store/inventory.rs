@@ -1,10 +1,11 @@
 //! Which files there are, asked once for a whole fleet.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use super::{PeerFiles, Result, StateDir, StoreError};
+use super::{PeerFiles, RUN, Result, StateDir, StoreError};
+use crate::policy::name::PeerName;
 
 /// The names of the files in the state directory at one moment.
 ///
@@ -18,6 +19,14 @@ pub struct Inventory(Arc<HashSet<OsString>>);
 impl Inventory {
     pub(super) fn has(&self, file: &str) -> bool {
         self.0.contains(OsStr::new(file))
+    }
+}
+
+impl Inventory {
+    /// Whoever was ever started, in order of name.
+    pub fn started(&self) -> BTreeSet<PeerName> {
+        let files = self.0.iter().filter_map(|file| file.to_str()?.rsplit_once('.'));
+        files.filter(|(_, suffix)| RUN.contains(suffix)).filter_map(|(name, _)| name.parse().ok()).collect()
     }
 }
 

@@ -86,6 +86,9 @@ impl<T> Stored<T> {
     }
 }
 
+/// Files that only a start leaves.
+const RUN: [&str; 3] = ["session", "end", "conversations"];
+
 /// The state directory.
 #[derive(Clone, Debug)]
 pub struct StateDir {
@@ -345,6 +348,11 @@ impl PeerFiles {
     /// Where the variables are that `peer add --keep-env` keeps, an `env_file` of our own.
     pub fn env_file(&self) -> PathBuf {
         self.path("env")
+    }
+
+    /// Whether it was ever started, as far as files tell.
+    pub fn has_run(&self) -> bool {
+        RUN.iter().any(|suffix| self.path(suffix).exists())
     }
 
     /// Whether an end was recorded and then set aside because it did not parse.

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// The agent's profile (see `peer agents`); told from the command when not given
     #[arg(long, value_name = "PROFILE", add = crate::cli::args::complete::profiles())]
     agent: Option<String>,
-    /// Where its pane runs: tmux or zellij; the first that is installed when not given
+    /// Where its pane runs: tmux or zellij; `runtime` in config.toml when not given, else the first that is installed
     #[arg(long, value_name = "RUNTIME", value_parser = crate::config::RUNTIMES)]
     runtime: Option<String>,
     /// Its working directory; this one when not given
@@ -190,7 +190,9 @@ fn report(
     } else {
         let command = printable(&spec.command.join(" "));
         let kept = if kept.is_empty() { String::new() } else { format!("; keeps {}", kept.join(", ")) };
-        context.out.line(format!("{name}: {outcome} ({} on {}: {command}){kept}", spec.agent, spec.runtime))?;
+        let awake = engine.recorded_incarnation(name).is_ok_and(|incarnation| incarnation.is_some());
+        let later = if outcome == "replaced" && awake { "; it holds from the next start on" } else { "" };
+        context.out.line(format!("{name}: {outcome} ({} on {}: {command}){kept}{later}", spec.agent, spec.runtime))?;
     }
     if !not_kept.is_empty() {
         let names = not_kept.join(", ");

@@ -72,6 +72,7 @@ fn described(profile: &Profile, source: &str) -> Value {
     json!({
         "name": profile.name, "source": source, "description": profile.description,
         "seen": profile.seen, "can": profile.capabilities(), "times": times(profile),
+        "dialogs": { "acceptable": dialogs(profile, false), "need_person": dialogs(profile, true) },
         "environment": {
             "needs": environment.needs,
             "needs_with": environment.needs_with,
@@ -125,6 +126,8 @@ fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
     context.out.line(printable(&format!("{} ({source}{seen}): {}", profile.name, profile.description)))?;
     let (environment, guesses) = (&profile.environment, guesses(profile));
     let mut lists = vec![("times that it waits for".to_owned(), guesses.iter().map(String::as_str).collect())];
+    lists.push(("dialogs that a spec may accept".to_owned(), dialogs(profile, false)));
+    lists.push(("dialogs that need a person".to_owned(), dialogs(profile, true)));
     lists.push(("its agent lives by".to_owned(), words(&environment.needs)));
     let with = environment.needs_with.iter();
     lists.extend(with.map(|(with, list)| (format!("and, where {with} is set, by"), words(list))));
@@ -138,6 +141,14 @@ fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
         }
     }
     Ok(0)
+}
+
+/// Ids of its dialogs, once each.
+fn dialogs(profile: &Profile, need_person: bool) -> Vec<&str> {
+    let ids =
+        profile.dialog.iter().filter(|dialog| dialog.needs_person == need_person).map(|dialog| dialog.id.as_str());
+    let ids: std::collections::BTreeSet<&str> = ids.collect();
+    ids.into_iter().collect()
 }
 
 fn words(list: &[Variable]) -> Vec<&str> {

@@ -112,13 +112,21 @@ pub(crate) fn report(fleet: &Fleet) -> u8 {
         }
         error.code
     });
-    codes.max().unwrap_or(0)
+    let code = codes.max().unwrap_or(0);
+    for undeclared in &fleet.undeclared {
+        output::note(&format!("{}: {}", undeclared.peer, undeclared.problem()));
+        output::hint(&undeclared.cure());
+    }
+    code
 }
 
 fn document(fleet: &Fleet) -> serde_json::Value {
     let broken: Vec<_> =
         fleet.broken.iter().map(|(name, error)| json!({ "peer": name, "error": error.to_string() })).collect();
-    json!({ "peers": fleet.rows, "broken": broken })
+    let undeclared = fleet.undeclared.iter();
+    let undeclared: Vec<_> =
+        undeclared.map(|one| json!({ "peer": one.peer, "problem": one.problem(), "hint": one.cure() })).collect();
+    json!({ "peers": fleet.rows, "broken": broken, "undeclared": undeclared })
 }
 
 const fn column(title: &'static str, least: Option<usize>, goes: u8) -> Column {

@@ -294,15 +294,15 @@ fn is_refusal(error: &RuntimeError) -> bool {
 }
 
 /// What would make the start fail for sure is said before anything is begun.
-fn check_before_launch(peer: &Peer) -> Result<()> {
+pub(crate) fn check_before_launch(peer: &Peer) -> Result<()> {
     let cwd = &peer.spec.cwd;
     let unusable = |source| EngineError::NoDirectory { peer: peer.name.clone(), path: cwd.clone(), source };
     if !cwd.metadata().map_err(unusable)?.is_dir() {
         return Err(unusable(std::io::ErrorKind::NotADirectory.into()));
     }
     let program = Path::new(peer.spec.command.first().expect("a checked spec has a program"));
-    nix::unistd::access(program, nix::unistd::AccessFlags::X_OK).map_err(|errno| EngineError::Io {
-        action: "run the agent",
+    nix::unistd::access(program, nix::unistd::AccessFlags::X_OK).map_err(|errno| EngineError::NoProgram {
+        peer: peer.name.clone(),
         path: program.to_owned(),
         source: errno.into(),
     })

@@ -71,7 +71,11 @@ impl Engine {
             return Ok(None);
         }
         if let Some((_, owner)) = self.launched_elsewhere(peer)? {
-            return Err(EngineError::Refused { peer: peer.name.clone(), refusal: Refusal::Elsewhere { owner } });
+            return Err(EngineError::Refused {
+                peer: peer.name.clone(),
+                done: "woken",
+                refusal: Refusal::Elsewhere { owner },
+            });
         }
         let panes = self.panes()?.remove(&peer.name).unwrap_or_default();
         for pane in &panes {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use peer_adapters::agent::Profile;
 
 use crate::config::{ConfigError, Effective, PeerSpec};
+use crate::engine::life::launch::check_before_launch;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::store::{Launch, PeerFiles, Stored};
@@ -53,7 +54,7 @@ impl Engine {
     /// speaks to it.
     ///
     /// # Errors
-    /// Nobody declared it, or somebody else may have written its spec.
+    /// Nobody declared it and it never ran, or somebody else may have written its spec.
     pub fn known(&self, name: &PeerName) -> Result<Peer> {
         self.peer(name).or_else(|error| self.known_in_spite_of(name, &error).ok_or(error))
     }
@@ -66,10 +67,12 @@ impl Engine {
                 | EngineError::Profile { .. }
                 | EngineError::NoSuchProfile { .. }
         );
-        if !unusable {
+        let files = self.state.peer(name);
+        // One whose spec was renamed or removed by hand, and that ran.
+        let was_declared = || matches!(error, EngineError::NoSuchPeer { .. }) && files.has_run();
+        if !unusable && !was_declared() {
             return None;
         }
-        let files = self.state.peer(name);
         let told = Told::by(&files);
         let spec = self.legible(name, &told);
         let profile = self.profile_in_any_case(&[Some(&spec.agent), told.agent.as_ref()])?;
@@ -97,6 +100,16 @@ impl Engine {
         let names = || names.iter().copied().flatten().map(String::as_str).chain([ANY]);
         let usable = names().find_map(|name| self.profile(name).ok());
         usable.or_else(|| names().find_map(Profile::builtin).map(Arc::new))
+    }
+
+    /// What would make each start fail, without a look at any runtime.
+    ///
+    /// # Errors
+    /// What is wrong with its spec, its profile, its directory, its program or its `env_file`.
+    pub(crate) fn check_startable(&self, peer: &Peer) -> Result<()> {
+        self.check_declared(peer)?;
+        check_before_launch(peer)?;
+        self.kept_variables(&peer.spec).map(drop)
     }
 
     /// What keeps a peer from being started that is only known.

@@ -5,6 +5,7 @@ pub mod environment;
 pub mod kept;
 mod known;
 pub mod runtimes;
+pub mod undeclared;
 pub(crate) mod versions;
 
 use std::collections::HashMap;
@@ -62,6 +63,10 @@ impl Engine {
         let Some(spec) = self.config.spec(name)? else { return Err(self.no_such_peer(name)) };
         let effective = Effective::of(&spec, &self.settings);
         let profile = profile(&spec.agent).map_err(|error| self.in_spec(name, error))?;
+        let accepted = spec.accept.as_deref().unwrap_or_default();
+        if let Err((wrong, problem, hint)) = check_accepted(&spec.agent, &profile, accepted) {
+            return Err(self.config.wrong_in_spec(name, "accept", format!("{wrong:?}: {problem}"), Some(hint)).into());
+        }
         Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name), is_declared: true })
     }
 
@@ -103,6 +108,27 @@ impl Engine {
         let known = agent::BUILTIN.iter().map(|(name, _)| *name).chain(own.iter().map(String::as_str));
         EngineError::NoSuchProfile { name: name.to_owned(), nearest: nearest(name, known).map(str::to_owned) }
     }
+}
+
+/// Only a dialog that the profile knows, and that a program may answer, can be accepted: which cannot, why, and what can.
+pub(crate) fn check_accepted(
+    agent: &str,
+    profile: &Profile,
+    accepted: &[String],
+) -> std::result::Result<(), (String, String, String)> {
+    let can_be: Vec<&str> = profile.dialog.iter().filter(|one| !one.needs_person).map(|one| one.id.as_str()).collect();
+    let Some(wrong) = accepted.iter().find(|id| !can_be.contains(&id.as_str())) else { return Ok(()) };
+    let problem = if profile.dialog.iter().any(|one| one.id == *wrong) {
+        format!("this dialog of {agent} needs a person's answer")
+    } else {
+        format!("{agent} has no dialog of this name")
+    };
+    let hint = match (nearest(wrong, can_be.iter().copied()), can_be.is_empty()) {
+        (Some(near), _) => format!("did you mean {near}?"),
+        (None, false) => format!("of its dialogs these can be accepted: {}", can_be.join(", ")),
+        (None, true) => "none of its dialogs can be accepted".to_owned(),
+    };
+    Err((wrong.clone(), problem, hint))
 }
 
 /// Profiles that were parsed before, by name: a fleet of a thousand has a handful, and each compiles its patterns.

@@ -9,7 +9,8 @@ use peer_adapters::command;
 use peer_adapters::inherited::{Limit, LimitName, Umask};
 use peer_adapters::runtime::RuntimeKind;
 
-use crate::config::{PaneSize, PeerSpec, Span, nearest};
+use crate::config::{PaneSize, PeerSpec, Span};
+use crate::engine::peer::check_accepted;
 use crate::engine::peer::runtimes::kind_of;
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
@@ -134,7 +135,7 @@ impl Engine {
         let cwd = absolute_directory(typed.cwd.as_deref().unwrap_or(Path::new(".")))?;
         let agent = typed.agent.unwrap_or_else(|| self.profile_for(&typed.command));
         let profile = self.profile(&agent)?;
-        check_accepted(&agent, &profile, &typed.accept)?;
+        declare_accepted(&agent, &profile, &typed.accept)?;
         let words = if typed.command.is_empty() { profile.command.clone() } else { typed.command };
         let Some((program, arguments)) = words.split_first() else {
             return Err(EngineError::Declaration {
@@ -189,7 +190,7 @@ impl Engine {
         tracing::debug!(%name, "checking a spec");
         kind_of(&spec.runtime)?;
         self.kept_variables(spec)?;
-        check_accepted(&spec.agent, &*self.profile(&spec.agent)?, spec.accept.as_deref().unwrap_or_default())
+        declare_accepted(&spec.agent, &*self.profile(&spec.agent)?, spec.accept.as_deref().unwrap_or_default())
     }
 
     /// The profile whose command is what was typed; the generic one otherwise.
@@ -232,7 +233,8 @@ impl Engine {
     /// [`EngineError::Awake`] without `force`.
     pub async fn rm(&self, name: &PeerName, force: bool) -> Result<PathBuf> {
         let path = self.config.spec_path(name);
-        if std::fs::symlink_metadata(&path).is_err() {
+        let is_there = std::fs::symlink_metadata(&path).is_ok();
+        if !is_there && !self.state.peer(name).has_run() {
             return Err(self.no_such_peer(name));
         }
         let locked = self.lock(name).await?;
@@ -359,19 +361,10 @@ fn absolute_directory(dir: &Path) -> Result<PathBuf> {
     if real.is_dir() { Ok(path) } else { Err(failed(std::io::ErrorKind::NotADirectory.into())) }
 }
 
-/// Only a dialog that the profile knows, and that a program may answer, can be accepted.
-fn check_accepted(agent: &str, profile: &Profile, accepted: &[String]) -> Result<()> {
-    let can_be: Vec<&str> = profile.dialog.iter().filter(|one| !one.needs_person).map(|one| one.id.as_str()).collect();
-    let Some(wrong) = accepted.iter().find(|id| !can_be.contains(&id.as_str())) else { return Ok(()) };
-    let problem = if profile.dialog.iter().any(|one| one.id == *wrong) {
-        format!("this dialog of {agent} needs a person's answer")
-    } else {
-        format!("{agent} has no dialog of this name")
-    };
-    let hint = match (nearest(wrong, can_be.iter().copied()), can_be.is_empty()) {
-        (Some(near), _) => format!("did you mean {near}?"),
-        (None, false) => format!("of its dialogs these can be accepted: {}", can_be.join(", ")),
-        (None, true) => "none of its dialogs can be accepted".to_owned(),
-    };
-    Err(EngineError::Declaration { what: format!("accept {wrong:?}"), problem, hint: Some(hint) })
+fn declare_accepted(agent: &str, profile: &Profile, accepted: &[String]) -> Result<()> {
+    check_accepted(agent, profile, accepted).map_err(|(wrong, problem, hint)| EngineError::Declaration {
+        what: format!("accept {wrong:?}"),
+        problem,
+        hint: Some(hint),
+    })
 }

@@ -10,6 +10,7 @@ use crate::engine::life::record_end::{self, Absence};
 use crate::engine::observe::Sight;
 use crate::engine::observe::fleet::Member;
 use crate::engine::observe::turn::{Doing, Turns};
+use crate::engine::peer::undeclared::Undeclared;
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::{End, EndCause, Incarnation};
@@ -76,6 +77,8 @@ pub struct Fleet {
     pub rows: Vec<Row>,
     /// Peers whose spec or files cannot be read: they hide nobody else. One whose files can has a row all the same.
     pub broken: Vec<(PeerName, EngineError)>,
+    /// Who ran here and has no spec any more; nobody where only some are listed.
+    pub undeclared: Vec<Undeclared>,
 }
 
 /// What is on disk of a peer beside the incarnation on record.
@@ -94,7 +97,8 @@ impl Engine {
     /// The directory of specs cannot be listed, or a record names an unknown runtime.
     pub async fn list(&self) -> Result<Fleet> {
         let names = self.config.names()?;
-        self.list_of(&names).await
+        let fleet = self.list_of(&names).await?;
+        Ok(Fleet { undeclared: self.undeclared()?, ..fleet })
     }
 
     /// The same for some of them.

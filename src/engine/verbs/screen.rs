@@ -30,7 +30,7 @@ impl Engine {
         match self.live(&peer, record).await? {
             Live::Starting(record) => self.shown(&record.place, history, false).await.map(Some),
             Live::Session(record, sight) => {
-                Self::refuse_unknown(&peer, &sight)?;
+                Self::refuse_unknown(&peer, &sight).map_err(|error| error.instead_of("shown"))?;
                 if sight.row.is_some() {
                     // Where it fails, the capture below says why.
                     let _ = self.runtime_of(&record.place)?.show_bottom(&target(&record.place)).await;

@@ -10,7 +10,7 @@ use crate::engine::observe::conversation;
 use crate::engine::observe::turn::Turns;
 use crate::engine::verbs::list::Row;
 use crate::engine::verbs::wake::Live;
-use crate::engine::{Engine, Peer, Result};
+use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::{Axis, Stamped};
 use crate::policy::ending::Incarnation;
 use crate::policy::health::{Deaths, GUARD_WINDOW};
@@ -128,11 +128,12 @@ impl Engine {
             row.conversation = Some(conversation.clone());
         }
         let kept = self.kept_variables(&peer.spec);
-        let broken = self.check_declared(&peer).err().map(|error| error.to_string());
-        let unread = kept.as_ref().err().map(ToString::to_string);
-        let warnings = broken.into_iter().chain(unread).chain(self.warnings(&peer)).collect();
+        let broken = self.check_startable(&peer).err();
+        let unread = kept.as_ref().err().map(ToString::to_string).filter(|_| broken.is_none());
+        let told = broken.as_ref().map(ToString::to_string);
+        let warnings = told.into_iter().chain(unread).chain(self.warnings(&peer)).collect();
         Ok(Status {
-            next: next(&row, wake.as_ref(), peer.is_declared),
+            next: next(&row, wake.as_ref(), broken.as_ref()),
             axes,
             heartbeat: self.pulse(name)?,
             session: live.record().map(|record| view(record, &live)),
@@ -223,10 +224,12 @@ fn recent(deaths: &Deaths, now: Timestamp) -> usize {
 }
 
 /// The command that a person who looks at this peer most likely wants next.
-fn next(row: &Row, wake: Option<&WakeDecision>, is_declared: bool) -> String {
+fn next(row: &Row, wake: Option<&WakeDecision>, broken: Option<&EngineError>) -> String {
     let name = &row.peer;
-    if wake.is_some() && !is_declared {
-        return format!("peer edit {name}");
+    match broken.filter(|_| wake.is_some()) {
+        Some(EngineError::NoSuchPeer { .. }) => return format!("peer rm {name}"),
+        Some(_) => return format!("peer edit {name}"),
+        None => {}
     }
     let refused = matches!(wake, Some(WakeDecision::Refuse(_)));
     match row.state {

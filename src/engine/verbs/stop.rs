@@ -29,7 +29,7 @@ impl Engine {
     pub async fn stop(&self, name: &PeerName) -> Result<Stopped> {
         let peer = self.known(name)?;
         let locked = self.lock(name).await?;
-        let stopped = self.stop_locked(&peer, &locked).await?;
+        let stopped = self.stop_locked(&peer, &locked).await.map_err(|error| error.instead_of("stopped"))?;
         self.log(&Event::new(self.now(), "peer.stopped").peer(name).with("parked", stopped.parked))?;
         // It is stopped in any case; the next tick tries again.
         if let Err(error) = self.sweep_peer(&peer, &locked).await {

@@ -19,7 +19,7 @@ use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::health::Deaths;
 use crate::policy::name::PeerName;
 use crate::policy::recorded::Recorded;
-use crate::policy::wake::{Markers, Refusal, WakeDecision, WakeFacts, WakeRequest, decide};
+use crate::policy::wake::{Markers, Refusal, WakeDecision, WakeFacts, WakeReason, WakeRequest, decide};
 use crate::store::{Event, LastEnd, Locked, Marker, Phase, SessionRecord, Stored};
 
 /// How often a wake starts over after clearing what stood in its way. Two are needed at most (an orphan, then its
@@ -202,6 +202,9 @@ impl Engine {
 
     async fn start_as_planned(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<Round> {
         self.check_declared(peer)?;
+        if plan.cause.reason == WakeReason::FirstWake {
+            self.note_renamed(peer)?;
+        }
         if plan.cause.no_conversation && peer.profile.capabilities().resume {
             self.progress.notice(&format!("{}: its conversation was not found, so it starts fresh", peer.name));
         }
@@ -287,7 +290,7 @@ impl Engine {
                 .cause(refusal.cause())
                 .with("retry_after_s", refusal.retry_after().map(|after| after.as_secs())),
         )?;
-        Ok(EngineError::Refused { peer: peer.name.clone(), refusal })
+        Ok(EngineError::Refused { peer: peer.name.clone(), done: "woken", refusal })
     }
 
     /// What is on record, looked at with the eyes of both axes.
@@ -371,7 +374,7 @@ impl Engine {
         match self.live_in_reach(peer, record).await? {
             Live::Starting(record) => Ok(*record),
             Live::Session(record, sight) => match sight.unknown() {
-                Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), refusal }),
+                Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), done: "woken", refusal }),
                 None if sight.process == Axis::Alive && sight.runtime == Axis::Alive => Ok(*record),
                 None => Err(EngineError::NotAwake { peer: peer.name.clone() }),
             },
@@ -382,7 +385,7 @@ impl Engine {
     /// No signal and no marker while an axis is unknown.
     pub(crate) fn refuse_unknown(peer: &Peer, sight: &Sight) -> Result<()> {
         match sight.unknown() {
-            Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), refusal }),
+            Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), done: "woken", refusal }),
             None => Ok(()),
         }
     }

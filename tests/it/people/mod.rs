@@ -5,6 +5,7 @@ mod attach;
 mod complete;
 mod doctor;
 mod generated;
+mod gone;
 mod history;
 mod hooks;
 mod keys;

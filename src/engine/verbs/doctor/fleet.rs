@@ -38,6 +38,9 @@ pub(super) async fn look(engine: &Engine, shell: Option<&Environment>) -> Result
             found.extend(axes(name, record, sight, &mut unsaid));
         }
     }
+    found.extend(engine.undeclared()?.into_iter().map(|undeclared| {
+        Finding::new(Level::Warning, undeclared.peer.as_str(), undeclared.problem()).cure(undeclared.cure())
+    }));
     let lost = unrecorded(engine, &names, &records);
     found.extend(lost.iter().map(|name| {
         let what = "its agent runs, and its record is lost";

@@ -36,7 +36,7 @@ fn row(name: &str, incarnation: u64) -> Row {
 
 fn fleet(rows: &[(&str, u64)]) -> View {
     let rows = rows.iter().map(|(name, incarnation)| row(name, *incarnation)).collect();
-    View { at: Timestamp::from_ms(1), fleet: Fleet { rows, broken: Vec::new() }, ..View::default() }
+    View { at: Timestamp::from_ms(1), fleet: Fleet { rows, ..Fleet::default() }, ..View::default() }
 }
 
 fn app() -> App {
