@@ -187,6 +187,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::AsksNothing { .. }
         | EngineError::StillStarting { .. }
         | EngineError::Awake { .. }
+        | EngineError::Changed { .. }
         | EngineError::NotElsewhere { .. }
         | EngineError::NotInPane { .. }
         | EngineError::NobodyAttached { .. }
@@ -305,6 +306,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NotSignalled { peer, pid, .. } => format!("sudo kill -TERM -- -{pid}; then peer stop {peer}"),
         EngineError::TickHangs { pid, .. } => format!("kill -KILL {pid}; the next tick takes up what it left"),
         EngineError::TooManySelfFreshes { peer, .. } => format!("peer new {peer}, from outside, restarts it now"),
+        EngineError::Changed { peer, .. } => format!("peer status {peer} says what it is now"),
         EngineError::Busy { .. }
         | EngineError::OutOfTime { .. }
         | EngineError::KeysLeft { .. }

@@ -5,6 +5,7 @@
 //! Nothing here prints.
 
 pub mod error;
+mod expected;
 pub mod hooks;
 pub mod life;
 pub mod message;
@@ -137,6 +138,7 @@ impl Engine {
         let started = Instant::now();
         loop {
             if let Some(locked) = self.state.try_lock(name)? {
+                self.check_expected(&locked)?;
                 return Ok(locked);
             }
             let elapsed = started.elapsed();

@@ -115,10 +115,15 @@ impl TurnSeen {
         }
     }
 
-    /// Whether it needs a person for something that it did not need one for when `before` was seen.
-    pub fn is_news(&self, before: Option<&Self>) -> bool {
-        self.ask().is_some() && before.is_none_or(|before| before.ask() != self.ask())
+    /// Whether it needs a person for something else than `asked`, which is what it was known to ask before.
+    pub fn is_news(&self, asked: Option<&Ask>) -> bool {
+        self.ask().is_some() && self.ask() != asked
     }
+}
+
+/// What an agent is known to ask after a look that saw `seen`: one that saw nothing says nothing of the question before.
+pub fn still_asked(seen: Option<&TurnSeen>, asked: Option<Ask>) -> Option<Ask> {
+    seen.map_or(asked, |seen| seen.ask().cloned())
 }
 
 #[cfg(test)]
@@ -135,11 +140,14 @@ mod tests {
 
     #[test]
     fn a_question_is_news_once() {
-        assert!(asks("a?").is_news(None));
-        assert!(asks("a?").is_news(Some(&seen(Turn::Busy))));
-        assert!(!asks("a?").is_news(Some(&asks("a?"))));
-        assert!(asks("b?").is_news(Some(&asks("a?"))));
-        assert!(!seen(Turn::Free).is_news(Some(&asks("a?"))));
+        let (a, b, free) = (asks("a?"), asks("b?"), seen(Turn::Free));
+        assert!(a.is_news(None) && b.is_news(a.ask()));
+        assert!(!a.is_news(a.ask()) && !free.is_news(a.ask()) && !free.is_news(None));
+        // Of a look that saw nothing: it is still the same question.
+        let asked = still_asked(Some(&a), None);
+        assert!(!a.is_news(still_asked(None, asked.clone()).as_ref()));
+        // Over, and asked once more.
+        assert!(a.is_news(still_asked(Some(&free), asked).as_ref()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::policy::axis::{Axis, Stamped};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::policy::turn::TurnSeen;
+use crate::policy::turn::{Ask, TurnSeen};
 use crate::policy::verdict::Verdict;
 
 /// The file in the state directory.
@@ -74,6 +74,9 @@ pub struct Pulse {
     /// What its agent was doing, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<TurnSeen>,
+    /// What it was known to ask last, also where a later look saw nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Ask>,
     /// Memory of its process tree, where it has a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_kib: Option<u64>,

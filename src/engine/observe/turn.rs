@@ -69,6 +69,11 @@ impl Engine {
     /// What each of these is doing, in their order. Blocks for as long as a runtime takes to show the screens that have
     /// changed, up to one probe deadline for all of them together; one that is not seen by then is not known.
     pub(crate) async fn doing(&self, of: &[(&Peer, &Live)], before: &mut Turns) -> Vec<Doing> {
+        self.doing_within(of, before, Duration::MAX).await
+    }
+
+    /// The same for somebody who has less time than a probe.
+    pub(crate) async fn doing_within(&self, of: &[(&Peer, &Live)], before: &mut Turns, room: Duration) -> Vec<Doing> {
         let own: Vec<_> = of.iter().map(|(peer, live)| own_status(peer, live)).collect();
         if before.0.is_none() && of.iter().zip(&own).any(|((peer, live), own)| wants_look(peer, live, own.as_ref())) {
             // Without what a tick saw, each is looked at.
@@ -76,7 +81,7 @@ impl Engine {
         }
         let known = &*before;
         // Sessions of zellij hang one by one: together they must not cost more than one of them.
-        let until = Instant::now() + self.settings.probe.timeout.0;
+        let until = Instant::now() + self.settings.probe.timeout.0.min(room);
         let looks = of.iter().zip(own).map(|((peer, live), own)| async move {
             let seen_before = live.record().and_then(|record| known.get(&peer.name, record.incarnation));
             let seen = self.turn(peer, live, own.as_ref(), seen_before, until).await;

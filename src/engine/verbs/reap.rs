@@ -152,13 +152,13 @@ impl Engine {
         fleet.subjects = self.confirm(fleet.subjects, &mut judged, &mut beat).await?;
         beat.waiting = second_opinion(&mut judged, &before.waiting);
         stamp(&mut beat, &fleet.subjects, &judged, &before);
-        if !request.dry_run {
-            self.stamp_turns(&mut beat, &fleet.subjects, &before).await?;
-        }
         if request.only.is_some() {
             keep_the_others(&mut beat, &before, &fleet);
         }
         let done = self.carry_out(request, deadline, &fleet, &judged, &mut beat).await?;
+        if !request.dry_run {
+            self.stamp_turns(&mut beat, &fleet.subjects, &done, &before, deadline).await?;
+        }
         if !request.dry_run && beat.tick % LEFT_CLIENTS == 1 {
             self.end_left_clients(&fleet.subjects)?;
         }
@@ -415,6 +415,7 @@ fn stamp(beat: &mut Heartbeat, subjects: &[Subject], judged: &BTreeMap<PeerName,
             process: Stamped { value: subject.sight.process.clone(), at_ms: subject.seen_at },
             verdict: judgement.verdict,
             turn: None,
+            asked: None,
             memory_kib: memory.get(name).copied(),
             memory_warned: same.is_some_and(|pulse| pulse.memory_warned),
         };

@@ -39,13 +39,11 @@ pub(super) fn attach(engine: &Rc<Engine>, number: u64, target: Target, tell: &mp
 
 async fn one(engine: &Engine, deed: &Deed, target: &Target) -> Result<String, Failure> {
     let name = &target.name;
-    let failed = |error| Failure::Failed(in_words(error));
-    let now = engine.recorded_incarnation(name).map_err(failed)?;
-    // It can still change until the verb holds the lock, some milliseconds later: nobody saw or said anything in that time.
-    if now != target.incarnation {
-        return Err(Failure::Changed(now));
-    }
-    done(engine, deed, name).await.map_err(failed)
+    let done = engine.expecting(name, target.incarnation, done(engine, deed, name)).await;
+    done.map_err(|error| match error {
+        EngineError::Changed { now, .. } => Failure::Changed(now),
+        error => Failure::Failed(in_words(error)),
+    })
 }
 
 async fn done(engine: &Engine, deed: &Deed, name: &PeerName) -> Result<String, EngineError> {
