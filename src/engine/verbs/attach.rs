@@ -59,7 +59,7 @@ pub struct Way {
     /// On which runtime.
     pub runtime: RuntimeKind,
     /// It is a session within one of the person's own: their multiplexer takes its own keys first.
-    pub nested: bool,
+    pub nested: Option<RuntimeKind>,
 }
 
 impl Engine {
@@ -71,11 +71,13 @@ impl Engine {
     /// As [`Engine::wake`], where no session is there in the end; never a silent fresh start.
     pub async fn attach(&self, name: &PeerName, read_only: bool) -> Result<Attach> {
         let peer = self.known(name)?;
-        let record = if let Some(record) = self.attachable(&peer).await? {
+        let live = self.live_in_reach(&peer, peer.files.session()?.present()).await?;
+        let record = if let Some(record) = attachable(&peer, &live)? {
             record
         } else {
-            let woken = self.wake(name, &self.request_to_attach(&peer).await?, &Message::default()).await;
-            match (woken, self.attachable(&peer).await?) {
+            let woken = self.wake(name, &self.request_to_attach(&peer, &live)?, &Message::default()).await;
+            let live = self.live_in_reach(&peer, peer.files.session()?.present()).await?;
+            match (woken, attachable(&peer, &live)?) {
                 (Ok(_) | Err(EngineError::NotReady { .. }), Some(record)) => record,
                 (Ok(_), None) => return Err(EngineError::NotAwake { peer: name.clone() }),
                 (Err(error), _) => return Err(error),
@@ -97,30 +99,56 @@ impl Engine {
             leave: runtime.leave(&target, read_only),
             wiped: kind == RuntimeKind::Zellij && !self.state.has_left(kind.as_str()),
             runtime: kind,
-            nested: !inside && [TMUX, ZELLIJ].iter().any(|key| self.var(key).is_some_and(|value| !value.is_empty())),
+            nested: self.around().filter(|_| !inside),
         }))
     }
 
-    /// The incarnation on record, where its pane is there to be looked at. One that somebody began to end is not.
-    async fn attachable(&self, peer: &Peer) -> Result<Option<SessionRecord>> {
-        let record = match self.live_in_reach(peer, peer.files.session()?.present()).await? {
-            Live::Session(record, sight) => {
-                Self::refuse_unknown(peer, &sight)?;
-                let lives = (&sight.runtime, &sight.process) == (&Axis::Alive, &Axis::Alive);
-                Some(record).filter(|_| lives)
-            }
-            // Before its pane process runs there is nothing to see yet.
-            Live::Starting(record) => Some(record).filter(|record| record.process.is_some()),
-            Live::None => None,
+    /// The multiplexer that this terminal is a pane of.
+    fn around(&self) -> Option<RuntimeKind> {
+        let has = |key| self.var(key).is_some_and(|value| !value.is_empty());
+        match (has(TMUX), has(ZELLIJ)) {
+            (true, _) => Some(RuntimeKind::Tmux),
+            (false, true) => Some(RuntimeKind::Zellij),
+            (false, false) => None,
+        }
+    }
+
+    /// Opens a window of the person's own tmux, of which this terminal is a pane, that attaches to a peer and closes when the
+    /// person leaves it. `false`: there is no such tmux around this terminal.
+    ///
+    /// # Errors
+    /// That tmux refuses.
+    pub async fn attach_in_window(&self, name: &PeerName, way: &Way) -> Result<bool> {
+        let tmux = self.var(TMUX).and_then(|value| value.to_str()).and_then(|value| value.rsplitn(3, ',').nth(2));
+        let Some(socket) = tmux.filter(|_| way.nested == Some(RuntimeKind::Tmux)) else { return Ok(false) };
+        let binary = self.runtime_binary(RuntimeKind::Tmux, None)?;
+        let mut open = Argv::new(binary).args(["-S", socket, "new-window", "-n", name.as_str()]);
+        let ours = |key: &str| key.starts_with("PEER_") && !matches!(key, "PEER_NAME" | "PEER_INCARNATION");
+        for (key, value) in self.env.iter().filter(|(key, _)| key.to_str().is_some_and(ours)) {
+            let mut pair = key.clone();
+            pair.push("=");
+            pair.push(value);
+            open = open.arg("-e").arg(pair);
+        }
+        let open = open.arg("--").arg(&self.executable).args(["attach", name.as_str()]);
+        let open = if way.read_only { open.arg("--read-only") } else { open };
+        let program = open.program.clone();
+        let failed = |why: String| EngineError::Io {
+            action: "open a window with",
+            path: program,
+            source: std::io::Error::other(why),
         };
-        Ok(record.filter(|record| record.intent.is_none()).map(|record| *record))
+        match command::run(&open, None, self.settings.probe.timeout.0).await {
+            Ok(output) if output.status.success() => Ok(true),
+            Ok(output) => Err(failed(output.summary())),
+            Err(error) => Err(failed(error.to_string())),
+        }
     }
 
     /// Whoever attaches wants the conversation that there is. Where there never was one, nothing is given up by a fresh start.
-    async fn request_to_attach(&self, peer: &Peer) -> Result<WakeRequest> {
+    fn request_to_attach(&self, peer: &Peer, live: &Live) -> Result<WakeRequest> {
         let resume = WakeRequest { mode: Mode::Resume, ..WakeRequest::default() };
-        let live = self.live_in_reach(peer, peer.files.session()?.present()).await?;
-        let nothing = matches!(self.foretell(peer, &live, &resume)?, WakeDecision::Refuse(Refusal::NothingToResume));
+        let nothing = matches!(self.foretell(peer, live, &resume)?, WakeDecision::Refuse(Refusal::NothingToResume));
         let empty = !peer.profile.capabilities().resume || peer.files.conversations()?.is_empty();
         Ok(if nothing && empty { WakeRequest::default() } else { resume })
     }
@@ -202,6 +230,21 @@ impl Engine {
         };
         Ok(server.is_some_and(|server| server == record.place.server))
     }
+}
+
+/// The incarnation on record, where its pane is there to be looked at. One that somebody began to end is not.
+fn attachable(peer: &Peer, live: &Live) -> Result<Option<SessionRecord>> {
+    let record = match live {
+        Live::Session(record, sight) => {
+            Engine::refuse_unknown(peer, sight).map_err(|error| error.instead_of("attached to"))?;
+            let lives = (&sight.runtime, &sight.process) == (&Axis::Alive, &Axis::Alive);
+            Some(record).filter(|_| lives)
+        }
+        // Before its pane process runs there is nothing to see yet.
+        Live::Starting(record) => Some(record).filter(|record| record.process.is_some()),
+        Live::None => None,
+    };
+    Ok(record.filter(|record| record.intent.is_none()).map(|record| (**record).clone()))
 }
 
 /// On a thread of its own: what else is under way (`peer top` attaches beside it) may hold a lock, and goes on.

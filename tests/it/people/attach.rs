@@ -14,6 +14,7 @@ on_each_runtime! {
     looking_only_types_nothing
     typing_reaches_the_agent_after_scrolling_back
     the_prefix_twice_reaches_the_agent
+    a_window_of_the_persons_own_tmux_shows_it
 }
 
 /// A person's own terminal, 80x24: a tmux of theirs that shows one command and stays when that ends.
@@ -222,4 +223,35 @@ fn the_prefix_twice_reaches_the_agent(on: RuntimeKind) {
     terminal.presses(&["C-b", "C-b", "C-g"]);
     terminal.awaits("^B^G");
     terminal.leaves();
+}
+
+fn a_window_of_the_persons_own_tmux_shows_it(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("a", &["sh", "-c", "echo ready; exec cat"]);
+    world.peer(&["wake", "a"]);
+    let outside = Terminal::running(&world, &["attach", "a", "--window"]);
+    outside.awaits("attach --window needs a tmux of your own around this terminal");
+    outside.awaits("left with 2");
+    drop(outside);
+    let terminal = Terminal::running(&world, &["list"]);
+    terminal.awaits("left with 0");
+    let person = world.path("s-person");
+    let windows = || world.tmux_on(&person, &["list-windows", "-F", "#{window_name}"]);
+    let of_peer = world.command(&[]);
+    let pairs = of_peer.get_envs().filter_map(|(key, value)| Some((key.to_str()?, value?.to_str()?)));
+    let pairs: Vec<String> =
+        pairs.filter(|(key, _)| *key != "TERM").map(|(key, value)| format!("{key}={value}")).collect();
+    let line = format!("{} attach a --window; exec cat", env!("CARGO_BIN_EXE_peer"));
+    let mut words = vec!["new-window", "env"];
+    words.extend(pairs.iter().map(String::as_str));
+    words.extend(["sh", "-c", &line]);
+    assert_eq!(world.tmux_on(&person, &words), "");
+    wait_until("it has a window", || windows().lines().any(|name| name == "a"));
+    let shows = || world.tmux_on(&person, &["capture-pane", "-p", "-t", ":a"]);
+    wait_until("it is shown", || shows().contains("ready"));
+    // Typed past the person's own prefix, as C-b C-b sends it on.
+    world.tmux_on(&person, &["send-keys", "-t", ":a", "C-b", "d"]);
+    wait_until("its window has closed", || !windows().lines().any(|name| name == "a"));
+    assert!(crate::common::lives(world.agent("a")));
+    drop(terminal);
 }
