@@ -1,3 +1,5 @@
+mod page;
+
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
@@ -9,8 +11,11 @@ const WRITTEN: [(&str, &str); 1] = [("peer-files.5", include_str!("man/peer-file
 
 /// Print the manual page, or write all pages to a directory
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer man | man -l -                    read it now\n  peer man ~/.cargo/share/man/man1       write every page where man(1) finds it"
+)]
 pub(super) struct Args {
-    /// Where to write peer.1, one page a verb, and peer-files.5
+    /// Where to write peer.1, one page per verb, and peer-files.5, which goes to man5 beside a directory called man1
     dir: Option<PathBuf>,
 }
 
@@ -18,14 +23,21 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
     if let Some(dir) = &args.dir {
         write_all(dir).map_err(|source| CliError::Directory { path: dir.clone(), source })?;
     } else {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-        context.out.raw(&page)?;
+        let (_, page) = page::program(&Cli::command())?;
+        context.out.raw(page.as_bytes())?;
     }
     Ok(0)
 }
 
 fn write_all(dir: &Path) -> std::io::Result<()> {
-    clap_mangen::generate_to(Cli::command(), dir)?;
-    WRITTEN.iter().try_for_each(|(name, text)| std::fs::write(dir.join(name), text))
+    std::fs::create_dir_all(dir)?;
+    let pages = page::all(&Cli::command())?;
+    pages.iter().try_for_each(|(name, text)| std::fs::write(dir.join(name), text))?;
+    // man(1) looks for a page of chapter 5 in man5 alone.
+    let formats = if dir.ends_with("man1") { dir.with_file_name("man5") } else { dir.to_owned() };
+    std::fs::create_dir_all(&formats)?;
+    WRITTEN.iter().try_for_each(|(name, text)| std::fs::write(formats.join(name), text))
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ type Outcome = Result<u8, CliError>;
     name = "peer",
     version,
     about = "Keeps named terminal agents warm on demand, in tmux or zellij",
-    after_help = "Three commands to begin with:\n  peer add api -- claude      declare an agent in this directory\n  peer wake api -m 'hello'    bring it up, fresh or resumed, and say why\n  peer attach api             look at it\n\nExit codes: 0 done · 1 failed · 2 usage · 3 no such peer · 4 refused by state · 5 not ready · 6 runtime unavailable · 7 message not confirmed",
+    after_help = "Three commands to begin with:\n  peer add api -- claude      declare an agent in this directory\n  peer wake api -m 'hello'    bring it up, fresh or resumed, and say why\n  peer attach api             look at it\n\nTopics: peer help states, causes, events, markers, exit-codes\n\nExit codes: 0 done · 1 failed · 2 usage · 3 no such peer · 4 refused by state · 5 not ready · 6 runtime unavailable · 7 message not confirmed",
     max_term_width = 100,
     disable_help_subcommand = true
 )]
@@ -239,3 +239,6 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Help(args) => help::run(&args, context),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ mod timer;
 mod top;
 mod top_safety;
 mod top_views;
+mod tour;
 mod verbs;
 mod waiting;
 mod words;
