@@ -27,8 +27,8 @@ use render::progress;
 pub use verbs::top::FullScreen;
 use verbs::{
     add, agents, answer, attach, beat, completions, doctor, edit, hook, inbox, interrupt, key, last, list, log,
-    move_to, new, reap, refresh, release, reset, restart_runtime, rm, screen, seed, self_done, self_fresh, send, show,
-    start, status, stop, timer, top, transcript, wake, watch, why,
+    move_to, new, reap, refresh, release, rename, reset, restart_runtime, restore, rm, screen, seed, self_done,
+    self_fresh, send, show, start, status, stop, timer, top, transcript, wake, watch, why,
 };
 
 /// What a verb returns: the exit code, or the error that decides it.
@@ -55,6 +55,8 @@ struct Cli {
 enum Verb {
     Add(add::Args),
     Rm(rm::Args),
+    Restore(restore::Args),
+    Rename(rename::Args),
     Edit(edit::Args),
     Show(show::Args),
     Wake(wake::Args),
@@ -199,6 +201,8 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
     match verb {
         Verb::Add(args) => add::run(args, context).await,
         Verb::Rm(args) => rm::run(args, context).await,
+        Verb::Restore(args) => restore::run(args, context).await,
+        Verb::Rename(args) => rename::run(args, context).await,
         Verb::Edit(args) => edit::run(&args, context).await,
         Verb::Show(args) => show::run(&args, context),
         Verb::Wake(args) => wake::run(args, context).await,

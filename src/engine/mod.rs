@@ -105,7 +105,7 @@ impl Engine {
         let state = hooks::heard_by(state, &settings.hooks, config.root(), &executable);
         let runtimes = Runtimes::new(&settings, &state);
         let env = std::env::vars_os().collect();
-        Ok(Self {
+        let engine = Self {
             state,
             config,
             settings,
@@ -117,7 +117,9 @@ impl Engine {
             interruption: message::interruption::Interruption::default(),
             runtimes,
             profiles: peer::Profiles::default(),
-        })
+        };
+        engine.finish_interrupted_renaming()?;
+        Ok(engine)
     }
 
     /// Now, by the wall clock.

@@ -187,7 +187,7 @@ impl PeerFiles {
         Ok(found)
     }
 
-    fn inbox_dir(&self) -> PathBuf {
+    pub(super) fn inbox_dir(&self) -> PathBuf {
         self.root.join(DIR).join(self.name.as_str())
     }
 

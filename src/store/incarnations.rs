@@ -94,6 +94,22 @@ impl Locked {
         self.keep_number(highest)
     }
 
+    /// Keeps a number that is above all that a peer had whose files come here: those that its lock file keeps too.
+    ///
+    /// # Errors
+    /// As [`Locked::keep_highest`].
+    pub(super) fn keep_highest_of(&self, other: &Self, now: Timestamp) -> Result<()> {
+        let kept = |locked: &Self| {
+            Ok(match locked.files().removed()? {
+                Stored::Present(number) => number,
+                Stored::Absent => Incarnation::default(),
+                Stored::Corrupt(_) => never_before(now),
+            })
+        };
+        let (own, theirs) = (kept(self)?, kept(other)?);
+        if theirs > own { self.keep_number(theirs) } else { Ok(()) }
+    }
+
     /// Keeps a number that is above any that the record may have named that is about to be set aside: its end, which would
     /// tell, may never be written.
     pub(super) fn keep_above_all(&self, now: Timestamp) -> Result<()> {

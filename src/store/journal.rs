@@ -25,7 +25,7 @@ const KEPT: u32 = 5;
 const MOST_READ: u64 = 4 * ROTATE_AT_BYTES;
 
 /// The name of every event there is.
-pub const EVENTS: [&str; 39] = [
+pub const EVENTS: [&str; 41] = [
     "agent.answered",
     "agent.waiting",
     "clients.ended",
@@ -44,7 +44,9 @@ pub const EVENTS: [&str; 39] = [
     "peer.moved",
     "peer.refreshed",
     "peer.removed",
+    "peer.renamed",
     "peer.reset",
+    "peer.restored",
     "peer.stable",
     "peer.started",
     "peer.stopped",

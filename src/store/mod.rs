@@ -18,7 +18,9 @@ mod leftovers;
 mod lock;
 mod pane;
 mod records;
+mod renaming;
 mod servers;
+mod trash;
 
 use std::fs;
 use std::io;
@@ -42,6 +44,8 @@ pub use journal::{EVENTS, Event, Journal, Tail};
 pub use lock::{Gate, Locked, Starting};
 pub use pane::{ExitRecord, Hangup, Launch, OsText, SELF_FRESH};
 pub use records::{AgentProcess, Extent, Host, Marker, Phase, Place, Process, SessionRecord, Unseen, Word};
+pub use renaming::Renaming;
+pub use trash::Trashed;
 
 /// What went wrong with a file of ours, and on which file.
 #[derive(Debug, thiserror::Error)]

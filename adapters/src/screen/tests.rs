@@ -158,6 +158,12 @@ fn a_permission_and_a_sign_in_need_a_person() {
         ("opencode-permission", "permission", "it asks for a permission"),
         ("codex-sign-in", "sign-in", "Codex is not signed in"),
         ("claude-question", "question", "Which colour?"),
+        ("claude-sign-in", "sign-in", "it is not signed in: choose an account in its pane, and sign in in the browser"),
+        (
+            "claude-sign-in-browser",
+            "sign-in",
+            "it is not signed in: choose an account in its pane, and sign in in the browser",
+        ),
         ("opencode-question", "question", "Which colour?"),
         ("opencode-question-wide", "question", "Which colour?"),
         ("opencode-picker", "window", "a window is open over its composer"),
@@ -168,6 +174,31 @@ fn a_permission_and_a_sign_in_need_a_person() {
         assert_eq!(next_key(&seen), None, "{name}");
         assert_eq!(view(name).composer, Composer::Hidden, "{name}");
     }
+}
+
+#[test]
+fn what_stands_before_the_first_prompt_has_a_name_and_its_own_words() {
+    let bypass = dialog("claude-bypass");
+    let question = "WARNING: Claude Code running in Bypass Permissions mode";
+    assert_eq!((bypass.id.as_str(), bypass.question.as_str()), ("bypass-mode", question));
+    // Its cursor stands on `No, exit`, and Enter is pressed on nothing else than what was accepted.
+    assert_eq!((bypass.needs_person, next_key(&bypass)), (false, Some(Key::Down)));
+    let rule = "─".repeat(120);
+    let profile = Profile::builtin("claude").expect("built in");
+    let named = |text: &str| match read(&profile, text).phase {
+        Phase::Dialog(dialog) => (dialog.id, dialog.question),
+        other => panic!("{other:?}: {text}"),
+    };
+    let pair = |id: &str, question: &str| (id.to_owned(), question.to_owned());
+    let billing = format!(
+        "{rule}\n\n  You are now billed by use\n\n  Your plan does not cover it.\n\n  Enter to continue · Esc to cancel\n\n"
+    );
+    assert_eq!(named(&billing), pair("notice", "You are now billed by use"));
+    let title = "Make auto mode your default permission mode?";
+    let mode = format!(
+        "{rule}\n  {title}\n\n  ❯ 1. Yes, set auto mode as my default permission mode\n    2. No, keep plan mode\n\n  Enter to confirm · Esc to cancel\n"
+    );
+    assert_eq!(named(&mode), pair("default-mode", title));
 }
 
 #[test]
@@ -186,6 +217,9 @@ fn lookalikes() -> Vec<Vec<String>> {
         "claude-trust",
         "claude-api-key",
         "claude-question",
+        "claude-sign-in",
+        "claude-sign-in-browser",
+        "claude-bypass",
         "codex-permission",
         "codex-sign-in",
         "codex-resume-directory",

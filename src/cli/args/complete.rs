@@ -18,6 +18,7 @@ use peer_adapters::screen::misleads;
 use crate::cli::render::output::printable;
 use crate::cli::{Cli, Directories};
 use crate::config::ConfigDir;
+use crate::policy::name::PeerName;
 use crate::store::{ConversationEntry, Event};
 
 /// The variable by which the script in the shell asks, and its own name in that script.
@@ -41,6 +42,18 @@ pub(crate) fn peers() -> ArgValueCandidates {
         let Some(config) = config() else { return Vec::new() };
         let names = config.names().unwrap_or_default();
         names.iter().map(|name| CompletionCandidate::new(name.as_str())).collect()
+    })
+}
+
+/// Peers that were removed and can be brought back.
+pub(crate) fn removed() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let Ok(directories) = Directories::of_environment() else { return Vec::new() };
+        let entries = std::fs::read_dir(directories.state.join("trash")).into_iter().flatten().flatten();
+        let named = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.rsplit_once('-')?.0.to_owned());
+        let names: BTreeSet<String> =
+            entries.filter_map(named).filter(|name| name.parse::<PeerName>().is_ok()).collect();
+        names.into_iter().map(CompletionCandidate::new).collect()
     })
 }
 

@@ -53,11 +53,9 @@ const HABITS: &[(&[&str], &str)] = &[
     (&["version"], "peer --version prints it"),
     (&["config", "apply", "set"], "peer edit NAME opens its spec, peer show NAME prints it"),
     (&["remove", "delete", "destroy"], "peer rm NAME forgets it"),
-    (&["mv"], "peer move NAME RUNTIME moves it to the other runtime; a peer keeps its name"),
-    (
-        &["rename", "rename-session", "rename-window"],
-        "a peer keeps its name: peer add NEW -- COMMAND declares another, peer rm OLD forgets this one",
-    ),
+    (&["mv"], "peer rename OLD NEW gives it another name; peer move NAME RUNTIME takes it to the other runtime"),
+    (&["rename-session", "rename-window"], "peer rename OLD NEW gives it another name"),
+    (&["undo", "undelete"], "peer restore NAME brings back what peer rm took away"),
 ];
 
 /// What is meant by a verb that there is not: as another tool calls it, or a slip of the fingers; `names` are those that there

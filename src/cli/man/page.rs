@@ -15,10 +15,12 @@ const AS_PEER: &str = include_str!("as-peer.roff");
 const EXIT_CODES: &str = include_str!("../help/exit-codes.txt");
 
 /// Pages that whoever reads one wants next, beside `peer(1)` and `peer-files(5)`.
-pub(super) const RELATED: [(&str, &[&str]); 35] = [
+pub(super) const RELATED: [(&str, &[&str]); 44] = [
     ("peer", &["peer-add", "peer-wake", "peer-attach", "peer-status", "peer-why", "peer-doctor", "peer-timer"]),
     ("peer-add", &["peer-edit", "peer-show", "peer-agents", "peer-wake", "peer-rm"]),
-    ("peer-rm", &["peer-add", "peer-stop"]),
+    ("peer-rm", &["peer-restore", "peer-add", "peer-stop"]),
+    ("peer-restore", &["peer-rm", "peer-rename"]),
+    ("peer-rename", &["peer-move", "peer-restore"]),
     ("peer-edit", &["peer-show", "peer-add"]),
     ("peer-show", &["peer-edit", "peer-agents"]),
     ("peer-wake", &["peer-send", "peer-why", "peer-stop", "peer-attach"]),
@@ -41,6 +43,11 @@ pub(super) const RELATED: [(&str, &[&str]); 35] = [
     ("peer-top", &["peer-list", "peer-status", "peer-attach"]),
     ("peer-why", &["peer-wake", "peer-log", "peer-status"]),
     ("peer-screen", &["peer-attach", "peer-status"]),
+    ("peer-last", &["peer-transcript", "peer-screen", "peer-send"]),
+    ("peer-transcript", &["peer-last", "peer-log", "peer-show"]),
+    ("peer-inbox", &["peer-send", "peer-wake", "peer-status"]),
+    ("peer-answer", &["peer-status", "peer-key", "peer-attach"]),
+    ("peer-key", &["peer-answer", "peer-interrupt", "peer-screen"]),
     ("peer-log", &["peer-why", "peer-status"]),
     ("peer-reset", &["peer-why", "peer-wake"]),
     ("peer-release", &["peer-status", "peer-rm"]),
@@ -50,7 +57,9 @@ pub(super) const RELATED: [(&str, &[&str]); 35] = [
     ("peer-timer-status", &["peer-timer", "peer-doctor"]),
     ("peer-doctor", &["peer-status", "peer-timer"]),
     ("peer-agents", &["peer-add", "peer-show"]),
-    ("peer-help", &[]),
+    ("peer-completions", &["peer-man"]),
+    ("peer-man", &["peer-help", "peer-completions"]),
+    ("peer-help", &["peer-man"]),
 ];
 
 /// Every page: its file's name and its text.

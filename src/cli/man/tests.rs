@@ -181,6 +181,8 @@ fn each_page_has_every_section_and_says_what_values_its_flags_take() {
         assert!(names.contains(&name), "there is no page {name}");
         assert!(related.iter().all(|page| names.contains(page)), "{name}: {related:?}");
     }
+    let without: Vec<_> = names.iter().filter(|name| !page::RELATED.iter().any(|(page, _)| page == *name)).collect();
+    assert!(without.is_empty(), "nothing is related to {without:?}");
     let program = &pages[0].1;
     let listed =
         |name: &&str| *name == "peer" || name.contains("timer-") || program.contains(&name.replace('-', "\\-"));

@@ -133,7 +133,8 @@ const fn column(title: &'static str, least: Option<usize>, goes: u8) -> Column {
     Column { title, least, front: false, goes, optional: false }
 }
 
-/// In the order of the contract; what goes first in a narrow terminal is what its neighbours imply.
+/// In the order of the contract; what goes first in a narrow terminal is what its neighbours imply, and what an
+/// agent is comes before what happened to it.
 const COLUMNS: [Column; 12] = [
     column("NAME", Some(8), 0),
     column("STATE", None, 0),
@@ -141,13 +142,13 @@ const COLUMNS: [Column; 12] = [
     Column { optional: true, ..column("NEEDS", Some(20), 0) },
     // And none where nothing waits for anybody.
     Column { optional: true, ..column("INBOX", None, 1) },
-    column("AGENT", None, 5),
-    column("RUNTIME", None, 7),
+    column("AGENT", None, 2),
+    column("RUNTIME", None, 5),
     column("TOPIC", Some(12), 3),
-    column("IDLE", None, 2),
-    column("RESTARTS", None, 6),
-    column("HELD-UNTIL", None, 4),
-    column("LAST-END", Some(14), 1),
+    column("IDLE", None, 1),
+    column("RESTARTS", None, 7),
+    column("HELD-UNTIL", None, 6),
+    column("LAST-END", Some(14), 4),
     Column { front: true, ..column("CWD", Some(16), 8) },
 ];
 

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     }
     several::each(context, &engine, "rm", args.json, names, 1, async |name| {
         let trash = engine.rm(&name, args.force).await?;
-        let line = format!("{name}: forgotten; its files are in {}", trash.display());
+        let line = format!("{name}: forgotten; peer restore {name} brings it back");
         Ok(Report { line, fields: json!({ "trash": trash }) })
     })
     .await

@@ -307,7 +307,7 @@ impl Engine {
     }
 
     /// Leaves nothing of a peer on its runtime's server, on record or not.
-    async fn lay_to_rest(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
+    pub(crate) async fn lay_to_rest(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
         // What an older record hid is found once that is out of the way.
         loop {
             let record = match self.on_record(peer, locked) {
@@ -358,6 +358,9 @@ fn absolute_directory(dir: &Path) -> Result<PathBuf> {
     let failed = |source| EngineError::Io { action: "use the working directory", path: dir.to_owned(), source };
     let path = std::path::absolute(dir).map_err(failed)?;
     let real = std::fs::metadata(&path).map_err(failed)?;
+    // `../docs` is where it leads now; a link elsewhere in the path is kept, because a person may have it lead elsewhere later.
+    let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+    let path = if climbs { path.canonicalize().map_err(failed)? } else { path };
     if real.is_dir() { Ok(path) } else { Err(failed(std::io::ErrorKind::NotADirectory.into())) }
 }
 

@@ -87,7 +87,7 @@ fn what_does_not_exist_is_said_when_declared() {
         (
             &["add", "a", "--accept", "permission", "--", "claude"],
             "error: accept \"permission\": this dialog of claude needs a person's answer\n\
-             hint: of its dialogs these can be accepted: trust-folder, api-key\n",
+             hint: of its dialogs these can be accepted: trust-folder, api-key, bypass-mode\n",
         ),
         (
             &["add", "a", "--accept", "trust-folder", "--", "cat"],
@@ -318,4 +318,15 @@ fn which(program: &str) -> String {
     let path = std::env::var("PATH").expect("PATH");
     let found = path.split(':').map(|dir| format!("{dir}/{program}")).find(|file| std::path::Path::new(file).exists());
     found.expect("it is installed")
+}
+
+#[test]
+fn a_directory_is_named_by_where_it_is_and_not_by_the_way_there() {
+    let world = World::new();
+    std::fs::create_dir(world.path("docs")).expect("create");
+    let run = world.peer(&["add", "a", "--cwd", "../docs", "--", "cat"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let spec = std::fs::read_to_string(world.path("config/peers/a.toml")).expect("a spec");
+    let docs = world.path("docs").canonicalize().expect("it is there");
+    assert!(spec.contains(&format!("cwd = {}\n", crate::common::quoted(&docs))), "{spec}");
 }

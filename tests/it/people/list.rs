@@ -271,6 +271,17 @@ fn a_narrow_terminal_shows_what_matters_and_wraps_nothing() {
 }
 
 #[test]
+fn a_common_terminal_shows_which_agent_it_is_and_where() {
+    let world = World::new();
+    ended(&world, "api", &["sh", "-c", "exit 3"], Duration::from_secs(60));
+    world.write("api", "topic", "login\n");
+    let common = pane(&world, "80", "24", &["TERM=screen"], "list");
+    let screen = output(&world, &common, &[]);
+    let titles: Vec<&str> = screen.lines().next().expect("a heading").split_whitespace().collect();
+    assert_eq!(titles[..5], ["NAME", "STATE", "AGENT", "RUNTIME", "TOPIC"], "{screen}");
+}
+
+#[test]
 fn watch_shows_what_changes() {
     let world = World::new();
     world.add("api", &["cat"]);

@@ -73,10 +73,7 @@ fn stop_start_refresh_reset_interrupt_and_rm_say_what_they_did_one_line_a_peer()
     let trash = regex::Regex::new(r"trash/([ab])-\d+").expect("a pattern");
     let said = trash.replace_all(&run.stdout, "trash/$1-N").replace(&world.path("").display().to_string(), "/W/");
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
-    assert_eq!(
-        said,
-        "a: forgotten; its files are in /W/state/trash/a-N\nb: forgotten; its files are in /W/state/trash/b-N\n"
-    );
+    assert_eq!(said, "a: forgotten; peer restore a brings it back\nb: forgotten; peer restore b brings it back\n");
     world.peer(&["rm", "a"]).fails(3, "error: there is no peer named a\nhint: peer add a -- COMMAND\n");
 }
 

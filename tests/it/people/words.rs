@@ -113,8 +113,8 @@ fn a_mistyped_verb_or_flag_gets_the_right_one() {
         ),
         (
             &["mv", "api"],
-            "error: unrecognized subcommand 'mv'\nhint: peer move NAME --runtime RUNTIME moves it to the other runtime; \
-             a peer keeps its name\n",
+            "error: unrecognized subcommand 'mv'\nhint: peer rename OLD NEW gives it another name; peer move NAME RUNTIME \
+             takes it to the other runtime\n",
         ),
         (
             &["kill-session", "api"],

@@ -21,7 +21,7 @@ pub(super) async fn act(engine: &Engine, number: u64, deed: Deed, targets: Vec<T
     let gate = Semaphore::new(AT_ONCE);
     let each = targets.into_iter().map(async |target| {
         let _turn = gate.acquire().await.expect("the gate is never closed");
-        let how = one(engine, &deed, &target).await;
+        let how = Box::pin(one(engine, &deed, &target)).await;
         (target, how)
     });
     let results = futures_util::future::join_all(each).await;
@@ -39,7 +39,7 @@ pub(super) fn attach(engine: &Rc<Engine>, number: u64, target: Target, tell: &mp
 
 async fn one(engine: &Engine, deed: &Deed, target: &Target) -> Result<String, Failure> {
     let name = &target.name;
-    let done = engine.expecting(name, target.incarnation, done(engine, deed, name)).await;
+    let done = Box::pin(engine.expecting(name, target.incarnation, done(engine, deed, name))).await;
     done.map_err(|error| match error {
         EngineError::Changed { now, .. } => Failure::Changed(now),
         error => Failure::Failed(in_words(error)),

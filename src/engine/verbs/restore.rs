@@ -1,0 +1,61 @@
+//! `peer restore`: what `peer rm` took away comes back.
+
+use crate::config::PeerSpec;
+use crate::engine::{Engine, EngineError, Result};
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::store::{Event, Trashed};
+
+/// A peer that was brought back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// When it was removed.
+    pub removed_at: Timestamp,
+    /// The values that were kept for it are gone: they never go to the trash.
+    pub lacks_kept_values: bool,
+}
+
+impl Engine {
+    /// Every removed peer that can be brought back, the one that was removed last in front.
+    ///
+    /// # Errors
+    /// The trash cannot be listed.
+    pub fn trashed(&self) -> Result<Vec<Trashed>> {
+        Ok(self.state.trashed()?)
+    }
+
+    /// Brings back the peer of this name that was removed last: its spec, its markers and its conversations. It sleeps.
+    ///
+    /// # Errors
+    /// There is none, or a peer of this name is declared; nothing was changed.
+    pub async fn restore(&self, name: &PeerName) -> Result<Restored> {
+        let refused = |problem: &str, hint: String| {
+            Err(EngineError::Declaration {
+                what: format!("restore {name}"),
+                problem: problem.to_owned(),
+                hint: Some(hint),
+            })
+        };
+        let locked = self.lock(name).await?;
+        let Some(trashed) = self.trashed()?.into_iter().find(|trashed| trashed.peer == *name) else {
+            return refused(
+                "nothing of this name is in the trash",
+                "peer restore lists what can be brought back".to_owned(),
+            );
+        };
+        if self.config.spec_path(name).exists() {
+            let hint = format!("peer rename {name} NEW gives that one another name");
+            return refused("there is a peer of this name", hint);
+        }
+        let text = trashed.spec()?;
+        self.log(&Event::new(self.now(), "peer.restored").peer(name))?;
+        self.state.take_back(&locked, &trashed)?;
+        // From here on it is declared.
+        self.config.write_spec(name, &text)?;
+        self.state.empty_trash_of(&trashed)?;
+        let own = locked.files().env_file();
+        let spec = PeerSpec::parse(&self.config.spec_path(name), &text).ok();
+        let named = spec.is_some_and(|spec| spec.env_file.as_ref() == Some(&own));
+        Ok(Restored { removed_at: trashed.removed_at, lacks_kept_values: named && !own.exists() })
+    }
+}

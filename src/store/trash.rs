@@ -1,0 +1,94 @@
+//! What `peer rm` took away, to be brought back: `trash/NAME-TIME/` with every file that it had, its spec among them.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use peer_adapters::file;
+
+use super::{Locked, Result, StateDir, StoreError, atomic};
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+
+/// One peer that was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trashed {
+    /// What it was called.
+    pub peer: PeerName,
+    /// When.
+    pub removed_at: Timestamp,
+    dir: PathBuf,
+}
+
+impl Trashed {
+    fn spec_path(&self) -> PathBuf {
+        self.dir.join(format!("{}.toml", self.peer))
+    }
+
+    /// Its spec, as it was.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn spec(&self) -> Result<String> {
+        let path = self.spec_path();
+        file::read_to_string(&path, file::MOST).map_err(StoreError::new("read", path))
+    }
+}
+
+impl StateDir {
+    /// Every removed peer that can be brought back, the one that was removed last in front.
+    ///
+    /// # Errors
+    /// The trash cannot be listed.
+    pub fn trashed(&self) -> Result<Vec<Trashed>> {
+        let trash = self.root().join("trash");
+        let entries = match fs::read_dir(&trash) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(StoreError::new("list", &trash))?,
+        };
+        let told = |dir: PathBuf| {
+            let (name, time) = dir.file_name()?.to_str()?.rsplit_once('-')?;
+            let found = Trashed { peer: name.parse().ok()?, removed_at: Timestamp::from_ms(time.parse().ok()?), dir };
+            found.spec_path().exists().then_some(found)
+        };
+        let mut found: Vec<Trashed> = entries.flatten().filter_map(|entry| told(entry.path())).collect();
+        found.sort_by_key(|trashed| std::cmp::Reverse(trashed.removed_at));
+        Ok(found)
+    }
+
+    /// Moves everything of it but its spec back to where it was. Who was killed in it does the rest the next time: without its
+    /// spec there is no peer.
+    ///
+    /// # Errors
+    /// A file cannot be moved.
+    pub fn take_back(&self, _locked: &Locked, trashed: &Trashed) -> Result<()> {
+        let spec = trashed.spec_path();
+        let entries: io::Result<Vec<_>> = fs::read_dir(&trashed.dir).and_then(Iterator::collect);
+        let entries = entries.map_err(StoreError::new("list", &trashed.dir))?;
+        fs::create_dir_all(self.root().join("panes")).map_err(StoreError::new("create", self.root()))?;
+        let ours = format!("{}.", trashed.peer);
+        for path in entries.iter().map(fs::DirEntry::path) {
+            let Some(file) = path.file_name().and_then(|file| file.to_str()).filter(|_| path != spec) else { continue };
+            // Messages of its inbox were given up when it was removed, and their senders told.
+            if !file.starts_with(&ours) {
+                continue;
+            }
+            // `NAME.N.exit` lies beside those of the other panes.
+            let of_a_pane = file.split('.').nth(1).is_some_and(|part| part.parse::<u64>().is_ok());
+            let dir = if of_a_pane { self.root().join("panes") } else { self.root().to_owned() };
+            fs::rename(&path, dir.join(file)).map_err(StoreError::new("move", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of it in the trash, once its spec stands in its place.
+    ///
+    /// # Errors
+    /// The directory is read-only.
+    pub fn empty_trash_of(&self, trashed: &Trashed) -> Result<()> {
+        atomic::remove(&trashed.spec_path())?;
+        // What somebody else put there stays.
+        let _ = fs::remove_dir(&trashed.dir);
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! `peer rename` and `peer restore`: the same peer under another name, or back from the trash, with its conversations.
+
+use std::fs;
+use std::path::PathBuf;
+
+use peer_adapters::runtime::RuntimeKind;
+
+use crate::common::{World, on_each_runtime};
+
+fn stopped(world: &World, name: &str) -> String {
+    world.demo(name, &[]);
+    world.peer(&["wake", name, "-t", "login", "-m", "one"]);
+    let conversation = world.conversation(name);
+    world.peer(&["stop", name]).prints(&format!("{name}: parked and stopped\n"));
+    conversation
+}
+
+/// The next wake goes on with the conversation.
+#[track_caller]
+fn goes_on(world: &World, name: &str, conversation: &str, said: &[&str]) {
+    world.peer(&["start", name]);
+    let last = said.last().expect("a message");
+    world
+        .peer(&["wake", name, "-t", "login", "-m", last])
+        .prints(&format!("{name}: woken resumed (stopped); message delivered\n"));
+    assert_eq!(
+        (world.conversation(name), world.said(conversation)),
+        (conversation.to_owned(), said.iter().map(|text| (*text).to_owned()).collect())
+    );
+}
+
+on_each_runtime! {
+    a_renamed_peer_goes_on_with_its_conversation
+}
+
+fn a_renamed_peer_goes_on_with_its_conversation(kind: RuntimeKind) {
+    let world = World::on(kind);
+    let conversation = stopped(&world, "api");
+    world.set_in_spec("api", "# mine\nidle_timeout = \"90m\"");
+    let typed = fs::read_to_string(world.path("config/peers/api.toml")).expect("a spec");
+    world.peer(&["rename", "api", "web"]).prints("api: is called web now\n");
+    assert_eq!(fs::read_to_string(world.path("config/peers/web.toml")).expect("a spec"), typed);
+    assert!(!world.path("config/peers/api.toml").exists() && !world.path("state/renaming.json").exists());
+    assert_eq!(world.peer(&["status", "api"]).code, 3);
+    assert_eq!(world.peer(&["list", "--format", "{name} {state}"]).stdout, "web stopped\n");
+    assert_eq!(world.events("web", "peer.renamed").last().expect("an event")["from"], "api");
+    goes_on(&world, "web", &conversation, &["one", "two"]);
+    assert_eq!(world.session("web")["incarnation"], 2);
+    world.peer(&["rename", "web", "api"]).fails(4, "error: web is awake\nhint: peer stop web, or use --force\n");
+    world.peer(&["rename", "web", "api", "--force"]).prints("web: is called api now\n");
+    goes_on(&world, "api", &conversation, &["one", "two", "three"]);
+    assert_eq!(world.processes(), [world.agent("api")], "one agent");
+}
+
+/// The files that a renaming moves, in its order.
+fn to_be_moved(world: &World, name: &str) -> Vec<PathBuf> {
+    let ours = |path: &PathBuf| {
+        let file = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let stays = path.extension().is_some_and(|ending| ending == "lock" || ending == "launch");
+        file.starts_with(&format!("{name}.")) && !stays
+    };
+    let dirs = ["state", "state/panes"].map(|dir| world.path(dir));
+    let entries = dirs.iter().flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten());
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(ours).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn what_a_killed_renaming_left_is_finished_by_the_next_command() {
+    // After the mark alone, after each file, and after the new spec with the old one still there.
+    for step in 0..99 {
+        let world = World::new();
+        let conversation = stopped(&world, "api");
+        let files = to_be_moved(&world, "api");
+        assert!(files.len() >= 5, "{files:?}");
+        fs::write(world.path("state/renaming.json"), r#"{"from":"api","to":"web"}"#).expect("write");
+        for path in files.iter().take(step) {
+            let file = path.file_name().expect("a name").to_string_lossy().replacen("api", "web", 1);
+            fs::rename(path, path.with_file_name(file)).expect("rename");
+        }
+        let spec = |name: &str| world.path(&format!("config/peers/{name}.toml"));
+        let last = step == files.len() + 1;
+        if last {
+            fs::copy(spec("api"), spec("web")).expect("copy");
+        }
+        assert_eq!(world.peer(&["list", "--format", "{name} {state}"]).stdout, "web stopped\n", "after step {step}");
+        assert_eq!((to_be_moved(&world, "api"), spec("api").exists()), (vec![], false), "after step {step}");
+        assert!(!world.path("state/renaming.json").exists());
+        if step == 0 || last {
+            goes_on(&world, "web", &conversation, &["one", "two"]);
+        }
+        if last {
+            return;
+        }
+    }
+    panic!("it has more files than any peer");
+}
+
+#[test]
+fn kept_variables_go_along_and_a_name_that_had_others_counts_on() {
+    let world = World::new();
+    world.add("web", &["cat"]);
+    for _ in 0..3 {
+        world.peer(&["wake", "web"]);
+        world.peer(&["stop", "web"]);
+        world.peer(&["start", "web"]);
+    }
+    world.peer(&["rm", "web"]);
+    world.add("api", &["sh", "-c", "echo token=$TOKEN; exec cat"]);
+    let kept = world.peer_after("export TOKEN=blue", &["add", "api", "--keep-env", "TOKEN"]);
+    assert_eq!(kept.code, 0, "{kept:?}");
+    world.peer(&["rename", "api", "web"]).prints("api: is called web now\n");
+    assert!(!world.has("api", "env") && world.has("web", "env"));
+    world.peer(&["wake", "web"]).prints("web: woken fresh (first-wake)\n");
+    assert_eq!(world.session("web")["incarnation"], 4, "no number comes twice");
+    crate::common::wait_until("it has it", || world.peer(&["screen", "web"]).stdout.contains("token=blue"));
+}
+
+/// Its files with what they hold.
+fn files(world: &World, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let spec = world.path(&format!("config/peers/{name}.toml"));
+    let all = to_be_moved(world, name).into_iter().chain([spec]);
+    all.map(|path| (path.clone(), fs::read(path).expect("a file"))).collect()
+}
+
+#[test]
+fn what_was_removed_comes_back_as_it_was() {
+    let world = World::new();
+    world.peer(&["restore"]).fails(0, "hint: nothing was removed that could be brought back\n");
+    let conversation = stopped(&world, "api");
+    let before = files(&world, "api");
+    world.peer(&["rm", "api"]);
+    assert_eq!(world.peer(&["restore"]).stdout, "api  removed 0s ago\n");
+    world.peer(&["restore", "api"]).prints("api: is back as it was 0s ago\n");
+    assert_eq!(files(&world, "api"), before);
+    assert_eq!(fs::read_dir(world.path("state/trash")).expect("listed").count(), 0);
+    goes_on(&world, "api", &conversation, &["one", "two"]);
+    assert_eq!(world.events("api", "peer.restored").len(), 1);
+    world.peer(&["stop", "api"]);
+    world.peer(&["rm", "api"]);
+    world.add("api", &["cat"]);
+    world.peer(&["restore", "api"]).fails(
+        1,
+        "error: restore api: there is a peer of this name\nhint: peer rename api NEW gives that one another name\n",
+    );
+    world.peer(&["rename", "api", "other"]).prints("api: is called other now\n");
+    assert_eq!(world.peer(&["restore", "api"]).code, 0);
+    goes_on(&world, "api", &conversation, &["one", "two", "three"]);
+}
+
+#[test]
+fn kept_variables_are_not_in_the_trash_and_that_is_said() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer_after("export TOKEN=blue", &["add", "a", "--keep-env", "TOKEN"]);
+    world.peer(&["rm", "a"]);
+    let run = world.peer(&["restore", "a"]);
+    assert!(run.code == 0 && run.stderr.contains("peer add a --keep-env VARIABLE"), "{run:?}");
+    assert_eq!(world.peer_after("export TOKEN=red", &["add", "a", "--keep-env", "TOKEN"]).code, 0);
+    assert_eq!(world.peer(&["wake", "a"]).code, 0);
+}
