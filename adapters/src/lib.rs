@@ -21,5 +21,6 @@ pub mod terminal;
 pub mod tmux;
 pub mod transcript;
 pub mod version;
+pub mod watch;
 pub mod writes;
 pub mod zellij;

@@ -116,6 +116,8 @@ trait Layout {
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError>;
     /// What a person said from `since` on; a record without a time counts as new.
     fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError>;
+    /// See [`Files::telling`].
+    fn telling(&self, id: Option<&str>, pid: u32) -> Result<Vec<PathBuf>, TranscriptError>;
     /// See [`Files::entries`]; of a conversation that is there.
     fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError>;
     /// See [`Files::glance`]; `path` is its transcript.

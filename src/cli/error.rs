@@ -23,6 +23,8 @@ pub(super) mod code {
     pub(crate) const NOT_READY: u8 = 5;
     pub(crate) const RUNTIME: u8 = 6;
     pub(crate) const NOT_ACCEPTED: u8 = 7;
+    pub(crate) const NEEDS_PERSON: u8 = 8;
+    pub(crate) const TIMED_OUT: u8 = 9;
 }
 
 /// What a verb failed with.
@@ -161,6 +163,11 @@ impl CliError {
             Some(EngineError::NotAnswered { why, .. }) => (Some(why.as_str()), None),
             Some(EngineError::NoSuchRow { .. }) => (Some("no-such-row"), None),
             Some(EngineError::AsksNothing { .. }) => (Some("asks-nothing"), None),
+            Some(EngineError::NeedsPerson { .. }) => (Some("needs-person"), None),
+            Some(EngineError::NoAnswerInTime { sent, .. }) => {
+                (Some(if *sent { "not-answered" } else { "not-sent" }), None)
+            }
+            Some(EngineError::EndedMeanwhile { .. }) => (Some("ended"), None),
             _ => (None, None),
         };
         json!({
@@ -193,13 +200,17 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::NobodyAttached { .. }
         | EngineError::ConversationOfAnother { .. }
         | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
-        EngineError::NotReady { .. } => code::NOT_READY,
+        EngineError::NotReady { .. } | EngineError::EndedMeanwhile { .. } => code::NOT_READY,
+        EngineError::NeedsPerson { .. } => code::NEEDS_PERSON,
+        EngineError::NoAnswerInTime { .. } => code::TIMED_OUT,
         EngineError::NotAccepted { .. } | EngineError::NoRoom { .. } | EngineError::NotAnswered { .. } => {
             code::NOT_ACCEPTED
         }
         EngineError::NoSuchRow { .. } => code::USAGE,
         // As a shell tells of whoever ends by a signal; there are 64.
-        EngineError::Interrupted { signal, .. } => 128 + u8::try_from(*signal as i32).unwrap_or_default(),
+        EngineError::Interrupted { signal, .. } | EngineError::LeftWaiting { signal, .. } => {
+            128 + u8::try_from(*signal as i32).unwrap_or_default()
+        }
         EngineError::Unsendable { .. }
         | EngineError::NoTranscript { .. }
         | EngineError::NoSuchConversation { .. }
@@ -246,6 +257,10 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             Undelivered::NotSent => format!("peer screen {peer}; sent again, it is said once"),
             Undelivered::NotSeen => format!("peer screen {peer}, before you send it again"),
         },
+        EngineError::NeedsPerson { peer, .. }
+        | EngineError::NoAnswerInTime { peer, .. }
+        | EngineError::LeftWaiting { peer, .. }
+        | EngineError::EndedMeanwhile { peer, .. } => awaited_hint(peer.as_str(), error),
         EngineError::NoTranscript { peer, .. } => format!("peer screen {peer} prints what its pane shows"),
         EngineError::NoSuchConversation { peer, meant, known, .. } => conversations_hint(peer.as_str(), meant, known),
         EngineError::ConversationOfAnother { owner, conversation, .. } => {
@@ -317,6 +332,20 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         | EngineError::Store(_)
         | EngineError::Kernel(_) => return None,
     })
+}
+
+/// How to come to an answer that was waited for.
+fn awaited_hint(peer: &str, error: &EngineError) -> String {
+    match error {
+        EngineError::NeedsPerson { .. } => {
+            format!("peer attach {peer} and answer it; peer last {peer} has its answer then")
+        }
+        EngineError::NoAnswerInTime { sent: false, .. } => format!("peer wait {peer}, then send it again"),
+        EngineError::EndedMeanwhile { .. } => {
+            format!("peer status {peer} says how; peer last {peer} has what it answered")
+        }
+        _ => format!("peer wait {peer}, then peer last {peer}"),
+    }
 }
 
 /// Which conversations could be meant.

@@ -28,7 +28,7 @@ pub use verbs::top::FullScreen;
 use verbs::{
     add, agents, answer, attach, beat, completions, doctor, edit, hook, inbox, interrupt, key, last, list, log,
     move_to, new, reap, refresh, release, rename, reset, restart_runtime, restore, rm, screen, seed, self_done,
-    self_fresh, send, show, start, status, stop, timer, top, transcript, wake, watch, why,
+    self_fresh, send, show, start, status, stop, timer, top, transcript, wait, wake, watch, why,
 };
 
 /// What a verb returns: the exit code, or the error that decides it.
@@ -40,7 +40,7 @@ type Outcome = Result<u8, CliError>;
     name = "peer",
     version,
     about = "Keeps named terminal agents warm on demand, in tmux or zellij",
-    after_help = "Three commands to begin with:\n  peer add api -- claude      declare an agent in this directory\n  peer wake api -m 'hello'    bring it up, fresh or resumed, and say why\n  peer attach api             look at it\n\nTopics: peer help states, causes, events, markers, exit-codes\n\nExit codes: 0 done · 1 failed · 2 usage · 3 no such peer · 4 refused by state · 5 not ready · 6 runtime unavailable · 7 message not confirmed",
+    after_help = "Three commands to begin with:\n  peer add api -- claude      declare an agent in this directory\n  peer wake api -m 'hello'    bring it up, fresh or resumed, and say why\n  peer attach api             look at it\n\nTopics: peer help states, causes, events, markers, exit-codes\n\nExit codes: 0 done · 1 failed · 2 usage · 3 no such peer · 4 refused by state · 5 not ready · 6 runtime unavailable · 7 message not confirmed · 8 needs a person · 9 timed out",
     max_term_width = 100,
     disable_help_subcommand = true
 )]
@@ -62,6 +62,7 @@ enum Verb {
     Wake(wake::Args),
     Send(send::Args),
     Inbox(inbox::Args),
+    Wait(wait::Args),
     Attach(attach::Args),
     Stop(stop::Args),
     Start(start::Args),
@@ -208,6 +209,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Wake(args) => wake::run(args, context).await,
         Verb::Send(args) => send::run(args, context).await,
         Verb::Inbox(args) => inbox::run(&args, context).await,
+        Verb::Wait(args) => wait::run(args, context).await,
         Verb::Attach(args) => attach::run(&args, context).await,
         Verb::Stop(args) => stop::run(args, context).await,
         Verb::Start(args) => start::run(args, context).await,

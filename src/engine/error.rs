@@ -14,6 +14,8 @@ use crate::config::ConfigError;
 use crate::policy::choice::NoRow;
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
+use crate::policy::state::State;
+use crate::policy::turn::AskKind;
 use crate::policy::wake::Refusal;
 use crate::store::StoreError;
 
@@ -129,6 +131,46 @@ pub enum EngineError {
         peer: PeerName,
         /// Why.
         why: String,
+    },
+    /// It was told something, and needs a person before it can go on.
+    #[error("{peer} needs a person ({kind}){}", .question.as_ref().map(|asks| format!(": {asks}")).unwrap_or_default())]
+    NeedsPerson {
+        /// Whom.
+        peer: PeerName,
+        /// For what.
+        kind: AskKind,
+        /// What it asks, where its screen shows that.
+        question: Option<String>,
+    },
+    /// Nothing was answered in time.
+    #[error(
+        "{} within {} s", if *.sent { format!("{peer} did not finish the turn of the message") } else {
+            format!("the message to {peer} was not sent: others wait for their answers, and did not have them")
+        }, .waited.as_secs()
+    )]
+    NoAnswerInTime {
+        /// Whom.
+        peer: PeerName,
+        /// It has the message.
+        sent: bool,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Whoever waited for its answer was asked to leave.
+    #[error("{peer} has the message, and its answer was not waited for: {} came", .signal.as_str())]
+    LeftWaiting {
+        /// Whom.
+        peer: PeerName,
+        /// What asked us to leave.
+        signal: Signal,
+    },
+    /// Its agent ended while its answer was waited for.
+    #[error("{peer} ended before it had answered: it is {state}")]
+    EndedMeanwhile {
+        /// Whom.
+        peer: PeerName,
+        /// What it is now.
+        state: State,
     },
     /// No conversation of its has an id that begins so, or more than one does.
     #[error("{peer} has {} conversation {typed:?}", if .meant.is_empty() { "no" } else { "more than one" })]

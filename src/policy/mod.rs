@@ -18,4 +18,5 @@ pub mod state;
 pub mod time;
 pub mod turn;
 pub mod verdict;
+pub mod wait;
 pub mod wake;

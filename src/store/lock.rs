@@ -67,6 +67,18 @@ fn open_lock_file(files: &PeerFiles) -> Result<File> {
     file::open_or_create(&path).map_err(StoreError::new("open", path))
 }
 
+/// The turn of a message whose answer is waited for, as long as this is there.
+#[derive(Debug)]
+pub struct AwaitedTurn {
+    _lock: File,
+}
+
+pub(super) fn try_turn(files: &PeerFiles) -> Result<Option<AwaitedTurn>> {
+    let path = files.path("turn");
+    let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
+    Ok(lock_file(&file, &path, Wait::Never)?.then_some(AwaitedTurn { _lock: file }))
+}
+
 pub(super) fn try_lock(files: PeerFiles) -> Result<Option<Locked>> {
     lock(files, Wait::Never)
 }

@@ -41,7 +41,7 @@ pub use heartbeat::{Heartbeat, Pulse, TickUnderWay, Ticking, Watch};
 pub use inbox::{Begun, Inbox, Queued};
 pub use inventory::Inventory;
 pub use journal::{EVENTS, Event, Journal, Tail};
-pub use lock::{Gate, Locked, Starting};
+pub use lock::{AwaitedTurn, Gate, Locked, Starting};
 pub use pane::{ExitRecord, Hangup, Launch, OsText, SELF_FRESH};
 pub use records::{AgentProcess, Extent, Host, Marker, Phase, Place, Process, SessionRecord, Unseen, Word};
 pub use renaming::Renaming;
@@ -274,6 +274,15 @@ impl PeerFiles {
 
     fn is_known_absent(&self, suffix: &str) -> bool {
         self.inventory.as_ref().is_some_and(|there| !there.has(&format!("{}.{suffix}", self.name)))
+    }
+
+    /// Takes the turn of a message whose answer is waited for, `NAME.turn`, where nobody has it: it is let go with what is
+    /// returned, or by the kernel with its holder.
+    ///
+    /// # Errors
+    /// It cannot be opened or locked.
+    pub fn try_turn(&self) -> Result<Option<AwaitedTurn>> {
+        lock::try_turn(self)
     }
 
     /// The incarnation on record, `NAME.session`.

@@ -78,7 +78,7 @@ pub enum Alteration {
 impl Profile {
     /// Whether what the agent wrote down is this message: the same, but for what its profile says that it changes
     /// ([`super::MessageRule::alters`]).
-    pub(crate) fn is_said(&self, record: &str, text: &str) -> bool {
+    pub fn is_said(&self, record: &str, text: &str) -> bool {
         let text = self.written(text);
         !text.is_empty() && self.written(record) == text
     }

@@ -262,6 +262,15 @@ impl Layout for Claude<'_> {
         Ok(lines::since(&path, since)?.iter().flat_map(messages).collect())
     }
 
+    fn telling(&self, id: Option<&str>, pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
+        let transcript = |id: &str| {
+            let planned = || self.config().join("projects").join(self.slug()).join(format!("{id}.jsonl"));
+            Ok(self.transcript(id)?.unwrap_or_else(planned))
+        };
+        let transcript = id.map(transcript).transpose()?;
+        Ok(std::iter::once(self.status_path(pid)).chain(transcript).collect())
+    }
+
     fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError> {
         let Some(path) = self.transcript(id)? else { return Ok(Vec::new()) };
         lines::each_after(&path, position, entry)

@@ -269,6 +269,10 @@ impl Layout for Codex<'_> {
         Ok(lines::since(&path, since)?.iter().flat_map(messages).collect())
     }
 
+    fn telling(&self, id: Option<&str>, _pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
+        Ok(id.map(|id| self.rollout(id)).transpose()?.flatten().into_iter().collect())
+    }
+
     fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError> {
         let Some(path) = self.rollout(id)? else { return Ok(Vec::new()) };
         Ok(tidy(lines::each_after(&path, position, entry)?))

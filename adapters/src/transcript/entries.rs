@@ -77,6 +77,15 @@ impl Files<'_> {
         layout.entries_after(id, position).map(Some)
     }
 
+    /// The files that change when a turn of the conversation begins, goes on or is over, those that are not there yet among
+    /// them: its transcript, and where the process `pid` keeps one its status file.
+    ///
+    /// # Errors
+    /// Nothing is known.
+    pub fn telling(&self, id: Option<&str>, pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
+        self.layout().map_or(Ok(Vec::new()), |layout| layout.telling(id, pid))
+    }
+
     /// When the conversation began and was written to last, and its first words. `None` where there is no transcript. Reads
     /// its two ends.
     ///

@@ -216,6 +216,13 @@ impl Layout for Opencode<'_> {
         Ok(rows.unwrap_or_default().into_iter().filter_map(text).collect())
     }
 
+    /// What is written stands in the log of the database first.
+    fn telling(&self, _id: Option<&str>, _pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
+        let mut log = self.database().into_os_string();
+        log.push("-wal");
+        Ok(vec![log.into(), self.database()])
+    }
+
     fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError> {
         let sql = "select id, data, (select group_concat(text, char(10)) from (select json_extract(part.data, '$.text') as text \
                    from part where part.message_id = message.id and json_extract(part.data, '$.type') = 'text' \

@@ -112,6 +112,10 @@ impl Layout for Pi<'_> {
         Ok(lines::since(&self.file(id), since)?.iter().flat_map(messages).collect())
     }
 
+    fn telling(&self, id: Option<&str>, _pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
+        Ok(id.map(|id| self.file(id)).into_iter().collect())
+    }
+
     fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError> {
         let records = lines::each_after(&self.file(id), position, |record| Some(entries(record)))?;
         Ok(records.into_iter().flatten().collect())

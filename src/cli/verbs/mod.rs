@@ -38,6 +38,7 @@ pub(crate) mod stop;
 pub(crate) mod timer;
 pub(crate) mod top;
 pub(crate) mod transcript;
+pub(crate) mod wait;
 pub(crate) mod wake;
 pub(crate) mod watch;
 pub(crate) mod watchdog;

@@ -1,10 +1,13 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use super::transcript::lines;
 use crate::cli::args::several::named;
+use crate::cli::error::code;
 use crate::cli::{CliError, Context, Outcome, interrupted};
 use crate::config::Span;
 use crate::engine::message::{Message, read_message};
+use crate::engine::verbs::ask::Asked;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
@@ -13,7 +16,7 @@ use crate::policy::time::Timestamp;
 /// Exits with 0 only when the message was seen to be accepted. Long and many-lined text arrives whole.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  git diff | peer send api -\n  peer send api --queue --after 2h 'look at the nightly run'"
+    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  peer send api -w 'which tests fail?'      prints the answer\n  git diff | peer send api -\n  peer send api --queue --after 2h 'look at the nightly run'"
 )]
 pub(crate) struct Args {
     /// Name of the peer
@@ -31,6 +34,8 @@ pub(crate) struct Args {
     /// It is a command of the agent's own, such as /compact, and not something said
     #[arg(long)]
     command: bool,
+    #[command(flatten)]
+    awaited: Awaited,
     /// Refuse instead of waking it
     #[arg(long)]
     no_wake: bool,
@@ -45,7 +50,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 struct Later {
     /// Put it into the inbox: delivered when the agent can take it, in order, each message once
-    #[arg(long, conflicts_with_all = ["command", "no_wake"])]
+    #[arg(long, conflicts_with_all = ["command", "no_wake", "wait"])]
     queue: bool,
     /// With --queue: not before this time of day, or RFC 3339
     #[arg(long, value_name = "TIME", requires = "queue", conflicts_with = "after", value_parser = super::inbox::at)]
@@ -55,14 +60,41 @@ struct Later {
     after: Option<Span>,
 }
 
+/// Whether its answer is waited for.
+#[derive(Debug, clap::Args)]
+struct Awaited {
+    /// Wait for the end of its turn and print what was answered, and nothing else
+    ///
+    /// The turn is that of this very message, also where it waits behind another one first. Exits with 8 where the agent needs
+    /// a person, and with 9 where --timeout is over.
+    #[arg(long, short, conflicts_with = "command")]
+    wait: bool,
+    /// With --wait: for so long at most: 90s, 10m; for ever when not given
+    #[arg(long, value_name = "TIME", requires = "wait")]
+    timeout: Option<Span>,
+}
+
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let text = message_text(args.text, args.file)?;
     let engine = context.engine()?;
-    let message =
-        Message { text: Some(text), topic: args.topic, command: args.command, from: engine.sender(), queued: None };
+    let message = Message {
+        text: Some(text),
+        topic: args.topic,
+        command: args.command,
+        from: engine.sender(),
+        queued: None,
+        asks: args.awaited.wait,
+    };
     if args.later.queue {
         let not_before = args.later.at.or_else(|| args.later.after.map(|span| engine.now().after(span.0)));
         return super::inbox::post(&args.name, &message, not_before, args.json, context).await;
+    }
+    if args.awaited.wait {
+        let timeout = args.awaited.timeout.map(|span| span.0);
+        let asked = Box::pin(engine.send_and_wait(&args.name, &message, !args.no_wake, timeout));
+        let asked = interrupted::heeding(&engine, asked).await?;
+        engine.progress.settled();
+        return answered(&args.name, args.json, asked.map_err(CliError::from), context);
     }
     let sent = interrupted::heeding(&engine, Box::pin(engine.send(&args.name, &message, !args.no_wake))).await?;
     engine.progress.settled();
@@ -81,6 +113,32 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         context.out.line(crate::cli::render::output::printable(&report.line))?;
     }
     Ok(0)
+}
+
+/// Prints an answer, and nothing else: whoever asked goes on with it.
+fn answered(name: &PeerName, json: bool, asked: Result<Asked, CliError>, context: &mut Context) -> Outcome {
+    match asked {
+        Ok(asked) if json => {
+            let code = if asked.answer.is_some() { 0 } else { code::FAILED };
+            context.out.document("send", &asked)?;
+            Ok(code)
+        }
+        Ok(asked) => {
+            let answer = asked.answer.ok_or_else(|| CliError::Nothing {
+                problem: format!("the turn of the message to {name} is over, and nothing was answered in it"),
+                hint: format!("peer screen {name}; it was stopped, or failed"),
+            })?;
+            for line in lines(&answer) {
+                context.out.line(line)?;
+            }
+            Ok(0)
+        }
+        Err(error) if json => {
+            context.out.document("send", &named(name, error.to_json()))?;
+            Ok(error.code())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The text that was given, from wherever; an empty message is a mistake.

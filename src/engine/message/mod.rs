@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use peer_adapters::agent::{Accepted, ConversationId};
 use peer_adapters::file;
+use peer_adapters::transcript::Mark;
 use tokio::time::Instant;
 
 use super::error::Undelivered;
@@ -21,6 +22,7 @@ use super::observe::conversation::{self, Learner};
 use super::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::inbox::signed;
 use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
 use crate::store::{Event, Locked, SessionRecord, Unseen};
 use abandoned::Finished;
 use interruption::interrupted;
@@ -44,6 +46,19 @@ pub struct Message {
     pub from: Option<PeerName>,
     /// Its number, where it comes from the peer's inbox.
     pub queued: Option<u64>,
+    /// Its answer is looked for: the place in the transcript from before it was typed is to be noted.
+    pub asks: bool,
+}
+
+/// A message that was delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// What was said, the initial prompt before it where that was due.
+    pub text: String,
+    /// Where the transcript stood before, where that was to be noted.
+    pub mark: Mark,
+    /// When that was.
+    pub at: Timestamp,
 }
 
 impl Message {
@@ -55,7 +70,7 @@ impl Message {
 
 impl Engine {
     /// Types the message (behind the initial prompt where that is still due) and returns once it was seen to be
-    /// accepted. Returns whether there was anything to type.
+    /// accepted. `None` where there was nothing to type.
     ///
     /// # Errors
     /// [`EngineError::NotAccepted`]: the text may stand in its composer, and may have been accepted unseen.
@@ -66,14 +81,14 @@ impl Engine {
         locked: &Locked,
         record: &mut SessionRecord,
         message: &Message,
-    ) -> Result<bool> {
+    ) -> Result<Option<Delivery>> {
         if record.prompt_due {
             // The prompt stands in its spec.
             self.check_declared(peer)?;
         }
         let text = compose(peer, record, message);
         if record.typing.is_none() && text.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
         check(peer, text.as_deref(), message)?;
         let stopped = |signal| interrupted(peer, Undelivered::NotTyped, signal);
@@ -83,15 +98,17 @@ impl Engine {
         // The mark of what is typed is to be taken in the conversation that the agent is in now.
         Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
         let before = record.conversation.clone();
+        let place = place(peer, locked, record, message)?;
         let mut typing = Typing::new(self, peer, locked, runtime.as_ref(), record);
         if typing.has_arrived(text.as_deref())? {
+            let place = Proof::of_unseen(typing.record).unwrap_or(place);
             self.note_delivery(peer, locked, record, message, None).await?;
-            return Ok(true);
+            return Ok(text.map(|text| Delivery { text, mark: place.0, at: place.1 }));
         }
         let finish = typing.finish_abandoned(text.as_deref());
         let finished = self.interruption.before(finish).await.map_err(stopped)??;
         // The prompt may have gone with what was finished.
-        let Some(text) = compose(peer, typing.record, message) else { return Ok(false) };
+        let Some(text) = compose(peer, typing.record, message) else { return Ok(None) };
         if finished != Finished::This {
             typing.type_in(&text, message.command).await?;
         }
@@ -100,7 +117,7 @@ impl Engine {
         }
         let moved_from = before.filter(|_| message.command && peer.profile.moves_conversation(&text));
         self.note_delivery(peer, locked, record, message, moved_from).await?;
-        Ok(true)
+        Ok(Some(Delivery { text, mark: place.0, at: place.1 }))
     }
 
     /// What a delivery is about to type, and where it is looked for if nobody sees it to its end.
@@ -216,6 +233,14 @@ fn check(peer: &Peer, text: Option<&str>, message: &Message) -> Result<()> {
     let Some(text) = text else { return Ok(()) };
     let unsendable = |why| EngineError::Unsendable { peer: peer.name.clone(), why };
     peer.profile.check_message(text, message.command).map_err(unsendable)
+}
+
+/// Where the transcript stands before a message whose answer is looked for.
+fn place(peer: &Peer, locked: &Locked, record: &SessionRecord, message: &Message) -> Result<(Mark, Timestamp)> {
+    if message.asks {
+        return Proof::taken_before(peer, locked, record).map(Proof::into_place);
+    }
+    Ok((Mark { conversation: None, position: 0 }, Timestamp::default()))
 }
 
 /// The text to type: the initial prompt where it is due, a blank line, the message.

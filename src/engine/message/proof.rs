@@ -30,6 +30,17 @@ impl Proof {
         })
     }
 
+    /// The same place, of what was sent last and not seen to arrive.
+    pub(super) fn of_unseen(record: &SessionRecord) -> Option<(Mark, Timestamp)> {
+        let unseen = record.unseen.as_ref()?;
+        Some((Mark { conversation: unseen.conversation.clone(), position: unseen.position }, unseen.at_ms))
+    }
+
+    /// The place itself, and when it was noted.
+    pub(super) fn into_place(self) -> (Mark, Timestamp) {
+        (self.mark, self.taken_at.into())
+    }
+
     pub(super) fn unseen(&self, text: &str) -> Unseen {
         let Mark { conversation, position } = self.mark.clone();
         Unseen { text: fingerprint(text), conversation, position, at_ms: self.taken_at.into() }

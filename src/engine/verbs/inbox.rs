@@ -220,6 +220,7 @@ impl Engine {
             command: false,
             from: queued.from.clone(),
             queued: Some(queued.id),
+            asks: false,
         };
         let (said, unseen) = self.before_delivery(peer, locked, &mut record, &message)?;
         let (incarnation, at_ms) = (record.incarnation, self.now());

@@ -1,6 +1,7 @@
 //! What a person types: one verb a file, under its own name, each a method of the engine.
 
 pub mod answer;
+pub mod ask;
 pub mod attach;
 pub mod beat;
 pub mod declare;
@@ -30,5 +31,6 @@ pub(crate) mod sweep;
 pub mod timer;
 pub mod top;
 pub mod transcript;
+pub mod wait;
 pub mod wake;
 pub mod why;

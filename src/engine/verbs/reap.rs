@@ -33,13 +33,11 @@ use crate::policy::verdict::{
 };
 use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord, Stored, TickUnderWay, Ticking, Watch};
 
-const ZELLIJ: &str = RuntimeKind::Zellij.as_str();
-
 /// How long after its budget a tick has stamped, on a machine under any load: later, it hangs.
 const STAMPED_WITHIN: Duration = Duration::from_secs(10);
 
-/// One tick in so many looks for clients that nobody waits for, the first of a state directory among them. The kernel ends
-/// them with whoever asked, but for a moment at their start; and to look costs a file of every orphan of the machine.
+/// One tick in so many looks for clients that nobody waits for, the first among them: a look costs a file of each orphan of the
+/// machine, and the kernel ends them with whoever asked, but for a moment at their start.
 const LEFT_CLIENTS: u64 = 10;
 
 /// What a tick is asked to do.
@@ -245,10 +243,10 @@ impl Engine {
         let places: Vec<&Path> = subjects
             .iter()
             .map(|subject| &subject.record.place)
-            .filter(|p| p.runtime == ZELLIJ)
+            .filter(|p| p.runtime == RuntimeKind::Zellij.as_str())
             .map(|p| p.server.as_path())
             .collect();
-        let below = self.state.root().join(ZELLIJ);
+        let below = self.state.root().join(RuntimeKind::Zellij.as_str());
         if places.is_empty() && !below.is_dir() {
             return Ok(());
         }

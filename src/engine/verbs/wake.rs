@@ -10,7 +10,7 @@ use crate::engine::error::Undelivered;
 use crate::engine::life::launch::Plan;
 use crate::engine::life::record_end;
 use crate::engine::message::interruption::interrupted;
-use crate::engine::message::{Message, check_message};
+use crate::engine::message::{Delivery, Message, check_message};
 use crate::engine::observe::conversation;
 use crate::engine::observe::{self, Sight};
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
@@ -43,6 +43,9 @@ pub struct Woken {
     pub delivered: bool,
     /// How many messages of its inbox were delivered then.
     pub queued_delivered: usize,
+    /// What was typed, and from where on its answer is to be found.
+    #[serde(skip)]
+    pub delivery: Option<Delivery>,
     /// Names of the variables that its agent lives by, and that it was started without, though it had them before.
     pub missing_env: Vec<String>,
 }
@@ -100,15 +103,16 @@ impl Engine {
         let Up { locked, mut record, decision, cause } =
             up.map_err(|signal| interrupted(peer, Undelivered::NotTyped, signal))??;
         let delivered = self.deliver(peer, &locked, &mut record, message).await;
-        let delivered = delivered.map_err(|error| error.lacking(record.missing_env.clone()))?;
+        let delivery = delivered.map_err(|error| error.lacking(record.missing_env.clone()))?;
         Ok(Woken {
             peer: peer.name.clone(),
             incarnation: record.incarnation,
             decision,
             cause,
             conversation: record.conversation,
-            delivered,
             queued_delivered: 0,
+            delivered: delivery.is_some(),
+            delivery,
             missing_env: record.missing_env,
         })
     }

@@ -1,5 +1,6 @@
 //! What the real agents were told and answered is told by their own transcripts. Run by `scripts/test-agents`.
 
+use crate::common::mock_model;
 use crate::common::real_agent::Agent;
 use crate::common::{on_each_runtime, wait_until};
 use peer_adapters::runtime::RuntimeKind;
@@ -11,6 +12,10 @@ on_each_runtime! {
     codex_tells_what_it_answered
     pi_tells_what_it_answered
     opencode_tells_what_it_answered
+    claude_answers_each_of_those_who_ask_at_once
+    codex_answers_each_of_those_who_ask_at_once
+    pi_answers_each_of_those_who_ask_at_once
+    opencode_answers_each_of_those_who_ask_at_once
 }
 
 fn claude_tells_what_it_answered(on: RuntimeKind) {
@@ -27,6 +32,44 @@ fn pi_tells_what_it_answered(on: RuntimeKind) {
 
 fn opencode_tells_what_it_answered(on: RuntimeKind) {
     tells_what_it_answered(&Agent::new("opencode", on, &[]), "bash");
+}
+
+fn claude_answers_each_of_those_who_ask_at_once(on: RuntimeKind) {
+    answers_each(&Agent::new("claude", on, &[]));
+}
+
+fn codex_answers_each_of_those_who_ask_at_once(on: RuntimeKind) {
+    answers_each(&Agent::new("codex", on, &[]));
+}
+
+fn pi_answers_each_of_those_who_ask_at_once(on: RuntimeKind) {
+    answers_each(&Agent::new("pi", on, &["--model", "mock/mock"]));
+}
+
+fn opencode_answers_each_of_those_who_ask_at_once(on: RuntimeKind) {
+    answers_each(&Agent::new("opencode", on, &[]));
+}
+
+/// 20 messages of 5 senders, the first ones behind a turn of somebody else's.
+fn answers_each(agent: &Agent) {
+    let name = agent.name;
+    let hold = format!("HOLD {name}-{}", agent.world.kind().as_str());
+    agent.peer(&["wake", name, "-m", &hold]);
+    std::thread::scope(|scope| {
+        for sender in 0..5 {
+            scope.spawn(move || {
+                for number in 0..4 {
+                    let text = format!("SAY {sender} of {number} it is");
+                    let answer = agent.peer(&["send", name, "-w", &text, "--timeout", "5m"]);
+                    assert_eq!(answer, format!("{sender} of {number} it is\n"));
+                }
+            });
+        }
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        mock_model::release(hold.trim_start_matches("HOLD "));
+    });
+    agent.peer(&["wait", name, "--timeout", "1m"]);
+    agent.peer(&["stop", name]);
 }
 
 fn tells_what_it_answered(agent: &Agent, tool: &str) {

@@ -1,5 +1,6 @@
 //! What is said to an agent, and in which conversation.
 
+mod awaited;
 mod changed_conversations;
 mod cut_off;
 mod delivery;

@@ -82,7 +82,10 @@ fn nobody_is_declared() {
     assert_eq!(run.code, 0);
     assert_eq!(run.stdout, "NAME  STATE  AGENT  RUNTIME  TOPIC  IDLE  RESTARTS  HELD-UNTIL  LAST-END  CWD\n");
     assert_eq!(run.stderr, "hint: nobody is declared yet: peer add NAME -- COMMAND\n");
-    assert_eq!(world.peer(&["list", "--json"]).json(), json!({ "schema": "peer.list/1", "peers": [], "broken": [] }));
+    assert_eq!(
+        world.peer(&["list", "--json"]).json(),
+        json!({ "schema": "peer.list/1", "peers": [], "broken": [], "undeclared": [] })
+    );
 }
 
 #[test]

@@ -1,0 +1,102 @@
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::json;
+
+use crate::cli::error::code;
+use crate::cli::render::output::{self, printable};
+use crate::cli::{Context, Outcome};
+use crate::config::Span;
+use crate::engine::verbs::wait::{Waited, Wanted};
+use crate::policy::name::PeerName;
+use crate::policy::wait::Goal;
+
+/// Wait until turns are over, or for another state
+///
+/// Costs next to nothing while nothing happens. Of several peers it waits for all, with --any for the first, whose name it
+/// prints. It gives up where one needs a person (8), runs no more (5), or the time is over (9).
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer send api 'run the tests' && peer wait api && peer last api\n  peer wait api web --timeout 10m\n  peer wait api web db --any            prints the name of the first\n  peer wait api --until waiting,ended"
+)]
+pub(crate) struct Args {
+    /// Names of peers
+    #[arg(value_name = "NAME", required = true, add = crate::cli::args::complete::peers())]
+    names: Vec<PeerName>,
+    /// Until it is one of these; idle is when its turn is over
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = goals(), default_value = "idle")]
+    until: Vec<Goal>,
+    /// Until one of them is, and not all
+    #[arg(long)]
+    any: bool,
+    /// For so long at most: 90s, 10m; for ever when not given
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Span>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+fn goals() -> impl TypedValueParser<Value = Goal> {
+    PossibleValuesParser::new(Goal::ALL.map(Goal::as_str))
+        .map(|word| *Goal::ALL.iter().find(|goal| goal.as_str() == word).expect("one of the possible values"))
+}
+
+pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let mut names = args.names;
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    let timeout = args.timeout.map(|span| span.0);
+    let wanted = Wanted { goals: args.until, any: args.any, timeout };
+    let outcome = engine.wait(&names, &wanted).await?;
+    let first = outcome.settled.iter().find(|waited| waited.reached.is_some());
+    // One is enough, and the others need not have failed.
+    let done = args.any && first.is_some();
+    let failed = outcome.settled.iter().filter(|waited| waited.reached.is_none());
+    let mut worst = failed.clone().map(code_of).max().unwrap_or(0);
+    if outcome.timed_out {
+        worst = worst.max(code::TIMED_OUT);
+    }
+    let code = if done { 0 } else { worst };
+    if args.json {
+        let document = json!({ "peers": outcome.settled, "timed_out": outcome.timed_out, "code": code });
+        context.out.document("wait", &document)?;
+        return Ok(code);
+    }
+    if let Some(first) = first.filter(|_| args.any) {
+        context.out.line(printable(first.row.peer.as_str()))?;
+        return Ok(code);
+    }
+    context.out.flush()?;
+    for waited in failed {
+        let (problem, hint) = failure(waited);
+        output::error(&problem);
+        output::hint(&hint);
+    }
+    if outcome.timed_out {
+        let left = |name: &&PeerName| !outcome.settled.iter().any(|waited| waited.row.peer == **name);
+        let left: Vec<&str> = names.iter().filter(left).map(PeerName::as_str).collect();
+        let waited = timeout.unwrap_or_default().as_secs();
+        output::error(&format!("within {waited} s there was no {} of {}", listed(&wanted.goals), left.join(", ")));
+        output::hint("peer list shows what they do; the same command waits again");
+    }
+    Ok(code)
+}
+
+fn code_of(waited: &Waited) -> u8 {
+    if waited.needs_person { code::NEEDS_PERSON } else { code::NOT_READY }
+}
+
+fn failure(waited: &Waited) -> (String, String) {
+    let peer = &waited.row.peer;
+    if waited.needs_person {
+        let kind = waited.row.waiting_for.map(|kind| format!(" ({kind})")).unwrap_or_default();
+        let asks = waited.row.question.as_ref().map(|question| format!(": {question}")).unwrap_or_default();
+        return (format!("{peer} needs a person{kind}{asks}"), format!("peer attach {peer} and answer it"));
+    }
+    let detail = waited.row.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    (format!("{peer} does not run: it is {}{detail}", waited.row.state), format!("peer wake {peer}"))
+}
+
+fn listed(goals: &[Goal]) -> String {
+    goals.iter().map(|goal| goal.as_str()).collect::<Vec<_>>().join(" or ")
+}
