@@ -15,7 +15,7 @@ const AS_PEER: &str = include_str!("as-peer.roff");
 const EXIT_CODES: &str = include_str!("../help/exit-codes.txt");
 
 /// Pages that whoever reads one wants next, beside `peer(1)` and `peer-files(5)`.
-pub(super) const RELATED: [(&str, &[&str]); 44] = [
+pub(super) const RELATED: &[(&str, &[&str])] = &[
     ("peer", &["peer-add", "peer-wake", "peer-attach", "peer-status", "peer-why", "peer-doctor", "peer-timer"]),
     ("peer-add", &["peer-edit", "peer-show", "peer-agents", "peer-wake", "peer-rm"]),
     ("peer-rm", &["peer-restore", "peer-add", "peer-stop"]),
@@ -24,7 +24,7 @@ pub(super) const RELATED: [(&str, &[&str]); 44] = [
     ("peer-edit", &["peer-show", "peer-add"]),
     ("peer-show", &["peer-edit", "peer-agents"]),
     ("peer-wake", &["peer-send", "peer-why", "peer-stop", "peer-attach"]),
-    ("peer-send", &["peer-wake", "peer-screen", "peer-interrupt"]),
+    ("peer-send", &["peer-wake", "peer-wait", "peer-inbox", "peer-screen", "peer-interrupt"]),
     ("peer-attach", &["peer-screen", "peer-top", "peer-wake"]),
     ("peer-stop", &["peer-start", "peer-interrupt", "peer-reap"]),
     ("peer-start", &["peer-stop", "peer-wake"]),
@@ -43,6 +43,7 @@ pub(super) const RELATED: [(&str, &[&str]); 44] = [
     ("peer-top", &["peer-list", "peer-status", "peer-attach"]),
     ("peer-why", &["peer-wake", "peer-log", "peer-status"]),
     ("peer-screen", &["peer-attach", "peer-status"]),
+    ("peer-wait", &["peer-send", "peer-status", "peer-last"]),
     ("peer-last", &["peer-transcript", "peer-screen", "peer-send"]),
     ("peer-transcript", &["peer-last", "peer-log", "peer-show"]),
     ("peer-inbox", &["peer-send", "peer-wake", "peer-status"]),

@@ -201,9 +201,13 @@ fn a_binary_that_vanished_is_said_before_anything_is_begun(on: RuntimeKind) {
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
     world.add("a", &[program]);
     std::fs::remove_file(&script).expect("remove");
-    world
-        .peer(&["wake", "a"])
-        .fails(1, &format!("error: cannot run the agent {program}: No such file or directory (os error 2)\n"));
+    world.peer(&["wake", "a"]).fails(
+        1,
+        &format!(
+            "error: a is not woken: cannot run its program {program}: No such file or directory (os error 2)\n\
+             hint: install it again, or name another in `peer edit a`: command\n"
+        ),
+    );
     assert!(!world.has("a", "session") && !world.has("a", "end") && world.sessions().is_empty());
 }
 

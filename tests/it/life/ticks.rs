@@ -102,7 +102,7 @@ fn what_the_budget_has_no_room_for_is_said_and_done_by_the_next_tick() {
     );
     let names = ["a", "b", "c", "d", "e", "f"];
     for name in names {
-        world.declare(name, &["--agent", "graced"], &["sh", "-c", "trap '' TERM; echo deaf; exec sleep 1000"]);
+        world.declare(name, &["--agent", "graced"], &["sh", "-c", "trap '' TERM HUP; echo deaf; exec sleep 1000"]);
         world.set_in_spec(name, "idle_timeout = \"1s\"");
     }
     assert_eq!(world.peer(&[&["wake"], &names[..]].concat()).code, 0);
