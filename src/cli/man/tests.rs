@@ -178,7 +178,7 @@ fn each_page_has_every_section_and_says_what_values_its_flags_take() {
         assert!(!text.contains("EXTRA") && !prose.collect::<String>().contains('`'), "{name}");
     }
     for (name, related) in page::RELATED {
-        assert!(names.contains(&name), "there is no page {name}");
+        assert!(names.contains(name), "there is no page {name}");
         assert!(related.iter().all(|page| names.contains(page)), "{name}: {related:?}");
     }
     let without: Vec<_> = names.iter().filter(|name| !page::RELATED.iter().any(|(page, _)| page == *name)).collect();
