@@ -148,9 +148,9 @@ fn a_peer_that_cannot_be_woken_keeps_what_waits_and_says_why(on: RuntimeKind) {
     assert!(why.as_str().is_some_and(|why| why.starts_with("it died, and is not woken")), "{why}");
     assert_eq!(waiting(&world, "a"), [2]);
     // Forgotten with the peer, and in its trash.
-    let run = world.peer(&["rm", "a"]);
-    let trash = run.stdout.trim().rsplit(' ').next().expect("a path").to_owned();
-    assert!(fs::read_to_string(format!("{trash}/2.message")).is_ok_and(|text| text.contains("two")), "{run:?}");
+    world.peer(&["rm", "a"]).prints("a: forgotten; peer restore a brings it back\n");
+    let trash = fs::read_dir(world.path("state/trash")).expect("there").next().expect("one").expect("readable").path();
+    assert!(fs::read_to_string(trash.join("2.message")).is_ok_and(|text| text.contains("two")), "{}", trash.display());
     assert_eq!(world.events("a", "message.expired")[0]["cause"], "removed");
     world.demo("a", &[]);
     world.peer(&["inbox", "a"]).prints("a: nothing waits\n");
