@@ -184,24 +184,24 @@ impl Typing<'_> {
             why: format!("its composer was not free: {what}{}", typing.small()),
             asks,
         };
-        for _ in 0..2 {
-            let is_ours = |view: &View| match &view.composer {
-                Composer::Holds(text) if !self.record.typed_is_said => {
-                    self.record.typed.as_ref().is_some_and(|typed| fingerprint(text) == *typed)
-                }
-                Composer::Holds(_) => false,
-                Composer::Empty | Composer::Hidden => false,
-            };
-            let wanted = |view: &View| view.composer == Composer::Empty || is_ours(view);
-            let view = self.await_view(COMPOSER_PATIENCE, wanted).await.map_err(|last| refused(self, last))?;
-            if view.composer == Composer::Empty {
-                return Ok(());
+        let is_ours = |view: &View| match &view.composer {
+            Composer::Holds(text) if !self.record.typed_is_said => {
+                self.record.typed.as_ref().is_some_and(|typed| fingerprint(text) == *typed)
             }
-            // In a turn that key would stop the turn.
-            let key = self.peer.profile.message.clear.clone().filter(|_| view.phase != Phase::Busy);
-            let Some(key) = key else { return Err(refused(self, Last::of(&view))) };
-            self.runtime.press(&target(&self.record.place), &[key]).await?;
+            Composer::Holds(_) => false,
+            Composer::Empty | Composer::Hidden => false,
+        };
+        let wanted = |view: &View| view.composer == Composer::Empty || is_ours(view);
+        let view = self.await_view(COMPOSER_PATIENCE, wanted).await.map_err(|last| refused(self, last))?;
+        if view.composer == Composer::Empty {
+            return Ok(());
         }
+        // In a turn that key would stop the turn.
+        let key = self.peer.profile.message.clear.clone().filter(|_| view.phase != Phase::Busy);
+        let Some(key) = key else { return Err(refused(self, Last::of(&view))) };
+        // Once, however long the composer still shows it: a second C-c in an empty composer ends Claude Code, Codex and pi, and one
+        // that is slow may read both at once.
+        self.runtime.press(&target(&self.record.place), &[key]).await?;
         let empty = |view: &View| view.composer == Composer::Empty;
         self.await_view(COMPOSER_PATIENCE, empty).await.map(|_| ()).map_err(|last| refused(self, last))
     }

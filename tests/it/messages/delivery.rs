@@ -9,6 +9,7 @@ on_each_runtime! {
     what_would_not_arrive_as_it_is_is_refused_before_anything_is_started
     words_that_look_like_a_dialog_block_nothing
     what_was_typed_and_not_sent_is_said_once
+    a_composer_that_is_slow_to_empty_is_cleared_once
     a_long_text_that_was_not_sent_is_known_by_what_the_composer_makes_of_it
     what_a_person_types_behind_a_swallowed_enter_is_not_sent
     a_draft_that_reads_like_the_last_message_is_a_persons
@@ -35,7 +36,7 @@ on_each_runtime! {
 }
 
 use crate::common;
-use crate::common::{Run, World, on_each_runtime, signal, wait_until};
+use crate::common::{Run, World, on_each_runtime, signal, stop, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::terminal;
@@ -112,6 +113,23 @@ fn words_that_look_like_a_dialog_block_nothing(on: RuntimeKind) {
     world.peer(&["start", "a"]);
     world.peer(&["wake", "a", "-m", words]).prints("a: woken resumed (stopped); message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), [words, "more", note, words]);
+}
+
+/// A second Ctrl-C ends the agent, and one that stood still reads both at once.
+fn a_composer_that_is_slow_to_empty_is_cleared_once(on: RuntimeKind) {
+    let world = World::on(on);
+    let file = world.path("may-send");
+    world.demo("a", &["--swallow-until", file.to_str().expect("UTF-8")]);
+    world.peer(&["wake", "a"]);
+    assert_eq!(world.peer(&["send", "a", "hello"]).code, 7);
+    std::fs::write(&file, "").expect("written");
+    let agent = world.agent("a");
+    stop(agent);
+    assert_eq!(world.peer(&["send", "a", "another"]).code, 7, "nothing shows that it is empty");
+    signal(agent, Signal::SIGCONT);
+    wait_until("it is empty", || !world.screen("a").contains("> hello"));
+    world.peer(&["send", "a", "another"]).prints("a: already awake; message delivered\n");
+    assert_eq!((world.said(&world.conversation("a")), world.agent("a")), (vec!["another".to_owned()], agent));
 }
 
 /// Its Enter is swallowed for as long as a sender tries.
