@@ -13,12 +13,14 @@ use crate::runtime::Key;
 
 mod environment;
 mod error;
+mod hooks;
 mod load;
 mod message;
 mod values;
 
 pub use environment::{Environment, belongs_to_session, session_in};
 pub use error::ProfileError;
+pub use hooks::{EXECUTABLE, Given, Handed, Hooks, Report};
 pub use message::{Alteration, Unsendable, letters};
 pub use values::{ChildFiles, Pattern, Speaker, Variable};
 
@@ -80,6 +82,9 @@ pub struct Profile {
     /// What of the environment the agent lives by, what must not reach it, and what must.
     #[serde(default)]
     pub environment: Environment,
+    /// How the agent is given hooks by which it reports what it does.
+    #[serde(default)]
+    pub hooks: Hooks,
 }
 
 /// Words appended to the peer's own command line. `{conversation}` stands for the conversation's id, `{transcript}` for

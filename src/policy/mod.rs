@@ -12,6 +12,7 @@ pub mod idle;
 pub mod inbox;
 pub mod name;
 pub mod recorded;
+pub mod report;
 pub mod room;
 pub mod shown;
 pub mod state;

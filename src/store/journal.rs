@@ -25,7 +25,7 @@ const KEPT: u32 = 5;
 const MOST_READ: u64 = 4 * ROTATE_AT_BYTES;
 
 /// The name of every event there is.
-pub const EVENTS: [&str; 41] = [
+pub const EVENTS: [&str; 43] = [
     "agent.answered",
     "agent.waiting",
     "clients.ended",
@@ -63,6 +63,8 @@ pub const EVENTS: [&str; 41] = [
     "session.released",
     "store.corrupt",
     "tick.finished",
+    "turn.finished",
+    "turn.started",
     "wake.decided",
     "wake.failed",
     "wake.ready",
