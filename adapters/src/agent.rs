@@ -13,14 +13,14 @@ use crate::runtime::Key;
 
 mod environment;
 mod error;
-mod hooks;
 mod load;
+mod mcp;
 mod message;
 mod values;
 
 pub use environment::{Environment, belongs_to_session, session_in};
 pub use error::ProfileError;
-pub use hooks::{EXECUTABLE, Given, Handed, Hooks, Report};
+pub use mcp::{McpRule, McpServer};
 pub use message::{Alteration, Unsendable, letters};
 pub use values::{ChildFiles, Pattern, Speaker, Variable};
 
@@ -55,6 +55,9 @@ pub struct Profile {
     /// The words that say "fresh" and "resume" to the agent.
     #[serde(default)]
     pub arguments: Arguments,
+    /// How it is given a server of the Model Context Protocol for one launch; none where it takes none.
+    #[serde(default)]
+    pub mcp: Option<McpRule>,
     /// How the agent's conversations are named and kept.
     #[serde(default)]
     pub conversation: Conversation,
@@ -82,9 +85,6 @@ pub struct Profile {
     /// What of the environment the agent lives by, what must not reach it, and what must.
     #[serde(default)]
     pub environment: Environment,
-    /// How the agent is given hooks by which it reports what it does.
-    #[serde(default)]
-    pub hooks: Hooks,
 }
 
 /// Words appended to the peer's own command line. `{conversation}` stands for the conversation's id, `{transcript}` for

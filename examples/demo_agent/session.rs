@@ -1,9 +1,8 @@
 //! The agent itself: a composer, turns, and a dialog before them.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::dialog::Dialog;
@@ -66,6 +65,8 @@ pub(crate) struct Session<'a> {
     control_c_at: Option<Instant>,
     /// When it is to say in which conversation it is.
     tell_at: Option<Instant>,
+    /// What it runs.
+    tools: Vec<std::process::Child>,
 }
 
 impl<'a> Session<'a> {
@@ -87,20 +88,8 @@ impl<'a> Session<'a> {
             queue: VecDeque::new(),
             control_c_at: None,
             tell_at: None,
+            tools: Vec::new(),
         }
-    }
-
-    /// Reports to the hook, which nothing waits for.
-    fn report(&self, what: &str, answer: &str) {
-        let Some(command) = &self.flags.hook else { return };
-        let handed = serde_json::json!({ "conversation": self.transcript.id(), "answer": answer }).to_string();
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", command, "hook", what]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(mut hook) = shell.spawn() else { return };
-        thread::spawn(move || {
-            let told = hook.stdin.take().map(|mut stdin| stdin.write_all(handed.as_bytes()));
-            drop((told, hook.wait()));
-        });
     }
 
     /// Draws for the first time.
@@ -153,6 +142,7 @@ impl<'a> Session<'a> {
     /// Time passed: a lone ESC, the end of a turn, the death of a resume.
     pub(crate) fn tick(&mut self) -> io::Result<Step> {
         self.tell()?;
+        self.tools.retain_mut(|tool| !matches!(tool.try_wait(), Ok(Some(_))));
         let resumed = self.flags.resume.is_some();
         if let Some(after) = self.flags.die_on_resume.filter(|after| resumed && self.started.elapsed() >= *after) {
             self.leave(&format!("could not go on with this conversation (after {after:?})"));
@@ -266,17 +256,14 @@ impl<'a> Session<'a> {
     fn go_to(&mut self, transcript: Result<Transcript, String>) -> io::Result<()> {
         self.transcript = transcript.map_err(io::Error::other)?;
         self.tell_at = Some(Instant::now() + self.flags.late_status);
-        self.report("conversation", "");
         self.greet()
     }
 
     fn begin_turn(&mut self, text: String) -> io::Result<()> {
         self.transcript.user(&text)?;
-        self.report("turn-started", "");
         self.draw(&[format!("> {}", shortened(&text)), String::new()])?;
         self.dialogs = if self.flags.asks { Dialog::of_message(&text) } else { VecDeque::new() };
         if !self.dialogs.is_empty() {
-            self.report("waiting", "");
             return self.draw(&[]);
         }
         match slow(&text).filter(|_| self.flags.slow_turn) {
@@ -305,8 +292,13 @@ impl<'a> Session<'a> {
     fn answer(&mut self, text: &str) -> io::Result<()> {
         let answer = format!("ack turns={}: {}", self.transcript.turns(), shortened(text));
         self.transcript.assistant(&answer)?;
-        self.report("turn-finished", &answer);
-        self.draw(&[format!("● {answer}"), String::new()])
+        self.draw(&[format!("● {answer}"), String::new()])?;
+        if let Some(command) = &self.flags.on_message {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", command, "sh", text]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            self.tools.push(shell.spawn()?);
+        }
+        Ok(())
     }
 
     fn interrupt(&mut self) -> io::Result<()> {

@@ -160,6 +160,8 @@ impl CliError {
                 (Some(how.as_str()), None)
             }
             Some(EngineError::Unsendable { .. }) => (Some("unsendable"), None),
+            Some(EngineError::NotAllowed { .. }) => (Some("not-allowed"), None),
+            Some(EngineError::TooManyHops { .. }) => (Some("too-many-hops"), None),
             Some(EngineError::NotAnswered { why, .. }) => (Some(why.as_str()), None),
             Some(EngineError::NoSuchRow { .. }) => (Some("no-such-row"), None),
             Some(EngineError::AsksNothing { .. }) => (Some("asks-nothing"), None),
@@ -199,6 +201,8 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::NotInPane { .. }
         | EngineError::NobodyAttached { .. }
         | EngineError::ConversationOfAnother { .. }
+        | EngineError::TooManyHops { .. }
+        | EngineError::NotAllowed { .. }
         | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
         EngineError::NotReady { .. } | EngineError::EndedMeanwhile { .. } => code::NOT_READY,
         EngineError::NeedsPerson { .. } => code::NEEDS_PERSON,
@@ -283,6 +287,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::MovedNotWoken { peer, from, .. } => format!(
             "its conversation is kept: peer wake {peer} --resume tries again; peer move {peer} --runtime {from} takes it back"
         ),
+        EngineError::NotAllowed { .. } | EngineError::TooManyHops { .. } => between_agents_hint(error),
         EngineError::NotAwake { peer } => format!("peer wake {peer}"),
         EngineError::AsksNothing { peer } => format!("peer status {peer}"),
         EngineError::NoSuchRow { peer, .. } => format!("peer answer {peer} ROW, by its number or its whole label"),
@@ -354,6 +359,19 @@ fn conversations_hint(peer: &str, meant: &[String], known: &[String]) -> String 
     match among {
         [] => format!("it never had one; peer wake {peer} begins one"),
         _ => format!("it has {}; peer conversations {peer} says more of them", among.join(", ")),
+    }
+}
+
+/// What only a person can do about what one agent wants of another.
+fn between_agents_hint(error: &EngineError) -> String {
+    match error {
+        EngineError::NotAllowed { asker, peer, .. } => {
+            format!("whoever may decide that: peer edit {asker}: may = [\"{peer}\"]")
+        }
+        EngineError::TooManyHops { from: Some(from), .. } => format!(
+            "a person's message begins a new chain: peer send {from} TEXT; max_hops in config.toml is the limit"
+        ),
+        _ => "a person's message begins a new chain; max_hops in config.toml is the limit".to_owned(),
     }
 }
 

@@ -24,10 +24,12 @@ use args::{complete, mistyped};
 pub use error::CliError;
 use render::output::Out;
 use render::progress;
+#[cfg(feature = "mcp")]
+use verbs::mcp;
 pub use verbs::top::FullScreen;
 use verbs::{
-    add, agent_hook, agents, answer, attach, beat, completions, doctor, edit, hook, inbox, interrupt, key, last, list,
-    log, move_to, new, reap, refresh, release, rename, reset, restart_runtime, restore, rm, screen, seed, self_done,
+    add, agents, answer, attach, beat, completions, doctor, edit, hook, inbox, interrupt, key, last, list, log,
+    move_to, new, reap, refresh, release, rename, reset, restart_runtime, restore, rm, screen, seed, self_done,
     self_fresh, send, show, start, status, stop, timer, top, transcript, wait, wake, watch, why,
 };
 
@@ -76,6 +78,8 @@ enum Verb {
     SelfFresh(self_fresh::Args),
     SelfDone(self_done::Args),
     Beat(beat::Args),
+    #[cfg(feature = "mcp")]
+    Mcp(mcp::Args),
     Reap(reap::Args),
     Watch(watch::Args),
     #[command(aliases = ["ls", "ps"])]
@@ -100,8 +104,6 @@ enum Verb {
     Seed(seed::Args),
     #[command(hide = true)]
     Hook(hook::Args),
-    #[command(hide = true)]
-    AgentHook(agent_hook::Args),
 }
 
 /// What every verb gets: the engine, made on first use, and where to print.
@@ -117,10 +119,15 @@ impl Context {
 
     /// The same with somebody else to hear of progress.
     fn engine_telling(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
-        let dirs = Directories::of_environment()?;
-        let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
-        Ok(Engine::open(dirs.state, dirs.config, executable, progress)?)
+        open_engine(progress)
     }
+}
+
+/// The engine over the directories that the environment names.
+fn open_engine(progress: Box<dyn Progress>) -> Result<Engine, CliError> {
+    let dirs = Directories::of_environment()?;
+    let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
+    Ok(Engine::open(dirs.state, dirs.config, executable, progress)?)
 }
 
 /// Where state and configuration are.
@@ -225,11 +232,12 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::SelfFresh(args) => self_fresh::run(args, context).await,
         Verb::SelfDone(args) => self_done::run(&args, context),
         Verb::Beat(args) => beat::run(&args, context),
+        #[cfg(feature = "mcp")]
+        Verb::Mcp(args) => mcp::run(&args).await,
         Verb::Reap(args) => reap::run(args, context).await,
         Verb::Watch(args) => watch::run(args, context).await,
         Verb::Seed(args) => seed::run(args, context).await,
         Verb::Hook(args) => hook::run(&args, context).await,
-        Verb::AgentHook(args) => agent_hook::run(&args, context).await,
         Verb::List(args) => list::run(&args, context).await,
         Verb::Status(args) => status::run(&args, context).await,
         Verb::Top(args) => top::run(&args, context).await,

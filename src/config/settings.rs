@@ -7,14 +7,17 @@ use serde::Deserialize;
 
 use super::values::{Size, Span, check_runtime};
 use crate::policy::health::Restart;
+use crate::policy::hops::MAX_HOPS;
 use crate::policy::wake::Lifestyle;
 
 /// What a person set for the whole fleet; every part has a default, so the file need not exist.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The runtime of a new peer; the first that is installed when not set.
     pub runtime: Option<String>,
+    /// How many messages of agents may follow on one another without a person's among them; 0 is no limit.
+    pub max_hops: u32,
     /// How tmux is reached.
     pub tmux: TmuxSettings,
     /// How zellij is reached.
@@ -28,6 +31,21 @@ pub struct Settings {
     /// Commands to run on events.
     #[serde(rename = "hook")]
     pub hooks: Vec<Hook>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            runtime: None,
+            max_hops: MAX_HOPS,
+            tmux: TmuxSettings::default(),
+            zellij: ZellijSettings::default(),
+            probe: ProbeSettings::default(),
+            tick: TickSettings::default(),
+            defaults: Defaults::default(),
+            hooks: Vec::new(),
+        }
+    }
 }
 
 /// `[tmux]`
@@ -106,8 +124,6 @@ pub struct Defaults {
     pub resume_without_topic: Option<bool>,
     /// See [`super::PeerSpec`].
     pub reap_attached: Option<bool>,
-    /// See [`super::PeerSpec`].
-    pub agent_hooks: Option<bool>,
     /// See [`super::PeerSpec`].
     pub accept: Option<Vec<String>>,
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{self, ConfigError, Place};
 use super::values::{PaneSize, Size, Span, check_runtime};
 use crate::policy::health::Restart;
+use crate::policy::may::is_pattern;
 use crate::policy::wake::Lifestyle;
 
 /// A declared peer. What is `None` was not said; see [`super::Effective`] for what it means then.
@@ -44,6 +45,12 @@ pub struct PeerSpec {
     /// A message that another peer's agent sends begins with a line that names it: `[from NAME]`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub show_sender: bool,
+    /// Its agent is given `peer mcp` for each launch.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mcp: bool,
+    /// To whom its agent may do everything over MCP: names, and patterns with `*`. Without it, it may list all and send to all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may: Option<Vec<String>>,
     /// Dialogs that may be answered for the person, by id: `trust-folder` …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Vec<String>>,
@@ -65,9 +72,6 @@ pub struct PeerSpec {
     /// Park it even while somebody is attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reap_attached: Option<bool>,
-    /// Whether its agent is given hooks by which it reports what it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent_hooks: Option<bool>,
     /// `PATH` as it was when the peer was declared: appended to the waker's, so that a wake from cron finds what the
     /// person's shell finds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,6 +178,10 @@ impl PeerSpec {
         }
         if let Some(name) = self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
             return Err((vec!["env"], format!("{name:?} is no variable's name"), "use a name without '='".to_owned()));
+        }
+        if let Some(wrong) = self.may.iter().flatten().find(|pattern| !is_pattern(pattern)) {
+            let problem = format!("{wrong:?} is neither a peer's name nor a pattern for some");
+            return Err((vec!["may"], problem, "write names and patterns like \"web-*\"".to_owned()));
         }
         if let Some(Err(problem)) = self.nice.map(inherited::check_nice) {
             return Err((vec!["nice"], problem, "0 is what a login has".to_owned()));

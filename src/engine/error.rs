@@ -13,6 +13,7 @@ use peer_adapters::runtime::{RuntimeError, RuntimeKind, Size};
 use crate::config::ConfigError;
 use crate::policy::choice::NoRow;
 use crate::policy::ending::Incarnation;
+use crate::policy::may::Asked;
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
 use crate::policy::turn::AskKind;
@@ -258,6 +259,36 @@ pub enum EngineError {
         /// What would become of it.
         why: Unsendable,
     },
+    /// Agents have written to each other for too long without a person.
+    #[error(
+        "nothing was sent to {peer}: {hops} messages from agent to agent in a row, this one of {} included, are more than {limit}",
+        .from.as_ref().map_or("an agent", PeerName::as_str)
+    )]
+    TooManyHops {
+        /// Whom.
+        peer: PeerName,
+        /// Whose message it is.
+        from: Option<PeerName>,
+        /// How many it would have.
+        hops: u32,
+        /// `max_hops` of `config.toml`.
+        limit: u32,
+    },
+    /// The spec of the peer whose agent asks does not allow it.
+    #[error(
+        "{asker} may not {asked} {peer}: {}",
+        if *.named { "`may` in its spec does not name it" } else { "its spec has no `may`, and without that it may list and send to all, and no more" }
+    )]
+    NotAllowed {
+        /// Who asked.
+        asker: PeerName,
+        /// About whom.
+        peer: PeerName,
+        /// For what.
+        asked: Asked,
+        /// Its spec has `may`.
+        named: bool,
+    },
     /// Another incarnation is on record than the one that was meant; nothing was done.
     #[error("{peer} is not any more what was meant{}: nothing was done", .now.map(|now| format!(", but incarnation {now}")).unwrap_or_default())]
     Changed {
@@ -451,7 +482,7 @@ impl EngineError {
         match self.itself() {
             Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(*how != Undelivered::NotSeen),
             Self::NoRoom { .. } => Some(true),
-            Self::Unsendable { .. } => Some(false),
+            Self::Unsendable { .. } | Self::TooManyHops { .. } => Some(false),
             _ => None,
         }
     }

@@ -32,7 +32,9 @@ fn start_next(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch: 
         // It went bad since it was asked for. What it said before is in the environment that the last agent had.
         peer.spec.env_file = None;
     }
-    let plan = Plan { resume: None, cause: WakeReason::Ended(EndCause::SelfFresh).into(), topic: None };
+    // A clean restart is no word of a person's.
+    let hops = ended.hops;
+    let plan = Plan { resume: None, cause: WakeReason::Ended(EndCause::SelfFresh).into(), topic: None, hops };
     let next = locked.next_incarnation(engine.now())?;
     // It writes itself down again when it has started the agent.
     let place = Place { pane_process: None, ..ended.place.clone() };

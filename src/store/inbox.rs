@@ -1,4 +1,4 @@
-//! Messages that wait for their peer: `inbox/NAME/N.message`, a file each.
+//! Messages that wait for their peer: `inbox/NAME/N.message`, a file each; `N.taken` while a worker of one message has it.
 //!
 //! A sender must not wait for whoever works on the peer, so a message comes in under a lock of the inbox's own; it is changed and
 //! goes away under the peer's lock alone.
@@ -17,12 +17,14 @@ use super::atomic::{self, Durability};
 use super::records::Unseen;
 use super::{Locked, PeerFiles, Result, StateDir, StoreError, Stored};
 use crate::policy::ending::Incarnation;
+use crate::policy::inbox::Afterwards;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
 const DIR: &str = "inbox";
 const WAITS: &str = "message";
 const DEAD: &str = "dead";
+const TAKEN: &str = "taken";
 
 /// A message that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,9 @@ pub struct Queued {
     /// The peer whose agent sent it; none for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PeerName>,
+    /// How many messages of agents led to it, this one with them; 0 for a person's.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub hops: u32,
     /// What it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
@@ -45,6 +50,12 @@ pub struct Queued {
     /// How often it was typed and not seen to arrive.
     #[serde(default, skip_serializing_if = "is_none")]
     pub tries: u32,
+    /// Which worker of one message has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Incarnation>,
+    /// How often a worker died with it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub returned: u32,
     /// Its delivery was begun, and is not known to have come to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<Begun>,
@@ -72,6 +83,8 @@ pub struct Begun {
 pub struct Inbox {
     /// What waits, in the order of its numbers.
     pub waiting: Vec<Queued>,
+    /// What a worker of one message has, and has not said that it is done with.
+    pub taken: Vec<Queued>,
     /// What will not be delivered.
     pub dead: Vec<Queued>,
     /// Files that do not parse, and why. They hold up nobody else.
@@ -148,6 +161,7 @@ impl PeerFiles {
             let path = self.message_path(id, kind);
             match read(&path)? {
                 Stored::Present(message) if kind == WAITS => inbox.waiting.push(message),
+                Stored::Present(message) if kind == TAKEN => inbox.taken.push(message),
                 Stored::Present(message) => inbox.dead.push(message),
                 Stored::Corrupt(why) => inbox.unreadable.push((path, why)),
                 Stored::Absent => {}
@@ -169,6 +183,16 @@ impl PeerFiles {
             }
         }
         Ok(None)
+    }
+
+    /// What workers of one message have. No file is read where nobody has one.
+    ///
+    /// # Errors
+    /// As [`PeerFiles::inbox`].
+    pub fn taken(&self) -> Result<Vec<Queued>> {
+        let taken = self.numbered()?.into_iter().filter(|(_, kind)| *kind == TAKEN);
+        let read = taken.map(|(id, kind)| Ok(read(&self.message_path(id, kind))?.present()));
+        read.filter_map(Result::transpose).collect()
     }
 
     /// Whether a message waits.
@@ -213,6 +237,38 @@ impl Locked {
         let path = self.files().message_path(id, WAITS);
         atomic::remove(&path)?;
         self.tidy_inbox(&path)
+    }
+
+    /// Notes that a worker of one message has it, which from here on waits no more.
+    ///
+    /// # Errors
+    /// As [`Locked::keep_message`].
+    pub fn take_message(&self, message: &Queued, by: Incarnation) -> Result<()> {
+        let taken = Queued { taken: Some(by), begun: None, why: None, ..message.clone() };
+        write(&self.files().message_path(message.id, TAKEN), &taken)?;
+        self.drop_message(message.id)
+    }
+
+    /// A message whose worker has ended is done with, waits again or is put aside. Whoever was killed in it does it again.
+    ///
+    /// # Errors
+    /// As [`Locked::keep_message`].
+    pub fn settle_taken(&self, message: &Queued, becomes: Afterwards) -> Result<()> {
+        let [waits, dead, taken] = [WAITS, DEAD, TAKEN].map(|kind| self.files().message_path(message.id, kind));
+        match becomes {
+            Afterwards::Done => atomic::remove(&waits)?,
+            // One that is there and was not begun has been given back already.
+            Afterwards::Again { .. } => match read(&waits)?.present() {
+                Some(given_back) if given_back.begun.is_none() => {}
+                _ => write(&waits, message)?,
+            },
+            Afterwards::PutAside => {
+                write(&dead, message)?;
+                atomic::remove(&waits)?;
+            }
+        }
+        atomic::remove(&taken)?;
+        self.tidy_inbox(&taken)
     }
 
     /// Puts a message aside that will not be delivered; its `why` says why.
@@ -265,7 +321,7 @@ fn numbers(dir: &Path) -> Result<Vec<(u64, &'static str)>> {
     let number = |entry: fs::DirEntry| {
         let name = entry.file_name();
         let (id, kind) = name.to_str()?.split_once('.')?;
-        let kind = [WAITS, DEAD].into_iter().find(|known| *known == kind)?;
+        let kind = [WAITS, DEAD, TAKEN].into_iter().find(|known| *known == kind)?;
         Some((id.parse().ok()?, kind))
     };
     Ok(listed(dir)?.into_iter().filter_map(number).collect())

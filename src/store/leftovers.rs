@@ -43,9 +43,10 @@ fn is_of_a_pane(file: &str) -> bool {
     name && number && matches!(parts.next(), Some("launch" | "exit" | "conversation")) && parts.next().is_none()
 }
 
-/// `N.message`, `N.dead`.
+/// `N.message`, `N.taken`, `N.dead`.
 fn is_of_inbox(file: &str) -> bool {
-    let number = |(number, kind): (&str, &str)| number.parse::<u64>().is_ok() && matches!(kind, "message" | "dead");
+    let number =
+        |(number, kind): (&str, &str)| number.parse::<u64>().is_ok() && matches!(kind, "message" | "taken" | "dead");
     file.split_once('.').is_some_and(number)
 }
 

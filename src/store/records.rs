@@ -122,6 +122,7 @@ impl Place {
 /// One incarnation, written before the runtime is asked and gone when the incarnation has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "written::Record")]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of one incarnation")]
 pub struct SessionRecord {
     /// Which start of the agent this is.
     pub incarnation: Incarnation,
@@ -164,6 +165,12 @@ pub struct SessionRecord {
     /// When a message was last accepted by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at_ms: Option<Timestamp>,
+    /// How many messages of agents led to the one that it was told last, or to its start; 0 where that was a person's.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u32,
+    /// Something was said to it: a worker of one message has that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub had_message: bool,
     /// When keys were last pressed in it to stop a turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pressed_at_ms: Option<Timestamp>,
@@ -258,6 +265,8 @@ impl SessionRecord {
             cause: cause.to_owned(),
             woke_at_ms: woke_at,
             delivered_at_ms: None,
+            hops: 0,
+            had_message: false,
             pressed_at_ms: None,
             typing: None,
             typing_extent: None,
@@ -345,4 +354,9 @@ impl Marker {
             Self::Beat => "beat",
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

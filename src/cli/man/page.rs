@@ -36,6 +36,7 @@ pub(super) const RELATED: &[(&str, &[&str])] = &[
     ("peer-self-fresh", &["peer-new", "peer-beat"]),
     ("peer-self-done", &["peer-self-fresh", "peer-beat"]),
     ("peer-beat", &["peer-self-done", "peer-reap"]),
+    ("peer-mcp", &["peer-send", "peer-wait", "peer-edit"]),
     ("peer-reap", &["peer-watch", "peer-timer", "peer-log"]),
     ("peer-watch", &["peer-reap", "peer-timer"]),
     ("peer-list", &["peer-status", "peer-top"]),

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, Stdout, Write};
 
 use peer_adapters::screen::{coloured, misleads};
 use serde::Serialize;
@@ -14,14 +14,14 @@ use serde_json::{Map, Value};
 /// A list of a few hundred peers, and a document of some dozens, leave in one write.
 const ROOM: usize = 64 * 1024;
 
-/// Standard output.
+/// Standard output. Its lock is not held: `peer mcp` writes there from another thread.
 pub(crate) struct Out {
-    writer: BufWriter<StdoutLock<'static>>,
+    writer: BufWriter<Stdout>,
 }
 
 impl Out {
     pub(crate) fn stdout() -> Self {
-        Self { writer: BufWriter::with_capacity(ROOM, io::stdout().lock()) }
+        Self { writer: BufWriter::with_capacity(ROOM, io::stdout()) }
     }
 
     /// Prints one line, with colours where it has some.
@@ -43,15 +43,7 @@ impl Out {
 
     /// Prints one document: the fields of `body` behind `"schema": "peer.<verb>/1"`.
     pub(crate) fn document(&mut self, verb: &str, body: &impl Serialize) -> io::Result<()> {
-        let mut document = Map::new();
-        document.insert("schema".to_owned(), Value::String(format!("peer.{verb}/1")));
-        match serde_json::to_value(body)? {
-            Value::Object(fields) => document.extend(fields),
-            other => {
-                document.insert("items".to_owned(), other);
-            }
-        }
-        let text = serde_json::to_string_pretty(&document)?;
+        let text = serde_json::to_string_pretty(&document(verb, body)?)?;
         writeln!(self.writer, "{}", escaped(&text))
     }
 
@@ -64,6 +56,19 @@ impl Out {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
+}
+
+/// The fields of `body` behind `"schema": "peer.<verb>/1"`.
+pub(crate) fn document(verb: &str, body: &impl Serialize) -> serde_json::Result<Map<String, Value>> {
+    let mut document = Map::new();
+    document.insert("schema".to_owned(), Value::String(format!("peer.{verb}/1")));
+    match serde_json::to_value(body)? {
+        Value::Object(fields) => document.extend(fields),
+        other => {
+            document.insert("items".to_owned(), other);
+        }
+    }
+    Ok(document)
 }
 
 /// JSON in which no character is left that a terminal would carry out. Those below 0x20 are escaped already, and others stand

@@ -1,14 +1,15 @@
 use jiff::{ZonedDateTime, civil};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::args::several::named;
 use crate::cli::render::output::{self, printable};
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::format_span;
+use crate::engine::Engine;
 use crate::engine::message::Message;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::store::Queued;
+use crate::store::{Inbox, Queued};
 
 /// How much of a message a line shows.
 const SHOWN: usize = 60;
@@ -45,27 +46,24 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         }
         return Ok(0);
     }
-    let inbox = engine.inbox(&args.name)?;
-    let (messages, now) = (if args.dead { &inbox.dead } else { &inbox.waiting }, engine.now());
-    let due = messages.iter().any(|message| message.not_before_ms.is_none_or(|at| at <= now));
-    // Nothing that is not due waits for anything else.
-    let why = if due && !args.dead { Some(engine.held_up(&engine.peer(&args.name)?).await?) } else { None };
-    let unreadable: Vec<_> = inbox.unreadable.iter().map(|(path, why)| json!({ "file": path, "error": why })).collect();
+    let (inbox, why, now) = (engine.inbox(&args.name)?, why(&engine, &args.name, args.dead).await?, engine.now());
+    let none = Vec::new();
+    let (taken, messages) = if args.dead { (&none, &inbox.dead) } else { (&inbox.taken, &inbox.waiting) };
     if args.json {
-        let fields = json!({ "messages": messages, "why": why, "unreadable": unreadable });
-        context.out.document("inbox", &named(&args.name, fields))?;
+        context.out.document("inbox", &document(&args.name, &inbox, args.dead, why.as_deref()))?;
         return Ok(0);
     }
     for (path, why) in &inbox.unreadable {
         output::note(&format!("{} does not parse and is left out: {why}", path.display()));
     }
-    if messages.is_empty() {
+    if messages.is_empty() && taken.is_empty() {
         let nothing = if args.dead { "nothing was put aside" } else { "nothing waits" };
         context.out.line(format!("{}: {nothing}", args.name))?;
     }
-    for message in messages {
+    for message in taken.iter().chain(messages) {
         context.out.line(printable(&line(message, now)))?;
-        if let Some(why) = &message.why {
+        let worker = message.taken.map(|worker| format!("incarnation {worker} works on it"));
+        if let Some(why) = worker.as_ref().or(message.why.as_ref()) {
             context.out.line(printable(&format!("      {why}")))?;
         }
     }
@@ -73,6 +71,20 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         context.out.line(printable(&format!("{}: {why}", args.name)))?;
     }
     Ok(0)
+}
+
+/// Why what waits is not delivered now; nothing that is not due waits for anything else.
+pub(crate) async fn why(engine: &Engine, name: &PeerName, dead: bool) -> Result<Option<String>, CliError> {
+    let now = engine.now();
+    let due = engine.inbox(name)?.waiting.iter().any(|message| message.not_before_ms.is_none_or(|at| at <= now));
+    Ok(if due && !dead { Some(engine.held_up(&engine.peer(name)?).await?) } else { None })
+}
+
+/// What `--json` prints of an inbox.
+pub(crate) fn document(name: &PeerName, inbox: &Inbox, dead: bool, why: Option<&str>) -> Value {
+    let messages = if dead { &inbox.dead } else { &inbox.waiting };
+    let unreadable: Vec<_> = inbox.unreadable.iter().map(|(path, why)| json!({ "file": path, "error": why })).collect();
+    named(name, json!({ "messages": messages, "taken": inbox.taken, "why": why, "unreadable": unreadable }))
 }
 
 /// `  3  5m ago  from web  (review)  look at the tests`

@@ -1,7 +1,8 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::transcript::lines;
 use crate::cli::{CliError, Context, Outcome};
+use crate::engine::Engine;
 use crate::policy::name::PeerName;
 
 /// Print the last answer of an agent, or the last few
@@ -24,13 +25,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
-    let (conversation, mut answers) = context.engine()?.last_answers(&args.name)?;
-    answers.drain(..answers.len().saturating_sub(args.number));
+    let engine = context.engine()?;
     if args.json {
-        let document = json!({ "peer": args.name, "conversation": conversation.id, "answers": answers });
-        context.out.document("last", &document)?;
+        context.out.document("last", &document(&engine, &args.name, args.number)?)?;
         return Ok(0);
     }
+    let (_, mut answers) = engine.last_answers(&args.name)?;
+    answers.drain(..answers.len().saturating_sub(args.number));
     if answers.is_empty() {
         return Err(CliError::Nothing {
             problem: format!("{} has not answered anything in its conversation", args.name),
@@ -46,4 +47,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
         }
     }
     Ok(0)
+}
+
+/// What `--json` prints: the last answers of a peer, the newest last.
+pub(crate) fn document(engine: &Engine, name: &PeerName, number: usize) -> Result<Value, CliError> {
+    let (conversation, mut answers) = engine.last_answers(name)?;
+    answers.drain(..answers.len().saturating_sub(number));
+    Ok(json!({ "peer": name, "conversation": conversation.id, "answers": answers }))
 }

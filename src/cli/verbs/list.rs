@@ -120,7 +120,8 @@ pub(crate) fn report(fleet: &Fleet) -> u8 {
     code
 }
 
-fn document(fleet: &Fleet) -> serde_json::Value {
+/// What `--json` prints of a fleet.
+pub(crate) fn document(fleet: &Fleet) -> serde_json::Value {
     let broken: Vec<_> =
         fleet.broken.iter().map(|(name, error)| json!({ "peer": name, "error": error.to_string() })).collect();
     let undeclared = fleet.undeclared.iter();

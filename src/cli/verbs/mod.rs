@@ -1,7 +1,6 @@
 //! One verb is one file, under its own name: its words, and how its outcome is printed.
 
 pub(crate) mod add;
-pub(crate) mod agent_hook;
 pub(crate) mod agents;
 pub(crate) mod answer;
 pub(crate) mod attach;
@@ -16,6 +15,8 @@ pub(crate) mod key;
 pub(crate) mod last;
 pub(crate) mod list;
 pub(crate) mod log;
+#[cfg(feature = "mcp")]
+pub(crate) mod mcp;
 pub(crate) mod move_to;
 pub(crate) mod new;
 pub(crate) mod overview;

@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         (None, Some(file)) => Some(read_message(file)?),
         (text, _) => text,
     };
-    let message = Message { text, topic: args.topic, ..Message::default() };
+    let message = engine.signed(Message { text, topic: args.topic, ..Message::default() })?;
     let woken = match message.text {
         Some(_) => interrupted::heeding(&engine, Box::pin(engine.new_conversation(&args.name, &message))).await?,
         None => Box::pin(engine.new_conversation(&args.name, &message)).await,

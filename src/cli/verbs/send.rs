@@ -77,14 +77,13 @@ struct Awaited {
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let text = message_text(args.text, args.file)?;
     let engine = context.engine()?;
-    let message = Message {
+    let message = engine.signed(Message {
         text: Some(text),
         topic: args.topic,
         command: args.command,
-        from: engine.sender(),
-        queued: None,
         asks: args.awaited.wait,
-    };
+        ..Message::default()
+    })?;
     if args.later.queue {
         let not_before = args.later.at.or_else(|| args.later.after.map(|span| engine.now().after(span.0)));
         return super::inbox::post(&args.name, &message, not_before, args.json, context).await;

@@ -1,11 +1,11 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::error::code;
 use crate::cli::render::output::{self, printable};
-use crate::cli::{Context, Outcome};
+use crate::cli::{self, Context};
 use crate::config::Span;
-use crate::engine::verbs::wait::{Waited, Wanted};
+use crate::engine::verbs::wait::{Outcome, Waited, Wanted};
 use crate::policy::name::PeerName;
 use crate::policy::wait::Goal;
 
@@ -40,7 +40,7 @@ fn goals() -> impl TypedValueParser<Value = Goal> {
         .map(|word| *Goal::ALL.iter().find(|goal| goal.as_str() == word).expect("one of the possible values"))
 }
 
-pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+pub(crate) async fn run(args: Args, context: &mut Context) -> cli::Outcome {
     let engine = context.engine()?;
     let mut names = args.names;
     let mut seen = std::collections::HashSet::new();
@@ -48,20 +48,13 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let timeout = args.timeout.map(|span| span.0);
     let wanted = Wanted { goals: args.until, any: args.any, timeout };
     let outcome = engine.wait(&names, &wanted).await?;
-    let first = outcome.settled.iter().find(|waited| waited.reached.is_some());
-    // One is enough, and the others need not have failed.
-    let done = args.any && first.is_some();
-    let failed = outcome.settled.iter().filter(|waited| waited.reached.is_none());
-    let mut worst = failed.clone().map(code_of).max().unwrap_or(0);
-    if outcome.timed_out {
-        worst = worst.max(code::TIMED_OUT);
-    }
-    let code = if done { 0 } else { worst };
+    let (document, code) = document(&outcome, args.any);
     if args.json {
-        let document = json!({ "peers": outcome.settled, "timed_out": outcome.timed_out, "code": code });
         context.out.document("wait", &document)?;
         return Ok(code);
     }
+    let first = outcome.settled.iter().find(|waited| waited.reached.is_some());
+    let failed = outcome.settled.iter().filter(|waited| waited.reached.is_none());
     if let Some(first) = first.filter(|_| args.any) {
         context.out.line(printable(first.row.peer.as_str()))?;
         return Ok(code);
@@ -80,6 +73,18 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         output::hint("peer list shows what they do; the same command waits again");
     }
     Ok(code)
+}
+
+/// What `--json` prints of a wait for all or for any, and how it exits.
+pub(crate) fn document(outcome: &Outcome, any: bool) -> (Value, u8) {
+    let reached = |waited: &Waited| waited.reached.is_some();
+    // One is enough, and the others need not have failed.
+    let done = any && outcome.settled.iter().any(reached);
+    let failed = outcome.settled.iter().filter(|waited| !reached(waited));
+    let late = if outcome.timed_out { code::TIMED_OUT } else { 0 };
+    let worst = failed.map(code_of).max().unwrap_or(0).max(late);
+    let code = if done { 0 } else { worst };
+    (json!({ "peers": outcome.settled, "timed_out": outcome.timed_out, "code": code }), code)
 }
 
 fn code_of(waited: &Waited) -> u8 {

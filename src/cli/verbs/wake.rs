@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         (None, None) => None,
     };
     let request = args.choice.request();
-    let message = Message { text, topic: args.choice.topic, ..Message::default() };
+    let message = engine.signed(Message { text, topic: args.choice.topic, ..Message::default() })?;
     let has_message = message.text.is_some();
     let woken = several::each(context, &engine, "wake", args.json, names, args.jobs, async |name| {
         let woken = engine.wake(&name, &request, &message).await.map_err(CliError::from)?;

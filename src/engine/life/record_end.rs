@@ -13,10 +13,11 @@ use crate::engine::observe::conversation::Learner;
 use crate::engine::observe::{Sight, process_id};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::{EndFacts, EndReport, Evidence, Exit, Intent, Reached, Server, classify};
+use crate::policy::inbox::{Afterwards, afterwards};
 use crate::policy::time::Timestamp;
 use crate::store::{
-    ConversationEntry, Event, ExitRecord, Hangup, LastEnd, Locked, Outcome, PeerFiles, Phase, Session, SessionRecord,
-    StateDir,
+    ConversationEntry, Event, ExitRecord, Hangup, LastEnd, Locked, Marker, Outcome, PeerFiles, Phase, Queued, Session,
+    SessionRecord, StateDir,
 };
 
 /// How long a pane process may take to write down that its agent has ended. It is told by the kernel at once and needs a
@@ -168,9 +169,39 @@ pub fn record_end(
     now: Timestamp,
 ) -> Result<LastEnd> {
     let outcome = foresee(locked.files(), record, absence, now)?;
+    settle_taken(state, locked, record, &outcome.last, now)?;
     locked.record_end(record, &outcome)?;
     state.journal().append(&ended(locked, record, &outcome.last, now))?;
     Ok(outcome.last)
+}
+
+/// What the worker of one message had is done with, or waits for the next one, or is put aside.
+fn settle_taken(
+    state: &StateDir,
+    locked: &Locked,
+    record: &SessionRecord,
+    last: &LastEnd,
+    now: Timestamp,
+) -> Result<()> {
+    for message in locked.files().taken()? {
+        let done_at = locked.files().marked_at(Marker::Done)?;
+        let said_done = done_at.is_some_and(|at| at >= record.woke_at_ms) && message.taken == Some(record.incarnation);
+        let cause = last.end.cause;
+        let becomes = afterwards(said_done, cause, message.returned);
+        let why = format!("its worker ended before it had said that it was done: {}", cause.as_str());
+        let event = match becomes {
+            Afterwards::Done => None,
+            Afterwards::Again { .. } => Some(Event::new(now, "message.returned").cause(cause.as_str())),
+            Afterwards::PutAside => Some(Event::new(now, "message.expired").cause("not-done")),
+        };
+        if let Some(event) = event {
+            let event = event.peer(locked.files().name()).incarnation(record.incarnation).with("message", message.id);
+            state.journal().append(&event)?;
+        }
+        let returned = message.returned + u32::from(becomes == Afterwards::Again { counted: true });
+        locked.settle_taken(&Queued { taken: None, returned, why: Some(why), ..message }, becomes)?;
+    }
+    Ok(())
 }
 
 fn report(record: &SessionRecord, exit: Option<&ExitRecord>, absence: Absence, now: Timestamp) -> EndReport {

@@ -6,6 +6,7 @@ mod held;
 pub mod interruption;
 mod proof;
 pub(crate) mod room;
+mod sender;
 mod terminal;
 mod typing;
 
@@ -44,6 +45,8 @@ pub struct Message {
     pub command: bool,
     /// The peer whose agent sends it; none for a person.
     pub from: Option<PeerName>,
+    /// How many messages of agents led to it, this one with them; 0 for a person's.
+    pub hops: u32,
     /// Its number, where it comes from the peer's inbox.
     pub queued: Option<u64>,
     /// Its answer is looked for: the place in the transcript from before it was typed is to be noted.
@@ -99,6 +102,11 @@ impl Engine {
         Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
         let before = record.conversation.clone();
         let place = place(peer, locked, record, message)?;
+        if message.said().is_some() && record.hops != message.hops {
+            // Before it can act on it.
+            record.hops = message.hops;
+            locked.write_session(record)?;
+        }
         let mut typing = Typing::new(self, peer, locked, runtime.as_ref(), record);
         if typing.has_arrived(text.as_deref())? {
             let place = Proof::of_unseen(typing.record).unwrap_or(place);
@@ -172,6 +180,7 @@ impl Engine {
         record.prompt_due = false;
         record.unseen = None;
         record.delivered_at_ms = Some(self.now());
+        record.had_message |= message.said().is_some();
         locked.write_session(record)?;
         let untold = message.text.as_deref().is_some_and(|text| message.command && peer.profile.begins_untold(text));
         self.learn_conversation(peer, locked, record, moved_from, untold).await?;
@@ -184,6 +193,7 @@ impl Engine {
                 .incarnation(record.incarnation)
                 .with("topic", message.topic.clone())
                 .with("from", message.from.as_ref().map(PeerName::as_str))
+                .with("hops", (message.hops > 0).then_some(message.hops))
                 .with("message", message.queued)
                 .with("conversation", record.conversation.clone()),
         )

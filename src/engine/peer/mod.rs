@@ -1,5 +1,6 @@
 //! A declared peer, with everything that its spec leads to.
 
+pub mod asker;
 pub mod deaths;
 pub mod environment;
 pub mod kept;
@@ -67,6 +68,9 @@ impl Engine {
         if let Err((wrong, problem, hint)) = check_accepted(&spec.agent, &profile, accepted) {
             return Err(self.config.wrong_in_spec(name, "accept", format!("{wrong:?}: {problem}"), Some(hint)).into());
         }
+        if let Err((problem, hint)) = check_mcp(&spec, &profile) {
+            return Err(self.config.wrong_in_spec(name, "mcp", problem, Some(hint.to_owned())).into());
+        }
         Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name), is_declared: true })
     }
 
@@ -129,6 +133,19 @@ pub(crate) fn check_accepted(
         (None, true) => "none of its dialogs can be accepted".to_owned(),
     };
     Err((wrong.clone(), problem, hint))
+}
+
+/// Only an agent that takes a server for one launch can be given ours: what is wrong, and what to do instead.
+pub(crate) fn check_mcp(spec: &PeerSpec, profile: &Profile) -> std::result::Result<(), (String, &'static str)> {
+    if !spec.mcp {
+        return Ok(());
+    }
+    if !cfg!(feature = "mcp") {
+        let problem = "this program was built without its server".to_owned();
+        return Err((problem, "take it out, or build it with the feature mcp"));
+    }
+    let hint = "take it out; its own settings may name a server whose command is `peer mcp`";
+    profile.mcp.is_some().then_some(()).ok_or_else(|| (format!("{} takes no server for one launch", spec.agent), hint))
 }
 
 /// Profiles that were parsed before, by name: a fleet of a thousand has a handful, and each compiles its patterns.

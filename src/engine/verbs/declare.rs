@@ -10,8 +10,8 @@ use peer_adapters::inherited::{Limit, LimitName, Umask};
 use peer_adapters::runtime::RuntimeKind;
 
 use crate::config::{PaneSize, PeerSpec, Span};
-use crate::engine::peer::check_accepted;
 use crate::engine::peer::runtimes::kind_of;
+use crate::engine::peer::{check_accepted, check_mcp};
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::Intent;
@@ -164,6 +164,8 @@ impl Engine {
             initial_prompt: typed.prompt,
             resume_without_topic: None,
             show_sender: false,
+            mcp: false,
+            may: None,
             accept: (!typed.accept.is_empty()).then_some(typed.accept),
             managed_by: None,
             max_restarts: None,
@@ -171,7 +173,6 @@ impl Engine {
             beat_timeout: None,
             ready_timeout: None,
             reap_attached: None,
-            agent_hooks: None,
             size: typed.size,
             umask: typed.umask,
             nice: typed.nice,
@@ -191,7 +192,13 @@ impl Engine {
         tracing::debug!(%name, "checking a spec");
         kind_of(&spec.runtime)?;
         self.kept_variables(spec)?;
-        declare_accepted(&spec.agent, &*self.profile(&spec.agent)?, spec.accept.as_deref().unwrap_or_default())
+        let profile = self.profile(&spec.agent)?;
+        check_mcp(spec, &profile).map_err(|(problem, hint)| EngineError::Declaration {
+            what: "mcp".to_owned(),
+            problem,
+            hint: Some(hint.to_owned()),
+        })?;
+        declare_accepted(&spec.agent, &profile, spec.accept.as_deref().unwrap_or_default())
     }
 
     /// The profile whose command is what was typed; the generic one otherwise.
@@ -245,7 +252,8 @@ impl Engine {
         let server = self.tmux_server_of(&peer);
         self.lay_to_rest(&peer, &locked, force).await.map_err(|error| error.instead_of("removed"))?;
         locked.forget_env()?;
-        for message in self.state.peer(name).inbox()?.waiting {
+        let inbox = self.state.peer(name).inbox()?;
+        for message in inbox.waiting.into_iter().chain(inbox.taken) {
             self.log(
                 &Event::new(self.now(), "message.expired").peer(name).cause("removed").with("message", message.id),
             )?;

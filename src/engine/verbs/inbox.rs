@@ -14,11 +14,12 @@ use crate::engine::message::{Message, check_message};
 use crate::engine::observe::conversation::{Launched, Learner};
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
+use crate::policy::ending::Incarnation;
 use crate::policy::health::{Health, HealthPolicy, Restart};
-use crate::policy::inbox::{BegunFacts, Recovery, TRIES, recover};
+use crate::policy::inbox::{BegunFacts, RETURNS, Recovery, TRIES, recover};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::policy::wake::{WakeDecision, WakeRequest, decide};
+use crate::policy::wake::{Lifestyle, WakeDecision, WakeRequest, decide};
 use crate::store::{Begun, Event, Inbox, Locked, Phase, Queued, SessionRecord};
 
 /// How long somebody who works on the peer is waited for. A delivery of another message takes half a second; who takes longer
@@ -49,11 +50,6 @@ enum Step {
 }
 
 impl Engine {
-    /// The peer in whose pane this command runs, where it runs in one.
-    pub fn sender(&self) -> Option<PeerName> {
-        self.var("PEER_NAME")?.to_str()?.parse().ok()
-    }
-
     /// Puts a message into a peer's inbox, and delivers what is there if the peer is awake and free. Wakes nobody.
     ///
     /// # Errors
@@ -61,15 +57,19 @@ impl Engine {
     pub async fn post(&self, name: &PeerName, message: &Message, not_before: Option<Timestamp>) -> Result<Posted> {
         let peer = self.peer(name)?;
         check_message(&peer, message)?;
+        self.check_hops(name, message)?;
         let now = self.now();
         let queued = Queued {
             id: 0,
             at_ms: now,
             from: message.from.clone(),
+            hops: message.hops,
             topic: message.topic.clone(),
             not_before_ms: not_before,
             text: message.text.clone().unwrap_or_default(),
             tries: 0,
+            taken: None,
+            returned: 0,
             begun: None,
             why: None,
         };
@@ -113,6 +113,7 @@ impl Engine {
         let live = self.live_in_reach(peer, peer.files.session()?.present()).await?;
         match &live {
             Live::Session(record, _) => match decide(&self.facts(peer, &live)?, &WakeRequest::default(), self.now()) {
+                WakeDecision::AlreadyAwake if has_its_message(peer, record) => Ok(ANOTHER.to_owned()),
                 WakeDecision::AlreadyAwake => Ok(self.not_free(peer, record).await?.unwrap_or_else(next)),
                 WakeDecision::Refuse(refusal) => Ok(refusal.to_string()),
                 _ => Ok(next()),
@@ -160,6 +161,9 @@ impl Engine {
                 Ok(_) | Err(EngineError::NotAwake { .. }) => break,
                 Err(error) => return Err(error),
             };
+            if has_its_message(peer, &record) {
+                break;
+            }
             let patience = if delivered > 0 { FREE_SOON } else { Duration::ZERO };
             match self.deliver_queued(peer, &locked, record, message, patience).await? {
                 Step::Delivered => delivered += 1,
@@ -193,15 +197,19 @@ impl Engine {
     ) -> Result<Step> {
         if let Some(begun) = queued.begun.clone() {
             match self.recovered(peer, locked, &mut record, &begun).await? {
+                // Said to a worker that is over.
+                Recovery::Said if is_for_one(peer) && begun.incarnation != record.incarnation => {
+                    if queued.returned >= RETURNS {
+                        return self.put_aside(locked, queued, "not-done", "two workers ended with it");
+                    }
+                    queued.returned += 1;
+                }
                 Recovery::Said => {
                     let event = Event::new(self.now(), "message.delivered").peer(&peer.name);
                     let event = event.incarnation(begun.incarnation).cause("found").with("message", queued.id);
-                    self.log(
-                        &event
-                            .with("topic", queued.topic)
-                            .with("from", queued.from.map(|from| from.as_str().to_owned())),
-                    )?;
-                    locked.drop_message(queued.id)?;
+                    let event = event.with("from", queued.from.as_ref().map(PeerName::as_str));
+                    self.log(&event.with("topic", queued.topic.clone()))?;
+                    self.said(peer, locked, &queued, begun.incarnation)?;
                     return Ok(Step::Delivered);
                 }
                 Recovery::PutAside => {
@@ -219,6 +227,7 @@ impl Engine {
             topic: queued.topic.clone(),
             command: false,
             from: queued.from.clone(),
+            hops: queued.hops,
             queued: Some(queued.id),
             asks: false,
         };
@@ -228,7 +237,7 @@ impl Engine {
         locked.keep_message(&queued)?;
         match self.deliver(peer, locked, &mut record, &message).await {
             Ok(_) => {
-                locked.drop_message(queued.id)?;
+                self.said(peer, locked, &queued, incarnation)?;
                 Ok(Step::Delivered)
             }
             Err(EngineError::Unsendable { why, .. }) => self.put_aside(locked, queued, "unsendable", &why.to_string()),
@@ -246,6 +255,14 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// It was said: nobody waits for it any more, but to whom each message has a worker of its own, which may die with it.
+    fn said(&self, peer: &Peer, locked: &Locked, queued: &Queued, to: Incarnation) -> Result<()> {
+        if is_for_one(peer) {
+            return Ok(locked.take_message(queued, to)?);
+        }
+        Ok(locked.drop_message(queued.id)?)
     }
 
     fn put_aside(&self, locked: &Locked, queued: Queued, cause: &str, why: &str) -> Result<Step> {
@@ -329,6 +346,17 @@ impl Engine {
 }
 
 const WORKS: &str = "it is busy";
+const ANOTHER: &str = "it has another message; each is for an incarnation of its own";
+
+/// Whether what waits is for the next incarnation: this one has the one message that it was started for.
+pub(crate) fn has_its_message(peer: &Peer, record: &SessionRecord) -> bool {
+    record.had_message && is_for_one(peer)
+}
+
+/// Whether each incarnation of it is for one message.
+fn is_for_one(peer: &Peer) -> bool {
+    peer.effective.policy.value == Lifestyle::Ephemeral
+}
 
 fn next() -> String {
     "the next wake or tick delivers it".to_owned()

@@ -19,6 +19,7 @@ impl Engine {
         self.admit(&peer.spec).await?;
         self.kept_variables(&peer.spec)?;
         check_message(&peer, message)?;
+        self.check_hops(name, message)?;
         {
             let locked = self.lock(name).await?;
             let record = self.on_record(&peer, &locked)?;

@@ -30,7 +30,8 @@ impl Engine {
             let problem = format!("{} is being renamed to {} this moment", other.from, other.to);
             return Err(refused(from, problem, format!("peer rename {from} {to}, once that is done")));
         }
-        if !old.files().inbox()?.waiting.is_empty() {
+        let inbox = old.files().inbox()?;
+        if !(inbox.waiting.is_empty() && inbox.taken.is_empty()) {
             let problem = "messages wait in its inbox".to_owned();
             return Err(refused(
                 from,

@@ -89,6 +89,7 @@ impl Engine {
     /// As [`Engine::wake`], and what is wrong with its spec where it would have to be started.
     pub(crate) async fn wake_peer(&self, peer: &Peer, request: &WakeRequest, message: &Message) -> Result<Woken> {
         check_message(peer, message)?;
+        self.check_hops(&peer.name, message)?;
         let mut woken = self.wake_and_deliver(peer, request, message).await;
         match &mut woken {
             Ok(woken) => woken.queued_delivered = self.drain_if_possible(peer).await,
@@ -99,7 +100,7 @@ impl Engine {
 
     async fn wake_and_deliver(&self, peer: &Peer, request: &WakeRequest, message: &Message) -> Result<Woken> {
         // A start goes on without whoever asked for it, and says so to whoever comes next; a message does not.
-        let up = self.interruption.before(Box::pin(self.bring_up(peer, request))).await;
+        let up = self.interruption.before(Box::pin(self.bring_up(peer, request, message.hops))).await;
         let Up { locked, mut record, decision, cause } =
             up.map_err(|signal| interrupted(peer, Undelivered::NotTyped, signal))??;
         let delivered = self.deliver(peer, &locked, &mut record, message).await;
@@ -117,11 +118,11 @@ impl Engine {
         })
     }
 
-    async fn bring_up(&self, peer: &Peer, request: &WakeRequest) -> Result<Up> {
+    async fn bring_up(&self, peer: &Peer, request: &WakeRequest, hops: u32) -> Result<Up> {
         let mut waited = false;
         for _ in 0..MAX_ROUNDS {
             let locked = self.lock(&peer.name).await?;
-            match self.round(peer, &locked, request, waited).await? {
+            match self.round(peer, &locked, request, hops, waited).await? {
                 Round::Again => {}
                 Round::Awake(record) => {
                     let cause = "already-awake".to_owned();
@@ -161,7 +162,14 @@ impl Engine {
         self.log(&event)
     }
 
-    async fn round(&self, peer: &Peer, locked: &Locked, request: &WakeRequest, waited: bool) -> Result<Round> {
+    async fn round(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        request: &WakeRequest,
+        hops: u32,
+        waited: bool,
+    ) -> Result<Round> {
         let live = self.live_in_reach(peer, self.on_record(peer, locked)?).await?;
         if matches!(live, Live::None) {
             self.clear_left(peer, locked).await?;
@@ -193,11 +201,11 @@ impl Engine {
                 Ok(Round::Again)
             }
             (WakeDecision::Fresh { cause }, _) => {
-                let plan = Plan { resume: None, cause, topic: request.topic.clone() };
+                let plan = Plan { resume: None, cause, topic: request.topic.clone(), hops };
                 self.start_as_planned(peer, locked, &plan).await
             }
             (WakeDecision::Resume { conversation, cause }, _) => {
-                let plan = Plan { resume: Some(conversation), cause, topic: request.topic.clone() };
+                let plan = Plan { resume: Some(conversation), cause, topic: request.topic.clone(), hops };
                 self.start_as_planned(peer, locked, &plan).await
             }
             (decision, live) => unreachable!("the policy answered {decision} to {live:?}"),

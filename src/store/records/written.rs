@@ -25,6 +25,7 @@ impl From<AgentProcess> for super::AgentProcess {
 }
 
 #[derive(Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of one incarnation")]
 pub(super) struct Record {
     incarnation: Incarnation,
     runtime: String,
@@ -56,6 +57,10 @@ pub(super) struct Record {
     cause: String,
     woke_at_ms: Timestamp,
     delivered_at_ms: Option<Timestamp>,
+    #[serde(default)]
+    hops: u32,
+    #[serde(default)]
+    had_message: bool,
     #[serde(default)]
     pressed_at_ms: Option<Timestamp>,
     typing: Option<String>,
@@ -120,6 +125,8 @@ impl TryFrom<Record> for SessionRecord {
             cause: read.cause,
             woke_at_ms: read.woke_at_ms,
             delivered_at_ms: read.delivered_at_ms,
+            hops: read.hops,
+            had_message: read.had_message,
             pressed_at_ms: read.pressed_at_ms,
             typing: read.typing,
             typing_extent: read.typing_extent,
@@ -170,6 +177,8 @@ mod tests {
             missing_env: vec!["URL".to_owned()],
             resumed: true,
             delivered_at_ms: Some(at),
+            hops: 3,
+            had_message: true,
             pressed_at_ms: Some(at),
             typing: Some("f".to_owned()),
             typing_extent: Some(Extent { least_lines: 1, most_lines: 2, characters: 3 }),

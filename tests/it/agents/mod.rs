@@ -2,8 +2,9 @@
 
 mod answers;
 mod conversations;
-mod hooks;
 mod lives;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod messages;
 mod trials;
 mod turns;

@@ -55,7 +55,7 @@ impl World {
     }
 
     /// Where the demo agent keeps a conversation that was begun in this world's directory.
-    fn transcript_of(&self, conversation: &str) -> PathBuf {
+    pub(crate) fn transcript_of(&self, conversation: &str) -> PathBuf {
         let slug: String = fs::canonicalize(self.work()).expect("it is there").display().to_string();
         let slug: String = slug.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         self.path(&format!("home/demo/projects/{slug}/{conversation}.jsonl"))

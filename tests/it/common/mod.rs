@@ -5,6 +5,8 @@ pub(crate) mod attached;
 pub(crate) mod corpus;
 pub(crate) mod demo;
 pub(crate) mod files;
+#[cfg(feature = "mcp")]
+pub(crate) mod mcp;
 pub(crate) mod mock_model;
 pub(crate) mod random;
 pub(crate) mod real_agent;

@@ -1,6 +1,5 @@
 //! What a person at the keyboard meets.
 
-mod agent_hooks;
 mod answers;
 mod attach;
 mod complete;
@@ -13,6 +12,8 @@ mod hooks;
 mod keys;
 mod list;
 mod man;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod picture;
 mod renaming;
 mod status;

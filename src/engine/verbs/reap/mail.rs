@@ -3,11 +3,12 @@
 use super::task::{Due, Task};
 use super::{Deed, Fleet, skipped};
 use crate::engine::message::Message;
+use crate::engine::verbs::inbox::has_its_message;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::policy::turn::Turn;
 use crate::policy::wake::WakeRequest;
-use crate::store::Heartbeat;
+use crate::store::{Heartbeat, SessionRecord};
 
 impl Engine {
     /// Whose inbox has something due, and who has nothing else to be done to: one look at a directory, as a rule at none.
@@ -29,7 +30,7 @@ impl Engine {
             if busy || !mail.contains_key(&peer.name) {
                 continue;
             }
-            match self.mail_for(peer, record.is_some()) {
+            match self.mail_for(peer, record) {
                 Ok(task) => tasks.extend(task.map(|task| (peer, record, task))),
                 Err(error) => beat.skipped.push(skipped(&peer.name, &error)),
             }
@@ -37,9 +38,12 @@ impl Engine {
         Ok(())
     }
 
-    fn mail_for(&self, peer: &Peer, awake: bool) -> Result<Option<Task>> {
+    fn mail_for(&self, peer: &Peer, awake: Option<&SessionRecord>) -> Result<Option<Task>> {
+        if awake.is_some_and(|record| has_its_message(peer, record)) {
+            return Ok(None);
+        }
         let Some(first) = peer.files.first_due(self.now())? else { return Ok(None) };
-        if !awake && self.refuses_mail(peer)?.is_some() {
+        if awake.is_none() && self.refuses_mail(peer)?.is_some() {
             return Ok(None);
         }
         Ok(Some(Task::Mail { topic: first.topic }))

@@ -1,0 +1,99 @@
+//! How an agent is given a server of the Model Context Protocol for one launch, without a file of the person's being edited.
+
+use serde::Deserialize;
+
+/// The words that give it one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McpRule {
+    /// Put between the peer's own words and those for fresh and resume. `{command}` (the server's program, whose one argument is
+    /// `mcp`), `{name}`, `{incarnation}`, `{state}` and `{config}` (what belongs into its `PEER_NAME`, `PEER_INCARNATION`,
+    /// `PEER_STATE_DIR` and `PEER_CONFIG_DIR`) stand for strings in quotes, as JSON and TOML write them.
+    pub arguments: Vec<String>,
+}
+
+/// A server, as an agent is to start it.
+#[derive(Clone, Copy, Debug)]
+pub struct McpServer<'a> {
+    /// Its program.
+    pub command: &'a str,
+    /// Whose agent it serves.
+    pub name: &'a str,
+    /// In which incarnation.
+    pub incarnation: &'a str,
+    /// The state directory.
+    pub state: &'a str,
+    /// The configuration directory.
+    pub config: &'a str,
+}
+
+impl McpRule {
+    /// The words with this server in them.
+    pub fn words(&self, server: &McpServer<'_>) -> Vec<String> {
+        let values = [
+            ("{command}", server.command),
+            ("{name}", server.name),
+            ("{incarnation}", server.incarnation),
+            ("{state}", server.state),
+            ("{config}", server.config),
+        ];
+        self.arguments.iter().map(|word| filled(word, &values)).collect()
+    }
+}
+
+/// The word with what stands for each placeholder; what a value says is not looked at again.
+fn filled(word: &str, values: &[(&str, &str)]) -> String {
+    let (mut filled, mut rest) = (String::new(), word);
+    while let Some(at) = rest.find('{') {
+        let (before, from) = rest.split_at(at);
+        filled.push_str(before);
+        let found = values.iter().find_map(|(name, value)| Some((from.strip_prefix(name)?, value)));
+        rest = if let Some((behind, value)) = found {
+            filled.push_str(&serde_json::Value::from(*value).to_string());
+            behind
+        } else {
+            filled.push('{');
+            &from[1..]
+        };
+    }
+    filled + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::agent::Profile;
+
+    const SERVER: McpServer<'_> =
+        McpServer { command: "/opt/a \"b\" {name}/peer", name: "api", incarnation: "7", state: "/s\\t", config: "/c" };
+
+    fn words(agent: &str) -> Vec<String> {
+        Profile::builtin(agent).expect("built in").mcp.expect("it takes one").words(&SERVER)
+    }
+
+    #[test]
+    fn claude_code_is_given_a_document() {
+        let words = words("claude");
+        assert_eq!((words.len(), words[0].as_str()), (2, "--mcp-config"));
+        let told: serde_json::Value = serde_json::from_str(&words[1]).expect("JSON");
+        let env =
+            json!({ "PEER_NAME": "api", "PEER_INCARNATION": "7", "PEER_STATE_DIR": "/s\\t", "PEER_CONFIG_DIR": "/c" });
+        let server = json!({ "type": "stdio", "command": SERVER.command, "args": ["mcp"], "env": env });
+        assert_eq!(told, json!({ "mcpServers": { "peer": server } }));
+    }
+
+    #[test]
+    fn codex_is_given_keys_of_its_configuration() {
+        let words = words("codex");
+        let keys: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "-c").collect();
+        assert_eq!(keys.len() * 2, words.len());
+        let told: toml::Table = keys.join("\n").parse().expect("TOML");
+        let peer = &told["mcp_servers"]["peer"];
+        assert_eq!((peer["command"].as_str(), peer["args"][0].as_str()), (Some(SERVER.command), Some("mcp")));
+        let env = &peer["env"];
+        let set = ["PEER_NAME", "PEER_INCARNATION", "PEER_STATE_DIR", "PEER_CONFIG_DIR"].map(|key| env[key].as_str());
+        assert_eq!(set, [Some("api"), Some("7"), Some("/s\\t"), Some("/c")]);
+    }
+}

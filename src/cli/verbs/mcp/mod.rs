@@ -1,0 +1,55 @@
+//! `peer mcp`: the verbs of the fleet as tools of an agent, over the Model Context Protocol. Everything of that protocol is here.
+
+mod calls;
+mod server;
+mod tools;
+
+use std::io::IsTerminal;
+
+use rmcp::ServiceExt;
+use rmcp::service::ServerInitializeError;
+use rmcp::transport::stdio;
+use tokio::task::LocalSet;
+
+use crate::cli::{CliError, Outcome};
+use server::Server;
+
+/// Serve the fleet to an agent as tools, over the Model Context Protocol
+///
+/// On stdin and stdout, until stdin is closed. In the pane of a peer its agent may list all peers and send to all of them, and do
+/// everything to those that `may` in the spec names; elsewhere it may do what whoever runs it may. `mcp = true` in a spec gives
+/// it to an agent for each launch.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Tools: list, status, why, send, wake, wait, last, screen, inbox\n\nExamples:\n  claude mcp add peer -- peer mcp      for an agent that is no peer\n  peer edit api                        for one that is: mcp = true, and may = [\"web-*\"]"
+)]
+pub(crate) struct Args {}
+
+pub(crate) async fn run(_args: &Args) -> Outcome {
+    if std::io::stdin().is_terminal() {
+        let problem = "peer mcp is started by an agent, which speaks JSON to it on stdin";
+        return Err(CliError::usage(problem, "claude mcp add peer -- peer mcp"));
+    }
+    // What the engine waits for stays on its thread.
+    Box::pin(LocalSet::new().run_until(serve())).await
+}
+
+async fn serve() -> Outcome {
+    let server = Server::default();
+    let calls = server.calls();
+    let service = match server.serve(stdio()).await {
+        Ok(service) => service,
+        Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(0),
+        Err(error) => {
+            let hint = "claude mcp add peer -- peer mcp".to_owned();
+            return Err(CliError::Nothing { problem: format!("cannot serve this client: {error}"), hint });
+        }
+    };
+    let ended = service.waiting().await;
+    // Calls that are still under way have been asked to stop: what is typed half is brought to an end that is on record.
+    drop(calls.write().await);
+    match ended {
+        Ok(_) => Ok(0),
+        Err(error) => Err(CliError::Executable(std::io::Error::other(error))),
+    }
+}

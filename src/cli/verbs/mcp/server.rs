@@ -1,0 +1,73 @@
+use std::sync::Arc;
+
+use rmcp::handler::server::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, ListToolsResult, PaginatedRequestParams,
+    ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer};
+use serde_json::Value;
+use tokio::sync::RwLock;
+
+use super::calls::{self, Done};
+use super::tools;
+
+const INSTRUCTIONS: &str = "\
+Named terminal agents that live in tmux or zellij, and that can be asked things. If PEER_NAME is set in your environment, you are \
+one of them. To ask another one: send with wait = true, which returns its answer. To hand something over: send, and it answers \
+when and if it chooses to. What is refused says why and what a person could do; trying again does not help. A chain of messages \
+from agent to agent is bounded.";
+
+/// What a client speaks to. Each call opens the fleet anew, as a command does, so that nothing is remembered between two.
+#[derive(Default)]
+pub(super) struct Server {
+    calls: Arc<RwLock<()>>,
+}
+
+impl Server {
+    /// Held by each call, for reading, as long as it lasts.
+    pub(super) fn calls(&self) -> Arc<RwLock<()>> {
+        Arc::clone(&self.calls)
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let named = Implementation::new("peer", env!("CARGO_PKG_VERSION")).with_title("peer");
+        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        ServerConfig::new(capabilities).with_server_info(named).with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(tools::all()))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        tools::all().into_iter().find(|tool| tool.name == name)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let _under_way = self.calls.read().await;
+        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        let Some(read) = tools::read(&request.name, arguments) else {
+            return Err(ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None));
+        };
+        // What is wrong with its arguments is told the model, which can mend it, and not only its client.
+        let Done { document, failed } = match read {
+            Ok(call) => calls::run(call, context.ct.cancelled()).await,
+            Err(problem) => Done::of_error(&problem),
+        };
+        let result =
+            if failed { CallToolResult::structured_error(document) } else { CallToolResult::structured(document) };
+        Ok(result.into())
+    }
+}

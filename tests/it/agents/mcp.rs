@@ -1,0 +1,61 @@
+//! Real agents are given `peer mcp` for one launch, and ask other peers with it. Run by `scripts/test-agents`.
+
+use std::fs;
+
+use peer_adapters::runtime::RuntimeKind;
+use serde_json::json;
+
+use crate::common::real_agent::Agent;
+use crate::common::{on_each_runtime, wait_until};
+
+on_each_runtime! {
+    #[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
+    claude_asks_another_peer
+    codex_asks_another_peer
+}
+
+fn claude_asks_another_peer(on: RuntimeKind) {
+    // What a person's own words name stays.
+    let agent = Agent::new("claude", on, &["--mcp-config", "own.json", "--allowedTools", "mcp__peer"]);
+    let started = agent.world.path("own-server-started");
+    let own = json!({ "command": "sh", "args": ["-c", format!("touch {}; cat", started.display())] });
+    fs::write(agent.world.work().join("own.json"), json!({ "mcpServers": { "own": own } }).to_string()).expect("write");
+    asks_another_peer(&agent);
+    assert!(started.exists(), "the person's own server");
+}
+
+fn codex_asks_another_peer(on: RuntimeKind) {
+    asks_another_peer(&Agent::new("codex", on, &["--dangerously-bypass-approvals-and-sandbox"]));
+}
+
+fn asks_another_peer(agent: &Agent) {
+    let (world, name) = (&agent.world, agent.name);
+    world.demo("helper", &[]);
+    world.set_in_spec(name, "mcp = true");
+    let call = json!({ "name": "helper", "text": "how are you", "wait": true });
+    let answer = agent.peer(&["wake", name, "-m", &format!("CALL mcp__peer__send {call}")]);
+    assert!(answer.ends_with("; message delivered\n"), "{answer}");
+    wait_until("the other one is told", || !world.events("helper", "message.delivered").is_empty());
+    let told = &world.events("helper", "message.delivered")[0];
+    assert_eq!((&told["from"], &told["hops"]), (&json!(name), &json!(1)));
+    let has_answer = || agent.peer(&["screen", name]).contains("turns=1: CALL mcp__peer__send");
+    wait_until("it goes on behind the answer", has_answer);
+    let home = world.path(&format!("home/.{name}"));
+    assert!(holds(&home, "ack turns=1: how are you"), "the answer is in its transcript");
+    // To look into others its spec must say so.
+    agent.peer(&["send", name, "CALL mcp__peer__screen {\"name\":\"helper\"}"]);
+    wait_until("it is refused, and told so", || holds(&home, "may not read helper"));
+    agent.peer(&["stop", name]);
+}
+
+/// Whether a file below a directory has this text.
+fn holds(dir: &std::path::Path, text: &str) -> bool {
+    fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            holds(&path, text)
+        } else {
+            fs::read(&path).is_ok_and(|b| String::from_utf8_lossy(&b).contains(text))
+        }
+    })
+}

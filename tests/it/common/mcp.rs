@@ -1,0 +1,90 @@
+//! A real client of `peer mcp`.
+
+use std::process::Stdio;
+
+use rmcp::RoleClient;
+use rmcp::ServiceExt;
+use rmcp::model::CallToolRequestParams;
+use rmcp::service::{RunningService, ServiceError};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::task::LocalSet;
+
+use super::World;
+
+/// A client, and the server that it started.
+pub(crate) struct Client {
+    pub(crate) service: RunningService<RoleClient, ()>,
+    server: Child,
+}
+
+/// Runs what a test does with clients.
+pub(crate) fn with_clients<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    LocalSet::new().block_on(&runtime, work)
+}
+
+impl Client {
+    /// A client of a person's own.
+    pub(crate) async fn of_a_person(world: &World) -> Self {
+        Self::with(world, &[]).await
+    }
+
+    /// The client of a peer's agent, in its pane.
+    pub(crate) async fn of(world: &World, name: &str) -> Self {
+        let incarnation = world.session(name)["incarnation"].to_string();
+        Self::with(world, &[("PEER_NAME", name), ("PEER_INCARNATION", &incarnation)]).await
+    }
+
+    /// A client whose server has these variables.
+    pub(crate) async fn with(world: &World, env: &[(&str, &str)]) -> Self {
+        let mut command = Command::from(world.command(&["mcp"]));
+        command.envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut server = command.spawn().expect("it starts");
+        let transport = (server.stdout.take().expect("piped"), server.stdin.take().expect("piped"));
+        Self { service: ().serve(transport).await.expect("it speaks MCP"), server }
+    }
+
+    /// Calls a tool; whether it failed, and its document.
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> (bool, Value) {
+        let result = self.service.call_tool(params(tool, arguments)).await.expect("an answer");
+        let document = result.structured_content.expect("a document");
+        let text = result.content[0].as_text().expect("text").text.clone();
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), document, "for clients that know text alone");
+        (result.is_error == Some(true), document)
+    }
+
+    /// The document of a call that does what it is asked.
+    pub(crate) async fn done(&self, tool: &str, arguments: Value) -> Value {
+        let (failed, document) = self.call(tool, arguments).await;
+        assert!(!failed, "{tool}: {document}");
+        document
+    }
+
+    /// The code and the text of a call that is refused.
+    pub(crate) async fn refused(&self, tool: &str, arguments: Value) -> (u64, String) {
+        let (failed, document) = self.call(tool, arguments).await;
+        assert!(failed, "{tool}: {document}");
+        (document["code"].as_u64().expect("a code"), document["error"].as_str().expect("text").to_owned())
+    }
+
+    /// The protocol's own error.
+    pub(crate) async fn unknown(&self, tool: &str) -> ServiceError {
+        self.service.call_tool(params(tool, Value::Null)).await.expect_err("no such tool")
+    }
+
+    /// Closes its stdin; how it then ends.
+    pub(crate) async fn close(mut self) -> Option<i32> {
+        self.service.cancel().await.expect("closed");
+        self.server.wait().await.expect("our child").code()
+    }
+}
+
+/// A call as it is sent.
+pub(crate) fn params(tool: &str, arguments: Value) -> CallToolRequestParams {
+    let params = CallToolRequestParams::new(tool.to_owned());
+    match arguments {
+        Value::Object(arguments) => params.with_arguments(arguments),
+        _ => params,
+    }
+}
