@@ -13,6 +13,7 @@ use crate::runtime::Key;
 
 mod environment;
 mod error;
+mod hooks;
 mod load;
 mod mcp;
 mod message;
@@ -20,6 +21,7 @@ mod values;
 
 pub use environment::{Environment, belongs_to_session, session_in};
 pub use error::ProfileError;
+pub use hooks::{EXECUTABLE, Given, Handed, Hooks, Report};
 pub use mcp::{McpRule, McpServer};
 pub use message::{Alteration, Unsendable, letters};
 pub use values::{ChildFiles, Pattern, Speaker, Variable};
@@ -85,6 +87,9 @@ pub struct Profile {
     /// What of the environment the agent lives by, what must not reach it, and what must.
     #[serde(default)]
     pub environment: Environment,
+    /// How the agent is given hooks by which it reports what it does.
+    #[serde(default)]
+    pub hooks: Hooks,
 }
 
 /// Words appended to the peer's own command line. `{conversation}` stands for the conversation's id, `{transcript}` for

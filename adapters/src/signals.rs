@@ -18,6 +18,13 @@ pub fn restore() -> io::Result<()> {
     Ok(SigSet::empty().thread_set_mask()?)
 }
 
+/// Lets the kernel end this process after `span` (rounded up to seconds), whatever it waits for then: SIGALRM, which nobody here
+/// handles.
+pub fn end_within(span: Duration) {
+    let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
+    nix::unistd::alarm::set(u32::try_from(seconds).unwrap_or(u32::MAX).max(1));
+}
+
 /// Whether this process ignores a signal, as one that nohup(1) started does SIGHUP. One that the kernel does not tell of is not.
 #[allow(unsafe_code, reason = "nix changes dispositions and does not ask for them")]
 pub fn is_ignored(signal: Signal) -> bool {

@@ -55,6 +55,9 @@ pub(crate) struct Flags {
     pub(crate) status_file: bool,
     /// `--late-status MS`: so long after another conversation began, it says so.
     pub(crate) late_status: Duration,
+    /// `--hook COMMAND`: a shell command that is run at each turn's beginning and end, each question and each other conversation,
+    /// with what it is as `$1`, and the conversation and the answer on stdin.
+    pub(crate) hook: Option<String>,
     /// `--on-message COMMAND`: behind each answer, `sh` runs it with the message as its first argument.
     pub(crate) on_message: Option<String>,
     /// `--beat`: runs `$PEER_BIN beat` (else `peer beat`) each second.
@@ -92,6 +95,7 @@ impl Flags {
                 "--ghost" => flags.ghost = Some(value()?),
                 "--status-file" => flags.status_file = true,
                 "--late-status" => flags.late_status = milliseconds(&value()?)?,
+                "--hook" => flags.hook = Some(value()?),
                 "--on-message" => flags.on_message = Some(value()?),
                 "--beat" => flags.beat = true,
                 _ => return Err(format!("unknown argument {flag:?}")),

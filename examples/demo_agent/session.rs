@@ -1,8 +1,9 @@
 //! The agent itself: a composer, turns, and a dialog before them.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::dialog::Dialog;
@@ -90,6 +91,19 @@ impl<'a> Session<'a> {
             tell_at: None,
             tools: Vec::new(),
         }
+    }
+
+    /// Reports to the hook, which nothing waits for.
+    fn report(&self, what: &str, answer: &str) {
+        let Some(command) = &self.flags.hook else { return };
+        let handed = serde_json::json!({ "conversation": self.transcript.id(), "answer": answer }).to_string();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", command, "hook", what]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let Ok(mut hook) = shell.spawn() else { return };
+        thread::spawn(move || {
+            let told = hook.stdin.take().map(|mut stdin| stdin.write_all(handed.as_bytes()));
+            drop((told, hook.wait()));
+        });
     }
 
     /// Draws for the first time.
@@ -256,14 +270,17 @@ impl<'a> Session<'a> {
     fn go_to(&mut self, transcript: Result<Transcript, String>) -> io::Result<()> {
         self.transcript = transcript.map_err(io::Error::other)?;
         self.tell_at = Some(Instant::now() + self.flags.late_status);
+        self.report("conversation", "");
         self.greet()
     }
 
     fn begin_turn(&mut self, text: String) -> io::Result<()> {
         self.transcript.user(&text)?;
+        self.report("turn-started", "");
         self.draw(&[format!("> {}", shortened(&text)), String::new()])?;
         self.dialogs = if self.flags.asks { Dialog::of_message(&text) } else { VecDeque::new() };
         if !self.dialogs.is_empty() {
+            self.report("waiting", "");
             return self.draw(&[]);
         }
         match slow(&text).filter(|_| self.flags.slow_turn) {
@@ -292,6 +309,7 @@ impl<'a> Session<'a> {
     fn answer(&mut self, text: &str) -> io::Result<()> {
         let answer = format!("ack turns={}: {}", self.transcript.turns(), shortened(text));
         self.transcript.assistant(&answer)?;
+        self.report("turn-finished", &answer);
         self.draw(&[format!("● {answer}"), String::new()])?;
         if let Some(command) = &self.flags.on_message {
             let mut shell = Command::new("sh");

@@ -28,8 +28,8 @@ use render::progress;
 use verbs::mcp;
 pub use verbs::top::FullScreen;
 use verbs::{
-    add, agents, answer, attach, beat, completions, doctor, edit, hook, inbox, interrupt, key, last, list, log,
-    move_to, new, reap, refresh, release, rename, reset, restart_runtime, restore, rm, screen, seed, self_done,
+    add, agent_hook, agents, answer, attach, beat, completions, doctor, edit, hook, inbox, interrupt, key, last, list,
+    log, move_to, new, reap, refresh, release, rename, reset, restart_runtime, restore, rm, screen, seed, self_done,
     self_fresh, send, show, start, status, stop, timer, top, transcript, wait, wake, watch, why,
 };
 
@@ -104,6 +104,8 @@ enum Verb {
     Seed(seed::Args),
     #[command(hide = true)]
     Hook(hook::Args),
+    #[command(hide = true)]
+    AgentHook(agent_hook::Args),
 }
 
 /// What every verb gets: the engine, made on first use, and where to print.
@@ -238,6 +240,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Watch(args) => watch::run(args, context).await,
         Verb::Seed(args) => seed::run(args, context).await,
         Verb::Hook(args) => hook::run(&args, context).await,
+        Verb::AgentHook(args) => agent_hook::run(&args, context).await,
         Verb::List(args) => list::run(&args, context).await,
         Verb::Status(args) => status::run(&args, context).await,
         Verb::Top(args) => top::run(&args, context).await,

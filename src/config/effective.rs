@@ -75,6 +75,8 @@ pub struct Effective {
     pub resume_without_topic: Value<bool>,
     /// Park it even while somebody is attached.
     pub reap_attached: Value<bool>,
+    /// Whether its agent is given hooks by which it reports what it does.
+    pub agent_hooks: Value<bool>,
     /// Dialogs that may be answered for the person.
     pub accept: Value<Vec<String>>,
 }
@@ -103,6 +105,7 @@ impl Effective {
             ready_timeout: pick(span(spec.ready_timeout), span(defaults.ready_timeout), None),
             resume_without_topic: pick(spec.resume_without_topic, defaults.resume_without_topic, true),
             reap_attached: pick(spec.reap_attached, defaults.reap_attached, false),
+            agent_hooks: pick(spec.agent_hooks, defaults.agent_hooks, true),
             accept: pick(spec.accept.clone(), defaults.accept.clone(), Vec::new()),
         }
     }

@@ -125,6 +125,8 @@ pub struct Defaults {
     /// See [`super::PeerSpec`].
     pub reap_attached: Option<bool>,
     /// See [`super::PeerSpec`].
+    pub agent_hooks: Option<bool>,
+    /// See [`super::PeerSpec`].
     pub accept: Option<Vec<String>>,
 }
 

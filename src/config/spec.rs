@@ -72,6 +72,9 @@ pub struct PeerSpec {
     /// Park it even while somebody is attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reap_attached: Option<bool>,
+    /// Whether its agent is given hooks by which it reports what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_hooks: Option<bool>,
     /// `PATH` as it was when the peer was declared: appended to the waker's, so that a wake from cron finds what the
     /// person's shell finds.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use peer_adapters::agent::belongs_to_session;
 use peer_adapters::command::{self, Argv, Background, RunError};
 
 use super::{Engine, Result};
@@ -33,7 +34,12 @@ pub(super) fn heard_by(state: StateDir, hooks: &[Hook], config: &Path, executabl
         return state;
     }
     let hooks = Arc::new(hooks.to_vec());
-    let runner = Argv::new(executable)
+    // Hooks are the person's: where an agent's own verb or hook wrote the event, they are not run as that agent.
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let agents = names.filter(|name| belongs_to_session(&name.to_string_lossy(), is_set));
+    let runner = agents
+        .fold(Argv::new(executable), Argv::env_remove)
         .arg("hook")
         .env("PEER_STATE_DIR", state.root())
         .env("PEER_CONFIG_DIR", config)

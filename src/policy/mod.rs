@@ -14,6 +14,7 @@ pub mod inbox;
 pub mod may;
 pub mod name;
 pub mod recorded;
+pub mod report;
 pub mod room;
 pub mod shown;
 pub mod state;

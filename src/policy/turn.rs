@@ -76,6 +76,8 @@ impl fmt::Display for Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Witness {
+    /// A hook of the agent's own, which reports it.
+    Hook,
     /// The agent's own status file.
     StatusFile,
     /// What its pane shows.
@@ -86,6 +88,7 @@ impl Witness {
     /// Its name in the log and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Hook => "hook",
             Self::StatusFile => "status-file",
             Self::Screen => "screen",
         }

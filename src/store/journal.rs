@@ -25,7 +25,7 @@ const KEPT: u32 = 5;
 const MOST_READ: u64 = 4 * ROTATE_AT_BYTES;
 
 /// The name of every event there is.
-pub const EVENTS: [&str; 43] = [
+pub const EVENTS: [&str; 45] = [
     "agent.answered",
     "agent.waiting",
     "clients.ended",
@@ -65,6 +65,8 @@ pub const EVENTS: [&str; 43] = [
     "session.released",
     "store.corrupt",
     "tick.finished",
+    "turn.finished",
+    "turn.started",
     "wake.decided",
     "wake.failed",
     "wake.ready",

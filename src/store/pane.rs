@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::{Seek, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use fs2::FileExt;
 use nix::sys::signal::Signal;
+use peer_adapters::file;
 use peer_adapters::inherited::Inherited;
 use serde::{Deserialize, Serialize};
 
 use super::{Host, Locked, PeerFiles, Result, StateDir, StoreError, Stored, atomic, lock};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
+use crate::policy::report::Known;
 use crate::policy::time::Timestamp;
 
 /// What `peer self-fresh` sends to the pane process once its mark is on disk.
@@ -126,10 +130,52 @@ pub enum Hangup {
 /// The ending of the file in which an agent says which conversation it is in.
 const CONVERSATION: &str = "conversation";
 
+/// The ending of the file in which stands what is known of an agent's turns by its own reports.
+const TURN: &str = "turn";
+
+/// A file of that kind is shorter than this; of one that is not, nothing is known.
+const MOST_OF_TURN: u64 = 64 * 1024;
+
 impl PeerFiles {
     /// The file in which the agent of one incarnation says which conversation it is in, where its profile has it say so.
     pub fn said_path(&self, incarnation: Incarnation) -> PathBuf {
         self.pane_path(incarnation, CONVERSATION)
+    }
+
+    /// The file in which stands what the agent of one incarnation reported of its turns.
+    pub fn turn_path(&self, incarnation: Incarnation) -> PathBuf {
+        self.pane_path(incarnation, TURN)
+    }
+
+    /// What is known of the turns of one incarnation by its own reports. Nothing where none was heard, and in the moment in which
+    /// another one is written down.
+    pub fn known_turn(&self, incarnation: Incarnation) -> Option<Known> {
+        serde_json::from_slice(&file::read(&self.turn_path(incarnation), MOST_OF_TURN).ok()?).ok()
+    }
+
+    /// Changes what is known of the turns of one incarnation: `change` is given what is known and says what is to be known then.
+    /// One after the other, by a lock on the file itself, in which it is written in place: a delivery holds the peer's own lock
+    /// until the agent has taken the message, and the agent's hook must not wait for that. `None`: somebody else is at it.
+    ///
+    /// # Errors
+    /// The disk is full or the directory read-only; what `change` fails with.
+    pub fn change_known_turn<E: From<StoreError>>(
+        &self,
+        incarnation: Incarnation,
+        change: impl FnOnce(Option<Known>) -> std::result::Result<Known, E>,
+    ) -> std::result::Result<Option<()>, E> {
+        let path = self.turn_path(incarnation);
+        let mut file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
+        match FileExt::try_lock_exclusive(&file) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
+            other => other.map_err(StoreError::new("lock", &path))?,
+        }
+        let before = file::part(&file, 0, MOST_OF_TURN).map_err(StoreError::new("read", &path))?;
+        let known = change(serde_json::from_slice(&before).ok())?;
+        let text = serde_json::to_vec(&known).expect("plain data");
+        file.set_len(0).and_then(|()| file.rewind()).map_err(StoreError::new("write", &path))?;
+        file.write_all(&text).map_err(StoreError::new("write", &path))?;
+        Ok(Some(()))
     }
 
     fn pane_path(&self, incarnation: Incarnation, suffix: &str) -> PathBuf {
@@ -231,7 +277,7 @@ impl Locked {
     /// # Errors
     /// The directory is read-only.
     pub fn remove_pane_files(&self, incarnation: Incarnation) -> Result<()> {
-        for suffix in ["launch", "exit", CONVERSATION] {
+        for suffix in ["launch", "exit", CONVERSATION, TURN] {
             atomic::remove(&self.files().pane_path(incarnation, suffix))?;
         }
         Ok(())

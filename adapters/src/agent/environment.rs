@@ -40,8 +40,15 @@ const COMPANIONS: &[(&str, &str)] = &[
 ];
 
 /// What one `peer` tells what it starts for one peer or one event, and is another's for any other.
-const OURS: &[&str] =
-    &["PEER_CONVERSATION_FILE", "PEER_EVENT", "PEER_EVENT_CAUSE", "PEER_EVENT_PEER", "PEER_INCARNATION", "PEER_NAME"];
+const OURS: &[&str] = &[
+    "PEER_CONVERSATION_FILE",
+    "PEER_EVENT",
+    "PEER_EVENT_CAUSE",
+    "PEER_EVENT_PEER",
+    "PEER_EXECUTABLE",
+    "PEER_INCARNATION",
+    "PEER_NAME",
+];
 
 /// The session variables of the built-in profiles, read without the rest of them: a wake reads one profile.
 fn session_variables() -> Vec<Variable> {

@@ -122,6 +122,7 @@ fn each_word_that_a_key_may_have_is_named() {
         let value = if key == "activity" { "[\"zzz\"]" } else { "\"zzz\"" };
         known.extend(words(&format!("[conversation]\n{key} = {value}")));
     }
+    known.extend(words("[hooks]\nreports = [\"zzz\"]"));
     known.extend(words("[message]\naccepted = \"zzz\""));
     known.extend(words("[message]\nalters = [\"zzz\"]"));
     known.extend(words("[[dialog]]\nid = \"a\"\nscreen = \"a\"\nkind = \"zzz\""));

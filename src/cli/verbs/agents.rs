@@ -9,8 +9,8 @@ use crate::engine::EngineError;
 
 /// List the agent profiles, built in and your own, with what each can do
 ///
-/// With a name, that one alone: the times that it waits for, where nothing that the agent shows or writes tells, and the
-/// variables that it knows of: which its agent lives by, and which belong to a session of the agent's and are kept from
+/// With a name, that one alone: the times that it waits for, where nothing that the agent shows or writes tells, what its agent
+/// reports by hooks of its own, and the variables that it knows of: which its agent lives by, and which belong to a session of the agent's and are kept from
 /// whatever it wakes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -72,6 +72,7 @@ fn described(profile: &Profile, source: &str) -> Value {
     json!({
         "name": profile.name, "source": source, "description": profile.description,
         "seen": profile.seen, "can": profile.capabilities(), "times": times(profile),
+        "reports": profile.hooks.reports,
         "dialogs": { "acceptable": dialogs(profile, false), "need_person": dialogs(profile, true) },
         "environment": {
             "needs": environment.needs,
@@ -128,6 +129,8 @@ fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
     let mut lists = vec![("times that it waits for".to_owned(), guesses.iter().map(String::as_str).collect())];
     lists.push(("dialogs that a spec may accept".to_owned(), dialogs(profile, false)));
     lists.push(("dialogs that need a person".to_owned(), dialogs(profile, true)));
+    let reports = profile.hooks.reports.iter().map(|report| report.as_str());
+    lists.push(("what its agent reports by hooks of its own".to_owned(), reports.collect()));
     lists.push(("its agent lives by".to_owned(), words(&environment.needs)));
     let with = environment.needs_with.iter();
     lists.extend(with.map(|(with, list)| (format!("and, where {with} is set, by"), words(list))));

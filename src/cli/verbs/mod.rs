@@ -1,6 +1,7 @@
 //! One verb is one file, under its own name: its words, and how its outcome is printed.
 
 pub(crate) mod add;
+pub(crate) mod agent_hook;
 pub(crate) mod agents;
 pub(crate) mod answer;
 pub(crate) mod attach;

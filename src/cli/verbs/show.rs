@@ -66,6 +66,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
         ("max_memory_kib", (json!(effective.max_memory_kib.value), effective.max_memory_kib.origin)),
         ("resume_without_topic", (json!(effective.resume_without_topic.value), effective.resume_without_topic.origin)),
         ("reap_attached", (json!(effective.reap_attached.value), effective.reap_attached.origin)),
+        ("agent_hooks", (json!(effective.agent_hooks.value), effective.agent_hooks.origin)),
         ("accept", (json!(effective.accept.value), effective.accept.origin)),
         ("mcp", typed(json!(spec.mcp))),
         ("may", typed(json!(spec.may))),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use peer_adapters::agent::Start;
+use peer_adapters::agent::{EXECUTABLE, Given, Start};
 use peer_adapters::inherited::Inherited;
 use peer_adapters::process;
 use peer_adapters::runtime::{NewSession, RuntimeError, RuntimeKind};
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::config::PeerSpec;
 use crate::engine::observe::conversation;
 use crate::engine::observe::{self, recorded};
+use crate::engine::peer::environment::Environment;
 use crate::engine::peer::versions::Admitted;
 use crate::engine::{Engine, EngineError, Peer, Result, pause};
 use crate::policy::axis::Axis;
@@ -181,8 +182,9 @@ impl Engine {
             Some(conversation) => Start::Resume { conversation },
             None => Start::Fresh { chosen: chosen.as_deref() },
         };
-        let env = self.launch_environment(peer, record.incarnation)?;
+        let mut env = self.launch_environment(peer, record.incarnation)?;
         self.note_missing(peer, record, &env)?;
+        let hooks = self.give_hooks(peer, &mut env);
         if let Some(speaker) = peer.profile.conversation.says {
             self.state.keep_file(speaker.file_name(), speaker.text())?;
         }
@@ -194,6 +196,7 @@ impl Engine {
                 .command
                 .iter()
                 .cloned()
+                .chain(hooks)
                 .chain(given)
                 .chain(arguments)
                 .map(|word| OsText(word.into()))
@@ -229,6 +232,30 @@ impl Engine {
             locked.unmark(said_by_the_last)?;
         }
         Ok(())
+    }
+
+    /// The words by which the agent is given hooks that report to us, and the variable that they find us by. A person's own go
+    /// first: where ours would take their place, that is said.
+    fn give_hooks(&self, peer: &Peer, env: &mut Environment) -> Vec<String> {
+        if !peer.effective.agent_hooks.value || peer.profile.hooks.reports.is_empty() {
+            return Vec::new();
+        }
+        let lookup = |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let home = lookup("HOME").map(PathBuf::from).unwrap_or_default();
+        match peer.profile.given_hooks(&peer.spec.command, &home, &lookup) {
+            Given::Words(words) => {
+                env.push((EXECUTABLE.into(), self.executable.clone().into()));
+                words
+            }
+            Given::LeftOut(why) => {
+                self.progress.notice(&format!(
+                    "{}: its own {why} is kept, and peer's hooks are left out: what it does is seen a moment later \
+                     (agent_hooks = false in its spec says nothing of this)",
+                    peer.name
+                ));
+                Vec::new()
+            }
+        }
     }
 
     /// Says where an agent has less than its waker and its spec give it, because the server was started with less and the

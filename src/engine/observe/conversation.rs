@@ -15,6 +15,7 @@ use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
+use crate::policy::turn::Witness;
 use crate::store::{
     ConversationEntry, Event, LastEnd, Launch, Locked, Owners, PeerFiles, SessionRecord, StateDir, StoreError, Stored,
 };
@@ -24,12 +25,20 @@ use crate::store::{
 pub struct Learner {
     profile: Profile,
     cwd: PathBuf,
+    /// Who said that the conversation may be another, where somebody did.
+    witness: Option<Witness>,
 }
 
 impl Learner {
     /// For a peer whose spec and profile are at hand.
     pub fn new(profile: &Profile, cwd: &Path) -> Self {
-        Self { profile: profile.clone(), cwd: cwd.to_owned() }
+        Self { profile: profile.clone(), cwd: cwd.to_owned(), witness: None }
+    }
+
+    /// The same at the word of somebody, which the log then names.
+    #[must_use]
+    pub fn told_by(self, witness: Witness) -> Self {
+        Self { witness: Some(witness), ..self }
     }
 
     /// For the pane process, which has nothing at hand. `None`: the spec or the profile is not usable any more.
@@ -40,7 +49,7 @@ impl Learner {
             Some((_, text)) => Profile::parse(&spec.agent, &text).ok()?,
             None => Profile::builtin(&spec.agent)?,
         };
-        Some(Self { profile, cwd: spec.cwd })
+        Some(Self { profile, cwd: spec.cwd, witness: None })
     }
 
     /// Puts the conversation that the agent is in into the record and into the peer's list, where it can be told and is not on
@@ -59,15 +68,15 @@ impl Learner {
         let before = record.conversation.clone();
         keep(locked, record, &id, SystemTime::now().into())?;
         let name = locked.files().name();
-        state.journal().append(&match before {
+        let event = match before {
             None => learned(name, record.incarnation, &id),
             Some(before) => {
                 // They were those of the conversation before.
                 locked.replace_topics(None)?;
                 changed(name, record.incarnation, &id).with("previous", before)
             }
-        })?;
-        Ok(())
+        };
+        Ok(state.journal().append(&event.with("witness", self.witness.map(Witness::as_str)))?)
     }
 
     /// Completes the record as [`Learner::learn`] would, and writes nothing.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use peer_adapters::agent::{DialogKind, Profile};
+use peer_adapters::agent::{DialogKind, Profile, Report};
 use peer_adapters::runtime::ACTIVITY_STEP;
 use peer_adapters::screen::{self, DialogView, Phase as Shows};
 use peer_adapters::transcript::AgentStatus;
@@ -18,6 +18,7 @@ use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, Peer};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
+use crate::policy::report::Known;
 use crate::policy::time::Timestamp;
 use crate::policy::turn::{Ask, AskKind, Turn, TurnSeen, Witness};
 use crate::store::{Heartbeat, SessionRecord};
@@ -42,6 +43,11 @@ pub(crate) struct Doing {
 pub(crate) struct Turns(Option<HashMap<PeerName, (Incarnation, TurnSeen)>>);
 
 impl Turns {
+    /// Nothing was seen: each is looked at.
+    pub(crate) fn none() -> Self {
+        Self(Some(HashMap::new()))
+    }
+
     /// What a tick saw.
     pub(crate) fn of(beat: &Heartbeat) -> Self {
         let seen = |(name, pulse): (&PeerName, &crate::store::Pulse)| {
@@ -105,6 +111,24 @@ impl Engine {
         until: Instant,
     ) -> Option<TurnSeen> {
         let record = live.record()?;
+        let seen = self.turn_seen(peer, live, own, before, until, record).await?;
+        // A turn began when the agent said so, and not when it last went on.
+        let known = (seen.turn == Turn::Busy && tells_of_starts(&peer.profile)).then(|| known_turn(peer, record));
+        Some(match known.flatten().and_then(|known| known.in_progress_since()) {
+            Some(since) => TurnSeen { witness: Witness::Hook, since_ms: Some(since), ..seen },
+            None => seen,
+        })
+    }
+
+    async fn turn_seen(
+        &self,
+        peer: &Peer,
+        live: &Live,
+        own: Option<&AgentStatus>,
+        before: Option<&TurnSeen>,
+        until: Instant,
+        record: &SessionRecord,
+    ) -> Option<TurnSeen> {
         let now = self.now();
         let own_word = own.map(|own| of_status(own, now));
         if !wants_look(peer, live, own) {
@@ -125,6 +149,10 @@ impl Engine {
                 seen(Turn::Waiting(ask(&dialog)), since.or_else(|| last_output(live)))
             }
             _ if own_word.is_some() => own_word,
+            // It is still drawn as it was.
+            Some(Shows::Busy) if is_just_over(peer, record, now) => {
+                Some(TurnSeen { turn: Turn::Free, witness: Witness::Hook, since_ms: None, at_ms: now })
+            }
             Some(Shows::Busy) => seen(Turn::Busy, busy_since(record, before, now)),
             Some(Shows::Ready) => seen(Turn::Free, None),
             Some(Shows::Starting) | None => None,
@@ -140,6 +168,23 @@ pub(crate) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
     let launched = conversation::Launched::of(&peer.files, record, &peer.spec.cwd).ok()?;
     let pid = record.process?.id.pid;
     launched.look(&peer.profile, |files| files.status(pid)).ok()?
+}
+
+/// For how long a hook that reports the end of a turn is believed over a screen, which is drawn a moment later.
+pub(crate) const AHEAD: Duration = Duration::from_secs(1);
+
+/// What was reported of the turns of this incarnation.
+pub(crate) fn known_turn(peer: &Peer, record: &SessionRecord) -> Option<Known> {
+    peer.files.known_turn(record.incarnation).filter(|_| !peer.profile.hooks.reports.is_empty())
+}
+
+fn tells_of_starts(profile: &Profile) -> bool {
+    profile.hooks.reports.contains(&Report::TurnStarted)
+}
+
+fn is_just_over(peer: &Peer, record: &SessionRecord, now: Timestamp) -> bool {
+    let finished = known_turn(peer, record).filter(|known| known.seen.turn == Turn::Free);
+    finished.and_then(|known| known.finished_ms).is_some_and(|finished| now.since(finished) < AHEAD)
 }
 
 /// Whether anything tells what an agent with this profile is doing.

@@ -22,6 +22,7 @@ use crate::policy::name::PeerName;
 use crate::policy::state::State;
 use crate::policy::turn::AskKind;
 use crate::policy::wait::{Goal, Verdict, judge};
+use crate::store::Stored;
 
 /// Between two looks at what the agent is doing, beside its files.
 const LOOK: Duration = Duration::from_secs(1);
@@ -103,7 +104,7 @@ impl Engine {
     ) -> Result<Option<Course>> {
         let (mut turns, mut looked, mut free) = (Turns::default(), None::<Instant>, None::<Instant>);
         let mut watch = Watch::new();
-        let mut sees = self.telling_files(peer).iter().filter(|file| watch.add(file, 0)).count() > 2;
+        let mut sees = self.watch_answer(peer, &mut watch);
         let mut written = 0;
         loop {
             let entries = self.entries_since(peer, delivery)?;
@@ -124,7 +125,7 @@ impl Engine {
                 // Its files may be elsewhere by now.
                 if !sees {
                     watch = Watch::new();
-                    sees = self.telling_files(peer).iter().filter(|file| watch.add(file, 0)).count() > 2;
+                    sees = self.watch_answer(peer, &mut watch);
                 }
             }
             let step = Instant::now() + if sees { LOOK } else { BLIND };
@@ -134,6 +135,14 @@ impl Engine {
                 return Ok(None);
             }
         }
+    }
+
+    /// Watches what tells how a turn goes. Whether the agent's own files are among that.
+    fn watch_answer(&self, peer: &Peer, watch: &mut Watch) -> bool {
+        let record = peer.files.session().ok().and_then(Stored::present);
+        let own = record.map(|record| self.own_telling_files(peer, &record)).unwrap_or_default();
+        let watched = self.telling_files(peer).into_iter().filter(|file| watch.add(file, 0)).collect::<Vec<_>>();
+        own.iter().any(|file| watched.contains(file))
     }
 
     /// Whether it takes a message now.

@@ -173,6 +173,7 @@ impl Engine {
             beat_timeout: None,
             ready_timeout: None,
             reap_attached: None,
+            agent_hooks: None,
             size: typed.size,
             umask: typed.umask,
             nice: typed.nice,

@@ -1,5 +1,6 @@
 //! What a person types: one verb a file, under its own name, each a method of the engine.
 
+pub mod agent_hook;
 pub mod answer;
 pub mod ask;
 pub mod attach;

@@ -11,13 +11,13 @@ use peer_adapters::watch::Watch;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::engine::observe::turn::Turns;
+use crate::engine::observe::turn::{AHEAD, Turns, known_turn};
 use crate::engine::verbs::list::Row;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
 use crate::policy::wait::{Goal, Verdict, judge};
-use crate::store::Stored;
+use crate::store::{SessionRecord, Stored};
 
 /// Between two looks at everybody.
 const LOOK: Duration = Duration::from_secs(1);
@@ -122,11 +122,19 @@ impl Engine {
     pub(crate) fn telling_files(&self, peer: &Peer) -> Vec<PathBuf> {
         let mut files = vec![peer.files.path("session"), peer.files.path("end")];
         let Some(record) = peer.files.session().ok().and_then(Stored::present) else { return files };
-        let Some(agent) = record.process else { return files };
+        if !peer.profile.hooks.reports.is_empty() {
+            files.push(peer.files.turn_path(record.incarnation));
+        }
+        files.extend(self.own_telling_files(peer, &record));
+        files
+    }
+
+    /// Those of the agent's own among them.
+    pub(crate) fn own_telling_files(&self, peer: &Peer, record: &SessionRecord) -> Vec<PathBuf> {
+        let Some(agent) = record.process else { return Vec::new() };
         let id = record.conversation.as_deref();
         let own = self.in_own_files(peer, &peer.profile, |own| own.telling(id, agent.id.pid).unwrap_or_default());
-        files.extend(own.unwrap_or_default());
-        files
+        own.unwrap_or_default()
     }
 
     /// Whether an agent whose screen is free is in a turn all the same: its own files say so, or it was told something a moment
@@ -140,6 +148,10 @@ impl Engine {
             (in_turn, files.last_activity(id, pid).ok().flatten())
         });
         let (in_turn, active) = told.ok()?;
+        let reported = known_turn(peer, &record).and_then(|known| known.in_progress_since());
+        if in_turn != Some(true) && reported.is_some_and(|began| self.now().since(began) < AHEAD) {
+            return Some(true);
+        }
         let Some(delivered) = record.delivered_at_ms else { return in_turn };
         let is_of_before = active.is_none_or(|active| delivered > active.into());
         let just_now = self.now().since(delivered) < TAKEN_UP;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod conversations;
+mod hooks;
 mod lives;
 #[cfg(feature = "mcp")]
 mod mcp;

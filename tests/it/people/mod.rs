@@ -1,5 +1,6 @@
 //! What a person at the keyboard meets.
 
+mod agent_hooks;
 mod answers;
 mod attach;
 mod complete;

@@ -1,0 +1,73 @@
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, SystemTime};
+
+use peer_adapters::agent::Report;
+use peer_adapters::command::{self, Argv};
+use peer_adapters::{file, signals};
+
+use crate::cli::{Context, Directories, Outcome};
+use crate::policy::time::Timestamp;
+
+/// What an agent may hand over: a message of a megabyte is in it, as JSON. Of more nothing is read.
+const MOST: u64 = 4 * 1024 * 1024;
+
+/// How long the agent's own part may take, whatever happens; the rest goes on without it.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long what is reported may take to be written down.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Take what an agent reports by a hook of its own; run by the agent
+///
+/// Prints nothing, waits for nothing, and is always done: an agent must not be the worse for it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What it reports
+    report: String,
+    /// What it hands over, where that is not on stdin
+    handed: Option<OsString>,
+    /// Hear what it reported at this time; what it handed over is on stdin
+    #[arg(long, value_name = "MS")]
+    hear: Option<u64>,
+}
+
+pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
+    let Some(report) = Report::ALL.into_iter().find(|report| report.as_str() == args.report) else { return Ok(0) };
+    if let Some(at) = args.hear {
+        let handed = file::read_stream(std::io::stdin(), MOST)?;
+        // An agent that was started anew meanwhile reports nothing more.
+        let heard = tokio::time::timeout(
+            PATIENCE,
+            context.engine()?.hear_agent(report, Timestamp::from_ms(at), handed.as_bytes()),
+        )
+        .await;
+        if let Ok(Err(error)) = heard {
+            tracing::debug!(%error, "what an agent reports");
+        }
+        return Ok(0);
+    }
+    if let Err(error) = pass_on(report, args.handed.as_ref()) {
+        tracing::debug!(%error, "what an agent reports");
+    }
+    Ok(0)
+}
+
+/// Hands it to a process of our own, which the agent neither waits for nor takes along when it ends.
+fn pass_on(report: Report, handed: Option<&OsString>) -> Result<(), Box<dyn std::error::Error>> {
+    signals::end_within(DEADLINE);
+    // Not in a pane of ours.
+    if std::env::var_os("PEER_NAME").is_none() || std::env::var_os("PEER_INCARNATION").is_none() {
+        return Ok(());
+    }
+    let handed = match handed {
+        Some(handed) => handed.as_bytes().to_vec(),
+        None => file::read_stream(std::io::stdin(), MOST)?.into_bytes(),
+    };
+    let own = peer_adapters::process::own_executable()?;
+    let at = Timestamp::from(SystemTime::now()).as_ms().to_string();
+    let hears =
+        Argv::new(own).args(["agent-hook", report.as_str(), "--hear", &at]).cwd(Directories::of_environment()?.state);
+    command::spawn_detached_with_input(&hears, &handed)?;
+    Ok(())
+}
