@@ -85,7 +85,12 @@ def tool_call(body, text):
     """The `(name, input)` of the tool that is to be called next, if the text asks for one that the agent offers."""
     offered = {tool.get("name") or tool.get("function", {}).get("name") for tool in body.get("tools") or []}
     asked = re.search(r"CALL (\w+) (\{.*\})", text, re.S)
-    if asked and asked.group(1) in offered and not is_answered(body):
+    # Claude Code tells of the tools of a server by name alone, and takes a call of one all the same.
+    is_deferred = asked and asked.group(1).startswith("mcp__") and "ToolSearch" in offered
+    # Codex tells of them as functions of a namespace.
+    within = {f"{space['name']}__{tool['name']}" for space in body.get("tools") or []
+              if space.get("type") == "namespace" for tool in space.get("tools") or []}
+    if asked and (asked.group(1) in offered | within or is_deferred) and not is_answered(body):
         return asked.group(1), json.loads(asked.group(2))
     steps, subagent = re.search(r"STEPS (\d+)", text), re.search(r"SUBAGENT (\d+)", text)
     if steps and "Read" in offered and results_since(body, steps.group()) < int(steps.group(1)):
@@ -224,8 +229,9 @@ class Handler(BaseHTTPRequestHandler):
         at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
         if call:
             arguments = json.dumps(call[1])
+            space, _, name = call[0].rpartition("__")
             item = {"id": f"item_{n}", "type": "function_call", "status": "completed", "call_id": f"call_{n}",
-                    "name": call[0], "arguments": arguments}
+                    "name": name, "arguments": arguments, **({"namespace": space} if space else {})}
             told = [
                 {"type": "response.output_item.added", "output_index": 0,
                  "item": {**item, "status": "in_progress", "arguments": ""}},
