@@ -1,11 +1,11 @@
-//! `scripts/bench-agents`: how long the real agents take to be spoken to through `peer`, beside the same by hand in the same
-//! runtime, in turns.
+//! `scripts/bench-agents`: how long the real agents take to get a message through `peer`, compared with the same steps
+//! done manually in the same runtime, in alternation.
 //!
-//! A turn is a life: started fresh with a message, spoken to again, ended, started where it was with a message. Either side
-//! ends at the same fact: the agent has the message in its own record. By hand is a client of the runtime that starts the
-//! agent, looks until the profile's rule for readiness holds, pastes and presses Enter in one go, and looks at the record.
+//! A turn is a life: started fresh with a message, messaged again, ended, resumed with a message. Both sides end at the
+//! same fact: the agent has the message in its own record. The manual side is a client of the runtime that starts the
+//! agent, checks until the profile's rule for readiness holds, pastes and presses Enter at once, and checks the record.
 //!
-//! Words behind it: `claude`, `codex`, `pi`, `opencode`, `tmux`, `zellij`, a number of turns.
+//! Arguments: `claude`, `codex`, `pi`, `opencode`, `tmux`, `zellij`, a number of turns.
 
 #[path = "lab/by_hand.rs"]
 mod by_hand;
@@ -25,10 +25,10 @@ use peer_adapters::runtime::RuntimeKind;
 const AGENTS: [&str; 4] = ["claude", "codex", "pi", "opencode"];
 const TURNS: usize = 7;
 
-/// Between two steps, in which an agent writes down what it has done: neither side is to pay for that.
+/// The pause between two steps, in which an agent writes down what it has done, so that neither side pays for that.
 const REST: Duration = Duration::from_millis(700);
 
-/// What is measured of a turn.
+/// The steps of a turn that are measured.
 const STEPS: [&str; 3] = ["fresh", "resume", "send"];
 
 fn main() {
@@ -78,7 +78,8 @@ fn promise(name: &str, kind: RuntimeKind, step: &str) -> Promise {
     }
 }
 
-/// The same life through `peer`; what fresh, resume and send took, from the start of the command to its exit.
+/// The same life through `peer`; returns how long fresh, resume and send took, from the start of the command to its
+/// exit.
 fn through_peer(agent: &Agent, by_hand: &ByHand<'_>, turn: usize) -> [Duration; 3] {
     let say = |words: &[&str], what: &str, turns: usize| {
         let text = format!("bench ours {what} {turn}");
@@ -101,7 +102,8 @@ fn through_peer(agent: &Agent, by_hand: &ByHand<'_>, turn: usize) -> [Duration; 
     [fresh, resumed, sent]
 }
 
-/// Looks every few milliseconds until something holds, and says how long that took; nothing where it does not for a minute.
+/// Checks every few milliseconds until `holds` returns true, and returns how long that took; `None` if it took more
+/// than a minute.
 fn until(started: Instant, mut holds: impl FnMut() -> bool) -> Option<Duration> {
     let end = Instant::now() + Duration::from_secs(60);
     while !holds() {

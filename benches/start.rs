@@ -1,4 +1,4 @@
-//! `cargo bench --bench start`: what the small verbs and a Tab cost, and how large the process in the pane is.
+//! `cargo bench --bench start`: the cost of the small verbs and of a Tab, and the size of the pane process.
 
 #[path = "../tests/it/common/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
@@ -14,13 +14,13 @@ use lab::{Cost, cost, median};
 
 const TURNS: usize = 60;
 
-/// How many peers a Tab finds.
+/// The number of peers for a Tab.
 const FLEET: usize = 1000;
 
-/// How long a Tab may take: what is slower is felt.
+/// How long a Tab may take; a longer delay is noticeable.
 const TAB: Duration = Duration::from_millis(15);
 
-/// Resident memory that the process in the pane may have, in KiB.
+/// Resident memory that the pane process may have, in KiB.
 const PANE_KIB: u64 = 3 * 1024;
 
 fn main() {
@@ -52,7 +52,8 @@ fn main() {
     completion(&world);
 }
 
-/// What a Tab costs, in a fleet of a thousand that all have a topic: the shell waits for it, so the wall clock counts too.
+/// The cost of a Tab in a fleet of a thousand that all have a topic: the shell waits for it, so wall-clock time counts
+/// too.
 fn completion(world: &World) {
     println!("\na Tab among {FLEET} peers, each with a topic");
     table::head();
@@ -81,7 +82,7 @@ fn completion(world: &World) {
     }
 }
 
-/// The process in the pane, a second after it started its agent.
+/// The memory of the pane process, a second after it started its agent.
 fn pane(world: &World) {
     std::thread::sleep(Duration::from_secs(1));
     let status = format!("/proc/{}/status", world.pane_process("one"));

@@ -1,8 +1,9 @@
-//! `cargo bench --bench tick`: a tick with nothing to do over a fleet on one tmux server, beside one raw listing of it.
+//! `cargo bench --bench tick`: a tick with nothing to do over a fleet on one tmux server, compared with one raw listing
+//! of it.
 //!
-//! `cargo bench --bench tick -- 100 1000` chooses the sizes of the fleets, and `PEER_BENCH_LARGE=1` adds the largest that is
-//! promised, for which Linux has not enough terminals unless it is told to. Every peer has a session of its own on a real
-//! server; see `lab/fleet.rs` for what is made in bulk. strace and valgrind are used where they are installed.
+//! `cargo bench --bench tick -- 100 1000` chooses the sizes of the fleets, and `PEER_BENCH_LARGE=1` adds the largest
+//! one with a promise, for which Linux has not enough terminals by default. Every peer has its own session on a real
+//! server; see `lab/fleet.rs` for what is made in bulk. strace and valgrind are used if they are installed.
 
 #[path = "../tests/it/common/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
@@ -17,19 +18,19 @@ use common::World;
 use lab::table::{self, Promise};
 use lab::{Cost, cost, fleet, in_turns, median};
 
-/// Linux has 4,096 terminals for the whole machine, and others need some.
+/// Linux has 4,096 terminals for the whole machine, and other programs need some.
 const SIZES: [usize; 4] = [1, 100, 1000, 3000];
 
-/// The largest fleet of which something is promised.
+/// The largest fleet for which there is a promise.
 const LARGE: usize = 5000;
 
 /// Instructions are counted up to this size; valgrind is some fifty times slower than the machine.
 const COUNTED: usize = 1000;
 
-/// `has-session` is run so often, and its time taken times N.
+/// How many times `has-session` is run, to extrapolate its time to N.
 const SAMPLE: usize = 20;
 
-/// The fields of a listing, so that the raw command asks what ours asks.
+/// The fields of a listing, so that the raw command requests the same as ours.
 const FORMAT: &str = "#{pid}\t#{session_id}\t#{pane_id}\t#{pane_pid}\t#{pane_dead}\t#{session_attached}\t\
     #{window_activity}\t#{session_name}\t#{@peer_tag}\t.";
 
@@ -57,7 +58,7 @@ fn measure(size: usize) {
     table::line("peer reap, list-panes -a with our fields", ours.wall, Some(raw.wall), promise);
     table::line("  user+system time, server not counted", ours.cpu, Some(raw.cpu), Promise::None);
     let list = |_| cost(&mut lab::peer(&world, &["list"]));
-    // As a person types it, which prints more of each pane than ours asks for; and with the fields that ours asks for.
+    // As a user types it, which prints more of each pane than ours requests; and with the fields that ours requests.
     let (ours_list, typed) = in_turns(turns, list, |_| cost(&mut client(&world, &["list-panes", "-a"])));
     let promise = if size == 1000 { Promise::Times(1.5) } else { Promise::None };
     table::line("peer list, list-panes -a as it is typed", ours_list.wall, Some(typed.wall), promise);
@@ -88,7 +89,7 @@ fn listing(world: &World) -> Cost {
     cost(&mut client(world, &["list-panes", "-a", "-F", FORMAT]))
 }
 
-/// What asking for each session by itself would take.
+/// The time that a query of each session separately would take.
 fn one_each(world: &World, size: usize) -> Duration {
     let asked: Vec<_> = (0..SAMPLE)
         .map(|sample| {
@@ -127,8 +128,8 @@ fn instructions(world: &World) {
     table::number("instructions, by callgrind", &format!("{:.1} M", count / 1e6), None, "");
 }
 
-/// The same fleet, awake for longer than its idle timeout and kept awake by what its panes print: each tick has to look
-/// where the agent's activity is told.
+/// The same fleet, awake for longer than its idle timeout and kept awake by the output of its panes: each tick has to
+/// read where the agent records its activity.
 fn long_awake(world: &World, size: usize, turns: usize, raw: Cost) {
     for number in 0..size {
         world.edit(&format!("peer-{number:04}"), "session", |record| {

@@ -1,8 +1,8 @@
-//! `cargo bench --bench wake`: a wake of a plain command beside `tmux new-session -d` of the same command, on one server
-//! that is up.
+//! `cargo bench --bench wake`: a wake of a plain command, compared with `tmux new-session -d` of the same command, on
+//! one running server.
 //!
-//! Both start `sleep 1000` in a session of its own. Ours also comes back only when the agent runs, has its incarnation on
-//! record, keeps a process of ours in the pane, and writes down why.
+//! Both start `sleep 1000` in a new session. Ours also returns only when the agent runs and its incarnation is
+//! recorded, keeps a pane process, and logs the reason.
 
 #[path = "../tests/it/common/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
@@ -16,7 +16,7 @@ use common::World;
 use lab::table::{self, Promise};
 use lab::{cost, in_turns};
 
-/// Enough that the median is that of an undisturbed start, also where every third one is disturbed.
+/// Enough that the median is that of an undisturbed start, even if every third one is disturbed.
 const TURNS: usize = 60;
 
 fn main() {
@@ -25,7 +25,7 @@ fn main() {
     for turn in 0..TURNS {
         world.add(&format!("w{turn}"), &["sleep", "1000"]);
     }
-    // Starts the server, and lets both programs be in the page cache.
+    // Starts the server, and brings both programs into the page cache.
     world.add("first", &["sleep", "1000"]);
     world.peer(&["wake", "first"]);
     let (ours, raw) = in_turns(
@@ -53,7 +53,7 @@ fn new_session(world: &World, turn: usize) -> Command {
     client(world, &["new-session", "-d", "-x", "200", "-y", "50", "-s", &name, "--", "sleep", "1000"])
 }
 
-/// The middle of the times from the decision to readiness.
+/// The median of the times from the decision to readiness.
 fn until_ready(world: &World) -> String {
     let mut all: Vec<u64> = world
         .log()

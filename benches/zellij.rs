@@ -1,5 +1,5 @@
-//! `cargo bench --bench zellij`: a wake on zellij beside a raw detached start, and a tick over fifty peers on zellij beside
-//! one raw question to one of their servers.
+//! `cargo bench --bench zellij`: a wake on zellij compared with a raw detached start, and a tick over fifty peers on
+//! zellij compared with one raw query of one of their servers.
 
 #[path = "../tests/it/common/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
@@ -49,8 +49,8 @@ fn name(number: usize) -> String {
     format!("z{number}")
 }
 
-/// zellij as a person's shell would run it, in directories of this world's; the state directory in its environment is the
-/// mark by which the world ends what it started.
+/// zellij as a user's shell would run it, in directories of this world. The state directory in its environment is the
+/// mark by which the world ends the processes that it started.
 fn zellij(world: &World, sockets: &Path) -> Command {
     let mut client = Command::new("zellij");
     client

@@ -1,8 +1,9 @@
-//! Draws a captured terminal as an SVG: `tmux capture-pane -e -p | picture TITLE > FILE.svg`. Used by `scripts/picture`.
+//! Draws a captured terminal as an SVG: `tmux capture-pane -e -p | picture TITLE > FILE.svg`. Used by
+//! `scripts/picture`.
 //!
-//! Not one of the terminal-to-SVG crates, because they let text flow: where a reader's browser takes `▇` or `●` from
-//! another font, the columns of a table come apart. Here each run of text is told where it begins and how wide it is, and
-//! bars and rules are drawn instead of written.
+//! The existing terminal-to-SVG crates let text flow: where a reader's browser takes `▇` or `●` from another font, the
+//! columns of a table come apart. Here each run of text has a fixed position and width, and bars and rules are drawn as
+//! shapes.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
@@ -17,10 +18,10 @@ const CELL: f64 = 8.4;
 const LINE: f64 = 19.0;
 const PADDING: f64 = 18.0;
 const HEAD: f64 = 38.0;
-/// Columns of the window at least, so that two pictures under one another are equally wide.
+/// The least width in columns, so that two pictures under one another are equally wide.
 const COLUMNS: usize = 100;
 
-/// GitHub's own dark scheme: it has contrast on a white page and on a black one.
+/// GitHub's own dark scheme, which has contrast on white and on black pages.
 const BACKGROUND: &str = "#161b22";
 const BORDER: &str = "#3d444d";
 const TEXT: &str = "#d1d7e0";
@@ -70,7 +71,8 @@ fn picture(title: &str, text: &Text<'_>) -> String {
     svg + "</svg>\n"
 }
 
-/// What is drawn, one cell at a time, and what is written between it. Two spaces end a run: a word is placed, not pushed.
+/// Splits a text into runs: characters that are drawn as shapes, one cell at a time, and the text between them. Two
+/// spaces end a run, so that each word is placed on its own.
 fn runs(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -88,7 +90,7 @@ fn runs(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Left, top, width and height of a character that is a shape, in parts of a cell.
+/// Left, top, width and height of a character that is a shape, in fractions of a cell.
 fn shape(c: char) -> Option<[f64; 4]> {
     match c {
         '▁'..='█' => {
@@ -133,7 +135,7 @@ fn draw(svg: &mut String, run: &str, style: Style, x: f64, top: f64) {
     );
 }
 
-/// The colour of text; more than the sixteen of a terminal is not needed here.
+/// The colour of text; only the sixteen colours of a terminal are needed here.
 fn colour(colour: Option<Color>) -> &'static str {
     let index = match colour {
         Some(Color::Black | Color::DarkGray | Color::Indexed(0 | 8)) => 0,
@@ -161,7 +163,7 @@ fn lines(rows: usize) -> f64 {
     count(rows) * LINE
 }
 
-/// Columns and rows of a screen are few.
+/// Converts a number of columns or rows, which is always small.
 fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What test-agents and bench-agents share: sourced in the repository's root behind common.sh, never run. Brings the real
-# agents, puts them on PATH, and says what is missing where they cannot be run without a network.
+# Shared by test-agents and bench-agents: sourced in the repository's root after common.sh, never run. Installs the real
+# agents, puts them on PATH, and reports what is missing if they cannot be run without a network.
 
 # The versions with which the built-in profiles were seen to work; each profile names its own.
 packages=(

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# What quickstart, test and .ci/run share; sourced, never run. Not each of them uses every colour.
+# Shared by quickstart, test and .ci/run; sourced, never run. Not all of them use every colour.
 
 if [[ -t 1 && -z ${NO_COLOR-} ]]; then
     bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
@@ -17,8 +17,8 @@ fail() {
     exit 1
 }
 
-# delete DIRECTORY…: with all that is in it, also while what was ended a moment ago still writes there (a pane process records
-# how its agent ended). Waits up to 10 s; for use in traps, where a failure would become the script's own.
+# delete DIRECTORY…: removes directories with their contents, even while a process that was just ended still writes there (a
+# pane process records how its agent ended). Waits up to 10 s; for use in traps, where a failure would become the script's.
 delete() {
     local deadline=$((SECONDS + 10))
     until rm -rf "$@" 2>/dev/null; do
@@ -30,7 +30,7 @@ delete() {
     done
 }
 
-# apt_install PACKAGE…: as root, or through sudo; says what it does. Returns 1 where there is no apt-get or no way to
+# apt_install PACKAGE…: installs packages as root or through sudo, and says so. Returns 1 if there is no apt-get or no way to
 # become root.
 apt_install() {
     local as_root=()
@@ -40,13 +40,13 @@ apt_install() {
         as_root=(sudo)
     fi
     say "installing $* with ${as_root[*]:+sudo }apt-get"
-    # Package lists may be older than the archive: try with those first, then with new ones.
+    # Package lists may be older than the archive: try with the present ones first, then with new ones.
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null ||
         { "${as_root[@]}" apt-get update -q </dev/null &&
             "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null; }
 }
 
-# need PROGRAM APT-PACKAGE…: makes sure that PROGRAM is there.
+# need PROGRAM APT-PACKAGE…: makes sure that PROGRAM is installed.
 need() {
     local program=$1
     shift
@@ -59,7 +59,7 @@ need() {
 }
 
 need_cargo() {
-    # A toolchain that was installed a moment ago is not on the PATH of this shell yet.
+    # A toolchain that was just installed is not on the PATH of this shell yet.
     PATH=$PATH:${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin
     export PATH
     command -v cargo >/dev/null || fail "cargo, which builds peer, is missing" \
@@ -68,14 +68,14 @@ need_cargo() {
     need cc gcc libc6-dev
 }
 
-# Where cargo puts what it builds; CARGO_TARGET_DIR and cargo's own configuration may move it.
+# The directory of cargo's build output; CARGO_TARGET_DIR and cargo's configuration may change it.
 target_directory() {
     cargo metadata --no-deps --locked --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
-# run_tests WORDS…: `cargo test WORDS`. A case that failed is run once more, alone. What passes then is named in a line that begins
-# with `unsteady:`, as a flaw to mend; what fails again is the caller's failure. The words of the array `inside`, where there is
-# one, come before each cargo.
+# run_tests ARGUMENT…: `cargo test ARGUMENT…`. A case that failed is run once more, alone. If it passes then, a line that begins
+# with `unsteady:` names it, as a flaw to fix; if it fails again, run_tests fails. The words of the array `inside`, if any, come
+# before each cargo.
 inside=()
 run_tests() {
     local log target targets cases case listed behind=() failed=0
@@ -84,16 +84,16 @@ run_tests() {
         rm -f "$log"
         return
     fi
-    # cargo names the targets at the end, each by the words that run it; none where it did not come to run any.
+    # cargo lists the failed targets at the end, each with the arguments that run it; none if it ran no test.
     # shellcheck disable=SC2016 # cargo's own quotes
     mapfile -t targets < <(sed -n 's/^    `\(-p .*\)`$/\1/p' "$log")
-    # libtest names the cases of a target at its end, and cargo says which target is next.
+    # libtest lists the failed cases of a target at its end, and cargo says which target is next.
     mapfile -t cases < <(sed -n 's/^    \([a-z_0-9:]*\)$/\1/p' "$log" | sort -u)
     ((${#targets[@]} > 0 && ${#cases[@]} > 0)) || failed=1
     grep '^test .* FAILED$' "$log" || true
     rm -f "$log"
     while (($# > 0)) && [[ $1 != -- ]]; do shift; done
-    # What is to be run comes from the list of failures, and not from the filters of the first run.
+    # The cases to run come from the list of failures, not from the filters of the first run.
     while (($# > 1)); do
         shift
         case $1 in

@@ -1,20 +1,22 @@
 //! `peer` keeps named, long-lived terminal agents warm on demand.
 //!
-//! Theory of operation. There is no daemon: each command observes, decides, acts, and leaves.
+//! Theory of operation: there is no daemon. Each command observes, decides, acts and exits.
 //!
 //! ```text
-//!   cli ──▶ engine ──▶ adapters   what is there?  runtime axis (one listing), process axis (pid and start time)
+//!   cli ──▶ engine ──▶ adapters   observe   runtime axis (one listing), process axis (pid and start time)
 //!              │
-//!              ├─────▶ policy     what follows?   facts and `now` in, decision and cause out; pure
+//!              ├─────▶ policy     decide    facts and `now` in, decision and cause out; pure
 //!              │
-//!              └─────▶ store      what is so now  one mutator, under the peer's lock; the record is written first
-//!                                                 and taken away last
+//!              └─────▶ store      record    all changes go through `Locked`, under the peer's lock;
+//!                                           the record is written first and removed last
 //! ```
 //!
-//! A runtime's pane runs [`pane`], which starts the agent, stays its parent, and records its end. Every effect names an
-//! incarnation, whose number only grows: what a hung server does late meets a fence and leaves. A witness that does not
-//! answer says `unknown`, and unknown leads to no signal, no marker and no start. Whoever is killed between any two
-//! steps is followed by the next command, because each step can be done again and the record goes away last.
+//! The runtime's pane runs [`pane`], which starts the agent, stays its parent, and records its end.
+//!
+//! Every effect names an incarnation, whose number only grows. A late effect of a hung server finds a newer incarnation
+//! recorded and is dropped. If a witness does not answer, the result is `unknown`, which never leads to a signal, a
+//! marker or a start. If a command is killed between two steps, the next command continues its work: each step can be
+//! repeated, and the record is removed last.
 
 pub mod cli;
 pub mod config;

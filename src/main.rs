@@ -1,4 +1,4 @@
-//! Turns arguments into a verb and its outcome into an exit code; nothing else exits.
+//! The entry point: runs a verb, and turns its outcome into an exit code. No other code exits the process.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,10 +9,10 @@ use peer_adapters::screen::printable;
 use peer_adapters::signals;
 
 fn main() -> ExitCode {
-    // Where the kernel refuses, all is as it was, and what then fails says so itself.
+    // If the kernel refuses, nothing has changed, and whatever fails later reports its own error.
     let _ = signals::restore();
     let mut arguments = std::env::args_os();
-    // The pane process stays for as long as its agent lives, so it takes nothing of the command line's weight with it.
+    // The pane process lives as long as its agent, so it does not load the command line's code.
     if arguments.nth(1).is_some_and(|verb| verb == "pane") {
         return pane(&arguments.collect::<Vec<_>>());
     }
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     ExitCode::from(peer::cli::run(std::env::args_os()))
 }
 
-/// `peer pane STATE-DIR NAME INCARNATION`: what a runtime runs in a pane, and nobody types.
+/// Runs `peer pane STATE-DIR NAME INCARNATION`, which a runtime runs in a pane. Users do not type it.
 fn pane(arguments: &[OsString]) -> ExitCode {
     let [state, name, incarnation] = arguments else {
         eprintln!("error: pane: this is what peer itself runs in a pane\nhint: peer wake NAME");
@@ -41,7 +41,7 @@ fn pane(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-/// Diagnostics on stderr, as `PEER_LOG` asks for them; nothing is set up when it does not.
+/// Writes diagnostics to stderr as `PEER_LOG` requests. Sets up nothing if it is unset.
 fn start_tracing() {
     if let Ok(filter) = std::env::var("PEER_LOG") {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

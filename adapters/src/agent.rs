@@ -1,7 +1,7 @@
-//! Agent profiles: what is known of an agent program, as data.
+//! Agent profiles: the known properties of an agent program, as data.
 //!
-//! A profile is a TOML file. Five are built in; a person's own file adds one, replaces one, or changes a few keys of
-//! one (`extends = "claude"`) without a rebuild. Nothing here starts or looks at a process: [`crate::screen`] applies a
+//! A profile is a TOML file. Five are built in. A user's own file adds one, replaces one, or changes a few keys of one
+//! (`extends = "claude"`) without a rebuild. Nothing here starts or probes a process: [`crate::screen`] applies a
 //! profile to the text of a pane, [`crate::transcript`] to the agent's own files.
 
 use std::ffi::OsString;
@@ -24,22 +24,23 @@ pub use error::ProfileError;
 pub use hooks::{EXECUTABLE, Given, Handed, Hooks, Report};
 pub use mcp::{McpRule, McpServer};
 pub use message::{Alteration, Unsendable, letters};
-pub use values::{ChildFiles, Pattern, Speaker, Variable};
+pub use values::{ChildFiles, Pattern, ReportingExtension, Variable};
 
-/// The profiles that come with the program: name and TOML text.
+/// The built-in profiles: name and TOML text.
 pub const BUILTIN: &[(&str, &str)] = &[
     ("claude", include_str!("../agents/claude.toml")),
     ("codex", include_str!("../agents/codex.toml")),
     ("command", include_str!("../agents/command.toml")),
+    #[cfg(feature = "sqlite")]
     ("opencode", include_str!("../agents/opencode.toml")),
     ("pi", include_str!("../agents/pi.toml")),
 ];
 
-/// What is known of one agent program.
+/// The known properties of one agent program.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// The file's name without `.toml`.
+    /// The file name without `.toml`.
     #[serde(skip)]
     pub name: String,
     /// The profile that this one changes. Tables are merged key by key; everything else, lists too, is replaced.
@@ -48,43 +49,43 @@ pub struct Profile {
     /// One line for `peer agents`.
     #[serde(default)]
     pub description: String,
-    /// The version of the agent with which all this was seen to hold.
+    /// The version of the agent that all of this was verified with.
     #[serde(default)]
     pub seen: Option<String>,
-    /// The program and the arguments that always come first, for a peer that names no command of its own.
+    /// The program and its leading arguments, for a peer that does not specify a command.
     #[serde(default)]
     pub command: Vec<String>,
-    /// The words that say "fresh" and "resume" to the agent.
+    /// The arguments for a fresh start and for a resume.
     #[serde(default)]
     pub arguments: Arguments,
-    /// How it is given a server of the Model Context Protocol for one launch; none where it takes none.
+    /// How the agent is given a server of the Model Context Protocol for one launch, if it takes one.
     #[serde(default)]
     pub mcp: Option<McpRule>,
-    /// How the agent's conversations are named and kept.
+    /// How the agent's conversations are identified and stored.
     #[serde(default)]
     pub conversation: Conversation,
     /// When the agent is ready for a message.
     #[serde(default)]
     pub ready: Ready,
-    /// What the screen shows while a turn is in progress: one of these is enough.
+    /// What the screen shows while a turn is in progress: one match is enough.
     #[serde(default)]
     pub busy: Vec<Pattern>,
-    /// The questions that the agent may ask instead of becoming ready; the first that is recognised counts.
+    /// The questions that the agent may ask instead of becoming ready; the first match counts.
     #[serde(default)]
     pub dialog: Vec<Dialog>,
-    /// Where on the screen the person's text stands before it is sent; none for a program without such a place.
+    /// Where the user's unsent text is on the screen; `None` for a program without such a place.
     #[serde(default)]
     pub composer: Option<ComposerRule>,
-    /// How a message is put in.
+    /// How a message is entered.
     #[serde(default)]
     pub message: MessageRule,
     /// How the agent is asked to leave, and how long it may take.
     #[serde(default)]
     pub quit: Quit,
-    /// The keys that stop the turn in progress and keep the agent.
+    /// The keys that stop the current turn without ending the agent.
     #[serde(default)]
     pub interrupt: Vec<Key>,
-    /// What of the environment the agent lives by, what must not reach it, and what must.
+    /// Which environment variables the agent needs, which must not reach it, and which are set for it.
     #[serde(default)]
     pub environment: Environment,
     /// How the agent is given hooks by which it reports what it does.
@@ -92,53 +93,53 @@ pub struct Profile {
     pub hooks: Hooks,
 }
 
-/// Words appended to the peer's own command line. `{conversation}` stands for the conversation's id, `{transcript}` for
-/// the path of its transcript, for an agent that names conversations by their files.
+/// Arguments appended to the peer's own command line. `{conversation}` stands for the conversation's id, `{transcript}`
+/// for the path of its transcript, for an agent that identifies conversations by their files.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Arguments {
     /// For a new conversation.
     pub fresh: Vec<String>,
-    /// For the conversation it had; empty where the agent cannot resume one by id.
+    /// For the previous conversation; empty if the agent cannot resume one by id.
     pub resume: Vec<String>,
 }
 
-/// How the agent's conversations are named and kept.
+/// How the agent's conversations are identified and stored.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Conversation {
-    /// How the id comes to be.
+    /// Where the id comes from.
     pub id: ConversationId,
-    /// How the agent writes down what was said.
+    /// The format of the agent's transcript.
     pub transcript: Option<TranscriptKind>,
-    /// The transcripts of the agents that the agent itself starts, where it writes them to files.
+    /// The transcripts of the agents that the agent itself starts, if it writes them to files.
     pub children: Option<ChildFiles>,
-    /// The file in which the agent says what it is doing.
+    /// The file in which the agent reports what it is doing.
     pub status: Option<StatusKind>,
-    /// The extension of ours by which the agent says which conversation it is in, where its files do not tell.
-    pub says: Option<Speaker>,
-    /// Which commands of the agent's own begin another conversation, or go back to an older one.
+    /// Our extension by which the agent reports its conversation, if its files do not show it.
+    pub says: Option<ReportingExtension>,
+    /// The agent's own commands that begin another conversation, or return to an older one.
     pub moved_by: Option<Pattern>,
-    /// Which of them begin one of which nothing tells before something is said in it.
+    /// Those among them that begin a conversation which leaves no trace until something is said in it.
     pub begun_by: Option<Pattern>,
-    /// What tells when the agent last did something, best first.
+    /// The sources for when the agent was last active, best first.
     pub activity: Vec<ActivitySource>,
 }
 
-/// How the id of a conversation comes to be.
+/// Where the id of a conversation comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConversationId {
-    /// We make a UUID and pass it with the fresh start.
+    /// We generate a UUID and pass it with the fresh start.
     Chosen,
-    /// The agent makes it; it is learned from the agent's files after the first message.
+    /// The agent generates it; it is read from the agent's files after the first message.
     Found,
-    /// There is none: the program keeps no conversation.
+    /// There is none: the program has no conversations.
     #[default]
     None,
 }
 
-/// The layouts of transcripts that [`crate::transcript`] reads.
+/// The transcript formats that [`crate::transcript`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TranscriptKind {
@@ -149,10 +150,11 @@ pub enum TranscriptKind {
     /// pi: `TIME_ID.jsonl`, first line `session`.
     PiSession,
     /// opencode: one sqlite database for all conversations.
+    #[cfg(feature = "sqlite")]
     OpencodeDb,
 }
 
-/// The layouts of status files that [`crate::transcript`] reads.
+/// The status file formats that [`crate::transcript`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatusKind {
@@ -160,17 +162,17 @@ pub enum StatusKind {
     ClaudeSession,
 }
 
-/// What can tell when an agent was last active.
+/// A source for when an agent was last active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActivitySource {
     /// The agent's own status file.
     StatusFile,
-    /// The time in the last record of the transcript.
+    /// The time of the last record in the transcript.
     Transcript,
     /// Beats sent by the agent's hooks.
     Beats,
-    /// Output of the pane: the last resort, since an animated status line never falls silent.
+    /// Output of the pane. This is the last resort, since an animated status line never stops.
     Output,
 }
 
@@ -178,17 +180,18 @@ pub enum ActivitySource {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ready {
-    /// Patterns that must all match the screen. None: the program is ready as soon as it runs.
+    /// Patterns that must all match the screen. If empty, the program is ready as soon as it runs.
     pub screen: Vec<Pattern>,
-    /// How long to wait for it; 120 s unless said otherwise.
+    /// How long to wait for readiness; 120 s by default.
     #[serde(deserialize_with = "values::duration")]
     pub timeout: Duration,
-    /// How long readiness must last after a fresh start before it is believed.
+    /// How long readiness must last after a fresh start before it counts.
     #[serde(deserialize_with = "values::duration")]
-    pub hold_fresh: Duration,
-    /// The same after a resume: longer, as a refused resume dies seconds after a start that looks healthy.
+    pub stable_for_fresh: Duration,
+    /// How long readiness must last after a resume before it counts. Longer, as an agent that refuses to resume exits
+    /// seconds after a start that looks healthy.
     #[serde(deserialize_with = "values::duration")]
-    pub hold_resume: Duration,
+    pub stable_for_resume: Duration,
 }
 
 impl Default for Ready {
@@ -196,30 +199,30 @@ impl Default for Ready {
         Self {
             screen: Vec::new(),
             timeout: Duration::from_secs(120),
-            hold_fresh: Duration::ZERO,
-            hold_resume: Duration::ZERO,
+            stable_for_fresh: Duration::ZERO,
+            stable_for_resume: Duration::ZERO,
         }
     }
 }
 
-/// What a dialog needs a person for.
+/// What a dialog needs from the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DialogKind {
-    /// The agent may not do something unless it is allowed to.
+    /// The agent asks for permission to do something.
     Permission,
-    /// It wants to know something.
+    /// The agent asks for information.
     Question,
-    /// Whether a directory is to be trusted.
+    /// The agent asks whether to trust a directory.
     Trust,
-    /// It has no account, key or model.
+    /// The agent has no account, key or model.
     SignIn,
-    /// Something is to be chosen or left.
+    /// The user must choose an entry or close the menu.
     Menu,
 }
 
 impl Dialog {
-    /// What it needs a person for.
+    /// Returns what the dialog needs from the user.
     pub fn kind(&self) -> DialogKind {
         self.kind.unwrap_or(match self.id.as_str() {
             "permission" => DialogKind::Permission,
@@ -237,86 +240,91 @@ impl Dialog {
 pub struct Dialog {
     /// The name by which a peer's spec accepts it (`accept = ["trust-folder"]`).
     pub id: String,
-    /// What recognises it. Its first capture group, if it has one, is the question shown to a person; else the text.
+    /// The pattern that recognises it. Its first capture group, if it has one, is the question shown to the user;
+    /// otherwise the whole match.
     pub screen: Pattern,
-    /// What it needs a person for; where it is not given, as its id says, or a question.
+    /// What it needs from the user; by default derived from the id, or a question.
     #[serde(default)]
     pub kind: Option<DialogKind>,
-    /// The question to show in place of what is on the screen.
+    /// The question to show instead of the text on the screen.
     #[serde(default)]
     pub question: Option<String>,
-    /// The row to be chosen where the spec accepts the dialog: how its text begins.
+    /// The beginning of the row to choose if the spec accepts the dialog.
     #[serde(default)]
     pub answer: Option<String>,
-    /// What the row with the cursor begins with.
+    /// The beginning of the row with the cursor.
     #[serde(default)]
     pub cursor: Option<Pattern>,
-    /// A row that can be chosen, with the cursor or without: its label is the group `label`, its number, where it has one, the
-    /// group `number`.
+    /// A row that can be chosen, with or without the cursor. The group `label` is its label; the group `number` is its
+    /// number, if it has one.
     #[serde(default)]
     pub rows: Option<Pattern>,
-    /// The line just above the dialog, where what it asks about stands above what `screen` matches.
+    /// The line just above the dialog, if the subject of the question is above what `screen` matches.
     #[serde(default)]
     pub above: Option<Pattern>,
-    /// A program must not answer this one, whatever the spec says.
+    /// Whether only a person may answer it, whatever the spec accepts.
     #[serde(default)]
     pub needs_person: bool,
-    /// It is a box with a background of its own, drawn over the screen: `screen` is looked for in the text of such a box alone,
-    /// whatever is below it.
+    /// Whether it is a box with its own background, drawn over the screen. `screen` is then matched only against the
+    /// text of such a box, whatever is below it.
     #[serde(default)]
     pub over: bool,
 }
 
-/// Where the person's text stands before it is sent. Lines are searched from the bottom of the screen upwards.
+/// Where the user's unsent text is. Lines are searched from the bottom of the screen upwards.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComposerRule {
-    /// The line just above the first line of text, where the agent draws one.
+    /// The line just above the first line of text, if the agent draws one.
     #[serde(default)]
     pub above: Option<Pattern>,
-    /// The first line of text; what matches is the prompt and no text. With neither this nor `above` there is no rule.
+    /// The first line of text; what matches is the prompt and not part of the text. Without this and `above` there is
+    /// no rule.
     #[serde(default)]
     pub first: Option<Pattern>,
     /// The line just below the last line of text.
     pub below: Pattern,
-    /// What the other lines begin with and is no text: a bar, an indentation.
+    /// What the other lines begin with that is not part of the text: a bar, an indentation.
     #[serde(default)]
     pub rest: Option<Pattern>,
-    /// Text that the agent itself puts into an empty composer. Dim text is taken for that too.
+    /// Text that the agent itself shows in an empty composer. Dim text counts as that too.
     #[serde(default)]
     pub ghost: Option<Pattern>,
-    /// What the composer shows in place of a long paste.
+    /// What the composer shows instead of a long paste.
     #[serde(default)]
     pub placeholder: Option<Pattern>,
 }
 
-/// How a message is put in.
+/// How a message is entered.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MessageRule {
-    /// What proves that the agent took it.
+    /// What proves that the agent accepted it.
     pub accepted: Accepted,
-    /// What the screen shows while a message waits behind a running turn: taken too, if the composer is empty.
+    /// What the screen shows while a message waits for a running turn to end. Such a message counts as accepted if the
+    /// composer is empty.
     pub queued: Option<Pattern>,
-    /// Text that the agent takes for a command and not for a message. It never shows in the transcript, and some of it
-    /// runs in a shell: `!rm x` pasted into Claude Code, Codex or pi does just that, without a model or a question.
+    /// Text that the agent treats as a command instead of a message. It never appears in the transcript, and some of it
+    /// runs in a shell: `!rm x` pasted into Claude Code, Codex or pi does just that, without involving a model or
+    /// asking.
     pub command: Option<Pattern>,
-    /// Text behind which a space is typed, because Enter right behind it would take a completion for it (`@ma`), or break the
-    /// line (`\`). Not for an agent that would keep that space where it means something.
+    /// Text after which a space is typed, because otherwise Enter would accept a completion (`@ma`) or break the line
+    /// (`\`). Not for an agent that would keep the space where it matters.
     pub space_after: Option<Pattern>,
-    /// What the agent changes of a message before it writes it down, and what is therefore not compared.
+    /// What the agent changes in a message before recording it. These changes are ignored in comparisons.
     pub alters: Vec<Alteration>,
-    /// It writes its transcript with its first answer only: until there is one, a turn that begins proves a message.
+    /// Whether the agent writes its transcript only with its first answer. Until then, the start of a turn proves a
+    /// message.
     pub first_by_turn: bool,
-    /// A list of completions that is open, from which Enter would choose.
+    /// An open list of completions, from which Enter would choose.
     pub popup: Option<Pattern>,
     /// The key that empties the composer.
     pub clear: Option<Key>,
-    /// How long to wait between the end of the paste and Enter, once the composer shows the text: an Enter that comes
-    /// too soon is taken for a part of the paste.
+    /// How long to wait between the end of the paste and Enter, once the composer shows the text. An Enter that comes
+    /// too soon is taken as part of the paste.
     #[serde(deserialize_with = "values::duration")]
     pub settle: Duration,
-    /// How long to wait for the proof before Enter is pressed again, where the composer still holds the text.
+    /// How long to wait for the proof before pressing Enter again, if the composer still holds the text.
     #[serde(deserialize_with = "values::duration")]
     pub again: Duration,
 }
@@ -338,15 +346,15 @@ impl Default for MessageRule {
     }
 }
 
-/// What proves that the agent took a message.
+/// What proves that the agent accepted a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Accepted {
-    /// The message is in the agent's transcript.
+    /// The message appears in the agent's transcript.
     Transcript,
     /// The composer showed it and is empty again.
     Composer,
-    /// The program has read its terminal's input queue empty.
+    /// The program has emptied its terminal's input queue.
     #[default]
     Consumed,
 }
@@ -355,7 +363,7 @@ pub enum Accepted {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quit {
-    /// What to press, in order; stops as soon as the agent has ended. Empty: it has no words for it.
+    /// What to press, in order, until the agent has ended. Empty if the agent cannot be asked to leave.
     pub steps: Vec<QuitStep>,
     /// How long to wait after the last step before SIGTERM.
     #[serde(deserialize_with = "values::duration")]
@@ -375,14 +383,14 @@ impl Default for Quit {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuitStep {
-    /// Keys pressed at once.
+    /// Keys pressed together.
     pub keys: Vec<Key>,
-    /// How long to wait for the end before the next step.
+    /// How long to wait for the agent to end before the next step.
     #[serde(deserialize_with = "values::duration")]
     pub wait: Duration,
 }
 
-/// Which start the arguments are for.
+/// The start that the arguments are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start<'a> {
     /// A new conversation.
@@ -390,35 +398,35 @@ pub enum Start<'a> {
         /// The id to give it; `None` unless [`Profile::chooses_id`].
         chosen: Option<&'a str>,
     },
-    /// The conversation it had.
+    /// The previous conversation.
     Resume {
         /// Its id.
         conversation: &'a str,
     },
 }
 
-/// What can be done with an agent of this profile, for `peer agents`.
+/// What an agent of this profile supports, for `peer agents`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[allow(clippy::struct_excessive_bools, reason = "four independent facts of a row in a table")]
 pub struct Capabilities {
-    /// One conversation can be resumed by its id.
+    /// Whether a conversation can be resumed by its id.
     pub resume: bool,
-    /// How the id comes to be.
+    /// Where the id comes from.
     pub conversation: ConversationId,
-    /// What was said can be read.
+    /// Whether the transcript can be read.
     pub transcript: bool,
-    /// The agent says itself whether it is busy.
+    /// Whether the agent itself reports that it is busy.
     pub status: bool,
-    /// Readiness is seen on the screen, and not only assumed.
+    /// Whether readiness is detected on the screen, and not only assumed.
     pub ready: bool,
-    /// What proves that a message was taken.
+    /// What proves that a message was accepted.
     pub accepted: Accepted,
 }
 
 impl Profile {
-    /// The words to append to the peer's own command line; `transcript` is what `{transcript}` stands for.
+    /// Returns the arguments to append to the peer's own command line; `transcript` replaces `{transcript}`.
     ///
-    /// [`crate::transcript::Files::arguments`] knows that path and is what a start should call.
+    /// Callers that start an agent should use [`crate::transcript::Files::arguments`], which knows that path.
     pub fn arguments(&self, start: Start<'_>, transcript: &str) -> Vec<String> {
         let (words, id) = match start {
             Start::Fresh { chosen } => (&self.arguments.fresh, chosen),
@@ -429,38 +437,41 @@ impl Profile {
         words.iter().map(fill).collect()
     }
 
-    /// The conversation that a start with these words was given, fresh or resumed, where its own words name it.
+    /// Returns the conversation that a start with this command line was given, fresh or resumed, if the arguments name
+    /// it.
     pub fn conversation_in(&self, argv: &[OsString]) -> Option<String> {
         [&self.arguments.resume, &self.arguments.fresh].into_iter().find_map(|words| {
-            // By the word before it: the agent may have been started through an interpreter, with other words in front.
+            // Located by the word before it: the agent may have been started through an interpreter, with other words
+            // in front.
             let at = words.iter().position(|word| word == "{conversation}").filter(|at| *at > 0)?;
             let given = argv.iter().position(|word| word.to_str() == Some(&words[at - 1]))?;
             argv.get(given + 1)?.to_str().filter(|id| !id.is_empty()).map(str::to_owned)
         })
     }
 
-    /// Whether a fresh start is given a conversation id that we make: a UUID, version 4, in lower case with hyphens.
+    /// Returns `true` if a fresh start gets a conversation id from us: a version 4 UUID, in lower case with hyphens.
     pub fn chooses_id(&self) -> bool {
         self.conversation.id == ConversationId::Chosen
     }
 
-    /// Whether the agent would take `text` for a command of its own and not for a message; see [`MessageRule::command`].
-    pub fn takes_for_command(&self, text: &str) -> bool {
+    /// Returns `true` if the agent would treat `text` as a command instead of a message; see [`MessageRule::command`].
+    pub fn is_command(&self, text: &str) -> bool {
         self.message.command.as_ref().is_some_and(|command| command.is_match(text))
     }
 
-    /// Whether `text`, as a command of the agent's own, puts it into another conversation; see [`Conversation::moved_by`].
+    /// Returns `true` if the agent's own command `text` switches it to another conversation; see
+    /// [`Conversation::moved_by`].
     pub fn moves_conversation(&self, text: &str) -> bool {
         self.conversation.moved_by.as_ref().is_some_and(|command| command.is_match(text))
     }
 
-    /// Whether `text`, as a command of the agent's own, begins a conversation of which nothing tells before something is said
-    /// in it; see [`Conversation::begun_by`].
-    pub fn begins_untold(&self, text: &str) -> bool {
+    /// Returns `true` if the agent's own command `text` begins a conversation that leaves no trace until something is
+    /// said in it; see [`Conversation::begun_by`].
+    pub fn begins_without_trace(&self, text: &str) -> bool {
         self.conversation.begun_by.as_ref().is_some_and(|command| command.is_match(text))
     }
 
-    /// What can be done with an agent of this profile.
+    /// Returns what an agent of this profile supports.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities {
             resume: !self.arguments.resume.is_empty(),

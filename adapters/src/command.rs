@@ -1,8 +1,9 @@
-//! The one place in the repository that starts a process.
+//! The one place in the repository that starts processes.
 //!
-//! Each way has one purpose: [`run`] a client to its end under a deadline, [`TerminalClient`] for a client that insists on
-//! a terminal, [`spawn_agent`] the agent as the pane's foreground job, and [`hand_over`] this process to another program.
-//! A test holds that nothing else in the workspace names `std::process::Command` or its tokio twin.
+//! Each function has one purpose: [`run`] runs a client to its end under a deadline, [`TerminalClient`] runs a client
+//! that insists on a terminal, [`spawn_agent`] starts the agent as the pane's foreground job, and [`hand_over`]
+//! replaces this process by another program. A test checks that no other file in the workspace names
+//! `std::process::Command` or its tokio twin.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -22,34 +23,35 @@ mod lifeline;
 mod line;
 mod terminal;
 
-use lifeline::{Lifeline, Loose};
+use lifeline::{Lifeline, UntiedLifeline};
 pub use line::{Answer, first_line};
 pub use terminal::TerminalClient;
 
-/// What to execute: a program, its arguments, and how its world differs from ours. Never goes through a shell.
+/// A command to execute: a program, its arguments, and how its environment differs from ours. Never goes through a
+/// shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Argv {
-    /// Absolute path of the executable, or a bare name to be found on `PATH`.
+    /// Absolute path of the executable, or a bare name to look up on `PATH`.
     pub program: PathBuf,
-    /// Arguments after the program's name.
+    /// Arguments after the program name.
     pub args: Vec<OsString>,
-    /// Start from an empty environment instead of ours.
+    /// Whether to start from an empty environment instead of ours.
     pub clear_env: bool,
     /// Variables to set (`Some`) or remove (`None`), applied in order.
     pub env: Vec<(OsString, Option<OsString>)>,
-    /// Working directory; ours when `None`.
+    /// Working directory; ours if `None`.
     pub cwd: Option<PathBuf>,
-    /// What it starts goes on without us (a server): no descriptor of ours but the standard three reaches it, and it may
-    /// open as many of its own as this user is allowed to.
+    /// Whether the command starts something that keeps running after us (a server). It then inherits only the standard
+    /// three descriptors and may open as many files as this user is allowed to.
     pub outlives_us: bool,
-    /// Umask, nice value and limits of its own, as far as the kernel allows; ours when `None`.
+    /// Its own umask, nice value and limits, as far as the kernel allows them; ours if `None`.
     pub inherited: Option<Inherited>,
-    /// It is of no use to anybody without us: the kernel kills it when we end, however that happens (Linux).
+    /// Whether the command is useless without us. The kernel then kills it when we end, however that happens (Linux).
     pub ends_with_us: bool,
 }
 
 impl Argv {
-    /// A command in our own environment and directory.
+    /// Creates a command that runs in our own environment and directory.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
@@ -102,7 +104,7 @@ impl Argv {
         self
     }
 
-    /// Lets the kernel kill it when we end.
+    /// Makes the kernel kill the command when we end.
     #[must_use]
     pub fn ends_with_us(mut self) -> Self {
         self.ends_with_us = true;
@@ -134,10 +136,10 @@ impl Argv {
     }
 }
 
-/// What a finished command left.
+/// The result of a finished command.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// How it ended.
+    /// How the command ended.
     pub status: ExitStatus,
     /// Everything it wrote to stdout.
     pub stdout: Vec<u8>,
@@ -146,7 +148,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Exit code and first line of stderr, for a message: `exit 1: can't find session: x`.
+    /// Returns the exit code and the first line of stderr, for a message: `exit 1: can't find session: x`.
     pub fn summary(&self) -> String {
         let how = match (self.status.code(), self.status.signal()) {
             (Some(code), _) => format!("exit {code}"),
@@ -160,55 +162,57 @@ impl Output {
     }
 }
 
-/// How running a command can fail before it has an exit status.
+/// The ways in which running a command can fail before it has an exit status.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The executable is not there or may not be executed.
+    /// The executable does not exist or may not be executed.
     #[error("cannot start {}: {source}", .program.display())]
     NotStarted {
-        /// What was to be executed.
+        /// The program that was to be executed.
         program: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// It did not end in time; it and its process group were killed. What it asked of a server may still happen.
+    /// The command did not end in time; it and its process group were killed. What it requested from a server may still
+    /// happen.
     #[error("{} did not end within {after:?}", .program.display())]
     TimedOut {
-        /// What was executed.
+        /// The program that was executed.
         program: PathBuf,
         /// The deadline that passed.
         after: Duration,
     },
-    /// Talking to it failed.
+    /// Communication with the command failed.
     #[error("cannot read from {}: {source}", .program.display())]
     Io {
-        /// What was executed.
+        /// The program that was executed.
         program: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
-/// Runs a client to its end and collects what it prints; blocks the task for `deadline` at most, and a moment more to
-/// reap what it had to kill.
+/// Runs a client to its end and collects its output. Blocks the task for `deadline` at most, plus a moment to reap a
+/// client that had to be killed.
 ///
-/// The client gets a process group of its own and no terminal on any descriptor. When the deadline passes, or the
-/// returned future is dropped before its end, the whole group is killed, because a client that waits for a hung server
-/// would wait for ever (tmux 3.3a, zellij 0.45.1: seen).
+/// The client gets its own process group and no terminal on any descriptor. When the deadline passes, or the returned
+/// future is dropped early, the whole group is killed, because a client that waits for a hung server would wait for
+/// ever (tmux 3.3a, zellij 0.45.1: seen).
 ///
-/// The end is the end of its output and then of the process: whoever inherits its stdout or stderr and keeps it open
-/// is waited for too.
+/// The client counts as finished when its output and then the process have ended. A process that inherits its stdout or
+/// stderr and keeps it open is waited for too.
 ///
 /// # Errors
 /// [`RunError::TimedOut`] says nothing about what the command did: treat its effect as unknown.
 pub async fn run(argv: &Argv, stdin: Option<&[u8]>, deadline: Duration) -> Result<Output, RunError> {
     let Client { mut child, _lifeline } =
         spawn_client(argv, if stdin.is_some() { Stdio::piped() } else { Stdio::null() })?;
-    // Declared after the child, so dropped before it: until the leader is reaped, its number names no other group.
+    // Declared after the child, so it is dropped first: until the leader is reaped, its number cannot name another
+    // group.
     let mut group = GroupKill::of(&child);
     let Ok(ended) = tokio::time::timeout(deadline, converse(&mut child, stdin)).await else {
         drop(group);
-        // One that sits in an uninterruptible call dies later; the runtime reaps it then.
+        // A client in an uninterruptible call exits later; the runtime reaps it then.
         let _ = tokio::time::timeout(REAP, child.wait()).await;
         return Err(RunError::TimedOut { program: argv.program.clone(), after: deadline });
     };
@@ -217,34 +221,35 @@ pub async fn run(argv: &Argv, stdin: Option<&[u8]>, deadline: Duration) -> Resul
     Ok(output)
 }
 
-/// A client that talks to us by pipes.
+/// A client that is connected to us by pipes.
 struct Client {
     child: tokio::process::Child,
-    /// What ends it with us, where that is wanted.
+    /// Ends the client when we end, if requested.
     _lifeline: Option<Lifeline>,
 }
 
-/// Starts a client that talks to us by pipes, in a process group of its own.
+/// Starts a client with pipes, in its own process group.
 fn spawn_client(argv: &Argv, stdin: Stdio) -> Result<Client, RunError> {
     let not_started = |source| RunError::NotStarted { program: argv.program.clone(), source };
     let mut command = tokio::process::Command::from(argv.to_command());
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
-    let loose = argv.ends_with_us.then(Loose::new).transpose().map_err(not_started)?;
+    let loose = argv.ends_with_us.then(UntiedLifeline::new).transpose().map_err(not_started)?;
     let child = command.spawn().map_err(not_started)?;
     let tied = loose.zip(child.id()).map(|(loose, pid)| loose.tie(pid)).transpose().map_err(not_started)?;
     Ok(Client { child, _lifeline: tied })
 }
 
-/// How long a killed client may take to be gone. A kill is carried out in well under a millisecond; much longer would
-/// stretch every deadline, much shorter would leave zombies to a loaded machine.
+/// How long a killed client may take to exit. A kill takes well under a millisecond. A much longer time would stretch
+/// every deadline; a much shorter one would leave zombies on a loaded machine.
 const REAP: Duration = Duration::from_millis(100);
 
-/// Feeds and reads all pipes to their ends, and only then reaps.
+/// Writes and reads all pipes to their ends, and only then reaps the child.
 async fn converse(child: &mut tokio::process::Child, stdin: Option<&[u8]>) -> io::Result<Output> {
     let (input, output, error) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let (Some(mut pipe), Some(data)) = (input, stdin) {
-            // A client that ends without reading all of it reports why in its exit status; the broken pipe adds nothing.
+            // A client that ends without reading its whole input reports why in its exit status; the broken pipe adds
+            // nothing.
             let _ = pipe.write_all(data).await;
         }
     };
@@ -258,7 +263,7 @@ async fn converse(child: &mut tokio::process::Child, stdin: Option<&[u8]>) -> io
 async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
-        // What there is comes in one read, and not in a dozen that grow.
+        // Reserved so that typical output takes one read, not a dozen with a growing buffer.
         bytes.reserve(PRINTED);
         pipe.take(MOST_PRINTED + 1).read_to_end(&mut bytes).await?;
     }
@@ -268,13 +273,14 @@ async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     Err(io::Error::new(io::ErrorKind::InvalidData, format!("it prints more than {} MiB", MOST_PRINTED >> 20)))
 }
 
-/// What most clients print is shorter.
+/// Most clients print less than this.
 const PRINTED: usize = 8 << 10;
 
-/// The most that a client may print: a listing of thousands of sessions is below one MiB, and the memory is ours.
+/// The most that a client may print. A listing of thousands of sessions is below one MiB, and the output is held in our
+/// memory.
 const MOST_PRINTED: u64 = 64 << 20;
 
-/// Kills a client's process group when dropped, unless the client has ended by itself.
+/// Kills a client's process group when dropped, unless it was disarmed because the client has ended.
 struct GroupKill(Option<Pid>);
 
 impl GroupKill {
@@ -290,7 +296,7 @@ impl GroupKill {
 impl Drop for GroupKill {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // Nobody left in it is what was wanted.
+            // An empty group is fine.
             let _ = killpg(group, Signal::SIGKILL);
         }
     }
@@ -298,12 +304,11 @@ impl Drop for GroupKill {
 
 /// Starts the agent as the foreground job of the terminal on our stdin, and returns its pid.
 ///
-/// The child leads a process group of its own and owns the terminal before it executes, so that its first read is never
-/// answered with `SIGTTIN`; its signal mask and dispositions are the defaults, as a login shell would leave them.
-/// Does not block.
+/// The child leads its own process group and owns the terminal before exec, so that its first read never gets
+/// `SIGTTIN`. Its signal mask and dispositions are the defaults, as a login shell would leave them. Does not block.
 ///
 /// # Errors
-/// The executable cannot be started; nothing runs then.
+/// The executable cannot be started. No process is left then.
 #[allow(unsafe_code, reason = "pre_exec is the only way to act between fork and exec; see SAFETY")]
 pub fn spawn_agent(argv: &Argv) -> io::Result<u32> {
     let mut command = argv.to_command();
@@ -312,7 +317,7 @@ pub fn spawn_agent(argv: &Argv) -> io::Result<u32> {
     unsafe {
         command.pre_exec(|| {
             nix::sys::signal::signal(Signal::SIGTTOU, nix::sys::signal::SigHandler::SigIgn)?;
-            // No terminal (a test, a pipe) means no foreground to take.
+            // Without a terminal (a test, a pipe) there is no foreground to take.
             let _ = nix::unistd::tcsetpgrp(std::io::stdin(), nix::unistd::getpid());
             for signal in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
                 nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl)?;
@@ -321,19 +326,20 @@ pub fn spawn_agent(argv: &Argv) -> io::Result<u32> {
             Ok(())
         });
     }
-    // The handle is dropped on purpose: whoever called waits for the pid itself, to learn stops, signals and memory.
+    // The handle is dropped on purpose: the caller waits for the pid itself, to learn about stops, signals and memory.
     command.spawn().map(|child| child.id())
 }
 
-/// Whether a program was not executed because the machine had no means for another process, which says nothing of the
-/// program: no process, memory or descriptor was to be had.
-pub fn lacks_means(error: &io::Error) -> bool {
+/// Returns `true` if a program was not executed because the machine had no process, memory or descriptor to spare,
+/// which says nothing about the program.
+pub fn is_out_of_resources(error: &io::Error) -> bool {
     use nix::errno::Errno::{EAGAIN, EMFILE, ENFILE, ENOMEM};
     let means = [EAGAIN, EMFILE, ENFILE, ENOMEM];
     error.raw_os_error().is_some_and(|errno| means.iter().any(|missing| *missing as i32 == errno))
 }
 
-/// Starts a command of our own that outlives us: a session of its own, nothing on its descriptors. Does not block.
+/// Starts one of our own commands that outlives us, in its own session and with `/dev/null` as its stdin, stdout and
+/// stderr. Does not block.
 ///
 /// # Errors
 /// The executable cannot be started.
@@ -352,20 +358,20 @@ pub fn spawn_detached(argv: &Argv) -> io::Result<u32> {
     command.spawn().map(|child| child.id())
 }
 
-/// A command of our own that was started and goes on without us.
+/// One of our own commands, which continues without us.
 #[derive(Debug)]
 pub struct Background(std::process::Child);
 
 impl Background {
-    /// Whether it is over; its process entry is given back then. Does not block.
+    /// Returns `true` if the command has ended, and reaps it in that case. Does not block.
     pub fn is_over(&mut self) -> bool {
-        // Not to be waited for (somebody else did) is over too.
+        // An error means that it was reaped elsewhere, so it has ended too.
         !matches!(self.0.try_wait(), Ok(None))
     }
 }
 
-/// Starts a command of our own that outlives us, as [`spawn_detached`], and hands it `input` on its stdin. Blocks only
-/// while an input of more than a pipe's 64 KiB is being read.
+/// Starts one of our own commands that outlives us, like [`spawn_detached`], and passes it `input` on stdin. Blocks
+/// only while an input larger than a pipe's 64 KiB is being read.
 ///
 /// # Errors
 /// The executable cannot be started, or ended before it had read its input.
@@ -388,7 +394,8 @@ pub fn spawn_detached_with_input(argv: &Argv, input: &[u8]) -> io::Result<Backgr
     Ok(Background(child))
 }
 
-/// Runs a command in the foreground with our terminal, and waits for it without a deadline: a person is in front of it.
+/// Runs a command in the foreground of our terminal, and waits for it without a deadline, because a user is interacting
+/// with it.
 ///
 /// # Errors
 /// The executable cannot be started or waited for.
@@ -396,105 +403,20 @@ pub fn run_in_foreground(argv: &Argv) -> io::Result<ExitStatus> {
     argv.to_command().status().inspect(|_| crate::terminal::drop_late_answers())
 }
 
-/// Replaces this process by another program; returns only when that failed.
+/// Replaces this process by another program. Returns only on failure.
 pub fn hand_over(argv: &Argv) -> io::Error {
     argv.to_command().exec()
 }
 
-/// Finds an executable the way a shell would: a path as it is, a bare name on `path` (our own `PATH` when `None`).
+/// Finds an executable as a shell would: a path is used as it is, a bare name is looked up on `path` (our own `PATH` if
+/// `None`).
 ///
 /// # Errors
-/// Nothing executable of that name is there.
+/// There is no executable of that name.
 pub fn resolve(name: &OsStr, path: Option<&OsStr>, cwd: &Path) -> Result<PathBuf, which::Error> {
     let own = std::env::var_os("PATH");
     which::which_in(name, path.or(own.as_deref()), cwd)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::process;
-
-    fn shell(script: &str) -> Argv {
-        Argv::new("/bin/sh").args(["-c", script])
-    }
-
-    /// Waits until `file` holds as many numbers, and returns the processes they name.
-    async fn started(file: &Path, count: usize) -> Vec<process::ProcessId> {
-        let mut pids = Vec::new();
-        while pids.len() < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            let text = std::fs::read_to_string(file).unwrap_or_default();
-            pids = text.split_whitespace().map(|pid| pid.parse::<u32>().expect("a number")).collect();
-        }
-        pids.into_iter().map(|pid| process::status(pid).expect("probe").expect("runs").id).collect()
-    }
-
-    async fn assert_ended(processes: &[process::ProcessId]) {
-        let all_ended = async {
-            while processes.iter().any(|id| process::find(*id).expect("probe").is_some()) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), all_ended).await.expect("all of the group end");
-    }
-
-    /// A client that deafens itself, and a child of it that does too and holds the pipes open.
-    fn stubborn(file: &Path) -> Argv {
-        let deaf = "trap '' TERM HUP INT";
-        shell(&format!("{deaf}; (sleep 1000) & echo $! $$ >\"$0.part\"; mv \"$0.part\" \"$0\"; wait")).arg(file)
-    }
-
-    #[tokio::test]
-    async fn a_late_client_goes_with_its_whole_group() {
-        let dir = tempfile::tempdir().expect("directory");
-        let file = dir.path().join("pids");
-        let argv = stubborn(&file);
-        let (result, processes) = tokio::join!(run(&argv, None, Duration::from_secs(1)), started(&file, 2));
-        assert!(matches!(result, Err(RunError::TimedOut { .. })), "{result:?}");
-        assert_ended(&processes).await;
-    }
-
-    #[tokio::test]
-    async fn a_client_nobody_waits_for_any_more_goes_with_its_whole_group() {
-        let dir = tempfile::tempdir().expect("directory");
-        let file = dir.path().join("pids");
-        let argv = stubborn(&file);
-        let processes = tokio::select! {
-            result = run(&argv, None, Duration::from_secs(60)) => panic!("it has no end: {result:?}"),
-            processes = started(&file, 2) => processes,
-        };
-        assert_ended(&processes).await;
-    }
-
-    #[tokio::test]
-    async fn input_and_output_larger_than_a_pipe_pass_each_other() {
-        let data = vec![b'x'; 1 << 20];
-        let output = run(&shell("cat"), Some(&data), Duration::from_secs(20)).await.expect("runs");
-        assert!(output.status.success() && output.stdout == data);
-    }
-
-    #[tokio::test]
-    async fn input_that_nobody_reads_is_no_failure() {
-        let output = run(&shell("exit 3"), Some(&vec![b'x'; 1 << 20]), Duration::from_secs(20)).await.expect("runs");
-        assert_eq!(output.summary(), "exit 3");
-    }
-
-    #[tokio::test]
-    async fn a_summary_tells_how_it_ended_and_the_first_line() {
-        for (script, summary) in [
-            ("echo; echo ' why ' >&2; echo more >&2; exit 7", "exit 7: why"),
-            ("kill -TERM $$", "signal 15"),
-            ("exit 0", "exit 0"),
-        ] {
-            let output = run(&shell(script), None, Duration::from_secs(20)).await.expect("runs");
-            assert_eq!(output.summary(), summary);
-        }
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_started_is_named() {
-        let error = run(&Argv::new("/nonexistent/x"), None, Duration::from_secs(20)).await.expect_err("not there");
-        assert!(error.to_string().starts_with("cannot start /nonexistent/x: "), "{error}");
-    }
-}
+mod tests;

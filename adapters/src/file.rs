@@ -1,7 +1,9 @@
-//! Files, whoever wrote them: opened without waiting, taken only where they are regular, and read within bounds.
+//! Access to files, whether or not `peer` wrote them: opened without blocking, accepted only if regular, and read
+//! within bounds.
 //!
-//! A FIFO in the place of a file waits for a writer, a device never ends, and a file of some gigabytes fills the memory: none
-//! of them may stop whoever looks at a fleet. So nothing else of ours opens a file by its path; a test holds that.
+//! A FIFO in place of a file waits for a writer, a device never ends, and a file of some gigabytes fills the memory.
+//! None of them may block a command that inspects a fleet. So no other module opens a file by its path; a test checks
+//! that.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -15,38 +17,38 @@ mod leftovers;
 
 pub use leftovers::{sweep, temporary};
 
-/// The most that is read of a file that is small as a rule (a record, a spec, a status file): 16 MiB, which is a hundred
-/// times the longest that was seen. Less would refuse the list of conversations of a very old peer; more is felt by whoever
-/// waits for a list.
+/// The most that is read of a file that is normally small (a record, a spec, a status file): 16 MiB, a hundred times
+/// the longest one seen. A lower bound would refuse the list of conversations of a very old peer; a higher one would
+/// make a listing noticeably slow.
 pub const MOST: u64 = 16 << 20;
 
-/// How long one file may take: the slowest disk reads [`MOST`] in half of it. Looked at between two parts, so a file system
-/// that does not answer at all is waited for by the kernel's own rules.
+/// How long reading one file may take: the slowest disk reads [`MOST`] in half of it. It is checked between two chunks,
+/// so a file system that does not answer at all blocks for as long as the kernel lets it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is read between two looks at the clock.
+/// The chunk that is read between two checks of the clock.
 const PART: usize = 1 << 20;
 
-/// Longer than nearly every spec and record, and than most files of `/proc`, which tell no length.
-const ROOM: usize = 4096;
+/// Longer than nearly every spec and record, and than most files of `/proc`, which report no length.
+const BUFFER_LEN: usize = 4096;
 
-/// Opens a file for reading. Does not block but for the disk.
+/// Opens a file for reading. Blocks only on the disk.
 ///
 /// # Errors
-/// As [`File::open`]; [`ErrorKind::InvalidData`] where it is no regular file.
+/// As [`File::open`]; [`ErrorKind::InvalidData`] if it is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     Ok(opened(OpenOptions::new().read(true), path)?.0)
 }
 
-/// Opens a file of our own for its lock, or for what is written over its beginning; makes it (mode 0600) where it is missing.
+/// Opens one of our own files to lock it or to overwrite its beginning. Creates it (mode 0600) if it is missing.
 ///
 /// # Errors
-/// As [`open`], or it cannot be made.
+/// As [`open`], or the file cannot be created.
 pub fn open_or_create(path: &Path) -> io::Result<File> {
     Ok(opened(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600), path)?.0)
 }
 
-/// Opens a file of our own to write at its end; makes it (mode 0600) where it is missing.
+/// Opens one of our own files for appending. Creates it (mode 0600) if it is missing.
 ///
 /// # Errors
 /// As [`open_or_create`].
@@ -54,7 +56,7 @@ pub fn append(path: &Path) -> io::Result<File> {
     Ok(opened(OpenOptions::new().read(true).append(true).create(true).mode(0o600), path)?.0)
 }
 
-/// Makes a file of our own (mode 0600), empty whatever it held.
+/// Creates one of our own files (mode 0600), or truncates it.
 ///
 /// # Errors
 /// As [`open_or_create`].
@@ -62,7 +64,7 @@ pub fn replace(path: &Path) -> io::Result<File> {
     Ok(opened(OpenOptions::new().write(true).create(true).truncate(true).mode(0o600), path)?.0)
 }
 
-/// Makes a file of our own (mode 0600) where there is none.
+/// Creates one of our own files (mode 0600), which must not exist yet.
 ///
 /// # Errors
 /// [`ErrorKind::AlreadyExists`], or as [`open_or_create`].
@@ -70,54 +72,57 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     Ok(opened(OpenOptions::new().write(true).create_new(true).mode(0o600), path)?.0)
 }
 
-/// Waits until the names in a directory are on disk.
+/// Waits until the entries of a directory are on disk (fsync).
 ///
 /// # Errors
-/// It is not there, or the disk fails.
+/// The directory does not exist, or the disk fails.
 pub fn sync_directory(dir: &Path) -> io::Result<()> {
     OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(dir)?.sync_all()
 }
 
-/// Whether this process may open so many files more than it has open. Some microseconds.
+/// Returns `true` if this process can open `count` more files. Takes some microseconds.
 pub fn can_open(count: usize) -> bool {
     let full = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
     let first = match File::open("/dev/null") {
         Ok(file) => file,
-        // Without a device to try it with nothing is known, and nothing is in the way.
+        // Without a device to test with, nothing is known, and the caller may go on.
         Err(error) => return !full(&error),
     };
     let more: io::Result<Vec<File>> = (1..count).map(|_| first.try_clone()).collect();
     more.map_or_else(|error| !full(&error), |_| true)
 }
 
-/// The content of a file of `most` bytes at most, with one read where its length is known. Does not block but for the disk.
+/// Returns the content of a file of `most` bytes at most, with one read if its length is known. Blocks only on the
+/// disk.
 ///
 /// # Errors
-/// As [`open`]; [`ErrorKind::FileTooLarge`] where it is longer; [`ErrorKind::TimedOut`].
+/// As [`open`]; [`ErrorKind::FileTooLarge`] if it is longer; [`ErrorKind::TimedOut`].
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let (file, found) = opened(OpenOptions::new().read(true), path)?;
     content(file, &found, most)
 }
 
-/// The same as text.
+/// Returns the content of a file of `most` bytes at most, as text.
 ///
 /// # Errors
-/// As [`read`], and [`ErrorKind::InvalidData`] where it is not UTF-8.
+/// As [`read`], and [`ErrorKind::InvalidData`] if it is not UTF-8.
 pub fn read_to_string(path: &Path, most: u64) -> io::Result<String> {
     text(read(path, most)?)
 }
 
-/// The text of a file whose words are carried out: it must be ours or root's, and nobody else may write to it.
+/// Returns the text of a file whose contents are acted upon: it must belong to us or root, and others must not be able
+/// to write to it.
 ///
 /// # Errors
-/// As [`read_to_string`]; [`Untrusted`] as the reason of an [`ErrorKind::PermissionDenied`].
+/// As [`read_to_string`]; an [`ErrorKind::PermissionDenied`] with [`Untrusted`] as its reason.
 pub fn read_trusted(path: &Path, most: u64) -> io::Result<String> {
     let (file, found) = opened(OpenOptions::new().read(true), path)?;
     check_trust(&found)?;
     text(content(file, &found, most)?)
 }
 
-/// The text of a file that holds secrets: it must be ours or root's, and neither its group nor others may read or write it.
+/// Returns the text of a file that holds secrets: it must belong to us or root, and neither its group nor others may
+/// read or write it.
 ///
 /// # Errors
 /// As for [`read_trusted`].
@@ -131,10 +136,10 @@ pub fn read_private(path: &Path, most: u64) -> io::Result<String> {
     text(content(file, &found, most)?)
 }
 
-/// Whether the names in a directory are ours or root's to choose; one that is not there is nobody's.
+/// Checks that only we or root control the entries of a directory. A directory that does not exist passes.
 ///
 /// # Errors
-/// As for [`read_trusted`], or it cannot be looked at.
+/// As for [`read_trusted`], or the directory cannot be examined.
 pub fn check_directory(dir: &Path) -> io::Result<()> {
     match std::fs::metadata(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -144,28 +149,29 @@ pub fn check_directory(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Why a file or directory must not be believed.
+/// Why a file or directory must not be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untrusted {
-    /// It is neither ours nor root's.
+    /// It belongs neither to us nor to root.
     #[error("it belongs to uid {0}")]
     Owner(u32),
     /// Others may write to it.
     #[error("others may write to it (mode {0:03o})")]
     Writable(u32),
-    /// Its group or others may read what is secret.
+    /// Its group or others can read or write a secret.
     #[error("its group or others can read or write it (mode {0:03o})")]
     Readable(u32),
 }
 
 impl Untrusted {
-    /// The same, where that is the reason of an error.
+    /// Returns the [`Untrusted`] that is the reason of an error, if there is one.
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref::<Self>().copied()
     }
 }
 
-/// A group of our own may write (`umask 002`, where each person has a group); any other group is others.
+/// Checks owner and mode. Our own group may write (`umask 002`, where each user has a private group); any other group
+/// counts as others.
 fn check_trust(found: &Metadata) -> io::Result<()> {
     let (mode, owner) = (found.mode() & 0o7777, found.uid());
     let own_group = || found.gid() == nix::unistd::getegid().as_raw();
@@ -179,7 +185,7 @@ fn check_trust(found: &Metadata) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::PermissionDenied, why))
 }
 
-/// Up to `most` bytes of an open file from `from` on; fewer where it ends before.
+/// Returns up to `most` bytes of an open file, starting at `from`; fewer if the file ends before that.
 ///
 /// # Errors
 /// The disk's, or [`ErrorKind::TimedOut`].
@@ -194,8 +200,8 @@ pub fn part(file: &File, from: u64, most: u64) -> io::Result<Vec<u8>> {
     })
 }
 
-/// What a person names, a pipe of their shell's among it: waited for as long as its writer takes, and of `most` bytes at
-/// most.
+/// Reads what a user names, possibly a pipe from their shell: waits as long as the writer takes, and accepts `most`
+/// bytes at most.
 ///
 /// # Errors
 /// As [`read_to_string`].
@@ -203,7 +209,7 @@ pub fn read_given(path: &Path, most: u64) -> io::Result<String> {
     text(all_of(File::open(path)?, most)?)
 }
 
-/// Everything that a stream gives, `most` bytes at most.
+/// Reads a stream to its end, `most` bytes at most.
 ///
 /// # Errors
 /// As [`read_given`].
@@ -221,15 +227,15 @@ fn text(bytes: Vec<u8>) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// Whether a name leads to a regular file; nothing there is `false`. Opens nothing.
+/// Returns `true` if the path leads to a regular file, and `false` if nothing is there. Opens nothing.
 ///
 /// # Errors
-/// It leads to something else, or cannot be looked at: what is there is not known.
+/// It leads to something else, or cannot be examined; the current state is unknown.
 pub fn exists(path: &Path) -> io::Result<bool> {
     Ok(length(path)?.is_some())
 }
 
-/// The length of a regular file; `None` where there is nothing. Opens nothing.
+/// Returns the length of a regular file, or `None` if nothing is there. Opens nothing.
 ///
 /// # Errors
 /// As [`exists`].
@@ -243,8 +249,8 @@ pub fn length(path: &Path) -> io::Result<Option<u64>> {
 }
 
 /// # Source
-/// open(2): with `O_NONBLOCK` a FIFO is opened at once for reading, and for writing fails with ENXIO, as a socket does; a
-/// terminal must not become ours (`O_NOCTTY`).
+/// open(2): with `O_NONBLOCK`, opening a FIFO for reading returns at once, and for writing fails with ENXIO, as opening
+/// a socket does. `O_NOCTTY` keeps a terminal from becoming our controlling one.
 fn opened(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
     match options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path) {
         Ok(file) => {
@@ -280,8 +286,8 @@ fn too_long(length: Option<u64>, most: u64) -> io::Error {
 }
 
 /// # Source
-/// Linux, `generic_file_read_iter`: a read of a regular file is short at its end only. A file of `/proc` tells no length
-/// and is read to its end.
+/// Linux, `generic_file_read_iter`: a read of a regular file is short only at its end. A file of `/proc` reports no
+/// length and is read to its end.
 fn content(mut file: File, found: &Metadata, most: u64) -> io::Result<Vec<u8>> {
     if found.len() > most {
         return Err(too_long(Some(found.len()), most));
@@ -289,8 +295,8 @@ fn content(mut file: File, found: &Metadata, most: u64) -> io::Result<Vec<u8>> {
     if found.len() > 0 {
         return gather(usize::try_from(found.len()).unwrap_or(usize::MAX), |room| file.read(room));
     }
-    // A regular file that is empty, or the kernel's.
-    let mut room = [0; ROOM];
+    // An empty regular file, or one of the kernel's.
+    let mut room = [0; BUFFER_LEN];
     let length = file.read(&mut room)?;
     let mut content = room[..length].to_vec();
     if length > 0 {
@@ -300,7 +306,7 @@ fn content(mut file: File, found: &Metadata, most: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Reads until `wanted` bytes are there or no more come.
+/// Reads until `wanted` bytes have arrived or the file ends.
 fn gather(wanted: usize, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
     let mut content = vec![0; wanted];
     let (mut filled, mut since) = (0, None::<Instant>);
@@ -327,7 +333,7 @@ mod tests {
 
     use super::*;
 
-    /// Everything that is not a file, by name.
+    /// Creates one of everything that is not a file.
     fn strange(dir: &Path) -> Vec<std::path::PathBuf> {
         let at = |name: &str| dir.join(name);
         nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("made");
@@ -355,7 +361,7 @@ mod tests {
     fn a_file_is_read_whole_whatever_its_length() {
         let dir = tempfile::tempdir().expect("directory");
         let path = dir.path().join("file");
-        for length in [0, 1, ROOM - 1, ROOM, ROOM + 1, PART, 2 * PART + 1] {
+        for length in [0, 1, BUFFER_LEN - 1, BUFFER_LEN, BUFFER_LEN + 1, PART, 2 * PART + 1] {
             let content: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
             std::fs::write(&path, &content).expect("written");
             assert!(read(&path, MOST).expect("read") == content, "{length} bytes");
@@ -382,7 +388,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_file_of_the_kernels_tells_no_length_and_is_read_to_its_end() {
-        assert!(read(Path::new("/proc/self/smaps"), MOST).expect("read").len() > ROOM);
+        assert!(read(Path::new("/proc/self/smaps"), MOST).expect("read").len() > BUFFER_LEN);
         assert!(read_given(Path::new("/dev/zero"), 10).is_err());
     }
 

@@ -1,11 +1,12 @@
-//! What a process has from whoever started it besides environment and descriptors: file mode mask, nice value and resource
+//! Process attributes that are inherited besides environment and descriptors: file mode mask, nice value and resource
 //! limits.
 //!
-//! A multiplexer's server hands its own on to every pane, and it has them from the shell that happened to start it. So each
-//! agent is given those of its waker, and over them what its spec says ([`Inherited::with`]).
+//! A multiplexer's server passes its own on to every pane, and it has them from the shell that happened to start it. So
+//! each agent gets those of its waker, overridden by what its spec sets ([`Inherited::with`]).
 //!
 //! # Source
-//! umask(2), setpriority(2), getrlimit(2), proc(5); the names of limits are those of `ulimit`, prlimit(1) and systemd.exec(5).
+//! umask(2), setpriority(2), getrlimit(2), proc(5); the names of limits are those of `ulimit`, prlimit(1) and
+//! systemd.exec(5).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,19 +19,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::file;
 
-/// Bytes of a file of the kernel's that are read; both have less than 2 KiB.
+/// How many bytes of a `/proc` file are read; both files have less than 2 KiB.
 const PROC: u64 = 1 << 16;
 
-/// File mode mask, nice value and resource limits. What is absent is left as the parent has it.
+/// File mode mask, nice value and resource limits. Absent ones stay as the parent has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inherited {
     /// Permission bits that new files do not get, 0 to 0o777.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub umask: Option<Umask>,
-    /// From -20, which runs first, to 19.
+    /// From -20 (highest priority) to 19.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nice: Option<i32>,
-    /// By the name of the limit.
+    /// Limits by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<LimitName, Limit>,
 }
@@ -71,7 +72,7 @@ impl fmt::Display for Umask {
     }
 }
 
-/// A resource limit, written `SOFT:HARD` or one number for both; `unlimited` is none.
+/// A resource limit, written `SOFT:HARD` or as one number for both; `unlimited` means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Limit {
@@ -123,7 +124,7 @@ impl fmt::Display for Limit {
     }
 }
 
-/// Which resource is limited: a row of the table of them.
+/// A limited resource, as an index into `LIMITS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LimitName(usize);
@@ -158,7 +159,7 @@ const LIMITS: &[(&str, Resource, &str)] = &[
 ];
 
 impl LimitName {
-    /// Every limit that this system has.
+    /// Returns every limit that this system has.
     fn all() -> impl Iterator<Item = Self> {
         (0..LIMITS.len()).map(Self)
     }
@@ -200,8 +201,8 @@ impl fmt::Display for LimitName {
 }
 
 impl Inherited {
-    /// What this process has. Does not block; where the umask can only be had by changing it (not on Linux), it is another
-    /// one for a moment.
+    /// Returns the attributes of this process. Does not block. If the umask can only be read by changing it (not on
+    /// Linux), it is different for a moment.
     pub fn ours() -> Self {
         let limit = |name: LimitName| {
             let (soft, hard) = resource::getrlimit(name.resource()).ok()?;
@@ -210,7 +211,7 @@ impl Inherited {
         Self { umask: own_umask(), nice: nice(0), limits: LimitName::all().filter_map(limit).collect() }
     }
 
-    /// The same, where `over` says nothing else.
+    /// Overrides these attributes with those that `over` sets.
     #[must_use]
     pub fn with(mut self, over: &Self) -> Self {
         self.umask = over.umask.or(self.umask);
@@ -219,9 +220,9 @@ impl Inherited {
         self
     }
 
-    /// How the process differs from this, one phrase for each: `nice 10 instead of 0`. Empty also where the kernel does not
-    /// tell (macOS), or the process is not there. Does not block.
-    pub fn shortfalls(&self, pid: u32) -> Vec<String> {
+    /// Describes how a process differs from these attributes, one phrase per difference: `nice 10 instead of 0`. Also
+    /// empty if the kernel does not report them (macOS), or if the process does not exist. Does not block.
+    pub fn differences(&self, pid: u32) -> Vec<String> {
         let wrong_nice = self.nice.zip(nice(pid)).filter(|(wanted, found)| wanted != found);
         let mut all: Vec<String> =
             wrong_nice.map(|(wanted, found)| format!("nice {found} instead of {wanted}")).into_iter().collect();
@@ -234,8 +235,8 @@ impl Inherited {
         all
     }
 
-    /// A function for between fork and exec that gives the new process as much of this as the kernel allows: one without
-    /// privilege cannot raise a hard limit or lower a nice value. It allocates nothing and takes no lock.
+    /// Returns a function to call between fork and exec, which applies as much of this as the kernel allows: an
+    /// unprivileged process cannot raise a hard limit or lower a nice value. It allocates nothing and takes no lock.
     pub(crate) fn applier(&self) -> impl Fn() + Send + Sync + 'static {
         let umask = self.umask.map(|Umask(bits)| Mode::from_bits_truncate(bits as libc::mode_t));
         let nice = self.nice;
@@ -245,7 +246,7 @@ impl Inherited {
             if let Some(umask) = umask {
                 nix::sys::stat::umask(umask);
             }
-            // Before the limits, since one of them says how far it may be lowered.
+            // Before the limits, because one of them bounds how far it may be lowered.
             if let Some(nice) = nice {
                 set_nice(nice);
             }
@@ -261,10 +262,10 @@ impl Inherited {
     }
 }
 
-/// For between fork and exec of a server: what it should have, whoever starts it. As [`Inherited::applier`], as much as the
-/// kernel allows. Soft limits go up to the hard ones, but for the stack's, which says how memory is laid out, and that of open
-/// files, which some programs go through one by one.
-pub(crate) fn neutral() {
+/// Applies, between fork and exec of a server, attributes that do not depend on the process that starts it. Like
+/// [`Inherited::applier`], as far as the kernel allows. Soft limits are raised to the hard ones, except those of the
+/// stack, which determines the memory layout, and of open files, which some programs iterate over.
+pub(crate) fn apply_server_defaults() {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     set_nice(0);
     for (_, resource, _) in LIMITS {
@@ -276,20 +277,20 @@ pub(crate) fn neutral() {
     }
 }
 
-/// The limit of that name in the text of `/proc/PID/limits`.
+/// Returns the limit of that name from the text of `/proc/PID/limits`.
 fn limit_in(text: &str, name: LimitName) -> Option<Limit> {
     let mut words = text.lines().find_map(|line| line.strip_prefix(LIMITS[name.0].2))?.split_whitespace();
     format!("{}:{}", words.next()?, words.next()?).parse().ok()
 }
 
-/// The umask of this process.
+/// Returns the umask of this process.
 #[cfg(target_os = "linux")]
 fn own_umask() -> Option<Umask> {
     let status = file::read_to_string(Path::new("/proc/self/status"), PROC).ok()?;
     status.lines().find_map(|line| line.strip_prefix("Umask:"))?.trim().parse().ok()
 }
 
-/// The umask of this process: it can only be asked for by setting one.
+/// Returns the umask of this process, which can only be read by setting one.
 #[cfg(not(target_os = "linux"))]
 fn own_umask() -> Option<Umask> {
     let now = nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
@@ -297,26 +298,26 @@ fn own_umask() -> Option<Umask> {
     Some(Umask(now.bits().into()))
 }
 
-/// The nice value of a process, ours for 0.
+/// Returns the nice value of a process; 0 means this process.
 #[allow(unsafe_code, reason = "nix has no getpriority; see SAFETY")]
 fn nice(pid: u32) -> Option<i32> {
     nix::errno::Errno::clear();
-    // SAFETY: getpriority takes numbers alone. -1 is also a nice value: errno tells.
+    // SAFETY: getpriority takes only numbers. -1 is also a valid nice value, so errno decides.
     let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, pid as libc::id_t) };
     (nice != -1 || nix::errno::Errno::last_raw() == 0).then_some(nice)
 }
 
-/// Gives this process a nice value, if it may have it.
+/// Sets the nice value of this process, if it is permitted.
 #[allow(unsafe_code, reason = "nix has no setpriority; see SAFETY")]
 fn set_nice(nice: i32) {
-    // SAFETY: setpriority takes numbers alone.
+    // SAFETY: setpriority takes only numbers.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
 }
 
-/// Tells whether `value` can be a nice value.
+/// Checks that `value` is a valid nice value.
 ///
 /// # Errors
-/// It is out of range; the message says which values there are.
+/// It is out of range; the message states the range.
 pub fn check_nice(value: i32) -> Result<(), String> {
     if (-20..=19).contains(&value) { Ok(()) } else { Err(format!("{value} is no nice value: they go from -20 to 19")) }
 }
@@ -361,7 +362,7 @@ mod tests {
             assert_eq!(limit_in(&text, name), ours.limits.get(&name).copied(), "{name}");
         }
         assert!(ours.umask.is_some() && ours.nice.is_some());
-        assert_eq!(ours.shortfalls(std::process::id()), [""; 0]);
+        assert_eq!(ours.differences(std::process::id()), [""; 0]);
     }
 
     #[cfg(target_os = "linux")]
@@ -372,7 +373,7 @@ mod tests {
             nice: Inherited::ours().nice.map(|nice| nice - 1),
             limits: [("nofile".parse().expect("a name"), "1:2".parse().expect("a limit"))].into(),
         };
-        let told = wanted.shortfalls(std::process::id());
+        let told = wanted.differences(std::process::id());
         assert!(told[0].starts_with("nice ") && told[1].ends_with("instead of 1:2"), "{told:?}");
     }
 }

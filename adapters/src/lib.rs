@@ -1,10 +1,9 @@
-//! Adapters speak to foreign programs and decide nothing.
+//! Adapters to the programs outside `peer`: terminal multiplexers, the kernel, and the agents' own files.
 //!
-//! Everything here answers "what is there?" or carries out one effect on a terminal multiplexer, the kernel or an
-//! agent's own files. Nothing here knows what a peer is, reads `peer`'s own state, or chooses between outcomes:
-//! that is the engine's and the policy's work in the crate above.
+//! An adapter reports the current state or carries out one effect. It does not know what a peer is, does not read
+//! `peer`'s own state, and does not choose between outcomes: the engine and the policy, in the crate above, do that.
 //!
-//! A probe returns a `Result`: a failed or late one is an error and never reads as "absent".
+//! A probe returns a `Result`. A probe that fails or times out is an error and never reads as "absent".
 
 pub mod agent;
 pub mod command;

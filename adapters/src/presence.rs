@@ -1,36 +1,36 @@
-//! A name that a process holds as long as it lives, whatever becomes of files: a socket in the kernel's abstract namespace.
+//! Names that a process holds while it is alive, independent of files: sockets in the kernel's abstract namespace.
 //!
-//! Nobody is spoken to through it. That the name is taken says that its holder lives. It belongs to the network namespace,
-//! so a caller in another one does not see it, and anybody on the machine could take it: absence is no proof, and presence
-//! is a reason to look.
+//! No data is exchanged through them. That a name is taken means that its holder is alive. Names belong to the network
+//! namespace, so a caller in another one does not see them, and any user on the machine could take them: absence proves
+//! nothing, and presence is only a reason to look closer.
 
 use std::io;
 
-/// A name that is held until this is dropped, or the process ends; not by its children.
+/// A name that is held until this value is dropped or the process ends. Children do not inherit it.
 #[derive(Debug)]
 pub struct Held(#[allow(dead_code, reason = "it is held by being open")] kernel::Socket);
 
-/// Holds `name`, of 107 bytes at most. `None`: it is taken already.
+/// Holds `name`, of 107 bytes at most. Returns `None` if it is already taken.
 ///
 /// # Errors
-/// The kernel has no such names ([`io::ErrorKind::Unsupported`]), or no descriptor to spare.
+/// The kernel does not support such names ([`io::ErrorKind::Unsupported`]), or the process is out of descriptors.
 pub fn hold(name: &str) -> io::Result<Option<Held>> {
     kernel::hold(name).map(|socket| socket.map(Held))
 }
 
-/// Whether somebody holds `name`. Costs some microseconds; does not block, and leaves nothing with the holder.
+/// Returns `true` if a process holds `name`. Takes some microseconds, does not block, and does not affect the holder.
 ///
 /// # Errors
-/// The kernel has no such names, or no descriptor to spare.
+/// The kernel does not support such names, or the process is out of descriptors.
 pub fn is_held(name: &str) -> io::Result<bool> {
     kernel::is_held(name)
 }
 
-/// Every name that begins with `prefix` and is held, in order: one file of the kernel's, whose length grows with the number
+/// Returns every held name that begins with `prefix`, sorted. Reads one kernel file, whose length grows with the number
 /// of sockets on the machine.
 ///
 /// # Errors
-/// The kernel has no such names, or could not be asked.
+/// The kernel does not support such names, or could not be queried.
 pub fn names(prefix: &str) -> io::Result<Vec<String>> {
     kernel::names(prefix)
 }
@@ -41,7 +41,7 @@ mod kernel {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-    /// Of datagrams: to look for one of streams would leave a connection in its queue that nobody ever accepts.
+    /// A datagram socket: probing a stream socket would leave a connection in its queue that is never accepted.
     pub(super) type Socket = UnixDatagram;
 
     pub(super) fn hold(name: &str) -> io::Result<Option<Socket>> {
@@ -61,7 +61,7 @@ mod kernel {
     }
 
     /// # Source
-    /// `proc_net(5)` of `/proc/net/unix`: a line ends in the path, and an abstract one begins with `@` there.
+    /// `proc_net(5)` on `/proc/net/unix`: each line ends in the path, and an abstract one begins with `@`.
     pub(super) fn names(prefix: &str) -> io::Result<Vec<String>> {
         let table = crate::file::read(std::path::Path::new("/proc/net/unix"), u64::MAX)?;
         let wanted = format!(" @{prefix}");

@@ -1,7 +1,7 @@
 //! Kernel facts about processes: identity, groups, memory, boot id.
 //!
-//! A pid alone means nothing after its process has ended: numbers are reused. A [`ProcessId`] is a pid *and* the start
-//! time the kernel gave it, and every probe and signal here checks both.
+//! A pid alone means nothing after its process has ended, because numbers are reused. A [`ProcessId`] is a pid *and*
+//! the start time that the kernel recorded for it. Every probe and signal here checks both.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -22,54 +22,56 @@ mod macos;
 #[cfg(target_os = "macos")]
 use macos as kernel;
 
-/// One process, for as long as this machine is up.
+/// The identity of one process, valid until the next boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId {
-    /// The process number.
+    /// The pid.
     pub pid: u32,
     /// When the kernel started it: clock ticks since boot on Linux (`/proc/PID/stat`, field 22), microseconds since
     /// the epoch on macOS (`proc_bsdinfo`).
     pub start: u64,
 }
 
-/// What the kernel says of a process that exists and has not ended.
+/// What the kernel reports about a process that exists and has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Who it is.
+    /// The process's identity.
     pub id: ProcessId,
-    /// Its parent's pid.
+    /// The parent's pid.
     pub parent: u32,
-    /// Its process group.
+    /// The process group.
     pub group: u32,
-    /// Its session: the pid of the session's leader.
+    /// The session: the pid of the session leader.
     pub session: u32,
-    /// It is stopped by job control or a debugger.
+    /// Whether the process is stopped by job control or a debugger.
     pub stopped: bool,
-    /// It has a terminal that nobody has hung up: the kernel takes it from the whole session when the other end is closed, or
-    /// when the session's leader ends. macOS keeps it until then.
+    /// Whether the process has a terminal that has not been hung up. The kernel takes the terminal from the whole
+    /// session when its other end is closed, or when the session leader ends (on macOS only then).
     pub has_terminal: bool,
-    /// Its first thread computes or is about to, and waits for nothing; false where the kernel does not tell (macOS).
+    /// Whether the first thread is running or runnable, and not waiting for anything; `false` if the kernel does not
+    /// report it (macOS).
     pub computes: bool,
 }
 
-/// How processes relate, for [`members`].
+/// The kinds of process sets for [`members`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// All of one process group.
+    /// All processes of one process group.
     Group(u32),
-    /// All of one session.
+    /// All processes of one session.
     Session(u32),
 }
 
-/// Looks a process up by number. `Ok(None)`: there is none, or it has ended and waits to be reaped (a zombie).
+/// Looks up a process by number. Returns `Ok(None)` if there is none, or if it has ended and is waiting to be reaped (a
+/// zombie).
 ///
 /// # Errors
-/// The kernel could not be asked (`/proc` hidden or unreadable): nothing is known.
+/// The kernel could not be queried (`/proc` hidden or unreadable): nothing is known.
 pub fn status(pid: u32) -> io::Result<Option<Status>> {
     kernel::status(pid)
 }
 
-/// Looks a process up by identity. `Ok(None)`: it has ended, whoever has its number now.
+/// Looks up a process by identity. Returns `Ok(None)` if it has ended, even if its number has been reused.
 ///
 /// # Errors
 /// As [`status`].
@@ -77,7 +79,7 @@ pub fn find(id: ProcessId) -> io::Result<Option<Status>> {
     Ok(status(id.pid)?.filter(|status| status.id == id))
 }
 
-/// The living processes of a group or session, zombies left out.
+/// Returns the live processes of a group or session, without zombies.
 ///
 /// # Errors
 /// The process table could not be read.
@@ -90,7 +92,7 @@ pub fn members(family: Family) -> io::Result<Vec<Status>> {
     Ok(found)
 }
 
-/// The process and its living descendants.
+/// Returns the process and its live descendants.
 ///
 /// # Errors
 /// The process table could not be read.
@@ -98,7 +100,7 @@ pub fn tree(root: u32) -> io::Result<Vec<Status>> {
     Ok(descend(&kernel::all()?, root))
 }
 
-/// `root` and everything below it, in a table that was read once.
+/// Returns `root` and its descendants from an already read process table.
 fn descend(all: &[Status], root: u32) -> Vec<Status> {
     let mut tree: Vec<Status> = all.iter().filter(|status| status.id.pid == root).copied().collect();
     let mut next = 0;
@@ -110,7 +112,7 @@ fn descend(all: &[Status], root: u32) -> Vec<Status> {
     tree
 }
 
-/// The living children of a process, zombies left out; empty when it has none or is gone.
+/// Returns the live children of a process, without zombies. Empty if it has none or is gone.
 ///
 /// # Errors
 /// The process table could not be read.
@@ -118,8 +120,9 @@ pub fn children(parent: u32) -> io::Result<Vec<Status>> {
     kernel::children(parent, &|_| true)
 }
 
-/// The living processes whose parents have ended: the children of whoever takes in orphans, which is the first process and,
-/// where it is above us, this user's service manager. Far less than a walk over all processes.
+/// Returns the live processes whose parents have ended. They are the children of the process that adopts orphans: the
+/// first process and, if it is one of our ancestors, this user's service manager. This is far cheaper than a walk over
+/// all processes.
 ///
 /// # Errors
 /// The process table could not be read.
@@ -127,7 +130,7 @@ pub fn orphans() -> io::Result<Vec<Status>> {
     orphans_where(|_| true)
 }
 
-/// Those of them whose number is wanted; the others, of which a machine may have hundreds, are not looked at.
+/// Returns those [`orphans`] whose pid is `wanted`. The others, which may be hundreds, are not read.
 ///
 /// # Errors
 /// The process table could not be read.
@@ -143,12 +146,12 @@ pub fn orphans_where(wanted: impl Fn(u32) -> bool) -> io::Result<Vec<Status>> {
     Ok(found)
 }
 
-/// The arguments of a process, the program's name first; empty where they cannot be read.
+/// Returns the arguments of a process, starting with the program name. Empty if they cannot be read.
 pub fn arguments(pid: u32) -> Vec<Vec<u8>> {
     kernel::arguments(pid)
 }
 
-/// The living processes whose arguments, the program's name left out, are exactly these.
+/// Returns the live processes whose arguments, without the program name, are exactly `arguments`.
 ///
 /// # Errors
 /// The process table could not be read.
@@ -156,7 +159,8 @@ pub fn with_arguments(arguments: &[&OsStr]) -> io::Result<Vec<Status>> {
     kernel::with_arguments(arguments)
 }
 
-/// The living processes whose arguments, the program's name left out, begin with these; each with all of them.
+/// Returns the live processes whose arguments, without the program name, begin with `first`, each with all its
+/// arguments.
 ///
 /// # Errors
 /// The process table could not be read.
@@ -170,15 +174,15 @@ pub fn with_first_arguments(first: &[&OsStr]) -> io::Result<Vec<(Status, Vec<OsS
     Ok(living.collect())
 }
 
-/// The arguments of a process, the program's name first, as they were when it executed.
+/// Returns the arguments of a process as they were at exec, starting with the program name.
 ///
 /// # Errors
-/// The process is gone or not ours to look at.
+/// The process is gone, or we may not read it.
 pub fn command_line(pid: u32) -> io::Result<Vec<OsString>> {
     kernel::arguments_of(pid)
 }
 
-/// The environment of a process as it was when it executed.
+/// Returns the environment of a process as it was at exec.
 ///
 /// # Errors
 /// As [`command_line`].
@@ -186,8 +190,9 @@ pub fn environment(pid: u32) -> io::Result<Vec<(OsString, OsString)>> {
     kernel::environment_of(pid)
 }
 
-/// Memory that each process tree holds by itself, in KiB: private and shared anonymous pages, which go when it goes. One
-/// walk over the process table for all. `None` where the kernel does not tell (not Linux, or no such process).
+/// Returns the memory that each process tree holds exclusively, in KiB: private and shared anonymous pages, which are
+/// freed when it exits. Walks the process table once for all roots. `None` if the kernel does not report it (not Linux,
+/// or no such process).
 ///
 /// # Errors
 /// The process table could not be read.
@@ -200,15 +205,15 @@ pub fn tree_memory_kib(roots: &[u32]) -> io::Result<Vec<Option<u64>>> {
     Ok(roots.iter().map(|root| memory_of(&descend(&all, *root))).collect())
 }
 
-/// The sum over those that tell; a process that ends while it is asked holds nothing any more.
+/// Sums over the processes that have a value. A process that ends during the walk no longer holds memory.
 fn memory_of(tree: &[Status]) -> Option<u64> {
     let told: Vec<u64> = tree.iter().filter_map(|status| kernel::own_memory_kib(status.id.pid)).collect();
     (!told.is_empty()).then(|| told.iter().sum())
 }
 
-/// Sends a signal to a process group, only while `leader` is still the process that gave the group its number.
+/// Sends a signal to a process group, but only if the group still belongs to `leader`.
 ///
-/// Returns whether anybody was there to get it. Refuses groups 0 and 1 and the caller's own.
+/// Returns whether there was a process to receive it. Refuses groups 0 and 1 and the caller's own.
 ///
 /// # Errors
 /// Permission denied, or a group that must never be signalled.
@@ -217,8 +222,8 @@ pub fn signal_group(leader: ProcessId, signal: Signal) -> io::Result<bool> {
     if group <= 1 || Pid::from_raw(group) == nix::unistd::getpgrp() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("process group {group} is never signalled")));
     }
-    // A group outlives its leader; its number cannot be given to a new process while a member is left. So either the
-    // leader is still itself, or the number is free of a stranger when every member started no earlier than it did.
+    // A group outlives its leader, and its number cannot be given to a new process while a member is left. So either
+    // the leader still exists, or the group is ours if no member started before the leader did.
     let ours = match status(leader.pid)? {
         Some(status) => status.id == leader,
         None => members(Family::Group(leader.pid))?.iter().all(|member| member.id.start >= leader.start),
@@ -233,26 +238,27 @@ pub fn signal_group(leader: ProcessId, signal: Signal) -> io::Result<bool> {
     }
 }
 
-/// Whether a process ignores a signal, as an interactive shell does `SIGTERM`. `false` where the kernel does not tell.
+/// Returns `true` if a process ignores a signal, as an interactive shell ignores `SIGTERM`. `false` if the kernel does
+/// not report it.
 pub fn ignores(pid: u32, signal: Signal) -> bool {
     let bit = u32::try_from(signal as i32 - 1).ok();
     kernel::ignored_signals(pid).zip(bit).is_some_and(|(mask, bit)| mask >> bit & 1 == 1)
 }
 
-/// Whether a program of one of these names runs here.
+/// Returns `true` if a program with one of these names is running on this machine.
 ///
 /// # Errors
-/// The kernel does not tell.
+/// The kernel does not report it.
 pub fn is_running(names: &[&str]) -> io::Result<bool> {
     kernel::is_running(names)
 }
 
-/// Whose process it is. `None`: it has ended, or the kernel does not tell.
+/// Returns the uid of a process's owner. `None` if the process has ended, or the kernel does not report it.
 pub fn owner(pid: u32) -> Option<u32> {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).ok()?).into()
 }
 
-/// Sends a signal to one process, only while it is still itself. Returns whether it was there.
+/// Sends a signal to one process, but only if its identity still matches. Returns whether the process was there.
 ///
 /// # Errors
 /// Permission denied.
@@ -268,45 +274,47 @@ pub fn signal(id: ProcessId, signal: Signal) -> io::Result<bool> {
     }
 }
 
-/// An id of this boot of the machine: a process record from another boot names nobody.
+/// Returns an id of this boot of the machine. A process record from another boot does not identify any process.
 ///
 /// # Errors
-/// The kernel does not tell.
+/// The kernel does not report it.
 pub fn boot_id() -> io::Result<String> {
     static BOOT: OnceLock<String> = OnceLock::new();
     once(&BOOT, kernel::boot_id).cloned()
 }
 
-/// Where process numbers mean something: one machine, and on it one pid namespace.
+/// The scope in which pids are valid: one machine and one pid namespace on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// The machine's id, the same at each boot; `name:` and its host name where it has none.
+    /// The machine's id, stable across boots; `name:` and the host name if it has none.
     pub machine: String,
-    /// Its host name, for people.
+    /// The host name, for display.
     pub name: String,
-    /// The pid namespace by the number of its inode, where the kernel has such: a container has one of its own.
+    /// The inode number of the pid namespace, if the kernel has namespaces. A container has its own.
     pub pid_namespace: Option<u64>,
 }
 
 impl Host {
-    /// Whether a process number means the same process here and there. A namespace that is not known separates nobody.
+    /// Returns `true` if a pid means the same process here as in the given machine and namespace. An unknown namespace
+    /// counts as the same one.
     pub fn shares_processes_with(&self, machine: &str, pid_namespace: Option<u64>) -> bool {
         let apart = matches!((self.pid_namespace, pid_namespace), (Some(here), Some(there)) if here != there);
         self.machine == machine && !apart
     }
 
-    /// Whether what ran under this id and host name ran on another machine. An id is copied with the image that holds it; so
-    /// where another boot is, another name means a clone. This machine looks the same where it was renamed before it was
-    /// booted again, and nothing tells which of the two it is.
+    /// Returns `true` if a process with this machine id and host name ran on another machine. An image that is cloned
+    /// takes its machine id along, so after a reboot a different host name indicates a clone. A machine that was
+    /// renamed before a reboot looks the same; the two cases cannot be told apart.
     pub fn is_not_of(&self, machine: &str, name: &str, another_boot: bool) -> bool {
         self.machine != machine || another_boot && kernel::MACHINE_IDS_ARE_FILES && self.name != name
     }
 }
 
-/// Where this process runs. Looked up once a process.
+/// Returns where this process runs. Determined once per process.
 ///
 /// # Errors
-/// What is mounted as `/proc` shows another pid namespace, so nothing that it says is about us; or it could not be asked.
+/// The mounted `/proc` shows another pid namespace, so none of its contents are about us; or the kernel could not be
+/// queried.
 pub fn host() -> io::Result<&'static Host> {
     static HOST: OnceLock<Host> = OnceLock::new();
     once(&HOST, || {
@@ -316,14 +324,15 @@ pub fn host() -> io::Result<&'static Host> {
     })
 }
 
-/// Our own program, also when it was replaced while the agent ran: then the new one under the old name, and where there is
-/// none, the one that we are.
+/// Returns the path of our own program. If it was replaced while the agent ran, that is the new program under the old
+/// name, or the running one if the old name no longer exists.
 ///
 /// # Errors
-/// The kernel does not tell.
+/// The kernel does not report it.
 ///
 /// # Source
-/// proc(5): a link to a file that was unlinked reads as its path with ` (deleted)` behind it, and can still be executed.
+/// proc(5): a link to a file that was unlinked reads as its path with ` (deleted)` behind it, and can still be
+/// executed.
 pub fn own_executable() -> io::Result<PathBuf> {
     let executable = std::env::current_exe()?;
     let replaced = executable.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
@@ -334,7 +343,7 @@ pub fn own_executable() -> io::Result<PathBuf> {
     })
 }
 
-/// A failure is not kept: the next caller asks again.
+/// A failure is not cached: the next caller queries again.
 fn once<T>(cell: &'static OnceLock<T>, ask: impl FnOnce() -> io::Result<T>) -> io::Result<&'static T> {
     match cell.get() {
         Some(known) => Ok(known),
@@ -342,16 +351,16 @@ fn once<T>(cell: &'static OnceLock<T>, ask: impl FnOnce() -> io::Result<T>) -> i
     }
 }
 
-/// How long ago a process was started.
+/// Returns how long ago a process was started.
 ///
 /// # Errors
-/// The kernel does not tell how long the machine has been up.
+/// The kernel does not report how long the machine has been up.
 pub fn age(id: ProcessId) -> io::Result<std::time::Duration> {
     kernel::age(id)
 }
 
-/// How long ago this system was booted: a service manager is its first process, in a container too. `None`: another program is,
-/// and nothing was booted here.
+/// Returns how long ago this system was booted, by the age of its first process if that is a service manager (also in a
+/// container). `None` if the first process is another program: nothing was booted here.
 ///
 /// # Errors
 /// As [`age`].
@@ -362,7 +371,7 @@ pub fn booted_for() -> io::Result<Option<std::time::Duration>> {
     }
 }
 
-/// This process.
+/// Returns the identity of this process.
 ///
 /// # Errors
 /// As [`status`].
@@ -372,33 +381,33 @@ pub fn me() -> io::Result<ProcessId> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "this process is not in its own process table"))
 }
 
-/// A variable of a process's environment as it was when the process executed. `Ok(None)`: not set there.
+/// Returns a variable of a process's environment as it was at exec, or `Ok(None)` if it was not set.
 ///
 /// # Errors
-/// The process is gone or not ours to look at.
+/// The process is gone, or we may not read it.
 pub fn environment_variable(pid: u32, name: &str) -> io::Result<Option<OsString>> {
     kernel::environment_variable(pid, name)
 }
 
-/// Gives back the pages of program code that are resident, ours and our libraries'; what is needed again is read again
-/// from the page cache. For a process that has done its work and now waits for hours: the kernel maps 64 KiB around
-/// every fault, so a start leaves megabytes resident that are never used again. Does nothing where it cannot.
-pub fn give_back_code() {
-    kernel::give_back_code();
+/// Releases the resident pages of program code, ours and our libraries'. Pages that are needed again are reread from
+/// the page cache. For a process that has done its work and now waits for hours: the kernel maps 64 KiB around every
+/// fault, so startup leaves megabytes resident that are never used again. Does nothing if it is not possible.
+pub fn release_code_pages() {
+    kernel::release_code_pages();
 }
 
-/// How a child that was waited for ended.
+/// How a child that we waited for ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reaped {
-    /// Exit code, where it exited.
+    /// The exit code, if it exited.
     pub code: Option<i32>,
-    /// Signal number, where a signal ended it.
+    /// The signal number, if a signal ended it.
     pub signal: Option<i32>,
-    /// Peak resident memory of it and of the children it waited for, in KiB.
+    /// The peak resident memory of the child and of the children it waited for, in KiB.
     pub max_rss_kib: u64,
 }
 
-/// A change in a child.
+/// A state change of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildChange {
     /// It was stopped by this signal.
@@ -407,8 +416,8 @@ pub enum ChildChange {
     Ended(Reaped),
 }
 
-/// Asks for a change in any child of ours; `None` when none has changed. Never blocks. To be asked again until `None`,
-/// because one `SIGCHLD` may stand for several changes.
+/// Returns a state change of any of our children, or `None` if none has changed. Never blocks. Call it again until it
+/// returns `None`, because one `SIGCHLD` may stand for several changes.
 ///
 /// # Errors
 /// We have no child.

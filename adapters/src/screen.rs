@@ -1,7 +1,7 @@
-//! What the text of a pane says about the agent in it, by the rules of its profile.
+//! Interprets the text of a pane by the rules of the agent's profile.
 //!
-//! Pure functions: whoever calls them has captured the visible screen, with its colours (SGR sequences), a moment ago.
-//! They say what is seen and press nothing.
+//! These are pure functions: the caller has just captured the visible screen, with its colours (SGR sequences). They
+//! report what the screen shows and press nothing.
 
 use crate::agent::{ComposerRule, Dialog, DialogKind, Pattern, Profile, letters};
 use crate::runtime::Key;
@@ -14,63 +14,63 @@ use cells::Line;
 pub use cells::{coloured, misleads, plain, printable};
 pub use menu::{Menu, menu};
 
-/// What a screen shows.
+/// The interpretation of a screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// What the agent is doing.
     pub phase: Phase,
-    /// What stands where a person types.
+    /// The content of the input field.
     pub composer: Composer,
-    /// A message that was sent waits behind the turn in progress.
+    /// Whether a message that was sent waits for the current turn to end.
     pub queued: bool,
-    /// A list of completions is open, from which Enter would choose.
+    /// Whether a list of completions is open, from which Enter would choose.
     pub popup: bool,
 }
 
-/// What the agent is doing, as far as its screen tells.
+/// What the agent is doing, according to its screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing that the profile knows: it starts, or shows something unknown.
+    /// Nothing that the profile recognises: the agent is starting, or shows something unknown.
     Starting,
     /// A turn is in progress.
     Busy,
-    /// It waits for a message.
+    /// It is waiting for a message.
     Ready,
-    /// It asks something first.
+    /// It asks a question first.
     Dialog(DialogView),
 }
 
 /// A question on the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialogView {
-    /// The id of the profile's rule that recognised it; what a peer's spec accepts.
+    /// The id of the profile's rule that recognised it; a peer's spec accepts it by this id.
     pub id: String,
-    /// What it needs a person for.
+    /// What it needs from the user.
     pub kind: DialogKind,
     /// The question, on one line.
     pub question: String,
-    /// A program must not answer it.
+    /// Whether only a person may answer it.
     pub needs_person: bool,
-    /// The row that the profile would choose, where the profile knows one.
+    /// The row that the profile would choose, if it names one.
     pub answer: Option<String>,
-    /// The line of the screen on which that row is seen.
+    /// The screen line of that row.
     pub answer_line: Option<usize>,
-    /// The line of the screen on which the cursor is seen.
+    /// The screen line of the cursor.
     pub selected_line: Option<usize>,
 }
 
-/// What stands where a person types.
+/// The content of the input field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Composer {
-    /// There is no such place on the screen, or the profile has no rule for one.
+    /// There is no input field on the screen, or the profile has no rule for one.
     Hidden,
-    /// Nothing, or a suggestion of the agent's own.
+    /// Nothing, or a suggestion by the agent.
     Empty,
     /// Text that was typed or pasted; a long paste may show as the agent's placeholder.
     Holds(String),
 }
 
-/// Reads a screen; `text` is the visible screen, one row a line, with or without SGR sequences.
+/// Interprets a screen. `text` is the visible screen, one row per line, with or without SGR sequences.
 pub fn read(profile: &Profile, text: &str) -> View {
     let lines: Vec<Line> = text.lines().map(Line::parse).collect();
     let plain = lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
@@ -84,7 +84,7 @@ pub fn read(profile: &Profile, text: &str) -> View {
     View { phase, composer, queued, popup }
 }
 
-/// The row below the composer's last one.
+/// Returns the row after the composer's last one.
 fn composer_end(region: &Region<'_>) -> usize {
     region.top + region.lines.len()
 }
@@ -100,13 +100,13 @@ fn phase(profile: &Profile, text: &str, plain: &str, composer: Option<usize>) ->
     if profile.busy.iter().any(|pattern| pattern.is_match(plain)) {
         return Phase::Busy;
     }
-    // No pattern at all: such a program is ready as soon as it runs.
+    // A program without patterns is ready as soon as it runs.
     if profile.ready.screen.iter().all(|pattern| pattern.is_match(plain)) { Phase::Ready } else { Phase::Starting }
 }
 
-/// A dialog takes the place of the composer. What only reads like one, in an answer, a quotation or a message, has the composer
-/// below it, or stands in it (`composer` is the row below its last one); unless it goes on to the end of the screen, where
-/// nothing of that stands.
+/// Matches a dialog, which takes the place of the composer. Text that only looks like a dialog, in an answer, a
+/// quotation or a message, has the composer below it or is inside it (`composer` is the row after its last one). A
+/// match that reaches the end of the screen always counts, because such text never does.
 fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogView> {
     let shown = |found: &regex::Captures<'_>| found.get(0).is_some_and(|whole| is_shown(&whole, plain, composer));
     let found = dialog.screen.regex().captures_iter(plain).find(shown)?;
@@ -132,17 +132,18 @@ fn is_shown(whole: &regex::Match<'_>, plain: &str, composer: Option<usize>) -> b
     whole.end() >= plain.trim_end().len() || composer.is_none_or(|composer| composer <= row())
 }
 
-/// The label of a row, whether it has the cursor or not.
+/// Returns the label of a row, with or without the cursor.
 fn row<'a>(dialog: &Dialog, line: &'a str) -> &'a str {
     let cursor = dialog.cursor.as_ref().and_then(|cursor| cursor.regex().find(line));
     line.get(cursor.map_or(0, |cursor| cursor.end())..).unwrap_or(line).trim()
 }
 
-/// The one key that brings a dialog nearer to the profile's answer; press it, capture again, ask again.
+/// Returns the key that brings a dialog one step closer to the profile's answer. Press it, capture again, and call this
+/// again.
 ///
-/// Enter only when the wanted row is seen to have the cursor: a dialog's default differs between versions of an agent,
-/// and a wrong Enter ends the agent or grants what nobody granted. `None` where a person must answer, or where the row
-/// or the cursor is not on the screen (yet).
+/// Enter only if the wanted row visibly has the cursor: a dialog's default differs between versions of an agent, and a
+/// wrong Enter ends the agent or grants an unwanted permission. `None` if only a person may answer, or if the row or
+/// the cursor is not on the screen (yet).
 pub fn next_key(dialog: &DialogView) -> Option<Key> {
     if dialog.needs_person {
         return None;
@@ -154,9 +155,9 @@ pub fn next_key(dialog: &DialogView) -> Option<Key> {
     })
 }
 
-/// The last `n` lines that show something, plain, oldest first: for messages to a person.
+/// Returns the last `n` lines with content, as plain text, oldest first, for messages to the user.
 pub fn last_lines(text: &str, n: usize) -> Vec<String> {
-    // A rule across the screen says nothing, and would be all that a message shows of a full-screen program.
+    // A rule across the screen says nothing, and could be all that a message shows of a full-screen program.
     let shows = |line: &String| line.chars().any(char::is_alphanumeric);
     let lines: Vec<String> = text.lines().map(|line| plain(line).trim().to_owned()).filter(shows).collect();
     lines[lines.len().saturating_sub(n)..].to_vec()
@@ -169,7 +170,7 @@ fn composer(rule: &ComposerRule, region: &Region<'_>) -> Composer {
     };
     let text = region.lines.iter().enumerate().map(content).collect::<Vec<_>>().join("\n");
     let text = text.trim();
-    // Marks that draw nothing stay in a terminal's cells where an agent drew over them (opencode 1.18.33 in tmux).
+    // Invisible marks stay in a terminal's cells when an agent draws over them (opencode 1.18.33 in tmux).
     if letters(text).is_empty() || rule.ghost.as_ref().is_some_and(|ghost| starts(ghost, text)) {
         Composer::Empty
     } else {
@@ -177,17 +178,17 @@ fn composer(rule: &ComposerRule, region: &Region<'_>) -> Composer {
     }
 }
 
-/// Where the composer is on a screen.
+/// The position of the composer on a screen.
 struct Region<'a> {
     /// Its first row.
     top: usize,
     /// Its rows.
     lines: &'a [Line],
-    /// Its width in columns, where its lower edge is drawn and tells one: beside it another part of the screen may stand.
+    /// Its width in columns, if its lower edge is drawn and shows one: another part of the screen may be beside it.
     width: Option<usize>,
 }
 
-/// Finds the composer. Its lowest occurrence counts, as what was sent before is shown above in much the same dress.
+/// Finds the composer. Its lowest occurrence counts, because messages sent earlier are shown above in a similar style.
 fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<Region<'a>> {
     let below = |row: usize| rule.below.regex().find(from_line(plain, row)).filter(|found| found.start() == 0);
     let is = |pattern: &Pattern, row: usize| lines.get(row).is_some_and(|line| starts(pattern, &line.plain));
@@ -203,7 +204,7 @@ fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<Reg
         }
         (None, Some(above)) => {
             let bottom = (0..lines.len()).rev().find(|&row| below(row).is_some())?;
-            // A line that somebody typed is not as long as the composer is wide.
+            // A line that the user typed is not exactly as long as the composer is wide.
             let edge = below(bottom).map(|edge| edge.as_str()).filter(is_drawn).map(|edge| edge.chars().count());
             let is_upper = |row: usize| {
                 let line = lines.get(row).map_or("", |line| line.plain.as_str());
@@ -220,12 +221,12 @@ fn region<'a>(rule: &ComposerRule, lines: &'a [Line], plain: &str) -> Option<Reg
     Some(Region { top, lines: lines.get(top..bottom)?, width: edge.map(|edge| edge.chars().count()) })
 }
 
-/// Whether `pattern` matches at the very beginning of `text`.
+/// Returns `true` if `pattern` matches at the beginning of `text`.
 fn starts(pattern: &Pattern, text: &str) -> bool {
     pattern.regex().find(text).is_some_and(|found| found.start() == 0)
 }
 
-/// The text from line `row` on.
+/// Returns the text from line `row` on.
 fn from_line(text: &str, row: usize) -> &str {
     let start = text.split_inclusive('\n').take(row).map(str::len).sum();
     text.get(start..).unwrap_or_default()

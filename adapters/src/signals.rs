@@ -1,61 +1,63 @@
-//! The signals of a process that waits for them, instead of being interrupted by them.
+//! Signals for a process that waits for them instead of being interrupted by them.
 
 use std::io;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 
-/// Undoes what whoever started this process may have left behind: signals that are blocked, so that nothing could ask it to
-/// end, and `SIGCHLD` ignored, with which no child can be waited for (wait(2), NOTES). Whoever ignored others, as nohup(1)
-/// does, meant it. To be called first of all; does not block.
+/// Undoes inherited signal settings that would break this process: blocked signals, with which nothing could ask it to
+/// end, and an ignored `SIGCHLD`, with which no child can be waited for (wait(2), NOTES). Other ignored signals are
+/// left alone, because they are intended, as by nohup(1). Call it before anything else; does not block.
 ///
 /// # Errors
 /// None that kernels are known to have.
 #[allow(unsafe_code, reason = "nix marks each change of a disposition as unsafe; see SAFETY")]
 pub fn restore() -> io::Result<()> {
-    // SAFETY: the disposition becomes the default, which runs no code of ours.
+    // SAFETY: the disposition becomes the default, which runs none of our code.
     unsafe { nix::sys::signal::signal(Signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) }?;
     Ok(SigSet::empty().thread_set_mask()?)
 }
 
-/// Lets the kernel end this process after `span` (rounded up to seconds), whatever it waits for then: SIGALRM, which nobody here
-/// handles.
+/// Makes the kernel end this process after `span` (rounded up to seconds), whatever it is waiting for then, by SIGALRM,
+/// which has no handler here.
 pub fn end_within(span: Duration) {
     let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
     nix::unistd::alarm::set(u32::try_from(seconds).unwrap_or(u32::MAX).max(1));
 }
 
-/// Whether this process ignores a signal, as one that nohup(1) started does SIGHUP. One that the kernel does not tell of is not.
+/// Returns `true` if this process ignores a signal, as a process started by nohup(1) ignores SIGHUP. `false` if the
+/// kernel does not report it.
 #[allow(unsafe_code, reason = "nix changes dispositions and does not ask for them")]
 pub fn is_ignored(signal: Signal) -> bool {
     let mut now = std::mem::MaybeUninit::<nix::libc::sigaction>::uninit();
-    // SAFETY: without a new action nothing is changed, and the pointer is valid for writes; it is read where that succeeded.
+    // SAFETY: without a new action nothing changes. The pointer is valid for writes, and it is read only after a
+    // success.
     unsafe {
         nix::libc::sigaction(signal as nix::libc::c_int, std::ptr::null(), now.as_mut_ptr()) == 0
             && now.assume_init().sa_sigaction == nix::libc::SIG_IGN
     }
 }
 
-/// A set of signals that this thread has blocked: none is lost between two waits.
+/// A set of signals that this thread has blocked, so that none is lost between two waits.
 #[derive(Debug)]
 pub struct Signals {
     kernel: kernel::Signals,
 }
 
-/// One signal that was waited for.
+/// One signal that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caught {
-    /// Which.
+    /// The signal.
     pub signal: Signal,
-    /// The pid of the process that sent it. `None`: the kernel sent it by itself, or does not tell (macOS).
+    /// The pid of the sender. `None` if the kernel itself sent the signal, or does not report the sender (macOS).
     pub sender: Option<u32>,
 }
 
 impl Signals {
-    /// Blocks these signals for this thread; from here on they are waited for.
+    /// Blocks these signals for this thread. From now on they can only be waited for.
     ///
     /// # Errors
-    /// The kernel has no descriptor left.
+    /// The process is out of file descriptors.
     pub fn block(signals: &[Signal]) -> io::Result<Self> {
         let mut set = SigSet::empty();
         for signal in signals {
@@ -65,15 +67,15 @@ impl Signals {
         Ok(Self { kernel: kernel::Signals::new(set)? })
     }
 
-    /// The next one; blocks until it comes. Of several that are pending the lowest number comes first.
+    /// Returns the next signal; blocks until it arrives. Of several pending signals the lowest number comes first.
     ///
     /// # Errors
-    /// The kernel failed us.
+    /// The kernel call failed.
     pub fn wait(&self) -> io::Result<Caught> {
         self.kernel.wait()
     }
 
-    /// The next one, if it comes in time. Blocks for `patience` at most; a patience of zero only looks.
+    /// Returns the next signal if it arrives in time. Blocks for `patience` at most; zero only checks.
     ///
     /// # Errors
     /// As [`Signals::wait`].
@@ -127,7 +129,7 @@ mod kernel {
         fn read(&self) -> io::Result<Option<Caught>> {
             let Some(told) = self.0.read_signal()? else { return Ok(None) };
             let number = i32::try_from(told.ssi_signo).map_err(|_| io::ErrorKind::InvalidData)?;
-            // kill(2), sigqueue(3) and tkill(2) name who sent it; codes of the kernel's own are above zero.
+            // kill(2), sigqueue(3) and tkill(2) report the sender; the kernel's own codes are above zero.
             let sender = (told.ssi_code <= 0 && told.ssi_pid > 0).then_some(told.ssi_pid);
             Ok(Some(Caught { signal: Signal::try_from(number)?, sender }))
         }
@@ -140,8 +142,8 @@ mod kernel {
 
     use super::{Caught, Duration, SigSet, io};
 
-    /// Between two looks at what is pending: there is no wait with an end here.
-    const LOOK: Duration = Duration::from_millis(1);
+    /// The time between two checks for pending signals: this system has no wait with a timeout.
+    const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
     #[derive(Debug)]
     pub(super) struct Signals(SigSet);
@@ -165,7 +167,7 @@ mod kernel {
                 if started.elapsed() >= patience {
                     return Ok(None);
                 }
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_INTERVAL);
             }
         }
 
@@ -188,7 +190,7 @@ mod kernel {
 mod tests {
     use super::*;
 
-    /// In a thread of its own: a signal for the process is left to whoever has not blocked it.
+    /// Runs in a separate thread, because a signal for the process goes to any thread that has not blocked it.
     #[test]
     fn what_was_sent_is_caught_with_its_sender_and_nothing_else_comes() {
         let thread = std::thread::spawn(|| {

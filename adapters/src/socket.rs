@@ -1,4 +1,5 @@
-//! Who listens on a Unix socket, asked of the kernel in some 70 µs and without starting a process.
+//! Finds the process that listens on a Unix socket by querying the kernel, in some 70 µs and without starting a
+//! process.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -10,31 +11,31 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 use crate::process::{self, Status};
 use crate::runtime::Gone;
 
-/// What a connection attempt told.
+/// The result of a connection attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// This process listens. Whether it also answers is another question.
+    /// This process listens. It is still unknown whether it answers.
     Up(Listening),
-    /// Somebody listens and takes no more connections: so many wait already that it must be hung.
+    /// A process listens and accepts no more connections: so many are waiting already that it must be hung.
     Full,
-    /// Nobody listens.
+    /// No process listens.
     Gone(Gone),
 }
 
 /// The process behind a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listening {
-    /// The process as the kernel sees it.
+    /// The process, as the kernel reports it.
     pub process: Status,
-    /// The user it ran as when it began to listen.
+    /// The user it ran as when it started to listen.
     pub uid: u32,
 }
 
-/// Asks the kernel who listens on the socket at `path`. Never blocks, sends nothing, and hangs up at once.
+/// Queries which process listens on the socket at `path`. Never blocks, sends nothing, and hangs up at once.
 ///
 /// # Errors
-/// [`io::ErrorKind::PermissionDenied`] where the path or socket forbids access; `ENAMETOOLONG` for a path that does not
-/// fit into a socket address (107 bytes on Linux, 103 on macOS); others as the kernel says. Nothing is known then.
+/// [`io::ErrorKind::PermissionDenied`] if the path or socket denies access; `ENAMETOOLONG` if the path does not fit
+/// into a socket address (107 bytes on Linux, 103 on macOS); others as the kernel reports them. Nothing is known then.
 ///
 /// # Source
 /// unix(7): a non-blocking `connect` answers `EAGAIN` when the queue is full. macOS answers `ECONNREFUSED` there, as if
@@ -43,7 +44,7 @@ pub fn listener(path: &Path) -> io::Result<Listener> {
     let address = UnixAddr::new(path)?;
     match ask(&address)? {
         Answer::Told(listener) => Ok(listener),
-        // A process closes its sockets before it is seen to have ended: if it was this one's only holder, the next
+        // A process closes its sockets before it is visible as ended. If it was the only holder of this one, the next
         // connection is refused.
         Answer::Ended(_) => match ask(&address)? {
             Answer::Told(listener) => Ok(listener),
@@ -56,7 +57,8 @@ pub fn listener(path: &Path) -> io::Result<Listener> {
 
 enum Answer {
     Told(Listener),
-    /// We were connected, and the process that began to listen has ended: this moment, or another inherited its socket.
+    /// We were connected, and the process that started to listen has ended: either just now, or another process
+    /// inherited its socket.
     Ended(u32),
 }
 
@@ -65,7 +67,7 @@ fn ask(address: &UnixAddr) -> io::Result<Answer> {
     match connect(socket.as_raw_fd(), address) {
         Ok(()) => {}
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Answer::Told(Listener::Gone(Gone::NoSocket))),
-        Err(Errno::ECONNREFUSED) => return Ok(Answer::Told(Listener::Gone(Gone::NobodyListening))),
+        Err(Errno::ECONNREFUSED) => return Ok(Answer::Told(Listener::Gone(Gone::NotListening))),
         Err(Errno::EAGAIN) => return Ok(Answer::Told(Listener::Full)),
         Err(errno) => return Err(errno.into()),
     }
@@ -129,7 +131,7 @@ mod tests {
         let path = dir.path().join("s");
         assert_eq!(listener(&path).expect("answer"), Listener::Gone(Gone::NoSocket));
         drop(UnixListener::bind(&path).expect("bind"));
-        assert_eq!(listener(&path).expect("answer"), Listener::Gone(Gone::NobodyListening));
+        assert_eq!(listener(&path).expect("answer"), Listener::Gone(Gone::NotListening));
     }
 
     #[cfg(target_os = "linux")]

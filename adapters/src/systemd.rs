@@ -1,7 +1,8 @@
-//! systemd, where it runs: in which unit a process lives and what ends it, and a scope of its own for a server.
+//! systemd, if it is running: the unit that a process belongs to, what ends that unit, and a separate scope for a
+//! server.
 //!
-//! A multiplexer's server stays in the control group of whoever started it: in that of a timer's service it ends with the
-//! tick, in that of a login perhaps with the logout.
+//! A multiplexer's server stays in the control group of the process that started it. In a timer's service it ends with
+//! the tick, in a login's scope possibly with the logout.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,35 +18,36 @@ use nix::unistd::{Uid, User};
 use crate::command::{self, Argv};
 use crate::file;
 
-/// How long logind may take to answer; it needs 5 ms.
+/// How long logind may take to answer; it normally takes 5 ms.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// A unit's name may have 256 bytes; this much of it is what it is called after.
+/// How much of a server's name goes into a unit name, which may have 256 bytes.
 const NAMED_AFTER: usize = 100;
 
-/// Which part of systemd's tree a process lives in.
+/// The part of systemd's unit tree that a process belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// The scope of one login, and of whose, where that is told.
+    /// The scope of one login, with the uid if known.
     Login(Option<u32>),
-    /// Something of the manager of this user, which ends some seconds after the user's last login, unless they linger.
+    /// A unit of this user's manager, which ends some seconds after the user's last logout unless they linger.
     Manager(u32),
-    /// Something else: a service of the machine, or systemd does not run here.
+    /// Anything else: a system service, or systemd is not running here.
     Machine,
 }
 
 impl Unit {
-    /// Of a running process.
+    /// Returns the unit of a running process.
     ///
     /// # Errors
-    /// It has ended, or the system has no control groups.
+    /// The process has ended, or the system has no control groups.
     pub fn of(pid: u32) -> io::Result<Self> {
         Ok(Self::parse(&file::read_to_string(Path::new(&format!("/proc/{pid}/cgroup")), file::MOST)?))
     }
 
     /// # Source
     /// `cgroups(7)`, `systemd.slice(5)`, `pam_systemd(8)`: `…/user-1000.slice/session-3.scope`,
-    /// `…/user-1000.slice/user@1000.service/…`. With both generations of control groups mounted, either may be systemd's.
+    /// `…/user-1000.slice/user@1000.service/…`. With both generations of control groups mounted, either may be
+    /// systemd's.
     fn parse(text: &str) -> Self {
         let paths = text.lines().filter_map(|line| {
             line.strip_prefix("0::").or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
@@ -55,7 +57,7 @@ impl Unit {
             |part: &str, before: &str, after: &str| part.strip_prefix(before)?.strip_suffix(after)?.parse::<u32>().ok();
         let mut of_login = None;
         let mut found = Self::Machine;
-        // What is innermost counts: a container may be somebody's login itself.
+        // The innermost unit counts: a container may itself run in a user's login.
         for part in path.split('/') {
             if let Some(uid) = uid_in(part, "user-", ".slice") {
                 of_login = Some(uid);
@@ -69,38 +71,39 @@ impl Unit {
     }
 }
 
-/// What ends a process beside its own doing.
+/// What ends a process from the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// No login and no logout.
+pub enum EndedBy {
+    /// Neither a login nor a logout affects it.
     Stays,
-    /// The last logout of this user.
+    /// It ends with the last logout of this user.
     WithLastLogin(u32),
-    /// The logout of the login that it was started from: its processes are killed then.
+    /// It is killed at the logout from the login that it was started in.
     WithThisLogin(Option<u32>),
 }
 
-/// `kills`: whether what a login leaves is killed at its logout, where that is known.
-fn fate(unit: Unit, lingers: bool, kills: Option<bool>) -> Fate {
+/// `kills`: whether logind kills the processes left at logout, if known.
+fn fate(unit: Unit, lingers: bool, kills: Option<bool>) -> EndedBy {
     match unit {
-        Unit::Manager(uid) if !lingers => Fate::WithLastLogin(uid),
-        Unit::Login(uid) if kills == Some(true) => Fate::WithThisLogin(uid),
-        Unit::Manager(_) | Unit::Login(_) | Unit::Machine => Fate::Stays,
+        Unit::Manager(uid) if !lingers => EndedBy::WithLastLogin(uid),
+        Unit::Login(uid) if kills == Some(true) => EndedBy::WithThisLogin(uid),
+        Unit::Manager(_) | Unit::Login(_) | Unit::Machine => EndedBy::Stays,
     }
 }
 
-/// What ends the process. Asks logind only about one that is in a login's scope. `None`: it has ended, or nothing is known.
-pub async fn fate_of(pid: u32) -> Option<Fate> {
+/// Returns what ends the process. Queries logind only for a process in a login's scope. `None` if the process has
+/// ended, or nothing is known.
+pub async fn fate_of(pid: u32) -> Option<EndedBy> {
     let unit = Unit::of(pid).ok()?;
     let (lingers, kills) = match unit {
         Unit::Manager(uid) => (lingers(uid), None),
-        Unit::Login(uid) => (false, kills_what_a_login_leaves(uid).await),
+        Unit::Login(uid) => (false, kills_at_logout(uid).await),
         Unit::Machine => (false, None),
     };
     Some(fate(unit, lingers, kills))
 }
 
-/// Whether the user's manager outlives their last login.
+/// Returns `true` if the user's manager outlives their last login.
 ///
 /// # Source
 /// logind keeps a file of the user's name in this directory (`loginctl enable-linger`).
@@ -109,8 +112,8 @@ pub fn lingers(uid: u32) -> bool {
     user.is_some_and(|user| Path::new("/var/lib/systemd/linger").join(user.name).exists())
 }
 
-/// Whether logind kills what this user's logins leave. `None`: it does not say.
-async fn kills_what_a_login_leaves(uid: Option<u32>) -> Option<bool> {
+/// Returns whether logind kills the processes that this user's logins leave. `None` if it does not report it.
+async fn kills_at_logout(uid: Option<u32>) -> Option<bool> {
     let argv = Argv::new("loginctl").args(["show-session", "--no-pager"]).args(
         ["KillUserProcesses", "KillOnlyUsers", "KillExcludeUsers"].map(|property| format!("--property={property}")),
     );
@@ -121,8 +124,8 @@ async fn kills_what_a_login_leaves(uid: Option<u32>) -> Option<bool> {
 }
 
 /// # Source
-/// `logind.conf(5)`: `KillExcludeUsers=` (root, if it names nobody) comes first, then `KillOnlyUsers=`, if that names anybody,
-/// then `KillUserProcesses=`.
+/// `logind.conf(5)`: `KillExcludeUsers=` (root, if it names nobody) comes first, then `KillOnlyUsers=`, if that names
+/// anybody, then `KillUserProcesses=`.
 fn kills(properties: &str, user: Option<&str>) -> Option<bool> {
     let value = |name: &str| properties.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     let all = value("KillUserProcesses")? == "yes";
@@ -139,8 +142,8 @@ fn kills(properties: &str, user: Option<&str>) -> Option<bool> {
     })
 }
 
-/// The directory of our user's manager, where one answers: what `XDG_RUNTIME_DIR` names if it is ours (`su` and `sudo` take
-/// along that of somebody else, or none), else `/run/user/UID`.
+/// Returns the runtime directory of our user's manager, if that is running: the one that `XDG_RUNTIME_DIR` names if it
+/// is ours (`su` and `sudo` keep that of another user, or none), else `/run/user/UID`.
 pub fn runtime_dir(variable: Option<&OsStr>) -> Option<PathBuf> {
     let own = PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid()));
     let named = variable.filter(|dir| !dir.is_empty()).map(PathBuf::from);
@@ -151,14 +154,15 @@ fn is_ours(dir: &Path) -> bool {
     dir.metadata().is_ok_and(|found| found.uid() == nix::unistd::geteuid().as_raw())
 }
 
-/// A bus on which somebody listens, or the manager's own socket: a manager without a bus is enough for all that we ask.
+/// Checks for a bus with a listener, or the manager's own socket: a manager without a bus is enough for everything we
+/// request.
 fn has_manager(dir: &Path) -> bool {
     let bus = dir.join("bus");
     let is_socket = fs::metadata(&bus).is_ok_and(|found| found.file_type().is_socket());
     (is_socket && UnixStream::connect(&bus).is_ok()) || dir.join("systemd/private").exists()
 }
 
-/// A scope of our user's manager, for a server that is to be started.
+/// A scope of our user's manager, for a server that is about to be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scope {
     launcher: PathBuf,
@@ -168,18 +172,18 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// A scope for the server of that runtime that is called `name`, where one is to be had and lets it live longer.
-    /// `at`: what it serves, for whoever reads the list of units.
+    /// Returns a scope for the server of `runtime` called `name`, if one is available and prolongs the server's life.
+    /// `at` is what the server hosts, for readers of the list of units.
     pub(crate) async fn find(runtime: &str, name: &str, at: &Path) -> Option<Self> {
         let runtime_dir = runtime_dir(std::env::var_os("XDG_RUNTIME_DIR").as_deref())?;
         let launcher = command::resolve(OsStr::new("systemd-run"), None, Path::new("/")).ok()?;
         let own = Unit::of(std::process::id()).unwrap_or(Unit::Machine);
         let lingers = lingers(nix::unistd::geteuid().as_raw());
         let kills = match own {
-            Unit::Login(uid) if !lingers => kills_what_a_login_leaves(uid).await,
+            Unit::Login(uid) if !lingers => kills_at_logout(uid).await,
             _ => None,
         };
-        lengthens(own, lingers, kills).then(|| Self {
+        prolongs_life(own, lingers, kills).then(|| Self {
             launcher,
             runtime_dir,
             unit: unit_name(runtime, name),
@@ -187,8 +191,9 @@ impl Scope {
         })
     }
 
-    /// The same command in it. `spared`: where the kernel kills one of its processes for lack of memory, the others live on;
-    /// without it systemd stops the whole scope then. systemd 252 takes it, and an older one may refuse.
+    /// Wraps a command so that it runs in the scope. With `spared`, the other processes survive when the kernel kills
+    /// one of them for lack of memory; without it, systemd then stops the whole scope. systemd 252 accepts it, and an
+    /// older one may refuse.
     pub(crate) fn around(&self, argv: Argv, spared: bool) -> Argv {
         let mut wrapped = Argv::new(&self.launcher)
             .args(["--user", "--scope", "--quiet", "--collect"])
@@ -201,25 +206,25 @@ impl Scope {
         wrapped.args.extend(argv.args);
         let (env, cwd) = (argv.env, argv.cwd);
         let wrapped = Argv { env, cwd, clear_env: argv.clear_env, outlives_us: argv.outlives_us, ..wrapped };
-        // systemd-run finds the manager through it.
+        // systemd-run uses it to find the manager.
         wrapped.env("XDG_RUNTIME_DIR", &self.runtime_dir)
     }
 
-    /// Whether a refusal was about [`Scope::around`]'s `spared`.
+    /// Returns `true` if a refusal was about [`Scope::around`]'s `spared`.
     pub(crate) fn refuses_to_spare(said: &impl std::fmt::Display) -> bool {
         said.to_string().contains("OOMPolicy")
     }
 }
 
-/// Whether a server that is started here lives longer in a scope of the user's manager.
+/// Returns `true` if a server that is started here lives longer in a scope of the user's manager.
 ///
-/// A login's scope whose processes are left alone at the logout outlives the manager, which ends with the last login of a user
-/// who does not linger. A service's processes end with it.
-fn lengthens(own: Unit, lingers: bool, kills: Option<bool>) -> bool {
+/// A login's scope whose processes are left alone at logout outlives the manager, which ends with the last login of a
+/// user who does not linger. A service's processes end with it.
+fn prolongs_life(own: Unit, lingers: bool, kills: Option<bool>) -> bool {
     !matches!(own, Unit::Login(_)) || lingers || kills == Some(true)
 }
 
-/// One that no other start takes: an older scope may still hold what outlived its server.
+/// Returns a name that no other start uses: an older scope may still hold processes that outlived their server.
 fn unit_name(runtime: &str, name: &str) -> String {
     static STARTS: AtomicU32 = AtomicU32::new(1);
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
@@ -281,23 +286,23 @@ mod tests {
             (manager, true, None, true),
             (Unit::Machine, false, None, true),
         ] {
-            assert_eq!(lengthens(own, lingers, kills), taken, "{own:?} {lingers} {kills:?}");
+            assert_eq!(prolongs_life(own, lingers, kills), taken, "{own:?} {lingers} {kills:?}");
         }
     }
 
     #[test]
     fn what_ends_a_server_is_told_by_its_own_unit() {
         let (login, manager) = (Unit::Login(Some(7)), Unit::Manager(7));
-        assert_eq!(fate(manager, false, None), Fate::WithLastLogin(7));
-        assert_eq!(fate(manager, true, None), Fate::Stays);
-        assert_eq!(fate(login, false, Some(true)), Fate::WithThisLogin(Some(7)));
+        assert_eq!(fate(manager, false, None), EndedBy::WithLastLogin(7));
+        assert_eq!(fate(manager, true, None), EndedBy::Stays);
+        assert_eq!(fate(login, false, Some(true)), EndedBy::WithThisLogin(Some(7)));
         assert_eq!(
             fate(login, true, Some(true)),
-            Fate::WithThisLogin(Some(7)),
+            EndedBy::WithThisLogin(Some(7)),
             "lingering does not spare a login's scope"
         );
         for unit in [login, Unit::Machine] {
-            assert_eq!((fate(unit, false, Some(false)), fate(unit, false, None)), (Fate::Stays, Fate::Stays));
+            assert_eq!((fate(unit, false, Some(false)), fate(unit, false, None)), (EndedBy::Stays, EndedBy::Stays));
         }
     }
 

@@ -1,5 +1,5 @@
-//! The terminal of another process: its size, and whether the program has read what was typed. Kernel facts; no process is
-//! started. And which variables belong to a terminal.
+//! The terminal of another process: its size, and whether the program has read its input. Everything comes from the
+//! kernel, and no process is started. [`variables`] knows which environment variables belong to a terminal.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -16,59 +16,59 @@ pub mod variables;
 pub use late::drop_late_answers;
 
 nix::ioctl_read_bad!(
-    /// Bytes in a terminal's input queue that nobody has read: `FIONREAD`, tty_ioctl(4).
+    /// Unread bytes in a terminal's input queue: `FIONREAD`, tty_ioctl(4).
     fionread, libc::FIONREAD, libc::c_int);
 nix::ioctl_read_bad!(
     /// Rows and columns of a terminal: `TIOCGWINSZ`, tty_ioctl(4).
     window_size, libc::TIOCGWINSZ, libc::winsize);
 nix::ioctl_write_ptr_bad!(
-    /// Sets rows and columns of a terminal, of which its programs are told: `TIOCSWINSZ`, tty_ioctl(4).
+    /// Sets rows and columns of a terminal and notifies its programs: `TIOCSWINSZ`, tty_ioctl(4).
     set_window_size, libc::TIOCSWINSZ, libc::winsize);
 
-/// How much of what was typed the program has yet to read, and how much it ever read.
+/// How much input a program has yet to read, and how much it has read in total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Input {
     /// Bytes waiting in the terminal's input queue; in line mode, those of finished lines.
     pub unread: u64,
-    /// Bytes read so far, from anywhere, by the program and its children, where the kernel tells (Linux).
+    /// Bytes read so far, from anywhere, by the program and its children, if the kernel reports it (Linux).
     pub read: Option<u64>,
-    /// It reads key by key and not line by line (termios(3), `ICANON` is off).
+    /// Whether it reads key by key and not line by line (termios(3), `ICANON` is off).
     pub by_key: bool,
 }
 
 impl Input {
-    /// How many bytes were read since.
+    /// Returns how many bytes were read since `before`.
     pub fn grown_since(self, before: Self) -> Option<u64> {
         self.read.zip(before.read).map(|(now, before)| now.saturating_sub(before))
     }
 
-    /// Whether the program set its terminal up since to read key by key: what was typed before may have been discarded
-    /// (`TCSAFLUSH`), and an empty queue proves nothing.
-    pub const fn was_set_up_since(self, before: Self) -> bool {
+    /// Returns `true` if the program has switched its terminal to reading key by key since `before`. Earlier input may
+    /// have been discarded then (`TCSAFLUSH`), and an empty queue proves nothing.
+    pub const fn switched_to_keys_since(self, before: Self) -> bool {
         self.by_key && !before.by_key
     }
 }
 
-/// A terminal of which the kernel tells that somebody has read from it.
+/// A terminal whose reads are detected by its access time.
 #[derive(Debug)]
 pub struct Reads {
     terminal: std::fs::File,
     before: std::time::SystemTime,
 }
 
-/// The kernel notes the time of a read where it differs from the one before by 8 s.
+/// The kernel updates the access time on a read only if it differs from the previous one by 8 s.
 ///
 /// # Source
-/// Linux `tty_update_time` in `drivers/tty/tty_io.c`, 2.6 to 6.18; seen with 6.18. A queue that is discarded (`tcflush`) leaves
-/// that time as it is.
+/// Linux `tty_update_time` in `drivers/tty/tty_io.c`, 2.6 to 6.18; seen with 6.18. A queue that is discarded
+/// (`tcflush`) leaves that time as it is.
 const READ_NOTED: std::time::Duration = std::time::Duration::from_secs(16);
 
 impl Reads {
-    /// Begins to watch the terminal that is on the stdin of process `pid`. The time of its last read is set back by some
-    /// seconds, so that the next one is noted.
+    /// Starts to observe the terminal on the stdin of process `pid`. Sets its access time back by some seconds, so that
+    /// the next read updates it.
     ///
     /// # Errors
-    /// As [`input`]; or the terminal is another user's.
+    /// As [`input`]; or the terminal belongs to another user.
     pub fn of(pid: u32) -> io::Result<Self> {
         let terminal = open(pid)?;
         let earlier = std::time::SystemTime::now() - READ_NOTED;
@@ -79,7 +79,7 @@ impl Reads {
         Ok(Self { terminal, before })
     }
 
-    /// Whether anything was read since.
+    /// Returns `true` if anything was read since.
     ///
     /// # Errors
     /// The terminal was hung up.
@@ -88,10 +88,10 @@ impl Reads {
     }
 }
 
-/// Whether a program and its children sleep, and what they had done by then.
+/// Whether a program and its children are asleep, and what they had done by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rest {
-    /// None of them computes.
+    /// Whether none of them is running.
     pub sleeps: bool,
     /// As [`Input::read`].
     pub read: Option<u64>,
@@ -99,7 +99,7 @@ pub struct Rest {
     pub by_key: bool,
 }
 
-/// Looks whether a program rests. Does not block.
+/// Checks whether a program is at rest. Does not block.
 ///
 /// # Errors
 /// As [`input`].
@@ -121,14 +121,14 @@ fn reads_by_key(terminal: &std::fs::File) -> io::Result<bool> {
 /// Columns and rows of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
-    /// Characters in a row.
+    /// Characters per row.
     pub columns: u16,
     /// Rows.
     pub rows: u16,
 }
 
 impl Size {
-    /// Whether both are at least those of `other`.
+    /// Returns `true` if both dimensions are at least those of `other`.
     pub const fn holds(self, other: Self) -> bool {
         self.columns >= other.columns && self.rows >= other.rows
     }
@@ -140,7 +140,7 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// The size of the terminal that is on the stdin of process `pid`. Does not block.
+/// Returns the size of the terminal on the stdin of process `pid`. Does not block.
 ///
 /// # Errors
 /// As [`input`].
@@ -153,8 +153,8 @@ pub fn size(pid: u32) -> io::Result<Size> {
     Ok(Size { columns: size.ws_col, rows: size.ws_row })
 }
 
-/// Gives the terminal that is on the stdin of process `pid` another size, of which its programs are told (SIGWINCH); the
-/// multiplexer is not, and goes on showing it at the one it knows. Does not block.
+/// Resizes the terminal on the stdin of process `pid` and notifies its programs (SIGWINCH). The multiplexer is not
+/// notified, and keeps showing the pane at the size it knows. Does not block.
 ///
 /// # Errors
 /// As [`input`].
@@ -167,18 +167,18 @@ pub fn resize(pid: u32, size: Size) -> io::Result<()> {
     Ok(())
 }
 
-/// Looking must neither take the terminal over nor wait for it.
+/// Opens the terminal without making it ours and without waiting for it.
 fn open(pid: u32) -> io::Result<std::fs::File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK).open(terminal_of(pid)?)
 }
 
-/// Looks at the terminal that is process `pid`'s controlling one or its stdin. Does not block.
+/// Probes the terminal on the stdin of process `pid`. Does not block.
 ///
 /// # Errors
 /// The process is gone, has no terminal, or the terminal was hung up: nothing is known.
 pub fn input(pid: u32) -> io::Result<Input> {
     let terminal = open(pid)?;
-    // What is discarded is discarded before the settings change, so the queue is looked at first.
+    // Input is discarded before the settings change, so the queue must be read first.
     let unread = queued(&terminal)?;
     Ok(Input { unread, read: bytes_read(pid), by_key: reads_by_key(&terminal)? })
 }
@@ -207,7 +207,8 @@ fn bytes_read(pid: u32) -> Option<u64> {
     Some(tree.iter().filter_map(|status| read_by(status.id.pid)).sum())
 }
 
-/// Not asked for yet on macOS: a message to an agent without a composer is then never confirmed there, and says so.
+/// Not implemented on macOS yet: a message to an agent without a composer is never confirmed there, and `peer` reports
+/// that.
 #[cfg(not(target_os = "linux"))]
 fn terminal_of(_pid: u32) -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "the terminal of another process is not known on this system"))

@@ -1,9 +1,9 @@
-//! tmux: one server on a private socket hosts every session.
+//! The tmux runtime: one server on a private socket hosts every session.
 //!
-//! Facts about tmux in this module were seen with 3.3a and read in the sources of 3.0a to 3.7c. Success is exit code 0
-//! *and* silence on stderr *and* the expected shape on stdout: tmux exits 0 after several failures. Before any client is
-//! started the kernel is asked who listens on the socket, which tells the ways of being gone apart, and keeps clients
-//! and their commands out of the queue of a server that is stopped.
+//! The facts about tmux in this module were seen with 3.3a and read in the sources of 3.0a to 3.7c. Success is exit
+//! code 0 *and* an empty stderr *and* the expected shape on stdout: tmux exits 0 after several failures. Before any
+//! client is started, the kernel is queried for the listener on the socket. This distinguishes the ways in which a
+//! server can be gone, and keeps clients and their commands out of the queue of a stopped server.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use crate::command::{self, Argv, Output};
 use crate::process::{self, ProcessId};
 use crate::runtime::{
-    Attaching, Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Size, Target,
+    AttachMode, Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Size, Target,
 };
 use crate::systemd::Scope;
 use crate::version::{Executable, Fitness, Versions};
@@ -29,14 +29,14 @@ mod server;
 
 use argv::Line;
 use classify::Asked;
-use listing::Made;
+use listing::NewPane;
 
 const KIND: RuntimeKind = RuntimeKind::Tmux;
 
-/// How often a server that was told to listen again is looked at; it needs less than a millisecond.
+/// The interval of checks whether a server listens again; it needs less than a millisecond.
 const LISTENS: Duration = Duration::from_millis(1);
 
-/// The tmux installed here, driven through its own client.
+/// The tmux installed on this machine, driven through its own client.
 #[derive(Clone, Debug)]
 pub struct Tmux {
     binary: PathBuf,
@@ -45,32 +45,33 @@ pub struct Tmux {
     versions: Versions,
 }
 
-/// The panes that the server process `server` listed; `None` where a line is not what was asked for.
+/// Parses the panes listed by the server process `server`. `None` if a line does not have the requested format.
 pub fn read_listing(said: &str, server: u32) -> Option<Vec<crate::runtime::SessionRow>> {
     listing::rows(said, server)
 }
 
 impl Tmux {
-    /// The configuration a server of ours is started with; the caller writes it to the file given to [`Tmux::new`].
+    /// The configuration that our servers are started with; the caller writes it to the file passed to [`Tmux::new`].
     ///
-    /// A server reads it once, when it starts. Nothing of the person's own configuration is read or changed.
+    /// A server reads it once, when it starts. The user's own configuration is neither read nor changed.
     pub const CONFIG: &str = include_str!("tmux/server.conf");
 
-    /// Drives `binary`, starting servers with `config_file`, and gives each call `deadline` to be answered.
+    /// Drives `binary`, starts servers with `config_file`, and gives each call `deadline` to be answered.
     ///
-    /// Does not block and looks at nothing. `config_file` must hold [`Tmux::CONFIG`] before the first
+    /// Does not block and checks nothing. `config_file` must contain [`Tmux::CONFIG`] before the first
     /// [`Runtime::create`]; `binary` should be an absolute path.
     pub fn new(binary: PathBuf, config_file: PathBuf, deadline: Duration) -> Self {
         Self { binary, config: config_file, deadline, versions: Versions::new(None, deadline) }
     }
 
-    /// The same, with versions of executables that are known already.
+    /// Replaces the cache of executables' versions.
     #[must_use]
     pub fn with_versions(self, versions: Versions) -> Self {
         Self { versions, ..self }
     }
 
-    /// The socket that `tmux -L name` means to this user: `$TMUX_TMPDIR/tmux-UID/name`, `/tmp` where that is not set.
+    /// Returns the socket that `tmux -L name` uses for this user: `$TMUX_TMPDIR/tmux-UID/name`, with `/tmp` if the
+    /// variable is not set.
     ///
     /// # Source
     /// tmux 3.3a, `make_label` in `tmux.c`: a `TMUX_TMPDIR` that cannot be resolved counts as not set.
@@ -81,13 +82,12 @@ impl Tmux {
         Self::socket_in(&base, name)
     }
 
-    /// The socket of that name where `base` is what `TMUX_TMPDIR` says.
+    /// Returns the socket of that name if `TMUX_TMPDIR` is `base`.
     pub fn socket_in(base: &Path, name: &str) -> PathBuf {
         base.join(format!("tmux-{}", nix::unistd::geteuid())).join(name)
     }
 
-    /// A client for the server process that was found to listen: of our binary, or of the server's own where that does not
-    /// fit.
+    /// Returns a client for the server process that listens: our binary, or the server's own if ours is incompatible.
     async fn client(&self, asked: Asked<'_>, server: ProcessId, line: Line) -> Result<Argv, RuntimeError> {
         let binary = self.versions.client(KIND, &self.binary, server).await?;
         Ok(self.argv(binary, asked.server, line))
@@ -97,17 +97,17 @@ impl Tmux {
         Argv::new(binary)
             .args(argv::prefix(&self.config, server, false))
             .args(line.0)
-            // A client inside another server's pane would take that server's session for its own.
+            // A client inside another server's pane would use that server's session.
             .env_remove("TMUX")
             .env_remove("TMUX_PANE")
             .ends_with_us()
     }
 
-    /// Runs one client and returns what it printed, once nothing about it tells of a failure.
+    /// Runs one client and returns its output if nothing in it indicates a failure.
     async fn run(&self, argv: &Argv, stdin: Option<&[u8]>, asked: Asked<'_>) -> Result<String, RuntimeError> {
         let output = self.output(argv, stdin, asked).await?;
         match classify::failure(&output, asked) {
-            // A client that says so while somebody listens has not spoken to that one.
+            // If another process listens, this client has not talked to it.
             Some(error @ RuntimeError::ServerGone { .. }) => match probe::probe(asked)? {
                 Ok(server) => {
                     Err(classify::failed(asked, format!("{error}, but process {} listens there", server.pid)))
@@ -124,10 +124,10 @@ impl Tmux {
         command::run(argv, stdin, self.deadline).await.map_err(|error| classify::not_run(error, asked, self.deadline))
     }
 
-    /// Starts a server on the socket, and waits until it listens. Two at once are fine: tmux holds a lock of its own.
+    /// Starts a server on the socket, and waits until it listens. Concurrent starts are safe: tmux takes its own lock.
     async fn start_server(&self, asked: Asked<'_>) -> Result<ProcessId, RuntimeError> {
         if !self.config.is_file() {
-            // tmux would start all the same, and show the error in the first pane, where it swallows every key.
+            // tmux would start anyway and show the error in the first pane, where it swallows every key.
             return Err(classify::failed(asked, format!("no configuration file at {}", self.config.display())));
         }
         prepare_directory(asked)?;
@@ -138,14 +138,14 @@ impl Tmux {
             return Ok(server);
         }
         match self.run(&start, None, asked).await {
-            // A wrapper that says something of its own has started a server all the same.
+            // A wrapper that prints lines of its own has started a server nevertheless.
             Err(RuntimeError::Failed { .. }) if matches!(probe::probe(asked), Ok(Ok(_))) => {}
             said => drop(said?),
         }
         probe::require(asked, None)
     }
 
-    /// The same in a scope of its own. `None`: there is none to be had, or it is better off where we are.
+    /// Starts the server in its own scope. `None` if no scope is available, or if the server is better off without one.
     async fn start_in_scope(&self, start: &Argv, asked: Asked<'_>) -> Result<Option<ProcessId>, RuntimeError> {
         let name = asked.server.file_name().unwrap_or_default().to_string_lossy();
         let Some(scope) = Scope::find(KIND.as_str(), &name, asked.server).await else { return Ok(None) };
@@ -164,8 +164,8 @@ impl Tmux {
         Ok(None)
     }
 
-    /// Runs a guarded line against a pane: silence is success, [`argv::REFUSED`] says that the pane takes no input, and
-    /// [`argv::OTHER`] that it is not the one that is meant.
+    /// Runs a guarded command line against a pane. Empty output is success, [`argv::REFUSED`] means that the pane takes
+    /// no input, and [`argv::OTHER`] that it is not the expected pane.
     async fn act(
         &self,
         target: &Target,
@@ -185,7 +185,7 @@ impl Tmux {
     }
 }
 
-/// Makes the directory of the socket, or checks the one that is there.
+/// Creates the directory of the socket, or checks the existing one.
 fn prepare_directory(asked: Asked<'_>) -> Result<(), RuntimeError> {
     let Some(dir) = asked.server.parent() else { return Ok(()) };
     server::prepare_directory(dir).map_err(|error| match error.kind() {
@@ -194,9 +194,9 @@ fn prepare_directory(asked: Asked<'_>) -> Result<(), RuntimeError> {
     })
 }
 
-/// The error of a pane that is not there, or that runs something else by now.
+/// The error for a pane that does not exist, or that runs something else by now.
 fn not_there(target: &Target) -> RuntimeError {
-    let detail = format!("pane {} is not there, or is not ours any more", target.pane);
+    let detail = format!("pane {} is gone or no longer belongs to this peer", target.pane);
     RuntimeError::NoSuchSession { runtime: KIND, session: target.session.clone(), detail }
 }
 
@@ -214,11 +214,12 @@ impl Tmux {
         Ok(Listing::Up { server, rows })
     }
 
-    /// Looks for the session whose making failed, or was answered in words that cannot be read (a wrapper that prints a line
-    /// of its own): by its tag, in a listing by the client that was used, then in one by the server's own executable.
+    /// Looks for a session whose creation failed or was answered unreadably (by a wrapper that prints lines of its
+    /// own). Searches by tag, in a listing by the client that was used, then in one by the server's own executable.
     ///
     /// # Errors
-    /// `why` where a listing shows that it is not there; [`RuntimeError::Unconfirmed`] where none can be had.
+    /// `why` if a listing shows that the session does not exist; [`RuntimeError::Unconfirmed`] if no listing is
+    /// available.
     async fn find_created(
         &self,
         new: &NewSession,
@@ -227,7 +228,7 @@ impl Tmux {
         why: RuntimeError,
     ) -> Result<Created, RuntimeError> {
         use RuntimeError::{DuplicateSession, NoBinary, NotAnswering, PermissionDenied, ServerGone, TimedOut};
-        // These say that nothing was made, or that nobody knows yet.
+        // These mean that nothing was created, or that it is still unknown.
         if matches!(
             why,
             DuplicateSession { .. }
@@ -246,7 +247,7 @@ impl Tmux {
                 Ok(Listing::Up { rows, .. }) => {
                     let row = rows.into_iter().find(|row| row.tag == new.tag && row.pane_pid.is_some()).ok_or(why)?;
                     let pane_pid = row.pane_pid.unwrap_or_default();
-                    let made = Made {
+                    let made = NewPane {
                         session_id: row.session_id,
                         pane: row.pane,
                         pane_pid,
@@ -263,7 +264,7 @@ impl Tmux {
     }
 }
 
-fn created(new: &NewSession, server: ProcessId, made: Made) -> Created {
+fn created(new: &NewSession, server: ProcessId, made: NewPane) -> Created {
     let target = Target {
         server: new.server.clone(),
         session: new.session.clone(),
@@ -275,13 +276,14 @@ fn created(new: &NewSession, server: ProcessId, made: Made) -> Created {
     Created { target, server, server_version: made.version.map(|version| format!("tmux {version}")) }
 }
 
-/// A client that the server hangs up on says that the server ended. Where that lives, it is of another version.
+/// A client that the server disconnects reports that the server ended. If the server is alive, it is of another
+/// version.
 fn cut_off(argv: &Argv, output: &Output, asked: Asked<'_>) -> RuntimeError {
     match probe::probe(asked) {
         Ok(Ok(server)) => {
             let said = output.summary();
             let (client, pid) = (argv.program.display(), server.pid);
-            let detail = format!("{said}, but the server, pid {pid}, lives: {client} does not speak with its version");
+            let detail = format!("{said}, but the server, pid {pid}, lives: {client} cannot talk to its version");
             RuntimeError::VersionMismatch { runtime: KIND, server: asked.server.to_owned(), detail }
         }
         _ => classify::failed(asked, output.summary()),
@@ -292,15 +294,15 @@ fn asked<'a>(command: &'a str, target: &'a Target) -> Asked<'a> {
     Asked { command, server: &target.server, session: &target.session }
 }
 
-/// A buffer name that nobody else uses: by process, then by call.
+/// Returns a unique buffer name: by process, then by call.
 fn buffer_name() -> String {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     format!("peer-{}-{}", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The text without control characters but newline and tab: an `ESC [201~` in it would end its own bracket and turn the
+/// Removes control characters except newline and tab: an `ESC [201~` in the text would end its own bracket and turn the
 /// rest into keys. tmux before 3.7 passes it through.
-fn printable(text: &str) -> String {
+fn strip_control_chars(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
@@ -372,14 +374,14 @@ impl Runtime for Tmux {
 
     async fn paste(&self, target: &Target, text: &str) -> Result<(), RuntimeError> {
         let asked = asked("paste-buffer", target);
-        let text = printable(text);
+        let text = strip_control_chars(text);
         if text.is_empty() {
             return Ok(());
         }
         let buffer = buffer_name();
         let pasted = self.act(target, argv::paste(target, &buffer), Some(text.as_bytes()), asked).await;
         if matches!(pasted, Err(RuntimeError::NoSuchSession { .. } | RuntimeError::Failed { .. })) {
-            // The pane may have vanished between load and paste. Best effort: as a rule there is no such buffer.
+            // The pane may have vanished between load and paste. Best effort: normally there is no such buffer.
             let client = self.argv(self.binary.clone(), &target.server, argv::delete_buffer(&buffer));
             let _ = self.output(&client, None, asked).await;
         }
@@ -407,7 +409,8 @@ impl Runtime for Tmux {
     }
 
     /// # Source
-    /// tmux makes its socket anew on `SIGUSR1` (`server_signal` in `server.c`, 3.0a to 3.7c), where the directory is there.
+    /// tmux makes its socket anew on `SIGUSR1` (`server_signal` in `server.c`, 3.0a to 3.7c), where the directory is
+    /// there.
     async fn listen_again(&self, server: &Path, process: ProcessId) -> Result<bool, RuntimeError> {
         let asked = Asked { command: "SIGUSR1", server, session: "" };
         let deadline = tokio::time::Instant::now() + self.deadline;
@@ -429,8 +432,8 @@ impl Runtime for Tmux {
     }
 
     /// # Source
-    /// With `exit-empty` a server leaves once it has no session, which it looks at itself: nothing comes between (`server_loop`
-    /// in `server.c`, 2.7 to 3.7c).
+    /// With `exit-empty` a server exits when it has no session. The server checks this itself, so nothing can come in
+    /// between (`server_loop` in `server.c`, 2.7 to 3.7c).
     async fn retire(&self, server: &Path) -> Result<bool, RuntimeError> {
         let asked = Asked { command: "set-option", server, session: "" };
         let Ok(process) = probe::probe(asked)? else { return Ok(false) };
@@ -453,13 +456,13 @@ impl Runtime for Tmux {
         Ok(false)
     }
 
-    async fn attach(&self, target: &Target, how: Attaching) -> Result<Argv, RuntimeError> {
+    async fn attach(&self, target: &Target, how: AttachMode) -> Result<Argv, RuntimeError> {
         let asked = asked("attach-session", target);
         let server = probe::require(asked, target.server_process)?;
         let binary = self.versions.client(KIND, &self.binary, server).await?;
         let argv =
             Argv::new(binary).args(argv::prefix(&self.config, &target.server, false)).args(argv::attach(target, how).0);
-        // Outside, a TMUX left over from another server would read as nesting; inside, it names the client to switch.
+        // Outside, a TMUX left over from another server would count as nesting; inside, it names the client to switch.
         Ok(if how.inside { argv } else { argv.env_remove("TMUX").env_remove("TMUX_PANE") })
     }
 

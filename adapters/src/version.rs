@@ -1,7 +1,8 @@
-//! Which version an executable of a runtime is, which versions are known to work, and which of two speak with each other.
+//! Versions of a runtime's executables: which version a file is, which versions are known to work, and which pairs of
+//! client and server are compatible.
 //!
-//! An executable is asked once, and what it said is remembered by what the file is: a wake then costs a `stat` and no
-//! process. Where that is kept is the caller's business ([`Memory`]).
+//! An executable is run once for its version, and the answer is remembered by the identity of the file: a wake then
+//! costs a `stat` and no process. Where answers are stored is up to the caller ([`Memory`]).
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,14 +19,14 @@ use crate::file;
 use crate::process::ProcessId;
 use crate::runtime::{RuntimeError, RuntimeKind};
 
-/// An executable as the kernel tells one from another: a package that is upgraded leaves the path and changes the rest.
+/// The identity of an executable, as the kernel sees it: a package upgrade keeps the path and changes the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Executable {
-    /// How it is reached.
+    /// The path it is reached by.
     pub path: PathBuf,
     /// Its file system.
     pub device: u64,
-    /// Its number there.
+    /// Its inode number.
     pub inode: u64,
     /// Its length in bytes.
     pub size: u64,
@@ -34,10 +35,10 @@ pub struct Executable {
 }
 
 impl Executable {
-    /// What is at `path` now.
+    /// Returns the identity of the file at `path`.
     ///
     /// # Errors
-    /// It is not there, or cannot be looked at.
+    /// It does not exist, or cannot be examined.
     pub fn at(path: &Path) -> io::Result<Self> {
         let found = fs::metadata(path)?;
         Ok(Self {
@@ -49,8 +50,9 @@ impl Executable {
         })
     }
 
-    /// The executable that a process runs, by a path that can be run: its own where the same file is still there, else
-    /// the kernel's link to it, which outlives the file's name. `None` where the kernel does not tell.
+    /// Returns the executable that a process runs, with a path that can be executed: its own path if that is still the
+    /// same file, otherwise the kernel's link to it, which remains after the file is unlinked. `None` if the kernel
+    /// does not report it.
     pub fn of(process: ProcessId) -> Option<Self> {
         let link = PathBuf::from(format!("/proc/{}/exe", process.pid));
         let by_link = Self::at(&link).ok()?;
@@ -58,19 +60,19 @@ impl Executable {
         Some(by_name.filter(|named| named.is(&by_link)).unwrap_or(by_link))
     }
 
-    /// The name that the executable of a process had when it was started, be it still there or not.
+    /// Returns the path that the executable of a process had when it was started, whether or not it still exists.
     pub fn name_of(process: ProcessId) -> Option<PathBuf> {
         let name = fs::read_link(format!("/proc/{}/exe", process.pid)).ok()?;
         let text = name.to_string_lossy();
         Some(text.strip_suffix(" (deleted)").map_or_else(|| name.clone(), PathBuf::from))
     }
 
-    /// Whether both are one file, whatever they are reached by.
+    /// Returns `true` if both are the same file, by whatever path they are reached.
     pub fn is(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// Whether it may run one program today and another one tomorrow: a script, or a link to a program of another name, as
+    /// Returns `true` if it may run a different program tomorrow: a script, or a link to a program of another name, as
     /// version managers put on `PATH`.
     fn is_a_stand_in(&self, kind: RuntimeKind) -> bool {
         let named = fs::canonicalize(&self.path)
@@ -81,46 +83,46 @@ impl Executable {
     }
 }
 
-/// What an executable said of itself.
+/// What an executable reported about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
-    /// As in `tmux 3.3a`; nothing where no line of it was a version.
+    /// For example `tmux 3.3a`; `None` if no line of its output was a version.
     pub text: Option<String>,
-    /// All that it printed, where that was more than its version.
+    /// All of its output, if that was more than a version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub besides: Option<String>,
 }
 
-/// How a version stands to those that are tested.
+/// How a version relates to the tested ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fitness {
     /// Tested.
     Supported,
-    /// Newer than any that is tested, or without a number.
+    /// Newer than any tested version, or without a number.
     Untested,
-    /// It lacks what is needed.
+    /// It lacks needed features.
     TooOld,
-    /// It prints more than it was asked for, so that its answers cannot be read.
-    Chatty,
-    /// It did not say.
+    /// It prints extra lines, so its answers cannot be parsed.
+    ExtraOutput,
+    /// It did not report a version.
     Unreadable,
 }
 
 impl Fitness {
-    /// What is wrong with an executable that is not fit, in an error that names it.
+    /// Returns the error for an executable that is not fit, which names it.
     pub fn refusal(self, runtime: RuntimeKind, binary: &Path, said: Option<String>) -> RuntimeError {
         let said = said.unwrap_or_else(|| "nothing".to_owned());
         let detail = match self {
             Self::TooOld => format!("{said} is installed, and {} or newer is needed", oldest(runtime)),
-            Self::Chatty => format!("it prints lines of its own, so that its answers cannot be read: {said:?}"),
-            Self::Untested => format!("{said} is newer than any version that was tested"),
+            Self::ExtraOutput => format!("it prints lines of its own, so that its answers cannot be read: {said:?}"),
+            Self::Untested => format!("{said} is newer than any tested version"),
             Self::Supported | Self::Unreadable => format!("asked for its version it printed {said:?}"),
         };
         RuntimeError::VersionMismatch { runtime, server: binary.to_owned(), detail }
     }
 }
 
-/// The oldest that works, and the newest that is tested.
+/// The oldest version that works, and the newest that is tested.
 const fn range(kind: RuntimeKind) -> ([u32; 3], [u32; 3]) {
     match kind {
         // 3.1c does not know `-N`. The newest was the development version of 3.8.
@@ -129,7 +131,7 @@ const fn range(kind: RuntimeKind) -> ([u32; 3], [u32; 3]) {
     }
 }
 
-/// The oldest version of a runtime that is accepted, in words.
+/// Returns the oldest accepted version of a runtime, as text.
 pub const fn oldest(kind: RuntimeKind) -> &'static str {
     match kind {
         RuntimeKind::Tmux => "3.2",
@@ -138,7 +140,7 @@ pub const fn oldest(kind: RuntimeKind) -> &'static str {
 }
 
 impl Version {
-    /// Reads what `-V` printed on both streams. tmux calls itself by the `name` that it was run by.
+    /// Parses the output of `-V` on both streams. tmux calls itself by the `name` that it was run by.
     fn read(kind: RuntimeKind, name: &str, stdout: &str, stderr: &str) -> Self {
         let said =
             [stdout.trim(), stderr.trim()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
@@ -148,24 +150,25 @@ impl Version {
         Self { text, besides }
     }
 
-    /// How it stands to the versions that are tested.
+    /// Returns how the version relates to the tested ones.
     pub fn fitness(&self, kind: RuntimeKind) -> Fitness {
         let Some(text) = &self.text else { return Fitness::Unreadable };
         let (oldest, newest) = range(kind);
         match numbers(text) {
             Some(numbers) if numbers < oldest => Fitness::TooOld,
-            _ if self.besides.is_some() => Fitness::Chatty,
+            _ if self.besides.is_some() => Fitness::ExtraOutput,
             Some(numbers) if numbers <= newest => Fitness::Supported,
             _ => Fitness::Untested,
         }
     }
 
-    /// Whether a client of this version can do everything on a server of `server`'s.
+    /// Returns `true` if a client of this version can do everything with a server of version `server`.
     ///
     /// # Source
-    /// Each of 3.2a, 3.3a, 3.4, 3.5a, 3.6a, 3.7c and the development version against each other. The header of a message changed in 3.6, under the
-    /// same protocol number: an older client is cut off by a newer server (`server exited unexpectedly`), and a newer one
-    /// cannot hand its terminal to an older server (`open terminal failed: not a terminal`).
+    /// Each of 3.2a, 3.3a, 3.4, 3.5a, 3.6a, 3.7c and the development version against each other. The header of a
+    /// message changed in 3.6, under the same protocol number: an older client is cut off by a newer server (`server
+    /// exited unexpectedly`), and a newer one cannot hand its terminal to an older server (`open terminal failed: not a
+    /// terminal`).
     pub fn fits(&self, server: &Self, kind: RuntimeKind) -> bool {
         let family = |version: &Self| {
             let numbers = version.text.as_deref().and_then(numbers)?;
@@ -181,7 +184,7 @@ impl Version {
     }
 }
 
-/// The version in a line that holds the program's name and one word.
+/// Returns the version from a line that consists of the program's name and one word.
 fn version_in<'a>(kind: RuntimeKind, name: &str, line: &'a str) -> Option<&'a str> {
     let (program, version) = line.split_once(' ')?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+' | b'_');
@@ -189,7 +192,7 @@ fn version_in<'a>(kind: RuntimeKind, name: &str, line: &'a str) -> Option<&'a st
     ours.then_some(version)
 }
 
-/// `tmux 3.3a` → 3, 3, 0. Builds without a number of tmux's own (`tmux master`, `tmux openbsd-7.6`) have none.
+/// `tmux 3.3a` → 3, 3, 0. tmux builds without a version number (`tmux master`, `tmux openbsd-7.6`) have none.
 fn numbers(version: &str) -> Option<[u32; 3]> {
     let number = version.split_once(' ')?.1.trim_start_matches("next-");
     let mut parts = number.split(['.', '-', '+']).map(|part| {
@@ -200,18 +203,19 @@ fn numbers(version: &str) -> Option<[u32; 3]> {
     Some([major, minor, parts.next().flatten().unwrap_or(0)])
 }
 
-/// Where it is kept from one process to the next what executables said.
+/// Storage that keeps reported versions from one process to the next.
 pub trait Memory: Send + Sync {
-    /// What this executable said not longer than `since` ago; `None`: at any time.
+    /// Returns what this executable reported at most `since` ago, or at any time if `since` is `None`.
     fn recall(&self, file: &Executable, since: Option<Duration>) -> Option<Version>;
-    /// Keeps it.
+    /// Stores what this executable reported.
     fn keep(&self, file: &Executable, version: &Version);
 }
 
-/// How long what a stand-in said is believed: the file stays as it is when a version manager is told to run another version.
+/// How long the version of a stand-in is trusted: the file does not change when a version manager is switched to
+/// another version.
 const STAND_IN: Duration = Duration::from_secs(600);
 
-/// The versions of executables, each asked at most once.
+/// The versions of executables, each run at most once.
 #[derive(Clone)]
 pub struct Versions {
     memory: Option<Arc<dyn Memory>>,
@@ -226,21 +230,21 @@ impl std::fmt::Debug for Versions {
 }
 
 impl Versions {
-    /// Remembers for the life of this process, and for longer where there is a `memory`; each executable that has to be asked
-    /// is given `deadline` to answer.
+    /// Creates a cache that lasts as long as this process, and longer with a `memory`. Each executable that has to be
+    /// run gets `deadline` to answer.
     pub fn new(memory: Option<Arc<dyn Memory>>, deadline: Duration) -> Self {
         Self { memory, known: Arc::default(), deadline }
     }
 
-    /// The version of the executable at `path`. Runs it at most once for as long as it is the same file.
+    /// Returns the version of the executable at `path`. Runs it at most once while it is the same file.
     ///
     /// # Errors
-    /// It is not there, cannot be run, or does not answer in time.
+    /// It does not exist, cannot be run, or does not answer in time.
     pub async fn of(&self, kind: RuntimeKind, path: &Path) -> Result<Version, RuntimeError> {
         Ok(self.look_up(kind, path).await?.0)
     }
 
-    /// The same, and whether it had to be asked.
+    /// Returns the version of the executable at `path`, and whether it had to be run.
     ///
     /// # Errors
     /// As [`Versions::of`].
@@ -265,7 +269,7 @@ impl Versions {
         Ok((version, is_new))
     }
 
-    /// The same, asked now, and remembered by nobody.
+    /// Runs the executable at `path` for its version, without looking the answer up or storing it.
     ///
     /// # Errors
     /// As [`Versions::of`].
@@ -299,9 +303,10 @@ impl Versions {
         }
     }
 
-    /// The executable to talk to a server with: `binary`, but where that is gone or is known not to fit, the server's own.
+    /// Returns the executable for talking to a server: `binary`, or the server's own if `binary` is gone or known to be
+    /// incompatible.
     ///
-    /// Two `stat`s where the server runs that very file, as nearly always.
+    /// Costs two `stat`s if the server runs that very file, as is nearly always the case.
     ///
     /// # Errors
     /// `binary` is gone, and the server's own cannot be run either; or `binary` does not answer.
@@ -319,7 +324,7 @@ impl Versions {
                 }
                 let fits = mine.is_some() && {
                     let of_client = self.of(kind, binary).await?;
-                    // One that says nothing of itself is taken at its word when it is asked something.
+                    // An executable that reports no version is still used; a request to it will show whether it works.
                     of_client.text.is_none() || of_client.fits(&of_server, kind)
                 };
                 Ok(if fits { binary.to_owned() } else { own.path })
@@ -332,8 +337,8 @@ impl Versions {
     }
 }
 
-/// Whether a server is of this kind by its name or that of its executable: whatever else may listen on a socket is not run to
-/// see what it is.
+/// Returns `true` if the name of a server's process or executable matches this kind. Any other program that listens on
+/// a socket must not be run to find out its version.
 fn is_named_for(kind: RuntimeKind, server: ProcessId) -> bool {
     let comm = format!("/proc/{}/comm", server.pid);
     let of_process = file::read_to_string(Path::new(&comm), file::MOST).unwrap_or_default();
@@ -344,7 +349,7 @@ fn is_named_for(kind: RuntimeKind, server: ProcessId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Fitness::{Chatty, Supported, TooOld, Unreadable, Untested};
+    use Fitness::{ExtraOutput, Supported, TooOld, Unreadable, Untested};
     use RuntimeKind::{Tmux, Zellij};
 
     fn said(kind: RuntimeKind, stdout: &str) -> Version {
@@ -393,7 +398,7 @@ mod tests {
             let version = Version::read(Tmux, "tmux", stdout, stderr);
             assert_eq!(
                 (version.text.as_deref(), version.fitness(Tmux)),
-                (Some("tmux 3.3a"), Chatty),
+                (Some("tmux 3.3a"), ExtraOutput),
                 "{stdout}{stderr}"
             );
         }

@@ -1,11 +1,11 @@
-//! Waiting until one of some files changes, without looking at them again and again.
+//! Waiting for a change to any of several files without polling them.
 
 use std::path::Path;
 
-/// Files that are watched, each under a key of the caller's.
+/// A set of watched files, each under a key chosen by the caller.
 ///
-/// On Linux by inotify(7), of the directories that they are in, since agents replace files; elsewhere, and where the kernel
-/// refuses, nothing is watched and nothing is ever told: the caller looks from time to time in any case.
+/// On Linux this uses inotify(7) on the parent directories, since agents replace files. On other systems, and if the
+/// kernel refuses, nothing is watched and no change is reported: the caller must poll from time to time in any case.
 #[derive(Debug, Default)]
 pub struct Watch {
     #[cfg(target_os = "linux")]
@@ -13,7 +13,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch of nothing.
+    /// Creates an empty set.
     pub fn new() -> Self {
         #[cfg(target_os = "linux")]
         return Self { inner: linux::Inner::new() };
@@ -21,7 +21,7 @@ impl Watch {
         Self {}
     }
 
-    /// Watches a file, which need not be there yet; its directory must be. Whether it is watched.
+    /// Watches a file, which need not exist yet, but its directory must. Returns whether the file is watched.
     pub fn add(&mut self, file: &Path, key: usize) -> bool {
         #[cfg(target_os = "linux")]
         return self.inner.as_mut().is_some_and(|inner| inner.add(file, key));
@@ -32,7 +32,7 @@ impl Watch {
         }
     }
 
-    /// Waits until files change, and returns their keys. Never returns where nothing is watched.
+    /// Waits until files change, and returns their keys. Never returns if nothing is watched.
     pub async fn changed(&mut self) -> Vec<usize> {
         #[cfg(target_os = "linux")]
         if let Some(inner) = &mut self.inner {
@@ -66,12 +66,12 @@ mod linux {
     #[derive(Debug)]
     pub(super) struct Inner {
         instance: AsyncFd<Instance>,
-        /// Which names matter in which directory, and under which key.
+        /// The relevant names in each directory, with their keys.
         files: HashMap<WatchDescriptor, Vec<(OsString, usize)>>,
     }
 
     impl Inner {
-        /// `None` where the kernel has no more of them for this user.
+        /// Returns `None` if this user has no inotify instances left.
         #[allow(
             deprecated,
             reason = "its successor is unsafe; ours keeps its descriptor open for as long as it is registered"
@@ -89,7 +89,7 @@ mod linux {
                 | AddWatchFlags::IN_MOVED_TO
                 | AddWatchFlags::IN_DELETE
                 | AddWatchFlags::IN_ONLYDIR;
-            // The same directory again is the same descriptor.
+            // Adding the same directory again returns the same descriptor.
             let Ok(descriptor) = self.instance.get_ref().0.add_watch(dir, flags) else { return false };
             self.files.entry(descriptor).or_default().push((name.to_owned(), key));
             true
@@ -103,7 +103,7 @@ mod linux {
                 let keys = match events {
                     Ok(events) => self.keys_of(events.iter().map(|event| (event.wd, event.name.as_deref()))),
                     Err(Errno::EAGAIN | Errno::EINTR) => Vec::new(),
-                    // Too much came: anything may have changed.
+                    // Too many events: any file may have changed.
                     Err(_) => self.all(),
                 };
                 if !keys.is_empty() {
@@ -120,7 +120,7 @@ mod linux {
                         keys.extend(files.iter().filter(|(file, _)| file == name).map(|(_, key)| *key));
                     }
                     (Some(files), None) => keys.extend(files.iter().map(|(_, key)| *key)),
-                    // The queue was full, and what came then is lost.
+                    // The queue overflowed, and events were lost.
                     (None, _) => keys.extend(self.all()),
                 }
             }

@@ -1,12 +1,13 @@
-//! How much a program has written: as long as that stands still, neither its screen nor its files show anything new of its own.
+//! The number of bytes a program has written. While it does not change, neither its screen nor its files show anything
+//! new from it.
 
 use std::time::{Duration, Instant};
 
-/// How long a list of a program's processes is believed. To make it costs some microseconds a thread; one that starts
-/// meanwhile counts from then on.
+/// How long a list of a program's processes is reused. Building it costs some microseconds per thread; a process that
+/// starts meanwhile counts from the next list on.
 const LISTED_FOR: Duration = Duration::from_millis(50);
 
-/// A program and its children, as counted by the kernel.
+/// The write counter of a program and its children, from the kernel.
 #[derive(Debug)]
 pub struct Writes {
     root: u32,
@@ -15,15 +16,15 @@ pub struct Writes {
 }
 
 impl Writes {
-    /// Those of `root` and of whatever it starts.
+    /// Creates the counter of `root` and its descendants.
     pub const fn of(root: u32) -> Self {
         Self { root, processes: Vec::new(), listed: None }
     }
 
-    /// Bytes that its living processes have written so far, to anywhere; to be compared with what was said before, for a
-    /// process that starts or ends changes it too. Takes microseconds, and does not block.
+    /// Returns the bytes that the live processes have written so far, to anywhere. Only compare it for equality with an
+    /// earlier value: a process that starts or ends changes it too. Takes microseconds, and does not block.
     ///
-    /// `None` where the kernel does not tell: another user's process, and on macOS.
+    /// `None` if the kernel does not report it: another user's process, and on macOS.
     pub fn count(&mut self) -> Option<u64> {
         if self.listed.is_none_or(|at| at.elapsed() >= LISTED_FOR) {
             self.processes = tree(self.root);
@@ -37,7 +38,7 @@ impl Writes {
 fn tree(root: u32) -> Vec<u32> {
     let (mut tree, mut next) = (vec![root], 0);
     while next < tree.len() {
-        // One that ends while it is looked at has no children.
+        // A process that ends during the walk has no children.
         let children = crate::process::children(tree[next]).unwrap_or_default();
         tree.extend(children.iter().map(|status| status.id.pid));
         next += 1;
@@ -46,7 +47,7 @@ fn tree(root: u32) -> Vec<u32> {
 }
 
 /// # Source
-/// proc(5): `wchar` counts what write(2) and the like were given, terminals and pipes included.
+/// proc(5): `wchar` counts the bytes passed to write(2) and similar calls, terminals and pipes included.
 #[cfg(target_os = "linux")]
 fn written_by(pid: u32) -> Option<u64> {
     let io = crate::file::read_to_string(std::path::Path::new(&format!("/proc/{pid}/io")), crate::file::MOST).ok()?;

@@ -1,9 +1,10 @@
-//! zellij, in a version of [`crate::version`].
+//! The zellij runtime, for the versions in [`crate::version`].
 //!
-//! Each session is a server process of its own, in a directory of its own ([`Zellij::server_dir`]). What can be had from
-//! the kernel is not asked of zellij: whether the server and the pane's process live, who is attached, when the pane last
-//! printed. So a listing starts no process, and a hung session hangs nobody. What zellij is asked, through its own client,
-//! is to create a session, to show a screen, to take input and to end; that it ended is again what the kernel says.
+//! Each session has its own server process, in its own directory ([`Zellij::server_dir`]). Whatever the kernel knows is
+//! not queried from zellij: whether the server and the pane's process are alive, how many clients are attached, when
+//! the pane last produced output. So a listing starts no process, and a hung session blocks no caller. zellij itself,
+//! through its own client, is only asked to create a session, show a screen, take input and end; that it has ended is
+//! again checked with the kernel.
 
 mod argv;
 mod client;
@@ -28,73 +29,75 @@ use async_trait::async_trait;
 use self::argv::PANE;
 use self::client::{failed, not_seen, server_gone, unclear, unreachable};
 use self::home::Home;
-use self::look::{Sight, Table, Up};
-use self::shown::Bottoms;
+use self::look::{Observation, Table, Up};
+use self::shown::BottomCache;
 use crate::command::Argv;
 use crate::process::{self, ProcessId};
 use crate::runtime::{
-    Attaching, Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Size, Target,
+    AttachMode, Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Size,
+    Target,
 };
 use crate::version::{Fitness, Versions};
 
-/// How often a condition is looked at again. A look costs some tens of microseconds.
+/// The poll interval for conditions. A check costs some tens of microseconds.
 const POLL: Duration = Duration::from_millis(4);
 
 /// zellij as a [`Runtime`].
 ///
-/// The caller holds a lock of its own per session while it creates or removes it: zellij runs both commands when two
-/// clients create one session at once (0.45.1: seen).
+/// The caller holds its own lock per session while it creates or removes it: zellij runs both commands when two clients
+/// create one session at once (0.45.1: seen).
 #[derive(Clone, Debug)]
 pub struct Zellij {
     binary: PathBuf,
     deadline: Duration,
-    bottoms: Bottoms,
+    bottoms: BottomCache,
     versions: Versions,
 }
 
-/// The lines above the screen and its rows, as the first line of `subscribe --format json` tells them of our pane.
+/// Parses the first line of `subscribe --format json` for our pane: returns the lines above the screen and the rows of
+/// the screen.
 ///
 /// # Errors
-/// It is of another pane, says that ours is closed, or cannot be read.
+/// It belongs to another pane, reports that ours is closed, or cannot be parsed.
 pub fn read_update(line: &[u8], target: &Target) -> Result<(Vec<String>, Vec<String>), RuntimeError> {
     shown::parse(line, target)
 }
 
-/// Whether our pane is among those that `list-panes --json` printed.
+/// Returns `true` if our pane is in the output of `list-panes --json`.
 ///
 /// # Errors
-/// It is no such list.
+/// The output is not such a list.
 pub fn lists_our_pane(printed: &[u8]) -> Result<bool, RuntimeError> {
     client::lists_our_pane(printed)
 }
 
-/// What of these rows a terminal of so many columns shows, and the newest of these lines as it would wrap them.
+/// Returns these lines cut to a terminal's width as rows, and the newest `most` of them wrapped to that width.
 pub fn fitted(lines: &[String], columns: usize, most: usize) -> (Vec<&str>, Vec<String>) {
     (lines.iter().map(|row| rows::cut(row, columns)).collect(), rows::wrapped(lines, Some(columns), most))
 }
 
 impl Zellij {
-    /// zellij at `binary`, each of whose answers is awaited for `deadline` at most.
+    /// Creates the runtime with the executable `binary`, whose every answer is awaited for `deadline` at most.
     pub fn new(binary: PathBuf, deadline: Duration) -> Self {
-        Self { binary, deadline, bottoms: Bottoms::default(), versions: Versions::new(None, deadline) }
+        Self { binary, deadline, bottoms: BottomCache::default(), versions: Versions::new(None, deadline) }
     }
 
-    /// The same, with versions of executables that are known already.
+    /// Replaces the cache of executables' versions.
     #[must_use]
     pub fn with_versions(self, versions: Versions) -> Self {
         Self { versions, ..self }
     }
 
-    /// The same with the executable that speaks with this server: its own where ours does not.
-    async fn speaking_with(&self, server: ProcessId) -> Result<Self, RuntimeError> {
+    /// Returns a copy with an executable that speaks the server's protocol: the server's own if ours does not.
+    async fn with_compatible_client(&self, server: ProcessId) -> Result<Self, RuntimeError> {
         let binary = self.versions.client(RuntimeKind::Zellij, &self.binary, server).await?;
         Ok(Self { binary, ..self.clone() })
     }
 
-    /// Chooses a directory for a new session: below `base` where the socket's path fits (107 bytes on Linux, of which
+    /// Chooses a directory for a new session: below `base` if the socket's path fits (107 bytes on Linux, of which
     /// zellij takes 20 and the session's name), else below `$XDG_RUNTIME_DIR/peer`, else below `/tmp/peer-UID`.
     ///
-    /// The caller records it: another environment may choose another one. Makes nothing.
+    /// The caller must record it, because the choice depends on the environment. Creates nothing.
     ///
     /// # Errors
     /// The session's name is too long for any of them; shorten it.
@@ -104,11 +107,12 @@ impl Zellij {
             .ok_or_else(|| failed("attach", format!("no socket path for a session named {session:?} is short enough")))
     }
 
-    /// The directories of sessions of `base`, wherever [`Zellij::server_dir`] may have put them: also such that nobody has on
-    /// record any more, and in the places of last resort those of others. Reads a directory or three; starts nothing.
+    /// Lists the session directories of `base`, wherever [`Zellij::server_dir`] may have put them. This includes
+    /// unrecorded ones and, in the fallback directories, those of other bases. Reads up to three directories; starts
+    /// nothing.
     ///
     /// # Errors
-    /// A directory is there and cannot be read: which sessions there are is not known.
+    /// A directory exists and cannot be read: it is unknown which sessions there are.
     pub fn server_dirs(base: &Path) -> Result<Vec<PathBuf>, RuntimeError> {
         let mut dirs = Vec::new();
         for parent in home::parents(base, std::env::var_os("XDG_RUNTIME_DIR").as_deref()) {
@@ -126,18 +130,18 @@ impl Zellij {
         Ok(dirs)
     }
 
-    /// Deletes the files of a session that is known to be gone and that nobody here can be asked about: it was of another
-    /// machine, or of a container that is no more. Ends nothing.
+    /// Deletes the files of a session that is known to be gone but cannot be checked from here: it belonged to another
+    /// machine, or to a container that no longer exists. Ends nothing.
     ///
     /// # Errors
-    /// Something in the directory is not zellij's nor ours, or cannot be deleted.
+    /// The directory contains something that is neither zellij's nor ours, or cannot be deleted.
     pub fn discard(server: &Path) -> Result<(), RuntimeError> {
         let home = Home::at(server);
         home.delete().map_err(|error| not_seen(&home, "remove", &error))
     }
 
-    /// Whether a socket is in the session directory `server`, whoever listens on it and whatever its name. Not known counts
-    /// as there.
+    /// Returns `true` if there is a socket in the session directory `server`, whatever its name and listener. Also
+    /// `true` if this is unknown.
     pub fn has_socket(server: &Path) -> bool {
         match std::fs::read_dir(Home::at(server).sockets()) {
             Ok(mut entries) => entries.next().is_some(),
@@ -145,7 +149,7 @@ impl Zellij {
         }
     }
 
-    /// Deletes what creations of sessions of `base` left that were killed before there was anything of a session. Best
+    /// Deletes what creations of sessions of `base` left behind that were killed before they had started anything. Best
     /// effort: the next creation does the same.
     pub fn sweep_drafts(base: &Path) {
         for parent in home::parents(base, std::env::var_os("XDG_RUNTIME_DIR").as_deref()) {
@@ -153,17 +157,18 @@ impl Zellij {
         }
     }
 
-    /// The tag of the session in `server`, where something is known of it; starts nothing.
+    /// Returns the tag of the session in `server`, if one is known; starts nothing.
     pub fn tag_of(server: &Path) -> Option<String> {
         look::known(&Home::at(server), &Table::read()).ok().flatten().map(|record| record.tag)
     }
 
-    /// Whether the process is the server of the session in `server`, as its arguments say; when in doubt, it is not.
+    /// Returns `true` if the process is the server of the session in `server`, according to its arguments; `false` in
+    /// doubt.
     pub fn is_server(server: &Path, session: &str, process: ProcessId) -> bool {
         look::is_server_of(process, &Home::at(server).socket(session))
     }
 
-    /// The session that `target` means, whose server listens, and how clients get to it.
+    /// Returns the session that `target` means, if its server listens, and how clients reach it.
     fn up(target: &Target, verb: &str) -> Result<(Home, Up), RuntimeError> {
         let home = Home::at(&target.server);
         let no_session = |detail| RuntimeError::NoSuchSession {
@@ -173,15 +178,15 @@ impl Zellij {
         };
         let seen = |error: std::io::Error| not_seen(&home, verb, &error);
         let up = match look::look(&home).map_err(seen)? {
-            Sight::Up(up) => up,
-            Sight::Unreachable(_, server) => return Err(unreachable(&home, server)),
-            Sight::Gone(gone) => {
+            Observation::Up(up) => up,
+            Observation::Unreachable(_, server) => return Err(unreachable(&home, server)),
+            Observation::Gone(gone) => {
                 return Err(match target.server_process {
                     Some(server) if process::find(server).map_err(seen)?.is_some() => unreachable(&home, server),
                     _ => server_gone(&home, gone),
                 });
             }
-            Sight::Unclear(why) => return Err(unclear(&home, why)),
+            Observation::Unclear(why) => return Err(unclear(&home, why)),
         };
         if up.record.session != target.session {
             return Err(no_session(format!("{} hosts {:?}", home.dir().display(), up.record.session)));
@@ -223,7 +228,7 @@ impl Runtime for Zellij {
         listing(server, &Table::read())
     }
 
-    /// The kernel's table is read once: it has lines of all sessions, and of everything else that talks by sockets.
+    /// Reads the kernel's table once: it has lines for all sessions, and for all other sockets.
     async fn list_all(&self, servers: &[&Path]) -> Vec<Result<Listing, RuntimeError>> {
         let table = Table::read();
         servers.iter().map(|server| listing(server, &table)).collect()
@@ -253,19 +258,19 @@ impl Runtime for Zellij {
         self.clear(&Home::at(&target.server), &target.session, target.server_process).await
     }
 
-    async fn abandon(&self, server: &Path, session: &str) -> Result<(), RuntimeError> {
+    async fn discard_failed_create(&self, server: &Path, session: &str) -> Result<(), RuntimeError> {
         self.clear(&Home::at(server), session, None).await
     }
 
-    async fn attach(&self, target: &Target, how: Attaching) -> Result<Argv, RuntimeError> {
+    async fn attach(&self, target: &Target, how: AttachMode) -> Result<Argv, RuntimeError> {
         let binary = match target.server_process {
             Some(server) => self.versions.client(RuntimeKind::Zellij, &self.binary, server).await?,
             None => self.binary.clone(),
         };
-        // Where it cannot be told, the client says so on the person's own terminal.
+        // If this is unknown, the client reports it on the user's own terminal.
         let home = Self::up(target, "attach").map_or_else(|_| Home::at(&target.server), |(home, _)| home);
         if how.inside {
-            // A server is one session: whoever is inside it is there already, and only the pane's focus may be elsewhere.
+            // A server is one session: a client inside it is already there, and only the focus may be on another pane.
             return Ok(argv::action(&binary, &home, &target.session, "focus-pane-id").arg(PANE));
         }
         let verb = if how.read_only { "watch" } else { "attach" };
@@ -280,13 +285,15 @@ impl Runtime for Zellij {
 fn listing(server: &Path, table: &Table) -> Result<Listing, RuntimeError> {
     let home = Home::at(server);
     match look::look_by(&home, table).map_err(|error| not_seen(&home, "list", &error))? {
-        // What lives in a session without our pane is a person's own.
-        Sight::Up(up) if up.record.closed || up.pane_closed => Ok(Listing::Up { server: up.server, rows: Vec::new() }),
-        Sight::Up(up) => Ok(Listing::Up { server: up.server, rows: vec![row(up)] }),
-        Sight::Gone(gone) => Ok(Listing::Gone(gone)),
-        Sight::Unreachable(record, server) if record.closed => Ok(Listing::Up { server, rows: Vec::new() }),
-        Sight::Unreachable(_, server) => Err(unreachable(&home, server)),
-        Sight::Unclear(why) => Err(unclear(&home, why)),
+        // A session without our pane contains only the user's own panes.
+        Observation::Up(up) if up.record.closed || up.pane_closed => {
+            Ok(Listing::Up { server: up.server, rows: Vec::new() })
+        }
+        Observation::Up(up) => Ok(Listing::Up { server: up.server, rows: vec![row(up)] }),
+        Observation::Gone(gone) => Ok(Listing::Gone(gone)),
+        Observation::Unreachable(record, server) if record.closed => Ok(Listing::Up { server, rows: Vec::new() }),
+        Observation::Unreachable(_, server) => Err(unreachable(&home, server)),
+        Observation::Unclear(why) => Err(unclear(&home, why)),
     }
 }
 
@@ -319,7 +326,7 @@ mod tests {
         };
         let zellij = Zellij::new("/bin/zellij".into(), Duration::from_secs(2));
         let words = async |inside, read_only| {
-            zellij.attach(&target, Attaching { inside, read_only }).await.expect("a client").args
+            zellij.attach(&target, AttachMode { inside, read_only }).await.expect("a client").args
         };
         assert_eq!(words(false, false).await, ["attach", "a"]);
         assert_eq!(words(false, true).await, ["watch", "a"]);

@@ -1,4 +1,4 @@
-//! A real agent in a runtime without `peer`, as a careful script would drive it.
+//! A real agent in a runtime without `peer`, driven as by a careful script.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use peer_adapters::screen::{self, Composer, Phase, View};
 use crate::common::real_agent::Agent;
 use crate::{REST, until};
 
-/// What each of our sessions is told, as far as it concerns speed.
+/// The settings of our sessions that affect speed.
 const ZELLIJ: &str = "session_serialization false\ndisable_session_metadata true\nshow_startup_tips false\n\
     show_release_notes false\npane_frames false\ndefault_mode \"locked\"\nweb_server false\nload_plugins { }\n";
 
@@ -33,9 +33,9 @@ impl<'a> ByHand<'a> {
         Self { agent, profile, terminal: RefCell::new(None) }
     }
 
-    /// A life; what fresh, resume and send took, from the start of the first client to the agent's own record.
-    /// One in which a step goes wrong is lived again: a client of zellij's may overlook its session, or be cut off (0.45.1), and a
-    /// paste that comes too soon may be thrown away.
+    /// Runs a life; returns how long fresh, resume and send took, from the start of the first client to the agent's own
+    /// record. A life in which a step fails is repeated: a client of zellij may miss its session or be disconnected
+    /// (0.45.1), and a paste that comes too soon may be discarded.
     pub(crate) fn life(&self, turn: usize) -> [Duration; 3] {
         for attempt in 0..5 {
             if let Some(life) = self.lives(turn * 10 + attempt) {
@@ -69,7 +69,8 @@ impl<'a> ByHand<'a> {
         Some([fresh, resumed, sent])
     }
 
-    /// Waits until it is ready, says something, and waits until it is taken; then, not counted, for the answer.
+    /// Waits until the agent is ready, sends a message, and waits until it is accepted; then, not counted, for the
+    /// answer.
     fn say(&self, session: &str, what: &str, turn: usize, turns: usize, started: Instant) -> Option<Duration> {
         let text = format!("bench raw {what} {turn}");
         let ready = |view: &View| matches!(view.phase, Phase::Ready | Phase::Busy) && view.composer == Composer::Empty;
@@ -78,7 +79,7 @@ impl<'a> ByHand<'a> {
         }
         self.paste_and_press(session, &text);
         let took = until(started, || match self.agent.name {
-            // It writes nothing down before its first answer: taken is what the composer has given away.
+            // It writes nothing before its first answer, so a message is accepted once the composer is empty.
             "pi" => {
                 let shown = self.screen(session);
                 shown.contains(&text) && screen::read(&self.profile, &shown).composer == Composer::Empty
@@ -91,7 +92,7 @@ impl<'a> ByHand<'a> {
         Some(took)
     }
 
-    /// Whether what the agent wrote down in the last minute has this as said by a person.
+    /// Whether the agent's files of the last minute have `text` as a user message.
     pub(crate) fn has_accepted(&self, name: &str, text: &str) -> bool {
         let home = self.agent.world.path("home");
         let is_recent = |path: &PathBuf| {
@@ -117,7 +118,7 @@ impl<'a> ByHand<'a> {
         }
     }
 
-    /// The command of a fresh start, or of one that goes on.
+    /// The command of a fresh start, or of a resume.
     fn words(&self, id: &str, resume: bool) -> Vec<String> {
         let file = self.agent.world.path(&format!("home/.pi/agent/sessions/{id}.jsonl"));
         let words = match (self.agent.name, resume) {
@@ -139,7 +140,7 @@ impl<'a> ByHand<'a> {
         stem.get(stem.len() - 36..).expect("an id").to_owned()
     }
 
-    /// A client of the runtime, in the environment that `peer` would be run in.
+    /// A client of the runtime, in the environment that `peer` would get.
     fn client(&self, program: &str, words: &[&str]) -> Command {
         let ours = self.agent.command(&[]);
         let mut client = Command::new(program);

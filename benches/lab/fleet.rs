@@ -17,7 +17,7 @@ use peer_adapters::process;
 
 use crate::common::World;
 
-/// Nobody is told of anything.
+/// Reports no progress.
 struct Quiet;
 
 impl Progress for Quiet {
@@ -26,7 +26,7 @@ impl Progress for Quiet {
     fn settled(&self) {}
 }
 
-/// One row of what tmux made.
+/// One row of the sessions that tmux made.
 struct Made {
     session: String,
     session_id: String,
@@ -34,14 +34,16 @@ struct Made {
     pid: u32,
 }
 
-/// Every tmux session needs a descriptor in its server, which inherits the limit from whoever starts it.
+/// Raises the limit: every tmux session needs a descriptor in its server, which inherits the limit from its starter.
 fn raise_descriptor_limit() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to the hard limit is allowed");
 }
 
+/// Checks that there are enough terminals: each pane takes one, and without them tmux only says that it could not fork.
+///
 /// # Panics
-/// The machine has not enough terminals left: each pane takes one, and tmux only says that it could not fork.
+/// The machine has not enough terminals left.
 fn require_terminals(size: usize) {
     let told =
         |file: &str| fs::read_to_string(format!("/proc/sys/kernel/pty/{file}")).ok()?.trim().parse::<usize>().ok();
@@ -54,7 +56,7 @@ fn require_terminals(size: usize) {
     );
 }
 
-/// Terminals for everybody else while a bench runs.
+/// Terminals for all other programs while a bench runs.
 const SPARE_TERMINALS: usize = 512;
 
 /// Puts `size` peers into an empty world, all of them awake since `woke_ago`.
@@ -76,7 +78,7 @@ fn name(number: usize) -> PeerName {
     format!("peer-{number:04}").parse().expect("a name")
 }
 
-/// Makes the sessions by one file of commands, and returns them in the order of their numbers.
+/// Makes the sessions with one file of commands, and returns them in the order of their numbers.
 fn sessions(world: &World, engine: &Engine, size: usize) -> Vec<Made> {
     let mut script = String::new();
     for number in 0..size {
@@ -108,7 +110,7 @@ fn row(line: &str) -> Made {
     Made { session: session.into(), session_id: session_id.into(), pane: pane.into(), pid: pid.parse().expect(line) }
 }
 
-/// What `peer add` writes.
+/// Writes the spec that `peer add` would write.
 fn declare(world: &World, config: &ConfigDir, name: &PeerName) {
     let work = world.work().display().to_string();
     let path = std::env::var("PATH").expect("PATH");
@@ -119,7 +121,7 @@ fn declare(world: &World, config: &ConfigDir, name: &PeerName) {
     config.write_spec(name, &spec).expect("write");
 }
 
-/// What a wake and the pane process leave on disk.
+/// Writes the files that a wake and the pane process leave.
 fn record(
     world: &World,
     engine: &Engine,

@@ -1,7 +1,7 @@
-//! What the benches share: what a command costs, and a table of what it costs beside what it may cost.
+//! Shared by the benches: the cost of a command, and a table of costs and promises.
 //!
-//! Each bench works in a world of its own, the same that the tests use: private state, private tmux server, gone when
-//! the bench ends.
+//! Each bench works in its own world, the one that the tests use: private state, private tmux server, gone when the
+//! bench ends.
 
 #![allow(dead_code, unreachable_pub, reason = "each bench uses its part of this module")]
 
@@ -17,27 +17,27 @@ use nix::sys::time::TimeValLike;
 
 use crate::common::World;
 
-/// `peer` in the environment of a person's shell, which knows who that is: cron's does not, and costs a look into the user
-/// database.
+/// `peer` in the environment of a user's shell, which has the user's name: cron's does not, and costs a query of the
+/// user database.
 pub fn peer(world: &World, words: &[&str]) -> Command {
     let mut command = world.command(words);
     command.env("USER", "somebody").env("LOGNAME", "somebody").env("SHELL", "/bin/sh");
     command
 }
 
-/// What one run of a command took.
+/// The cost of one run of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// From before it was started until it was reaped.
     pub wall: Duration,
-    /// User and system time of it and of the children that it waited for itself.
+    /// User and system time of the command and of the children that it waited for.
     pub cpu: Duration,
 }
 
-/// Runs a command to its end, with its output read and thrown away, and returns what it took.
+/// Runs a command to its end, discards its output, and returns its cost.
 ///
 /// # Panics
-/// It failed: the time of a failure is no measurement.
+/// The command failed: the time of a failure is not a measurement.
 pub fn cost(command: &mut Command) -> Cost {
     let (cpu, started) = (children_cpu(), Instant::now());
     let output = command.stdin(Stdio::null()).output().expect("it starts");
@@ -54,8 +54,7 @@ fn children_cpu() -> Duration {
     Duration::from_micros(micros.try_into().expect("time passes forwards"))
 }
 
-/// The middle of what was measured, by wall clock and by CPU time each on its own: a machine that is also used for
-/// something else disturbs a mean.
+/// The medians of wall-clock time and of CPU time, independently. A mean would suffer from other load on the machine.
 pub fn median(costs: &[Cost]) -> Cost {
     let middle = |of: fn(&Cost) -> Duration| {
         let mut all: Vec<Duration> = costs.iter().map(of).collect();
@@ -65,7 +64,7 @@ pub fn median(costs: &[Cost]) -> Cost {
     Cost { wall: middle(|cost| cost.wall), cpu: middle(|cost| cost.cpu) }
 }
 
-/// Measures two things in turns, `times` each, so that whatever else the machine does hits both alike.
+/// Measures two things in turns, `times` each, so that other load on the machine affects both alike.
 pub fn in_turns(times: usize, mut ours: impl FnMut(usize) -> Cost, mut raw: impl FnMut(usize) -> Cost) -> (Cost, Cost) {
     let (mut all_ours, mut all_raw) = (Vec::new(), Vec::new());
     for turn in 0..times {
@@ -75,7 +74,7 @@ pub fn in_turns(times: usize, mut ours: impl FnMut(usize) -> Cost, mut raw: impl
     (median(&all_ours), median(&all_raw))
 }
 
-/// What happens on the machine at all: without it a bare time says little.
+/// Prints the load of the machine, without which absolute times say little.
 pub fn machine() {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -83,7 +82,7 @@ pub fn machine() {
     println!("{cores} cores, load {load} at the start; medians of runs in turns");
 }
 
-/// The same command as the argument of a tool that looks into it.
+/// The same command as the argument of a tool that traces it.
 pub fn under(tool: &Path, words: &[&str], command: &Command) -> Command {
     let mut watched = Command::new(tool);
     watched.args(words).arg(command.get_program()).args(command.get_args());
@@ -92,8 +91,8 @@ pub fn under(tool: &Path, words: &[&str], command: &Command) -> Command {
     watched
 }
 
-/// Programs that one run of `peer` executes, whoever of its descendants does, its own execution not counted. `None` where
-/// strace is not installed.
+/// Programs that one run of `peer` and all its descendants execute, not counting its own execution. `None` if strace is
+/// not installed.
 pub fn processes_started(world: &World, words: &[&str]) -> Option<usize> {
     let strace = which::which("strace").ok()?;
     let trace = world.path("trace");

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-/// A promise that a measured value is held against.
+/// The promise for a measured value.
 #[derive(Clone, Copy, Debug)]
 pub enum Promise {
-    /// At most so many times what the raw command takes.
+    /// At most this many times the raw command's time.
     Times(f64),
-    /// At most so much more than the raw command takes.
+    /// At most this much more than the raw command's time.
     Above(Duration),
-    /// At most so long.
+    /// At most this long.
     Within(Duration),
-    /// None was made: the number is for comparison.
+    /// No promise: the number is for comparison.
     None,
 }
 
@@ -20,7 +20,7 @@ pub fn head() {
     println!("{:<44} {:>10} {:>10} {:>7}  promise", "", "ours", "raw", "ratio");
 }
 
-/// Prints one line: our time, the raw command's where there is one, and whether the promise holds.
+/// Prints one line: our time, the raw command's if there is one, and whether the promise holds.
 pub fn line(what: &str, ours: Duration, raw: Option<Duration>, promise: Promise) {
     let ratio = raw.map(|raw| ours.as_secs_f64() / raw.as_secs_f64());
     let (kept, words) = match (promise, ratio) {
@@ -41,7 +41,7 @@ pub fn line(what: &str, ours: Duration, raw: Option<Duration>, promise: Promise)
     );
 }
 
-/// Prints one line about a number that is no time.
+/// Prints one line with a number that is not a time.
 pub fn number(what: &str, value: &str, kept: Option<bool>, promise: &str) {
     println!("{what:<44} {value:>10} {:>10} {:>7}  {}", "", "", verdict(kept, promise));
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::screen::Cursor;
 
-/// What the agent wants to know.
+/// A question of the agent.
 pub(crate) struct Dialog {
     question: String,
     rows: Vec<String>,
@@ -19,13 +19,13 @@ pub(crate) struct Dialog {
 }
 
 impl Dialog {
-    /// Whether the folder is trusted, with the cursor on no.
+    /// Asks whether the folder is trusted, with the cursor on no.
     pub(crate) fn trust() -> Self {
         let question = "Quick safety check: Is this a project you created or one you trust?".to_owned();
         Self::new(question, vec!["No, exit".to_owned(), "Yes, I trust this folder".to_owned()], false)
     }
 
-    /// The questions of a message `ASK question? | row | row ;; question? | row`, one behind the other.
+    /// The questions of a message `ASK question? | row | row ;; question? | row`, in order.
     pub(crate) fn of_message(text: &str) -> VecDeque<Self> {
         let Some(asked) = text.trim().strip_prefix("ASK ") else { return VecDeque::new() };
         let one = |part: &str| {
@@ -40,7 +40,7 @@ impl Dialog {
         Self { question, rows, numbered, chosen: 0, before: 0, moved_at: None }
     }
 
-    /// Whether the folder is asked about.
+    /// Whether this is the question about the folder.
     pub(crate) fn is_trust(&self) -> bool {
         !self.numbered
     }
@@ -52,12 +52,12 @@ impl Dialog {
         self.chosen = moved.min(self.rows.len().saturating_sub(1));
     }
 
-    /// From now on the moved cursor is seen.
+    /// Records that the moved cursor is drawn now.
     pub(crate) fn seen(&mut self) {
         self.moved_at = Some(Instant::now());
     }
 
-    /// The row that an Enter takes, which is the one before for `late` after a move.
+    /// The row that an Enter takes, which is the previous one for `late` after a move.
     pub(crate) fn taken(&self, late: std::time::Duration) -> usize {
         if self.moved_at.is_some_and(|at| at.elapsed() < late) { self.before } else { self.chosen }
     }
@@ -68,7 +68,7 @@ impl Dialog {
         if self.numbered { format!("{}. {label}", row + 1) } else { label.to_owned() }
     }
 
-    /// What is drawn.
+    /// The lines of the dialog, and the cursor.
     pub(crate) fn draw(&self) -> (Vec<String>, Cursor) {
         let mut live = vec![format!(" {}", self.question), String::new()];
         for row in 0..self.rows.len() {

@@ -5,55 +5,56 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-/// What the demo agent was told to be like.
+/// The behaviour of the demo agent.
 #[derive(Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches of a command line")]
 pub(crate) struct Flags {
     /// `--session-id UUID`: the id of a new conversation.
     pub(crate) session_id: Option<String>,
-    /// `--resume UUID`: the conversation to go on with; one that does not exist is refused.
+    /// `--resume UUID`: the conversation to resume; one that does not exist is refused.
     pub(crate) resume: Option<String>,
     /// `--ignore hup,term`: signals that do nothing.
     ignore: Vec<Signal>,
-    /// `--linger MS`: so long after a signal or a hangup that ends it, it is still there.
+    /// `--linger MS`: the time that it stays after a signal or a hangup that ends it.
     pub(crate) linger: Duration,
-    /// `--leave-with CODE`: with which it ends then, instead of 128 and the signal's number.
+    /// `--leave-with CODE`: the exit code after that, instead of 128 and the signal's number.
     pub(crate) leave_with: Option<u8>,
-    /// `--start-delay MS`: before anything is drawn.
+    /// `--start-delay MS`: the delay before anything is drawn.
     pub(crate) start_delay: Duration,
     /// `--exit-after MS:CODE`, counted from the first drawing.
     pub(crate) exit_after: Option<(Duration, u8)>,
     /// `--trust-dialog`: asks first, with the cursor on no.
     pub(crate) trust_dialog: bool,
-    /// `--asks`: a message `ASK question? | row | row` is a question, and behind ` ;; ` another one.
+    /// `--asks`: a message `ASK question? | row | row` makes it ask, and ` ;; ` separates several questions.
     pub(crate) asks: bool,
-    /// `--asks-anew`: the first key that moves the cursor there finds the next question in place of this one.
+    /// `--asks-anew`: the first key that moves the cursor replaces this question by the next one.
     pub(crate) asks_anew: bool,
-    /// `--late-dialog MS`: a move in the dialog shows after that long, and for as long again an Enter means the row before.
+    /// `--late-dialog MS`: a move in the dialog shows after this time, and for as long again an Enter takes the
+    /// previous row.
     pub(crate) late_dialog: Duration,
     /// `--swallow-enter N`: the first N Enters in the composer do nothing.
     pub(crate) swallow_enter: u32,
-    /// `--swallow-until FILE`: until there is that file, Enters in the composer do nothing.
+    /// `--swallow-until FILE`: Enters in the composer do nothing until the file exists.
     pub(crate) swallow_until: Option<PathBuf>,
     /// `--slow-turn`: a message with `SLOW <seconds>` in it takes that long.
     pub(crate) slow_turn: bool,
-    /// `--merge-queue`: what waited behind a turn is said and answered together, as by Claude Code.
+    /// `--merge-queue`: messages that queued during a turn are handled and answered together, as in Claude Code.
     pub(crate) merge_queue: bool,
-    /// `--die-on-resume MS`: a resume that looks healthy and ends with 1 after that long.
+    /// `--die-on-resume MS`: a resume looks healthy and exits with 1 after this time.
     pub(crate) die_on_resume: Option<Duration>,
-    /// `--put-back`: an interrupted message stands in the composer again.
+    /// `--put-back`: an interrupted message is put back into the composer.
     pub(crate) put_back: bool,
     /// `--fork-children N`: children in the agent's process group.
     pub(crate) fork_children: u32,
-    /// `--group-children N`: children in process groups of their own.
+    /// `--group-children N`: children in separate process groups.
     pub(crate) group_children: u32,
-    /// `--setsid-child`: one child in a session of its own.
+    /// `--setsid-child`: one child in a separate session.
     pub(crate) setsid_child: bool,
     /// `--ghost TEXT`: dim text in the empty composer.
     pub(crate) ghost: Option<String>,
-    /// `--status-file`: says in `sessions/PID.json` which conversation it is in, as Claude Code does.
+    /// `--status-file`: writes to `sessions/PID.json` which conversation it is in, as Claude Code does.
     pub(crate) status_file: bool,
-    /// `--late-status MS`: so long after another conversation began, it says so.
+    /// `--late-status MS`: the delay of the status file after another conversation began.
     pub(crate) late_status: Duration,
     /// `--hook COMMAND`: a shell command that is run at each turn's beginning and end, each question and each other conversation,
     /// with what it is as `$1`, and the conversation and the answer on stdin.
@@ -65,7 +66,7 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// Reads the words behind the program's name.
+    /// Parses the arguments after the program's name.
     pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut flags = Self::default();
         let mut words = words.into_iter();

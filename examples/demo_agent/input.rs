@@ -1,6 +1,6 @@
-//! Bytes of a terminal → keys and pastes.
+//! Decodes the bytes of a terminal into keys and pastes.
 
-/// What a person did.
+/// One action of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     /// A character.
@@ -19,14 +19,14 @@ pub(crate) enum Key {
 const PASTE_BEGIN: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// Keeps what a read cut off in the middle.
+/// Decodes bytes, and keeps a sequence that a read cut off.
 #[derive(Default)]
 pub(crate) struct Decoder {
     pending: Vec<u8>,
 }
 
 impl Decoder {
-    /// Takes what was read and returns what it completes.
+    /// Takes bytes that were read and returns the keys that they complete.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<Key> {
         self.pending.extend_from_slice(bytes);
         let mut keys = Vec::new();
@@ -39,7 +39,7 @@ impl Decoder {
         keys
     }
 
-    /// Nothing more came: an ESC that waits was the key, and no beginning of a sequence.
+    /// Ends the wait for more bytes: a pending ESC was the key, not the beginning of a sequence.
     pub(crate) fn flush(&mut self) -> Option<Key> {
         if self.pending != b"\x1b" {
             return None;

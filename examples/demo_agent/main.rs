@@ -1,13 +1,14 @@
 //! A small terminal agent without a model, for the tour and for tests: it behaves like the real ones as far as `peer`
 //! can see, and keeps its conversation in Claude Code's layout.
 //!
-//! Its answer is `ack turns=<k>: <the message>`, where k counts the messages that its conversation holds: so whoever
-//! watches sees whether a wake resumed it.
+//! Its answer is `ack turns=<k>: <the message>`, where k counts the messages in its conversation, so the user sees
+//! whether a wake resumed it.
 //!
-//! It takes from Claude Code 2.1.328, as seen in tmux 3.3a: `--session-id` and `--resume`, a refused resume (exit 1, the
+//! It imitates Claude Code 2.1.328, as seen in tmux 3.3a: `--session-id` and `--resume`, a refused resume (exit 1, the
 //! composer never shows), the transcript that appears with the first message, pastes that show as `[Pasted text #1 +N
-//! lines]`, an Enter right behind a paste that is taken for a part of it, Ctrl-C twice, the dialog that asks whether the
-//! folder is trusted with the cursor on no, `/clear` and the status file that tells of it, and on a loaded machine an Enter there that is taken for the row before.
+//! lines]`, an Enter right after a paste that is taken for a part of it, Ctrl-C twice, the dialog that asks whether the
+//! folder is trusted with the cursor on no, `/clear` and the status file that shows it, and on a loaded machine an
+//! Enter in a dialog that is taken for the previous row.
 
 mod dialog;
 mod flags;
@@ -29,7 +30,7 @@ use screen::Screen;
 use session::{Session, Step};
 use transcript::Transcript;
 
-/// What wakes the main loop.
+/// An event for the main loop.
 enum Event {
     /// Bytes from the terminal.
     Typed(Vec<u8>),
@@ -42,7 +43,7 @@ enum Event {
 /// How long a real agent takes to find out that there is nothing to resume.
 const REFUSAL: Duration = Duration::from_millis(50);
 
-/// How long the main loop sleeps at most: timers (a turn's end, `--exit-after`) are this late.
+/// The longest sleep of the main loop: timers (a turn's end, `--exit-after`) may be this late.
 const TICK: Duration = Duration::from_millis(10);
 
 fn main() -> ExitCode {
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> Result<u8, String> {
-    // Before any signal is blocked: a child inherits the mask, and these are to be ordinary processes.
+    // Before any signal is blocked: a child inherits the mask, and the children are to be ordinary processes.
     let mut children = start_children(flags)?;
     let (sender, events) = mpsc::channel();
     let caught = watch_signals(sender.clone()).map_err(|error| format!("cannot wait for signals: {error}"))?;
@@ -93,7 +94,7 @@ fn run(flags: &Flags) -> Result<u8, String> {
         let step = match events.recv_timeout(TICK) {
             Ok(Event::Typed(bytes)) => session.typed(&bytes),
             Ok(Event::Signal(Signal::SIGWINCH)) => session.resized(),
-            // Blocked, not ignored: what was asked to be ignored is only thrown away here.
+            // Signals are blocked, not ignored: those that are to be ignored are only discarded here.
             Ok(Event::Signal(signal)) if flags.ignores(signal) => Ok(Step::Stay),
             Ok(Event::HungUp) if flags.ignores(Signal::SIGHUP) => Ok(Step::Stay),
             Ok(Event::Signal(signal)) => {
@@ -113,12 +114,12 @@ fn run(flags: &Flags) -> Result<u8, String> {
             Err(_) if flags.ignores(Signal::SIGHUP) => {}
             Err(error) => return Err(error.to_string()),
         }
-        // A signal thread that ended could not have: it waits for ever.
+        // The signal thread never ends, because it waits for ever.
         debug_assert!(!caught.is_finished());
     }
 }
 
-/// What an agent does that is asked to end: it finishes something, and reports why it ended or that all is well.
+/// Ends as an agent does on request: it takes time to finish its work, and exits with the signal or with its own code.
 fn leave_for(flags: &Flags, signal: Signal) -> u8 {
     thread::sleep(flags.linger);
     flags.leave_with.unwrap_or(128 + u8::try_from(signal as i32).unwrap_or(0))
@@ -132,7 +133,7 @@ fn open_transcript(flags: &Flags) -> Result<Transcript, String> {
     }
 }
 
-/// Signals arrive as events, so that the terminal is given back before the process ends.
+/// Signals arrive as events, so that the terminal is restored before the process ends.
 fn watch_signals(sender: Sender<Event>) -> nix::Result<thread::JoinHandle<()>> {
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGWINCH] {
@@ -166,7 +167,7 @@ fn read_terminal(sender: Sender<Event>) {
     });
 }
 
-/// What an agent's tools may leave behind: children in its group, in groups of their own, in a session of their own.
+/// Starts what an agent's tools may leave behind: children in its group, in separate groups, and in a separate session.
 fn start_children(flags: &Flags) -> Result<Vec<std::process::Child>, String> {
     use std::os::unix::process::CommandExt;
     let quiet = |program: &str| {
@@ -188,7 +189,7 @@ fn start_children(flags: &Flags) -> Result<Vec<std::process::Child>, String> {
     Ok(children)
 }
 
-/// What an agent's hook does while it works.
+/// Does what an agent's hook does while the agent works.
 fn beat() -> Option<std::process::Child> {
     let peer = std::env::var("PEER_BIN").unwrap_or_else(|_| "peer".to_owned());
     let quiet = || Stdio::null();

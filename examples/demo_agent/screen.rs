@@ -1,4 +1,4 @@
-//! The terminal: raw mode, and a live area at the bottom of what was printed.
+//! The terminal: raw mode, and a live area at the bottom of the printed lines.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -6,22 +6,22 @@ use std::process::{Command, Stdio};
 
 use nix::sys::termios::{self, SetArg, Termios};
 
-/// A terminal in raw mode with bracketed paste; given back as it was when dropped.
+/// A terminal in raw mode with bracketed paste; dropping this restores it.
 pub(crate) struct Screen {
     before: Termios,
     columns: usize,
-    /// Rows of the live area above the cursor: how far to go up to draw it anew.
+    /// Rows of the live area above the cursor: how far to go up to redraw it.
     above: usize,
 }
 
-/// Where the cursor goes in the live area.
+/// The position of the cursor in the live area.
 pub(crate) struct Cursor {
     pub(crate) row: usize,
     pub(crate) column: usize,
 }
 
 impl Screen {
-    /// Takes the terminal over.
+    /// Takes over the terminal.
     pub(crate) fn open() -> io::Result<Self> {
         let stdin = io::stdin();
         if !stdin.is_terminal() || !io::stdout().is_terminal() {
@@ -31,7 +31,7 @@ impl Screen {
         let mut raw = before.clone();
         termios::cfmakeraw(&mut raw);
         termios::tcsetattr(&stdin, SetArg::TCSADRAIN, &raw)?;
-        // Made before anything else can fail: it is what gives the terminal back.
+        // Made before anything else can fail, because its drop restores the terminal.
         let screen = Self { before, columns: columns(), above: 0 };
         write("\x1b[?2004h")?;
         Ok(screen)
@@ -42,12 +42,13 @@ impl Screen {
         self.columns
     }
 
-    /// The terminal has another size now.
+    /// Reads the terminal's size after a change.
     pub(crate) fn measure(&mut self) {
         self.columns = columns();
     }
 
-    /// Prints `lines` for good above the live area, and draws that anew. One write, so that nobody sees half of it.
+    /// Prints `lines` permanently above the live area, and redraws that. In one write, so that it is never seen half
+    /// drawn.
     pub(crate) fn draw(&mut self, lines: &[String], live: &[String], cursor: &Cursor) -> io::Result<()> {
         let mut text = self.to_top();
         for line in lines {
@@ -73,7 +74,7 @@ impl Screen {
         write(&text)
     }
 
-    /// To the first row of the live area, with everything from there on erased.
+    /// Moves to the first row of the live area, and erases everything from there on.
     fn to_top(&self) -> String {
         let up = if self.above > 0 { format!("\x1b[{}A", self.above) } else { String::new() };
         format!("\r{up}\x1b[J")
@@ -82,7 +83,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // The terminal may be gone; then there is nothing to give back.
+        // The terminal may be gone; then there is nothing to restore.
         let _ = write("\x1b[?2004l");
         let _ = termios::tcsetattr(io::stdin(), SetArg::TCSANOW, &self.before);
     }
@@ -94,7 +95,7 @@ fn write(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Asked of `stty`: the ioctl behind it takes `unsafe`, which an example is better without.
+/// Runs `stty`, because the ioctl behind it takes `unsafe`, which an example should not need.
 fn columns() -> usize {
     let output = Command::new("stty").arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The agent itself: a composer, turns, and a dialog before them.
+//! The agent itself: a composer, turns, and dialogs.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,13 +12,13 @@ use crate::input::{Decoder, Key};
 use crate::screen::{Cursor, Screen};
 use crate::transcript::{self, Transcript};
 
-/// An Enter that comes sooner after a paste is taken for a part of it, as terminal agents do.
+/// An Enter that comes sooner after a paste is taken for a part of it, as in real agents.
 const PASTE_SETTLE: Duration = Duration::from_millis(30);
 
 /// A second Ctrl-C within this time ends the agent; as seen with Claude Code 2.1.328.
 const CONTROL_C: Duration = Duration::from_millis(800);
 
-/// An ESC that nothing follows for so long was the key.
+/// An ESC with nothing after it for this long was the key.
 const LONE_ESCAPE: Duration = Duration::from_millis(30);
 
 /// A paste of more line ends, or of more characters, shows as a placeholder.
@@ -30,7 +30,7 @@ const COMPOSER_ROWS: usize = 10;
 /// Characters of a message that an answer repeats.
 const ECHO: usize = 60;
 
-/// Whether the agent goes on.
+/// Whether the agent continues.
 pub(crate) enum Step {
     Stay,
     /// It ends with this code.
@@ -55,7 +55,7 @@ pub(crate) struct Session<'a> {
     decoder: Decoder,
     typed_at: Instant,
     started: Instant,
-    /// What it asks, the first one now.
+    /// Its questions, the current one first.
     dialogs: VecDeque<Dialog>,
     draft: Vec<Piece>,
     pastes: usize,
@@ -64,7 +64,7 @@ pub(crate) struct Session<'a> {
     turn: Option<Turn>,
     queue: VecDeque<String>,
     control_c_at: Option<Instant>,
-    /// When it is to say in which conversation it is.
+    /// When to write the status file.
     tell_at: Option<Instant>,
     /// What it runs.
     tools: Vec<std::process::Child>,
@@ -112,7 +112,7 @@ impl<'a> Session<'a> {
         self.greet()
     }
 
-    /// Says in which conversation it is, once it is time to.
+    /// Writes the status file when it is due.
     fn tell(&mut self) -> io::Result<()> {
         let due = self.tell_at.take_if(|at| Instant::now() >= *at).is_some();
         if due && self.flags.status_file { self.transcript.tell() } else { Ok(()) }
@@ -127,21 +127,21 @@ impl<'a> Session<'a> {
         self.draw(&[format!("demo agent · {how} · {}", self.transcript.id()), String::new()])
     }
 
-    /// Gives the terminal back, with a last line.
+    /// Restores the terminal, with a last line.
     pub(crate) fn leave(&mut self, line: &str) {
-        // The terminal may be gone already, and the status file with the directory.
+        // The terminal may be gone already, and the status file with its directory.
         let _ = self.screen.finish(line);
         let _ = if self.flags.status_file { transcript::hush() } else { Ok(()) };
     }
 
-    /// The terminal has another size.
+    /// Handles a new size of the terminal.
     pub(crate) fn resized(&mut self) -> io::Result<Step> {
         self.screen.measure();
         self.draw(&[])?;
         Ok(Step::Stay)
     }
 
-    /// Takes what was typed.
+    /// Handles input.
     pub(crate) fn typed(&mut self, bytes: &[u8]) -> io::Result<Step> {
         self.typed_at = Instant::now();
         for key in self.decoder.feed(bytes) {
@@ -153,7 +153,7 @@ impl<'a> Session<'a> {
         Ok(Step::Stay)
     }
 
-    /// Time passed: a lone ESC, the end of a turn, the death of a resume.
+    /// Handles timers: a lone ESC, the end of a turn, the death of a resume.
     pub(crate) fn tick(&mut self) -> io::Result<Step> {
         self.tell()?;
         self.tools.retain_mut(|tool| !matches!(tool.try_wait(), Ok(Some(_))));
@@ -266,7 +266,7 @@ impl<'a> Session<'a> {
         Ok(Step::Stay)
     }
 
-    /// Goes on in another conversation in the same process; the file of a new one appears with its first message.
+    /// Switches to another conversation in the same process; the file of a new one appears with its first message.
     fn go_to(&mut self, transcript: Result<Transcript, String>) -> io::Result<()> {
         self.transcript = transcript.map_err(io::Error::other)?;
         self.tell_at = Some(Instant::now() + self.flags.late_status);
@@ -290,7 +290,7 @@ impl<'a> Session<'a> {
         self.draw(&[])
     }
 
-    /// Goes on with the messages that waited, until one of them takes its time.
+    /// Handles the queued messages, until one of them takes time.
     fn next_turn(&mut self) -> io::Result<()> {
         while self.flags.merge_queue
             && self.queue.len() > 1
@@ -330,7 +330,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Stops a turn, or empties the composer, or asks for another one and then ends the agent.
+    /// Stops a turn, or empties the composer, or asks for a second Ctrl-C and then ends the agent.
     fn control_c(&mut self) -> io::Result<Step> {
         if self.turn.is_some() {
             self.interrupt()?;
@@ -349,7 +349,7 @@ impl<'a> Session<'a> {
         self.screen.draw(lines, &live, &cursor)
     }
 
-    /// The live area: what goes on, then the composer between its two rules.
+    /// The live area: what is in progress, then the composer between its two rules.
     fn composer(&self) -> (Vec<String>, Cursor) {
         let columns = self.screen.columns();
         let mut live = Vec::new();
@@ -377,7 +377,7 @@ impl<'a> Session<'a> {
         (live, cursor)
     }
 
-    /// What the composer shows, in rows of at most `width` characters; at least one row.
+    /// The content of the composer, in rows of at most `width` characters; at least one row.
     fn draft_rows(&self, width: usize) -> Vec<String> {
         let text = self.draft.iter().fold(String::new(), |text, piece| match piece {
             Piece::Char(c) => text + c.encode_utf8(&mut [0; 4]),

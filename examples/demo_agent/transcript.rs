@@ -15,7 +15,7 @@ pub(crate) struct Transcript {
     id: String,
     cwd: PathBuf,
     path: PathBuf,
-    /// Messages of the person that it holds.
+    /// The number of user messages in it.
     turns: usize,
 }
 
@@ -26,7 +26,7 @@ impl Transcript {
         Ok(Self { id: id.to_owned(), cwd, path, turns: 0 })
     }
 
-    /// The conversation of this id, or the reason why there is none.
+    /// Opens the conversation with this id, or returns why that is not possible.
     pub(crate) fn resume(id: &str) -> Result<Self, String> {
         let (cwd, path) = place(id)?;
         let text = match fs::read_to_string(&path) {
@@ -41,7 +41,7 @@ impl Transcript {
         Ok(Self { id: id.to_owned(), cwd, path, turns })
     }
 
-    /// Says in a status file which conversation this process is in.
+    /// Writes to a status file which conversation this process is in.
     pub(crate) fn tell(&self) -> io::Result<()> {
         let path = status_file()?;
         if let Some(dir) = path.parent() {
@@ -64,24 +64,24 @@ impl Transcript {
         &self.id
     }
 
-    /// How many messages of the person it holds.
+    /// The number of user messages in it.
     pub(crate) fn turns(&self) -> usize {
         self.turns
     }
 
-    /// Writes down a message of the person.
+    /// Records a user message.
     pub(crate) fn user(&mut self, text: &str) -> io::Result<()> {
         self.append("user", &json!({ "message": { "role": "user", "content": text } }))?;
         self.turns += 1;
         Ok(())
     }
 
-    /// Writes down a message that waits behind the turn in progress.
+    /// Records a message that queues during a turn.
     pub(crate) fn queued(&self, text: &str) -> io::Result<()> {
         self.append("queue-operation", &json!({ "operation": "enqueue", "content": text }))
     }
 
-    /// Writes down an answer, with what a model would have cost, and that the turn is over.
+    /// Records an answer, with the tokens that a model would have used, and the end of the turn.
     pub(crate) fn assistant(&self, text: &str) -> io::Result<()> {
         let content = json!([{ "type": "text", "text": text }]);
         let usage = json!({ "input_tokens": 10, "output_tokens": 3 });
@@ -120,18 +120,18 @@ fn status_file() -> io::Result<PathBuf> {
     Ok(config()?.join(format!("sessions/{}.json", std::process::id())))
 }
 
-/// Takes the status file away, as one does that leaves by itself.
+/// Removes the status file, as a real agent does when it exits by itself.
 pub(crate) fn hush() -> io::Result<()> {
     fs::remove_file(status_file()?)
 }
 
-/// Where conversations are kept. No default: a toy must never write among somebody's real ones.
+/// The directory of conversations. There is no default: a toy must never write among the user's real conversations.
 fn config() -> io::Result<PathBuf> {
     let root = std::env::var_os("CLAUDE_CONFIG_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     root.ok_or_else(|| io::Error::other("CLAUDE_CONFIG_DIR is not set; it says where the conversation is kept"))
 }
 
-/// The working directory, links resolved, and the transcript's path under it.
+/// The working directory with links resolved, and the transcript's path for it.
 fn place(id: &str) -> Result<(PathBuf, PathBuf), String> {
     if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
         return Err(format!("invalid session ID: {id:?}"));

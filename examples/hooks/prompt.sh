@@ -1,5 +1,5 @@
 # Sourced by ~/.bashrc or ~/.zshrc: shows the agent of this directory in the prompt, `[api awake 5m]`.
-# It is named by .peer in this directory or one above it: echo api > .peer
+# The file .peer in this directory or one above it names the agent: echo api > .peer
 peer_prompt() {
     peer_prompt_dir=$PWD
     while [ -n "$peer_prompt_dir" ] && [ ! -f "$peer_prompt_dir/.peer" ]; do

@@ -1,4 +1,4 @@
-//! A person's crontab.
+//! A user's crontab.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,6 +8,6 @@ use peer::engine::verbs::timer::crontab_without;
 
 fuzz_target!(|text: &str| {
     let (without, _) = crontab_without(text, Path::new("/s/timer.sh"), "/s");
-    // Nothing is added, and what is gone stays gone.
+    // Nothing is added, and our block is removed completely.
     assert!(without.len() <= text.len());
 });

@@ -1,4 +1,4 @@
-//! Files of variables: what a shell would read in them, or a refusal that shows no value.
+//! Files of variables: read as a shell would read them, or refused without showing a value.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Agent profiles, patterns among them.
+//! Agent profiles, including their patterns.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Every record of the state directory, and what policy makes of it.
+//! Every record of the state directory, and the decisions of policy about it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

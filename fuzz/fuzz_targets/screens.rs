@@ -1,4 +1,4 @@
-//! Screens, by each built-in profile.
+//! Screens, read with each built-in profile.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

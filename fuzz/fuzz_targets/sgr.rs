@@ -1,4 +1,4 @@
-//! What of a screen reaches a terminal.
+//! Screens as they are passed on to a terminal.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

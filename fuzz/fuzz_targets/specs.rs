@@ -1,4 +1,4 @@
-//! Specs and `config.toml`: read, and what is written of them is read again.
+//! Specs and `config.toml`: parsed, written, and parsed again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

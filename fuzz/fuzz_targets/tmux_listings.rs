@@ -1,4 +1,4 @@
-//! What `tmux list-panes` prints.
+//! The output of `tmux list-panes`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use peer_adapters::agent::Profile;
 use peer_adapters::transcript::Files;
 
-/// A home in memory, where there is one, with the files that each agent would have; made once.
+/// A home in memory, if possible, with the files that each agent would have; made once.
 struct Home {
     dir: PathBuf,
     files: [(Profile, PathBuf); 4],

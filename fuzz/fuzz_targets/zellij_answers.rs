@@ -1,4 +1,4 @@
-//! What `zellij subscribe` and `list-panes` print, and the rows of a screen.
+//! The output of `zellij subscribe` and `list-panes`, and the rows of a screen.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -6,17 +6,17 @@ Speaks enough of four public wire formats for a real interactive session:
   POST /v1/chat/completions                           OpenAI Chat Completions, streamed or not
   POST /v1/responses                                  OpenAI Responses, streamed
   POST /v1beta/models/M:[stream]generateContent       Gemini, streamed or not
-Every reply is  `ack <n> turns=<k>: <first 60 characters of the last user text>`, where k counts the texts that a
-person typed in the context that the agent sent: 1 in a fresh conversation, more in a resumed one.
-A user text that contains `SLOW <s>` is answered after <s> seconds, and one that contains `HOLD <name>` when somebody
-has asked for  GET /release/<name>  (ten minutes at most): so a turn can be kept in progress.
-Of the Anthropic format it speaks tool calls too, where the agent offers the tool:
+Every reply is  `ack <n> turns=<k>: <first 60 characters of the last user text>`, where k counts the texts that the
+user typed in the context that the agent sent: 1 in a fresh conversation, more in a resumed one.
+A user text that contains `SLOW <s>` is answered after <s> seconds, and one that contains `HOLD <name>` after a request
+GET /release/<name>  (ten minutes at most), so that a turn can be kept in progress.
+In the Anthropic format it makes tool calls too, if the agent offers the tool:
   `STEPS <n>`     n steps, each a call of its tool `Read`, a second apart, before the answer
   `SUBAGENT <n>`  a call of its tool `Agent`, whose prompt is `STEPS <n>` and which runs in the background, then the
                   answer at once: a turn that is over while a subagent is at work
-Every format but Gemini's speaks these:
-  `SAY <text>`                the answer is that text and nothing else, to the end of the message
-  `CALL <tool> <arguments>`   a call of that tool with these arguments, a JSON object to the end of the message, where
+These work in every format but Gemini's:
+  `SAY <text>`                the answer is only that text, up to the end of the message
+  `CALL <tool> <arguments>`   a call of that tool with these arguments, a JSON object up to the end of the message, if
                               the agent offers the tool; then the usual answer
 
 Usage: mock-llm.py [PORT]      binds 127.0.0.1 only; 0 picks a port; prints `listening PORT`.
@@ -35,7 +35,7 @@ release = threading.Condition()
 
 
 def user_texts(body):
-    """The texts that a person typed, oldest first: tool results and reminders in tags are passed over."""
+    """The texts that the user typed, oldest first, without tool results and reminders in tags."""
     messages = body.get("messages") or body.get("input") or body.get("contents") or []
     if isinstance(messages, str):
         return [messages]
@@ -54,7 +54,7 @@ def user_texts(body):
 
 
 def results_since(body, word):
-    """How many tool results came after the last text of a person that contains `word`."""
+    """The number of tool results after the last user text that contains `word`."""
     results = 0
     for message in body.get("messages") or []:
         content = message.get("content")
@@ -66,7 +66,7 @@ def results_since(body, word):
 
 
 def is_answered(body):
-    """Whether a tool's result came after the last text of a person. One that was refused and a text may be in one message."""
+    """Whether a tool's result came after the last user text. A refused call and a text may be in the same message."""
     messages = body.get("messages") or body.get("input") or []
     for message in reversed(messages if isinstance(messages, list) else []):
         if message.get("role") == "tool" or message.get("type") == "function_call_output":
@@ -82,7 +82,7 @@ def is_answered(body):
 
 
 def tool_call(body, text):
-    """The `(name, input)` of the tool that is to be called next, if the text asks for one that the agent offers."""
+    """The `(name, input)` of the next tool call, if the text requests a tool that the agent offers."""
     offered = {tool.get("name") or tool.get("function", {}).get("name") for tool in body.get("tools") or []}
     asked = re.search(r"CALL (\w+) (\{.*\})", text, re.S)
     # Claude Code tells of the tools of a server by name alone, and takes a call of one all the same.

@@ -27,16 +27,16 @@ pub(super) mod code {
     pub(crate) const TIMED_OUT: u8 = 9;
 }
 
-/// What a verb failed with.
+/// The error that a verb failed with.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The engine's.
+    /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// Printing failed.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
-    /// Something typed cannot be meant.
+    /// An argument makes no sense.
     #[error("{problem}")]
     Usage {
         /// What is wrong with it.
@@ -44,53 +44,53 @@ pub enum CliError {
         /// What to type instead.
         hint: Option<String>,
     },
-    /// There is nothing to do it to.
+    /// There is nothing to act on.
     #[error("{problem}")]
     Nothing {
-        /// What there is not.
+        /// What does not exist.
         problem: String,
         /// What to type instead.
         hint: String,
     },
-    /// What was typed into an editor is not the spec.
+    /// The text from the editor was not saved as the spec.
     #[error("{problem}")]
     NotSaved {
         /// Why not.
         problem: String,
-        /// Where it is kept.
+        /// Where the text is kept.
         hint: String,
-        /// How the verb ends.
+        /// The exit code of the verb.
         code: u8,
     },
-    /// Nobody knows where to keep state.
+    /// The place for state and configuration is unknown.
     #[error("no home directory is known, so there is no place for state and configuration")]
     NoHome,
-    /// A directory of ours cannot be named.
+    /// A file or directory cannot be used.
     #[error("cannot use {}: {source}", .path.display())]
     Directory {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// A limit or what is open already leaves too few descriptors to work with.
+    /// The limit, minus the descriptors open already, leaves too few to work with.
     #[error("cannot start: this process may open {limit} files at once, and {needed} more than it has open are needed")]
     TooFewFiles {
-        /// `ulimit -n`.
+        /// The limit that `ulimit -n` prints.
         limit: u64,
-        /// How many a verb opens.
+        /// The number of descriptors that a verb needs.
         needed: usize,
     },
-    /// Our own program or its runtime.
+    /// The program's own path or its async runtime is not available.
     #[error("cannot start: {0}")]
     Executable(io::Error),
 }
 
-/// One failure among many.
+/// One failure of a verb over several peers.
 pub(super) struct Shown {
-    /// What the error says.
+    /// The error's message.
     pub(super) problem: String,
-    /// The way out.
+    /// What to do about it.
     pub(super) hint: Option<String>,
     /// Its exit code.
     pub(super) code: u8,
@@ -101,12 +101,12 @@ impl CliError {
         Self::Usage { problem: problem.into(), hint: Some(hint.into()) }
     }
 
-    /// What a verb over many peers says of one that failed.
+    /// Describes the failure of one peer in a verb over several.
     pub(super) fn shown(error: &EngineError) -> Shown {
         Shown { problem: error.to_string(), hint: engine_hint(error), code: engine_code(error) }
     }
 
-    /// Whoever read our output has seen enough.
+    /// Whether the reader of our output has closed the pipe.
     pub(super) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -120,7 +120,7 @@ impl CliError {
         self.code()
     }
 
-    /// The exit code.
+    /// Returns the exit code.
     pub(super) fn code(&self) -> u8 {
         match self {
             Self::Engine(error) => engine_code(error),
@@ -135,7 +135,7 @@ impl CliError {
         }
     }
 
-    /// The next command to run, or what to change.
+    /// Returns the next command to run, or what to change.
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Engine(error) => engine_hint(error),
@@ -147,7 +147,7 @@ impl CliError {
         }
     }
 
-    /// The same for a machine.
+    /// Returns the error as JSON.
     pub(super) fn to_json(&self) -> Value {
         let engine = if let Self::Engine(error) = self { Some(error) } else { None };
         let (cause, retry_after_s) = match engine.map(EngineError::itself) {
@@ -211,7 +211,7 @@ fn engine_code(error: &EngineError) -> u8 {
             code::NOT_ACCEPTED
         }
         EngineError::NoSuchRow { .. } => code::USAGE,
-        // As a shell tells of whoever ends by a signal; there are 64.
+        // As a shell reports a process that a signal ended: 128 plus the signal, of which there are 64.
         EngineError::Interrupted { signal, .. } | EngineError::LeftWaiting { signal, .. } => {
             128 + u8::try_from(*signal as i32).unwrap_or_default()
         }
@@ -243,24 +243,17 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NoSuchPeer { peer, nearest: None } => format!("peer add {peer} -- COMMAND"),
         EngineError::Refused { peer, refusal, .. } => refusal_hint(peer.as_str(), refusal),
         EngineError::NotReady { peer, why, .. } => not_ready_hint(peer.as_str(), why),
-        EngineError::NotStarted { peer, .. } => format!("no death was counted; peer wake {peer} tries again"),
+        EngineError::NotStarted { peer, .. } => format!("this does not count as a death; peer wake {peer} tries again"),
         EngineError::NoDirectory { peer, path, .. } => {
-            format!("bring {} back, or name another directory in `peer edit {peer}`", path.display())
+            format!("restore {}, or set another cwd in `peer edit {peer}`", path.display())
         }
         EngineError::NoProgram { peer, .. } => {
-            format!("install it again, or name another in `peer edit {peer}`: command")
+            format!("install it again, or set another command in `peer edit {peer}`")
         }
-        EngineError::NotAccepted { peer, asks: true, .. } => {
-            format!("peer attach {peer} and answer it; then send it again")
-        }
-        EngineError::Interrupted { peer, how: Undelivered::NotTyped, .. } => {
-            format!("nothing of it reached the agent; peer status {peer} says what that does")
-        }
-        EngineError::NotAccepted { peer, how, .. } | EngineError::Interrupted { peer, how, .. } => match how {
-            Undelivered::NotTyped => format!("peer screen {peer}; then send it again"),
-            Undelivered::NotSent => format!("peer screen {peer}; sent again, it is said once"),
-            Undelivered::NotSeen => format!("peer screen {peer}, before you send it again"),
-        },
+        EngineError::NotAccepted { .. }
+        | EngineError::Interrupted { .. }
+        | EngineError::NoRoom { .. }
+        | EngineError::Unsendable { .. } => return delivery_hint(error),
         EngineError::NeedsPerson { peer, .. }
         | EngineError::NoAnswerInTime { peer, .. }
         | EngineError::LeftWaiting { peer, .. }
@@ -271,28 +264,15 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             format!("peer wake {owner} --conversation {conversation}")
         }
         EngineError::NobodyAttached { peer } => format!("peer attach {peer}, or peer top, which shows its screen live"),
-        EngineError::NoRoom { peer, attached: true, .. } => {
-            format!("make that terminal larger or detach it, then peer send {peer} again")
-        }
-        EngineError::NoRoom { peer, attached: false, .. } => {
-            format!("peer attach {peer} and close what is beside it, then peer send {peer} again")
-        }
-        EngineError::Unsendable { peer, why: Unsendable::Command } => {
-            format!("peer send {peer} --command TEXT, if that is meant; else begin it with another word")
-        }
-        EngineError::Unsendable { why: Unsendable::Control { .. }, .. } => {
-            "send it without, e.g. through tr -d '\\000-\\010\\013-\\037\\177'".to_owned()
-        }
-        EngineError::Unsendable { why: Unsendable::Nothing, .. } => return None,
         EngineError::MovedNotWoken { peer, from, .. } => format!(
-            "its conversation is kept: peer wake {peer} --resume tries again; peer move {peer} --runtime {from} takes it back"
+            "its conversation is kept: peer wake {peer} --resume tries again; peer move {peer} --runtime {from} moves it back"
         ),
         EngineError::NotAllowed { .. } | EngineError::TooManyHops { .. } => between_agents_hint(error),
         EngineError::NotAwake { peer } => format!("peer wake {peer}"),
         EngineError::AsksNothing { peer } => format!("peer status {peer}"),
         EngineError::NoSuchRow { peer, .. } => format!("peer answer {peer} ROW, by its number or its whole label"),
         EngineError::NotAnswered { peer, why } => unanswered_hint(peer.as_str(), *why),
-        EngineError::StillStarting { peer } => format!("peer attach {peer}, to see what it waits for"),
+        EngineError::StillStarting { peer } => format!("peer attach {peer} to see what it is waiting for"),
         EngineError::NotElsewhere { peer } => format!("peer stop {peer} ends it here"),
         EngineError::Awake { peer } => format!("peer stop {peer}, or use --force"),
         EngineError::Declaration { hint, .. } => return hint.clone(),
@@ -305,28 +285,32 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         },
         EngineError::Config(ConfigError::Exposed { path, .. }) => format!("chmod 600 {}", path.display()),
         EngineError::Config(ConfigError::NoEnvFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            "bring it back, or take env_file out of the spec with `peer edit NAME`".to_owned()
+            "restore it, or remove env_file from the spec with `peer edit NAME`".to_owned()
         }
-        EngineError::Config(ConfigError::NoEnvFile { .. }) => "name a file of NAME=VALUE lines there".to_owned(),
+        EngineError::Config(ConfigError::NoEnvFile { .. }) => {
+            "env_file must name a file of NAME=VALUE lines".to_owned()
+        }
         EngineError::Config(ConfigError::Untrusted { path, why }) => match why {
             Untrusted::Writable(_) | Untrusted::Readable(_) => format!("chmod go-w {}", path.display()),
-            Untrusted::Owner(_) => format!("if what it says is meant: sudo chown $USER {}", path.display()),
+            Untrusted::Owner(_) => format!("if its content is trustworthy: sudo chown $USER {}", path.display()),
         },
         EngineError::Runtime(RuntimeError::NoBinary { runtime, .. }) => {
-            format!("install {runtime}, or name its path in config.toml: [{runtime}] binary = \"…\"")
+            format!("install {runtime}, or set its path in config.toml: [{runtime}] binary = \"…\"")
         }
-        EngineError::Runtime(RuntimeError::VersionMismatch { runtime, .. }) => format!(
-            "peer doctor tells which versions meet; another {runtime} is named in config.toml: [{runtime}] binary = \"…\""
-        ),
-        EngineError::Runtime(RuntimeError::TimedOut { .. }) => "nothing was started twice; try again".to_owned(),
+        EngineError::Runtime(RuntimeError::VersionMismatch { runtime, .. }) => {
+            format!("peer doctor shows both versions; set another {runtime} in config.toml: [{runtime}] binary = \"…\"")
+        }
+        EngineError::Runtime(RuntimeError::TimedOut { .. }) => "it is safe to try again".to_owned(),
         EngineError::NotEnded { peer, .. } => format!("peer stop {peer} tries again"),
         EngineError::NotInPane { .. } => {
-            "from outside, peer new NAME starts it fresh and peer stop NAME parks it".to_owned()
+            "from outside, peer new NAME starts it fresh, peer stop NAME parks it".to_owned()
         }
         EngineError::NotSignalled { peer, pid, .. } => format!("sudo kill -TERM -- -{pid}; then peer stop {peer}"),
-        EngineError::TickHangs { pid, .. } => format!("kill -KILL {pid}; the next tick takes up what it left"),
-        EngineError::TooManySelfFreshes { peer, .. } => format!("peer new {peer}, from outside, restarts it now"),
-        EngineError::Changed { peer, .. } => format!("peer status {peer} says what it is now"),
+        EngineError::TickHangs { pid, .. } => format!("kill -KILL {pid}; the next tick continues its work"),
+        EngineError::TooManySelfFreshes { peer, .. } => {
+            format!("peer new {peer} from another terminal restarts it now")
+        }
+        EngineError::Changed { peer, .. } => format!("peer status {peer} shows its current state"),
         EngineError::Busy { .. }
         | EngineError::OutOfTime { .. }
         | EngineError::KeysLeft { .. }
@@ -339,25 +323,58 @@ fn engine_hint(error: &EngineError) -> Option<String> {
     })
 }
 
-/// How to come to an answer that was waited for.
+/// What to do about a message that was not delivered.
+fn delivery_hint(error: &EngineError) -> Option<String> {
+    Some(match error {
+        EngineError::NotAccepted { peer, asks: true, .. } => {
+            format!("peer attach {peer} and answer it; then send it again")
+        }
+        EngineError::Interrupted { peer, how: Undelivered::NotTyped, .. } => {
+            format!("nothing reached the agent; peer status {peer} shows its state")
+        }
+        EngineError::NotAccepted { peer, how, .. } | EngineError::Interrupted { peer, how, .. } => match how {
+            Undelivered::NotTyped => format!("peer screen {peer}; then send it again"),
+            Undelivered::NotSent => format!("peer screen {peer}; it is safe to send it again"),
+            Undelivered::NotSeen => format!("check peer screen {peer} before sending it again"),
+        },
+        EngineError::NoRoom { peer, attached: true, .. } => {
+            format!("enlarge or detach that terminal, then peer send {peer} again")
+        }
+        EngineError::NoRoom { peer, attached: false, .. } => {
+            format!("peer attach {peer} and close the panes beside it, then peer send {peer} again")
+        }
+        EngineError::Unsendable { peer, why: Unsendable::Command } => {
+            format!(
+                "peer send {peer} --command TEXT to run it as a command; otherwise start the text with another word"
+            )
+        }
+        EngineError::Unsendable { why: Unsendable::Control { .. }, .. } => {
+            "remove it, e.g. with tr -d '\\000-\\010\\013-\\037\\177'".to_owned()
+        }
+        EngineError::Unsendable { why: Unsendable::Nothing, .. } => return None,
+        _ => return None,
+    })
+}
+
+/// Returns the hint for a send that waited for an answer.
 fn awaited_hint(peer: &str, error: &EngineError) -> String {
     match error {
         EngineError::NeedsPerson { .. } => {
-            format!("peer attach {peer} and answer it; peer last {peer} has its answer then")
+            format!("peer answer {peer}, or peer attach {peer}; then peer last {peer} prints the answer")
         }
         EngineError::NoAnswerInTime { sent: false, .. } => format!("peer wait {peer}, then send it again"),
         EngineError::EndedMeanwhile { .. } => {
-            format!("peer status {peer} says how; peer last {peer} has what it answered")
+            format!("peer status {peer} shows how it ended; peer last {peer} prints its last answer")
         }
         _ => format!("peer wait {peer}, then peer last {peer}"),
     }
 }
 
-/// Which conversations could be meant.
+/// Lists the conversations that an ambiguous or unknown id may stand for.
 fn conversations_hint(peer: &str, meant: &[String], known: &[String]) -> String {
     let among = if meant.is_empty() { known } else { meant };
     match among {
-        [] => format!("it never had one; peer wake {peer} begins one"),
+        [] => format!("it never had one; peer wake {peer} starts one"),
         _ => format!("it has {}; peer conversations {peer} says more of them", among.join(", ")),
     }
 }
@@ -377,11 +394,11 @@ fn between_agents_hint(error: &EngineError) -> String {
 
 fn not_ready_hint(peer: &str, why: &NotReady) -> String {
     match why {
-        NotReady::Ended { failed_resumes: 2.., .. } => format!(
-            "peer screen {peer} shows why; its conversation is kept, and peer wake {peer} --fresh begins a new one"
-        ),
+        NotReady::Ended { failed_resumes: 2.., .. } => {
+            format!("peer screen {peer} shows why; its conversation is kept, peer wake {peer} --fresh starts a new one")
+        }
         NotReady::Ended { .. } => format!("peer screen {peer}"),
-        NotReady::TimedOut(_) | NotReady::NoRoom { .. } => format!("peer attach {peer}, to see what it waits for"),
+        NotReady::TimedOut(_) | NotReady::NoRoom { .. } => format!("peer attach {peer} to see what it is waiting for"),
         NotReady::NeedsPerson { acceptable: Some(id), .. } => {
             format!("peer attach {peer} and answer it, or allow it in `peer edit {peer}`: accept = [\"{id}\"]")
         }
@@ -407,7 +424,7 @@ fn refusal_hint(peer: &str, refusal: &Refusal) -> String {
         Refusal::ManagedElsewhere { by } => format!("start it with {by}, or remove managed_by in `peer edit {peer}`"),
         Refusal::Failed { .. } => format!("peer reset {peer}, or peer wake {peer} --fresh --force"),
         Refusal::CrashLoop { .. } => {
-            format!("peer screen {peer} shows its last words; peer wake {peer} --fresh --force starts it now")
+            format!("peer screen {peer} shows its last screen; peer wake {peer} --fresh --force starts it now")
         }
         Refusal::NothingToResume => format!("peer wake {peer} starts it fresh"),
         Refusal::RuntimeUnavailable { why, .. } if why.contains("`peer stop` ends it") => {
@@ -415,7 +432,7 @@ fn refusal_hint(peer: &str, refusal: &Refusal) -> String {
         }
         Refusal::RuntimeUnavailable { .. } => "nothing was touched; try again".to_owned(),
         Refusal::Elsewhere { .. } => {
-            format!("run it there; peer release {peer}, if that machine or container is gone for good")
+            format!("run this command there, or peer release {peer} if that machine or container is gone for good")
         }
     }
 }

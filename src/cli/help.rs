@@ -1,33 +1,95 @@
-use clap::CommandFactory;
+//! `peer help`: the help of a verb, or one of the topics.
+
+use std::fmt::Write;
+
 use clap::builder::StyledStr;
+use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 
 use super::args::mistyped;
+use super::render::terminal::wrap;
 use super::{Cli, CliError, Context, Outcome};
+use crate::policy::event::EventName;
 
-/// What is explained beside the verbs.
-const TOPICS: [(&str, &str); 5] = [
-    ("states", include_str!("help/states.txt")),
-    ("causes", include_str!("help/causes.txt")),
-    ("events", include_str!("help/events.txt")),
-    ("markers", include_str!("help/markers.txt")),
-    ("exit-codes", include_str!("help/exit-codes.txt")),
+/// Topics that are explained beside the verbs.
+type Topic = fn() -> String;
+
+const TOPICS: [(&str, Topic); 5] = [
+    ("states", || include_str!("help/states.txt").to_owned()),
+    ("causes", || include_str!("help/causes.txt").to_owned()),
+    ("events", events),
+    ("markers", || include_str!("help/markers.txt").to_owned()),
+    ("exit-codes", || include_str!("help/exit-codes.txt").to_owned()),
 ];
+
+/// The largest width of a topic, in columns.
+const TOPIC_WIDTH: usize = 100;
+
+/// The text of `peer help events`, from the definition of the events.
+fn events() -> String {
+    let mut text = include_str!("help/events.txt").to_owned();
+    let width = EventName::ALL.iter().map(|event| event.as_str().len()).max().unwrap_or_default();
+    for event in EventName::ALL {
+        let mut name = event.as_str();
+        for line in wrap(event.meaning(), Some(TOPIC_WIDTH - width - 4)) {
+            let _ = writeln!(text, "  {name:width$}  {line}");
+            name = "";
+        }
+    }
+    text
+}
+
+/// The verbs by purpose, as `peer --help` lists them. Every verb that is not hidden is in exactly one group.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Set up", &["add", "edit", "show", "rename", "move", "rm", "restore", "agents", "timer"]),
+    (
+        "Run",
+        &["wake", "send", "inbox", "wait", "answer", "interrupt", "key", "attach", "refresh", "new", "stop", "start"],
+    ),
+    ("Look", &["list", "status", "top", "why", "screen", "last", "transcript", "log"]),
+    ("Inside a pane", &["self-fresh", "self-done", "beat", "mcp"]),
+    ("Maintain", &["reap", "watch", "doctor", "reset", "release", "restart-runtime"]),
+    ("Help", &["help", "man", "completions"]),
+];
+
+/// The command line with the definitions of all verbs, whose help lists them by purpose.
+pub(super) fn command() -> Command {
+    let mut whole = Cli::command();
+    whole.build();
+    let template = template(&whole);
+    whole.help_template(template)
+}
+
+/// The template of `peer --help`: clap lists subcommands as one block, so the groups are written into it.
+fn template(whole: &Command) -> StyledStr {
+    let verbs: Vec<&Command> = whole.get_subcommands().filter(|verb| !verb.is_hide_set()).collect();
+    let width = verbs.iter().map(|verb| verb.get_name().len()).max().unwrap_or_default();
+    let (header, literal) = (whole.get_styles().get_header(), whole.get_styles().get_literal());
+    let mut text = StyledStr::from("{about}\n\n{usage-heading} {usage}\n".to_owned());
+    for (group, names) in GROUPS {
+        let _ = writeln!(text, "\n{header}{group}:{header:#}");
+        for verb in names.iter().filter_map(|name| verbs.iter().find(|verb| verb.get_name() == *name)) {
+            let (name, about) = (verb.get_name(), verb.get_about().map(ToString::to_string).unwrap_or_default());
+            let _ = writeln!(text, "  {literal}{name}{literal:#}{:room$}  {about}", "", room = width - name.len());
+        }
+    }
+    let _ = write!(text, "\n{header}Options:{header:#}\n{{options}}{{after-help}}");
+    text
+}
 
 /// Explain a verb, or states, causes, events, markers or exit codes
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A verb, or one of states, causes, events, markers and exit-codes; the verbs when not given
+    /// A verb, or one of states, causes, events, markers and exit-codes; lists the verbs if omitted
     #[arg(value_name = "VERB|TOPIC", add = candidates())]
     about: Option<String>,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
-    let mut whole = Cli::command();
-    whole.build();
+    let mut whole = command();
     let Some(about) = &args.about else { return shown(&whole.render_help(), context) };
     if let Some((_, text)) = TOPICS.iter().find(|(topic, _)| topic == about) {
-        context.out.raw(text.as_bytes())?;
+        context.out.raw(text().as_bytes())?;
         return Ok(0);
     }
     if let Some(verb) = whole.find_subcommand_mut(about) {
@@ -38,12 +100,12 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
     Err(CliError::usage(format!("there is no verb and no topic {about:?}"), hint))
 }
 
-/// What can be asked for: the verbs that `peer --help` lists, then the topics.
+/// Everything that `peer help` takes: the verbs that `peer --help` lists, then the topics.
 pub(super) fn names() -> impl Iterator<Item = String> {
     mistyped::verbs().chain(TOPICS.iter().map(|(topic, _)| (*topic).to_owned()))
 }
 
-/// Verbs, and what else is explained.
+/// Completes verbs and topics.
 fn candidates() -> ArgValueCandidates {
     ArgValueCandidates::new(|| names().map(CompletionCandidate::new).collect())
 }
@@ -58,16 +120,26 @@ mod tests {
     use super::*;
     use crate::policy::ending::EndCause;
     use crate::policy::state::State;
-    use crate::store::{EVENTS, Marker};
+    use crate::store::Marker;
 
-    fn topic(name: &str) -> &'static str {
-        TOPICS.iter().find(|(topic, _)| *topic == name).expect("a topic").1
+    #[test]
+    fn each_verb_is_in_one_group() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
+        let mut visible: Vec<String> = mistyped::verbs().collect();
+        grouped.sort_unstable();
+        visible.sort_unstable();
+        assert_eq!(grouped, visible);
+    }
+
+    fn topic(name: &str) -> String {
+        TOPICS.iter().find(|(topic, _)| *topic == name).expect("a topic").1()
     }
 
     /// The line of a topic that explains `word`.
-    fn line(name: &str, word: &str) -> &'static str {
+    fn line(name: &str, word: &str) -> String {
         let explains = |line: &&str| line.split_whitespace().next() == Some(word);
-        topic(name).lines().find(explains).unwrap_or_else(|| panic!("{name} does not explain {word}"))
+        let text = topic(name);
+        text.lines().find(explains).unwrap_or_else(|| panic!("{name} does not explain {word}")).to_owned()
     }
 
     #[test]
@@ -82,8 +154,8 @@ mod tests {
         for marker in Marker::ALL {
             line("markers", &format!("NAME.{}", marker.suffix()));
         }
-        for event in EVENTS {
-            line("events", event);
+        for event in EventName::ALL {
+            line("events", event.as_str());
         }
         for code in 0..=7 {
             line("exit-codes", &code.to_string());
@@ -93,7 +165,7 @@ mod tests {
     #[test]
     fn a_topic_fits_into_a_small_terminal() {
         for (name, text) in TOPICS {
-            assert!(text.lines().all(|line| line.chars().count() <= 100), "{name}");
+            assert!(text().lines().all(|line| line.chars().count() <= TOPIC_WIDTH), "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Signals that ask us to leave while a message is on its way: what became of it is said first.
+//! Signals that ask `peer` to quit while a message is being delivered: it first reports how far the message got.
 
 use std::future::Future;
 
@@ -9,16 +9,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::CliError;
 use crate::engine::Engine;
 
-/// Ctrl-C, a terminal that is closed, and whoever ends processes in order.
+/// Ctrl-C, a closed terminal, and the orderly end that service managers request.
 const ASK_TO_LEAVE: [Signal; 3] = [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM];
 
-/// Runs a verb to its end; where a signal asks us to leave, its message is stopped where it is, and the verb says how far it
-/// came. What whoever started us ignores, as nohup(1) does, is not waited for.
+/// Runs a verb to its end. If a signal asks `peer` to quit, the delivery stops where it is, and the verb reports how
+/// far it got. A signal that the parent process set to be ignored, as nohup(1) does, stays ignored.
 ///
 /// # Errors
-/// The signals cannot be waited for.
+/// The signal handlers cannot be installed.
 pub(super) async fn heeding<T>(engine: &Engine, verb: impl Future<Output = T>) -> Result<T, CliError> {
-    // A message's way is long, and each caller would be as large.
+    // The future of a delivery is large, and each caller's would be as large.
     let verb = Box::pin(verb);
     let mut waits = Vec::new();
     for one in ASK_TO_LEAVE.into_iter().filter(|one| !signals::is_ignored(*one)) {

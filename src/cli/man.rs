@@ -1,3 +1,5 @@
+//! `peer man`: the manual page on stdout, or every page into a directory.
+
 mod page;
 
 use std::path::{Path, PathBuf};
@@ -6,7 +8,7 @@ use clap::CommandFactory;
 
 use super::{Cli, CliError, Context, Outcome};
 
-/// Pages that no parser's definition tells.
+/// Pages that are written, not generated from the parser's definition.
 const WRITTEN: [(&str, &str); 1] = [("peer-files.5", include_str!("man/peer-files.5"))];
 
 /// Print the manual page, or write all pages to a directory
@@ -33,7 +35,7 @@ fn write_all(dir: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
     let pages = page::all(&Cli::command())?;
     pages.iter().try_for_each(|(name, text)| std::fs::write(dir.join(name), text))?;
-    // man(1) looks for a page of chapter 5 in man5 alone.
+    // man(1) looks for pages of chapter 5 only in man5.
     let formats = if dir.ends_with("man1") { dir.with_file_name("man5") } else { dir.to_owned() };
     std::fs::create_dir_all(&formats)?;
     WRITTEN.iter().try_for_each(|(name, text)| std::fs::write(formats.join(name), text))

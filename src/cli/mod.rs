@@ -1,7 +1,7 @@
-//! The command line: what is typed, what is printed, which code it exits with.
+//! The command line: arguments, output and exit codes.
 //!
-//! A verb is one file of `verbs/`, under the name that a person types. Data goes to stdout, everything else to stderr; only this
-//! module prints.
+//! Each verb is one file of `verbs/` under the name that the user types. Data goes to stdout, everything else to
+//! stderr; only this module prints.
 
 mod args;
 mod error;
@@ -14,7 +14,7 @@ mod verbs;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit};
 use peer_adapters::file;
 
@@ -23,17 +23,20 @@ use crate::engine::{Engine, Progress};
 use args::{complete, mistyped};
 pub use error::CliError;
 use render::output::Out;
-use render::progress;
+use render::{progress, terminal};
 #[cfg(feature = "mcp")]
 use verbs::mcp;
+#[cfg(feature = "top")]
+use verbs::top;
+#[cfg(feature = "top")]
 pub use verbs::top::FullScreen;
 use verbs::{
     add, agent_hook, agents, answer, attach, beat, completions, doctor, edit, hook, inbox, interrupt, key, last, list,
     log, move_to, new, reap, refresh, release, rename, reset, restart_runtime, restore, rm, screen, seed, self_done,
-    self_fresh, send, show, start, status, stop, timer, top, transcript, wait, wake, watch, why,
+    self_fresh, send, show, start, status, stop, timer, transcript, wait, wake, watch, why,
 };
 
-/// What a verb returns: the exit code, or the error that decides it.
+/// The result of a verb: the exit code, or the error that determines it.
 type Outcome = Result<u8, CliError>;
 
 /// Keeps named terminal agents warm on demand.
@@ -42,16 +45,27 @@ type Outcome = Result<u8, CliError>;
     name = "peer",
     version,
     about = "Keeps named terminal agents warm on demand, in tmux or zellij",
-    after_help = "Three commands to begin with:\n  peer add api -- claude      declare an agent in this directory\n  peer wake api -m 'hello'    bring it up, fresh or resumed, and say why\n  peer attach api             look at it\n\nTopics: peer help states, causes, events, markers, exit-codes\n\nExit codes: 0 done · 1 failed · 2 usage · 3 no such peer · 4 refused by state · 5 not ready · 6 runtime unavailable · 7 message not confirmed · 8 needs a person · 9 timed out",
+    after_help = "Getting started:\n  peer add api -- claude      declare an agent in this directory\n  peer wake api -m 'hello'    start it, fresh or resumed, and say why\n  peer attach api             look at it\n\nTopics: peer help states, causes, events, markers, exit-codes\n\nExit codes: 0 done · 1 failed · 2 usage · 3 no such peer · 4 refused by state · 5 not ready · 6 runtime unavailable · 7 message not confirmed · 8 needs a person · 9 timed out",
     max_term_width = 100,
     disable_help_subcommand = true
 )]
 struct Cli {
+    /// When to use colours: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    color: clap::ColorChoice,
     #[command(subcommand)]
     verb: Verb,
 }
 
-// The words of a verb are told the parser when that verb is typed: those of all the others took a sixth of a small verb.
+// The arguments of a verb are defined only when that verb is typed: defining all of them took a sixth of a small verb's
+// time.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 enum Verb {
@@ -85,6 +99,7 @@ enum Verb {
     #[command(aliases = ["ls", "ps"])]
     List(list::Args),
     Status(status::Args),
+    #[cfg(feature = "top")]
     Top(top::Args),
     Why(why::Args),
     Screen(screen::Args),
@@ -108,43 +123,43 @@ enum Verb {
     AgentHook(agent_hook::Args),
 }
 
-/// What every verb gets: the engine, made on first use, and where to print.
+/// What every verb gets: the place to print to, and a way to make the engine.
 struct Context {
     out: Out,
 }
 
 impl Context {
-    /// The engine over the directories that the environment names.
+    /// Opens the engine over the directories that the environment names.
     fn engine(&self) -> Result<Engine, CliError> {
         self.engine_telling(Box::new(progress::Terminal::new()))
     }
 
-    /// The same with somebody else to hear of progress.
+    /// Opens the engine with another receiver of its progress.
     fn engine_telling(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
         open_engine(progress)
     }
 }
 
-/// The engine over the directories that the environment names.
+/// Opens the engine over the directories that the environment names.
 fn open_engine(progress: Box<dyn Progress>) -> Result<Engine, CliError> {
     let dirs = Directories::of_environment()?;
     let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
     Ok(Engine::open(dirs.state, dirs.config, executable, progress)?)
 }
 
-/// Where state and configuration are.
+/// The directories of state and configuration.
 struct Directories {
     state: PathBuf,
     config: PathBuf,
 }
 
 impl Directories {
-    /// `PEER_STATE_DIR` and `PEER_CONFIG_DIR`, else the XDG directories, else what stands for them on macOS.
+    /// `PEER_STATE_DIR` and `PEER_CONFIG_DIR`, else the XDG directories, else their counterparts on macOS.
     fn of_environment() -> Result<Self, CliError> {
         Self::named(|variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from))
     }
 
-    /// The same for one who has neither variable, as in a bare crontab.
+    /// The directories without either variable, as in a bare crontab.
     fn without_variables() -> Result<Self, CliError> {
         Self::named(|_| None)
     }
@@ -163,7 +178,7 @@ impl Directories {
     }
 }
 
-/// Records outlive this process's directory, so a relative path is made absolute once, here.
+/// Makes a relative path absolute, once, because records outlive this process's working directory.
 fn absolute(path: PathBuf) -> Result<PathBuf, CliError> {
     std::path::absolute(&path).map_err(|source| CliError::Directory { path, source })
 }
@@ -178,6 +193,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(shown) => return mistyped::report(&shown, arguments.get(1).and_then(|verb| verb.to_str())),
     };
+    terminal::choose_colors(cli.color);
     let mut context = Context { out: Out::stdout() };
     let outcome = runtime().and_then(|runtime| runtime.block_on(dispatch(cli.verb, &mut context)));
     match outcome.and_then(|code| context.out.flush().map(|()| code).map_err(CliError::from)) {
@@ -187,18 +203,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-/// What was typed; where it cannot be meant, or asks for help, that is said with the words of every verb.
+/// Parses the arguments. For an error or a request for help, it parses again with the arguments of every verb defined.
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(arguments).or_else(|_| {
-        let mut whole = Cli::command();
-        whole.build();
+        let mut whole = help::command();
         let matches = whole.try_get_matches_from_mut(arguments)?;
         Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut whole))
     })
 }
 
-/// How many files a verb opens at once: its runtime, a client's pipes, locks and logs, twice over. Without them tokio gives
-/// up in the middle.
+/// The number of files that a verb opens at once: the async runtime, a client's pipes, locks and logs, twice over.
+/// Without them tokio gives up in the middle of the work.
 const FILES_NEEDED: usize = 24;
 
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
@@ -243,6 +258,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::AgentHook(args) => agent_hook::run(&args, context).await,
         Verb::List(args) => list::run(&args, context).await,
         Verb::Status(args) => status::run(&args, context).await,
+        #[cfg(feature = "top")]
         Verb::Top(args) => top::run(&args, context).await,
         Verb::Why(args) => why::run(&args, context).await,
         Verb::Screen(args) => screen::run(&args, context).await,

@@ -1,4 +1,4 @@
-//! Each command that `peer` tells a person to type is one that it understands.
+//! Checks that `peer` understands each command that it suggests to the user.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use clap::error::ErrorKind;
 
 use super::Cli;
 
-/// What may follow the word in a sentence, where no command is meant.
+/// Words that may follow "peer" in a sentence that does not name a command.
 const PROSE: [&str; 5] = ["itself", "looks", "runs", "sets", "talks"];
 
-/// What an error names that nothing gives yet, because its verb comes with the next change: empty in a release.
+/// Words in errors whose verb comes with the next change; empty in a release.
 const COMING: [&str; 2] = ["conversations", "--conversation"];
 
-/// Every Rust file that is shipped.
+/// Finds every Rust file that is shipped.
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).expect("it is there").flatten() {
         let path = entry.path();
@@ -25,7 +25,7 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The contents of the string literals of a source, as the compiler reads them.
+/// The contents of a source's string literals, as the compiler reads them.
 fn literals(source: &str) -> Vec<String> {
     let shipped = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let mut found = Vec::new();
@@ -46,7 +46,7 @@ fn literals(source: &str) -> Vec<String> {
     found
 }
 
-/// The text up to the closing quote, and how long it is in the source.
+/// Returns the text up to the closing quote, and its length in the source.
 fn literal(source: &str) -> (String, usize) {
     let mut text = String::new();
     let mut chars = source.char_indices();
@@ -55,7 +55,7 @@ fn literal(source: &str) -> (String, usize) {
             '"' => return (text, at + 1),
             '\\' => match chars.next().map(|(_, c)| c) {
                 Some('n') => text.push('\n'),
-                // The white space behind a break that is none goes too.
+                // A backslash before a line end also skips the white space after it.
                 Some('\n') => {
                     let after = chars.as_str();
                     let skipped = after.len() - after.trim_start().len();
@@ -71,12 +71,12 @@ fn literal(source: &str) -> (String, usize) {
     (text, source.len())
 }
 
-/// What is said of a command, from its verb to the end of the clause.
+/// The commands that a text suggests, each from its verb to the end of the clause.
 fn clauses(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("peer ") {
         let before = text[..at].chars().next_back();
-        // `{peer}`, `api.peer`, `$peer`, and `a peer` in a sentence.
+        // Not `{peer}`, `api.peer`, `$peer`, or `a peer` in a sentence.
         let begins = before.is_none_or(|c| c.is_whitespace() || matches!(c, '`' | '('));
         let rest = &text[at + "peer ".len()..];
         let verb = rest.chars().next().is_some_and(|c| c.is_ascii_lowercase());
@@ -86,14 +86,14 @@ fn clauses(text: &str) -> Vec<String> {
         }
         let ends = ["`", ";", ",", ": ", "(", ")", " && ", " | ", "\n", ". ", " — "];
         let end = ends.iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
-        // What marks a line of a crontab is no command.
+        // The markers around our lines in a crontab are not commands.
         let clause = &rest[..end];
         found.extend((!clause.contains(">>>") && !clause.contains("<<<")).then(|| clause.to_owned()));
     }
     found
 }
 
-/// A word as a person would type it in its place. `None`: it stands for nothing that is typed.
+/// Returns a word as the user would type it in its place; `None` if it is not typed.
 fn typed(word: &str) -> Option<&str> {
     match word.trim_end_matches(['.', '?']) {
         "{from}" | "RUNTIME" | "{runtime}" => Some("tmux"),
@@ -104,8 +104,8 @@ fn typed(word: &str) -> Option<&str> {
     }
 }
 
-/// Whether the parser takes a beginning of the clause that has all of its flags. What names a verb or a flag and no more speaks
-/// of it, as "see `peer stop`" does.
+/// Whether the parser accepts a beginning of the clause that includes all of its flags. A clause that is only a verb or
+/// a flag mentions it, as "see `peer stop`" does.
 fn is_understood(clause: &str) -> bool {
     let words: Vec<&str> = clause.split_whitespace().filter_map(typed).collect();
     let least = words.iter().rposition(|word| word.starts_with('-') && *word != "-").map_or(1, |at| at + 1);

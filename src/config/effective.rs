@@ -1,4 +1,4 @@
-//! What a spec means once its gaps are filled, and where each value came from.
+//! The effective settings of a peer: its spec with all defaults filled in, and the origin of each value.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::{PeerSpec, Settings};
 use crate::policy::health::Restart;
-use crate::policy::wake::Lifestyle;
+use crate::policy::wake::ContextPolicy;
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -19,9 +19,9 @@ pub enum Origin {
     Profile,
     /// `[defaults]` in `config.toml`.
     Config,
-    /// Built in.
+    /// A built-in default.
     Default,
-    /// The record of what runs, or what could be read of a spec that cannot be used.
+    /// The record of the running incarnation, or the readable part of an unusable spec.
     Known,
 }
 
@@ -37,12 +37,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value and where it came from.
+/// A value with its origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Value<T> {
-    /// What holds.
+    /// The effective value.
     pub value: T,
-    /// Who said so.
+    /// Where it came from.
     pub origin: Origin,
 }
 
@@ -54,47 +54,47 @@ fn pick<T>(spec: Option<T>, config: Option<T>, default: T) -> Value<T> {
     }
 }
 
-/// The values that policy decides by.
+/// The settings that `policy` decides by.
 #[derive(Clone, Debug)]
 pub struct Effective {
-    /// Parked after so long without activity; `None` is never.
+    /// How long the peer may be idle before it is parked; `None` means never.
     pub idle_timeout: Value<Option<Duration>>,
-    /// What the reaper does after it ended.
+    /// After which ends the reaper restarts the peer.
     pub restart: Value<Restart>,
-    /// What a parked conversation is worth.
-    pub policy: Value<Lifestyle>,
-    /// Restarts in a row before it is `failed`; 0 is never.
+    /// Whether a parked conversation is worth keeping.
+    pub policy: Value<ContextPolicy>,
+    /// Deaths in a row before the peer is `failed`; 0 means never.
     pub max_restarts: Value<u32>,
-    /// Memory of the whole process tree before it is drained, in KiB; `None` is unlimited.
+    /// The memory limit of the agent's whole process tree, in KiB. An agent above it is drained. `None` means no limit.
     pub max_memory_kib: Value<Option<u64>>,
-    /// Longest silence of an agent that promised beats; `None` is no promise.
+    /// The longest silence of an agent that promised heartbeats; `None` means that it promised none.
     pub beat_timeout: Value<Option<Duration>>,
-    /// Longest wait for readiness; `None` is the profile's.
+    /// The longest wait for readiness; `None` means the profile's.
     pub ready_timeout: Value<Option<Duration>>,
     /// Whether a wake without a topic may resume a parked conversation.
     pub resume_without_topic: Value<bool>,
-    /// Park it even while somebody is attached.
+    /// Whether the peer is parked even while a user is attached.
     pub reap_attached: Value<bool>,
-    /// Whether its agent is given hooks by which it reports what it does.
+    /// Whether the agent gets hooks by which it reports what it does.
     pub agent_hooks: Value<bool>,
-    /// Dialogs that may be answered for the person.
+    /// The dialogs that `peer` may answer for the user.
     pub accept: Value<Vec<String>>,
 }
 
-/// One hour: long enough to go to lunch, short enough that a forgotten fleet sleeps overnight.
+/// One hour: long enough for a lunch break, short enough that a forgotten fleet sleeps overnight.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
-/// Twenty restarts in a row is more than an hour of trying under the longest backoff.
+/// Twenty restarts in a row take more than an hour with the longest backoff.
 const MAX_RESTARTS: u32 = 20;
 
 impl Effective {
-    /// Fills the gaps of `spec`.
+    /// Fills in the values that `spec` leaves out.
     pub fn of(spec: &PeerSpec, settings: &Settings) -> Self {
         let defaults = &settings.defaults;
         let span = |value: Option<super::Span>| value.map(|span| (!span.0.is_zero()).then_some(span.0));
         Self {
             idle_timeout: pick(span(spec.idle_timeout), span(defaults.idle_timeout), Some(IDLE_TIMEOUT)),
             restart: pick(spec.restart, defaults.restart, Restart::OnWake),
-            policy: pick(spec.policy, defaults.policy, Lifestyle::default()),
+            policy: pick(spec.policy, defaults.policy, ContextPolicy::default()),
             max_restarts: pick(spec.max_restarts, defaults.max_restarts, MAX_RESTARTS),
             max_memory_kib: pick(
                 spec.max_memory.map(|size| Some(size.kib)),

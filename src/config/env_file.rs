@@ -1,8 +1,8 @@
-//! `env_file`: variables that do not belong into a spec, which may be in a repository: one `NAME=VALUE` a line, in a file that
-//! nobody else can read.
+//! The `env_file` of a peer: environment variables that do not belong in a spec, which may be in a repository. It has
+//! one `NAME=VALUE` per line, and other users cannot read it.
 //!
-//! A line means what a shell would take it for, or is refused: nothing is expanded, and what would be must stand in quotes.
-//! No error holds a value, nor what may be a part of one.
+//! A line means the same as in a shell, or is refused. Nothing is expanded, and text that a shell would expand must be
+//! quoted. Error messages contain no value or part of a value.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -12,7 +12,7 @@ use peer_adapters::file::{self, Untrusted};
 
 use super::error::{ConfigError, Place};
 
-/// Variables with their values, which are never shown.
+/// Environment variables. The values are never displayed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct EnvFile(BTreeMap<String, String>);
 
@@ -23,15 +23,17 @@ impl fmt::Debug for EnvFile {
 }
 
 impl EnvFile {
-    /// The most that is read: one variable may have as much, its name with it (execve(2), `MAX_ARG_STRLEN`).
-    pub const MOST: u64 = 128 << 10;
+    /// The maximum size of the file, in bytes. A single variable may be this long, including its name (execve(2),
+    /// `MAX_ARG_STRLEN`).
+    pub const MAX_BYTES: u64 = 128 << 10;
 
-    /// Reads a file that must be ours or root's, and that neither its group nor others can read.
+    /// Reads a file that must belong to this user or root, and that its group and others cannot read.
     ///
     /// # Errors
-    /// It is not there, is no regular file, too long or not UTF-8; others can read it; or a line of it is none.
+    /// If the file does not exist, is not a regular file, is too long or is not UTF-8; if others can read it; or if a
+    /// line is invalid.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = file::read_private(path, Self::MOST).map_err(|source| match Untrusted::of(&source) {
+        let text = file::read_private(path, Self::MAX_BYTES).map_err(|source| match Untrusted::of(&source) {
             Some(why @ Untrusted::Owner(_)) => ConfigError::Untrusted { path: path.to_owned(), why },
             Some(why) => ConfigError::Exposed { path: path.to_owned(), why },
             None => ConfigError::NoEnvFile { path: path.to_owned(), source },
@@ -39,7 +41,7 @@ impl EnvFile {
         Self::parse(path, &text)
     }
 
-    /// Reads the text of such a file.
+    /// Parses the text of an `env_file`.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`] with the line.
@@ -80,27 +82,27 @@ impl EnvFile {
         Ok(Self(variables))
     }
 
-    /// Adds a variable, in the place of one of the same name.
+    /// Sets a variable, replacing one of the same name.
     pub fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Their names, in order.
+    /// Returns the names of the variables, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// Whether there is one of this name.
+    /// Whether there is a variable of this name.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// Names and values, for the agent.
+    /// Returns names and values, for the agent's environment.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The text that [`EnvFile::parse`] reads as these.
+    /// Returns text that [`EnvFile::parse`] parses to the same variables.
     pub fn to_text(&self) -> String {
         let mut text = String::from("# Kept by `peer add --keep-env`. NAME=VALUE, one a line: peer-files(5).\n");
         for (name, value) in &self.0 {
@@ -118,12 +120,12 @@ pub fn is_variable_name(name: &str) -> bool {
     name.bytes().all(word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
-/// Whether a variable is ours to set.
+/// Whether only `peer` itself may set this variable.
 pub fn is_reserved(name: &str) -> bool {
     name.starts_with("PEER_")
 }
 
-/// What stands for itself in a shell's word, wherever in it.
+/// Whether a character stands for itself anywhere in a shell word.
 fn is_plain(c: char) -> bool {
     c.is_alphanumeric() || "_-./:,@%+=^".contains(c)
 }
@@ -133,7 +135,7 @@ fn value(written: &str) -> Result<String, &'static str> {
         return Err("the kernel cannot pass a NUL character");
     }
     let (value, rest) = if let Some(rest) = written.strip_prefix('\'') {
-        let (value, rest) = rest.split_once('\'').ok_or(OPEN)?;
+        let (value, rest) = rest.split_once('\'').ok_or(UNCLOSED_QUOTE)?;
         (value.to_owned(), rest)
     } else if let Some(rest) = written.strip_prefix('"') {
         double_quoted(rest)?
@@ -152,9 +154,9 @@ fn value(written: &str) -> Result<String, &'static str> {
     }
 }
 
-const OPEN: &str = "its quote is not closed on this line; \\n in double quotes is a line break";
+const UNCLOSED_QUOTE: &str = "its quote is not closed on this line; \\n in double quotes is a line break";
 
-/// The text up to the closing quote, and what follows that.
+/// Returns the text up to the closing quote, and the text after it.
 fn double_quoted(text: &str) -> Result<(String, &str), &'static str> {
     let mut value = String::new();
     let mut chars = text.char_indices();
@@ -172,14 +174,14 @@ fn double_quoted(text: &str) -> Result<(String, &str), &'static str> {
             c => value.push(c),
         }
     }
-    Err(OPEN)
+    Err(UNCLOSED_QUOTE)
 }
 
 fn quoted(value: &str) -> String {
     if !value.is_empty() && value.chars().all(is_plain) {
         return value.to_owned();
     }
-    // A CR at the end of a line would be taken for a part of its end.
+    // A CR at the end of a line would be read as part of the line ending.
     if !value.contains(['\'', '\n', '\r']) {
         return format!("'{value}'");
     }

@@ -1,4 +1,4 @@
-//! Errors that name file, line and key, and the way out.
+//! Configuration errors that name the file, line and key, and suggest a fix.
 
 use std::fmt;
 use std::io;
@@ -10,32 +10,33 @@ use toml::de::{DeTable, DeValue};
 
 use crate::policy::name::PeerName;
 
-/// A place in a file a person wrote.
+/// A place in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file.
     pub file: PathBuf,
-    /// Line, from 1, where it is known.
+    /// The line, counted from 1, if known.
     pub line: Option<usize>,
-    /// The key, where it is known.
+    /// The key, if known.
     pub key: Option<String>,
-    /// The table that the key stands in, as its header reads; none for the keys above the first one.
+    /// The table that contains the key, written as its header; `None` for top-level keys.
     pub table: Option<String>,
 }
 
 impl Place {
-    /// A file, and nothing more of where.
+    /// Creates a place that names only the file.
     pub(super) fn in_file(file: &Path) -> Self {
         Self { file: file.to_owned(), line: None, key: None, table: None }
     }
 
-    /// Whose spec the file is, where it is one.
+    /// Returns the peer whose spec the file is, if it is a spec.
     pub fn peer(&self) -> Option<PeerName> {
         let is_spec = self.file.parent()?.file_name()? == "peers" && self.file.extension()? == "toml";
         self.file.file_stem()?.to_str().filter(|_| is_spec)?.parse().ok()
     }
 
-    /// Where a key stands, for what is found after parsing; `keys` from the outermost, an element of an array by its number.
+    /// Returns the place of a key for problems found after parsing. `keys` is the path from the outermost table; an
+    /// array element is given by its index.
     pub(super) fn of_key(file: &Path, text: &str, keys: &[&str]) -> Self {
         let (table, _) = DeTable::parse_recoverable(text);
         let line = offset_of(table.get_ref(), keys).map(|at| line_at(text, at));
@@ -62,48 +63,48 @@ impl fmt::Display for Place {
 /// What is wrong with a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error from the kernel.
         source: io::Error,
     },
-    /// Others could have written it.
-    #[error("cannot trust {}: {why}, and what it says is run as you", .path.display())]
+    /// Another user could have written the file.
+    #[error("cannot trust {}: {why}, and its content is run as you", .path.display())]
     Untrusted {
-        /// Which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// Whose it is, or who may write to it.
+        /// Who owns it, or who may write to it.
         why: Untrusted,
     },
-    /// Others may read or write what is secret.
+    /// Another user may read or write a secret file.
     #[error("cannot use the env_file {}: {why}", .path.display())]
     Exposed {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Who may.
+        /// Who may read or write it.
         why: Untrusted,
     },
-    /// The file of a peer's variables cannot be read.
+    /// The `env_file` of a peer cannot be read.
     #[error("cannot read the env_file {}: {source}", .path.display())]
     NoEnvFile {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the kernel said, or what it is.
+        /// The error from the kernel, or what kind of file it is.
         source: io::Error,
     },
-    /// It says something that it may not.
+    /// The content is invalid.
     #[error("{place}: {problem}{}", inside(.place))]
     Invalid {
-        /// Where.
+        /// The place of the problem.
         place: Box<Place>,
-        /// What is wrong with it.
+        /// What is wrong.
         problem: String,
-        /// What to write instead, where that is known.
+        /// What to write instead, if known.
         hint: Option<String>,
     },
 }
@@ -112,7 +113,7 @@ fn inside(place: &Place) -> String {
     place.table.as_ref().map(|table| format!(" (inside {table})")).unwrap_or_default()
 }
 
-/// Parses a whole file into a type that refuses unknown keys.
+/// Parses a whole file into a type that rejects unknown keys.
 pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
     toml::from_str(text).map_err(|error| explain(path, text, &error))
 }
@@ -123,7 +124,7 @@ fn explain(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     if let Some(at) = error.span().map(|span| span.start.min(text.len())) {
         let (table, _) = DeTable::parse_recoverable(text);
         let mut steps = steps_to(table.get_ref(), at).unwrap_or_default();
-        // What is missing stands nowhere; its table is what has a place.
+        // A missing key has no place, but its table has one.
         let missing = problem.starts_with("missing field");
         if !missing && matches!(steps.last(), Some(Step::Key(_))) {
             place.key = steps.pop().map(|step| step.to_string());
@@ -134,14 +135,12 @@ fn explain(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let near = unknown_and_known(&problem).and_then(|(unknown, known)| {
         nearest(unknown, known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
     });
-    let below = |table: &String| {
-        format!("what stands below {table} is a part of it: a key of the whole file stands above its first [table]")
-    };
+    let below = |table: &String| format!("keys below {table} belong to it: top-level keys go above the first [table]");
     let hint = near.or_else(|| place.table.as_ref().filter(|_| place.key.is_some()).map(below));
     ConfigError::Invalid { place: Box::new(place), problem, hint }
 }
 
-/// One step on the way from a whole file to a value in it.
+/// One step of the path from the whole file to a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     Key(String),
@@ -163,7 +162,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// The way to what stands at this byte of the text, the innermost last.
+/// Returns the path to the value at this byte offset, innermost step last.
 fn steps_to(table: &DeTable<'_>, at: usize) -> Option<Vec<Step>> {
     table.iter().find_map(|(key, value)| {
         let key_here = key.span().start <= at && at < key.span().end;
@@ -189,7 +188,7 @@ fn prepended(first: Step, mut rest: Vec<Step>) -> Vec<Step> {
     rest
 }
 
-/// Where the value of a key begins: its key, where it has one.
+/// Returns the byte offset of a key, or of the array key for an element without a key.
 fn offset_of(table: &DeTable<'_>, keys: &[&str]) -> Option<usize> {
     let (first, rest) = keys.split_first()?;
     let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
@@ -208,14 +207,14 @@ fn line_at(text: &str, at: usize) -> usize {
     text[..at].matches('\n').count() + 1
 }
 
-/// `[env]`, and `[[hook]]` where the table is an element of an array; none for the whole file.
+/// Formats the header of a table: `[env]`, or `[[hook]]` for an element of an array. `None` for the whole file.
 fn header(steps: &[Step]) -> Option<String> {
     let keys: Vec<String> = steps.iter().filter(|step| matches!(step, Step::Key(_))).map(ToString::to_string).collect();
     let keys = Some(keys.join(".")).filter(|keys| !keys.is_empty())?;
     Some(if matches!(steps.last(), Some(Step::Element(_))) { format!("[[{keys}]]") } else { format!("[{keys}]") })
 }
 
-/// Takes serde's words apart: "unknown field `x`, expected one of `a`, `b`", and the same for variants.
+/// Extracts the names from serde's message: "unknown field `x`, expected one of `a`, `b`", and the same for variants.
 fn unknown_and_known(message: &str) -> Option<(&str, Vec<&str>)> {
     let quoted = message.strip_prefix("unknown field ").or_else(|| message.strip_prefix("unknown variant "))?;
     let mut names = quoted.split('`').skip(1).step_by(2);
@@ -223,12 +222,12 @@ fn unknown_and_known(message: &str) -> Option<(&str, Vec<&str>)> {
     Some((unknown, names.collect()))
 }
 
-/// The name most like `typed`, where one is alike enough to be meant.
+/// Returns the known name most similar to `typed`, if one is similar enough to be meant.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|name| (strsim::jaro_winkler(typed, name), name))
-        // 0.75: `idel` finds `idle_timeout`, `x` finds nothing.
+        // With 0.75, `idel` finds `idle_timeout`, and `x` finds nothing.
         .filter(|(likeness, _)| *likeness >= 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)

@@ -1,7 +1,8 @@
-//! From what was typed to what it means: `config.toml`, one `peers/NAME.toml` a peer, and a person's own agent profiles.
+//! The configuration: `config.toml`, one `peers/NAME.toml` per peer, and the user's own agent profiles.
 //!
-//! Every file is checked whole before any of it is used; an error names file, line and key, and the nearest key that
-//! exists. What was typed keeps its gaps ([`PeerSpec`]); [`Effective`] fills them and remembers where from.
+//! Every file is checked as a whole before any of it is used. An error names the file, line and key, and the most
+//! similar existing key. A [`PeerSpec`] holds only what the user wrote. [`Effective`] fills in the defaults and
+//! remembers the origin of each value.
 
 mod effective;
 mod env_file;
@@ -33,21 +34,21 @@ pub struct ConfigDir {
 }
 
 impl ConfigDir {
-    /// Names the directory; reads nothing.
+    /// Creates a handle for the directory without reading anything.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// Where it is.
+    /// Returns the path of the directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whether what stands in it is ours or root's to say: its specs and profiles are commands that are run as us. Three
-    /// looks at directories; each file is looked at when it is read.
+    /// Checks that only this user or root can write to the directories, because specs and profiles contain commands
+    /// that run as this user. Costs a check of three directories. Each file is checked when it is read.
     ///
     /// # Errors
-    /// [`ConfigError::Untrusted`]: nothing of it may be carried out.
+    /// [`ConfigError::Untrusted`]. No command from the configuration may be run then.
     pub fn check(&self) -> Result<(), ConfigError> {
         let [peers, agents] = ["peers", "agents"].map(|dir| self.root.join(dir));
         for dir in [&self.root, &peers, &agents] {
@@ -56,29 +57,29 @@ impl ConfigDir {
         Ok(())
     }
 
-    /// `config.toml`; all defaults where there is none.
+    /// Reads `config.toml`, or returns the defaults if it does not exist.
     ///
     /// # Errors
-    /// It is there and cannot be read, or says something that it may not.
+    /// If the file exists and cannot be read, or is invalid.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         let path = self.root.join("config.toml");
         let Some(text) = read(&path)? else { return Ok(Settings::default()) };
         let settings: Settings = error::parse(&path, &text)?;
         settings.check().map_err(|(keys, problem, hint)| {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            // The words tell the table.
+            // The problem text names the table already.
             let place = Place { table: None, ..Place::of_key(&path, &text, &keys) };
             ConfigError::Invalid { place: Box::new(place), problem, hint: Some(hint) }
         })?;
         Ok(settings)
     }
 
-    /// Where a peer's spec is, whether or not it exists.
+    /// Returns the path of a peer's spec, whether or not it exists.
     pub fn spec_path(&self, name: &PeerName) -> PathBuf {
         self.root.join("peers").join(format!("{name}.toml"))
     }
 
-    /// A peer's spec. `Ok(None)`: no such peer.
+    /// Reads a peer's spec. Returns `Ok(None)` if there is no such peer.
     ///
     /// # Errors
     /// As [`ConfigDir::settings`].
@@ -87,57 +88,58 @@ impl ConfigDir {
         read(&path)?.map(|text| PeerSpec::parse(&path, &text)).transpose()
     }
 
-    /// The text of a peer's spec as it stands. `Ok(None)`: no such peer.
+    /// Reads the unparsed text of a peer's spec. Returns `Ok(None)` if there is no such peer.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn spec_text(&self, name: &PeerName) -> Result<Option<String>, ConfigError> {
         read(&self.spec_path(name))
     }
 
-    /// The error for the value of a key in a peer's spec that only its reader can tell to be wrong.
-    pub fn wrong_in_spec(&self, name: &PeerName, key: &str, problem: String, hint: Option<String>) -> ConfigError {
+    /// Creates the error for a value in a peer's spec that only the code that uses the value can recognize as wrong.
+    pub fn invalid_spec_value(&self, name: &PeerName, key: &str, problem: String, hint: Option<String>) -> ConfigError {
         let text = self.spec_text(name).ok().flatten().unwrap_or_default();
         let place = Box::new(Place::of_key(&self.spec_path(name), &text, &[key]));
         ConfigError::Invalid { place, problem, hint }
     }
 
-    /// Writes a spec that was checked before; the old one stands until the new one is whole.
+    /// Writes a spec that was checked before. The old spec remains until the new one is complete.
     ///
     /// # Errors
-    /// The directory or the file cannot be written.
+    /// If the directory or the file cannot be written.
     pub fn write_spec(&self, name: &PeerName, text: &str) -> Result<(), ConfigError> {
         let path = self.spec_path(name);
         let failed = |source| ConfigError::Io { action: "write", path: path.clone(), source };
-        // Private whatever the caller's umask: what stands in it is carried out.
+        // Private whatever the caller's umask is, because specs contain commands that will be run.
         let dir = path.parent().expect("a spec is in peers/");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-        // A pid in the name: two `peer add` at once must not write into one temporary file.
+        // The pid in the name keeps two concurrent `peer add` from writing to one temporary file.
         let temporary = path.with_extension(format!("toml.tmp{}", std::process::id()));
         let written = file::create_new(&temporary)
             .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
             .and_then(|()| fs::rename(&temporary, &path));
         written.map_err(|source| {
-            // Best effort: the error that matters is the one above.
+            // Best effort: only the error above matters.
             let _ = fs::remove_file(&temporary);
             failed(source)
         })
     }
 
-    /// Removes what writers of specs left that were killed; how many. `lives` tells whether there is a process of this number.
+    /// Removes temporary files of killed spec writers, and returns how many there were. `lives` reports whether a
+    /// process with this pid exists.
     ///
     /// # Errors
-    /// The directory is there and cannot be listed.
+    /// If the directory exists and cannot be listed.
     pub fn sweep_temporaries(&self, lives: impl Fn(u32) -> bool) -> Result<usize, ConfigError> {
         let dir = self.root.join("peers");
         let spec = |file: &str| file.strip_suffix(".toml").is_some_and(|name| name.parse::<PeerName>().is_ok());
         file::sweep(&dir, spec, lives).map_err(|source| ConfigError::Io { action: "list", path: dir.clone(), source })
     }
 
-    /// Every declared peer, in order of name. Files that are no `NAME.toml` are passed over.
+    /// Returns every declared peer, in order of name. Files with other names than `NAME.toml` are skipped.
     ///
     /// # Errors
-    /// The directory is there and cannot be listed.
+    /// If the directory exists and cannot be listed.
     pub fn names(&self) -> Result<Vec<PeerName>, ConfigError> {
         let dir = self.root.join("peers");
         let mut names: Vec<PeerName> = file_stems(&dir)?.iter().filter_map(|stem| stem.parse().ok()).collect();
@@ -145,19 +147,19 @@ impl ConfigDir {
         Ok(names)
     }
 
-    /// A person's own profile of this name. `Ok(None)`: there is none.
+    /// Reads the user's own profile of this name. Returns `Ok(None)` if there is none.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn profile_text(&self, name: &str) -> Result<Option<(PathBuf, String)>, ConfigError> {
         let path = self.root.join("agents").join(format!("{name}.toml"));
         Ok(read(&path)?.map(|text| (path, text)))
     }
 
-    /// Names of a person's own profiles, in order.
+    /// Returns the names of the user's own profiles, sorted.
     ///
     /// # Errors
-    /// The directory is there and cannot be listed.
+    /// If the directory exists and cannot be listed.
     pub fn profile_names(&self) -> Result<Vec<String>, ConfigError> {
         let mut names = file_stems(&self.root.join("agents"))?;
         names.sort();
@@ -180,7 +182,7 @@ fn refused(action: &'static str, path: &Path, source: io::Error) -> ConfigError 
     }
 }
 
-/// Names of the `*.toml` in a directory, without the ending; none where there is no directory.
+/// Returns the names of the `*.toml` files in a directory without the suffix, or nothing if there is no such directory.
 fn file_stems(dir: &Path) -> Result<Vec<String>, ConfigError> {
     let failed = |source| ConfigError::Io { action: "list", path: dir.to_owned(), source };
     let entries = match fs::read_dir(dir) {

@@ -1,4 +1,4 @@
-//! `config.toml`.
+//! The settings in `config.toml`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,25 +8,25 @@ use serde::Deserialize;
 use super::values::{Size, Span, check_runtime};
 use crate::policy::health::Restart;
 use crate::policy::hops::MAX_HOPS;
-use crate::policy::wake::Lifestyle;
+use crate::policy::wake::ContextPolicy;
 
-/// What a person set for the whole fleet; every part has a default, so the file need not exist.
+/// The user's settings for the whole fleet. Every key has a default, so the file need not exist.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The runtime of a new peer; the first that is installed when not set.
+    /// The runtime of a new peer. If unset, the first one that is installed.
     pub runtime: Option<String>,
-    /// How many messages of agents may follow on one another without a person's among them; 0 is no limit.
+    /// How many messages of agents may follow one another without a person's message among them; 0 means no limit.
     pub max_hops: u32,
-    /// How tmux is reached.
+    /// How to reach tmux.
     pub tmux: TmuxSettings,
-    /// How zellij is reached.
+    /// How to reach zellij.
     pub zellij: ZellijSettings,
-    /// Limits of one question to a runtime.
+    /// Limits of one query to a runtime.
     pub probe: ProbeSettings,
-    /// Limits of one tick of the reaper.
+    /// Limits of one tick.
     pub tick: TickSettings,
-    /// What a spec that is silent means.
+    /// Default values for specs.
     pub defaults: Defaults,
     /// Commands to run on events.
     #[serde(rename = "hook")]
@@ -54,7 +54,7 @@ impl Default for Settings {
 pub struct TmuxSettings {
     /// The private server: a name, as in `tmux -L NAME`, or an absolute path, as in `tmux -S PATH`.
     pub socket: String,
-    /// The binary; found on `PATH` when not set.
+    /// The binary. If unset, it is searched for on `PATH`.
     pub binary: Option<PathBuf>,
 }
 
@@ -68,7 +68,7 @@ impl Default for TmuxSettings {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ZellijSettings {
-    /// The binary; found on `PATH` when not set.
+    /// The binary. If unset, it is searched for on `PATH`.
     pub binary: Option<PathBuf>,
 }
 
@@ -76,13 +76,13 @@ pub struct ZellijSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProbeSettings {
-    /// How long a runtime may take to answer one question.
+    /// How long a runtime may take to answer one query.
     pub timeout: Span,
 }
 
 impl Default for ProbeSettings {
     fn default() -> Self {
-        // A listing of 1,000 sessions takes 40 ms; 2 s forgives a loaded machine and still bounds a tick.
+        // A listing of 1,000 sessions takes 40 ms. 2 s tolerates a loaded machine and still bounds a tick.
         Self { timeout: Span(Duration::from_secs(2)) }
     }
 }
@@ -97,12 +97,12 @@ pub struct TickSettings {
 
 impl Default for TickSettings {
     fn default() -> Self {
-        // Well under the minute of cron, so that ticks do not pile up.
+        // Well below cron's interval of a minute, so that ticks do not pile up.
         Self { budget: Span(Duration::from_secs(20)) }
     }
 }
 
-/// `[defaults]`: the value of a key that a spec leaves out.
+/// `[defaults]`: the values of keys that a spec leaves out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Defaults {
@@ -111,7 +111,7 @@ pub struct Defaults {
     /// See [`super::PeerSpec`].
     pub restart: Option<Restart>,
     /// See [`super::PeerSpec`].
-    pub policy: Option<Lifestyle>,
+    pub policy: Option<ContextPolicy>,
     /// See [`super::PeerSpec`].
     pub max_restarts: Option<u32>,
     /// See [`super::PeerSpec`].
@@ -130,13 +130,13 @@ pub struct Defaults {
     pub accept: Option<Vec<String>>,
 }
 
-/// `[[hook]]`: an argv that gets each chosen event as JSON on its stdin.
+/// `[[hook]]`: a command that receives each selected event as JSON on its stdin.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
-    /// Names of events, as in the log.
+    /// The names of events, as in the log.
     pub on: Vec<String>,
-    /// What to run; never through a shell.
+    /// The command and its arguments. It is not run through a shell.
     pub command: Vec<String>,
     /// How long it may take.
     #[serde(default = "Hook::default_timeout")]
@@ -144,7 +144,8 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Whether it is to be run for this event: named in full, by a beginning that ends in a dot (`wake.`), or by `*`.
+    /// Whether the hook is run for this event: `on` has its full name, a prefix of it that ends in a dot (`wake.`), or
+    /// `*`.
     pub fn wants(&self, event: &str) -> bool {
         let names = |on: &String| on == event || on == "*" || (on.ends_with('.') && event.starts_with(on.as_str()));
         self.on.iter().any(names)
@@ -156,7 +157,8 @@ impl Hook {
 }
 
 impl Settings {
-    /// What the types cannot say: the key from its outermost table on, what is wrong with it, and what to write instead.
+    /// Checks what the types cannot express. The error is the path of the key from its outermost table, the problem,
+    /// and what to write instead.
     pub(super) fn check(&self) -> Result<(), (Vec<String>, String, String)> {
         if let Some((problem, cure)) = self.runtime.as_deref().and_then(check_runtime) {
             return Err((vec!["runtime".to_owned()], problem, cure));

@@ -1,4 +1,4 @@
-//! `peers/NAME.toml`: one declared peer, as it was typed.
+//! The spec of a declared peer (`peers/NAME.toml`), as the user wrote it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,88 +10,89 @@ use super::error::{self, ConfigError, Place};
 use super::values::{PaneSize, Size, Span, check_runtime};
 use crate::policy::health::Restart;
 use crate::policy::may::is_pattern;
-use crate::policy::wake::Lifestyle;
+use crate::policy::wake::ContextPolicy;
 
-/// A declared peer. What is `None` was not said; see [`super::Effective`] for what it means then.
+/// A declared peer. A field is `None` if the spec does not set it; see [`super::Effective`] for its effective value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerSpec {
-    /// Name of the agent's profile.
+    /// The name of the agent's profile.
     pub agent: String,
-    /// Absolute path of the agent's executable, then the person's own arguments.
+    /// The absolute path of the agent's executable, then the user's own arguments.
     pub command: Vec<String>,
-    /// Absolute working directory.
+    /// The absolute path of the working directory.
     pub cwd: PathBuf,
     /// `tmux` or `zellij`.
     pub runtime: String,
-    /// A tmux socket of its own, by name or absolute path, for isolation.
+    /// A separate tmux socket, by name or absolute path, for isolation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<String>,
-    /// Parked after so long without activity; 0 is never.
+    /// How long the peer may be idle before it is parked; 0 means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Span>,
-    /// What the reaper does after it ended: nothing until the next wake, or a restart.
+    /// After which ends the reaper restarts the peer. Otherwise it stays down until the next wake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
-    /// What a parked conversation is worth.
+    /// Whether a parked conversation is worth keeping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<Lifestyle>,
+    pub policy: Option<ContextPolicy>,
     /// Typed into each fresh conversation before the first message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_prompt: Option<String>,
     /// Whether a wake without a topic may resume a parked conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_without_topic: Option<bool>,
-    /// A message that another peer's agent sends begins with a line that names it: `[from NAME]`.
+    /// Whether a message from another peer's agent begins with a line that names that peer: `[from NAME]`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub show_sender: bool,
-    /// Its agent is given `peer mcp` for each launch.
+    /// Whether the agent gets `peer mcp` for each launch.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mcp: bool,
-    /// To whom its agent may do everything over MCP: names, and patterns with `*`. Without it, it may list all and send to all.
+    /// The peers for which its agent may use every tool over MCP: names, and patterns with `*`. Without this key it may list
+    /// and send to all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub may: Option<Vec<String>>,
-    /// Dialogs that may be answered for the person, by id: `trust-folder` …
+    /// The dialogs that `peer` may answer for the user, by id: `trust-folder` …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Vec<String>>,
-    /// Who else starts and stops this agent; `peer` then refuses to.
+    /// What else starts and stops this agent. If set, `peer` refuses to do so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed_by: Option<String>,
-    /// Restarts in a row before it is `failed`; 0 is never.
+    /// Deaths in a row before the peer is `failed`; 0 means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_restarts: Option<u32>,
-    /// Memory of the whole process tree before it is drained.
+    /// The memory limit of the agent's whole process tree. An agent above it is drained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<Size>,
-    /// Longest silence of an agent that promised beats; 0 is no promise.
+    /// The longest silence of an agent that promised heartbeats; 0 means that it promised none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beat_timeout: Option<Span>,
-    /// Longest wait for readiness; the profile's when not set.
+    /// The longest wait for readiness. If unset, the profile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_timeout: Option<Span>,
-    /// Park it even while somebody is attached.
+    /// Whether the peer is parked even while a user is attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reap_attached: Option<bool>,
-    /// Whether its agent is given hooks by which it reports what it does.
+    /// Whether the agent gets hooks by which it reports what it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_hooks: Option<bool>,
-    /// `PATH` as it was when the peer was declared: appended to the waker's, so that a wake from cron finds what the
-    /// person's shell finds.
+    /// `PATH` at the time of the declaration. It is appended to the waker's, so that a wake from cron finds what the
+    /// user's shell finds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_path: Option<String>,
-    /// Columns and rows of a pane that nobody looks at.
+    /// Columns and rows of a pane to which no user is attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<PaneSize>,
-    /// The agent's file mode mask; the waker's when not set.
+    /// The agent's file mode mask. If unset, the waker's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub umask: Option<Umask>,
-    /// The agent's nice value, -20 to 19; the waker's when not set.
+    /// The agent's nice value, -20 to 19. If unset, the waker's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nice: Option<i32>,
-    /// A file with variables for the agent that do not belong into this one: `NAME=VALUE`, one a line.
+    /// A file with further variables for the agent that do not belong in the spec, as one `NAME=VALUE` per line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_file: Option<PathBuf>,
-    /// The agent's resource limits; the waker's where not set.
+    /// The agent's resource limits. Unset limits are the waker's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<LimitName, Limit>,
     /// Variables for the agent.
@@ -100,10 +101,10 @@ pub struct PeerSpec {
 }
 
 impl PeerSpec {
-    /// Reads and checks the text of a spec.
+    /// Parses and checks the text of a spec.
     ///
     /// # Errors
-    /// It is no TOML, has an unknown key or a value out of range; the error names file, line and key.
+    /// If it is not TOML, has an unknown key or a value out of range. The error names the file, line and key.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let spec: Self = error::parse(path, text)?;
         spec.check().map_err(|(keys, problem, hint)| ConfigError::Invalid {
@@ -114,12 +115,12 @@ impl PeerSpec {
         Ok(spec)
     }
 
-    /// The text of a spec with another runtime, and everything else as it was typed, comments included.
+    /// Returns the text of a spec with another runtime. Everything else stays as the user wrote it, including comments.
     ///
     /// # Errors
-    /// It is no spec.
+    /// If the text is not a spec.
     pub fn with_runtime(path: &Path, text: &str, runtime: &str) -> Result<String, ConfigError> {
-        /// Where in the text the value stands.
+        /// The position of the value in the text.
         #[derive(Deserialize)]
         struct Typed {
             runtime: toml::Spanned<String>,
@@ -130,12 +131,13 @@ impl PeerSpec {
         Ok(changed)
     }
 
-    /// The text of a spec with another `env_file`, and everything else as it was typed, comments included.
+    /// Returns the text of a spec with another `env_file`. Everything else stays as the user wrote it, including
+    /// comments.
     ///
     /// # Errors
-    /// It is no spec.
+    /// If the text is not a spec.
     pub fn with_env_file(path: &Path, text: &str, env_file: &str) -> Result<String, ConfigError> {
-        /// Where in the text the value stands, if it does.
+        /// The position of the value in the text, if it is set.
         #[derive(Deserialize)]
         struct Typed {
             env_file: Option<toml::Spanned<String>>,
@@ -148,12 +150,13 @@ impl PeerSpec {
                 changed.replace_range(typed.span(), &value);
                 changed
             }
-            // In front, because its tables come last.
+            // At the beginning, because tables follow the top-level keys.
             None => format!("env_file = {value}\n{text}"),
         })
     }
 
-    /// What the types cannot say: the key from its outermost table on, what is wrong with it, and what to write instead.
+    /// Checks what the types cannot express. The error is the path of the key from its outermost table, the problem,
+    /// and what to write instead.
     fn check(&self) -> Result<(), (Vec<&str>, String, String)> {
         let bad = |key: &'static str, problem: &str, hint: &str| Err((vec![key], problem.to_owned(), hint.to_owned()));
         match self.command.first() {
@@ -192,9 +195,9 @@ impl PeerSpec {
         Ok(())
     }
 
-    /// What can be read of the text of a spec that is none, over what `known` says: each key whose value can be one. For what
-    /// is looked at and ended, never for what is started.
-    pub(crate) fn legible(text: &str, known: Self) -> Self {
+    /// Parses as much as possible of an invalid spec: every key with a valid value replaces that in `known`. Use it to
+    /// observe or end an agent, never to start one.
+    pub(crate) fn lenient(text: &str, known: Self) -> Self {
         let Ok(typed) = text.parse::<toml::Table>() else { return known };
         typed.into_iter().fold(known, |known, (key, value)| {
             let mut with = toml::Table::try_from(&known).expect("a spec is plain data");
@@ -203,12 +206,12 @@ impl PeerSpec {
         })
     }
 
-    /// What the agent is to have of these, whoever wakes it.
+    /// Returns the process settings that the agent gets from its spec, whichever process wakes it.
     pub fn inherited(&self) -> Inherited {
         Inherited { umask: self.umask, nice: self.nice, limits: self.limits.clone() }
     }
 
-    /// The text that [`PeerSpec::parse`] reads as this spec.
+    /// Returns text that [`PeerSpec::parse`] parses to this spec.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a spec has string keys, and its table comes last")
     }

@@ -1,23 +1,23 @@
-//! Durations and sizes as people write them.
+//! The text forms of durations and sizes in configuration files.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a pane can run in.
+/// The supported runtimes.
 pub const RUNTIMES: [&str; 2] = ["tmux", "zellij"];
 
-/// What is wrong with the name of a runtime, and what to write instead.
+/// Returns what is wrong with the name of a runtime, and what to write instead, if it is not a supported one.
 pub(super) fn check_runtime(name: &str) -> Option<(String, String)> {
     let wrong = !RUNTIMES.contains(&name);
     wrong.then(|| (format!("there is no runtime {name:?}"), format!("write one of {}", RUNTIMES.join(", "))))
 }
 
-/// A hundred years: longer than anybody waits, and short enough to be added to any time.
+/// A hundred years: longer than any useful wait, and short enough to be added to any timestamp.
 const LONGEST: Duration = Duration::from_secs(36_525 * 86_400);
 
-/// A length of time, written `90s`, `15m`, `1h30m`; `0` means never, where a key says so.
+/// A duration, written `90s`, `15m` or `1h30m`. `0` means never, for keys that define it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(pub Duration);
@@ -54,12 +54,12 @@ impl fmt::Display for Span {
     }
 }
 
-/// A duration the way [`Span`] reads it: `1h30m`.
+/// Formats a duration in the form that [`Span`] parses: `1h30m`.
 pub fn format_span(duration: Duration) -> String {
     if duration.is_zero() { "0".to_owned() } else { humantime::format_duration(duration).to_string().replace(' ', "") }
 }
 
-/// Columns and rows of a terminal, written `200x50`.
+/// The columns and rows of a terminal, written `200x50`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PaneSize {
@@ -103,7 +103,7 @@ impl fmt::Display for PaneSize {
     }
 }
 
-/// An amount of memory, written `512M`, `2G`; powers of 1024, as `ulimit` and systemd count.
+/// An amount of memory, written `512M` or `2G`, in powers of 1024 as in `ulimit` and systemd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Size {
@@ -111,7 +111,7 @@ pub struct Size {
     pub kib: u64,
 }
 
-/// Units by their letter, in KiB.
+/// The unit letters with their size in KiB.
 const UNITS: [(char, u64); 4] = [('K', 1), ('M', 1 << 10), ('G', 1 << 20), ('T', 1 << 30)];
 
 impl std::str::FromStr for Size {

@@ -1,4 +1,4 @@
-//! How a verb can fail. The command line turns each into an exit code and a hint in one place.
+//! The ways in which a verb can fail. The command line maps each to an exit code and a hint, in one place.
 
 mod how;
 
@@ -11,7 +11,7 @@ use peer_adapters::agent::{ProfileError, Unsendable};
 use peer_adapters::runtime::{RuntimeError, RuntimeKind, Size};
 
 use crate::config::ConfigError;
-use crate::policy::choice::NoRow;
+use crate::policy::choice::ChoiceError;
 use crate::policy::ending::Incarnation;
 use crate::policy::may::Asked;
 use crate::policy::name::PeerName;
@@ -23,253 +23,256 @@ use crate::store::StoreError;
 pub use how::{NotReady, Unanswered, Undelivered};
 use how::{no_row, numbered, quote};
 
-/// Why a verb did not do what it was asked.
+/// The reason why a verb did not do what was requested.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// Nobody declared it.
+    /// The peer is not declared.
     #[error("there is no peer named {peer}")]
     NoSuchPeer {
-        /// What was asked for.
+        /// The name that was requested.
         peer: PeerName,
-        /// The declared name most like it.
+        /// The most similar declared name.
         nearest: Option<String>,
     },
-    /// The table says no.
-    #[error("{peer} is not {done}: {refusal}")]
+    /// The policy refuses.
+    #[error("cannot {verb} {peer}: {refusal}")]
     Refused {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// What was to be done to it, as in `woken`.
-        done: &'static str,
-        /// Which row, and what it knows.
+        /// The verb that was refused, such as `wake`.
+        verb: &'static str,
+        /// The rule that refused, with its facts.
         refusal: Refusal,
     },
-    /// It came up and is not ready.
-    #[error("{peer} was started and is not ready: {why}{}", quote(.screen))]
+    /// The agent was started and is not ready.
+    #[error("{peer} was started, but {why}{}", quote(.screen))]
     NotReady {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// Its incarnation.
+        /// The incarnation that was started.
         incarnation: Incarnation,
-        /// How it is not.
+        /// In which way it is not ready.
         why: NotReady,
         /// The last lines of its screen.
         screen: Vec<String>,
     },
-    /// Its agent was not executed, and that was not its fault; it is as before.
+    /// The agent was not executed, through no fault of its own. The peer's state is unchanged.
     #[error("{peer} was not started: {why}")]
     NotStarted {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// What was not to be had.
+        /// What was missing.
         why: String,
     },
-    /// It is awake, and a message was not seen to be accepted.
+    /// The peer is awake, and no proof was seen that it accepted the message.
     #[error("the message to {peer} was {how}: {why}")]
     NotAccepted {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// How far it came.
+        /// How far the message came.
         how: Undelivered,
         /// What was seen instead.
         why: String,
-        /// That is a question, which a person is to answer.
+        /// Whether a question is in the way that a person must answer.
         asks: bool,
     },
-    /// A signal asked us to leave before a message was seen to be accepted.
+    /// A signal asked this process to stop before the message was seen to be accepted.
     #[error("the message to {peer} was {how}: {signal} came first")]
     Interrupted {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// How far it came.
+        /// How far the message came.
         how: Undelivered,
-        /// Which.
+        /// The signal.
         signal: Signal,
     },
-    /// zellij shows a session to one who only looks by what somebody else sees (0.45.1).
-    #[error("{peer} cannot be looked at read-only: zellij shows nothing while nobody else is attached")]
+    /// A read-only attach shows nothing: zellij shows a session to a read-only client only as another client sees it
+    /// (0.45.1).
+    #[error(
+        "{peer} cannot be attached to read-only: zellij shows nothing to a read-only client while no other client is attached"
+    )]
     NobodyAttached {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
     },
-    /// It is awake, and its pane is too small to see what is typed into it.
+    /// The peer is awake, and its pane is too small to check what is typed into it.
     #[error(
         "the message to {peer} was not typed: its pane has {} columns and {} rows{}",
-        .size.columns, .size.rows, if *.attached { ", as the terminal of somebody who is attached" } else { "" }
+        .size.columns, .size.rows, if *.attached { ", the size of the terminal that is attached" } else { "" }
     )]
     NoRoom {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// How small.
+        /// The pane's size.
         size: Size,
-        /// Somebody looks at it.
+        /// Whether a client is attached to the pane.
         attached: bool,
     },
-    /// What came of a start that lacks variables which its agent lives by and had before.
+    /// A start failed, and it lacked variables that its agent depends on and had before.
     #[error("{why}")]
     Lacking {
-        /// Their names.
+        /// The names of those variables.
         missing_env: Vec<String>,
-        /// What came of it.
+        /// The failure itself.
         why: Box<EngineError>,
     },
-    /// It was moved to another runtime, and did not come up there.
-    #[error("{peer} is on {to} now, and was not woken there: {why}")]
+    /// The peer was moved to another runtime, and could not be woken there.
+    #[error("{peer} was moved to {to}, but could not be woken there: {why}")]
     MovedNotWoken {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// Where it was.
+        /// The runtime that it was moved from.
         from: RuntimeKind,
-        /// Where it is declared now.
+        /// The runtime that is declared now.
         to: RuntimeKind,
-        /// Why not.
+        /// Why it was not woken.
         why: Box<EngineError>,
     },
-    /// What was said to it and answered cannot be read.
+    /// The peer's transcript cannot be read.
     #[error("{peer} has no transcript: {why}")]
     NoTranscript {
-        /// Whose.
+        /// The peer.
         peer: PeerName,
         /// Why.
         why: String,
     },
-    /// It was told something, and needs a person before it can go on.
+    /// The peer has the message, and needs a person before it can continue.
     #[error("{peer} needs a person ({kind}){}", .question.as_ref().map(|asks| format!(": {asks}")).unwrap_or_default())]
     NeedsPerson {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// For what.
+        /// The kind of dialog.
         kind: AskKind,
-        /// What it asks, where its screen shows that.
+        /// The question, if its screen shows it.
         question: Option<String>,
     },
-    /// Nothing was answered in time.
+    /// No answer arrived in time.
     #[error(
         "{} within {} s", if *.sent { format!("{peer} did not finish the turn of the message") } else {
-            format!("the message to {peer} was not sent: others wait for their answers, and did not have them")
+            format!("the message to {peer} was not sent: earlier senders still wait for their answers")
         }, .waited.as_secs()
     )]
     NoAnswerInTime {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// It has the message.
+        /// Whether the message was sent.
         sent: bool,
-        /// How long was waited.
+        /// How long the caller waited.
         waited: Duration,
     },
-    /// Whoever waited for its answer was asked to leave.
-    #[error("{peer} has the message, and its answer was not waited for: {} came", .signal.as_str())]
+    /// A signal asked this process to stop while it waited for the answer.
+    #[error("{peer} has the message, but {} came before its answer", .signal.as_str())]
     LeftWaiting {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// What asked us to leave.
+        /// The signal.
         signal: Signal,
     },
-    /// Its agent ended while its answer was waited for.
-    #[error("{peer} ended before it had answered: it is {state}")]
+    /// The agent ended while its answer was awaited.
+    #[error("{peer} ended before it answered: it is {state}")]
     EndedMeanwhile {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// What it is now.
+        /// The peer's state now.
         state: State,
     },
-    /// No conversation of its has an id that begins so, or more than one does.
+    /// None of the peer's conversations has an id with this prefix, or several have.
     #[error("{peer} has {} conversation {typed:?}", if .meant.is_empty() { "no" } else { "more than one" })]
     NoSuchConversation {
-        /// Whose.
+        /// The peer.
         peer: PeerName,
-        /// What was typed.
+        /// The prefix that the user typed.
         typed: String,
-        /// Those that begin so.
+        /// The ids that have this prefix.
         meant: Vec<String>,
-        /// All that it ever had, the newest last.
+        /// The ids of all its conversations, newest last.
         known: Vec<String>,
     },
-    /// A conversation is another peer's.
+    /// The conversation belongs to another peer.
     #[error("the conversation {conversation} is not {peer}'s: it is one of {owner}")]
     ConversationOfAnother {
-        /// Who was to have it.
+        /// The peer that should have continued it.
         peer: PeerName,
-        /// Which.
+        /// The conversation's id.
         conversation: String,
-        /// Whose it is.
+        /// The peer that it belongs to.
         owner: PeerName,
     },
-    /// The tick ended before this was done; the next one goes on.
+    /// The tick ran out of time before this was done; the next tick continues.
     #[error("the tick had no time left for {peer}")]
     OutOfTime {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
     },
-    /// It is not awake, and the verb needs it to be.
+    /// The peer is not awake, and the verb needs it to be.
     #[error("{peer} is not awake")]
     NotAwake {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
     },
-    /// It is on its way up, and the verb needs it to be ready.
-    #[error("{peer} is still starting: there is no turn to interrupt, and nothing was pressed")]
+    /// The peer is still starting, and the verb needs it to be ready.
+    #[error("{peer} is still starting: there is no turn to interrupt; no key was pressed")]
     StillStarting {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
     },
-    /// There is no question to answer.
-    #[error("{peer} asks nothing")]
+    /// The peer has no open question to answer.
+    #[error("{peer} has no open question")]
     AsksNothing {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
     },
-    /// What was chosen is no row of its question, or more than one.
-    #[error("{choice:?} is {} of what {peer} asks: {}", no_row(*.why), numbered(.rows))]
+    /// The choice matches no row of the peer's question, or more than one.
+    #[error("{choice:?} matches {} in the question of {peer}: {}", no_row(*.why), numbered(.rows))]
     NoSuchRow {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// What was chosen.
+        /// The user's choice.
         choice: String,
-        /// Whether it is none or several.
-        why: NoRow,
-        /// The rows that there are.
+        /// Whether no row matches, or several do.
+        why: ChoiceError,
+        /// The rows of the question.
         rows: Vec<String>,
     },
-    /// Its question was not answered.
-    #[error("{peer} was not answered: {why}")]
+    /// The peer's question was not answered.
+    #[error("the question of {peer} was not answered: {why}")]
     NotAnswered {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
         /// Why not.
         why: Unanswered,
     },
-    /// Some of the keys were pressed.
+    /// Only some of the keys were pressed.
     #[error("{peer}: {pressed} of {of} keys were pressed: {why}")]
     KeysLeft {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// How many were.
+        /// How many were pressed.
         pressed: usize,
-        /// Of how many.
+        /// How many there were in all.
         of: usize,
-        /// Why no more were.
+        /// Why the rest were not pressed.
         why: RuntimeError,
     },
-    /// The text would not reach the agent as it is.
+    /// The text would not reach the agent unchanged.
     #[error("the message to {peer} was not typed: {why}")]
     Unsendable {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// What would become of it.
+        /// What would happen to the text.
         why: Unsendable,
     },
     /// Agents have written to each other for too long without a person.
     #[error(
-        "nothing was sent to {peer}: {hops} messages from agent to agent in a row, this one of {} included, are more than {limit}",
+        "cannot send to {peer}: with this one from {}, {hops} messages in a row went from agent to agent; the limit is {limit}",
         .from.as_ref().map_or("an agent", PeerName::as_str)
     )]
     TooManyHops {
-        /// Whom.
+        /// The receiver.
         peer: PeerName,
-        /// Whose message it is.
+        /// The sender.
         from: Option<PeerName>,
-        /// How many it would have.
+        /// How many messages in a row it would be.
         hops: u32,
         /// `max_hops` of `config.toml`.
         limit: u32,
@@ -277,7 +280,7 @@ pub enum EngineError {
     /// The spec of the peer whose agent asks does not allow it.
     #[error(
         "{asker} may not {asked} {peer}: {}",
-        if *.named { "`may` in its spec does not name it" } else { "its spec has no `may`, and without that it may list and send to all, and no more" }
+        if *.named { "`may` in its spec does not name it" } else { "its spec has no `may`, so it may only list and send" }
     )]
     NotAllowed {
         /// Who asked.
@@ -289,57 +292,57 @@ pub enum EngineError {
         /// Its spec has `may`.
         named: bool,
     },
-    /// Another incarnation is on record than the one that was meant; nothing was done.
-    #[error("{peer} is not any more what was meant{}: nothing was done", .now.map(|now| format!(", but incarnation {now}")).unwrap_or_default())]
+    /// The recorded incarnation is not the expected one; nothing was done.
+    #[error("{peer} has changed since{}; nothing was done", .now.map(|now| format!(": it is incarnation {now} now")).unwrap_or_default())]
     Changed {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// What is on record now.
+        /// The incarnation that is recorded now.
         now: Option<Incarnation>,
     },
-    /// It is awake, and the verb needs it not to be.
+    /// The peer is awake, and the verb needs it not to be.
     #[error("{peer} is awake")]
     Awake {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
     },
-    /// Nothing of it is on another machine or in another pid namespace.
-    #[error("{peer} is not on another machine, nor in another container: there is nothing to release")]
+    /// The peer has nothing on another machine or in another pid namespace.
+    #[error("{peer} does not run on another machine or in another container; there is nothing to release")]
     NotElsewhere {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
     },
-    /// Somebody else works on it.
+    /// Another process holds the peer's lock.
     #[error("another peer command has held the lock of {peer} for {} s", .waited.as_secs())]
     Busy {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// How long we waited.
+        /// How long this process waited for it.
         waited: Duration,
     },
-    /// A process of it survives `SIGKILL`, or cannot be looked at.
+    /// A process of the peer survives `SIGKILL`, or cannot be observed.
     #[error("{peer} could not be ended: {detail}")]
     NotEnded {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// What is left, or what could not be seen.
+        /// What is left, or what could not be observed.
         detail: String,
     },
-    /// A command for agents, run elsewhere.
-    #[error("this is for an agent inside its own pane: {problem}")]
+    /// A command for agents was run outside a peer's pane.
+    #[error("this command only works inside an agent's pane: {problem}")]
     NotInPane {
         /// What is missing.
         problem: String,
     },
-    /// More clean restarts in a row than make sense.
-    #[error("{peer} has restarted itself too often; it may again in {} s", .retry_after.as_secs() + 1)]
+    /// The agent restarted itself more often in a row than the limit allows.
+    #[error("{peer} has restarted itself too often; it may do so again in {} s", .retry_after.as_secs() + 1)]
     TooManySelfFreshes {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
         /// How long to wait.
         retry_after: Duration,
     },
-    /// A declaration that cannot hold.
+    /// A declaration is not valid.
     #[error("{what}: {problem}")]
     Declaration {
         /// What was being declared.
@@ -349,73 +352,73 @@ pub enum EngineError {
         /// What to do instead.
         hint: Option<String>,
     },
-    /// A profile that is wrong, or that nobody has.
+    /// No agent profile has this name.
     #[error("no agent profile is named {name:?}")]
     NoSuchProfile {
-        /// What was asked for.
+        /// The name that was requested.
         name: String,
-        /// The profile most like it.
+        /// The profile with the most similar name.
         nearest: Option<String>,
     },
-    /// A process that can be seen and not be signalled: it is another user's.
-    #[error("cannot send {signal} to process {pid}{}: {source}; it can be seen, and only its owner may end it",
+    /// A process is visible and cannot be signalled, because another user owns it.
+    #[error("cannot send {signal} to process {pid}{}: {source}; only its owner can end it",
         .owner.map(|uid| format!(" of uid {uid}")).unwrap_or_default())]
     NotSignalled {
-        /// Whose agent it is.
+        /// The peer whose agent it is.
         peer: PeerName,
-        /// Which process, or group of that number.
+        /// The pid, or the id of the process group.
         pid: u32,
-        /// Whose it is, where the kernel tells.
+        /// The owner's uid, if the kernel reports it.
         owner: Option<u32>,
-        /// What was sent.
+        /// The signal that was sent.
         signal: Signal,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// A tick that was to end long ago holds the lock of ticks.
+    /// Another tick holds the tick lock, long after it should have ended.
     #[error(
-        "another tick, process {pid}, has been under way for {} s and was to end after {} s: it hangs",
+        "another tick (pid {pid}) has been running for {} s, past its budget of {} s: it is stuck",
         .running.as_secs(), .budget.as_secs()
     )]
     TickHangs {
-        /// Who hangs.
+        /// The pid of the hanging tick.
         pid: u32,
-        /// Since when.
+        /// For how long it has been running.
         running: Duration,
-        /// How long it was given.
+        /// The time that it was given.
         budget: Duration,
     },
-    /// Its working directory is gone, or cannot be entered.
-    #[error("{peer} is not woken: cannot use its working directory {}: {source}", .path.display())]
+    /// The peer's working directory is missing or cannot be entered.
+    #[error("cannot wake {peer}: cannot use its working directory {}: {source}", .path.display())]
     NoDirectory {
-        /// Whose.
+        /// The peer.
         peer: PeerName,
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// Its agent's program is gone, or cannot be executed.
-    #[error("{peer} is not woken: cannot run its program {}: {source}", .path.display())]
+    /// The agent's program is missing or cannot be executed.
+    #[error("cannot wake {peer}: cannot run its program {}: {source}", .path.display())]
     NoProgram {
-        /// Whose.
+        /// The peer.
         peer: PeerName,
-        /// Which.
+        /// The program.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// A file on disk is not usable for what was asked.
+    /// An operation on a file failed.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
-        /// On what.
+        /// The file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// A profile file that does not parse.
+    /// A profile file does not parse.
     #[error("{}: {source}", .path.display())]
     Profile {
         /// The file.
@@ -423,35 +426,35 @@ pub enum EngineError {
         /// What is wrong with it.
         source: Box<ProfileError>,
     },
-    /// The runtime.
+    /// A runtime failed.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The configuration.
+    /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The state directory.
+    /// The state directory failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The kernel could not be asked about a process.
-    #[error("cannot look at processes: {0}")]
+    /// The kernel could not be queried about a process.
+    #[error("cannot inspect processes: {0}")]
     Kernel(#[from] io::Error),
 }
 
 impl EngineError {
-    /// The same, with what the agent was started without, if that is anything.
+    /// Adds the variables that the agent was started without, if there are any.
     pub(super) fn lacking(self, missing_env: Vec<String>) -> Self {
         if missing_env.is_empty() { self } else { Self::Lacking { missing_env, why: Box::new(self) } }
     }
 
-    /// The same of another verb than a wake, as in `stopped`.
-    pub(super) fn instead_of(self, done: &'static str) -> Self {
+    /// Replaces the verb of a refusal, for a verb other than `wake`.
+    pub(super) fn instead_of(self, verb: &'static str) -> Self {
         match self {
-            Self::Refused { peer, refusal, .. } => Self::Refused { peer, done, refusal },
+            Self::Refused { peer, refusal, .. } => Self::Refused { peer, verb, refusal },
             other => other,
         }
     }
 
-    /// What failed, without what was only said beside it.
+    /// Returns the underlying failure, without the context that wraps it.
     pub fn itself(&self) -> &Self {
         match self {
             Self::Lacking { why, .. } | Self::MovedNotWoken { why, .. } => why.itself(),
@@ -459,7 +462,7 @@ impl EngineError {
         }
     }
 
-    /// Names of the variables that its agent lives by and had before, and that it was started without.
+    /// Returns the names of the variables that the agent depends on and had before, but was started without.
     pub fn missing_env(&self) -> &[String] {
         match self {
             Self::Lacking { missing_env, .. } => missing_env,
@@ -468,7 +471,7 @@ impl EngineError {
         }
     }
 
-    /// Under which name the log tells of a message that is not confirmed; none of what is no such thing.
+    /// Returns the log's word for a message that is not confirmed, or `None` if this is another kind of failure.
     pub(super) fn unconfirmed(&self) -> Option<&'static str> {
         match self.itself() {
             Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(how.as_str()),
@@ -477,7 +480,7 @@ impl EngineError {
         }
     }
 
-    /// Whether the same message may be sent again as it is, where one was not delivered: it was not said, and will not be.
+    /// Whether sending the same message again, unchanged, is safe and can succeed. `None` if no message failed.
     pub fn is_retryable(&self) -> Option<bool> {
         match self.itself() {
             Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(*how != Undelivered::NotSeen),

@@ -1,4 +1,5 @@
-//! A verb that is meant for one incarnation alone, by whoever has looked at it: what has come in its place since is not meant.
+//! Verbs that are meant for one specific incarnation, the one that the caller observed. If another one has taken its
+//! place, the verb is refused.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -12,7 +13,8 @@ tokio::task_local! {
     static EXPECTED: Expected;
 }
 
-/// What a verb expects to find when it first holds the lock; later it may have started another one itself.
+/// What a verb expects when it first takes the lock. Only then, because afterwards the verb itself may start another
+/// incarnation.
 struct Expected {
     peer: PeerName,
     incarnation: Option<Incarnation>,
@@ -20,8 +22,8 @@ struct Expected {
 }
 
 impl Engine {
-    /// Runs a verb that is refused, once it holds the peer's lock and before it does anything, where another incarnation than
-    /// this is on record.
+    /// Runs a verb, and refuses it if another incarnation than this one is recorded. The check is made when the verb
+    /// first takes the peer's lock, before it does anything.
     ///
     /// # Errors
     /// [`EngineError::Changed`], and those of the verb.
@@ -35,7 +37,7 @@ impl Engine {
         EXPECTED.scope(expected, verb).await
     }
 
-    /// Whether what is on record now is what the verb was meant for.
+    /// Fails if the recorded incarnation is not the one that the verb was meant for.
     pub(super) fn check_expected(&self, locked: &Locked) -> Result<()> {
         let name = locked.files().name();
         let expected = EXPECTED.try_with(|expected| {

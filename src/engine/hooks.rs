@@ -1,8 +1,8 @@
-//! A person's own commands, run for chosen events: `[[hook]]` in `config.toml`.
+//! The user's own commands that run on chosen events: `[[hook]]` in `config.toml`.
 //!
-//! Whoever writes an event into the log (a verb, a tick, the process in the pane) starts one `peer hook` that outlives
-//! it, hands it the event, and goes on. That process runs the hooks side by side, each for its own time at most, and
-//! writes down which failed. So a hook can delay nothing and break nothing, and no event passes it by.
+//! Each process that writes an event to the log (a verb, a tick, the pane process) spawns one detached `peer hook`,
+//! hands it the event, and continues. That process runs the hooks concurrently, each with its own timeout, and logs
+//! those that failed. So a hook can neither delay nor break a verb, and no event is missed.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,23 +13,21 @@ use peer_adapters::command::{self, Argv, Background, RunError};
 
 use super::{Engine, Result};
 use crate::config::{ConfigDir, Hook};
+use crate::policy::event::EventName;
 use crate::store::{Event, StateDir};
 
-/// The event of a hook that failed. No hook is run for it: one that always fails would never come to an end.
-pub(super) const FAILED: &str = "hook.failed";
-
-/// The state directory with its events heard by the hooks that stand in `config` now; a configuration that cannot be
-/// read has none, and every other verb says what is wrong with it.
+/// Returns the state directory, with the hooks currently in `config` subscribed to its events. If the configuration
+/// cannot be read there are no hooks; every other verb reports what is wrong with it.
 pub fn heard(state: StateDir, config: &Path) -> StateDir {
     let (Ok(settings), Ok(executable)) = (ConfigDir::new(config).settings(), peer_adapters::process::own_executable())
     else {
         return state;
     };
-    heard_by(state, &settings.hooks, config, &executable)
+    with_listener(state, &settings.hooks, config, &executable)
 }
 
-/// The state directory with its events heard by `hooks`, where there are any.
-pub(super) fn heard_by(state: StateDir, hooks: &[Hook], config: &Path, executable: &Path) -> StateDir {
+/// Returns the state directory with `hooks` subscribed to its events, if there are any.
+pub(super) fn with_listener(state: StateDir, hooks: &[Hook], config: &Path, executable: &Path) -> StateDir {
     if hooks.is_empty() {
         return state;
     }
@@ -44,39 +42,40 @@ pub(super) fn heard_by(state: StateDir, hooks: &[Hook], config: &Path, executabl
         .env("PEER_STATE_DIR", state.root())
         .env("PEER_CONFIG_DIR", config)
         .cwd(state.root());
-    // Those under way are children of ours for as long as we live, which `peer watch` does for weeks.
+    // Running hooks are children of this process for as long as it lives, which is weeks for `peer watch`.
     let under_way: Mutex<Vec<Background>> = Mutex::default();
     let silent = state.clone();
-    state.heard_by(move |event| {
-        if event.event == FAILED || !hooks.iter().any(|hook| hook.wants(&event.event)) {
+    state.with_listener(move |event| {
+        // No hook runs for a failed hook: one that always fails would run for ever.
+        if event.event == EventName::HookFailed.as_str() || !hooks.iter().any(|hook| hook.wants(&event.event)) {
             return;
         }
-        let input = serde_json::to_vec(&event.as_told()).expect("an event is plain data");
+        let input = serde_json::to_vec(&event.for_hooks()).expect("an event is plain data");
         let mut under_way = under_way.lock().expect("no holder of this lock panics");
         under_way.retain_mut(|hook| !hook.is_over());
         match command::spawn_detached_with_input(&runner, &input) {
             Ok(started) => under_way.push(started),
-            // What happened has happened, whether or not a hook could be told.
+            // The event has happened, whether or not a hook could be started for it.
             Err(error) => drop(silent.journal().append(&failed(event, &runner, &error.to_string()))),
         }
     })
 }
 
 fn failed(event: &Event, argv: &Argv, why: &str) -> Event {
-    let mut told = Event::new(std::time::SystemTime::now().into(), FAILED)
+    let mut failed = Event::new(std::time::SystemTime::now().into(), EventName::HookFailed)
         .cause(why)
         .with("on", event.event.clone())
         .with("command", argv.program.display().to_string());
-    told.peer.clone_from(&event.peer);
-    told
+    failed.peer.clone_from(&event.peer);
+    failed
 }
 
 impl Engine {
-    /// Runs every hook that wants this event, side by side, each with the event as one line of JSON on its stdin.
-    /// Blocks until the last one has ended or its time is over.
+    /// Runs every hook that matches this event, concurrently, each with the event as one line of JSON on its stdin.
+    /// Blocks until the last hook has ended or timed out.
     ///
     /// # Errors
-    /// The log cannot be written. A hook that fails is logged and no error.
+    /// The log cannot be written. A hook that fails is logged, and is not an error.
     pub async fn run_hooks(&self, event: &Event) -> Result<()> {
         let mut line = serde_json::to_vec(event).expect("an event is plain data");
         line.push(b'\n');
@@ -92,7 +91,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The hook's own words, with what a shell script wants to know without parsing JSON.
+    /// Returns the hook's command, with variables for shell scripts that do not parse JSON.
     fn hook_argv(&self, hook: &Hook, event: &Event) -> Argv {
         let mut words = hook.command.iter().map(OsString::from);
         let program = words.next().unwrap_or_default();
@@ -106,7 +105,7 @@ impl Engine {
     }
 }
 
-/// Why a hook failed, where it did.
+/// Returns why a hook failed, if it did.
 fn problem(result: std::result::Result<command::Output, RunError>) -> Option<String> {
     match result {
         Ok(output) if output.status.success() => None,

@@ -1,8 +1,8 @@
-//! Observe, decide, act: the engine gathers facts, asks the policy, and carries out what it says.
+//! Observe, decide, act: the engine gathers facts, asks the policy for a decision, and carries it out.
 //!
-//! One verb is one file of [`verbs`], under the name that a person types. The parts they share: [`peer`] is what was declared,
-//! [`observe`] looks at all three axes, [`life`] starts an incarnation, waits for it and ends it, and [`message`] types into it.
-//! Nothing here prints.
+//! Each verb is one file in [`verbs`], named after what the user types. The shared parts are [`peer`] (the
+//! declaration), [`observe`] (all three axes), [`life`] (starting an incarnation, waiting for it, ending it) and
+//! [`message`] (typing into an agent). Nothing here prints.
 
 pub mod error;
 mod expected;
@@ -21,6 +21,7 @@ use peer_adapters::inherited::Inherited;
 use tokio::time::Instant;
 
 use crate::config::{ConfigDir, Settings};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{Event, Locked, StateDir};
@@ -29,46 +30,47 @@ pub use error::EngineError;
 pub use peer::Peer;
 use peer::runtimes::Runtimes;
 
-/// Shorthand for what the engine's operations return.
+/// Shorthand for the result of an engine operation.
 pub type Result<T> = std::result::Result<T, EngineError>;
 
-/// How often a condition that no kernel event announces is looked at again: 10 ms is below what a person notices and
-/// costs under 1 % of a core.
+/// How often a condition is polled that no kernel event announces. 10 ms is below what a person notices, and costs
+/// under 1 % of a core.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 
-/// How long something is looked at again at once, before [`POLL`] takes over: the pane process needs 1 ms for what it does
-/// under the lock, and 20 ms forgives a loaded machine.
+/// How long a condition is polled in quick succession before [`POLL`] takes over. The pane process needs 1 ms for its
+/// work under the lock; 20 ms allows for a loaded machine.
 const AT_ONCE_FOR: Duration = Duration::from_millis(20);
 
-/// Between two looks at once. A wake of a plain command takes 8 ms, so a millisecond would be felt; much shorter, and the
-/// process that is waited for has to share its core with us.
+/// The interval of quick polling. A wake of a plain command takes 8 ms, so a whole millisecond would be noticeable; a
+/// much shorter one would compete for the core with the process that is awaited.
 const AT_ONCE: Duration = Duration::from_micros(200);
 
-/// Waits between two looks at what another process of ours is about to do; `since` is when the waiting began.
+/// Pauses between two polls for something that another `peer` process is about to do. `since` is when the waiting
+/// began.
 pub(crate) async fn pause(since: Instant) {
     if since.elapsed() > AT_ONCE_FOR {
         return tokio::time::sleep(POLL).await;
     }
-    // The thread sleeps, because tokio's timer counts in whole milliseconds and rounds up.
+    // This blocks the thread, because tokio's timer rounds up to whole milliseconds.
     std::thread::sleep(AT_ONCE);
     tokio::task::yield_now().await;
 }
 
-/// How long a peer's lock is waited for. A delivery holds it for half a second as a rule and for 35 s at worst, a stop for
-/// as long as its graces, and fifty callers may stand in line.
+/// How long to wait for a peer's lock. A delivery usually holds it for half a second and at worst for 35 s, a stop for
+/// its grace periods, and fifty callers may be queued.
 const LOCK_PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the engine tells a person while it works; the command line shows it on stderr.
+/// Receiver of the engine's messages to the user; the command line shows them on stderr.
 pub trait Progress: Send + Sync {
-    /// Work goes on and waits for `what`, since `elapsed`, for `limit` at most. Called again and again.
+    /// Reports that work is waiting for `what`: `elapsed` is the time so far, `limit` the maximum. Called repeatedly.
     fn waiting(&self, what: &str, elapsed: Duration, limit: Duration);
-    /// Something a person should know that changes no outcome.
+    /// Shows something that the user should know, and that does not change the outcome.
     fn notice(&self, text: &str);
-    /// Nothing is waited for any more.
+    /// Reports that the waiting is over.
     fn settled(&self);
 }
 
-/// Everything a verb needs: the two directories, the settings, the runtimes, and somebody to tell.
+/// Everything that a verb needs: the two directories, the settings, the runtimes, and where to report progress.
 pub struct Engine {
     /// The state directory.
     pub state: StateDir,
@@ -76,24 +78,24 @@ pub struct Engine {
     pub config: ConfigDir,
     /// `config.toml`.
     pub settings: Settings,
-    /// The environment of whoever runs this command.
+    /// The environment of the caller of this command.
     pub env: Vec<(OsString, OsString)>,
-    /// Their umask, nice value and limits, where that is not this process.
+    /// The caller's umask, nice value and limits, if the caller is not this process.
     pub inherited: Option<Inherited>,
-    /// Who hears of progress.
+    /// Where progress is reported.
     pub progress: Box<dyn Progress>,
-    /// Our own executable, which the pane runs.
+    /// The `peer` executable, which the pane runs.
     pub executable: PathBuf,
     /// The wall clock.
     pub clock: fn() -> Timestamp,
-    /// What stops a message on its way.
+    /// The signal that stops a message in transit.
     pub interruption: message::interruption::Interruption,
     runtimes: Runtimes,
     profiles: peer::Profiles,
 }
 
 impl Engine {
-    /// An engine over these directories; reads `config.toml`, starts nothing.
+    /// Opens an engine on these directories. Reads `config.toml` and starts nothing.
     ///
     /// # Errors
     /// `config.toml` is wrong, or the state directory cannot be trusted.
@@ -102,7 +104,7 @@ impl Engine {
         config.check()?;
         let settings = config.settings()?;
         let state = StateDir::open(state)?;
-        let state = hooks::heard_by(state, &settings.hooks, config.root(), &executable);
+        let state = hooks::with_listener(state, &settings.hooks, config.root(), &executable);
         let runtimes = Runtimes::new(&settings, &state);
         let env = std::env::vars_os().collect();
         let engine = Self {
@@ -122,20 +124,20 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Now, by the wall clock.
+    /// Returns the current wall-clock time.
     pub fn now(&self) -> Timestamp {
         (self.clock)()
     }
 
-    /// A variable of the caller's environment.
+    /// Returns a variable of the caller's environment.
     pub fn var(&self, name: &str) -> Option<&OsString> {
         self.env.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// Takes a peer's lock, waiting up to 120 s for whoever holds it.
+    /// Takes a peer's lock, waiting up to 120 s while another process holds it.
     ///
     /// # Errors
-    /// [`EngineError::Busy`] when it is still held then.
+    /// [`EngineError::Busy`] if it is still held by then.
     pub async fn lock(&self, name: &PeerName) -> Result<Locked> {
         let started = Instant::now();
         loop {
@@ -155,29 +157,32 @@ impl Engine {
     /// Appends to the decision log.
     ///
     /// # Errors
-    /// The disk is full: what was decided must not be done then.
+    /// The disk is full. The caller must not carry out the decision then.
     pub fn log(&self, event: &Event) -> Result<()> {
         Ok(self.state.journal().append(event)?)
     }
 
-    /// Sets files that do not parse aside, and says so once. An agent that loses its record by that is found again by
-    /// [`Engine::on_record`].
+    /// Sets aside files that do not parse, and reports each once. If this loses the record of a running agent,
+    /// [`Engine::on_record`] finds the agent again.
     ///
     /// # Errors
-    /// They cannot be moved.
-    pub(crate) fn heal(&self, locked: &Locked) -> Result<()> {
+    /// A file cannot be moved.
+    pub(crate) fn quarantine_corrupt(&self, locked: &Locked) -> Result<()> {
         for (aside, why) in locked.set_aside_corrupt(self.now())? {
             self.progress
                 .notice(&format!("a file of {} did not parse ({why}); it is now {aside}", locked.files().name()));
             self.log(
-                &Event::new(self.now(), "store.corrupt").peer(locked.files().name()).cause(why).with("file", aside),
+                &Event::new(self.now(), EventName::StoreCorrupt)
+                    .peer(locked.files().name())
+                    .cause(why)
+                    .with("file", aside),
             )?;
         }
         Ok(())
     }
 }
 
-/// The machine's wall clock.
+/// Returns the machine's wall-clock time.
 pub fn wall_clock() -> Timestamp {
     SystemTime::now().into()
 }

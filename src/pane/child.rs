@@ -1,4 +1,4 @@
-//! Starting the agent, once, and only for the incarnation that is on record.
+//! Starts the agent once, and only for the recorded incarnation.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::engine::life::record_end::StartedAs;
 use crate::engine::observe::recorded_host;
 use crate::engine::peer::runtimes;
 use crate::policy::ending::Incarnation;
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::store::{
     AgentProcess, Event, Launch, Place, Process, SessionRecord, Starting, StateDir, StoreError, Stored,
@@ -26,14 +27,15 @@ pub(super) enum Started {
         grace: Duration,
         started: Box<StartedAs>,
     },
-    /// Its program cannot be executed.
+    /// The agent's program cannot be executed.
     Failed(String),
-    /// The machine had no means to execute anything, which is written down: this start is as if it never was.
+    /// The machine lacked the means to execute any program. This is recorded, and the start counts as if it had never
+    /// been.
     Refused,
 }
 
-/// Starts the agent, and only when this incarnation is the one on record and has not been started: a `new-session` that
-/// comes late from a hung server ends here. Nobody else changes the record meanwhile.
+/// Starts the agent if this incarnation is the recorded one and has not been started yet. This stops a `new-session`
+/// that a hung server carries out late. No other process changes the record meanwhile.
 pub(super) fn start_agent(
     state: &StateDir,
     name: &PeerName,
@@ -52,9 +54,9 @@ pub(super) fn start_agent(
         Stored::Corrupt(why) => return Err(PaneError::NoLaunch(incarnation, why)),
     };
     record.place.pane_process = Some(store_process(process::me()?));
-    // Whoever asked for this pane may be in another pid namespace; the processes are in ours.
+    // The caller that requested this pane may be in another pid namespace, but the processes are in this one.
     record.place.host = Some(recorded_host()?);
-    // Whoever makes the pane notes its server too, unless they are killed first.
+    // The process that creates the pane also records its server, unless it is killed first.
     if let (None, Some(parent)) = (record.place.server_process, parent)
         && hosts(parent, &record.place)
     {
@@ -65,7 +67,7 @@ pub(super) fn start_agent(
         Err(error) => {
             let program = launch.argv.first().map(|word| word.0.display().to_string()).unwrap_or_default();
             let why = format!("cannot start {program} in {}: {error}", launch.cwd.display());
-            if command::lacks_means(&error) {
+            if command::is_out_of_resources(&error) {
                 refuse(state, &starting, record, &launch, why)?;
                 return Ok(Started::Refused);
             }
@@ -73,7 +75,8 @@ pub(super) fn start_agent(
             return Ok(Started::Failed(why));
         }
     };
-    // It cannot have been reaped: we are its parent and have not waited yet. A zombie has no status, and needs no record.
+    // The child cannot have been reaped, because this process is its parent and has not waited yet. A zombie has no
+    // status, and needs no record.
     if let Some(status) = process::status(pid)? {
         record.process = Some(AgentProcess { id: store_process(status.id), session: status.session });
     }
@@ -82,7 +85,7 @@ pub(super) fn start_agent(
     Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), started })
 }
 
-/// Writes down that nothing was executed, and that it is nobody's death. Whoever waits for this start reads why.
+/// Records that nothing was executed and that this is not a death. Processes that wait for this start read the reason.
 fn refuse(
     state: &StateDir,
     starting: &Starting,
@@ -91,7 +94,7 @@ fn refuse(
     why: String,
 ) -> Result<(), StoreError> {
     eprintln!("peer: {}", peer_adapters::screen::printable(&why));
-    let event = Event::new(now(), "wake.failed").peer(starting.files().name()).incarnation(record.incarnation);
+    let event = Event::new(now(), EventName::WakeFailed).peer(starting.files().name()).incarnation(record.incarnation);
     record.refuse(why.clone());
     starting.write_session(&record)?;
     let heard = hooks::heard(state.clone(), &launch.config_dir);
@@ -102,7 +105,7 @@ fn store_process(id: ProcessId) -> Process {
     Process { pid: id.pid, start: id.start }
 }
 
-/// The agent's own environment, and over it what this terminal sets.
+/// Builds the agent's command line. Variables that this terminal sets override the agent's own environment.
 fn argv(launch: &Launch, place: &Place) -> Argv {
     let mut words = launch.argv.iter().map(|word| word.0.clone());
     let mut argv = Argv::new(words.next().unwrap_or_default()).args(words).cwd(&launch.cwd);
@@ -119,7 +122,7 @@ fn argv(launch: &Launch, place: &Place) -> Argv {
     argv
 }
 
-/// Whether this process is the server of a session's own.
+/// Whether this process is a server that serves only this session.
 fn hosts(process: ProcessId, place: &Place) -> bool {
     place.runtime == RuntimeKind::Zellij.as_str() && Zellij::is_server(&place.server, &place.session, process)
 }

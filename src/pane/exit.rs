@@ -1,4 +1,4 @@
-//! The end of the agent, as its parent saw it: put on disk at once, then recorded.
+//! Handles the end of the agent: writes the exit record at once, then records the end.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use peer_adapters::process::{ProcessId, Reaped};
 use peer_adapters::signals::Signals;
 
-use super::hangup::{Heard, Holder};
+use super::hangup::{HangupEvidence, TerminalServer};
 use super::signals::signal_session;
 use super::{PaneError, now, successor};
 use crate::engine::hooks;
@@ -16,7 +16,7 @@ use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::store::{ExitRecord, Hangup, PeerFiles, SessionRecord, StateDir, Stored};
 
-/// What was seen of the agent's end.
+/// The agent's end, as the pane process saw it.
 pub(super) struct Ended {
     pub(super) reaped: Reaped,
     pub(super) hangup: Option<Hangup>,
@@ -34,27 +34,28 @@ impl Ended {
         }
     }
 
-    /// The code a shell would report.
+    /// Returns the exit code that a shell would report.
     pub(super) fn code(&self) -> i32 {
         self.reaped.code.unwrap_or_else(|| 128 + self.reaped.signal.unwrap_or(0))
     }
 }
 
-/// Whether the agent's terminal was taken away before it ended, or with it. The server is the one on record, because after
-/// a self-fresh our parent may be another process already; `parent` where none was recorded yet. An end that one of us
-/// wanted has its cause already.
+/// Returns how the agent's terminal was taken away, if that happened before or together with the agent's end.
+///
+/// The recorded server is checked, because after a self-fresh this process may have another parent. `parent` is used if
+/// no server was recorded yet. An end that `peer` intended already has its cause, so nothing is checked for it.
 pub(super) fn hangup_before(
     files: &PeerFiles,
     started: &SessionRecord,
     parent: Option<ProcessId>,
     reaped: &Reaped,
-    heard: Heard,
+    heard: HangupEvidence,
     signals: &Signals,
 ) -> Result<Option<Hangup>, PaneError> {
     let incarnation = started.incarnation;
     let record = match files.session()? {
         Stored::Present(record) => Some(record).filter(|record| record.incarnation == incarnation),
-        // Without a record the end is on record already, or somebody deleted both.
+        // Without a session record, either the end is recorded already, or the user deleted both files.
         Stored::Absent | Stored::Corrupt(_) => {
             let ended = files.end()?.present().is_some_and(|last| last.end.incarnation >= incarnation);
             (!ended).then(|| started.clone())
@@ -62,11 +63,11 @@ pub(super) fn hangup_before(
     };
     let Some(record) = record.filter(|record| record.intent.is_none()) else { return Ok(None) };
     let server = record.place.server_process.map(process_id).or(parent);
-    Ok(Holder(server).took_away(reaped, heard, signals)?)
+    Ok(TerminalServer(server).hangup(reaped, heard, signals)?)
 }
 
-/// Puts the end on disk at once, then records it as this peer's end unless whoever caused it does so first. Returns the
-/// incarnation to go on with, where the agent asked for a clean restart of itself.
+/// Writes the exit record at once, then records the end, unless the process that caused it does so first. Returns the
+/// next incarnation if the agent requested a fresh restart of itself.
 pub(super) fn record_exit(
     state: &StateDir,
     name: &PeerName,
@@ -75,16 +76,16 @@ pub(super) fn record_exit(
 ) -> Result<Option<Incarnation>, PaneError> {
     state.peer(name).write_exit(exit)?;
     let locked = state.lock_blocking(name)?;
-    // Recording the end takes the launch file away, and a clean restart starts from it.
+    // Recording the end removes the launch file, but a fresh restart needs it.
     let launch = locked.files().launch(exit.incarnation)?.present();
-    // Read now and not at the start: what a person's hooks are is a matter of the moment at which something happens.
+    // Read now and not at the start: an event runs the hooks that are configured when it happens.
     let heard = launch.as_ref().map(|launch| hooks::heard(state.clone(), &launch.config_dir));
     let state = heard.as_ref().unwrap_or(state);
     let Some(ended) = record_end::after_exit(state, &locked, exit, started)? else { return Ok(None) };
     match launch {
         Some(launch) if ended.record.intent == Some(Intent::SelfFresh) => {
             signal_session(Signal::SIGKILL)?;
-            Ok(Some(successor::succeed(state, &locked, &ended.record, launch)?))
+            Ok(Some(successor::record_successor(state, &locked, &ended.record, launch)?))
         }
         _ => Ok(None),
     }

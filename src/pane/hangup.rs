@@ -1,8 +1,9 @@
-//! Whether an end is the agent's own, or its terminal was taken away first.
+//! Determines whether the agent ended by itself, or its terminal was taken away first.
 //!
-//! Whoever takes it away ends several processes at once, in no order: a service manager that stops in order sends SIGTERM
-//! to server, pane process and agent; a server that dies hangs its terminals up, and an agent that reads or writes meanwhile
-//! can be gone before its parent hears of it. So each end is looked at for a moment longer than the agent took.
+//! Whatever takes a terminal away ends several processes in no particular order. A service manager that stops services
+//! sends SIGTERM to server, pane process and agent. A server that exits hangs up its terminals, and an agent that reads
+//! or writes at that moment can be gone before its parent gets the signal. After each end, the pane process therefore
+//! listens for a moment longer.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,75 +18,80 @@ use peer_adapters::zellij::Zellij;
 
 use crate::store::{Hangup, Place};
 
-/// How long after a hangup the server may take to be gone. tmux 3.3a closes its panes before it exits; 1 s is many
-/// times what that was seen to take, and delays only the record of a pane that was closed by hand.
+/// How long a server may take to exit after a hangup. tmux 3.3a closes its panes before it exits. 1 s is many times
+/// what that was seen to take, and delays only the record of a pane that the user closed.
 const SERVER_EXIT_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a signal of our own may be behind an end by SIGTERM or SIGHUP. Whoever signals a whole control group needs
-/// microseconds a process, a script some milliseconds; longer delays the record of an agent that was killed alone.
+/// How much later than an agent's end by SIGTERM or SIGHUP a signal to the pane process may come. Signalling a whole
+/// control group takes microseconds per process, and a script takes some milliseconds. A longer time delays the record
+/// of an agent that was killed alone.
 const AFTER_A_SIGNAL: Duration = Duration::from_millis(100);
 
-/// The same behind any other end: an agent may take SIGTERM for a wish to leave with 0, or abort when its terminal fails.
-/// Each agent that ends by itself is recorded so much later.
+/// The same for any other end: an agent may exit with 0 on SIGTERM, or abort when its terminal fails. This delays the
+/// record of every agent that ends by itself.
 const AFTER_ANY_END: Duration = Duration::from_millis(25);
 
-/// Between two looks at terminal and server meanwhile.
-const LOOK: Duration = Duration::from_millis(5);
+/// The interval between two checks of terminal and server in that time.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// For how long a SIGTERM to us explains an end. systemd kills what is left 90 s after it asked; an agent that outlives
-/// that was not meant, and what it dies of later is its own.
-const ASKED_FOR: Duration = Duration::from_secs(120);
+/// How long a SIGTERM to the pane process explains an end. systemd kills remaining processes 90 s after its SIGTERM. An
+/// agent that survives longer was not its target, and a later end is the agent's own.
+const SIGTERM_EXPLAINS: Duration = Duration::from_secs(120);
 
-/// How long a zellij server that ends in order may take from the hangup of its panes to its end: milliseconds, some tens
-/// of them on a loaded machine.
+/// How long an orderly exit of a zellij server may take from the hangup of its panes to its end: milliseconds, and some
+/// tens of them on a loaded machine.
 const IN_ORDER: Duration = Duration::from_millis(100);
 
-/// What was heard so far of our terminal being taken away.
+/// The evidence so far that the terminal is being taken away.
 #[derive(Debug)]
-pub(super) struct Heard {
-    /// Where our session is.
+pub(super) struct HangupEvidence {
+    /// Where the session is.
     place: Place,
-    /// The server that started us.
+    /// The server that started the pane process.
     parent: Option<ProcessId>,
-    /// The first SIGHUP, with who sent it.
+    /// The first SIGHUP, with its sender.
     hangup: Option<Caught>,
-    /// The last SIGTERM.
+    /// When the last SIGTERM arrived.
     asked_at: Option<Instant>,
-    /// Whether the server had begun to end in order when we first heard of it.
-    in_order: Option<bool>,
+    /// Whether an orderly exit of the server had begun at the first signal.
+    orderly_exit: Option<bool>,
 }
 
-impl Heard {
+impl HangupEvidence {
     pub(super) fn nothing_yet(place: Place, parent: Option<ProcessId>) -> Self {
-        Self { place, parent, hangup: None, asked_at: None, in_order: None }
+        Self { place, parent, hangup: None, asked_at: None, orderly_exit: None }
     }
 
     pub(super) fn note(&mut self, caught: Caught) {
         match caught.signal {
             Signal::SIGHUP => {
                 self.hangup.get_or_insert(caught);
-                self.look_at_server();
+                self.is_orderly_exit();
             }
             Signal::SIGTERM => {
                 self.asked_at = Some(Instant::now());
-                self.look_at_server();
+                self.is_orderly_exit();
             }
             _ => {}
         }
     }
 
-    /// A server of tmux is of many sessions, and its end is never that of one of them.
-    fn look_at_server(&mut self) -> bool {
-        if let Some(in_order) = self.in_order {
-            return in_order;
+    /// Returns whether an orderly exit of the server has begun. `false` for tmux, whose server has many sessions, so
+    /// that its exit never closes just one of them.
+    fn is_orderly_exit(&mut self) -> bool {
+        if let Some(orderly_exit) = self.orderly_exit {
+            return orderly_exit;
         }
-        let in_order = self.place.runtime == RuntimeKind::Zellij.as_str() && self.ends_in_order();
-        self.in_order = Some(in_order);
-        in_order
+        let orderly_exit = self.place.runtime == RuntimeKind::Zellij.as_str() && self.ends_in_order();
+        self.orderly_exit = Some(orderly_exit);
+        orderly_exit
     }
 
-    /// zellij takes its socket along when it ends in order, and leaves it when it is killed. Asked at once and never again:
-    /// a client that finds a dead server's socket takes it away as well (0.45.1: seen). Blocks for `IN_ORDER` at most.
+    /// Returns whether the zellij server removes its socket, which it does on an orderly exit and not when it is
+    /// killed.
+    ///
+    /// The check must be made at once and only once, because a client that finds a dead server's socket removes it too
+    /// (observed with 0.45.1). Blocks for at most `IN_ORDER`.
     fn ends_in_order(&self) -> bool {
         let started = Instant::now();
         loop {
@@ -100,21 +106,26 @@ impl Heard {
         }
     }
 
-    fn is_enough(&self) -> bool {
-        self.hangup.is_some() || self.asked_at.is_some_and(|at| at.elapsed() < ASKED_FOR)
+    fn is_conclusive(&self) -> bool {
+        self.hangup.is_some() || self.asked_at.is_some_and(|at| at.elapsed() < SIGTERM_EXPLAINS)
     }
 }
 
-/// The server's process that holds our terminal, where it is known.
-pub(super) struct Holder(pub(super) Option<ProcessId>);
+/// The server process that holds this terminal, if known.
+pub(super) struct TerminalServer(pub(super) Option<ProcessId>);
 
-impl Holder {
-    /// Whether our terminal was taken away before the agent ended like this, or at the same time. Blocks for
-    /// `AFTER_A_SIGNAL`, and where it was, for `SERVER_EXIT_GRACE` at most.
+impl TerminalServer {
+    /// Returns how the terminal was taken away, if that happened before or together with this end of the agent. Blocks
+    /// for up to `AFTER_A_SIGNAL`, and for up to `SERVER_EXIT_GRACE` more if the terminal was taken away.
     ///
     /// # Errors
-    /// The kernel failed us.
-    pub(super) fn took_away(&self, how: &Reaped, mut heard: Heard, signals: &Signals) -> io::Result<Option<Hangup>> {
+    /// If a system call fails.
+    pub(super) fn hangup(
+        &self,
+        how: &Reaped,
+        mut heard: HangupEvidence,
+        signals: &Signals,
+    ) -> io::Result<Option<Hangup>> {
         let (started, patience) = (Instant::now(), patience(how));
         let mut look = Duration::ZERO;
         loop {
@@ -122,10 +133,10 @@ impl Holder {
                 heard.note(caught);
                 look = Duration::ZERO;
             }
-            if heard.is_enough() || terminal_is_gone() || self.server_is_gone() {
+            if heard.is_conclusive() || terminal_is_gone() || self.server_is_gone() {
                 return Ok(Some(self.fate(&mut heard)));
             }
-            look = patience.saturating_sub(started.elapsed()).min(LOOK);
+            look = patience.saturating_sub(started.elapsed()).min(POLL_INTERVAL);
             if look.is_zero() {
                 return Ok(None);
             }
@@ -136,11 +147,11 @@ impl Holder {
         self.0.is_some_and(is_gone)
     }
 
-    /// Whether the server outlives it, waiting a moment for it to finish exiting.
-    fn fate(&self, heard: &mut Heard) -> Hangup {
-        // zellij tells a pane that it closes, as a rule; a server that is killed tells nobody.
+    /// Determines whether the server survives, giving it a moment to finish exiting.
+    fn fate(&self, heard: &mut HangupEvidence) -> Hangup {
+        // A zellij server usually signals a pane that it closes. A killed server signals nothing.
         let told_by = heard.hangup.and_then(|caught| caught.sender);
-        if (told_by.is_some() && told_by == self.0.map(|server| server.pid)) || heard.look_at_server() {
+        if (told_by.is_some() && told_by == self.0.map(|server| server.pid)) || heard.is_orderly_exit() {
             return Hangup::PaneClosed;
         }
         let started = Instant::now();
@@ -148,26 +159,26 @@ impl Holder {
             if started.elapsed() >= SERVER_EXIT_GRACE {
                 return Hangup::PaneClosed;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
         Hangup::ServerGone
     }
 }
 
-/// Not known is not gone.
+/// Returns `true` only if the server is known to be gone.
 fn is_gone(server: ProcessId) -> bool {
     matches!(process::find(server), Ok(None))
 }
 
-/// How long to listen after an end, by what it looks like.
+/// Returns how long to listen after an end, depending on how it looks.
 fn patience(how: &Reaped) -> Duration {
     let signals = [Signal::SIGTERM as i32, Signal::SIGHUP as i32];
-    // A shell, and many an agent, reports the signal that it left for in this way.
+    // A shell, and many agents, report the signal that ended them in this way.
     let told = how.signal.or_else(|| how.code?.checked_sub(128));
     if told.is_some_and(|signal| signals.contains(&signal)) { AFTER_A_SIGNAL } else { AFTER_ANY_END }
 }
 
-/// Whether the terminal on our stdin was hung up. None at all (a pipe) cannot be.
+/// Whether the terminal on stdin was hung up. `false` if stdin is not a terminal (a pipe).
 fn terminal_is_gone() -> bool {
     matches!(termios::tcgetattr(io::stdin()), Err(Errno::EIO | Errno::ENXIO))
 }

@@ -1,12 +1,12 @@
-//! What runs in the pane: it starts the agent, stays its parent, and records its end.
+//! The pane process: it starts the agent, stays its parent, and records its end.
 //!
-//! A multiplexer tells an exit late, wrongly or not at all (tmux up to 3.5a loses the status of a dead pane, zellij has
-//! no signal numbers), and neither survives its own server. A parent of ours is told at once by the kernel. The price is
-//! one small process an agent, so nothing here uses an async runtime, and nothing is loaded before the agent has ended.
+//! A multiplexer reports an exit late, wrongly or not at all (tmux up to 3.5a loses the status of a dead pane, zellij
+//! has no signal numbers), and neither survives its own server. A parent process learns of the exit from the kernel at
+//! once. The price is one small process per agent, so nothing here uses an async runtime, and nothing is loaded before
+//! the agent has ended.
 //!
-//! It must never be the reason that an agent behaves differently from a plain start: the agent leads its own foreground
-//! process group, gets the terminal's signals from the kernel, and is continued where a stop would leave it without
-//! anybody to continue it.
+//! An agent must behave exactly as in a plain start. It leads its own foreground process group, gets the terminal's
+//! signals from the kernel, and is continued if a stop would otherwise leave it without a process to continue it.
 
 mod child;
 mod exit;
@@ -25,7 +25,7 @@ use peer_adapters::{presence, process};
 
 use self::child::{Started, start_agent};
 use self::exit::{Ended, hangup_before, record_exit};
-use self::hangup::Heard;
+use self::hangup::HangupEvidence;
 use self::signals::{Agent, signal_session, take_over_signals, watch};
 use crate::engine::observe::recover;
 use crate::policy::ending::Incarnation;
@@ -33,46 +33,47 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{ExitRecord, StateDir, StoreError};
 
-/// How long the pane stays after its agent: tmux 3.3a loses what a program printed last when the pane ends with it (37
-/// of 300 times; never of 200 when it stayed 10 ms), and that is where the reason stands.
-const LAST_WORDS: Duration = Duration::from_millis(50);
+/// How long the pane stays after its agent ends. tmux 3.3a loses a program's last output when the pane ends with it (37
+/// of 300 times; never of 200 when it stayed 10 ms), and that output has the reason for the end.
+const LINGER: Duration = Duration::from_millis(50);
 
-/// zellij 0.45.1 shows a command that ends within 50 ms as running for ever, in 10 of 80 runs.
-const SHORTEST_LIFE: Duration = Duration::from_millis(200);
+/// The shortest life of a pane. zellij 0.45.1 shows a command that ends within 50 ms as running forever, in 10 of 80
+/// runs.
+const MIN_LIFETIME: Duration = Duration::from_millis(200);
 
-/// What a shell reports of a program that it cannot execute.
+/// The exit code that a shell reports for a program that it cannot execute.
 const EXIT_NOT_EXECUTED: i32 = 127;
 
-/// Why the pane process left without running an agent.
+/// Why the pane process exited without running an agent.
 #[derive(Debug, thiserror::Error)]
 pub enum PaneError {
-    /// Another incarnation is on record, or this one was started before: the fence.
+    /// Another incarnation is recorded, or this one was started before. This fence keeps a late start from running.
     #[error("incarnation {0} of this peer is not the one to start; nothing was started")]
     Superseded(Incarnation),
     /// The launch file is missing or unreadable.
     #[error("the launch file of incarnation {0} is not usable: {1}")]
     NoLaunch(Incarnation, String),
-    /// The state directory failed us.
+    /// An operation on the state directory failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The end could not be recorded.
     #[error(transparent)]
-    Settle(#[from] crate::engine::EngineError),
-    /// The kernel failed us.
+    RecordEnd(#[from] crate::engine::EngineError),
+    /// A system call failed.
     #[error("cannot watch the agent: {0}")]
     Kernel(#[from] io::Error),
 }
 
-/// Runs the agent of one incarnation to its end and returns the exit code for the pane.
+/// Runs the agent of one incarnation to its end, and returns the exit code for the pane.
 ///
-/// Blocks for as long as the agent lives.
+/// Blocks until the agent has ended.
 ///
 /// # Errors
-/// Nothing was started, or the kernel would not let us watch; the message is for the pane's screen.
+/// If no agent was started, or it could not be watched. The message is meant for the pane's screen.
 pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i32, PaneError> {
     let born = Instant::now();
     let signals = take_over_signals()?;
-    // One that was deleted since is not made anew for a start that nobody knows of.
+    // If the directory was deleted since, do not recreate it for a start that is not recorded anywhere.
     if !state.is_dir() {
         return Err(PaneError::Superseded(incarnation));
     }
@@ -82,7 +83,7 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
     let terminal = termios::tcgetattr(io::stdin()).ok();
     let (code, end) = match start_agent(&state, name, incarnation, parent)? {
         Started::Running { pid, grace, started } => {
-            let heard = Heard::nothing_yet(started.record.place.clone(), parent);
+            let heard = HangupEvidence::nothing_yet(started.record.place.clone(), parent);
             let (reaped, heard) = watch(&signals, &Agent { pid, grace }, heard)?;
             let hangup = hangup_before(&state.peer(name), &started.record, parent, &reaped, heard, &signals)?;
             let ended = Ended { reaped, hangup };
@@ -95,25 +96,26 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
         }
         Started::Refused => (EXIT_NOT_EXECUTED, None),
     };
-    // The name says that an agent lives.
+    // The name means that an agent is alive.
     drop(held);
     if let Some((exit, started)) = end
         && let Some(next) = record_exit(&state, name, &exit, started.as_deref())?
     {
         return Err(again(&state, name, next, terminal.as_ref()).into());
     }
-    // What the agent left behind gets a moment too, and does not outlive the pane.
+    // Processes that the agent left behind get a moment to exit too, and do not outlive the pane.
     signal_session(Signal::SIGTERM)?;
-    std::thread::sleep(LAST_WORDS.max(SHORTEST_LIFE.saturating_sub(born.elapsed())));
+    std::thread::sleep(LINGER.max(MIN_LIFETIME.saturating_sub(born.elapsed())));
     signal_session(Signal::SIGKILL)?;
     Ok(code)
 }
 
-/// Takes the name by which an agent of this peer is found when no file tells of it, and which one alone can have. It is not
-/// had where the kernel has no such names, nor where somebody else took it: then it is no reason not to start the agent.
+/// Takes the name by which an agent of this peer can be found if no file records it. Only one process can hold it.
+/// Returns `None` if the kernel has no such names, or if an unrelated process holds it. Neither is a reason not to
+/// start the agent.
 ///
 /// # Errors
-/// Another start of this peer has it, and its agent lives: a second one is not started beside that.
+/// If another start of this peer holds the name and its agent is alive. A second agent is not started beside it.
 fn hold_name(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> Result<Option<presence::Held>, PaneError> {
     match presence::hold(&recover::presence_name(state.root(), name)) {
         Ok(Some(held)) => Ok(Some(held)),
@@ -125,13 +127,13 @@ fn hold_name(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> Res
     }
 }
 
-/// Becomes the pane process of the next incarnation: the same pane, and whoever is attached stays. Returns only when
-/// that failed.
+/// Becomes the pane process of the next incarnation in the same pane, so that attached users stay. Returns only on
+/// failure.
 fn again(state: &StateDir, name: &PeerName, next: Incarnation, terminal: Option<&Termios>) -> io::Error {
     if let Some(terminal) = terminal {
         let _ = termios::tcsetattr(io::stdin(), termios::SetArg::TCSANOW, terminal);
     }
-    // RIS: whatever the old agent left on (alternate screen, mouse, bracketed paste, colours) is off for the new one.
+    // RIS resets what the old agent left on (alternate screen, mouse, bracketed paste, colours).
     print!("\x1bc");
     let _ = io::Write::flush(&mut io::stdout());
     let argv = match process::own_executable() {

@@ -1,4 +1,4 @@
-//! The incarnation that takes the pane over after a self-fresh.
+//! Prepares the incarnation that takes over the pane after a self-fresh.
 
 use peer_adapters::command::{self, Argv};
 use peer_adapters::process;
@@ -6,20 +6,27 @@ use peer_adapters::process;
 use crate::engine::life::launch::Plan;
 use crate::engine::{Engine, EngineError, Progress, Result, wall_clock};
 use crate::policy::ending::{EndCause, Incarnation};
+use crate::policy::event::EventName;
 use crate::policy::wake::WakeReason;
 use crate::store::{Event, Launch, Locked, Marker, Phase, Place, Process, SessionRecord, StateDir};
 
-/// Called by the pane process, which holds the lock and has recorded the end: writes the next incarnation down for the
-/// same pane, and returns its number.
+/// Records the next incarnation for the same pane, and returns its number. The caller is the pane process, which holds
+/// the lock and has recorded the end.
 ///
 /// # Errors
-/// The peer was forgotten meanwhile, or the state directory failed: the mark is gone, and the pane ends.
-pub(super) fn succeed(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch: Launch) -> Result<Incarnation> {
+/// If the peer was removed meanwhile, or an operation on the state directory failed. The marker is gone then, and the
+/// pane ends.
+pub(super) fn record_successor(
+    state: &StateDir,
+    locked: &Locked,
+    ended: &SessionRecord,
+    launch: Launch,
+) -> Result<Incarnation> {
     let next = start_next(state, locked, ended, launch);
     if let Err(error) = &next {
-        // Not left to loop: its end is on record, and the next wake is fresh all the same.
+        // Remove the marker, so that this does not loop. The end is recorded, and the next wake is fresh anyway.
         locked.unmark(Marker::NewEager)?;
-        let event = Event::new(wall_clock(), "self-fresh.failed").peer(locked.files().name());
+        let event = Event::new(wall_clock(), EventName::SelfFreshFailed).peer(locked.files().name());
         state.journal().append(&event.incarnation(ended.incarnation).cause(error.to_string()))?;
     }
     next
@@ -29,43 +36,44 @@ fn start_next(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch: 
     let engine = pane_engine(state, launch)?;
     let mut peer = engine.peer(locked.files().name())?;
     if engine.kept_variables(&peer.spec).is_err() {
-        // It went bad since it was asked for. What it said before is in the environment that the last agent had.
+        // The file became invalid since the agent requested the restart. The previous agent's environment still has its
+        // values.
         peer.spec.env_file = None;
     }
     // A clean restart is no word of a person's.
     let hops = ended.hops;
     let plan = Plan { resume: None, cause: WakeReason::Ended(EndCause::SelfFresh).into(), topic: None, hops };
     let next = locked.next_incarnation(engine.now())?;
-    // It writes itself down again when it has started the agent.
+    // The next pane process records itself when it has started the agent.
     let place = Place { pane_process: None, ..ended.place.clone() };
     let mut record = engine.planned(&peer, &plan, next, place)?;
-    // Whoever seeds or wakes it first takes over.
+    // The first process that seeds or wakes the peer takes over.
     record.phase = Phase::Starting { driver: Process::NOBODY };
     engine.write_plan(&peer, locked, &plan, &mut record)?;
     let seed = Argv::new(&engine.executable)
         .args(["seed", peer.name.as_str(), &next.to_string()])
         .env("PEER_STATE_DIR", state.root())
         .env("PEER_CONFIG_DIR", engine.config.root());
-    // A seed that cannot be started leaves an agent without its prompt; the next message brings it.
+    // If the seed cannot be started, the agent lacks its initial prompt until the next message, which delivers it.
     if let Err(error) = command::spawn_detached(&seed) {
         tracing::warn!(%error, "seed");
     }
     Ok(next)
 }
 
-/// The engine as the waker had it: its configuration, and the environment that the agent was launched with.
+/// Opens the engine as the waker had it: with its configuration, and the environment in which the agent was launched.
 fn pane_engine(state: &StateDir, launch: Launch) -> Result<Engine> {
     let executable = process::own_executable().map_err(EngineError::Kernel)?;
-    let mut engine = Engine::open(state.root().to_owned(), launch.config_dir, executable, Box::new(Silent))?;
+    let mut engine = Engine::open(state.root().to_owned(), launch.config_dir, executable, Box::new(NoProgress))?;
     engine.inherited = Some(launch.inherited);
     engine.env = launch.env.into_iter().map(|(key, value)| (key.0, value.0)).collect();
     Ok(engine)
 }
 
-/// Nobody watches the pane process.
-struct Silent;
+/// No user watches the pane process.
+struct NoProgress;
 
-impl Progress for Silent {
+impl Progress for NoProgress {
     fn waiting(&self, _: &str, _: std::time::Duration, _: std::time::Duration) {}
     fn notice(&self, _: &str) {}
     fn settled(&self) {}

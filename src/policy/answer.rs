@@ -1,57 +1,57 @@
-//! Who said what in a conversation, what was answered, and how far the turn of one message has come.
+//! Reads a conversation: its messages, its answers, and the progress of the turn that one message began.
 
 use serde::{Serialize, Serializer};
 
 use super::time::Timestamp;
 
-/// One thing that a transcript tells, in the order in which it was written.
+/// One record of a transcript. Records come in the order in which they were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// When, where it says so.
+    /// When it was written, if the transcript records that.
     pub at: Option<Timestamp>,
-    /// The turn or the message that it belongs to, where the agent writes that down.
+    /// The turn or message that it belongs to, if the agent records that.
     pub of: Option<String>,
-    /// What it is.
-    pub told: Told,
+    /// What kind of record it is.
+    pub kind: EntryKind,
 }
 
-/// What an entry is.
+/// The kinds of transcript entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// A message that the agent has taken up.
-    Said(String),
-    /// A message that waits behind the turn in progress.
-    Queued(String),
-    /// What the agent wrote; the text is empty where it only called a tool.
-    Wrote {
-        /// The text.
+pub enum EntryKind {
+    /// A message that the agent has accepted.
+    UserMessage(String),
+    /// A message that is queued behind the turn in progress.
+    QueuedMessage(String),
+    /// Text that the agent wrote. Empty if the agent only called a tool.
+    AgentText {
+        /// The text itself.
         text: String,
-        /// Which answer of the model it is a part of.
+        /// The model response that this text is part of.
         part_of: Option<String>,
-        /// What that answer cost.
+        /// The token usage of that response.
         tokens: Option<Tokens>,
     },
-    /// A turn is over.
-    Over {
-        /// It was stopped, or failed.
+    /// The end of a turn.
+    TurnEnd {
+        /// Whether the turn was interrupted or failed.
         aborted: bool,
     },
 }
 
-/// What something cost.
+/// Token usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tokens {
-    /// What the model was given, with what was cached.
+    /// Input tokens, including cached ones.
     pub input: u64,
-    /// What it gave.
+    /// Output tokens.
     pub output: u64,
 }
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// A person, or a program in their place.
+    /// The user, or a program that acts for the user.
     User,
     /// The agent.
     Assistant,
@@ -59,15 +59,15 @@ pub enum Role {
 
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Spoken {
-    /// Whose it is.
+pub struct Message {
+    /// The author.
     pub role: Role,
     /// The text.
     pub text: String,
-    /// When, where that is known.
+    /// When it was written, if known.
     #[serde(serialize_with = "rfc3339")]
     pub at: Option<Timestamp>,
-    /// What it cost, where that is known.
+    /// Its token usage, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
 }
@@ -77,13 +77,13 @@ pub struct Spoken {
 pub struct Answer {
     /// The text.
     pub text: String,
-    /// When it was written, where that is known.
+    /// When it was written, if known.
     #[serde(serialize_with = "rfc3339")]
     pub at: Option<Timestamp>,
-    /// What its turn cost, where that is known.
+    /// The token usage of its turn, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
-    /// Whether its turn is known to be over: more may follow where it is not.
+    /// Whether its turn is known to be over. If it is not, more text may follow.
     pub over: bool,
 }
 
@@ -95,112 +95,114 @@ fn rfc3339<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok
     }
 }
 
-/// How far the turn of one message has come.
+/// The progress of the turn that one message began.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Course {
-    /// The agent has not taken it up.
-    Unsaid,
-    /// Its turn is in progress, or nothing tells that it is over; what was written in it so far.
+pub enum TurnProgress {
+    /// The agent has not accepted the message.
+    NotAccepted,
+    /// The turn is in progress, or the transcript does not show its end.
     InProgress {
-        /// Since when.
+        /// When the turn began.
         since: Option<Timestamp>,
-        /// The last text.
+        /// The last text that the agent has written in it so far.
         last: Option<Answer>,
     },
-    /// Its turn is over.
+    /// The turn is over.
     Over {
-        /// Since when it had been in progress.
+        /// When the turn began.
         since: Option<Timestamp>,
-        /// When it was over.
+        /// When it ended.
         at: Option<Timestamp>,
-        /// What was answered, if anything was.
+        /// The answer, if the agent wrote one.
         answer: Option<Answer>,
     },
 }
 
-/// The messages of a conversation; what an agent wrote in several parts is one.
-pub fn spoken(entries: &[Entry]) -> Vec<Spoken> {
-    let mut spoken: Vec<Spoken> = Vec::new();
+/// Returns the messages of a conversation. Text that the agent wrote in several parts becomes one message.
+pub fn messages(entries: &[Entry]) -> Vec<Message> {
+    let mut messages: Vec<Message> = Vec::new();
     let mut part = None;
     for entry in entries {
-        match &entry.told {
-            Told::Said(text) => {
+        match &entry.kind {
+            EntryKind::UserMessage(text) => {
                 part = None;
-                spoken.push(Spoken { role: Role::User, text: text.clone(), at: entry.at, tokens: None });
+                messages.push(Message { role: Role::User, text: text.clone(), at: entry.at, tokens: None });
             }
-            Told::Wrote { text, part_of, tokens } if !text.is_empty() => match spoken.last_mut() {
+            EntryKind::AgentText { text, part_of, tokens } if !text.is_empty() => match messages.last_mut() {
                 Some(last) if part_of.is_some() && part == *part_of => last.text.extend(["\n", text.as_str()]),
                 _ => {
                     part.clone_from(part_of);
                     let (text, tokens) = (text.clone(), *tokens);
-                    spoken.push(Spoken { role: Role::Assistant, text, at: entry.at, tokens });
+                    messages.push(Message { role: Role::Assistant, text, at: entry.at, tokens });
                 }
             },
-            Told::Wrote { .. } | Told::Queued(_) | Told::Over { .. } => {}
+            EntryKind::AgentText { .. } | EntryKind::QueuedMessage(_) | EntryKind::TurnEnd { .. } => {}
         }
     }
-    spoken
+    messages
 }
 
-/// What was answered, turn by turn. Where nothing tells that turns are over, each message begins one.
+/// Returns the answers, one per turn. If the transcript records no turn ends, each message begins a new turn.
 pub fn answers(entries: &[Entry]) -> Vec<Answer> {
-    let tells = entries.iter().any(|entry| matches!(entry.told, Told::Over { .. }));
-    let (mut answers, mut turn) = (Vec::new(), Written::default());
+    let records_turn_ends = entries.iter().any(|entry| matches!(entry.kind, EntryKind::TurnEnd { .. }));
+    let (mut answers, mut turn) = (Vec::new(), TurnText::default());
     for entry in entries {
-        match &entry.told {
-            Told::Said(_) if !tells => answers.extend(std::mem::take(&mut turn).answer(true)),
-            Told::Over { .. } => answers.extend(std::mem::take(&mut turn).answer(true)),
-            told => turn.add(entry.at, told),
+        match &entry.kind {
+            EntryKind::UserMessage(_) if !records_turn_ends => answers.extend(std::mem::take(&mut turn).answer(true)),
+            EntryKind::TurnEnd { .. } => answers.extend(std::mem::take(&mut turn).answer(true)),
+            kind => turn.add(entry.at, kind),
         }
     }
     answers.extend(turn.answer(false));
     answers
 }
 
-/// How far the message has come that `is_it` knows by its text, in what was written since it was sent. Others may be said in
-/// the same turn, before it or behind it.
-pub fn course(entries: &[Entry], is_it: impl Fn(&str) -> bool) -> Course {
+/// Returns the progress of the turn that one message began.
+///
+/// `is_message` recognizes the message by its text; `entries` are those written since it was sent. The same turn may include
+/// other messages, before or after this one.
+pub fn turn_progress(entries: &[Entry], is_message: impl Fn(&str) -> bool) -> TurnProgress {
     let mut begun: Option<(Option<Timestamp>, Vec<&str>)> = None;
-    let mut turn = Written::default();
+    let mut turn = TurnText::default();
     for entry in entries {
         let Some((since, turns)) = &mut begun else {
-            if let Told::Said(text) = &entry.told
-                && is_it(text)
+            if let EntryKind::UserMessage(text) = &entry.kind
+                && is_message(text)
             {
                 begun = Some((entry.at, entry.of.as_deref().into_iter().collect()));
             }
             continue;
         };
-        // What belongs to a turn or a message from before is not of this one, though it was written later.
+        // An entry of an earlier turn or message is not part of this turn, even if it was written later.
         let ours = entry.of.as_deref().is_none_or(|of| turns.is_empty() || turns.contains(&of));
-        match &entry.told {
-            Told::Said(_) => turns.extend(entry.of.as_deref()),
-            Told::Over { .. } if ours => {
-                return Course::Over { since: *since, at: entry.at, answer: turn.answer(true) };
+        match &entry.kind {
+            EntryKind::UserMessage(_) => turns.extend(entry.of.as_deref()),
+            EntryKind::TurnEnd { .. } if ours => {
+                return TurnProgress::Over { since: *since, at: entry.at, answer: turn.answer(true) };
             }
-            told if ours => turn.add(entry.at, told),
+            kind if ours => turn.add(entry.at, kind),
             _ => {}
         }
     }
     match begun {
-        None => Course::Unsaid,
-        Some((since, _)) => Course::InProgress { since, last: turn.answer(false) },
+        None => TurnProgress::NotAccepted,
+        Some((since, _)) => TurnProgress::InProgress { since, last: turn.answer(false) },
     }
 }
 
-/// What was written in a turn.
+/// The text and token usage that a turn has accumulated.
 #[derive(Default)]
-struct Written {
+struct TurnText {
     answer: Option<Answer>,
     part: Option<String>,
     tokens: Option<Tokens>,
     counted: Option<String>,
 }
 
-impl Written {
-    fn add(&mut self, at: Option<Timestamp>, told: &Told) {
-        let Told::Wrote { text, part_of, tokens } = told else { return };
-        // The cost of an answer stands beside each of its parts.
+impl TurnText {
+    fn add(&mut self, at: Option<Timestamp>, kind: &EntryKind) {
+        let EntryKind::AgentText { text, part_of, tokens } = kind else { return };
+        // Every part of a response repeats the usage of the whole response, so count it once.
         if part_of.is_none() || self.counted != *part_of {
             self.counted.clone_from(part_of);
             if let Some(tokens) = tokens {
@@ -234,21 +236,21 @@ impl Written {
 mod tests {
     use super::*;
 
-    fn entry(at: u64, of: Option<&str>, told: Told) -> Entry {
-        Entry { at: Some(Timestamp::from_ms(at)), of: of.map(str::to_owned), told }
+    fn entry(at: u64, of: Option<&str>, kind: EntryKind) -> Entry {
+        Entry { at: Some(Timestamp::from_ms(at)), of: of.map(str::to_owned), kind }
     }
 
     fn said(at: u64, text: &str) -> Entry {
-        entry(at, None, Told::Said(text.to_owned()))
+        entry(at, None, EntryKind::UserMessage(text.to_owned()))
     }
 
     fn wrote(at: u64, text: &str) -> Entry {
         let tokens = Some(Tokens { input: 10, output: 1 });
-        entry(at, None, Told::Wrote { text: text.to_owned(), part_of: Some(at.to_string()), tokens })
+        entry(at, None, EntryKind::AgentText { text: text.to_owned(), part_of: Some(at.to_string()), tokens })
     }
 
     fn over(at: u64) -> Entry {
-        entry(at, None, Told::Over { aborted: false })
+        entry(at, None, EntryKind::TurnEnd { aborted: false })
     }
 
     fn of(turn: &str, entry: Entry) -> Entry {
@@ -256,9 +258,9 @@ mod tests {
     }
 
     fn answered(entries: &[Entry], text: &str) -> Option<String> {
-        match course(entries, |said| said == text) {
-            Course::Over { answer, .. } => answer.map(|answer| answer.text),
-            Course::Unsaid | Course::InProgress { .. } => None,
+        match turn_progress(entries, |said| said == text) {
+            TurnProgress::Over { answer, .. } => answer.map(|answer| answer.text),
+            TurnProgress::NotAccepted | TurnProgress::InProgress { .. } => None,
         }
     }
 
@@ -268,14 +270,14 @@ mod tests {
         assert_eq!(answered(&two, "a").as_deref(), Some("to a"));
         assert_eq!(answered(&two, "b").as_deref(), Some("to b"));
         assert_eq!(answered(&two[..5], "b"), None, "its turn is not over");
-        assert_eq!(course(&two[..3], |said| said == "b"), Course::Unsaid);
+        assert_eq!(turn_progress(&two[..3], |said| said == "b"), TurnProgress::NotAccepted);
     }
 
     #[test]
     fn the_end_of_the_turn_before_is_not_that_of_a_message_that_waited_behind_it() {
         let waited = [wrote(1, "to another"), over(2), said(3, "a"), wrote(4, "to a"), over(5)];
         assert_eq!(answered(&waited, "a").as_deref(), Some("to a"));
-        // Where a queued one stands before the end of the turn that it waits for, turns have names.
+        // If a queued message is recorded before the end of the turn that it waits for, turns are named.
         let named = [
             of("2", said(1, "a")),
             of("1", wrote(2, "to another")),
@@ -284,7 +286,7 @@ mod tests {
             of("2", over(5)),
         ];
         assert_eq!(answered(&named, "a").as_deref(), Some("to a"));
-        // opencode answers to the newest of those that waited.
+        // opencode answers the newest of the queued messages.
         let together = [of("1", said(1, "a")), of("2", said(2, "b")), of("2", wrote(3, "to both")), of("2", over(4))];
         assert_eq!(answered(&together, "a").as_deref(), Some("to both"));
     }
@@ -292,14 +294,16 @@ mod tests {
     #[test]
     fn what_is_written_before_the_last_tool_call_is_no_answer_and_parts_of_one_are_one() {
         let part = |at, text: &str| {
-            let Entry { told: Told::Wrote { text, tokens, .. }, .. } = wrote(at, text) else { unreachable!() };
-            entry(at, None, Told::Wrote { text, part_of: Some("m".to_owned()), tokens })
+            let Entry { kind: EntryKind::AgentText { text, tokens, .. }, .. } = wrote(at, text) else { unreachable!() };
+            entry(at, None, EntryKind::AgentText { text, part_of: Some("m".to_owned()), tokens })
         };
         let turn = [said(1, "a"), wrote(2, "let me look"), wrote(3, ""), part(4, "one"), part(5, "two"), over(6)];
-        let Course::Over { since, at, answer: Some(answer) } = course(&turn, |_| true) else { panic!("it is over") };
+        let TurnProgress::Over { since, at, answer: Some(answer) } = turn_progress(&turn, |_| true) else {
+            panic!("it is over")
+        };
         assert_eq!((since, at), (Some(Timestamp::from_ms(1)), Some(Timestamp::from_ms(6))));
         assert_eq!((answer.text.as_str(), answer.tokens), ("one\ntwo", Some(Tokens { input: 30, output: 3 })));
-        let said: Vec<_> = spoken(&turn).into_iter().map(|spoken| (spoken.role, spoken.text)).collect();
+        let said: Vec<_> = messages(&turn).into_iter().map(|messages| (messages.role, messages.text)).collect();
         let (user, agent) = (Role::User, Role::Assistant);
         let told =
             [(user, "a"), (agent, "let me look"), (agent, "one\ntwo")].map(|(role, text)| (role, text.to_owned()));
@@ -308,9 +312,16 @@ mod tests {
 
     #[test]
     fn a_turn_that_was_stopped_has_no_answer() {
-        let stopped =
-            [said(1, "a"), entry(2, None, Told::Over { aborted: true }), said(3, "b"), wrote(4, "to b"), over(5)];
-        let Course::Over { answer, .. } = course(&stopped, |said| said == "a") else { panic!("it is over") };
+        let stopped = [
+            said(1, "a"),
+            entry(2, None, EntryKind::TurnEnd { aborted: true }),
+            said(3, "b"),
+            wrote(4, "to b"),
+            over(5),
+        ];
+        let TurnProgress::Over { answer, .. } = turn_progress(&stopped, |said| said == "a") else {
+            panic!("it is over")
+        };
         assert_eq!(answer, None);
     }
 

@@ -1,23 +1,24 @@
-//! The two axes of a peer's life, each with its own time.
+//! The runtime axis and the process axis of a peer, with the time of each observation.
 
 use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
 
-/// What one witness says. `Unknown` is a value of its own: it never leads to a signal, a marker or a start.
+/// What one witness reports. `Unknown` is a separate value: it never leads to a signal, a marker or a start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Axis {
-    /// The witness saw it.
+    /// The witness found it.
     Alive,
-    /// The witness answered, and it is not there.
+    /// The witness answered that it does not exist.
     Dead,
-    /// The witness could not be asked, did not answer in time, or is contradicted by another; why.
+    /// The witness could not be queried, did not answer in time, or is contradicted by another witness. Holds the
+    /// reason.
     Unknown(String),
 }
 
 impl Axis {
-    /// Whether it is there; `None` while that is not known.
+    /// Returns whether it is alive, or `None` if that is unknown.
     pub const fn alive(&self) -> Option<bool> {
         match self {
             Self::Alive => Some(true),
@@ -26,7 +27,7 @@ impl Axis {
         }
     }
 
-    /// Why it is not known, where it is not.
+    /// Returns the reason if the axis is unknown.
     pub fn why_unknown(&self) -> Option<&str> {
         match self {
             Self::Unknown(why) => Some(why),
@@ -35,11 +36,11 @@ impl Axis {
     }
 }
 
-/// A value and when it was observed.
+/// A value with the time of its observation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamped<T> {
     /// What was observed.
     pub value: T,
-    /// When.
+    /// When it was observed.
     pub at_ms: Timestamp,
 }

@@ -1,32 +1,34 @@
-//! Which row of a question a person means.
+//! Finds the row of a dialog that the user's choice refers to.
 
-/// Why a choice is no row.
+/// Why a choice does not select a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoRow {
-    /// No row is called so.
-    Nothing,
-    /// More than one row is.
-    Several,
+pub enum ChoiceError {
+    /// No row matches.
+    NoMatch,
+    /// More than one row matches.
+    Ambiguous,
 }
 
-/// The index of the row that `choice` means: its number, counted from 1, its label, or how its label alone begins, up to the
-/// end of a word. Upper and lower case are the same.
+/// Returns the index of the row that `choice` selects.
+///
+/// A choice is a row's number, counted from 1, its label, or a prefix of exactly one label that ends at a word
+/// boundary. Case is ignored.
 ///
 /// # Errors
-/// It means none, or several.
-pub fn choose(labels: &[String], choice: &str) -> Result<usize, NoRow> {
+/// If no row matches, or several do.
+pub fn choose(labels: &[String], choice: &str) -> Result<usize, ChoiceError> {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let choice = plain(choice);
     if !choice.is_empty() && choice.bytes().all(|byte| byte.is_ascii_digit()) {
         let index = choice.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        return index.filter(|index| *index < labels.len()).ok_or(NoRow::Nothing);
+        return index.filter(|index| *index < labels.len()).ok_or(ChoiceError::NoMatch);
     }
     let only = |means: &dyn Fn(&str) -> bool| {
         let mut found = labels.iter().enumerate().filter(|(_, label)| means(&plain(label))).map(|(index, _)| index);
         match (found.next(), found.next()) {
-            (None, _) => Err(NoRow::Nothing),
+            (None, _) => Err(ChoiceError::NoMatch),
             (Some(index), None) => Ok(index),
-            (Some(_), Some(_)) => Err(NoRow::Several),
+            (Some(_), Some(_)) => Err(ChoiceError::Ambiguous),
         }
     };
     let begins = |label: &str| {
@@ -34,7 +36,7 @@ pub fn choose(labels: &[String], choice: &str) -> Result<usize, NoRow> {
         rest.is_some_and(|rest| !choice.is_empty() && !rest.starts_with(char::is_alphanumeric))
     };
     match only(&|label| label == choice) {
-        Err(NoRow::Nothing) => only(&begins),
+        Err(ChoiceError::NoMatch) => only(&begins),
         found => found,
     }
 }
@@ -59,20 +61,20 @@ mod tests {
             ("Yes, and", Ok(1)),
             ("yes, and don't ask  again", Ok(1)),
             ("No, and say why", Ok(3)),
-            ("0", Err(NoRow::Nothing)),
-            ("5", Err(NoRow::Nothing)),
-            ("99999999999999999999999", Err(NoRow::Nothing)),
-            ("Ye", Err(NoRow::Nothing)),
-            ("and", Err(NoRow::Nothing)),
-            ("", Err(NoRow::Nothing)),
-            ("Maybe", Err(NoRow::Nothing)),
+            ("0", Err(ChoiceError::NoMatch)),
+            ("5", Err(ChoiceError::NoMatch)),
+            ("99999999999999999999999", Err(ChoiceError::NoMatch)),
+            ("Ye", Err(ChoiceError::NoMatch)),
+            ("and", Err(ChoiceError::NoMatch)),
+            ("", Err(ChoiceError::NoMatch)),
+            ("Maybe", Err(ChoiceError::NoMatch)),
         ] {
             assert_eq!(choose(&permission, choice), meant, "{choice:?}");
         }
         let alike = rows(&["Allow once", "Allow always", "Reject", "Reject"]);
-        assert_eq!(choose(&alike, "Allow"), Err(NoRow::Several));
-        assert_eq!(choose(&alike, "reject"), Err(NoRow::Several));
+        assert_eq!(choose(&alike, "Allow"), Err(ChoiceError::Ambiguous));
+        assert_eq!(choose(&alike, "reject"), Err(ChoiceError::Ambiguous));
         assert_eq!(choose(&alike, "allow once"), Ok(0));
-        assert_eq!(choose(&[], "Yes"), Err(NoRow::Nothing));
+        assert_eq!(choose(&[], "Yes"), Err(ChoiceError::NoMatch));
     }
 }

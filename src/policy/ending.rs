@@ -1,4 +1,4 @@
-//! How an incarnation can end, and what each end means.
+//! The causes of an incarnation's end, what each cause means, and how it is determined.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use record::{SIGHUP, SIGKILL, SIGTERM};
 use super::state::State;
 use super::time::Timestamp;
 
-/// The number of one start of an agent; it only grows over the life of a peer.
+/// The number of one start of an agent. It only grows over the life of a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Incarnation(pub u64);
@@ -27,46 +27,46 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// The cause of an end: every incarnation has exactly one.
+/// The cause of an end. Every end has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EndCause {
-    /// Parked by the reaper because nothing happened for long enough.
+    /// The reaper parked the agent because it was idle for too long.
     IdleReaped,
-    /// Parked by `peer stop`.
+    /// `peer stop` parked the agent.
     Stopped,
-    /// Parked to go on in another runtime, or in another version of it.
+    /// The agent was parked to continue in another runtime, or in another version of its runtime.
     Moved,
-    /// The agent asked for a clean restart of itself.
+    /// The agent requested a fresh restart of itself.
     SelfFresh,
-    /// A person asked for a fresh start (`peer new`, `wake --fresh`) while it was awake.
+    /// The user requested a fresh start (`peer new`, `wake --fresh`) while the agent was awake.
     Replaced,
-    /// Exit 0 after it had been ready for a while.
+    /// The agent exited with 0 after it had been ready for at least [`COMPLETED_AFTER`].
     Completed,
-    /// Exit 0 before that.
+    /// The agent exited with 0 before that.
     CompletedEarly,
-    /// Another exit code.
+    /// The agent exited with another code.
     Crashed,
-    /// A signal that nobody here sent.
+    /// A signal that `peer` did not send ended the agent.
     Killed,
-    /// Somebody took its terminal away while the runtime's server lived: a pane or a session was closed.
+    /// The pane or session was closed while the runtime's server kept running.
     Closed,
-    /// Gone, and nobody saw how.
+    /// The agent is gone, and no witness saw how it ended.
     Vanished,
-    /// It promised beats and stopped sending them.
+    /// The agent had promised heartbeats and stopped sending them.
     Unresponsive,
-    /// It never started: the binary, the directory or the pane was not to be had.
+    /// The agent never started: the binary, the directory or the pane was unavailable.
     SpawnFailed,
-    /// Ended because it outgrew its memory limit.
+    /// The agent was ended because it exceeded its memory limit.
     MemoryDrained,
-    /// The multiplexer's server went away under it.
+    /// The multiplexer's server went away while the agent ran.
     RuntimeLost,
-    /// The machine restarted under it.
+    /// The machine restarted while the agent ran.
     Rebooted,
 }
 
 impl EndCause {
-    /// Every one.
+    /// All causes.
     pub const ALL: [Self; 16] = [
         Self::IdleReaped,
         Self::Stopped,
@@ -86,7 +86,7 @@ impl EndCause {
         Self::Rebooted,
     ];
 
-    /// The name in files, in logs and on the screen.
+    /// Returns the name used in files, in logs and on the screen.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::IdleReaped => "idle-reaped",
@@ -108,15 +108,15 @@ impl EndCause {
         }
     }
 
-    /// Under which name this end is entered in its budget: ends that nothing failed in share that of clean exits.
-    pub(super) const fn spends(self) -> Self {
+    /// Returns the cause whose budget this end counts against. Ends without a failure share the budget of clean exits.
+    pub(super) const fn budget_cause(self) -> Self {
         match self {
             Self::Closed => Self::Completed,
             other => other,
         }
     }
 
-    /// Whether somebody wanted another context instead of the one that it had.
+    /// Whether this end deliberately gives up the agent's context for a new one.
     pub(super) const fn gives_context_up(self) -> bool {
         matches!(self, Self::SelfFresh | Self::Replaced)
     }
@@ -126,103 +126,124 @@ impl EndCause {
         self.meaning().counted
     }
 
-    /// What this end means: the table of the contract's section 5, for breaker, list and log alike.
-    pub const fn meaning(self) -> Meaning {
+    /// Returns what this end means, as the table in section 5 of the contract defines it. The breaker, `peer list` and
+    /// the log all read this one table.
+    pub const fn meaning(self) -> EndMeaning {
         match self {
-            Self::IdleReaped => Meaning { state: State::Asleep, shown_as: "asleep", ..QUIET },
-            Self::Moved => Meaning { state: State::Asleep, shown_as: "moved", ..QUIET },
-            Self::Stopped => Meaning { state: State::Stopped, shown_as: "stopped", ..QUIET },
+            Self::IdleReaped => EndMeaning { state: State::Asleep, shown_as: "asleep", ..NOT_A_DEATH },
+            Self::Moved => EndMeaning { state: State::Asleep, shown_as: "moved", ..NOT_A_DEATH },
+            Self::Stopped => EndMeaning { state: State::Stopped, shown_as: "stopped", ..NOT_A_DEATH },
             Self::SelfFresh => {
-                Meaning { budget: Some(SELF_FRESHES), state: State::Starting, shown_as: "restarting", ..QUIET }
+                EndMeaning { budget: Some(SELF_FRESHES), state: State::Starting, shown_as: "restarting", ..NOT_A_DEATH }
             }
-            // Seen only when the fresh start that was to follow did not come about.
-            Self::Replaced => Meaning { state: State::Asleep, shown_as: "replaced", ..QUIET },
-            Self::Completed => Meaning {
+            // Visible only if the fresh start that should have followed did not happen.
+            Self::Replaced => EndMeaning { state: State::Asleep, shown_as: "replaced", ..NOT_A_DEATH },
+            Self::Completed => EndMeaning {
                 budget: Some(CLEAN_EXITS),
-                hold: HoldRule::PastBudget(PAUSE),
+                restart_delay: RestartDelayRule::PastBudget(PAUSE),
                 state: State::Completed,
                 shown_as: "completed",
-                ..QUIET
+                ..NOT_A_DEATH
             },
-            // An agent does not close its own pane, so it did not fail; but whatever closes it may close the next one too.
-            Self::Closed => {
-                Meaning { budget: Some(CLEAN_EXITS), hold: HoldRule::PastBudget(PAUSE), shown_as: "closed", ..QUIET }
-            }
+            // An agent does not close its own pane, so it did not fail. But whatever closed this pane may close the
+            // next one too.
+            Self::Closed => EndMeaning {
+                budget: Some(CLEAN_EXITS),
+                restart_delay: RestartDelayRule::PastBudget(PAUSE),
+                shown_as: "closed",
+                ..NOT_A_DEATH
+            },
             Self::CompletedEarly
             | Self::Crashed
             | Self::Killed
             | Self::Vanished
             | Self::Unresponsive
             | Self::SpawnFailed => DEATH,
-            Self::MemoryDrained => {
-                Meaning { budget: Some(MEMORY_DRAINS), hold: HoldRule::Always(PAUSE), shown_as: "drained", ..QUIET }
-            }
-            Self::RuntimeLost | Self::Rebooted => Meaning { state: State::Lost, shown_as: "lost", ..QUIET },
+            Self::MemoryDrained => EndMeaning {
+                budget: Some(MEMORY_DRAINS),
+                restart_delay: RestartDelayRule::Always(PAUSE),
+                shown_as: "drained",
+                ..NOT_A_DEATH
+            },
+            Self::RuntimeLost | Self::Rebooted => EndMeaning { state: State::Lost, shown_as: "lost", ..NOT_A_DEATH },
         }
     }
 }
 
-/// What an end means for the next automatic restart, and for whoever looks.
+/// What an end means for the next automatic restart and for the display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meaning {
+pub struct EndMeaning {
     /// Whether the crash-loop guard counts it.
     pub counted: bool,
-    /// How many of it are taken as they come, where it has a budget of its own.
+    /// How many such ends are allowed without a delay, if the cause has a budget.
     pub budget: Option<Budget>,
-    /// What keeps an automatic restart waiting.
-    pub hold: HoldRule,
-    /// The state that a person sees while nothing else holds.
+    /// What delays an automatic restart.
+    pub restart_delay: RestartDelayRule,
+    /// The state that is shown if nothing more important applies.
     pub state: State,
-    /// That state in the words of this end.
+    /// The label of that state for this end.
     pub shown_as: &'static str,
 }
 
-/// What keeps an automatic restart waiting after an end.
+/// What delays an automatic restart after an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HoldRule {
-    /// Nothing.
+pub enum RestartDelayRule {
+    /// No delay.
     None,
-    /// The backoff, longer with each death in a row.
+    /// The backoff, which grows with each death in a row.
     Backoff,
-    /// This long, each time.
+    /// The given delay, every time.
     Always(Duration),
-    /// Nothing within the budget; past it, this long.
+    /// No delay within the budget, the given delay beyond it.
     PastBudget(Duration),
 }
 
-/// How many ends of one kind within a time are taken as they come.
+/// How many ends of one kind are allowed without a delay within a time window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// That many are within it; one more is past it.
+    /// The largest number within the budget. One more exceeds it.
     pub most: usize,
-    /// Within this time.
+    /// The time window.
     pub window: Duration,
 }
 
-/// Clean exits and closed panes together: 10 in 60 s. A worker that finishes a task every few seconds is within it; fewer would slow it down, more
-/// would let an agent that leaves at once with 0 spin a core.
+/// The shared budget of clean exits and closed panes: 10 in 60 s. A worker that finishes a task every few seconds stays
+/// within it. A smaller budget would slow such a worker down; a larger one would let an agent that exits with 0 at once
+/// spin a core.
 pub const CLEAN_EXITS: Budget = Budget { most: 10, window: Duration::from_secs(60) };
 
-/// Self-freshes: 5 in 300 s. Each costs the reading of an initial prompt; fewer hinders an agent that cleans up after
-/// each of some short tasks, more feeds one whose instructions make it start over at once.
+/// The budget of self-freshes: 5 in 300 s. Each one costs reading an initial prompt. A smaller budget hinders an agent
+/// that cleans up after each of several short tasks; a larger one feeds an agent whose instructions make it restart at
+/// once.
 pub const SELF_FRESHES: Budget = Budget { most: 5, window: Duration::from_secs(300) };
 
-/// Memory drains: one more than 3 in 600 s is told to a person. Fewer alarms for a heavy afternoon; more hides a limit
-/// that is simply too low.
+/// The budget of memory drains: more than 3 in 600 s alert the user. A smaller budget raises an alarm for one heavy
+/// afternoon; a larger one hides a limit that is simply too low.
 pub const MEMORY_DRAINS: Budget = Budget { most: 3, window: Duration::from_secs(600) };
 
-/// The hold after a drain, and past the budget of clean exits: 30 s, the first step of the backoff. Shorter and the
-/// machine has not got its memory back; longer and a fleet's worker is missed.
+/// The restart delay after a memory drain, and beyond the budget of clean exits: 30 s, the first step of the backoff.
+/// If it were shorter, the machine would not have its memory back; if it were longer, a fleet would miss its worker.
 pub const PAUSE: Duration = Duration::from_secs(30);
 
-/// Ready for this long (10 s) makes exit 0 a completion. Shorter and an agent that shows its prompt and leaves, because
-/// a resume was refused or a login is missing, passes for finished work; longer and quick tasks pass for crashes.
+/// How long an agent must have been ready (10 s) for exit 0 to count as a completion. If it were shorter, an agent that
+/// shows its prompt and exits, because a resume was refused or a login is missing, would count as finished work; if it
+/// were longer, quick tasks would count as crashes.
 pub const COMPLETED_AFTER: Duration = Duration::from_secs(10);
 
-const QUIET: Meaning =
-    Meaning { counted: false, budget: None, hold: HoldRule::None, state: State::Asleep, shown_as: "asleep" };
-const DEATH: Meaning =
-    Meaning { counted: true, budget: None, hold: HoldRule::Backoff, state: State::Crashed, shown_as: "crashed" };
+const NOT_A_DEATH: EndMeaning = EndMeaning {
+    counted: false,
+    budget: None,
+    restart_delay: RestartDelayRule::None,
+    state: State::Asleep,
+    shown_as: "asleep",
+};
+const DEATH: EndMeaning = EndMeaning {
+    counted: true,
+    budget: None,
+    restart_delay: RestartDelayRule::Backoff,
+    state: State::Crashed,
+    shown_as: "crashed",
+};
 
 impl fmt::Display for EndCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -230,11 +251,11 @@ impl fmt::Display for EndCause {
     }
 }
 
-/// What somebody of ours wrote down before it ended an agent.
+/// What a `peer` process recorded before it ended an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intent {
-    /// The reaper parks it.
+    /// The reaper parks the agent.
     IdleReaped,
     /// `peer stop`.
     Stopped,
@@ -244,18 +265,18 @@ pub enum Intent {
     SelfFresh,
     /// `peer new`.
     Replaced,
-    /// It outgrew its memory limit.
+    /// The agent exceeded its memory limit.
     MemoryDrained,
-    /// Its beats stopped.
+    /// The agent's heartbeats stopped.
     Unresponsive,
-    /// It outlived its pane, which somebody closed.
+    /// The agent outlived its pane, which was closed.
     Closed,
-    /// It outlived its runtime's server.
+    /// The agent outlived its runtime's server.
     RuntimeLost,
 }
 
 impl Intent {
-    /// The cause of the end that it leads to.
+    /// Returns the cause of the end that this intent leads to.
     pub const fn cause(self) -> EndCause {
         match self {
             Self::IdleReaped => EndCause::IdleReaped,
@@ -270,76 +291,78 @@ impl Intent {
         }
     }
 
-    /// Whether it is for an agent that had lost its terminal already. One that is found with it again is left alone.
-    pub const fn of_an_orphan(self) -> bool {
+    /// Whether the intent applies to an agent that had already lost its terminal. An agent that has its terminal again
+    /// is left alone.
+    pub const fn is_for_orphan(self) -> bool {
         matches!(self, Self::Closed | Self::RuntimeLost)
     }
 
-    /// This intent, if it was written for the incarnation that was woken at `woke_at`.
+    /// Returns this intent if it was written for the incarnation that was woken at `woke_at`.
     ///
-    /// A park marker stays until the next wake is ready, so an older one lies there while a resume fails: it is not why
-    /// that resume died.
+    /// A park marker stays until the next wake is ready, so an older marker still exists while a resume fails. It does
+    /// not explain why that resume died.
     pub fn written_for(self, written_at: Timestamp, woke_at: Timestamp) -> Option<Self> {
         (written_at >= woke_at).then_some(self)
     }
 }
 
-/// What tells that an incarnation is over.
+/// How an incarnation is known to be over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// Its parent saw it go.
+    /// Its parent process saw it exit.
     Exit {
-        /// With a code or by a signal.
+        /// The exit code or signal.
         exit: Exit,
-        /// Since when it had been ready.
+        /// When it had become ready, if it had.
         ready_at: Option<Timestamp>,
     },
-    /// The pane process got SIGHUP before the agent was gone: its terminal was taken away, and how the agent then left is
-    /// not its own doing.
+    /// The pane process received SIGHUP before the agent exited: the terminal was taken away, so the way in which the
+    /// agent then exited is not its own doing.
     HungUp,
     /// It could not be started.
     SpawnFailed,
-    /// Both axes were asked, and asked again, and it is not there.
+    /// Both axes were probed twice, and the agent does not exist.
     Absent,
-    /// Nothing is known but that it is over.
+    /// The incarnation is over, and nothing else is known.
     NotKnown,
 }
 
-/// Whether the runtime's server was there when the end was looked at.
+/// Whether the runtime's server existed when the end was examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// It answered.
+    /// The server answered.
     Up,
-    /// No socket, or nobody listening on it.
+    /// The server has no socket, or nothing listens on it.
     Gone,
 }
 
-/// Everything by which an end is classified.
+/// The facts by which an end is classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndFacts {
-    /// What one of us wrote before ending this very incarnation; see [`Intent::written_for`].
+    /// The intent recorded before this incarnation was ended; see [`Intent::written_for`].
     pub intent: Option<Intent>,
-    /// What tells that it is over.
+    /// How it is known to be over.
     pub evidence: Evidence,
-    /// Its runtime's server.
+    /// The state of its runtime's server.
     pub server: Server,
-    /// Whether the machine runs under another boot id than the incarnation was started under.
+    /// Whether the machine's boot id differs from that at the incarnation's start.
     pub rebooted: bool,
-    /// When it ended, or was found to have.
+    /// When it ended, or was found to have ended.
     pub at: Timestamp,
 }
 
-/// The one cause of an end: an intent, then the exit record, then what took it away, then a confirmed absence. What is
-/// not known is an absence too, and counted.
+/// Returns the one cause of an end. A recorded intent comes first, then the exit record, then whatever took the agent
+/// away, then a confirmed absence. An end without any evidence counts as an absence too, and as a death.
 pub fn classify(facts: &EndFacts) -> EndCause {
     if let Some(intent) = facts.intent {
         return intent.cause();
     }
     let gone = facts.rebooted || facts.server == Server::Gone;
     match facts.evidence {
-        // The hangup of a terminal reaches the agent too, and its parent may see that end before its own SIGHUP.
+        // The hangup of a terminal reaches the agent too, and its parent may see the agent exit before its own SIGHUP.
         Evidence::Exit { exit: Exit::Signal(SIGHUP), .. } if gone => taken_away(facts, EndCause::Killed),
-        // A machine that goes down ends everything with these two; the agent's parent may still have lived to see it.
+        // A machine that shuts down ends every process with these two signals. The agent's parent may have lived long
+        // enough to see it.
         Evidence::Exit { exit: Exit::Signal(SIGTERM | SIGKILL), .. } if facts.rebooted => EndCause::Rebooted,
         Evidence::Exit { exit: Exit::Signal(_), .. } => EndCause::Killed,
         Evidence::Exit { exit: Exit::Code(0), ready_at } => {
@@ -353,7 +376,7 @@ pub fn classify(facts: &EndFacts) -> EndCause {
     }
 }
 
-/// What took it away, where the agent did not go by itself; `alone` where its server is still there.
+/// Returns what took the agent away if it did not exit by itself, or `alone` if its server still runs.
 const fn taken_away(facts: &EndFacts, alone: EndCause) -> EndCause {
     match (facts.rebooted, facts.server) {
         (true, _) => EndCause::Rebooted,

@@ -1,7 +1,7 @@
-//! Whether a peer may be started again, and when: the guard, the backoff, the latch and the budgets.
+//! Decides whether and when a peer may be started again, from the guard, the backoff, the latch and the budgets.
 //!
-//! Everything is computed from what the state files hold, so a guard, a hold or a latch survives every restart of
-//! `peer`, and clearing the ring (`peer reset`, a changed spec) clears all of them at once.
+//! Everything is computed from the state files. A guard, a delay or a latch therefore survives every restart of `peer`,
+//! and clearing the ring (`peer reset`, a changed spec) clears all of them at once.
 
 use std::time::Duration;
 
@@ -13,34 +13,36 @@ mod tests;
 
 pub use deaths::{DEATHS_MAX, Death, Deaths, STABLE_AFTER};
 
-use super::ending::{End, EndCause, HoldRule, MEMORY_DRAINS, RecentEnds, SELF_FRESHES};
+use super::ending::{End, EndCause, MEMORY_DRAINS, RecentEnds, RestartDelayRule, SELF_FRESHES};
 use super::time::Timestamp;
 
-/// Counted deaths within [`GUARD_WINDOW`] that refuse every wake. Two is a bad day (a crash and one failed retry);
-/// with more, an agent that dies in its first second burns that many starts, and their tokens, before anyone is told.
+/// The number of counted deaths within [`GUARD_WINDOW`] at which every wake is refused. Two are bad luck (a crash and a
+/// failed retry). With a larger number, an agent that dies in its first second burns that many starts, and their
+/// tokens, before the user learns of it.
 pub const GUARD_DEATHS: usize = 3;
 
-/// How far back the guard looks: 300 s. Shorter and an agent that takes two minutes to die loops for ever; longer and a
-/// person who repaired the cause waits for nothing.
+/// How far back the guard looks: 300 s. If it were shorter, an agent that takes two minutes to die would loop forever;
+/// if it were longer, a user who has fixed the cause would wait for nothing.
 pub const GUARD_WINDOW: Duration = Duration::from_secs(300);
 
-/// Deaths in a row after which a peer is failed, unless its spec says otherwise. With the backoff at its cap that is
-/// about an hour and a half of trying; fewer gives up during a short outage, more restarts all night.
+/// The number of deaths in a row after which a peer has failed, unless its spec sets another. With the backoff at its
+/// cap, this is about an hour and a half of attempts. A smaller number gives up during a short outage; a larger one
+/// restarts all night.
 pub const MAX_RESTARTS_DEFAULT: u32 = 20;
 
-/// What the guard and the latch say about starting the peer now.
+/// What the guard and the latch allow now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breaker {
-    /// Nothing stands against a start.
+    /// Starts are allowed.
     Closed,
-    /// Too many deaths in too short a time.
+    /// There were too many deaths within [`GUARD_WINDOW`].
     CrashLoop {
         /// Counted deaths within [`GUARD_WINDOW`].
         deaths: usize,
         /// How long until fewer than [`GUARD_DEATHS`] remain; never zero.
         retry_after: Duration,
     },
-    /// Given up: only `peer reset`, a changed spec or an operator's force starts it.
+    /// The peer has failed. Only `peer reset`, a changed spec or a forced start brings it back.
     Failed {
         /// Counted deaths in a row.
         deaths: usize,
@@ -48,7 +50,7 @@ pub enum Breaker {
 }
 
 impl Breaker {
-    /// Judges the ring at `now`. The latch is asked first, since waiting does not open it.
+    /// Judges the recorded deaths at `now`. The latch is checked first because waiting does not release it.
     pub fn judge(deaths: &Deaths, max_restarts: u32, now: Timestamp) -> Self {
         if latched(deaths, max_restarts) {
             return Self::Failed { deaths: deaths.len() };
@@ -57,17 +59,17 @@ impl Breaker {
     }
 }
 
-/// Whether `max_restarts` deaths came in a row; 0 never latches. More than [`DEATHS_MAX`] means that many: the ring
-/// remembers no more.
+/// Whether there were `max_restarts` deaths in a row; 0 never latches. Values above [`DEATHS_MAX`] mean [`DEATHS_MAX`],
+/// because the ring keeps no more.
 fn latched(deaths: &Deaths, max_restarts: u32) -> bool {
     let limit = usize::try_from(max_restarts).unwrap_or(usize::MAX).min(DEATHS_MAX);
     limit > 0 && deaths.len() >= limit
 }
 
-/// [`Breaker::CrashLoop`] while too many deaths are recent.
+/// Returns [`Breaker::CrashLoop`] while too many deaths are recent.
 ///
-/// A death up to one window in the future is recent too, so that a small step back of the clock opens nothing; one
-/// further ahead was written by a clock that was wrong, and must not refuse wakes until that day.
+/// A death up to one window in the future also counts as recent, so that setting the clock back a little does not
+/// release the guard. A death further ahead was recorded by a wrong clock, and must not block wakes until that day.
 fn guard(deaths: &Deaths, now: Timestamp) -> Option<Breaker> {
     let recent = |death: &&Death| now.since(death.at_ms) < GUARD_WINDOW && death.at_ms.since(now) < GUARD_WINDOW;
     let times: Vec<Timestamp> = deaths.as_slice().iter().filter(recent).map(|death| death.at_ms).collect();
@@ -76,28 +78,30 @@ fn guard(deaths: &Deaths, now: Timestamp) -> Option<Breaker> {
     Some(Breaker::CrashLoop { deaths: times.len(), retry_after })
 }
 
-/// First step of the backoff: 30 s. Shorter hammers an API that is down; longer makes one hiccup a visible outage.
+/// The first step of the backoff: 30 s. A shorter one hammers an API that is down; a longer one turns one hiccup into a
+/// visible outage.
 const BACKOFF_FIRST: Duration = Duration::from_secs(30);
 
-/// Largest step of the backoff: 300 s, reached with the fifth death. Longer and nobody is there when the outage ends;
-/// shorter and the latch closes within the hour.
+/// The largest step of the backoff: 300 s, reached with the fifth death. With a longer one, the peer is still down when
+/// the outage ends; with a shorter one, the latch closes within the hour.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
 
-/// Which ends are followed by a restart that nobody asked for: the `restart` of a spec.
+/// The ends after which a peer is restarted automatically: `restart` in its spec.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
-    /// None: it comes back with the next wake.
+    /// None. The peer comes back with the next wake.
     #[default]
     OnWake,
-    /// Those that the agent did not choose: deaths, a memory drain, a closed pane, a lost runtime, a reboot.
+    /// Ends that the agent did not choose: deaths, a memory drain, a closed pane, a lost runtime, a reboot.
     OnFailure,
-    /// Those, and completion. A park or a stop is never undone.
+    /// Those and completion. A park or a stop is never undone.
     Always,
 }
 
 impl Restart {
-    /// Whether it covers an end of this cause. A self-fresh is always followed by its fresh start: that is what it is.
+    /// Whether this policy covers an end of this cause. A self-fresh is always followed by a fresh start, since it asks
+    /// for one.
     const fn covers(self, cause: EndCause) -> bool {
         match cause {
             EndCause::SelfFresh => true,
@@ -117,12 +121,12 @@ impl Restart {
     }
 }
 
-/// What a peer's spec says of its health.
+/// The health settings of a peer's spec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthPolicy {
-    /// What is restarted by itself.
+    /// Which ends are followed by an automatic restart.
     pub restart: Restart,
-    /// Deaths in a row that close the latch, 0 (never) to [`DEATHS_MAX`].
+    /// The number of deaths in a row that closes the latch, from 0 (never) to [`DEATHS_MAX`].
     pub max_restarts: u32,
 }
 
@@ -132,27 +136,27 @@ impl Default for HealthPolicy {
     }
 }
 
-/// Why an automatic restart waits, and until when. A wake that somebody asks for does not wait.
+/// Why an automatic restart is delayed, and until when. A requested wake is not delayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub enum RestartDelay {
     /// The backoff after counted deaths.
     Backoff {
-        /// The end of the hold.
+        /// When the backoff is over.
         until: Timestamp,
         /// Counted deaths in a row.
         deaths: usize,
     },
-    /// After an end that is no death: memory was drained, or a budget was overdrawn.
+    /// The pause after an end that is not a death: a memory drain, or an exceeded budget.
     Pause {
-        /// The end of the hold.
+        /// When the pause is over.
         until: Timestamp,
-        /// The end that it follows.
+        /// The cause of the end that it follows.
         cause: EndCause,
     },
 }
 
-impl Hold {
-    /// When it is over.
+impl RestartDelay {
+    /// Returns when the delay is over.
     pub const fn until(self) -> Timestamp {
         match self {
             Self::Backoff { until, .. } | Self::Pause { until, .. } => until,
@@ -160,51 +164,51 @@ impl Hold {
     }
 }
 
-/// How a peer is doing, as list, status and the reaper see it.
+/// The health of a peer, as `peer list`, `peer status` and the reaper use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Counted deaths since it was last stable.
+    /// The number of counted deaths since the peer was last stable.
     pub deaths: usize,
-    /// Guard and latch: what stands against any start.
+    /// What the guard and the latch allow.
     pub breaker: Breaker,
-    /// What stands against an automatic one, while it lasts.
-    pub hold: Option<Hold>,
+    /// What delays an automatic restart now.
+    pub restart_delay: Option<RestartDelay>,
 }
 
 impl Health {
-    /// Assesses what the files say, at `now`.
+    /// Assesses the recorded state at `now`.
     pub fn assess(deaths: &Deaths, last_end: Option<&End>, policy: HealthPolicy, now: Timestamp) -> Self {
-        let hold = last_end.and_then(|end| hold_after(end, deaths, policy.restart));
+        let delay = last_end.and_then(|end| restart_delay_after(end, deaths, policy.restart));
         Self {
             deaths: deaths.len(),
             breaker: Breaker::judge(deaths, policy.max_restarts, now),
-            hold: hold.filter(|hold| now < hold.until()),
+            restart_delay: delay.filter(|delay| now < delay.until()),
         }
     }
 
-    /// Until when nothing starts it by itself, at `now`; `None` when nothing is waited for, or when waiting is in vain
-    /// because it failed.
+    /// Returns until when automatic restarts are delayed, as of `now`. `None` if there is no delay, or if the peer has
+    /// failed and waiting would not help.
     pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         let guard = match self.breaker {
             Breaker::CrashLoop { retry_after, .. } => Some(now.after(retry_after)),
             Breaker::Closed | Breaker::Failed { .. } => None,
         };
-        guard.max(self.hold.map(Hold::until))
+        guard.max(self.restart_delay.map(RestartDelay::until))
     }
 }
 
-/// The hold that follows `end`, whether or not it is over.
-fn hold_after(end: &End, deaths: &Deaths, restart: Restart) -> Option<Hold> {
-    let pause = |until| Hold::Pause { until, cause: end.cause };
-    match end.cause.meaning().hold {
-        HoldRule::None => None,
-        HoldRule::Backoff => {
+/// Returns the delay that follows `end`, even if it is already over.
+fn restart_delay_after(end: &End, deaths: &Deaths, restart: Restart) -> Option<RestartDelay> {
+    let pause = |until| RestartDelay::Pause { until, cause: end.cause };
+    match end.cause.meaning().restart_delay {
+        RestartDelayRule::None => None,
+        RestartDelayRule::Backoff => {
             let owed = restart != Restart::OnWake && !deaths.is_empty();
-            owed.then(|| Hold::Backoff { until: end.at_ms.after(backoff(deaths.len())), deaths: deaths.len() })
+            owed.then(|| RestartDelay::Backoff { until: end.at_ms.after(backoff(deaths.len())), deaths: deaths.len() })
         }
-        // A reset forgets the recent ends, and the hold with them.
-        HoldRule::Always(span) => end.recent.last(end.cause).map(|_| pause(end.at_ms.after(span))),
-        HoldRule::PastBudget(span) => {
+        // A reset clears the recent ends, and the delay with them.
+        RestartDelayRule::Always(span) => end.recent.last(end.cause).map(|_| pause(end.at_ms.after(span))),
+        RestartDelayRule::PastBudget(span) => {
             let budget = end.cause.meaning().budget?;
             let past = end.recent.count(end.cause, budget.window, end.at_ms) > budget.most;
             past.then(|| pause(end.at_ms.after(span)))
@@ -212,18 +216,18 @@ fn hold_after(end: &End, deaths: &Deaths, restart: Restart) -> Option<Hold> {
     }
 }
 
-/// How long an automatic restart waits after the `deaths`-th death in a row: 30, 60, 120, 240, 300, 300… s; nothing
-/// after none.
+/// Returns how long an automatic restart waits after the `deaths`-th death in a row: 30, 60, 120, 240, 300, 300… s, and
+/// zero without deaths.
 pub fn backoff(deaths: usize) -> Duration {
     let Some(doublings) = deaths.checked_sub(1) else { return Duration::ZERO };
     let factor = u32::try_from(doublings).ok().and_then(|n| 2_u32.checked_pow(n)).unwrap_or(u32::MAX);
     BACKOFF_FIRST.saturating_mul(factor).min(BACKOFF_MAX)
 }
 
-/// Whether a peer that is not awake is to be started without being asked.
+/// Whether a peer that is not awake is restarted automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoRestart {
-    /// No: its policy, its last end or the latch says so.
+    /// No, because of its policy, its last end or the latch.
     No,
     /// Yes, but not before this time.
     HeldUntil(Timestamp),
@@ -231,8 +235,8 @@ pub enum AutoRestart {
     Now,
 }
 
-/// Whether `restart` starts the peer again by itself after `last_end`. Whether the wake is then allowed is the wake
-/// table's to say.
+/// Decides whether `restart` brings the peer back automatically after `last_end`. The wake table then decides whether
+/// the wake is allowed.
 pub fn should_restart(restart: Restart, last_end: Option<&End>, health: &Health, now: Timestamp) -> AutoRestart {
     let covered = last_end.is_some_and(|end| restart.covers(end.cause));
     if !covered || matches!(health.breaker, Breaker::Failed { .. }) {
@@ -241,15 +245,15 @@ pub fn should_restart(restart: Restart, last_end: Option<&End>, health: &Health,
     health.held_until(now).map_or(AutoRestart::Now, AutoRestart::HeldUntil)
 }
 
-/// Whether memory drained so often of late that a person should be told.
+/// Whether memory drained so often recently that the user should be alerted.
 pub fn drain_alert(recent: &RecentEnds, now: Timestamp) -> bool {
     recent.count(EndCause::MemoryDrained, MEMORY_DRAINS.window, now) > MEMORY_DRAINS.most
 }
 
-/// Whether another self-fresh at `now` is within its budget.
+/// Checks that another self-fresh at `now` is within its budget.
 ///
 /// # Errors
-/// How long to wait until it is; the agent keeps its context until then.
+/// How long to wait until it is. The agent keeps its context until then.
 pub fn self_fresh_allowed(recent: &RecentEnds, now: Timestamp) -> Result<(), Duration> {
     recent.room(EndCause::SelfFresh, SELF_FRESHES, now)
 }

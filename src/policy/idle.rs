@@ -1,144 +1,146 @@
-//! When a peer that is awake is parked because nothing happens.
+//! Decides when an awake peer is parked because it is idle.
 
 use std::time::Duration;
 
 use super::time::Timestamp;
-use super::wake::Lifestyle;
+use super::wake::ContextPolicy;
 
-/// Idle time after which a peer is parked, unless its spec says otherwise: 1 h. Shorter and a person's lunch costs the
-/// warm agent; longer and a fleet's memory is held by agents that nobody uses.
+/// How long a peer may be idle before it is parked, unless its spec sets another time: 1 h. If it were shorter, the
+/// user would lose a warm agent to a lunch break; if it were longer, unused agents would hold a fleet's memory.
 pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(3600);
 
-/// Quiet time after which an ephemeral peer that said it is done is reaped: 20 s. Shorter and its last words may be cut;
-/// longer and finished tasks pile up.
+/// How long an ephemeral peer that reported it is done must be quiet before it is reaped: 20 s. If it were shorter, its
+/// last words might be cut off; if it were longer, finished tasks would pile up.
 pub const DONE_QUIET: Duration = Duration::from_secs(20);
 
-/// Quiet time after which an ephemeral peer that never said so is reaped: 600 s. Shorter and a slow tool call without
-/// any output ends the task; longer and an agent that forgot to say it is done is paid for.
+/// How long an ephemeral peer that never reported it is done must be quiet before it is reaped: 600 s. If it were
+/// shorter, a slow tool call without output would end the task; if it were longer, an agent that forgot to report would
+/// go on costing money.
 pub const NEVER_DONE_QUIET: Duration = Duration::from_secs(600);
 
-/// How far ahead of now something may seem to have happened: it is looked at after the clock was. More than a look takes, and
-/// less than any step that matters.
-const AHEAD: Duration = Duration::from_secs(60);
+/// How far in the future an event may appear to be. Activity is read after the clock, so it may be slightly newer than
+/// `now`. This is longer than such a read takes, and shorter than any clock step that matters.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// The last activity of a conversation, from the best source that the agent's profile names.
+/// The last activity of a conversation, from the best source in the agent's profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// It was at this time.
+    /// The time of the last activity.
     Last(Timestamp),
-    /// The source answered, and there was none in this incarnation.
+    /// The source is readable and shows no activity in this incarnation.
     NoneYet,
-    /// The source could not be read; why. Never a reason to park.
+    /// The source could not be read; holds the reason. Never a reason to park.
     Unknown(String),
 }
 
 /// Whether the agent is in the middle of a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It works.
+    /// The agent is working.
     InProgress,
-    /// It waits.
+    /// The agent is waiting for a message.
     Over,
-    /// Its profile has no way to tell: idleness alone decides.
-    NotTold,
-    /// Its profile has a way, and that failed; why. Never a reason to park.
+    /// The agent's profile has no way to find out, so idleness alone decides.
+    Unreported,
+    /// The profile's way to find out failed; holds the reason. Never a reason to park.
     Unknown(String),
 }
 
-/// Everything by which idleness is decided.
+/// The facts by which idleness is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleFacts {
-    /// Last activity of its conversation.
+    /// The last activity of the agent's conversation.
     pub activity: Activity,
-    /// When it was woken.
+    /// When the peer was woken.
     pub woke_at: Timestamp,
     /// When a message was last delivered.
     pub last_delivery: Option<Timestamp>,
-    /// Last activity of an agent that it started.
+    /// The last activity of an agent that this agent started.
     pub child_activity: Option<Timestamp>,
-    /// When the machine was last seen to have been asleep, or its clock to have been set: the time before does not count.
+    /// When the machine was last seen to have slept, or its clock to have been set. Time before that does not count.
     pub machine_woke_at: Option<Timestamp>,
     /// Whether a turn is in progress.
     pub turn: Turn,
-    /// Whether somebody is attached who holds it awake: false also where the spec says that attaching does not.
+    /// Whether an attached user keeps the peer awake. Also `false` if the spec says that attaching does not.
     pub attached: bool,
-    /// `policy` of its spec.
-    pub lifestyle: Lifestyle,
-    /// `idle_timeout` of its spec; zero is never.
+    /// `policy` in its spec.
+    pub context_policy: ContextPolicy,
+    /// `idle_timeout` in its spec; zero means never.
     pub idle_timeout: Duration,
-    /// When an ephemeral peer said that it is done.
+    /// When an ephemeral peer reported that it is done.
     pub done_at: Option<Timestamp>,
 }
 
 /// Why a peer is not parked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// Its spec says never.
+pub enum KeepReason {
+    /// Its spec says never to park it.
     Never,
-    /// Something happened not long enough ago.
+    /// The last activity is too recent.
     Active {
-        /// When it will be idle, if nothing happens.
+        /// When the peer will be idle if nothing else happens.
         until: Timestamp,
     },
-    /// It works.
+    /// A turn is in progress.
     TurnInProgress,
-    /// Somebody looks at it.
+    /// A user is attached.
     Attached,
-    /// Whether it works is not known; why.
+    /// Whether a turn is in progress is unknown; holds the reason.
     NotKnown(String),
 }
 
 /// Whether a peer is parked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdleDecision {
-    /// It stays, and why.
-    Keep(Kept),
-    /// It goes, after so long without anything.
+    /// The peer stays awake; holds the reason.
+    Keep(KeepReason),
+    /// The peer is parked because it was idle for too long.
     Park {
-        /// How long nothing happened.
+        /// How long it was idle.
         idle: Duration,
     },
 }
 
 impl IdleFacts {
-    /// The last time anything happened that counts, as it is told at `now`.
+    /// Returns the time of the last activity that counts, as of `now`.
     ///
-    /// What lies far ahead was written by a clock that has been set back since; where that was seen, it was before.
-    pub fn last_sign(&self, now: Timestamp) -> Timestamp {
+    /// A time far in the future was recorded by a clock that has been set back since. If that step was noticed, such a
+    /// time lies before it and does not count.
+    pub fn last_activity(&self, now: Timestamp) -> Timestamp {
         let activity = match self.activity {
             Activity::Last(at) => Some(at),
             Activity::NoneYet | Activity::Unknown(_) => None,
         };
         let all = [Some(self.woke_at), activity, self.last_delivery, self.child_activity];
         let set_at = self.machine_woke_at.filter(|at| *at <= now);
-        let counts = |at: &Timestamp| set_at.is_none() || at.since(now) <= AHEAD;
+        let counts = |at: &Timestamp| set_at.is_none() || at.since(now) <= CLOCK_TOLERANCE;
         all.into_iter().flatten().filter(counts).chain(self.machine_woke_at).fold(Timestamp::default(), Timestamp::max)
     }
 
-    /// How long nothing may happen, and since when that is counted; `None` is for ever.
+    /// Returns how long the peer may be idle and the time from which that counts, or `None` if it may be idle forever.
     fn allowance(&self, now: Timestamp) -> Option<(Duration, Timestamp)> {
-        let last = self.last_sign(now);
-        let (limit, since) = match (self.lifestyle, self.done_at) {
-            (Lifestyle::Ephemeral, Some(done_at)) => return Some((DONE_QUIET, last.max(done_at))),
-            (Lifestyle::Ephemeral, None) => (NEVER_DONE_QUIET, last),
-            (Lifestyle::Conversational | Lifestyle::Executor, _) => (self.idle_timeout, last),
+        let last = self.last_activity(now);
+        let (limit, since) = match (self.context_policy, self.done_at) {
+            (ContextPolicy::Ephemeral, Some(done_at)) => return Some((DONE_QUIET, last.max(done_at))),
+            (ContextPolicy::Ephemeral, None) => (NEVER_DONE_QUIET, last),
+            (ContextPolicy::Conversational | ContextPolicy::Executor, _) => (self.idle_timeout, last),
         };
         (!self.idle_timeout.is_zero()).then_some((limit, since))
     }
 }
 
-/// Whether a peer that is awake is parked at `now`.
+/// Decides whether an awake peer is parked at `now`.
 pub fn idle(facts: &IdleFacts, now: Timestamp) -> IdleDecision {
-    let Some((limit, since)) = facts.allowance(now) else { return IdleDecision::Keep(Kept::Never) };
+    let Some((limit, since)) = facts.allowance(now) else { return IdleDecision::Keep(KeepReason::Never) };
     let idle = now.since(since);
     if idle <= limit {
-        return IdleDecision::Keep(Kept::Active { until: since.after(limit) });
+        return IdleDecision::Keep(KeepReason::Active { until: since.after(limit) });
     }
     match (&facts.turn, &facts.activity) {
-        (Turn::InProgress, _) => IdleDecision::Keep(Kept::TurnInProgress),
-        _ if facts.attached => IdleDecision::Keep(Kept::Attached),
-        (Turn::Unknown(why), _) | (_, Activity::Unknown(why)) => IdleDecision::Keep(Kept::NotKnown(why.clone())),
-        (Turn::Over | Turn::NotTold, Activity::Last(_) | Activity::NoneYet) => IdleDecision::Park { idle },
+        (Turn::InProgress, _) => IdleDecision::Keep(KeepReason::TurnInProgress),
+        _ if facts.attached => IdleDecision::Keep(KeepReason::Attached),
+        (Turn::Unknown(why), _) | (_, Activity::Unknown(why)) => IdleDecision::Keep(KeepReason::NotKnown(why.clone())),
+        (Turn::Over | Turn::Unreported, Activity::Last(_) | Activity::NoneYet) => IdleDecision::Park { idle },
     }
 }
 
@@ -162,7 +164,7 @@ mod tests {
             machine_woke_at: None,
             turn: Turn::Over,
             attached: false,
-            lifestyle: Lifestyle::Executor,
+            context_policy: ContextPolicy::Executor,
             idle_timeout: IDLE_TIMEOUT_DEFAULT,
             done_at: None,
         }
@@ -172,7 +174,7 @@ mod tests {
         IdleDecision::Park { idle: Duration::from_secs(seconds) }
     }
 
-    fn kept_by(kept: Kept) -> IdleDecision {
+    fn kept_by(kept: KeepReason) -> IdleDecision {
         IdleDecision::Keep(kept)
     }
 
@@ -180,7 +182,7 @@ mod tests {
     fn idle_is_more_than_the_timeout_and_not_just_as_much() {
         assert_eq!(idle(&facts(), NOW), parked(3601));
         let still = IdleFacts { activity: Activity::Last(ago(3600)), ..facts() };
-        assert_eq!(idle(&still, NOW), kept_by(Kept::Active { until: NOW }));
+        assert_eq!(idle(&still, NOW), kept_by(KeepReason::Active { until: NOW }));
     }
 
     #[test]
@@ -193,14 +195,14 @@ mod tests {
             IdleFacts { last_delivery: recent, ..facts() },
             IdleFacts { child_activity: recent, ..facts() },
         ] {
-            assert_eq!(idle(&facts, NOW), kept_by(Kept::Active { until }), "{facts:?}");
+            assert_eq!(idle(&facts, NOW), kept_by(KeepReason::Active { until }), "{facts:?}");
         }
     }
 
     #[test]
     fn time_that_the_machine_slept_is_not_idle_time() {
         let facts = IdleFacts { machine_woke_at: Some(ago(60)), ..facts() };
-        assert_eq!(idle(&facts, NOW), kept_by(Kept::Active { until: ago(60).after(IDLE_TIMEOUT_DEFAULT) }));
+        assert_eq!(idle(&facts, NOW), kept_by(KeepReason::Active { until: ago(60).after(IDLE_TIMEOUT_DEFAULT) }));
     }
 
     #[test]
@@ -214,26 +216,29 @@ mod tests {
             ..facts()
         };
         assert_eq!(idle(&ahead(Some(ago(3601))), NOW), parked(3601));
-        assert_eq!(idle(&ahead(Some(NOW)), NOW), kept_by(Kept::Active { until: NOW.after(IDLE_TIMEOUT_DEFAULT) }));
-        // Where nobody saw that it was set, nothing is known better.
-        assert!(matches!(idle(&ahead(None), NOW), IdleDecision::Keep(Kept::Active { .. })));
+        assert_eq!(
+            idle(&ahead(Some(NOW)), NOW),
+            kept_by(KeepReason::Active { until: NOW.after(IDLE_TIMEOUT_DEFAULT) })
+        );
+        // If no tick noticed that the clock was set, the times cannot be corrected.
+        assert!(matches!(idle(&ahead(None), NOW), IdleDecision::Keep(KeepReason::Active { .. })));
     }
 
     #[test]
     fn a_long_turn_is_not_reaped_in_the_middle() {
-        assert_eq!(idle(&IdleFacts { turn: Turn::InProgress, ..facts() }, NOW), kept_by(Kept::TurnInProgress));
-        assert_eq!(idle(&IdleFacts { turn: Turn::NotTold, ..facts() }, NOW), parked(3601));
+        assert_eq!(idle(&IdleFacts { turn: Turn::InProgress, ..facts() }, NOW), kept_by(KeepReason::TurnInProgress));
+        assert_eq!(idle(&IdleFacts { turn: Turn::Unreported, ..facts() }, NOW), parked(3601));
     }
 
     #[test]
     fn nobody_is_cut_off_while_attached() {
-        assert_eq!(idle(&IdleFacts { attached: true, ..facts() }, NOW), kept_by(Kept::Attached));
+        assert_eq!(idle(&IdleFacts { attached: true, ..facts() }, NOW), kept_by(KeepReason::Attached));
     }
 
     #[test]
     fn what_could_not_be_read_is_never_a_reason_to_park() {
         let why = || "permission denied".to_owned();
-        let expected = kept_by(Kept::NotKnown(why()));
+        let expected = kept_by(KeepReason::NotKnown(why()));
         assert_eq!(idle(&IdleFacts { turn: Turn::Unknown(why()), ..facts() }, NOW), expected);
         assert_eq!(idle(&IdleFacts { activity: Activity::Unknown(why()), ..facts() }, NOW), expected);
     }
@@ -245,32 +250,32 @@ mod tests {
 
     #[test]
     fn timeout_0_is_never() {
-        for lifestyle in [Lifestyle::Executor, Lifestyle::Conversational, Lifestyle::Ephemeral] {
-            let facts = IdleFacts { idle_timeout: Duration::ZERO, lifestyle, ..facts() };
-            assert_eq!(idle(&facts, NOW), kept_by(Kept::Never));
+        for context_policy in [ContextPolicy::Executor, ContextPolicy::Conversational, ContextPolicy::Ephemeral] {
+            let facts = IdleFacts { idle_timeout: Duration::ZERO, context_policy, ..facts() };
+            assert_eq!(idle(&facts, NOW), kept_by(KeepReason::Never));
         }
     }
 
     #[test]
     fn ephemeral_that_is_done_is_reaped_after_20_s_of_quiet() {
         let done = |done_at, activity| IdleFacts {
-            lifestyle: Lifestyle::Ephemeral,
+            context_policy: ContextPolicy::Ephemeral,
             activity: Activity::Last(activity),
             done_at: Some(done_at),
             ..facts()
         };
         assert_eq!(idle(&done(ago(21), ago(30)), NOW), parked(21));
-        assert_eq!(idle(&done(ago(20), ago(30)), NOW), kept_by(Kept::Active { until: NOW }));
-        assert_eq!(idle(&done(ago(60), ago(5)), NOW), kept_by(Kept::Active { until: ago(5).after(DONE_QUIET) }));
+        assert_eq!(idle(&done(ago(20), ago(30)), NOW), kept_by(KeepReason::Active { until: NOW }));
+        assert_eq!(idle(&done(ago(60), ago(5)), NOW), kept_by(KeepReason::Active { until: ago(5).after(DONE_QUIET) }));
     }
 
     #[test]
     fn ephemeral_that_never_said_so_is_reaped_after_600_s() {
         let quiet = |seconds| {
             let activity = Activity::Last(ago(seconds));
-            idle(&IdleFacts { lifestyle: Lifestyle::Ephemeral, activity, ..facts() }, NOW)
+            idle(&IdleFacts { context_policy: ContextPolicy::Ephemeral, activity, ..facts() }, NOW)
         };
         assert_eq!(quiet(601), parked(601));
-        assert_eq!(quiet(600), kept_by(Kept::Active { until: NOW }));
+        assert_eq!(quiet(600), kept_by(KeepReason::Active { until: NOW }));
     }
 }

@@ -1,79 +1,80 @@
-//! What becomes of a message that waits.
+//! Decides what happens to a queued message whose delivery was interrupted or did not succeed.
 
 use std::time::Duration;
 
 use super::ending::EndCause;
 
-/// How long an agent must have been at rest before what it has not written down by then counts as not said: it writes down a
-/// message within a quarter of a second, and much later on a loaded machine.
-pub const REST: Duration = Duration::from_secs(3);
+/// How long an agent must have been at rest before a message missing from its transcript counts as not delivered. An
+/// agent records a message within a quarter of a second, and much later on a loaded machine.
+pub const REST_TIME: Duration = Duration::from_secs(3);
 
-/// How often a message is typed that is not seen to arrive, before it is put aside: what an agent takes for something else, it
-/// takes for that each time, and it must not hold up all that comes after it.
-pub const TRIES: u32 = 3;
+/// How many times a message is typed without confirmation before it is put aside. An agent that takes it for something
+/// else does so every time, and it must not block all later messages.
+pub const MAX_TRIES: u32 = 3;
 
-/// What is known of a delivery that was begun, and that whoever began it did not see to its end.
+/// The facts about a delivery that was begun by a process that did not see it finish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BegunFacts {
-    /// The agent wrote it down.
+pub struct RecoveryFacts {
+    /// Whether the message is in the agent's transcript.
     pub found: bool,
-    /// Its agent writes down what is said to it.
-    pub written_down: bool,
-    /// It was begun to the incarnation that runs now.
+    /// Whether the agent records the messages that it gets.
+    pub keeps_transcript: bool,
+    /// Whether the delivery was begun to the incarnation that runs now.
     pub same_incarnation: bool,
-    /// How long that one has shown no turn, and has read all that was typed.
+    /// How long the current incarnation has shown no turn and has read all typed input.
     pub at_rest: Duration,
 }
 
-/// What is to be done with it.
+/// How to recover the delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// Nothing: it was said.
+    /// Do nothing: the message was delivered.
     Said,
-    /// It is delivered; it was not said, and nobody will say it any more.
+    /// Deliver the message: it was not delivered, and no other process will deliver it.
     Deliver,
-    /// Look again: it may be on its way.
+    /// Check again later: the message may still be on its way.
     Look,
-    /// It is put aside: nobody can tell, and it is never said twice.
+    /// Put the message aside: its delivery cannot be determined, and a message is never delivered twice.
     PutAside,
 }
 
-/// Whether a message whose delivery was begun is delivered again.
-pub fn recover(facts: &BegunFacts) -> Recovery {
+/// Decides whether a message whose delivery was begun is delivered again.
+pub fn recover(facts: &RecoveryFacts) -> Recovery {
     match facts {
-        BegunFacts { found: true, .. } => Recovery::Said,
-        BegunFacts { written_down: false, .. } => Recovery::PutAside,
-        // What an agent that has ended has not written, it never will.
-        BegunFacts { same_incarnation: false, .. } => Recovery::Deliver,
-        BegunFacts { at_rest, .. } if *at_rest >= REST => Recovery::Deliver,
-        BegunFacts { .. } => Recovery::Look,
+        RecoveryFacts { found: true, .. } => Recovery::Said,
+        RecoveryFacts { keeps_transcript: false, .. } => Recovery::PutAside,
+        // An agent that has ended will not record the message any more.
+        RecoveryFacts { same_incarnation: false, .. } => Recovery::Deliver,
+        RecoveryFacts { at_rest, .. } if *at_rest >= REST_TIME => Recovery::Deliver,
+        RecoveryFacts { .. } => Recovery::Look,
     }
 }
 
-/// How often a worker of one message may die with it: once, and the next one has it.
+/// How often a message may be given back because its worker died: once, then the next worker gets it.
 pub const RETURNS: u32 = 1;
 
-/// What becomes of the message of a worker of one message (`policy = "ephemeral"`) that has ended.
+/// What becomes of the message of an ephemeral worker (`policy = "ephemeral"`) that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Afterwards {
     /// It is done.
     Done,
     /// The next worker has it.
     Again {
-        /// That was the worker's own doing.
+        /// Whether the worker itself caused the end.
         counted: bool,
     },
-    /// It is put aside: each worker that has it dies.
+    /// It is put aside, because every worker that gets it dies.
     PutAside,
 }
 
-/// What becomes of it where its worker ended so. `said_done`: by `peer self-done`; `returned`: how often it was given back.
+/// Decides what becomes of the message. `said_done`: the worker ran `peer self-done`; `returned`: how often the message was
+/// given back before.
 pub fn afterwards(said_done: bool, cause: EndCause, returned: u32) -> Afterwards {
     match cause {
         _ if said_done => Afterwards::Done,
-        // Quiet for so long, or left in order: it never says so.
+        // It was idle for long enough, or exited in order, and simply does not report.
         EndCause::IdleReaped | EndCause::Completed => Afterwards::Done,
-        // Not its doing.
+        // Not caused by the worker.
         EndCause::Stopped
         | EndCause::Moved
         | EndCause::Replaced
@@ -85,7 +86,7 @@ pub fn afterwards(said_done: bool, cause: EndCause, returned: u32) -> Afterwards
     }
 }
 
-/// The first line of a message that names its sender.
+/// Returns the message with a first line that names its sender.
 pub fn signed(from: &str, text: &str) -> String {
     format!("[from {from}]\n{text}")
 }
@@ -94,8 +95,8 @@ pub fn signed(from: &str, text: &str) -> String {
 mod tests {
     use super::*;
 
-    const UNKNOWN: BegunFacts =
-        BegunFacts { found: false, written_down: true, same_incarnation: true, at_rest: Duration::ZERO };
+    const UNKNOWN: RecoveryFacts =
+        RecoveryFacts { found: false, keeps_transcript: true, same_incarnation: true, at_rest: Duration::ZERO };
 
     #[test]
     fn a_worker_gives_its_message_back_once() {
@@ -121,12 +122,12 @@ mod tests {
     fn a_message_is_said_again_only_where_it_is_known_that_it_was_not() {
         let cases = [
             (UNKNOWN, Recovery::Look),
-            (BegunFacts { at_rest: REST, ..UNKNOWN }, Recovery::Deliver),
-            (BegunFacts { same_incarnation: false, ..UNKNOWN }, Recovery::Deliver),
-            (BegunFacts { found: true, ..UNKNOWN }, Recovery::Said),
-            (BegunFacts { found: true, written_down: false, at_rest: REST, ..UNKNOWN }, Recovery::Said),
-            (BegunFacts { written_down: false, at_rest: REST, ..UNKNOWN }, Recovery::PutAside),
-            (BegunFacts { written_down: false, same_incarnation: false, ..UNKNOWN }, Recovery::PutAside),
+            (RecoveryFacts { at_rest: REST_TIME, ..UNKNOWN }, Recovery::Deliver),
+            (RecoveryFacts { same_incarnation: false, ..UNKNOWN }, Recovery::Deliver),
+            (RecoveryFacts { found: true, ..UNKNOWN }, Recovery::Said),
+            (RecoveryFacts { found: true, keeps_transcript: false, at_rest: REST_TIME, ..UNKNOWN }, Recovery::Said),
+            (RecoveryFacts { keeps_transcript: false, at_rest: REST_TIME, ..UNKNOWN }, Recovery::PutAside),
+            (RecoveryFacts { keeps_transcript: false, same_incarnation: false, ..UNKNOWN }, Recovery::PutAside),
         ];
         for (facts, expected) in cases {
             assert_eq!(recover(&facts), expected, "{facts:?}");

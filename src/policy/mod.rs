@@ -1,12 +1,13 @@
-//! Pure decisions: facts in, decision and reason out.
+//! Pure decisions: they take facts and return a decision and its reason.
 //!
-//! Nothing here reads a file, a clock, the kernel or a runtime, and nothing here imports another module of ours: `now`
-//! is an argument, and every fact arrives in a struct. The meanings are those of `docs/lifecycle.md`.
+//! Nothing here reads a file, a clock, the kernel or a runtime, and nothing imports a module outside `policy`: `now` is
+//! an argument, and all facts arrive in structs. `docs/lifecycle.md` defines the meanings.
 
 pub mod answer;
 pub mod axis;
 pub mod choice;
 pub mod ending;
+pub mod event;
 pub mod health;
 pub mod hops;
 pub mod idle;

@@ -1,25 +1,25 @@
-//! The name of a peer, checked once.
+//! The validated name of a peer.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest name, in characters: with `-INCARNATION` behind it a runtime's session name stays under 64.
+/// The maximum length in characters. With `-INCARNATION` appended, a runtime's session name stays under 64.
 const MAX_LEN: usize = 48;
 
-/// A peer's name: `[a-z0-9][a-z0-9_-]{0,47}`, so that it is safe in a file name, a tmux target and a zellij session.
+/// A peer's name: `[a-z0-9][a-z0-9_-]{0,47}`. It is safe in a file name, a tmux target and a zellij session.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PeerName(String);
 
-/// The text is not a peer's name; the message states the rule.
+/// The error for text that is not a valid peer name. Its message states the rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a peer name: use 1 to 48 of a-z, 0-9, '-' and '_', beginning with a letter or a digit")]
 pub struct BadName(String);
 
 impl PeerName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

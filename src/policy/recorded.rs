@@ -1,24 +1,24 @@
-//! What is known of the incarnation on record.
+//! What is known about the recorded incarnation of a peer.
 
 use super::axis::Axis;
 
-/// What is known of the incarnation on record.
+/// What is known about the recorded incarnation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recorded {
-    /// No `.session` file: both axes are dead, and nothing was probed.
+pub enum RecordedState {
+    /// There is no `.session` file: both axes are dead, and nothing was probed.
     None,
-    /// Somebody is starting it, and its time to become ready is not over.
+    /// Another process is starting it, and its time to become ready has not run out.
     Starting,
-    /// It was started on another machine or in another pid namespace: nothing can be told of it from here.
+    /// It was started on another machine or in another pid namespace, so its state cannot be determined here.
     Elsewhere {
-        /// Where, and since when.
+        /// Where it was started, and since when.
         owner: String,
     },
-    /// A session is on record, and both axes were asked about it.
+    /// A session is recorded, and both axes were probed.
     Session {
-        /// Is the runtime's session there?
+        /// Whether the runtime's session exists.
         runtime: Axis,
-        /// Is the agent of this incarnation there?
+        /// Whether the agent of this incarnation exists.
         process: Axis,
     },
 }

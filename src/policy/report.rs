@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
-use super::turn::{Turn, TurnSeen, Witness};
+use super::turn::{Turn, TurnObservation, Witness};
 
 /// What is known of the turns of one incarnation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// What it was doing last.
     #[serde(flatten)]
-    pub seen: TurnSeen,
+    pub seen: TurnObservation,
     /// When the newest turn began, where that was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_ms: Option<Timestamp>,
@@ -46,12 +46,12 @@ pub enum Heard {
         since: Option<Timestamp>,
     },
     /// It needs a person, as was seen when that was reported.
-    Asks(TurnSeen),
+    Asks(TurnObservation),
 }
 
 /// What is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum Change {
     /// A turn has begun.
     Started,
     /// A turn is over, and how long it took.
@@ -62,28 +62,28 @@ pub enum News {
 
 /// What is news in a report of the time `at`, and what is known after it. Hooks run side by side, so a report may come behind a
 /// later one: it is told of, and what is known stays.
-pub fn hear(known: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<News>, Known) {
+pub fn hear(known: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change>, Known) {
     let since = known.and_then(Known::in_progress_since);
     match (heard, known) {
         (Heard::Started { .. }, Some(known)) if known.finished_ms.is_some_and(|finished| finished >= at) => {
             let began_ms = known.began_ms.max(Some(at));
-            (vec![News::Started], Known { began_ms, ..known.clone() })
+            (vec![Change::Started], Known { began_ms, ..known.clone() })
         }
         // What it asks was seen since.
         (Heard::Started { .. }, Some(known)) if known.seen.ask().is_some() && known.seen.at_ms >= at => {
-            (vec![News::Started], Known { began_ms: Some(at), ..known.clone() })
+            (vec![Change::Started], Known { began_ms: Some(at), ..known.clone() })
         }
         (Heard::Finished { .. }, Some(known)) if since.is_some_and(|began| began > at) => {
-            (vec![News::Finished(None)], Known { finished_ms: Some(at), ..known.clone() })
+            (vec![Change::Finished(None)], Known { finished_ms: Some(at), ..known.clone() })
         }
         (heard, before) => hear_next(before, heard, at),
     }
 }
 
-fn hear_next(before: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<News>, Known) {
+fn hear_next(before: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change>, Known) {
     let since = before.and_then(Known::in_progress_since);
     let finished_ms = before.and_then(|known| known.finished_ms);
-    let by_hook = |turn, since_ms| TurnSeen { turn, witness: Witness::Hook, since_ms, at_ms: at };
+    let by_hook = |turn, since_ms| TurnObservation { turn, witness: Witness::Hook, since_ms, at_ms: at };
     match heard {
         // Said in the middle of a turn, it is a part of that.
         Heard::Started { anew: false } if since.is_some() => {
@@ -91,8 +91,8 @@ fn hear_next(before: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<News>,
         }
         Heard::Started { .. } => {
             // The one before was stopped, or failed, of which no hook tells.
-            let cut_off = since.map(|_| News::Finished(None));
-            let news = cut_off.into_iter().chain([News::Started]).collect();
+            let cut_off = since.map(|_| Change::Finished(None));
+            let news = cut_off.into_iter().chain([Change::Started]).collect();
             (news, Known { seen: by_hook(Turn::Busy, Some(at)), began_ms: Some(at), finished_ms })
         }
         Heard::Finished { starts_are_told, since: otherwise } => {
@@ -100,13 +100,13 @@ fn hear_next(before: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<News>,
             let is_told = starts_are_told && since.is_none() && finished_ms.is_some();
             let later = |began: &Timestamp| finished_ms.is_none_or(|finished| *began > finished);
             let took = since.or_else(|| otherwise.filter(later)).map(|began| at.since(began));
-            let news = if is_told { Vec::new() } else { vec![News::Finished(took)] };
+            let news = if is_told { Vec::new() } else { vec![Change::Finished(took)] };
             (news, Known { seen: by_hook(Turn::Free, None), began_ms, finished_ms: Some(at) })
         }
         Heard::Asks(seen) => {
             // What was seen before this was reported is another question, though it reads the same.
-            let is_told = before.is_some_and(|known| known.seen.at_ms >= at && !seen.is_news(known.seen.ask()));
-            let news = if is_told { Vec::new() } else { vec![News::Asks] };
+            let is_told = before.is_some_and(|known| known.seen.at_ms >= at && !seen.is_new_request(known.seen.ask()));
+            let news = if is_told { Vec::new() } else { vec![Change::Asks] };
             (news, Known { seen, began_ms: before.and_then(|known| known.began_ms), finished_ms })
         }
     }
@@ -129,11 +129,16 @@ mod tests {
 
     fn asks(at_ms: u64) -> Heard {
         let ask = Ask { kind: AskKind::Permission, question: Some("May I?".to_owned()) };
-        Heard::Asks(TurnSeen { turn: Turn::Waiting(ask), witness: Witness::Hook, since_ms: None, at_ms: at(at_ms) })
+        Heard::Asks(TurnObservation {
+            turn: Turn::Waiting(ask),
+            witness: Witness::Hook,
+            since_ms: None,
+            at_ms: at(at_ms),
+        })
     }
 
     /// What each of these is told of, one after the other.
-    fn told(reports: &[(Heard, u64)]) -> Vec<Vec<News>> {
+    fn told(reports: &[(Heard, u64)]) -> Vec<Vec<Change>> {
         let mut known: Option<Known> = None;
         let hear = |(heard, when): &(Heard, u64)| {
             let (news, now) = hear(known.as_ref(), heard.clone(), at(*when));
@@ -145,51 +150,51 @@ mod tests {
 
     #[test]
     fn a_turn_begins_once_and_ends_once_and_takes_the_time_between() {
-        let took = News::Finished(Some(Duration::from_millis(7)));
-        assert_eq!(told(&[(STARTED, 1), (finished(true), 8)]), [vec![News::Started], vec![took]]);
+        let took = Change::Finished(Some(Duration::from_millis(7)));
+        assert_eq!(told(&[(STARTED, 1), (finished(true), 8)]), [vec![Change::Started], vec![took]]);
         // Another word in the middle of it is no other turn, and a second end (a hook of the person's made it go on) is told once.
         let more = Heard::Started { anew: false };
         let reports = [(STARTED, 1), (more.clone(), 3), (finished(true), 8), (finished(true), 9), (more, 10)];
-        assert_eq!(told(&reports), [vec![News::Started], vec![], vec![took], vec![], vec![News::Started]]);
+        assert_eq!(told(&reports), [vec![Change::Started], vec![], vec![took], vec![], vec![Change::Started]]);
     }
 
     #[test]
     fn a_report_that_comes_behind_a_later_one_is_told_and_what_is_known_stays() {
         let (news, known) = hear(None, finished(true), at(6));
-        assert_eq!(news, [News::Finished(None)]);
+        assert_eq!(news, [Change::Finished(None)]);
         let (news, known) = hear(Some(&known), STARTED, at(5));
-        assert_eq!((news, known.in_progress_since()), (vec![News::Started], None));
+        assert_eq!((news, known.in_progress_since()), (vec![Change::Started], None));
         let (_, asked) = hear(Some(&known), asks(9), at(8));
         let (news, asked) = hear(Some(&asked), STARTED, at(7));
-        assert_eq!((news, asked.in_progress_since()), (vec![News::Started], Some(at(7))));
+        assert_eq!((news, asked.in_progress_since()), (vec![Change::Started], Some(at(7))));
         assert!(asked.seen.ask().is_some(), "it asks all the same");
         let (_, known) = hear(Some(&known), STARTED, at(9));
         let (news, known) = hear(Some(&known), finished(true), at(8));
-        assert_eq!((news, known.in_progress_since()), (vec![News::Finished(None)], Some(at(9))));
+        assert_eq!((news, known.in_progress_since()), (vec![Change::Finished(None)], Some(at(9))));
     }
 
     #[test]
     fn a_turn_that_was_cut_off_is_over_when_another_begins() {
-        let cut_off = vec![News::Finished(None), News::Started];
-        assert_eq!(told(&[(STARTED, 1), (STARTED, 5)]), [vec![News::Started], cut_off]);
+        let cut_off = vec![Change::Finished(None), Change::Started];
+        assert_eq!(told(&[(STARTED, 1), (STARTED, 5)]), [vec![Change::Started], cut_off]);
     }
 
     #[test]
     fn where_nothing_tells_of_starts_each_end_is_told() {
         let since = |ms| Heard::Finished { starts_are_told: false, since: Some(at(ms)) };
-        let took = |ms| vec![News::Finished(Some(Duration::from_millis(ms)))];
+        let took = |ms| vec![Change::Finished(Some(Duration::from_millis(ms)))];
         let reports = [(since(1), 5), (since(1), 9), (since(10), 12)];
-        assert_eq!(told(&reports), [took(4), vec![News::Finished(None)], took(2)]);
-        assert_eq!(told(&[(finished(true), 5)]), [vec![News::Finished(None)]], "of its beginning nobody heard");
+        assert_eq!(told(&reports), [took(4), vec![Change::Finished(None)], took(2)]);
+        assert_eq!(told(&[(finished(true), 5)]), [vec![Change::Finished(None)]], "of its beginning nobody heard");
     }
 
     #[test]
     fn a_question_is_told_once_and_again_where_it_is_asked_again() {
         let reports = [(STARTED, 1), (asks(3), 2), (asks(5), 4), (finished(true), 9)];
-        let took = News::Finished(Some(Duration::from_millis(8)));
-        assert_eq!(told(&reports), [vec![News::Started], vec![News::Asks], vec![News::Asks], vec![took]]);
+        let took = Change::Finished(Some(Duration::from_millis(8)));
+        assert_eq!(told(&reports), [vec![Change::Started], vec![Change::Asks], vec![Change::Asks], vec![took]]);
         // A tick saw it and told of it, before what was reported earlier was heard.
-        assert_eq!(told(&[(asks(3), 3), (asks(4), 2)]), [vec![News::Asks], vec![]]);
+        assert_eq!(told(&[(asks(3), 3), (asks(4), 2)]), [vec![Change::Asks], vec![]]);
     }
 
     #[test]

@@ -1,80 +1,80 @@
-//! Whether a pane is large enough to type a message into it and see what becomes of that.
+//! Decides whether a pane is large enough to type a message into it and observe the result.
 //!
-//! A pane has the size of whoever looks at it, and keeps it after they have left. In one of a few columns no agent can show
-//! its composer: what is typed there is typed blind.
+//! A pane has the size of the last attached terminal, and keeps it after the user detaches. In a pane of a few columns
+//! no agent can show its composer, so text would be typed blind.
 
 /// Columns and rows.
 pub type Size = (u16, u16);
 
-/// The size that every agent is made for. A smaller pane that nobody looks at is stretched before it is typed into.
-pub const ROOMY: Size = (80, 24);
+/// The size that every agent supports. A smaller pane without an attached user is enlarged before a message is typed.
+pub const FULL_SIZE: Size = (80, 24);
 
-/// Below this a composer with its rules is not to be told from the rest of the screen any more: the agents that were seen
-/// draw theirs over 3 to 6 rows, and their hints in some 30 columns.
-pub const LEAST: Size = (40, 10);
+/// The smallest size in which a composer and its borders can be told apart from the rest of the screen. The observed
+/// agents draw their composer over 3 to 6 rows, and their hints over some 30 columns.
+pub const MIN_SIZE: Size = (40, 10);
 
-/// Rows that an agent draws around the text in its composer, with one of its answer in between.
-const AROUND: usize = 6;
+/// The number of rows that an agent draws around the text in its composer, including one row of its answer.
+const COMPOSER_ROWS: usize = 6;
 
-/// Columns that it takes beside the text: borders and the prompt.
-const BESIDE: u16 = 4;
+/// The number of columns used beside the text, for borders and the prompt.
+const COMPOSER_COLUMNS: u16 = 4;
 
-/// From how many characters on an agent that shows a placeholder for a long paste does so (Claude Code 2.1: 800, Codex 0.121:
-/// 1,000, opencode 1.1: 150).
+/// The number of characters above which an agent that abbreviates long pastes is assumed to show a placeholder (Claude
+/// Code 2.1: 800, Codex 0.121: 1,000, opencode 1.1: 150).
 const LONG_PASTE: usize = 1_000;
 
-/// What is known of a pane before something is typed into it.
+/// The facts about a pane before a message is typed into it.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomFacts<'a> {
-    /// Its size now.
+    /// The current size of the pane.
     pub size: Size,
-    /// Somebody looks at it.
+    /// Whether a user is attached.
     pub attached: bool,
-    /// What is to be typed.
+    /// The text to type.
     pub text: &'a str,
-    /// The agent shows a few words in the place of a long paste.
-    pub shortens: bool,
+    /// Whether the agent shows a short placeholder for a long paste.
+    pub abbreviates_pastes: bool,
 }
 
-/// What is to be done first.
+/// What must happen before typing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
-    /// Nothing.
+    /// Nothing: the pane is large enough.
     Enough,
-    /// Nobody looks at it: it gets its size back.
+    /// The pane must be enlarged. No user is attached.
     Stretch,
-    /// Somebody looks at it with so small a terminal that nothing is typed.
+    /// The attached terminal is too small, so nothing is typed.
     TooSmall,
 }
 
-/// Decides by the size, then by who is there, then by the text.
+/// Decides by the size, then by whether a user is attached, then by the text.
 pub fn decide(facts: &RoomFacts<'_>) -> Room {
-    if holds(facts.size, ROOMY) {
+    if holds(facts.size, FULL_SIZE) {
         Room::Enough
     } else if !facts.attached {
         Room::Stretch
-    } else if holds(facts.size, LEAST) && rows(facts) + AROUND <= usize::from(facts.size.1) {
+    } else if holds(facts.size, MIN_SIZE) && rows(facts) + COMPOSER_ROWS <= usize::from(facts.size.1) {
         Room::Enough
     } else {
         Room::TooSmall
     }
 }
 
-/// Whether a pane is smaller than what agents are made for.
+/// Returns `true` if a pane is smaller than [`FULL_SIZE`].
 pub fn is_cramped(size: Size) -> bool {
-    !holds(size, ROOMY)
+    !holds(size, FULL_SIZE)
 }
 
 fn holds(size: Size, other: Size) -> bool {
     size.0 >= other.0 && size.1 >= other.1
 }
 
-/// Rows that the text takes in the composer.
+/// Returns the number of rows that the text takes in the composer.
 fn rows(facts: &RoomFacts<'_>) -> usize {
-    if facts.shortens && facts.text.chars().count() > LONG_PASTE {
+    if facts.abbreviates_pastes && facts.text.chars().count() > LONG_PASTE {
         return 1;
     }
-    let width = usize::from(facts.size.0.saturating_sub(BESIDE).max(1));
+    let width = usize::from(facts.size.0.saturating_sub(COMPOSER_COLUMNS).max(1));
     facts.text.lines().map(|line| line.chars().count().div_ceil(width).max(1)).sum()
 }
 
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn room(size: Size, attached: bool, text: &str) -> Room {
-        decide(&RoomFacts { size, attached, text, shortens: false })
+        decide(&RoomFacts { size, attached, text, abbreviates_pastes: false })
     }
 
     #[test]
@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn a_long_paste_of_which_the_agent_shows_a_few_words_fits() {
-        let facts = |length: usize, shortens| {
-            decide(&RoomFacts { size: (44, 12), attached: true, text: &"x".repeat(length), shortens })
+        let facts = |length: usize, abbreviates_pastes| {
+            decide(&RoomFacts { size: (44, 12), attached: true, text: &"x".repeat(length), abbreviates_pastes })
         };
         assert_eq!(facts(100_000, true), Room::Enough);
         assert_eq!(facts(100_000, false), Room::TooSmall);

@@ -1,40 +1,41 @@
-//! The state that a person sees: one function for list, status and JSON.
+//! The displayed state of a peer: one function for `peer list`, `peer status` and JSON.
 
 use serde::Serialize;
 
 use super::ending::End;
 use super::health::{Breaker, Health};
-use super::recorded::Recorded;
+use super::recorded::RecordedState;
 use super::state::State;
 use super::time::Timestamp;
 use super::turn::Turn;
 
-/// What the state of a peer is read from.
+/// The facts from which the displayed state is derived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateFacts {
-    /// The incarnation on record.
-    pub live: Recorded,
+    /// The recorded incarnation.
+    pub live: RecordedState,
     /// What its agent is known to be doing.
     pub turn: Option<Turn>,
     /// Whether `NAME.stopped` exists.
     pub stopped: bool,
-    /// `NAME.end`; where the incarnation on record is over, what will stand there once that is recorded.
+    /// The content of `NAME.end`. If the recorded incarnation is over, what the file will hold once that end is
+    /// recorded.
     pub last_end: Option<End>,
-    /// Its guard, latch and hold, at the same time.
+    /// Its guard, latch and restart delay, at the same time.
     pub health: Health,
-    /// Whether any incarnation of it ever was ready.
+    /// Whether any incarnation was ever ready.
     pub ever_ran: bool,
 }
 
-/// A state with what belongs to it.
+/// A displayed state with its details.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shown {
-    /// The word.
+    /// The state.
     pub state: State,
-    /// What a person should read beside it: `exit 3` beside crashed, `crashed (exit 3)` beside held, why it is unknown.
+    /// Additional text: `exit 3` for crashed, `crashed (exit 3)` for held, the reason for unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// When the hold or the guard lets go, where one holds.
+    /// When the restart delay or the guard ends, if either applies.
     #[serde(rename = "held_until_ms", skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
 }
@@ -45,16 +46,16 @@ impl Shown {
     }
 }
 
-/// The state of a peer at `now`.
+/// Returns the displayed state of a peer at `now`.
 pub fn state(facts: &StateFacts, now: Timestamp) -> Shown {
     match &facts.live {
-        Recorded::None => not_awake(facts, now),
-        Recorded::Starting => match &facts.turn {
+        RecordedState::None => not_awake(facts, now),
+        RecordedState::Starting => match &facts.turn {
             Some(Turn::Waiting(ask)) => Shown::new(State::Waiting, Some(ask.to_string())),
             _ => Shown::new(State::Starting, None),
         },
-        Recorded::Elsewhere { owner } => Shown::new(State::Unknown, Some(format!("started {owner}"))),
-        Recorded::Session { runtime, process } => match (runtime.alive(), process.alive()) {
+        RecordedState::Elsewhere { owner } => Shown::new(State::Unknown, Some(format!("started {owner}"))),
+        RecordedState::Session { runtime, process } => match (runtime.alive(), process.alive()) {
             (Some(true), Some(true)) => match &facts.turn {
                 Some(Turn::Waiting(ask)) => Shown::new(State::Waiting, Some(ask.to_string())),
                 Some(Turn::Busy) => Shown::new(State::Busy, None),
@@ -67,13 +68,13 @@ pub fn state(facts: &StateFacts, now: Timestamp) -> Shown {
     }
 }
 
-/// What a peer is whose incarnation is over, and of which nobody has recorded that yet: the next wake or tick does.
+/// Marks a state as derived from an end that is not recorded yet. The next wake or tick records it.
 fn unrecorded(shown: Shown) -> Shown {
     let detail = shown.detail.map_or_else(String::new, |detail| format!("{detail}, "));
     Shown { detail: Some(detail + "not recorded yet"), ..shown }
 }
 
-/// The state of a peer with no session on record: what keeps it down comes before how it ended.
+/// Returns the state of a peer without a recorded session. Whatever keeps it down takes precedence over how it ended.
 fn not_awake(facts: &StateFacts, now: Timestamp) -> Shown {
     let ended = facts.last_end.as_ref();
     let how = || ended.map(End::shown_as);
@@ -90,7 +91,7 @@ fn not_awake(facts: &StateFacts, now: Timestamp) -> Shown {
     match ended {
         Some(end) => {
             let meaning = end.cause.meaning();
-            // Stopped once and allowed again since: the next wake brings it back.
+            // The peer was stopped and has been allowed again since, so the next wake brings it back.
             if meaning.state == State::Stopped {
                 return Shown::new(State::Asleep, None);
             }
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
     use crate::policy::axis::Axis;
     use crate::policy::ending::{EndCause, EndReport, Exit, Incarnation, Reached};
-    use crate::policy::health::Hold;
+    use crate::policy::health::RestartDelay;
     use crate::policy::turn::{Ask, AskKind};
     use std::time::Duration;
 
@@ -115,11 +116,11 @@ mod tests {
 
     fn facts() -> StateFacts {
         StateFacts {
-            live: Recorded::None,
+            live: RecordedState::None,
             turn: None,
             stopped: false,
             last_end: None,
-            health: Health { deaths: 0, breaker: Breaker::Closed, hold: None },
+            health: Health { deaths: 0, breaker: Breaker::Closed, restart_delay: None },
             ever_ran: true,
         }
     }
@@ -139,10 +140,10 @@ mod tests {
     }
 
     fn live(runtime: Axis, process: Axis) -> StateFacts {
-        StateFacts { live: Recorded::Session { runtime, process }, ..facts() }
+        StateFacts { live: RecordedState::Session { runtime, process }, ..facts() }
     }
 
-    /// `state` or `state: detail`.
+    /// Formats as `state` or `state: detail`.
     fn shown(facts: &StateFacts) -> String {
         let Shown { state, detail, .. } = state(facts, NOW);
         detail.map_or_else(|| state.to_string(), |detail| format!("{state}: {detail}"))
@@ -158,7 +159,7 @@ mod tests {
         };
         assert_eq!(shown(&doing(asks(None))), "waiting: permission");
         assert_eq!(shown(&doing(asks(Some("May I?")))), "waiting: permission: May I?");
-        let starting = |turn| shown(&StateFacts { live: Recorded::Starting, turn, ..facts() });
+        let starting = |turn| shown(&StateFacts { live: RecordedState::Starting, turn, ..facts() });
         assert_eq!((starting(None), starting(Some(Turn::Busy))), ("starting".to_owned(), "starting".to_owned()));
         assert_eq!(starting(Some(asks(None))), "waiting: permission");
     }
@@ -176,7 +177,7 @@ mod tests {
     fn what_nobody_recorded_yet_is_told_as_it_is() {
         assert_eq!(shown(&live(Axis::Dead, Axis::Alive)), "lost: the agent outlived its session");
         let over = |runtime, cause, exit| {
-            let live = Recorded::Session { runtime, process: Axis::Dead };
+            let live = RecordedState::Session { runtime, process: Axis::Dead };
             shown(&StateFacts { live, ..ended(cause, exit) })
         };
         let crashed = over(Axis::Alive, EndCause::Crashed, Some(Exit::Code(3)));
@@ -213,7 +214,7 @@ mod tests {
     #[test]
     fn held_tells_until_when_and_after_what() {
         let until = NOW.after(Duration::from_secs(60));
-        let health = Health { hold: Some(Hold::Backoff { until, deaths: 2 }), ..facts().health };
+        let health = Health { restart_delay: Some(RestartDelay::Backoff { until, deaths: 2 }), ..facts().health };
         let held = StateFacts { health, ..ended(EndCause::Vanished, None) };
         assert_eq!(shown(&held), "held: crashed (pane gone)");
         assert_eq!(state(&held, NOW).held_until, Some(until));
@@ -221,8 +222,8 @@ mod tests {
 
     #[test]
     fn failed_comes_before_held() {
-        let hold = Some(Hold::Backoff { until: NOW.after(Duration::from_secs(60)), deaths: 20 });
-        let health = Health { deaths: 20, breaker: Breaker::Failed { deaths: 20 }, hold };
+        let hold = Some(RestartDelay::Backoff { until: NOW.after(Duration::from_secs(60)), deaths: 20 });
+        let health = Health { deaths: 20, breaker: Breaker::Failed { deaths: 20 }, restart_delay: hold };
         let failed = StateFacts { health, ..ended(EndCause::Crashed, Some(Exit::Code(1))) };
         assert_eq!(shown(&failed), "failed: 20 deaths in a row, last crashed (exit 1)");
         assert_eq!(state(&failed, NOW).held_until, None);

@@ -1,43 +1,43 @@
-//! The words for what a peer is, as a person sees them.
+//! The states of a peer, under the names that the user sees.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a peer is, in one word.
+/// The state of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Its agent runs and waits.
+    /// The agent runs and waits for a message.
     Awake,
-    /// It comes up, or comes back.
+    /// The peer is being started or restarted.
     Starting,
-    /// Its agent runs and works.
+    /// The agent runs and works on a turn.
     Busy,
-    /// Its agent runs, and needs a person's answer.
+    /// The agent runs and needs an answer from the user.
     Waiting,
     /// Parked: the next wake brings it back.
     Asleep,
-    /// Parked by hand: wakes are refused.
+    /// Parked by the user: wakes are refused.
     Stopped,
-    /// It finished.
+    /// The agent finished.
     Completed,
-    /// It died.
+    /// The agent died.
     Crashed,
-    /// It died, and no start is due or allowed yet.
+    /// The agent died, and no restart is due or allowed yet.
     Held,
-    /// It died too often: wakes are refused until a reset.
+    /// The agent died too often: wakes are refused until a reset.
     Failed,
-    /// Its runtime, its machine or its session went away under it.
+    /// The runtime, the machine or the session went away while the agent ran.
     Lost,
     /// A witness did not answer.
     Unknown,
-    /// It was declared, and nothing else.
+    /// The peer was declared and never started.
     NeverStarted,
 }
 
 impl State {
-    /// Every one.
+    /// All states.
     pub const ALL: [Self; 13] = [
         Self::Awake,
         Self::Starting,
@@ -54,7 +54,7 @@ impl State {
         Self::NeverStarted,
     ];
 
-    /// The name on the screen and in JSON.
+    /// Returns the name on the screen and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Awake => "awake",

@@ -1,4 +1,4 @@
-//! Points in time as the state files write them.
+//! Points in time, as the state files store them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,34 +8,35 @@ use serde::{Deserialize, Serialize};
 
 /// A point in time: milliseconds since the Unix epoch, by the machine's wall clock.
 ///
-/// In JSON it is a plain number (fields end in `_at_ms`); for people and marker files it prints as RFC 3339 in UTC.
+/// In JSON it is a plain number (fields end in `_at_ms`). For people and in marker files it is formatted as RFC 3339 in
+/// UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// From milliseconds since the epoch.
+    /// Creates a timestamp from milliseconds since the epoch.
     pub const fn from_ms(ms: u64) -> Self {
         Self(ms)
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn as_ms(self) -> u64 {
         self.0
     }
 
-    /// How long before `self` the time `earlier` was; zero when it was not (a clock that was set back).
+    /// Returns the time from `earlier` to `self`, or zero if `earlier` is later (a clock that was set back).
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// This time and `span` less; the epoch where that is earlier.
+    /// Returns the time `span` earlier, but not before the epoch.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// This time and `span` more.
+    /// Returns the time `span` later.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
@@ -46,7 +47,7 @@ impl Timestamp {
 const LAST_NAMED_MS: u64 = 253_402_300_799_999;
 
 impl From<SystemTime> for Timestamp {
-    /// A time before the epoch becomes the epoch.
+    /// Converts a time before the epoch to the epoch.
     fn from(time: SystemTime) -> Self {
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
@@ -61,13 +62,13 @@ impl From<Timestamp> for SystemTime {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Later than that it has no name in RFC 3339; a file that says so is wrong, and is to be shown all the same.
+        // RFC 3339 cannot express later times. A file with such a time is wrong, but still has to be displayed.
         let named = Self(self.0.min(LAST_NAMED_MS));
         humantime::format_rfc3339_millis(named.into()).fmt(f)
     }
 }
 
-/// The text is not an RFC 3339 time.
+/// The error for text that is not an RFC 3339 time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an RFC 3339 time")]
 pub struct NotATime(String);

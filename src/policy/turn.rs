@@ -1,4 +1,4 @@
-//! The third axis: what a living agent is doing.
+//! The turn axis: what a running agent is doing.
 
 use std::fmt;
 
@@ -6,46 +6,46 @@ use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
 
-/// What an agent that runs is doing.
+/// What a running agent is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Turn {
-    /// Nothing: it takes a message.
+    /// Nothing: it accepts a message.
     Free,
     /// A turn is in progress.
     Busy,
-    /// It needs a person.
+    /// It needs the user.
     Waiting(Ask),
 }
 
-/// What an agent needs a person for.
+/// What an agent needs the user for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
-    /// Of which kind it is.
+    /// The kind of request.
     pub kind: AskKind,
-    /// What it asks, on one line, where a screen shows that.
+    /// The question on one line, if the screen shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
 }
 
-/// The kinds of what an agent needs a person for.
+/// The kinds of request to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AskKind {
-    /// It may not do something unless it is allowed to.
+    /// The agent asks for permission to do something.
     Permission,
-    /// It wants to know something.
+    /// The agent asks a question.
     Question,
-    /// Whether a directory is to be trusted.
+    /// The agent asks whether to trust a directory.
     Trust,
-    /// It has no account, key or model.
+    /// The agent has no account, key or model.
     SignIn,
-    /// Something is to be chosen or left; what, only its screen tells.
+    /// The agent shows a menu to choose from or to leave. Only its screen shows what it is about.
     Menu,
 }
 
 impl AskKind {
-    /// Its name on the screen and in JSON.
+    /// Returns the name on the screen and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Permission => "permission",
@@ -72,7 +72,7 @@ impl fmt::Display for Ask {
     }
 }
 
-/// By whom it is known; the better witness first.
+/// The source of a turn, the better witness first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Witness {
@@ -85,7 +85,7 @@ pub enum Witness {
 }
 
 impl Witness {
-    /// Its name in the log and in JSON.
+    /// Returns the name in the log and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hook => "hook",
@@ -95,22 +95,22 @@ impl Witness {
     }
 }
 
-/// A turn as it was seen.
+/// An observation of a turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TurnSeen {
-    /// What it was doing.
+pub struct TurnObservation {
+    /// What the agent was doing.
     pub turn: Turn,
-    /// Who said so.
+    /// The witness that reported it.
     pub witness: Witness,
-    /// Since when, where that is known.
+    /// When the turn began, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<Timestamp>,
-    /// When it was seen.
+    /// When it was observed.
     pub at_ms: Timestamp,
 }
 
-impl TurnSeen {
-    /// What it needs a person for, where it does.
+impl TurnObservation {
+    /// Returns what the agent needs the user for, if it does.
     pub const fn ask(&self) -> Option<&Ask> {
         match &self.turn {
             Turn::Waiting(ask) => Some(ask),
@@ -118,14 +118,15 @@ impl TurnSeen {
         }
     }
 
-    /// Whether it needs a person for something else than `asked`, which is what it was known to ask before.
-    pub fn is_news(&self, asked: Option<&Ask>) -> bool {
+    /// Returns `true` if the agent needs the user for something other than `asked`, its last known request.
+    pub fn is_new_request(&self, asked: Option<&Ask>) -> bool {
         self.ask().is_some() && self.ask() != asked
     }
 }
 
-/// What an agent is known to ask after a look that saw `seen`: one that saw nothing says nothing of the question before.
-pub fn still_asked(seen: Option<&TurnSeen>, asked: Option<Ask>) -> Option<Ask> {
+/// Returns the agent's known request after an observation. An observation that saw nothing leaves the earlier request
+/// as it was.
+pub fn current_request(seen: Option<&TurnObservation>, asked: Option<Ask>) -> Option<Ask> {
     seen.map_or(asked, |seen| seen.ask().cloned())
 }
 
@@ -133,31 +134,31 @@ pub fn still_asked(seen: Option<&TurnSeen>, asked: Option<Ask>) -> Option<Ask> {
 mod tests {
     use super::*;
 
-    fn seen(turn: Turn) -> TurnSeen {
-        TurnSeen { turn, witness: Witness::Screen, since_ms: None, at_ms: Timestamp::from_ms(7) }
+    fn seen(turn: Turn) -> TurnObservation {
+        TurnObservation { turn, witness: Witness::Screen, since_ms: None, at_ms: Timestamp::from_ms(7) }
     }
 
-    fn asks(question: &str) -> TurnSeen {
+    fn asks(question: &str) -> TurnObservation {
         seen(Turn::Waiting(Ask { kind: AskKind::Permission, question: Some(question.to_owned()) }))
     }
 
     #[test]
     fn a_question_is_news_once() {
         let (a, b, free) = (asks("a?"), asks("b?"), seen(Turn::Free));
-        assert!(a.is_news(None) && b.is_news(a.ask()));
-        assert!(!a.is_news(a.ask()) && !free.is_news(a.ask()) && !free.is_news(None));
-        // Of a look that saw nothing: it is still the same question.
-        let asked = still_asked(Some(&a), None);
-        assert!(!a.is_news(still_asked(None, asked.clone()).as_ref()));
-        // Over, and asked once more.
-        assert!(a.is_news(still_asked(Some(&free), asked).as_ref()));
+        assert!(a.is_new_request(None) && b.is_new_request(a.ask()));
+        assert!(!a.is_new_request(a.ask()) && !free.is_new_request(a.ask()) && !free.is_new_request(None));
+        // An observation that saw nothing leaves the question as it was.
+        let asked = current_request(Some(&a), None);
+        assert!(!a.is_new_request(current_request(None, asked.clone()).as_ref()));
+        // The question was answered, and is asked again.
+        assert!(a.is_new_request(current_request(Some(&free), asked).as_ref()));
     }
 
     #[test]
     fn what_is_stamped_is_read_again() {
         for seen in [asks("Do you want to proceed?"), seen(Turn::Free), seen(Turn::Busy)] {
             let json = serde_json::to_string(&seen).expect("plain data");
-            assert_eq!(serde_json::from_str::<TurnSeen>(&json).expect("what was written"), seen, "{json}");
+            assert_eq!(serde_json::from_str::<TurnObservation>(&json).expect("what was written"), seen, "{json}");
         }
     }
 }

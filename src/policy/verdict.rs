@@ -1,41 +1,43 @@
-//! Two axes, one verdict, and what follows from it.
+//! Combines the two axes into one verdict, and derives the action of a tick from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::axis::Axis;
 
-/// An absence that nobody reported is probed again after this time (500 ms): long enough for a runtime that renames or
-/// re-attaches, short enough that a tick over a dozen such peers stays within its budget.
+/// How long to wait before an unreported absence is probed again (500 ms). It is long enough for a runtime that renames
+/// or re-attaches, and short enough that a tick over a dozen such peers stays within its budget.
 pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 
-/// No unreported absence is believed within this time of the start (30 s). Shorter and an agent that replaces itself
-/// while it starts (a launcher, an updater) is buried alive; longer and a real early death is noticed late.
+/// How long after a start no unreported absence is believed (30 s). If it were shorter, an agent that replaces itself
+/// while it starts (a launcher, an updater) would be recorded as dead; if it were longer, a real early death would be
+/// noticed late.
 pub const SETTLE: Duration = Duration::from_secs(30);
 
-/// Output or a beat this recent (15 s) contradicts an absence. Shorter and a busy agent's pause between two lines ends
-/// it; longer and a death right after output waits for a tick more.
+/// How recent output or a heartbeat must be (15 s) to contradict an absence. If it were shorter, a pause between two
+/// lines would end a busy agent; if it were longer, a death right after output would be noticed one tick late.
 pub const BUSY_WITHIN: Duration = Duration::from_secs(15);
 
-/// So many unreported ends in one tick (5), if they are most of the fleet, wait for a second opinion. Fewer and every
-/// second coincidence waits; more and a small fleet is buried by one wrong listing.
-pub const MASS_LEAST: usize = 5;
+/// The smallest number of unreported ends in one tick (5) that wait for a second opinion if they are most of the fleet.
+/// With a smaller number, every other coincidence would wait; with a larger one, one wrong listing would bury a small
+/// fleet.
+pub const MASS_ABSENCE_MIN: usize = 5;
 
-/// What the runtime said about a session.
+/// What the runtime reported about a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeSeen {
     /// The session is listed.
     Session,
-    /// The server answered, and the session is not there.
+    /// The server answered that the session does not exist.
     NoSession,
-    /// There is no server: no socket, or nobody listening on it. Nothing else means this.
+    /// There is no server: it has no socket, or nothing listens on it. No other failure means this.
     ServerGone,
-    /// It did not answer, or could not be asked; why.
+    /// The runtime did not answer or could not be queried; holds the reason.
     Unknown(String),
 }
 
 impl RuntimeSeen {
-    /// The runtime axis.
+    /// Returns the runtime axis.
     pub fn axis(&self) -> Axis {
         match self {
             Self::Session => Axis::Alive,
@@ -45,92 +47,93 @@ impl RuntimeSeen {
     }
 }
 
-/// Everything by which an incarnation on record is judged.
+/// The facts by which a recorded incarnation is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerdictFacts {
-    /// What the runtime said.
+    /// What the runtime reported.
     pub runtime: RuntimeSeen,
-    /// What the kernel said about its pid and start time.
+    /// What the kernel reported about the recorded pid and start time.
     pub process: Axis,
-    /// Whether its end is on record, or certain because the machine was restarted since.
+    /// Whether the end is recorded, or certain because the machine was restarted since.
     pub end_recorded: bool,
-    /// Time since its start.
+    /// The time since its start.
     pub age: Duration,
-    /// Time since its last output or beat; `None` when there was none.
+    /// The time since its last output or heartbeat; `None` if there was none.
     pub quiet_for: Option<Duration>,
-    /// Whether these facts are those of a second look, [`CONFIRM_AFTER`] after a first that said the same.
+    /// Whether these facts come from a second probe, [`CONFIRM_AFTER`] after a first one with the same result.
     pub confirmed: bool,
 }
 
-/// What the two axes say together.
+/// The combined result of both axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Session and agent are there.
+    /// Session and agent exist.
     Healthy,
-    /// The agent's end is on record.
+    /// The agent's end is recorded.
     Ended,
-    /// The session is there, the agent is not, and nobody said so.
+    /// The session exists, the agent does not, and no end is recorded.
     AgentGone,
-    /// Neither is there.
+    /// Neither exists.
     Gone,
-    /// The agent is there and its session is not.
+    /// The agent exists, its session does not.
     Orphan,
-    /// The server of its session is gone.
+    /// The server of the session is gone.
     RuntimeLost,
     /// A witness did not answer.
     Unknown,
 }
 
-/// Why nothing is done for now.
+/// Why a tick does nothing for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum HoldReason {
+pub enum DeferReason {
     /// A witness did not answer.
     Unknown,
-    /// It has just been started.
+    /// The incarnation has just been started.
     Settling,
-    /// It showed a sign of life a moment ago.
+    /// The agent showed a sign of life a moment ago.
     Busy,
-    /// Most of the fleet seems gone at once: the next tick has to agree.
+    /// Most of the fleet seems to be gone at once, so the next tick has to confirm it.
     MassAbsence,
 }
 
-/// What follows from a verdict.
+/// What a tick does about a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It lives: look at idleness, memory and beats.
+    /// Check idleness, memory and heartbeats of the running agent.
     Watch,
     /// Do nothing this tick.
-    Hold(HoldReason),
-    /// Look again after [`CONFIRM_AFTER`], and judge with `confirmed`.
+    Defer(DeferReason),
+    /// Probe again after [`CONFIRM_AFTER`], and judge with `confirmed`.
     ProbeAgain,
-    /// Record its end and clear what is left of the session.
+    /// Record the end and clear the rest of the session.
     End,
-    /// End the agent with the ladder, then record the end.
+    /// End the agent with the signal ladder, then record the end.
     EndOrphan,
-    /// Its server is gone: end the agent with the ladder if it survived, then record the end. No death is counted.
+    /// The server is gone. End the agent with the signal ladder if it survived, then record the end. This does not
+    /// count as a death.
     EndLost {
-        /// Whether the agent is still there.
+        /// Whether the agent still exists.
         survivor: bool,
     },
 }
 
 impl Action {
-    /// Whether it ends an incarnation.
+    /// Whether this action ends an incarnation.
     pub const fn ends(self) -> bool {
         matches!(self, Self::End | Self::EndOrphan | Self::EndLost { .. })
     }
 }
 
-/// A verdict with what follows from it.
+/// A verdict and the action that follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {
     /// What the axes say.
     pub verdict: Verdict,
-    /// What follows.
+    /// The action to take.
     pub action: Action,
-    /// Whether somebody reported the end.
+    /// Whether the end is recorded.
     pub reported: bool,
 }
 
@@ -140,7 +143,8 @@ pub fn judge(facts: &VerdictFacts) -> Judgement {
     Judgement { verdict, action: action(verdict, facts), reported: facts.end_recorded }
 }
 
-/// The table of the contract's section 4. An unknown process under a session that is gone is unknown as well.
+/// The table in section 4 of the contract. If the session is gone and the process is unknown, the verdict is unknown
+/// too.
 fn verdict(facts: &VerdictFacts) -> Verdict {
     match (&facts.runtime, &facts.process) {
         (RuntimeSeen::Unknown(_), _) | (RuntimeSeen::Session | RuntimeSeen::NoSession, Axis::Unknown(_)) => {
@@ -158,29 +162,29 @@ fn verdict(facts: &VerdictFacts) -> Verdict {
 fn action(verdict: Verdict, facts: &VerdictFacts) -> Action {
     match verdict {
         Verdict::Healthy => Action::Watch,
-        Verdict::Unknown => Action::Hold(HoldReason::Unknown),
+        Verdict::Unknown => Action::Defer(DeferReason::Unknown),
         Verdict::Ended => Action::End,
         Verdict::AgentGone | Verdict::Gone if facts.end_recorded => Action::End,
         Verdict::AgentGone | Verdict::Gone => unreported(facts, Action::End),
         Verdict::Orphan => unreported(facts, Action::EndOrphan),
-        // Ending a survivor takes a signal, and what may not be there is not signalled.
+        // Ending a survivor takes a signal, and a process that may not exist is not signalled.
         Verdict::RuntimeLost => match facts.process.alive() {
             Some(survivor) => Action::EndLost { survivor },
-            None => Action::Hold(HoldReason::Unknown),
+            None => Action::Defer(DeferReason::Unknown),
         },
     }
 }
 
-/// `then`, once an absence that nobody reported is confirmed.
+/// Returns `then` once an unreported absence is confirmed.
 ///
-/// An orphan's own signs of life do not hold it: they say that the agent lives, which is known, and nothing about its
-/// session. Else an orphan that goes on beating would never be ended.
+/// An orphan's own signs of life do not defer it. They show that the agent is alive, which is known, and nothing about
+/// its session. Otherwise an orphan that keeps sending heartbeats would never be ended.
 fn unreported(facts: &VerdictFacts, then: Action) -> Action {
     let sign_of_life = facts.quiet_for.is_some_and(|quiet| quiet < BUSY_WITHIN) && facts.process != Axis::Alive;
     if facts.age < SETTLE {
-        Action::Hold(HoldReason::Settling)
+        Action::Defer(DeferReason::Settling)
     } else if sign_of_life {
-        Action::Hold(HoldReason::Busy)
+        Action::Defer(DeferReason::Busy)
     } else if facts.confirmed {
         then
     } else {
@@ -188,22 +192,23 @@ fn unreported(facts: &VerdictFacts, then: Action) -> Action {
     }
 }
 
-/// Asks for a second opinion where one tick would end most of the fleet, and returns whose end waits for it.
+/// Defers ends that need a second opinion because one tick would end most of the fleet, and returns the peers
+/// concerned.
 ///
-/// `judged` holds every incarnation that this tick probed, `waiting` what the tick before returned: the ends that it
-/// held back and that this tick finds again are carried out. A peer whose witness did not answer is not counted as
-/// probed, since it says nothing for the fleet's being there.
-pub fn second_opinion<K: Ord + Clone>(judged: &mut BTreeMap<K, Judgement>, waiting: &BTreeSet<K>) -> BTreeSet<K> {
+/// `judged` holds every incarnation that this tick probed, and `waiting` what the previous tick returned. Ends that the
+/// previous tick deferred and this tick finds again are carried out. A peer whose witness did not answer does not count
+/// as probed, because it is not evidence that the fleet is alive.
+pub fn defer_mass_absence<K: Ord + Clone>(judged: &mut BTreeMap<K, Judgement>, waiting: &BTreeSet<K>) -> BTreeSet<K> {
     let unreported = |judgement: &Judgement| judgement.action.ends() && !judgement.reported;
     let probed = judged.values().filter(|judgement| judgement.verdict != Verdict::Unknown).count();
     let ending = judged.values().filter(|judgement| unreported(judgement)).count();
-    if ending < MASS_LEAST || ending * 2 <= probed {
+    if ending < MASS_ABSENCE_MIN || ending * 2 <= probed {
         return BTreeSet::new();
     }
     let mut held = BTreeSet::new();
     for (peer, judgement) in judged.iter_mut() {
         if unreported(judgement) && !waiting.contains(peer) {
-            judgement.action = Action::Hold(HoldReason::MassAbsence);
+            judgement.action = Action::Defer(DeferReason::MassAbsence);
             held.insert(peer.clone());
         }
     }
@@ -214,7 +219,7 @@ pub fn second_opinion<K: Ord + Clone>(judged: &mut BTreeMap<K, Judgement>, waiti
 mod tests {
     use super::*;
 
-    /// Long settled, silent, never probed before.
+    /// Facts of an incarnation that has settled, is silent and was not probed before.
     fn facts(runtime: RuntimeSeen, process: Axis) -> VerdictFacts {
         let age = Duration::from_secs(3600);
         VerdictFacts { runtime, process, end_recorded: false, age, quiet_for: None, confirmed: false }
@@ -233,7 +238,7 @@ mod tests {
         (judgement.verdict, judgement.action)
     }
 
-    const UNKNOWN: (Verdict, Action) = (Verdict::Unknown, Action::Hold(HoldReason::Unknown));
+    const UNKNOWN: (Verdict, Action) = (Verdict::Unknown, Action::Defer(DeferReason::Unknown));
 
     #[test]
     fn alive_alive_is_healthy() {
@@ -283,7 +288,7 @@ mod tests {
             assert_eq!(judged(&facts), (Verdict::RuntimeLost, Action::EndLost { survivor }));
         }
         let unsure = judged(&facts(RuntimeSeen::ServerGone, late()));
-        assert_eq!(unsure, (Verdict::RuntimeLost, Action::Hold(HoldReason::Unknown)));
+        assert_eq!(unsure, (Verdict::RuntimeLost, Action::Defer(DeferReason::Unknown)));
     }
 
     #[test]
@@ -304,7 +309,7 @@ mod tests {
         for (runtime, process) in [(RuntimeSeen::Session, Axis::Dead), (RuntimeSeen::NoSession, Axis::Alive)] {
             let young = VerdictFacts { confirmed: true, ..facts(runtime, process) };
             let at = |seconds| judge(&VerdictFacts { age: Duration::from_secs(seconds), ..young.clone() }).action;
-            assert_eq!(at(29), Action::Hold(HoldReason::Settling));
+            assert_eq!(at(29), Action::Defer(DeferReason::Settling));
             assert!(at(30).ends());
         }
     }
@@ -314,11 +319,11 @@ mod tests {
         let base = VerdictFacts { confirmed: true, ..facts(RuntimeSeen::Session, Axis::Dead) };
         let quiet =
             |seconds| judge(&VerdictFacts { quiet_for: Some(Duration::from_secs(seconds)), ..base.clone() }).action;
-        assert_eq!(quiet(14), Action::Hold(HoldReason::Busy));
+        assert_eq!(quiet(14), Action::Defer(DeferReason::Busy));
         assert_eq!(quiet(15), Action::End);
     }
 
-    /// A fleet of `ending` peers that end with `action` and `healthy` ones, with whether the ends were reported.
+    /// A fleet of `ending` peers that end with `action` and `healthy` healthy ones; `reported` applies to the ends.
     fn fleet(ending: usize, action: Action, reported: bool, healthy: usize) -> BTreeMap<usize, Judgement> {
         let end = Judgement { verdict: Verdict::Gone, action, reported };
         let live = Judgement { verdict: Verdict::Healthy, action: Action::Watch, reported: false };
@@ -326,18 +331,18 @@ mod tests {
     }
 
     fn held(fleet: &mut BTreeMap<usize, Judgement>) -> usize {
-        second_opinion(fleet, &BTreeSet::new()).len()
+        defer_mass_absence(fleet, &BTreeSet::new()).len()
     }
 
     #[test]
     fn a_whole_fleet_that_vanishes_in_one_tick_waits_for_a_second_opinion() {
         let mut first = fleet(6, Action::End, false, 1);
-        let waiting = second_opinion(&mut first, &BTreeSet::new());
+        let waiting = defer_mass_absence(&mut first, &BTreeSet::new());
         assert_eq!(waiting.len(), 6);
         assert!(first.values().all(|judgement| !judgement.action.ends()));
 
         let mut second = fleet(6, Action::End, false, 1);
-        assert!(second_opinion(&mut second, &waiting).is_empty());
+        assert!(defer_mass_absence(&mut second, &waiting).is_empty());
         assert_eq!(second.values().filter(|judgement| judgement.action.ends()).count(), 6);
     }
 
@@ -345,9 +350,9 @@ mod tests {
     fn an_end_that_only_the_second_tick_sees_waits_for_a_third() {
         let waiting: BTreeSet<usize> = (0..5).collect();
         let mut second = fleet(6, Action::End, false, 0);
-        assert_eq!(second_opinion(&mut second, &waiting), BTreeSet::from([5]));
+        assert_eq!(defer_mass_absence(&mut second, &waiting), BTreeSet::from([5]));
         assert_eq!(second[&0].action, Action::End);
-        assert_eq!(second[&5].action, Action::Hold(HoldReason::MassAbsence));
+        assert_eq!(second[&5].action, Action::Defer(DeferReason::MassAbsence));
     }
 
     #[test]
@@ -362,7 +367,8 @@ mod tests {
     #[test]
     fn witnesses_that_do_not_answer_do_not_make_a_fleet_look_larger() {
         let mut fleet = fleet(5, Action::End, false, 0);
-        let mute = Judgement { verdict: Verdict::Unknown, action: Action::Hold(HoldReason::Unknown), reported: false };
+        let mute =
+            Judgement { verdict: Verdict::Unknown, action: Action::Defer(DeferReason::Unknown), reported: false };
         fleet.extend((100..120).map(|n| (n, mute)));
         assert_eq!(held(&mut fleet), 5);
     }

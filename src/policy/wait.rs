@@ -1,4 +1,4 @@
-//! When whoever waits for a peer has what they wait for.
+//! Decides when `peer wait` has what it waits for.
 
 use std::fmt;
 
@@ -6,27 +6,27 @@ use serde::Serialize;
 
 use super::state::State;
 
-/// What can be waited for.
+/// A condition that can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Goal {
-    /// Its turn is over, and it takes a message.
+    /// The turn is over, and the agent accepts a message.
     Idle,
     /// A turn is in progress.
     Busy,
-    /// It needs a person.
+    /// The agent needs the user.
     Waiting,
-    /// Its agent does not run, however it ended.
+    /// The agent does not run, however it ended.
     Ended,
-    /// It is parked, and the next wake brings it back.
+    /// The peer is parked, and the next wake brings it back.
     Asleep,
 }
 
 impl Goal {
-    /// Every one.
+    /// All goals.
     pub const ALL: [Self; 5] = [Self::Idle, Self::Busy, Self::Waiting, Self::Ended, Self::Asleep];
 
-    /// Its name on the command line and in JSON.
+    /// Returns the name on the command line and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -44,21 +44,23 @@ impl fmt::Display for Goal {
     }
 }
 
-/// What is to be told of one peer.
+/// The result for one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is to be waited for.
+    /// Keep waiting.
     NotYet,
-    /// What was waited for.
+    /// The peer reached this goal.
     Reached(Goal),
-    /// It needs a person, and goes on when it has one.
+    /// The agent needs the user, and continues after an answer.
     NeedsPerson,
-    /// It does not run, so what is waited for does not come by itself.
+    /// The agent does not run, so the goal will not be reached without a wake.
     Ended,
 }
 
-/// Whether a peer in this state is what is waited for. `open`: its screen is free and a turn is in progress all the same, by
-/// its own files, or because it took a message a moment ago.
+/// Decides whether a peer in this state has reached one of the goals.
+///
+/// `open` means that the screen is free although a turn is in progress, according to the agent's own files or because
+/// it accepted a message a moment ago.
 pub fn judge(state: State, open: bool, goals: &[Goal]) -> Verdict {
     let is_goal = |goal: Goal| goals.contains(&goal).then_some(Verdict::Reached(goal));
     match state {
@@ -66,7 +68,7 @@ pub fn judge(state: State, open: bool, goals: &[Goal]) -> Verdict {
         State::Awake => is_goal(Goal::Idle).unwrap_or(Verdict::NotYet),
         State::Busy => is_goal(Goal::Busy).unwrap_or(Verdict::NotYet),
         State::Waiting => is_goal(Goal::Waiting).unwrap_or(Verdict::NeedsPerson),
-        // Nobody knows, or it is on its way.
+        // The state is unknown or about to change.
         State::Starting | State::Unknown => Verdict::NotYet,
         State::Asleep | State::Stopped => {
             is_goal(Goal::Asleep).or_else(|| is_goal(Goal::Ended)).unwrap_or(Verdict::Ended)

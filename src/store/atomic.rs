@@ -1,4 +1,4 @@
-//! Whole files, renamed into place.
+//! Writes whole files through a temporary file and an atomic rename.
 
 use std::fs;
 use std::io::Write;
@@ -8,24 +8,26 @@ use peer_adapters::file;
 
 use super::{Result, StoreError};
 
-/// Whether a file must survive a power cut the moment the write returns.
+/// Whether a file must survive a power cut from the moment the write returns.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
-    /// The page cache is enough: after a power cut no agent is alive either.
+    /// The page cache is enough, because no agent survives a power cut either.
     Cached,
-    /// fsync the file and its directory.
+    /// Fsync the file and its directory.
     Synced,
 }
 
-/// Writes `content` to `path` through a temporary file beside it, mode 0600; a reader sees the old file or the new one.
+/// Writes `content` to `path` through a temporary file beside it, with mode 0600. A reader sees the old file or the new
+/// one.
 ///
-/// The temporary name is fixed, because the caller holds the lock that owns `path`: a writer that is killed leaves one
-/// file, which the next write of the same path overwrites, and never a growing heap of them.
+/// The temporary name is fixed, because the caller holds the lock that covers `path`. A writer that is killed leaves
+/// one file, which the next write of the same path overwrites, so such files do not accumulate.
 pub(super) fn write(path: &Path, content: &[u8], durability: Durability) -> Result<()> {
     write_through(path, ".tmp", content, durability)
 }
 
-/// The same for a path that no lock owns: two writers must not share a temporary file.
+/// Like [`write()`], for a path that no lock covers: the temporary name is unique to the process, so that two writers
+/// do not share a file.
 pub(super) fn write_unlocked(path: &Path, content: &[u8]) -> Result<()> {
     write_through(path, &format!(".tmp{}", std::process::id()), content, Durability::Cached)
 }
@@ -46,7 +48,7 @@ fn write_through(path: &Path, suffix: &str, content: &[u8], durability: Durabili
     Ok(())
 }
 
-/// Removes a file; one that is not there is removed already.
+/// Removes a file. A missing file counts as removed.
 pub(super) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::new("remove", path)(error)),
@@ -54,7 +56,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes a new directory entry durable.
+/// Makes a new directory entry durable with an fsync of the directory.
 pub(super) fn sync_directory_of(path: &Path) -> Result<()> {
     let dir = path.parent().expect("a state file has a directory");
     file::sync_directory(dir).map_err(StoreError::new("sync", dir))

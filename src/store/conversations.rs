@@ -1,4 +1,5 @@
-//! Every conversation id a peer ever had: `NAME.conversations`, append-only and fsynced. An id is never lost.
+//! The list of every conversation id that a peer ever had: `NAME.conversations`, append-only and fsynced. An id is
+//! never lost.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -16,31 +17,31 @@ use crate::policy::time::Timestamp;
 pub struct ConversationEntry {
     /// When the id was learned.
     pub at_ms: Timestamp,
-    /// The agent's own id.
+    /// The agent's own id of the conversation.
     pub conversation: String,
-    /// The profile whose id it is.
+    /// The name of the agent's profile.
     pub agent: String,
-    /// The incarnation that opened it.
+    /// The incarnation that opened the conversation.
     pub incarnation: Incarnation,
 }
 
-/// Which peer owns which conversation, over the whole fleet.
+/// Maps each conversation of the fleet to the peer that owns it.
 #[derive(Clone, Debug, Default)]
 pub struct Owners(HashMap<String, PeerName>);
 
 impl Owners {
-    /// Who owns this id.
+    /// Returns the owner of this id.
     pub fn of(&self, conversation: &str) -> Option<&PeerName> {
         self.0.get(conversation)
     }
 }
 
 impl PeerFiles {
-    /// All conversations, oldest first. A line that does not parse (a write cut by a power loss) is passed over: the
-    /// file is never rewritten, so nothing is lost by it.
+    /// Returns all conversations, oldest first. A line that does not parse (a write cut short by a power loss) is
+    /// skipped. The file is never rewritten, so skipping it loses nothing.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn conversations(&self) -> Result<Vec<ConversationEntry>> {
         let path = self.path("conversations");
         let bytes = match file::read(&path, file::MOST) {
@@ -52,10 +53,10 @@ impl PeerFiles {
 }
 
 impl Locked {
-    /// Appends an id unless the newest entry is the same one, and waits until it is on disk.
+    /// Appends an id unless it is that of the newest entry, and waits until it is on disk.
     ///
     /// # Errors
-    /// The disk is full: the caller must not launch an agent whose id it could not keep.
+    /// If the disk is full. The caller must not launch an agent whose id could not be recorded.
     pub fn append_conversation(&self, entry: &ConversationEntry) -> Result<()> {
         let known = self.files().conversations()?;
         if known.last().is_some_and(|last| last.conversation == entry.conversation) {
@@ -66,7 +67,7 @@ impl Locked {
         let mut file = file::append(&path).map_err(failed("open"))?;
         let mut line = serde_json::to_vec(entry).expect("an entry is plain data");
         line.push(b'\n');
-        // A line that a power cut left without its end must not swallow this one.
+        // If a power cut left the last line unterminated, start a new one.
         if ends_mid_line(&mut file).map_err(failed("read"))? {
             line.insert(0, b'\n');
         }
@@ -90,10 +91,11 @@ fn ends_mid_line(file: &mut std::fs::File) -> std::io::Result<bool> {
 }
 
 impl StateDir {
-    /// Who owns which conversation. Reads one file a peer: for the moment an id is learned, not for every tick.
+    /// Returns the owner of every conversation. It reads one file per peer, so call it when an id is learned and not on
+    /// every tick.
     ///
     /// # Errors
-    /// The directory or a file cannot be read: an id must not be taken then.
+    /// If the directory or a file cannot be read. The caller must not assign an id then.
     pub fn conversation_owners(&self) -> Result<Owners> {
         let mut owners = HashMap::new();
         let entries = std::fs::read_dir(self.root()).map_err(StoreError::new("list", self.root()))?;

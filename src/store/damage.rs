@@ -1,5 +1,5 @@
-//! Files that are there and say less than they should: named for whoever asks, and read as absent until they are mended,
-//! set aside or written anew.
+//! Finds state files that are damaged. They are reported to the user, and read as absent until they are repaired, set
+//! aside or rewritten.
 
 use std::path::PathBuf;
 
@@ -9,17 +9,17 @@ use serde::de::DeserializeOwned;
 use super::heartbeat::HEARTBEAT;
 use super::{ConversationEntry, Heartbeat, PeerFiles, Process, StateDir, StoreError, Stored};
 
-/// One such file.
+/// One damaged file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// Which.
+    /// The path of the file.
     pub file: PathBuf,
     /// What is wrong with it.
     pub why: String,
 }
 
 impl PeerFiles {
-    /// Those of one peer.
+    /// Returns the damaged files of this peer.
     pub fn damaged(&self) -> Vec<Damage> {
         let lines = lines_that_do_not_parse(&self.path("conversations"));
         let cut = |(bad, all)| format!("{bad} of its {all} lines do not parse, and are passed over");
@@ -38,14 +38,14 @@ impl PeerFiles {
 }
 
 impl StateDir {
-    /// Those of the whole fleet.
+    /// Returns the damaged files that belong to the whole fleet.
     pub fn damaged(&self) -> Vec<Damage> {
         let heartbeat = self.unparsable::<Heartbeat>(HEARTBEAT);
-        self.damaged_beside(heartbeat)
+        self.damaged_with(heartbeat)
     }
 
-    /// The same by one who has read the heartbeat, and knows what is wrong with that.
-    pub fn damaged_beside(&self, heartbeat: Option<String>) -> Vec<Damage> {
+    /// Like [`StateDir::damaged`], for a caller that has already read the heartbeat and knows what is wrong with it.
+    pub fn damaged_with(&self, heartbeat: Option<String>) -> Vec<Damage> {
         let parsed = [
             (HEARTBEAT, heartbeat),
             ("servers.json", self.unparsable::<std::collections::BTreeMap<PathBuf, Process>>("servers.json")),
@@ -74,7 +74,8 @@ fn why<T>(stored: Result<Stored<T>, StoreError>) -> Option<String> {
     }
 }
 
-/// How many lines of a list of conversations say nothing, and how many there are; none where all do.
+/// Returns how many lines of a conversation list do not parse, and how many lines there are, or `None` if all of them
+/// parse.
 fn lines_that_do_not_parse(path: &std::path::Path) -> std::io::Result<Option<(usize, usize)>> {
     let bytes = match file::read(path, file::MOST) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -1,8 +1,8 @@
-//! The end of an incarnation, recorded once.
+//! Records the end of an incarnation exactly once.
 //!
-//! The steps are written so that whoever is killed between any two of them can be followed by anybody who holds the
-//! lock: each step is idempotent for one incarnation, and the record goes away last. A death is therefore counted once,
-//! however many passes see it.
+//! If a process is killed between two steps, any other process that holds the lock can finish the work: each step is
+//! idempotent for one incarnation, and the session record is removed last. A death is therefore counted once, however
+//! many passes see it.
 
 use std::time::Duration;
 
@@ -17,93 +17,110 @@ use crate::policy::time::Timestamp;
 /// `NAME.end`: the last end, and the conversation that a resume would continue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastEnd {
-    /// What policy decides by.
+    /// The facts that `policy` decides by.
     #[serde(flatten)]
     pub end: End,
-    /// The conversation of the last incarnation that was ever ready; an unready start does not displace it.
+    /// The conversation of the last incarnation that was ever ready. A start that never became ready does not replace
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
-    /// The profile whose conversation that is, or is to be.
+    /// The profile that this conversation belongs to, or will belong to.
     pub agent: String,
-    /// Names of the variables that its agent lives by, and that the last incarnation that was ready had.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lives_by: Vec<String>,
-    /// The message that was sent to it last and not seen to arrive: a resume looks for it before it is sent again.
+    /// The names of the essential environment variables that the last ready incarnation had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", alias = "lives_by")]
+    pub essential_env: Vec<String>,
+    /// The last message that was sent but not confirmed. A resume looks for it before it is sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Unseen>,
-    /// By what its conversation may still be told, where it was not known at its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unlearned: Option<Unlearned>,
-    /// Where it ran: nobody elsewhere starts it again by itself.
+    /// Evidence for finding the conversation later, if it was unknown at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "unlearned")]
+    pub pending_conversation: Option<PendingConversation>,
+    /// Where the incarnation ran. A `peer` on another host does not restart it automatically.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
-    /// The session that the runtime still shows with the agent's last screen in it, until it is cleared.
+    /// The session that the runtime still shows with the agent's last screen, until it is cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Place>,
 }
 
-/// What is left of an incarnation whose conversation is not known.
+/// Evidence for finding, after the fact, the conversation of an incarnation that ended before its id was known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unlearned {
-    /// When it was asked for: nothing of it is older.
+pub struct PendingConversation {
+    /// When the incarnation was requested. No file of the conversation is older.
     pub woke_at_ms: Timestamp,
-    /// What marked its processes in the agent's own files, newest last.
-    pub traces: Vec<String>,
+    /// The markers of its processes in the agent's own files, newest last.
+    #[serde(alias = "traces")]
+    pub process_markers: Vec<String>,
 }
 
-/// Whether the runtime's session was removed before its end was recorded.
+/// Whether the runtime's session was removed before the end was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
-    /// It is gone.
+    /// The session is gone.
     Cleared,
-    /// It still shows the agent's last screen: somebody has to clear it later.
+    /// The session still shows the agent's last screen, and has to be cleared later.
     Left,
 }
 
 impl LastEnd {
-    /// What stands in `NAME.end` once `record` has ended as `report` says, where `previous` stood before it.
+    /// Returns the next content of `NAME.end`, given that `record` ended as `report` says and `previous` is the current
+    /// content.
     ///
-    /// A start that never was ready leaves the conversation as it was, also one that is still to be learned.
+    /// A start that never became ready leaves the conversation unchanged, even one that is still unknown.
     fn after(record: &SessionRecord, report: EndReport, previous: Option<Self>, session: Session) -> Self {
         let end = End::new(report, previous.as_ref().map(|last| &last.end));
         let left = (session == Session::Left).then(|| record.place.clone());
-        let unknown = record.conversation.is_none() && !record.traces.is_empty();
-        let own = unknown.then(|| Unlearned { woke_at_ms: record.written_since(), traces: record.traces.clone() });
+        let unknown = record.conversation.is_none() && !record.process_markers.is_empty();
+        let own = unknown.then(|| PendingConversation {
+            woke_at_ms: record.written_since(),
+            process_markers: record.process_markers.clone(),
+        });
         let agent = record.agent.clone();
-        let (lives_by, unseen) = match (record.ready_at().is_some(), &previous) {
-            (false, Some(last)) => (last.lives_by.clone(), last.unseen.clone()),
-            _ => (record.lives_by.clone(), record.unseen.clone()),
+        let (essential_env, unseen) = match (record.ready_at().is_some(), &previous) {
+            (false, Some(last)) => (last.essential_env.clone(), last.unseen.clone()),
+            _ => (record.essential_env.clone(), record.unseen.clone()),
         };
-        let (conversation, unlearned, agent) = match (record.ready_at().is_some(), previous) {
+        let (conversation, pending_conversation, agent) = match (record.ready_at().is_some(), previous) {
             (true, previous) => {
-                // One that was begun since, and in which nothing was said, does not bring an older one back.
-                let kept = previous.filter(|_| record.begun_at_ms.is_none()).and_then(|last| last.conversation);
+                // If a newer conversation was begun, the older one does not come back, even if the newer one is still
+                // empty.
+                let kept =
+                    previous.filter(|_| record.unidentified_since_ms.is_none()).and_then(|last| last.conversation);
                 (record.conversation.clone().or(kept), own, agent)
             }
-            (false, Some(last)) if last.conversation.is_some() || last.unlearned.is_some() => {
-                (last.conversation, last.unlearned, last.agent)
+            (false, Some(last)) if last.conversation.is_some() || last.pending_conversation.is_some() => {
+                (last.conversation, last.pending_conversation, last.agent)
             }
             (false, _) => (None, own, agent),
         };
-        Self { end, conversation, agent, lives_by, unseen, unlearned, host: record.place.host.clone(), left }
+        Self {
+            end,
+            conversation,
+            agent,
+            essential_env,
+            unseen,
+            pending_conversation,
+            host: record.place.host.clone(),
+            left,
+        }
     }
 }
 
-/// What is on record of a peer's ends once one more is.
+/// The files about a peer's ends after one more end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// `NAME.end`.
+    /// The content of `NAME.end`.
     pub last: LastEnd,
-    /// `NAME.deaths`.
+    /// The content of `NAME.deaths`.
     pub deaths: Deaths,
 }
 
 impl Outcome {
-    /// What `record`'s end leads to, where `previous` and `deaths` are on record now. Writes nothing: who records an end and
-    /// who only tells of it read the same.
+    /// Computes the outcome of `record`'s end from the current `previous` and `deaths`. It writes nothing, so that
+    /// recording an end and displaying an unrecorded one use the same result.
     ///
-    /// Where an earlier pass was killed half-way, its `NAME.end` stands: the cause is not judged twice. A long ready life
-    /// forgives the deaths before it; then this one is added, once.
+    /// If an earlier pass was killed half-way, its `NAME.end` is kept and the cause is not judged again. A long ready
+    /// life clears the deaths before it. Then this death is added, once.
     pub fn of(
         record: &SessionRecord,
         report: EndReport,
@@ -123,10 +140,10 @@ impl Outcome {
 }
 
 impl Locked {
-    /// Records the end of the incarnation on record, and takes the record away.
+    /// Records the end of the recorded incarnation, then removes its session record.
     ///
     /// # Errors
-    /// A file could not be written; the record still stands and the next pass finishes.
+    /// If a file could not be written. The session record remains, and the next pass finishes the work.
     pub fn record_end(&self, record: &SessionRecord, outcome: &Outcome) -> Result<()> {
         if self.files().end()?.present().as_ref() != Some(&outcome.last) {
             self.write_json("end", &outcome.last)?;
@@ -138,7 +155,7 @@ impl Locked {
         self.remove_pane_files(record.incarnation)
     }
 
-    /// Notes that the session of the last incarnation is not there any more.
+    /// Records that the session of the last incarnation has been cleared.
     ///
     /// # Errors
     /// As [`Locked::write_session`].
@@ -147,21 +164,23 @@ impl Locked {
         self.write_json("end", &last)
     }
 
-    /// Notes the conversation of the last incarnation, which was not known at its end; its id must be in the list already.
+    /// Records the conversation of the last incarnation if it was unknown at its end. The conversation list must
+    /// already have its id.
     ///
     /// # Errors
     /// As [`Locked::write_session`].
     pub fn note_conversation(&self, mut last: LastEnd, id: &str) -> Result<()> {
         last.conversation = Some(id.to_owned());
-        last.unlearned = None;
+        last.pending_conversation = None;
         self.write_json("end", &last)
     }
 
-    /// Clears the deaths and the budgets that are used up, and with them hold and latch. Returns the deaths.
+    /// Clears the deaths and the used budgets, and with them any restart delay and the latch. Returns the cleared
+    /// deaths.
     ///
     /// # Errors
-    /// The directory is read-only.
-    pub fn forgive(&self) -> Result<Deaths> {
+    /// If the directory is read-only.
+    pub fn reset_deaths(&self) -> Result<Deaths> {
         let deaths = self.files().deaths()?.present().unwrap_or_default();
         if let Some(mut last) = self.files().end()?.present() {
             last.end.reset();
@@ -171,7 +190,7 @@ impl Locked {
         Ok(deaths)
     }
 
-    /// Forgets the deaths of an incarnation's predecessors once it was ready for long enough; says whether there were any.
+    /// Forgets earlier deaths once an incarnation has been ready for long enough. Returns whether there were any.
     ///
     /// # Errors
     /// As [`Locked::write_session`].

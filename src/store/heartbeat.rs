@@ -1,4 +1,4 @@
-//! `heartbeat.json`: what the last tick of the reaper saw of the whole fleet, in one write.
+//! The heartbeat (`heartbeat.json`): the observations of the last tick over the whole fleet, in one file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,73 +14,73 @@ use crate::policy::axis::{Axis, Stamped};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::policy::turn::{Ask, TurnSeen};
+use crate::policy::turn::{Ask, TurnObservation};
 use crate::policy::verdict::Verdict;
 
-/// The file in the state directory.
+/// The name of the file in the state directory.
 pub(super) const HEARTBEAT: &str = "heartbeat.json";
 
-/// One tick.
+/// The record of one tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// Its number; it only grows.
+    /// The number of the tick. It only grows.
     pub tick: u64,
     /// When it began.
     pub started_at_ms: Timestamp,
     /// How long it took.
     pub duration_ms: u64,
-    /// The `peer watch` that ticks by itself, or was the last to. Whether it still runs is for the kernel to say.
+    /// The `peer watch` that ticks now, or the last one that did. Only the kernel knows whether it is still running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Watch>,
-    /// What it had no time for, or could not do; one line each.
+    /// What the tick had no time for or could not do, one line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
-    /// Peers whose end waits for the next tick to agree.
+    /// Peers whose end waits for the next tick to confirm it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub waiting: BTreeSet<PeerName>,
-    /// How long the machine had been suspended since boot, in all.
+    /// The total time that the machine has been suspended since boot.
     #[serde(default)]
     pub suspended_ms: u64,
-    /// How long the machine had been up when it began, by a clock that nobody sets; 0 where an older `peer` wrote this.
+    /// The machine's uptime when the tick began, by a monotonic clock; 0 if an older `peer` wrote the file.
     #[serde(default)]
     pub up_ms: u64,
     /// When the machine was last seen to have been suspended, or its clock to have been set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_woke_at_ms: Option<Timestamp>,
-    /// Every peer with an incarnation on record.
-    pub peers: BTreeMap<PeerName, Pulse>,
+    /// Every peer with a recorded incarnation.
+    pub peers: BTreeMap<PeerName, PeerObservation>,
 }
 
-/// A process that ticks again and again.
+/// A process that ticks repeatedly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
-    /// Which.
+    /// The process.
     pub process: Process,
-    /// From one tick to the next.
+    /// The interval between two ticks.
     pub every_ms: u64,
 }
 
-/// What a tick saw of one peer: both axes, each with its own time.
+/// What a tick observed of one peer: both axes, each with its own time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pulse {
-    /// Which start.
+pub struct PeerObservation {
+    /// The observed incarnation.
     pub incarnation: Incarnation,
-    /// Is the runtime's session there?
+    /// Whether the runtime's session exists.
     pub runtime: Stamped<Axis>,
-    /// Is the agent's process there?
+    /// Whether the agent's process exists.
     pub process: Stamped<Axis>,
-    /// What both say together.
+    /// The combined result of both axes.
     pub verdict: Verdict,
-    /// What its agent was doing, where that is known.
+    /// What the agent was doing, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub turn: Option<TurnSeen>,
-    /// What it was known to ask last, also where a later look saw nothing.
+    pub turn: Option<TurnObservation>,
+    /// The last known question of the agent, kept even if a later observation saw nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Ask>,
-    /// Memory of its process tree, where it has a limit.
+    /// The memory of the agent's process tree, if it has a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_kib: Option<u64>,
-    /// It was warned that its memory is above four fifths of its limit, and has not been below since.
+    /// Whether the agent was warned that its memory exceeds four fifths of its limit. Cleared once it falls below that.
     #[serde(default, skip_serializing_if = "is_false")]
     pub memory_warned: bool,
 }
@@ -90,40 +90,43 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// The right to tick, for as long as it lives; two ticks never overlap.
+/// The exclusive right to tick, held until it is dropped. Two ticks never overlap.
 #[derive(Debug)]
-pub struct Ticking {
+pub struct TickLock {
     lock: File,
 }
 
-impl Drop for Ticking {
+impl Drop for TickLock {
     fn drop(&mut self) {
-        // Whoever finds it held next must not take it for this tick. What stays is told by the process's start time.
+        // The next process that finds the lock held must not mistake it for this tick. If the file keeps this text
+        // anyway, the process's start time shows that it is stale.
         let _ = self.lock.set_len(0);
     }
 }
 
-/// The tick that is under way, as it says of itself in `reap.lock`.
+/// The tick in progress, as described in `reap.lock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TickUnderWay {
-    /// Who ticks.
+pub struct TickInProgress {
+    /// The process that ticks.
     pub process: Process,
-    /// When it began, by how long the machine had been running: neither a clock that is set nor a suspension moves that.
+    /// When the tick began, as time that the machine had been running. Neither setting the clock nor suspending the
+    /// machine changes it.
     pub began_ms: u64,
-    /// How long it may take.
+    /// The time limit of the tick.
     pub budget_ms: u64,
 }
 
 impl StateDir {
-    /// The last tick; none where there was none or its file does not parse: a tick needs no predecessor.
+    /// Returns the last tick, or `None` if there was none or its file does not parse: a tick works without a
+    /// predecessor.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn heartbeat(&self) -> Result<Option<Heartbeat>> {
         Ok(self.stored_heartbeat()?.present())
     }
 
-    /// The same, with what is wrong with a file that does not parse.
+    /// Like [`StateDir::heartbeat`], but reports why a file does not parse.
     ///
     /// # Errors
     /// As [`StateDir::heartbeat`].
@@ -138,33 +141,34 @@ impl StateDir {
         })
     }
 
-    /// Writes the tick, compactly: with a thousand peers it is written every minute and read by programs.
+    /// Writes the tick in compact form, because with a thousand peers it is written every minute and read by programs.
     ///
     /// # Errors
-    /// The disk is full or the directory read-only.
-    pub fn write_heartbeat(&self, _ticking: &Ticking, heartbeat: &Heartbeat) -> Result<()> {
+    /// If the disk is full or the directory is read-only.
+    pub fn write_heartbeat(&self, _ticking: &TickLock, heartbeat: &Heartbeat) -> Result<()> {
         let mut text = serde_json::to_vec(heartbeat).expect("a heartbeat has string keys");
         text.push(b'\n');
         atomic::write(&self.root().join(HEARTBEAT), &text, atomic::Durability::Cached)
     }
 
-    /// Begins a tick, which is `own`. `Err` within: another one is under way, and which, where it says so. Never blocks.
+    /// Begins the tick that `own` describes. The inner `Err` means that another tick is in progress, and holds its
+    /// description if there is one. Never blocks.
     ///
     /// # Errors
-    /// The lock file cannot be made or written.
-    pub fn try_tick(&self, own: TickUnderWay) -> Result<std::result::Result<Ticking, Option<TickUnderWay>>> {
+    /// If the lock file cannot be created or written.
+    pub fn try_tick(&self, own: TickInProgress) -> Result<std::result::Result<TickLock, Option<TickInProgress>>> {
         let path = self.root().join("reap.lock");
         let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
         match FileExt::try_lock_exclusive(&file) {
             Ok(()) => {
-                let mut ticking = Ticking { lock: file };
+                let mut ticking = TickLock { lock: file };
                 let text = serde_json::to_vec(&own).expect("numbers");
                 let told = ticking.lock.set_len(0).and_then(|()| ticking.lock.write_all(&text));
                 told.map_err(StoreError::new("write", path))?;
                 Ok(Ok(ticking))
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                // Nothing, or half of it: that one begins or ends this moment.
+                // An empty or partial file means that the other tick is just beginning or ending.
                 let text = file::read(&path, file::MOST).unwrap_or_default();
                 Ok(Err(serde_json::from_slice(&text).ok()))
             }

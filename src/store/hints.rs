@@ -1,4 +1,4 @@
-//! `hints.json`: what a person has shown to know, and need not be told at length any more.
+//! What the user has shown to know already, so that it need not be explained at length again (`hints.json`).
 
 use std::collections::BTreeSet;
 
@@ -10,22 +10,23 @@ const FILE: &str = "hints.json";
 
 #[derive(Default, Serialize, Deserialize)]
 struct Hints {
-    /// Runtimes that somebody has left by their keys.
+    /// The runtimes from which a user has detached with their keys.
     #[serde(default)]
     left: BTreeSet<String>,
 }
 
 impl StateDir {
-    /// Whether somebody who was attached on this runtime has ever left it. A file that cannot be read tells nothing.
-    pub fn has_left(&self, runtime: &str) -> bool {
+    /// Whether a user attached on this runtime has ever detached from it. `false` if the file cannot be read.
+    pub fn has_detached(&self, runtime: &str) -> bool {
         self.hints().left.contains(runtime)
     }
 
-    /// Notes that somebody has. Of two who note at once one may be lost, and is told once more.
+    /// Records that a user detached from this runtime. If two processes write at once, one record may be lost, and that
+    /// hint appears once more.
     ///
     /// # Errors
-    /// The directory is read-only or the disk is full.
-    pub fn note_left(&self, runtime: &str) -> Result<()> {
+    /// If the directory is read-only or the disk is full.
+    pub fn record_detach(&self, runtime: &str) -> Result<()> {
         let mut hints = self.hints();
         if !hints.left.insert(runtime.to_owned()) {
             return Ok(());

@@ -1,7 +1,7 @@
-//! Messages that wait for their peer: `inbox/NAME/N.message`, a file each; `N.taken` while a worker of one message has it.
+//! Queued messages, one file each: `inbox/NAME/N.message`; `N.taken` while an ephemeral worker has it.
 //!
-//! A sender must not wait for whoever works on the peer, so a message comes in under a lock of the inbox's own; it is changed and
-//! goes away under the peer's lock alone.
+//! A sender must not wait for a process that holds the peer's lock, so a message is added under a separate lock of the
+//! inbox. It is changed and removed only under the peer's lock.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
@@ -26,76 +26,77 @@ const WAITS: &str = "message";
 const DEAD: &str = "dead";
 const TAKEN: &str = "taken";
 
-/// A message that waits.
+/// A queued message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queued {
-    /// Its number in this inbox; none is given twice.
+    /// Its number in this inbox. A number is never assigned twice.
     pub id: u64,
-    /// When it came.
+    /// When it was queued.
     pub at_ms: Timestamp,
-    /// The peer whose agent sent it; none for a person.
+    /// The peer whose agent sent it; `None` for the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PeerName>,
-    /// How many messages of agents led to it, this one with them; 0 for a person's.
+    /// How many messages of agents led to it, including this one; 0 for a person's message.
     #[serde(default, skip_serializing_if = "is_none")]
     pub hops: u32,
-    /// What it is about.
+    /// Its topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
-    /// It is not delivered before.
+    /// The earliest time of its delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before_ms: Option<Timestamp>,
-    /// What is to be said.
+    /// The text of the message.
     pub text: String,
-    /// How often it was typed and not seen to arrive.
+    /// How many times it was typed but not confirmed.
     #[serde(default, skip_serializing_if = "is_none")]
     pub tries: u32,
-    /// Which worker of one message has it.
+    /// The ephemeral worker that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Incarnation>,
     /// How often a worker died with it.
     #[serde(default, skip_serializing_if = "is_none")]
     pub returned: u32,
-    /// Its delivery was begun, and is not known to have come to its end.
+    /// The delivery that was begun and is not known to have finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub begun: Option<Begun>,
-    /// Why it was not delivered when that was tried last, or will not be.
+    pub begun: Option<StartedDelivery>,
+    /// Why the last delivery attempt failed, or why the message will not be delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
 /// A delivery that was begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begun {
-    /// To which incarnation.
+pub struct StartedDelivery {
+    /// The incarnation that it was begun to.
     pub incarnation: Incarnation,
-    /// When.
+    /// When it was begun.
     pub at_ms: Timestamp,
-    /// What was typed: the message with what stands in front of it.
+    /// The text that was typed: the message and what precedes it.
     pub said: String,
-    /// Where it is looked for; none for an agent that writes down nothing.
+    /// Where to look for it; `None` if the agent keeps no transcript.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Unseen>,
 }
 
-/// What is in an inbox.
+/// The content of an inbox.
 #[derive(Clone, Debug, Default)]
 pub struct Inbox {
-    /// What waits, in the order of its numbers.
+    /// Messages that wait for delivery, ordered by number.
     pub waiting: Vec<Queued>,
-    /// What a worker of one message has, and has not said that it is done with.
+    /// Messages that ephemeral workers have, and have not reported to be done with.
     pub taken: Vec<Queued>,
-    /// What will not be delivered.
+    /// Messages that will not be delivered.
     pub dead: Vec<Queued>,
-    /// Files that do not parse, and why. They hold up nobody else.
+    /// Files that do not parse, with the reason. They do not hold up other messages.
     pub unreadable: Vec<(PathBuf, String)>,
 }
 
 impl StateDir {
-    /// Puts a message into an inbox under the next number, which it returns once it is on disk. Waits for nobody but another sender.
+    /// Adds a message to an inbox under the next number, and returns the number once the message is on disk. Blocks
+    /// only for other senders.
     ///
     /// # Errors
-    /// The disk is full or the directory read-only: the message is not queued.
+    /// If the disk is full or the directory is read-only. The message is not queued then.
     pub fn queue(&self, name: &PeerName, message: &Queued) -> Result<u64> {
         let dir = self.root().join(DIR);
         private_dir(&dir)?;
@@ -106,7 +107,7 @@ impl StateDir {
         let last = file::read_to_string(&path, file::MOST).ok().and_then(|text| text.trim().parse::<u64>().ok());
         let highest = numbers(&messages)?.into_iter().map(|(id, _)| id).max();
         let id = last.max(highest).unwrap_or(0) + 1;
-        // Before the message: a number that is given to nobody harms nobody.
+        // Written before the message, since an unused number does no harm.
         let text = format!("{id}\n");
         let written = counter.write_all_at(text.as_bytes(), 0).and_then(|()| counter.sync_all());
         written.map_err(StoreError::new("write", &path))?;
@@ -114,7 +115,7 @@ impl StateDir {
         loop {
             private_dir(&messages)?;
             match write(&messages.join(format!("{id}.{WAITS}")), &message) {
-                // Whoever delivered the last one took the empty directory away this moment.
+                // A concurrent delivery of the last message has just removed the empty directory.
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
                 written => break written?,
             }
@@ -123,7 +124,7 @@ impl StateDir {
         Ok(id)
     }
 
-    /// Sweeps each inbox; how many files went.
+    /// Sweeps each inbox, and returns how many files were removed.
     pub(super) fn sweep_inboxes(&self, sweep: impl Fn(&Path) -> io::Result<usize>) -> Result<usize> {
         let dirs = listed(&self.root().join(DIR))?;
         let dirs =
@@ -131,10 +132,10 @@ impl StateDir {
         dirs.map(|dir| sweep(&dir).map_err(StoreError::new("list", &dir))).sum()
     }
 
-    /// Who has messages that wait, and how many. One look at each inbox that is not empty.
+    /// Returns the number of waiting messages of each peer that has any. Lists every non-empty inbox.
     ///
     /// # Errors
-    /// A directory cannot be listed.
+    /// If a directory cannot be listed.
     pub fn mail(&self) -> Result<BTreeMap<PeerName, usize>> {
         let mut mail = BTreeMap::new();
         for entry in listed(&self.root().join(DIR))? {
@@ -151,10 +152,10 @@ impl StateDir {
 }
 
 impl PeerFiles {
-    /// Everything in the inbox.
+    /// Returns the whole inbox.
     ///
     /// # Errors
-    /// It cannot be listed, or a file cannot be read.
+    /// If it cannot be listed, or a file cannot be read.
     pub fn inbox(&self) -> Result<Inbox> {
         let mut inbox = Inbox::default();
         for (id, kind) in self.numbered()? {
@@ -170,7 +171,7 @@ impl PeerFiles {
         Ok(inbox)
     }
 
-    /// The first message that may be delivered at `now`. Reads no more files than it must.
+    /// Returns the first message that may be delivered at `now`. Reads no more files than necessary.
     ///
     /// # Errors
     /// As [`PeerFiles::inbox`].
@@ -185,7 +186,7 @@ impl PeerFiles {
         Ok(None)
     }
 
-    /// What workers of one message have. No file is read where nobody has one.
+    /// Returns the messages that ephemeral workers have. Reads no file if there are none.
     ///
     /// # Errors
     /// As [`PeerFiles::inbox`].
@@ -195,12 +196,12 @@ impl PeerFiles {
         read.filter_map(Result::transpose).collect()
     }
 
-    /// Whether a message waits.
+    /// Whether this message is still waiting.
     pub fn waits(&self, id: u64) -> bool {
         self.message_path(id, WAITS).exists()
     }
 
-    /// Files of the inbox.
+    /// Returns the paths of the inbox's files.
     pub(super) fn of_inbox(&self) -> Result<Vec<PathBuf>> {
         Ok(self.numbered()?.into_iter().map(|(id, kind)| self.message_path(id, kind)).collect())
     }
@@ -221,25 +222,25 @@ impl PeerFiles {
 }
 
 impl Locked {
-    /// Replaces a message that waits.
+    /// Replaces a waiting message.
     ///
     /// # Errors
-    /// As [`StateDir::queue`]: what was to be done with it must not be.
+    /// As [`StateDir::queue`]. The caller must not go on with the action that it wanted to record.
     pub fn keep_message(&self, message: &Queued) -> Result<()> {
         write(&self.files().message_path(message.id, WAITS), message)
     }
 
-    /// Takes a message away; one that is not there is away already.
+    /// Removes a message. A missing message counts as removed.
     ///
     /// # Errors
-    /// The directory is read-only.
+    /// If the directory is read-only.
     pub fn drop_message(&self, id: u64) -> Result<()> {
         let path = self.files().message_path(id, WAITS);
         atomic::remove(&path)?;
         self.tidy_inbox(&path)
     }
 
-    /// Notes that a worker of one message has it, which from here on waits no more.
+    /// Gives a queued message to an ephemeral worker; it is not queued any longer.
     ///
     /// # Errors
     /// As [`Locked::keep_message`].
@@ -249,7 +250,7 @@ impl Locked {
         self.drop_message(message.id)
     }
 
-    /// A message whose worker has ended is done with, waits again or is put aside. Whoever was killed in it does it again.
+    /// Settles a message whose worker has ended: done, queued again, or put aside. Repeating it after a kill is safe.
     ///
     /// # Errors
     /// As [`Locked::keep_message`].
@@ -257,7 +258,7 @@ impl Locked {
         let [waits, dead, taken] = [WAITS, DEAD, TAKEN].map(|kind| self.files().message_path(message.id, kind));
         match becomes {
             Afterwards::Done => atomic::remove(&waits)?,
-            // One that is there and was not begun has been given back already.
+            // If a message that was not begun is there, it has been given back already.
             Afterwards::Again { .. } => match read(&waits)?.present() {
                 Some(given_back) if given_back.begun.is_none() => {}
                 _ => write(&waits, message)?,
@@ -271,21 +272,22 @@ impl Locked {
         self.tidy_inbox(&taken)
     }
 
-    /// Puts a message aside that will not be delivered; its `why` says why.
+    /// Puts aside a message that will not be delivered. Its `why` must hold the reason.
     ///
     /// # Errors
     /// As [`Locked::keep_message`].
-    pub fn bury_message(&self, message: &Queued) -> Result<()> {
+    pub fn expire_message(&self, message: &Queued) -> Result<()> {
         write(&self.files().message_path(message.id, DEAD), message)?;
         self.drop_message(message.id)
     }
 
-    /// Takes the directory away, where nothing is left in it.
+    /// Removes the directory if it is empty.
     pub(super) fn clear_inbox(&self) {
         let _ = fs::remove_dir(self.files().inbox_dir());
     }
 
-    /// So that a power cut does not bring a message back, and that nobody looks into an empty inbox.
+    /// Syncs the directory so that a power cut does not bring a message back, and removes it if it is empty, so that no
+    /// tick lists an empty inbox.
     fn tidy_inbox(&self, path: &Path) -> Result<()> {
         match atomic::sync_directory_of(path) {
             Ok(()) => {}

@@ -1,9 +1,10 @@
-//! The numbers of incarnations: one never comes twice, also where a peer is removed and one of its name is declared again, or
-//! where its record is lost.
+//! Assigns incarnation numbers. A number is never used twice, even if a peer is removed and declared again, or its
+//! record is lost.
 //!
-//! Everything that names a number goes to the trash with its peer, and a pane process or an exit record of it can come after
-//! that. So `NAME.lock`, the one file that stays, keeps the highest. A record that does not parse may have named any number,
-//! whatever the end before it names: then it keeps one that is above all.
+//! Every file that mentions a number goes to the trash with its peer, but a pane process or an exit record of that peer
+//! may appear later. `NAME.lock`, the only file that remains, therefore keeps the highest number. A record that does
+//! not parse may have had any number, whatever the end before it says. In that case `NAME.lock` keeps a number above
+//! all possible ones.
 
 use std::os::unix::fs::FileExt;
 
@@ -14,21 +15,21 @@ use super::{Locked, PeerFiles, Result, StoreError, Stored, atomic};
 use crate::policy::ending::Incarnation;
 use crate::policy::time::Timestamp;
 
-/// What is read of a lock file: a hundred times what we write into it.
+/// How much of a lock file is read: a hundred times what `peer` writes to it.
 const MOST: u64 = 4096;
 
-/// What `NAME.lock` holds once a peer of this name was removed, or a record of it was set aside.
+/// The content of `NAME.lock` after a peer of this name was removed, or its record set aside.
 #[derive(Serialize, Deserialize)]
 struct Removed {
-    /// None that it had is above.
+    /// An upper bound of the numbers used so far.
     incarnation: Incarnation,
 }
 
 impl PeerFiles {
-    /// The highest number of the peers of this name that were removed, or of a record that was set aside.
+    /// Returns the highest number of removed peers of this name, or of records that were set aside.
     ///
     /// # Errors
-    /// The lock file is there and cannot be read.
+    /// If the lock file exists and cannot be read.
     pub(super) fn removed(&self) -> Result<Stored<Incarnation>> {
         let text = self.in_lock_file()?;
         if text.trim_ascii().is_empty() {
@@ -50,14 +51,14 @@ impl PeerFiles {
 }
 
 impl Locked {
-    /// The number for the next incarnation: above every one that any of this peer's files names, or named before it was
-    /// removed.
+    /// Returns the number for the next incarnation: above every number in this peer's files, or in those of a removed
+    /// peer of this name.
     ///
-    /// `now` is the floor when a file that would tell does not parse or was set aside, because a number must never come
-    /// twice.
+    /// If a file that would show the number does not parse or was set aside, a number derived from `now` is the lower
+    /// bound, because a number must never be used twice.
     ///
     /// # Errors
-    /// A file cannot be read.
+    /// If a file cannot be read.
     pub fn next_incarnation(&self, now: Timestamp) -> Result<Incarnation> {
         Ok(Incarnation(self.highest_incarnation(now)?.0.saturating_add(1)))
     }
@@ -75,17 +76,17 @@ impl Locked {
             Ok(files.in_directory(&files.root)?.iter().any(|path| path.to_string_lossy().contains(".corrupt-")))
         };
         let is_lost = known.is_none() && (unparsable || set_aside()?);
-        let floor = if is_lost { never_before(now) } else { Incarnation::default() };
+        let floor = if is_lost { upper_bound_at(now) } else { Incarnation::default() };
         Ok(known.max(conversation).max(removed.present()).unwrap_or_default().max(floor))
     }
 
     /// Keeps the highest number of a peer whose files are about to go to the trash.
     ///
     /// # Errors
-    /// As [`Locked::write_session`]: nothing may be moved then.
+    /// As [`Locked::write_session`]. The caller must not move any file then.
     pub fn keep_highest(&self, now: Timestamp) -> Result<()> {
-        // What cannot be read is no reason to keep the peer, and may have named any number.
-        let on_record = self.highest_incarnation(now).unwrap_or_else(|_| never_before(now));
+        // An unreadable file is no reason to keep the peer, but it may have had any number.
+        let on_record = self.highest_incarnation(now).unwrap_or_else(|_| upper_bound_at(now));
         let launched = self.files().in_panes()?.into_iter().map(|(incarnation, _)| incarnation).max();
         let highest = on_record.max(launched.unwrap_or_default());
         if highest == Incarnation::default() || self.files().removed()? == Stored::Present(highest) {
@@ -94,7 +95,7 @@ impl Locked {
         self.keep_number(highest)
     }
 
-    /// Keeps a number that is above all that a peer had whose files come here: those that its lock file keeps too.
+    /// Raises the kept number to that of `other`, whose files are about to be renamed to this peer.
     ///
     /// # Errors
     /// As [`Locked::keep_highest`].
@@ -103,18 +104,18 @@ impl Locked {
             Ok(match locked.files().removed()? {
                 Stored::Present(number) => number,
                 Stored::Absent => Incarnation::default(),
-                Stored::Corrupt(_) => never_before(now),
+                Stored::Corrupt(_) => upper_bound_at(now),
             })
         };
         let (own, theirs) = (kept(self)?, kept(other)?);
         if theirs > own { self.keep_number(theirs) } else { Ok(()) }
     }
 
-    /// Keeps a number that is above any that the record may have named that is about to be set aside: its end, which would
-    /// tell, may never be written.
+    /// Keeps a number above any that a record to be set aside may have had. The end that would show it may never be
+    /// written.
     pub(super) fn keep_above_all(&self, now: Timestamp) -> Result<()> {
         let known = self.files().removed()?.present().unwrap_or_default();
-        if known < never_before(now) { self.keep_number(never_before(now)) } else { Ok(()) }
+        if known < upper_bound_at(now) { self.keep_number(upper_bound_at(now)) } else { Ok(()) }
     }
 
     fn keep_number(&self, highest: Incarnation) -> Result<()> {
@@ -123,15 +124,17 @@ impl Locked {
         self.overwrite_lock_file(&text)
     }
 
-    /// In place, because the lock is the file's own: nobody who waits for it may be left with another one. Whoever is killed
-    /// has written these few bytes or none of them, and what was there is shorter, as the number was, or did not parse.
+    /// Overwrites the lock file in place. A new file would leave waiting processes with a lock on the old one. A killed
+    /// writer has written these few bytes or none of them; the old content is shorter, as an earlier number is, or did
+    /// not parse.
     fn overwrite_lock_file(&self, text: &[u8]) -> Result<()> {
         let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
         let written = self.lock.write_all_at(text, 0).and_then(|()| self.lock.set_len(length));
         written.map_err(StoreError::new("write", self.files().path("lock")))
     }
 
-    /// Sets aside what stands in the lock file, where it does not parse, and leaves that empty. Where to, and what is wrong.
+    /// Sets aside the content of the lock file if it does not parse, and empties the file. Returns the path of the copy
+    /// and what was wrong.
     pub(super) fn set_aside_in_lock_file(&self, now: Timestamp) -> Result<Option<(String, String)>> {
         let Stored::Corrupt(why) = self.files().removed()? else { return Ok(None) };
         let aside = self.files().path(&format!("lock.corrupt-{}", now.as_ms()));
@@ -141,7 +144,7 @@ impl Locked {
     }
 }
 
-/// A number that no incarnation had, where nothing tells which they had: more than one a second were never started.
-fn never_before(now: Timestamp) -> Incarnation {
+/// Returns a number above any used one if the used ones are unknown: there was never more than one start per second.
+fn upper_bound_at(now: Timestamp) -> Incarnation {
     Incarnation(now.as_ms() / 1000)
 }

@@ -1,4 +1,4 @@
-//! Which files there are, asked once for a whole fleet.
+//! A listing of the state directory, read once for the whole fleet.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -9,10 +9,10 @@ use crate::policy::name::PeerName;
 
 /// The names of the files in the state directory at one moment.
 ///
-/// A peer has up to a dozen files there and few of them at a time: one listing tells in a millisecond what as many failed
-/// opens would take ten to tell of a thousand peers. A file that is replaced while the directory is listed can be missed
-/// on file systems that move the entry (btrfs, tmpfs), so it is for what is shown, and for what is looked at again under
-/// the lock before anything is done.
+/// A peer has up to a dozen possible files, and few of them exist at a time. For a thousand peers, one listing takes a
+/// millisecond where as many failed opens would take ten. A file that is replaced during the listing can be missed on
+/// file systems that move the entry (btrfs, tmpfs). Use it only for display, or for facts that are checked again under
+/// the lock before any action.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory(Arc<HashSet<OsString>>);
 
@@ -23,7 +23,7 @@ impl Inventory {
 }
 
 impl Inventory {
-    /// Whoever was ever started, in order of name.
+    /// Returns every peer that was ever started, in order of name.
     pub fn started(&self) -> BTreeSet<PeerName> {
         let files = self.0.iter().filter_map(|file| file.to_str()?.rsplit_once('.'));
         files.filter(|(_, suffix)| RUN.contains(suffix)).filter_map(|(name, _)| name.parse().ok()).collect()
@@ -31,10 +31,10 @@ impl Inventory {
 }
 
 impl StateDir {
-    /// Lists the directory; those below it are not looked into.
+    /// Lists the directory, without its subdirectories.
     ///
     /// # Errors
-    /// It cannot be listed.
+    /// If the directory cannot be listed.
     pub fn inventory(&self) -> Result<Inventory> {
         let entries = std::fs::read_dir(self.root()).map_err(StoreError::new("list", self.root()))?;
         let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<std::io::Result<_>>();
@@ -43,7 +43,7 @@ impl StateDir {
 }
 
 impl PeerFiles {
-    /// The same files, of which those that the inventory does not have are absent without a look at them.
+    /// Returns the same files with this inventory: a file that is not in it counts as absent without any system call.
     #[must_use]
     pub fn as_of(&self, inventory: &Inventory) -> Self {
         Self { inventory: Some(inventory.clone()), ..self.clone() }
@@ -54,16 +54,16 @@ impl PeerFiles {
 mod tests {
     use super::*;
     use crate::policy::time::Timestamp;
-    use crate::store::{Marker, Word};
+    use crate::store::{AgentSignal, Marker};
 
     #[test]
     fn what_comes_after_the_inventory_is_absent_in_its_view() {
         let dir = tempfile::tempdir().expect("directory");
         let state = StateDir::open(dir.path().join("state")).expect("state");
         let files = state.peer(&"a".parse().expect("a name"));
-        files.note(Word::Done, Timestamp::from_ms(1)).expect("written");
+        files.note(AgentSignal::Done, Timestamp::from_ms(1)).expect("written");
         let then = files.as_of(&state.inventory().expect("listed"));
-        files.note(Word::Beat, Timestamp::from_ms(2)).expect("written");
+        files.note(AgentSignal::Beat, Timestamp::from_ms(2)).expect("written");
         assert!(then.has(Marker::Done).expect("told") && !then.has(Marker::Beat).expect("told"));
         assert_eq!(then.marked_at(Marker::Beat).expect("told"), None);
         assert!(files.has(Marker::Beat).expect("told"));

@@ -1,4 +1,4 @@
-//! `lifecycle.log`: one decision an event, JSON Lines, rotated at 5 MiB with 5 old files kept.
+//! The decision log (`lifecycle.log`): one event per line as JSON Lines, rotated at 5 MiB with 5 old files kept.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -14,125 +14,78 @@ use serde_json::{Map, Value};
 
 use super::{Result, StoreError};
 use crate::policy::ending::Incarnation;
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
-/// A log of a fleet of 50 for about a month; larger is slow to read whole, smaller forgets last week.
+/// A fleet of 50 fills this in about a month. A larger file is slow to read as a whole; a smaller one loses last week.
 const ROTATE_AT_BYTES: u64 = 5 * 1024 * 1024;
 /// `lifecycle.log.1` (newest) to `.5`.
 const KEPT: u32 = 5;
-/// No file of the log grows longer by our hand, one line of any length included; of one that did, the end is read.
+/// The largest file that is read whole. `peer` never writes one this long, even with a very long last line. Of a longer
+/// file, only the end is read.
 const MOST_READ: u64 = 4 * ROTATE_AT_BYTES;
-
-/// The name of every event there is.
-pub const EVENTS: [&str; 45] = [
-    "agent.answered",
-    "agent.waiting",
-    "clients.ended",
-    "conversation.changed",
-    "conversation.learned",
-    "hook.failed",
-    "keys.pressed",
-    "memory.alert",
-    "memory.high",
-    "message.delivered",
-    "message.expired",
-    "message.queued",
-    "message.refused",
-    "message.returned",
-    "message.unconfirmed",
-    "peer.added",
-    "peer.edited",
-    "peer.moved",
-    "peer.refreshed",
-    "peer.removed",
-    "peer.renamed",
-    "peer.reset",
-    "peer.restored",
-    "peer.stable",
-    "peer.started",
-    "peer.stopped",
-    "probe.failed",
-    "probe.timed-out",
-    "runtime.lost",
-    "self-fresh.failed",
-    "self-fresh.requested",
-    "server.reached",
-    "session.ended",
-    "session.orphan-ended",
-    "session.reaped",
-    "session.recovered",
-    "session.released",
-    "store.corrupt",
-    "tick.finished",
-    "turn.finished",
-    "turn.started",
-    "wake.decided",
-    "wake.failed",
-    "wake.ready",
-    "wake.refused",
-];
 
 /// One event. Readers ignore names and fields that they do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// When, RFC 3339 in UTC.
+    /// When it happened, as RFC 3339 in UTC.
     pub ts: String,
-    /// What: `wake.decided`, `session.ended` …
+    /// The name of the event: `wake.decided`, `session.ended` …
     pub event: String,
-    /// Of whom; none for an event of the whole fleet.
+    /// The peer concerned; `None` for an event of the whole fleet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<PeerName>,
-    /// Of which incarnation.
+    /// The incarnation concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<Incarnation>,
-    /// Why.
+    /// The cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// What else this event needs. Never pane text, never a value from an environment.
+    /// Further fields. Never pane text, and never a value from an environment.
     #[serde(flatten)]
     pub details: Map<String, Value>,
-    /// What a person's hooks are told beside it, and the log is not.
+    /// Fields that only the user's hooks receive, and the log does not.
     #[serde(skip)]
-    pub told: Map<String, Value>,
+    pub hook_details: Map<String, Value>,
 }
 
 impl Event {
-    /// An event that happened at `now`.
-    pub fn new(now: Timestamp, event: &str) -> Self {
+    /// Creates an event that happened at `now`.
+    pub fn new(now: Timestamp, event: EventName) -> Self {
         Self {
             ts: now.to_string(),
-            event: event.to_owned(),
+            event: event.as_str().to_owned(),
             peer: None,
             incarnation: None,
             cause: None,
             details: Map::new(),
-            told: Map::new(),
+            hook_details: Map::new(),
         }
     }
 
-    /// Names the peer.
+    /// Sets the peer.
     #[must_use]
     pub fn peer(mut self, peer: &PeerName) -> Self {
         self.peer = Some(peer.clone());
         self
     }
 
-    /// Names the incarnation.
+    /// Sets the incarnation.
     #[must_use]
     pub fn incarnation(mut self, incarnation: Incarnation) -> Self {
         self.incarnation = Some(incarnation);
         self
     }
 
-    /// Gives the cause.
+    /// Sets the cause.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
-    /// Adds a field; `null` values are left out.
+    /// Adds a field. A `null` value is left out.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
@@ -142,18 +95,18 @@ impl Event {
         self
     }
 
-    /// Adds what only hooks are told: text from a pane, which is not for the log.
+    /// Adds a field that only hooks receive: text from a pane, which must not be logged.
     #[must_use]
-    pub fn tell(mut self, key: &str, value: Option<String>) -> Self {
-        self.told.extend(value.map(|value| (key.to_owned(), Value::String(value))));
+    pub fn with_for_hooks(mut self, key: &str, value: Option<String>) -> Self {
+        self.hook_details.extend(value.map(|value| (key.to_owned(), Value::String(value))));
         self
     }
 
-    /// The event as hooks are told it.
+    /// Returns the event with the fields for hooks.
     #[must_use]
-    pub fn as_told(&self) -> Self {
+    pub fn for_hooks(&self) -> Self {
         let mut event = self.clone();
-        event.details.extend(std::mem::take(&mut event.told));
+        event.details.extend(std::mem::take(&mut event.hook_details));
         event
     }
 }
@@ -165,7 +118,7 @@ pub struct Journal {
     listener: Option<Listener>,
 }
 
-/// Who hears of each event.
+/// A callback that receives each event.
 #[derive(Clone)]
 pub(super) struct Listener(Arc<dyn Fn(&Event) + Send + Sync>);
 
@@ -186,22 +139,21 @@ impl Journal {
         Self { path, listener }
     }
 
-    /// Where the newest events are.
+    /// Returns the path of the current log file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends one event as one line. Blocks only while another `peer` writes its own line or rotates.
+    /// Appends one event as one line. Blocks only while another `peer` writes its own line or rotates the log.
     ///
     /// # Errors
-    /// The disk is full or the directory read-only.
+    /// If the disk is full or the directory is read-only.
     pub fn append(&self, event: &Event) -> Result<()> {
-        debug_assert!(EVENTS.contains(&event.event.as_str()), "{} is in no list", event.event);
         let mut line = serde_json::to_vec(event).expect("an event is plain data");
         line.push(b'\n');
         let mut file = self.open_locked()?;
         file.write_all(&line).map_err(StoreError::new("append to", &self.path))?;
-        // Closed first: nobody else's line waits for whoever listens.
+        // Closed first, so that no other process's line waits for the listener.
         drop(file);
         if let Some(listener) = &self.listener {
             (listener.0)(event);
@@ -209,13 +161,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Opens the current log with its lock held, rotating it first where it has grown too large.
+    /// Opens the current log and locks it, rotating it first if it is too large.
     fn open_locked(&self) -> Result<File> {
         loop {
             let file = file::append(&self.path).map_err(StoreError::new("open", &self.path))?;
             FileExt::lock_exclusive(&file).map_err(StoreError::new("lock", &self.path))?;
             let ours = file.metadata().map_err(StoreError::new("read", &self.path))?;
-            // Somebody may have rotated the file away between open and lock.
+            // Another process may have rotated the file between open and lock.
             let current = fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == ours.ino());
             if !current {
                 continue;
@@ -243,15 +195,15 @@ impl Journal {
         fs::rename(&self.path, self.rotated(1)).map_err(StoreError::new("rotate", &self.path))
     }
 
-    /// A reader that first gives every event that is kept, oldest first, and then what comes.
+    /// Returns a reader that yields every kept event, oldest first, and then new ones.
     pub fn tail(&self) -> Tail {
         Tail { journal: self.clone(), open: None }
     }
 
-    /// All events that are kept, oldest first; lines that do not parse are passed over.
+    /// Returns all kept events, oldest first. Lines that do not parse are skipped.
     ///
     /// # Errors
-    /// A file is there and cannot be read.
+    /// If a file exists and cannot be read.
     pub fn read_all(&self) -> Result<Vec<Event>> {
         self.tail().next_events()
     }
@@ -265,10 +217,10 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// The events since the last call; all that are kept at the first. Does not block.
+    /// Returns the events since the last call; on the first call, all kept events. Does not block.
     ///
     /// # Errors
-    /// A file is there and cannot be read.
+    /// If a file exists and cannot be read.
     pub fn next_events(&mut self) -> Result<Vec<Event>> {
         let mut events = Vec::new();
         if self.open.is_none() {
@@ -288,7 +240,7 @@ impl Tail {
                 continue;
             };
             let read = || StoreError::new("read", &self.journal.path);
-            // Looked at before reading: what is written after the rotation stands in the new file.
+            // Check for a rotation before reading. Later lines go to the new file.
             let ours = reader.get_ref().metadata().map_err(read())?.ino();
             let rotated = fs::metadata(&self.journal.path).is_ok_and(|meta| meta.ino() != ours);
             drain(reader, partial, &mut events).map_err(read())?;
@@ -310,20 +262,20 @@ fn open(path: &Path) -> Result<Option<BufReader<File>>> {
     }
 }
 
-/// From the beginning of a file that we wrote; from its last part of one that is longer than we let any grow.
+/// Reads a file from its beginning, or only its last part if it is longer than `peer` lets any log file grow.
 fn newest_part(mut file: File) -> std::io::Result<BufReader<File>> {
     let length = file.metadata()?.len();
     if length <= MOST_READ {
         return Ok(BufReader::new(file));
     }
-    // One byte earlier, because what follows a line's end is a whole line.
+    // Start one byte early, so that a line that begins exactly there counts as whole.
     file.seek(SeekFrom::Start(length - MOST_READ - 1))?;
     let mut reader = BufReader::new(file);
     reader.skip_until(b'\n')?;
     Ok(reader)
 }
 
-/// Reads whole lines into events; `partial` keeps the beginning of a line whose end is not written yet.
+/// Parses whole lines into events. `partial` keeps the beginning of a line that is not complete yet.
 fn drain(reader: &mut BufReader<File>, partial: &mut Vec<u8>, events: &mut Vec<Event>) -> std::io::Result<()> {
     while reader.read_until(b'\n', partial)? > 0 {
         if partial.last() == Some(&b'\n') {
@@ -343,7 +295,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let journal = Journal::new(dir.path().join("lifecycle.log"), None);
         let filler = "x".repeat(64 * 1024);
-        let event = Event::new(Timestamp::from_ms(0), "tick.finished").with("filler", filler);
+        let event = Event::new(Timestamp::from_ms(0), EventName::TickFinished).with("filler", filler);
         for _ in 0..600 {
             journal.append(&event).expect("append");
         }
@@ -367,7 +319,7 @@ mod tests {
                 let journal = journal.clone();
                 scope.spawn(move || {
                     for n in 0..100 {
-                        let event = Event::new(Timestamp::from_ms(n), "tick.finished").with("writer", writer);
+                        let event = Event::new(Timestamp::from_ms(n), EventName::TickFinished).with("writer", writer);
                         journal.append(&event).expect("append");
                     }
                 });

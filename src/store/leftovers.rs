@@ -1,23 +1,23 @@
-//! What writers left that were killed between the beginning of a temporary file and its renaming.
+//! Removes temporary files whose writers were killed before the rename.
 
 use peer_adapters::file;
 
 use super::{Marker, Result, StateDir, StoreError};
 use crate::policy::name::PeerName;
 
-/// Files of the whole fleet that are replaced.
+/// Files of the whole fleet that are written through a temporary file.
 const OF_THE_FLEET: [&str; 6] =
     ["heartbeat.json", "hints.json", "servers.json", "versions.json", "tmux.conf", "pi-extension.js"];
 
-/// Files of one peer that are replaced, beside its markers.
+/// Files of one peer that are written through a temporary file, besides its markers.
 const OF_A_PEER: [&str; 6] = ["session", "end", "deaths", "topic", "screen", "env"];
 
 impl StateDir {
-    /// Removes temporary files of ours whose writers are gone; how many. `lives` tells whether there is a process of this
-    /// number.
+    /// Removes `peer`'s temporary files whose writers are gone, and returns how many there were. `lives` reports
+    /// whether a process with this pid exists.
     ///
     /// # Errors
-    /// A directory cannot be listed. What cannot be removed is left for the next time.
+    /// If a directory cannot be listed. A file that cannot be removed is left for the next sweep.
     pub fn sweep_temporaries(&self, lives: impl Fn(u32) -> bool) -> Result<usize> {
         let panes = self.root().join("panes");
         let in_root = file::sweep(self.root(), is_ours, &lives).map_err(StoreError::new("list", self.root()))?;
@@ -29,21 +29,24 @@ impl StateDir {
 fn is_ours(file: &str) -> bool {
     let of_a_peer = |(name, suffix): (&str, &str)| {
         let known = OF_A_PEER.contains(&suffix) || Marker::ALL.iter().any(|marker| marker.suffix() == suffix);
-        // What is set aside of a lock file is written anew; of any other it is the file itself.
+        // A corrupt lock file is set aside as a copy, written through a temporary file. Other corrupt files are
+        // renamed.
         (known || suffix.starts_with("lock.corrupt-")) && name.parse::<PeerName>().is_ok()
     };
     OF_THE_FLEET.contains(&file) || file.split_once('.').is_some_and(of_a_peer)
 }
 
-/// `NAME.N.launch`, `NAME.N.exit`, `NAME.N.conversation`.
+/// Matches `NAME.N.launch`, `NAME.N.exit` and `NAME.N.conversation`.
 fn is_of_a_pane(file: &str) -> bool {
     let mut parts = file.split('.');
     let name = parts.next().is_some_and(|name| name.parse::<PeerName>().is_ok());
     let number = parts.next().is_some_and(|number| number.parse::<u64>().is_ok());
-    name && number && matches!(parts.next(), Some("launch" | "exit" | "conversation")) && parts.next().is_none()
+    name && number
+        && matches!(parts.next(), Some("launch" | "exit" | "conversation" | "typing"))
+        && parts.next().is_none()
 }
 
-/// `N.message`, `N.taken`, `N.dead`.
+/// Matches `N.message`, `N.taken` and `N.dead`.
 fn is_of_inbox(file: &str) -> bool {
     let number =
         |(number, kind): (&str, &str)| number.parse::<u64>().is_ok() && matches!(kind, "message" | "taken" | "dead");

@@ -1,8 +1,8 @@
-//! The advisory lock of a peer, and the one mutator of its files.
+//! The advisory lock of a peer, and [`Locked`], through which all changes to its files go.
 //!
-//! A wake holds the lock while the runtime makes the pane, and the pane process has to write down its agent meanwhile: so
-//! the record of a start without an agent has a lock of its own, the [`Gate`]. Who takes the peer's lock takes the gate of
-//! such a start too, and only the wake that makes it leaves the gate to the pane process.
+//! A wake holds the lock while the runtime creates the pane, and meanwhile the pane process has to record its agent.
+//! The record of a start without an agent therefore has a second lock, the [`Gate`]. A process that takes the peer's
+//! lock also takes the gate of such a start. Only the wake that performs the start leaves the gate to the pane process.
 
 use std::fs::File;
 use std::io;
@@ -20,33 +20,33 @@ use crate::policy::health::Deaths;
 use crate::policy::time::Timestamp;
 use crate::policy::wake::topic_line;
 
-/// Most topics kept per conversation.
+/// The number of topics kept per conversation.
 const MAX_TOPICS: usize = 16;
 
-/// The right to change a peer's files, for as long as it lives.
+/// The exclusive right to change a peer's files, held until it is dropped.
 #[derive(Debug)]
 pub struct Locked {
     files: PeerFiles,
-    // Closing the descriptor releases the lock; so does the death of this process.
+    // Closing the descriptor releases the lock, and so does the exit of this process.
     pub(super) lock: File,
     _gate: Option<Gate>,
 }
 
-/// As long as it lives, no pane process starts the agent of one incarnation: a lock on the launch file, which is there from
-/// before the start until after the end.
+/// Keeps the pane process of one incarnation from starting its agent, until it is dropped. It is a lock on the launch
+/// file, which exists from before the start until after the end.
 #[derive(Debug)]
 pub struct Gate {
     _lock: File,
 }
 
-/// Whether a lock is waited for.
+/// Whether to wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wait {
     Never,
     Forever,
 }
 
-/// Locks the file. `false`: somebody holds it, and it is not waited for.
+/// Locks the file. Returns `false` if another process holds the lock and `wait` is [`Wait::Never`].
 fn lock_file(file: &File, path: &Path, wait: Wait) -> Result<bool> {
     loop {
         let locked = match wait {
@@ -67,7 +67,7 @@ fn open_lock_file(files: &PeerFiles) -> Result<File> {
     file::open_or_create(&path).map_err(StoreError::new("open", path))
 }
 
-/// The turn of a message whose answer is waited for, as long as this is there.
+/// The exclusive right to await the answer to a message, held until it is dropped.
 #[derive(Debug)]
 pub struct AwaitedTurn {
     _lock: File,
@@ -106,9 +106,9 @@ fn lock(files: PeerFiles, wait: Wait) -> Result<Option<Locked>> {
 
 enum Gated {
     Taken(Gate),
-    /// There is no launch file, and without one nothing is started.
+    /// There is no launch file, and nothing is started without one.
     Absent,
-    /// The pane process starts its agent this moment.
+    /// The pane process is just starting its agent.
     Busy,
 }
 
@@ -122,7 +122,7 @@ fn gate(files: &PeerFiles, incarnation: Incarnation, wait: Wait) -> Result<Gated
     Ok(if lock_file(&file, &path, wait)? { Gated::Taken(Gate { _lock: file }) } else { Gated::Busy })
 }
 
-/// What the pane process of a starting incarnation may do, as long as this lives: see [`StateDir::start_in_pane`].
+/// The pane process's right to record its agent, held until it is dropped; see [`StateDir::start_in_pane`].
 ///
 /// [`StateDir::start_in_pane`]: super::StateDir::start_in_pane
 #[derive(Debug)]
@@ -140,12 +140,12 @@ pub(super) fn start_in_pane(files: PeerFiles, incarnation: Incarnation) -> Resul
 }
 
 impl Starting {
-    /// The files, for reading.
+    /// Returns the peer's files for reading.
     pub fn files(&self) -> &PeerFiles {
         &self.files
     }
 
-    /// Writes the agent into the record.
+    /// Records the agent's process.
     ///
     /// # Errors
     /// As [`Locked::write_session`].
@@ -155,11 +155,12 @@ impl Starting {
 }
 
 impl Locked {
-    /// Takes the gate of an incarnation that this lock's holder starts. `None`: the pane process is starting the agent this
-    /// moment, which takes it a millisecond. Never blocks. What was read of the record before is not what stands there now.
+    /// Takes the gate of an incarnation that the holder of this lock starts. Returns `None` if the pane process is just
+    /// starting the agent, which takes a millisecond. Never blocks. Read the session record again afterwards, because
+    /// it may have changed.
     ///
     /// # Errors
-    /// As [`StateDir::try_lock`](super::StateDir::try_lock), or there is no launch file.
+    /// As [`StateDir::try_lock`](super::StateDir::try_lock), or if there is no launch file.
     pub fn try_gate(&self, incarnation: Incarnation) -> Result<Option<Gate>> {
         match gate(&self.files, incarnation, Wait::Never)? {
             Gated::Taken(gate) => Ok(Some(gate)),
@@ -170,20 +171,20 @@ impl Locked {
         }
     }
 
-    /// The files, for reading.
+    /// Returns the peer's files for reading.
     pub fn files(&self) -> &PeerFiles {
         &self.files
     }
 
-    /// Replaces the incarnation on record.
+    /// Replaces the session record.
     ///
     /// # Errors
-    /// The disk is full or the directory read-only; the old record stands.
+    /// If the disk is full or the directory is read-only. The old record remains.
     pub fn write_session(&self, record: &SessionRecord) -> Result<()> {
         self.write_json("session", record)
     }
 
-    /// Replaces the ring of counted deaths; an empty one is no file.
+    /// Replaces the ring of counted deaths. An empty ring removes the file.
     ///
     /// # Errors
     /// As [`Locked::write_session`].
@@ -191,23 +192,23 @@ impl Locked {
         if deaths.is_empty() { self.remove("deaths") } else { self.write_json("deaths", deaths) }
     }
 
-    /// Sets a marker, with `now` as its one line.
+    /// Sets a marker whose only line is `now`.
     ///
     /// # Errors
-    /// As [`Locked::write_session`]: whoever wanted to signal after it must not.
+    /// As [`Locked::write_session`]. A caller that wanted to send a signal next must not send it.
     pub fn mark(&self, marker: Marker, now: Timestamp) -> Result<()> {
         atomic::write(&self.files.path(marker.suffix()), format!("{now}\n").as_bytes(), Durability::Cached)
     }
 
-    /// Removes a marker; absent is done already.
+    /// Removes a marker. A missing marker counts as removed.
     ///
     /// # Errors
-    /// The directory is read-only.
+    /// If the directory is read-only.
     pub fn unmark(&self, marker: Marker) -> Result<()> {
         self.remove(marker.suffix())
     }
 
-    /// Starts the topics of a new conversation: none, or the one given.
+    /// Starts the topic list of a new conversation, with the given topic if there is one.
     ///
     /// # Errors
     /// As [`Locked::write_session`].
@@ -215,7 +216,7 @@ impl Locked {
         self.write_topics(topic.map(topic_line).into_iter().collect())
     }
 
-    /// Adds a topic to the current conversation; a known one moves to the end.
+    /// Adds a topic to the current conversation. A known topic moves to the end.
     ///
     /// # Errors
     /// As [`Locked::write_session`].
@@ -237,7 +238,7 @@ impl Locked {
         atomic::write(&self.files.path("topic"), text.as_bytes(), Durability::Cached)
     }
 
-    /// Keeps the last screen of an incarnation that is about to go.
+    /// Stores the last screen of an incarnation that is about to end.
     ///
     /// # Errors
     /// As [`Locked::write_session`].
@@ -245,7 +246,8 @@ impl Locked {
         atomic::write(&self.files.path("screen"), text.as_bytes(), Durability::Cached)
     }
 
-    /// Keeps the text of an `env_file` of our own, which survives a power cut and is nobody else's to read at any moment.
+    /// Stores the text of the `env_file` that `peer` manages. It survives a power cut, and other users can never read
+    /// it.
     ///
     /// # Errors
     /// As [`Locked::write_session`].
@@ -253,18 +255,19 @@ impl Locked {
         atomic::write(&self.files.env_file(), text.as_bytes(), Durability::Synced)
     }
 
-    /// Removes it.
+    /// Removes the `env_file` that `peer` manages.
     ///
     /// # Errors
-    /// The directory is read-only.
+    /// If the directory is read-only.
     pub fn forget_env(&self) -> Result<()> {
         atomic::remove(&self.files.env_file())
     }
 
-    /// Moves every file that does not parse, and what is in the lock file, to `NAME.x.corrupt-TIME` and returns what was moved, for one report.
+    /// Moves every file that does not parse, and corrupt content of the lock file, to `NAME.x.corrupt-TIME`. Returns
+    /// the new paths and the reasons, for one report.
     ///
     /// # Errors
-    /// A file cannot be read or moved.
+    /// If a file cannot be read or moved.
     pub fn set_aside_corrupt(&self, now: Timestamp) -> Result<Vec<(String, String)>> {
         let mut moved = Vec::new();
         let checks = [
@@ -302,7 +305,7 @@ fn corrupt<T>(stored: super::Stored<T>) -> Option<String> {
     }
 }
 
-/// JSON with a line a field, because people read these files.
+/// Writes JSON with one field per line, because people read these files.
 pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value).expect("our records have string keys and no failing serializer");
     text.push(b'\n');
@@ -318,7 +321,7 @@ mod tests {
 
     const FIRST: Incarnation = Incarnation(1);
 
-    /// A state directory in which a wake has written down its start, and released the lock or was killed.
+    /// A state directory in which a wake has recorded its start, and then released the lock or was killed.
     fn starting() -> (tempfile::TempDir, StateDir, SessionRecord) {
         let dir = tempfile::tempdir().expect("directory");
         let state = StateDir::open(dir.path().join("state")).expect("state");
@@ -354,7 +357,7 @@ mod tests {
         let agent = Process { pid: 2, start: 2 };
         record.process = Some(AgentProcess { id: agent, session: 2 });
         in_pane.write_session(&record).expect("written");
-        // From here on it changes nothing any more.
+        // From here on, dropping it changes nothing.
         assert!(state.try_lock(&name()).expect("usable").is_some());
     }
 

@@ -1,8 +1,8 @@
-//! The state directory: everything `peer` remembers, in files a person can read with `ls` and `cat`.
+//! The state directory: everything that `peer` remembers, in files that the user can read with `ls` and `cat`.
 //!
-//! Reading needs no lock, because every write is a whole file renamed into place. Changing anything of a peer goes
-//! through [`Locked`], the one mutator, which exists only while that peer's advisory lock is held; the kernel releases
-//! the lock when its holder dies. The files and their meanings are listed in `peer-files(5)`.
+//! Reading needs no lock, because every write renames a whole file into place. Every change to a peer's files goes
+//! through [`Locked`], which exists only while the peer's advisory lock is held. The kernel releases the lock when its
+//! holder exits. `peer-files(5)` lists the files and their meanings.
 
 mod atomic;
 mod conversations;
@@ -36,26 +36,26 @@ use crate::policy::time::Timestamp;
 
 pub use conversations::{ConversationEntry, Owners};
 pub use damage::Damage;
-pub use ending::{LastEnd, Outcome, Session, Unlearned};
-pub use heartbeat::{Heartbeat, Pulse, TickUnderWay, Ticking, Watch};
-pub use inbox::{Begun, Inbox, Queued};
+pub use ending::{LastEnd, Outcome, PendingConversation, Session};
+pub use heartbeat::{Heartbeat, PeerObservation, TickInProgress, TickLock, Watch};
+pub use inbox::{Inbox, Queued, StartedDelivery};
 pub use inventory::Inventory;
-pub use journal::{EVENTS, Event, Journal, Tail};
+pub use journal::{Event, Journal, Tail};
 pub use lock::{AwaitedTurn, Gate, Locked, Starting};
-pub use pane::{ExitRecord, Hangup, Launch, OsText, SELF_FRESH};
-pub use records::{AgentProcess, Extent, Host, Marker, Phase, Place, Process, SessionRecord, Unseen, Word};
+pub use pane::{ExitRecord, Hangup, Launch, OsText, SELF_FRESH, TypingClaim};
+pub use records::{AgentProcess, AgentSignal, Host, Marker, Phase, Place, Process, SessionRecord, TextLength, Unseen};
 pub use renaming::Renaming;
 pub use trash::Trashed;
 
-/// What went wrong with a file of ours, and on which file.
+/// The error for a failed operation on a state file.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}", .path.display())]
 pub struct StoreError {
-    /// What was tried: `read`, `write`, `lock` …
+    /// The operation: `read`, `write`, `lock` …
     pub action: &'static str,
-    /// On which file or directory.
+    /// The file or directory concerned.
     pub path: PathBuf,
-    /// What the kernel said.
+    /// The error from the kernel.
     pub source: io::Error,
 }
 
@@ -66,22 +66,22 @@ impl StoreError {
     }
 }
 
-/// Shorthand for what every operation here returns.
+/// The result type of this module.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// What a file held.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored<T> {
-    /// There is no such file.
+    /// The file does not exist.
     Absent,
-    /// It parsed.
+    /// The file exists and parsed.
     Present(T),
-    /// It is there and does not parse; why. To be treated as absent and set aside under the lock.
+    /// The file exists and does not parse; holds the reason. Treat it as absent, and set it aside under the lock.
     Corrupt(String),
 }
 
 impl<T> Stored<T> {
-    /// The value, where there is a good one.
+    /// Returns the value, if the file exists and parsed.
     pub fn present(self) -> Option<T> {
         match self {
             Self::Present(value) => Some(value),
@@ -90,7 +90,7 @@ impl<T> Stored<T> {
     }
 }
 
-/// Files that only a start leaves.
+/// Files that exist only after a start.
 const RUN: [&str; 3] = ["session", "end", "conversations"];
 
 /// The state directory.
@@ -101,51 +101,51 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// Opens the directory, making it (mode 0700) where it is missing. One `stat` where it is there.
+    /// Opens the directory, and creates it (mode 0700) if it does not exist. An existing directory costs one `stat`.
     ///
     /// # Errors
-    /// It cannot be made, is no directory, belongs to another user, or others may write to it: nothing may be trusted
-    /// or started then.
+    /// If it cannot be created, is not a directory, belongs to another user, or is writable by others. Nothing may be
+    /// trusted or started then.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         ensure_private_dir(&root)?;
-        // By one name, whatever link it is reached by: its agents are known by it in the kernel and on their servers.
+        // Use one name, whatever links lead to the directory: the kernel and the servers know its agents by that name.
         let root = root.canonicalize().unwrap_or(root);
         Ok(Self { root, listener: None })
     }
 
-    /// The same directory with somebody who hears of each event once it is in the log, on the thread that wrote it and
-    /// while a peer's lock may be held: whoever listens must not wait.
+    /// Returns the same directory with a listener that receives each event after it is logged. The listener runs on the
+    /// thread that logged the event, possibly while a peer's lock is held, so it must not block.
     #[must_use]
-    pub fn heard_by(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+    pub fn with_listener(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.listener = Some(journal::Listener::new(listener));
         self
     }
 
-    /// Where it is.
+    /// Returns the path of the directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// A view of one peer's files; touches nothing.
+    /// Returns a view of one peer's files, without any I/O.
     pub fn peer(&self, name: &PeerName) -> PeerFiles {
         PeerFiles { root: self.root.clone(), name: name.clone(), inventory: None }
     }
 
-    /// The decision log.
+    /// Returns the decision log.
     pub fn journal(&self) -> Journal {
         Journal::new(self.root.join("lifecycle.log"), self.listener.clone())
     }
 
-    /// Tries to take a peer's lock. `None`: somebody holds it. Never blocks.
+    /// Tries to take a peer's lock. Returns `None` if another process holds it. Never blocks.
     ///
     /// # Errors
-    /// The lock file cannot be made or locked (a read-only directory, a full disk).
+    /// If the lock file cannot be created or locked (a read-only directory, a full disk).
     pub fn try_lock(&self, name: &PeerName) -> Result<Option<Locked>> {
         lock::try_lock(self.peer(name))
     }
 
-    /// Takes a peer's lock, waiting as long as it takes; for the pane process, which has nothing else to do.
+    /// Takes a peer's lock and blocks until it is free. For the pane process, which has nothing else to do.
     ///
     /// # Errors
     /// As [`StateDir::try_lock`].
@@ -153,8 +153,9 @@ impl StateDir {
         lock::lock_blocking(self.peer(name))
     }
 
-    /// Lets the pane process of an incarnation start its agent and write it down, while the wake that started it holds the
-    /// peer's lock: whoever else would change the record waits. Blocks for whoever is about to replace the incarnation.
+    /// Lets the pane process of an incarnation start its agent and record it while the wake that started it holds the
+    /// peer's lock. Other processes that would change the record wait. Blocks while another process is about to replace
+    /// the incarnation.
     ///
     /// # Errors
     /// As [`StateDir::try_lock`].
@@ -162,10 +163,10 @@ impl StateDir {
         lock::start_in_pane(self.peer(name), incarnation)
     }
 
-    /// Writes a file of the whole fleet's, when it differs from what is there.
+    /// Writes a file of the whole fleet, if its content differs from the existing one.
     ///
     /// # Errors
-    /// The directory is read-only or the disk is full.
+    /// If the directory is read-only or the disk is full.
     pub fn keep_file(&self, name: &str, content: &str) -> Result<()> {
         let path = self.root.join(name);
         if read_text(&path)? == Stored::Present(content.to_owned()) {
@@ -174,10 +175,10 @@ impl StateDir {
         atomic::write_unlocked(&path, content.as_bytes())
     }
 
-    /// Takes away what [`StateDir::keep_file`] wrote.
+    /// Removes a file that [`StateDir::keep_file`] wrote.
     ///
     /// # Errors
-    /// The directory is read-only.
+    /// If the directory is read-only.
     pub fn forget_file(&self, name: &str) -> Result<()> {
         let path = self.root.join(name);
         match std::fs::remove_file(&path) {
@@ -186,16 +187,18 @@ impl StateDir {
         }
     }
 
-    /// What [`StateDir::keep_file`] wrote; `None` where it is not there or cannot be read.
+    /// Returns the content that [`StateDir::keep_file`] wrote, or `None` if it does not exist or cannot be read.
     pub fn kept_file(&self, name: &str) -> Option<String> {
         read_text(&self.root.join(name)).ok()?.present()
     }
 
-    /// Moves all files of a peer to `trash/NAME-TIME/`, under its lock, and returns where they are. A launch file that is left
-    /// is removed: it holds an environment, and a trash is no place for secrets. Its highest incarnation stays in the lock file.
+    /// Moves all files of a peer to `trash/NAME-TIME/`, under its lock, and returns that path.
+    ///
+    /// A remaining launch file is removed: it holds an environment, and secrets do not belong in the trash. The lock
+    /// file keeps the highest incarnation number.
     ///
     /// # Errors
-    /// A file cannot be moved; what was moved stays in the trash.
+    /// If a file cannot be moved. Files that were moved before stay in the trash.
     pub fn discard(&self, locked: &Locked, now: Timestamp) -> Result<PathBuf> {
         let name = locked.files().name().clone();
         let trash = self.root.join("trash").join(format!("{name}-{}", now.as_ms()));
@@ -215,7 +218,7 @@ impl StateDir {
     }
 }
 
-/// Makes `path` a directory that only we can use, or checks that it is one.
+/// Creates `path` as a directory that only this user can use, or checks that it is one.
 fn ensure_private_dir(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -242,17 +245,17 @@ fn ensure_private_dir(path: &Path) -> Result<()> {
 pub struct PeerFiles {
     root: PathBuf,
     name: PeerName,
-    /// What is not in it is absent.
+    /// A file that is not in it counts as absent.
     inventory: Option<Inventory>,
 }
 
 impl PeerFiles {
-    /// Whose files these are.
+    /// Returns the name of the peer.
     pub fn name(&self) -> &PeerName {
         &self.name
     }
 
-    /// Path of the file with this suffix: `NAME.suffix`.
+    /// Returns the path of the file with this suffix: `NAME.suffix`.
     pub fn path(&self, suffix: &str) -> PathBuf {
         self.root.join(format!("{}.{suffix}", self.name))
     }
@@ -276,24 +279,24 @@ impl PeerFiles {
         self.inventory.as_ref().is_some_and(|there| !there.has(&format!("{}.{suffix}", self.name)))
     }
 
-    /// Takes the turn of a message whose answer is waited for, `NAME.turn`, where nobody has it: it is let go with what is
-    /// returned, or by the kernel with its holder.
+    /// Takes the exclusive right to await the answer to a message (`NAME.turn`). Returns `None` if another process has
+    /// it. It is released when the returned value is dropped, or by the kernel when its holder exits.
     ///
     /// # Errors
-    /// It cannot be opened or locked.
+    /// If the file cannot be opened or locked.
     pub fn try_turn(&self) -> Result<Option<AwaitedTurn>> {
         lock::try_turn(self)
     }
 
-    /// The incarnation on record, `NAME.session`.
+    /// Reads the recorded incarnation, `NAME.session`.
     ///
     /// # Errors
-    /// The file is there and cannot be read: nothing is known.
+    /// If the file exists and cannot be read. The state of the peer is unknown then.
     pub fn session(&self) -> Result<Stored<SessionRecord>> {
         self.read_json("session")
     }
 
-    /// The last end, `NAME.end`.
+    /// Reads the last end, `NAME.end`.
     ///
     /// # Errors
     /// As [`PeerFiles::session`].
@@ -301,7 +304,7 @@ impl PeerFiles {
         self.read_json("end")
     }
 
-    /// The counted deaths, `NAME.deaths`; a corrupt ring reads as corrupt and counts as empty.
+    /// Reads the counted deaths, `NAME.deaths`. A corrupt ring is reported as corrupt and counts as empty.
     ///
     /// # Errors
     /// As [`PeerFiles::session`].
@@ -309,10 +312,10 @@ impl PeerFiles {
         self.read_json("deaths")
     }
 
-    /// Whether a marker is there. Its content is for people: existence alone decides.
+    /// Whether a marker exists. Only its existence matters; its content is for people.
     ///
     /// # Errors
-    /// The directory cannot be searched.
+    /// If the directory cannot be searched.
     pub fn has(&self, marker: Marker) -> Result<bool> {
         if self.is_known_absent(marker.suffix()) {
             return Ok(false);
@@ -321,10 +324,10 @@ impl PeerFiles {
         path.try_exists().map_err(StoreError::new("look at", path))
     }
 
-    /// When a marker was set, by its one line; a marker whose line says nothing counts from the epoch.
+    /// Returns when a marker was set, according to its only line. A marker without a valid time counts from the epoch.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn marked_at(&self, marker: Marker) -> Result<Option<Timestamp>> {
         Ok(match self.read_text(marker.suffix())? {
             Stored::Absent => None,
@@ -333,16 +336,18 @@ impl PeerFiles {
         })
     }
 
-    /// Writes down what an agent says of itself. It needs no lock, because the last word is the one that counts: a
-    /// delivery holds the lock until the agent has taken the message, and the agent's own hook must not wait for that.
+    /// Records a signal that an agent sends about itself.
+    ///
+    /// It needs no lock, because only the latest signal counts. A delivery holds the lock until the agent has accepted
+    /// the message, and the agent's own hook must not wait for that.
     ///
     /// # Errors
-    /// The disk is full or the directory read-only.
-    pub fn note(&self, word: Word, now: Timestamp) -> Result<()> {
+    /// If the disk is full or the directory is read-only.
+    pub fn note(&self, word: AgentSignal, now: Timestamp) -> Result<()> {
         atomic::write_unlocked(&self.path(word.marker().suffix()), format!("{now}\n").as_bytes())
     }
 
-    /// Topics of the current conversation, newest last.
+    /// Returns the topics of the current conversation, newest last.
     ///
     /// # Errors
     /// As [`PeerFiles::session`].
@@ -350,7 +355,7 @@ impl PeerFiles {
         Ok(self.read_text("topic")?.present().map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default())
     }
 
-    /// The last screen of the last incarnation that ended.
+    /// Returns the last screen of the most recently ended incarnation.
     ///
     /// # Errors
     /// As [`PeerFiles::session`].
@@ -358,20 +363,20 @@ impl PeerFiles {
         self.read_text("screen")
     }
 
-    /// Where the variables are that `peer add --keep-env` keeps, an `env_file` of our own.
+    /// Returns the path of the `env_file` that `peer` manages. It holds the variables that `peer add --keep-env` keeps.
     pub fn env_file(&self) -> PathBuf {
         self.path("env")
     }
 
-    /// Whether it was ever started, as far as files tell.
+    /// Whether the peer was ever started, as far as its files show.
     pub fn has_run(&self) -> bool {
         RUN.iter().any(|suffix| self.path(suffix).exists())
     }
 
-    /// Whether an end was recorded and then set aside because it did not parse.
+    /// Whether an end was recorded and later set aside because it did not parse.
     ///
     /// # Errors
-    /// The directory cannot be listed.
+    /// If the directory cannot be listed.
     pub fn has_lost_end(&self) -> Result<bool> {
         let prefix = format!("{}.end.corrupt-", self.name);
         let lost =
@@ -379,10 +384,10 @@ impl PeerFiles {
         Ok(self.in_directory(&self.root)?.iter().any(lost))
     }
 
-    /// Every file of this peer that exists now, launch and exit records included; the lock is not among them.
+    /// Returns every existing file of this peer, including launch and exit records but not the lock.
     ///
     /// # Errors
-    /// The directory cannot be listed.
+    /// If the directory cannot be listed.
     pub fn all_on_disk(&self) -> Result<Vec<PathBuf>> {
         let mut found = self.in_directory(&self.root)?;
         found.append(&mut self.in_directory(&self.root.join("panes"))?);

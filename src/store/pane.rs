@@ -1,4 +1,4 @@
-//! What a wake hands to the pane process, and what the pane process leaves: one file each an incarnation, in `panes/`.
+//! The files in `panes/` through which a wake and the pane process of an incarnation exchange data.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,41 +12,43 @@ use peer_adapters::file;
 use peer_adapters::inherited::Inherited;
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Locked, PeerFiles, Result, StateDir, StoreError, Stored, atomic, lock};
+use super::{Host, Locked, PeerFiles, Result, StateDir, StoreError, Stored, TextLength, atomic, lock};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::report::Known;
 use crate::policy::time::Timestamp;
 
-/// What `peer self-fresh` sends to the pane process once its mark is on disk.
+/// The signal that `peer self-fresh` sends to the pane process once its marker is on disk.
 pub const SELF_FRESH: Signal = Signal::SIGUSR2;
 
-/// How to start the agent. It holds the whole environment, so it is a 0600 file and never an argument.
+/// How to start the agent. It holds the whole environment, so it is passed as a file with mode 0600 and never as
+/// arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     /// Absolute path of the executable, then its arguments.
     pub argv: Vec<OsText>,
     /// Working directory.
     pub cwd: PathBuf,
-    /// The configuration that was in force, for the pane process, whose own environment is the runtime's.
+    /// The configuration directory of the wake. The pane process cannot derive it, because it has the runtime's
+    /// environment.
     pub config_dir: PathBuf,
-    /// Where it was launched: what is left of it cannot be judged elsewhere.
+    /// The host of the launch. On another host, the rest of this incarnation cannot be judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
-    /// The boot of that machine.
+    /// The boot id of that machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
     /// How long a self-fresh waits between `SIGTERM` and `SIGKILL`.
     #[serde(default)]
     pub grace_ms: u64,
-    /// The agent's environment, all of it but what the terminal itself sets.
+    /// The agent's whole environment, except for what the terminal itself sets.
     pub env: Vec<(OsText, OsText)>,
-    /// Umask, nice value and limits of whoever woke it, and what its spec says over them.
+    /// The umask, nice value and limits of the process that woke the peer, with the overrides of its spec.
     #[serde(default)]
     pub inherited: Inherited,
 }
 
-/// Text as the operating system passes it: mostly UTF-8, and then a plain JSON string; bytes where it is not.
+/// Text as the operating system passes it: a plain JSON string if it is UTF-8, and its bytes otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "OsTextForm", into = "OsTextForm")]
 pub struct OsText(pub OsString);
@@ -79,30 +81,30 @@ impl From<OsText> for OsTextForm {
 /// How the agent's process ended, as its parent saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitRecord {
-    /// Whose end.
+    /// The incarnation that ended.
     pub incarnation: Incarnation,
-    /// When it was reaped.
+    /// When the process was reaped.
     pub at_ms: Timestamp,
-    /// Exit code, where it exited.
+    /// The exit code, if it exited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i32>,
-    /// Signal number, where one ended it.
+    /// The signal number, if a signal ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// How long it ran.
+    /// How long the agent ran.
     pub uptime_ms: u64,
-    /// Peak resident memory.
+    /// Its peak resident memory.
     pub max_rss_kib: u64,
-    /// The terminal was hung up first; whether the runtime's server outlived that.
+    /// Set if the terminal was hung up first; shows whether the runtime's server survived that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hangup: Option<Hangup>,
-    /// The agent could not be started at all; why.
+    /// Why the agent could not be started, if it could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spawn_error: Option<String>,
 }
 
 impl ExitRecord {
-    /// The end of an agent of which nothing was seen.
+    /// Creates a record for an agent whose end was not seen.
     pub fn unseen(incarnation: Incarnation, at: Timestamp) -> Self {
         Self {
             incarnation,
@@ -117,18 +119,31 @@ impl ExitRecord {
     }
 }
 
-/// What a hangup of the terminal meant.
+/// The meaning of a terminal hangup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hangup {
-    /// The runtime's server is gone too.
+    /// The runtime's server is gone as well.
     ServerGone,
-    /// The server lives; only this pane was closed.
+    /// The server still runs; only this pane was closed.
     PaneClosed,
 }
 
-/// The ending of the file in which an agent says which conversation it is in.
+/// The text that a sender is typing, by its fingerprint and length. It is on the record too, but a record can be lost, and
+/// then only this file shows that the text in the input box is not a person's draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypingClaim {
+    /// The fingerprint of the text.
+    pub text: String,
+    /// Its length. Records of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extent: Option<TextLength>,
+}
+
+/// The suffix of the file in which an agent reports its conversation.
 const CONVERSATION: &str = "conversation";
+/// The suffix of the file with the text that is being typed.
+const TYPING: &str = "typing";
 
 /// The ending of the file in which stands what is known of an agent's turns by its own reports.
 const TURN: &str = "turn";
@@ -137,8 +152,8 @@ const TURN: &str = "turn";
 const MOST_OF_TURN: u64 = 64 * 1024;
 
 impl PeerFiles {
-    /// The file in which the agent of one incarnation says which conversation it is in, where its profile has it say so.
-    pub fn said_path(&self, incarnation: Incarnation) -> PathBuf {
+    /// Returns the path at which the agent of an incarnation reports its conversation, if its profile makes it do so.
+    pub fn conversation_path(&self, incarnation: Incarnation) -> PathBuf {
         self.pane_path(incarnation, CONVERSATION)
     }
 
@@ -182,25 +197,26 @@ impl PeerFiles {
         self.root.join("panes").join(format!("{}.{incarnation}.{suffix}", self.name))
     }
 
-    /// Where the launch file of one incarnation is.
+    /// Returns the path of an incarnation's launch file.
     pub(super) fn launch_path(&self, incarnation: Incarnation) -> PathBuf {
         self.pane_path(incarnation, "launch")
     }
 
-    /// The launch file of one incarnation.
+    /// Reads the launch file of an incarnation.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn launch(&self, incarnation: Incarnation) -> Result<Stored<Launch>> {
         let text = super::read_text(&self.launch_path(incarnation))?;
         Ok(parse(text))
     }
 
-    /// The incarnations that have a launch file, newest first, with the time at which it was written. One is there from
-    /// before the start until after the end, so one without a record tells that a record was lost.
+    /// Returns the incarnations that have a launch file, newest first, with the time at which it was written. A launch
+    /// file exists from before the start until after the end, so a launch file without a session record means that a
+    /// record was lost.
     ///
     /// # Errors
-    /// The directory cannot be listed.
+    /// If the directory cannot be listed.
     pub fn launched(&self) -> Result<Vec<(Incarnation, Timestamp)>> {
         let mut found = Vec::new();
         for path in self.in_directory(&self.root.join("panes"))? {
@@ -214,7 +230,7 @@ impl PeerFiles {
         Ok(found)
     }
 
-    /// Everything that incarnations left for their pane processes, or these for us.
+    /// Returns all files in `panes/` of this peer, with their incarnations.
     pub(super) fn in_panes(&self) -> Result<Vec<(Incarnation, PathBuf)>> {
         let prefix = format!("{}.", self.name);
         let number = |path: &PathBuf| {
@@ -224,23 +240,32 @@ impl PeerFiles {
         Ok(found.into_iter().filter_map(|path| Some((number(&path)?, path))).collect())
     }
 
-    /// The exit record of one incarnation.
+    /// Reads what a sender was typing when it was killed; absent if no sender was.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// If the file exists and cannot be read.
+    pub fn typing_claim(&self, incarnation: Incarnation) -> Result<Stored<TypingClaim>> {
+        Ok(parse(super::read_text(&self.pane_path(incarnation, TYPING))?))
+    }
+
+    /// Reads the exit record of an incarnation.
+    ///
+    /// # Errors
+    /// If the file exists and cannot be read.
     pub fn exit(&self, incarnation: Incarnation) -> Result<Stored<ExitRecord>> {
         let text = super::read_text(&self.pane_path(incarnation, "exit"))?;
         Ok(parse(text))
     }
 
-    /// Writes the exit record. It needs no lock, because one process alone may write this file: an end must be on disk
-    /// at once, even while a `stop` that caused it holds the lock.
+    /// Writes the exit record. It needs no lock, because only one process writes this file. The end must be on disk at
+    /// once, even while the `peer stop` that caused it holds the lock.
     ///
     /// # Errors
-    /// The disk is full: the end will be recorded as one that nobody saw.
+    /// If the disk is full. The end will then be recorded as unseen.
     pub fn write_exit(&self, exit: &ExitRecord) -> Result<()> {
         let path = self.pane_path(exit.incarnation, "exit");
-        // Somebody may have deleted it while the agent ran. Where the whole state directory is gone, nothing is made anew.
+        // The directory may have been deleted while the agent ran. If the whole state directory is gone, do not
+        // recreate it.
         if self.root.is_dir() {
             super::ensure_private_dir(path.parent().expect("it is in panes/"))?;
         }
@@ -249,7 +274,7 @@ impl PeerFiles {
 }
 
 impl Locked {
-    /// Writes the launch file of one incarnation.
+    /// Writes the launch file of an incarnation.
     ///
     /// # Errors
     /// As [`Locked::write_session`].
@@ -259,10 +284,27 @@ impl Locked {
         lock::write_json(&path, launch)
     }
 
-    /// Removes what incarnations before `current` left: a start that was given up has a launch file and no end.
+    /// Writes down what is about to be typed. Call this before the first key.
     ///
     /// # Errors
-    /// The directory is read-only.
+    /// As [`Locked::write_session`].
+    pub fn write_typing_claim(&self, incarnation: Incarnation, claim: &TypingClaim) -> Result<()> {
+        lock::write_json(&self.files().pane_path(incarnation, TYPING), claim)
+    }
+
+    /// Removes the claim, once the record says what became of the text.
+    ///
+    /// # Errors
+    /// If the directory is read-only.
+    pub fn remove_typing_claim(&self, incarnation: Incarnation) -> Result<()> {
+        atomic::remove(&self.files().pane_path(incarnation, TYPING))
+    }
+
+    /// Removes the files of incarnations before `current`. A start that was given up leaves a launch file and never
+    /// ends.
+    ///
+    /// # Errors
+    /// If the directory is read-only.
     pub fn remove_older_pane_files(&self, current: Incarnation) -> Result<()> {
         for (incarnation, path) in self.files().in_panes()? {
             if incarnation < current {
@@ -272,12 +314,12 @@ impl Locked {
         Ok(())
     }
 
-    /// Removes the files of an incarnation that has ended.
+    /// Removes the files of an ended incarnation.
     ///
     /// # Errors
-    /// The directory is read-only.
+    /// If the directory is read-only.
     pub fn remove_pane_files(&self, incarnation: Incarnation) -> Result<()> {
-        for suffix in ["launch", "exit", CONVERSATION, TURN] {
+        for suffix in ["launch", "exit", CONVERSATION, TYPING, TURN] {
             atomic::remove(&self.files().pane_path(incarnation, suffix))?;
         }
         Ok(())
@@ -285,21 +327,21 @@ impl Locked {
 }
 
 impl StateDir {
-    /// Whether anything was ever launched from this directory; one that was made anew does not know.
+    /// Whether an agent was ever launched from this directory. `false` after the directory was recreated.
     pub fn has_launched(&self) -> bool {
         self.root().join("panes").is_dir()
     }
 
-    /// The peers of which a launch file is there: one directory listing for the fleet.
+    /// Returns the peers that have a launch file, from one directory listing for the whole fleet.
     ///
     /// # Errors
-    /// The directory cannot be listed.
+    /// If the directory cannot be listed.
     pub fn launched(&self) -> Result<BTreeSet<PeerName>> {
         Ok(launch_files(self.root())?.into_iter().map(|(name, _)| name).collect())
     }
 }
 
-/// Every `panes/NAME.N.launch`.
+/// Lists every `panes/NAME.N.launch`.
 fn launch_files(root: &Path) -> Result<Vec<(PeerName, Incarnation)>> {
     let dir = root.join("panes");
     let entries = match std::fs::read_dir(&dir) {

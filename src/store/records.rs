@@ -1,4 +1,4 @@
-//! What `NAME.session` says, and which markers there are.
+//! The session record (`NAME.session`) and its parts, and the markers.
 
 use std::path::PathBuf;
 
@@ -9,28 +9,28 @@ use crate::policy::time::Timestamp;
 
 mod written;
 
-/// A process as the kernel identifies it: a pid alone means nothing once it has ended.
+/// A process by pid and start time, as the kernel identifies it. A pid alone means nothing once its process has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// The process number.
+    /// The pid.
     pub pid: u32,
-    /// The kernel's start time of it, in the kernel's own unit.
+    /// The kernel's start time, in the kernel's own unit.
     pub start: u64,
 }
 
 impl Process {
-    /// No process: the driver of a start that nobody waits for, which whoever wakes it or the next tick takes over.
+    /// No process: the driver of a start that no process waits for. Its next wake or the next tick takes over.
     pub const NOBODY: Self = Self { pid: 0, start: 0 };
 }
 
-/// Where process numbers mean something: one machine, and on it one pid namespace.
+/// The scope in which a pid is meaningful: one machine and one of its pid namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
-    /// The machine's id, the same at each boot.
+    /// The machine's id, which does not change between boots.
     pub machine: String,
-    /// Its host name, for people.
+    /// The machine's host name, for display.
     pub name: String,
-    /// The pid namespace, where the kernel has such.
+    /// The pid namespace, if the kernel has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid_namespace: Option<u64>,
 }
@@ -39,39 +39,39 @@ pub struct Host {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "written::AgentProcess")]
 pub struct AgentProcess {
-    /// Who it is; it leads the process group of the same number.
+    /// Its identity. It leads the process group of the same number.
     #[serde(flatten)]
     pub id: Process,
-    /// The terminal session it belongs to: the pid of the pane process that leads it.
+    /// The terminal session that it belongs to: the pid of the pane process that leads it.
     pub session: u32,
 }
 
-/// How far a start has come.
+/// The progress of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "phase")]
 pub enum Phase {
-    /// Not ready yet. `driver` is the `peer` process that waits for readiness; when it is dead, another takes over.
+    /// Not ready yet. If the driver dies, another process takes over.
     Starting {
-        /// Who waits.
+        /// The `peer` process that waits for readiness.
         driver: Process,
     },
-    /// It was ready at this time.
+    /// The agent became ready.
     Ready {
-        /// When.
+        /// When it became ready.
         ready_at_ms: Timestamp,
     },
-    /// Its runtime refused to make its pane, or the machine had no means to execute its agent: nothing of it comes any more,
-    /// and the peer is as it was before. The number of the start is spent.
+    /// The runtime refused to create the pane, or the machine could not execute the agent. Nothing will come of this
+    /// start, and the peer is as it was before, except that the number of the start is used.
     Refused,
 }
 
-/// Where a session is, in words that mean the same from cron and from a shell, and by which processes it is known: names,
-/// ids and paths can be taken by others.
+/// Where a session is, independent of the caller's environment (cron or a shell), and the processes that identify it.
+/// Names, ids and paths alone are not enough, because others can take them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// `tmux` or `zellij`.
     pub runtime: String,
-    /// Absolute path of the runtime's binary, so that a bare `PATH`, as in cron, does not hide a living agent.
+    /// The absolute path of the runtime's binary, so that a live agent is found even with a bare `PATH`, as in cron.
     pub binary: PathBuf,
     /// Absolute path of the tmux socket or the zellij session directory.
     pub server: PathBuf,
@@ -86,22 +86,23 @@ pub struct Place {
     /// The runtime's server process, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_process: Option<Process>,
-    /// The process of ours that sits in the pane, once it has come up.
+    /// The pane process (`peer pane`), once it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pane_process: Option<Process>,
-    /// The version of the server, as its executable prints it (`tmux 3.3a`): the one that is installed may be another by now.
+    /// The version of the running server, as its executable prints it (`tmux 3.3a`). The installed version may differ
+    /// by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_version: Option<String>,
-    /// The executable that the server was started from.
+    /// The executable from which the server was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_executable: Option<PathBuf>,
-    /// Where these processes are. Elsewhere their numbers are those of others.
+    /// The host of these processes. On another host, their pids belong to other processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
 }
 
 impl Place {
-    /// Where a session is to be made: nothing is known of it yet but its name, and on what.
+    /// Creates the place of a session that does not exist yet: only its name, runtime and server are known.
     pub fn planned(runtime: &str, binary: PathBuf, server: PathBuf, session: String) -> Self {
         Self {
             runtime: runtime.to_owned(),
@@ -119,127 +120,132 @@ impl Place {
     }
 }
 
-/// One incarnation, written before the runtime is asked and gone when the incarnation has ended.
+/// The record of one incarnation. It is written before the runtime is called, and removed when the incarnation has
+/// ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "written::Record")]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of one incarnation")]
 pub struct SessionRecord {
-    /// Which start of the agent this is.
+    /// The number of this start.
     pub incarnation: Incarnation,
     /// Where its session is.
     #[serde(flatten)]
     pub place: Place,
-    /// The agent's process, once it has been started.
+    /// The agent's process, once started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<AgentProcess>,
-    /// The boot of the machine that this incarnation belongs to.
+    /// The boot id of the machine at the start.
     pub boot_id: String,
-    /// Name of the agent's profile.
+    /// The name of the agent's profile.
     pub agent: String,
-    /// Its working directory with the links resolved, as they were when it was started: agents name their files after it, and
-    /// a link may lead elsewhere since.
+    /// The working directory with links resolved, as of the start. Agents name their files after it, and a link may
+    /// point elsewhere later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub real_cwd: Option<PathBuf>,
-    /// The conversation, where its id is known.
+    /// The conversation, if its id is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
-    /// When a conversation was begun in it of which nothing told then: what it says and writes is of that one from there on.
+    /// When an unidentified conversation was begun in this incarnation. All later output and transcripts belong to that
+    /// conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub begun_at_ms: Option<Timestamp>,
-    /// What marks its processes in the agent's own files, newest last, beside the conversation that is known: by it another
-    /// one can be told once they have ended.
+    pub unidentified_since_ms: Option<Timestamp>,
+    /// The markers of its processes in the agent's own files, newest last. If the agent later changes to another
+    /// conversation, they identify it even after the processes have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub traces: Vec<String>,
-    /// Names of the variables that its agent lives by, and that it was started with.
+    pub process_markers: Vec<String>,
+    /// The names of the essential environment variables that the agent was started with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lives_by: Vec<String>,
-    /// Names of those that the last one that was ready had, and that it was started without.
+    pub essential_env: Vec<String>,
+    /// The names of essential variables that the last ready incarnation had and this one was started without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_env: Vec<String>,
-    /// It continues an older conversation.
+    /// Whether it continues an earlier conversation.
     pub resumed: bool,
-    /// Why it was started this way.
+    /// Why it was started in this way.
     pub cause: String,
-    /// When it was asked for.
+    /// When it was requested.
     pub woke_at_ms: Timestamp,
-    /// When a message was last accepted by it.
+    /// When the agent last accepted a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at_ms: Option<Timestamp>,
-    /// How many messages of agents led to the one that it was told last, or to its start; 0 where that was a person's.
+    /// How many messages of agents led to its last message or its start; 0 if that was a person's.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hops: u32,
-    /// Something was said to it: a worker of one message has that.
+    /// Whether it got a message; an ephemeral worker gets only one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub had_message: bool,
-    /// When keys were last pressed in it to stop a turn.
+    /// When keys were last pressed to stop a turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pressed_at_ms: Option<Timestamp>,
-    /// A fingerprint of the text that a sender types now; one that is found later was left by a sender that was killed.
+    /// A fingerprint of the text that a sender is typing now. If it is found later, a killed sender left it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typing: Option<String>,
-    /// How long that text is.
+    /// The length of that text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub typing_extent: Option<Extent>,
-    /// A fingerprint of the text that was typed last, by whoever said how it went. What stands in the composer and has it is
-    /// ours.
+    pub typing_extent: Option<TextLength>,
+    /// A fingerprint of the last typed text whose result was recorded. Composer text with this fingerprint was typed by
+    /// `peer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typed: Option<String>,
-    /// That text was accepted: what stands in the composer and reads like it is a person's, unless our own interrupt came after,
-    /// behind which an agent may put its prompt back there.
+    /// Whether that text was accepted. Composer text that reads like it then belongs to the user, unless `peer`
+    /// interrupted the agent afterwards: some agents put the prompt back after an interrupt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub typed_is_said: bool,
-    /// The message that was sent last and not seen to arrive, for as long as nothing was delivered after it.
+    pub typed_was_accepted: bool,
+    /// The last message that was sent but not confirmed. Cleared by the next successful delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Unseen>,
-    /// What the log has said last of why this start is not ready, so that no tick says it again: a cause, and a fingerprint
-    /// of the question where it needs a person.
+    /// The last logged reason why this start is not ready, so that no tick logs it again: a cause, and a fingerprint of
+    /// the question if the agent needs the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<String>,
-    /// Why it was refused, where its phase says so: for whoever waits for this start.
+    pub last_reported: Option<String>,
+    /// Why the start was refused, if it was. For processes that wait for this start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// The initial prompt is still to be typed in front of the first message.
+    /// Whether the initial prompt is still to be typed before the first message.
     #[serde(default)]
     pub prompt_due: bool,
-    /// The topic of the message that woke it, kept until it is ready.
+    /// The topic of the message that woke the peer, kept until the agent is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
-    /// Why it is being ended, written before the first signal; whoever finds it ended records this cause.
+    /// Why it is being ended, written before the first signal. A process that finds the agent ended records this cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
-    /// How far it has come.
+    /// The progress of the start.
     #[serde(flatten)]
     pub phase: Phase,
 }
 
-/// How long a text is, as an agent may tell it of a long paste.
+/// The length of a text, as an agent may state it for a long paste.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Extent {
-    /// The fewest lines that it may be called: without its last line end, and without what follows the last one.
-    pub least_lines: u64,
-    /// The most.
-    pub most_lines: u64,
-    /// Its characters.
+pub struct TextLength {
+    /// The smallest line count that an agent may state: without the final newline, and without anything after the last
+    /// newline.
+    #[serde(alias = "least_lines")]
+    pub min_lines: u64,
+    /// The largest line count that an agent may state.
+    #[serde(alias = "most_lines")]
+    pub max_lines: u64,
+    /// The number of characters.
     pub characters: u64,
 }
 
-/// A message that was sent and not seen to arrive: where to look for it before it is sent again.
+/// A message that was sent but not confirmed: where to look for it before it is sent again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unseen {
-    /// A fingerprint of its text.
+    /// A fingerprint of the message.
     pub text: String,
-    /// The conversation that it was sent to, where that was known.
+    /// The conversation that it was sent to, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
-    /// How far that was written before.
+    /// The length of that transcript before the message was sent.
     pub position: u64,
-    /// When that was looked up.
+    /// When that length was read.
     pub at_ms: Timestamp,
 }
 
 impl SessionRecord {
-    /// The record of an incarnation that was asked for at `woke_at`, of which nothing has happened yet: fresh, without a
-    /// conversation, a topic or a prompt that is due. Of this boot and whose start it is, the caller says.
+    /// Creates the record of an incarnation requested at `woke_at` to which nothing has happened yet: fresh, without a
+    /// conversation, a topic or a pending prompt. The caller supplies the boot id and the driver.
     pub fn starting(
         incarnation: Incarnation,
         place: Place,
@@ -257,9 +263,9 @@ impl SessionRecord {
             agent: agent.to_owned(),
             real_cwd: None,
             conversation: None,
-            begun_at_ms: None,
-            traces: Vec::new(),
-            lives_by: Vec::new(),
+            unidentified_since_ms: None,
+            process_markers: Vec::new(),
+            essential_env: Vec::new(),
             missing_env: Vec::new(),
             resumed: false,
             cause: cause.to_owned(),
@@ -271,9 +277,9 @@ impl SessionRecord {
             typing: None,
             typing_extent: None,
             typed: None,
-            typed_is_said: false,
+            typed_was_accepted: false,
             unseen: None,
-            told: None,
+            last_reported: None,
             refused: None,
             prompt_due: false,
             topic: None,
@@ -282,18 +288,18 @@ impl SessionRecord {
         }
     }
 
-    /// Notes that this start was refused, and why.
+    /// Records that this start was refused, and why.
     pub fn refuse(&mut self, why: String) {
         self.phase = Phase::Refused;
         self.refused = Some(why);
     }
 
-    /// Since when what its agent writes may be of the conversation that it is in.
+    /// Returns the time from which the agent's files may belong to its current conversation.
     pub fn written_since(&self) -> Timestamp {
-        self.begun_at_ms.unwrap_or(self.woke_at_ms)
+        self.unidentified_since_ms.unwrap_or(self.woke_at_ms)
     }
 
-    /// When it became ready, where it has.
+    /// Returns when it became ready, if it did.
     pub fn ready_at(&self) -> Option<Timestamp> {
         match self.phase {
             Phase::Ready { ready_at_ms } => Some(ready_at_ms),
@@ -302,17 +308,17 @@ impl SessionRecord {
     }
 }
 
-/// What an agent says of itself from inside its pane.
+/// What an agent reports about itself from inside its pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// It is alive and at work.
+pub enum AgentSignal {
+    /// It is alive and working.
     Beat,
     /// Its task is done.
     Done,
 }
 
-impl Word {
-    /// The marker that it leaves.
+impl AgentSignal {
+    /// Returns the marker that it sets.
     pub const fn marker(self) -> Marker {
         match self {
             Self::Beat => Marker::Beat,
@@ -321,29 +327,29 @@ impl Word {
     }
 }
 
-/// Files whose existence alone says something; their one line is a time, for people.
+/// Files whose existence alone is the information. Their only line is a time, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker {
-    /// Parked: the next wake may resume. Written before the first signal.
+    /// The agent was parked, and the next wake may resume it. Written before the first signal.
     IdleReaped,
-    /// The agent asked for a clean restart.
+    /// The agent requested a fresh restart.
     NewEager,
-    /// A person asked for a fresh start at the next natural wake.
+    /// The user requested a fresh start at the next natural wake.
     FreshNext,
-    /// A person stopped it: wakes are refused.
+    /// The user stopped the peer: wakes are refused.
     Stopped,
-    /// An ephemeral agent said that it is done.
+    /// An ephemeral agent reported that it is done.
     Done,
-    /// The agent's last beat.
+    /// The agent's last heartbeat.
     Beat,
 }
 
 impl Marker {
-    /// Every one.
+    /// All markers.
     pub const ALL: [Self; 6] =
         [Self::IdleReaped, Self::NewEager, Self::FreshNext, Self::Stopped, Self::Done, Self::Beat];
 
-    /// The file's ending: `NAME.suffix`.
+    /// Returns the suffix of the file: `NAME.suffix`.
     pub const fn suffix(self) -> &'static str {
         match self {
             Self::IdleReaped => "idle-reaped",

@@ -1,5 +1,5 @@
-//! A peer gets another name: its files are renamed one by one, and `renaming.json` stands there until the last one is, so that
-//! the next command finishes what somebody was killed in.
+//! Renames a peer by renaming its files one by one. `renaming.json` exists until the last file is renamed, so that the
+//! next command can finish a renaming that was interrupted.
 
 use std::fs;
 
@@ -11,25 +11,26 @@ use crate::policy::time::Timestamp;
 
 const FILE: &str = "renaming.json";
 
-/// What was begun and not finished.
+/// A renaming that was begun and is not finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renaming {
-    /// What it was called.
+    /// The old name.
     pub from: PeerName,
-    /// What it is called from now on.
+    /// The new name.
     pub to: PeerName,
 }
 
 impl StateDir {
-    /// The renaming that is under way, or that somebody was killed in. One failed open where there is none.
+    /// Returns the renaming that is in progress or was interrupted. Costs one failed open if there is none.
     pub fn renaming(&self) -> Option<Renaming> {
         serde_json::from_str(&self.kept_file(FILE)?).ok()
     }
 
-    /// Begins one: from here on the next command finishes it. No incarnation that either name had comes again under the new one.
+    /// Begins a renaming, which the next command finishes from here on. Incarnation numbers of either name are not used
+    /// again under the new name.
     ///
     /// # Errors
-    /// The disk is full or the directory read-only: nothing is renamed then.
+    /// If the disk is full or the directory is read-only. Nothing is renamed then.
     pub fn begin_renaming(&self, from: &Locked, to: &Locked, now: Timestamp) -> Result<()> {
         from.keep_highest(now)?;
         to.keep_highest_of(from, now)?;
@@ -38,10 +39,10 @@ impl StateDir {
         atomic::write_unlocked(&path, serde_json::to_string(&renaming).expect("two names").as_bytes())
     }
 
-    /// Renames what is left of the files. A launch file is removed: it holds the environment of an incarnation that is over.
+    /// Renames the remaining files. A launch file is removed, because it holds the environment of an ended incarnation.
     ///
     /// # Errors
-    /// A file cannot be renamed; the next command goes on there.
+    /// If a file cannot be renamed. The next command continues there.
     pub fn rename_files(&self, from: &Locked, to: &Locked) -> Result<()> {
         let (old, new) = (from.files().name().as_str(), to.files().name().as_str());
         for path in from.files().all_on_disk()? {
@@ -64,10 +65,10 @@ impl StateDir {
         Ok(())
     }
 
-    /// The last file, of whatever kind, has its new name.
+    /// Ends the renaming after the last file, of whatever kind, has its new name.
     ///
     /// # Errors
-    /// The directory is read-only.
+    /// If the directory is read-only.
     pub fn end_renaming(&self) -> Result<()> {
         self.forget_file(FILE)
     }

@@ -1,7 +1,8 @@
-//! `servers.json`: which process was last known to serve each socket of ours.
+//! A cache of the process that last served each of `peer`'s sockets (`servers.json`).
 //!
-//! It saves a wake from reading every record of the fleet, to find out whether the server on its path is the one that the
-//! others were made on. Whoever cannot read it, or finds another process there, reads the records.
+//! It saves a wake from reading every record of the fleet to find out whether the server on its path is the one that
+//! the other sessions were made on. A reader that cannot use the file, or finds another process on the path, reads the
+//! records.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,7 +16,8 @@ use super::{Result, StateDir, StoreError, Stored, read_text};
 
 const FILE: &str = "servers.json";
 
-/// Making a server listen again: one at a time, because each time it does, it hangs up on whoever was about to ask it.
+/// The exclusive right to make a server listen again. One process at a time may do so, because each attempt disconnects
+/// the clients that are about to query the server.
 #[derive(Debug)]
 pub struct Reaching {
     /// Held until this is dropped.
@@ -23,11 +25,11 @@ pub struct Reaching {
 }
 
 impl StateDir {
-    /// Begins to make a server listen again. `None`: somebody is at it. Never blocks.
+    /// Begins to make a server listen again. Returns `None` if another process is doing so. Never blocks.
     ///
     /// # Errors
-    /// The lock file cannot be made.
-    pub fn try_reaching(&self) -> Result<Option<Reaching>> {
+    /// If the lock file cannot be created.
+    pub fn try_reconnect_lock(&self) -> Result<Option<Reaching>> {
         let path = self.root.join("servers.lock");
         let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
         match FileExt::try_lock_exclusive(&file) {
@@ -37,18 +39,19 @@ impl StateDir {
         }
     }
 
-    /// The server last known to listen at `path`.
+    /// Returns the server that was last known to listen at `path`.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn server_at(&self, path: &Path) -> Result<Option<Process>> {
         Ok(self.servers()?.get(path).copied())
     }
 
-    /// Notes who listens at `path`. Of two who note at once one may be lost, and is found again by the records.
+    /// Records the server that listens at `path`. If two processes write at once, one entry may be lost, and is
+    /// recovered from the records.
     ///
     /// # Errors
-    /// The directory is read-only or the disk is full.
+    /// If the directory is read-only or the disk is full.
     pub fn note_server(&self, path: &Path, server: Process) -> Result<()> {
         let mut servers = self.servers()?;
         servers.insert(path.to_owned(), server);

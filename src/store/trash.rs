@@ -1,4 +1,4 @@
-//! What `peer rm` took away, to be brought back: `trash/NAME-TIME/` with every file that it had, its spec among them.
+//! Restores what `peer rm` removed: `trash/NAME-TIME/` has every file of the peer, including its spec.
 
 use std::fs;
 use std::io;
@@ -10,12 +10,12 @@ use super::{Locked, Result, StateDir, StoreError, atomic};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
-/// One peer that was removed.
+/// A removed peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trashed {
-    /// What it was called.
+    /// The name of the peer.
     pub peer: PeerName,
-    /// When.
+    /// When it was removed.
     pub removed_at: Timestamp,
     dir: PathBuf,
 }
@@ -25,10 +25,10 @@ impl Trashed {
         self.dir.join(format!("{}.toml", self.peer))
     }
 
-    /// Its spec, as it was.
+    /// Returns the content of its spec.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// If the spec cannot be read.
     pub fn spec(&self) -> Result<String> {
         let path = self.spec_path();
         file::read_to_string(&path, file::MOST).map_err(StoreError::new("read", path))
@@ -36,10 +36,10 @@ impl Trashed {
 }
 
 impl StateDir {
-    /// Every removed peer that can be brought back, the one that was removed last in front.
+    /// Returns every removed peer that can be restored, the most recently removed one first.
     ///
     /// # Errors
-    /// The trash cannot be listed.
+    /// If the trash cannot be listed.
     pub fn trashed(&self) -> Result<Vec<Trashed>> {
         let trash = self.root().join("trash");
         let entries = match fs::read_dir(&trash) {
@@ -56,12 +56,12 @@ impl StateDir {
         Ok(found)
     }
 
-    /// Moves everything of it but its spec back to where it was. Who was killed in it does the rest the next time: without its
-    /// spec there is no peer.
+    /// Moves all files of a removed peer except its spec back into place. If this is interrupted, the next call does
+    /// the rest, since the peer does not exist without its spec.
     ///
     /// # Errors
-    /// A file cannot be moved.
-    pub fn take_back(&self, _locked: &Locked, trashed: &Trashed) -> Result<()> {
+    /// If a file cannot be moved.
+    pub fn restore_files(&self, _locked: &Locked, trashed: &Trashed) -> Result<()> {
         let spec = trashed.spec_path();
         let entries: io::Result<Vec<_>> = fs::read_dir(&trashed.dir).and_then(Iterator::collect);
         let entries = entries.map_err(StoreError::new("list", &trashed.dir))?;
@@ -69,11 +69,11 @@ impl StateDir {
         let ours = format!("{}.", trashed.peer);
         for path in entries.iter().map(fs::DirEntry::path) {
             let Some(file) = path.file_name().and_then(|file| file.to_str()).filter(|_| path != spec) else { continue };
-            // Messages of its inbox were given up when it was removed, and their senders told.
+            // The messages in its inbox were given up when it was removed, and their senders were informed.
             if !file.starts_with(&ours) {
                 continue;
             }
-            // `NAME.N.exit` lies beside those of the other panes.
+            // `NAME.N.exit` belongs into `panes/`.
             let of_a_pane = file.split('.').nth(1).is_some_and(|part| part.parse::<u64>().is_ok());
             let dir = if of_a_pane { self.root().join("panes") } else { self.root().to_owned() };
             fs::rename(&path, dir.join(file)).map_err(StoreError::new("move", &path))?;
@@ -81,13 +81,13 @@ impl StateDir {
         Ok(())
     }
 
-    /// Removes what is left of it in the trash, once its spec stands in its place.
+    /// Removes the rest of the peer from the trash, once its spec is back in place.
     ///
     /// # Errors
-    /// The directory is read-only.
+    /// If the directory is read-only.
     pub fn empty_trash_of(&self, trashed: &Trashed) -> Result<()> {
         atomic::remove(&trashed.spec_path())?;
-        // What somebody else put there stays.
+        // Fails if there are other files in it, which stay.
         let _ = fs::remove_dir(&trashed.dir);
         Ok(())
     }

@@ -1,10 +1,10 @@
-//! The directions of the house, held by reading its sources: what imports what, who starts processes, prints and exits.
-//! See ARCHITECTURE.md for the reasons.
+//! The rules of the house, checked in the sources: what imports what, and which code starts processes, prints and
+//! exits. See ARCHITECTURE.md for the reasons.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A source file, by its path from the root of the repository, without comments and the contents of strings.
+/// A source file by its path from the root of the repository; `code` is without comments and the contents of strings.
 struct Source {
     path: String,
     code: String,
@@ -22,7 +22,7 @@ impl Source {
         dirs.iter().any(|dir| self.path.starts_with(dir))
     }
 
-    /// The same without its inline test module, which comes last.
+    /// The code without its inline test module, which comes last.
     fn shipped(&self) -> &str {
         if self.path.ends_with("/tests.rs") {
             return "";
@@ -31,7 +31,7 @@ impl Source {
     }
 }
 
-/// Every path that is written out, in a `use` (its braces expanded) or in an expression.
+/// Every path that is written out, in a `use` (with its braces expanded) or in an expression.
 fn paths(code: &str) -> Vec<String> {
     let mut paths = inline_paths(code);
     for (at, _) in code.match_indices("use ") {
@@ -47,7 +47,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All Rust files under these directories, those that exist.
+/// All Rust files below these directories, if they exist.
 fn sources(dirs: &[&str]) -> Vec<Source> {
     let mut found = Vec::new();
     for dir in dirs {
@@ -120,7 +120,7 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// The length of what stands between two quotes, and of these.
+/// The length of a quoted text with its quotes.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -132,7 +132,7 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// The length of the raw string that begins here, if one does.
+/// The length of the raw string at the beginning of `text`, if there is one.
 fn raw_string(text: &str, before: &str) -> Option<usize> {
     if before.chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_') {
         return None;
@@ -148,7 +148,7 @@ fn hold(rule: &str, violations: &[String]) {
     assert!(violations.is_empty(), "{rule}:\n  {}", violations.join("\n  "));
 }
 
-/// The paths of sources under `dirs` that `forbidden` objects to.
+/// The paths in sources below `dirs` that are `forbidden`.
 fn violations(dirs: &[&str], forbidden: impl Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources(dirs) {
@@ -217,9 +217,9 @@ fn one_place_starts_processes() {
 fn one_place_opens_files() {
     let may = [
         "adapters/src/file.rs",
-        // The kernel's own, a thousand a tick.
+        // Files of the kernel, a thousand per tick.
         "adapters/src/process/",
-        // A terminal, which is no file.
+        // Terminals, which are not regular files.
         "adapters/src/terminal.rs",
     ];
     let opens = ["fs::read", "fs::read_to_string", "File::open", "File::create", "File::options", "OpenOptions::new"];
@@ -240,7 +240,8 @@ fn only_main_exits() {
 
 #[test]
 fn only_the_command_line_prints() {
-    // Progress draws over itself; the pane process speaks to the pane's own screen, and main where there is no command line.
+    // Progress overwrites itself, the pane process writes to the pane's screen, and main prints where the command line
+    // is not used.
     let may = ["src/cli/render/output.rs", "src/cli/render/progress.rs", "src/pane/", "src/main.rs"];
     let prints = ["println!", "print!", "eprintln!", "eprint!", "dbg!", "io::stdout().write", "io::stderr()"];
     let mut found = Vec::new();
@@ -263,7 +264,7 @@ fn every_dependency_says_why() {
             if line.starts_with('[') {
                 in_dependencies = line.trim_end_matches(']').ends_with("dependencies");
             }
-            // Those of the workspace say it there; a path leads to ourselves.
+            // Dependencies of the workspace have their reason there; a path leads to our own crate.
             let is_new = line.contains('=') && !line.starts_with('#') && !line.contains(".workspace = true");
             if in_dependencies && is_new && !line.contains("path = ") && !above.starts_with('#') {
                 found.push(format!("{manifest}: {line}"));

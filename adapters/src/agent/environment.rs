@@ -1,4 +1,4 @@
-//! What of an environment an agent lives by, and what of it belongs to another agent's session.
+//! Environment variables that an agent needs, and those that belong to another agent's session.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
@@ -8,24 +8,25 @@ use serde::Deserialize;
 use super::{BUILTIN, Profile, Variable};
 use crate::terminal::variables::belongs_to_terminal;
 
-/// What of the environment the agent lives by, what must not reach it, and what must.
+/// Which environment variables the agent needs, which must not reach it, and which are set for it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Environment {
-    /// By what the agent finds its account, the service that it talks to and its own files. Without one of these that it had
-    /// it comes up all the same, and then asks for a login, or remembers nothing.
+    /// Variables that lead the agent to its account, its service and its own files. Without one that it had before, it
+    /// still starts, but then asks for a login or remembers nothing.
     pub needs: Vec<Variable>,
-    /// The same, where the variable that they stand under is set.
+    /// Variables that it needs only if the variable in the key is set.
     pub needs_with: BTreeMap<String, Vec<Variable>>,
-    /// What the agent tells whatever it starts of itself and of its session: kept from every agent, of whatever profile.
+    /// Variables that describe the agent and its session to its child processes. They are kept from every agent, of
+    /// whatever profile.
     pub session: Vec<Variable>,
-    /// Variables to remove, beside those that every profile removes ([`Profile::removes`]).
+    /// Variables to remove in addition to those that every profile removes ([`Profile::removes`]).
     pub remove: Vec<Variable>,
     /// Variables to set, after the removals and before the peer's own.
     pub set: BTreeMap<String, String>,
 }
 
-/// What a person may set too, and what an agent sets for its shell where the second is there.
+/// Variables that a user may also set, and that an agent sets for its shell if the second one is present.
 ///
 /// # Source
 /// `env` run by Claude Code 2.1.328 (`GIT_EDITOR`), Codex 0.169.0 and Gemini CLI 0.61.0.
@@ -39,7 +40,7 @@ const COMPANIONS: &[(&str, &str)] = &[
     ("PAGER", "GEMINI_CLI"),
 ];
 
-/// What one `peer` tells what it starts for one peer or one event, and is another's for any other.
+/// Variables that `peer` sets for one peer or one event, and that are wrong for any other.
 const OURS: &[&str] = &[
     "PEER_CONVERSATION_FILE",
     "PEER_EVENT",
@@ -50,16 +51,17 @@ const OURS: &[&str] = &[
     "PEER_NAME",
 ];
 
-/// The session variables of the built-in profiles, read without the rest of them: a wake reads one profile.
+/// Returns the session variables of the built-in profiles without parsing the rest of them: a wake parses only one
+/// profile.
 fn session_variables() -> Vec<Variable> {
-    // A test holds that each stands there so.
+    // A test checks that every profile has this form.
     let lists = BUILTIN.iter().filter_map(|(_, text)| text.split_once("\nsession = [")?.1.split_once(']'));
     lists
         .flat_map(|(list, _)| session_in(&format!("environment.session = [{list}]")).expect("a test reads every one"))
         .collect()
 }
 
-/// The same, to be asked of each variable of a whole environment, by a list for each of a thousand peers.
+/// The session variables, prepared for checking whole environments against a list for each of a thousand peers.
 struct Sessions {
     names: HashSet<String>,
     beginnings: Vec<Variable>,
@@ -81,7 +83,7 @@ impl Sessions {
     }
 }
 
-/// The session variables that the text of a profile names, whatever else it says. `None`: it cannot be read.
+/// Returns the session variables in the text of a profile and ignores the rest. `None` if it cannot be parsed.
 pub fn session_in(text: &str) -> Option<Vec<Variable>> {
     #[derive(Deserialize)]
     struct Whole {
@@ -96,14 +98,15 @@ pub fn session_in(text: &str) -> Option<Vec<Variable>> {
     toml::from_str(text).ok().map(|whole: Whole| whole.environment.session)
 }
 
-/// Whether a variable belongs to the session of whoever has it: an agent's that is known, or a `peer`'s. `is_set` tells
-/// whether they have another one. What belongs to a terminal is in [`crate::terminal::variables`].
+/// Returns `true` if a variable belongs to the session of a known agent or of a `peer`. `is_set` returns whether
+/// another variable is set in the same environment. For terminals see [`crate::terminal::variables`].
 pub fn belongs_to_session(name: &str, is_set: impl Fn(&str) -> bool) -> bool {
     Sessions::known().have(name) || COMPANIONS.iter().any(|(variable, with)| *variable == name && is_set(with))
 }
 
 impl Profile {
-    /// Whether a variable of ours must be kept from the agent; `is_set` tells whether we have another one.
+    /// Returns `true` if one of our variables must be kept from the agent; `is_set` returns whether we have another
+    /// one.
     pub fn removes(&self, variable: &str, is_set: impl Fn(&str) -> bool) -> bool {
         let named = |list: &[Variable]| list.iter().any(|removed| removed.matches(variable));
         belongs_to_session(variable, &is_set)
@@ -112,7 +115,7 @@ impl Profile {
             || named(&self.environment.remove)
     }
 
-    /// Whether the agent lives by a variable; `is_set` tells whether it has another one.
+    /// Returns `true` if the agent needs a variable; `is_set` returns whether it has another one.
     pub fn needs(&self, variable: &str, is_set: impl Fn(&str) -> bool) -> bool {
         let named = |list: &[Variable]| list.iter().any(|needed| needed.matches(variable));
         named(&self.environment.needs)

@@ -1,20 +1,20 @@
-//! What is wrong with a profile, where, and what was probably meant.
+//! Errors in a profile: what is wrong, where, and what was probably meant.
 
 use std::fmt;
 use std::ops::Range;
 
-/// A profile that cannot be used. Displayed as `agent profile "x", line 3, column 1: …`.
+/// An error in a profile that makes it unusable. Displayed as `agent profile "x", line 3, column 1: …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileError {
     /// The profile's name.
     pub name: String,
-    /// Line and column, both from 1, where the text itself is at fault; `None` where something is missing from it.
+    /// Line and column, both from 1, if the text itself is at fault; `None` if something is missing from it.
     pub at: Option<(usize, usize)>,
-    /// The key that is wrong or missing, where one can be named.
+    /// The key that is wrong or missing, if there is one.
     pub key: Option<String>,
-    /// What is wrong, in lower case and without a full stop.
+    /// The error, in lower case and without a full stop.
     pub message: String,
-    /// The known key that is nearest to an unknown one.
+    /// The known key that is most similar to an unknown one.
     pub nearest: Option<String>,
 }
 
@@ -35,12 +35,12 @@ impl fmt::Display for ProfileError {
 }
 
 impl ProfileError {
-    /// A complaint about the profile as a whole.
+    /// Creates an error about the profile as a whole.
     pub(super) fn about(name: &str, key: &str, message: impl Into<String>) -> Self {
         Self { name: name.to_owned(), at: None, key: Some(key.to_owned()), message: message.into(), nearest: None }
     }
 
-    /// Places an error of the TOML reader in `text`.
+    /// Locates an error of the TOML reader in `text`.
     pub(super) fn of_toml(name: &str, text: &str, error: &toml::de::Error) -> Self {
         let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
         let (key, nearest) = match quoted.split_first() {
@@ -55,9 +55,10 @@ impl ProfileError {
     }
 }
 
-/// The known key that looks most like `unknown`, unless none does.
+/// Returns the known key that is most similar to `unknown`, if any is similar.
 fn nearest(unknown: &str, known: &[&str]) -> Option<String> {
-    // Below 0.7 the suggestions are unrelated words ("seen" for "ghost"); a transposition or a missing letter is above.
+    // Below 0.7 the suggestions are unrelated words ("seen" for "ghost"); a transposition or a missing letter scores
+    // higher.
     const ALIKE: f64 = 0.7;
     known
         .iter()
@@ -67,14 +68,14 @@ fn nearest(unknown: &str, known: &[&str]) -> Option<String> {
         .map(|(_, key)| key.to_owned())
 }
 
-/// The key on whose line the wrong value stands.
+/// Returns the key on the line of the wrong value.
 fn key_before(text: &str, span: &Range<usize>) -> Option<String> {
     let start = text.get(..span.start)?.rfind('\n').map_or(0, |newline| newline + 1);
     let (key, _) = text.get(start..)?.lines().next()?.split_once('=')?;
     Some(key.trim().to_owned()).filter(|key| !key.is_empty())
 }
 
-/// Line and column, from 1, of a byte offset.
+/// Returns line and column, from 1, of a byte offset.
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;

@@ -1,14 +1,14 @@
-//! From the text of a profile to a profile that makes sense.
+//! Loading and validating profiles.
 
 use super::{Accepted, BUILTIN, ConversationId, Pattern, Profile, ProfileError};
 
 impl Profile {
-    /// Reads a profile; one that `extends` a built-in one is merged over it.
+    /// Parses a profile. If it `extends` a built-in one, it is merged over that.
     ///
     /// # Errors
-    /// Names the place and, for an unknown key, the nearest known one; the person must correct the file.
+    /// Reports the position and, for an unknown key, the nearest known one; the user must correct the file.
     pub fn parse(name: &str, text: &str) -> Result<Self, ProfileError> {
-        // Read on its own first, also where it will be merged, because only this error knows the line.
+        // Parsed separately first, even if it will be merged, because only this error has a line number.
         let own: Self = toml::from_str(text).map_err(|error| ProfileError::of_toml(name, text, &error))?;
         let whole = match &own.extends {
             None => own,
@@ -21,7 +21,7 @@ impl Profile {
         }
     }
 
-    /// A built-in profile.
+    /// Returns a built-in profile.
     #[allow(clippy::missing_panics_doc, reason = "the texts are compiled in, and a test parses each")]
     pub fn builtin(name: &str) -> Option<Self> {
         let (name, text) = BUILTIN.iter().find(|(known, _)| *known == name)?;
@@ -40,7 +40,7 @@ impl Profile {
         table.try_into().map_err(|error: toml::de::Error| ProfileError::about(name, "extends", error.message()))
     }
 
-    /// What in it cannot work: the key, and why.
+    /// Returns a key that cannot work, and why.
     fn contradiction(&self) -> Option<(&'static str, String)> {
         let says = |key, message: &str| Some((key, message.to_owned()));
         if self.description.is_empty() {
@@ -70,7 +70,7 @@ impl Profile {
         self.inexact_conversation()
     }
 
-    /// A conversation that could be mistaken for another.
+    /// Returns a setting by which a conversation could be mistaken for another.
     fn inexact_conversation(&self) -> Option<(&'static str, String)> {
         let says = |key, message: &str| Some((key, message.to_owned()));
         let exact = |word: &String| word.contains("{conversation}") || word.contains("{transcript}");
@@ -95,7 +95,7 @@ impl Profile {
     }
 }
 
-/// Lays `over` on `base`: tables key by key, everything else replaced.
+/// Merges `over` into `base`: tables key by key, everything else replaced.
 fn merge(base: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {

@@ -1,47 +1,48 @@
-//! What a message may hold, and when it is the same that was said.
+//! What a message may contain, and when a recorded message equals the one sent.
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use super::Profile;
 
-/// Why a text would not arrive as it is. Nothing of it may be typed.
+/// Why a text would not arrive unchanged. No part of it may be typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsendable {
-    /// The agent would take it for a command of its own and run it.
+    /// The agent would treat it as one of its own commands and run it.
     #[error("it would be taken for a command of the agent's own, and run without being said")]
     Command,
-    /// It holds a control character, which agents drop, or take for a key.
+    /// It contains a control character, which agents drop or take as a key.
     #[error("line {line} holds the control character U+{:04X}, which would not arrive", u32::from(*character))]
     Control {
-        /// Which.
+        /// The character.
         character: char,
-        /// The line that it is in, from 1.
+        /// Its line, from 1.
         line: usize,
     },
-    /// It holds nothing but white space and characters that only format.
+    /// It contains only white space and format characters.
     #[error("it holds nothing that would be said")]
     Nothing,
 }
 
 impl Profile {
-    /// Whether `text` would reach the agent as it is. `command` says that it is meant as a command of the agent's own.
+    /// Checks that `text` would reach the agent unchanged. `command` means that it is intended as one of the agent's
+    /// own commands.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it would not.
     ///
     /// # Source
-    /// Claude Code 2.1.332, Codex 0.169.0, pi 0.73.1 and opencode 1.18.33 drop control characters out of a paste: a bare
-    /// carriage return joins two words, `ESC[31m` leaves `[31m`. Line feeds and tabs arrive.
+    /// Claude Code 2.1.332, Codex 0.169.0, pi 0.73.1 and opencode 1.18.33 drop control characters out of a paste: a
+    /// bare carriage return joins two words, `ESC[31m` leaves `[31m`. Line feeds and tabs arrive.
     pub fn check_message(&self, text: &str, command: bool) -> Result<(), Unsendable> {
-        if !command && self.takes_for_command(text) {
+        if !command && self.is_command(text) {
             return Err(Unsendable::Command);
         }
         if letters(text).is_empty() {
             return Err(Unsendable::Nothing);
         }
         for (number, line) in text.split('\n').enumerate() {
-            // A line that ends as on Windows is a line.
+            // A Windows line ending is allowed.
             let line = line.strip_suffix('\r').unwrap_or(line);
             if let Some(character) = line.chars().find(|c| c.is_control() && *c != '\t') {
                 return Err(Unsendable::Control { character, line: number + 1 });
@@ -50,8 +51,8 @@ impl Profile {
         Ok(())
     }
 
-    /// The text as it is pasted: with a space behind it where its last word would otherwise open a list of completions, or
-    /// make a line break of Enter ([`super::MessageRule::space_after`]).
+    /// Returns the text as it is pasted: followed by a space if its last word would otherwise open a list of
+    /// completions, or turn Enter into a line break ([`super::MessageRule::space_after`]).
     pub fn pasted(&self, text: &str) -> String {
         let text = text.replace("\r\n", "\n");
         let spaced = self.message.space_after.as_ref().is_some_and(|pattern| pattern.is_match(&text));
@@ -59,34 +60,34 @@ impl Profile {
     }
 }
 
-/// What an agent changes of a message before it writes it down, and what is therefore not compared.
+/// What an agent changes in a message before recording it. These changes are ignored in comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Alteration {
-    /// White space at the beginning and the end, a byte order mark among it.
+    /// White space and byte order marks at the beginning and the end are removed.
     Ends,
     /// A tab becomes four spaces.
     Tabs,
-    /// Unicode's composition: what may be one character is one (NFC).
+    /// Unicode's composition: characters are composed where possible (NFC).
     Composition,
-    /// Characters that draw nothing are dropped, but where they hold an emoji or a syllable together.
+    /// Invisible characters are dropped, except where they hold an emoji or a syllable together.
     Format,
-    /// U+2028 and U+2029 become the line ends that they are.
+    /// U+2028 and U+2029 become line ends.
     Separators,
 }
 
 impl Profile {
-    /// Whether what the agent wrote down is this message: the same, but for what its profile says that it changes
+    /// Returns `true` if the agent's record is this message, apart from the changes that its profile lists
     /// ([`super::MessageRule::alters`]).
-    pub fn is_said(&self, record: &str, text: &str) -> bool {
+    pub fn matches_record(&self, record: &str, text: &str) -> bool {
         let text = self.written(text);
         !text.is_empty() && self.written(record) == text
     }
 
-    /// What is compared of a text.
+    /// Returns the form of a text that is compared.
     fn written(&self, text: &str) -> String {
         let alters = |what| self.message.alters.contains(&what);
-        // As it is pasted.
+        // As in [`Self::pasted`].
         let mut text = text.replace("\r\n", "\n");
         if alters(Alteration::Separators) {
             text = text.replace(['\u{2028}', '\u{2029}'], "\n");
@@ -107,7 +108,8 @@ impl Profile {
     }
 }
 
-/// Joiners and selectors of a form behind something that is no letter make an emoji or a syllable what it is.
+/// Removes invisible characters. Joiners and variation selectors after a non-letter are part of an emoji or a syllable
+/// and stay.
 fn without_format(text: &str) -> String {
     let mut before = ' ';
     let mut is_kept = |c: char| {
@@ -118,17 +120,19 @@ fn without_format(text: &str) -> String {
     text.chars().filter(|c| is_kept(*c)).collect()
 }
 
-/// What of a text a screen shows, which breaks lines where it likes and draws nothing of some characters.
+/// Returns the visible characters of a text, without those on which screens differ: a screen breaks lines anywhere and
+/// does not draw some characters.
 pub fn letters(text: &str) -> String {
     text.nfc().filter(|c| !c.is_whitespace() && !c.is_control() && !is_format(*c)).collect()
 }
 
-/// What a terminal does not draw, or draws around other characters.
+/// Returns `true` for characters that a terminal does not draw, or draws around other characters.
 fn is_format(c: char) -> bool {
     draws_nothing(c) || matches!(c, '\u{600}'..='\u{605}' | '\u{6dd}' | '\u{70f}' | '\u{110bd}')
 }
 
-/// Characters that draw nothing (Unicode 17, `Default_Ignorable_Code_Point`, and the annotations U+FFF9 to U+FFFB).
+/// Returns `true` for invisible characters (Unicode 17, `Default_Ignorable_Code_Point`, and the annotations U+FFF9 to
+/// U+FFFB).
 fn draws_nothing(c: char) -> bool {
     matches!(
         c,
@@ -159,7 +163,7 @@ mod tests {
         Profile::builtin(name).expect("built in")
     }
 
-    /// Each was seen with the real program.
+    /// Each case was seen with the real program.
     #[test]
     fn what_an_agent_normalises_is_the_same_message() {
         for (agent, record, text) in [
@@ -179,7 +183,7 @@ mod tests {
             ("opencode", "a\n\n\nb ", "a\n\n\nb"),
             ("opencode", "first\nsecond", "first\r\nsecond\r\n"),
         ] {
-            assert!(profile(agent).is_said(record, text), "{agent} {record:?} {text:?}");
+            assert!(profile(agent).matches_record(record, text), "{agent} {record:?} {text:?}");
         }
     }
 
@@ -205,12 +209,12 @@ mod tests {
             ("\u{2764}", "\u{2764}\u{fe0f}"),
         ] {
             for agent in ["claude", "codex", "pi", "opencode"] {
-                assert!(!profile(agent).is_said(record, text), "{agent} {record:?} {text:?}");
+                assert!(!profile(agent).matches_record(record, text), "{agent} {record:?} {text:?}");
             }
         }
     }
 
-    /// What one agent changes is no excuse for another.
+    /// A change that one agent makes does not count for another.
     #[test]
     fn what_an_agent_was_not_seen_to_change_is_compared() {
         for (agent, record, text) in [
@@ -224,7 +228,7 @@ mod tests {
             ("opencode", "caf\u{e9}", "cafe\u{301}"),
             ("pi", "first\nsecond", "first\u{2029}second"),
         ] {
-            assert!(!profile(agent).is_said(record, text), "{agent} {record:?} {text:?}");
+            assert!(!profile(agent).matches_record(record, text), "{agent} {record:?} {text:?}");
         }
     }
 

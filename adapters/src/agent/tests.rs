@@ -146,10 +146,10 @@ fn a_command_of_the_agents_own_is_told_from_a_message() {
     ] {
         let profile = Profile::builtin(agent).expect("built in");
         for text in commands {
-            assert!(profile.takes_for_command(text), "{agent}: {text:?}");
+            assert!(profile.is_command(text), "{agent}: {text:?}");
         }
         for text in messages {
-            assert!(!profile.takes_for_command(text), "{agent}: {text:?}");
+            assert!(!profile.is_command(text), "{agent}: {text:?}");
         }
     }
 }

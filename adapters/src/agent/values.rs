@@ -1,4 +1,4 @@
-//! The values that profiles are made of, each checked while it is read so that an error carries its line.
+//! The value types of profiles. Each is validated during parsing, so that an error carries its line.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -9,17 +9,17 @@ use regex::{Regex, RegexBuilder};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A regular expression over the plain text of a screen; `^` and `$` mean the ends of a line.
+/// A regular expression over the plain text of a screen; `^` and `$` match at line boundaries.
 #[derive(Clone)]
 pub struct Pattern(Regex);
 
 impl Pattern {
-    /// The compiled expression.
+    /// Returns the compiled expression.
     pub fn regex(&self) -> &Regex {
         &self.0
     }
 
-    /// Whether it matches anywhere in `text`.
+    /// Returns `true` if it matches anywhere in `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         RegexBuilder::new(&text).multi_line(true).build().map(Self).map_err(|error| {
-            // The library's own message is a drawing over several lines; its last line says what is wrong.
+            // The library's own message is a drawing over several lines; its last line states the error.
             let why = error.to_string();
             let why = why.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
             D::Error::custom(format!("{text:?} is no regular expression: {why}"))
@@ -43,23 +43,23 @@ impl<'de> Deserialize<'de> for Pattern {
     }
 }
 
-/// An extension of ours for an agent, by which it says which conversation it is in.
+/// One of our extensions for an agent, by which it reports its conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Speaker {
-    /// pi: loaded with `-e`, for one run, beside those of the person.
+pub enum ReportingExtension {
+    /// pi: loaded with `-e`, for one run, in addition to the user's own.
     PiExtension,
 }
 
-impl Speaker {
-    /// The name of its file.
+impl ReportingExtension {
+    /// Returns the name of its file.
     pub const fn file_name(self) -> &'static str {
         match self {
             Self::PiExtension => "pi-extension.js",
         }
     }
 
-    /// Its text.
+    /// Returns its source text.
     pub const fn text(self) -> &'static str {
         match self {
             Self::PiExtension => include_str!("../../agents/pi-extension.js"),
@@ -67,18 +67,18 @@ impl Speaker {
     }
 }
 
-/// The name of an environment variable, or the beginning of one followed by `*`.
+/// The name of an environment variable, or a prefix followed by `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Variable(String);
 
 impl Variable {
-    /// As a profile writes it.
+    /// Returns the text as in the profile.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `name` is the variable, or one of the variables, that is meant.
+    /// Returns `true` if `name` is this variable or begins with this prefix.
     pub fn matches(&self, name: &str) -> bool {
         match self.0.strip_suffix('*') {
             Some(beginning) => name.starts_with(beginning),
@@ -98,8 +98,8 @@ impl<'de> Deserialize<'de> for Variable {
     }
 }
 
-/// Where an agent keeps the transcripts of its children, from the directory of the conversation's own transcript on:
-/// `{conversation}/subagents/agent-*.jsonl`. Folders below the one that is named are meant too.
+/// Where an agent keeps the transcripts of its children, relative to the directory of the conversation's own
+/// transcript: `{conversation}/subagents/agent-*.jsonl`. Subfolders are included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildFiles {
     folder: String,
@@ -108,12 +108,12 @@ pub struct ChildFiles {
 }
 
 impl ChildFiles {
-    /// The folder of a conversation's children.
+    /// Returns the folder of a conversation's children.
     pub fn folder(&self, conversation: &str) -> PathBuf {
         PathBuf::from(self.folder.replace(CONVERSATION, conversation))
     }
 
-    /// Whether a file of this name is the transcript of a child.
+    /// Returns `true` if a file of this name is the transcript of a child.
     pub fn matches(&self, name: &OsStr) -> bool {
         let name = name.as_encoded_bytes();
         name.len() >= self.before.len() + self.after.len()
@@ -122,7 +122,7 @@ impl ChildFiles {
     }
 }
 
-/// What stands for the conversation's id.
+/// The placeholder for the conversation's id.
 const CONVERSATION: &str = "{conversation}";
 
 impl<'de> Deserialize<'de> for ChildFiles {
@@ -131,7 +131,7 @@ impl<'de> Deserialize<'de> for ChildFiles {
         let parsed = || {
             let (folder, file) = text.rsplit_once('/')?;
             let (before, after) = file.split_once('*')?;
-            // Without the id in it, the children of one conversation would be those of all.
+            // Without the id in the path, every conversation would have the same children.
             let own = folder.contains(CONVERSATION) && !folder.contains('*') && !after.contains('*');
             let below = folder.split('/').all(|part| !matches!(part, "" | "." | ".."));
             let owned = |text: &str| text.to_owned();
@@ -145,10 +145,10 @@ impl<'de> Deserialize<'de> for ChildFiles {
     }
 }
 
-/// Reads `300ms`, `90s`, `1h30m`.
+/// Parses `300ms`, `90s`, `1h30m`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    // A hundred years can be added to any time; more might not.
+    // A hundred years can be added to any time; more might overflow.
     match humantime::parse_duration(&text) {
         Ok(span) if span <= Duration::from_secs(36_525 * 86_400) => Ok(span),
         Ok(_) => Err(D::Error::custom(format!("{text:?} is longer than a hundred years"))),

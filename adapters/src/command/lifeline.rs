@@ -1,30 +1,31 @@
-//! What ends a client with us, however we end: a pipe of which the client has one end and we have the other.
+//! A lifeline ends a client when we end, for whatever reason: a pipe with one end in the client and the other in us.
 //!
-//! A client that waits for an answer outlives whoever asked, and one of zellij 0.45.1 whose server ends at that moment computes
-//! for ever. `PR_SET_PDEATHSIG` has to be asked for between fork(2) and exec, and to fork takes the shortest of programs from
-//! 1.1 to 1.4 ms (Linux 6.18); a pipe leaves the standard library its `posix_spawn(3)`.
+//! A client that waits for an answer outlives the process that started it, and a zellij 0.45.1 client whose server ends
+//! at that moment spins for ever. `PR_SET_PDEATHSIG` has to be requested between fork(2) and exec, and forking slows
+//! the shortest of programs down from 1.1 to 1.4 ms (Linux 6.18); with a pipe, the standard library can keep using
+//! `posix_spawn(3)`.
 
 use std::io;
 
-/// Our end: the client is killed when this is dropped, or closed by the kernel, unless it has ended by then.
+/// Our end. When it is dropped, or closed by the kernel, the client is killed, unless it has already ended.
 ///
-/// A kill that hits us in the two tenths of a millisecond in which the kernel starts the client leaves it: it then goes as
-/// far as its question takes it.
+/// A kill that hits us during the two tenths of a millisecond in which the kernel starts the client leaves the client
+/// running: it then completes its request.
 #[derive(Debug)]
 pub(super) struct Lifeline(#[allow(dead_code, reason = "it is held by being open")] kernel::Ours);
 
-/// The client's end, before there is a client: whatever is started while this is there gets a copy of it.
+/// The client's end, before the client exists: any process started while this value exists inherits a copy of it.
 #[derive(Debug)]
-pub(super) struct Loose(kernel::Pipe);
+pub(super) struct UntiedLifeline(kernel::Pipe);
 
-impl Loose {
+impl UntiedLifeline {
     /// # Errors
-    /// There is no descriptor to spare.
+    /// The process is out of descriptors.
     pub(super) fn new() -> io::Result<Self> {
         kernel::Pipe::new().map(Self)
     }
 
-    /// Ties the client that was started since.
+    /// Ties the client, which was started since, to our end.
     ///
     /// # Errors
     /// The kernel refuses, and the client may outlive us.
@@ -51,14 +52,14 @@ mod kernel {
         ours: PipeWriter,
     }
 
-    /// As every architecture has it that Rust knows; the libc crate leaves it out.
+    /// The same on every architecture that Rust supports; the libc crate leaves it out.
     const F_SETSIG: c_int = 10;
 
     impl Pipe {
         /// # Source
-        /// fcntl(2): whoever owns an end with `O_ASYNC` is sent a signal when something can be done with it, the one of
-        /// `F_SETSIG` in place of SIGIO. pipe(7): that the last writer is gone is such a thing, and nothing is ever written
-        /// here. The owner is the process and not its number, which another one may have later.
+        /// fcntl(2): the owner of a descriptor with `O_ASYNC` gets a signal when I/O becomes possible on it: the one
+        /// set by `F_SETSIG` instead of SIGIO. pipe(7): the exit of the last writer is such an event, and nothing is
+        /// ever written here. The owner is the process and not its number, which may be reused.
         pub(super) fn new() -> io::Result<Self> {
             let (theirs, ours) = io::pipe()?;
             fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()))?;
@@ -81,7 +82,7 @@ mod kernel {
     }
 }
 
-/// No other system has it: there such a client ends when its server answers or goes.
+/// No other system has this: such a client ends when its server answers or exits.
 #[cfg(not(target_os = "linux"))]
 mod kernel {
     use std::io;
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_client_ends_when_our_end_is_closed_and_not_before() {
-        let loose = Loose::new().expect("a pipe");
+        let loose = UntiedLifeline::new().expect("a pipe");
         let argv = Argv::new("/bin/sh").args(["-c", "trap '' HUP TERM IO; echo; while :; do sleep 1; done"]);
         let mut client = argv.to_command().stdout(Stdio::piped()).process_group(0).spawn().expect("started");
         let tied = loose.tie(client.id()).expect("tied");

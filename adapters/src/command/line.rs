@@ -1,4 +1,4 @@
-//! A client that goes on printing, of which only the first line is wanted.
+//! Clients that keep printing, where only the first line is wanted.
 
 use std::io;
 use std::process::Stdio;
@@ -8,32 +8,33 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::{Argv, Client, GroupKill, Output, REAP, RunError, read_all, spawn_client};
 
-/// What came of waiting for a line.
+/// The result of waiting for a line.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// The line, without its end. The client was killed, and is gone.
+    /// The line, without its newline. The client was killed and has exited.
     Line(Vec<u8>),
-    /// The client ended by itself before it had printed one.
+    /// The client ended before it had printed a line.
     Ended(Output),
 }
 
-/// Runs a client until it has printed a line of at most `longest` bytes, and kills it then with its process group; blocks
-/// the task for `deadline` at most, and a moment more to reap it.
+/// Runs a client until it has printed a line of at most `longest` bytes, then kills it with its process group. Blocks
+/// the task for `deadline` at most, plus a moment to reap the client.
 ///
-/// The group is killed too when the deadline passes, or when the returned future is dropped before its end.
+/// The group is also killed when the deadline passes, or when the returned future is dropped early.
 ///
 /// # Errors
-/// [`RunError::TimedOut`]; [`RunError::Io`] when the line is longer than `longest`.
+/// [`RunError::TimedOut`]; [`RunError::Io`] if the line is longer than `longest`.
 pub async fn first_line(argv: &Argv, deadline: Duration, longest: usize) -> Result<Answer, RunError> {
     let Client { mut child, _lifeline } = spawn_client(argv, Stdio::null())?;
-    // Declared after the child, so dropped before it: until the leader is reaped, its number names no other group.
+    // Declared after the child, so it is dropped first: until the leader is reaped, its number cannot name another
+    // group.
     let mut group = GroupKill::of(&child);
     let answer = tokio::time::timeout(deadline, answer(&mut child, longest)).await;
     if matches!(answer, Ok(Ok(Answer::Ended(_)))) {
         group.disarm();
     } else {
         drop(group);
-        // One that sits in an uninterruptible call dies later; the runtime reaps it then.
+        // A client in an uninterruptible call exits later; the runtime reaps it then.
         let _ = tokio::time::timeout(REAP, child.wait()).await;
     }
     match answer {

@@ -1,4 +1,4 @@
-//! A client on a pseudo-terminal of its own, for programs that refuse to work without one.
+//! Clients on their own pseudo-terminal, for programs that refuse to work without one.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,10 +13,11 @@ use tokio::io::AsyncReadExt;
 
 use super::{Argv, RunError, before_exec};
 
-/// A client that has a terminal to itself, of which nobody reads the screen; killed when this is dropped.
+/// A client with its own terminal, whose screen is not read. It is killed when this value is dropped.
 ///
-/// It leads a session of its own and the terminal is its controlling one: should this process be killed, the kernel hangs
-/// the terminal up and the client hears of it. (zellij 0.45.1 without a controlling terminal outlives its starter: seen.)
+/// The client leads its own session, with the terminal as its controlling one. If this process is killed, the kernel
+/// hangs up the terminal and the client gets a signal. (zellij 0.45.1 without a controlling terminal outlives its
+/// starter: seen.)
 #[derive(Debug)]
 pub struct TerminalClient {
     child: tokio::process::Child,
@@ -25,10 +26,10 @@ pub struct TerminalClient {
 }
 
 impl TerminalClient {
-    /// Starts `argv` on a new terminal of `(columns, rows)`; its stderr is kept apart from the screen. Does not block.
+    /// Starts `argv` on a new terminal of `(columns, rows)`, with its stderr separate from the screen. Does not block.
     ///
     /// # Errors
-    /// No terminal is to be had, or the executable cannot be started; nothing runs then.
+    /// No terminal is available, or the executable cannot be started. No process is left then.
     pub fn spawn(argv: &Argv, (columns, rows): (u16, u16)) -> Result<Self, RunError> {
         let failed = |source| RunError::NotStarted { program: argv.program.clone(), source };
         let (screen, terminal) = open_terminal(columns, rows).map_err(failed)?;
@@ -41,33 +42,33 @@ impl TerminalClient {
         take_terminal_on_exec(&mut command);
         let mut child = command.spawn().map_err(failed)?;
         let stderr = child.stderr.take();
-        // A terminal that nobody reads would make the client wait. Reading fails when the last holder of the other side,
-        // as a rule the client, is gone, and the thread ends with it.
+        // A terminal that is not drained would block the client. Reading fails when the last holder of the other side
+        // (normally the client) has exited, and then the thread ends too.
         std::thread::spawn(move || io::copy(&mut std::fs::File::from(screen), &mut io::sink()));
         Ok(Self { child, stderr, program: argv.program.clone() })
     }
 
-    /// Waits until the client ends by itself, and returns how, with what it wrote to stderr. May be dropped and called
-    /// again.
+    /// Waits until the client ends, and returns its exit status and stderr. The future may be dropped and the method
+    /// called again.
     ///
     /// # Errors
-    /// It cannot be waited for.
+    /// The client cannot be waited for.
     pub async fn ended(&mut self) -> Result<(ExitStatus, String), RunError> {
         let failed = |source| RunError::Io { program: self.program.clone(), source };
         let status = self.child.wait().await.map_err(failed)?;
         let mut said = Vec::new();
         if let Some(stderr) = self.stderr.as_mut() {
-            // A server that the client started may hold the pipe open for a moment; what is there by then is enough.
+            // A server that the client started may hold the pipe open; what has arrived by then is enough.
             let reading = stderr.read_to_end(&mut said);
             let _ = tokio::time::timeout(std::time::Duration::from_millis(200), reading).await;
         }
         Ok((status, String::from_utf8_lossy(&said).into_owned()))
     }
 
-    /// Asks the client to leave (SIGTERM) and waits for it; kills it when it is still there after `grace`.
+    /// Asks the client to leave (SIGTERM) and waits for it; kills it if it is still alive after `grace`.
     pub async fn leave(mut self, grace: std::time::Duration) {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            // Not reaped yet, so the number is still its own; ended is what was wanted.
+            // It is not reaped yet, so the pid is still its own; if it has already ended, that is fine.
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
         let _ = tokio::time::timeout(grace, self.child.wait()).await;
@@ -76,7 +77,7 @@ impl TerminalClient {
 
     /// Kills the client and waits until it is reaped.
     pub async fn kill(mut self) {
-        // It may have ended by itself at this very moment, which is as good.
+        // It may have just ended, which is as good.
         let _ = self.child.kill().await;
     }
 }
@@ -84,7 +85,7 @@ impl TerminalClient {
 fn open_terminal(columns: u16, rows: u16) -> io::Result<(OwnedFd, OwnedFd)> {
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let pty = openpty(&size, None)?;
-    // No other child of ours may inherit the screen side: the terminal would never hang up.
+    // No other child of ours may inherit the screen side, or the terminal would never hang up.
     fcntl(pty.master.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     fcntl(pty.slave.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok((pty.master, pty.slave))
@@ -96,7 +97,7 @@ fn take_terminal_on_exec(command: &mut tokio::process::Command) {
     unsafe {
         command.pre_exec(|| {
             nix::unistd::setsid()?;
-            // The cast is needed where the request is a c_ulong in one libc and a c_uint in another.
+            // The conversion is needed because the request is a c_ulong in one libc and a c_uint in another.
             #[allow(clippy::useless_conversion, reason = "see above")]
             Errno::result(nix::libc::ioctl(0, nix::libc::TIOCSCTTY.into(), 0))?;
             Ok(())

@@ -1,4 +1,4 @@
-//! Linux: everything is read from `/proc` (proc(5)); no process is started.
+//! The Linux implementation, which reads everything from `/proc` (proc(5)) and starts no process.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::{ProcessId, Status};
 /// Room for a line of `/proc/PID/stat`: a name of 64 bytes and 51 numbers of 20 digits at most.
 const STAT_BYTES: usize = 2048;
 
-/// In one read: the kernel makes the whole line anew for each, and a fleet has a thousand of them.
+/// Reads the line in one call: the kernel generates the whole line for each read, and a fleet has a thousand of them.
 fn read_stat(pid: u32) -> io::Result<Vec<u8>> {
     let mut text = vec![0; STAT_BYTES];
     let length = File::open(format!("/proc/{pid}/stat"))?.read(&mut text)?;
@@ -28,7 +28,8 @@ pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
         }),
         // ESRCH: the process ended between open and read.
         Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH) => {
-            // With hidepid=2 a foreign process looks absent; ours never do, and a missing /proc must not read as "all dead".
+            // With hidepid=2 a foreign process looks absent; ours never do. A missing /proc must not read as "all
+            // dead".
             if std::path::Path::new("/proc/self/stat").exists() { Ok(None) } else { Err(error) }
         }
         Err(error) => Err(error),
@@ -40,7 +41,7 @@ pub(super) fn all() -> io::Result<Vec<Status>> {
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        // A process that ends while we walk is simply not there; one we may not read is not ours.
+        // A process that ends during the walk is simply not there; one that we may not read is not ours.
         if let Ok(Some(status)) = status(pid) {
             found.push(status);
         }
@@ -48,8 +49,8 @@ pub(super) fn all() -> io::Result<Vec<Status>> {
     Ok(found)
 }
 
-/// Reads `/proc/PID/task/TID/children`, one small file a thread, where the kernel has it (`CONFIG_PROC_CHILDREN`): tens of
-/// microseconds where a walk over all of `/proc` takes milliseconds.
+/// Reads `/proc/PID/task/TID/children`, one small file per thread, if the kernel has it (`CONFIG_PROC_CHILDREN`). This
+/// takes tens of microseconds, while a walk over all of `/proc` takes milliseconds.
 pub(super) fn children(parent: u32, wanted: &dyn Fn(u32) -> bool) -> io::Result<Vec<Status>> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{parent}/task")) else {
         return Ok(Vec::new());
@@ -59,10 +60,11 @@ pub(super) fn children(parent: u32, wanted: &dyn Fn(u32) -> bool) -> io::Result<
         match std::fs::read_to_string(task.path().join("children")) {
             Ok(pids) => {
                 let pids = pids.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).filter(|pid| wanted(*pid));
-                // The list and the processes are read one after the other; a pid may have moved on in between.
+                // The list is read before the processes, and a pid may have been reused in between.
                 found.extend(pids.filter_map(|pid| status(pid).ok().flatten()).filter(|child| child.parent == parent));
             }
-            // The thread ended while we walked. A kernel without the file says the same of a thread that is there.
+            // The thread ended during the walk. On a kernel without this file, the open fails although the thread
+            // exists.
             Err(_) if !task.path().exists() => {}
             Err(_) => {
                 let is_child = |status: &Status| status.parent == parent && wanted(status.id.pid);
@@ -88,7 +90,7 @@ pub(super) fn with_arguments(arguments: &[&OsStr]) -> io::Result<Vec<Status>> {
     Ok(found)
 }
 
-/// In one read where it is no longer than nearly every one.
+/// Reads the command line, in one call unless it is unusually long.
 fn command_line(pid: u32) -> io::Result<Vec<u8>> {
     let mut file = File::open(format!("/proc/{pid}/cmdline"))?;
     let mut line = vec![0; COMMAND_LINE_BYTES];
@@ -117,7 +119,7 @@ pub(super) fn ignored_signals(pid: u32) -> Option<u64> {
     u64::from_str_radix(mask.trim(), 16).ok()
 }
 
-/// By `/proc/PID/comm`, which has the first 15 bytes of a name.
+/// Checks `/proc/PID/comm`, which has the first 15 bytes of a name.
 pub(super) fn is_running(names: &[&str]) -> io::Result<bool> {
     for entry in std::fs::read_dir("/proc")? {
         let comm = std::fs::read_to_string(entry?.path().join("comm")).unwrap_or_default();
@@ -129,7 +131,7 @@ pub(super) fn is_running(names: &[&str]) -> io::Result<bool> {
 }
 
 /// # Source
-/// systemd marks itself as a reaper of orphans (`PR_SET_CHILD_SUBREAPER`), which no file of `/proc` tells.
+/// systemd marks itself as a reaper of orphans (`PR_SET_CHILD_SUBREAPER`), which no file in `/proc` reports.
 pub(super) fn is_service_manager(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"systemd\n")
 }
@@ -138,13 +140,13 @@ pub(super) fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// Of every process that can be looked at, by pid. A kernel thread has none.
+/// Returns the arguments of every readable process, by pid. A kernel thread has none.
 pub(super) fn all_arguments() -> io::Result<Vec<(u32, Vec<OsString>)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        // One that ended while we walk, or that is not ours to look at, is not one that is looked for.
+        // A process that ended during the walk, or that we may not read, is not one that the caller looks for.
         if let Ok(arguments) = arguments_of(pid) {
             found.push((pid, arguments));
         }
@@ -168,11 +170,12 @@ pub(super) fn environment_of(pid: u32) -> io::Result<Vec<(OsString, OsString)>> 
     Ok(variables.collect())
 }
 
-/// Copied with the image of a machine or a container.
+/// Machine ids are copied with the image of a machine or a container.
 pub(super) const MACHINE_IDS_ARE_FILES: bool = true;
 
 /// # Source
-/// machine-id(5): 32 hexadecimal digits, or `uninitialized` during the first boot. D-Bus keeps a copy where systemd is not.
+/// machine-id(5): 32 hexadecimal digits, or `uninitialized` during the first boot. D-Bus keeps a copy on systems
+/// without systemd.
 pub(super) fn machine_id() -> io::Result<Option<String>> {
     for path in ["/etc/machine-id", "/var/lib/dbus/machine-id"] {
         let text = match std::fs::read_to_string(path) {
@@ -189,8 +192,8 @@ pub(super) fn machine_id() -> io::Result<Option<String>> {
 }
 
 /// # Source
-/// namespaces(7): the file's inode number names the namespace. `/proc/self` is our own number in the namespace that `/proc`
-/// was mounted for, which need not be ours (`unshare --pid --fork` without `--mount-proc`).
+/// namespaces(7): the inode number of the file identifies the namespace. `/proc/self` is our own number in the
+/// namespace that `/proc` was mounted for, which need not be ours (`unshare --pid --fork` without `--mount-proc`).
 pub(super) fn pid_namespace() -> io::Result<Option<u64>> {
     let me = std::process::id().to_string();
     if std::fs::read_link("/proc/self")?.as_os_str() != me.as_str() {
@@ -200,7 +203,7 @@ pub(super) fn pid_namespace() -> io::Result<Option<u64>> {
 }
 
 /// # Source
-/// proc(5): the start is counted in clock ticks since boot, of which there are 100 a second for every program (`USER_HZ`);
+/// proc(5): the start is counted in clock ticks since boot, and every program sees 100 of them per second (`USER_HZ`).
 /// `/proc/uptime` counts the same clock in seconds.
 pub(super) fn age(id: ProcessId) -> io::Result<Duration> {
     let text = std::fs::read_to_string("/proc/uptime")?;
@@ -224,22 +227,22 @@ pub(super) fn own_memory_kib(pid: u32) -> Option<u64> {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().trim_end_matches(" kB").parse().ok()
     };
-    // A field that is there and 0 is an answer; one that is missing is none.
+    // A field that is present and 0 is an answer; a missing field is not.
     Some(field("RssAnon:")? + field("RssShmem:").unwrap_or(0))
 }
 
-/// Code is mapped from files, private and never written, so dropping a page loses nothing. Other mappings are left
-/// alone: relocated data looks like read-only file pages and is not.
+/// Code is mapped from files, privately, and never written, so dropping a page loses nothing. Other mappings are left
+/// alone: relocated data looks like read-only file pages, but is not.
 #[allow(unsafe_code, reason = "madvise has no safe wrapper")]
-pub(super) fn give_back_code() {
+pub(super) fn release_code_pages() {
     use nix::sys::mman::{MmapAdvise, madvise};
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
     for line in maps.lines().filter(|line| line.contains(" r-xp ") && line.contains('/')) {
         let Some((from, to)) = line.split_once(' ').and_then(|(range, _)| range.split_once('-')) else { continue };
         let (Ok(from), Ok(to)) = (usize::from_str_radix(from, 16), usize::from_str_radix(to, 16)) else { continue };
         let Some(start) = std::ptr::NonNull::new(std::ptr::without_provenance_mut(from)) else { continue };
-        // SAFETY: the range is one whole mapping that the kernel just named, file-backed, private and executable; a
-        // dropped page comes back unchanged with the next fault, this very code's included.
+        // SAFETY: the range is one whole mapping that the kernel just named: file-backed, private and executable. A
+        // dropped page, this code's included, comes back unchanged with the next fault.
         let _ = unsafe { madvise(start, to - from, MmapAdvise::MADV_DONTNEED) };
     }
 }
@@ -249,11 +252,11 @@ enum StatError {
     Malformed,
 }
 
-/// The highest number of a field that is looked at; there are thirty more, and a fleet has a thousand lines of them.
+/// The highest field number that is read. There are thirty more fields, and a fleet has a thousand such lines.
 const LAST_FIELD: usize = 22;
 
-/// Fields of proc(5) by number: 3 state, 4 parent, 5 group, 6 session, 7 terminal, 22 start time. The name in field 2 may hold
-/// spaces and parentheses, so fields are counted from the last `)`.
+/// Parses the fields of proc(5) by number: 3 state, 4 parent, 5 group, 6 session, 7 terminal, 22 start time. The name
+/// in field 2 may contain spaces and parentheses, so fields are counted from the last `)`.
 fn parse_stat(text: &[u8]) -> Result<Status, StatError> {
     let end_of_name = text.iter().rposition(|byte| *byte == b')').ok_or(StatError::Malformed)?;
     let text_of = |bytes| std::str::from_utf8(bytes).map_err(|_| StatError::Malformed);
@@ -264,7 +267,7 @@ fn parse_stat(text: &[u8]) -> Result<Status, StatError> {
     let end_of_pid = text.iter().position(|byte| *byte == b' ').ok_or(StatError::Malformed)?;
     let pid = text_of(&text[..end_of_pid])?.parse().map_err(|_| StatError::Malformed)?;
     let state = *fields.first().ok_or(StatError::Malformed)?;
-    // The first thread can end before the others: only when it is the last one has the process ended.
+    // The first thread can end before the others; the process has ended only if no other thread is left.
     if matches!(state, "X" | "x") || (state == "Z" && number(20).is_none_or(|threads| threads <= 1)) {
         return Err(StatError::Zombie);
     }

@@ -1,4 +1,4 @@
-//! macOS: `proc_pidinfo` (libproc) and sysctl(3); no process is started.
+//! The macOS implementation, with `proc_pidinfo` (libproc) and sysctl(3). It starts no process.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::io;
@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::{ProcessId, Status};
 
-/// `proc_pidinfo` answers `ESRCH` for a zombie as for no process at all, which is what is wanted.
+/// `proc_pidinfo` reports `ESRCH` both for a zombie and for a missing process, as the caller wants.
 #[allow(unsafe_code, reason = "libproc has no safe binding among our dependencies; see SAFETY")]
 pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
     let Ok(number) = i32::try_from(pid) else { return Ok(None) };
@@ -49,7 +49,7 @@ pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
 }
 
 pub(super) fn all() -> io::Result<Vec<Status>> {
-    // A process that ends while we walk is simply not there; one we may not look at is not ours.
+    // A process that ends during the walk is simply not there; one that we may not read is not ours.
     Ok(pids()?.into_iter().filter_map(|pid| status(pid).ok().flatten()).collect())
 }
 
@@ -60,7 +60,7 @@ pub(super) fn children(parent: u32, wanted: &dyn Fn(u32) -> bool) -> io::Result<
 pub(super) fn with_arguments(wanted: &[&OsStr]) -> io::Result<Vec<Status>> {
     let mut found = all()?;
     found.retain(|status| {
-        // One that ended meanwhile, or that is not ours to look at, is not one that is looked for.
+        // A process that ended during the walk, or that we may not read, is not one that the caller looks for.
         let Ok(bytes) = start_of(status.id.pid) else { return false };
         let (count, words) = words(&bytes);
         count == wanted.len() + 1 && words.take(count).skip(1).eq(wanted.iter().map(|word| word.as_bytes()))
@@ -72,7 +72,7 @@ pub(super) fn with_arguments(wanted: &[&OsStr]) -> io::Result<Vec<Status>> {
 fn pids() -> io::Result<Vec<u32>> {
     // SAFETY: without a buffer the call only counts.
     let count = unsafe { libc::proc_listallpids(std::ptr::null_mut(), 0) };
-    // Room for those that start between the two calls.
+    // Leaves room for processes that start between the two calls.
     let mut pids = vec![0_i32; usize::try_from(count).map_err(|_| io::Error::last_os_error())? + 256];
     let size = i32::try_from(size_of_val(pids.as_slice())).map_err(io::Error::other)?;
     // SAFETY: the buffer is writable for `size` bytes.
@@ -81,7 +81,7 @@ fn pids() -> io::Result<Vec<u32>> {
     Ok(pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0).collect())
 }
 
-/// The kernel makes a new one at each boot.
+/// The kernel creates a new id at each boot.
 #[allow(unsafe_code, reason = "sysctl has no safe binding among our dependencies; see SAFETY")]
 pub(super) fn boot_id() -> io::Result<String> {
     let name = c"kern.bootsessionuuid";
@@ -96,7 +96,7 @@ pub(super) fn boot_id() -> io::Result<String> {
 }
 
 pub(super) fn all_arguments() -> io::Result<Vec<(u32, Vec<OsString>)>> {
-    // One that ended meanwhile, or that is not ours to look at, is not one that is looked for.
+    // A process that ended during the walk, or that we may not read, is not one that the caller looks for.
     Ok(pids()?.into_iter().filter_map(|pid| Some((pid, arguments_of(pid).ok()?))).collect())
 }
 
@@ -116,7 +116,7 @@ pub(super) fn environment_of(pid: u32) -> io::Result<Vec<(OsString, OsString)>> 
     Ok(variables.collect())
 }
 
-/// `gethostuuid` is the hardware's, and a macOS changes its host name with the network that it is in.
+/// `gethostuuid` identifies the hardware, and macOS changes its host name with the network it is on.
 pub(super) const MACHINE_IDS_ARE_FILES: bool = false;
 
 #[allow(unsafe_code, reason = "gethostuuid has no safe binding among our dependencies; see SAFETY")]
@@ -128,7 +128,7 @@ pub(super) fn machine_id() -> io::Result<Option<String>> {
     Ok(Some(id.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
-/// macOS has none.
+/// macOS has no pid namespaces.
 pub(super) fn pid_namespace() -> io::Result<Option<u64>> {
     Ok(None)
 }
@@ -150,12 +150,12 @@ pub(super) fn arguments(pid: u32) -> Vec<Vec<u8>> {
     words.take(count).map(<[u8]>::to_vec).collect()
 }
 
-/// Not to be had without reading another process's kernel structures.
+/// Not available without reading another process's kernel structures.
 pub(super) fn ignored_signals(_pid: u32) -> Option<u64> {
     None
 }
 
-/// launchd starts what is asked for when it is due, cron among it.
+/// launchd starts services on demand, cron among them.
 pub(super) fn is_running(_names: &[&str]) -> std::io::Result<bool> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
@@ -165,13 +165,13 @@ pub(super) fn is_service_manager(_pid: u32) -> bool {
     false
 }
 
-/// What the kernel keeps of a process's start: the number of arguments, the executable's path, NULs up to a word
-/// boundary, the arguments and then the environment, each ended by a NUL.
+/// Returns what the kernel keeps of a process's exec: the number of arguments, the executable's path, NULs up to a word
+/// boundary, the arguments and then the environment, each terminated by a NUL.
 #[allow(unsafe_code, reason = "sysctl has no safe binding among our dependencies; see SAFETY")]
 fn start_of(pid: u32) -> io::Result<Vec<u8>> {
     let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
     let mut mib = [libc::CTL_KERN, libc::KERN_PROCARGS2, pid];
-    // ARG_MAX of macOS: all arguments and variables together never take more.
+    // macOS's ARG_MAX: all arguments and variables together never take more.
     let mut bytes = vec![0_u8; 1024 * 1024];
     let mut size = bytes.len();
     // SAFETY: `mib` has the three words announced; the buffer is writable for `size` bytes, which is updated.
@@ -187,7 +187,8 @@ fn environment(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     words.skip(count).take_while(|e| !e.is_empty())
 }
 
-/// The number of arguments, the program's name included, and all words after the executable's path: arguments first.
+/// Returns the number of arguments, including the program name, and all words after the executable's path: arguments
+/// first.
 fn words(bytes: &[u8]) -> (usize, impl Iterator<Item = &[u8]>) {
     let (count, rest) = bytes.split_first_chunk::<4>().map_or((0, bytes), |(n, rest)| (i32::from_ne_bytes(*n), rest));
     let path = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
@@ -207,10 +208,10 @@ mod tests {
     }
 }
 
-/// The kernel keeps code shared and counts it to nobody.
-pub(super) fn give_back_code() {}
+/// The kernel keeps code shared and does not count it towards any process.
+pub(super) fn release_code_pages() {}
 
-/// macOS keeps no count of a process's own pages that is cheap to read.
+/// macOS has no count of a process's own pages that is cheap to read.
 pub(super) fn own_memory_kib(_pid: u32) -> Option<u64> {
     None
 }

@@ -1,8 +1,8 @@
-//! Keys, by the names that tmux has for them.
+//! Keys, by tmux's names for them.
 
 use serde::{Deserialize, Serialize};
 
-/// A key, as tmux names it. Text is pasted, never sent as keys.
+/// A key, by its tmux name. Text is pasted, never sent as keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Key {
@@ -26,9 +26,9 @@ pub enum Key {
     Backspace,
     /// Space bar.
     Space,
-    /// To the beginning of a line.
+    /// To the beginning of the line.
     Home,
-    /// To the end of a line.
+    /// To the end of the line.
     End,
     /// A page up.
     PageUp,
@@ -48,7 +48,7 @@ pub enum Key {
     Char(char),
 }
 
-/// The keys that have a name, with the names that tmux has for each; the first one is what we call it.
+/// The named keys with tmux's names for each. `peer` prints the first one.
 static NAMED: [(Key, &[&str]); 16] = [
     (Key::Enter, &["Enter"]),
     (Key::Escape, &["Escape", "Esc"]),
@@ -69,7 +69,7 @@ static NAMED: [(Key, &[&str]); 16] = [
 ];
 
 impl Key {
-    /// The first name of each key that has one, for whoever is to choose.
+    /// Returns the first name of each named key, for help texts and errors.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMED.iter().map(|(_, names)| names[0])
     }

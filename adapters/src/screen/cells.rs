@@ -1,18 +1,19 @@
-//! One line of a captured pane: its text, and which of it is dim.
+//! One line of a captured pane, with its text and dim cells, and the removal of escape sequences.
 
 use crate::agent::Pattern;
 
 /// A line without its escape sequences.
 pub(super) struct Line {
-    /// All of its text.
+    /// The whole text.
     pub(super) plain: String,
-    /// For each character of `plain`, whether it is drawn dim: a suggestion of the agent's, not a person's text.
+    /// For each character of `plain`, whether it is drawn dim: then it is a suggestion by the agent, not the user's
+    /// text.
     dim: Vec<bool>,
 }
 
 impl Line {
-    /// Reads one line. Attributes do not carry over from the line before: an agent that draws dim text over two lines
-    /// sets it on both, and tmux 3.3a repeats it.
+    /// Parses one line. Attributes do not carry over from the previous line: an agent that draws dim text over two
+    /// lines sets it on both, and tmux 3.3a repeats it.
     pub(super) fn parse(text: &str) -> Self {
         let mut line = Self { plain: String::new(), dim: Vec::new() };
         let mut inverse = Vec::new();
@@ -27,7 +28,8 @@ impl Line {
                 Piece::Attributes(codes) => attributes(codes, &mut is_dim, &mut is_inverse),
             }
         }
-        // The cursor is an inverse cell drawn over the first character of a suggestion: it is as dim as what follows.
+        // The cursor is an inverse cell drawn over the first character of a suggestion: it counts as dim if the next
+        // character is.
         for at in (0..line.dim.len().saturating_sub(1)).rev() {
             if inverse[at] {
                 line.dim[at] |= line.dim[at + 1];
@@ -40,7 +42,8 @@ impl Line {
         line
     }
 
-    /// What follows `prompt` at the beginning of the line and stands in its first `width` columns, without what is dim.
+    /// Returns the text after `prompt` at the beginning of the line, within the first `width` columns and without dim
+    /// characters.
     pub(super) fn after(&self, prompt: Option<&Pattern>, width: Option<usize>) -> String {
         let skipped = prompt
             .and_then(|prompt| prompt.regex().find(&self.plain))
@@ -51,7 +54,7 @@ impl Line {
     }
 }
 
-/// The text without escape sequences and what else misleads a terminal; line ends and tabs stay.
+/// Returns the text without escape sequences and other characters that mislead a terminal; line ends and tabs stay.
 pub fn plain(text: &str) -> String {
     let shown = |piece| match piece {
         Piece::Char(c) if stays(c) => Some(c),
@@ -60,13 +63,13 @@ pub fn plain(text: &str) -> String {
     pieces(text).filter_map(shown).collect()
 }
 
-/// Whether a terminal does something else with a character than to show it: control characters (C0, DEL, C1), and those that
-/// turn the direction of what follows or end the line (U+202A to U+202E, U+2066 to U+2069, U+2028, U+2029).
+/// Returns `true` if a terminal does not simply show the character: control characters (C0, DEL, C1), and those that
+/// change the direction of what follows or end the line (U+202A to U+202E, U+2066 to U+2069, U+2028, U+2029).
 pub fn misleads(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Text from anywhere as one line that a terminal shows as it is: whatever [`misleads`] becomes a space.
+/// Converts text from any source to one line that a terminal shows unchanged: whatever [`misleads`] becomes a space.
 pub fn printable(text: &str) -> String {
     text.replace(misleads, " ")
 }
@@ -75,8 +78,8 @@ fn stays(c: char) -> bool {
     !misleads(c) || matches!(c, '\n' | '\t')
 }
 
-/// The text with its colours and attributes (SGR sequences) and without every other escape sequence and whatever else
-/// [`misleads`]: safe for a terminal, whatever the agent drew. Line ends and tabs stay.
+/// Returns the text with its colours and attributes (SGR sequences) but without other escape sequences and whatever
+/// else [`misleads`]. It is safe for a terminal, whatever the agent drew. Line ends and tabs stay.
 ///
 /// # Source
 /// tmux 3.4 and later capture hyperlinks (OSC 8) with `-e`, and zellij 0.45.1 dumps what the program sent.
@@ -115,14 +118,16 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// What follows an ESC: the parameters if it is an SGR sequence, and the text after the sequence (ECMA-48).
+/// Parses what follows an ESC. Returns the parameters if it is an SGR sequence, and the text after the sequence
+/// (ECMA-48).
 fn escape(text: &str) -> (Option<&str>, &str) {
     let after = |at: usize| text.get(at..).unwrap_or_default();
     match text.as_bytes().first() {
         Some(b'[') => match text.bytes().skip(1).position(|byte| (0x40..=0x7e).contains(&byte)) {
             Some(length) => {
                 let is_sgr = text.as_bytes().get(length + 1) == Some(&b'm');
-                // Anything else between is a private sequence, or a control character that the terminal would carry out.
+                // Anything else in between is a private sequence, or a control character that the terminal would
+                // execute.
                 let plain =
                     |codes: &&str| codes.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':'));
                 let codes = text.get(1..=length).filter(|_| is_sgr).filter(plain);
@@ -130,7 +135,7 @@ fn escape(text: &str) -> (Option<&str>, &str) {
             }
             None => (None, ""),
         },
-        // OSC and its kin end with BEL or ST.
+        // OSC and similar sequences end with BEL or ST.
         Some(b']' | b'P' | b'X' | b'^' | b'_') => match text.find(['\u{7}', '\u{1b}']) {
             Some(end) if text[end..].starts_with("\u{1b}\\") => (None, after(end + 2)),
             Some(end) if text[end..].starts_with('\u{1b}') => (None, after(end)),
@@ -152,7 +157,7 @@ fn attributes(codes: &str, dim: &mut bool, inverse: &mut bool) {
             "22" => *dim = false,
             "7" => *inverse = true,
             "27" => *inverse = false,
-            // A colour's own numbers are no attributes: `38;5;N` and `38;2;R;G;B`.
+            // A colour's own numbers are not attributes: `38;5;N` and `38;2;R;G;B`.
             "38" | "48" | "58" => {
                 let numbers = if codes.next() == Some("2") { 3 } else { 1 };
                 codes.nth(numbers - 1);
@@ -178,7 +183,7 @@ mod tests {
         let text = "a\u{9b}31mb\u{202e}c\u{2028}d\u{2066}e\u{85}f\u{7f}";
         assert_eq!(plain(text), "a31mbcdef");
         assert_eq!(coloured(text), "a31mbcdef");
-        // Between the beginning and the end of an SGR sequence, a private one among them.
+        // Inside an SGR sequence, private ones included.
         for inside in ["\u{7}", "\u{9b}2J", "\n", ">4;1", "?25", "\u{202e}1"] {
             let text = format!("\u{1b}[{inside}mx");
             assert!(!coloured(&text).contains(super::misleads), "{text:?}: {:?}", coloured(&text));

@@ -1,29 +1,29 @@
-//! What a dialog asks, with the rows that can be chosen, for a person who answers it.
+//! A dialog's question and the rows that can be chosen, for a user who answers it.
 
 use super::cells::Line;
 use super::{DialogView, Phase, composer_end, is_shown, phase, region};
 use crate::agent::{Dialog, Profile};
 use crate::runtime::Key;
 
-/// What agents draw beside a text.
+/// Vertical bars that agents draw beside a text.
 const BARS: &str = "┃│▎";
 
-/// A dialog as a person sees it.
+/// A dialog as the user sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Menu {
-    /// What is known of it by its rule.
+    /// What the rule of the profile knows about it.
     pub dialog: DialogView,
-    /// What it says above its first row: what it asks, and about what.
+    /// The text above the first row: the question and its subject.
     pub text: Vec<String>,
-    /// The labels of its rows, from the first one on; none where the profile has no rule for them.
+    /// The labels of its rows, from the first one on; empty if the profile has no rule for them.
     pub rows: Vec<String>,
-    /// The index of the row with the cursor, where exactly one is seen to have it.
+    /// The index of the row with the cursor, if exactly one row has it.
     pub cursor: Option<usize>,
 }
 
 impl Menu {
-    /// Whether it asks the same as it was seen to before, and offers the same: the cursor may be elsewhere, and a row that is
-    /// typed into may read otherwise.
+    /// Returns `true` if it asks and offers the same as `before`. The cursor may be elsewhere, and a row that is typed
+    /// into may have changed, unless it is `row`.
     pub fn is_same(&self, before: &Self, row: usize) -> bool {
         let asked = |menu: &Self| (menu.dialog.id.clone(), menu.dialog.question.clone(), menu.text.clone());
         asked(self) == asked(before)
@@ -31,8 +31,8 @@ impl Menu {
             && self.rows.get(row) == before.rows.get(row)
     }
 
-    /// The one key that brings the cursor nearer to a row; press it, look again, ask again. Enter only when that row is seen to
-    /// have the cursor. `None`: no row is.
+    /// Returns the key that brings the cursor one step closer to a row. Press it, capture again, and call this again.
+    /// Enter only if that row visibly has the cursor. `None` if no row has it.
     pub fn next_key(&self, row: usize) -> Option<Key> {
         Some(match row.cmp(&self.cursor?) {
             std::cmp::Ordering::Less => Key::Up,
@@ -42,7 +42,7 @@ impl Menu {
     }
 }
 
-/// The dialog that a screen shows, if it shows one.
+/// Returns the dialog on a screen, if there is one.
 pub fn menu(profile: &Profile, text: &str) -> Option<Menu> {
     let lines: Vec<Line> = text.lines().map(Line::parse).collect();
     let plain = lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
@@ -69,13 +69,13 @@ pub fn menu(profile: &Profile, text: &str) -> Option<Menu> {
     })
 }
 
-/// The line in which the dialog's own pattern matches.
+/// Returns the line where the dialog's pattern matches.
 fn first_row_of(rule: &Dialog, plain: &str, composer: Option<usize>) -> Option<usize> {
     let found = rule.screen.regex().find_iter(plain).find(|found| is_shown(found, plain, composer))?;
     Some(plain.get(..found.start())?.matches('\n').count())
 }
 
-/// The line with which the dialog begins: what it is about stands above what it asks.
+/// Returns the line where the dialog begins: its subject is above the question.
 fn top(rule: &Dialog, lines: &[&str], start: usize) -> usize {
     let Some(above) = &rule.above else { return start };
     let edge = lines.get(..start).unwrap_or_default().iter().rposition(|line| above.is_match(line));
@@ -89,8 +89,8 @@ struct Row {
     has_cursor: bool,
 }
 
-/// The rows that can be chosen. What is asked about may hold lines that read like rows: of those with numbers the last ones
-/// count, from 1 on; and where the numbers leave one out, none is known.
+/// Returns the rows that can be chosen. The subject may contain lines that look like rows: of numbered ones, the last
+/// sequence starting from 1 counts, and if a number is missing, there are no rows.
 fn rows(rule: &Dialog, lines: &[&str], start: usize) -> Vec<Row> {
     let Some(pattern) = &rule.rows else { return Vec::new() };
     let row = |(line, text): (usize, &&str)| {

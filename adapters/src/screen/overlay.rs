@@ -1,18 +1,18 @@
-//! Boxes that an agent draws over its screen: what is typed goes there, and the composer below it stands idle.
+//! Boxes that an agent draws over its screen: they receive the input, and the composer below is inactive.
 //!
-//! A box is told by what no text can imitate: a rectangle with a background of its own.
+//! A box is recognised by something that no text can imitate: a rectangle with its own background.
 
 use super::cells::{Piece, pieces};
 
-/// A box has at least so many rows and columns, and does not stand at the left edge, where a message's own background begins.
+/// The minimum size of a box and its distance from the left edge, where the background of a message begins.
 const ROWS: usize = 3;
 const COLUMNS: usize = 24;
 const LEFT: usize = 4;
 
-/// A character and the parameters of its background, the default one without any.
+/// A character and the parameters of its background; empty for the default background.
 type Cell = (char, String);
 
-/// The text of each box, without its colours, top first: it begins with a row that holds nothing.
+/// Returns the text of each box, without colours, top first. The text begins with an empty row.
 pub(super) fn boxes(text: &str) -> Vec<String> {
     let rows = rows(text);
     let tops = (0..rows.len()).flat_map(|row| blank_runs(&rows[row]).into_iter().map(move |run| (row, run)));
@@ -26,13 +26,14 @@ pub(super) fn boxes(text: &str) -> Vec<String> {
     tops.filter_map(of).collect()
 }
 
-/// Whether a row has this background from here to there, at its ends at least, and another beside it.
+/// Returns `true` if a row has this background between the two columns, at least at both ends, and a different one
+/// outside.
 fn spans(row: &[Cell], from: usize, to: usize, own: &str) -> bool {
     let is_own = |at: usize| row.get(at).is_some_and(|(_, background)| background == own);
     is_own(from) && is_own(to - 1) && !is_own(from - 1) && !is_own(to)
 }
 
-/// Where a row holds nothing on a background of its own.
+/// Returns the column ranges where a row is blank on a non-default background.
 fn blank_runs(row: &[Cell]) -> Vec<(usize, usize)> {
     let mut runs = Vec::new();
     let mut from = 0;
@@ -49,7 +50,7 @@ fn blank_runs(row: &[Cell]) -> Vec<(usize, usize)> {
     runs
 }
 
-/// tmux carries attributes over from one row to the next.
+/// Splits the text into rows of cells. tmux carries attributes over from one row to the next.
 fn rows(text: &str) -> Vec<Vec<Cell>> {
     let (mut rows, mut background) = (vec![Vec::new()], String::new());
     for piece in pieces(text) {
@@ -85,7 +86,7 @@ fn set_background(codes: &str, background: &mut String) {
 mod tests {
     use super::*;
 
-    /// A screen of 40 columns with a box of 26 by 4 in its middle.
+    /// A screen of 40 columns with a box of 26 by 4 in the middle.
     fn with_box(colour: &str) -> String {
         let row = |text: &str| format!("hidden \u{1b}[{colour}m{text:<26}\u{1b}[49m behind\n");
         format!("above\n{}{}{}{}below", row(""), row("  Sessions         esc"), row(""), row("  Search"))

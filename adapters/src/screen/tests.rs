@@ -4,7 +4,8 @@ use super::*;
 
 const AGENTS: [&str; 4] = ["claude", "codex", "pi", "opencode"];
 
-/// A screen that a real agent drew, captured with `tmux capture-pane -p -e`; the file is named after its agent.
+/// Interprets a screen that a real agent drew, captured with `tmux capture-pane -p -e`; the file is named after its
+/// agent.
 fn view(name: &str) -> View {
     let agent = name.split('-').next().expect("named after its agent");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens").join(format!("{name}.txt"));
@@ -53,7 +54,7 @@ fn a_turn_in_progress_is_busy_and_its_composer_empty() {
             );
         }
         let queued = view(&format!("{agent}-queued"));
-        // opencode has it in its database at once, and its badge reads like any message.
+        // opencode has it in its database at once, and its badge looks like any message.
         let seen = View { phase: Phase::Busy, composer: Composer::Empty, queued: agent != "opencode", popup: false };
         assert_eq!(queued, seen, "{agent}-queued");
     }
@@ -78,7 +79,7 @@ fn a_composer_shows_what_was_typed() {
             "pi-typed-narrow",
             "please SLOW 6 for me: first line of some length that wraps\nwhen the pane is narrow\n\nsecond",
         ),
-        // Its text has an empty line, where the rule for its composer ends: enough to see that it holds something.
+        // The text has an empty line, where the composer rule ends: enough to see that the composer is not empty.
         ("codex-typed-narrow", "please SLOW 6 for me: first line of some length that\nwraps when the pane is narrow"),
         ("opencode-typed-wide", "[Pasted ~3 lines]"),
     ] {
@@ -110,7 +111,7 @@ fn a_line_in_a_message_is_no_edge_of_its_composer() {
     let (rule, status) = ("─".repeat(60), "/srv/demo\n0.0%/128k (auto)              mock");
     for typed in ["────────────────────", "a\n──────────\nb", "soft\u{ad}hyphen"]
     {
-        // Each character that draws nothing moves what is below it.
+        // Each invisible character moves what is below it.
         let moved = if typed.contains('\u{ad}') { format!(" {}", "─".repeat(59)) } else { rule.clone() };
         let seen = read(&profile, &format!(" said\n\n{rule}\n{typed}\n{moved}\n{status}"));
         assert_eq!(seen.composer, Composer::Holds(typed.to_owned()), "{typed}");
@@ -139,7 +140,7 @@ fn a_dialog_is_answered_one_seen_key_at_a_time() {
     let mut trust = dialog("claude-trust");
     assert_eq!((trust.id.as_str(), trust.needs_person), ("trust-folder", false));
     assert!(trust.question.starts_with("Quick safety check"), "{}", trust.question);
-    // Its cursor stands on `No, exit`, one above the wanted row.
+    // Its cursor is on `No, exit`, one above the wanted row.
     assert_eq!(next_key(&trust), Some(Key::Down));
     trust.selected_line = trust.answer_line;
     assert_eq!(next_key(&trust), Some(Key::Enter));
@@ -181,7 +182,7 @@ fn what_stands_before_the_first_prompt_has_a_name_and_its_own_words() {
     let bypass = dialog("claude-bypass");
     let question = "WARNING: Claude Code running in Bypass Permissions mode";
     assert_eq!((bypass.id.as_str(), bypass.question.as_str()), ("bypass-mode", question));
-    // Its cursor stands on `No, exit`, and Enter is pressed on nothing else than what was accepted.
+    // Its cursor is on `No, exit`, and Enter is pressed only on the accepted row.
     assert_eq!((bypass.needs_person, next_key(&bypass)), (false, Some(Key::Down)));
     let rule = "─".repeat(120);
     let profile = Profile::builtin("claude").expect("built in");
@@ -210,7 +211,7 @@ fn a_conversation_of_another_directory_goes_on_in_the_peers_own() {
     assert_eq!(next_key(&asked), Some(Key::Enter));
 }
 
-/// What real dialogs, menus and turns in progress look like, a block of lines each.
+/// Text that looks like real dialogs, menus and turns in progress, one block of lines each.
 fn lookalikes() -> Vec<Vec<String>> {
     let screens = [
         "claude-permission",
@@ -241,14 +242,14 @@ fn lookalikes() -> Vec<Vec<String>> {
     blocks
 }
 
-/// A recorded screen, plain.
+/// Returns a recorded screen as plain text.
 fn screen(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens").join(format!("{name}.txt"));
     plain(&std::fs::read_to_string(path).expect(name))
 }
 
 proptest::proptest! {
-    /// Whatever an agent or a person says, at whatever place above what the agent itself draws: it changes nothing.
+    /// Whatever an agent or a user says, anywhere above what the agent itself draws, changes nothing.
     #[test]
     fn what_is_only_said_is_no_dialog(
         agent in proptest::sample::select(&AGENTS[..]),
@@ -261,7 +262,7 @@ proptest::proptest! {
         let text = screen(&format!("{agent}-{state}"));
         let lines: Vec<&str> = text.trim_end().lines().collect();
         let view = read(&profile, &lines.join("\n"));
-        // What the agent draws at the bottom says all of it; above that is the conversation.
+        // The bottom part that the agent draws determines the result; the conversation is above it.
         let own = (0..lines.len()).rev().find(|&row| read(&profile, &lines[row..].join("\n")) == view).expect("all of it");
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a row")]
         let row = (at * own as f64) as usize;
@@ -272,7 +273,7 @@ proptest::proptest! {
         proptest::prop_assert_eq!(read(&profile, &shown), view, "{}", shown);
     }
 
-    /// And a real one is seen below whatever was said before.
+    /// A real dialog is recognised below whatever was said before.
     #[test]
     fn a_real_dialog_is_seen_below_whatever_was_said(
         name in proptest::sample::select(&[
@@ -315,7 +316,7 @@ fn messages_show_the_last_lines_that_say_something() {
     assert!(last_lines("───\n\n", 2).is_empty());
 }
 
-/// The dialog of a recorded screen, as a person sees it.
+/// Returns the dialog of a recorded screen as the user sees it.
 fn shown(name: &str) -> Menu {
     let text = std::fs::read_to_string(format!("tests/screens/{name}.txt")).expect("a recorded screen");
     let profile = Profile::builtin(name.split('-').next().expect("a name")).expect("a profile");
@@ -350,7 +351,7 @@ fn the_rows_of_real_dialogs_are_read_with_what_they_are_about() {
                 "Always use current directory",
             ],
         ),
-        // Its cursor is a colour.
+        // Its cursor is only a colour.
         ("opencode-question", None, &["red", "blue", "Type your own answer"]),
     ];
     for (name, cursor, rows) in cases {

@@ -1,22 +1,22 @@
-//! Variables that belong to a terminal: which it is, which of its windows this is, and how it can be reached.
+//! Environment variables that belong to a terminal: they identify it, its window, or a way to reach it.
 //!
-//! An agent runs in a terminal of ours, for days, whoever woke it and from where. What the waker's terminal told the waker
-//! is untrue there: Claude Code that finds `ITERM_SESSION_ID` opens its helpers in a window that was closed long ago, and a
-//! program that finds `KITTY_WINDOW_ID` draws pictures that nobody can show. So none of these passes from the waker to an
-//! agent; those that our own terminal sets do ([`is_set_by`]).
+//! An agent runs for days in a terminal of ours, whatever terminal it was woken from. The variables of the waker's
+//! terminal are wrong there: Claude Code that finds `ITERM_SESSION_ID` opens its helpers in a window that was closed
+//! long ago, and a program that finds `KITTY_WINDOW_ID` draws pictures that cannot be shown. So none of these passes
+//! from the waker to an agent; those that our own terminal sets do ([`is_set_by`]).
 //!
-//! What reaches something that outlives a window passes: `SSH_AUTH_SOCK`, `DISPLAY`, `WAYLAND_DISPLAY`, `XAUTHORITY`,
-//! `XDG_RUNTIME_DIR` and its like, `DBUS_SESSION_BUS_ADDRESS`. `SSH_CONNECTION` and `SSH_CLIENT` do not: nothing can be reached by them, they name a
-//! login that ends before the agent does, and an agent would behave differently by who woke it (Debian's bash reads
-//! `.bashrc` for a command when it finds `SSH_CLIENT`).
+//! Variables that reach something which outlives a window do pass: `SSH_AUTH_SOCK`, `DISPLAY`, `WAYLAND_DISPLAY`,
+//! `XAUTHORITY`, `XDG_RUNTIME_DIR` and the like, `DBUS_SESSION_BUS_ADDRESS`. `SSH_CONNECTION` and `SSH_CLIENT` do not:
+//! they reach nothing, they name a login that ends before the agent does, and the agent's behaviour would depend on
+//! where it was woken from (Debian's bash reads `.bashrc` for a command when it finds `SSH_CLIENT`).
 
 use crate::runtime::RuntimeKind;
 
-/// By name.
+/// Variables by full name.
 ///
 /// # Source
-/// Manuals and sources of the terminals named; what Claude Code 2.1.328 takes out of the environment of a process that is to
-/// outlive its terminal (`SSH_CONNECTION` and `SSH_CLIENT` are among them).
+/// Manuals and sources of the terminals named; what Claude Code 2.1.328 takes out of the environment of a process that
+/// is to outlive its terminal (`SSH_CONNECTION` and `SSH_CLIENT` are among them).
 const NAMES: &[&str] = &[
     // Any terminal.
     "COLORFGBG",
@@ -57,7 +57,7 @@ const NAMES: &[&str] = &[
     "XTERM_SHELL",
     "XTERM_VERSION",
     "__CFBundleIdentifier",
-    // An editor's own terminal.
+    // Terminals inside editors.
     "CURSOR_TRACE_ID",
     "EMACS_VTERM_PATH",
     "INSIDE_EMACS",
@@ -73,8 +73,8 @@ const NAMES: &[&str] = &[
     "STY",
     "TMUX",
     "TMUX_PANE",
-    // The terminal of one login, and the one on which a passphrase would be asked for; what one login was let in by, and asked
-    // for, and which session and seat logind gave it.
+    // The terminal of one login and the one that passphrase prompts go to; how a login was authenticated and what it
+    // requested; and the session and seat that logind assigned.
     "GPG_TTY",
     "P9K_SSH",
     "P9K_TTY",
@@ -86,13 +86,13 @@ const NAMES: &[&str] = &[
     "XDG_SEAT",
     "XDG_SESSION_ID",
     "XDG_VTNR",
-    // What a desktop gives one program for its first window: an open descriptor, and a word that is good once.
+    // What a desktop passes to one program for its first window: an open descriptor, and a token that is valid once.
     "DESKTOP_STARTUP_ID",
     "WAYLAND_SOCKET",
     "XDG_ACTIVATION_TOKEN",
 ];
 
-/// By how they begin, where a terminal has many and settings of the person's are not among them.
+/// Variables by prefix, for terminals that have many, if none of them is a user's setting.
 const BEGINNINGS: &[&str] = &[
     "ALACRITTY_",
     "CMUX_",
@@ -113,15 +113,15 @@ const BEGINNINGS: &[&str] = &[
     "WARP_",
     "WAVETERM_",
     "WEZTERM_",
-    // A person's settings for zellij are among them, and ours of a pane: where that finds its sessions.
+    // These include a user's settings for zellij, and our own setting of where a pane finds its sessions.
     "ZELLIJ",
-    // powerlevel10k notes for which terminal it has set itself up.
+    // powerlevel10k records which terminal it is set up for.
     "_P9K_",
 ];
 
-/// Variables that a person may set too, and that are a terminal's where the second is there: the askpass program of VS Code
-/// asks a window of the editor, GNU screen describes itself and numbers its windows, kitty and Ghostty name their own
-/// terminfo, and what runs in a terminal of an editor's is told where that has its files.
+/// Variables that a user may also set, and that belong to a terminal if the second one is present: the askpass program
+/// of VS Code prompts in a window of the editor, GNU screen describes itself and numbers its windows, kitty and Ghostty
+/// name their own terminfo, and an editor's terminal passes on where the editor has its files.
 const COMPANIONS: &[(&str, &str)] = &[
     ("GIT_ASKPASS", "VSCODE_GIT_ASKPASS_MAIN"),
     ("MYVIMRC", "NVIM"),
@@ -136,15 +136,15 @@ const COMPANIONS: &[(&str, &str)] = &[
     ("WINDOW", "STY"),
 ];
 
-/// Whether a variable of whoever wakes an agent belongs to the terminal that they sit at. `is_set` tells whether they have
-/// another one.
+/// Returns `true` if a variable in the environment of an agent's waker belongs to the waker's terminal. `is_set`
+/// returns whether another variable is set there.
 pub fn belongs_to_terminal(name: &str, is_set: impl Fn(&str) -> bool) -> bool {
     NAMES.contains(&name)
         || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
         || COMPANIONS.iter().any(|(variable, with)| *variable == name && is_set(with))
 }
 
-/// Whether a variable is one that this runtime sets for what runs in its panes.
+/// Returns `true` if this runtime sets the variable in its panes.
 pub fn is_set_by(runtime: RuntimeKind, name: &str) -> bool {
     match runtime {
         RuntimeKind::Tmux => {

@@ -1,19 +1,20 @@
-//! What is said to tmux: argv arrays, never a shell, exact targets only.
+//! The command lines for tmux: argv arrays, never a shell, exact targets only.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::listing;
-use crate::runtime::{Attaching, Capture, Key, NewSession, Size, Target};
+use crate::runtime::{AttachMode, Capture, Key, NewSession, Size, Target};
 
-/// What tmux prints in place of acting when the pane cannot take input.
+/// Printed by tmux instead of acting if the pane cannot take input.
 pub(super) const REFUSED: &str = "PEER_REFUSED";
 
-/// What tmux prints in place of acting when the pane is not there, or not the one that is meant any more.
+/// Printed by tmux instead of acting if the pane does not exist, or is no longer the expected one.
 pub(super) const OTHER: &str = "PEER_OTHER";
 
-/// The condition under which a pane takes input. A pane that has vanished makes it false: its fields are empty.
+/// The condition under which a pane takes input. It is false for a pane that has vanished, because its fields are
+/// empty.
 const TAKES_INPUT: &str = "#{==:#{pane_dead}#{pane_input_off},00}";
 
 /// A tmux command line under construction.
@@ -25,7 +26,7 @@ impl Line {
         Self(vec![command.into()])
     }
 
-    /// Appends an argument. A last `;` would end the tmux command there (all versions 3.0a–3.7c), so it is escaped.
+    /// Appends an argument. A trailing `;` would end the tmux command there (all versions 3.0a–3.7c), so it is escaped.
     fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         let mut bytes = arg.as_ref().as_bytes().to_vec();
         if bytes.last() == Some(&b';') {
@@ -39,7 +40,7 @@ impl Line {
         args.into_iter().fold(self, Self::arg)
     }
 
-    /// Begins the next tmux command; it is not reached when this one fails.
+    /// Begins the next tmux command, which does not run if this one fails.
     fn then(mut self, command: &str) -> Self {
         self.0.push(";".into());
         self.0.push(command.into());
@@ -47,14 +48,14 @@ impl Line {
     }
 }
 
-/// The condition under which a pane is still the one that is meant. A pane keeps its id for the life of its server, in
-/// whatever session of whatever name it is; but a person may let it run something else (`respawn-pane`).
+/// The condition under which a pane is still the expected one. A pane keeps its id for the life of its server, whatever
+/// session it is in and whatever that is called; but a user may run something else in it (`respawn-pane`).
 ///
-/// Where its process is not known, its session must be the one that it was made in. A pane that is not there makes both
-/// false: its fields are empty.
+/// If its process is not known, it must be in the session that it was created in. Both conditions are false for a pane
+/// that does not exist, because its fields are empty.
 fn is_meant(target: &Target) -> String {
     match target.pane_pid {
-        // From 3.8 on tmux tells no process of a dead pane, and the tag has to do.
+        // From 3.8 on, tmux does not report the process of a dead pane, and the tag has to do.
         Some(pid) => format!(
             "#{{||:#{{==:#{{pane_pid}},{pid}}},#{{&&:#{{==:#{{pane_dead}}#{{pane_pid}},1}},#{{m:*@{pid},#{{@peer_tag}}}}}}}}"
         ),
@@ -62,28 +63,29 @@ fn is_meant(target: &Target) -> String {
     }
 }
 
-/// A tmux command that tells why nothing was done.
-fn tell_why(target: &Target) -> String {
+/// A tmux command that prints why nothing was done.
+fn print_reason(target: &Target) -> String {
     format!("display-message -p -t '{}' '#{{?{},{REFUSED},{OTHER}}}'", target.pane, is_meant(target))
 }
 
-/// `=NAME:`: the session of exactly this name; a bare one is matched by prefix and then as a pattern.
+/// `=NAME:`: the session of exactly this name. A bare name is matched as a prefix and then as a pattern.
 fn session_target(session: &str) -> String {
     format!("={session}:")
 }
 
-/// One call makes the session and marks its pane: options set by a second call came too late for 44 of 50 short commands.
+/// One call that creates the session and marks its pane: options set by a second call came too late for 44 of 50 short
+/// commands.
 ///
-/// The tag is the pane's own and goes with it wherever a person moves it, and no pane that a person adds has it. It names
-/// the process that the pane was made with ([`listing::rows`]).
+/// The tag belongs to the pane. It follows the pane wherever a user moves it, and panes that a user adds do not have
+/// it. It includes the process that the pane was created with ([`listing::rows`]).
 ///
-/// Its size is set once more, before the pane's process has executed anything: where a client of another session is the
-/// smallest, tmux gives a new window that one's size (3.3a, `default_window_size`), and 3.2a always does as it likes.
+/// The size is set again before the pane's process has executed anything: if a client of another session is the
+/// smallest, tmux gives a new window that client's size (3.3a, `default_window_size`), and 3.2a always chooses its own.
 ///
-/// On a server of a person's own, `destroy-unattached` may be on for all sessions: a session without a client, as ours is,
+/// On a user's own server, `destroy-unattached` may be on for all sessions: a session without a client, like ours,
 /// would end at once.
 ///
-/// No `-c`: tmux expands formats in it, `#(command)` included. The directory is the client's own.
+/// No `-c`: tmux expands formats in it, `#(command)` included. The client's own directory is used.
 pub(super) fn new_session(new: &NewSession) -> Line {
     let target = session_target(&new.session);
     let (columns, rows) = new.size;
@@ -107,14 +109,15 @@ pub(super) fn list_panes() -> Line {
     Line::new("list-panes").args(["-a", "-F", &listing::row_format()])
 }
 
-/// Whether a server without sessions leaves.
+/// Sets whether a server exits when it has no sessions.
 pub(super) fn exit_when_empty(on: bool) -> Line {
     Line::new("set-option").args(["-s", "exit-empty", if on { "on" } else { "off" }])
 }
 
 /// One call that prints what the pane shows, or [`OTHER`].
 ///
-/// tmux 3.2 writes a line of its own on a dead pane, which pushes the first one into the history: that is captured too.
+/// tmux 3.2 writes an extra line on a dead pane, which pushes the first one into the history: that line is captured
+/// too.
 pub(super) fn capture_pane(target: &Target, how: Capture) -> Line {
     let (pane, ansi) = (&target.pane, if how.ansi { " -e" } else { "" });
     let capture = |history: u32| {
@@ -129,8 +132,8 @@ pub(super) fn capture_pane(target: &Target, how: Capture) -> Line {
         .args([capture(how.history.saturating_add(1)), or_other])
 }
 
-/// One call that gives the window of a pane another size until somebody looks at it, or prints [`OTHER`]. To resize a window
-/// fixes its size, so that is taken back.
+/// One call that resizes the window of a pane until a client attaches, or prints [`OTHER`]. Resizing a window fixes its
+/// size, so that is undone.
 pub(super) fn resize_window(target: &Target, Size { columns, rows }: Size) -> Line {
     let pane = &target.pane;
     Line::new("if-shell")
@@ -139,12 +142,12 @@ pub(super) fn resize_window(target: &Target, Size { columns, rows }: Size) -> Li
         .arg(format!("display-message -p {OTHER}"))
 }
 
-/// One call that pastes stdin, or prints [`REFUSED`] or [`OTHER`] and forgets it.
+/// One call that pastes stdin, or prints [`REFUSED`] or [`OTHER`] and discards it.
 ///
 /// The guard runs inside the server, in one step with the paste, because `paste-buffer` into a dead pane crashes the
-/// server of tmux 3.3a with every session in it (fixed in 3.4). `copy-mode` first: it ends a person's scrolling, and its
-/// failure on a missing pane keeps the buffer from being loaded at all. `-r` keeps newlines, `-p` brackets the paste
-/// where the program asked for that, `-d` deletes the buffer.
+/// server of tmux 3.3a with every session in it (fixed in 3.4). `copy-mode` comes first: it ends a user's scrolling,
+/// and if the pane is missing, its failure keeps the buffer from being loaded at all. `-r` keeps newlines, `-p`
+/// brackets the paste if the program requested that, `-d` deletes the buffer.
 pub(super) fn paste(target: &Target, buffer: &str) -> Line {
     let pane = &target.pane;
     Line::new("copy-mode")
@@ -154,7 +157,7 @@ pub(super) fn paste(target: &Target, buffer: &str) -> Line {
         .then("if-shell")
         .args(["-F", "-t", pane, &takes_input(target)])
         .arg(format!("paste-buffer -p -r -d -b {buffer} -t '{pane}'"))
-        .arg(format!("delete-buffer -b {buffer} ; {}", tell_why(target)))
+        .arg(format!("delete-buffer -b {buffer} ; {}", print_reason(target)))
 }
 
 fn takes_input(target: &Target) -> String {
@@ -171,11 +174,11 @@ pub(super) fn press(target: &Target, keys: &[Key]) -> Line {
     let presses: Vec<String> = keys
         .iter()
         .map(|key| match key {
-            // In hexadecimal: a character such as `;` or `'` would have to be quoted for tmux's parser.
+            // In hexadecimal, because a character such as `;` or `'` would have to be quoted for tmux's parser.
             Key::Char(c) => format!("send-keys -H -t '{pane}' {:02x}", u32::from(*c)),
-            // Likewise; Escape and the character, as a terminal sends it.
+            // Also in hexadecimal: Escape and the character, as a terminal sends it.
             Key::Alt(c) => format!("send-keys -H -t '{pane}' 1b {:02x}", u32::from(*c)),
-            // tmux types a name that it does not know as text, with exit code 0: ours are its own.
+            // tmux types an unknown name as text, with exit code 0; our names are tmux's own.
             named => format!("send-keys -t '{pane}' -- {named}"),
         })
         .collect();
@@ -185,20 +188,21 @@ pub(super) fn press(target: &Target, keys: &[Key]) -> Line {
         pane,
         &takes_input(target),
         &presses.join(" ; "),
-        &tell_why(target),
+        &print_reason(target),
     ])
 }
 
-/// Removes the pane that is meant and nothing beside it; its session ends with its last pane.
+/// Removes only the expected pane; its session ends with its last pane.
 pub(super) fn kill_pane(target: &Target) -> Line {
     Line::new("if-shell")
         .args(["-F", "-t", &target.pane, &is_meant(target)])
         .arg(format!("kill-pane -t '{}'", target.pane))
 }
 
-/// Run by a person: shows this very pane in this terminal, or in the client of which this terminal is a pane, in whatever
-/// session it is. `attach-session` alone would leave another pane zoomed over it (3.2a to 3.7c); `switch-client` does not.
-pub(super) fn attach(target: &Target, how: Attaching) -> Line {
+/// The command that a user runs to show this pane in the terminal, or in the client whose pane this terminal is, in
+/// whatever session the pane is. `attach-session` alone would leave another pane zoomed over it (3.2a to 3.7c);
+/// `switch-client` does not.
+pub(super) fn attach(target: &Target, how: AttachMode) -> Line {
     let pane = ["-t", &target.pane];
     if how.inside {
         return Line::new("switch-client").args(pane);
@@ -207,9 +211,9 @@ pub(super) fn attach(target: &Target, how: Attaching) -> Line {
     Line::new("select-pane").args(pane).then("attach-session").args(read_only).args(pane)
 }
 
-/// `tmux -u -N -f CONF -S SOCK`: UTF-8 whatever the locale, this server, and none started by this call.
+/// `tmux -u -N -f CONF -S SOCK`: UTF-8 whatever the locale, this server only, and no server started by this call.
 ///
-/// `-N` on every call but the start itself: a server that a `new-session` started would keep the agent's directory,
+/// Every call except the start itself uses `-N`: a server started by a `new-session` would keep the agent's directory,
 /// environment and command line for its whole life.
 pub(super) fn prefix(config: &Path, server: &Path, start: bool) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["-u".into()];

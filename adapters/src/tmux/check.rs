@@ -1,4 +1,4 @@
-//! What is refused before anything is started: tmux would take it, and do something else.
+//! Validation before a client is started, of requests that tmux would accept and carry out differently.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -8,14 +8,15 @@ use super::classify::{self, Asked};
 use super::listing::{self, is_id};
 use crate::runtime::{NewSession, RuntimeError, Target};
 
-/// Longest command, in bytes of its words with their ends. tmux sends it as one message: 16 200 bytes went through
-/// 3.3a, 16 300 did not. Larger, and tmux says `command too long`; smaller, and we refuse what it would take.
+/// Longest command, in bytes of its words including terminators. tmux sends it as one message: 16 200 bytes went
+/// through 3.3a, 16 300 did not. If this were larger, tmux would report `command too long`; if it were smaller, we
+/// would refuse what tmux accepts.
 const MAX_COMMAND: usize = 16_250;
 
-/// Longest session name; the limit zellij needs, so that both runtimes take the same names.
+/// Longest session name: zellij's limit, so that both runtimes accept the same names.
 const MAX_NAME: usize = 64;
 
-/// What a new session needs. `line` is the command made of it.
+/// Validates a new session. `line` is the command built from it.
 pub(super) fn new_session(new: &NewSession, line: &Line, asked: Asked<'_>) -> Result<(), RuntimeError> {
     let refuse = |detail: String| Err(classify::failed(asked, detail));
     if !is_name(&new.session) {
@@ -31,7 +32,7 @@ pub(super) fn new_session(new: &NewSession, line: &Line, asked: Asked<'_>) -> Re
     if bytes > MAX_COMMAND {
         return refuse(format!("the command is too long: {bytes} bytes, and a tmux message takes {MAX_COMMAND}"));
     }
-    // With a directory that is missing tmux would silently run the command elsewhere.
+    // If the directory is missing, tmux would silently run the command elsewhere.
     match fs::metadata(&new.cwd) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => refuse(format!("working directory {}: not a directory", new.cwd.display())),
@@ -39,8 +40,9 @@ pub(super) fn new_session(new: &NewSession, line: &Line, asked: Asked<'_>) -> Re
     }
 }
 
-/// Names and ids go back into tmux's own command language, so nothing else may pass for one. What a person calls the
-/// session does not, unless it is all that the pane can be told by.
+/// Validates a target. Names and ids go back into tmux's own command language, so nothing else may pass for one. The
+/// session's name does not go back, and may be anything a user has renamed it to, unless it is the only way to identify
+/// the pane.
 pub(super) fn target(target: &Target, asked: Asked<'_>) -> Result<(), RuntimeError> {
     let Target { session, session_id, pane, pane_pid, .. } = target;
     if is_id(pane, '%') && (pane_pid.is_some() || (is_name(session) && is_id(session_id, '$'))) {

@@ -1,4 +1,4 @@
-//! What a tmux client's exit code and stderr mean. tmux has no error codes: the text is the interface.
+//! The meaning of a tmux client's exit code and stderr. tmux has no error codes: the text is the interface.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use super::KIND;
 use crate::command::{Output, RunError};
 use crate::runtime::{Gone, RuntimeError};
 
-/// What was asked, for the error that names it.
+/// The request, for the error that names it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
     /// The tmux command, as in `new-session`.
     pub(super) command: &'a str,
     /// The socket.
     pub(super) server: &'a Path,
-    /// The session that was meant; empty where none was.
+    /// The requested session; empty if there is none.
     pub(super) session: &'a str,
 }
 
@@ -30,7 +30,7 @@ enum Meaning {
 
 use Meaning::{Denied, Duplicate, NoServer, NoSession, TooBig, Version};
 
-/// First match wins; each pattern is the beginning and the end of the line. What is not here is `Failed`.
+/// The first match wins; each pattern is the beginning and the end of the line. Anything else is `Failed`.
 ///
 /// # Source
 /// tmux 3.3a, each line seen except the version one (`client.c`, 3.0a–3.7c); texts unchanged in tags 3.0a to 3.7c.
@@ -43,9 +43,9 @@ const TABLE: &[(&str, &str, Meaning)] = &[
     ("no such pane: ", "", NoSession),
     // The server is up and has no session at all.
     ("no current target", "", NoSession),
-    ("no server running on ", "", NoServer(Gone::NobodyListening)),
+    ("no server running on ", "", NoServer(Gone::NotListening)),
     ("error connecting to ", "(No such file or directory)", NoServer(Gone::NoSocket)),
-    ("error connecting to ", "(Connection refused)", NoServer(Gone::NobodyListening)),
+    ("error connecting to ", "(Connection refused)", NoServer(Gone::NotListening)),
     ("duplicate session: ", "", Duplicate),
     ("", "(Permission denied)", Denied),
     ("access not allowed", "", Denied),
@@ -56,10 +56,10 @@ const TABLE: &[(&str, &str, Meaning)] = &[
     ("failed to send command", "", TooBig),
 ];
 
-/// The error in a finished call, or nothing where exit code and stderr agree on success.
+/// Returns the error in a finished call, or `None` if exit code and stderr both indicate success.
 ///
-/// stderr is looked at before the exit code, because tmux 3.3a–3.7c exits 0 after `access not allowed` and after
-/// `error creating SOCKET`.
+/// stderr is checked before the exit code, because tmux 3.3a–3.7c exits 0 after `access not allowed` and after `error
+/// creating SOCKET`.
 pub(super) fn failure(output: &Output, asked: Asked<'_>) -> Option<RuntimeError> {
     let line = output.stderr.lines().map(str::trim).find(|line| !line.is_empty());
     if output.status.success() && line.is_none() {
@@ -71,12 +71,12 @@ pub(super) fn failure(output: &Output, asked: Asked<'_>) -> Option<RuntimeError>
     })
 }
 
-/// Whether the client says that its server ended under it.
+/// Returns `true` if the client reports that its server ended during the call.
 pub(super) fn was_cut_off(output: &Output) -> bool {
     output.stderr.lines().any(|line| matches!(line.trim(), "server exited unexpectedly" | "lost server"))
 }
 
-/// The error in a call that did not come to its end.
+/// Returns the error for a call that did not finish.
 pub(super) fn not_run(error: RunError, asked: Asked<'_>, after: Duration) -> RuntimeError {
     match error {
         RunError::NotStarted { program, source } => match source.kind() {
@@ -96,7 +96,7 @@ pub(super) fn not_run(error: RunError, asked: Asked<'_>, after: Duration) -> Run
     }
 }
 
-/// Anything that has no name of its own.
+/// The error for any other failure.
 pub(super) fn failed(asked: Asked<'_>, detail: impl Into<String>) -> RuntimeError {
     RuntimeError::Failed { runtime: KIND, command: asked.command.to_owned(), detail: detail.into() }
 }
@@ -156,9 +156,9 @@ mod tests {
         }
         assert!(matches!(said(1, "no current target"), Some(RuntimeError::NoSuchSession { .. })));
         for (text, is) in [
-            ("no server running on /s", Gone::NobodyListening),
+            ("no server running on /s", Gone::NotListening),
             ("error connecting to /s (No such file or directory)", Gone::NoSocket),
-            ("error connecting to /s (Connection refused)", Gone::NobodyListening),
+            ("error connecting to /s (Connection refused)", Gone::NotListening),
         ] {
             assert!(matches!(said(1, text), Some(RuntimeError::ServerGone { gone, .. }) if gone == is), "{text}");
         }

@@ -1,20 +1,20 @@
-//! What tmux prints about itself, and how it is read.
+//! The format and parsing of tmux's output.
 
 use std::collections::HashMap;
 
 use crate::runtime::SessionRow;
 
-/// A tab is the one separator that every version prints as it is (seen with 3.2a, 3.3a, 3.4, 3.5a, 3.6a, 3.7c): 3.4 and
-/// 3.5a print other control characters in octal, `\037`. No session name can hold one, since tmux keeps names in a printable
-/// form. It comes through only with `-u`: without that and without a UTF-8 locale 3.3a prints `_` in its place.
+/// A tab is the only separator that every version prints unchanged (seen with 3.2a, 3.3a, 3.4, 3.5a, 3.6a, 3.7c): 3.4
+/// and 3.5a print other control characters in octal, `\037`. No session name can contain a tab, since tmux keeps names
+/// in a printable form. It needs `-u`: without that and without a UTF-8 locale 3.3a prints `_` instead.
 const SEPARATOR: char = '\t';
 
-/// The fields of a row of `list-panes -a -F`, in the order in which [`rows`] reads them: ids and numbers, then the name,
-/// and last the tag, which on a session of somebody else may hold anything, a tab and a line break included. The constant
-/// at the end keeps an empty tag from being lost and tells where the row ends.
+/// The fields of a row of `list-panes -a -F`, in the order in which [`rows`] reads them: ids and numbers, then the
+/// name, and last the tag, which on a foreign session may contain anything, including tabs and line breaks. The
+/// constant at the end preserves an empty tag and marks the end of the row.
 ///
-/// Paths and titles are not among them, for the same reason. Not `pane_current_command` either: it took 20 of 58 ms at
-/// 1000 panes (tmux 3.3a).
+/// Paths and titles are left out for the same reason. So is `pane_current_command`: it took 20 of 58 ms at 1000 panes
+/// (tmux 3.3a).
 const ROW: [&str; 10] = [
     "#{pid}",
     "#{session_id}",
@@ -42,7 +42,7 @@ pub(super) fn created_format() -> String {
 }
 
 /// The new session's id, its pane's id and process, and the server's pid and version.
-pub(super) struct Made {
+pub(super) struct NewPane {
     pub(super) session_id: String,
     pub(super) pane: String,
     pub(super) pane_pid: u32,
@@ -50,18 +50,18 @@ pub(super) struct Made {
     pub(super) version: Option<String>,
 }
 
-/// Reads what `new-session` printed; `None` when that is not one line of six fields.
-pub(super) fn created(stdout: &str) -> Option<Made> {
+/// Parses the output of `new-session`; `None` if it is not one line of six fields.
+pub(super) fn created(stdout: &str) -> Option<NewPane> {
     let [session_id, pane, pane_pid, server, version, ROW_END] = fields(stdout.trim_end_matches('\n'))? else {
         return None;
     };
     let (pane_pid, server) = (pane_pid.parse().ok()?, server.parse().ok()?);
     let version = (!version.is_empty()).then(|| version.to_owned());
-    Some(Made { session_id: id(session_id, '$')?, pane: id(pane, '%')?, pane_pid, server, version })
+    Some(NewPane { session_id: id(session_id, '$')?, pane: id(pane, '%')?, pane_pid, server, version })
 }
 
-/// Reads all rows that the server process `server` printed; `None` where a line is not what was asked for, since it may be
-/// any session: then nothing is known of the others either.
+/// Parses all rows printed by the server process `server`. `None` if a line does not have the requested format: it
+/// could be any session, so nothing is known of the others either.
 pub(super) fn rows(said: &str, server: u32) -> Option<Vec<SessionRow>> {
     let mut rows = Vec::new();
     let mut lines = said.lines();
@@ -69,7 +69,7 @@ pub(super) fn rows(said: &str, server: u32) -> Option<Vec<SessionRow>> {
         let (mut row, rest) = row(line, server)?;
         match tag_of(rest) {
             Some(tag) => read_tag(tag, &mut row),
-            // A tag of somebody else's with line breaks in it: the row goes on to where its end is.
+            // A foreign tag with line breaks: skip to the end of the row.
             None => while tag_of(lines.next()?).is_none() {},
         }
         rows.push(row);
@@ -77,7 +77,7 @@ pub(super) fn rows(said: &str, server: u32) -> Option<Vec<SessionRow>> {
     Some(once_each(rows))
 }
 
-/// One row a pane: a window that is linked into several sessions is listed with each of them.
+/// Reduces the rows to one per pane: a window that is linked into several sessions is listed with each of them.
 fn once_each(mut rows: Vec<SessionRow>) -> Vec<SessionRow> {
     let number = |row: &SessionRow| row.pane[1..].parse::<u64>().ok();
     let mut numbers: Vec<_> = rows.iter().map(number).collect();
@@ -93,11 +93,11 @@ fn once_each(mut rows: Vec<SessionRow>) -> Vec<SessionRow> {
     rows
 }
 
-/// The tag that we gave, on the pane that we made: it names the pane's process then, so that a pane that a person let run
-/// something else (`respawn-pane`) has none. One without a process is of an older version of ours, which gave it to the
-/// session.
+/// Reads the tag if it is ours and on the pane that we created. The tag then includes the pane's process, so a pane in
+/// which a user ran something else (`respawn-pane`) has no tag. A tag without a process comes from an older version of
+/// `peer`, which gave it to the session.
 ///
-/// From 3.8 on tmux tells no process of a dead pane: that is then the one that its tag names.
+/// From 3.8 on, tmux does not report the process of a dead pane; the one in its tag is used.
 fn read_tag(text: &str, row: &mut SessionRow) {
     let (tag, made_with) = text.rsplit_once('@').map_or((text, row.pane_pid), |(tag, pid)| (tag, pid.parse().ok()));
     if row.pane_dead && row.pane_pid.is_none() {
@@ -108,7 +108,7 @@ fn read_tag(text: &str, row: &mut SessionRow) {
     }
 }
 
-/// Reads a row up to its tag, and returns the rest of the line.
+/// Parses a row up to its tag, and returns the rest of the line.
 fn row(line: &str, server: u32) -> Option<(SessionRow, &str)> {
     let mut parts = line.splitn(ROW.len() - 1, SEPARATOR);
     let mut next = || parts.next();
@@ -132,12 +132,12 @@ fn row(line: &str, server: u32) -> Option<(SessionRow, &str)> {
     Some((row, next()?))
 }
 
-/// The tag, where its row ends on this line.
+/// Returns the tag if its row ends on this line.
 fn tag_of(rest: &str) -> Option<&str> {
     rest.strip_suffix(ROW_END)?.strip_suffix(SEPARATOR)
 }
 
-/// Whether it can be a tag that we give.
+/// Returns `true` if the text is a valid tag.
 pub(super) fn is_tag(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-'))
 }
@@ -151,7 +151,7 @@ fn fields<const N: usize>(line: &str) -> Option<[&str; N]> {
     parts.next().is_none().then_some(fields)
 }
 
-/// An id is its sigil and a number. Ids go back into tmux commands, so nothing else may pass for one.
+/// Returns an id, which is a sigil and a number. Ids go back into tmux commands, so nothing else may pass for one.
 fn id(text: &str, sigil: char) -> Option<String> {
     is_id(text, sigil).then(|| text.to_owned())
 }

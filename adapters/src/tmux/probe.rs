@@ -1,4 +1,4 @@
-//! Is a server there? Asked of the kernel before any client is started.
+//! Checks with the kernel whether a server is up, before any client is started.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::process::{self, ProcessId, Status};
 use crate::runtime::{Gone, RuntimeError};
 use crate::socket::{self, Listener};
 
-/// The server process, or how it is gone. Starts nothing and never blocks.
+/// Returns the server process, or how it is gone. Starts nothing and never blocks.
 pub(super) fn probe(asked: Asked<'_>) -> Result<Result<ProcessId, Gone>, RuntimeError> {
     let listener = socket::listener(asked.server).map_err(|error| unknown(&error, asked))?;
     match listener {
@@ -21,7 +21,7 @@ pub(super) fn probe(asked: Asked<'_>) -> Result<Result<ProcessId, Gone>, Runtime
     }
 }
 
-/// Whether a process takes note of what it is told: one that is stopped does not.
+/// Checks that a process can react: one that is stopped cannot.
 pub(super) fn answers(process: ProcessId, asked: Asked<'_>) -> Result<(), RuntimeError> {
     let status = process::find(process).map_err(|error| unknown(&error, asked))?;
     status.map_or(Ok(()), |status| goes_on(status, asked))
@@ -35,11 +35,11 @@ fn goes_on(server: Status, asked: Asked<'_>) -> Result<(), RuntimeError> {
     Ok(())
 }
 
-/// The server process, for a call that needs one: the `recorded` one where it is known, and no other.
+/// Returns the server process, for a call that needs one: only the `recorded` one if that is known.
 pub(super) fn require(asked: Asked<'_>, recorded: Option<ProcessId>) -> Result<ProcessId, RuntimeError> {
     let (runtime, server) = (KIND, asked.server.to_owned());
     let listens = probe(asked)?;
-    // Not known to have ended is not gone.
+    // Only a server that is known to have ended counts as gone.
     let lives = |recorded| !matches!(process::find(recorded), Ok(None));
     match (listens, recorded) {
         (Ok(found), None) => Ok(found),
@@ -55,7 +55,7 @@ pub(super) fn require(asked: Asked<'_>, recorded: Option<ProcessId>) -> Result<P
     }
 }
 
-/// The error that says who forbids it.
+/// The error that states what denies access.
 pub(super) fn denied(asked: Asked<'_>, detail: String) -> RuntimeError {
     RuntimeError::PermissionDenied { runtime: KIND, server: asked.server.to_owned(), detail }
 }

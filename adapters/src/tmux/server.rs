@@ -1,8 +1,8 @@
-//! Starting the tmux server, so that nothing of whoever happened to start it stays in it.
+//! Starts the tmux server so that it keeps nothing of the process that happened to start it.
 //!
 //! The server keeps, for its whole life, the directory, environment, command line, descriptors, limits and control
 //! group of the client that started it. So that client is a neutral one: `start-server` in `/`, with the few variables
-//! every program needs, in a scope of its own where that lets it live longer ([`crate::systemd`]).
+//! that every program needs, in its own scope if that prolongs the server's life ([`crate::systemd`]).
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,13 +12,13 @@ use std::path::Path;
 
 use crate::command::Argv;
 
-/// What the server, and so every pane, may know of the environment of whoever started it.
+/// The variables that the server, and so every pane, inherits from the process that starts it.
 const KEPT: [&str; 6] = ["HOME", "PATH", "SHELL", "USER", "LOGNAME", "TERM"];
 
 /// A locale that exists everywhere and counts cells as UTF-8.
 const UTF8_LOCALE: &str = if cfg!(target_os = "macos") { "en_US.UTF-8" } else { "C.UTF-8" };
 
-/// The command that starts a server and ends at once.
+/// Returns the command that starts a server and ends at once.
 pub(super) fn start(binary: &Path, args: Vec<OsString>) -> Argv {
     let mut start = Argv::new(binary);
     start.clear_env = true;
@@ -31,18 +31,18 @@ pub(super) fn start(binary: &Path, args: Vec<OsString>) -> Argv {
     start.args(args).arg("start-server").env("LANG", locale(|name| std::env::var_os(name))).cwd("/")
 }
 
-/// The same for the scope that [`crate::systemd`] puts around it: without the variable through which that is done.
+/// Adapts the start for the scope that [`crate::systemd`] puts around it: removes the variable that is used for that.
 ///
 /// # Source
-/// A tmux before 3.6 that is built with systemd (Debian 13's 3.5a) would move each pane into a scope of its own by it, which
-/// has another policy than ours, and wait for a bus that never answers with each.
+/// A tmux before 3.6 that is built with systemd (Debian 13's 3.5a) would use it to move each pane into a separate
+/// scope, which has another policy than ours, and wait each time for a bus that never answers.
 pub(super) fn in_scope(start: Argv) -> Argv {
     let mut words: Vec<OsString> = vec!["-u".into(), "XDG_RUNTIME_DIR".into(), start.program.into()];
     words.extend(start.args);
     Argv { program: "/usr/bin/env".into(), args: words, ..start }
 }
 
-/// The locale in force where it is UTF-8, else one that is.
+/// Returns the current locale if it is UTF-8, otherwise one that is.
 fn locale(variable: impl Fn(&str) -> Option<OsString>) -> OsString {
     let in_force = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
     in_force
@@ -53,11 +53,11 @@ fn locale(variable: impl Fn(&str) -> Option<OsString>) -> OsString {
         .unwrap_or_else(|| UTF8_LOCALE.into())
 }
 
-/// Makes the socket's directory, for its owner alone, or checks the one that is there.
+/// Creates the socket's directory, accessible only to its owner, or checks the existing one.
 ///
 /// # Errors
-/// [`io::ErrorKind::PermissionDenied`] for a directory of another user, or one that others may write to: whoever can put
-/// a socket of their own there reads every prompt and answers every probe.
+/// [`io::ErrorKind::PermissionDenied`] for a directory that belongs to another user or that others may write to:
+/// another user who can put a socket there reads every prompt and answers every probe.
 ///
 /// # Source
 /// tmux 3.3a makes such demands of `/tmp/tmux-UID` (`make_label` in `tmux.c`) and none of a path given with `-S`. The
@@ -75,7 +75,7 @@ pub(super) fn prepare_directory(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Checks that nothing but a socket would be lost if tmux made one at `path`: it removes whatever is there.
+/// Checks that tmux would replace nothing but a socket at `path`: it removes whatever it finds.
 ///
 /// # Errors
 /// Something else is there.

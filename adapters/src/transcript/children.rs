@@ -1,8 +1,8 @@
-//! The transcripts of the agents that an agent starts: when one of them last did something.
+//! The transcripts of the agents that an agent starts, to find out when one of them was last active.
 //!
-//! Looked at only for a peer that is idle by everything else, so a tick over a quiet fleet opens none of them: a file that
-//! was not written since is passed over by its modification time alone. What a file that was written tells is its last record:
-//! agents rewrite files while they idle.
+//! They are read only for a peer that is idle by all other evidence, so a tick over a quiet fleet opens none of them: a
+//! file that has not been written since is skipped by its modification time alone. For a file that has been written,
+//! only its last record counts, because agents rewrite files while they idle.
 
 use std::ffi::OsStr;
 use std::fs::DirEntry;
@@ -12,24 +12,25 @@ use std::time::{Duration, SystemTime};
 
 use super::{Files, TranscriptError, lines};
 
-/// How much older than its last record a file may look: kernels stamp by the clock's last tick, and FAT every 2 s.
+/// How much older than its last record a file may appear: kernels use the time of the last clock tick, and FAT has
+/// steps of 2 s.
 const COARSE: Duration = Duration::from_secs(2);
 
-/// How deep below their folder children's transcripts are looked for.
+/// The depth below their folder to which children's transcripts are searched.
 ///
 /// # Source
 /// Claude Code 2.1.328 puts those of a workflow into `subagents/workflows/RUN/`: two. More costs a directory read each.
 const DEPTH: usize = 4;
 
-/// How many files of those written since are opened, the newest first. One is enough as a rule: the last record of a file
-/// is as new as the file. More would be read only where an agent rewrites the transcripts of children that have ended.
+/// How many of the files written since are opened, newest first. Normally one is enough, because the last record of a
+/// file is as new as the file. More are read only if an agent rewrites the transcripts of children that have ended.
 const OPENED: usize = 16;
 
 impl Files<'_> {
-    /// When a child of the conversation's agent last did something after `since`, by the last record of its transcript.
-    /// `None` where none did, and for an agent whose profile names no transcripts of children.
+    /// Returns when a child of the conversation's agent was last active after `since`, by the last record of its
+    /// transcript. `None` if no child was, and for an agent whose profile names no transcripts of children.
     ///
-    /// Blocks for one directory read and one `stat` a file, and opens 16 files at most.
+    /// Blocks for one directory read and one `stat` per file, and opens 16 files at most.
     ///
     /// # Errors
     /// Nothing is known: a child may be at work.
@@ -50,7 +51,7 @@ impl Files<'_> {
         written.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
         let mut newest = None;
         for (modified, path) in written.into_iter().take(OPENED) {
-            // Nor can anything in this file, or in those after it, be newer than what was found.
+            // Neither this file nor the remaining ones can contain anything newer than what was found.
             if newest.is_some_and(|newest| modified.checked_add(COARSE).is_some_and(|latest| newest >= latest)) {
                 break;
             }
@@ -60,7 +61,7 @@ impl Files<'_> {
     }
 }
 
-/// Collects the files below `folder` that are meant and were written after `since`.
+/// Collects the matching files below `folder` that were written after `since`.
 fn written_since(
     folder: &Path,
     depth: usize,
@@ -93,8 +94,8 @@ enum Seen {
     Other,
 }
 
-/// What an entry is. A symbolic link to a file counts as that file: Claude Code 2.1.328 links the transcripts of agents
-/// that a resumed conversation takes over. One to a folder is not followed, so that no circle is walked.
+/// Classifies an entry. A symbolic link to a file counts as that file: Claude Code 2.1.328 links the transcripts of
+/// agents that a resumed conversation takes over. A link to a folder is not followed, to avoid cycles.
 fn modified(entry: &DirEntry, meant: &dyn Fn(&OsStr) -> bool) -> io::Result<Seen> {
     if entry.file_type()?.is_dir() {
         return Ok(Seen::Folder);

@@ -2,10 +2,10 @@
 //!
 //! # Source
 //! Claude Code 2.1.328, run in tmux: the transcript appears with the first message; a message sent while a turn is in
-//! progress is written at once as `queue-operation`; a pasted text of 100 KB stands there whole, not as its
-//! placeholder. The status file is written at start, says `busy` and `idle`, and is removed on a clean exit; a process that
-//! is killed leaves it. After `/clear`, `/branch` and `/resume` the same file names the new conversation. Records of a turn
-//! have `sessionId`, the conversation, and `session_id`, the one that the process was started with.
+//! progress is written at once as `queue-operation`; a pasted text of 100 KB is there in full, not as its placeholder.
+//! The status file is written at start, reports `busy` and `idle`, and is removed on a clean exit; a process that is
+//! killed leaves it. After `/clear`, `/branch` and `/resume` the same file names the new conversation. Records of a
+//! turn have `sessionId`, the conversation, and `session_id`, the one that the process was started with.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::entries::count;
-use super::{AgentStatus, Entry, Files, Glance, Layout, Run, Tokens, TranscriptError, What, lines};
+use super::{AgentStatus, Entry, EntryKind, Files, Glance, Layout, Run, Tokens, TranscriptError, lines};
 use crate::file;
 
 pub(super) struct Claude<'a>(pub(super) Files<'a>);
@@ -32,7 +32,7 @@ struct Status {
     /// `idle`, `busy`, or `waiting` for a permission.
     #[serde(rename = "status")]
     doing: Option<String>,
-    /// What it waits for: `permission prompt`, `input needed`.
+    /// What it is waiting for: `permission prompt`, `input needed`.
     waiting_for: Option<String>,
     /// Milliseconds since the epoch.
     #[serde(rename = "statusUpdatedAt")]
@@ -48,18 +48,18 @@ impl Claude<'_> {
         self.config().join(format!("sessions/{pid}.json"))
     }
 
-    /// The status file of that number, whoever wrote it.
+    /// Returns the status file for this pid, whichever process wrote it.
     fn status_of_number(&self, pid: u32) -> Result<Option<Status>, TranscriptError> {
         let path = self.status_path(pid);
         match file::read(&path, file::MOST) {
-            // Half-written, or another version's: it tells nothing, and the next look may.
+            // Half-written, or in another version's format: unusable now, and the next attempt may succeed.
             Ok(text) => Ok(serde_json::from_slice(&text).ok()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(TranscriptError::io(&path)(error)),
         }
     }
 
-    /// The status file of a process, unless it was left by an earlier process of that number.
+    /// Returns the status file of a process, unless it was left by an earlier process with that pid.
     fn status_file(&self, pid: u32) -> Result<Option<Status>, TranscriptError> {
         let Some(status) = self.status_of_number(pid)? else { return Ok(None) };
         let process = crate::process::status(pid).map_err(TranscriptError::io(&self.status_path(pid)))?;
@@ -67,9 +67,9 @@ impl Claude<'_> {
         Ok(Some(status).filter(|status| status.proc_start.is_none() || status.proc_start == started))
     }
 
-    /// The word of the process that was started, which stays where it was killed; or, behind a wrapper, of the first below it
-    /// that has one: a Claude Code that one of its tools started stands further down.
-    fn own_word(&self, run: &Run<'_>) -> Result<Option<Status>, TranscriptError> {
+    /// Returns the status file of the started process, which remains if it was killed; or, behind a wrapper, that of
+    /// the first process below it that has one. A Claude Code that one of its tools started is further down.
+    fn own_status(&self, run: &Run<'_>) -> Result<Option<Status>, TranscriptError> {
         if let Some(leader) = run.leader {
             let start = leader.start.to_string();
             if let Some(status) = self.status_of_number(leader.pid)?.filter(|told| told.proc_start == Some(start)) {
@@ -84,12 +84,12 @@ impl Claude<'_> {
         Ok(None)
     }
 
-    /// The conversation that a run which has ended was in last, by what it wrote: its records carry the id that the process was
-    /// started with beside that of their conversation.
+    /// Returns the last conversation of a run that has ended, by what it wrote: its records contain the id that the
+    /// process was started with next to that of their conversation.
     fn left_by(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError> {
         let within = |path: &Path| {
             let written = lines::last(path, |record| Some((origin(record)?, lines::time(record)?)));
-            // One that tells nothing is not ours; it must not hide the one that does.
+            // An unreadable transcript is not ours; it must not hide the right one.
             written.ok().flatten().filter(|(_, at)| *at >= run.since)
         };
         let of_known = self.transcript(known)?.and_then(|path| within(&path));
@@ -104,7 +104,7 @@ impl Claude<'_> {
         Ok(newest.map(|(_, id)| id))
     }
 
-    /// The transcripts of this directory that were written to since.
+    /// Returns the transcripts of this directory that were written to since.
     fn written_since(&self, since: SystemTime) -> Result<Vec<PathBuf>, TranscriptError> {
         let dir = self.config().join("projects").join(self.slug());
         let entries = match std::fs::read_dir(&dir) {
@@ -119,7 +119,7 @@ impl Claude<'_> {
         Ok(entries.flatten().map(|entry| entry.path()).filter(recent).collect())
     }
 
-    /// The directory's name: each UTF-16 unit of the path that is no ASCII letter or digit becomes `-`.
+    /// Returns the directory's name: each UTF-16 unit of the path that is not an ASCII letter or digit becomes `-`.
     fn slug(&self) -> String {
         let mut slug = String::new();
         for c in self.0.cwd.to_string_lossy().chars() {
@@ -159,12 +159,12 @@ impl Claude<'_> {
     }
 }
 
-/// The id that the process which wrote a record was started with.
+/// Returns the id that the process which wrote a record was started with.
 fn origin(record: &Value) -> Option<String> {
     Some(record.get("session_id")?.as_str()?.to_owned())
 }
 
-/// What a person gave, if the record is one of a person's.
+/// Returns the user's messages in a record.
 fn messages(record: &Value) -> Vec<String> {
     match record["type"].as_str() {
         Some("user") => lines::content_texts(&record["message"]["content"]),
@@ -173,34 +173,34 @@ fn messages(record: &Value) -> Vec<String> {
     }
 }
 
-/// What Claude Code writes in a person's place when a turn is stopped.
+/// What Claude Code writes as the user when a turn is stopped.
 const INTERRUPTED: &str = "[Request interrupted by user";
 
-/// What it writes in a person's place for its own commands and their output.
+/// What it writes as the user for its own commands and their output.
 const OF_COMMANDS: [&str; 3] = ["<command-", "<local-command-", "<bash-"];
 
 /// # Source
-/// Claude Code 2.1.328: an answer is a record for each of its parts, each with the answer's `id` and `usage`. What waited is
-/// said when its turn comes, or in the middle of a turn as an attachment. Behind each turn stands `turn_duration`; a turn that
-/// was stopped before its first answer leaves nothing.
+/// Claude Code 2.1.328: an answer is one record for each of its parts, each with the answer's `id` and `usage`. A
+/// queued message is recorded when its turn comes, or in the middle of a turn as an attachment. Each turn is followed
+/// by `turn_duration`; a turn that was stopped before its first answer leaves nothing.
 fn entry(record: &Value) -> Option<Entry> {
     if record["isSidechain"] == true {
         return None;
     }
     let message = &record["message"];
-    let what = match record["type"].as_str()? {
+    let kind = match record["type"].as_str()? {
         "user" if record["isMeta"] == true || record["isCompactSummary"] == true => return None,
         "user" if record.get("toolUseResult").is_some() => return None,
         "user" => match joined(&message["content"])? {
-            text if text.starts_with(INTERRUPTED) => What::Over { aborted: true },
+            text if text.starts_with(INTERRUPTED) => EntryKind::TurnEnd { aborted: true },
             text if OF_COMMANDS.iter().any(|begin| text.starts_with(begin)) => return None,
-            text => What::Said(text),
+            text => EntryKind::UserMessage(text),
         },
         "attachment" if record["attachment"]["type"] == "queued_command" => {
-            What::Said(joined(&record["attachment"]["prompt"])?)
+            EntryKind::UserMessage(joined(&record["attachment"]["prompt"])?)
         }
-        "queue-operation" if record["operation"] == "enqueue" => What::Queued(joined(&record["content"])?),
-        "assistant" => What::Wrote {
+        "queue-operation" if record["operation"] == "enqueue" => EntryKind::QueuedMessage(joined(&record["content"])?),
+        "assistant" => EntryKind::AgentText {
             text: joined(&message["content"]).unwrap_or_default(),
             part_of: message["id"].as_str().map(str::to_owned),
             tokens: message.get("usage").map(|usage| Tokens {
@@ -208,13 +208,13 @@ fn entry(record: &Value) -> Option<Entry> {
                 output: count(usage, &["output_tokens"]),
             }),
         },
-        "system" if record["subtype"] == "turn_duration" => What::Over { aborted: false },
+        "system" if record["subtype"] == "turn_duration" => EntryKind::TurnEnd { aborted: false },
         _ => return None,
     };
-    Some(Entry { at: lines::time(record), of: None, what })
+    Some(Entry { at: lines::time(record), of: None, kind })
 }
 
-/// The texts of a content, one below the other; `None` where it has none.
+/// Returns the texts of a content, joined by newlines; `None` if it has none.
 fn joined(content: &Value) -> Option<String> {
     let texts = lines::content_texts(content);
     (!texts.is_empty()).then(|| texts.join("\n"))
@@ -238,11 +238,11 @@ impl Layout for Claude<'_> {
         Ok(found)
     }
 
-    /// Its status file has the new id 0.2 s after `/clear`, long before the transcript is there.
+    /// The status file has the new id 0.2 s after `/clear`, long before the transcript exists.
     fn current(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError> {
-        match self.own_word(run)? {
+        match self.own_status(run)? {
             Some(status) => Ok(Some(status.session_id)),
-            // One that lives and says nothing may say it in a moment.
+            // A live process without a status file may write one in a moment.
             None if run.pids.is_empty() => self.left_by(run, known),
             None => Ok(None),
         }

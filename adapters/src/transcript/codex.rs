@@ -2,11 +2,11 @@
 //!
 //! # Source
 //! Codex 0.169.0, run in tmux with `--no-daemon`: the process holds `thread-writer-locks/ID.lock` and the rollout open
-//! from its beginning on, so the kernel says exactly which process has which. The rollout appears with the first message;
-//! the lock is there before it. After `/new`, `/fork` and `/resume` the process keeps those of the conversation before too:
-//! it is in the one that it began last or in which a person spoke last. When it has ended, its log tells which it had: rows of
-//! `logs_2.sqlite` have `process_uuid` and `thread_id`. Without `--no-daemon` a daemon that all of a user's
-//! Codexes share holds them.
+//! from its start on, so the kernel shows exactly which process has which. The rollout appears with the first message;
+//! the lock exists before it. After `/new`, `/fork` and `/resume` the process also keeps those of the previous
+//! conversation: it is in the one that it began last or in which the user spoke last. When it has ended, its log shows
+//! which it had: rows of `logs_2.sqlite` have `process_uuid` and `thread_id`. Without `--no-daemon` a daemon that all
+//! of a user's Codexes share holds them.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use super::entries::count;
-use super::{Entry, Files, Glance, Layout, Run, Tokens, TranscriptError, What, database, lines};
+use super::{Entry, EntryKind, Files, Glance, Layout, Run, Tokens, TranscriptError, lines};
 
 pub(super) struct Codex<'a>(pub(super) Files<'a>);
 
@@ -28,33 +28,42 @@ impl Codex<'_> {
         self.home().join("sessions")
     }
 
-    /// The conversations that one process wrote to its log about from `since` on: the process that had `known` then.
+    /// Returns the conversations in the log entries of one process from `since` on: the process that had `known` then.
+    #[cfg(feature = "sqlite")]
     fn logged_beside(&self, known: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
         let sql = "select distinct thread_id from logs where thread_id is not null and ts >= ?2 and process_uuid in \
                    (select process_uuid from logs where thread_id = ?1 and ts >= ?2)";
         let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let since = i64::try_from(since).unwrap_or(i64::MAX);
-        let logged = database::ask(&self.home().join("logs_2.sqlite"), |db| {
+        let logged = super::database::ask(&self.home().join("logs_2.sqlite"), |db| {
             let mut statement = db.prepare(sql)?;
             let rows = statement.query_map((known, since), |row| row.get::<_, String>(0))?;
             rows.collect::<rusqlite::Result<Vec<String>>>()
         });
-        // The table of another version, or none: the traces that were noted tell what they tell.
+        // The table of another version, or none: the recorded process markers have to suffice.
         match logged {
             Err(TranscriptError::Database { .. }) => Ok(Vec::new()),
             logged => logged.map(Option::unwrap_or_default),
         }
     }
 
+    /// This build cannot read Codex's log: the process markers have to do.
+    #[cfg(not(feature = "sqlite"))]
+    #[allow(clippy::unnecessary_wraps, reason = "the signature of the one that reads the log")]
+    fn logged_beside(&self, _known: &str, _since: SystemTime) -> Result<Vec<String>, TranscriptError> {
+        Ok(Vec::new())
+    }
+
     fn rollout(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
         find(&self.sessions(), &format!("-{id}.jsonl"), 3)
     }
 
-    /// What is known of a conversation that a run has or had; `None` where it is not one of a person's in this directory.
-    fn stage(&self, id: &str) -> Result<Option<Stage>, TranscriptError> {
+    /// Returns the state of a conversation that a run has or had; `None` if it is not one with a user in this
+    /// directory.
+    fn stage(&self, id: &str) -> Result<Option<ConversationState>, TranscriptError> {
         let begun = begun(id);
         let Some(path) = self.rollout(id)? else {
-            return Ok(Some(Stage { id: id.to_owned(), spoke: begun, said: false, in_turn: false }));
+            return Ok(Some(ConversationState { id: id.to_owned(), spoke: begun, said: false, in_turn: false }));
         };
         if !self.is_ours(&path)? {
             return Ok(None);
@@ -62,12 +71,13 @@ impl Codex<'_> {
         let started = lines::last(&path, |record| lines::time(record).filter(|_| turn(record) == Some(true)))?;
         let in_turn = lines::last(&path, turn)?.unwrap_or(false);
         let spoke = started.map_or(begun, |started| started.max(begun));
-        Ok(Some(Stage { id: id.to_owned(), spoke, said: true, in_turn }))
+        Ok(Some(ConversationState { id: id.to_owned(), spoke, said: true, in_turn }))
     }
 
-    /// Of these conversations of one process, the one that it is in: in which the newest turn began, or which itself began
-    /// after that. One in which nothing was said counts for a run that lives, and not while a turn of that is in progress: then
-    /// it may be a sub-agent's on its way. `lives_since` is the start of such a run.
+    /// Of these conversations of one process, returns the current one: the one in which the newest turn began, or which
+    /// itself began after that. A conversation in which nothing was said counts only for a live run, and only while no
+    /// turn of that run is in progress: otherwise it may be a sub-agent's that is just starting. `lives_since` is the
+    /// start of such a run.
     fn latest(&self, ids: &[String], lives_since: Option<SystemTime>) -> Result<Option<String>, TranscriptError> {
         let mut stages = Vec::new();
         for id in ids {
@@ -79,7 +89,7 @@ impl Codex<'_> {
         Ok(newest.map(|stage| stage.id))
     }
 
-    /// Whether the rollout is a conversation with a person in this directory, and not a sub-agent's.
+    /// Returns `true` if the rollout is a conversation with a user in this directory, and not a sub-agent's.
     fn is_ours(&self, path: &Path) -> Result<bool, TranscriptError> {
         let Some(first) = lines::first(path)? else { return Ok(false) };
         let field = |name: &str| first.get("payload")?.get(name);
@@ -89,16 +99,16 @@ impl Codex<'_> {
     }
 }
 
-/// A conversation as far as it has come.
-struct Stage {
+/// The state of a conversation.
+struct ConversationState {
     id: String,
-    /// When a person spoke in it last, or else when it began.
+    /// When a user last spoke in it, or when it began.
     spoke: SystemTime,
     said: bool,
     in_turn: bool,
 }
 
-/// When a conversation began, by its id: a UUID of version 7, whose first 48 bits are milliseconds.
+/// Returns when a conversation began, by its id: a version 7 UUID, whose first 48 bits are milliseconds.
 fn begun(id: &str) -> SystemTime {
     let digits: String = id.chars().filter(|c| *c != '-').collect();
     let version = digits.chars().nth(12);
@@ -106,7 +116,8 @@ fn begun(id: &str) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(ms.unwrap_or(0))
 }
 
-/// The file whose name ends so, `depth` directories below; newest directory first, as the names are dates.
+/// Finds the file with this ending, `depth` directories below. Searches the newest directory first, as the names are
+/// dates.
 fn find(dir: &Path, ending: &str, depth: u32) -> Result<Option<PathBuf>, TranscriptError> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -127,25 +138,25 @@ fn find(dir: &Path, ending: &str, depth: u32) -> Result<Option<PathBuf>, Transcr
     Ok(None)
 }
 
-/// The files that a process has open, as the kernel names them; none for a process that ended or is not ours.
+/// Returns the files that a process has open, by the kernel's names; none for a process that has ended or is not ours.
 #[cfg(target_os = "linux")]
 fn open_files(pid: u32) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
     entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
 }
 
-/// The conversations that these processes have locked; before its first message one has no rollout.
+/// Returns the conversations that these processes have locked. A conversation has no rollout before its first message.
 fn locked_by(pids: &[u32]) -> Vec<String> {
     let id = |file: PathBuf| {
         let is_lock = file.parent().and_then(Path::file_name).is_some_and(|dir| dir == "thread-writer-locks");
         let id = file.file_stem().filter(|_| is_lock).and_then(|stem| stem.to_str());
-        // The lock by which all Codexes agree on the others is `.coordination.lock`.
+        // `.coordination.lock` is the lock by which all Codexes coordinate the others.
         id.filter(|id| !id.starts_with('.')).map(str::to_owned)
     };
     pids.iter().flat_map(|pid| open_files(*pid)).filter_map(id).collect()
 }
 
-/// Only Linux tells the open files of a process without a helper program.
+/// Only Linux shows the open files of a process without a helper program.
 #[cfg(not(target_os = "linux"))]
 fn open_files(_pid: u32) -> Vec<PathBuf> {
     Vec::new()
@@ -155,13 +166,13 @@ fn messages(record: &Value) -> Vec<String> {
     let payload = &record["payload"];
     match payload["type"].as_str() {
         Some("message") if payload["role"] == "user" => lines::content_texts(&payload["content"]),
-        // Older versions write the message as an event alone.
+        // Older versions write the message only as an event.
         Some("user_message") => lines::content_texts(&payload["message"]),
         _ => Vec::new(),
     }
 }
 
-/// Whether a turn began or ended with this record.
+/// Returns whether a turn began (`true`) or ended with this record.
 fn turn(record: &Value) -> Option<bool> {
     match record.get("payload")?.get("type")?.as_str()? {
         "task_started" => Some(true),
@@ -171,26 +182,29 @@ fn turn(record: &Value) -> Option<bool> {
 }
 
 /// # Source
-/// Codex 0.169.0: what waited behind a turn is said in it. `content_item_kinds` tells what a person said from what Codex says in
-/// their place; older versions put that in tags, or write what was said as an event alone. What an answer cost stands behind it.
+/// Codex 0.169.0: a queued message is recorded in its own turn. `content_item_kinds` distinguishes what the user said
+/// from what Codex says as the user; older versions put that in tags, or write the message only as an event. The cost
+/// of an answer follows it.
 fn entry(record: &Value) -> Option<Entry> {
     let payload = record.get("payload")?;
     let within = &payload["internal_chat_message_metadata_passthrough"];
     let text = || Some(lines::content_texts(&payload["content"]).join("\n")).filter(|text| !text.is_empty());
-    let what = match payload["type"].as_str() {
+    let kind = match payload["type"].as_str() {
         Some("message") if payload["role"] == "user" => {
             let kinds = within["content_item_kinds"].as_array();
-            let is_said = |text: &String| match kinds {
+            let matches_record = |text: &String| match kinds {
                 Some(kinds) => kinds.iter().any(|kind| kind == "user.text"),
                 None => !text.starts_with('<') && !text.starts_with("# AGENTS.md"),
             };
-            What::Said(text().filter(is_said)?)
+            EntryKind::UserMessage(text().filter(matches_record)?)
         }
-        Some("user_message") => What::Said(payload["message"].as_str()?.to_owned()),
-        Some("message") if payload["role"] == "assistant" => What::Wrote { text: text()?, part_of: None, tokens: None },
-        Some("task_complete") => What::Over { aborted: false },
-        Some("turn_aborted") => What::Over { aborted: true },
-        None if record["type"] == "token_usage_record" => What::Wrote {
+        Some("user_message") => EntryKind::UserMessage(payload["message"].as_str()?.to_owned()),
+        Some("message") if payload["role"] == "assistant" => {
+            EntryKind::AgentText { text: text()?, part_of: None, tokens: None }
+        }
+        Some("task_complete") => EntryKind::TurnEnd { aborted: false },
+        Some("turn_aborted") => EntryKind::TurnEnd { aborted: true },
+        None if record["type"] == "token_usage_record" => EntryKind::AgentText {
             text: String::new(),
             part_of: payload["response_id"].as_str().map(str::to_owned),
             tokens: payload.get("usage").map(|usage| Tokens {
@@ -201,18 +215,18 @@ fn entry(record: &Value) -> Option<Entry> {
         _ => return None,
     };
     let of = payload["turn_id"].as_str().or_else(|| within["turn_id"].as_str()).map(str::to_owned);
-    Some(Entry { at: lines::time(record), of, what })
+    Some(Entry { at: lines::time(record), of, kind })
 }
 
-/// Puts what an answer cost beside it, and drops what is told twice.
+/// Moves the cost of an answer into its entry, and drops duplicates.
 fn tidy(entries: Vec<Entry>) -> Vec<Entry> {
     let mut tidy: Vec<Entry> = Vec::with_capacity(entries.len());
     for entry in entries {
-        match (tidy.last_mut().map(|last| &mut last.what), &entry.what) {
-            (Some(What::Said(before)), What::Said(text)) if before == text => {}
+        match (tidy.last_mut().map(|last| &mut last.kind), &entry.kind) {
+            (Some(EntryKind::UserMessage(before)), EntryKind::UserMessage(text)) if before == text => {}
             (
-                Some(What::Wrote { part_of, tokens: tokens @ None, .. }),
-                What::Wrote { text, part_of: whole, tokens: cost },
+                Some(EntryKind::AgentText { part_of, tokens: tokens @ None, .. }),
+                EntryKind::AgentText { text, part_of: whole, tokens: cost },
             ) if text.is_empty() => {
                 part_of.clone_from(whole);
                 *tokens = *cost;
@@ -237,7 +251,7 @@ impl Layout for Codex<'_> {
         let lives = !ids.is_empty();
         if !lives {
             ids = self.logged_beside(known, run.since)?;
-            ids.extend(run.traces.iter().cloned());
+            ids.extend(run.process_markers.iter().cloned());
             ids.push(known.to_owned());
         }
         if ids.iter().all(|id| id == known) {
@@ -246,13 +260,13 @@ impl Layout for Codex<'_> {
         self.latest(&ids, lives.then_some(run.since))
     }
 
-    /// The ids whose locks they hold: nobody else ever writes those conversations at the same time.
-    fn traces(&self, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+    /// The ids whose locks they hold: no other process ever writes those conversations at the same time.
+    fn process_markers(&self, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
         Ok(locked_by(pids))
     }
 
-    fn of_traces(&self, _since: SystemTime, traces: &[String]) -> Result<Vec<String>, TranscriptError> {
-        Ok(self.latest(traces, None)?.into_iter().collect())
+    fn of_markers(&self, _since: SystemTime, process_markers: &[String]) -> Result<Vec<String>, TranscriptError> {
+        Ok(self.latest(process_markers, None)?.into_iter().collect())
     }
 
     fn end(&self, id: &str) -> Result<u64, TranscriptError> {

@@ -1,4 +1,4 @@
-//! An agent's sqlite database, which the agent writes meanwhile.
+//! Access to an agent's sqlite database while the agent writes to it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{TranscriptError, lines};
 /// How long a query may wait for the agent's own write; its writes take milliseconds.
 const BUSY: Duration = Duration::from_millis(500);
 
-/// Asks the database, read only; `None` where there is none yet.
+/// Queries the database, read-only; `None` if it does not exist yet.
 pub(super) fn ask<T>(
     path: &Path,
     query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -18,7 +18,7 @@ pub(super) fn ask<T>(
     if !lines::exists(path)? {
         return Ok(None);
     }
-    // What sqlite opens beside it must not be waited for either.
+    // The files that sqlite opens next to it must not block either.
     for beside in ["-wal", "-shm", "-journal"] {
         let mut name = path.to_owned().into_os_string();
         name.push(beside);

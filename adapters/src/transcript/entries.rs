@@ -1,71 +1,72 @@
-//! What was said in a conversation, by whom and when, in one form for every layout.
+//! What was said in a conversation, by whom and when, in one form for every transcript format.
 //!
-//! Files of others: of many bytes the last 16 MiB are read, and what does not read like a record is passed over.
+//! These are foreign files: of a long one, only the last 16 MiB are read, and anything that is not a valid record is
+//! skipped.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::{Files, TranscriptError};
 
-/// One thing that a transcript tells.
+/// One event in a transcript.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// When, where it says so.
+    /// When it happened, if recorded.
     pub at: Option<SystemTime>,
-    /// The turn or the message that it belongs to, where the agent writes that down.
+    /// The turn or message that it belongs to, if the agent records that.
     pub of: Option<String>,
-    /// What it is.
-    pub what: What,
+    /// What happened.
+    pub kind: EntryKind,
 }
 
-/// What an entry is.
+/// The kinds of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// A message that the agent has taken up, of a person or of a program in a person's place.
-    Said(String),
-    /// A message that waits behind the turn in progress.
-    Queued(String),
-    /// What the agent wrote, and what that cost. The text is empty where it only called a tool.
-    Wrote {
+pub enum EntryKind {
+    /// A message that the agent has accepted, from the user or from a program acting as the user.
+    UserMessage(String),
+    /// A message that waits for the current turn to end.
+    QueuedMessage(String),
+    /// What the agent wrote, and its cost. The text is empty if it only called a tool.
+    AgentText {
         /// The text.
         text: String,
-        /// Which answer of the model it is a part of; one may be written down in several.
+        /// The model's answer that it is part of; one answer may be recorded in several parts.
         part_of: Option<String>,
-        /// What that answer cost.
+        /// The cost of that answer.
         tokens: Option<Tokens>,
     },
     /// A turn is over.
-    Over {
-        /// It was stopped, or failed.
+    TurnEnd {
+        /// Whether it was stopped, or failed.
         aborted: bool,
     },
 }
 
-/// What an answer of the model cost.
+/// The cost of a model's answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
-    /// What it was given, with what was cached.
+    /// Input tokens, including cached ones.
     pub input: u64,
-    /// What it gave.
+    /// Output tokens.
     pub output: u64,
 }
 
-/// A conversation at a glance.
+/// A summary of a conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Glance {
-    /// The file it is kept in.
+    /// The file it is stored in.
     pub path: PathBuf,
     /// When its first record was written.
     pub first_at: Option<SystemTime>,
-    /// When its last one was.
+    /// When its last record was written.
     pub last_at: Option<SystemTime>,
-    /// What was said first.
+    /// The first message.
     pub first_words: Option<String>,
 }
 
 impl Files<'_> {
-    /// What the conversation holds behind a [`super::Mark`]'s position, oldest first; 0 is its beginning. `None` where there is
-    /// no transcript.
+    /// Returns the entries after a [`super::Mark`]'s position, oldest first; 0 is the beginning. `None` if there is no
+    /// transcript.
     ///
     /// # Errors
     /// Nothing is known.
@@ -77,8 +78,8 @@ impl Files<'_> {
         layout.entries_after(id, position).map(Some)
     }
 
-    /// The files that change when a turn of the conversation begins, goes on or is over, those that are not there yet among
-    /// them: its transcript, and where the process `pid` keeps one its status file.
+    /// Returns the files that change when a turn of the conversation begins, continues or ends, including those that do
+    /// not exist yet: its transcript and, if the process `pid` has one, its status file.
     ///
     /// # Errors
     /// Nothing is known.
@@ -86,8 +87,8 @@ impl Files<'_> {
         self.layout().map_or(Ok(Vec::new()), |layout| layout.telling(id, pid))
     }
 
-    /// When the conversation began and was written to last, and its first words. `None` where there is no transcript. Reads
-    /// its two ends.
+    /// Returns when the conversation began and was last written to, and its first words. `None` if there is no
+    /// transcript. Reads only its beginning and its end.
     ///
     /// # Errors
     /// Nothing is known.
@@ -98,15 +99,15 @@ impl Files<'_> {
     }
 }
 
-/// The first words among entries from a conversation's beginning.
+/// Returns the first message among entries from a conversation's beginning.
 pub(super) fn first_words(entries: impl IntoIterator<Item = Entry>) -> Option<String> {
-    entries.into_iter().find_map(|entry| match entry.what {
-        What::Said(text) => Some(text),
-        What::Queued(_) | What::Wrote { .. } | What::Over { .. } => None,
+    entries.into_iter().find_map(|entry| match entry.kind {
+        EntryKind::UserMessage(text) => Some(text),
+        EntryKind::QueuedMessage(_) | EntryKind::AgentText { .. } | EntryKind::TurnEnd { .. } => None,
     })
 }
 
-/// A number that counts tokens.
+/// Returns the sum of these token counts.
 pub(super) fn count(of: &serde_json::Value, keys: &[&str]) -> u64 {
     keys.iter().filter_map(|key| of.get(key)?.as_u64()).fold(0, u64::saturating_add)
 }

@@ -1,4 +1,4 @@
-//! Files of one JSON object a line, read from a position on or from the end.
+//! Files with one JSON object per line, read from a position on or from the end.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -9,37 +9,38 @@ use serde_json::Value;
 use super::{Entry, Glance, TranscriptError, entries};
 use crate::file;
 
-/// The first window read from the end of a file. A record is a few KiB as a rule; each further window is four times as
+/// The first window read from the end of a file. A record normally has a few KiB. Each further window is four times as
 /// large, so that one huge record (a pasted file, an image) is found too.
 const FIRST_WINDOW: u64 = 64 << 10;
 
-/// The last window: four steps from the first. What matters stands at the end; to read on would take longer than a person
-/// waits for a list.
-pub(super) const LAST_WINDOW: u64 = file::MOST;
+/// The last window: four steps from the first. What matters is at the end; reading further would take longer than a
+/// user waits for a list.
+pub(super) const MAX_WINDOW: u64 = file::MOST;
 
 /// The longest first record that is read: Codex writes its instructions into it, some 20 KiB.
 const FIRST_RECORD: u64 = 4 << 20;
 
-/// How much of a file's beginning is read for its first words: Claude Code and Codex write some 100 KiB of instructions before.
+/// How much of a file's beginning is read for its first words: Claude Code and Codex write some 100 KiB of instructions
+/// before them.
 const BEGINNING: u64 = 1 << 20;
 
-/// The length of a file; 0 where there is none.
+/// Returns the length of a file; 0 if it does not exist.
 pub(super) fn length(path: &Path) -> Result<u64, TranscriptError> {
     file::length(path).map(Option::unwrap_or_default).map_err(TranscriptError::io(path))
 }
 
-/// Whether there is such a file.
+/// Returns `true` if the file exists.
 pub(super) fn exists(path: &Path) -> Result<bool, TranscriptError> {
     file::exists(path).map_err(TranscriptError::io(path))
 }
 
-/// The whole records after byte `position`, oldest first; of many bytes, the last 16 MiB. A file that has become shorter was
-/// rewritten: all is new.
+/// Returns the complete records after byte `position`, oldest first; of a long rest, the last 16 MiB. A file that has
+/// become shorter was rewritten: everything in it is new.
 pub(super) fn after(path: &Path, position: u64) -> Result<Vec<Value>, TranscriptError> {
     each_after(path, position, |record| Some(record.clone()))
 }
 
-/// What `pick` makes of the whole records after byte `position`, as for [`after`]: one record is held at a time.
+/// Applies `pick` to the complete records after byte `position`, as for [`after`], holding only one record at a time.
 pub(super) fn each_after<T>(
     path: &Path,
     position: u64,
@@ -49,7 +50,7 @@ pub(super) fn each_after<T>(
         let file = file::open(path)?;
         let length = file.metadata()?.len();
         let from = if length < position { 0 } else { position };
-        let bytes = file::part(&file, from.max(length.saturating_sub(LAST_WINDOW)), LAST_WINDOW)?;
+        let bytes = file::part(&file, from.max(length.saturating_sub(MAX_WINDOW)), MAX_WINDOW)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     match read() {
@@ -59,7 +60,7 @@ pub(super) fn each_after<T>(
     }
 }
 
-/// The times and the first words of a conversation by its two ends; `entry` reads a record.
+/// Returns the times and the first words of a conversation from its beginning and its end; `entry` parses a record.
 pub(super) fn glance(path: PathBuf, entry: impl Fn(&Value) -> Option<Entry>) -> Result<Glance, TranscriptError> {
     let read = || file::part(&file::open(&path)?, 0, BEGINNING);
     let beginning = read().map_err(TranscriptError::io(&path))?;
@@ -70,14 +71,15 @@ pub(super) fn glance(path: PathBuf, entry: impl Fn(&Value) -> Option<Entry>) -> 
     Ok(Glance { first_at, first_words, last_at: last_time(&path)?, path })
 }
 
-/// The whole records from `since` on, oldest first; one without a time is taken for new. Of many bytes, the last 16 MiB.
+/// Returns the complete records from `since` on, oldest first; a record without a time counts as new. Of a long file,
+/// the last 16 MiB.
 pub(super) fn since(path: &Path, since: SystemTime) -> Result<Vec<Value>, TranscriptError> {
     let mut records = after(path, 0)?;
     records.retain(|record| time(record).is_none_or(|at| at >= since));
     Ok(records)
 }
 
-/// The first record.
+/// Returns the first record.
 pub(super) fn first(path: &Path) -> Result<Option<Value>, TranscriptError> {
     use io::{BufRead, Read};
     let read = || -> io::Result<Vec<u8>> {
@@ -92,12 +94,12 @@ pub(super) fn first(path: &Path) -> Result<Option<Value>, TranscriptError> {
     }
 }
 
-/// The newest record of which `pick` makes something, searched from the end.
+/// Returns `pick`'s result for the newest record that has one, searching from the end.
 pub(super) fn last<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, TranscriptError> {
     last_line(path, |line| pick(&serde_json::from_str(line).ok()?))
 }
 
-/// The newest line of which `pick` makes something, searched from the end in growing windows.
+/// Returns `pick`'s result for the newest line that has one, searching from the end in growing windows.
 pub(super) fn last_line<T>(path: &Path, pick: impl Fn(&str) -> Option<T>) -> Result<Option<T>, TranscriptError> {
     let mut window = FIRST_WINDOW;
     loop {
@@ -106,14 +108,14 @@ pub(super) fn last_line<T>(path: &Path, pick: impl Fn(&str) -> Option<T>) -> Res
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(TranscriptError::io(path)(error)),
         };
-        // What the window cuts off at its beginning is no whole line.
+        // The window cuts off its first line.
         let lines = if whole { &text[..] } else { text.split_once('\n').map_or("", |(_, rest)| rest) };
         match lines.lines().rev().find_map(&pick) {
             Some(found) => return Ok(Some(found)),
             None if whole => return Ok(None),
-            // What stands further up may be what was looked for: nothing is known.
-            None if window >= LAST_WINDOW => {
-                let what = format!("its last {} MiB hold no record that tells", LAST_WINDOW >> 20);
+            // What was wanted may be further up: nothing is known.
+            None if window >= MAX_WINDOW => {
+                let what = format!("its last {} MiB hold no record that tells", MAX_WINDOW >> 20);
                 return Err(TranscriptError::io(path)(io::Error::new(ErrorKind::InvalidData, what)));
             }
             None => window = window.saturating_mul(4),
@@ -121,7 +123,7 @@ pub(super) fn last_line<T>(path: &Path, pick: impl Fn(&str) -> Option<T>) -> Res
     }
 }
 
-/// The last `window` bytes as text, and whether that is the whole file.
+/// Returns the last `window` bytes as text, and whether that is the whole file.
 fn tail(path: &Path, window: u64) -> io::Result<(String, bool)> {
     let file = file::open(path)?;
     let length = file.metadata()?.len();
@@ -129,18 +131,18 @@ fn tail(path: &Path, window: u64) -> io::Result<(String, bool)> {
     Ok((String::from_utf8_lossy(&bytes).into_owned(), length <= window))
 }
 
-/// The time in the newest record that has one.
+/// Returns the time of the newest record that has one.
 pub(super) fn last_time(path: &Path) -> Result<Option<SystemTime>, TranscriptError> {
     last(path, time)
 }
 
-/// The time of a record.
+/// Returns the time of a record.
 pub(super) fn time(record: &Value) -> Option<SystemTime> {
     humantime::parse_rfc3339(record.get("timestamp")?.as_str()?).ok()
 }
 
-/// The texts of a message's content: a string, or parts that have a `text`, each of which may be what was said; the agent puts
-/// others beside it.
+/// Returns the texts of a message's content: a string, or parts that have a `text`. Any of them may be what was said;
+/// the agent adds others.
 pub(super) fn content_texts(content: &Value) -> Vec<String> {
     match content {
         Value::String(text) => vec![text.clone()],

@@ -1,11 +1,11 @@
 //! opencode: one sqlite database for all conversations, and one log file that all its processes append to.
 //!
 //! # Source
-//! opencode 1.18.33, run in tmux. The database says which conversations began in a directory, but not which process
-//! has which; nor does any option, and two peers in one directory must never take each other's. The log does: each
-//! line has the writer's `run=XXXXXXXX`, a random number of the process, and a `message=loop session.id=ses_…` stands
-//! there for each turn. Which number is whose the kernel knows: the offset of a file opened to append is the end of
-//! the last line that *this* process wrote (`/proc/PID/fdinfo`; seen with two opencodes in one directory).
+//! opencode 1.18.33, run in tmux. The database shows which conversations began in a directory, but not which process
+//! has which; nor does any option, and two peers in one directory must never take each other's. The log does: each line
+//! has the writer's `run=XXXXXXXX`, a random number of the process, and there is a `message=loop session.id=ses_…` for
+//! each turn. The kernel shows which number belongs to which process: the offset of a file opened to append is the end
+//! of the last line that *this* process wrote (`/proc/PID/fdinfo`; seen with two opencodes in one directory).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,14 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
 use super::entries::{count, first_words};
-use super::{Entry, Files, Glance, Layout, Run, Tokens, TranscriptError, What, database, lines};
+use super::{Entry, EntryKind, Files, Glance, Layout, Run, Tokens, TranscriptError, database, lines};
 #[cfg(target_os = "linux")]
 use crate::file;
 
 pub(super) struct Opencode<'a>(pub(super) Files<'a>);
 
-/// The part of the log that may hold the line before an offset: lines are under 4 KiB, but for an error with a stack.
+/// The part of the log that may contain the line before an offset: lines are under 4 KiB, except for an error with a
+/// stack.
 #[cfg(target_os = "linux")]
 const LINE: u64 = 64 << 10;
 
@@ -36,12 +37,12 @@ impl Opencode<'_> {
         self.data().join(self.0.directory("OPENCODE_DB").unwrap_or_else(|| "opencode.db".into()))
     }
 
-    /// Asks the database; `None` where there is none yet.
+    /// Queries the database; `None` if it does not exist yet.
     fn ask<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<Option<T>, TranscriptError> {
         database::ask(&self.database(), query)
     }
 
-    /// Whether the conversation is one with a person (and no sub-agent's) that began in this directory.
+    /// Returns `true` if the conversation is one with a user (not a sub-agent's) that began in this directory.
     fn is_ours(&self, id: &str) -> Result<bool, TranscriptError> {
         let sql = "select directory from session where id = ?1 and parent_id is null";
         let row = self.ask(|db| db.query_row(sql, [id], |row| row.get::<_, String>(0)).optional())?;
@@ -57,8 +58,8 @@ impl Opencode<'_> {
         runs_of(pid, &log).map_err(TranscriptError::io(&log))
     }
 
-    /// The conversation of the newest turn that one process, by its numbers in the log, began after `since`; the one that is
-    /// `known` to be its own needs no look into the database.
+    /// Returns the conversation of the newest turn that one process, identified by its numbers in the log, began after
+    /// `since`. A conversation that is `known` to be its own is not looked up in the database.
     fn newest_of(
         &self,
         runs: &[String],
@@ -79,7 +80,7 @@ impl Opencode<'_> {
                 return None;
             }
             let id = word("session.id=")?;
-            // A failed look must not end in the conversation before; it is looked at again below.
+            // A failed query must not lead to an earlier conversation; it is repeated below.
             (known == Some(id) || self.is_ours(id).unwrap_or(true)).then(|| Some(id.to_owned()))
         })?;
         match found.flatten() {
@@ -89,11 +90,11 @@ impl Opencode<'_> {
     }
 }
 
-/// The random numbers under which a process writes the log: one for each of its descriptors that wrote.
+/// Returns the random numbers under which a process writes the log: one for each of its descriptors that has written.
 #[cfg(target_os = "linux")]
 fn runs_of(pid: u32, log: &Path) -> io::Result<Vec<String>> {
     let Ok(log_path) = log.canonicalize() else { return Ok(Vec::new()) };
-    // A process that ended, or is not ours, has no descriptors that we could read.
+    // A process that has ended, or is not ours, has no readable descriptors.
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Ok(Vec::new()) };
     let mut runs = Vec::new();
     for entry in entries.flatten() {
@@ -110,35 +111,39 @@ fn runs_of(pid: u32, log: &Path) -> io::Result<Vec<String>> {
     Ok(runs)
 }
 
-/// Only Linux tells the offset of another process's descriptor.
+/// Only Linux shows the offset of another process's descriptor.
 #[cfg(not(target_os = "linux"))]
 fn runs_of(_pid: u32, _log: &Path) -> io::Result<Vec<String>> {
     Ok(Vec::new())
 }
 
-/// The last whole line before a byte offset, if one begins in the part that is read.
+/// Returns the last complete line before a byte offset, if one begins in the part that is read.
 #[cfg(target_os = "linux")]
 fn line_ending_at(path: &Path, offset: u64) -> io::Result<Option<String>> {
     let start = offset.saturating_sub(LINE);
     let bytes = file::part(&file::open(path)?, start, offset - start)?;
     let text = String::from_utf8_lossy(&bytes);
-    // A stack trace goes on over several lines; the one that began them has the number.
+    // A stack trace spans several lines; the line that begins it has the number.
     Ok(text.lines().rev().find(|line| line.starts_with("timestamp=")).map(str::to_owned))
 }
 
-/// How many messages of a conversation are read, the newest, and how long a part may be that is: as much as of a file.
+/// How many messages of a conversation are read (the newest), and how long a part of them may be: as much as of a file.
 const MOST_MESSAGES: i64 = 4096;
 const MOST_TEXT: i64 = 1 << 20;
 
-/// What a message and its texts tell: an answer that is the last of its turn is two things.
+/// Returns the entries for a message and its texts. The last answer of a turn makes two entries.
 ///
 /// # Source
-/// opencode 1.18.33: an answer names the message that was the newest when it began (`parentID`), and says `finish` when it is
-/// complete; with `tool-calls` another one follows.
+/// opencode 1.18.33: an answer names the message that was the newest when it began (`parentID`), and has `finish` when
+/// it is complete; with `tool-calls` another one follows.
 fn entries(id: String, data: &Value, text: String) -> Vec<Entry> {
     let at = data["time"]["created"].as_i64().map(milliseconds);
     if data["role"] == "user" {
-        return if text.is_empty() { Vec::new() } else { vec![Entry { at, of: Some(id), what: What::Said(text) }] };
+        return if text.is_empty() {
+            Vec::new()
+        } else {
+            vec![Entry { at, of: Some(id), kind: EntryKind::UserMessage(text) }]
+        };
     }
     let of = data["parentID"].as_str().map(str::to_owned);
     let usage = &data["tokens"];
@@ -148,8 +153,9 @@ fn entries(id: String, data: &Value, text: String) -> Vec<Entry> {
     let done = data["time"]["completed"].as_i64().map(milliseconds);
     let aborted = data.get("error").is_some_and(|error| !error.is_null());
     let over = aborted || (done.is_some() && data["finish"] != "tool-calls");
-    let wrote = Entry { at: done.or(at), of: of.clone(), what: What::Wrote { text, part_of: Some(id), tokens } };
-    let over = over.then(|| Entry { at: done.or(at), of, what: What::Over { aborted } });
+    let wrote =
+        Entry { at: done.or(at), of: of.clone(), kind: EntryKind::AgentText { text, part_of: Some(id), tokens } };
+    let over = over.then(|| Entry { at: done.or(at), of, kind: EntryKind::TurnEnd { aborted } });
     std::iter::once(wrote).chain(over).collect()
 }
 
@@ -170,23 +176,23 @@ impl Layout for Opencode<'_> {
     }
 
     /// The random numbers under which they write the log, from their start on.
-    fn traces(&self, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
-        let mut traces = Vec::new();
+    fn process_markers(&self, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
+        let mut process_markers = Vec::new();
         for pid in pids {
-            traces.extend(self.runs_of(*pid)?);
+            process_markers.extend(self.runs_of(*pid)?);
         }
-        Ok(traces)
+        Ok(process_markers)
     }
 
-    fn of_traces(&self, since: SystemTime, traces: &[String]) -> Result<Vec<String>, TranscriptError> {
-        Ok(self.newest_of(traces, since, None)?.into_iter().collect())
+    fn of_markers(&self, since: SystemTime, process_markers: &[String]) -> Result<Vec<String>, TranscriptError> {
+        Ok(self.newest_of(process_markers, since, None)?.into_iter().collect())
     }
 
-    /// What is begun with `/new` is told with its first message: before it there is no such conversation.
+    /// A conversation begun with `/new` is found with its first message: it does not exist before that.
     fn current(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError> {
-        let mut runs = self.traces(run.pids)?;
+        let mut runs = self.process_markers(run.pids)?;
         if runs.is_empty() {
-            runs = run.traces.to_vec();
+            runs = run.process_markers.to_vec();
         }
         self.newest_of(&runs, run.since, Some(known))
     }
@@ -216,7 +222,7 @@ impl Layout for Opencode<'_> {
         Ok(rows.unwrap_or_default().into_iter().filter_map(text).collect())
     }
 
-    /// What is written stands in the log of the database first.
+    /// Writes go to the database's write-ahead log first.
     fn telling(&self, _id: Option<&str>, _pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
         let mut log = self.database().into_os_string();
         log.push("-wal");
@@ -235,7 +241,7 @@ impl Layout for Opencode<'_> {
             let rows = statement.query_map((id, after, MOST_MESSAGES, MOST_TEXT), |row| {
                 Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
             })?;
-            let mut room = lines::LAST_WINDOW;
+            let mut room = lines::MAX_WINDOW;
             let fits = |row: &rusqlite::Result<(String, String, Option<String>)>| {
                 let length =
                     row.as_ref().map_or(0, |(_, data, text)| data.len() + text.as_ref().map_or(0, String::len));

@@ -2,10 +2,10 @@
 //!
 //! # Source
 //! pi 0.73.1, run in tmux and read in `core/session-manager.js`: `--session PATH` opens that file, or begins a
-//! conversation that will be written there. So the conversation is named by its file, and we choose the name; pi's own
-//! picker (`pi --resume`) lists it like any other. Nothing is written before the first answer. After `/new`, `/fork` and
-//! `/resume` it goes on in another file, `TIME_ID.jsonl` in the same directory as a rule, and holds none open that would
-//! tell: so an extension of ours says it, at once.
+//! conversation that will be written there. So the conversation is identified by its file, and we choose the name; pi's
+//! own picker (`pi --resume`) lists it like any other. Nothing is written before the first answer. After `/new`,
+//! `/fork` and `/resume` it continues in another file, normally `TIME_ID.jsonl` in the same directory, and keeps none
+//! open that would show it: so an extension of ours reports it at once.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -13,11 +13,11 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::entries::count;
-use super::{Entry, Files, Glance, Layout, Run, Tokens, TranscriptError, What, lines};
+use super::{Entry, EntryKind, Files, Glance, Layout, Run, Tokens, TranscriptError, lines};
 
 pub(super) struct Pi<'a>(pub(super) Files<'a>);
 
-/// Where the conversation `id` is or will be: the directory that pi itself would use.
+/// Returns the current or future path of the conversation `id`: in the directory that pi itself would use.
 pub(super) fn path(files: Files<'_>, id: &str) -> PathBuf {
     let file = format!("{id}.jsonl");
     if let Some(directory) = files.directory("PI_CODING_AGENT_SESSION_DIR") {
@@ -34,7 +34,8 @@ impl Pi<'_> {
         path(self.0, id)
     }
 
-    /// The conversation that it is in by its own word; one of another directory could not be named by an id.
+    /// Returns the conversation that the agent reports. A conversation in another directory could not be identified by
+    /// an id.
     fn said(&self) -> Result<Option<String>, TranscriptError> {
         let Some(said) = self.0.said()? else { return Ok(None) };
         let id = said.transcript.file_stem().and_then(|stem| stem.to_str());
@@ -47,7 +48,7 @@ fn messages(record: &Value) -> Vec<String> {
     if record["message"]["role"] == "user" { lines::content_texts(content) } else { Vec::new() }
 }
 
-/// Whether a turn goes on after this record.
+/// Returns whether a turn continues after this record.
 fn turn(record: &Value) -> Option<bool> {
     let message = record.get("message")?;
     Some(match message.get("role")?.as_str()? {
@@ -57,16 +58,17 @@ fn turn(record: &Value) -> Option<bool> {
     })
 }
 
-/// What a record tells: an answer that is the last of its turn is two things.
+/// Returns the entries for a record. The last answer of a turn makes two entries.
 ///
 /// # Source
-/// pi 0.73.1: `stopReason` is `stop`, `length`, `toolUse`, `aborted` or `error`. What waited behind a turn has one of its own.
+/// pi 0.73.1: `stopReason` is `stop`, `length`, `toolUse`, `aborted` or `error`. A queued message has a turn of its
+/// own.
 fn entries(record: &Value) -> Vec<Entry> {
     let message = &record["message"];
     let text = lines::content_texts(&message["content"]).join("\n");
-    let entry = |what| Entry { at: lines::time(record), of: None, what };
+    let entry = |kind| Entry { at: lines::time(record), of: None, kind };
     match message["role"].as_str() {
-        Some("user") if !text.is_empty() => vec![entry(What::Said(text))],
+        Some("user") if !text.is_empty() => vec![entry(EntryKind::UserMessage(text))],
         Some("assistant") => {
             let usage = &message["usage"];
             let tokens = Tokens {
@@ -75,10 +77,10 @@ fn entries(record: &Value) -> Vec<Entry> {
             };
             let part_of = record["id"].as_str().map(str::to_owned);
             let tokens = Some(tokens).filter(|_| usage.is_object());
-            let wrote = entry(What::Wrote { text, part_of, tokens });
+            let wrote = entry(EntryKind::AgentText { text, part_of, tokens });
             match message["stopReason"].as_str() {
                 Some("toolUse") | None => vec![wrote],
-                Some(why) => vec![wrote, entry(What::Over { aborted: matches!(why, "aborted" | "error") })],
+                Some(why) => vec![wrote, entry(EntryKind::TurnEnd { aborted: matches!(why, "aborted" | "error") })],
             }
         }
         _ => Vec::new(),

@@ -7,7 +7,7 @@ mod changes;
 #[path = "entries/tests.rs"]
 mod entries;
 
-/// A home with an agent's files in it, in the layout that the agent was seen to write.
+/// A home directory with an agent's files, in the layout that the agent was seen to write.
 struct Home {
     dir: tempfile::TempDir,
     profile: Profile,
@@ -39,7 +39,7 @@ fn at(text: &str) -> SystemTime {
     humantime::parse_rfc3339(text).expect("a time")
 }
 
-/// Our own start time, as Claude Code would note it.
+/// Our own start time, in Claude Code's format.
 fn own_start() -> String {
     crate::process::status(std::process::id()).expect("the kernel answers").expect("lives").id.start.to_string()
 }
@@ -99,7 +99,7 @@ fn a_message_counts_only_after_the_mark_and_only_from_a_person() {
     assert!(accepted("wait  for me"), "queued behind a turn");
     assert!(!accepted("wait for me") && !accepted("two\n\nlines"), "within it is");
     assert!(!accepted("two other lines") && !accepted("again") && !accepted("") && !accepted(" \n"));
-    // Half of a record: the file is being written.
+    // Half a record: the file is being written.
     home.write(CLAUDE, &format!("{old}{}", said("\"again\"")));
     assert!(accepted("again"));
 }
@@ -136,7 +136,7 @@ fn the_last_record_of_any_child_counts_and_no_time_of_a_file() {
     assert_eq!(since(early), None, "no conversation, no children");
     home.write(CLAUDE, &record("2026-11-22T03:20:00Z"));
     assert_eq!(since(early), Some(at("2026-11-22T03:21:10.323Z")));
-    // A timed record is not always the last one; what stands beside the transcripts is none.
+    // A timed record is not always the last one, and other files next to the transcripts do not count.
     let blob = "{\"type\":\"api-request-blob\"}\n";
     home.write(&format!("{children}/agent-a2.jsonl"), &(record("2026-11-22T03:21:17.207Z") + blob));
     home.write(&format!("{children}/agent-a2.meta.json"), &record("2026-11-22T03:59:00Z"));
@@ -162,7 +162,7 @@ fn a_child_that_was_not_written_since_is_not_opened() {
     assert_eq!(activity(), None, "by its time of change it cannot hold what it holds");
     file.set_modified(at("2026-11-22T03:21:18Z")).expect("can be set");
     assert_eq!(activity(), Some(at("2026-11-22T03:21:18Z")));
-    // A folder that cannot be read tells nothing: a child may be at work there.
+    // An unreadable folder proves nothing: a child may be at work there.
     fs::remove_dir_all(home.dir.path().join(&children)).expect("exists");
     home.write(&children, "a file where a directory should be");
     let error = home.files().child_activity(ID, SystemTime::UNIX_EPOCH).expect_err("nothing is known").to_string();
@@ -193,7 +193,7 @@ fn claudes_status_file_counts_only_for_the_process_that_wrote_it() {
     }
     let updated = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_307_140_661);
     assert_eq!(files.last_activity(Some(ID), pid).expect("readable"), Some(updated));
-    // Left behind by an earlier process of the same number.
+    // Left behind by an earlier process with the same pid.
     home.write(&file, &status("1", "busy"));
     assert_eq!(files.turn_in_progress(Some(ID), pid).expect("readable"), None);
     assert_eq!(find(), None);
@@ -258,19 +258,20 @@ fn codexs_lock_tells_its_conversation_when_nobody_holds_it_any_more() {
     let locks = ".codex/thread-writer-locks";
     let lock = home.write(&format!("{locks}/{ID}.lock"), "");
     let held = [fs::File::open(lock), fs::File::open(home.write(&format!("{locks}/.coordination.lock"), ""))];
-    let traces = || home.files().traces(&[std::process::id()]).expect("readable");
-    let noted = traces();
+    let process_markers = || home.files().process_markers(&[std::process::id()]).expect("readable");
+    let noted = process_markers();
     assert_eq!(noted, [ID], "before its first message");
     drop(held);
-    assert_eq!(traces(), Vec::<String>::new());
-    let traced = |taken: bool| home.files().traced(SystemTime::UNIX_EPOCH, &noted, |_| taken).expect("readable");
-    assert_eq!(traced(false), None, "nothing was ever said");
+    assert_eq!(process_markers(), Vec::<String>::new());
+    let by_markers =
+        |taken: bool| home.files().by_markers(SystemTime::UNIX_EPOCH, &noted, |_| taken).expect("readable");
+    assert_eq!(by_markers(false), None, "nothing was ever said");
     home.write(ROLLOUT, &meta("/srv/my.demo"));
-    assert_eq!((traced(false).as_deref(), traced(true)), (Some(ID), None));
+    assert_eq!((by_markers(false).as_deref(), by_markers(true)), (Some(ID), None));
     home.write(ROLLOUT, &meta("/srv/other"));
-    assert_eq!(traced(false), None, "another directory's");
+    assert_eq!(by_markers(false), None, "another directory's");
     let none = Home::new("claude");
-    assert_eq!(none.files().traced(SystemTime::UNIX_EPOCH, &noted, |_| false).expect("readable"), None);
+    assert_eq!(none.files().by_markers(SystemTime::UNIX_EPOCH, &noted, |_| false).expect("readable"), None);
 }
 
 #[test]
@@ -371,7 +372,7 @@ fn opencodes_conversation_is_the_one_that_its_process_logged() {
     assert_eq!(find("2026-11-22T00:00:00Z"), None, "nothing was said");
     ours.write_all(line("aaaaaaaa", "ses_mine").as_bytes()).expect("writes");
     {
-        // Another process: its descriptor is closed before we look, as if it were not ours.
+        // Another process: its descriptor is closed before the check, as if it were not ours.
         let mut theirs = append();
         theirs.write_all(line("bbbbbbbb", "ses_theirs").as_bytes()).expect("writes");
     }
@@ -381,12 +382,12 @@ fn opencodes_conversation_is_the_one_that_its_process_logged() {
     assert_eq!(find("2026-11-22T00:00:00Z").as_deref(), Some("ses_mine"), "a sub-agent's turn is passed over");
     ours.write_all(line("aaaaaaaa", "ses_far").as_bytes()).expect("writes");
     assert_eq!(find("2026-11-22T00:00:00Z").as_deref(), Some("ses_mine"));
-    // What was noted of it tells the same when it has ended.
-    let noted = home.files().traces(&[pid]).expect("readable");
+    // The recorded markers give the same answer after it has ended.
+    let noted = home.files().process_markers(&[pid]).expect("readable");
     assert_eq!(noted, ["aaaaaaaa"]);
     drop(ours);
-    assert_eq!((find("2026-11-22T00:00:00Z"), home.files().traces(&[pid]).expect("readable")), (None, vec![]));
-    let traced = |since: &str| home.files().traced(at(since), &noted, |_| false).expect("readable");
-    assert_eq!(traced("2026-11-22T00:00:00Z").as_deref(), Some("ses_mine"));
-    assert_eq!(traced("2026-11-22T01:00:00Z"), None);
+    assert_eq!((find("2026-11-22T00:00:00Z"), home.files().process_markers(&[pid]).expect("readable")), (None, vec![]));
+    let by_markers = |since: &str| home.files().by_markers(at(since), &noted, |_| false).expect("readable");
+    assert_eq!(by_markers("2026-11-22T00:00:00Z").as_deref(), Some("ses_mine"));
+    assert_eq!(by_markers("2026-11-22T01:00:00Z"), None);
 }

@@ -1,4 +1,4 @@
-//! zellij's command lines and the environment they run in.
+//! The command lines for zellij and their environment.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -13,14 +13,14 @@ use crate::terminal::variables::belongs_to_terminal;
 /// The first pane of a session.
 pub(super) const PANE: &str = "terminal_0";
 
-/// Variables through which zellij or tmux would take us for a client inside one of their sessions, or find the person's own
-/// configuration: `ZELLIJ_SESSION_NAME` with a layout makes zellij 0.45.1 open a tab in *that* session.
+/// Matches variables through which zellij or tmux would treat us as a client inside one of their sessions, or find the
+/// user's own configuration: `ZELLIJ_SESSION_NAME` with a layout makes zellij 0.45.1 open a tab in *that* session.
 fn is_foreign(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     name.starts_with(b"ZELLIJ") || matches!(name, b"TMUX" | b"TMUX_PANE" | b"TMUX_TMPDIR")
 }
 
-/// A zellij client that sees the session in `home` and no other, and leaves no trace elsewhere.
+/// Returns a zellij client that sees only the session in `home`, and leaves no trace elsewhere.
 pub(super) fn client(binary: &Path, home: &Home) -> Argv {
     let mut argv = Argv::new(binary);
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_foreign(name)) {
@@ -32,31 +32,31 @@ pub(super) fn client(binary: &Path, home: &Home) -> Argv {
         .env("TMPDIR", home.tmp())
 }
 
-/// An action on the pane of the session, asked for by us.
+/// Returns one of our actions on the pane of the session.
 pub(super) fn action(binary: &Path, home: &Home, session: &str, verb: &str) -> Argv {
     client(binary, home).args(["--session", home.name_of(session), "action", verb]).ends_with_us()
 }
 
-/// Tells what the pane shows, first at once and then whenever it changes, until it is killed.
+/// Reports what the pane shows, first at once and then after each change, until it is killed.
 pub(super) fn subscribe(binary: &Path, home: &Home, session: &str) -> Argv {
     let argv = client(binary, home).args(["--session", home.name_of(session), "subscribe"]);
     argv.args(["--pane-id", PANE, "--format", "json"]).ends_with_us()
 }
 
 /// Shows the session on a terminal of ours until we kill it.
-pub(super) fn look_on(binary: &Path, home: &Home, session: &str) -> Argv {
+pub(super) fn attach_briefly(binary: &Path, home: &Home, session: &str) -> Argv {
     let argv = client(binary, home).args(["attach", home.name_of(session)]);
     argv.env("TERM", "xterm-256color").env("COLORTERM", "truecolor").ends_with_us()
 }
 
-/// Makes the session, and looks at it: to be run on a terminal, whose size the session takes over.
+/// Creates the session and attaches to it. It must run on a terminal, whose size the session adopts.
 ///
-/// `attach --create` and not `--create-background`, which fixes the size at 50 columns and 50 rows (0.45.1). The server and
-/// every pane keep its environment, so what belongs to the terminal or the session of whoever asked for it is not in it.
+/// `attach --create` and not `--create-background`, which fixes the size at 50 columns and 50 rows (0.45.1). The server
+/// and every pane keep its environment, so it excludes what belongs to the caller's terminal or session.
 pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
     let mut argv = client(binary, home);
     let is_set = |name: &str| std::env::var_os(name).is_some();
-    // What is foreign to a client is seen to already.
+    // Foreign variables are handled by `client`.
     let theirs = |variable: &OsStr| {
         let name = variable.to_string_lossy();
         !is_foreign(variable) && (belongs_to_terminal(&name, is_set) || belongs_to_session(&name, is_set))
@@ -78,17 +78,19 @@ pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
     argv
 }
 
-/// One pane that runs `argv`, which is UTF-8. Not behind `attach --create NAME --`, which zellij knows from 0.45.1 on.
+/// A layout of one pane that runs `argv`, which is UTF-8. Not after `attach --create NAME --`, which zellij supports
+/// only from 0.45.1 on.
 ///
 /// # Source
-/// zellij 0.44.1 and 0.45.1, `kdl_layout_parser.rs`: variables and `~` are expanded in the command and not in its arguments.
+/// zellij 0.44.1 and 0.45.1, `kdl_layout_parser.rs`: variables and `~` are expanded in the command and not in its
+/// arguments.
 fn layout(argv: &[OsString]) -> String {
     let mut words = argv.iter().map(|word| quoted(&word.to_string_lossy()));
     let command = words.next().unwrap_or_default();
     format!("layout {{ pane command={command} {{ args {}; }}; }}", words.collect::<Vec<_>>().join(" "))
 }
 
-/// A string as KDL writes it.
+/// Quotes a string for KDL.
 fn quoted(text: &str) -> String {
     let inside: String = text
         .chars()
@@ -101,20 +103,21 @@ fn quoted(text: &str) -> String {
     format!("\"{inside}\"")
 }
 
-/// The locale variables in the order in which the C library looks at them.
+/// Checks the locale variables in the C library's order.
 fn speaks_utf8(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
     let locale = locale.unwrap_or_default().to_ascii_lowercase();
     locale.to_str().is_some_and(|locale| locale.contains("utf-8") || locale.contains("utf8"))
 }
 
-/// Wraps a command so that it gets our own cache and temporary directory and not those of zellij, whose environment a
-/// pane inherits: an agent must not find its caches elsewhere because it runs in a pane.
+/// Wraps a command so that it gets our own cache and temporary directory instead of those of zellij, whose environment
+/// a pane inherits: an agent must not find its caches elsewhere because it runs in a pane.
 ///
-/// It also waits for the terminal to have a size: zellij starts a pane's process first and tells the terminal its size a few
-/// milliseconds later (0.45.1: 1 in 6), and a program that draws for no columns at all draws twice or not well.
+/// It also waits for the terminal to have a size: zellij starts a pane's process first and sets the terminal's size a
+/// few milliseconds later (0.45.1: 1 in 6), and a program that draws for zero columns draws twice or badly.
 ///
-/// Values travel as arguments, so nothing needs quoting. The shell replaces itself by the command and keeps its pid.
+/// Values are passed as arguments, so nothing needs quoting. The shell replaces itself by the command and keeps its
+/// pid.
 fn in_our_environment(argv: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Vec<OsString> {
     let mut script = vec!["unset ZELLIJ_CONFIG_DIR".to_owned()];
     let mut words: Vec<OsString> = Vec::new();
@@ -127,7 +130,7 @@ fn in_our_environment(argv: &[OsString], variable: impl Fn(&str) -> Option<OsStr
             None => script.push(format!("unset {name}")),
         }
     }
-    // Half a second at most: a terminal that stays without a size must not keep the agent from starting.
+    // Half a second at most: a terminal that never gets a size must not keep the agent from starting.
     script.push("n=50; while [ $((n-=1)) -gt 0 ] && [ \"$(stty size)\" = '0 0' ]; do sleep 0.01; done".to_owned());
     script.push("exec \"$@\"".to_owned());
     let mut wrapped: Vec<OsString> = vec!["/bin/sh".into(), "-c".into(), script.join("; ").into(), "peer".into()];
@@ -136,27 +139,27 @@ fn in_our_environment(argv: &[OsString], variable: impl Fn(&str) -> Option<OsStr
     wrapped
 }
 
-/// How a key gets into a pane of zellij.
+/// How a key is sent to a zellij pane.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Input {
-    /// A word of `zellij action send-keys`.
+    /// An argument of `zellij action send-keys`.
     Key(String),
-    /// Bytes of `zellij action write`.
+    /// Bytes for `zellij action write`.
     Bytes(Vec<u8>),
 }
 
 impl Input {
-    /// The word, where it is one.
+    /// Returns the argument of `send-keys`, if it is one.
     pub(super) fn word(&self) -> Option<&str> {
         if let Self::Key(word) = self { Some(word) } else { None }
     }
 }
 
-/// The input for a key.
+/// Returns the input for a key.
 ///
 /// # Source
-/// zellij 0.45.1: `send-keys` encodes a key as the Kitty protocol has it, also for a program that did not ask for that: what
-/// differs there (Alt, function keys, the keys of the block above the arrows) is written as a terminal of xterm's kind sends it.
+/// zellij 0.45.1: `send-keys` encodes keys in the Kitty protocol, even for a program that did not request it. Keys that
+/// differ there (Alt, function keys, the block above the arrows) are written as an xterm-like terminal sends them.
 pub(super) fn input(key: &Key) -> Input {
     let word = match key {
         Key::Enter => "Enter",

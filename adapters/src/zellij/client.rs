@@ -1,12 +1,12 @@
-//! Running zellij's client: under a deadline, once more where that is safe, and with its words judged.
+//! Runs zellij's client: under a deadline, with retries where they are safe, and interprets its messages.
 
 use std::time::Duration;
 
 use super::Zellij;
 use super::argv;
-use super::errors::{self, Said};
+use super::errors::{self, ClientMessage};
 use super::home::Home;
-use super::look::{self, Sight, Table};
+use super::look::{self, Observation, Table};
 use crate::command::{self, Answer, Argv, Output, RunError};
 use crate::process::{self, ProcessId};
 use crate::runtime::{Gone, RuntimeError, RuntimeKind};
@@ -17,11 +17,11 @@ pub(super) const RETRIES: u32 = 3;
 /// How long the server may take to notice that a client is gone.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// How long the first answer to a question may take, 50 times what it takes on an idle machine.
+/// How long the first attempt at a query may take: 50 times the normal time on an idle machine.
 const FIRST_TRY: Duration = Duration::from_millis(500);
 
 impl Zellij {
-    /// Runs a client to its end. Its exit code alone says nothing: see [`errors`].
+    /// Runs a client to its end. Its exit code alone means nothing: see [`errors`].
     pub(super) async fn run(&self, home: &Home, verb: &str, argv: &Argv) -> Result<Output, RuntimeError> {
         command::run(argv, None, self.deadline).await.map_err(|error| self.not_run(home, verb, error))
     }
@@ -38,8 +38,8 @@ impl Zellij {
         }
     }
 
-    /// Runs a client that goes on printing until it has printed a line, once more where it was cut off: see [`Self::settle`].
-    /// To be asked for what changes nothing.
+    /// Runs a client that keeps printing until it has printed a line, and retries if it was cut off: see
+    /// [`Self::settle`]. Use it only for queries without side effects.
     pub(super) async fn first_line(
         &self,
         home: &Home,
@@ -50,7 +50,7 @@ impl Zellij {
     ) -> Result<Answer, RuntimeError> {
         for again in 0.. {
             let clients = Table::read().of(&home.socket(session)).clients;
-            // What always comes soon and did not is asked for again.
+            // A query that normally answers quickly and did not is retried.
             let deadline = if again == 0 { self.deadline.min(FIRST_TRY) } else { self.deadline };
             let answer = command::first_line(argv, deadline, longest).await;
             Self::settle(home, session, clients, self::server(home)).await;
@@ -63,9 +63,10 @@ impl Zellij {
         unreachable!("the last try returns")
     }
 
-    /// Runs a client that acts on the session, and judges what it left.
+    /// Runs a client that acts on the session, and interprets its result.
     ///
-    /// One that does not see a session which the kernel shows has done nothing, and is run again: see [`Self::settle`].
+    /// A client that does not see a session which the kernel shows has done nothing, and is run again: see
+    /// [`Self::settle`].
     pub(super) async fn ask(
         &self,
         home: &Home,
@@ -79,8 +80,8 @@ impl Zellij {
             let clients = Table::read().of(&home.socket(session)).clients;
             let output = self.run(home, verb, argv).await?;
             Self::settle(home, session, clients, self::server(home)).await;
-            let overlooked = errors::classify(&output, stdout_is_data) == Said::Absent
-                && matches!(look::look(home), Ok(Sight::Up(_)));
+            let overlooked = errors::classify(&output, stdout_is_data) == ClientMessage::Absent
+                && matches!(look::look(home), Ok(Observation::Up(_)));
             if !overlooked || tries == RETRIES {
                 return Self::judge(home, session, verb, &output, stdout_is_data).map(|()| output);
             }
@@ -88,15 +89,15 @@ impl Zellij {
         }
     }
 
-    /// Waits until the server has done with a client that is gone, as a rule less than a millisecond.
+    /// Waits until the server has finished with a client that is gone, normally less than a millisecond.
     ///
-    /// zellij 0.45.1 takes a client's number away twice, and gives it to the next client in between: one that comes too soon
-    /// after another is cut off, overlooks its session, or waits for ever.
+    /// zellij 0.45.1 frees a client's number twice, and assigns it to the next client in between: a client that comes
+    /// too soon after another is cut off, overlooks its session, or waits for ever.
     ///
     /// # Source
-    /// zellij-server 0.45.1, `route_thread_main`: the thread that serves a client queues both removals and then lets go of
-    /// the connection; the server's first thread works the queue off. So both are done when the connection is gone and
-    /// that thread waits.
+    /// zellij-server 0.45.1, `route_thread_main`: the thread that serves a client queues both removals and then lets go
+    /// of the connection; the server's first thread works the queue off. So both are done when the connection is gone
+    /// and that thread waits.
     pub(super) async fn settle(home: &Home, session: &str, clients: u32, server: Option<ProcessId>) {
         let done = || {
             let computes = server.is_some_and(|id| matches!(process::find(id), Ok(Some(status)) if status.computes));
@@ -108,8 +109,8 @@ impl Zellij {
         }
     }
 
-    /// Asks for something that changes nothing and always has an answer. So it may be asked again, when the answer does not
-    /// come in a time in which it always comes, or is empty because the client was cut off: see [`Self::settle`].
+    /// Runs a query without side effects that always has an answer. So it can be retried if the answer takes longer
+    /// than it ever should, or is empty because the client was cut off: see [`Self::settle`].
     async fn read(&self, home: &Home, session: &str, verb: &str, argv: &Argv) -> Result<Output, RuntimeError> {
         let hasty = Self { deadline: self.deadline.min(FIRST_TRY), ..self.clone() };
         match hasty.ask(home, session, verb, argv, true).await {
@@ -126,7 +127,7 @@ impl Zellij {
         Err(failed(verb, "it printed nothing, as a client does that was cut off"))
     }
 
-    /// Judges what a client left, on which nothing but `stdout_is_data` was to be printed.
+    /// Interprets the result of a client that should have printed nothing, except on stdout if `data` is set.
     pub(super) fn judge(
         home: &Home,
         session: &str,
@@ -136,36 +137,36 @@ impl Zellij {
     ) -> Result<(), RuntimeError> {
         let runtime = RuntimeKind::Zellij;
         match errors::classify(output, data) {
-            Said::Nothing => Ok(()),
-            // The kernel told us that the server listens; a client that does not see it speaks another protocol or lost it
-            // this moment.
-            Said::Absent => match look::look(home) {
-                Ok(Sight::Up(_)) => Err(RuntimeError::VersionMismatch {
+            ClientMessage::Nothing => Ok(()),
+            // The kernel has shown that the server listens. A client that does not see it speaks another protocol, or
+            // has just lost it.
+            ClientMessage::Absent => match look::look(home) {
+                Ok(Observation::Up(_)) => Err(RuntimeError::VersionMismatch {
                     runtime,
                     server: home.dir().to_path_buf(),
-                    detail: format!("its server lives, but the client says {}", output.summary()),
+                    detail: format!("its server is alive, but the client says {}", output.summary()),
                 }),
-                Ok(Sight::Gone(gone)) => Err(server_gone(home, gone)),
-                Ok(Sight::Unreachable(_, server)) => Err(unreachable(home, server)),
-                Ok(Sight::Unclear(why)) => Err(unclear(home, why)),
+                Ok(Observation::Gone(gone)) => Err(server_gone(home, gone)),
+                Ok(Observation::Unreachable(_, server)) => Err(unreachable(home, server)),
+                Ok(Observation::Unclear(why)) => Err(unclear(home, why)),
                 Err(error) => Err(not_seen(home, verb, &error)),
             },
-            Said::Exists => Err(RuntimeError::DuplicateSession { runtime, session: session.to_owned() }),
-            Said::Unsupported => Err(RuntimeError::VersionMismatch {
+            ClientMessage::Exists => Err(RuntimeError::DuplicateSession { runtime, session: session.to_owned() }),
+            ClientMessage::Unsupported => Err(RuntimeError::VersionMismatch {
                 runtime,
                 server: home.dir().to_path_buf(),
                 detail: output.summary(),
             }),
-            Said::Denied => Err(RuntimeError::PermissionDenied {
+            ClientMessage::Denied => Err(RuntimeError::PermissionDenied {
                 runtime,
                 server: home.dir().to_path_buf(),
                 detail: output.summary(),
             }),
-            Said::Other => Err(failed(verb, output.summary())),
+            ClientMessage::Other => Err(failed(verb, output.summary())),
         }
     }
 
-    /// Whether zellij still has our pane, be its command alive or not, in whichever tab it is by now.
+    /// Returns `true` if zellij still has our pane, in whichever tab it is, and whether or not its command is alive.
     pub(super) async fn has_pane(&self, home: &Home, session: &str) -> Result<bool, RuntimeError> {
         let argv = argv::action(&self.binary, home, session, "list-panes").arg("--json");
         let output = self.read(home, session, "list-panes", &argv).await?;
@@ -178,21 +179,22 @@ pub(super) fn lists_our_pane(printed: &[u8]) -> Result<bool, RuntimeError> {
     Ok(panes.iter().any(|pane| pane.id == 0 && !pane.is_plugin))
 }
 
-/// Whether a client ended as one does whose number was given to another, or that overlooked a session which is there.
+/// Returns `true` if a client ended like one whose number was given to another, or one that overlooked an existing
+/// session.
 fn was_cut_off(home: &Home, output: &Output) -> bool {
     match errors::classify(output, true) {
-        Said::Nothing => true,
-        Said::Absent => matches!(look::look(home), Ok(Sight::Up(_))),
+        ClientMessage::Nothing => true,
+        ClientMessage::Absent => matches!(look::look(home), Ok(Observation::Up(_))),
         _ => false,
     }
 }
 
-/// The server on record.
+/// Returns the recorded server.
 fn server(home: &Home) -> Option<ProcessId> {
     home.read().ok().flatten()?.running.map(|running| running.server)
 }
 
-/// A pane as `list-panes --json` prints it, as far as we read it.
+/// A pane in the output of `list-panes --json`, reduced to what we read.
 #[derive(serde::Deserialize)]
 struct PaneLine {
     id: u32,
@@ -221,7 +223,7 @@ pub(super) fn unreachable(home: &Home, recorded: ProcessId) -> RuntimeError {
     }
 }
 
-/// Nothing is known of the session now, and waiting would not have told more.
+/// The error for a session whose state is unknown now, where waiting would not have helped.
 pub(super) fn unclear(home: &Home, why: String) -> RuntimeError {
     RuntimeError::NotAnswering { runtime: RuntimeKind::Zellij, server: home.dir().to_path_buf(), detail: why }
 }
@@ -230,7 +232,7 @@ pub(super) fn server_gone(home: &Home, gone: Gone) -> RuntimeError {
     RuntimeError::ServerGone { runtime: RuntimeKind::Zellij, server: home.dir().to_path_buf(), gone }
 }
 
-/// The kernel could not be asked.
+/// The error for a kernel query that failed.
 pub(super) fn not_seen(home: &Home, command: &str, error: &std::io::Error) -> RuntimeError {
     if error.kind() == std::io::ErrorKind::PermissionDenied {
         return RuntimeError::PermissionDenied {

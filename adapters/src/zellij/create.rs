@@ -1,11 +1,11 @@
-//! Creating a session: a client on a throwaway terminal makes it at the wanted size and is killed when the pane runs.
+//! Creation of a session: a client on a throwaway terminal creates it at the wanted size and leaves when the pane runs.
 
 use std::time::Duration;
 
 use super::argv::{self, PANE};
 use super::client::{failed, not_seen, timed_out};
 use super::home::{self, Home};
-use super::look::{self, Sight};
+use super::look::{self, Observation};
 use super::record::{Record, Running};
 use super::{POLL, Zellij};
 use crate::command::{Argv, Output, TerminalClient};
@@ -14,17 +14,16 @@ use crate::runtime::{Created, NewSession, RuntimeError, RuntimeKind, Target};
 use crate::systemd::Scope;
 use crate::terminal;
 
-/// A creation starts a client, a server and the pane's command; 20 at once took up to 4.6 s on two cores. So it gets this
-/// many times what one answer gets.
+/// How many times the normal deadline a creation gets. It starts a client, a server and the pane's command; 20 at once
+/// took up to 4.6 s on two cores.
 const DEADLINES: u32 = 5;
 
-/// How long a server may be up without a process in its pane before zellij is asked, each time, whether there was one that
-/// has ended.
-/// The process appears some 30 ms after the socket does.
+/// How long a server may be up without a process in its pane before zellij is queried, each time, whether there was one
+/// that has already ended. The process appears some 30 ms after the socket does.
 const PANE_APPEARS: Duration = Duration::from_millis(500);
 
-/// How long the client that made a session may take to leave it. It takes some 10 ms; one that is killed instead leaves
-/// the session as it is too.
+/// How long the client that created a session may take to leave it. It takes some 10 ms; killing it instead leaves the
+/// session unharmed too.
 const LEAVE: Duration = Duration::from_millis(500);
 
 impl Zellij {
@@ -48,7 +47,7 @@ impl Zellij {
                 };
                 Ok(Created { target, server: running.server, server_version: None })
             }
-            // What may still come up is left for `remove`, which needs the record.
+            // Anything that may still come up is left to `remove`, which needs the record.
             Err(error @ RuntimeError::TimedOut { .. }) => Err(error),
             Err(error) => {
                 if look::starting_servers_of(&home.socket(&new.session)).is_ok_and(|servers| servers.is_empty()) {
@@ -61,7 +60,7 @@ impl Zellij {
         }
     }
 
-    /// Takes the directory for the new session. What a dead session left there is cleared away first.
+    /// Claims the directory for the new session. First clears away what a dead session left there.
     async fn claim(&self, home: &Home, new: &NewSession) -> Result<Record, RuntimeError> {
         let seen = |error: std::io::Error| not_seen(home, "attach", &error);
         let me = process::me().map_err(seen)?;
@@ -74,9 +73,9 @@ impl Zellij {
         let duplicate =
             || RuntimeError::DuplicateSession { runtime: RuntimeKind::Zellij, session: new.session.clone() };
         match look::look(home).map_err(seen)? {
-            Sight::Gone(_) => {}
-            // Nobody can reach it any more.
-            Sight::Unreachable(left, _) if self.end_ours(home, &left).await? => {}
+            Observation::Gone(_) => {}
+            // No client can reach it any more.
+            Observation::Unreachable(left, _) if self.end_ours(home, &left).await? => {}
             _ => return Err(duplicate()),
         }
         home.delete().map_err(seen)?;
@@ -120,7 +119,7 @@ impl Zellij {
         started
     }
 
-    /// The client went before the session was there: an error, whatever its exit code.
+    /// The client ended before the session existed: an error, whatever its exit code.
     fn refused(home: &Home, new: &NewSession, output: &Output) -> RuntimeError {
         match Self::judge(home, &new.session, "attach", output, false) {
             Err(error) => error,
@@ -128,9 +127,9 @@ impl Zellij {
         }
     }
 
-    /// Waits until the terminal of a pane has the size of the client that looks at it. zellij starts the process on one of no
-    /// rows and columns and tells it the size once its layout is drawn, some 10 ms later; a client that left before would
-    /// leave another size behind.
+    /// Waits until the terminal of a pane has the size of the attached client. zellij starts the process on a terminal
+    /// without rows and columns and sets the size once its layout is drawn, some 10 ms later. If the client left before
+    /// that, the pane would keep a wrong size.
     async fn has_its_size(pane: u32) {
         let started = tokio::time::Instant::now();
         while started.elapsed() < PANE_APPEARS
@@ -140,7 +139,7 @@ impl Zellij {
         }
     }
 
-    /// Waits until the pane's process is there, or is known to have been.
+    /// Waits until the pane's process exists, or is known to have existed.
     async fn appears(&self, home: &Home, session: &str) -> Result<Running, RuntimeError> {
         let seen = |error: std::io::Error| not_seen(home, "attach", &error);
         let socket = home.socket(session);
@@ -163,7 +162,7 @@ impl Zellij {
             if let [server] = servers[..]
                 && tokio::time::Instant::now() >= settled
             {
-                // A question that failed says nothing of the session: it is asked again.
+                // A query that failed says nothing about the session: it is retried.
                 if let Ok(true) = self.has_pane(home, session).await {
                     return Ok(Running { server, pane: None, socket: home::socket_inode(&socket) });
                 }
@@ -174,12 +173,12 @@ impl Zellij {
     }
 }
 
-/// What zellij would do silently in another way, or with a riddle for a message.
+/// Checks for what zellij would silently do differently, or refuse with a cryptic message.
 fn check(new: &NewSession) -> Result<(), RuntimeError> {
     if !new.cwd.is_dir() {
         return Err(failed("attach", format!("the working directory {} is not there", new.cwd.display())));
     }
-    // Both travel as text in zellij's protocol.
+    // Both are sent as text in zellij's protocol.
     if let Some(word) = new.argv.iter().find(|word| word.to_str().is_none()) {
         return Err(failed("attach", format!("the argument {} is not UTF-8, which zellij needs", word.display())));
     }

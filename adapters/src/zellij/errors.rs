@@ -1,21 +1,21 @@
-//! What zellij's messages mean. Its exit codes say little: 0 also stands for "no such session" (0.45.1).
+//! The meaning of zellij's messages. Its exit codes say little: 0 also stands for "no such session" (0.45.1).
 
 use crate::command::Output;
 
-/// What a zellij client said, as far as we act on it.
+/// What a zellij client reported, as far as we act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
-    /// The session, or any session, is not there as far as this client can see.
+pub(super) enum ClientMessage {
+    /// This client cannot see the session, or any session.
     Absent,
-    /// A session of that name exists already.
+    /// A session of that name already exists.
     Exists,
-    /// The client does not know what we asked of it: an older zellij.
+    /// The client does not know the requested command or option: an older zellij.
     Unsupported,
-    /// The kernel forbade something.
+    /// The kernel denied access.
     Denied,
-    /// There was no complaint.
+    /// No complaint.
     Nothing,
-    /// Something else.
+    /// Any other message.
     Other,
 }
 
@@ -36,33 +36,33 @@ impl Match {
     }
 }
 
-/// Lines as zellij 0.45.1 prints them; the first that holds decides.
+/// Lines as zellij 0.45.1 prints them; the first match decides.
 ///
 /// # Source
 /// Seen with 0.45.1, on stderr unless said otherwise.
-const MESSAGES: &[(Match, Said)] = &[
-    (Match::Prefix("There is no active session!"), Said::Absent),
-    // Exit code 0 where two sessions or more are live in the socket directory, 1 otherwise.
-    (Match::Around("Session '", "' not found."), Said::Absent),
+const MESSAGES: &[(Match, ClientMessage)] = &[
+    (Match::Prefix("There is no active session!"), ClientMessage::Absent),
+    // Exit code 0 if two or more sessions are live in the socket directory, 1 otherwise.
+    (Match::Around("Session '", "' not found."), ClientMessage::Absent),
     // On stdout.
-    (Match::Around("No session named ", " found."), Said::Absent),
-    (Match::Around("Session: \"", "\" not found."), Said::Absent),
-    (Match::Prefix("No active zellij sessions found."), Said::Absent),
-    (Match::Prefix("No session with the name "), Said::Absent),
-    (Match::Prefix("Session already exists"), Said::Exists),
-    // On stdout; may go on with "but is dead".
-    (Match::Around("Session with name ", " already exists"), Said::Exists),
-    (Match::Prefix("Lost connection to the Zellij server"), Said::Absent),
-    // clap, for an option or a subcommand that an older zellij does not have.
-    (Match::Prefix("error: unexpected argument"), Said::Unsupported),
-    (Match::Prefix("error: Found argument"), Said::Unsupported),
-    (Match::Prefix("error: unrecognized subcommand"), Said::Unsupported),
-    (Match::Prefix("error: The subcommand"), Said::Unsupported),
-    (Match::Contains("Permission denied"), Said::Denied),
+    (Match::Around("No session named ", " found."), ClientMessage::Absent),
+    (Match::Around("Session: \"", "\" not found."), ClientMessage::Absent),
+    (Match::Prefix("No active zellij sessions found."), ClientMessage::Absent),
+    (Match::Prefix("No session with the name "), ClientMessage::Absent),
+    (Match::Prefix("Session already exists"), ClientMessage::Exists),
+    // On stdout; may continue with "but is dead".
+    (Match::Around("Session with name ", " already exists"), ClientMessage::Exists),
+    (Match::Prefix("Lost connection to the Zellij server"), ClientMessage::Absent),
+    // From clap, for an option or a subcommand that an older zellij does not have.
+    (Match::Prefix("error: unexpected argument"), ClientMessage::Unsupported),
+    (Match::Prefix("error: Found argument"), ClientMessage::Unsupported),
+    (Match::Prefix("error: unrecognized subcommand"), ClientMessage::Unsupported),
+    (Match::Prefix("error: The subcommand"), ClientMessage::Unsupported),
+    (Match::Contains("Permission denied"), ClientMessage::Denied),
 ];
 
-/// What the client's messages mean. `stdout_is_data` keeps pane text from being read as a message.
-pub(super) fn classify(output: &Output, stdout_is_data: bool) -> Said {
+/// Interprets the client's messages. `stdout_is_data` keeps pane text from being read as a message.
+pub(super) fn classify(output: &Output, stdout_is_data: bool) -> ClientMessage {
     let stdout = String::from_utf8_lossy(if stdout_is_data { &[] } else { &output.stdout });
     let text = format!("{}\n{stdout}", output.stderr);
     for line in text.lines().map(str::trim) {
@@ -70,7 +70,7 @@ pub(super) fn classify(output: &Output, stdout_is_data: bool) -> Said {
             return *said;
         }
     }
-    if output.status.success() && text.trim().is_empty() { Said::Nothing } else { Said::Other }
+    if output.status.success() && text.trim().is_empty() { ClientMessage::Nothing } else { ClientMessage::Other }
 }
 
 #[cfg(test)]
@@ -87,17 +87,17 @@ mod tests {
     #[test]
     fn messages_decide_and_exit_codes_do_not() {
         let cases = [
-            (1, "", "There is no active session!\n", Said::Absent),
-            (0, "", "Session 'x' not found. The following sessions are active:\n", Said::Absent),
-            (1, "No session named \"x\" found.\n", "", Said::Absent),
-            (2, "", "Session: \"x\" not found.\n", Said::Absent),
-            (1, "", "Session already exists\n", Said::Exists),
-            (1, "Session with name \"x\" already exists, but is dead.\n", "", Said::Exists),
-            (2, "", "error: unexpected argument '-p' found\n\nUsage: …", Said::Unsupported),
-            (2, "", "Invalid key at position 1: \"X\"\n", Said::Other),
-            (101, "", "thread 'main' panicked at src/main.rs\n", Said::Other),
-            (0, "", "", Said::Nothing),
-            (1, "", "", Said::Other),
+            (1, "", "There is no active session!\n", ClientMessage::Absent),
+            (0, "", "Session 'x' not found. The following sessions are active:\n", ClientMessage::Absent),
+            (1, "No session named \"x\" found.\n", "", ClientMessage::Absent),
+            (2, "", "Session: \"x\" not found.\n", ClientMessage::Absent),
+            (1, "", "Session already exists\n", ClientMessage::Exists),
+            (1, "Session with name \"x\" already exists, but is dead.\n", "", ClientMessage::Exists),
+            (2, "", "error: unexpected argument '-p' found\n\nUsage: …", ClientMessage::Unsupported),
+            (2, "", "Invalid key at position 1: \"X\"\n", ClientMessage::Other),
+            (101, "", "thread 'main' panicked at src/main.rs\n", ClientMessage::Other),
+            (0, "", "", ClientMessage::Nothing),
+            (1, "", "", ClientMessage::Other),
         ];
         for (code, stdout, stderr, said) in cases {
             assert_eq!(classify(&output(code, stdout, stderr), false), said, "{code} {stdout:?} {stderr:?}");
@@ -107,6 +107,6 @@ mod tests {
     #[test]
     fn a_pane_that_shows_a_message_is_not_one() {
         let shown = output(0, "There is no active session!\n", "");
-        assert_eq!(classify(&shown, true), Said::Nothing);
+        assert_eq!(classify(&shown, true), ClientMessage::Nothing);
     }
 }

@@ -1,14 +1,14 @@
-//! A session's own directory: socket, configuration, cache and log of one zellij session, and our record of it.
+//! A session's directory: socket, configuration, cache and log of one zellij session, and our record of it.
 //!
 //! ```text
-//! DIR/contract_version_1/NAME   the socket; zellij appends both parts to ZELLIJ_SOCKET_DIR, and a person may rename it
-//! DIR/config/config.kdl         what this session needs to know; the person's own is never read
+//! DIR/contract_version_1/NAME   the socket; zellij appends both parts to ZELLIJ_SOCKET_DIR, and a user may rename it
+//! DIR/config/config.kdl         the configuration of this session; the user's own is never read
 //! DIR/cache/  DIR/tmp/          session metadata and log
-//! DIR/session.json              what we know of it
+//! DIR/session.json              our record
 //! ```
 //!
-//! One directory a session, because zellij 0.45.1 asks every socket beside the one that is meant and waits for each answer:
-//! one hung session would hang the commands to all.
+//! Each session has its own directory, because zellij 0.45.1 queries every other socket next to the requested one and
+//! waits for each answer: one hung session would block the commands to all.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Permissions};
@@ -22,7 +22,7 @@ use super::record::Record;
 use crate::file;
 use crate::process::{self, ProcessId};
 
-/// Bytes a socket's path may have: `sun_path` less its terminating zero. zellij refuses longer ones.
+/// The longest path of a socket in bytes: `sun_path` less its terminating zero. zellij refuses longer ones.
 const SOCKET_PATH_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
 
 /// The directory that zellij puts between ours and the socket: the version of its client-server protocol.
@@ -30,12 +30,14 @@ const CONTRACT: &str = "contract_version_1";
 
 const RECORD: &str = "session.json";
 
-/// What the name of a directory that is being filled begins with; its maker's pid and start time follow. No session's does.
+/// The prefix of a directory that is still being filled, followed by its creator's pid and start time. No session's
+/// name begins with it.
 const DRAFT: &str = ".draft-";
 
-/// What each session is told. Resurrection is off because it re-runs a dead agent instead of the command asked for;
-/// the locked mode leaves all keys but the prefix to the agent ([`keys`]); plugins (the bars, the session manager) cost 46 MB a session;
-/// and whoever attaches to one peer from the pane of another gets it on the whole screen, without being asked how.
+/// The configuration of each session. Resurrection is off because it re-runs a dead agent instead of the requested
+/// command; the locked mode leaves all keys but the prefix to the agent ([`keys`]); plugins (the bars, the session
+/// manager) cost 46 MB per session; and a user who attaches to one peer from the pane of another gets it full-screen,
+/// without a question.
 const CONFIG: &str = r#"session_serialization false
 disable_session_metadata true
 show_startup_tips false
@@ -51,11 +53,11 @@ default_shell "/bin/sh"
 load_plugins { }
 "#;
 
-/// A session's own directory, which may or may not be there.
+/// A session's directory, which may or may not exist.
 #[derive(Clone, Debug)]
 pub(super) struct Home {
     dir: PathBuf,
-    /// What the session is called now, where it is not called as it was made.
+    /// The current name of the session, if it was renamed.
     renamed: Option<String>,
 }
 
@@ -64,12 +66,12 @@ impl Home {
         Self { dir: dir.to_path_buf(), renamed: None }
     }
 
-    /// The same for clients of a session that is called `name` by now.
+    /// Returns a copy for clients of a session that is now called `name`.
     pub(super) fn known_as(&self, name: String) -> Self {
         Self { renamed: Some(name), ..self.clone() }
     }
 
-    /// What clients call the session that was made as `session`.
+    /// Returns the current name of the session that was created as `session`.
     pub(super) fn name_of<'a>(&'a self, session: &'a str) -> &'a str {
         self.renamed.as_deref().unwrap_or(session)
     }
@@ -78,20 +80,20 @@ impl Home {
         &self.dir
     }
 
-    /// What is pressed to leave a session that was made with the configuration which stands there.
+    /// Returns the keys that detach from a session with the configuration in this directory.
     pub(super) fn leave(&self) -> &'static str {
         let config = file::read_to_string(&self.config().join("config.kdl"), file::MOST).unwrap_or_default();
-        // Older ones had zellij's own keys.
+        // Older configurations had zellij's own keys.
         if config.contains("clear-defaults=true") { keys::LEAVE } else { "C-g C-o d" }
     }
 
-    /// Where zellij puts the sockets.
+    /// The directory where zellij puts the sockets.
     pub(super) fn sockets(&self) -> PathBuf {
         self.dir.join(CONTRACT)
     }
 
-    /// The path at which the server of `session` began to listen. By it the kernel knows the socket, whatever its file is
-    /// called by now.
+    /// The path at which the server of `session` started to listen. The kernel identifies the socket by it, whatever
+    /// its file is called now.
     pub(super) fn socket(&self, session: &str) -> PathBuf {
         self.sockets().join(session)
     }
@@ -108,10 +110,11 @@ impl Home {
         self.dir.join("tmp")
     }
 
-    /// Makes the directory with all that a new session needs, or finds that it is taken ([`io::ErrorKind::AlreadyExists`]).
+    /// Creates the directory with everything that a new session needs, or reports that it is taken
+    /// ([`io::ErrorKind::AlreadyExists`]).
     ///
-    /// It is filled under another name and renamed, so that whoever finds it finds the record too. Drafts whose makers were
-    /// killed are deleted.
+    /// It is filled under another name and then renamed, so that the directory never exists without its record. Drafts
+    /// whose creators were killed are deleted.
     pub(super) fn claim(&self, record: &Record) -> io::Result<()> {
         let parent = self.dir.parent().ok_or(io::ErrorKind::InvalidInput)?;
         DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
@@ -143,7 +146,7 @@ impl Home {
         self.write(record)
     }
 
-    /// What we know of the session; `None` when there is no such directory.
+    /// Returns our record of the session; `None` if there is no such directory.
     pub(super) fn read(&self) -> io::Result<Option<Record>> {
         match file::read(&self.dir.join(RECORD), file::MOST) {
             Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
@@ -161,15 +164,15 @@ impl Home {
         fs::rename(draft, self.dir.join(RECORD))
     }
 
-    /// Notes that our pane is closed and that the session is a person's own now, so that somebody clears up after it. Makes
-    /// the directory anew where it was removed.
-    pub(super) fn leave_to_person(&self, record: &Record) -> io::Result<()> {
+    /// Records that our pane is closed and that only the user's panes are left, so that a later sweep cleans up.
+    /// Recreates the directory if it was removed.
+    pub(super) fn mark_closed(&self, record: &Record) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
         self.write(&Record { closed: true, ..record.clone() })
     }
 
     /// Deletes what zellij and we put there, and the directory. Anything else in it is not ours: it stays, and so does
-    /// the directory, which is an error. A directory that is not there is success.
+    /// the directory, which is an error. Succeeds if the directory does not exist.
     pub(super) fn delete(&self) -> io::Result<()> {
         for dir in [self.sockets(), self.config(), self.cache(), self.tmp()] {
             absent_is_ok(fs::remove_dir_all(dir))?;
@@ -180,7 +183,7 @@ impl Home {
         absent_is_ok(fs::remove_dir(&self.dir))
     }
 
-    /// Whether nothing but what zellij and we put there is in it.
+    /// Returns `true` if the directory contains only what zellij and we put there.
     pub(super) fn is_only_ours(&self) -> io::Result<bool> {
         let draft = format!("{RECORD}.new");
         let ours = [CONTRACT, "config", "cache", "tmp", RECORD, &draft];
@@ -192,8 +195,8 @@ impl Home {
         Ok(true)
     }
 
-    /// Deletes the directory in which `judged` was found, and no other that took its place since: it is taken away in one
-    /// step and looked at again. Returns whether that was so.
+    /// Deletes the directory in which `judged` was found, but not one that has replaced it since: it is renamed in one
+    /// step and checked again. Returns whether it was deleted.
     pub(super) fn delete_as_judged(&self, judged: Option<&Record>) -> io::Result<bool> {
         let aside = self.draft(process::me()?)?;
         match fs::rename(&self.dir, &aside.dir) {
@@ -209,7 +212,7 @@ impl Home {
         deleted
     }
 
-    /// The names of the socket files there.
+    /// Returns the names of the socket files in the directory.
     pub(super) fn socket_names(&self) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(self.sockets()) {
             Ok(entries) => entries,
@@ -221,7 +224,7 @@ impl Home {
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry?;
-            // Another name than text no client takes.
+            // Clients accept only names that are valid text.
             if entry.file_type().is_ok_and(|kind| kind.is_socket())
                 && let Ok(name) = entry.file_name().into_string()
             {
@@ -232,39 +235,39 @@ impl Home {
     }
 }
 
-/// Whether the socket's file is at `path` still, by its inode where that is known. What is there and no socket may stand in
-/// its way, and says nothing of the server.
+/// Returns `true` if the socket's file is still at `path`, by its inode if that is known. A non-socket at that path may
+/// be hiding the socket, and says nothing about the server.
 pub(super) fn is_still(path: &Path, noted: Option<u64>) -> bool {
     let is_it = |found: fs::Metadata| !found.file_type().is_socket() || noted.is_none_or(|inode| inode == found.ino());
     fs::symlink_metadata(path).is_ok_and(is_it)
 }
 
-/// The inode of the socket file at `path`.
+/// Returns the inode of the socket file at `path`.
 pub(super) fn socket_inode(path: &Path) -> Option<u64> {
     let found = fs::symlink_metadata(path).ok()?;
     found.file_type().is_socket().then(|| found.ino())
 }
 
-/// Whether this is the directory of a session, and none that is only being filled.
+/// Returns `true` if this is the directory of a session, and not a draft.
 pub(super) fn is_complete(dir: &Path) -> bool {
     dir.file_name().is_some_and(|name| !name.as_bytes().starts_with(DRAFT.as_bytes()))
 }
 
-/// Deletes what makers left that were killed before their draft had its name.
+/// Deletes the drafts of creators that were killed before the rename.
 pub(super) fn sweep_drafts(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
         if let Some(maker) = maker(&entry.file_name())
             && process::find(maker)?.is_none()
         {
-            // One with a file of somebody else's in it stays, and stands in nobody's way.
+            // A draft that contains a foreign file stays, and does no harm.
             let _ = Home::at(&entry.path()).delete();
         }
     }
     Ok(())
 }
 
-/// Who fills the directory of this name, if it is a draft.
+/// Returns the process that fills the directory of this name, if it is a draft.
 fn maker(name: &OsStr) -> Option<ProcessId> {
     let mut numbers = name.to_str()?.strip_prefix(DRAFT)?.split('-');
     Some(ProcessId { pid: numbers.next()?.parse().ok()?, start: numbers.next()?.parse().ok()? })
@@ -274,35 +277,36 @@ fn absent_is_ok(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// A directory in which others can replace ours would let them put a socket of their own there.
+/// Refuses a directory in which other users could replace ours and put a socket there.
 fn check_private(dir: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(dir)?;
     let owner = nix::unistd::geteuid().as_raw();
     if found.is_dir() && found.uid() == owner && found.mode() & 0o022 == 0 {
         return Ok(());
     }
-    let problem = format!("{} must be a directory of uid {owner} that nobody else may write to", dir.display());
+    let problem = format!("{} must be a directory of uid {owner} that only its owner can write to", dir.display());
     Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
 }
 
-/// Whether zellij's socket of `session` fits below `dir`.
+/// Returns `true` if zellij's socket of `session` fits below `dir`.
 fn fits(dir: &Path, session: &str) -> bool {
     dir.as_os_str().len() + 1 + CONTRACT.len() + 1 + session.len() <= SOCKET_PATH_MAX
 }
 
-/// Where the directories of sessions are, as a rule.
+/// The usual parent of session directories.
 fn below(base: &Path) -> PathBuf {
     base.join("zellij")
 }
 
-/// Where they are where the base is too long: shared by all of a user's bases, and the first may be unset (cron).
+/// The parents to use if the base is too long. They are shared by all of a user's bases, and the variable for the first
+/// may be unset (cron).
 fn last_resorts(runtime_dir: Option<&OsStr>) -> impl Iterator<Item = PathBuf> {
     let user = nix::unistd::geteuid();
     let runtime_dir = runtime_dir.map(Path::new).filter(|dir| dir.is_absolute()).map(|dir| dir.join("peer"));
     runtime_dir.into_iter().chain([PathBuf::from(format!("/tmp/peer-{user}"))])
 }
 
-/// All directories in which [`choose`] may have put one for a session of `base`.
+/// Returns all directories in which [`choose`] may have put a session directory of `base`.
 pub(super) fn parents(base: &Path, runtime_dir: Option<&OsStr>) -> Vec<PathBuf> {
     let usual = below(base);
     // The longest name that a session may have.
@@ -321,8 +325,8 @@ pub(super) fn choose(base: &Path, runtime_dir: Option<&OsStr>, session: &str) ->
 }
 
 /// FNV-1a of the parts, 8 hexadecimal digits: below `/tmp/peer-1000` that leaves room for a name of 64 characters. Two
-/// sessions that meet in one directory are refused as duplicates, and not mixed up. Stable from one build to the next,
-/// because a recorded path is looked at by later ones.
+/// sessions whose directories collide are refused as duplicates, and not mixed up. The digest must not change between
+/// builds, because later builds use recorded paths.
 fn digest(parts: &[&[u8]]) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in parts.iter().flat_map(|part| part.iter().chain(&[0])) {

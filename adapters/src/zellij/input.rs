@@ -1,4 +1,4 @@
-//! Text and keys for the pane.
+//! Sends text and keys to the pane.
 
 use super::Zellij;
 use super::argv::{self, Input, PANE};
@@ -8,26 +8,26 @@ use super::look::Up;
 use crate::process::ProcessId;
 use crate::runtime::{Key, RuntimeError, RuntimeKind, Target};
 
-/// The longest text one argument can hold: Linux allows 128 KiB with the terminating zero (`MAX_ARG_STRLEN`). More fails
-/// with `E2BIG` before zellij runs; macOS allows more.
+/// The longest text that one argument can hold: Linux allows 128 KiB with the terminating zero (`MAX_ARG_STRLEN`). More
+/// fails with `E2BIG` before zellij runs; macOS allows more.
 const ARGUMENT_MAX: usize = 131_071;
 
-/// What a terminal sends before and after pasted text, as `zellij action write` takes it.
+/// What a terminal sends before and after pasted text, as arguments of `zellij action write`.
 const PASTE_BEGINS: [&str; 6] = ["27", "91", "50", "48", "48", "126"];
 const PASTE_ENDS: [&str; 6] = ["27", "91", "50", "48", "49", "126"];
 
 impl Zellij {
     pub(super) async fn paste_text(&self, target: &Target, text: &str) -> Result<(), RuntimeError> {
         let (home, up) = Self::takes_input(target, "paste")?;
-        let text = harmless(text);
+        let text = strip_control_chars(text);
         if text.is_empty() {
             return Ok(());
         }
         if text.len() <= ARGUMENT_MAX {
-            return self.speaking_with(up.server).await?.act(&home, target, "paste", &[&text]).await;
+            return self.with_compatible_client(up.server).await?.act(&home, target, "paste", &[&text]).await;
         }
-        let client = self.speaking_with(up.server).await?;
-        // zellij leaves the brackets out where the program has not asked for them, here as in its own paste action.
+        let client = self.with_compatible_client(up.server).await?;
+        // zellij omits the brackets if the program has not requested them, here as in its own paste action.
         client.act(&home, target, "write", &PASTE_BEGINS).await?;
         let mut sent = Ok(());
         for chunk in chunks(&text, ARGUMENT_MAX) {
@@ -36,7 +36,7 @@ impl Zellij {
                 break;
             }
         }
-        // Closed in any case: the program would take all that a person types from now on for pasted text.
+        // Always closed: otherwise the program would treat everything the user types from now on as pasted text.
         let closed = client.act(&home, target, "write", &PASTE_ENDS).await;
         sent.and(closed)
     }
@@ -46,7 +46,7 @@ impl Zellij {
         if keys.is_empty() {
             return Ok(());
         }
-        let client = self.speaking_with(up.server).await?;
+        let client = self.with_compatible_client(up.server).await?;
         let inputs: Vec<Input> = keys.iter().map(argv::input).collect();
         let alike = |one: &Input, next: &Input| matches!((one, next), (Input::Key(_), Input::Key(_)));
         for run in inputs.chunk_by(alike) {
@@ -59,7 +59,8 @@ impl Zellij {
         Ok(())
     }
 
-    /// An Enter in a pane whose command has ended runs that command again (0.45.1), so nothing is sent to one.
+    /// Checks that the pane takes input. An Enter in a pane whose command has ended runs that command again (0.45.1),
+    /// so nothing is sent to one.
     fn takes_input(target: &Target, verb: &str) -> Result<(Home, Up), RuntimeError> {
         let (home, up) = Self::up(target, verb)?;
         let runs_it = |pane: ProcessId| target.pane_pid.is_none_or(|pid| pid == pane.pid);
@@ -87,12 +88,13 @@ impl Zellij {
     }
 }
 
-/// Drops what could end the paste's bracket or act on the terminal: all control characters but newline and tab.
-fn harmless(text: &str) -> String {
+/// Removes characters that could end the paste's bracket or act on the terminal: all control characters except newline
+/// and tab.
+fn strip_control_chars(text: &str) -> String {
     text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
 }
 
-/// Cuts `text` into pieces of at most `size` bytes between characters.
+/// Splits `text` into pieces of at most `size` bytes between characters.
 fn chunks(text: &str, size: usize) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_payload_cannot_end_its_own_bracket() {
-        assert_eq!(harmless("a\x1b[201~b\r\n\tc\u{9b}d\0é\u{7f}"), "a[201~b\n\tcdé");
+        assert_eq!(strip_control_chars("a\x1b[201~b\r\n\tc\u{9b}d\0é\u{7f}"), "a[201~b\n\tcdé");
     }
 
     #[test]

@@ -1,19 +1,19 @@
-//! The keys of whoever is attached: the same that tmux has, so that one who knows one of the two can leave both.
+//! The key bindings for attached users: the same as tmux's, so that a user who knows one runtime can leave both.
 //!
-//! `C-b d` leaves, `C-b C-b` sends the prefix itself, `C-b [` scrolls. All other keys are the agent's, always: behind the
-//! prefix one key is taken and no more, and a key that is pressed in a view that is scrolled back ends that and reaches the
-//! agent. Nothing splits, closes or quits: zellij's own keys for that would end the agent's pane.
+//! `C-b d` detaches, `C-b C-b` sends the prefix itself, `C-b [` scrolls. All other keys always go to the agent: only
+//! one key after the prefix is consumed, and a key that is pressed while scrolled back ends the scrolling and reaches
+//! the agent. No key splits, closes or quits: zellij's own keys for that would end the agent's pane.
 
 use std::fmt::Write as _;
 
-/// What is pressed to leave, as people write it.
+/// The keys that detach, in the usual notation.
 pub(super) const LEAVE: &str = "C-b d";
 
-/// The part of a session's configuration that says what keys do.
+/// Returns the part of a session's configuration that defines the keys.
 ///
 /// # Source
-/// zellij 0.44.1 and 0.45.1: a mode other than normal and locked swallows keys that it has no binding for; the wheel changes from
-/// the default mode to scroll and back (`sync_scroll_mode_if_scroll_changed`).
+/// zellij 0.44.1 and 0.45.1: a mode other than normal and locked swallows keys that it has no binding for; the wheel
+/// changes from the default mode to scroll and back (`sync_scroll_mode_if_scroll_changed`).
 pub(super) fn keybinds() -> String {
     let mut text =
         String::from("keybinds clear-defaults=true {\n    locked { bind \"Ctrl b\" { SwitchToMode \"Tmux\"; }; }\n");
@@ -41,7 +41,7 @@ pub(super) fn keybinds() -> String {
     text
 }
 
-/// Every key that a terminal has a byte or two for, with what it sends; nothing for those that scroll.
+/// Returns every key that a terminal has a byte or two for, with what it sends; nothing for those that scroll.
 fn keys() -> impl Iterator<Item = (String, Vec<u8>)> {
     let printable = ('!'..='~').map(|c| (c.to_string(), vec![c as u8]));
     let control =
@@ -63,7 +63,7 @@ fn keys() -> impl Iterator<Item = (String, Vec<u8>)> {
     printable.chain(control).chain(named.map(|(key, bytes)| (key.to_owned(), bytes.to_vec())))
 }
 
-/// A key as KDL has it.
+/// Quotes a key for KDL.
 fn quoted(key: &str) -> String {
     format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -1,8 +1,8 @@
-//! Clients of ours that were left by a `peer` which was killed.
+//! Cleanup of our clients that a killed `peer` left behind.
 //!
-//! The kernel ends them with whoever asked ([`crate::command::Argv::ends_with_us`]); where it does not (another system, an
-//! older `peer`, one that was killed while it started its client), one whose server ends while it waits for the answer
-//! computes for ever (zellij 0.45.1: 4 of 40).
+//! The kernel ends clients together with the `peer` that started them ([`crate::command::Argv::ends_with_us`]). If it
+//! does not (another system, an older `peer`, one that was killed while it started its client), a client whose server
+//! ends while it waits for the answer spins for ever (zellij 0.45.1: 4 of 40).
 
 use std::io;
 use std::path::Path;
@@ -13,19 +13,19 @@ use super::Zellij;
 use crate::process::{self, ProcessId};
 
 impl Zellij {
-    /// Ends the clients that nobody waits for any more, of sessions whose directory is `ours`; returns how many there were.
-    /// Reads the processes that lost their parents, and starts nothing.
+    /// Ends the abandoned clients of sessions whose directory is `ours`; returns how many there were. Reads the
+    /// processes that lost their parents, and starts nothing.
     ///
-    /// Two facts name one: it asks a session of ours something, and its parent is whoever takes in orphans. Never a server,
-    /// and nobody who is attached.
+    /// Two facts identify one: it sends a request to one of our sessions, and its parent is the process that adopts
+    /// orphans. Servers and attached clients are never affected.
     ///
     /// # Errors
     /// The process table could not be read.
-    pub fn end_left_clients(ours: impl Fn(&Path) -> bool) -> io::Result<usize> {
+    pub fn end_abandoned_clients(ours: impl Fn(&Path) -> bool) -> io::Result<usize> {
         let mut ended = 0;
         let asks = |pid| only_asks(&process::arguments(pid));
         for orphan in process::orphans_where(asks)? {
-            // Asked again: by now it is known which process has this number.
+            // Checked again: now the identity of the process with this pid is known.
             if asks(orphan.id.pid)
                 && session_dir(orphan.id).is_some_and(|dir| ours(Path::new(&dir)))
                 && process::signal(orphan.id, Signal::SIGKILL)?
@@ -37,14 +37,14 @@ impl Zellij {
     }
 }
 
-/// Whether this is the command line of a client that is told something or asks something, as ours are.
+/// Returns `true` for the command line of a client that makes a request or subscribes, as ours do.
 fn only_asks(arguments: &[Vec<u8>]) -> bool {
     let words: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     matches!(words[..], [_, b"--session", _, b"action" | b"subscribe", ..] | [_, b"kill-session", _])
 }
 
 fn session_dir(id: ProcessId) -> Option<std::ffi::OsString> {
-    // Not ours to look at, or gone by now: not one of ours.
+    // Unreadable for us, or gone by now: not one of ours.
     process::environment_variable(id.pid, "ZELLIJ_SOCKET_DIR").ok().flatten()
 }
 

@@ -1,4 +1,4 @@
-//! What the kernel knows of a session: no process is started, and a hung server hangs nobody.
+//! The state of a session according to the kernel. No process is started, and a hung server blocks no caller.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,25 +12,25 @@ use crate::process::{self, ProcessId, Status};
 use crate::runtime::Gone;
 use crate::socket::{self, Listener};
 
-/// The variable in which a session's server and panes carry our tag, so that it is known without our record.
+/// The variable that carries our tag in a session's server and panes, so that it is known without our record.
 pub(super) const TAG: &str = "PEER_SESSION_TAG";
 
-/// The variable in which zellij tells a pane's process the pane's number.
+/// The variable that contains the pane's number in the environment of its process.
 const PANE_NUMBER: &str = "ZELLIJ_PANE_ID";
 
-/// That of the first pane, which is ours; no later one gets it.
+/// The number of the first pane, which is ours; no later pane gets it.
 const OUR_NUMBER: &str = "0";
 
-/// A session as the kernel shows it.
+/// The state of a session.
 #[derive(Debug)]
-pub(super) enum Sight {
-    /// There is no server for us to talk to.
+pub(super) enum Observation {
+    /// There is no server that we could talk to.
     Gone(Gone),
     /// A server listens.
     Up(Up),
-    /// Its server lives, and no socket leads to it any more; zellij cannot make it again.
+    /// Its server is alive, and no socket leads to it any more; zellij cannot recreate the socket.
     Unreachable(Record, ProcessId),
-    /// Nothing can be said now, and why.
+    /// The state is unknown now, for this reason.
     Unclear(String),
 }
 
@@ -38,86 +38,89 @@ pub(super) enum Sight {
 #[derive(Clone, Debug)]
 pub(super) struct Up {
     pub(super) record: Record,
-    /// What the session is called now: a person may rename it.
+    /// The current name of the session: a user may rename it.
     pub(super) name: String,
     pub(super) server: ProcessId,
-    /// The pane's process, while it lives.
+    /// The pane's process, while it is alive.
     pub(super) pane: Option<ProcessId>,
-    /// Our pane was closed, and what ran in it lives on without it.
+    /// Whether our pane was closed, and the process in it lives on without it.
     pub(super) pane_closed: bool,
-    /// How many clients are connected; 0 where the kernel does not tell.
+    /// The number of connected clients; 0 if the kernel does not report it.
     pub(super) clients: u32,
 }
 
-/// Looks at the session that lives in `home`: a small file and a few of `/proc`, and a connection only where they do not tell.
-/// Never waits.
-pub(super) fn look(home: &Home) -> io::Result<Sight> {
+/// Observes the session in `home`: reads a small file and a few in `/proc`, and connects only if they are not
+/// conclusive. Never waits.
+pub(super) fn look(home: &Home) -> io::Result<Observation> {
     look_by(home, &Table::read())
 }
 
-/// The same by a table that was read a moment ago.
+/// Observes the session by a socket table that was just read.
 ///
-/// The session is that of its recorded server. It is gone when that process is, and not when its socket's file is: any
-/// client of zellij 0.45.1 removes the file of a server that was killed, and a cleaner that of one that lives.
-pub(super) fn look_by(home: &Home, table: &Table) -> io::Result<Sight> {
+/// The session is that of its recorded server. It is gone when that process has ended, and not when its socket's file
+/// is gone: any client of zellij 0.45.1 removes the file of a server that was killed, and a cleaner may remove that of
+/// a live one.
+pub(super) fn look_by(home: &Home, table: &Table) -> io::Result<Observation> {
     match known(home, table)? {
         Some(record) => look_at(home, record, table),
-        None => Ok(Sight::Gone(Gone::NoSocket)),
+        None => Ok(Observation::Gone(Gone::NoSocket)),
     }
 }
 
-/// The same of a session that is known.
-pub(super) fn look_at(home: &Home, record: Record, table: &Table) -> io::Result<Sight> {
+/// Observes a session whose record is known.
+pub(super) fn look_at(home: &Home, record: Record, table: &Table) -> io::Result<Observation> {
     if record.is_elsewhere()? {
-        return Ok(Sight::Unclear("it was made on another machine, or in another container".to_owned()));
+        return Ok(Observation::Unclear("it was made on another machine, or in another container".to_owned()));
     }
     if record.is_of_another_boot() {
-        return Ok(Sight::Gone(how_gone(home, &record)));
+        return Ok(Observation::Gone(how_gone(home, &record)));
     }
     let running = match record.running {
         Some(running) => running,
-        // A server dies of a connection that is closed before its first client has introduced itself (zellij 0.45.1: seen).
+        // A connection that is closed before the first client has introduced itself crashes the server (zellij 0.45.1:
+        // seen).
         None if process::find(record.creator)?.is_some() => {
-            return Ok(Sight::Unclear(format!("process {} is creating the session", record.creator.pid)));
+            return Ok(Observation::Unclear(format!("process {} is creating the session", record.creator.pid)));
         }
-        // Whoever made it died before it could note the server.
+        // The creator died before it could record the server.
         None => match unnoted(home, &record.session, table)? {
             Some(running) => running,
-            None => return Ok(Sight::Gone(how_gone(home, &record))),
+            None => return Ok(Observation::Gone(how_gone(home, &record))),
         },
     };
-    let Some(server) = process::find(running.server)? else { return Ok(Sight::Gone(how_gone(home, &record))) };
+    let Some(server) = process::find(running.server)? else { return Ok(Observation::Gone(how_gone(home, &record))) };
     if server.stopped {
-        return Ok(Sight::Unclear(stopped(server)));
+        return Ok(Observation::Unclear(stopped(server)));
     }
     let pane = pane_in(running)?;
     let pane_closed = pane.is_some_and(|pane| !pane.has_terminal);
-    // What has its terminal is in its pane, whatever somebody noted who did not see it yet.
+    // A process that has its terminal is in its pane, even if `closed` was recorded before it was seen.
     let closed = record.closed && pane.is_none_or(|pane| !pane.has_terminal);
     let record = Record { closed, ..record };
     let pane = pane.map(|pane| pane.id);
     let clients = table.of(&home.socket(&record.session)).clients;
-    Ok(match way_in(home, &record.session, running, table)? {
-        Way::Name(name) => Sight::Up(Up { record, name, server: server.id, pane, pane_closed, clients }),
-        Way::None => Sight::Unreachable(record, server.id),
-        Way::Full => Sight::Unclear("its queue of waiting clients is full".to_owned()),
+    Ok(match route_to(home, &record.session, running, table)? {
+        Route::Name(name) => Observation::Up(Up { record, name, server: server.id, pane, pane_closed, clients }),
+        Route::None => Observation::Unreachable(record, server.id),
+        Route::Full => Observation::Unclear("its queue of waiting clients is full".to_owned()),
     })
 }
 
-/// How a session is gone whose server is not there.
+/// Determines how a session without a server is gone.
 ///
-/// zellij 0.45.1 takes its socket along when its session is ended (by its keys, `kill-session`, its last pane) and leaves it
-/// when it is killed, by SIGTERM too; but a client that looks since removes it as well. So this is a name and no proof.
+/// zellij 0.45.1 removes its socket when its session is ended (by its keys, `kill-session`, its last pane) and leaves
+/// it when it is killed, by SIGTERM too. But any client that looks since then removes it as well. So the result is a
+/// description and not a proof.
 fn how_gone(home: &Home, record: &Record) -> Gone {
     match (home.socket(&record.session).symlink_metadata().is_ok(), record.running.is_some()) {
-        (true, _) => Gone::NobodyListening,
+        (true, _) => Gone::NotListening,
         (false, true) => Gone::Ended,
         (false, false) => Gone::NoSocket,
     }
 }
 
-/// What is known of the session; `None` where there is none. A record that somebody deleted or damaged is put together
-/// again by what the kernel knows of a server that lives.
+/// Returns the record of the session; `None` if there is no session. A record that was deleted or damaged is rebuilt
+/// from what the kernel knows about a live server.
 pub(super) fn known(home: &Home, table: &Table) -> io::Result<Option<Record>> {
     match home.read() {
         Ok(Some(record)) => Ok(Some(record)),
@@ -127,8 +130,8 @@ pub(super) fn known(home: &Home, table: &Table) -> io::Result<Option<Record>> {
     }
 }
 
-/// The record of a session by its living server: that has the socket's path among its arguments, and our tag in its
-/// environment. It is noted again where that can be done.
+/// Rebuilds the record of a session from its live server, which has the socket's path in its arguments and our tag in
+/// its environment. Writes it again if possible.
 fn rebuilt(home: &Home, table: &Table) -> io::Result<Option<Record>> {
     for path in table.listening_in(&home.sockets()) {
         let Some(session) = path.file_name().and_then(|name| name.to_str()) else { continue };
@@ -143,14 +146,14 @@ fn rebuilt(home: &Home, table: &Table) -> io::Result<Option<Record>> {
     Ok(None)
 }
 
-/// What the server of `session` itself tells of it.
+/// Returns a record from the server of `session` itself.
 pub(super) fn record_of(server: ProcessId, session: &str) -> io::Result<Record> {
     let tag = process::environment_variable(server.pid, TAG)?.unwrap_or_default();
     let running = Running { server, pane: pane_of(server.pid)?, socket: None };
     Ok(Record { running: Some(running), ..Record::here(session, &tag.to_string_lossy(), server)? })
 }
 
-/// The server of `session` and what runs in its pane, where nobody has noted them and it listens.
+/// Returns the server of `session` and the process in its pane, if they are not recorded and the server listens.
 pub(super) fn unnoted(home: &Home, session: &str, table: &Table) -> io::Result<Option<Running>> {
     let path = home.socket(session);
     if table.of(&path).listeners == 0 && !matches!(socket::listener(&path)?, Listener::Up(_) | Listener::Full) {
@@ -168,38 +171,39 @@ pub(super) fn unnoted(home: &Home, session: &str, table: &Table) -> io::Result<O
     Ok(found)
 }
 
-/// How clients get to a server.
-enum Way {
+/// How clients reach a server.
+enum Route {
     /// By this name.
     Name(String),
     /// Not at all: its socket's file is gone.
     None,
-    /// It takes no more of them.
+    /// It accepts no more clients.
     Full,
 }
 
-/// By which name clients get to the server of a session that was made as `session`. A person may have renamed it: zellij
-/// renames the socket's file then, and the kernel goes on knowing the socket by its first path.
-fn way_in(home: &Home, session: &str, running: Running, table: &Table) -> io::Result<Way> {
+/// Finds the name by which clients reach the server of a session that was created as `session`. A user may have renamed
+/// it: zellij then renames the socket's file, and the kernel still reports the socket under its first path.
+fn route_to(home: &Home, session: &str, running: Running, table: &Table) -> io::Result<Route> {
     let path = home.socket(session);
-    // A connection would cost the server threads and lines in its log, and would disturb whoever comes next: zellij
-    // takes two clients away for each that leaves, the second with a number that may be another's by then (0.45.1).
+    // A connection would cost the server threads and lines in its log, and would disturb the next client: zellij
+    // removes two clients for each that leaves, the second with a number that may have been reassigned by then
+    // (0.45.1).
     if table.of(&path).listeners == 1 && home::is_still(&path, running.socket) {
-        return Ok(Way::Name(session.to_owned()));
+        return Ok(Route::Name(session.to_owned()));
     }
     for name in home.socket_names()? {
         let path = home.socket(&name);
-        // Nobody began to listen under that name, so it is a file that was renamed, and an inode is one file.
+        // No socket was bound under that name, so it is a renamed file, and its inode identifies it.
         if table.of(&path).listeners == 0 && home::socket_inode(&path) == running.socket {
-            return Ok(Way::Name(name));
+            return Ok(Route::Name(name));
         }
         match socket::listener(&path)? {
-            Listener::Up(found) if found.process.id == running.server => return Ok(Way::Name(name)),
-            Listener::Full => return Ok(Way::Full),
+            Listener::Up(found) if found.process.id == running.server => return Ok(Route::Name(name)),
+            Listener::Full => return Ok(Route::Full),
             Listener::Up(_) | Listener::Gone(_) => {}
         }
     }
-    Ok(Way::None)
+    Ok(Route::None)
 }
 
 fn stopped(server: Status) -> String {
@@ -207,7 +211,7 @@ fn stopped(server: Status) -> String {
     format!("process {pid} is stopped; `kill -CONT {pid}` lets it go on")
 }
 
-/// The process that the record names, or the one that a person started in the pane when that had ended.
+/// Returns the recorded process, or the one that a user started in the pane after that had ended.
 fn pane_in(running: Running) -> io::Result<Option<Status>> {
     if let Some(pane) = running.pane
         && let Some(found) = process::find(pane)?
@@ -217,11 +221,11 @@ fn pane_in(running: Running) -> io::Result<Option<Status>> {
     pane_of(running.server.pid)?.map_or(Ok(None), process::find)
 }
 
-/// The process in the first pane of the server `pid`, while it lives. zellij tells no pids; its panes' processes are its
-/// children and have the pane's number in their environment.
+/// Returns the live process in the first pane of the server `pid`. zellij does not report pids; its panes' processes
+/// are its children and have the pane's number in their environment.
 pub(super) fn pane_of(pid: u32) -> io::Result<Option<ProcessId>> {
     for child in process::children(pid)? {
-        // One that ends while we look has no environment any more.
+        // A process that ends meanwhile has no environment any more.
         if let Ok(Some(number)) = process::environment_variable(child.id.pid, PANE_NUMBER)
             && number == OUR_NUMBER
         {
@@ -231,54 +235,55 @@ pub(super) fn pane_of(pid: u32) -> io::Result<Option<ProcessId>> {
     Ok(None)
 }
 
-/// The living processes in panes that a person opened beside ours. zellij does not list all of them: a tab that was made
-/// while nobody was attached can have a process and no pane (0.45.1: seen).
+/// Returns the live processes in panes that a user opened next to ours. zellij does not list all of them: a tab that
+/// was created while no client was attached can have a process and no pane (0.45.1: seen).
 ///
-/// Each is told by the number of its own pane, and not by being another than ours: that one may begin just now.
+/// Each is identified by the number of its own pane, and not by differing from ours: ours may be starting just now.
 pub(super) fn others_in(running: Running) -> io::Result<Vec<ProcessId>> {
     let mut others: Vec<ProcessId> = process::children(running.server.pid)?.iter().map(|child| child.id).collect();
     others.retain(|child| match process::environment_variable(child.pid, PANE_NUMBER) {
-        // What has no pane's number is zellij's own.
+        // A process without a pane number is zellij's own.
         Ok(number) => number.is_some_and(|number| number != OUR_NUMBER),
-        // One that may not be asked (sudo) is not, unless it is the one that is on record.
+        // An unreadable process (sudo) counts, unless it is the recorded one.
         Err(_) => running.pane != Some(*child),
     });
     Ok(others)
 }
 
-/// Whether the process is the zellij server of the socket at `path`, by its arguments.
+/// Returns `true` if the process is the zellij server of the socket at `path`, by its arguments.
 pub(super) fn is_server_of(server: ProcessId, path: &Path) -> bool {
     let arguments = process::arguments(server.pid);
     arguments.len() == 3 && arguments[1] == b"--server" && arguments[2] == path.as_os_str().as_bytes()
 }
 
-/// The server of the socket at `path`, found by its arguments: slower than a connection (a walk over all processes), and
+/// Finds the server of the socket at `path` by its arguments: slower than a connection (a walk over all processes), but
 /// the only way that does not disturb a server that is just starting.
 ///
-/// A server that turns itself into a daemon is three processes for a moment, of which the last stays.
+/// A server that daemonizes is three processes for a moment, of which the last stays.
 pub(super) fn starting_servers_of(path: &Path) -> io::Result<Vec<ProcessId>> {
     let servers = process::with_arguments(&["--server".as_ref(), path.as_os_str()])?;
     Ok(servers.into_iter().map(|server| server.id).collect())
 }
 
-/// What the kernel's table of sockets has for one path. All empty where there is none (macOS) or where it is not that of
-/// the server (another network namespace): then nothing follows from it.
+/// The entries of the kernel's socket table for one path. All zero if there is no table (macOS) or if it is not the
+/// server's (another network namespace); zeros therefore prove nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Connections {
-    /// So many sockets listen that were bound there. The file of an older one was removed or renamed since.
+    /// The number of listening sockets that were bound to the path. The file of an older one has been removed or
+    /// renamed since.
     listeners: u32,
-    /// So many clients are connected. One that only asks something counts as long as it lives, some 10 ms.
+    /// The number of connected clients. A client that only makes a request counts while it is alive, some 10 ms.
     pub(super) clients: u32,
 }
 
-/// The kernel's table of sockets at one moment, by path. To read it costs time with every socket of the machine.
+/// The kernel's table of sockets at one moment, by path. The time to read it grows with every socket on the machine.
 #[derive(Debug, Default)]
 pub(super) struct Table(HashMap<Vec<u8>, Connections>);
 
 impl Table {
     /// # Source
-    /// zellij 0.45.1 holds one connection a client; an accepted connection carries the path at which its listener was bound
-    /// (unix(7)), also when the file has another name by then.
+    /// zellij 0.45.1 holds one connection per client; an accepted connection has the path at which its listener was
+    /// bound (unix(7)), even if the file has another name by then.
     pub(super) fn read() -> Self {
         Self::parse(&crate::file::read(Path::new("/proc/net/unix"), u64::MAX).unwrap_or_default())
     }
@@ -288,7 +293,7 @@ impl Table {
     fn parse(table: &[u8]) -> Self {
         let mut paths = HashMap::<Vec<u8>, Connections>::new();
         for line in table.split(|byte| *byte == b'\n') {
-            // No field before the path has a slash; an abstract name before one makes a field too many.
+            // No field before the path contains a slash; an abstract name before one adds a field.
             let Some(path) = line.iter().position(|byte| *byte == b'/') else { continue };
             let head = String::from_utf8_lossy(&line[..path]);
             let fields: Vec<&str> = head.split_ascii_whitespace().collect();
@@ -305,7 +310,7 @@ impl Table {
         self.0.get(path.as_os_str().as_bytes()).copied().unwrap_or_default()
     }
 
-    /// The paths of the sockets that were bound in this directory and listen.
+    /// Returns the paths of the listening sockets that were bound in this directory.
     pub(super) fn listening_in(&self, dir: &Path) -> Vec<PathBuf> {
         let dir = dir.as_os_str().as_bytes();
         let below = |path: &[u8]| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with(b"/"));
@@ -314,7 +319,8 @@ impl Table {
     }
 }
 
-/// When the terminal of the process last printed, in seconds since the epoch. Linux notes it in steps of 8 s.
+/// Returns when the terminal of the process last had output, in seconds since the epoch. Linux updates it in steps of 8
+/// s.
 pub(super) fn last_output_s(pane: ProcessId) -> Option<u64> {
     let terminal = std::fs::metadata(format!("/proc/{}/fd/0", pane.pid)).ok()?;
     let printed = terminal.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;

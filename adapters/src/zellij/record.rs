@@ -1,4 +1,4 @@
-//! What is written down of a session of ours, beside its socket.
+//! The record of a session that we created, stored next to its socket.
 
 use std::io;
 
@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::{self, ProcessId};
 
-/// What we know of a session that we made.
+/// Our record of a session that we created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     /// The session's name.
     pub(super) session: String,
     /// The caller's tag.
     pub(super) tag: String,
-    /// The boot in which the processes below mean something.
+    /// The boot in which the processes below are valid.
     pub(super) boot: String,
-    /// The machine on which they do, and the pid namespace there; absent in older records.
+    /// The machine and pid namespace in which they are valid; absent in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) machine: Option<String>,
-    /// That machine's host name, because ids are copied.
+    /// That machine's host name, because machine ids get copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) host_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pid_namespace: Option<u64>,
-    /// Who creates it.
+    /// The process that creates the session.
     pub(super) creator: ProcessId,
     /// Its server and its pane's process; absent until the creation has succeeded.
     pub(super) running: Option<Running>,
-    /// Our pane was closed. What lives in the session now is a person's own, and the directory stays for as long.
+    /// Whether our pane was closed. Then only the user's panes are left, and the directory stays as long as they do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) closed: bool,
 }
 
 impl Record {
-    /// A session that `creator` makes here and now.
+    /// Creates the record of a session that `creator` creates here and now.
     pub(super) fn here(session: &str, tag: &str, creator: ProcessId) -> io::Result<Self> {
         let host = process::host()?;
         Ok(Self {
@@ -49,8 +49,8 @@ impl Record {
         })
     }
 
-    /// Whether its processes are of another machine, or of another pid namespace within this boot: their numbers mean
-    /// nothing here, and its socket's file leads to nobody here.
+    /// Returns `true` if its processes belong to another machine, or to another pid namespace within this boot: their
+    /// pids mean nothing here, and its socket's file leads nowhere.
     pub(super) fn is_elsewhere(&self) -> io::Result<bool> {
         let Some(machine) = &self.machine else { return Ok(false) };
         let here = process::host()?;
@@ -60,7 +60,8 @@ impl Record {
             || !here.shares_processes_with(machine, self.pid_namespace) && !another_boot)
     }
 
-    /// Whether its processes are of another boot. A kernel that does not tell is no proof.
+    /// Returns `true` if its processes belong to another boot. A kernel that does not report its boot id proves
+    /// nothing.
     pub(super) fn is_of_another_boot(&self) -> bool {
         process::boot_id().is_ok_and(|boot| boot != self.boot)
     }
@@ -71,9 +72,9 @@ impl Record {
 pub(super) struct Running {
     /// The zellij server.
     pub(super) server: ProcessId,
-    /// What runs in the pane; absent when it had ended before it was seen.
+    /// The process in the pane; absent if it had ended before it was seen.
     pub(super) pane: Option<ProcessId>,
-    /// The inode of the socket's file, which it keeps under another name; absent where it is not known.
+    /// The inode of the socket's file, which survives a rename; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) socket: Option<u64>,
 }

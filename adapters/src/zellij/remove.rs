@@ -1,4 +1,4 @@
-//! Removing what is ours: our pane, and the session with its server only where nothing else lives in it.
+//! Removal of what is ours: our pane, and the session with its server only if nothing else is in it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use nix::sys::signal::Signal;
 use super::argv::{self, PANE};
 use super::client::{failed, not_seen, timed_out, unclear};
 use super::home::Home;
-use super::look::{self, Sight, Table};
+use super::look::{self, Observation, Table};
 use super::record::{Record, Running};
 use super::{POLL, Zellij};
 use crate::process::{self, ProcessId};
 use crate::runtime::RuntimeError;
 
-/// How to talk to a session that is to be ended.
+/// How to reach a session that is to be ended.
 enum Reach {
-    /// Its server listens, and clients get to it through this home.
+    /// Its server listens, and clients reach it through this home.
     Asked(Home),
-    /// No client gets to its server any more.
+    /// Clients cannot reach its server any more.
     Cut,
-    /// Its server does not answer now, and why.
+    /// Its server does not answer now, for this reason.
     Silent(String),
 }
 
 impl Zellij {
-    /// Removes our pane of `session`. The session and its server end with it, unless a person has panes of their own
-    /// there: then those live on, and the directory stays until [`Zellij::sweep`] finds it unused.
+    /// Removes our pane of `session`. The session and its server end with it, unless a user has other panes there: then
+    /// those live on, and the directory stays until [`Zellij::sweep`] finds it unused.
     ///
-    /// `recorded` is the server as the caller knows it, for a session whose directory was removed.
+    /// `recorded` is the server that the caller knows, for a session whose directory was removed.
     pub(super) async fn clear(
         &self,
         home: &Home,
@@ -43,26 +43,28 @@ impl Zellij {
                 Some(server) if process::find(server).map_err(seen)?.is_some() => {
                     look::record_of(server, session).map_err(seen)?
                 }
-                // There never was a session, or nothing is left of it but files: nothing but what is ours is deleted.
+                // There never was a session, or only files are left of it: only what is ours is deleted.
                 _ => return home.delete().map_err(seen),
             },
         };
         let ended = self.end_ours(home, &record).await;
-        // Whoever waits for an answer of a server that has ended waits for ever, and computes meanwhile.
-        Self::end_left_clients(|dir| dir == home.dir()).map_err(seen)?;
+        // A client that waits for a server that has ended waits for ever, and uses CPU time meanwhile.
+        Self::end_abandoned_clients(|dir| dir == home.dir()).map_err(seen)?;
         let ended = ended?;
-        // Whoever started zellij in our pane has a session beside ours, which nobody could reach any more.
+        // A user who started zellij in our pane has another session in the directory, which could not be reached
+        // without it.
         if ended && Table::read().listening_in(&home.sockets()).is_empty() {
             return home.delete().map_err(seen);
         }
-        home.leave_to_person(&record).map_err(seen)
+        home.mark_closed(&record).map_err(seen)
     }
 
-    /// Clears up after a session that nobody has on record any more: one whose server has ended, or in which a person's
-    /// panes lived on until now. Returns whether its directory is gone; that of a session that lives or is being made stays.
+    /// Cleans up after a session that is no longer recorded by the caller: its server has ended, or a user's panes
+    /// lived on in it until now. Returns whether its directory is gone; that of a session that is alive or being
+    /// created stays.
     ///
     /// # Errors
-    /// It cannot be told, or cannot be deleted: ask again.
+    /// The state is unknown, or the directory cannot be deleted; try again.
     pub async fn sweep(&self, dir: &Path) -> Result<bool, RuntimeError> {
         let home = Home::at(dir);
         let seen = |error: std::io::Error| not_seen(&home, "remove", &error);
@@ -74,19 +76,19 @@ impl Zellij {
         let unused = match &record {
             None => true,
             Some(record) => match look::look_at(&home, record.clone(), &table).map_err(seen)? {
-                // Whoever made it died, and a server that comes up late would be found by nobody.
-                Sight::Gone(_) if record.running.is_none() => self.end_ours(&home, record).await?,
-                Sight::Gone(_) => true,
-                Sight::Up(up) if up.record.closed && up.clients == 0 => self.end_unused(&home, record).await?,
-                Sight::Unreachable(record, _) if record.closed => self.end_unused(&home, &record).await?,
-                Sight::Up(_) | Sight::Unreachable(..) | Sight::Unclear(_) => false,
+                // The creator died, and a server that comes up late would never be found.
+                Observation::Gone(_) if record.running.is_none() => self.end_ours(&home, record).await?,
+                Observation::Gone(_) => true,
+                Observation::Up(up) if up.record.closed && up.clients == 0 => self.end_unused(&home, record).await?,
+                Observation::Unreachable(record, _) if record.closed => self.end_unused(&home, &record).await?,
+                Observation::Up(_) | Observation::Unreachable(..) | Observation::Unclear(_) => false,
             },
         };
         let alone = unused && Table::read().listening_in(&home.sockets()).is_empty();
         Ok(alone && home.is_only_ours().map_err(seen)? && home.delete_as_judged(record.as_ref()).map_err(seen)?)
     }
 
-    /// Ends a session without our pane once nothing lives in it.
+    /// Ends a session without our pane once it is empty.
     async fn end_unused(&self, home: &Home, record: &Record) -> Result<bool, RuntimeError> {
         let seen = |error: std::io::Error| not_seen(home, "remove", &error);
         match record.running {
@@ -95,8 +97,8 @@ impl Zellij {
         }
     }
 
-    /// Ends the session with its server, and returns true; or closes our pane alone, where a person's panes live beside
-    /// it, and returns false.
+    /// Ends the session with its server, and returns true; or only closes our pane if a user has other panes in the
+    /// session, and returns false.
     pub(super) async fn end_ours(&self, home: &Home, record: &Record) -> Result<bool, RuntimeError> {
         let seen = |error: std::io::Error| not_seen(home, "remove", &error);
         if record.is_elsewhere().map_err(seen)? {
@@ -108,13 +110,13 @@ impl Zellij {
         if let Some(running) = record.running {
             return self.end_running(home, record, running).await;
         }
-        // Whoever made it died before it could note the server, or gave up waiting for it.
+        // The creator died before it could record the server, or gave up waiting for it.
         if let Some(running) = look::unnoted(home, &record.session, &Table::read()).map_err(seen)?
             && !self.end_running(home, record, running).await?
         {
             return Ok(false);
         }
-        // One that does not listen yet would do so in a directory that is gone, and nobody would find it.
+        // A server that does not listen yet would start to do so in a deleted directory, where it would never be found.
         for late in look::starting_servers_of(&home.socket(&record.session)).map_err(seen)? {
             process::signal(late, Signal::SIGKILL).map_err(seen)?;
         }
@@ -127,12 +129,12 @@ impl Zellij {
         let (session, server) = (record.session.clone(), running.server);
         let socket = home.socket(&session);
         let reach = match look::look_at(home, record, &Table::read()).map_err(seen)? {
-            Sight::Gone(_) => return Ok(true),
-            Sight::Up(up) => Reach::Asked(home.known_as(up.name)),
-            Sight::Unreachable(..) => Reach::Cut,
-            Sight::Unclear(why) => Reach::Silent(why),
+            Observation::Gone(_) => return Ok(true),
+            Observation::Up(up) => Reach::Asked(home.known_as(up.name)),
+            Observation::Unreachable(..) => Reach::Cut,
+            Observation::Unclear(why) => Reach::Silent(why),
         };
-        // Pid and start time are one witness; the second is what it was started for.
+        // Pid and start time are one witness; the second is the purpose in its arguments.
         if !look::is_server_of(server, &socket) {
             if process::find(server).map_err(seen)?.is_none() {
                 return Ok(true);
@@ -146,16 +148,16 @@ impl Zellij {
         }
         match reach {
             Reach::Asked(home) => {
-                self.speaking_with(server).await?.close_pane(&home, &session, running.pane).await?;
+                self.with_compatible_client(server).await?.close_pane(&home, &session, running.pane).await?;
             }
-            // Our pane goes with what ran in it.
+            // Our pane goes with the process in it.
             Reach::Cut => {}
             Reach::Silent(why) => return Err(unclear(home, why)),
         }
         Ok(false)
     }
 
-    /// Closes our pane, and waits until what ran in it has lost its terminal.
+    /// Closes our pane, and waits until the process in it has lost its terminal.
     async fn close_pane(&self, home: &Home, session: &str, pane: Option<ProcessId>) -> Result<(), RuntimeError> {
         let seen = |error: std::io::Error| not_seen(home, "close-pane", &error);
         if !self.has_pane(home, session).await? {
@@ -177,18 +179,19 @@ impl Zellij {
         Ok(())
     }
 
-    /// Ends a server that the session's own socket or record names, and no other. Asked first, so that whoever is attached
-    /// gets a sane terminal back; killed when it is hung, out of reach or does not go. To the pane both are a hangup.
+    /// Ends a server, but only the one that the session's own socket or record names. It is asked first, so that
+    /// attached users get a sane terminal back, and killed if it hangs, cannot be reached or does not exit. The pane
+    /// sees a hangup in both cases.
     ///
     /// SIGTERM is not tried: zellij 0.45.1 ignores it once any command has ended in the session.
     async fn end(&self, home: &Home, session: &str, server: ProcessId, reach: &Reach) -> Result<(), RuntimeError> {
         let seen = |error: std::io::Error| not_seen(home, "kill-session", &error);
-        // Where no client speaks with it, it is not asked.
+        // Not asked if no client speaks its protocol.
         if let Reach::Asked(home) = reach
-            && let Ok(client) = self.speaking_with(server).await
+            && let Ok(client) = self.with_compatible_client(server).await
         {
             let argv = argv::client(&client.binary, home).args(["kill-session", home.name_of(session)]).ends_with_us();
-            // What it says in words on stdout is judged by the kernel just below.
+            // Its messages on stdout are ignored: the kernel shows the result just below.
             if client.ask(home, session, "kill-session", &argv, true).await.is_ok()
                 && self.gone_within(server, self.deadline).await.map_err(seen)?
             {

@@ -1,8 +1,8 @@
-//! Rows of text as a terminal of some width shows them.
+//! Rows of text as a terminal of a given width shows them.
 
 use unicode_width::UnicodeWidthChar;
 
-/// Appends a row as one line, trailing blanks cut. What a cell holds must not make a second line of it.
+/// Appends a row as one line without trailing blanks. The content of a cell must not start a second line.
 pub(super) fn push(text: &mut String, row: &str) {
     if row.contains(['\n', '\r']) {
         text.push_str(row.replace(['\n', '\r'], " ").trim_end());
@@ -12,7 +12,8 @@ pub(super) fn push(text: &mut String, row: &str) {
     text.push('\n');
 }
 
-/// What of a row stands in its first `columns`. Attributes need no end: none is carried over to the next row.
+/// Returns the part of a row in its first `columns`. Attributes need no reset, because none carries over to the next
+/// row.
 pub(super) fn cut(row: &str, columns: usize) -> &str {
     let (mut used, mut at) = (0, 0);
     while let Some(c) = row[at..].chars().next() {
@@ -29,11 +30,11 @@ pub(super) fn cut(row: &str, columns: usize) -> &str {
     row
 }
 
-/// The last `most` rows of lines that are shown in `columns`. zellij keeps its history in lines as they were printed,
+/// Returns the last `most` rows of lines that are shown in `columns`. zellij's history has lines as they were printed,
 /// however many rows each took.
 pub(super) fn wrapped(lines: &[String], columns: Option<usize>, most: usize) -> Vec<String> {
     let mut rows: Vec<String> = Vec::new();
-    // From the newest on: no more is wrapped than is wanted.
+    // From the newest on, to wrap only what is wanted.
     for line in lines.iter().rev() {
         if rows.len() >= most {
             break;
@@ -48,7 +49,7 @@ pub(super) fn wrapped(lines: &[String], columns: Option<usize>, most: usize) -> 
     rows
 }
 
-/// One line in rows of at most `columns`, each with the attributes that hold where it begins.
+/// Splits one line into rows of at most `columns`, each starting with the attributes in force there.
 fn wrap(line: &str, columns: usize) -> Vec<String> {
     let mut rows = vec![String::new()];
     let (mut used, mut attributes) = (0, String::new());
@@ -79,7 +80,7 @@ fn wrap(line: &str, columns: usize) -> Vec<String> {
     rows
 }
 
-/// The attribute sequence that the text begins with.
+/// Returns the attribute sequence that the text begins with.
 fn sgr(text: &str) -> Option<&str> {
     let codes = text.strip_prefix("\u{1b}[")?;
     let end = codes.find(|c: char| !matches!(c, '0'..='9' | ';' | ':'))?;

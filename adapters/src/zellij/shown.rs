@@ -1,7 +1,7 @@
-//! What the pane shows: the first word of a subscription to it, in which each row of the screen is apart.
+//! Captures the pane from the first message of a subscription to it, which lists the rows of the screen separately.
 //!
-//! Not `action dump-screen`: that puts no line break before a row which is marked as the continuation of the one above it,
-//! and after a change of width rows keep that mark when something else is drawn into them (0.45.1: seen).
+//! `action dump-screen` is not used: it puts no line break before a row that is marked as the continuation of the one
+//! above, and after a change of width rows keep that mark when something else is drawn into them (0.45.1: seen).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,26 +20,27 @@ use crate::command::{Answer, Output};
 use crate::runtime::{Capture, RuntimeError, RuntimeKind, Size, Target};
 use crate::terminal;
 
-/// The longest answer that is read: some 10,000 rows of history with all of their colours. A longer one is no answer.
+/// The longest answer that is read: some 10,000 rows of history with all their colours. A longer one is an error.
 const LONGEST: usize = 64 << 20;
 
-/// How long a pane that was at its bottom, and that nobody looked at since, is taken to be there. Nobody attaches, scrolls
-/// and leaves in that time between two looks; longer, and looks that follow each other slowly would miss it.
-const STAYS: Duration = Duration::from_secs(1);
+/// How long a pane that was at its bottom with no client attached is assumed to stay there. No user attaches, scrolls
+/// and leaves within that time between two observations; with a longer time, observations at a slow rate would miss it.
+const BOTTOM_VALID: Duration = Duration::from_secs(1);
 
-/// When panes were last seen at their bottom with nobody attached, by session directory.
+/// When panes were last seen at their bottom with no client attached, by session directory.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bottoms(Arc<Mutex<HashMap<PathBuf, Instant>>>);
+pub(super) struct BottomCache(Arc<Mutex<HashMap<PathBuf, Instant>>>);
 
-impl Bottoms {
-    /// Whether the pane is still there, given that nobody is attached now; that is seen, and holds for another moment.
+impl BottomCache {
+    /// Returns `true` if the pane is still at its bottom, given that no client is attached now. This counts as an
+    /// observation and extends the time.
     fn stays(&self, dir: &Path) -> bool {
         let mut seen = self.0.lock().expect("no holder of this lock panics");
-        let at = seen.get_mut(dir).filter(|at| at.elapsed() < STAYS);
+        let at = seen.get_mut(dir).filter(|at| at.elapsed() < BOTTOM_VALID);
         at.map(|at| *at = Instant::now()).is_some()
     }
 
-    /// The pane is at its bottom, and nobody is attached.
+    /// Records that the pane is at its bottom with no client attached.
     pub(super) fn note(&self, dir: &Path) {
         self.0.lock().expect("no holder of this lock panics").insert(dir.to_owned(), Instant::now());
     }
@@ -65,17 +66,17 @@ enum Event {
 }
 
 impl Zellij {
-    /// The rows of the pane, newest last. Where nobody is attached it is brought to its bottom first: what a person who has
-    /// left had scrolled to is no screen of the agent's.
+    /// Returns the rows of the pane, newest last. If no client is attached, the pane is scrolled to its bottom first:
+    /// the position that a user left it at is not the agent's screen.
     pub(super) async fn shown(&self, target: &Target, how: Capture) -> Result<String, RuntimeError> {
         let (home, up) = Self::up(target, "subscribe")?;
-        let client = self.speaking_with(up.server).await?;
+        let client = self.with_compatible_client(up.server).await?;
         if up.clients > 0 {
             self.bottoms.forget(home.dir());
         } else if !self.bottoms.stays(home.dir()) {
             match client.to_bottom(&home, target).await {
                 Ok(()) => self.bottoms.note(home.dir()),
-                // As a rule the pane is closed, which is said better below.
+                // Normally the pane is closed, which is reported better below.
                 Err(RuntimeError::Failed { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -84,7 +85,7 @@ impl Zellij {
         let size = size(&up);
         let columns = size.map(|size| usize::from(size.columns));
         let above = if how.history == 0 { Vec::new() } else { rows::wrapped(&above, columns, how.history as usize) };
-        // On the alternate screen zellij keeps what is outside of a pane that became smaller (0.45.1, `change_size`).
+        // On the alternate screen zellij keeps the content outside of a pane that has shrunk (0.45.1, `change_size`).
         let shown = visible.iter().take(size.map_or(usize::MAX, |size| usize::from(size.rows)));
         let shown = shown.map(|row| columns.map_or(row.as_str(), |columns| rows::cut(row, columns)));
         Ok(above.iter().map(String::as_str).chain(shown).fold(String::new(), |mut text, row| {
@@ -93,27 +94,27 @@ impl Zellij {
         }))
     }
 
-    /// Ends a person's scrolling, as any key of theirs would. zellij keeps back what a scrolled pane is sent, so there is no
-    /// other way to see what is new (0.45.1).
+    /// Ends a user's scrolling, as any key they press would. zellij holds back the output of a scrolled pane, so there
+    /// is no other way to see what is new (0.45.1).
     pub(super) async fn to_bottom(&self, home: &Home, target: &Target) -> Result<(), RuntimeError> {
         let argv = argv::action(&self.binary, home, &target.session, "scroll-to-bottom").args(["--pane-id", PANE]);
         self.ask(home, &target.session, "scroll-to-bottom", &argv, false).await.map(drop)
     }
 
-    /// The same where it may be needed: for whoever is about to type.
+    /// Ends a user's scrolling if necessary, for a caller that is about to type.
     pub(super) async fn show_bottom(&self, target: &Target) -> Result<(), RuntimeError> {
         let (home, up) = Self::up(target, "scroll-to-bottom")?;
         if up.clients == 0 && self.bottoms.stays(home.dir()) {
             return Ok(());
         }
-        self.speaking_with(up.server).await?.to_bottom(&home, target).await?;
+        self.with_compatible_client(up.server).await?.to_bottom(&home, target).await?;
         if up.clients == 0 {
             self.bottoms.note(home.dir());
         }
         Ok(())
     }
 
-    /// The lines above the screen, where history is wanted, and its rows.
+    /// Returns the lines above the screen, if history is wanted, and its rows.
     async fn subscribe(
         &self,
         home: &Home,
@@ -138,7 +139,7 @@ impl Zellij {
     }
 }
 
-/// The pane's size, as its terminal has it; rows are left as they are where that is not known.
+/// Returns the pane's size according to its terminal; if it is not known, rows are not cut.
 fn size(up: &Up) -> Option<Size> {
     let size = terminal::size(up.pane?.pid).ok()?;
     Some(size).filter(|size| size.columns > 0 && size.rows > 0)
@@ -162,8 +163,8 @@ fn begin(event: &Event) -> String {
 }
 
 /// # Source
-/// zellij-client 0.45.1, `start_subscribe_client`: the server's complaint on stderr, and exit code 2. A pane in whose place
-/// a person has opened an editor with its scrollback is not found either.
+/// zellij-client 0.45.1, `start_subscribe_client`: the server's complaint on stderr, and exit code 2. A pane that is
+/// replaced by an editor with its scrollback, which a user can open, is not found either.
 fn says_no_such_pane(output: &Output) -> bool {
     output.stderr.lines().any(|line| line.starts_with("Pane ") && line.ends_with(" not found"))
 }
@@ -172,7 +173,7 @@ fn closed(target: &Target) -> RuntimeError {
     RuntimeError::NoSuchSession {
         runtime: RuntimeKind::Zellij,
         session: target.session.clone(),
-        detail: format!("its pane {PANE} is closed, or hidden behind another"),
+        detail: format!("its pane {PANE} is closed or covered by another pane"),
     }
 }
 
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_bottom_is_believed_for_a_moment_and_not_when_somebody_came() {
-        let (bottoms, dir) = (Bottoms::default(), Path::new("/a"));
+        let (bottoms, dir) = (BottomCache::default(), Path::new("/a"));
         assert!(!bottoms.stays(dir));
         bottoms.note(dir);
         assert!(bottoms.stays(dir) && !bottoms.stays(Path::new("/b")));

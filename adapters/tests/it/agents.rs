@@ -1,7 +1,6 @@
 //! The real Claude Code, Codex, pi and opencode in a real tmux, without a network: run by `scripts/test-agents`.
 //!
-//! The mock model says how many messages of a person it was sent (`turns=2`), so a resume is proven by what the agent
-//! remembers.
+//! The mock model reports how many user messages it was sent (`turns=2`), so what the agent remembers proves a resume.
 
 #[path = "../../../tests/it/common/mock_model.rs"]
 mod mock_model;
@@ -22,7 +21,7 @@ const ID: &str = "5d1f6f7e-8a3b-4c2d-9e1f-0a1b2c3d4e5f";
 /// Longer than an agent ever took here (opencode on a loaded machine: 20 s).
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A home, a working directory and a tmux server of its own; all gone when the test ends, however it ends.
+/// A private home, working directory and tmux server, all gone when the test ends, however it ends.
 struct World {
     dir: tempfile::TempDir,
     home: PathBuf,
@@ -45,7 +44,7 @@ impl World {
         world
     }
 
-    /// One tmux command in this world; it must succeed.
+    /// Runs one tmux command in this world; it must succeed.
     fn tmux(&self, args: Vec<OsString>, stdin: Option<&[u8]>) -> String {
         let socket = self.dir.path().join("socket");
         let command = Argv::new("tmux").args(["-u", "-f", "/dev/null", "-S"]).arg(socket).args(args);
@@ -133,7 +132,7 @@ impl Pane<'_> {
         }
     }
 
-    /// Waits until it is ready, and has been for as long as the profile asks.
+    /// Waits until it is ready, and has been for as long as the profile requires.
     fn ready(&self, hold: Duration) {
         let mut since = None;
         self.until("ready", || {
@@ -163,7 +162,7 @@ impl Pane<'_> {
         self.files().discover(self.since, &pids, |_| false).expect("files can be read")
     }
 
-    /// Puts a message in and waits for its answer; the conversation's id.
+    /// Sends a message and waits for its answer; returns the conversation's id.
     fn converse(&self, known: Option<&str>, text: &str, turns: usize) -> String {
         let mark = self.files().mark(known).expect("files can be read");
         assert!(!self.files().accepted(&mark, known, text).expect("files can be read"), "accepted before it was sent");
@@ -178,7 +177,7 @@ impl Pane<'_> {
         id
     }
 
-    /// Asks it to leave in its own words; no signal.
+    /// Asks it to leave by its quit steps, without a signal.
     fn quit(&self) {
         for step in &self.profile.quit.steps {
             self.press(&step.keys);
@@ -190,19 +189,19 @@ impl Pane<'_> {
                 return;
             }
         }
-        // A machine that is busy with other things takes longer than the profile has between two steps.
+        // A busy machine takes longer than the profile allows between two steps.
         self.until("gone", || (!self.alive()).then_some(()));
     }
 }
 
-/// Fresh, a message, its own way out, resumed, a message in a turn that takes a while.
+/// A fresh start, a message, a regular exit, a resume, a message in a turn that takes a while.
 fn lives_and_is_resumed(agent: &str, extra: &[&str]) {
     let world = World::new(&[]);
     let chooses = Profile::builtin(agent).expect(agent).chooses_id();
     let chosen = chooses.then_some(ID);
 
     let first = world.start(agent, extra, Start::Fresh { chosen });
-    first.ready(first.profile.ready.hold_fresh);
+    first.ready(first.profile.ready.stable_for_fresh);
     if let Some(id) = chosen {
         assert_eq!(first.files().exists(id).expect("files can be read"), None, "nothing to resume before a message");
     }
@@ -218,7 +217,7 @@ fn lives_and_is_resumed(agent: &str, extra: &[&str]) {
 
     assert!(first.files().exists(&id).expect("files can be read").is_some(), "it can be resumed");
     let second = world.start(agent, extra, Start::Resume { conversation: &id });
-    second.ready(second.profile.ready.hold_resume);
+    second.ready(second.profile.ready.stable_for_resume);
     let big = format!("{}HOLD {agent}-big", "x y z äöü 漢字 `$(date)` \"quoted\"\n".repeat(3_000));
     assert!(big.len() > 100_000);
     let mark = second.files().mark(Some(&id)).expect("files can be read");
@@ -262,14 +261,15 @@ fn opencode_lives_and_is_resumed() {
     lives_and_is_resumed("opencode", &[]);
 }
 
-/// Neither may ever be given the other's conversation: each one's own is known by the text that was put into it.
+/// Neither may ever be given the other's conversation: each one's own is identified by the text sent to it.
 fn two_in_one_directory_are_told_apart(agent: &str) {
     let world = World::new(&[]);
     let fresh = Start::Fresh { chosen: None };
-    // One after the other: of two opencodes 1.18.33 that made their database at once, one stayed blank (1 time in 15).
+    // One after the other: of two opencodes 1.18.33 that created their database at once, one stayed blank (1 time in
+    // 15).
     let panes = [(); 2].map(|()| {
         let pane = world.start(agent, &[], fresh);
-        pane.ready(pane.profile.ready.hold_fresh);
+        pane.ready(pane.profile.ready.stable_for_fresh);
         pane
     });
     panes[0].put_in("this is the first one");
@@ -312,14 +312,15 @@ fn claude_in_an_untrusted_folder_asks_and_is_answered_by_seen_keys() {
             Phase::Dialog(dialog) => {
                 assert_eq!(dialog.id, "trust-folder");
                 let key = screen::next_key(&dialog)?;
-                // What is drawn is not yet what Enter means: on a loaded machine Claude Code took one for the row before.
+                // Enter may not yet act on what is drawn: on a loaded machine Claude Code applied one to the previous
+                // row.
                 std::thread::sleep(Duration::from_millis(300));
                 if pane.view().phase != Phase::Dialog(dialog.clone()) {
                     return None;
                 }
                 pane.press(std::slice::from_ref(&key));
-                // One key a frame: what it did must be seen. Claude Code draws the question before it reads keys, and
-                // loses one that comes then: after a while without an effect, look and press again.
+                // One key per frame: its effect must be seen. Claude Code draws the question before it reads keys, and
+                // loses a key that comes then, so press again after a while without an effect.
                 let deadline = Instant::now() + Duration::from_secs(1);
                 while Instant::now() < deadline && pane.view().phase == Phase::Dialog(dialog.clone()) {
                     std::thread::sleep(Duration::from_millis(20));
@@ -332,9 +333,9 @@ fn claude_in_an_untrusted_folder_asks_and_is_answered_by_seen_keys() {
         }
     });
     assert_eq!(pressed.last(), Some(&Key::Enter), "{pressed:?}");
-    // It draws its composer before it reads keys, and one frame of it is not ready yet: the terminal was still in cooked
-    // mode when this pressed its `C-c` at once, and nobody read them.
-    pane.ready(pane.profile.ready.hold_fresh);
+    // It draws its composer before it reads keys, and one frame does not mean ready: the terminal was still in cooked
+    // mode when this test pressed `C-c` at once, and the keys were lost.
+    pane.ready(pane.profile.ready.stable_for_fresh);
     pane.quit();
 }
 
@@ -349,7 +350,8 @@ fn a_refused_resume_is_never_taken_for_ready() {
         pane.until("ended", || {
             let ready = pane.alive() && pane.view().phase == Phase::Ready;
             ready_since = ready.then(|| ready_since.unwrap_or_else(Instant::now));
-            let held = ready_since.is_some_and(|since: Instant| since.elapsed() >= pane.profile.ready.hold_resume);
+            let held =
+                ready_since.is_some_and(|since: Instant| since.elapsed() >= pane.profile.ready.stable_for_resume);
             assert!(!held, "{agent} would have been called ready");
             (!pane.alive()).then_some(())
         });
@@ -363,7 +365,7 @@ fn a_message_behind_a_running_turn_is_queued_for_all_to_see() {
         let world = World::new(&[]);
         let chosen = Profile::builtin(agent).expect(agent).chooses_id().then_some(ID);
         let pane = world.start(agent, extra, Start::Fresh { chosen });
-        pane.ready(pane.profile.ready.hold_fresh);
+        pane.ready(pane.profile.ready.stable_for_fresh);
         pane.put_in(&format!("HOLD {agent}-queue please"));
         pane.until("busy", || (pane.view().phase == Phase::Busy).then_some(()));
         let mark = pane.files().mark(chosen).expect("files can be read");

@@ -1,4 +1,4 @@
-//! Every test of the adapters from outside, in one binary: tmux, zellij and the agents themselves.
+//! All external tests of the adapters in one binary: tmux, zellij and the agents themselves.
 //!
 //! `cargo test -p peer-adapters --test it conformance::` runs the cases that each runtime must pass.
 

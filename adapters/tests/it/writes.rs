@@ -1,4 +1,4 @@
-//! What a real program has written, as the kernel counts it.
+//! The kernel's count of what a real program has written.
 
 #![cfg(target_os = "linux")]
 
@@ -21,7 +21,7 @@ fn what_a_child_writes_counts_and_nothing_else_does() {
         writeln!(input, "{text}").expect("it reads");
         assert_eq!(output.next().expect("a line").expect("text"), text);
     };
-    // It is up, with its child.
+    // The shell is up, with its child.
     say("one");
     let mut writes = Writes::of(shell.id());
     let before = writes.count().expect("our own child");

@@ -1,8 +1,8 @@
-//! What a shell offers at a Tab: verbs and flags from the parser's own definition, and the names, profiles, topics and
-//! events of this fleet as they are at that moment.
+//! Shell completion: verbs and flags from the parser's own definition; names, profiles, topics and events of this fleet
+//! as they are at that moment.
 //!
-//! The shell starts `peer` for each Tab, so nothing here opens the state directory, takes a lock or asks a runtime; and
-//! nothing here says anything but candidates: a shell would show it in the middle of a line.
+//! The shell starts `peer` for each Tab, so nothing here opens the state directory, takes a lock or queries a runtime.
+//! And nothing here prints anything but candidates: a shell would show it in the middle of the line.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -21,10 +21,11 @@ use crate::config::ConfigDir;
 use crate::policy::name::PeerName;
 use crate::store::{ConversationEntry, Event};
 
-/// The variable by which the script in the shell asks, and its own name in that script.
+/// The variable that the shell's script sets to request completions; the script itself uses the name too.
 pub(crate) const VARIABLE: &str = "PEER_COMPLETE";
 
-/// Answers a shell, where one asks. `None`: none does, and the arguments are a person's. One look at the environment.
+/// Answers a shell that requests completions. Returns `None` if no shell does, and the arguments are the user's. Costs
+/// one read of the environment.
 pub(crate) fn answer(arguments: &[OsString]) -> Option<u8> {
     std::env::var_os(VARIABLE)?;
     let current = std::env::current_dir().ok();
@@ -36,7 +37,7 @@ pub(crate) fn answer(arguments: &[OsString]) -> Option<u8> {
     }
 }
 
-/// Declared peers.
+/// Completes names of declared peers.
 pub(crate) fn peers() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let Some(config) = config() else { return Vec::new() };
@@ -45,7 +46,7 @@ pub(crate) fn peers() -> ArgValueCandidates {
     })
 }
 
-/// Peers that were removed and can be brought back.
+/// Completes names of peers that were removed and can be brought back.
 pub(crate) fn removed() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let Ok(directories) = Directories::of_environment() else { return Vec::new() };
@@ -57,19 +58,19 @@ pub(crate) fn removed() -> ArgValueCandidates {
     })
 }
 
-/// Agent profiles, built in and the person's own.
+/// Completes names of agent profiles, built in and the user's own.
 pub(crate) fn profiles() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let own = config().and_then(|config| config.profile_names().ok()).unwrap_or_default();
         let names: BTreeSet<&str> =
             BUILTIN.iter().map(|(name, _)| *name).chain(own.iter().map(String::as_str)).collect();
-        // A shell shows what it is offered.
+        // The shell prints its candidates to the terminal.
         let names = names.into_iter().filter(|name| !name.contains(misleads));
         names.map(CompletionCandidate::new).collect()
     })
 }
 
-/// Dialogs of the built-in profiles that a spec may accept.
+/// Completes ids of dialogs that a spec may accept, from the built-in profiles.
 pub(crate) fn dialogs() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let profiles = BUILTIN.iter().filter_map(|(name, _)| Profile::builtin(name));
@@ -79,12 +80,12 @@ pub(crate) fn dialogs() -> ArgValueCandidates {
     })
 }
 
-/// Keys that have a name.
+/// Completes names of keys.
 pub(crate) fn keys() -> ArgValueCandidates {
     ArgValueCandidates::new(|| Key::names().map(CompletionCandidate::new).collect())
 }
 
-/// Topics that some peer's conversation knows.
+/// Completes topics that any peer's conversation knows.
 pub(crate) fn topics() -> ArgValueCandidates {
     ArgValueCandidates::new(|| known_topics().into_iter().map(CompletionCandidate::new).collect())
 }
@@ -97,7 +98,7 @@ fn known_topics() -> BTreeSet<String> {
     texts.flat_map(|text| text.lines().map(printable).collect::<Vec<_>>()).collect()
 }
 
-/// Ids of conversations that some peer ever had.
+/// Completes ids of conversations that any peer ever had.
 pub(crate) fn conversations() -> ArgValueCandidates {
     ArgValueCandidates::new(|| known_conversations().into_iter().map(CompletionCandidate::new).collect())
 }
@@ -114,12 +115,12 @@ fn known_conversations() -> BTreeSet<String> {
     entries.map(|entry| printable(&entry.conversation)).collect()
 }
 
-/// Names of events that stand in the log.
+/// Completes names of events that are in the log.
 pub(crate) fn events() -> ArgValueCandidates {
     ArgValueCandidates::new(|| recent_events().into_iter().map(CompletionCandidate::new).collect())
 }
 
-/// How much of the log is looked at: some 300 events, read in a fraction of a millisecond.
+/// How much of the end of the log is read: some 300 events, in a fraction of a millisecond.
 const RECENT: u64 = 64 * 1024;
 
 fn recent_events() -> BTreeSet<String> {
@@ -128,7 +129,7 @@ fn recent_events() -> BTreeSet<String> {
         file::part(&log, log.metadata().ok()?.len().saturating_sub(RECENT), RECENT).ok()
     };
     let text = read().unwrap_or_default();
-    // A line that begins before what was read, or that is still being written, is no event.
+    // The first line may be cut off at its beginning, and the last may still be being written; neither parses.
     let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Event>(line).ok());
     lines.map(|event| printable(&event.event)).collect()
 }

@@ -1,4 +1,4 @@
-//! What was typed and cannot be meant, said as every other error is: what, and then what to type instead.
+//! Errors for arguments that do not parse, in the form of every other error: the problem, then what to type instead.
 
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -7,16 +7,16 @@ use crate::cli::Cli;
 use crate::cli::error::code;
 use crate::cli::render::output;
 
-/// Verbs as other tools (tmux, docker, kubectl, systemctl, git) call them, and what to type here. What can be undone, or changes
-/// nothing, is an alias of its verb.
+/// Verbs that other tools (tmux, docker, kubectl, systemctl, git) use, and what to type here. A verb that can be undone
+/// or changes nothing is not listed: it is an alias of ours.
 const HABITS: &[(&[&str], &str)] = &[
-    (&["up"], "peer wake NAME brings it up"),
-    (&["run", "new-session", "new-window"], "peer add NAME -- COMMAND declares it, peer wake NAME brings it up"),
+    (&["up"], "peer wake NAME starts it"),
+    (&["run", "new-session", "new-window"], "peer add NAME -- COMMAND declares it, peer wake NAME starts it"),
     (&["create", "init"], "peer add NAME -- COMMAND declares it"),
-    (&["resume", "unpause"], "peer wake NAME --resume goes on with its conversation"),
+    (&["resume", "unpause"], "peer wake NAME --resume resumes its conversation"),
     (
         &["restart", "reload", "reboot"],
-        "peer stop NAME, peer start NAME and peer wake NAME go on with its conversation; peer new NAME begins another",
+        "peer stop NAME, peer start NAME and peer wake NAME resume its conversation; peer new NAME starts a new one",
     ),
     (
         &[
@@ -39,27 +39,27 @@ const HABITS: &[(&[&str], &str)] = &[
     (&["disable", "mask"], "peer stop NAME refuses wakes until peer start NAME"),
     (
         &["a", "attach-session", "switch", "switch-client", "select-window", "enter", "open", "connect", "join"],
-        "peer attach NAME hands it this terminal",
+        "peer attach NAME attaches this terminal to it",
     ),
-    (&["detach", "detach-client"], "peer attach --help says how to leave a pane"),
+    (&["detach", "detach-client"], "peer attach --help shows how to detach"),
     (&["exec", "send-keys"], "peer send NAME TEXT types into it"),
     (&["capture", "capture-pane", "cat"], "peer screen NAME prints what it shows"),
-    (&["get", "list-sessions", "list-windows", "list-panes"], "peer list prints everybody"),
-    (&["describe", "info", "display-message", "has-session"], "peer status NAME tells its story"),
+    (&["get", "list-sessions", "list-windows", "list-panes"], "peer list prints every peer"),
+    (&["describe", "info", "display-message", "has-session"], "peer status NAME shows everything about it"),
     (&["inspect"], "peer status NAME --json prints what is known of it"),
-    (&["stats"], "peer top shows everybody live"),
+    (&["stats"], "peer top shows the fleet live"),
     (&["tail", "events", "follow"], "peer log --follow prints events as they come"),
-    (&["history"], "peer log NAME prints what was decided"),
+    (&["history"], "peer log NAME prints its events"),
     (&["version"], "peer --version prints it"),
     (&["config", "apply", "set"], "peer edit NAME opens its spec, peer show NAME prints it"),
-    (&["remove", "delete", "destroy"], "peer rm NAME forgets it"),
-    (&["mv"], "peer rename OLD NEW gives it another name; peer move NAME RUNTIME takes it to the other runtime"),
-    (&["rename-session", "rename-window"], "peer rename OLD NEW gives it another name"),
-    (&["undo", "undelete"], "peer restore NAME brings back what peer rm took away"),
+    (&["remove", "delete", "destroy"], "peer rm NAME removes it"),
+    (&["mv"], "peer rename OLD NEW renames it; peer move NAME RUNTIME moves it to the other runtime"),
+    (&["rename-session", "rename-window"], "peer rename OLD NEW renames it"),
+    (&["undo", "undelete"], "peer restore NAME restores what peer rm removed"),
 ];
 
-/// What is meant by a verb that there is not: as another tool calls it, or a slip of the fingers; `names` are those that there
-/// are. A word that is merely alike is worse than none: it may end what was to go on.
+/// Returns what an unknown verb stands for: the verb of another tool, or a slip of the fingers; `names` are the verbs
+/// that exist. A merely similar word is worse than none: it may end an agent that was meant to continue.
 pub(crate) fn meant(typed: &str, names: &[String]) -> Option<String> {
     let habit = HABITS.iter().find(|(words, _)| words.contains(&typed)).map(|(_, meant)| (*meant).to_owned());
     habit.or_else(|| near(typed, names).map(|near| format!("did you mean {near}?")))
@@ -75,11 +75,11 @@ fn near<'a>(typed: &str, names: &'a [String]) -> Option<&'a String> {
     slipped.or(begun)
 }
 
-/// Prints what the parser says and returns the exit code; help and version go to stdout with code 0. `verb` is the first
+/// Prints the parser's error and returns the exit code; help and version go to stdout with code 0. `verb` is the first
 /// word that was typed.
 pub(crate) fn report(error: &clap::Error, verb: Option<&str>) -> u8 {
     if !error.use_stderr() {
-        // A closed pipe is no failure.
+        // A closed pipe is not a failure.
         let _ = error.print();
         return 0;
     }
@@ -93,7 +93,7 @@ pub(crate) fn report(error: &clap::Error, verb: Option<&str>) -> u8 {
     code::USAGE
 }
 
-/// The parser's words without its tips and usage, on one line.
+/// The parser's message without its tips and usage, on one line.
 fn problem(text: &str) -> String {
     let told = text.strip_prefix("error: ").unwrap_or(text);
     let before = ["\n\n  tip:", "\n\nUsage:", "\n\nFor more information"].iter().filter_map(|end| told.find(end)).min();
@@ -105,7 +105,7 @@ fn problem(text: &str) -> String {
 fn hint(error: &clap::Error, verb: Option<&str>) -> String {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(value)) => Some(value.as_str()),
-        // The most alike comes last.
+        // clap lists the most similar value last.
         Some(ContextValue::Strings(values)) => values.last().map(String::as_str),
         _ => None,
     };
@@ -117,7 +117,7 @@ fn hint(error: &clap::Error, verb: Option<&str>) -> String {
     if let Some(near) = suggested {
         return format!("did you mean {near}?");
     }
-    // The agent's command stands behind two dashes.
+    // The agent's command must come after `--`.
     if verb == Some("add")
         && error.kind() == ErrorKind::UnknownArgument
         && let Some(word) = said(ContextKind::InvalidArg).filter(|word| !word.starts_with('-'))

@@ -1,4 +1,4 @@
-//! What several verbs understand of what is typed.
+//! Handling of arguments that several verbs share.
 
 pub(crate) mod choice;
 pub(crate) mod complete;

@@ -4,24 +4,24 @@ use std::cmp::Reverse;
 
 use crate::engine::verbs::list::Row;
 
-/// By what a fleet is sorted; those that are equal stand in order of name.
+/// How a fleet is sorted; ties are ordered by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Order {
     /// By name
     #[default]
     Name,
-    /// By state: those that run first, then those that wait, then those that went wrong
+    /// By state: running peers first, then sleeping ones, then failed ones
     State,
-    /// By idle time: who was active last first, and who is not awake behind those who are
+    /// By idle time: most recently active first; peers that are not awake last
     Idle,
-    /// By the last end: the newest first, and who never ended last
+    /// By last end: most recent first; peers that never ended last
     LastEnd,
-    /// By restarts: the most first
+    /// By restarts: most first
     Restarts,
 }
 
 impl Order {
-    /// The one behind this one; after the last comes the first.
+    /// The next order; the first one follows the last.
     pub(crate) const fn next(self) -> Self {
         match self {
             Self::Name => Self::State,
@@ -32,7 +32,7 @@ impl Order {
         }
     }
 
-    /// Its name on the command line and in the heading of `peer top`.
+    /// The name on the command line and in the heading of `peer top`.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Name => "name",
@@ -43,7 +43,7 @@ impl Order {
         }
     }
 
-    /// Sorts rows that are in order of name; `row` finds the row in what is sorted.
+    /// Sorts `rows`, which must be in order of name; `row` gets the row out of an item.
     pub(crate) fn sort<T>(self, rows: &mut [T], row: impl Fn(&T) -> &Row) {
         match self {
             Self::Name => rows.sort_by(|a, b| row(a).peer.cmp(&row(b).peer)),

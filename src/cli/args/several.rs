@@ -1,4 +1,4 @@
-//! One verb over several peers: side by side, a line each, and the highest exit code wins.
+//! One verb over several peers: they run side by side with one line per peer, and the highest exit code wins.
 
 use std::future::Future;
 
@@ -22,7 +22,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Whether nobody in particular is named.
+    /// Whether `--all` was given instead of names.
     pub(crate) const fn are_all(&self) -> bool {
         self.all
     }
@@ -32,14 +32,14 @@ impl Names {
             return Ok(engine.config.names().map_err(crate::engine::EngineError::from)?);
         }
         let mut names = self.names;
-        // Twice the same name is one peer, and two deliveries would be one too many.
+        // The same name twice is one peer, and a second delivery would be one too many.
         let mut seen = std::collections::HashSet::new();
         names.retain(|name| seen.insert(name.clone()));
         Ok(names)
     }
 }
 
-/// What one peer came to: a line for people, fields for machines.
+/// The outcome of a verb for one peer: a line for people, fields for machines.
 pub(crate) struct Report {
     pub(crate) line: String,
     pub(crate) fields: Value,

@@ -1,5 +1,5 @@
-//! A manual page from the definition of a verb, and what no definition says: exit status, environment, files, related
-//! pages.
+//! Manual pages from the definitions of the verbs, with the sections that no definition has: exit status, environment,
+//! files, related pages.
 
 use std::io;
 
@@ -7,14 +7,14 @@ use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-/// What `peer(1)` says of the variables that `peer` reads and sets, and of its files.
+/// The sections of `peer(1)` on the variables that `peer` reads and sets, and on its files.
 pub(super) const ENVIRONMENT: &str = include_str!("environment.roff");
 const FILES: &str = include_str!("files.roff");
-/// What the page of a verb says of both.
+/// Both sections in the page of a verb.
 const AS_PEER: &str = include_str!("as-peer.roff");
 const EXIT_CODES: &str = include_str!("../help/exit-codes.txt");
 
-/// Pages that whoever reads one wants next, beside `peer(1)` and `peer-files(5)`.
+/// Related pages of each page, beside `peer(1)` and `peer-files(5)`.
 pub(super) const RELATED: &[(&str, &[&str])] = &[
     ("peer", &["peer-add", "peer-wake", "peer-attach", "peer-status", "peer-why", "peer-doctor", "peer-timer"]),
     ("peer-add", &["peer-edit", "peer-show", "peer-agents", "peer-wake", "peer-rm"]),
@@ -64,10 +64,10 @@ pub(super) const RELATED: &[(&str, &[&str])] = &[
     ("peer-help", &["peer-man"]),
 ];
 
-/// Every page: its file's name and its text.
+/// Returns every page as its file's name and its text.
 ///
 /// # Errors
-/// Never in practice: nothing but memory is written to.
+/// Never in practice: only memory is written to.
 pub(super) fn all(program: &Command) -> io::Result<Vec<(String, String)>> {
     let mut program = program.clone();
     program.build();
@@ -76,7 +76,7 @@ pub(super) fn all(program: &Command) -> io::Result<Vec<(String, String)>> {
     Ok(pages)
 }
 
-/// The page of the program itself.
+/// Returns the page of the program itself.
 ///
 /// # Errors
 /// As [`all`].
@@ -98,7 +98,7 @@ fn page(command: &Command) -> io::Result<(String, String)> {
         .title(name.to_uppercase())
         .source(concat!("peer ", env!("CARGO_PKG_VERSION")))
         .manual("peer")
-        // An empty one would be left out, and what follows take its place.
+        // An empty date would be left out, and the next field would take its place.
         .date(" ");
     let mut text = Vec::new();
     man.render_title(&mut text)?;
@@ -118,7 +118,7 @@ fn page(command: &Command) -> io::Result<(String, String)> {
     Ok((format!("{name}.1"), tidy(&text)))
 }
 
-/// Flags are not hyphenated, and words stand at their natural distance.
+/// The synopsis, with hyphenation and justification off: flags must not be hyphenated or spread out.
 fn synopsis_section(command: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]).control("nh", []).control("ad", ["l"]);
@@ -175,7 +175,7 @@ fn synopsis(command: &Command) -> Vec<Inline> {
     words
 }
 
-/// Whether it is one of several of which one must be given.
+/// Whether the argument belongs to a group of which one must be given.
 fn is_one_of(command: &Command, arg: &Arg) -> bool {
     let required = command.get_groups().filter(|group| group.is_required_set());
     required.into_iter().any(|group| group.get_args().any(|id| id == arg.get_id()))
@@ -186,7 +186,7 @@ fn bracketed(arg: &Arg, inside: Vec<Inline>) -> Vec<Inline> {
     [vec![roman(before)], inside, vec![roman(after)]].concat()
 }
 
-/// An argument as it is typed; what belongs together does not break over a line.
+/// An argument as it is typed; a flag and its value do not break over a line.
 fn written(arg: &Arg) -> Vec<Inline> {
     let mut words = Vec::new();
     match (arg.get_short(), arg.get_long()) {
@@ -206,13 +206,13 @@ fn written(arg: &Arg) -> Vec<Inline> {
     words
 }
 
-/// What `--help` has below the flags: blocks of lines under a heading that ends in a colon.
+/// The text below the flags in `--help`: blocks of lines under a heading that ends in a colon.
 fn examples(command: &Command) -> Roff {
     let mut roff = Roff::new();
     let below = command.get_after_long_help().or_else(|| command.get_after_help()).map(ToString::to_string);
     let mut begun = false;
     for block in below.iter().flat_map(|text| text.split("\n\n")) {
-        // The exit codes have a section of their own.
+        // The exit codes have their own section.
         let Some((heading, rest)) = block.split_once(':').filter(|(heading, _)| *heading != "Exit codes") else {
             continue;
         };
@@ -265,7 +265,7 @@ fn see_also(name: &str) -> Roff {
     section("SEE ALSO", words)
 }
 
-/// One preamble, and what stands in backquotes in bold.
+/// Keeps one copy of the preamble, and sets text in backquotes in bold.
 fn tidy(text: &str) -> String {
     let mut tidied = String::new();
     let mut preamble: Vec<&str> = Vec::new();

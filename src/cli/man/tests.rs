@@ -1,4 +1,4 @@
-//! What the pages must hold: each key of each file with an example that parses, each variable, each verb.
+//! Checks that the pages are complete: each key of each file with an example that parses, each variable, each verb.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::super::Cli;
 use super::{WRITTEN, page};
 use crate::config::{PeerSpec, Settings};
 
-/// The keys of `T` and of each table in it, as `ready.screen`: told by the error for a key that does not exist.
+/// The keys of `T` and of each table in it, as `ready.screen`, taken from the error for an unknown key.
 fn keys<T: DeserializeOwned>() -> Vec<String> {
     let known = |text: &str| -> Option<Vec<String>> {
         let error = toml::from_str::<T>(text).err()?.message().to_owned();
@@ -40,14 +40,14 @@ fn part(heading: &str) -> String {
     rest.split("\n.SH ").next().expect("a part").to_owned()
 }
 
-/// The tables of a part, by their headings; what stands before the first has none.
+/// The tables of a part by their headings; the text before the first heading has an empty one.
 fn tables(part: &str) -> Vec<(&str, &str)> {
     let mut parts = part.split("\n.SS ");
     let first = parts.next().map(|text| ("", text));
     first.into_iter().chain(parts.filter_map(|text| text.split_once('\n'))).collect()
 }
 
-/// Whether a table explains a key: a tagged paragraph that has it in its tag.
+/// Whether a table explains a key: one of its tagged paragraphs has the key in its tag.
 fn explains(table: &str, key: &str) -> bool {
     let mut paragraphs = table.split("\n.TP\n").skip(1).chain(table.strip_prefix(".TP\n"));
     paragraphs.any(|paragraph| {
@@ -58,7 +58,7 @@ fn explains(table: &str, key: &str) -> bool {
     })
 }
 
-/// What an example says when it is printed.
+/// The examples of a part, as they are printed.
 fn examples(part: &str) -> Vec<String> {
     let blocks = part.split("\n.EX\n").skip(1).filter_map(|block| block.split_once("\n.EE"));
     let plain = |text: &str| {
@@ -67,7 +67,7 @@ fn examples(part: &str) -> Vec<String> {
     blocks.map(|(text, _)| plain(text)).collect()
 }
 
-/// Whether a file has a key that is written with dots.
+/// Whether a file has a key, which is written with dots.
 fn has(file: &toml::Table, key: &str) -> bool {
     let inside = |value: &toml::Value, rest: &str| match value {
         toml::Value::Table(table) => has(table, rest),
@@ -80,7 +80,7 @@ fn has(file: &toml::Table, key: &str) -> bool {
     }
 }
 
-/// Each key is explained under its table, and stands in an example.
+/// Checks that each key is explained under its table and is in an example. Returns the examples.
 fn hold(heading: &str, keys: &[String]) -> Vec<String> {
     let part = part(heading);
     let (tables, examples) = (tables(&part), examples(&part));
@@ -134,7 +134,7 @@ fn each_word_that_a_key_may_have_is_named() {
     }
 }
 
-/// Every Rust file below a directory of the repository.
+/// Finds every Rust file below a directory.
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).expect("it is there").flatten() {
         let path = entry.path();
@@ -158,7 +158,7 @@ fn each_variable_that_is_read_or_set_is_told() {
         named.extend(pieces.filter(ours).map(str::to_owned));
     }
     named.extend(["HOME", "PATH", "VISUAL", "EDITOR", "TERM", "NO_COLOR", "XDG_STATE_HOME"].map(str::to_owned));
-    // A prefix, and what a completion script sets for the time of one key press.
+    // Not variables of the user: a prefix, and what a completion script sets for one key press.
     named.retain(|name| name != "PEER_" && name != super::super::complete::VARIABLE);
     assert!(named.len() > 12, "{named:?}");
     for name in named {

@@ -1,4 +1,4 @@
-//! How things are printed: tables, templates, JSON, and what the terminal can show.
+//! Rendering: tables, templates, JSON, and what the terminal can show.
 
 pub(crate) mod output;
 pub(crate) mod progress;

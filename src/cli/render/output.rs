@@ -1,7 +1,8 @@
-//! Printing: buffered, one JSON document or lines, and nothing from elsewhere that a terminal would carry out.
+//! Buffered output: lines or one JSON document, without any control sequence from outside that a terminal would
+//! execute.
 //!
-//! Names, topics, paths, arguments, errors and screens are written by others. So whatever is printed goes through here: a
-//! line keeps its colours and nothing else that begins with an escape, and a document writes such characters as `\\u009b`.
+//! Names, topics, paths, arguments, errors and screens come from elsewhere. So all output goes through here: a line
+//! keeps its colours and no other escape sequence, and a document writes such characters as `\\u009b`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,8 +12,8 @@ use peer_adapters::screen::{coloured, misleads};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// A list of a few hundred peers, and a document of some dozens, leave in one write.
-const ROOM: usize = 64 * 1024;
+/// Large enough that a list of a few hundred peers, or a document of some dozens, goes out in one write.
+const BUFFER_LEN: usize = 64 * 1024;
 
 /// Standard output. Its lock is not held: `peer mcp` writes there from another thread.
 pub(crate) struct Out {
@@ -21,27 +22,27 @@ pub(crate) struct Out {
 
 impl Out {
     pub(crate) fn stdout() -> Self {
-        Self { writer: BufWriter::with_capacity(ROOM, io::stdout()) }
+        Self { writer: BufWriter::with_capacity(BUFFER_LEN, io::stdout()) }
     }
 
-    /// Prints one line, with colours where it has some.
+    /// Prints one line, with its colours.
     pub(crate) fn line(&mut self, text: impl std::fmt::Display) -> io::Result<()> {
         self.part(&text.to_string())?;
         self.raw(b"\n")
     }
 
-    /// The same without the end of the line.
+    /// Prints text without the end of the line.
     pub(crate) fn part(&mut self, text: &str) -> io::Result<()> {
         let text = if text.contains(misleads) { Cow::Owned(coloured(text)) } else { Cow::Borrowed(text) };
         self.raw(text.as_bytes())
     }
 
-    /// Prints text of our own as it is.
+    /// Prints our own text as it is.
     pub(crate) fn raw(&mut self, text: &[u8]) -> io::Result<()> {
         self.writer.write_all(text)
     }
 
-    /// Prints one document: the fields of `body` behind `"schema": "peer.<verb>/1"`.
+    /// Prints one document: the fields of `body` after `"schema": "peer.<verb>/1"`.
     pub(crate) fn document(&mut self, verb: &str, body: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(&document(verb, body)?)?;
         writeln!(self.writer, "{}", escaped(&text))
@@ -58,7 +59,7 @@ impl Out {
     }
 }
 
-/// The fields of `body` behind `"schema": "peer.<verb>/1"`.
+/// Returns the fields of `body` after `"schema": "peer.<verb>/1"`.
 pub(crate) fn document(verb: &str, body: &impl Serialize) -> serde_json::Result<Map<String, Value>> {
     let mut document = Map::new();
     document.insert("schema".to_owned(), Value::String(format!("peer.{verb}/1")));
@@ -71,8 +72,8 @@ pub(crate) fn document(verb: &str, body: &impl Serialize) -> serde_json::Result<
     Ok(document)
 }
 
-/// JSON in which no character is left that a terminal would carry out. Those below 0x20 are escaped already, and others stand
-/// in strings alone.
+/// Escapes the characters in JSON that a terminal would execute. Those below 0x20 are escaped already, and the others
+/// occur only in strings.
 fn escaped(json: &str) -> Cow<'_, str> {
     let strange = |c: char| c >= '\u{7f}' && misleads(c);
     if !json.contains(strange) {
@@ -92,29 +93,29 @@ fn escaped(json: &str) -> Cow<'_, str> {
 /// Text from a pane, a topic or a file as one line that a terminal shows as it is.
 pub(crate) use peer_adapters::screen::printable;
 
-/// Says what failed, on stderr.
+/// Prints what failed, on stderr.
 pub(crate) fn error(problem: &str) {
     eprintln!("error: {}", printable(problem));
 }
 
-/// Says the next command to type, on stderr, and what else helps on lines of its own.
+/// Prints the next command to type, on stderr; further lines of `hint` get a line each.
 pub(crate) fn hint(hint: &str) {
     for hint in hint.lines() {
         eprintln!("hint: {}", printable(hint));
     }
 }
 
-/// Says something worth knowing, on stderr.
+/// Prints something worth knowing, on stderr.
 pub(crate) fn note(text: &str) {
     eprintln!("note: {}", printable(text));
 }
 
-/// Says what a tick had no time for or could not do, on stderr.
+/// Prints what a tick had no time for or could not do, on stderr.
 pub(crate) fn skipped(text: &str) {
     eprintln!("skipped: {}", printable(text));
 }
 
-/// Asks whoever sits at the terminal; the answer, without its end of line.
+/// Asks the user a question and returns the answer without its end of line.
 pub(crate) fn ask(question: &str) -> io::Result<String> {
     eprint!("{} ", printable(question));
     let mut answer = String::new();
@@ -129,7 +130,7 @@ pub(crate) fn usage(text: &str) {
     eprint!("{}", coloured(text));
 }
 
-/// A path as a person would write it, with `~` for their home directory.
+/// A path as the user would write it, with `~` for the home directory.
 pub(crate) fn home_as_tilde(path: &std::path::Path) -> String {
     let home = std::env::var_os("HOME").filter(|home| home.len() > 1);
     match home.and_then(|home| path.strip_prefix(home).ok()) {

@@ -1,4 +1,4 @@
-//! What a verb waits for, said on a terminal after a second and cleared when it is over.
+//! Progress of a verb that waits, shown on a terminal after a second and cleared when the wait is over.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::cli::render::output::printable;
 use crate::engine::Progress;
 
-/// Shorter waits are nobody's concern.
+/// Shorter waits are not shown.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Progress on stderr, where stderr is a terminal.
+/// Shows progress on stderr if that is a terminal.
 pub(crate) struct Terminal {
     shown: Option<Mutex<String>>,
 }
@@ -24,7 +24,7 @@ impl Terminal {
         let Some(shown) = &self.shown else { return };
         let mut shown = shown.lock().expect("no holder of this lock panics");
         if *shown != text {
-            // Return to the line's beginning and erase it; a terminal that is gone is no reason to fail.
+            // Return to the beginning of the line and erase it. A terminal that is gone is not a reason to fail.
             let _ = write!(io::stderr(), "\r\x1b[K{text}");
             *shown = text;
         }
@@ -41,7 +41,7 @@ impl Progress for Terminal {
 
     fn notice(&self, text: &str) {
         self.show(String::new());
-        // A terminal that is gone is no reason to fail.
+        // A terminal that is gone is not a reason to fail.
         let _ = writeln!(io::stderr(), "note: {}", printable(text));
     }
 

@@ -1,10 +1,10 @@
-//! A peer's row in the words that list, top and templates share.
+//! Wording of a peer's row that list, top and templates share.
 
 use crate::cli::render::terminal::relative;
 use crate::engine::verbs::list::Row;
 use crate::policy::time::Timestamp;
 
-/// `crashed (exit 3) 5m ago`; an end that is no death under its own name: `idle-reaped 3h ago`.
+/// `crashed (exit 3) 5m ago`; an end that is not a death by its cause alone: `idle-reaped 3h ago`.
 pub(crate) fn last_end(row: &Row, now: Timestamp) -> Option<String> {
     let (cause, at) = (row.last_end_cause?, row.last_end_at_ms?);
     let how = row.last_end.as_deref().filter(|_| cause.counted()).unwrap_or(cause.as_str());

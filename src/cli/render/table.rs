@@ -1,30 +1,30 @@
-//! A table as wide as its content, or as narrow as the terminal.
+//! Tables as wide as their content, or as narrow as the terminal.
 //!
-//! Where it does not fit, long texts are cut down to their least width first, then whole columns go: those that say
-//! nothing in any row, and then those that matter least.
+//! If a table does not fit, long texts are first cut to their least width. Then whole columns go: first those that are
+//! empty in every row, then those that matter least.
 
 use std::borrow::Cow;
 
 use crate::cli::render::terminal::{Hue, Paint, cut, cut_front, width};
 
-/// Between two columns.
+/// Columns of space between two table columns.
 const GAP: usize = 2;
 
-/// What a cell shows that has nothing to say.
+/// Text of a cell that has no value.
 pub(crate) const NOTHING: &str = "-";
 
-/// How a column behaves.
+/// The properties of a column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
-    /// Its heading.
+    /// The heading.
     pub(crate) title: &'static str,
-    /// How narrow its texts may be cut; none: not at all.
+    /// The width to which texts may be cut; `None`: they are not cut.
     pub(crate) least: Option<usize>,
-    /// Whether its texts are cut at the front.
+    /// Whether texts are cut at the front.
     pub(crate) front: bool,
-    /// How early it goes where there is no room, the highest first; 0: never.
+    /// The order in which columns go when there is no room, highest first; 0: never.
     pub(crate) goes: u8,
-    /// Whether there is no such column where it says nothing in any row.
+    /// Whether the column is left out if it is empty in every row.
     pub(crate) optional: bool,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// The lines of the table, headings first; `room` is the terminal's width, where there is one.
+/// Returns the lines of the table, headings first; `room` is the terminal's width if there is a terminal.
 pub(crate) fn render(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<usize>, paint: Paint) -> Vec<String> {
     let shown = layout(columns, rows, room);
     let heading: Vec<Cell<'_>> = columns.iter().map(|column| Cell::coloured(Hue::Strong, column.title)).collect();
@@ -67,7 +67,7 @@ pub(crate) fn render(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<us
     std::iter::once(&heading).chain(rows).map(|cells| line(cells)).collect()
 }
 
-/// Which columns are shown, and how wide.
+/// Returns the indices of the columns that are shown, and their widths.
 fn layout(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<usize>) -> Vec<(usize, usize)> {
     let wide = |at: usize| rows.iter().map(|row| width(&row[at].text)).max().unwrap_or(0).max(width(columns[at].title));
     let silent = |at: usize| rows.iter().all(|row| matches!(&*row[at].text, NOTHING | "0"));
@@ -79,7 +79,7 @@ fn layout(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<usize>) -> Ve
         if squeeze(columns, &mut fitted, room) {
             return fitted;
         }
-        // One that says nothing goes before any that does.
+        // Every empty column goes before any other.
         let first = |(at, _): &(usize, usize)| u16::from(columns[*at].goes) + if silent(*at) { 256 } else { 0 };
         let droppable = shown.iter().enumerate().filter(|(_, (at, _))| columns[*at].goes > 0);
         match droppable.max_by_key(|(_, column)| first(column)).map(|(index, _)| index) {
@@ -89,7 +89,7 @@ fn layout(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<usize>) -> Ve
     }
 }
 
-/// Cuts the widest of what may be cut, column by column, until it fits. Whether it does.
+/// Cuts the widest column that may be cut, again and again, until the table fits. Returns whether it does.
 fn squeeze(columns: &[Column], shown: &mut [(usize, usize)], room: usize) -> bool {
     let gaps = GAP * shown.len().saturating_sub(1);
     loop {

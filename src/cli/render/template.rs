@@ -1,4 +1,4 @@
-//! `--format`: a line a peer, made from a template with placeholders in braces.
+//! `--format`: one line per peer from a template with placeholders in braces.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::config::nearest;
 use crate::engine::verbs::list::Row;
 use crate::policy::time::Timestamp;
 
-/// What a placeholder stands for.
+/// The function that returns a placeholder's text.
 type Field = fn(&Row, Timestamp) -> String;
 
-/// Every placeholder. What is not known is empty, so that a status line shows nothing for it.
+/// Every placeholder. An unknown value is empty, so that a status line shows nothing for it.
 const FIELDS: [(&str, Field); 18] = [
     ("name", |row, _| row.peer.to_string()),
     ("state", |row, _| row.state.to_string()),
@@ -39,14 +39,14 @@ enum Piece {
     Field(Field),
 }
 
-/// A template that was understood.
+/// A parsed template.
 pub(crate) struct Template(Vec<Piece>);
 
 impl Template {
-    /// Takes a template apart.
+    /// Parses a template.
     ///
     /// # Errors
-    /// A placeholder that does not exist, with the nearest that does, or a brace that is left open.
+    /// A placeholder does not exist (the error has the nearest one that does), or a brace is not closed.
     pub(crate) fn parse(text: &str) -> Result<Self, CliError> {
         let mut pieces = Vec::new();
         let mut plain = String::new();
@@ -75,7 +75,7 @@ impl Template {
         Ok(Self(pieces))
     }
 
-    /// The line of one peer.
+    /// Returns the line for one peer.
     pub(crate) fn fill(&self, row: &Row, now: Timestamp) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),

@@ -1,35 +1,37 @@
-//! What the terminal in front of us can show: how wide it is, whether colours mean anything on it, how wide a text is.
+//! What the terminal can show: its width, whether to use colours, and the width of a text.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::time::Duration;
 
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::policy::state::State;
 use crate::policy::time::Timestamp;
 
-/// What a colour says; the same colour for the same meaning everywhere.
+/// The meaning of a colour; the same meaning has the same colour everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hue {
-    /// It runs, or did what it should.
+    /// Running, or ended as it should.
     Good,
-    /// It is at work.
+    /// At work.
     Busy,
-    /// It waits for something.
+    /// Waiting for something.
     Waiting,
-    /// Nothing is to be done about it.
+    /// Nothing needs to be done.
     Quiet,
-    /// It went wrong.
+    /// Something went wrong.
     Bad,
-    /// Nobody knows.
+    /// Unknown.
     Odd,
-    /// A heading, or what decides.
+    /// A heading, or the row that decides.
     Strong,
 }
 
 impl Hue {
-    /// The colour of a state.
+    /// Returns the colour of a state.
     pub(crate) const fn of(state: State) -> Self {
         match state {
             State::Awake => Self::Good,
@@ -41,33 +43,44 @@ impl Hue {
         }
     }
 
-    /// Only the eight colours that every terminal has, so that a person's own scheme applies.
-    const fn sgr(self) -> &'static str {
+    /// Uses only the eight colours that every terminal has, so that the user's own colour scheme applies.
+    const fn style(self) -> Style {
         match self {
-            Self::Good => "32",
-            Self::Busy => "36",
-            Self::Waiting => "33",
-            Self::Quiet => "2",
-            Self::Bad => "1;31",
-            Self::Odd => "35",
-            Self::Strong => "1",
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Busy => AnsiColor::Cyan.on_default(),
+            Self::Waiting => AnsiColor::Yellow.on_default(),
+            Self::Quiet => Style::new().dimmed(),
+            Self::Bad => AnsiColor::Red.on_default().bold(),
+            Self::Odd => AnsiColor::Magenta.on_default(),
+            Self::Strong => Style::new().bold(),
         }
     }
 }
 
-/// Whether to colour.
+/// Applies `--color` to everything that this process prints from now on.
+pub(crate) fn choose_colors(choice: clap::ColorChoice) {
+    match choice {
+        clap::ColorChoice::Auto => ColorChoice::Auto,
+        clap::ColorChoice::Always => ColorChoice::Always,
+        clap::ColorChoice::Never => ColorChoice::Never,
+    }
+    .write_global();
+}
+
+/// Whether to use colours.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Paint(bool);
 
 impl Paint {
-    /// Colours where stdout is a terminal that knows them and nobody forbade them.
-    ///
-    /// # Source
-    /// <https://no-color.org>: `NO_COLOR`, present and not empty, whatever its value.
+    /// Colours if stdout is a terminal that supports them, unless `--color` or `NO_COLOR` (<https://no-color.org>) says
+    /// otherwise.
     pub(crate) fn of_stdout() -> Self {
-        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        Self(io::stdout().is_terminal() && !set("NO_COLOR") && !dumb)
+        Self(AutoStream::choice(&io::stdout()) != ColorChoice::Never)
+    }
+
+    /// Whether to use colours.
+    pub(crate) const fn is_on(self) -> bool {
+        self.0
     }
 
     #[cfg(test)]
@@ -76,27 +89,46 @@ impl Paint {
     }
 
     pub(crate) fn paint(self, hue: Hue, text: &str) -> String {
-        if self.0 && !text.is_empty() { format!("\x1b[{}m{text}\x1b[0m", hue.sgr()) } else { text.to_owned() }
+        let style = hue.style();
+        if self.0 && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 }
 
-/// Columns of the terminal on stdout; none where it is no terminal, and then nothing is cut.
+/// Returns the columns of the terminal on stdout; `None` if it is not a terminal, and then nothing is cut.
 pub(crate) fn columns() -> Option<usize> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
 }
 
-/// Rows of the terminal on stdout; none where it is no terminal.
+/// Returns the rows of the terminal on stdout; `None` if it is not a terminal.
 pub(crate) fn rows() -> Option<usize> {
     terminal_size::terminal_size_of(io::stdout()).map(|(_, height)| usize::from(height.0)).filter(|rows| *rows > 0)
 }
 
-/// Columns that a text takes; control characters must be out of it.
+/// Breaks a text between words into lines of at most `room` columns; returns at least one line.
+pub(crate) fn wrap(text: &str, room: Option<usize>) -> Vec<String> {
+    let Some(room) = room else { return vec![text.to_owned()] };
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().expect("it begins with one line");
+        if !last.is_empty() && width(last) + 1 + width(word) > room {
+            lines.push(word.to_owned());
+            continue;
+        }
+        if !last.is_empty() {
+            last.push(' ');
+        }
+        last.push_str(word);
+    }
+    lines
+}
+
+/// Returns the columns that a text takes; it must not contain control characters.
 pub(crate) fn width(text: &str) -> usize {
-    // Most texts are ASCII, and a table asks for the width of ten thousand.
+    // Most texts are ASCII, and a table measures ten thousand of them.
     if text.is_ascii() { text.len() } else { UnicodeWidthStr::width(text) }
 }
 
-/// The beginning of a text in at most `most` columns, with an ellipsis where something is missing.
+/// Returns the beginning of a text in at most `most` columns, with an ellipsis if something is missing.
 pub(crate) fn cut(text: &str, most: usize) -> Cow<'_, str> {
     if width(text) <= most {
         return Cow::Borrowed(text);
@@ -106,7 +138,7 @@ pub(crate) fn cut(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
-/// The end of a text in at most `most` columns: of a path, the end says more than the beginning.
+/// Returns the end of a text in at most `most` columns: the end of a path says more than its beginning.
 pub(crate) fn cut_front(text: &str, most: usize) -> Cow<'_, str> {
     if width(text) <= most {
         return Cow::Borrowed(text);
@@ -125,19 +157,19 @@ fn fitting(chars: impl Iterator<Item = char>, most: usize) -> String {
         .collect()
 }
 
-/// A length of time in one unit, as a person would say it: `12s`, `5m`, `3h`, `4d`.
+/// Formats a duration in one rounded-down unit: `12s`, `5m`, `3h`, `4d`.
 pub(crate) fn rough(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),
-        // Up to two days in hours: "yesterday evening" is told apart from "yesterday morning".
+        // Hours up to two days, to distinguish "yesterday evening" from "yesterday morning".
         3600..172_800 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
     }
 }
 
-/// A time beside now: `5m ago`, `in 30s`.
+/// Formats a time relative to now: `5m ago`, `in 30s`.
 pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     if at > now { format!("in {}", rough(at.since(now))) } else { format!("{} ago", rough(now.since(at))) }
 }

@@ -14,66 +14,66 @@ use crate::policy::name::PeerName;
 
 /// Declare a peer
 ///
-/// Everything that can be checked is checked now: the profile, the runtime, the directory, and the agent's binary, which
-/// is resolved to an absolute path. The same declaration again is no error.
+/// Checks everything that can be checked now: the profile, the runtime, the directory, and the agent's executable, whose
+/// absolute path is stored. Repeating the same declaration is not an error.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer add api -- claude\n  peer add docs --cwd ~/docs --idle 30m -- codex --model o5\n  peer add shell -- bash\n  peer add api --keep-env ANTHROPIC_API_KEY      also from cron, a timer or another shell"
 )]
 pub(crate) struct Args {
-    /// 1 to 48 of a-z, 0-9, - and _
+    /// 1 to 48 characters of a-z, 0-9, - and _
     name: PeerName,
-    /// The agent's profile (see `peer agents`); told from the command when not given
+    /// The agent's profile (see `peer agents`); derived from the command if omitted
     #[arg(long, value_name = "PROFILE", add = crate::cli::args::complete::profiles())]
     agent: Option<String>,
-    /// Where its pane runs: tmux or zellij; `runtime` in config.toml when not given, else the first that is installed
+    /// Where its pane runs: tmux or zellij; defaults to `runtime` in config.toml, then to the first one installed
     #[arg(long, value_name = "RUNTIME", value_parser = crate::config::RUNTIMES)]
     runtime: Option<String>,
-    /// Its working directory; this one when not given
+    /// Its working directory; defaults to the current one
     #[arg(long, value_name = "DIR")]
     cwd: Option<PathBuf>,
-    /// Parked after so long without activity: 30m, 1h; 0 is never
+    /// Park it after this long without activity: 30m, 1h; 0 means never
     #[arg(long, value_name = "TIME")]
     idle: Option<Span>,
-    /// What follows its end: on-wake, on-failure or always
+    /// When to start it again after it ended: on-wake, on-failure or always
     #[arg(long, value_name = "WHEN", value_parser = restart)]
     restart: Option<Restart>,
-    /// Typed into each fresh conversation before the first message
+    /// Text to type into each fresh conversation before the first message
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
-    /// Columns and rows of its pane while nobody looks at it; 200x50 when not given
+    /// Columns and rows of its pane while no client is attached; defaults to 200x50
     #[arg(long, value_name = "COLUMNSxROWS")]
     size: Option<PaneSize>,
-    /// Its umask, in octal; that of whoever wakes it when not given
+    /// Its umask, in octal; defaults to that of the process that wakes it
     #[arg(long, value_name = "OCTAL")]
     umask: Option<Umask>,
-    /// Its nice value, -20 to 19; that of whoever wakes it when not given
+    /// Its nice value, -20 to 19; defaults to that of the process that wakes it
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = nice)]
     nice: Option<i32>,
-    /// A resource limit of it, SOFT:HARD or one number for both, e.g. nofile=4096; may be given again
+    /// A resource limit, SOFT:HARD or one number for both, e.g. nofile=4096; may be repeated
     #[arg(long = "limit", value_name = "NAME=LIMIT", value_parser = limit)]
     limits: Vec<(LimitName, Limit)>,
-    /// A variable for the agent; may be given again
+    /// A variable for the agent; may be repeated
     #[arg(long = "env", value_name = "K=V", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// A variable of this environment to keep for the agent, in a file that only you can read; may be given again
+    /// Keep a variable of this environment for the agent, in a file only you can read; may be repeated
     ///
-    /// Its value is read here. Alone, without an agent or a command, it is for a peer that is declared already.
+    /// The value is read now. Without an agent or a command it applies to a peer that is already declared.
     #[arg(long = "keep-env", value_name = "NAME")]
     keep_env: Vec<String>,
-    /// A file with variables for the agent, NAME=VALUE a line, that only you can read
+    /// A file with variables for the agent, one NAME=VALUE per line, readable only by you
     #[arg(long, value_name = "FILE", conflicts_with = "keep_env")]
     env_file: Option<PathBuf>,
-    /// A dialog of the agent's that may be answered for you, e.g. trust-folder; may be given again
+    /// A dialog of the agent that may be answered for you, e.g. trust-folder; may be repeated
     #[arg(long, value_name = "DIALOG", add = crate::cli::args::complete::dialogs())]
     accept: Vec<String>,
-    /// Take the place of another declaration of this name
+    /// Replace an existing declaration of this name
     #[arg(long)]
     replace: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
-    /// The agent's command; the profile's own when not given
+    /// The agent's command; defaults to the profile's
     #[arg(last = true, value_name = "ARGV")]
     command: Vec<String>,
 }
@@ -105,7 +105,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 impl Args {
-    /// Only what is to be kept was given.
+    /// Whether only `--keep-env` was given.
     fn only_keeps(&self) -> bool {
         let Self { agent, runtime, cwd, idle, restart, prompt, size, umask, nice, .. } = self;
         let said = agent.is_some() || runtime.is_some() || cwd.is_some() || idle.is_some() || restart.is_some();
@@ -114,12 +114,12 @@ impl Args {
         !self.keep_env.is_empty() && !said && lists == 0
     }
 
-    /// What is typed in the place of a name may be the secret itself, so it is not said again.
+    /// Checks the names given to `--keep-env`. The error does not repeat them: what was typed may be the secret itself.
     fn check_names(&self) -> Result<(), CliError> {
         if self.keep_env.iter().all(|name| is_variable_name(name)) {
             return Ok(());
         }
-        let problem = "--keep-env: what was given is no variable's name (letters, digits and _, no digit first)";
+        let problem = "--keep-env: not a valid variable name (letters, digits and _, not starting with a digit)";
         let hint = format!("peer add {} --keep-env NAME; the value is read from this environment", self.name);
         Err(CliError::usage(problem, hint))
     }
@@ -132,7 +132,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     }
     if args.agent.is_none() && args.command.is_empty() {
         return Err(CliError::usage(
-            format!("add {}: neither an agent nor a command", args.name),
+            format!("add {}: needs an agent or a command", args.name),
             format!("peer add {} --agent claude, or peer add {0} -- COMMAND", args.name),
         ));
     }
@@ -170,7 +170,7 @@ async fn keep(args: &Args, context: &mut Context) -> Outcome {
     report(&engine, &args.name, "kept", &spec, args.json, context)
 }
 
-/// What was declared, which variables are kept by name, and which are not that its agent lives by.
+/// Prints what was declared, which variables are kept by name, and which of those that the agent needs are not kept.
 fn report(
     engine: &Engine,
     name: &PeerName,
@@ -191,7 +191,7 @@ fn report(
         let command = printable(&spec.command.join(" "));
         let kept = if kept.is_empty() { String::new() } else { format!("; keeps {}", kept.join(", ")) };
         let awake = engine.recorded_incarnation(name).is_ok_and(|incarnation| incarnation.is_some());
-        let later = if outcome == "replaced" && awake { "; it holds from the next start on" } else { "" };
+        let later = if outcome == "replaced" && awake { "; it takes effect at the next start" } else { "" };
         context.out.line(format!("{name}: {outcome} ({} on {}: {command}){kept}{later}", spec.agent, spec.runtime))?;
     }
     if !not_kept.is_empty() {

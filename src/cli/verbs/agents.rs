@@ -7,14 +7,13 @@ use crate::cli::render::output::printable;
 use crate::cli::{CliError, Context, Outcome};
 use crate::engine::EngineError;
 
-/// List the agent profiles, built in and your own, with what each can do
+/// List the agent profiles, built in and your own, and what each supports
 ///
-/// With a name, that one alone: the times that it waits for, where nothing that the agent shows or writes tells, what its agent
-/// reports by hooks of its own, and the variables that it knows of: which its agent lives by, and which belong to a session of the agent's and are kept from
-/// whatever it wakes.
+/// With a name, shows that profile: its fixed waiting times, what its agent reports by hooks, the variables its agent
+/// depends on, and the session variables of the agent that are never passed on to the agents it wakes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Name of one profile
+    /// Show only this profile
     #[arg(value_name = "PROFILE", add = crate::cli::args::complete::profiles())]
     name: Option<String>,
     /// Print one JSON document
@@ -79,19 +78,19 @@ fn described(profile: &Profile, source: &str) -> Value {
             "needs_with": environment.needs_with,
             "session": environment.session,
             "remove": environment.remove,
-            // A value may be a secret.
+            // Only the names: a value may be a secret.
             "set": environment.set.keys().collect::<Vec<_>>(),
         },
     })
 }
 
-/// The times that a profile names, in ms. The first three are waited for whatever is seen; any other is how long something may
-/// take, or is tried again.
+/// The times that a profile names, in ms. The first three are always waited in full; the others are limits or
+/// intervals.
 fn times(profile: &Profile) -> Value {
     let quit: Duration = profile.quit.steps.iter().map(|step| step.wait).sum();
     let times = [
-        ("hold_fresh_ms", profile.ready.hold_fresh),
-        ("hold_resume_ms", profile.ready.hold_resume),
+        ("stable_for_fresh_ms", profile.ready.stable_for_fresh),
+        ("stable_for_resume_ms", profile.ready.stable_for_resume),
         ("settle_ms", settle(profile)),
         ("ready_timeout_ms", profile.ready.timeout),
         ("again_ms", profile.message.again),
@@ -105,23 +104,31 @@ fn milliseconds(time: Duration) -> Value {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).into()
 }
 
-/// Between a paste and its Enter; a program without a composer is not waited for so.
+/// The wait between a paste and its Enter, which is zero for a program without a composer.
 fn settle(profile: &Profile) -> Duration {
     if profile.message.accepted == Accepted::Consumed { Duration::ZERO } else { profile.message.settle }
 }
 
-/// What is waited for by the clock, where nothing that the agent shows or writes tells.
+/// The waits that go by the clock because nothing that the agent shows or writes can end them.
 fn guesses(profile: &Profile) -> Vec<String> {
     let guesses = [
-        ("ready.hold_fresh", profile.ready.hold_fresh, "its screen must look ready so long after a fresh start"),
-        ("ready.hold_resume", profile.ready.hold_resume, "its screen must look ready so long after a resume"),
+        (
+            "ready.stable_for_fresh",
+            profile.ready.stable_for_fresh,
+            "its screen must look ready so long after a fresh start",
+        ),
+        (
+            "ready.stable_for_resume",
+            profile.ready.stable_for_resume,
+            "its screen must look ready so long after a resume",
+        ),
         ("message.settle", settle(profile), "between what is typed and Enter"),
     ];
     let named = guesses.into_iter().filter(|(_, time, _)| !time.is_zero());
     named.map(|(name, time, what)| format!("{name} = {}: {what}", humantime::format_duration(time))).collect()
 }
 
-/// One profile, its times and its variables by name, one a line.
+/// Prints one profile, its times and its variables by name, one per line.
 fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
     let seen = profile.seen.as_deref().map_or_else(String::new, |seen| format!(", seen with {seen}"));
     context.out.line(printable(&format!("{} ({source}{seen}): {}", profile.name, profile.description)))?;
@@ -146,7 +153,7 @@ fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-/// Ids of its dialogs, once each.
+/// Ids of the profile's dialogs, without duplicates.
 fn dialogs(profile: &Profile, need_person: bool) -> Vec<&str> {
     let ids =
         profile.dialog.iter().filter(|dialog| dialog.needs_person == need_person).map(|dialog| dialog.id.as_str());

@@ -7,10 +7,10 @@ use crate::engine::EngineError;
 use crate::engine::verbs::answer::{After, Answered, Question};
 use crate::policy::name::PeerName;
 
-/// Print what an agent asks, or choose a row of it
+/// Show an agent's open question, or choose an answer
 ///
-/// A row is chosen one key at a time: Enter is pressed only where that row is seen to have the cursor, and not once the agent asks
-/// something else. Nothing is ever answered by itself.
+/// Moves the cursor one key at a time and presses Enter only once the chosen row is seen to have it, and only while the
+/// question is still the same one. No question is ever answered automatically.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer answer api\n  peer answer api 1\n  peer answer api 'Yes, I trust this folder'"
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
-    /// The row: its number, its label, or how its label alone begins
+    /// The row: its number, its label, or an unambiguous prefix of its label
     #[arg(value_name = "ROW|LABEL")]
     choice: Option<String>,
     /// Print one JSON document
@@ -67,7 +67,7 @@ fn show(args: &Args, question: Option<&Question>, context: &mut Context) -> Outc
         return Ok(0);
     }
     let Some(question) = question else {
-        context.out.line(format!("{}: asks nothing", args.name))?;
+        context.out.line(format!("{} has no open question", args.name))?;
         return Ok(0);
     };
     let asked = question.question.as_deref().unwrap_or("something");

@@ -5,31 +5,31 @@ use peer_adapters::runtime::RuntimeKind;
 
 use crate::cli::{CliError, Context, Outcome, error};
 use crate::engine::Engine;
-use crate::engine::verbs::attach::{Attach, Way};
+use crate::engine::verbs::attach::{Attach, AttachCommand};
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
 
-/// Hand this terminal to an agent's pane, waking it first where it sleeps
+/// Attach this terminal to an agent's pane, waking it first if it is asleep
 ///
-/// Where its session lives the terminal is handed over at once, whatever the agent waits for. One that sleeps is resumed; a
-/// fresh start only where there never was a conversation. C-b d leaves, on tmux and on zellij, and the agent goes on; within
-/// a tmux of your own press C-b twice, which is not switched but nested; within a zellij of your own, that may ask what to do with
-/// a nested session first: Esc. C-b C-b sends the agent a C-b.
+/// A running agent is attached at once, whatever it is waiting for. A sleeping one is resumed first; it is started fresh only
+/// if it never had a conversation. C-b d detaches, on tmux and zellij alike, and the agent keeps running. Inside your own
+/// tmux the session is nested, so press C-b C-b d; inside your own zellij, dismiss its question about nesting with Esc.
+/// C-b C-b sends the agent a C-b.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer attach api           leave with C-b d\n  peer attach --waiting     the one that waits for an answer longest\n  peer attach api -r        look without being able to type\n  peer attach api --window  in a window of your own tmux; leave with C-b C-b d"
+    after_help = "Examples:\n  peer attach api           detach with C-b d\n  peer attach --waiting     the one that has waited longest for an answer\n  peer attach api -r        watch without being able to type\n  peer attach api --window  in a window of your own tmux; detach with C-b C-b d"
 )]
 pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers(), required_unless_present = "waiting", conflicts_with = "waiting")]
     name: Option<PeerName>,
-    /// The one that has waited for a person's answer longest
+    /// Attach to the peer that has waited longest for an answer
     #[arg(long)]
     waiting: bool,
-    /// Look only: what is typed does not reach the agent
+    /// Watch only: keys do not reach the agent
     #[arg(long, short)]
     read_only: bool,
-    /// Within a tmux of your own: open a window of that, which closes when you leave, instead of this pane
+    /// Inside your own tmux: attach in a new window, which closes when you detach
     #[arg(long)]
     window: bool,
 }
@@ -54,41 +54,41 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     if args.window {
         return in_window(&engine, &name, &way, context).await;
     }
-    if way.wiped {
+    if way.hides_leave_hint {
         tokio::time::sleep(READ).await;
     }
     let status = engine.run_attached(&name, way).await?;
     Ok(if status.success() { 0 } else { error::code::FAILED })
 }
 
-/// Opens it beside this pane; only where there is a tmux that has windows.
-async fn in_window(engine: &Engine, name: &PeerName, way: &Way, context: &mut Context) -> Outcome {
+/// Opens the pane in a window of the user's own tmux, if this terminal is in one.
+async fn in_window(engine: &Engine, name: &PeerName, way: &AttachCommand, context: &mut Context) -> Outcome {
     if !engine.attach_in_window(name, way).await? {
-        let problem = "attach --window needs a tmux of your own around this terminal";
+        let problem = "attach --window only works inside your own tmux";
         return Err(CliError::usage(problem, format!("peer attach {name}")));
     }
     context.out.line(format!("{name}: in a window of your tmux"))?;
     Ok(0)
 }
 
-/// How long the line that says how to leave stands where it is wiped then, until somebody has done it once.
+/// How long the line that says how to leave is shown before the screen is cleared, until the user has left a pane once.
 const READ: Duration = Duration::from_secs(2);
 
-/// Who has waited for a person for the longest time.
+/// Returns the peer that has waited for a person for the longest time.
 async fn longest_waiting(engine: &Engine) -> Result<PeerName, CliError> {
     let rows = engine.list().await?.rows;
     let waiting = rows.into_iter().filter(|row| row.state == State::Waiting);
-    // Since when is not known of everyone; whoever it is known of comes first.
+    // Peers whose waiting time is unknown come last.
     let longest = waiting.min_by_key(|row| (row.since_ms.is_none(), row.since_ms));
     longest.map(|row| row.peer).ok_or_else(|| CliError::Nothing {
-        problem: "nobody waits for an answer".to_owned(),
-        hint: "peer list shows everybody".to_owned(),
+        problem: "no peer is waiting for an answer".to_owned(),
+        hint: "peer list shows every peer".to_owned(),
     })
 }
 
-/// A line that stands on the terminal before it is handed over, and after it is back.
-fn how_to_leave(name: &PeerName, way: &Way) -> String {
-    let Way { leave, read_only, nested, .. } = way;
+/// The line that is shown before the terminal is handed over, and is there again afterwards.
+fn how_to_leave(name: &PeerName, way: &AttachCommand) -> String {
+    let AttachCommand { leave, read_only, nested, .. } = way;
     let nested = match (nested, way.runtime) {
         (None, _) => "",
         (Some(RuntimeKind::Zellij), RuntimeKind::Zellij) => {

@@ -1,6 +1,6 @@
 use crate::cli::{Context, Outcome};
 
-/// Say that the agent of this pane is alive and at work; for the agent's hooks
+/// Report that the agent of this pane is alive and working; run by its hooks
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

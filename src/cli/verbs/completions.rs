@@ -3,11 +3,10 @@ use clap_complete::env::Shells;
 use crate::cli::args::complete;
 use crate::cli::{CliError, Context, Outcome};
 
-/// Print a script that lets a shell complete what is typed
+/// Print a shell completion script
 ///
-/// Verbs, flags, peer names, profiles, topics and events, as they are when the key is pressed.
-///
-/// The script asks `peer` itself at each Tab, so the names are those of the moment.
+/// Completes verbs, flags, peer names, profiles, topics and events. The script calls `peer` at each Tab, so names are always
+/// current.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Where to put it:\n  bash   peer completions bash > ~/.local/share/bash-completion/completions/peer\n  zsh    peer completions zsh > ~/.zfunc/_peer      (a directory of $fpath)\n  fish   peer completions fish > ~/.config/fish/completions/peer.fish"
@@ -19,7 +18,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
-    // Those of clap_complete 4.6 hand over what was typed with its quotes, and bash's inserts values without any.
+    // The scripts of clap_complete 4.6 pass what was typed with its quotes, and the one for bash inserts values without
+    // any.
     let own = match args.shell.as_str() {
         "bash" => Some(include_bytes!("../../../completions/peer.bash").as_slice()),
         "zsh" => Some(include_bytes!("../../../completions/_peer").as_slice()),

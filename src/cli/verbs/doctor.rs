@@ -7,19 +7,19 @@ use crate::cli::render::terminal::{Hue, Paint};
 use crate::cli::{Context, Directories, Outcome};
 use crate::engine::verbs::doctor::{Finding, Level};
 
-/// Look at all that a fleet stands on, and say what is wrong and its cure
+/// Check the setup and suggest fixes
 ///
-/// Multiplexers and their versions, agents, the state directory, the disk, limits, peers, sessions and sockets that belong
-/// to nobody, hooks, the timer. Changes nothing without --fix. Exit code 1 when something is broken.
+/// Checks multiplexers and their versions, agents, the state directory, the disk, limits, peers, leftover sessions and sockets,
+/// hooks, and the timer. Changes nothing without --fix. Exits with 1 if something is broken.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer doctor              is all well?\n  peer doctor --as-cron    would a tick from cron see the same?\n  peer doctor --fix        reach a server whose socket was removed"
+    after_help = "Examples:\n  peer doctor              check everything\n  peer doctor --as-cron    check what a tick run by cron would see\n  peer doctor --fix        recover a server whose socket was removed"
 )]
 pub(crate) struct Args {
-    /// Look with the environment that cron gives, HOME, a short PATH and nothing else: what would each peer lack?
+    /// Check with the environment that cron provides: HOME, a short PATH and nothing else
     #[arg(long)]
     as_cron: bool,
-    /// Do what harms nothing that lives: a server whose socket was removed is made to listen again
+    /// Apply safe fixes: make a server whose socket was removed listen again
     #[arg(long)]
     fix: bool,
     /// Print one JSON document
@@ -46,7 +46,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     Ok(u8::from(broken))
 }
 
-/// What keeps the engine from being made is a finding too: the doctor must not need a healthy patient.
+/// Runs the checks. An engine that cannot be opened is a finding too: the doctor must not need a healthy patient.
 async fn look(args: &Args, context: &Context) -> Vec<Finding> {
     let broken = |error: crate::cli::CliError| {
         let (what, cure) = (error.to_string(), error.hint());
@@ -75,6 +75,8 @@ async fn look(args: &Args, context: &Context) -> Vec<Finding> {
     found
 }
 
+/// The environment that cron gives a job.
+///
 /// # Source
 /// crontab(5) of Debian's cron 3.0pl1: `SHELL` is /bin/sh, `PATH` /usr/bin:/bin, `LOGNAME` and `HOME` are of the owner.
 fn cron_environment() -> Vec<(OsString, OsString)> {
@@ -83,7 +85,7 @@ fn cron_environment() -> Vec<(OsString, OsString)> {
     bare.into_iter().chain(own("HOME")).chain(own("LOGNAME")).collect()
 }
 
-/// A tick from a bare crontab line would look after another fleet than this shell does.
+/// Returns a warning if a tick from a bare crontab line would handle another fleet than this shell does.
 fn elsewhere(engine: &crate::engine::Engine) -> Option<Finding> {
     let bare = Directories::without_variables().ok()?;
     let real = bare.state.canonicalize();

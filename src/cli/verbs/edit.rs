@@ -13,10 +13,10 @@ use crate::engine::verbs::edit::Edited;
 use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
 
-/// Open a peer's spec in $VISUAL or $EDITOR; it is checked before it is saved
+/// Edit a peer's spec in $VISUAL or $EDITOR; it is checked before it is saved
 ///
-/// What cannot be saved is opened again, with the reason on top. What another command has changed meanwhile is not
-/// overwritten. A text that is not saved is kept, and named.
+/// An invalid spec is reopened with the error on top. Changes that another command made meanwhile are not overwritten. A text
+/// that was not saved is kept, and its path is printed.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer edit api\n  EDITOR=nano peer edit api\n  EDITOR='sed -i s/1h/2h/' peer edit api      without a terminal"
@@ -52,11 +52,12 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
 struct Stop {
     problem: String,
     code: u8,
-    /// Nothing was typed that could be lost.
+    /// Whether there is no edit that could be lost.
     untouched: bool,
 }
 
-/// Edits until the text can be saved, and is. Without a terminal nobody could type anything else: one attempt it is.
+/// Opens the editor until the text is saved. Without a terminal, nothing different could be typed, so there is one
+/// attempt.
 async fn edit_until_saved(
     engine: &Engine,
     name: &PeerName,
@@ -92,7 +93,7 @@ async fn edit_until_saved(
             },
             Err(rejected) => rejected,
         };
-        // Whoever saves the very text that was refused wants no more of it.
+        // A user who saves the refused text unchanged gives up.
         if untouched || !std::io::stdin().is_terminal() {
             let Rejected { problem, code, .. } = rejected;
             return Err(Stop { problem, code, untouched: text == first });
@@ -102,7 +103,7 @@ async fn edit_until_saved(
     }
 }
 
-/// Why a text is not saved as it is, in a line, and as it is told in the draft.
+/// Why a text was not saved: `problem` in one line, and `note` as it is written on top of the draft.
 struct Rejected {
     problem: String,
     code: u8,
@@ -119,12 +120,12 @@ fn check(engine: &Engine, name: &PeerName, draft: &Path, text: &str) -> Result<(
     Err(Rejected { problem, note, code: code::USAGE })
 }
 
-/// What is on its way to be a spec: 0600, because its `[env]` holds values.
+/// The text while it is edited, in a file with mode 0600 because `[env]` holds values.
 struct Draft {
     path: PathBuf,
 }
 
-/// How each line begins that we write on top of a draft, and that is no part of the text.
+/// The beginning of each line that we write on top of a draft and that does not belong to the text.
 const NOTE: &str = "# peer edit: ";
 
 impl Draft {
@@ -139,14 +140,14 @@ impl Draft {
         &self.path
     }
 
-    /// Writes a text anew, below the reason why it is there again.
+    /// Writes a text again, below the reason why it was rejected.
     fn write(&self, note: &[String], text: &str) -> Result<(), CliError> {
         let note: Vec<String> = note.iter().map(|line| format!("{NOTE}{}\n", printable(line))).collect();
         let written = file::replace(&self.path).and_then(|mut file| file.write_all((note.concat() + text).as_bytes()));
         written.map_err(|source| CliError::Directory { path: self.path.clone(), source })
     }
 
-    /// What was typed, without our own note.
+    /// Returns what was typed, without our own note.
     fn read(&self) -> Result<String, CliError> {
         let text = file::read_to_string(&self.path, file::MOST)
             .map_err(|source| CliError::Directory { path: self.path.clone(), source })?;
@@ -154,7 +155,7 @@ impl Draft {
         Ok(typed.collect())
     }
 
-    /// The error for what was not saved; what was typed stays where it is said to be.
+    /// Returns the error for a text that was not saved. The draft stays, unless nothing was typed.
     fn kept(&self, Stop { problem, code, untouched }: Stop) -> CliError {
         if untouched {
             self.remove();
@@ -165,12 +166,12 @@ impl Draft {
     }
 
     fn remove(&self) {
-        // One that an editor has moved away is gone already.
+        // An editor may have moved it away already.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// `$VISUAL`, else `$EDITOR`, else vi, which needs somebody at a terminal.
+/// Returns `$VISUAL`, else `$EDITOR`, else vi, which needs a terminal.
 fn editor(engine: &Engine, name: &PeerName) -> Result<OsString, CliError> {
     let named = |key| engine.var(key).filter(|value| !value.is_empty()).cloned();
     if let Some(editor) = named("VISUAL").or_else(|| named("EDITOR")) {
@@ -186,7 +187,7 @@ fn editor(engine: &Engine, name: &PeerName) -> Result<OsString, CliError> {
     ))
 }
 
-/// Its words are split as git splits them, by a shell.
+/// Runs the editor. A shell splits its words, as git does it.
 fn open_editor(editor: &OsString, file: &Path) -> Result<(), String> {
     let mut script = editor.clone();
     script.push(" \"$@\"");

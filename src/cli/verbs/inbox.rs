@@ -11,20 +11,20 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{Inbox, Queued};
 
-/// How much of a message a line shows.
+/// How many characters of a message a line shows.
 const SHOWN: usize = 60;
 
-/// Show what waits in a peer's inbox, and why it waits
+/// List the messages queued for a peer, and why they wait
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  peer inbox api\n  peer inbox api --cancel 7\n  peer inbox api --dead")]
 pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
-    /// Take this message out of it
+    /// Remove this message from the inbox
     #[arg(long, value_name = "ID", conflicts_with = "dead")]
     cancel: Option<u64>,
-    /// What will not be delivered, and why
+    /// List messages that will never be delivered, and why
     #[arg(long)]
     dead: bool,
     /// Print one JSON document
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     if let Some(id) = args.cancel {
         if !engine.cancel(&args.name, id).await? {
-            let hint = format!("peer inbox {} lists what waits", args.name);
+            let hint = format!("peer inbox {} lists the queued messages", args.name);
             return Err(CliError::usage(format!("no message {id} waits for {}", args.name), hint));
         }
         if args.json {
@@ -100,7 +100,7 @@ fn line(message: &Queued, now: Timestamp) -> String {
     format!("{:>5}  {ago} ago{from}{topic}{}  {shown}{more}", message.id, due.unwrap_or_default())
 }
 
-/// Puts a message into an inbox, and says what came of that.
+/// Puts a message into an inbox and prints what became of it.
 pub(crate) async fn post(
     name: &PeerName,
     message: &Message,
@@ -129,7 +129,7 @@ pub(crate) async fn post(
     Ok(0)
 }
 
-/// A time of day by this machine's clock, today or, where that is over, tomorrow; or RFC 3339.
+/// Parses a time of day by this machine's clock, today or, if it has passed, tomorrow; or a time in RFC 3339.
 pub(crate) fn at(text: &str) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
@@ -138,7 +138,7 @@ pub(crate) fn at(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| format!("{text:?} is no time: write it like 07:00, or 2026-11-29T07:00:00Z"))
 }
 
-/// The first moment after `now` at which a clock shows this.
+/// The first moment after `now` at which a clock shows this time.
 fn next(text: &str, now: &ZonedDateTime) -> Option<Timestamp> {
     let (hours, minutes) = text.split_once(':').filter(|(_, minutes)| minutes.len() == 2)?;
     let time = civil::Time::new(hours.parse().ok()?, minutes.parse().ok()?, 0, 0).ok()?;
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(told("07:00", evening).as_deref(), Some("2026-11-29T06:00:00.000Z"));
         assert_eq!(told("23:00", evening).as_deref(), Some("2026-11-28T22:00:00.000Z"));
         assert_eq!(told("22:30", evening).as_deref(), Some("2026-11-29T21:30:00.000Z"));
-        // On the night on which the clock is set back.
+        // In the night in which the clock is set back.
         assert_eq!(told("07:00", "2026-10-24T12:00:00[Europe/Berlin]").as_deref(), Some("2026-10-25T06:00:00.000Z"));
         for wrong in ["7", "25:00", "07:0", "07:60", "soon", ""] {
             assert_eq!(told(wrong, evening), None, "{wrong}");

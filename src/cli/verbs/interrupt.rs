@@ -2,7 +2,7 @@ use crate::cli::{Context, Outcome};
 use crate::engine::verbs::interrupt::Interrupted;
 use crate::policy::name::PeerName;
 
-/// Press the agent's interrupt key
+/// Interrupt an agent's current turn
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the peer

@@ -5,7 +5,7 @@ use crate::policy::name::PeerName;
 
 /// Press keys in an agent's pane, by name
 ///
-/// Keys have the names that tmux gives them, on both runtimes. Text is sent with peer send.
+/// Keys are named as in tmux, on both runtimes. To send text, use `peer send`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Keys: Enter, Escape, Tab, BTab or S-Tab, Up, Down, Left, Right, BSpace, Space, Home, End, PageUp, PageDown,\nInsert, Delete, F1 to F12, C-a to C-z, M- and a character, or one printable character.\n\nExamples:\n  peer key api Escape\n  peer key api Down Enter\n  peer key api C-c C-c"
@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
-    /// Keys, pressed one after the other
+    /// Keys, pressed in this order
     #[arg(required = true, value_parser = |word: &str| Key::try_from(word.to_owned()), add = crate::cli::args::complete::keys())]
     key: Vec<Key>,
 }

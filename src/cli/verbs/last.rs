@@ -5,9 +5,9 @@ use crate::cli::{CliError, Context, Outcome};
 use crate::engine::Engine;
 use crate::policy::name::PeerName;
 
-/// Print the last answer of an agent, or the last few
+/// Print an agent's last answer, or the last few
 ///
-/// By its own transcript, awake or asleep. An answer is what it wrote last in a turn.
+/// Read from the agent's own transcript, whether it is awake or asleep. An answer is the last text the agent wrote in a turn.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer last api\n  peer last api -n 3\n  peer last api --json | jq -r '.answers[-1].text'"
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
-    /// How many, the newest last
+    /// How many answers, newest last
     #[arg(long, short = 'n', value_name = "N", default_value_t = 1)]
     number: usize,
     /// Print one JSON document
@@ -34,8 +34,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
     answers.drain(..answers.len().saturating_sub(args.number));
     if answers.is_empty() {
         return Err(CliError::Nothing {
-            problem: format!("{} has not answered anything in its conversation", args.name),
-            hint: format!("peer transcript {} shows what was said to it", args.name),
+            problem: format!("{} has not answered anything in this conversation", args.name),
+            hint: format!("peer transcript {} shows the whole conversation", args.name),
         });
     }
     for (number, answer) in answers.iter().enumerate() {

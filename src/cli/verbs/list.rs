@@ -16,10 +16,10 @@ use crate::policy::name::PeerName;
 use crate::policy::state::State;
 use crate::policy::time::Timestamp;
 
-/// List peers: state, topic, idle time, restarts and how each ended last
+/// List peers: state, topic, idle time, restarts and last end
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer list                                 everybody\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --waiting                       who needs an answer, and what they ask\n  peer list --sort last-end                 what ended last, first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {waiting_for} {question} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {pid} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
+    after_help = "Examples:\n  peer list                                 every peer\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --waiting                       peers that need an answer, and their questions\n  peer list --sort last-end                 most recent end first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {waiting_for} {question} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {pid} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
 )]
 pub(crate) struct Args {
     /// Only these peers
@@ -30,24 +30,24 @@ pub(crate) struct Args {
     /// Print one JSON document
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// Print a line a peer as TEMPLATE says, e.g. '{name} {state}'
+    /// Print one line per peer, formatted by TEMPLATE, e.g. '{name} {state}'
     #[arg(long, value_name = "TEMPLATE")]
     format: Option<String>,
-    /// In which order
+    /// Sort order
     #[arg(long, value_name = "KEY", value_enum, default_value_t, visible_alias = "sort-by")]
     sort: Order,
-    /// The other way round
+    /// Reverse the order
     #[arg(long, short)]
     reverse: bool,
-    /// Show it again and again until interrupted
+    /// Refresh until interrupted
     #[arg(long, short)]
     watch: bool,
-    /// From one look of --watch to the next
+    /// Interval of --watch
     #[arg(long, value_name = "TIME", default_value = "2s", requires = "watch")]
     every: Span,
 }
 
-/// Reads the word for a state.
+/// Parses the name of a state.
 fn states() -> impl TypedValueParser<Value = State> {
     PossibleValuesParser::new(State::ALL.map(State::as_str))
         .map(|word| *State::ALL.iter().find(|state| state.as_str() == word).expect("one of the possible values"))
@@ -56,10 +56,10 @@ fn states() -> impl TypedValueParser<Value = State> {
 /// Which of those that are named are shown.
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// Only those that need a person's answer
+    /// Only peers that need a person's answer
     #[arg(long, conflicts_with = "state")]
     waiting: bool,
-    /// Only those in one of these states
+    /// Only peers in one of these states
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = states())]
     state: Vec<State>,
 }
@@ -73,7 +73,7 @@ impl Which {
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let template = args.format.as_deref().map(Template::parse).transpose()?;
     if args.every.0 < Duration::from_millis(100) {
-        return Err(CliError::usage("--every is shorter than 100ms", "nobody reads that fast; 2s is the default"));
+        return Err(CliError::usage("--every is shorter than 100ms", "the minimum is 100ms; the default is 2s"));
     }
     let engine = context.engine()?;
     loop {
@@ -102,7 +102,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     }
 }
 
-/// What cannot be shown is said, and costs the exit code; nobody else's row.
+/// Prints what cannot be shown, and returns the exit code for it. The rows of other peers are not affected.
 pub(crate) fn report(fleet: &Fleet) -> u8 {
     let codes = fleet.broken.iter().map(|(name, error)| {
         let error = CliError::shown(error);
@@ -134,14 +134,14 @@ const fn column(title: &'static str, least: Option<usize>, goes: u8) -> Column {
     Column { title, least, front: false, goes, optional: false }
 }
 
-/// In the order of the contract; what goes first in a narrow terminal is what its neighbours imply, and what an
+/// The order is that of the contract. In a narrow terminal, the columns that their neighbours imply go first; what an
 /// agent is comes before what happened to it.
 const COLUMNS: [Column; 12] = [
     column("NAME", Some(8), 0),
     column("STATE", None, 0),
-    // Where nobody needs anything, there is no such column.
+    // Left out unless a peer needs something.
     Column { optional: true, ..column("NEEDS", Some(20), 0) },
-    // And none where nothing waits for anybody.
+    // Left out unless a message waits.
     Column { optional: true, ..column("INBOX", None, 1) },
     column("AGENT", None, 2),
     column("RUNTIME", None, 5),
@@ -157,7 +157,7 @@ fn table(args: &Args, context: &mut Context, fleet: &Fleet, now: Timestamp) -> s
     let rows: Vec<Vec<Cell<'_>>> = fleet.rows.iter().map(|row| cells(row, now)).collect();
     let lines = table::render(&COLUMNS, &rows, columns(), Paint::of_stdout());
     if let Some(height) = height().filter(|_| args.watch) {
-        // On a terminal each look replaces the one before: home, a line over the old one each, and the rest away.
+        // On a terminal, each listing replaces the one before: move home, overwrite line by line, clear the rest.
         context.out.raw(b"\x1b[H")?;
         for line in page(&lines, height) {
             context.out.part(line.trim_end())?;
@@ -173,12 +173,12 @@ fn table(args: &Args, context: &mut Context, fleet: &Fleet, now: Timestamp) -> s
         }
     }
     if fleet.rows.is_empty() && fleet.broken.is_empty() {
-        output::hint("nobody is declared yet: peer add NAME -- COMMAND");
+        output::hint("no peer is declared yet: peer add NAME -- COMMAND");
     }
     Ok(())
 }
 
-/// As many lines as a screen shows with the cursor below them; the last one says how many are missing.
+/// Returns as many lines as fit on a screen with the cursor below them; the last one says how many are missing.
 fn page(lines: &[String], height: usize) -> Vec<String> {
     let room = height.saturating_sub(1).max(1);
     if lines.len() <= room {

@@ -9,7 +9,7 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::Event;
 
-/// How often a followed log is looked at.
+/// How often a followed log is read.
 const FOLLOW: Duration = Duration::from_millis(200);
 
 /// Print the decision log
@@ -18,22 +18,22 @@ pub(crate) struct Args {
     /// Only events of this peer
     #[arg(add = crate::cli::args::complete::peers())]
     name: Option<PeerName>,
-    /// Go on printing as events come
+    /// Keep printing new events
     #[arg(long, short)]
     follow: bool,
-    /// Only the last N of them; with --follow, and all that come
+    /// Only the last N events (with --follow, then all new ones)
     #[arg(long, short = 'n', value_name = "N")]
     lines: Option<usize>,
-    /// Only what is younger: 1h, 2d
+    /// Only events newer than this: 1h, 2d
     #[arg(long, value_name = "TIME")]
     since: Option<Span>,
-    /// Only events of this name, e.g. session.ended; a prefix as in `wake.` works too
+    /// Only events of this name, e.g. session.ended, or with this prefix, e.g. `wake.`
     #[arg(long, value_name = "EVENT", add = crate::cli::args::complete::events())]
     event: Option<String>,
-    /// Say how long ago each was instead of when
+    /// Print how long ago each event was instead of its time
     #[arg(long, short, conflicts_with = "json")]
     relative: bool,
-    /// Print the events as JSON Lines, as they are in the file
+    /// Print the events as JSON Lines, as in the file
     #[arg(long)]
     json: bool,
 }
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let oldest = args.since.map(|span| {
         Timestamp::from_ms(engine.now().as_ms().saturating_sub(u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)))
     });
-    // Of what is there already; what comes later is new to whoever follows.
+    // The limit is for the events that exist already; later ones are all new to the reader.
     let mut most = args.lines;
     loop {
         let mut events = tail.next_events().map_err(EngineError::from)?;
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     }
 }
 
-/// Whether there is such a peer, or was: what is forgotten has its history.
+/// Whether there is or was a peer of this name: a removed peer still has its history.
 fn is_known(engine: &Engine, name: &PeerName) -> Result<bool, EngineError> {
     let there =
         engine.config.spec_path(name).exists() || !engine.state.peer(name).all_on_disk().unwrap_or_default().is_empty();
@@ -92,7 +92,7 @@ fn print(args: &Args, context: &mut Context, event: &Event, now: Timestamp) -> R
     let details: Vec<String> = event.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let at = match event.ts.parse() {
         Ok(at) if args.relative => format!("{:>8}", relative(at, now)),
-        // A line that somebody else wrote is shown as it stands.
+        // A line that another program wrote is shown as it is.
         _ => event.ts.clone(),
     };
     let line = format!("{at}  {peer:<16} {:<22} {cause:<16} {}", event.event, details.join(" "));

@@ -1,4 +1,4 @@
-//! One verb is one file, under its own name: its words, and how its outcome is printed.
+//! The verbs, one file each under the verb's name: its arguments, and how its outcome is printed.
 
 pub(crate) mod add;
 pub(crate) mod agent_hook;
@@ -39,6 +39,7 @@ pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod timer;
+#[cfg(feature = "top")]
 pub(crate) mod top;
 pub(crate) mod transcript;
 pub(crate) mod wait;

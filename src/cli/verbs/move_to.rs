@@ -7,14 +7,14 @@ use crate::policy::name::PeerName;
 
 /// Move a peer to the other runtime, with its conversation
 ///
-/// One that is awake is parked, and woken there where it left off. One that is asleep or stopped stays so. Its spec keeps
-/// everything but the runtime.
+/// A running agent is parked and resumed on the other runtime. A sleeping or stopped one stays as it is. Only `runtime` changes
+/// in its spec.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  peer move api zellij")]
 pub(crate) struct Args {
     /// Name of the peer
     name: PeerName,
-    /// Where to: tmux or zellij
+    /// Target runtime: tmux or zellij
     #[arg(value_name = "RUNTIME", value_parser = crate::config::RUNTIMES, required_unless_present = "runtime")]
     to: Option<String>,
     /// The same as a flag

@@ -6,7 +6,7 @@ use crate::policy::name::PeerName;
 
 /// Start a new conversation now, whatever state the agent is in
 ///
-/// Ends what runs, takes a stop back, and is not bound by the crash-loop guard: an operator's hand is always obeyed.
+/// Ends the running agent, undoes `peer stop`, and is not bound by the crash-loop guard.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the peer
@@ -15,10 +15,10 @@ pub(crate) struct Args {
     /// What the message is about
     #[arg(long, short, add = crate::cli::args::complete::topics())]
     topic: Option<String>,
-    /// Text to deliver once it is ready
+    /// Text to deliver once the agent is ready
     #[arg(long, short, conflicts_with = "message_file")]
     message: Option<String>,
-    /// File with the text to deliver; - is stdin
+    /// File with the text to deliver; - reads stdin
     #[arg(long, value_name = "FILE")]
     message_file: Option<PathBuf>,
     /// Print one JSON document

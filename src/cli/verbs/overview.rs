@@ -1,4 +1,4 @@
-//! `peer status` without a name: what the fleet needs a person for.
+//! `peer status` without a name: which peers need a person.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,8 @@ use crate::engine::Engine;
 use crate::engine::verbs::list::Row;
 use crate::policy::state::State;
 
-/// What each peer needs, and how many are in which state. The exit code is 0 whatever they need: it is told, and no failure.
+/// Prints what each peer needs, and how many are in each state. The exit code is 0 whatever they need, because a need
+/// is not a failure.
 pub(crate) async fn tell(engine: &Engine, json: bool, context: &mut Context) -> Outcome {
     let fleet = engine.list().await?;
     let needs: Vec<(&Row, Need)> = fleet.rows.iter().filter_map(|row| Some((row, need(row)?))).collect();
@@ -42,8 +43,8 @@ pub(crate) async fn tell(engine: &Engine, json: bool, context: &mut Context) -> 
     }
     let counted: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
     match (fleet.rows.is_empty() && fleet.broken.is_empty(), needs.is_empty()) {
-        (true, _) => context.out.line("nobody is declared yet: peer add NAME -- COMMAND")?,
-        (false, true) => context.out.line(format!("nobody needs you: {}", counted.join(", ")))?,
+        (true, _) => context.out.line("no peer is declared yet: peer add NAME -- COMMAND")?,
+        (false, true) => context.out.line(format!("no peer needs you: {}", counted.join(", ")))?,
         (false, false) => context.out.line(format!("in all: {}", counted.join(", ")))?,
     }
     Ok(list::report(&fleet))
@@ -55,7 +56,7 @@ struct Need {
     next: String,
 }
 
-/// Whoever goes on, or sleeps, by itself needs nobody.
+/// Returns what a peer needs a person for; `None` if it carries on, or sleeps, by itself.
 fn need(row: &Row) -> Option<Need> {
     let name = &row.peer;
     let next = match row.state {

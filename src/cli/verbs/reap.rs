@@ -6,22 +6,22 @@ use crate::config::Span;
 use crate::engine::verbs::reap::{Request, Tick};
 use crate::policy::name::PeerName;
 
-/// One tick: probe every peer, judge, park, bury, and stamp; for cron or a timer
+/// Run one tick: check every peer, park what is idle, record ends; for cron or a timer
 ///
-/// Probes both axes of every peer: is the runtime's session there, and is the agent's process there. Parks what is idle,
-/// records what died and why, ends orphans, restarts what its spec says. Two ticks never overlap.
+/// Checks both axes of every peer: does the runtime still have its session, and is the agent's process alive. Parks idle
+/// agents, records which died and why, ends orphans, and restarts peers whose spec says so. Two ticks never overlap.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  * * * * * peer reap              a line for crontab\n  peer reap --dry-run              what would be done, and why"
+    after_help = "Examples:\n  * * * * * peer reap              a crontab line\n  peer reap --dry-run              print what would be done, and why"
 )]
 pub(crate) struct Args {
-    /// Judge, and do nothing
+    /// Print what would be done, without doing it
     #[arg(long, short = 'n')]
     dry_run: bool,
     /// Only this peer
     #[arg(long, value_name = "NAME", add = crate::cli::args::complete::peers())]
     only: Option<PeerName>,
-    /// How long the tick may take; 20s when neither this nor config.toml says otherwise
+    /// Time budget of the tick; defaults to the one in config.toml, then to 20s
     #[arg(long, value_name = "TIME")]
     budget: Option<Span>,
     /// Print one JSON document
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-/// Quiet when there is nothing to tell, because cron mails what is printed.
+/// Prints nothing if there is nothing to report, because cron mails what is printed.
 pub(crate) fn print(context: &mut Context, tick: &Tick, dry_run: bool) -> std::io::Result<()> {
     let would = if dry_run { "would be " } else { "" };
     for deed in &tick.done {

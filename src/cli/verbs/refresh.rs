@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::cli::args::several::{self, Names, Report};
 use crate::cli::{Context, Outcome};
 
-/// Start fresh at the next natural wake; nothing is disturbed now
+/// Make the next wake start fresh; a running agent is left alone
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -8,15 +8,15 @@ use crate::cli::{CliError, Context, Outcome};
 use crate::engine::Engine;
 use crate::policy::name::PeerName;
 
-/// Give up what runs in a container or on a machine that is gone for good
+/// Write off agents whose container or machine is gone for good
 ///
-/// Its start is recorded as lost: it is not counted as a death, and the next wake resumes its conversation here. If the
-/// agent still runs over there, the next wake starts a second one in the same conversation, so make sure first.
+/// Its incarnation is recorded as lost, which does not count as a death, and the next wake resumes its conversation here. If
+/// the agent is in fact still running there, that wake starts a second one in the same conversation, so make sure first.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     names: Names,
-    /// Do not ask whether it is gone
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
     /// Print one JSON document
@@ -40,7 +40,8 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     .await
 }
 
-/// Those whose other machine is gone by the word of whoever sits at the terminal; the rest are told apart by the engine.
+/// Keeps the peers whose other machine is gone, as confirmed by the user; peers that do not run elsewhere are left to
+/// the engine to refuse.
 fn confirmed(engine: &Engine, names: Vec<PeerName>) -> Result<Vec<PeerName>, CliError> {
     let mut kept = Vec::new();
     for name in names {
@@ -54,7 +55,7 @@ fn confirmed(engine: &Engine, names: Vec<PeerName>) -> Result<Vec<PeerName>, Cli
 
 fn said_gone(name: &PeerName, owner: &str) -> Result<bool, CliError> {
     if !std::io::stdin().is_terminal() {
-        let problem = format!("{name} was started {owner}: only you can tell that it does not run there any more");
+        let problem = format!("{name} was started {owner}: only you can confirm that it no longer runs there");
         return Err(CliError::usage(
             problem,
             format!("peer release {name} --yes, if that machine or container is gone"),

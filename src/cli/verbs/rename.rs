@@ -3,20 +3,20 @@ use serde_json::json;
 use crate::cli::{Context, Outcome};
 use crate::policy::name::PeerName;
 
-/// Give a peer another name; its conversations go along
+/// Rename a peer; it keeps its conversations
 ///
-/// Refuses one that is awake without --force: its agent knows its name. Renamed back, all is as it was. The log keeps the name that each
-/// event was written under.
+/// A running agent knows its own name, so renaming it requires --force, which stops it first. The log keeps the name under
+/// which each event was written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  peer rename api web-api")]
 pub(crate) struct Args {
-    /// What it is called
+    /// Current name
     #[arg(value_name = "OLD", add = crate::cli::args::complete::peers())]
     from: PeerName,
-    /// What it is to be called
+    /// New name
     #[arg(value_name = "NEW")]
     to: PeerName,
-    /// Stop it first where it is awake, as `peer stop` does
+    /// Stop it first if it is awake, as `peer stop` does
     #[arg(long, short)]
     force: bool,
     /// Print one JSON document

@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::cli::args::several::{self, Names, Report};
 use crate::cli::{Context, Outcome};
 
-/// Forget deaths, and with them the hold and the failed latch
+/// Clear a peer's crash count, backoff and failed state
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -18,7 +18,10 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let names = args.names.resolve(&engine)?;
     several::each(context, &engine, "reset", args.json, names, 1, async |name| {
         let deaths = engine.reset(&name).await?;
-        Ok(Report { line: format!("{name}: {deaths} deaths forgotten"), fields: json!({ "deaths": deaths }) })
+        Ok(Report {
+            line: format!("{name}: cleared {deaths} {}", if deaths == 1 { "death" } else { "deaths" }),
+            fields: json!({ "deaths": deaths }),
+        })
     })
     .await
 }

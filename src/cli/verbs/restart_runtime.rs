@@ -6,20 +6,20 @@ use crate::cli::{Context, Outcome};
 use crate::engine::verbs::restart_runtime::{RestartOutcome, RestartRequest, RestartedServer};
 use crate::policy::name::PeerName;
 
-/// Restart the servers of a fleet, e.g. after an upgrade of tmux or zellij
+/// Restart the fleet's tmux or zellij servers, e.g. after an upgrade
 ///
-/// All peers of a server are parked, the server ends, and they are woken on a new one, each in its conversation. Refused
-/// while one of them is busy or would start over, and where the server hosts anything else: nothing is touched then.
+/// Parks all peers of each server, ends the server, and resumes the peers on a new one. Refused while a peer is busy or could
+/// not be resumed, and if the server hosts other sessions; nothing is changed then.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  peer restart-runtime --dry-run\n  peer restart-runtime api")]
 pub(crate) struct Args {
-    /// Only the servers of these peers; every server of the fleet when not given
+    /// Only the servers of these peers; defaults to every server of the fleet
     #[arg(value_name = "NAME")]
     names: Vec<PeerName>,
-    /// Also where a peer is busy, or would start over
+    /// Even if a peer is busy or would start fresh
     #[arg(long)]
     now: bool,
-    /// Only say what would be done
+    /// Print what would be done, without doing it
     #[arg(long)]
     dry_run: bool,
     /// Print one JSON document

@@ -6,14 +6,14 @@ use crate::cli::{Context, Outcome};
 use crate::engine::Engine;
 use crate::policy::name::PeerName;
 
-/// Bring back what `peer rm` took away, or list what can be
+/// Restore a removed peer, or list those that can be restored
 ///
-/// Its spec, its conversations and its markers are as they were; the one of this name that was removed last comes back. Values
-/// that `peer add --keep-env` kept are not in the trash, and have to be kept again.
+/// Brings back the spec, the conversations and the markers of the most recently removed peer of that name. Values kept with
+/// `peer add --keep-env` were deleted and must be given again.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  peer restore        what can be brought back\n  peer restore api")]
+#[command(after_help = "Examples:\n  peer restore        list removed peers\n  peer restore api")]
 pub(crate) struct Args {
-    /// What it was called; all that can be brought back are listed when not given
+    /// Name of the removed peer; lists all of them if omitted
     #[arg(add = crate::cli::args::complete::removed())]
     name: Option<PeerName>,
     /// Print one JSON document
@@ -51,11 +51,11 @@ fn list(engine: &Engine, as_json: bool, context: &mut Context) -> Outcome {
     for one in &trashed {
         context.out.line(format!("{:widest$}  removed {}", one.peer, relative(one.removed_at, engine.now())))?;
     }
-    // Before what stands on stderr, which is not held back.
+    // Flush before writing to stderr, which is not buffered.
     context.out.flush()?;
     match trashed.first() {
         Some(last) => output::hint(&format!("peer restore {}", last.peer)),
-        None => output::hint("nothing was removed that could be brought back"),
+        None => output::hint("nothing was removed that could be restored"),
     }
     Ok(0)
 }

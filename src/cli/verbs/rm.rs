@@ -7,18 +7,18 @@ use crate::cli::render::output;
 use crate::cli::{CliError, Context, Outcome};
 use crate::policy::name::PeerName;
 
-/// Forget peers; their files go to the trash
+/// Remove peers; their files go to the trash
 ///
-/// Refuses one that is awake without --force. The spec, the state and the list of conversations are moved to trash/ in the
-/// state directory. Nothing is deleted but the values that `peer add --keep-env` kept. --all asks before.
+/// Requires --force for a running agent. The spec, the state and the list of conversations move to trash/ in the state
+/// directory; only values kept with `peer add --keep-env` are deleted. --all asks for confirmation.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     names: Names,
-    /// End it first where it is awake
+    /// End running agents first
     #[arg(long, short)]
     force: bool,
-    /// Do not ask before all of them are forgotten
+    /// Do not ask for confirmation with --all
     #[arg(long, short)]
     yes: bool,
     /// Print one JSON document
@@ -35,17 +35,17 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     }
     several::each(context, &engine, "rm", args.json, names, 1, async |name| {
         let trash = engine.rm(&name, args.force).await?;
-        let line = format!("{name}: forgotten; peer restore {name} brings it back");
+        let line = format!("{name}: removed; peer restore {name} restores it");
         Ok(Report { line, fields: json!({ "trash": trash }) })
     })
     .await
 }
 
-/// Whether whoever sits at the terminal means all of them.
+/// Asks the user whether all of them are meant.
 fn said_so(names: &[PeerName]) -> Result<bool, CliError> {
     let all: Vec<&str> = names.iter().map(PeerName::as_str).collect();
     if !std::io::stdin().is_terminal() {
-        let problem = format!("rm --all forgets {}, and there is nobody to ask", all.join(", "));
+        let problem = format!("rm --all removes {}, and there is no terminal to ask on", all.join(", "));
         return Err(CliError::usage(problem, "peer rm --all --yes, or peer rm with their names"));
     }
     let question = format!("Forget {}? [y/N]", all.join(", "));

@@ -5,13 +5,13 @@ use crate::cli::render::terminal::columns;
 use crate::cli::{CliError, Context, Outcome};
 use crate::policy::name::PeerName;
 
-/// Print what an agent's pane shows now, or showed last
+/// Print an agent's screen, or the last one it showed
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
-    /// Only the last N lines; more than the screen has reads its history
+    /// Only the last N lines; more than the screen holds reads the scrollback
     #[arg(long, short, value_name = "N")]
     lines: Option<u32>,
     /// Keep colours and attributes
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let screen = engine.screen(&args.name, args.lines.unwrap_or(0)).await?.ok_or_else(|| CliError::Usage {
-        problem: format!("{} has no screen: it never ran", args.name),
+        problem: format!("{} has no screen: it has never run", args.name),
         hint: Some(format!("peer wake {}", args.name)),
     })?;
     let text = if args.ansi { coloured(&screen.text) } else { plain(&screen.text) };
@@ -38,8 +38,8 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-/// The line, without what a narrower terminal would wrap of a rule: a pane is wider than most terminals, and each rule of its
-/// agent would take several lines. Text is never cut.
+/// Cuts the part of a rule that a narrower terminal would wrap: a pane is wider than most terminals, and each rule of
+/// its agent would take several lines. Text is never cut.
 fn without_tail_of_rule(line: &str, room: usize) -> &str {
     let mut wide = 0;
     let over = |(_, c): &(usize, char)| {

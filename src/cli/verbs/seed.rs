@@ -2,7 +2,7 @@ use crate::cli::{Context, Outcome};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 
-/// Wait for a fresh agent after a self-fresh and type its initial prompt; run by the pane process
+/// Wait for the fresh agent after a self-fresh and type its initial prompt; run by the pane process
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     name: PeerName,

@@ -1,6 +1,6 @@
 use crate::cli::{Context, Outcome};
 
-/// Say that the task of this ephemeral agent is done; for the agent itself
+/// Report that the task of this ephemeral agent is done; run by the agent
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

@@ -1,8 +1,8 @@
 use crate::cli::{Context, Outcome};
 
-/// Restart the agent of this pane with a new conversation; for the agent itself
+/// Restart the agent of this pane with a new conversation; run by the agent
 ///
-/// Answers at once; then the agent is ended, and a fresh one comes up in the same pane with the initial prompt.
+/// Returns at once. Then the agent is ended and a fresh one starts in the same pane with the initial prompt.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -10,7 +10,7 @@ pub(crate) async fn run(_args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let marked = engine.self_fresh().await?;
     context.out.line(format!("{}: incarnation {} ends now; a fresh one follows", marked.peer, marked.incarnation))?;
-    // The one who asked is about to be ended: the answer goes out first.
+    // The agent that runs this verb is about to be ended, so the answer goes out first.
     context.out.flush()?;
     marked.begin()?;
     Ok(0)

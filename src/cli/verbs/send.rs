@@ -13,7 +13,7 @@ use crate::policy::time::Timestamp;
 
 /// Deliver a message, waking the agent first
 ///
-/// Exits with 0 only when the message was seen to be accepted. Long and many-lined text arrives whole.
+/// Exits with 0 only once the agent is seen to have accepted the message. Long and multi-line text arrives unchanged.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  peer send api -w 'which tests fail?'      prints the answer\n  git diff | peer send api -\n  peer send api --queue --after 2h 'look at the nightly run'"
@@ -25,18 +25,18 @@ pub(crate) struct Args {
     /// The text; - reads stdin
     #[arg(conflicts_with = "file")]
     text: Option<String>,
-    /// File with the text; - is stdin
+    /// File with the text; - reads stdin
     #[arg(long)]
     file: Option<PathBuf>,
-    /// What it is about
+    /// What the message is about
     #[arg(long, short, add = crate::cli::args::complete::topics())]
     topic: Option<String>,
-    /// It is a command of the agent's own, such as /compact, and not something said
+    /// The text is one of the agent's own commands, such as /compact
     #[arg(long)]
     command: bool,
     #[command(flatten)]
     awaited: Awaited,
-    /// Refuse instead of waking it
+    /// Fail instead of waking it
     #[arg(long)]
     no_wake: bool,
     #[command(flatten)]
@@ -49,13 +49,13 @@ pub(crate) struct Args {
 /// When it is to be delivered, if not now.
 #[derive(Debug, clap::Args)]
 struct Later {
-    /// Put it into the inbox: delivered when the agent can take it, in order, each message once
+    /// Queue the message: it is delivered once, in order, when the agent can take it
     #[arg(long, conflicts_with_all = ["command", "no_wake", "wait"])]
     queue: bool,
-    /// With --queue: not before this time of day, or RFC 3339
+    /// With --queue: not before this time, as 07:00 or RFC 3339
     #[arg(long, value_name = "TIME", requires = "queue", conflicts_with = "after", value_parser = super::inbox::at)]
     at: Option<Timestamp>,
-    /// With --queue: not before so much later, as in 2h
+    /// With --queue: not before this long from now, e.g. 2h
     #[arg(long, value_name = "DURATION", requires = "queue")]
     after: Option<Span>,
 }
@@ -63,13 +63,13 @@ struct Later {
 /// Whether its answer is waited for.
 #[derive(Debug, clap::Args)]
 struct Awaited {
-    /// Wait for the end of its turn and print what was answered, and nothing else
+    /// Wait for the end of the turn and print only the answer
     ///
-    /// The turn is that of this very message, also where it waits behind another one first. Exits with 8 where the agent needs
-    /// a person, and with 9 where --timeout is over.
+    /// Waits for the turn of this very message, even if it is queued behind another one first. Exits with 8 if the agent needs a
+    /// person, and with 9 after --timeout.
     #[arg(long, short, conflicts_with = "command")]
     wait: bool,
-    /// With --wait: for so long at most: 90s, 10m; for ever when not given
+    /// With --wait: give up after this time, e.g. 90s, 10m; waits forever if omitted
     #[arg(long, value_name = "TIME", requires = "wait")]
     timeout: Option<Span>,
 }
@@ -114,7 +114,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-/// Prints an answer, and nothing else: whoever asked goes on with it.
+/// Prints an answer and nothing else, because the caller goes on with it.
 fn answered(name: &PeerName, json: bool, asked: Result<Asked, CliError>, context: &mut Context) -> Outcome {
     match asked {
         Ok(asked) if json => {
@@ -124,8 +124,8 @@ fn answered(name: &PeerName, json: bool, asked: Result<Asked, CliError>, context
         }
         Ok(asked) => {
             let answer = asked.answer.ok_or_else(|| CliError::Nothing {
-                problem: format!("the turn of the message to {name} is over, and nothing was answered in it"),
-                hint: format!("peer screen {name}; it was stopped, or failed"),
+                problem: format!("the turn of the message to {name} ended without an answer"),
+                hint: format!("peer screen {name}; it was interrupted or failed"),
             })?;
             for line in lines(&answer) {
                 context.out.line(line)?;
@@ -140,7 +140,7 @@ fn answered(name: &PeerName, json: bool, asked: Result<Asked, CliError>, context
     }
 }
 
-/// The text that was given, from wherever; an empty message is a mistake.
+/// Returns the text from the argument, file or stdin; an empty message is an error.
 fn message_text(text: Option<String>, file: Option<PathBuf>) -> Result<String, CliError> {
     let from = match (text, file) {
         (Some(dash), None) if dash == "-" => read_message(Path::new("-"))?,

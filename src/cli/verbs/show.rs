@@ -5,7 +5,7 @@ use crate::cli::{CliError, Context, Outcome};
 use crate::config::{Origin, TmuxSettings, Value as Setting, format_span};
 use crate::policy::name::PeerName;
 
-/// Print a peer's effective spec, with where each value came from
+/// Print a peer's effective spec, and where each value comes from
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the peer

@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::cli::args::several::{self, Names, Report};
 use crate::cli::{Context, Outcome};
 
-/// Allow stopped agents to be woken again; starts nothing by itself
+/// Allow stopped agents to be woken again; wakes nothing by itself
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -10,20 +10,20 @@ use crate::policy::name::PeerName;
 use crate::policy::room;
 use crate::policy::time::Timestamp;
 
-/// Tell the story of one peer on one screen, or what each one needs
+/// Show everything about one peer, or what each peer needs
 ///
-/// Without a name: whoever needs a person, with the next useful command, and how many are in which state. Of one: its state and
-/// since when, both axes now and at the last tick, its conversation and where its transcript is, how it
-/// ended last, what keeps it down, its files, and the next useful command. Changes nothing.
+/// Without a name, lists the peers that need a person, each with the command to run next, and counts the states. With a name,
+/// shows its state, both axes now and at the last tick, its conversation and transcript, its last end, what keeps it from
+/// starting, its files, and the command to run next. Changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer status                who needs something, and the next command\n  peer status api            the whole story\n  peer status api --short    api awake 5m: for a shell prompt or a status line"
+    after_help = "Examples:\n  peer status                what needs attention, and the next command\n  peer status api            everything about one peer\n  peer status api --short    api awake 5m: for a shell prompt or a status line"
 )]
 pub(crate) struct Args {
-    /// Name of the peer; all of them when not given
+    /// Name of the peer; defaults to an overview of all
     #[arg(add = crate::cli::args::complete::peers())]
     name: Option<PeerName>,
-    /// One line, for a shell prompt: name, state, since when
+    /// Print one line for a shell prompt: name, state, since when
     #[arg(long, short, conflicts_with = "json", requires = "name")]
     short: bool,
     /// Print one JSON document
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-/// Room for the longest label, `Conversation:`.
+/// The width of the longest label, `Conversation:`.
 const LABEL: usize = 13;
 
 struct Story {
@@ -88,7 +88,7 @@ impl Story {
         self.fact("Next", &next);
     }
 
-    /// One labelled line; the value is printable already, and may be coloured.
+    /// Adds one labelled line; the value is printable already, and may be coloured.
     fn fact(&mut self, label: &str, value: &str) {
         self.lines.push(format!("{:>LABEL$} {value}", format!("{label}:")).trim_end().to_owned());
     }
@@ -100,7 +100,7 @@ impl Story {
     fn head(&mut self, status: &Status) {
         let row = &status.row;
         let hue = Hue::of(row.state);
-        // What it asks has a line of its own.
+        // The question has its own line.
         let detail = match &row.waiting_for {
             Some(kind) => Some(format!(" ({kind})")),
             None => row.detail.as_deref().map(|detail| format!(": {}", printable(detail))),
@@ -128,7 +128,7 @@ impl Story {
             self.fact("Keeps", &printable(&status.kept_env.join(", ")));
         }
         if !status.missing_env.is_empty() {
-            let lacks = format!("{}, which it had the time before", status.missing_env.join(", "));
+            let lacks = format!("{}, which it had the last time", status.missing_env.join(", "));
             let lacks = self.paint.paint(Hue::Waiting, &printable(&lacks));
             self.fact("Lacks", &lacks);
         }
@@ -136,11 +136,11 @@ impl Story {
         let how = if session.resumed { "resumed" } else { "fresh" };
         self.fact("Incarnation", &printable(&format!("{}, {how} ({})", session.incarnation, session.cause)));
         let looks = match session.attached {
-            0 => "nobody attached".to_owned(),
+            0 => "no client attached".to_owned(),
             1 => "1 client attached".to_owned(),
             more => format!("{more} clients attached"),
         };
-        // Worth a word only where it is why the agent cannot be read, or be sent anything.
+        // Shown only where the size is the reason that the agent cannot be read or be sent anything.
         let small = session.size.map(|size| (size.columns, size.rows)).filter(|size| room::is_cramped(*size));
         let small =
             small.map(|(columns, rows)| format!(", only {columns} columns and {rows} rows")).unwrap_or_default();
@@ -169,7 +169,7 @@ impl Story {
         let why = now.value.why_unknown().map(|why| format!(" ({})", printable(why))).unwrap_or_default();
         let tick = match beat {
             Some(beat) => format!("last tick {}: {}", relative(beat.at_ms, self.now), word_of(&beat.value)),
-            None => "no tick has seen it".to_owned(),
+            None => "no tick has checked it yet".to_owned(),
         };
         format!("{}{why} now; {tick}", self.paint.paint(hue, word))
     }

@@ -5,8 +5,7 @@ use crate::cli::{Context, Outcome};
 
 /// Park agents and refuse to wake them until `peer start`
 ///
-/// Only what is awake is parked, so that its conversation is resumed later; stopping a crashed one does not turn its
-/// crash into a park.
+/// A running agent is parked, so its conversation is resumed later. Stopping a crashed one does not make its crash a park.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -9,10 +9,10 @@ use crate::cli::{CliError, Context, Outcome};
 use crate::config::Span;
 use crate::engine::verbs::timer::{Kind, Plan};
 
-/// Have `peer reap` run by systemd, launchd or cron, in the right environment
+/// Run `peer reap` regularly from systemd, launchd or cron
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer timer install --print     what would be written, and nothing else\n  peer timer install             a tick a minute from now on\n  peer timer status              whether it ticks"
+    after_help = "Examples:\n  peer timer install --print     print what would be written\n  peer timer install             run a tick every minute\n  peer timer status              check whether it runs"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -21,21 +21,21 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Install it, or change it; twice is once
+    /// Install or change the timer; safe to repeat
     Install {
-        /// From one tick to the next
+        /// Interval between ticks
         #[arg(long, value_name = "TIME", default_value = "60s")]
         every: Span,
-        /// Who is to run it; what runs here when not given
+        /// What runs it; defaults to what this machine uses
         #[arg(long)]
         kind: Option<KindArg>,
-        /// Show what would be written and run, and do nothing
+        /// Print what would be written and run, without doing it
         #[arg(long)]
         print: bool,
     },
-    /// Take it away, of whatever kind it is
+    /// Remove the timer, whichever kind it is
     Uninstall,
-    /// Say who runs it and when it last ticked; exit code 1 when it does not
+    /// Show what runs it and when it last ticked; exits with 1 if it does not run
     Status {
         /// Print one JSON document
         #[arg(long)]
@@ -143,7 +143,7 @@ async fn status(context: &mut Context, as_json: bool) -> Outcome {
     match (status.kind, status.alive) {
         (_, true) => {}
         (None, false) => output::hint("peer timer install"),
-        (Some(_), false) => output::hint("peer doctor says what keeps it from ticking"),
+        (Some(_), false) => output::hint("peer doctor shows why it does not tick"),
     }
     Ok(code)
 }

@@ -1,10 +1,13 @@
+//! `peer top`: a live view of the fleet. Keys and their effects are in `app` and `keys`, drawing in `draw`, the loop in
+//! `run`.
+
 mod act;
 mod app;
-mod deed;
 mod draw;
 mod editor;
 mod input;
 mod keys;
+mod operation;
 mod pager;
 mod pane;
 mod run;
@@ -17,20 +20,20 @@ use tokio::task::LocalSet;
 
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::Span;
-use run::News;
+use run::UiEvent;
 
 pub use terminal::FullScreen;
 
-/// The shortest time between two looks: a listing takes some milliseconds of several processes.
+/// The shortest time between two refreshes: a listing takes several processes some milliseconds.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// A live view: the fleet, and the chosen peer's story and screen
+/// Show the fleet live, with the details and screen of the selected peer
 ///
-/// Whoever waits for a person comes first; `?` shows the keys. A look is one listing a runtime, whatever the size of the fleet,
-/// and none where nothing can have changed. The terminal is left as it was.
+/// Peers that wait for a person come first; `?` shows the keys. Each refresh costs one listing per runtime, whatever the size
+/// of the fleet, and none if nothing can have changed. The terminal is restored on exit.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// From one look to the next; 0 is as often as it can, ten times a second
+    /// Refresh interval; 0 means as often as possible, ten times a second
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = every)]
     every: Duration,
 }

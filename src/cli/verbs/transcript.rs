@@ -7,15 +7,15 @@ use crate::cli::render::output::printable;
 use crate::cli::{CliError, Context, Outcome};
 use crate::engine::Engine;
 use crate::engine::verbs::transcript::Conversation;
-use crate::policy::answer::{Role, Spoken, spoken};
+use crate::policy::answer::{Message, Role, messages};
 use crate::policy::name::PeerName;
 
-/// How often a conversation that is followed is looked at.
+/// How often a followed conversation is read.
 const FOLLOW: Duration = Duration::from_millis(300);
 
 /// Print a conversation: who said what and when
 ///
-/// As the agent wrote it down, awake or asleep. Of a very long one the last 16 MiB of its file are read.
+/// Read from the agent's own files, whether it is awake or asleep. At most the last 16 MiB of a file are read.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer transcript api\n  peer transcript api --follow\n  peer transcript api --json | jq -r 'select(.role==\"assistant\").text'\n  less \"$(peer transcript api --path)\""
@@ -24,16 +24,16 @@ pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
-    /// Print the path of the agent's own file, and nothing else
+    /// Print only the path of the agent's file
     #[arg(long, conflicts_with_all = ["follow", "json"])]
     path: bool,
-    /// Go on printing as more is said
+    /// Keep printing new messages
     #[arg(long, short)]
     follow: bool,
-    /// Print one JSON object per message, one a line
+    /// Print one JSON object per message, as JSON Lines
     #[arg(long)]
     json: bool,
-    /// Another conversation than the one it is in: its id, or how that begins
+    /// Another conversation of this peer: its id or a unique prefix
     #[arg(long, value_name = "ID", add = crate::cli::args::complete::conversations())]
     conversation: Option<String>,
 }
@@ -53,18 +53,19 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
             return Ok(0);
         }
         tokio::time::sleep(FOLLOW).await;
-        // Between two looks it may be in a conversation in which nothing was said, or its file be written anew.
+        // Between two reads the peer may have switched to a conversation that is still empty, or its file may be being
+        // rewritten.
         if let Ok(conversation) = engine.transcript(&args.name, args.conversation.as_deref()) {
             shown.print(args, context, &engine, &conversation)?;
         }
     }
 }
 
-/// How much of which conversation was printed.
+/// What was printed so far, and of which conversation.
 #[derive(Default)]
 struct Shown {
     id: String,
-    last: Vec<Spoken>,
+    last: Vec<Message>,
 }
 
 impl Shown {
@@ -76,7 +77,7 @@ impl Shown {
         engine: &Engine,
         conversation: &Conversation,
     ) -> Result<(), CliError> {
-        let spoken = spoken(&conversation.entries);
+        let spoken = messages(&conversation.entries);
         if self.id != conversation.id {
             if !self.id.is_empty() && !args.json {
                 context.out.line(format!("-- in another conversation: {} --\n", printable(&conversation.id)))?;
@@ -84,12 +85,12 @@ impl Shown {
             *self = Self { id: conversation.id.clone(), last: Vec::new() };
         }
         let agent = &engine.peer(&args.name)?.spec.agent;
-        // An answer may be written down in parts.
+        // An agent may write an answer in parts.
         let settled = settled(&self.last, &spoken).min(spoken.len());
         let grown = self.last.last().zip(settled.checked_sub(1).map(|last| &spoken[last]));
         let rest = grown.and_then(|(before, now)| {
             let text = now.text.strip_prefix(&before.text).filter(|rest| !rest.is_empty())?;
-            Some(Spoken { text: text.trim_start_matches('\n').to_owned(), ..now.clone() })
+            Some(Message { text: text.trim_start_matches('\n').to_owned(), ..now.clone() })
         });
         for one in rest.iter().chain(&spoken[settled..]) {
             if args.json {
@@ -103,15 +104,16 @@ impl Shown {
     }
 }
 
-/// How many of these were printed before: of a file of which the end is read, the beginning goes away.
-fn settled(before: &[Spoken], now: &[Spoken]) -> usize {
+/// Returns how many of the messages in `now` were printed before. Only the end of a long file is read, so messages at
+/// the beginning disappear.
+fn settled(before: &[Message], now: &[Message]) -> usize {
     let Some(last) = before.last() else { return 0 };
-    let same = |one: &Spoken| one.role == last.role && one.at == last.at && one.text.starts_with(&last.text);
+    let same = |one: &Message| one.role == last.role && one.at == last.at && one.text.starts_with(&last.text);
     let Some(at) = now.iter().rposition(same) else { return before.len() };
     at + 1
 }
 
-fn document(conversation: &str, spoken: &Spoken) -> Value {
+fn document(conversation: &str, spoken: &Message) -> Value {
     let mut one = json!({ "conversation": conversation });
     if let (Some(fields), Ok(Value::Object(more))) = (one.as_object_mut(), serde_json::to_value(spoken)) {
         fields.extend(more);
@@ -119,8 +121,8 @@ fn document(conversation: &str, spoken: &Spoken) -> Value {
     one
 }
 
-/// A line that says who and when, and the text below it, indented.
-fn message(context: &mut Context, agent: &str, spoken: &Spoken) -> io::Result<()> {
+/// Prints a line with the speaker and the time, and the text below it, indented.
+fn message(context: &mut Context, agent: &str, spoken: &Message) -> io::Result<()> {
     let who = match spoken.role {
         Role::User => "user",
         Role::Assistant => agent,
@@ -135,7 +137,7 @@ fn message(context: &mut Context, agent: &str, spoken: &Spoken) -> io::Result<()
     context.out.line("")
 }
 
-/// The lines of a text of others, with nothing in them that a terminal would carry out; tabulators stay.
+/// The lines of a text from outside, without anything that a terminal would execute; tabs stay.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> + '_ {
     let clean = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
     text.trim_end_matches(['\n', '\r']).split('\n').map(move |line| clean(line.trim_end_matches('\r')))

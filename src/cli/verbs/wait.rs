@@ -9,25 +9,25 @@ use crate::engine::verbs::wait::{Outcome, Waited, Wanted};
 use crate::policy::name::PeerName;
 use crate::policy::wait::Goal;
 
-/// Wait until turns are over, or for another state
+/// Wait until peers finish their turns or reach another state
 ///
-/// Costs next to nothing while nothing happens. Of several peers it waits for all, with --any for the first, whose name it
-/// prints. It gives up where one needs a person (8), runs no more (5), or the time is over (9).
+/// Waits for all of the named peers, or with --any for the first one, whose name it prints. Gives up with exit code 8 if a
+/// peer needs a person, 5 if it no longer runs, and 9 after --timeout. Waiting costs next to nothing.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer send api 'run the tests' && peer wait api && peer last api\n  peer wait api web --timeout 10m\n  peer wait api web db --any            prints the name of the first\n  peer wait api --until waiting,ended"
+    after_help = "Examples:\n  peer send api 'run the tests' && peer wait api && peer last api\n  peer wait api web --timeout 10m\n  peer wait api web db --any            prints the name of the first one\n  peer wait api --until waiting,ended"
 )]
 pub(crate) struct Args {
     /// Names of peers
     #[arg(value_name = "NAME", required = true, add = crate::cli::args::complete::peers())]
     names: Vec<PeerName>,
-    /// Until it is one of these; idle is when its turn is over
+    /// Until the peer is in one of these states; idle means that its turn is over
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = goals(), default_value = "idle")]
     until: Vec<Goal>,
-    /// Until one of them is, and not all
+    /// Until one of the peers is, instead of all
     #[arg(long)]
     any: bool,
-    /// For so long at most: 90s, 10m; for ever when not given
+    /// Give up after this time, e.g. 90s, 10m; waits forever if omitted
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
     /// Print one JSON document
@@ -70,7 +70,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> cli::Outcome {
         let left: Vec<&str> = names.iter().filter(left).map(PeerName::as_str).collect();
         let waited = timeout.unwrap_or_default().as_secs();
         output::error(&format!("within {waited} s there was no {} of {}", listed(&wanted.goals), left.join(", ")));
-        output::hint("peer list shows what they do; the same command waits again");
+        output::hint("peer list shows their states; run the same command to keep waiting");
     }
     Ok(code)
 }

@@ -10,8 +10,8 @@ use crate::engine::verbs::wake::Woken;
 
 /// Bring agents up, fresh or resumed, and say why
 ///
-/// How the agent ended last decides: a parked one is resumed, a crashed one starts fresh. `peer why NAME` shows the
-/// whole table. One that is awake only gets the message.
+/// How the agent last ended decides: a parked one is resumed, a crashed one starts fresh. `peer why NAME` shows every rule.
+/// An agent that is already awake only gets the message.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer wake api\n  peer wake api --topic login -m 'fix the login test'\n  peer wake --all --jobs 4\n  peer wake api --fresh --force      after a crash loop"
@@ -21,10 +21,10 @@ pub(crate) struct Args {
     names: Names,
     #[command(flatten)]
     choice: Choice,
-    /// Text to deliver once it is ready
+    /// Text to deliver once the agent is ready
     #[arg(long, short, conflicts_with = "message_file")]
     message: Option<String>,
-    /// File with the text to deliver; - is stdin
+    /// File with the text to deliver; - reads stdin
     #[arg(long, value_name = "FILE")]
     message_file: Option<PathBuf>,
     /// At most this many at once
@@ -50,11 +50,11 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         let woken = engine.wake(&name, &request, &message).await.map_err(CliError::from)?;
         Ok(report(&woken))
     });
-    // A start goes on without us.
+    // Without a message there is nothing to report on a signal: the start continues without us.
     if has_message { interrupted::heeding(&engine, woken).await? } else { woken.await }
 }
 
-/// One line: what was done, why, and whether a message went in.
+/// The outcome in one line: what was done, why, and whether a message was delivered.
 pub(crate) fn report(woken: &Woken) -> Report {
     let delivered = if woken.delivered { "; message delivered" } else { "" };
     let queued = match woken.queued_delivered {

@@ -8,13 +8,13 @@ use crate::cli::{CliError, Context, Outcome};
 use crate::config::Span;
 use crate::engine::verbs::reap::Request;
 
-/// The same tick again and again in the foreground, for those who prefer a service
+/// Run ticks in the foreground until stopped; for a service manager
 ///
-/// Ends cleanly on SIGTERM and SIGINT, never in the middle of a tick. Where systemd runs it, it says when it is ready and
-/// feeds the watchdog (Type=notify, `WatchdogSec`=), unless a tick is past its budget.
+/// Exits cleanly on SIGTERM and SIGINT, never in the middle of a tick. Under systemd it reports readiness and feeds the
+/// watchdog (Type=notify, `WatchdogSec`=), unless a tick exceeds its budget.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// From the beginning of one tick to the next
+    /// Interval from the start of one tick to the next
     #[arg(long, value_name = "TIME", default_value = "60s")]
     every: Span,
 }
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         match engine.reap(&request).await {
             Ok(Some(tick)) => crate::cli::verbs::reap::print(context, &tick, false)?,
             Ok(None) => output::note("another tick is under way; this one does nothing"),
-            // A full disk passes; a service that ends at the first error does not come back by itself.
+            // A full disk may be temporary, and a service that ends at its first error does not come back by itself.
             Err(error) => {
                 CliError::from(error).report();
             }
@@ -59,14 +59,14 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
             ready = true;
             notify("READY=1");
         }
-        // Not by the thread alone: one that took longer than its budget has ended after all.
+        // Not by the thread alone: a tick that exceeded its budget has ended after all.
         notify("WATCHDOG=1");
     }
     notify("STOPPING=1");
     Ok(0)
 }
 
-/// Tells systemd, where it listens; nobody else is told.
+/// Notifies systemd if it listens.
 fn notify(state: &str) {
     if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Custom(state)]) {
         tracing::debug!(%error, state, "sd_notify");

@@ -1,22 +1,22 @@
-//! systemd's watchdog (`WatchdogSec=`): fed for as long as ticks come and end when they should.
+//! systemd's watchdog (`WatchdogSec=`), fed while ticks come and end on time.
 
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Feeds the watchdog of the service that we are from a thread of its own, at half of its time: a tick that waits for a
-/// server or reads a large file does not pass for one that hangs, however short the time is.
+/// Feeds the watchdog of the service from a separate thread, at half of its interval. So a tick that waits for a server
+/// or reads a large file is not taken for one that hangs, however short the interval is.
 ///
-/// The thread knows nothing of the work but until when it is to be believed in; past that it keeps silent, and systemd
-/// ends us after one more watchdog's time at most.
+/// The thread only has a deadline, which the work extends. After the deadline it stops feeding, and systemd ends the
+/// process after at most one more interval.
 pub(crate) struct Watchdog {
-    /// `None`: for ever.
+    /// The deadline; `None`: never.
     until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Watchdog {
-    /// Begins to call `feed` every `half`, `half` from now first.
+    /// Starts to call `feed` every `half`, for the first time `half` from now.
     pub(crate) fn start(half: Duration, feed: impl Fn() + Send + 'static) -> Self {
         let until = Arc::new(Mutex::new(Instant::now().checked_add(half)));
         let believed = Arc::clone(&until);
@@ -32,16 +32,16 @@ impl Watchdog {
         Self { until }
     }
 
-    /// The work is as it should be for `span` from now; it says so again before that is over.
+    /// Declares that the work is well for `span` from now; the work repeats this before `span` is over.
     pub(crate) fn well_for(&self, span: Duration) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(span);
     }
 }
 
-/// Half of what systemd gives us between two signs of life, where it wants any.
+/// Returns half of the interval within which systemd wants a sign of life, if it wants any.
 ///
 /// # Source
-/// `sd_watchdog_enabled(3)`: without `WATCHDOG_PID` the variable is meant for whoever has it.
+/// `sd_watchdog_enabled(3)`: without `WATCHDOG_PID` the variable is meant for every process that has it.
 pub(crate) fn half<'a>(variable: impl Fn(&str) -> Option<&'a OsStr>, us: u32) -> Option<Duration> {
     let number = |name| variable(name).map(|value| value.to_str()?.trim().parse::<u64>().ok());
     let meant_for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == Some(u64::from(us)));
@@ -83,7 +83,7 @@ mod tests {
         }
         watchdog.well_for(Duration::ZERO);
         let hung = Instant::now();
-        // What was under way when it was told so may still come.
+        // A call that was under way at the deadline may still come.
         let silence = std::iter::from_fn(|| fed.recv_timeout(Duration::from_millis(500)).ok());
         assert!(silence.take(3).filter(|at| *at > hung).count() <= 1, "a tick that hangs is not fed");
         watchdog.well_for(Duration::MAX);

@@ -1,17 +1,17 @@
 use crate::cli::args::choice::Choice;
 use crate::cli::render::output::printable;
-use crate::cli::render::terminal::{Hue, Paint, columns, width};
+use crate::cli::render::terminal::{Hue, Paint, columns, wrap};
 use crate::cli::{Context, Outcome};
 use crate::policy::name::PeerName;
 use crate::policy::wake::RowReading;
 
-/// Say what a wake would do now, row by row, and change nothing
+/// Explain what `peer wake` would do, without doing it
 ///
-/// Rows are read from the top. The first one that holds decides and is marked `=>`; one that holds as well, but further
-/// down, is marked `+`: it would decide if those above it did not hold.
+/// Rules are read from the top. The first one that applies decides and is marked `=>`; a later one that also applies is marked
+/// `+`: it would decide if those above it did not apply.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer why api                    what `peer wake api` would do\n  peer why api --topic billing    the same with a topic that may be new"
+    after_help = "Examples:\n  peer why api                    what `peer wake api` would do\n  peer why api --topic billing    the same, for a message on this topic"
 )]
 pub(crate) struct Args {
     /// Name of the peer
@@ -48,14 +48,14 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-/// The widest condition of the table; a test holds it.
+/// The widest condition of the table; a test checks it.
 const CONDITION: usize = 60;
-/// `=> 14  `
+/// The width of `=> 14  `.
 const MARKS: usize = 7;
-/// A column narrower than this would break the words themselves.
+/// The least width of the result column; a narrower one would break the words themselves.
 const LEAST: usize = 20;
 
-/// One row of the table; what it does goes on below itself where the terminal is too narrow.
+/// Formats one row of the table. If the terminal is too narrow, the result continues in lines below itself.
 fn lines(row: &RowReading, room: Option<usize>) -> Vec<String> {
     let mark = match (row.decides, row.holds) {
         (true, _) => "=>",
@@ -77,27 +77,10 @@ const fn hue(row: &RowReading) -> Option<Hue> {
     }
 }
 
-/// A text in lines of at most `room` columns, broken between words; at least one line.
-fn wrap(text: &str, room: Option<usize>) -> Vec<String> {
-    let Some(room) = room else { return vec![text.to_owned()] };
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.last_mut().expect("it begins with one line");
-        if !last.is_empty() && width(last) + 1 + width(word) > room {
-            lines.push(word.to_owned());
-            continue;
-        }
-        if !last.is_empty() {
-            last.push(' ');
-        }
-        last.push_str(word);
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::render::terminal::width;
 
     fn row(result: &str) -> RowReading {
         RowReading { row: 9, holds: true, decides: true, condition: "x", result: result.to_owned() }
@@ -116,13 +99,13 @@ mod tests {
         let facts = crate::policy::wake::WakeFacts {
             managed_by: None,
             stopped: false,
-            live: crate::policy::recorded::Recorded::None,
+            live: crate::policy::recorded::RecordedState::None,
             markers: crate::policy::wake::Markers::default(),
             ever_ran: false,
             last_end: None,
             deaths: crate::policy::health::Deaths::default(),
             max_restarts: 0,
-            lifestyle: crate::policy::wake::Lifestyle::default(),
+            context_policy: crate::policy::wake::ContextPolicy::default(),
             topics: Vec::new(),
             conversation: None,
             resume_without_topic: true,

@@ -1,39 +1,39 @@
-//! How far it came, what stood in the way, and what was seen instead: the words of errors.
+//! Details of errors: how far an operation came, what stood in its way, and what was seen instead.
 
 use std::time::Duration;
 
 use peer_adapters::runtime::Size;
 
-use crate::policy::choice::NoRow;
+use crate::policy::choice::ChoiceError;
 
-/// Why a question was not answered.
+/// The reason why a question was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    /// It has no rows that the profile knows.
-    #[error("the rows of its question are not known by its profile; nothing was pressed")]
+    /// The profile recognizes no rows in the question.
+    #[error("its profile does not describe the rows of this question; no key was pressed")]
     NoRows,
-    /// Its spec accepts this dialog.
-    #[error("its start answers this dialog, which its spec accepts; nothing was pressed")]
+    /// The spec accepts this dialog, so the start answers it.
+    #[error("its spec accepts this dialog, so a wake answers it; no key was pressed")]
     StartAnswers,
-    /// Nothing tells which row Enter would take.
+    /// The screen does not show which row Enter would choose.
     #[error("its screen does not show which row has the cursor; Enter was not pressed")]
     NoCursor,
-    /// It never stood still.
-    #[error("its screen changes all the time; Enter was not pressed")]
+    /// The screen never stopped changing.
+    #[error("its screen keeps changing; Enter was not pressed")]
     Restless,
-    /// A key did nothing, or something else.
-    #[error("its cursor does not move to that row; Enter was not pressed")]
+    /// A key had no effect, or an unexpected one.
+    #[error("the cursor did not move to that row; Enter was not pressed")]
     NotMoved,
-    /// Another question came.
-    #[error("it asks something else by now, or nothing; Enter was not pressed")]
+    /// Another question took its place.
+    #[error("the question has changed or is gone; Enter was not pressed")]
     Changed,
-    /// Enter did nothing, or the same question came again.
-    #[error("Enter was pressed on that row, and the question stands")]
+    /// Enter had no effect, or the same question came back.
+    #[error("Enter was pressed on that row, but the question is still open")]
     Stands,
 }
 
 impl Unanswered {
-    /// In documents.
+    /// Returns the name used in JSON output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoRows => "rows-unknown",
@@ -47,10 +47,10 @@ impl Unanswered {
     }
 }
 
-pub(super) fn no_row(why: NoRow) -> &'static str {
+pub(super) fn no_row(why: ChoiceError) -> &'static str {
     match why {
-        NoRow::Nothing => "no row",
-        NoRow::Several => "more than one row",
+        ChoiceError::NoMatch => "no row",
+        ChoiceError::Ambiguous => "several rows",
     }
 }
 
@@ -59,22 +59,23 @@ pub(super) fn numbered(rows: &[String]) -> String {
     rows.iter().enumerate().map(row).collect::<Vec<_>>().join(" / ")
 }
 
-/// How far a message came that was not seen to arrive.
+/// How far a message came that was not confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undelivered {
-    /// Nothing of it is in the agent or its composer; it may be sent again.
+    /// Nothing of it is in the agent or its composer; it can be sent again.
     #[error("not typed")]
     NotTyped,
-    /// It stands in the composer, or may; it may be sent again, and is then said once.
-    #[error("typed and not sent")]
+    /// It is in the composer, or may be. It can be sent again, and is then delivered once.
+    #[error("typed but not sent")]
     NotSent,
-    /// It was sent, and what the agent wrote down does not show it. The same message sent again is looked for first.
-    #[error("sent and not seen to arrive")]
+    /// It was sent, and the agent's own record does not show it. If the same message is sent again, the record is
+    /// searched first.
+    #[error("sent but not confirmed")]
     NotSeen,
 }
 
 impl Undelivered {
-    /// In documents.
+    /// Returns the name used in JSON output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotTyped => "not-typed",
@@ -84,37 +85,37 @@ impl Undelivered {
     }
 }
 
-/// How a started agent is not ready.
+/// In which way a started agent is not ready.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
     /// It ended first.
     #[error("it ended ({how})")]
     Ended {
-        /// How, as it is shown.
+        /// How it ended, in the words shown to the user.
         how: String,
-        /// How many starts in a row were to resume, and ended like this.
+        /// How many resumes in a row ended like this.
         failed_resumes: u32,
     },
-    /// Time passed; it lives.
-    #[error("nothing said that it is after {} s; it is left running", .0.as_secs())]
+    /// It did not become ready in time, and is still running.
+    #[error("it is not ready after {} s; still running", .0.as_secs())]
     TimedOut(Duration),
-    /// The same, in a pane that is too small to show it.
+    /// It did not become ready in time, in a pane that is too small to show it.
     #[error(
-        "nothing said that it is after {} s in a pane of {} columns and {} rows; it is left running",
+        "it is not ready after {} s in a pane of {} columns and {} rows; still running",
         .after.as_secs(), .size.columns, .size.rows
     )]
     NoRoom {
-        /// How long it was waited for.
+        /// How long the caller waited.
         after: Duration,
-        /// How small.
+        /// The pane's size.
         size: Size,
     },
-    /// It asks something that a program must not answer, or was not allowed to.
+    /// It shows a dialog that `peer` must not answer, or was not allowed to.
     #[error("it needs a person: {question}")]
     NeedsPerson {
-        /// What it asks.
+        /// The question.
         question: String,
-        /// The dialog's id where `accept` in the spec may answer it.
+        /// The dialog's id, if `accept` in the spec may answer it.
         acceptable: Option<String>,
     },
 }

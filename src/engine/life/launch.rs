@@ -21,13 +21,14 @@ use crate::engine::peer::versions::Admitted;
 use crate::engine::{Engine, EngineError, Peer, Result, pause};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
+use crate::policy::event::EventName;
 use crate::policy::wake::WakeCause;
 use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Place, SessionRecord, Stored, Unseen};
 
-/// Columns and rows of a pane that nobody has looked at yet: wide enough that no agent wraps its own interface.
+/// Columns and rows of a pane that has never been attached to: wide enough that no agent wraps its interface.
 pub(crate) const SIZE: (u16, u16) = (200, 50);
 
-/// Columns and rows that a peer's pane is made with.
+/// Returns the columns and rows that a peer's pane is created with.
 pub(crate) fn size(spec: &PeerSpec) -> (u16, u16) {
     spec.size.map_or(SIZE, |size| (size.columns, size.rows))
 }
@@ -35,26 +36,26 @@ pub(crate) fn size(spec: &PeerSpec) -> (u16, u16) {
 /// How to start, as the policy decided.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The conversation to continue; `None` is a fresh start.
+    /// The conversation to resume; `None` for a fresh start.
     pub resume: Option<String>,
-    /// Why.
+    /// The cause.
     pub cause: WakeCause,
-    /// The topic of the message that woke it.
+    /// The topic of the message that caused the wake.
     pub topic: Option<String>,
     /// The hops of the message that woke it, or of the wake of an agent that brings none.
     pub hops: u32,
 }
 
-/// How long the pane process may take to start the agent and write it down; it takes a millisecond or two.
+/// How long to wait for the pane process to start the agent and record it, which takes a millisecond or two.
 const GATE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Engine {
-    /// Writes the incarnation down and asks the runtime for its pane. Returns the record as it then stands; the agent
-    /// itself is started by the pane process, which may have happened by then.
+    /// Records the incarnation and requests its pane from the runtime. Returns the current record. The agent is started
+    /// by the pane process, possibly before this returns.
     ///
     /// # Errors
-    /// Nothing runs, and the peer is as it was before, except: after [`RuntimeError::TimedOut`] the pane may still
-    /// come up, and the record stands so that the next wake finds it or fences it off.
+    /// Nothing runs and the peer's state is unchanged, with one exception: after [`RuntimeError::TimedOut`] the pane
+    /// may still come up, and the record stays, so that the next wake finds it or fences it off.
     pub async fn launch(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<SessionRecord> {
         self.check_declared(peer)?;
         check_before_launch(peer)?;
@@ -63,7 +64,7 @@ impl Engine {
         let incarnation = locked.next_incarnation(self.now())?;
         let session = format!("{}-{incarnation}", peer.name);
         let server = self.server_address(kind, peer, &session)?;
-        // Before anything is begun.
+        // Before anything is changed.
         let known = self.claim(runtime.as_ref(), &server).await?;
         let place = Place::planned(kind.as_str(), binary, server, session);
         let mut record = self.planned(peer, plan, incarnation, place)?;
@@ -79,14 +80,14 @@ impl Engine {
         self.write_runtime_config(kind)?;
         let created = runtime.create(&new).await;
         let gate = self.behind_gate(locked, incarnation).await?;
-        // By now the pane process may have started the agent, and written that down.
+        // By now the pane process may have started the agent and recorded it.
         if let Some(now) = peer.files.session()?.present() {
             record = now;
         }
         match created {
             Ok(created) => {
-                let is_news = known != Some(created.server);
-                if kind == RuntimeKind::Tmux && is_news {
+                let is_new_request = known != Some(created.server);
+                if kind == RuntimeKind::Tmux && is_new_request {
                     self.state.note_server(&record.place.server, recorded(created.server))?;
                 }
                 record.place.server_process = Some(recorded(created.server));
@@ -98,22 +99,23 @@ impl Engine {
                     locked.write_session(&record)?;
                 }
                 drop(gate);
-                if is_news {
+                if is_new_request {
                     self.tell_of_login(created.server, &record.place.server).await;
                 }
                 Ok(record)
             }
-            // The runtime complained of a session that is there.
+            // The runtime reported an error, although its session exists.
             Err(error) if record.process.is_some() => {
-                let sight = self.observe(&peer.name, &record).await?;
-                if sight.runtime != Axis::Alive {
+                let observation = self.observe(&peer.name, &record).await?;
+                if observation.runtime != Axis::Alive {
                     return Err(self.not_started(peer, incarnation, error));
                 }
-                observe::complete(&mut record, &sight);
+                observe::complete(&mut record, &observation);
                 locked.write_session(&record)?;
                 Ok(record)
             }
-            // No agent was started, so none has died. The record stands: a pane that comes late is found by it or fenced off.
+            // No agent was started, so this is not a death. The record stays: a pane that comes up late finds itself in
+            // it, or is fenced off.
             Err(error) => {
                 if gate.is_some() && is_refusal(&error) {
                     record.refuse(error.to_string());
@@ -125,17 +127,18 @@ impl Engine {
         }
     }
 
-    /// The error of a start that its runtime did not confirm, which is in the log by then.
+    /// Logs a start that its runtime did not confirm, and returns its error.
     fn not_started(&self, peer: &Peer, incarnation: Incarnation, error: RuntimeError) -> EngineError {
-        let event = Event::new(self.now(), "wake.failed").peer(&peer.name).incarnation(incarnation);
+        let event = Event::new(self.now(), EventName::WakeFailed).peer(&peer.name).incarnation(incarnation);
         match self.log(&event.cause(why_not_started(&error)).with("detail", error.to_string())) {
             Ok(()) => error.into(),
             Err(unwritable) => unwritable,
         }
     }
 
-    /// Waits until the pane process is not starting its agent, so that the record can be changed. `None`: it is at it for
-    /// longer than it ever takes, and what it writes must not be overwritten; a listing tells the rest.
+    /// Waits until the pane process is not in the middle of starting its agent, so that the record can be changed.
+    /// `None` if that takes longer than it ever should: then the pane process may still write the record, which must
+    /// not be overwritten, and a listing supplies the rest.
     async fn behind_gate(&self, locked: &Locked, incarnation: Incarnation) -> Result<Option<Gate>> {
         let started = Instant::now();
         while started.elapsed() < GATE_PATIENCE {
@@ -147,7 +150,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// The record of an incarnation that has not been started.
+    /// Returns the record of an incarnation that has not been started.
     pub(crate) fn planned(
         &self,
         peer: &Peer,
@@ -169,7 +172,8 @@ impl Engine {
         })
     }
 
-    /// Everything that must be on disk before the agent is started, in the order in which it must not be lost.
+    /// Writes everything that must be on disk before the agent starts, in an order in which nothing important can be
+    /// lost.
     pub(crate) fn write_plan(
         &self,
         peer: &Peer,
@@ -216,7 +220,7 @@ impl Engine {
             conversation::keep(locked, record, conversation, record.woke_at_ms)?;
         }
         self.log(
-            &Event::new(record.woke_at_ms, "wake.decided")
+            &Event::new(record.woke_at_ms, EventName::WakeDecided)
                 .peer(&peer.name)
                 .incarnation(record.incarnation)
                 .cause(record.cause.clone())
@@ -226,16 +230,16 @@ impl Engine {
                 .with("missing_env", named(&record.missing_env))
                 .with("runtime", record.place.runtime.clone()),
         )?;
-        // Asked for once, obeyed once: a fresh start that fails must not leave it to loop. What the last agent said of
-        // itself is not this one's.
+        // A request for a fresh start is used up now, because a failed start must not repeat it forever. What the last
+        // agent reported about itself does not apply to this one.
         for said_by_the_last in [Marker::NewEager, Marker::Done, Marker::Beat] {
             locked.unmark(said_by_the_last)?;
         }
         Ok(())
     }
 
-    /// The words by which the agent is given hooks that report to us, and the variable that they find us by. A person's own go
-    /// first: where ours would take their place, that is said.
+    /// Returns the arguments that give the agent hooks reporting to `peer`, and sets the variable by which they find it. The
+    /// user's own hooks go first: if ours would replace them, ours are left out with a notice.
     fn give_hooks(&self, peer: &Peer, env: &mut Environment) -> Vec<String> {
         if !peer.effective.agent_hooks.value || peer.profile.hooks.reports.is_empty() {
             return Vec::new();
@@ -249,8 +253,8 @@ impl Engine {
             }
             Given::LeftOut(why) => {
                 self.progress.notice(&format!(
-                    "{}: its own {why} is kept, and peer's hooks are left out: what it does is seen a moment later \
-                     (agent_hooks = false in its spec says nothing of this)",
+                    "{}: its own {why} is kept, so it gets no hooks of peer's and its turns are noticed a moment later \
+                     (agent_hooks = false in its spec silences this)",
                     peer.name
                 ));
                 Vec::new()
@@ -258,15 +262,15 @@ impl Engine {
         }
     }
 
-    /// Says where an agent has less than its waker and its spec give it, because the server was started with less and the
-    /// kernel lets nobody go above that.
+    /// Notifies the user if an agent has lower limits than its waker and its spec give it, because the server was
+    /// started with lower ones and the kernel does not allow raising them.
     pub(crate) fn note_shortfalls(&self, peer: &Peer, record: &SessionRecord) {
         let (Some(agent), Ok(Stored::Present(launch))) = (record.process, peer.files.launch(record.incarnation)) else {
             return;
         };
-        let shortfalls = launch.inherited.shortfalls(agent.id.pid);
-        if !shortfalls.is_empty() {
-            let (peer, runtime, what) = (&peer.name, &record.place.runtime, shortfalls.join(", "));
+        let differences = launch.inherited.differences(agent.id.pid);
+        if !differences.is_empty() {
+            let (peer, runtime, what) = (&peer.name, &record.place.runtime, differences.join(", "));
             self.progress.notice(&format!(
                 "{peer}: its agent has {what}, since the {runtime} server was started with that; \
                  `peer restart-runtime {peer}` starts another"
@@ -274,7 +278,8 @@ impl Engine {
         }
     }
 
-    /// What the runtime runs: this very program, with nothing on its command line that is secret or needs quoting.
+    /// Returns the command that the runtime runs: this same program, with nothing in its arguments that is secret or
+    /// needs quoting.
     fn pane_argv(&self, peer: &Peer, incarnation: Incarnation) -> Vec<OsString> {
         vec![
             self.executable.clone().into(),
@@ -285,7 +290,8 @@ impl Engine {
         ]
     }
 
-    /// Which server: for tmux the private one, or the peer's own; for zellij a directory of the session's own.
+    /// Returns the server's address: for tmux the private server's socket or the peer's own, for zellij a directory per
+    /// session.
     pub(crate) fn server_address(&self, kind: RuntimeKind, peer: &Peer, session: &str) -> Result<PathBuf> {
         match kind {
             RuntimeKind::Tmux => {
@@ -299,7 +305,7 @@ impl Engine {
         }
     }
 
-    /// The runtime's configuration of ours, written when it differs.
+    /// Writes the configuration that `peer` provides for the runtime, if it differs.
     fn write_runtime_config(&self, kind: RuntimeKind) -> Result<()> {
         match kind {
             RuntimeKind::Tmux => Ok(self.state.keep_file("tmux.conf", Tmux::CONFIG)?),
@@ -308,18 +314,18 @@ impl Engine {
     }
 }
 
-/// Names for the log, where there are any.
+/// Returns the names for the log, or null if there are none.
 fn named(names: &[String]) -> serde_json::Value {
     if names.is_empty() { serde_json::Value::Null } else { serde_json::json!(names) }
 }
 
-/// Under which name a start is logged that its runtime did not carry out: it was not reached or did not answer, or it was
-/// and refused (no terminal, no process, no memory, a path too long).
+/// Returns the log's word for a start that the runtime did not carry out: the runtime could not be reached or did not
+/// answer, or it refused (no terminal, no process, no memory, a path that is too long).
 fn why_not_started(error: &RuntimeError) -> &'static str {
     if is_refusal(error) { "runtime-refused" } else { "runtime-unavailable" }
 }
 
-/// Whether the runtime answered, and said no. Any other error tells nothing: what was asked may still be done.
+/// Whether the runtime answered and refused. After any other error, the request may still be carried out.
 fn is_refusal(error: &RuntimeError) -> bool {
     !matches!(
         error,
@@ -332,7 +338,7 @@ fn is_refusal(error: &RuntimeError) -> bool {
     )
 }
 
-/// What would make the start fail for sure is said before anything is begun.
+/// Checks, before anything is changed, for what would certainly make the start fail.
 pub(crate) fn check_before_launch(peer: &Peer) -> Result<()> {
     let cwd = &peer.spec.cwd;
     let unusable = |source| EngineError::NoDirectory { peer: peer.name.clone(), path: cwd.clone(), source };
@@ -347,7 +353,7 @@ pub(crate) fn check_before_launch(peer: &Peer) -> Result<()> {
     })
 }
 
-/// What was sent to the conversation that is resumed and not seen to arrive.
+/// Returns the message that was sent to the resumed conversation and not seen to arrive.
 fn unseen_in(peer: &Peer, plan: &Plan) -> Result<Option<Unseen>> {
     let (Some(resumed), Some(last)) = (&plan.resume, peer.files.end()?.present()) else { return Ok(None) };
     Ok(last.unseen.filter(|unseen| unseen.conversation.as_ref().is_none_or(|sent_to| sent_to == resumed)))

@@ -1,4 +1,4 @@
-//! An incarnation's life: it is launched, becomes ready, is brought to its end, and that end is recorded.
+//! The life of an incarnation: it is launched, becomes ready, is ended, and its end is recorded.
 
 mod given;
 pub mod launch;

@@ -1,4 +1,4 @@
-//! Waiting until a started agent is ready, and saying so once.
+//! Waiting until a started agent is ready, and recording that once.
 
 use std::time::Duration;
 
@@ -8,49 +8,50 @@ use peer_adapters::screen::{self, Phase as ScreenPhase};
 use tokio::time::Instant;
 
 use crate::engine::error::NotReady;
-use crate::engine::life::record_end::{self, Absence};
+use crate::engine::life::record_end::{self, EndContext};
 use crate::engine::message::room;
 use crate::engine::observe::changes::Changes;
-use crate::engine::observe::conversation::Learner;
+use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::observe::{self, fnv1a, process_axis, process_id, recorded, target};
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::axis::Axis;
 use crate::policy::ending::{End, Incarnation};
+use crate::policy::event::EventName;
 use crate::policy::time::Timestamp;
 use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
 
-/// Between two looks at a screen at least: an agent that starts writes all the time, and a capture costs 3 ms.
-const LOOK: Duration = Duration::from_millis(25);
+/// The least time between two looks at a screen: a starting agent writes all the time, and a capture costs 3 ms.
+const SCREEN_POLL: Duration = Duration::from_millis(25);
 
-/// How long a dialog must stand still before a key is pressed into it. What is drawn is not yet what Enter means: Claude
-/// Code 2.1.328 on a loaded machine took an Enter for the row that had been chosen one frame before, and ended.
-const STILL: Duration = Duration::from_millis(300);
+/// How long a dialog must stay unchanged before a key is pressed. What is drawn is not yet what Enter means: Claude
+/// Code 2.1.328 on a loaded machine applied an Enter to the row that was chosen one frame before, and ended.
+const DIALOG_SETTLE: Duration = Duration::from_millis(300);
 
-/// How long a dialog may take to answer a key with another frame. A key that came before the agent read any is lost.
-const FRAME: Duration = Duration::from_secs(1);
+/// How long a dialog may take to redraw after a key. A key that arrives before the agent reads input is lost.
+const REDRAW_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long nothing may be seen of an agent before its pane is looked after: longer than most need to be ready.
+/// How long an agent may show nothing before its view is cleared: longer than most agents need to be ready.
 const BLIND: Duration = Duration::from_secs(5);
 
-/// How long the pane process may take to come up and start the agent after the runtime made its pane.
+/// How long the pane process may take to come up and start the agent after the runtime created the pane.
 const PANE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the lock is waited for to note what was logged: the pane process, which may be writing down its agent, needs
-/// milliseconds. Whoever holds it for longer ends this start or costs the log one entry more.
+/// How long to wait for the lock to record what was logged. The pane process, which may be recording its agent, needs
+/// milliseconds. Another process that holds it longer either ends this start, or costs one more log entry.
 const NOTE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What one look says.
+/// The result of one look at the screen.
 #[derive(Clone, PartialEq, Eq)]
 enum Look {
-    /// Wait on.
+    /// Not ready yet.
     NotYet,
-    /// The readiness rule holds.
+    /// The readiness rule matches.
     Ready,
-    /// It asks something.
+    /// It shows a dialog.
     Asks(screen::DialogView),
 }
 
-/// For how long each look has said the same.
+/// The result of the last look, and since when it has been the same.
 #[derive(Default)]
 struct Steady(Option<(Look, Instant)>);
 
@@ -67,12 +68,12 @@ impl Steady {
 }
 
 impl Engine {
-    /// Waits until incarnation `incarnation` is ready, whoever started it. One `peer` process looks at its screen; the
-    /// others watch the record, and one of them takes over when the first is gone. No lock is held meanwhile.
+    /// Waits until this incarnation is ready, even if another process started it. One `peer` process watches its
+    /// screen; the others watch the record, and one of them takes over if the first exits. No lock is held meanwhile.
     ///
     /// # Errors
-    /// [`EngineError::NotReady`]: it ended, it asks something, or its time is over; a living session is left as it is, and
-    /// the log says so. [`EngineError::NotStarted`]: its agent was not executed, and nothing is left of it.
+    /// [`EngineError::NotReady`]: the agent ended, shows a dialog, or timed out; a living session is left alone, and
+    /// the failure is logged. [`EngineError::NotStarted`]: the agent was not executed, and nothing is left of it.
     pub async fn await_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let result = self.see_ready(peer, incarnation).await;
         if let Err(EngineError::NotReady { why, .. }) = &result {
@@ -84,8 +85,8 @@ impl Engine {
         result
     }
 
-    /// Clears what a start left whose agent was not executed: its pane, and its launch file with what is secret in it. What
-    /// cannot be cleared now, the next start or tick clears.
+    /// Clears what is left of a start whose agent was not executed: its pane, and its launch file, which contains
+    /// secrets. What cannot be cleared now is cleared by the next start or tick.
     async fn clear_refused(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let locked = self.lock(&peer.name).await?;
         let Some(record) = peer.files.session()?.present() else { return Ok(()) };
@@ -98,7 +99,7 @@ impl Engine {
         Ok(locked.remove_pane_files(incarnation)?)
     }
 
-    /// [`Engine::await_ready`], with what the log is told left to the caller.
+    /// As [`Engine::await_ready`], but leaves logging to the caller.
     pub(crate) async fn see_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let started = Instant::now();
         let limit = peer.effective.ready_timeout.value.unwrap_or(peer.profile.ready.timeout);
@@ -124,7 +125,7 @@ impl Engine {
         self.progress.waiting(&format!("{} to be ready", peer.name), started.elapsed(), limit);
     }
 
-    /// The record, while this incarnation is the one on it.
+    /// Returns the record if it is still that of this incarnation.
     pub(crate) fn current(&self, peer: &Peer, incarnation: Incarnation) -> Result<SessionRecord> {
         match peer.files.session()? {
             Stored::Present(SessionRecord { incarnation: now, phase: Phase::Refused, refused, .. })
@@ -154,7 +155,7 @@ impl Engine {
         screen::last_lines(&text, 2)
     }
 
-    /// Becomes the one who looks at the screen, in the place of one who died.
+    /// Makes this process the one that watches the screen, in place of one that exited.
     async fn take_over(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let locked = self.lock(&peer.name).await?;
         let mut record = self.current(peer, incarnation)?;
@@ -162,14 +163,14 @@ impl Engine {
             && process::find(process_id(driver))?.is_none()
         {
             record.phase = Phase::Starting { driver: recorded(process::me()?) };
-            let sight = self.observe(&peer.name, &record).await?;
-            observe::complete(&mut record, &sight);
+            let observation = self.observe(&peer.name, &record).await?;
+            observe::complete(&mut record, &observation);
             locked.write_session(&record)?;
         }
         Ok(())
     }
 
-    /// Looks until the readiness rule holds, and still holds a moment later.
+    /// Watches the screen until the readiness rule matches, and still matches a moment later.
     async fn drive(&self, peer: &Peer, incarnation: Incarnation, started: Instant, limit: Duration) -> Result<()> {
         let (mut steady, mut cleared) = (Steady::default(), Instant::now());
         let mut changes = None;
@@ -185,7 +186,7 @@ impl Engine {
             let look = self.look(peer, &record).await?;
             let stood = steady.stood(&look);
             match &look {
-                Look::Asks(dialog) if stood >= STILL => {
+                Look::Asks(dialog) if stood >= DIALOG_SETTLE => {
                     self.answer(peer, &record, dialog).await?;
                     steady = Steady::default();
                 }
@@ -193,7 +194,8 @@ impl Engine {
                     return self.declare_ready(peer, incarnation).await;
                 }
                 Look::NotYet if stood >= BLIND && cleared.elapsed() >= BLIND => {
-                    // Whoever is attached may have scrolled, or may have left it small. What cannot be done costs a look.
+                    // A client may have left the pane scrolled or too small. If that cannot be undone, the next look is
+                    // as good as this one.
                     let _ = self.clear_view(peer, &record, "").await;
                     cleared = Instant::now();
                 }
@@ -207,7 +209,7 @@ impl Engine {
                 pause(started).await;
                 continue;
             }
-            let changes = changes.get_or_insert_with(|| Changes::of(&record, LOOK));
+            let changes = changes.get_or_insert_with(|| Changes::of(&record, SCREEN_POLL));
             changes.looked();
             changes.screen().await;
         }
@@ -220,7 +222,7 @@ impl Engine {
         if ready_when_started(peer) {
             return Ok(Look::Ready);
         }
-        // A capture that fails is no sign of anything: look again until the time is over.
+        // A failed capture proves nothing; the loop looks again until it times out.
         let Ok(text) = self.capture(record).await else { return Ok(Look::NotYet) };
         Ok(match screen::read(&peer.profile, &text).phase {
             ScreenPhase::Ready | ScreenPhase::Busy => Look::Ready,
@@ -234,7 +236,7 @@ impl Engine {
         Ok(runtime.capture(&target(&record.place), Capture { history: 0, ansi: true }).await?)
     }
 
-    /// Answers a dialog that the spec accepts, one key a frame; anything else needs a person.
+    /// Answers a dialog that the spec accepts, with one key per frame; any other dialog needs a person.
     async fn answer(&self, peer: &Peer, record: &SessionRecord, dialog: &screen::DialogView) -> Result<()> {
         let accepted = peer.effective.accept.value.contains(&dialog.id);
         let key = if accepted { screen::next_key(dialog) } else { None };
@@ -246,15 +248,15 @@ impl Engine {
         let runtime = self.runtime_of(&record.place)?;
         runtime.press(&target(&record.place), &[key]).await?;
         let pressed = Instant::now();
-        while pressed.elapsed() < FRAME
+        while pressed.elapsed() < REDRAW_TIMEOUT
             && matches!(self.look(peer, record).await?, Look::Asks(shown) if shown == *dialog)
         {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(SCREEN_POLL).await;
         }
         Ok(())
     }
 
-    /// An agent that died before it was ready: its end is recorded, unless its pane process was quicker.
+    /// Records the end of an agent that died before it was ready, unless its pane process already did.
     async fn settle_dead(&self, peer: &Peer, record: &SessionRecord) -> Result<()> {
         let locked = self.lock(&peer.name).await?;
         if matches!(peer.files.session()?, Stored::Present(now) if now.incarnation == record.incarnation) {
@@ -265,13 +267,13 @@ impl Engine {
 
     async fn settle_locked(&self, peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<()> {
         self.await_exit_record(peer, record).await?;
-        let sight = self.observe(&peer.name, record).await?;
-        self.keep_screen(record, locked, &sight).await;
-        record_end::record_end(&self.state, locked, record, Absence::UNSEEN, self.now())?;
+        let observation = self.observe(&peer.name, record).await?;
+        self.keep_screen(record, locked, &observation).await;
+        record_end::record_end(&self.state, locked, record, EndContext::UNSEEN, self.now())?;
         Ok(())
     }
 
-    /// The record of an incarnation that was ready a moment ago, while it lives; its end is recorded where it does not.
+    /// Returns the record of an incarnation that was just ready, if it is still alive; otherwise its end is recorded.
     ///
     /// # Errors
     /// [`EngineError::NotReady`] with how it ended.
@@ -289,7 +291,7 @@ impl Engine {
         Ok(record)
     }
 
-    /// READY: only now are the markers used up, so that a failed start costs no context.
+    /// Records that the agent is ready. The markers are consumed only now, so that a failed start costs no context.
     async fn declare_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let locked = self.lock(&peer.name).await?;
         let mut record = self.current(peer, incarnation)?;
@@ -297,12 +299,12 @@ impl Engine {
             drop(locked);
             return Box::pin(self.see_ready(peer, incarnation)).await;
         }
-        // Before anybody speaks to it: a person may, in its pane, and end it before anybody looks.
-        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, &locked, &mut record)?;
+        // Before any message: the user may type in the pane and end the agent before `peer` looks again.
+        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, &locked, &mut record)?;
         let now = self.now();
         self.mark_ready(&locked, &mut record, now)?;
         self.log(
-            &Event::new(now, "wake.ready")
+            &Event::new(now, EventName::WakeReady)
                 .peer(&peer.name)
                 .incarnation(incarnation)
                 .cause(record.cause.clone())
@@ -312,7 +314,7 @@ impl Engine {
 
     fn mark_ready(&self, locked: &Locked, record: &mut SessionRecord, now: Timestamp) -> Result<()> {
         record.phase = Phase::Ready { ready_at_ms: now };
-        record.told = None;
+        record.last_reported = None;
         locked.write_session(record)?;
         locked.unmark(Marker::IdleReaped)?;
         locked.unmark(Marker::FreshNext)?;
@@ -324,7 +326,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The error for a start that is not ready, with what its screen says.
+    /// Returns the error for a start that is not ready, with the last lines of its screen.
     async fn not_ready(&self, peer: &Peer, record: &SessionRecord, why: NotReady) -> EngineError {
         let why = match (why, room::cramped(record)) {
             (NotReady::TimedOut(after), Some(size)) => NotReady::NoRoom { after, size },
@@ -337,8 +339,8 @@ impl Engine {
         EngineError::NotReady { peer: peer.name.clone(), incarnation: record.incarnation, why, screen }
     }
 
-    /// Logs that a start is not ready, and notes on its record what was logged. One that ended has its end in the log.
-    /// Blocks for `NOTE_PATIENCE` at most.
+    /// Logs that a start is not ready, and records that it was logged. A start that ended already has its end in the
+    /// log. Blocks for at most `NOTE_PATIENCE`.
     ///
     /// # Errors
     /// The state directory failed.
@@ -354,38 +356,40 @@ impl Engine {
             NotReady::TimedOut(_) | NotReady::NoRoom { .. } => ("timed-out", ""),
             NotReady::NeedsPerson { question, .. } => ("needs-person", question.as_str()),
         };
-        // Not the question itself: what a pane shows is not written down.
-        let told = format!("{cause}-{:016x}", fnv1a(question.as_bytes()));
+        // A hash instead of the question, because what a pane shows is not written to disk.
+        let report = format!("{cause}-{:016x}", fnv1a(question.as_bytes()));
         let locked = tokio::time::timeout(NOTE_PATIENCE, self.lock(&peer.name)).await.ok().transpose()?;
         let record = peer.files.session()?.present().filter(|record| record.incarnation == incarnation);
-        let same = record.as_ref().is_some_and(|record| record.told.as_ref() == Some(&told));
+        let same = record.as_ref().is_some_and(|record| record.last_reported.as_ref() == Some(&report));
         if same && repetition == Repetition::Silent {
             return Ok(());
         }
-        self.log(&Event::new(self.now(), "wake.failed").peer(&peer.name).incarnation(incarnation).cause(cause))?;
+        self.log(
+            &Event::new(self.now(), EventName::WakeFailed).peer(&peer.name).incarnation(incarnation).cause(cause),
+        )?;
         if let (Some(locked), Some(mut record), false) = (locked, record, same) {
-            record.told = Some(told);
+            record.last_reported = Some(report);
             locked.write_session(&record)?;
         }
         Ok(())
     }
 }
 
-/// What becomes of a failure that the log has told already.
+/// What to do with a failure that is already in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repetition {
-    /// It is logged: somebody asked for this start and is told that it failed.
+    /// Log it again: this start was requested, and its failure is the answer.
     Logged,
-    /// It is not: nobody asked, and a tick a minute would push everything else out of the log.
+    /// Do not log it again: nothing requested it, and one entry per tick would crowd out everything else.
     Silent,
 }
 
-/// A profile without a rule for the screen: to be started is to be ready.
+/// Whether the profile has no screen rule, so that a started agent is ready.
 fn ready_when_started(peer: &Peer) -> bool {
     peer.profile.ready.screen.is_empty()
 }
 
-/// How long readiness must last before it is believed: a refused resume dies a moment after it looked healthy.
+/// Returns how long readiness must last before it is believed: a refused resume exits a moment after it looked healthy.
 fn hold(peer: &Peer, record: &SessionRecord) -> Duration {
-    if record.resumed { peer.profile.ready.hold_resume } else { peer.profile.ready.hold_fresh }
+    if record.resumed { peer.profile.ready.stable_for_resume } else { peer.profile.ready.stable_for_fresh }
 }

@@ -1,7 +1,7 @@
-//! The ladder: how a living incarnation is brought to its end.
+//! The ladder that ends a living incarnation.
 //!
-//! Intent on disk, the agent's own quit keys, `SIGTERM`, `SIGKILL`, then a second look at both axes. Only this
-//! incarnation's own process groups are ever signalled.
+//! The intent is written to disk, then come the agent's own quit keys, `SIGTERM`, `SIGKILL`, and a second observation
+//! of both axes. Only the process groups of this incarnation are ever signalled.
 
 use std::time::Duration;
 
@@ -11,23 +11,24 @@ use peer_adapters::runtime::{Capture, RuntimeError};
 use tokio::time::Instant;
 
 use crate::engine::life::record_end;
-use crate::engine::observe::conversation::Learner;
-use crate::engine::observe::{self, Sight, process_axis, process_id, target};
+use crate::engine::observe::conversation::ConversationFinder;
+use crate::engine::observe::{self, Observation, process_axis, process_id, target};
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Intent;
 use crate::store::{LastEnd, Locked, Marker, SessionRecord};
 
-/// How long after `SIGKILL` a process may still be there. The kernel needs milliseconds; one in uninterruptible sleep
-/// (a dead network mount) can need for ever, and then a person must know.
+/// How long a process may still exist after `SIGKILL`. The kernel needs milliseconds; a process in uninterruptible
+/// sleep (a dead network mount) may never exit, which a person must know.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// Ends the incarnation on record and records the end; blocks for the profile's graces and `KILL_GRACE` at most.
+    /// Ends the recorded incarnation and records the end. Blocks for at most the profile's grace periods and
+    /// `KILL_GRACE`.
     ///
     /// # Errors
-    /// Nothing is signalled when either axis is unknown, or when the intent could not be written. [`EngineError::NotEnded`] when something survives: the
-    /// record stands and says what was intended.
+    /// Nothing is signalled if an axis is unknown or the intent could not be written. [`EngineError::NotEnded`] if
+    /// something survives: the record stays, with the intent.
     pub async fn end(
         &self,
         peer: &Peer,
@@ -35,15 +36,16 @@ impl Engine {
         mut record: SessionRecord,
         why: Option<Intent>,
     ) -> Result<LastEnd> {
-        let sight = self.observe(&peer.name, &record).await?;
-        Self::refuse_unknown(peer, &sight)?;
-        self.end_agent(peer, locked, &mut record, &sight, why).await?;
+        let observation = self.observe(&peer.name, &record).await?;
+        Self::refuse_unknown(peer, &observation)?;
+        self.end_agent(peer, locked, &mut record, &observation, why).await?;
         self.clear_session(peer, &record).await?;
-        record_end::record_end(&self.state, locked, &record, record_end::Absence::cleared(&sight), self.now())
+        record_end::record_end(&self.state, locked, &record, record_end::EndContext::cleared(&observation), self.now())
     }
 
-    /// The same at the word of a person, who may also end what nobody can reach any more: an agent in a pane whose server
-    /// lives, and to which no socket leads. It is ended by signals alone, and then its session by the server's process.
+    /// As [`Engine::end`], on the user's request, which may also end what can no longer be reached: an agent in a pane
+    /// whose server is alive and has no usable socket. The agent is ended by signals alone, and then the session by the
+    /// server's process.
     ///
     /// # Errors
     /// As [`Engine::end`].
@@ -52,34 +54,34 @@ impl Engine {
         peer: &Peer,
         locked: &Locked,
         mut record: SessionRecord,
-        sight: &Sight,
+        observation: &Observation,
         why: Intent,
     ) -> Result<LastEnd> {
-        if !sight.is_cut_off(&record.place) {
+        if !observation.is_cut_off(&record.place) {
             return self.end(peer, locked, record, Some(why)).await;
         }
-        // One that ended by itself has its own cause.
-        let why = if sight.process == Axis::Dead { record.intent } else { Some(why) };
-        self.end_agent(peer, locked, &mut record, sight, why).await?;
+        // An agent that already ended has its own cause.
+        let why = if observation.process == Axis::Dead { record.intent } else { Some(why) };
+        self.end_agent(peer, locked, &mut record, observation, why).await?;
         self.runtime_of(&record.place)?.remove(&target(&record.place)).await?;
-        record_end::record_end(&self.state, locked, &record, record_end::Absence::cleared(sight), self.now())
+        record_end::record_end(&self.state, locked, &record, record_end::EndContext::cleared(observation), self.now())
     }
 
-    /// Steps 1 to 5, and what is learned and kept on the way.
+    /// Steps 1 to 5, with what is learned and kept on the way.
     async fn end_agent(
         &self,
         peer: &Peer,
         locked: &Locked,
         record: &mut SessionRecord,
-        sight: &Sight,
+        observation: &Observation,
         why: Option<Intent>,
     ) -> Result<()> {
         self.write_intent(locked, record, why)?;
-        // A stopped id is an id that the next resume needs: look once more while its process can still be asked.
-        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
-        self.keep_screen(record, locked, sight).await;
+        // The next resume needs the conversation's id: look once more while the agent's process still exists.
+        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
+        self.keep_screen(record, locked, observation).await;
         if process_axis(record) != Axis::Dead {
-            self.climb(peer, record, sight).await?;
+            self.terminate(peer, record, observation).await?;
         }
         self.await_exit_record(peer, record).await
     }
@@ -97,9 +99,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Keeps the last screen for `peer screen`. A runtime that does not answer costs the picture, not the end.
-    pub(crate) async fn keep_screen(&self, record: &SessionRecord, locked: &Locked, sight: &Sight) {
-        if sight.row.is_none() {
+    /// Keeps the last screen for `peer screen`. If the runtime does not answer, the screen is lost but the agent is
+    /// still ended.
+    pub(crate) async fn keep_screen(&self, record: &SessionRecord, locked: &Locked, observation: &Observation) {
+        if observation.row.is_none() {
             return;
         }
         let Ok(runtime) = self.runtime_of(&record.place) else { return };
@@ -111,25 +114,25 @@ impl Engine {
     }
 
     /// Steps 2 to 5.
-    pub(crate) async fn climb(&self, peer: &Peer, record: &SessionRecord, sight: &Sight) -> Result<()> {
+    pub(crate) async fn terminate(&self, peer: &Peer, record: &SessionRecord, observation: &Observation) -> Result<()> {
         let Some(agent) = record.process else { return Ok(()) };
         let leader = process_id(agent.id);
         let grace = peer.profile.quit.term_grace;
-        if sight.row.is_some() && self.ask_to_quit(peer, record, leader).await? {
+        if observation.row.is_some() && self.ask_to_quit(peer, record, leader).await? {
             return self.end_rest(peer, record, leader, grace).await;
         }
         self.signal_and_wait(peer, record, leader, Signal::SIGTERM, grace).await?;
         self.end_rest(peer, record, leader, Duration::ZERO).await
     }
 
-    /// Asks in the agent's own words. Returns whether it left.
+    /// Presses the agent's own quit keys. Returns whether it exited.
     async fn ask_to_quit(&self, peer: &Peer, record: &SessionRecord, leader: ProcessId) -> Result<bool> {
         let runtime = self.runtime_of(&record.place)?;
         let quit = &peer.profile.quit;
         for step in &quit.steps {
             match runtime.press(&target(&record.place), &step.keys).await {
                 Ok(()) => {}
-                // Its pane takes no keys any more, or nobody can tell: signals need no runtime.
+                // The pane takes no keys any more, or that is unknown; signals need no runtime.
                 Err(error) => {
                     tracing::debug!(%error, "quit keys");
                     return Ok(false);
@@ -145,7 +148,7 @@ impl Engine {
         self.wait_gone(peer, leader, quit.grace).await
     }
 
-    /// `SIGKILL` for what is left of the pane's session, then the last look.
+    /// Sends `SIGKILL` to what is left of the pane's session, then checks a last time.
     async fn end_rest(&self, peer: &Peer, record: &SessionRecord, leader: ProcessId, term: Duration) -> Result<()> {
         if !term.is_zero() && !self.survivors(record)?.is_empty() {
             self.signal_and_wait(peer, record, leader, Signal::SIGTERM, term).await?;
@@ -199,12 +202,12 @@ impl Engine {
         }
     }
 
-    /// What is left of this incarnation: the agent, its group, and everything else in the pane's terminal session but
-    /// the pane process of ours.
+    /// Returns what is left of this incarnation: the agent, its process group, and everything else in the pane's
+    /// terminal session except the pane process.
     fn survivors(&self, record: &SessionRecord) -> Result<Vec<Status>> {
         let Some(agent) = record.process else { return Ok(Vec::new()) };
-        // A pid and a session id can be reused once everybody who held them has ended: only those count that started
-        // no earlier than the agent itself.
+        // A pid or session id can be reused once all its holders have ended, so only processes count that started no
+        // earlier than the agent.
         let younger = |status: &Status| status.id.start >= agent.id.start;
         let pane = record.place.pane_process.map(process_id);
         let mut left = process::members(Family::Session(agent.session))?;
@@ -215,12 +218,12 @@ impl Engine {
         Ok(left)
     }
 
-    /// The process groups to signal: the agent's first, then those of its jobs in the same terminal session.
+    /// Returns the process groups to signal: the agent's first, then those of its jobs in the same terminal session.
     fn groups(&self, record: &SessionRecord, leader: ProcessId) -> Result<Vec<ProcessId>> {
         let mut groups = vec![leader];
         for status in self.survivors(record)? {
             if status.group != leader.pid && !groups.iter().any(|group| group.pid == status.group) {
-                // A group's number is its leader's pid; where the leader has ended, its oldest member stands for it.
+                // A group's id is its leader's pid. If the leader has exited, the group's oldest member represents it.
                 let id = process::status(status.group)?
                     .map_or(ProcessId { pid: status.group, start: status.id.start }, |leader| leader.id);
                 groups.push(id);
@@ -229,17 +232,17 @@ impl Engine {
         Ok(groups)
     }
 
-    /// Step 6: removes the runtime's session and looks again. A server that is gone has no session.
+    /// Step 6: removes the runtime's session and checks again. A server that is gone has no session.
     ///
     /// # Errors
-    /// The runtime did not answer: the agent is gone and its empty session may be left; the record stands.
+    /// The runtime did not answer: the agent is gone, its empty session may be left, and the record stays.
     pub(crate) async fn clear_session(&self, peer: &Peer, record: &SessionRecord) -> Result<()> {
-        let sight = self.observe(&peer.name, record).await?;
-        match (&sight.runtime, &sight.row) {
+        let observation = self.observe(&peer.name, record).await?;
+        match (&observation.runtime, &observation.row) {
             (Axis::Dead, _) => Ok(()),
             (Axis::Alive, Some(row)) => {
                 let runtime = self.runtime_of(&record.place)?;
-                let target = observe::target_of_row(&record.place.server, sight.answered, row);
+                let target = observe::target_of_row(&record.place.server, observation.answered, row);
                 match runtime.remove(&target).await {
                     Ok(()) | Err(RuntimeError::ServerGone { .. } | RuntimeError::NoSuchSession { .. }) => {}
                     Err(error) => return Err(error.into()),
@@ -256,20 +259,20 @@ impl Engine {
         }
     }
 
-    /// Clears what stands on a runtime of a peer that is not awake: the last incarnation's session with its last screen,
-    /// which is kept, and what a start left that never came about. A runtime that does not answer keeps the former for
-    /// the next pass: a dead pane stands in nobody's way.
+    /// Clears what a peer that is not awake left on a runtime: the last incarnation's session, whose last screen is
+    /// kept, and the remains of a start that never completed. If the runtime does not answer, the session waits for the
+    /// next pass; a dead pane does no harm.
     ///
     /// # Errors
-    /// A file of ours cannot be written, or what a given-up start left is still there: its record stands.
+    /// A file of `peer` cannot be written, or the remains of an abandoned start are still there; its record stays.
     pub(crate) async fn clear_left(&self, peer: &Peer, locked: &Locked) -> Result<()> {
-        // Whoever calls this has seen that nobody is awake; a record that stands is the only trace of such a start.
+        // The caller has checked that no agent is awake, so a record is the only trace of an abandoned start.
         if let Some(SessionRecord { place, .. }) = peer.files.session()?.present() {
-            self.runtime_of(&place)?.abandon(&place.server, &place.session).await?;
+            self.runtime_of(&place)?.discard_failed_create(&place.server, &place.session).await?;
         }
         let Some(last) = peer.files.end()?.present() else { return Ok(()) };
         let Some(place) = &last.left else { return Ok(()) };
-        // What is under its path here is not what it left.
+        // On another host, what has this path is not what the peer left.
         if observe::elsewhere(place.host.as_ref(), false, last.end.at_ms)?.is_some() {
             return Ok(());
         }
@@ -299,14 +302,15 @@ impl Engine {
     }
 }
 
-/// A shell at a terminal ignores `SIGTERM`, and leaves at a hangup, as it does when its terminal is closed: it keeps its
-/// history then, and hangs up what it started (bash 5.2, zsh 5.9, dash 0.5).
+/// Returns the signal that a process group obeys. A shell at a terminal ignores `SIGTERM` and exits on a hangup, as
+/// when its terminal is closed; it then saves its history and hangs up its jobs (bash 5.2, zsh 5.9, dash 0.5).
 fn as_heard(group: u32, signal: Signal) -> Signal {
     let deaf = signal == Signal::SIGTERM && process::ignores(group, signal);
     if deaf && !process::ignores(group, Signal::SIGHUP) { Signal::SIGHUP } else { signal }
 }
 
-/// Why a process got no signal: one of another user's is there and known, and the kernel was asked about it well enough.
+/// Returns why a process could not be signalled. One that belongs to another user is known to exist; that is not a
+/// failure of the kernel query.
 fn not_signalled(peer: &Peer, pid: u32, signal: Signal, source: std::io::Error) -> EngineError {
     if source.kind() != std::io::ErrorKind::PermissionDenied {
         return source.into();

@@ -1,10 +1,10 @@
-//! A text by its letters alone, for records: they must not hold what was said.
+//! Fingerprints of texts, for records that must not contain the text itself.
 
 use peer_adapters::agent::letters;
 
 use crate::engine::observe::fnv1a;
 
-/// The same for a text and for what a composer makes of it, which breaks lines where it likes.
+/// Returns the fingerprint of a text. Only letters count, because a composer breaks lines where it likes.
 pub(super) fn fingerprint(text: &str) -> String {
     format!("{:016x}", fnv1a(letters(text).as_bytes()))
 }

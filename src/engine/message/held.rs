@@ -1,4 +1,4 @@
-//! How much of a text a composer holds, as far as its screen tells.
+//! How much of a text a composer holds, judged by its screen.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use crate::engine::Peer;
 
-/// How long a composer must show the same part of a text, where it cannot show the whole of it.
+/// How long a composer must show the same part of a text, if it cannot show the whole text.
 const PART_STANDS: Duration = Duration::from_millis(300);
 
-/// A text that was pasted, and how long the composer has shown the same part of it.
+/// A pasted text, and since when the composer has shown the same part of it.
 pub(super) struct Waits<'a> {
     pub(super) text: &'a str,
     command: bool,
@@ -24,7 +24,7 @@ impl<'a> Waits<'a> {
         Self { text, command, placeholder: placeholder_of(peer), part: None }
     }
 
-    /// Whether Enter would send the text, as far as this screen tells.
+    /// Whether Enter would send exactly this text, judged by the screen.
     pub(super) fn is_over(&mut self, view: &View) -> bool {
         let Composer::Holds(shown) = &view.composer else { return false };
         if view.popup && !self.command {
@@ -44,16 +44,16 @@ impl<'a> Waits<'a> {
     }
 }
 
-/// The agent's own words for a long paste, where it has any.
+/// Returns the pattern of the agent's placeholder for a long paste, if it has one.
 pub(super) fn placeholder_of(peer: &Peer) -> Option<&Pattern> {
     peer.profile.composer.as_ref().and_then(|rule| rule.placeholder.as_ref())
 }
 
-/// What stands before and behind the agent's words for a long paste, where they show.
+/// Returns what the composer shows before and after the placeholder, if it shows one.
 pub(super) fn beside<'a>(placeholder: &Pattern, shown: &'a str) -> Option<(&'a str, &'a str)> {
     let found = placeholder.regex().find(shown)?;
     let behind = &shown[found.end()..];
-    // The pattern may end before they do.
+    // The pattern may match only the beginning of the placeholder.
     let tail = if found.as_str().contains(']') { behind } else { behind.split_once(']').unwrap_or_default().1 };
     Some((&shown[..found.start()], tail))
 }
@@ -61,11 +61,11 @@ pub(super) fn beside<'a>(placeholder: &Pattern, shown: &'a str) -> Option<(&'a s
 /// How much of a text a composer shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
-    /// The whole, or the agent's placeholder for it.
+    /// The whole text, or the agent's placeholder for it.
     All,
-    /// Some rows of it.
+    /// Some lines of it.
     Part,
-    /// Something else, or something else besides.
+    /// Something else, or something in addition.
     Other,
 }
 
@@ -85,13 +85,14 @@ impl Held {
     }
 }
 
-/// Whether everything that is shown stands in the text, in this order; what a terminal cannot draw is left out or replaced.
+/// Whether everything that is shown occurs in the text, in this order. Terminals drop or replace characters that they
+/// cannot draw.
 fn is_drawn_of(shown: &str, text: &str) -> bool {
     let mut text = text.chars();
     shown.chars().filter(|c| *c != char::REPLACEMENT_CHARACTER).all(|c| text.any(|other| other == c))
 }
 
-/// What every terminal draws as it is.
+/// Returns the characters that every terminal draws unchanged.
 fn drawn(text: &str) -> String {
     text.chars().filter(char::is_ascii).collect()
 }

@@ -1,7 +1,7 @@
-//! Being asked to leave while a message is on its way: by Ctrl-C, by a terminal that closes, by a service manager.
+//! Signals that arrive while a message is in transit: Ctrl-C, a closed terminal, a service manager.
 //!
-//! Whoever is killed in mid-message leaves its sender without a word of what became of it. So the command line raises the
-//! signal here, and what types stops where it is, looks, and says so.
+//! A process that is killed in the middle of a message leaves its caller without any word about the message. So the
+//! command line raises the signal here, and the typing stops, checks how far it came, and reports that.
 
 use std::future::Future;
 
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::engine::error::Undelivered;
 use crate::engine::{EngineError, Peer};
 
-/// The signal that came, once one has.
+/// The signal that was raised, if any.
 #[derive(Debug)]
 pub struct Interruption(watch::Sender<Option<Signal>>);
 
@@ -22,12 +22,12 @@ impl Default for Interruption {
 }
 
 impl Interruption {
-    /// Asks whatever can be interrupted to stop where it is.
+    /// Asks everything that can be interrupted to stop.
     pub fn raise(&self, signal: Signal) {
         self.0.send_replace(Some(signal));
     }
 
-    /// Waits for `work`, unless a signal comes first, or has come: then `work` is dropped where it is.
+    /// Waits for `work`, unless a signal is raised or was raised before; then `work` is dropped.
     ///
     /// # Errors
     /// The signal.
@@ -44,7 +44,7 @@ impl Interruption {
     }
 }
 
-/// The error for a message that a signal stopped on its way.
+/// Returns the error for a message that a signal stopped.
 pub(crate) fn interrupted(peer: &Peer, how: Undelivered, signal: Signal) -> EngineError {
     EngineError::Interrupted { peer: peer.name.clone(), how, signal }
 }

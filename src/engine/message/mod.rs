@@ -1,8 +1,8 @@
-//! Typing a message into a living agent, and seeing it accepted.
+//! Typing a message into a living agent, and confirming that it was accepted.
 
-mod abandoned;
 mod fingerprint;
 mod held;
+mod interrupted_send;
 pub mod interruption;
 mod proof;
 pub(crate) mod room;
@@ -19,64 +19,65 @@ use peer_adapters::transcript::Mark;
 use tokio::time::Instant;
 
 use super::error::Undelivered;
-use super::observe::conversation::{self, Learner};
+use super::observe::conversation::{self, ConversationFinder};
 use super::{Engine, EngineError, POLL, Peer, Result};
+use crate::policy::event::EventName;
 use crate::policy::inbox::signed;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{Event, Locked, SessionRecord, Unseen};
-use abandoned::Finished;
+use interrupted_send::Finished;
 use interruption::interrupted;
 use proof::Proof;
 use typing::{PASTE_PATIENCE, Typing};
 
-/// How long another conversation may take to show after the command that begins it. Where nothing tells of it before something
-/// is said in it, this is waited in vain.
+/// How long to wait for another conversation to show after the command that begins it. Some agents show it only after
+/// the first message in it; for those the whole time passes.
 const MOVE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A message and what it is about.
+/// A message and its topic.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
     /// The text, any number of lines.
     pub text: Option<String>,
     /// Its topic.
     pub topic: Option<String>,
-    /// It is meant as a command of the agent's own (`/compact`), not as something said.
+    /// Whether it is a command for the agent (`/compact`) and not a message.
     pub command: bool,
-    /// The peer whose agent sends it; none for a person.
+    /// The peer whose agent sends it; `None` for a person.
     pub from: Option<PeerName>,
-    /// How many messages of agents led to it, this one with them; 0 for a person's.
+    /// How many messages of agents led to it, including this one; 0 for a person's message.
     pub hops: u32,
-    /// Its number, where it comes from the peer's inbox.
+    /// Its number, if it comes from the peer's inbox.
     pub queued: Option<u64>,
-    /// Its answer is looked for: the place in the transcript from before it was typed is to be noted.
+    /// Whether its answer will be awaited, so that the position in the transcript before it must be recorded.
     pub asks: bool,
 }
 
 /// A message that was delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// What was said, the initial prompt before it where that was due.
+    /// What was typed, including the initial prompt if that was due.
     pub text: String,
-    /// Where the transcript stood before, where that was to be noted.
+    /// The position in the transcript before the message, if it was to be recorded.
     pub mark: Mark,
-    /// When that was.
+    /// When that position was taken.
     pub at: Timestamp,
 }
 
 impl Message {
-    /// What is to be said; an empty text is none.
+    /// Returns the text, or `None` if it is empty.
     fn said(&self) -> Option<&str> {
         self.text.as_deref().filter(|text| !text.is_empty())
     }
 }
 
 impl Engine {
-    /// Types the message (behind the initial prompt where that is still due) and returns once it was seen to be
-    /// accepted. `None` where there was nothing to type.
+    /// Types the message (after the initial prompt if that is still due) and returns once it was seen to be accepted.
+    /// `None` if there was nothing to type.
     ///
     /// # Errors
-    /// [`EngineError::NotAccepted`]: the text may stand in its composer, and may have been accepted unseen.
+    /// [`EngineError::NotAccepted`]: the text may be in the composer, and may have been accepted unseen.
     /// [`EngineError::Unsendable`], [`EngineError::NoRoom`]: nothing was typed.
     pub async fn deliver(
         &self,
@@ -86,7 +87,7 @@ impl Engine {
         message: &Message,
     ) -> Result<Option<Delivery>> {
         if record.prompt_due {
-            // The prompt stands in its spec.
+            // The prompt comes from the spec.
             self.check_declared(peer)?;
         }
         let text = compose(peer, record, message);
@@ -98,8 +99,8 @@ impl Engine {
         let clear = self.clear_view(peer, record, text.as_deref().unwrap_or_default());
         self.interruption.before(clear).await.map_err(stopped)??;
         let runtime = self.runtime_of(&record.place)?;
-        // The mark of what is typed is to be taken in the conversation that the agent is in now.
-        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
+        // The transcript position must be taken in the conversation that the agent is in now.
+        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
         let before = record.conversation.clone();
         let place = place(peer, locked, record, message)?;
         if message.said().is_some() && record.hops != message.hops {
@@ -113,22 +114,23 @@ impl Engine {
             self.note_delivery(peer, locked, record, message, None).await?;
             return Ok(text.map(|text| Delivery { text, mark: place.0, at: place.1 }));
         }
-        let finish = typing.finish_abandoned(text.as_deref());
+        let finish = typing.finish_interrupted_send(text.as_deref());
         let finished = self.interruption.before(finish).await.map_err(stopped)??;
-        // The prompt may have gone with what was finished.
+        // The prompt may have been part of the text that was finished.
         let Some(text) = compose(peer, typing.record, message) else { return Ok(None) };
         if finished != Finished::This {
             typing.type_in(&text, message.command).await?;
         }
-        if message.command && peer.profile.begins_untold(&text) {
-            conversation::begin_untold(&self.state, locked, typing.record, self.now())?;
+        if message.command && peer.profile.begins_without_trace(&text) {
+            conversation::begin_without_trace(&self.state, locked, typing.record, self.now())?;
         }
         let moved_from = before.filter(|_| message.command && peer.profile.moves_conversation(&text));
         self.note_delivery(peer, locked, record, message, moved_from).await?;
         Ok(Some(Delivery { text, mark: place.0, at: place.1 }))
     }
 
-    /// What a delivery is about to type, and where it is looked for if nobody sees it to its end.
+    /// Returns what a delivery is about to type, and where to look for it if this process does not see the delivery
+    /// complete.
     pub(crate) fn before_delivery(
         &self,
         peer: &Peer,
@@ -140,13 +142,13 @@ impl Engine {
         if peer.profile.message.accepted != Accepted::Transcript {
             return Ok((said, None));
         }
-        Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
+        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
         let unseen = Proof::taken_before(peer, locked, record)?.unseen(&said);
         Ok((said, Some(unseen)))
     }
 
-    /// Whether the agent of this peer, this incarnation or one before it, has written a text down since it was about to be
-    /// typed.
+    /// Whether the agent of this peer, in this incarnation or an earlier one, has recorded the text since it was about
+    /// to be typed.
     pub(crate) fn was_said(
         &self,
         peer: &Peer,
@@ -159,7 +161,8 @@ impl Engine {
         if proof.given(peer, record, said)? {
             return Ok(true);
         }
-        // The first message is what makes an agent choose its conversation: it may have been learned after its end.
+        // Some agents choose their conversation at the first message, so the id may have been learned after the agent
+        // ended.
         let since = peer.files.conversations()?.into_iter().filter(|entry| entry.at_ms >= unseen.at_ms);
         for entry in since {
             if proof.given_in(peer, &entry.conversation, said)? {
@@ -182,13 +185,14 @@ impl Engine {
         record.delivered_at_ms = Some(self.now());
         record.had_message |= message.said().is_some();
         locked.write_session(record)?;
-        let untold = message.text.as_deref().is_some_and(|text| message.command && peer.profile.begins_untold(text));
+        let untold =
+            message.text.as_deref().is_some_and(|text| message.command && peer.profile.begins_without_trace(text));
         self.learn_conversation(peer, locked, record, moved_from, untold).await?;
         if let Some(topic) = &message.topic {
             locked.add_topic(topic)?;
         }
         self.log(
-            &Event::new(self.now(), "message.delivered")
+            &Event::new(self.now(), EventName::MessageDelivered)
                 .peer(&peer.name)
                 .incarnation(record.incarnation)
                 .with("topic", message.topic.clone())
@@ -199,8 +203,8 @@ impl Engine {
         )
     }
 
-    /// The first message is what makes an agent choose its conversation id, and a command may have begun another conversation,
-    /// in place of `moved_from`; either shows a moment later.
+    /// Learns the agent's conversation after a message. The first message makes an agent choose its id, and a command
+    /// may have begun another conversation in place of `moved_from`; either shows a moment later.
     async fn learn_conversation(
         &self,
         peer: &Peer,
@@ -209,7 +213,7 @@ impl Engine {
         moved_from: Option<String>,
         untold: bool,
     ) -> Result<()> {
-        let learner = Learner::new(&peer.profile, &peer.spec.cwd);
+        let finder = ConversationFinder::new(&peer.profile, &peer.spec.cwd);
         let first = record.conversation.is_none() && peer.profile.conversation.id == ConversationId::Found && !untold;
         let patience = match (&moved_from, first) {
             (Some(_), _) => MOVE_PATIENCE,
@@ -218,7 +222,7 @@ impl Engine {
         };
         let started = Instant::now();
         loop {
-            learner.learn(&self.state, locked, record)?;
+            finder.find(&self.state, locked, record)?;
             let told = match &moved_from {
                 Some(before) => record.conversation.as_ref() != Some(before),
                 None => record.conversation.is_some(),
@@ -231,7 +235,7 @@ impl Engine {
     }
 }
 
-/// Whether a message would arrive as it is: to be asked before anything is ended or started for it.
+/// Checks that a message would arrive unchanged. To be called before anything is ended or started for it.
 ///
 /// # Errors
 /// [`EngineError::Unsendable`].
@@ -245,7 +249,7 @@ fn check(peer: &Peer, text: Option<&str>, message: &Message) -> Result<()> {
     peer.profile.check_message(text, message.command).map_err(unsendable)
 }
 
-/// Where the transcript stands before a message whose answer is looked for.
+/// Returns the position in the transcript before a message whose answer is awaited.
 fn place(peer: &Peer, locked: &Locked, record: &SessionRecord, message: &Message) -> Result<(Mark, Timestamp)> {
     if message.asks {
         return Proof::taken_before(peer, locked, record).map(Proof::into_place);
@@ -253,7 +257,7 @@ fn place(peer: &Peer, locked: &Locked, record: &SessionRecord, message: &Message
     Ok((Mark { conversation: None, position: 0 }, Timestamp::default()))
 }
 
-/// The text to type: the initial prompt where it is due, a blank line, the message.
+/// Returns the text to type: the initial prompt if it is due, a blank line, and the message.
 fn compose(peer: &Peer, record: &SessionRecord, message: &Message) -> Option<String> {
     let prompt = peer.spec.initial_prompt.as_deref().filter(|_| record.prompt_due);
     let sender = message.from.as_ref().filter(|_| peer.spec.show_sender && !message.command);
@@ -269,7 +273,7 @@ fn compose(peer: &Peer, record: &SessionRecord, message: &Message) -> Option<Str
 /// Reads a message from a file, or from stdin for `-`.
 ///
 /// # Errors
-/// It cannot be read, or is no UTF-8.
+/// It cannot be read, or is not UTF-8.
 pub fn read_message(source: &Path) -> Result<String> {
     let read = if source.as_os_str() == "-" {
         file::read_stream(std::io::stdin(), file::MOST)

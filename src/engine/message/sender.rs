@@ -2,6 +2,7 @@
 
 use super::Message;
 use crate::engine::{Engine, EngineError, Result};
+use crate::policy::event::EventName;
 use crate::policy::hops;
 use crate::policy::name::PeerName;
 use crate::store::Event;
@@ -31,7 +32,7 @@ impl Engine {
         if hops::is_within(message.hops, limit) {
             return Ok(());
         }
-        let event = Event::new(self.now(), "message.refused").peer(to).cause("too-many-hops");
+        let event = Event::new(self.now(), EventName::MessageRefused).peer(to).cause("too-many-hops");
         let event = event.with("from", message.from.as_ref().map(PeerName::as_str));
         self.log(&event.with("hops", message.hops).with("topic", message.topic.clone()))?;
         Err(EngineError::TooManyHops { peer: to.clone(), from: message.from.clone(), hops: message.hops, limit })

@@ -1,4 +1,4 @@
-//! Typing into a program without a composer: the proof is that it has read its terminal.
+//! Typing into a program without a composer. The proof of delivery is that the program has read its terminal.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use crate::engine::error::Undelivered;
 use crate::engine::observe::target;
 use crate::engine::{POLL, Result};
 
-/// How long a process may be without its files and not be called ended: microseconds, on a loaded machine milliseconds.
+/// How long a process without open files may still count as alive: microseconds, on a loaded machine milliseconds.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// Bytes that a shell reads beside the message where it sets its terminal up for the next line.
+/// How many bytes a shell reads besides the message when it sets up its terminal for the next line.
 const SET_UP_READS: u64 = 64;
 
-/// How long a program without a composer may take to sleep; one that computes for longer is typed to all the same.
+/// How long to wait for a program without a composer to sleep. A program that computes for longer is typed to anyway.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Typing<'_> {
-    /// What its terminal holds and what it has read. One on its way out has closed its files a moment before the kernel
-    /// calls it ended.
+    /// Returns what the program's terminal holds and what the program has read. An exiting process closes its files a
+    /// moment before the kernel reports it as ended.
     async fn input(&self, pid: u32, how: Undelivered) -> Result<Input> {
         let started = Instant::now();
         loop {
@@ -36,19 +36,19 @@ impl Typing<'_> {
         }
     }
 
-    /// An agent without a composer: the proof is that it read what was typed.
+    /// Types into an agent without a composer; the proof is that it read what was typed.
     pub(super) async fn type_into_terminal(&self, text: &str) -> Result<()> {
         let unread = |why| self.undelivered(Undelivered::NotTyped, why);
         let agent = self.record.process.ok_or_else(|| unread("it has no process"))?;
         self.await_reader(agent.id.pid).await?;
         let before = self.input(agent.id.pid, Undelivered::NotTyped).await?;
-        // Not to be had for the terminal of another user; then what was read of it, or of anything else, must do.
+        // Unavailable for another user's process; then what the process has read from anywhere must suffice.
         let reads = Reads::of(agent.id.pid).ok();
         self.reached.set(Undelivered::NotSeen);
-        // What a program without a composer has half of cannot be taken back.
+        // A partial paste into a program without a composer cannot be undone.
         let half = |error: RuntimeError| self.undelivered(Undelivered::NotSeen, error.to_string());
         match self.runtime.paste(&target(&self.record.place), text).await {
-            Err(error) if error.may_be_done() => return Err(half(error)),
+            Err(error) if error.may_have_taken_effect() => return Err(half(error)),
             pasted => pasted?,
         }
         self.runtime.press(&target(&self.record.place), &[Key::Enter]).await.map_err(half)?;
@@ -61,7 +61,7 @@ impl Typing<'_> {
                 return Ok(());
             }
             if started.elapsed() > ACCEPT_PATIENCE {
-                let why = match (now.was_set_up_since(before), now.unread) {
+                let why = match (now.switched_to_keys_since(before), now.unread) {
                     (true, _) => "it set its terminal up meanwhile, which may have discarded the text",
                     (false, 0) => {
                         "its terminal is empty, and it has not read all of it from there: it may have discarded it"
@@ -75,8 +75,9 @@ impl Typing<'_> {
         }
     }
 
-    /// Waits until the program sleeps, as one does that waits for its terminal. What it reads while it starts is files, and a
-    /// program that then sets its terminal up discards what was typed before. One that never sleeps may read all the same.
+    /// Waits until the program sleeps, as it does when it waits for its terminal. During its start it reads files, and
+    /// if it then sets up its terminal, what was typed before is discarded. A program that never sleeps may read its
+    /// terminal anyway.
     async fn await_reader(&self, pid: u32) -> Result<()> {
         let started = Instant::now();
         let mut last = None;
@@ -94,10 +95,11 @@ impl Typing<'_> {
     }
 }
 
-/// By its numbers, whether `typed` bytes reached the program: the queue is empty, and it has read that many more than `before`. The queue
-/// alone proves nothing, because a multiplexer writes to the terminal after its client has returned. One that set its terminal
-/// up since may have discarded them and read files instead: then it must have read these and hardly more.
+/// Whether `typed` bytes reached the program: the queue is empty, and the program has read at least that many bytes
+/// more than `before`. An empty queue alone proves nothing, because a multiplexer writes to the terminal after its
+/// client has returned. If the program has set up its terminal since, it may have discarded the bytes and read files
+/// instead; then it must have read these bytes and hardly more.
 fn has_read(now: Input, before: Input, typed: u64) -> bool {
-    let most = if now.was_set_up_since(before) { typed + SET_UP_READS } else { u64::MAX };
+    let most = if now.switched_to_keys_since(before) { typed + SET_UP_READS } else { u64::MAX };
     now.unread == 0 && now.grown_since(before).is_some_and(|grown| (typed..=most).contains(&grown))
 }

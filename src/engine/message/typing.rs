@@ -1,4 +1,4 @@
-//! Paste, see it there, press Enter, see it taken.
+//! Delivery through a composer: paste the text, see it there, press Enter, see it accepted.
 
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
@@ -17,33 +17,33 @@ use crate::engine::error::Undelivered;
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::room;
 use crate::engine::observe::changes::{Changes, Due};
-use crate::engine::observe::conversation::{Launched, Learner};
+use crate::engine::observe::conversation::{ConversationFinder, Launched};
 use crate::engine::observe::{process_axis, target};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::store::{Locked, SessionRecord};
 
-/// How long a composer may take to appear or to be given back by a dialog or a draft.
+/// How long to wait for a composer to appear, or to be released by a dialog or a draft.
 const COMPOSER_PATIENCE: Duration = Duration::from_secs(10);
-/// How long pasted text may take to show, and how many bytes of it are given another second: pi took 11 s for a line of
+/// How long pasted text may take to show, and how many bytes of it earn another second: pi took 11 s for a line of
 /// 100 KB.
 pub(super) const PASTE_PATIENCE: Duration = Duration::from_secs(5);
 const PASTE_RATE: u64 = 5_000;
-/// How long nothing of a paste may show before it is taken for lost. It takes tens of milliseconds, and seconds where it is long
-/// or the machine is loaded.
+/// How long nothing of a paste may show before it counts as lost. It usually takes tens of milliseconds, and seconds if
+/// it is long or the machine is loaded.
 const LOST: Duration = Duration::from_secs(4);
-/// What is said of an empty composer.
+/// How an empty composer is described.
 const NOTHING_SHOWN: &str = "it is empty";
-/// How long a dialog must stand before a message is refused for it: one that is drawn away again is none.
+/// How long a dialog must stay before a message is refused because of it; it may be drawn only for a moment.
 const DIALOG_STANDS: Duration = Duration::from_millis(300);
 /// How long acceptance may take in all.
 pub(super) const ACCEPT_PATIENCE: Duration = Duration::from_secs(20);
-/// How long nothing of what is awaited may be seen before the pane is looked after. A redraw takes less.
+/// How long the expected screen may fail to appear before the pane's view is cleared. A redraw takes less.
 const BLIND: Duration = Duration::from_secs(1);
-/// Between two looks at a screen at least: a capture costs 3 ms.
-const LOOK: Duration = Duration::from_millis(15);
+/// The least time between two looks at a screen: a capture costs 3 ms.
+const SCREEN_POLL: Duration = Duration::from_millis(15);
 
-/// One text on its way into one agent.
+/// The delivery of one text to one agent.
 pub(super) struct Typing<'a> {
     pub(super) engine: &'a Engine,
     pub(super) peer: &'a Peer,
@@ -67,8 +67,8 @@ impl<'a> Typing<'a> {
 }
 
 impl Typing<'_> {
-    /// Types `text` and waits for the proof that the agent's profile names. A `command` leaves no trace in a transcript,
-    /// so for one the composer is proof enough.
+    /// Types `text` and waits for the proof that the agent's profile names. A `command` leaves no trace in a
+    /// transcript, so its acceptance by the composer is proof enough.
     pub(super) async fn type_in(&mut self, text: &str, command: bool) -> Result<()> {
         match self.peer.profile.message.accepted {
             Accepted::Consumed => {
@@ -82,7 +82,8 @@ impl Typing<'_> {
         }
     }
 
-    /// The place in the transcript from which on a message is looked for, where the profile names that as proof.
+    /// Returns the position in the transcript from which to look for a message, if the profile names the transcript as
+    /// proof.
     pub(super) fn proof(&self) -> Result<Option<Proof>> {
         let needed = self.peer.profile.message.accepted == Accepted::Transcript;
         needed.then(|| Proof::taken_before(self.peer, self.locked, self.record)).transpose()
@@ -92,7 +93,7 @@ impl Typing<'_> {
         EngineError::NotAccepted { peer: self.peer.name.clone(), how, why: why.into(), asks: false }
     }
 
-    /// The pane's size, where that is why nothing is seen.
+    /// Describes the pane's size, if that is why nothing is seen.
     fn small(&self) -> String {
         let size = room::cramped(self.record);
         size.map(|size| format!("; its pane has {} columns and {} rows", size.columns, size.rows)).unwrap_or_default()
@@ -103,7 +104,7 @@ impl Typing<'_> {
         if small.is_empty() {
             small
         } else {
-            format!("{small}; the text is in its composer, and the next message sends it")
+            format!("{small}; the text is in its input box; the next message sends it first")
         }
     }
 
@@ -116,7 +117,7 @@ impl Typing<'_> {
     }
 
     pub(super) async fn view(&self) -> Option<View> {
-        // A capture that fails is no sign of anything: the caller looks again until its time is over.
+        // A failed capture proves nothing; the caller looks again until it times out.
         self.look().await.ok()
     }
 
@@ -124,7 +125,7 @@ impl Typing<'_> {
         Ok(screen::read(&self.peer.profile, &self.engine.capture(self.record).await?))
     }
 
-    /// An agent with a composer. Text that a person left in it is not joined with ours.
+    /// Types into an agent with a composer. Text that a person left in it is not joined with the message.
     async fn type_into_composer(&mut self, text: &str, command: bool, proof: Option<&Proof>) -> Result<()> {
         let (engine, peer) = (self.engine, self.peer);
         let free = engine.interruption.before(self.await_free()).await;
@@ -135,28 +136,31 @@ impl Typing<'_> {
             Ok(sent) => sent,
             Err(signal) => self.stopped(text, proof, signal).await,
         };
-        // One that is killed leaves its claim, and one that could not see what it did. Any other says how it went, and what it
-        // left is known again by what it typed.
+        // A killed sender leaves its claim, and so does one that could not see what it did. Otherwise the outcome is
+        // known, and text that is left in the composer is recognized by `typed`.
         if sent.is_ok() || room::cramped(self.record).is_none() {
             self.record.typed = self.record.typing.take();
             self.record.typing_extent = None;
-            self.record.typed_is_said = sent.is_ok();
+            self.record.typed_was_accepted = sent.is_ok();
         }
         if sent.as_ref().is_err_and(|error| error.unconfirmed() == Some(Undelivered::NotSeen.as_str())) {
             self.record.unseen = proof.map(|proof| proof.unseen(text));
         }
         if sent.is_err() {
-            // A long text is left as the agent's words for it, or as some rows of it.
+            // A long text shows as the agent's placeholder, or as some lines of it.
             if let Some(shown) = self.shown_of(text).await.filter(|_| self.record.typed.is_some()) {
                 self.record.typed = Some(fingerprint(&shown));
             }
             self.locked.write_session(self.record)?;
         }
+        if self.record.typing.is_none() {
+            self.locked.remove_typing_claim(self.record.incarnation)?;
+        }
         sent
     }
 
-    /// What became of a text that was stopped on its way: what the agent wrote down and what its composer shows tell more than
-    /// how far we came.
+    /// Determines what became of a text that a signal stopped. The agent's record and its composer show more than the
+    /// steps that were completed.
     async fn stopped(&mut self, text: &str, proof: Option<&Proof>, signal: Signal) -> Result<()> {
         let sent = self.reached.get() == Undelivered::NotSeen;
         if sent
@@ -169,23 +173,24 @@ impl Typing<'_> {
         Err(interrupted(self.peer, if stands { Undelivered::NotSent } else { self.reached.get() }, signal))
     }
 
-    /// What the composer shows of a text, and of nothing else.
+    /// Returns what the composer shows, if that is this text or part of it, and nothing else.
     async fn shown_of(&self, text: &str) -> Option<String> {
         let Composer::Holds(shown) = self.view().await?.composer else { return None };
         (Held::of(&shown, text, placeholder_of(self.peer)) != Held::Other).then_some(shown)
     }
 
-    /// Waits until nothing stands in the composer, and clears what is our own: a text that was typed and not sent, or the
-    /// last prompt, which an agent may put back after our interrupt. A person's draft is never touched, whatever it reads.
+    /// Waits until the composer is empty, and clears text of `peer`'s own: a message that was typed but not sent, or
+    /// the last prompt, which an agent may put back after an interrupt. A person's draft is never touched, whatever it
+    /// says.
     async fn await_free(&mut self) -> Result<()> {
         let refused = |typing: &Self, Last { what, asks }: Last| EngineError::NotAccepted {
             peer: typing.peer.name.clone(),
             how: Undelivered::NotTyped,
-            why: format!("its composer was not free: {what}{}", typing.small()),
+            why: format!("its input box was not free: {what}{}", typing.small()),
             asks,
         };
         let is_ours = |view: &View| match &view.composer {
-            Composer::Holds(text) if !self.record.typed_is_said => {
+            Composer::Holds(text) if !self.record.typed_was_accepted => {
                 self.record.typed.as_ref().is_some_and(|typed| fingerprint(text) == *typed)
             }
             Composer::Holds(_) => false,
@@ -196,20 +201,20 @@ impl Typing<'_> {
         if view.composer == Composer::Empty {
             return Ok(());
         }
-        // In a turn that key would stop the turn.
+        // During a turn, this key would stop the turn.
         let key = self.peer.profile.message.clear.clone().filter(|_| view.phase != Phase::Busy);
         let Some(key) = key else { return Err(refused(self, Last::of(&view))) };
-        // Once, however long the composer still shows it: a second C-c in an empty composer ends Claude Code, Codex and pi, and one
-        // that is slow may read both at once.
+        // Only once, however long the composer still shows the text: a second C-c in an empty composer ends Claude
+        // Code, Codex and pi, and a slow agent may read both at once.
         self.runtime.press(&target(&self.record.place), &[key]).await?;
         let empty = |view: &View| view.composer == Composer::Empty;
         self.await_view(COMPOSER_PATIENCE, empty).await.map(|_| ()).map_err(|last| refused(self, last))
     }
 
-    /// Sees to it that the pane can be read again, where a person has scrolled it or made it small; at most once in `BLIND`.
+    /// Makes the pane readable again if the user has scrolled it or made it small; at most once per `BLIND`.
     async fn clear_view(&self, cleared: &mut Instant) {
         if cleared.elapsed() >= BLIND {
-            // What cannot be done costs a look: the caller goes on until its time is over.
+            // A failure costs nothing: the caller looks again until it times out.
             if let Err(error) = self.engine.clear_view(self.peer, self.record, "").await {
                 tracing::debug!(%error, "the pane");
             }
@@ -221,7 +226,7 @@ impl Typing<'_> {
         let pasted = if command { text.to_owned() } else { self.peer.profile.pasted(text) };
         self.paste(&pasted).await?;
         let mut waits = Waits::for_text(text, command, self.peer);
-        // What shows first may be all of it; else it is waited for.
+        // The first text to show may be the whole message; otherwise wait for the rest.
         let mut shown = self.await_shown(text).await;
         if shown.as_ref().is_err_and(|last| last.what == NOTHING_SHOWN) && self.has_read_all() {
             self.paste(&pasted).await?;
@@ -230,55 +235,56 @@ impl Typing<'_> {
         if !shown.is_ok_and(|view| waits.is_over(&view)) {
             self.await_text(&mut waits).await?;
         }
-        // An Enter right behind a paste is taken for a part of it, by some.
+        // Some agents take an Enter right after a paste as part of the paste.
         tokio::time::sleep(self.peer.profile.message.settle).await;
         self.submit(text, proof, |view| waits.is_over(view)).await
     }
 
-    /// From here on it may be in the composer, whatever becomes of the runtime.
+    /// Pastes the text. From here on it may be in the composer, even if the runtime fails.
     async fn paste(&self, text: &str) -> Result<()> {
         self.reached.set(Undelivered::NotSent);
         let pasted = self.runtime.paste(&target(&self.record.place), text).await;
         pasted.map_err(|error| self.undelivered(Undelivered::NotSent, error.to_string()))
     }
 
-    /// From here on the text may be sent, but where the runtime says that nothing was pressed.
+    /// Presses Enter. From here on the text may be sent, unless the runtime reports that nothing was pressed.
     async fn press_enter(&self) -> Result<()> {
         self.reached.set(Undelivered::NotSeen);
         let pressed = self.runtime.press(&target(&self.record.place), &[Key::Enter]).await;
         pressed.map_err(|error| {
-            let how = if error.may_be_done() { Undelivered::NotSeen } else { Undelivered::NotSent };
+            let how = if error.may_have_taken_effect() { Undelivered::NotSeen } else { Undelivered::NotSent };
             self.undelivered(how, error.to_string())
         })
     }
 
-    /// Whether nothing waits in its terminal: one that stands still has the paste before it, and would have it twice.
+    /// Whether nothing is left unread in the terminal. An agent that is stopped has not read the paste yet, and would
+    /// get it twice.
     fn has_read_all(&self) -> bool {
         let input = self.record.process.map(|agent| terminal::input(agent.id.pid));
         input.is_none_or(|input| input.is_ok_and(|input| input.unread == 0))
     }
 
-    /// Waits until something shows of a paste. Where nothing did for so long, and all was read, it was lost: an agent draws its composer before it
-    /// reads, and throws away what came before that. Where both come after all, the composer does not hold the text alone, and
-    /// it is not sent.
+    /// Waits until part of a paste shows. If nothing has shown by then and everything was read, the paste was lost: an
+    /// agent draws its composer before it reads input, and discards what came before that. If both pastes arrive after
+    /// all, the composer does not hold the text alone, and it is not sent.
     async fn await_shown(&self, text: &str) -> std::result::Result<View, Last> {
         let patience = LOST + Duration::from_secs(text.len() as u64 / PASTE_RATE);
         self.await_view(patience, |view| view.composer != Composer::Empty).await
     }
 
-    /// Waits until the composer holds exactly the text, or as much of it as it can show, and no list of completions is open
-    /// from which Enter would choose.
+    /// Waits until the composer holds exactly the text, or as much of it as it can show, and no list of completions is
+    /// open from which Enter would choose.
     async fn await_text(&self, waits: &mut Waits<'_>) -> Result<()> {
         let patience = PASTE_PATIENCE + Duration::from_secs(waits.text.len() as u64 / PASTE_RATE);
         let shown = self.await_view(patience, |view| waits.is_over(view)).await;
         shown.map(|_| ()).map_err(|last| {
-            let why = format!("the pasted text did not show alone: {}{}", last.what, self.left_in_composer());
+            let why = format!("the pasted text did not appear on its own: {}{}", last.what, self.left_in_composer());
             self.undelivered(Undelivered::NotSent, why)
         })
     }
 
-    /// Presses Enter until it is acted on; the text was seen in the composer a moment ago. Again only where that `holds` our
-    /// text and nothing else: a person may have typed meanwhile.
+    /// Presses Enter until it takes effect; the text was just seen in the composer. Enter is repeated only if the
+    /// composer `holds` this text and nothing else, because a person may have typed meanwhile.
     pub(super) async fn submit(
         &mut self,
         text: &str,
@@ -291,7 +297,7 @@ impl Typing<'_> {
             if is_ours {
                 self.press_enter().await?;
             }
-            let (pressed, mut changes) = (Instant::now(), Changes::of(self.record, LOOK));
+            let (pressed, mut changes) = (Instant::now(), Changes::of(self.record, SCREEN_POLL));
             let mut due = Due::Screen;
             while pressed.elapsed() < self.peer.profile.message.again {
                 let accepted = self.accepted(text, proof, due).await;
@@ -311,11 +317,11 @@ impl Typing<'_> {
         let beside =
             |view: View| matches!(view.composer, Composer::Holds(shown) if letters(&shown).contains(&letters(text)));
         let how = if is_ours || last.is_some_and(beside) { Undelivered::NotSent } else { Undelivered::NotSeen };
-        let why = format!("neither its transcript nor its screen shows it{}", self.left_in_composer());
+        let why = format!("it appears neither in its transcript nor on its screen{}", self.left_in_composer());
         Err(self.undelivered(how, why))
     }
 
-    /// What failed once a text was sent.
+    /// Turns a failure after the text was sent into an unconfirmed delivery.
     fn sent(&self, error: EngineError) -> EngineError {
         match error {
             EngineError::NotAccepted { .. } => error,
@@ -323,7 +329,7 @@ impl Typing<'_> {
         }
     }
 
-    /// Whether this text is the one that was sent before and not seen to arrive, and is there now.
+    /// Whether this text is the one that was sent before and not seen to arrive, and has arrived now.
     pub(super) fn has_arrived(&self, text: Option<&str>) -> Result<bool> {
         let (Some(text), Some(unseen)) = (text, &self.record.unseen) else { return Ok(false) };
         if fingerprint(text) != unseen.text {
@@ -332,13 +338,14 @@ impl Typing<'_> {
         Proof::behind(self.peer, self.locked, self.record, unseen)?.given(self.peer, self.record, text)
     }
 
-    /// Whether the agent has it: by its own record, and where a look at its screen is `due`, by that.
+    /// Whether the agent has the text, according to its own record, and, if a look at its screen is `due`, according to
+    /// that.
     async fn accepted(&mut self, text: &str, proof: Option<&Proof>, due: Due) -> Result<bool> {
         self.check_alive(Undelivered::NotSeen)?;
         if let Some(proof) = proof {
-            // The first message is what makes an agent choose its id, and the id is what names the transcript; a person, or the
-            // command before this message, may have begun another conversation.
-            Learner::new(&self.peer.profile, &self.peer.spec.cwd).learn(
+            // The first message makes an agent choose its conversation id, which names the transcript. The user or the
+            // preceding command may also have begun another conversation.
+            ConversationFinder::new(&self.peer.profile, &self.peer.spec.cwd).find(
                 &self.engine.state,
                 self.locked,
                 self.record,
@@ -351,7 +358,7 @@ impl Typing<'_> {
             return Ok(false);
         }
         let Some(view) = self.view().await else { return Ok(false) };
-        // Behind a turn in progress a message waits on the screen, and is in the transcript only when its turn comes.
+        // A message that waits behind a turn shows on the screen, and is in the transcript only when its turn comes.
         let shows = |proof: &Proof| {
             let begins = self.peer.profile.message.first_by_turn && view.phase == Phase::Busy;
             view.queued || (begins && proof.is_unwritten(self.peer, self.record))
@@ -359,8 +366,8 @@ impl Typing<'_> {
         Ok(view.composer == Composer::Empty && proof.is_none_or(shows))
     }
 
-    /// Looks at the screen until it is as `wanted`; what was seen last, if it never is, or if a dialog stands in the way. One
-    /// that the spec accepts is answered, a key a frame.
+    /// Looks at the screen until it is as `wanted`. Returns what was seen last if that does not happen, or if a dialog
+    /// is in the way. A dialog that the spec accepts is answered, with one key per frame.
     async fn await_view(
         &self,
         patience: Duration,
@@ -369,7 +376,7 @@ impl Typing<'_> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
         let (mut last, mut asks, mut redrawn) = (String::new(), None::<(DialogView, Instant)>, false);
         let launched = OnceCell::new();
-        let mut changes = Changes::of(self.record, LOOK);
+        let mut changes = Changes::of(self.record, SCREEN_POLL);
         while started.elapsed() < patience {
             let look = self.look().await;
             changes.looked();
@@ -387,7 +394,8 @@ impl Typing<'_> {
                     match (&view.phase, says) {
                         (Phase::Dialog(dialog), says) if stood || says.is_some() => match self.key_for(dialog) {
                             Some(key) if stood => {
-                                // A key that is lost is pressed again when the dialog has stood for as long once more.
+                                // A key that was lost is pressed again after the dialog has stayed for the same time
+                                // once more.
                                 asks = None;
                                 let pressed = self.runtime.press(&target(&self.record.place), &[key]).await;
                                 pressed.map_err(|error| error.to_string())?;
@@ -418,12 +426,13 @@ impl Typing<'_> {
         Err(last.into())
     }
 
-    /// The key that answers a dialog which the spec accepts.
+    /// Returns the key that answers a dialog that the spec accepts.
     fn key_for(&self, dialog: &DialogView) -> Option<Key> {
         if self.peer.effective.accept.value.contains(&dialog.id) { screen::next_key(dialog) } else { None }
     }
 
-    /// What the agent itself says that it waits for a person for. Its launch file, which does not change, is read once.
+    /// Returns what the agent itself reports as waiting for a person. Its launch file, which does not change, is read
+    /// once.
     fn waits_for(&self, launched: &OnceCell<Option<Launched>>) -> Option<String> {
         let agent = self.record.process?;
         self.peer.profile.conversation.status?;
@@ -433,10 +442,10 @@ impl Typing<'_> {
     }
 }
 
-/// What was seen last where something else was waited for.
+/// What was seen last, when something else was expected.
 struct Last {
     what: String,
-    /// It is a question, which a person is to answer.
+    /// Whether it is a question for a person.
     asks: bool,
 }
 
@@ -456,7 +465,7 @@ fn describe(view: &View) -> String {
     match (&view.phase, &view.composer) {
         (Phase::Dialog(dialog), _) => format!("it asks: {}", dialog.question),
         (_, Composer::Holds(_)) if view.popup => "a list of completions is open".to_owned(),
-        (_, Composer::Holds(_)) => "it holds text that somebody typed".to_owned(),
+        (_, Composer::Holds(_)) => "the input box holds an unsent draft".to_owned(),
         (_, Composer::Empty) => NOTHING_SHOWN.to_owned(),
         (_, Composer::Hidden) => "it is not shown".to_owned(),
     }

@@ -1,5 +1,5 @@
-//! When a pane is worth a look: a capture costs 3 ms of two processes on tmux and five times that on zellij, while the agent
-//! that is waited for needs the processor itself.
+//! When to look at a pane. A capture costs 3 ms of two processes on tmux and five times that on zellij, while the agent
+//! that is awaited needs the processor itself.
 
 use std::time::Duration;
 
@@ -8,28 +8,29 @@ use tokio::time::Instant;
 
 use crate::store::SessionRecord;
 
-/// Between two questions to the kernel whether the agent has written something: a few microseconds each.
-const ASK: Duration = Duration::from_millis(4);
+/// The interval at which the kernel is queried for the agent's writes; each query takes a few microseconds.
+const KERNEL_POLL: Duration = Duration::from_millis(4);
 
-/// How long a runtime may take to show what the agent has written, as a rule. A look that came sooner is repeated.
+/// How long a runtime usually needs to show what the agent has written. A look that came sooner is repeated.
 const SHOWN_AFTER: Duration = Duration::from_millis(20);
 
-/// After so long a look is due in any case: a runtime on a loaded machine may show late, and a person changes a pane too.
-const AT_LAST: Duration = Duration::from_millis(100);
+/// The longest time between two looks: a runtime on a loaded machine may show output late, and a person may change the
+/// pane.
+const MAX_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How many times as long as a look takes lies between two at least.
-const SPARING: u32 = 3;
+/// The least time between two looks, as a multiple of what one costs.
+const IDLE_FACTOR: u32 = 3;
 
-/// What is due.
+/// What to check next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// The agent has written something: its files may tell something new.
+    /// The agent has written something, so its files may have changed.
     Files,
-    /// Its screen may show something new as well.
+    /// Its screen may have changed as well.
     Screen,
 }
 
-/// What is known of one agent's writing.
+/// When one agent wrote, and when its screen was last captured.
 pub(crate) struct Changes {
     writes: Option<Writes>,
     seen: Option<u64>,
@@ -41,7 +42,7 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// Of the agent of a record, whose screen was looked at a moment ago; at least `gap` between two looks.
+    /// Watches the agent of a record whose screen has just been looked at, with at least `gap` between two looks.
     pub(crate) fn of(record: &SessionRecord, gap: Duration) -> Self {
         let mut writes = record.process.map(|agent| Writes::of(agent.id.pid));
         let seen = writes.as_mut().and_then(Writes::count);
@@ -52,7 +53,7 @@ impl Changes {
     /// Waits until something is due.
     pub(crate) async fn next(&mut self) -> Due {
         loop {
-            tokio::time::sleep(ASK).await;
+            tokio::time::sleep(KERNEL_POLL).await;
             let (seen, now) = (self.writes.as_mut().and_then(Writes::count), Instant::now());
             let is_new = seen != self.seen;
             if is_new {
@@ -68,12 +69,12 @@ impl Changes {
         }
     }
 
-    /// Waits until a look is due.
+    /// Waits until a look at the screen is due.
     pub(crate) async fn screen(&mut self) {
         while self.next().await != Due::Screen {}
     }
 
-    /// The look that was due is over.
+    /// Records that the look that was due is over.
     pub(crate) fn looked(&mut self) {
         self.took = self.looked.elapsed();
     }
@@ -84,7 +85,8 @@ impl Changes {
         let is_shown = since(self.changed) >= SHOWN_AFTER;
         let was_early = self.looked < self.changed + SHOWN_AFTER;
         let may_be_new = self.seen.is_none() || self.changed > self.looked || (is_shown && was_early);
-        rested >= AT_LAST.max(self.took * SPARING) || (may_be_new && rested >= self.gap.max(self.took * SPARING))
+        rested >= MAX_INTERVAL.max(self.took * IDLE_FACTOR)
+            || (may_be_new && rested >= self.gap.max(self.took * IDLE_FACTOR))
     }
 }
 
@@ -94,7 +96,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// What is due so many ms after the last look, of an agent that wrote so many ms after it.
+    /// What is due `after` ms after the last look, if the agent wrote `wrote` ms after it.
     fn due(wrote: Option<u32>, seen: Option<u64>, after: u32) -> bool {
         let looked = Instant::now() + MS * 1000;
         let changed = wrote.map_or(looked - MS * 500, |wrote| looked + MS * wrote);

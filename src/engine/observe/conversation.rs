@@ -1,4 +1,5 @@
-//! Which conversation an agent is in: the one that it chose itself, and the one that took its place since.
+//! Which conversation an agent is in: the id that the agent chose itself, and the conversations that have replaced it
+//! since.
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use crate::config::ConfigDir;
 use crate::engine::observe::process_id;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::turn::Witness;
@@ -20,17 +22,17 @@ use crate::store::{
     ConversationEntry, Event, LastEnd, Launch, Locked, Owners, PeerFiles, SessionRecord, StateDir, StoreError, Stored,
 };
 
-/// What is needed to look into an agent's own files.
+/// Where to look in an agent's own files.
 #[derive(Debug)]
-pub struct Learner {
+pub struct ConversationFinder {
     profile: Profile,
     cwd: PathBuf,
     /// Who said that the conversation may be another, where somebody did.
     witness: Option<Witness>,
 }
 
-impl Learner {
-    /// For a peer whose spec and profile are at hand.
+impl ConversationFinder {
+    /// A finder for a peer whose spec and profile are already loaded.
     pub fn new(profile: &Profile, cwd: &Path) -> Self {
         Self { profile: profile.clone(), cwd: cwd.to_owned(), witness: None }
     }
@@ -41,7 +43,7 @@ impl Learner {
         Self { witness: Some(witness), ..self }
     }
 
-    /// For the pane process, which has nothing at hand. `None`: the spec or the profile is not usable any more.
+    /// Loads the spec and profile for the pane process. `None` if either is not usable any more.
     pub fn load(config: &Path, name: &PeerName) -> Option<Self> {
         let config = ConfigDir::new(config);
         let spec = config.spec(name).ok()??;
@@ -52,16 +54,17 @@ impl Learner {
         Some(Self { profile, cwd: spec.cwd, witness: None })
     }
 
-    /// Puts the conversation that the agent is in into the record and into the peer's list, where it can be told and is not on
-    /// record: the first one, and each one that a person or a message has begun in its place since. Beside it, what another
-    /// one can be told by later. Where it cannot be told, what is known stays.
+    /// Adds the agent's current conversation to the record and to the peer's list, if it can be determined and is not
+    /// recorded yet: the first one, and each one that the user or a message has begun in its place since. Also records
+    /// markers by which a later conversation can be found. If the conversation cannot be determined, the record keeps
+    /// the known one.
     ///
     /// # Errors
-    /// A file of ours cannot be read or written. That the agent's files do not tell is no error.
-    pub fn learn(&self, state: &StateDir, locked: &Locked, record: &mut SessionRecord) -> Result<()> {
-        let traces = record.traces.clone();
+    /// A file of `peer` cannot be read or written. Agent files that show nothing are not an error.
+    pub fn find(&self, state: &StateDir, locked: &Locked, record: &mut SessionRecord) -> Result<()> {
+        let process_markers = record.process_markers.clone();
         let found = self.look(state, locked.files(), record)?;
-        if record.traces != traces {
+        if record.process_markers != process_markers {
             locked.write_session(record)?;
         }
         let Some(id) = found else { return Ok(()) };
@@ -71,7 +74,7 @@ impl Learner {
         let event = match before {
             None => learned(name, record.incarnation, &id),
             Some(before) => {
-                // They were those of the conversation before.
+                // The topics were those of the previous conversation.
                 locked.replace_topics(None)?;
                 changed(name, record.incarnation, &id).with("previous", before)
             }
@@ -79,19 +82,19 @@ impl Learner {
         Ok(state.journal().append(&event.with("witness", self.witness.map(Witness::as_str)))?)
     }
 
-    /// Completes the record as [`Learner::learn`] would, and writes nothing.
+    /// Completes the record as [`ConversationFinder::find`] would, but writes nothing.
     ///
     /// # Errors
-    /// A file of ours cannot be read.
-    pub fn foresee(&self, state: &StateDir, files: &PeerFiles, record: &mut SessionRecord) -> Result<()> {
+    /// A file of `peer` cannot be read.
+    pub fn preview(&self, state: &StateDir, files: &PeerFiles, record: &mut SessionRecord) -> Result<()> {
         if let Some(id) = self.look(state, files, record)? {
             note(record, id);
         }
         Ok(())
     }
 
-    /// The conversation of a record where it is another than the one on it, if it can be told; what it can be told by later is
-    /// added to its traces.
+    /// Returns the agent's conversation if it can be determined and is not the recorded one. Adds the markers by which
+    /// it can be found later to the record's process markers.
     fn look(&self, state: &StateDir, files: &PeerFiles, record: &mut SessionRecord) -> Result<Option<String>> {
         if self.profile.conversation.id == ConversationId::None {
             return Ok(None);
@@ -99,14 +102,15 @@ impl Learner {
         let leader = record.process.map(|agent| process_id(agent.id));
         let pids = leader.map(tree).unwrap_or_default();
         let launched = Launched::of(files, record, &self.cwd)?;
-        self.add_traces(record, &pids, &launched);
+        self.add_process_markers(record, &pids, &launched);
         let owners = Others::of(state, files.name());
-        let run = Run { since: record.written_since().into(), leader, pids: &pids, traces: &record.traces };
+        let run =
+            Run { since: record.written_since().into(), leader, pids: &pids, process_markers: &record.process_markers };
         let found = launched.look(&self.profile, |files| match &record.conversation {
             Some(known) => files.current(&run, known, |id| owners.own(id)),
             None => first(files, &run, |id| owners.own(id)),
         });
-        // Whose an id is cannot be told while another peer's list cannot be read; that peer's trouble is not this one's.
+        // Without the other peers' lists the owner of an id is unknown. That is not an error of this peer.
         if let Err(error) = owners.check() {
             tracing::warn!(%error, "whose a conversation is");
             return Ok(None);
@@ -114,17 +118,19 @@ impl Learner {
         Ok(found.ok().flatten())
     }
 
-    /// Adds what marks these processes.
-    fn add_traces(&self, record: &mut SessionRecord, pids: &[u32], launched: &Launched) {
-        let traces = launched.look(&self.profile, |files| files.traces(pids)).unwrap_or_default();
-        let is_new = |trace: &String| !record.traces.contains(trace) && record.conversation.as_ref() != Some(trace);
-        let new: Vec<String> = traces.into_iter().filter(is_new).collect();
-        record.traces.extend(new);
-        let surplus = record.traces.len().saturating_sub(MOST_TRACES);
-        record.traces.drain(..surplus);
+    /// Adds the markers of these processes to the record.
+    fn add_process_markers(&self, record: &mut SessionRecord, pids: &[u32], launched: &Launched) {
+        let process_markers = launched.look(&self.profile, |files| files.process_markers(pids)).unwrap_or_default();
+        let is_new =
+            |marker: &String| !record.process_markers.contains(marker) && record.conversation.as_ref() != Some(marker);
+        let new: Vec<String> = process_markers.into_iter().filter(is_new).collect();
+        record.process_markers.extend(new);
+        let surplus = record.process_markers.len().saturating_sub(MOST_PROCESS_MARKERS);
+        record.process_markers.drain(..surplus);
     }
 
-    /// The conversation of the last incarnation, where it was not known at its end and can be told now. Changes nothing.
+    /// Returns the conversation of the last incarnation, if it was unknown at the end and can be determined now.
+    /// Changes nothing.
     ///
     /// # Errors
     /// The state directory cannot be read.
@@ -135,12 +141,15 @@ impl Learner {
         last: &LastEnd,
         env: &[(OsString, OsString)],
     ) -> Result<Option<String>> {
-        let Some(unlearned) = last.unlearned.as_ref().filter(|_| last.agent == self.profile.name) else {
+        let Some(pending_conversation) = last.pending_conversation.as_ref().filter(|_| last.agent == self.profile.name)
+        else {
             return Ok(None);
         };
         let owners = Others::of(state, name);
         let found = with_files(&self.profile, &self.cwd, env, |files| {
-            files.traced(unlearned.woke_at_ms.into(), &unlearned.traces, |id| owners.own(id))
+            files.by_markers(pending_conversation.woke_at_ms.into(), &pending_conversation.process_markers, |id| {
+                owners.own(id)
+            })
         });
         if let Err(error) = owners.check() {
             tracing::warn!(%error, "whose a conversation is");
@@ -150,24 +159,25 @@ impl Learner {
     }
 }
 
-/// The conversation of a run of which none is known yet.
+/// Returns the conversation of a run for which none is known yet.
 fn first(
     files: &Files<'_>,
     run: &Run<'_>,
     taken: impl Fn(&str) -> bool + Copy,
 ) -> std::result::Result<Option<String>, TranscriptError> {
     match files.discover(run.since, run.pids, taken) {
-        // Whoever lives says which conversation is on its screen now.
-        Ok(None) => files.traced(run.since, run.traces, taken),
+        // A living agent is found by the conversation that it has open now.
+        Ok(None) => files.by_markers(run.since, run.process_markers, taken),
         found => found,
     }
 }
 
-/// How many traces are kept: a process has one or two, and one more for each conversation that a person begins in it.
-const MOST_TRACES: usize = 16;
+/// How many process markers are kept. A process has one or two, and one more for each conversation that the user begins
+/// in it.
+const MOST_PROCESS_MARKERS: usize = 16;
 
-/// Which ids belong to other peers. The lists of all are read when the first id is asked about, which is once a
-/// conversation; a list that cannot be read makes every id somebody else's.
+/// The owners of conversation ids. All lists are read when the first id is checked, which happens once per
+/// conversation. If a list cannot be read, every id counts as another peer's.
 struct Others<'a> {
     state: &'a StateDir,
     name: &'a PeerName,
@@ -187,7 +197,7 @@ impl<'a> Others<'a> {
     }
 
     /// # Errors
-    /// A list could not be read: what was found was not judged.
+    /// A list could not be read, so the ids were not really checked.
     fn check(self) -> Result<()> {
         match self.owners.into_inner() {
             Some(Err(error)) => Err(error.into()),
@@ -197,12 +207,12 @@ impl<'a> Others<'a> {
 }
 
 impl Engine {
-    /// Looks once more for the conversation of an incarnation that ended before its agent's files told it. An id that is
-    /// found takes its place as the one that a resume continues.
+    /// Looks once more for the conversation of an incarnation that ended before its id was known. An id that is found
+    /// becomes the one that a resume continues.
     ///
     /// # Errors
-    /// A file of ours cannot be read or written.
-    pub(crate) fn learn_late(&self, peer: &Peer, locked: &Locked) -> Result<()> {
+    /// A file of `peer` cannot be read or written.
+    pub(crate) fn find_late_conversation(&self, peer: &Peer, locked: &Locked) -> Result<()> {
         let Some(last) = peer.files.end()?.present() else { return Ok(()) };
         let Some(id) = self.late_conversation(peer, &last)? else { return Ok(()) };
         let incarnation = last.end.incarnation;
@@ -212,47 +222,54 @@ impl Engine {
         self.log(&learned(&peer.name, incarnation, &id))
     }
 
-    /// What [`Engine::learn_late`] would find.
+    /// Returns what [`Engine::find_late_conversation`] would find.
     ///
     /// # Errors
     /// The state directory cannot be read.
     pub(crate) fn late_conversation(&self, peer: &Peer, last: &LastEnd) -> Result<Option<String>> {
-        if last.unlearned.is_none() {
+        if last.pending_conversation.is_none() {
             return Ok(None);
         }
         let env = self.agent_environment(peer);
-        Learner::new(&peer.profile, &peer.spec.cwd).late(&self.state, &peer.name, last, &env)
+        ConversationFinder::new(&peer.profile, &peer.spec.cwd).late(&self.state, &peer.name, last, &env)
     }
 }
 
-/// Takes the conversation off the record: another one was begun, of which nothing tells yet.
+/// Removes the conversation from the record: another one was begun, and its id is not known yet.
 ///
 /// # Errors
 /// The disk is full.
-pub fn begin_untold(state: &StateDir, locked: &Locked, record: &mut SessionRecord, now: Timestamp) -> Result<()> {
-    record.begun_at_ms = Some(now);
+pub fn begin_without_trace(
+    state: &StateDir,
+    locked: &Locked,
+    record: &mut SessionRecord,
+    now: Timestamp,
+) -> Result<()> {
+    record.unidentified_since_ms = Some(now);
     let Some(before) = record.conversation.take() else { return Ok(locked.write_session(record)?) };
     locked.write_session(record)?;
     locked.replace_topics(None)?;
     let name = locked.files().name();
-    let event = Event::new(now, "conversation.changed").peer(name).incarnation(record.incarnation);
+    let event = Event::new(now, EventName::ConversationChanged).peer(name).incarnation(record.incarnation);
     Ok(state.journal().append(&event.with("previous", before))?)
 }
 
 fn learned(name: &PeerName, incarnation: Incarnation, id: &str) -> Event {
-    let event = Event::new(SystemTime::now().into(), "conversation.learned").peer(name).incarnation(incarnation);
+    let event =
+        Event::new(SystemTime::now().into(), EventName::ConversationLearned).peer(name).incarnation(incarnation);
     event.with("conversation", id)
 }
 
 fn changed(name: &PeerName, incarnation: Incarnation, id: &str) -> Event {
-    let event = Event::new(SystemTime::now().into(), "conversation.changed").peer(name).incarnation(incarnation);
+    let event =
+        Event::new(SystemTime::now().into(), EventName::ConversationChanged).peer(name).incarnation(incarnation);
     event.with("conversation", id)
 }
 
-/// Puts an id on record: first where it is never lost, then where it is used.
+/// Records a conversation id: first in the list, where it cannot be lost, then in the record, where it is used.
 ///
 /// # Errors
-/// The disk is full; an agent must not be launched with an id that is not kept.
+/// The disk is full. The agent must not be launched with an id that is not kept.
 pub fn keep(locked: &Locked, record: &mut SessionRecord, id: &str, now: Timestamp) -> Result<()> {
     locked.append_conversation(&ConversationEntry {
         at_ms: now,
@@ -266,11 +283,12 @@ pub fn keep(locked: &Locked, record: &mut SessionRecord, id: &str, now: Timestam
 }
 
 fn note(record: &mut SessionRecord, id: String) {
-    record.traces.retain(|trace| *trace != id);
+    record.process_markers.retain(|marker| *marker != id);
     record.conversation = Some(id);
 }
 
-/// The agent and those below it, children behind their parents; nobody where its number is another's by now.
+/// Returns the agent and its descendants, parents before their children. Empty if the pid now belongs to another
+/// process.
 fn tree(agent: ProcessId) -> Vec<u32> {
     let mut tree = Vec::new();
     if process::find(agent).is_ok_and(|found| found.is_some()) {
@@ -278,7 +296,7 @@ fn tree(agent: ProcessId) -> Vec<u32> {
     }
     let mut next = 0;
     while next < tree.len() {
-        // One that ends while it is looked at has no children.
+        // A process that ends during the walk has no children.
         let children = process::children(tree[next]).unwrap_or_default();
         tree.extend(children.iter().map(|status| status.id.pid));
         next += 1;
@@ -286,7 +304,7 @@ fn tree(agent: ProcessId) -> Vec<u32> {
     tree
 }
 
-/// Where and with what an agent was launched: that says where its own files are.
+/// The directory and environment that an agent was launched with, which determine where its own files are.
 #[derive(Debug)]
 pub struct Launched {
     env: Vec<(OsString, OsString)>,
@@ -294,35 +312,37 @@ pub struct Launched {
 }
 
 impl Launched {
-    /// That of an incarnation on record. `declared` is the directory in its spec, for a record of an older version.
+    /// Returns those of a recorded incarnation. `declared` is the directory in its spec, used for a record of an older
+    /// version.
     ///
     /// # Errors
-    /// Its launch file is there and cannot be read.
+    /// The launch file exists and cannot be read.
     pub fn of(files: &PeerFiles, record: &SessionRecord, declared: &Path) -> Result<Self> {
         let env = launch_environment(files, record)?;
         Ok(Self { env, real_cwd: record.real_cwd.clone().unwrap_or_else(|| real(declared)) })
     }
 
-    /// Whether its launch file told; one that is gone leaves no environment.
+    /// Whether the launch file was found. Without it there is no environment.
     pub const fn is_known(&self) -> bool {
         !self.env.is_empty()
     }
 
-    /// Looks into the agent's own files.
+    /// Runs `look` on the agent's own files.
     pub fn look<T>(&self, profile: &Profile, look: impl FnOnce(&Files<'_>) -> T) -> T {
         in_files(profile, &self.real_cwd, &self.env, look)
     }
 }
 
-/// Agents name their files after the real path; a directory that is gone has no other than the one on record.
+/// Returns the real path of a directory, after which agents name their files. A directory that is gone keeps the given
+/// path.
 pub fn real(cwd: &Path) -> PathBuf {
     std::fs::canonicalize(cwd).unwrap_or_else(|_| cwd.to_owned())
 }
 
-/// The environment that the agent was launched with; empty when its launch file is gone.
+/// Returns the environment that the agent was launched with; empty if its launch file is gone.
 ///
 /// # Errors
-/// The file is there and cannot be read.
+/// The file exists and cannot be read.
 fn launch_environment(files: &PeerFiles, record: &SessionRecord) -> Result<Vec<(OsString, OsString)>> {
     Ok(match files.launch(record.incarnation)? {
         Stored::Present(Launch { env, .. }) => env.into_iter().map(|(key, value)| (key.0, value.0)).collect(),
@@ -330,7 +350,7 @@ fn launch_environment(files: &PeerFiles, record: &SessionRecord) -> Result<Vec<(
     })
 }
 
-/// Looks into the agent's own files, where one that is started now would find them: `env` is its environment.
+/// Runs `look` on the agent's own files, where an agent started now with `env` would find them.
 pub fn with_files<T>(
     profile: &Profile,
     cwd: &Path,
@@ -352,7 +372,7 @@ fn in_files<T>(
     look(&Files { profile, home: &home, env: &lookup, cwd: real_cwd })
 }
 
-/// Not being able to read an agent's files is worth a notice, never a failure of the verb.
+/// Formats the notice for agent files that cannot be read, which is never a failure of the verb.
 pub fn tell(error: &TranscriptError) -> String {
     format!("the agent's own files could not be read: {error}")
 }

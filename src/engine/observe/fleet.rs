@@ -1,49 +1,50 @@
-//! Many peers in one look: their records first, and everything else of them while the runtimes make up their answers.
+//! Observing many peers at once: the records are read first, and everything else while the runtimes answer.
 
-use crate::engine::observe::Sight;
-use crate::engine::observe::survey::{Ahead, Survey};
+use crate::engine::observe::Observation;
+use crate::engine::observe::fleet_observation::{FleetObservation, Prefetched};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::store::{Inventory, SessionRecord};
 
-/// From so many peers on it pays to read their records on two threads, or while a server is at work; below, it costs more
-/// than it saves.
-const MANY: usize = 128;
+/// The number of peers from which on it pays to read records on two threads, or while a server is at work. For fewer it
+/// costs more than it saves.
+const PARALLEL_READ_MIN: usize = 128;
 
-/// One peer of those that were looked at.
+/// One of the observed peers.
 pub(crate) struct Member<T> {
-    /// Who.
+    /// The peer.
     pub(crate) peer: Peer,
-    /// The incarnation on record, and what was seen of it.
-    pub(crate) seen: Option<(SessionRecord, Sight)>,
-    /// What the caller read of it.
+    /// The recorded incarnation, and its observation.
+    pub(crate) seen: Option<(SessionRecord, Observation)>,
+    /// What the caller's function read about it.
     pub(crate) read: T,
-    /// Why its spec or its profile cannot be used, where `peer` is what is known all the same.
+    /// Why its spec or profile cannot be used, if `peer` was only reconstructed.
     pub(crate) broken: Option<EngineError>,
 }
 
-/// What one look saw.
+/// The result of observing many peers.
 pub(crate) struct Looked<T> {
-    /// In the order in which they were named; an error where the spec or a file cannot be read.
+    /// The peers in the given order; an error where a spec or file cannot be read.
     pub(crate) members: Vec<(PeerName, Result<Member<T>>)>,
-    /// What else the servers told; the sights are with the members.
-    pub(crate) survey: Survey,
+    /// The rest of what the servers reported; the observations are with the members.
+    pub(crate) observed: FleetObservation,
 }
 
 impl Engine {
-    /// Looks at both axes of all of these and reads their specs, and what `read` reads of each. The records are read
-    /// first, so that whatever ends meanwhile has its end on disk when `read` looks for it. Blocks for one probe deadline
-    /// at most. With `strays`, sessions of ours that no record names are looked for wherever they may be.
+    /// Observes both axes of these peers, reads their specs, and calls `read` for each. The records are read first, so
+    /// an incarnation that ends meanwhile has its end on disk when `read` looks for it. Blocks for at most one probe
+    /// deadline. With `untracked`, sessions of this state directory that no record names are searched for on every
+    /// server.
     ///
     /// # Errors
-    /// As [`Engine::survey`], or the state directory cannot be listed.
+    /// As [`Engine::observe_fleet`], or the state directory cannot be listed.
     pub(crate) async fn look_at<T>(
         &self,
         names: &[PeerName],
-        strays: bool,
+        untracked: bool,
         mut read: impl FnMut(&mut Peer, &Inventory) -> Result<T>,
     ) -> Result<Looked<T>> {
-        let (records, ahead) = self.records(names, strays).await;
+        let (records, prefetched) = self.records(names, untracked).await;
         let on_record = names.iter().zip(&records).filter_map(|(name, record)| match record {
             Ok(Some(record)) => Some((name.clone(), record)),
             _ => None,
@@ -65,47 +66,55 @@ impl Engine {
             let peers = names.iter().zip(self.peers(names));
             Ok::<_, EngineError>(peers.map(with_read).collect::<Vec<Result<(Peer, T, Option<EngineError>)>>>())
         };
-        let survey = async {
-            if strays { self.survey_with_strays(&on_record).await } else { self.survey_from(&on_record, ahead).await }
+        let observed = async {
+            if untracked {
+                self.observe_fleet_and_untracked(&on_record).await
+            } else {
+                self.observe_fleet_after(&on_record, prefetched).await
+            }
         };
-        let (survey, peers) = futures_util::future::join(survey, meanwhile).await;
+        let (observed, peers) = futures_util::future::join(observed, meanwhile).await;
         drop(on_record);
-        let mut survey = survey?;
+        let mut observed = observed?;
         let members = names.iter().zip(records).zip(peers?).map(|((name, record), peer)| {
             let member = record.and_then(|record| {
                 let (peer, read, broken) = peer?;
-                Ok(Member { peer, seen: record.zip(survey.sights.remove(name)), read, broken })
+                Ok(Member { peer, seen: record.zip(observed.observations.remove(name)), read, broken })
             });
             (name.clone(), member)
         });
         let members = members.collect();
-        Ok(Looked { members, survey })
+        Ok(Looked { members, observed })
     }
 
-    /// The incarnations on record; and the server of the first, which was asked before the others were read, because one
-    /// record tells whom to ask. Not where they are few, and not with `strays`: a listing that is older than the records
-    /// cannot tell a session that nobody claims from one whose record is gone since.
-    async fn records(&self, names: &[PeerName], strays: bool) -> (Vec<Result<Option<SessionRecord>>>, Option<Ahead>) {
+    /// Reads the records. For a large fleet, the server of the first record is queried before the others are read,
+    /// because one record is enough to know the server. Not with `untracked`: a listing older than the records cannot
+    /// tell an unclaimed session from one whose record was removed meanwhile.
+    async fn records(
+        &self,
+        names: &[PeerName],
+        untracked: bool,
+    ) -> (Vec<Result<Option<SessionRecord>>>, Option<Prefetched>) {
         let mut records = Vec::with_capacity(names.len());
-        let mut ahead = None;
-        if !strays && names.len() >= MANY {
+        let mut prefetched = None;
+        if !untracked && names.len() >= PARALLEL_READ_MIN {
             for name in names {
                 records.push(self.record(name));
                 if let Some(Ok(Some(first))) = records.last() {
-                    ahead = self.ask_ahead(first).await;
+                    prefetched = self.prefetch(first).await;
                     break;
                 }
             }
         }
         let rest = &names[records.len()..];
-        records.append(&mut if ahead.is_some() { self.read_records(rest) } else { self.read_side_by_side(rest) });
-        (records, ahead)
+        records.append(&mut if prefetched.is_some() { self.read_records(rest) } else { self.read_side_by_side(rest) });
+        (records, prefetched)
     }
 
-    /// Where nobody can be asked before these are read, many are read on two threads. A server that is at work already
-    /// has more use for the second core.
+    /// Reads records without a query in progress; many are read on two threads. While a server is answering, it has
+    /// more use for the second core.
     fn read_side_by_side(&self, names: &[PeerName]) -> Vec<Result<Option<SessionRecord>>> {
-        if names.len() < MANY {
+        if names.len() < PARALLEL_READ_MIN {
             return self.read_records(names);
         }
         let (first, second) = names.split_at(names.len() / 2);

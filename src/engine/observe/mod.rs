@@ -1,15 +1,15 @@
-//! Both axes of one peer, seen now.
+//! The observed state of one peer on the runtime and process axes.
 //!
-//! A peer's pane is known by its server's process, its id there and the process of ours that sits in it. Names, paths and
-//! sessions are a person's to change, and mean nothing here. That it is not there is said by the recorded server alone,
-//! and is believed only where the kernel does not contradict it.
+//! A peer's pane is identified by its server's process, its pane id there, and the pane process in it. Names, paths and
+//! sessions may be changed by the user and identify nothing. Only the recorded server can report a pane as absent, and
+//! it is believed only if the kernel does not contradict it.
 
 pub(crate) mod changes;
 pub mod conversation;
 pub(crate) mod fleet;
+pub mod fleet_observation;
 pub(crate) mod reach;
 pub mod recover;
-pub mod survey;
 pub(crate) mod turn;
 
 use std::path::Path;
@@ -26,26 +26,27 @@ use crate::policy::time::Timestamp;
 use crate::policy::wake::Refusal;
 use crate::store::{Host, Phase, Place, Process, SessionRecord};
 
-/// What was seen of one recorded incarnation.
+/// The observation of one recorded incarnation.
 #[derive(Clone, Debug)]
-pub struct Sight {
-    /// Is the runtime's session there?
+pub struct Observation {
+    /// Whether the runtime's session exists.
     pub runtime: Axis,
-    /// Is the agent's process there?
+    /// Whether the agent's process exists.
     pub process: Axis,
-    /// The runtime's server is known to be gone.
+    /// Whether the runtime's server is known to be gone.
     pub server_gone: bool,
-    /// The server hosted this session alone and is gone, as far as anybody can tell because the session was ended.
+    /// Whether the server, which hosted only this session, is gone because, as far as can be determined, the session
+    /// was ended.
     pub ended: bool,
-    /// When the runtime was seen: no later than its answer.
+    /// When the runtime was observed: no later than its answer.
     pub listed_at: Timestamp,
-    /// The record is of another boot of this machine.
+    /// Whether the record is from another boot of this machine.
     pub rebooted: bool,
-    /// The record is of another machine or pid namespace: which, and since when.
+    /// If the record is from another machine or pid namespace: which one, and since when.
     pub elsewhere: Option<String>,
-    /// The server that answered.
+    /// The server process that answered.
     pub answered: Option<ProcessId>,
-    /// The recorded server, where it lives and nobody listens on its path.
+    /// The recorded server process, if it is alive and does not listen on its path.
     pub unreachable: Option<ProcessId>,
     /// The pane as its server lists it.
     pub row: Option<SessionRow>,
@@ -53,28 +54,28 @@ pub struct Sight {
     pub leftovers: Vec<SessionRow>,
 }
 
-impl Sight {
-    /// When its pane last put something out, where the runtime tells.
+impl Observation {
+    /// Returns when the pane last produced output, if the runtime reports it.
     pub(crate) fn last_output(&self) -> Option<Timestamp> {
         self.row.as_ref().and_then(|row| row.activity_s).map(|s| Timestamp::from_ms(s.saturating_mul(1000)))
     }
 }
 
-impl Sight {
-    /// The agent is known not to be there.
+impl Observation {
+    /// Whether the agent is known to be gone.
     pub fn is_over(&self) -> bool {
         self.process == Axis::Dead && self.unknown().is_none()
     }
 
-    /// Nobody can reach the session any more, and everything else is known: a person may end it by its processes. Only
-    /// zellij's: its servers cannot be made to listen again.
+    /// Whether the session can no longer be reached and everything else is known, so that the user may end it by its
+    /// processes. Only for zellij, whose servers cannot be made to listen again.
     pub fn is_cut_off(&self, place: &Place) -> bool {
         place.runtime == RuntimeKind::Zellij.as_str()
             && self.unreachable.is_some()
             && self.process.why_unknown().is_none()
     }
 
-    /// The refusal that an unknown axis leads to: no signal, no marker, no start.
+    /// Returns the refusal for an unknown axis, which forbids signals, markers and starts.
     pub fn unknown(&self) -> Option<Refusal> {
         if let Some(owner) = &self.elsewhere {
             return Some(Refusal::Elsewhere { owner: owner.clone() });
@@ -88,14 +89,14 @@ impl Sight {
 }
 
 impl Engine {
-    /// Looks at both axes: one listing call of the record's own server, and one kernel fact.
+    /// Observes both axes: one listing call to the record's own server, and one query of the kernel.
     ///
     /// # Errors
-    /// The record names an unknown runtime. Everything that could not be seen is [`Axis::Unknown`] and no error.
-    pub async fn observe(&self, name: &PeerName, record: &SessionRecord) -> Result<Sight> {
+    /// The record names an unknown runtime. What could not be observed is [`Axis::Unknown`], and not an error.
+    pub async fn observe(&self, name: &PeerName, record: &SessionRecord) -> Result<Observation> {
         match standing(record) {
             Standing::Here => {}
-            other => return Ok(other.sight(self.now())),
+            other => return Ok(other.observation(self.now())),
         }
         let runtime = self.runtime_of(&record.place)?;
         let listing = runtime.list(&record.place.server).await;
@@ -114,7 +115,7 @@ impl Engine {
         Ok(judge(record, answer, self.now(), process_axis(record)))
     }
 
-    /// The tag of one incarnation's session: whose state directory, which peer, which start.
+    /// Returns the tag of one incarnation's session, made of the state directory, the peer and the incarnation.
     pub fn tag(&self, name: &PeerName, incarnation: Incarnation) -> String {
         format!("{}{incarnation}", self.tag_prefix(name))
     }
@@ -123,37 +124,37 @@ impl Engine {
         format!("{}{name}/", self.tag_root())
     }
 
-    /// What the tag of each session of this state directory begins with.
+    /// Returns the prefix of all tags of this state directory.
     pub(crate) fn tag_root(&self) -> String {
         format!("{:016x}/", fnv1a(self.state.root().as_os_str().as_encoded_bytes()))
     }
 }
 
-/// What a server answered, as far as it concerns one peer.
+/// The answer of a server, as far as it concerns one peer.
 #[derive(Clone, Debug)]
 pub enum Own {
-    /// It is known not to be there.
+    /// The server is known to be gone.
     Gone(Gone),
-    /// It is there.
+    /// The server is up.
     Up {
-        /// Which process it is.
+        /// The server's process.
         server: ProcessId,
-        /// The pane on record, where it lists that.
+        /// The recorded pane, if the server lists it.
         row: Option<SessionRow>,
         /// The other panes that carry the peer's tag.
         tagged: Vec<SessionRow>,
     },
 }
 
-/// Whether a row of its server is the pane on record. A pane that runs another process by now is not: whoever let it run
-/// that has it. `tagged`: it carries the peer's tag, by which it is known where its starter did not live to write down
-/// which pane it got.
+/// Whether a listed row is the recorded pane. A pane that now runs another process is not: it belongs to the user who
+/// started that process. `tagged` says that the row carries the peer's tag, which identifies the pane if the starter
+/// died before it recorded the pane id.
 pub(crate) fn is_pane_of(record: &SessionRecord, row: &SessionRow, tagged: bool) -> bool {
     let Place { pane, pane_process, .. } = &record.place;
     is_at(&record.place, row) && (tagged || !pane.is_empty() || pane_process.is_some())
 }
 
-/// Whether a row of the place's server is the pane that was there.
+/// Whether a row listed by the place's server is the pane at that place.
 pub(crate) fn is_at(place: &Place, row: &SessionRow) -> bool {
     let same_process = match (place.pane_process, row.pane_pid) {
         (Some(recorded), Some(listed)) => Some(recorded.pid == listed),
@@ -166,28 +167,29 @@ pub(crate) fn is_at(place: &Place, row: &SessionRow) -> bool {
 /// Whether a record can be judged from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// Its runtime and the kernel can be asked.
+    /// Its runtime and the kernel can be queried.
     Here,
-    /// Its runtime refused to start it: nothing is there, and nobody needs to be asked.
+    /// Its runtime refused to start it, so nothing exists and nothing needs to be queried.
     Refused,
-    /// It is of another boot of this machine: nothing is left of it.
+    /// It is from another boot of this machine; nothing is left of it.
     Rebooted,
-    /// It is of another machine or pid namespace: which, and since when. What runs here under its numbers and paths is not it.
+    /// It is from another machine or pid namespace (which one, and since when). What has its pids and paths here is
+    /// something else.
     Elsewhere(String),
-    /// Nothing can be told, and why.
+    /// Nothing can be determined, for this reason.
     Unclear(String),
 }
 
 impl Standing {
-    /// What is seen of a record that is not asked about.
-    pub(crate) fn sight(self, now: Timestamp) -> Sight {
+    /// Returns the observation of a record for which nothing is queried.
+    pub(crate) fn observation(self, now: Timestamp) -> Observation {
         let rebooted = self == Self::Rebooted;
         let (axis, elsewhere) = match self {
             Self::Here | Self::Refused | Self::Rebooted => (Axis::Dead, None),
             Self::Elsewhere(owner) => (Axis::Unknown(format!("it was started {owner}")), Some(owner)),
             Self::Unclear(why) => (Axis::Unknown(why), None),
         };
-        Sight {
+        Observation {
             runtime: axis.clone(),
             process: axis,
             server_gone: rebooted,
@@ -203,7 +205,8 @@ impl Standing {
     }
 }
 
-/// Whether a record can be judged from here. A boot that the kernel does not tell is no proof of another.
+/// Determines whether a record can be judged from here. If the kernel does not report a boot id, that is not proof of
+/// another boot.
 pub(crate) fn standing(record: &SessionRecord) -> Standing {
     if let Err(error) = kind_of(&record.place.runtime) {
         return Standing::Unclear(format!("the record of {} cannot be used: {error}", record.place.session));
@@ -214,7 +217,7 @@ pub(crate) fn standing(record: &SessionRecord) -> Standing {
         Ok(owner) => owner,
         Err(error) => return Standing::Unclear(format!("where this process runs is not known: {error}")),
     };
-    // On one machine another boot is the stronger fact: whatever ran in any namespace has ended.
+    // On the same machine, another boot is the stronger fact: everything in any namespace has ended.
     match (another_boot, machine) {
         (true, _) => Standing::Rebooted,
         (false, Some(owner)) => Standing::Elsewhere(owner.text),
@@ -223,24 +226,24 @@ pub(crate) fn standing(record: &SessionRecord) -> Standing {
     }
 }
 
-/// Who owns what was started on `theirs`, where that is not here.
+/// Where a record was started, if not here.
 #[derive(Debug)]
 pub(crate) struct Owner {
     pub(crate) another_machine: bool,
-    /// `on another machine …, since …`.
+    /// In the form `on another machine …, since …`.
     pub(crate) text: String,
 }
 
-/// Whether an id is that of another boot. A kernel that does not tell is no proof.
+/// Whether an id is that of another boot. A kernel that does not report its own id is not proof.
 pub(crate) fn is_another_boot(boot_id: &str) -> bool {
     process::boot_id().is_ok_and(|ours| ours != boot_id)
 }
 
-/// Whether a place is elsewhere; `another_boot`: it is not of this boot. One that names no host, as older records do, is taken
-/// for here.
+/// Returns where a host is if it is not this one. `another_boot` says that the record is from another boot. A record
+/// without a host, as older versions wrote it, counts as local.
 ///
 /// # Errors
-/// Where this process runs is not known.
+/// The host of this process cannot be determined.
 pub(crate) fn elsewhere(theirs: Option<&Host>, another_boot: bool, since: Timestamp) -> std::io::Result<Option<Owner>> {
     let Some(theirs) = theirs else { return Ok(None) };
     let ours = process::host()?;
@@ -264,19 +267,19 @@ pub(crate) fn elsewhere(theirs: Option<&Host>, another_boot: bool, since: Timest
     Ok(Some(Owner { another_machine, text }))
 }
 
-/// Tells one state directory from another on a shared server; FNV-1a, because it must be the same in every build.
+/// Distinguishes state directories on a shared server. FNV-1a, because the hash must be the same in every build.
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// What a listing and the kernel say of a record; `process` is what the kernel said of its agent.
+/// Judges a record by a server's answer and the kernel's facts; `process` is the agent's process axis.
 pub fn judge(
     record: &SessionRecord,
     answer: std::result::Result<Own, &RuntimeError>,
     listed_at: Timestamp,
     process: Axis,
-) -> Sight {
-    let unknown = |why| Sight {
+) -> Observation {
+    let unknown = |why| Observation {
         runtime: Axis::Unknown(why),
         process,
         server_gone: false,
@@ -292,7 +295,7 @@ pub fn judge(
     match answer {
         Err(RuntimeError::Unreachable { recorded: server, gone, .. }) => {
             let why = unreachable(record, recorded(*server), *gone);
-            Sight { unreachable: Some(*server), ..unknown(why) }
+            Observation { unreachable: Some(*server), ..unknown(why) }
         }
         Err(error) => unknown(error.to_string()),
         Ok(Own::Gone(gone)) => unanswered(record, gone, unknown),
@@ -300,11 +303,11 @@ pub fn judge(
     }
 }
 
-/// Nobody listens on the path. The socket can be removed under a living server (a cleaner of /tmp): then nobody can reach
-/// it, and nothing that it hosts is gone.
-fn unanswered(record: &SessionRecord, gone: Gone, unknown: impl FnOnce(String) -> Sight) -> Sight {
+/// Judges a record whose server did not answer on its path. The socket of a living server can be removed (a cleaner of
+/// /tmp). Then the server cannot be reached, but nothing that it hosts is gone.
+fn unanswered(record: &SessionRecord, gone: Gone, unknown: impl FnOnce(String) -> Observation) -> Observation {
     let ended = gone == Gone::Ended;
-    let dead = |unknown: Sight| Sight { runtime: Axis::Dead, server_gone: !ended, ended, ..unknown };
+    let dead = |unknown: Observation| Observation { runtime: Axis::Dead, server_gone: !ended, ended, ..unknown };
     let Some(recorded) = record.place.server_process else {
         return match contradiction(record) {
             Some(why) => unknown(why),
@@ -315,25 +318,25 @@ fn unanswered(record: &SessionRecord, gone: Gone, unknown: impl FnOnce(String) -
         Axis::Dead => dead(unknown(String::new())),
         Axis::Alive => {
             let why = unreachable(record, recorded, gone);
-            Sight { unreachable: Some(process_id(recorded)), ..unknown(why) }
+            Observation { unreachable: Some(process_id(recorded)), ..unknown(why) }
         }
         Axis::Unknown(why) => unknown(why),
     }
 }
 
-/// Somebody listens, and answered.
+/// Judges a record by the server that answered on its path.
 fn answered(
     record: &SessionRecord,
     server: ProcessId,
     row: Option<SessionRow>,
     tagged: Vec<SessionRow>,
-    unknown: impl FnOnce(String) -> Sight,
-) -> Sight {
-    let unknown = |why| Sight { answered: Some(server), ..unknown(why) };
+    unknown: impl FnOnce(String) -> Observation,
+) -> Observation {
+    let unknown = |why| Observation { answered: Some(server), ..unknown(why) };
     if let Some(recorded) = record.place.server_process.filter(|recorded| process_id(*recorded) != server) {
-        // What another server lists says nothing of this one's panes.
+        // The listing of another server says nothing about the recorded server's panes.
         return match axis_of(recorded, "the server") {
-            Axis::Dead => Sight { runtime: Axis::Dead, server_gone: true, ..unknown(String::new()) },
+            Axis::Dead => Observation { runtime: Axis::Dead, server_gone: true, ..unknown(String::new()) },
             Axis::Alive => unknown(replaced(record, recorded, server)),
             Axis::Unknown(why) => unknown(why),
         };
@@ -344,14 +347,14 @@ fn answered(
         (None, None) => Axis::Dead,
         (None, Some(why)) => Axis::Unknown(why),
     };
-    // The tag of an older version of ours was the session's, and so that of each pane that a person added there.
+    // An older version of `peer` tagged the session, so each pane that the user added to it carries the tag too.
     let own = |other: &SessionRow| row.as_ref().is_some_and(|row| row.session_id == other.session_id);
     let leftovers = tagged.into_iter().filter(|other| !own(other)).collect();
-    Sight { runtime, row, leftovers, ..unknown(String::new()) }
+    Observation { runtime, row, leftovers, ..unknown(String::new()) }
 }
 
-/// What speaks against an absence: the other end of a terminal that is not hung up is held by somebody. A pane process
-/// whose server lists it no more has been hung up; one that has not been is hosted, whatever a listing says.
+/// Returns what speaks against a reported absence: a terminal that has not been hung up. When a server gives up a pane,
+/// the pane process is hung up; if it has not been, something still hosts it, whatever a listing says.
 fn contradiction(record: &SessionRecord) -> Option<String> {
     let pane = record.place.pane_process.map(|pane| ("pane process", pane, pane.pid));
     let agent = record.process.map(|agent| ("agent", agent.id, agent.session));
@@ -366,7 +369,7 @@ fn contradiction(record: &SessionRecord) -> Option<String> {
     })
 }
 
-/// Why nothing is known of what the recorded server hosts, and the way out.
+/// Returns why nothing is known about what the recorded server hosts, and the way out.
 fn unreachable(record: &SessionRecord, server: Process, gone: Gone) -> String {
     let Place { runtime, .. } = &record.place;
     let way_out = if *runtime == RuntimeKind::Tmux.as_str() {
@@ -411,29 +414,30 @@ fn not_asked(what: &str, process: Process, error: &std::io::Error) -> String {
     format!("the kernel could not be asked about {what}, pid {}: {error}", process.pid)
 }
 
-/// Completes the address of a session whose starter did not live to write down what the runtime answered.
-pub fn complete(record: &mut SessionRecord, sight: &Sight) {
+/// Completes the address of a session whose starter died before it recorded the runtime's answer.
+pub fn complete(record: &mut SessionRecord, observation: &Observation) {
     let place = &mut record.place;
-    if let Some(row) = &sight.row {
+    if let Some(row) = &observation.row {
         if place.pane.is_empty() {
             place.session_id.clone_from(&row.session_id);
             place.pane.clone_from(&row.pane);
         }
-        place.server_process = place.server_process.or(sight.answered.map(recorded));
+        place.server_process = place.server_process.or(observation.answered.map(recorded));
     }
 }
 
-/// The process axis of a record: what the kernel says of pid and start time. An agent that was never started is dead.
+/// Returns the process axis of a record: whether a process with its pid and start time exists. An agent that was never
+/// started is dead.
 pub fn process_axis(record: &SessionRecord) -> Axis {
     record.process.map_or(Axis::Dead, |agent| axis_of(agent.id, "the agent"))
 }
 
-/// The recorded identity as the kernel's.
+/// Converts a recorded process identity to the kernel's.
 pub fn process_id(process: Process) -> ProcessId {
     ProcessId { pid: process.pid, start: process.start }
 }
 
-/// Where this process runs, as it is recorded.
+/// Returns where this process runs, in the recorded form.
 ///
 /// # Errors
 /// As [`process::host`].
@@ -442,12 +446,12 @@ pub fn recorded_host() -> std::io::Result<Host> {
     Ok(Host { machine, name, pid_namespace })
 }
 
-/// The kernel's identity as it is recorded.
+/// Converts a process identity from the kernel to its recorded form.
 pub fn recorded(id: ProcessId) -> Process {
     Process { pid: id.pid, start: id.start }
 }
 
-/// The recorded place as the runtime's address.
+/// Converts a recorded place to a runtime address.
 pub fn target(place: &Place) -> Target {
     Target {
         server: place.server.clone(),
@@ -459,7 +463,7 @@ pub fn target(place: &Place) -> Target {
     }
 }
 
-/// Where a listed pane is, on the server that listed it.
+/// Returns the address of a listed pane on the server that listed it.
 pub fn target_of_row(path: &Path, server: Option<ProcessId>, row: &SessionRow) -> Target {
     Target {
         server: path.to_owned(),
@@ -471,14 +475,14 @@ pub fn target_of_row(path: &Path, server: Option<ProcessId>, row: &SessionRow) -
     }
 }
 
-/// Removes what older incarnations left on the server: dead panes of starts that were fenced off. A live one is left
-/// alone, because its pane process ends by itself at the fence.
+/// Removes what older incarnations left on the server: dead panes of starts that were fenced off. A live pane is left
+/// alone, because its pane process exits at the fence by itself.
 ///
 /// # Errors
 /// The runtime did not answer.
-pub async fn sweep(runtime: &dyn Runtime, record: &SessionRecord, sight: &Sight) -> Result<()> {
-    for row in sight.leftovers.iter().filter(|row| row.pane_dead) {
-        runtime.remove(&target_of_row(&record.place.server, sight.answered, row)).await?;
+pub async fn sweep(runtime: &dyn Runtime, record: &SessionRecord, observation: &Observation) -> Result<()> {
+    for row in observation.leftovers.iter().filter(|row| row.pane_dead) {
+        runtime.remove(&target_of_row(&record.place.server, observation.answered, row)).await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! A server that lives and does not listen on its path any more: a cleaner removed its socket, or the directory of it.
+//! Servers that are alive and no longer listen on their path, because a cleaner removed the socket or its directory.
 //!
-//! What it hosts lives on and cannot be looked at, and a second server on the path would hide it for good. So none is
-//! started there while the recorded one lives; that one is told to listen again.
+//! What such a server hosts lives on and cannot be observed, and a second server on the same path would hide it for
+//! good. So no server is started there while the recorded one is alive; it is made to listen again instead.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,19 +15,21 @@ use tokio::time::Instant;
 use crate::engine::observe::{Standing, process_id, recorded, standing};
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, Peer, Result, pause};
+use crate::policy::event::EventName;
 use crate::store::{Event, Place, SessionRecord, Stored};
 
-/// How often a server is made to listen again for one look: another command that does the same takes the socket away for
+/// How often one observation makes a server listen again. Another command that does the same takes the socket away for
 /// a moment.
 const ATTEMPTS: u32 = 3;
 
 impl Engine {
-    /// As [`Engine::live`], by whoever is about to act: a server that cannot be reached is made to listen again first.
+    /// As [`Engine::live`], for a caller that is about to act: a server that cannot be reached is first made to listen
+    /// again.
     pub(crate) async fn live_in_reach(&self, peer: &Peer, record: Option<SessionRecord>) -> Result<Live> {
         let mut live = self.live(peer, record).await?;
         for _ in 0..ATTEMPTS {
-            let Live::Session(record, sight) = &live else { break };
-            let Some(server) = sight.unreachable else { break };
+            let Live::Session(record, observation) = &live else { break };
+            let Some(server) = observation.unreachable else { break };
             let (record, told) = (record.as_ref().clone(), self.reach(&record.place, server).await?);
             live = self.live(peer, Some(record)).await?;
             if !told {
@@ -37,10 +39,10 @@ impl Engine {
         Ok(live)
     }
 
-    /// Makes the server process on record listen on its path again. Returns whether it had to be told.
+    /// Makes the recorded server process listen on its path again. Returns whether that was necessary.
     ///
     /// # Errors
-    /// It does not, and lives: nothing is known of what it hosts.
+    /// The server is alive and does not listen; the state of what it hosts is unknown.
     pub(crate) async fn reach(&self, place: &Place, server: ProcessId) -> Result<bool> {
         self.listen_again(self.runtime_of(place)?.as_ref(), &place.server, server).await
     }
@@ -48,7 +50,7 @@ impl Engine {
     async fn listen_again(&self, runtime: &dyn Runtime, path: &Path, server: ProcessId) -> Result<bool> {
         let started = Instant::now();
         let _reaching = loop {
-            if let Some(reaching) = self.state.try_reaching()? {
+            if let Some(reaching) = self.state.try_reconnect_lock()? {
                 break reaching;
             }
             pause(started).await;
@@ -56,20 +58,20 @@ impl Engine {
         match runtime.listen_again(path, server).await {
             Ok(false) => return Ok(false),
             Ok(true) => {}
-            // It has ended meanwhile, which the next look sees.
+            // It has ended meanwhile; the next observation sees that.
             Err(RuntimeError::ServerGone { .. }) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
-        let event = Event::new(self.now(), "server.reached").with("server", path.display().to_string());
+        let event = Event::new(self.now(), EventName::ServerReached).with("server", path.display().to_string());
         self.log(&event.with("pid", server.pid))?;
         Ok(true)
     }
 
-    /// Whether a session may be made at `path`: never beside a server that is on record there, lives, and is not the one
-    /// that listens. One that nobody can reach is made to listen again. Returns who listens, where that is known to be the
-    /// server of the fleet.
+    /// Checks whether a session may be created at `path`: never beside a server that is recorded there, is alive, and
+    /// is not the one that listens. If no process listens there, the recorded server is made to listen again. Returns
+    /// the listening process, if it is known to be the server of this fleet.
     ///
-    /// Costs a connection and one small file; the records of the fleet are read only where those do not tell.
+    /// Costs a connection and one small file; the fleet's records are read only if those do not suffice.
     ///
     /// # Errors
     /// [`RuntimeError::OtherServer`]; or the recorded server cannot be made to listen.
@@ -80,7 +82,7 @@ impl Engine {
         let found = match socket::listener(path) {
             Ok(Listener::Up(found)) => Some(found.process.id),
             Ok(Listener::Gone(_)) => None,
-            // The runtime says which.
+            // The runtime reports which.
             Ok(Listener::Full) | Err(_) => return Ok(None),
         };
         if found.is_some() && self.state.server_at(path)? == found.map(recorded) {
@@ -100,8 +102,8 @@ impl Engine {
         }
     }
 
-    /// The fleet's socket of that name in a `$TMUX_TMPDIR` that is gone: tmux goes by another directory then, while the
-    /// server that listened there lives, with everybody on it.
+    /// Returns the fleet's socket of that name in a `$TMUX_TMPDIR` that no longer exists. tmux would fall back to
+    /// another directory, while the server that listened there is alive with all its panes.
     pub(crate) fn where_it_was(&self, name: &str) -> Result<Option<PathBuf>> {
         let gone = self.var("TMUX_TMPDIR").map(Path::new).filter(|dir| dir.is_absolute() && !dir.exists());
         let Some(socket) = gone.map(|dir| Tmux::socket_in(dir, name)) else { return Ok(None) };
@@ -109,11 +111,11 @@ impl Engine {
         Ok(server.filter(|server| lives(*server)).map(|_| socket))
     }
 
-    /// The servers that records name for a path and that live, the one of most peers first.
+    /// Returns the living servers that records name for a path, the one with most peers first.
     fn living_servers(&self, path: &Path) -> Result<Vec<ProcessId>> {
         let mut peers = BTreeMap::<ProcessId, usize>::new();
         for name in self.config.names()? {
-            // One that cannot be read is its own peer's trouble.
+            // An unreadable record only affects its own peer.
             let Some(record) = self.state.peer(&name).session().ok().and_then(Stored::present) else { continue };
             let server = record.place.server_process.map(process_id).filter(|_| record.place.server == path);
             if let Some(server) = server.filter(|_| standing(&record) == Standing::Here) {
@@ -126,7 +128,7 @@ impl Engine {
     }
 }
 
-/// Not known to have ended is alive.
+/// Whether a server is alive. Counts as alive unless it is known to have ended.
 fn lives(server: ProcessId) -> bool {
     !matches!(process::find(server), Ok(None))
 }

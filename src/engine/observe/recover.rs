@@ -1,9 +1,10 @@
-//! A living session without a record: its record was corrupt and set aside, or somebody removed it, the state directory
-//! with it, or put an older one in its place.
+//! Recovery of a living session without a record: its record was corrupt and set aside, or the record or the whole
+//! state directory was removed, or replaced by an older one.
 //!
-//! What is not on record is not awake, and the next wake would start a second agent beside the first. So a pane process
-//! holds a name in the kernel that no file can take away ([`presence_name`]); where that is held and nothing is on record,
-//! the pane process is found by its arguments, which nobody else has, and what the record must have said is read from it.
+//! A peer without a record counts as not awake, and the next wake would start a second agent beside the first. So a
+//! pane process holds a name in the kernel that no file operation can take away ([`presence_name`]). If that name is
+//! held and there is no record, the pane process is found by its arguments, which are unique, and the contents of the
+//! record are reconstructed from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,10 +12,11 @@ use std::path::Path;
 
 use peer_adapters::{presence, process};
 
-use crate::engine::observe::survey::Stray;
+use crate::engine::observe::fleet_observation::UntrackedSession;
 use crate::engine::observe::{fnv1a, recorded, recorded_host, target_of_row};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::Incarnation;
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::wake::Refusal;
 use crate::store::{ConversationEntry, Event, Locked, Place, SessionRecord, Stored};
@@ -23,21 +25,22 @@ mod found;
 
 use found::Pane;
 
-/// Up to so many names are asked for one by one, for some 5 µs each. The kernel's table takes about 1 µs a line, with a line
-/// for each agent that is awake: read for a few, it would be felt in the tick of a thousand.
+/// Up to this many names are queried one by one, for some 5 µs each. Reading the kernel's whole table costs about 1 µs
+/// per line, with one line for each agent that is awake; for a few names, that would be noticeable in the tick of a
+/// thousand peers.
 const FEW: usize = 64;
 
-/// The name that the pane process of a peer holds as long as its agent lives.
+/// Returns the name that a peer's pane process holds while its agent is alive.
 pub fn presence_name(state: &Path, peer: &PeerName) -> String {
     format!("{}{peer}", presence_root(state))
 }
 
-/// What the names of one state directory begin with; two directories on one machine must not share any.
+/// Returns the prefix of all names of one state directory; two directories on one machine must not share it.
 fn presence_root(state: &Path) -> String {
     format!("peer/{:016x}/", fnv1a(state.as_os_str().as_encoded_bytes()))
 }
 
-/// The incarnation of this peer, other than `own`, whose pane process has a living agent.
+/// Returns the incarnation of this peer, other than `own`, whose pane process has a living agent.
 ///
 /// # Errors
 /// The process table cannot be read.
@@ -54,15 +57,14 @@ pub fn living_rival(state: &Path, name: &PeerName, own: Incarnation) -> Result<O
 }
 
 impl Engine {
-    /// The incarnation on record, under the lock: files that do not parse are set aside, and a record that was lost is
-    /// put together again where its agent still runs. Costs one directory listing and some microseconds where there is no
-    /// record.
+    /// Returns the recorded incarnation, under the lock. Files that do not parse are set aside, and a lost record is
+    /// reconstructed if its agent still runs. Without a record this costs one directory listing and some microseconds.
     ///
     /// # Errors
-    /// A file cannot be read or moved, or the process table cannot be read; [`EngineError::Refused`] where what was launched
-    /// without a record is elsewhere.
+    /// A file cannot be read or moved, or the process table cannot be read; [`EngineError::Refused`] if what was
+    /// launched without a record is on another machine or in another pid namespace.
     pub(crate) fn on_record(&self, peer: &Peer, locked: &Locked) -> Result<Option<SessionRecord>> {
-        self.heal(locked)?;
+        self.quarantine_corrupt(locked)?;
         if let Some(record) = peer.files.session()?.present() {
             return Ok(Some(record));
         }
@@ -73,30 +75,30 @@ impl Engine {
         if let Some((_, owner)) = self.launched_elsewhere(peer)? {
             return Err(EngineError::Refused {
                 peer: peer.name.clone(),
-                done: "woken",
+                verb: "wake",
                 refusal: Refusal::Elsewhere { owner },
             });
         }
         let panes = self.panes()?.remove(&peer.name).unwrap_or_default();
         for pane in &panes {
-            // What would be written down is what its spec says.
+            // The record would contain what the spec declares, so the spec must be usable.
             self.check_declared(peer)?;
             if let Some(record) = self.take_up(peer, locked, pane)? {
                 return Ok(Some(record));
             }
         }
-        // Of starts that never came about, and their environment is nobody's business any more.
+        // These starts never completed, and their files contain an environment that must not be kept.
         for (incarnation, _) in launched.iter().filter(|(n, _)| panes.iter().all(|pane| pane.incarnation != *n)) {
             locked.remove_pane_files(*incarnation)?;
         }
         Ok(None)
     }
 
-    /// Whether it is worth a walk over all processes to look for a pane process of this peer.
+    /// Whether walking over all processes to find a pane process of this peer is worthwhile.
     fn may_run(&self, name: &PeerName) -> Result<bool> {
         match presence::is_held(&presence_name(self.state.root(), name)) {
             Ok(held) => Ok(held || !self.state.has_launched()),
-            // Where the kernel has no such names, only a peer that never ended is looked for.
+            // If the kernel has no such names, only a peer that never ended is searched for.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 Ok(self.state.peer(name).end()?.present().is_none())
             }
@@ -104,11 +106,11 @@ impl Engine {
         }
     }
 
-    /// Those of these peers, which are not on record, of which something runs. For what is shown, and for what is looked at
-    /// again under the lock.
+    /// Returns which of these peers, none of which has a record, run anyway. For display, and for a second check under
+    /// the lock.
     ///
     /// # Errors
-    /// The kernel could not be asked.
+    /// The kernel could not be queried.
     pub(crate) fn running(&self, asleep: &[&PeerName]) -> Result<BTreeSet<PeerName>> {
         if asleep.is_empty() {
             return Ok(BTreeSet::new());
@@ -121,7 +123,8 @@ impl Engine {
         }
     }
 
-    /// Whose names are held: one question each where they are few, one table of all where they are many.
+    /// Returns the peers whose names are held: one query per name for a few names, one read of the whole table for
+    /// many.
     fn held(&self, asleep: &[&PeerName]) -> io::Result<BTreeSet<PeerName>> {
         if asleep.len() > FEW {
             let root = presence_root(self.state.root());
@@ -137,7 +140,7 @@ impl Engine {
         Ok(held)
     }
 
-    /// What runs of a peer that is not on record, for a view: reads only.
+    /// Reconstructs the record of a peer that has none, for a view. Only reads.
     ///
     /// # Errors
     /// The process table cannot be read.
@@ -154,12 +157,12 @@ impl Engine {
         Ok(None)
     }
 
-    /// Whether a peer runs although nothing is on record, for a view of it alone.
+    /// Whether this peer runs although it has no record. For a view of this peer alone.
     ///
     /// # Errors
     /// The process table or its record cannot be read.
     pub(crate) fn is_unrecorded(&self, peer: &Peer) -> Result<bool> {
-        // Looked at last: one that is being started has a record before it has a pane process.
+        // The record is checked last: a peer that is being started has a record before it has a pane process.
         Ok(self.may_run(&peer.name)? && self.panes()?.contains_key(&peer.name) && self.has_no_record(&peer.name))
     }
 
@@ -168,7 +171,7 @@ impl Engine {
         matches!(self.state.peer(name).session(), Ok(Stored::Absent))
     }
 
-    /// The pane processes of this state directory, the newest of each peer first: one walk over all processes.
+    /// Returns the pane processes of this state directory, each peer's newest first. Costs one walk over all processes.
     ///
     /// # Errors
     /// The process table cannot be read.
@@ -185,8 +188,8 @@ impl Engine {
         Ok(panes)
     }
 
-    /// Puts the record of a living incarnation together again, with its launch file and its conversation. `None`: no agent of
-    /// it runs under its pane process.
+    /// Writes the reconstructed record of a living incarnation, with its launch file and its conversation. `None` if no
+    /// agent runs under its pane process.
     fn take_up(&self, peer: &Peer, locked: &Locked, pane: &Pane) -> Result<Option<SessionRecord>> {
         let Some(mut record) = self.rebuild(peer, pane)? else { return Ok(None) };
         if peer.files.launch(record.incarnation)?.present().is_none()
@@ -200,60 +203,68 @@ impl Engine {
             let entry = ConversationEntry { at_ms: self.now(), conversation, agent, incarnation: record.incarnation };
             locked.append_conversation(&entry)?;
         }
-        crate::engine::observe::conversation::Learner::new(&peer.profile, &peer.spec.cwd).learn(
+        crate::engine::observe::conversation::ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(
             &self.state,
             locked,
             &mut record,
         )?;
-        let event = Event::new(self.now(), "session.recovered").peer(&peer.name).incarnation(record.incarnation);
+        let event =
+            Event::new(self.now(), EventName::SessionRecovered).peer(&peer.name).incarnation(record.incarnation);
         self.log(&event.with("conversation", record.conversation.clone()))?;
         self.progress.notice(&format!("{}: its record was lost and its agent still runs; it is kept", peer.name));
         Ok(Some(record))
     }
 
-    /// Clears a session of this peer that is not the one on record: a dead pane is removed; an agent in it is ended with
-    /// the ladder first, unless nothing newer is on record: then it is taken up. Returns whether anything was done. A pane
-    /// process that has no agent is left alone: it waits for the lock, and leaves at the fence.
+    /// Clears a session of this peer that is not the recorded one. A dead pane is removed. The agent of a living one is
+    /// ended with the ladder first, or, if nothing newer is recorded, its record is reconstructed instead. Returns
+    /// whether anything was done. A pane process without an agent is left alone: it waits for the lock, and exits at
+    /// the fence.
     ///
     /// # Errors
     /// As [`Engine::end`].
-    pub(crate) async fn clear_stray(&self, peer: &Peer, locked: &Locked, stray: &Stray) -> Result<bool> {
+    pub(crate) async fn clear_untracked(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        untracked: &UntrackedSession,
+    ) -> Result<bool> {
         let current = peer.files.session()?.present().map(|record| record.incarnation);
         let last = peer.files.end()?.present();
         let ended = last.as_ref().map(|last| last.end.incarnation);
-        // What the last incarnation left is cleared by its own rule, with its screen kept.
-        let kept = last.and_then(|last| last.left).is_some_and(|place| stray.is_at(&place));
-        if current == Some(stray.incarnation) || kept {
+        // What the last incarnation left is cleared by another rule, which keeps its screen.
+        let kept = last.and_then(|last| last.left).is_some_and(|place| untracked.is_at(&place));
+        if current == Some(untracked.incarnation) || kept {
             return Ok(false);
         }
-        let runtime = self.runtime_of(&self.place_of_stray(peer, stray)?)?;
-        if !stray.row.pane_dead {
+        let runtime = self.runtime_of(&self.place_of_untracked(peer, untracked)?)?;
+        if !untracked.row.pane_dead {
             let mut panes = self.panes()?.remove(&peer.name).unwrap_or_default();
-            // Listed with our tag, and known to the kernel as what we started there.
-            panes.retain(|pane| pane.incarnation == stray.incarnation && stray.row.pane_pid == Some(pane.pid()));
+            // Listed with this fleet's tag, and known to the kernel as the pane process that was started there.
+            panes
+                .retain(|pane| pane.incarnation == untracked.incarnation && untracked.row.pane_pid == Some(pane.pid()));
             let Some(pane) = panes.first() else { return Ok(false) };
-            if current.is_none() && ended.is_none_or(|ended| ended < stray.incarnation) {
+            if current.is_none() && ended.is_none_or(|ended| ended < untracked.incarnation) {
                 return Ok(self.take_up(peer, locked, pane)?.is_some());
             }
             let Some(record) = self.rebuild(peer, pane)? else { return Ok(false) };
-            let sight = self.observe(&peer.name, &record).await?;
-            Self::refuse_unknown(peer, &sight)?;
-            self.climb(peer, &record, &sight).await?;
+            let observation = self.observe(&peer.name, &record).await?;
+            Self::refuse_unknown(peer, &observation)?;
+            self.terminate(peer, &record, &observation).await?;
         }
-        runtime.remove(&target_of_row(&stray.server, Some(stray.server_process), &stray.row)).await?;
-        locked.remove_pane_files(stray.incarnation)?;
+        runtime.remove(&target_of_row(&untracked.server, Some(untracked.server_process), &untracked.row)).await?;
+        locked.remove_pane_files(untracked.incarnation)?;
         Ok(true)
     }
 
-    fn place_of_stray(&self, peer: &Peer, stray: &Stray) -> Result<Place> {
-        let kind = crate::engine::peer::runtimes::kind_of(&stray.runtime)?;
+    fn place_of_untracked(&self, peer: &Peer, untracked: &UntrackedSession) -> Result<Place> {
+        let kind = crate::engine::peer::runtimes::kind_of(&untracked.runtime)?;
         let binary = self.runtime_binary(kind, Some(&peer.spec))?;
         Ok(Place {
-            session_id: stray.row.session_id.clone(),
-            pane: stray.row.pane.clone(),
-            server_process: Some(recorded(stray.server_process)),
+            session_id: untracked.row.session_id.clone(),
+            pane: untracked.row.pane.clone(),
+            server_process: Some(recorded(untracked.server_process)),
             host: Some(recorded_host()?),
-            ..Place::planned(&stray.runtime, binary, stray.server.clone(), stray.row.session.clone())
+            ..Place::planned(&untracked.runtime, binary, untracked.server.clone(), untracked.row.session.clone())
         })
     }
 }

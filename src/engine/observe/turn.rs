@@ -1,7 +1,7 @@
-//! What living agents are doing: by their own status files, and by what their panes show where those do not tell.
+//! What living agents are doing: by their own status files, or by what their panes show.
 //!
-//! A look at a screen costs a client of the runtime, so one that was looked at is not looked at again until its pane has
-//! put something out since.
+//! A look at a screen costs a client of the runtime, so a screen is not captured again until its pane has produced new
+//! output.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,49 +20,50 @@ use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::report::Known;
 use crate::policy::time::Timestamp;
-use crate::policy::turn::{Ask, AskKind, Turn, TurnSeen, Witness};
+use crate::policy::turn::{Ask, AskKind, Turn, TurnObservation, Witness};
 use crate::store::{Heartbeat, SessionRecord};
 
-/// A screen stands as it was seen where the pane's last output is so much older: what was put out may be shown a moment later.
+/// A screen counts as unchanged if the pane's last output is at least this much older than the look, because output may
+/// be shown a moment later.
 const SETTLED: Duration = ACTIVITY_STEP.saturating_add(Duration::from_secs(2));
 
-/// How many screens are looked at at once.
+/// How many screens are captured concurrently.
 const AT_ONCE: usize = 8;
 
-/// What is known of one living agent.
+/// What is known about one living agent.
 #[derive(Debug, Default)]
 pub(crate) struct Doing {
-    /// Its own word, where its agent keeps a status file.
+    /// The agent's own report, if it keeps a status file.
     pub(crate) own: Option<AgentStatus>,
-    /// What it is doing, where that is known.
-    pub(crate) seen: Option<TurnSeen>,
+    /// What it is doing, if that is known.
+    pub(crate) seen: Option<TurnObservation>,
 }
 
-/// What was seen of a fleet before.
+/// The earlier observations of a fleet.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Option<HashMap<PeerName, (Incarnation, TurnSeen)>>);
+pub(crate) struct Turns(Option<HashMap<PeerName, (Incarnation, TurnObservation)>>);
 
 impl Turns {
-    /// Nothing was seen: each is looked at.
+    /// Returns an empty observation: every agent is checked anew.
     pub(crate) fn none() -> Self {
         Self(Some(HashMap::new()))
     }
 
-    /// What a tick saw.
+    /// Returns what a tick observed.
     pub(crate) fn of(beat: &Heartbeat) -> Self {
-        let seen = |(name, pulse): (&PeerName, &crate::store::Pulse)| {
+        let seen = |(name, pulse): (&PeerName, &crate::store::PeerObservation)| {
             Some((name.clone(), (pulse.incarnation, pulse.turn.clone()?)))
         };
         Self(Some(beat.peers.iter().filter_map(seen).collect()))
     }
 
-    pub(crate) fn get(&self, name: &PeerName, incarnation: Incarnation) -> Option<&TurnSeen> {
+    pub(crate) fn get(&self, name: &PeerName, incarnation: Incarnation) -> Option<&TurnObservation> {
         let (of, seen) = self.0.as_ref()?.get(name)?;
         (*of == incarnation).then_some(seen)
     }
 
-    /// Keeps what was seen now, for the next look.
-    pub(crate) fn keep(&mut self, name: &PeerName, incarnation: Incarnation, seen: Option<&TurnSeen>) {
+    /// Keeps what was observed now, for the next look.
+    pub(crate) fn keep(&mut self, name: &PeerName, incarnation: Incarnation, seen: Option<&TurnObservation>) {
         let known = self.0.get_or_insert_default();
         match seen {
             Some(seen) => drop(known.insert(name.clone(), (incarnation, seen.clone()))),
@@ -72,21 +73,21 @@ impl Turns {
 }
 
 impl Engine {
-    /// What each of these is doing, in their order. Blocks for as long as a runtime takes to show the screens that have
-    /// changed, up to one probe deadline for all of them together; one that is not seen by then is not known.
+    /// Returns what each of these peers is doing, in the given order. Blocks until the runtimes have shown the screens
+    /// that changed, for at most one probe deadline in all; what is not seen by then is unknown.
     pub(crate) async fn doing(&self, of: &[(&Peer, &Live)], before: &mut Turns) -> Vec<Doing> {
         self.doing_within(of, before, Duration::MAX).await
     }
 
-    /// The same for somebody who has less time than a probe.
+    /// As [`Engine::doing`], for a caller that has less time than a probe.
     pub(crate) async fn doing_within(&self, of: &[(&Peer, &Live)], before: &mut Turns, room: Duration) -> Vec<Doing> {
         let own: Vec<_> = of.iter().map(|(peer, live)| own_status(peer, live)).collect();
         if before.0.is_none() && of.iter().zip(&own).any(|((peer, live), own)| wants_look(peer, live, own.as_ref())) {
-            // Without what a tick saw, each is looked at.
+            // Without the observations of a tick, every screen is captured.
             *before = Turns::of(&self.state.heartbeat().ok().flatten().unwrap_or_default());
         }
         let known = &*before;
-        // Sessions of zellij hang one by one: together they must not cost more than one of them.
+        // Sessions of zellij hang one by one; together they must not cost more than one of them.
         let until = Instant::now() + self.settings.probe.timeout.0.min(room);
         let looks = of.iter().zip(own).map(|((peer, live), own)| async move {
             let seen_before = live.record().and_then(|record| known.get(&peer.name, record.incarnation));
@@ -107,15 +108,15 @@ impl Engine {
         peer: &Peer,
         live: &Live,
         own: Option<&AgentStatus>,
-        before: Option<&TurnSeen>,
+        before: Option<&TurnObservation>,
         until: Instant,
-    ) -> Option<TurnSeen> {
+    ) -> Option<TurnObservation> {
         let record = live.record()?;
         let seen = self.turn_seen(peer, live, own, before, until, record).await?;
         // A turn began when the agent said so, and not when it last went on.
         let known = (seen.turn == Turn::Busy && tells_of_starts(&peer.profile)).then(|| known_turn(peer, record));
         Some(match known.flatten().and_then(|known| known.in_progress_since()) {
-            Some(since) => TurnSeen { witness: Witness::Hook, since_ms: Some(since), ..seen },
+            Some(since) => TurnObservation { witness: Witness::Hook, since_ms: Some(since), ..seen },
             None => seen,
         })
     }
@@ -125,25 +126,25 @@ impl Engine {
         peer: &Peer,
         live: &Live,
         own: Option<&AgentStatus>,
-        before: Option<&TurnSeen>,
+        before: Option<&TurnObservation>,
         until: Instant,
         record: &SessionRecord,
-    ) -> Option<TurnSeen> {
+    ) -> Option<TurnObservation> {
         let now = self.now();
         let own_word = own.map(|own| of_status(own, now));
         if !wants_look(peer, live, own) {
             return own_word;
         }
         if let Some(before) = before.filter(|before| stands(before, live, own)) {
-            return Some(TurnSeen { at_ms: now, ..before.clone() });
+            return Some(TurnObservation { at_ms: now, ..before.clone() });
         }
-        // What cannot be read tells nothing.
+        // A screen that cannot be read shows nothing.
         let text = tokio::time::timeout_at(until, self.capture(record)).await.ok().and_then(Result::ok);
         let shows = text.map(|text| screen::read(&peer.profile, &text).phase);
-        let seen = |turn, since_ms| Some(TurnSeen { turn, witness: Witness::Screen, since_ms, at_ms: now });
+        let seen = |turn, since_ms| Some(TurnObservation { turn, witness: Witness::Screen, since_ms, at_ms: now });
         match shows {
             Some(Shows::Dialog(dialog)) if will_be_answered(peer, live, &dialog) => own_word,
-            // It stands since the pane put it out.
+            // The dialog has been there since the pane's last output.
             Some(Shows::Dialog(dialog)) => {
                 let since = before.filter(|before| before.ask().is_some()).and_then(|before| before.since_ms);
                 seen(Turn::Waiting(ask(&dialog)), since.or_else(|| last_output(live)))
@@ -151,7 +152,7 @@ impl Engine {
             _ if own_word.is_some() => own_word,
             // It is still drawn as it was.
             Some(Shows::Busy) if is_just_over(peer, record, now) => {
-                Some(TurnSeen { turn: Turn::Free, witness: Witness::Hook, since_ms: None, at_ms: now })
+                Some(TurnObservation { turn: Turn::Free, witness: Witness::Hook, since_ms: None, at_ms: now })
             }
             Some(Shows::Busy) => seen(Turn::Busy, busy_since(record, before, now)),
             Some(Shows::Ready) => seen(Turn::Free, None),
@@ -160,20 +161,20 @@ impl Engine {
     }
 }
 
-/// What the agent's status file says, where it keeps one and runs. A file that cannot be read tells nothing here: the list
-/// then says awake, which the axes saw.
+/// Returns the contents of the agent's status file, if it keeps one and runs. If the file cannot be read, the list
+/// falls back to awake, which the axes observed.
 pub(crate) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
-    let Live::Session(record, sight) = live else { return None };
-    peer.profile.conversation.status.filter(|_| sight.process.alive() == Some(true))?;
+    let Live::Session(record, observation) = live else { return None };
+    peer.profile.conversation.status.filter(|_| observation.process.alive() == Some(true))?;
     let launched = conversation::Launched::of(&peer.files, record, &peer.spec.cwd).ok()?;
     let pid = record.process?.id.pid;
     launched.look(&peer.profile, |files| files.status(pid)).ok()?
 }
 
-/// For how long a hook that reports the end of a turn is believed over a screen, which is drawn a moment later.
-pub(crate) const AHEAD: Duration = Duration::from_secs(1);
+/// How long a hook that reports the end of a turn is believed over the screen, which is drawn a moment later.
+pub(crate) const HOOK_LEAD: Duration = Duration::from_secs(1);
 
-/// What was reported of the turns of this incarnation.
+/// Returns what was reported about the turns of this incarnation.
 pub(crate) fn known_turn(peer: &Peer, record: &SessionRecord) -> Option<Known> {
     peer.files.known_turn(record.incarnation).filter(|_| !peer.profile.hooks.reports.is_empty())
 }
@@ -184,10 +185,10 @@ fn tells_of_starts(profile: &Profile) -> bool {
 
 fn is_just_over(peer: &Peer, record: &SessionRecord, now: Timestamp) -> bool {
     let finished = known_turn(peer, record).filter(|known| known.seen.turn == Turn::Free);
-    finished.and_then(|known| known.finished_ms).is_some_and(|finished| now.since(finished) < AHEAD)
+    finished.and_then(|known| known.finished_ms).is_some_and(|finished| now.since(finished) < HOOK_LEAD)
 }
 
-/// Whether anything tells what an agent with this profile is doing.
+/// Whether anything shows what an agent with this profile is doing.
 pub(crate) const fn tells_of_turns(profile: &Profile) -> bool {
     profile.conversation.status.is_some() || has_rules(profile)
 }
@@ -196,63 +197,64 @@ const fn has_rules(profile: &Profile) -> bool {
     !profile.busy.is_empty() || !profile.dialog.is_empty()
 }
 
-/// Whether its screen may tell more than its status file: that file does not tell of every dialog, and of none what it asks.
+/// Whether the screen may show more than the status file, which does not report every dialog, and never its question.
 fn wants_look(peer: &Peer, live: &Live, own: Option<&AgentStatus>) -> bool {
     let works = own.is_some_and(|own| own.busy && own.waits_for.is_none());
     has_rules(&peer.profile)
         && !works
         && match live {
             Live::Starting(_) => true,
-            Live::Session(_, sight) => sight.process.alive() == Some(true) && sight.row.is_some(),
+            Live::Session(_, observation) => observation.process.alive() == Some(true) && observation.row.is_some(),
             Live::None => false,
         }
 }
 
-/// Whether nothing that could change it has happened since it was seen.
-fn stands(before: &TurnSeen, live: &Live, own: Option<&AgentStatus>) -> bool {
+/// Whether an earlier observation is still valid, because nothing that could change it has happened since.
+fn stands(before: &TurnObservation, live: &Live, own: Option<&AgentStatus>) -> bool {
     let agrees = match (own.map(|own| own.waits_for.is_some()), &before.turn) {
         (None, _) => before.witness == Witness::Screen,
         (Some(false), Turn::Free) => true,
         (Some(_), Turn::Waiting(_)) => before.witness == Witness::Screen,
         (Some(_), _) => false,
     };
-    // What we typed ourselves shows, though the kernel may tell of that later.
+    // Text that `peer` typed shows on the screen, although the kernel may report that later.
     let typed = live.record().and_then(|record| record.delivered_at_ms.max(record.pressed_at_ms));
     agrees && last_output(live).is_some_and(|output| before.at_ms.since(output.max(typed.unwrap_or(output))) > SETTLED)
 }
 
 fn last_output(live: &Live) -> Option<Timestamp> {
     match live {
-        Live::Session(_, sight) => sight.last_output(),
+        Live::Session(_, observation) => observation.last_output(),
         Live::Starting(_) | Live::None => None,
     }
 }
 
-/// Whoever starts it answers what its spec accepts.
+/// Whether the process that starts the agent will answer this dialog, because the spec accepts it.
 fn will_be_answered(peer: &Peer, live: &Live, dialog: &DialogView) -> bool {
     matches!(live, Live::Starting(_)) && !dialog.needs_person && peer.effective.accept.value.contains(&dialog.id)
 }
 
-/// A turn that a screen shows began with the last message, unless it was seen before that, or is seen to have begun since.
-fn busy_since(record: &SessionRecord, before: Option<&TurnSeen>, now: Timestamp) -> Option<Timestamp> {
+/// Returns when a turn seen on a screen began: with the last message, unless it was seen before that, or is known to
+/// have begun since.
+fn busy_since(record: &SessionRecord, before: Option<&TurnObservation>, now: Timestamp) -> Option<Timestamp> {
     let delivered = record.delivered_at_ms;
     match before {
-        Some(TurnSeen { turn: Turn::Busy, since_ms, .. }) => since_ms.or(delivered),
+        Some(TurnObservation { turn: Turn::Busy, since_ms, .. }) => since_ms.or(delivered),
         Some(before) => Some(delivered.filter(|at| *at >= before.at_ms).unwrap_or(now)),
         None => delivered,
     }
 }
 
-fn of_status(own: &AgentStatus, now: Timestamp) -> TurnSeen {
+fn of_status(own: &AgentStatus, now: Timestamp) -> TurnObservation {
     let turn = match &own.waits_for {
         Some(what) => Turn::Waiting(Ask { kind: kind_in_words(what), question: Some(what.clone()) }),
         None if own.busy => Turn::Busy,
         None => Turn::Free,
     };
-    TurnSeen { turn, witness: Witness::StatusFile, since_ms: own.since.map(Timestamp::from), at_ms: now }
+    TurnObservation { turn, witness: Witness::StatusFile, since_ms: own.since.map(Timestamp::from), at_ms: now }
 }
 
-/// Claude Code writes `permission prompt`, `input needed`, `dialog open` …: what is not known by name is a menu.
+/// Claude Code writes `permission prompt`, `input needed`, `dialog open` …; everything unknown counts as a menu.
 pub(crate) fn kind_in_words(what: &str) -> AskKind {
     if what.contains("permission") { AskKind::Permission } else { AskKind::Menu }
 }

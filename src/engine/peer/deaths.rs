@@ -1,4 +1,4 @@
-//! Which deaths still count.
+//! Which deaths still count towards backoff and failure.
 
 use std::time::SystemTime;
 
@@ -7,16 +7,16 @@ use crate::policy::health::{Breaker, Deaths};
 use crate::policy::time::Timestamp;
 
 impl Engine {
-    /// The counted deaths of a peer. A spec that was changed since the last one opens the latch: what failed is not what
-    /// would be started now.
+    /// Returns the peer's counted deaths. If the peer has failed, a spec that was changed since the last death clears
+    /// them: what would be started now is not what failed.
     ///
     /// # Errors
-    /// Its ring cannot be read.
+    /// The peer's death ring cannot be read.
     pub(crate) fn deaths(&self, peer: &Peer) -> Result<Deaths> {
         Ok(self.unless_changed_since(peer, peer.files.deaths()?.present().unwrap_or_default()))
     }
 
-    /// These deaths, unless they close a latch that a changed spec has opened.
+    /// Returns these deaths, or none if they amount to a failure and the spec was changed since the last one.
     pub(crate) fn unless_changed_since(&self, peer: &Peer, deaths: Deaths) -> Deaths {
         let judged = Breaker::judge(&deaths, peer.effective.max_restarts.value, self.now());
         let latched = matches!(judged, Breaker::Failed { .. });

@@ -1,8 +1,8 @@
-//! The environment an agent is launched with.
+//! The environment that an agent is launched with.
 //!
-//! It is the waker's own, because a person expects what their shell has, less what belongs to the waker's terminal or
-//! session (an agent that wakes another one), and with what a bare environment (cron, launchd) lacks. What the agent's own
-//! terminal sets (`TERM`, `TMUX` …) is added in the pane.
+//! It is the waker's own environment, because users expect what their shell has. Variables that belong to the waker's
+//! terminal or session are removed (the waker may be an agent itself), and variables that a bare environment (cron,
+//! launchd) lacks are added. What the agent's own terminal sets (`TERM`, `TMUX` …) is added in the pane.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -14,20 +14,20 @@ use crate::config::EnvFile;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
 
-/// What systemd tells the service that it starts (`peer watch`) and nobody else: an agent that has it would speak to the
-/// service manager in our name (`sd_notify(3)`, `systemd.exec(5)`).
+/// Variables that systemd sets for the service it starts (`peer watch`). An agent that inherited them would talk to the
+/// service manager in the name of `peer` (`sd_notify(3)`, `systemd.exec(5)`).
 const SERVICE_VARIABLES: [&str; 5] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "INVOCATION_ID", "JOURNAL_STREAM"];
 
-/// Names and values.
+/// Variable names and values.
 pub type Environment = Vec<(OsString, OsString)>;
 
 impl Engine {
-    /// Everything the agent of this incarnation gets to see. Reads the person's own profiles: whoever wakes it may be an
-    /// agent of any of them.
+    /// Returns the complete environment for the agent of this incarnation. This reads all of the user's own profiles,
+    /// because the waker may be an agent with any of them.
     ///
     /// # Errors
-    /// The `env_file` of its spec cannot be read.
+    /// The `env_file` of the peer's spec cannot be read.
     pub(crate) fn launch_environment(&self, peer: &Peer, incarnation: Incarnation) -> Result<Environment> {
         let theirs = self.session_variables_of_own_profiles();
         let kept = self.kept_variables(&peer.spec)?;
@@ -40,20 +40,20 @@ impl Engine {
         Ok(env)
     }
 
-    /// One that cannot be read concerns its own peers.
+    /// A profile that cannot be read is skipped; it only affects its own peers.
     fn session_variables_of_own_profiles(&self) -> Vec<Variable> {
         let names = self.config.profile_names().unwrap_or_default();
         let texts = names.iter().filter_map(|name| self.config.profile_text(name).ok().flatten());
         texts.filter_map(|(_, text)| session_in(&text)).flatten().collect()
     }
 
-    /// The same in so far as agents find their own files by it. An `env_file` that cannot be read keeps a peer from being
-    /// started, and not from being looked at.
+    /// Returns the environment in which agents locate their own files. An `env_file` that cannot be read prevents a
+    /// start, but not an observation, so it is ignored here.
     pub fn agent_environment(&self, peer: &Peer) -> Environment {
         self.environment(peer, Incarnation::default(), &self.kept_variables(&peer.spec).unwrap_or_default())
     }
 
-    /// What the spec says goes over its `env_file`, that over the profile, and that over the waker's own.
+    /// Order of precedence: the spec, then its `env_file`, then the profile, then the waker's environment.
     fn environment(&self, peer: &Peer, incarnation: Incarnation, kept: &EnvFile) -> Environment {
         let is_set = |key: &str| self.var(key).is_some();
         let passed = |key: &OsStr| !SERVICE_VARIABLES.iter().any(|own| key == *own);
@@ -73,7 +73,7 @@ impl Engine {
         }
         set(&mut env, "PEER_NAME", OsStr::new(peer.name.as_str()));
         set(&mut env, "PEER_INCARNATION", OsStr::new(&incarnation.to_string()));
-        set(&mut env, SAID, peer.files.said_path(incarnation).as_os_str());
+        set(&mut env, SAID, peer.files.conversation_path(incarnation).as_os_str());
         set(&mut env, "PEER_STATE_DIR", self.state.root().as_os_str());
         set(&mut env, "PEER_CONFIG_DIR", self.config.root().as_os_str());
         env
@@ -91,8 +91,8 @@ fn has(env: &Environment, key: &str) -> bool {
     env.iter().any(|(known, value)| known == key && !value.is_empty())
 }
 
-/// What cron leaves out and programs rely on: who we are, from the user database, and a UTF-8 locale, without which
-/// terminal programs draw question marks.
+/// Adds what cron leaves out and programs rely on: the user's identity, from the user database, and a UTF-8 locale,
+/// without which terminal programs draw question marks.
 fn add_missing(env: &mut Environment) {
     if ["HOME", "USER", "LOGNAME", "SHELL"].iter().any(|key| !has(env, key))
         && let Ok(Some(user)) = nix::unistd::User::from_uid(nix::unistd::geteuid())

@@ -1,5 +1,6 @@
-//! Variables that are kept for a peer, so that a wake from anywhere has them: an `env_file` of a person's own, or the one that
-//! `peer add --keep-env` writes. Values go to the agent and to that file, and nowhere else.
+//! Variables that are kept for a peer, so that a wake from any environment has them. They are in an `env_file` of the
+//! user's own, or in the one that `peer add --keep-env` writes. Values go to the agent and to that file, and nowhere
+//! else.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -9,19 +10,20 @@ use peer_adapters::agent::Profile;
 use crate::config::{ConfigError, EnvFile, PeerSpec, is_reserved};
 use crate::engine::peer::environment::Environment;
 use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::store::{Event, Locked, SessionRecord};
 
 impl Engine {
-    /// What the `env_file` of a spec says; nothing where it names none.
+    /// Returns the variables in the spec's `env_file`, or none if the spec names no file.
     ///
     /// # Errors
-    /// The file cannot be read, others can read it, or a line of it is none.
+    /// The file cannot be read, other users can read it, or a line of it is malformed.
     pub fn kept_variables(&self, spec: &PeerSpec) -> Result<EnvFile> {
         Ok(spec.env_file.as_deref().map(EnvFile::read).transpose()?.unwrap_or_default())
     }
 
-    /// The file of our own for a peer's variables, whether or not it is there.
+    /// Returns the path of the file that `peer` manages for a peer's variables, whether or not the file exists.
     ///
     /// # Errors
     /// Its path is not UTF-8, so no spec can name it.
@@ -34,10 +36,10 @@ impl Engine {
         })
     }
 
-    /// The variables of these names, with the values that they have here.
+    /// Returns the variables of these names with their values in the caller's environment.
     ///
     /// # Errors
-    /// One is not set, or is none that an agent could be given. No error says a value.
+    /// A variable is not set, or cannot be given to an agent. No error contains a value.
     pub(crate) fn values_to_keep(&self, spec: &PeerSpec, profile: &Profile, names: &[String]) -> Result<EnvFile> {
         let mut values = EnvFile::default();
         for name in names {
@@ -50,12 +52,12 @@ impl Engine {
             match value.map(|value| value.to_str()) {
                 _ if is_reserved(name) || name == "PWD" => return bad("peer sets it itself".to_owned(), ""),
                 _ if profile.removes(name, |other| self.var(other).is_some()) => {
-                    let problem = "it belongs to the terminal or session of whoever has it, and no agent gets it";
+                    let problem = "it belongs to a terminal or session, so it is never passed to an agent";
                     return bad(problem.to_owned(), "");
                 }
                 _ if spec.env.contains_key(name) => {
-                    let problem = "the spec's [env] has it too, and goes over what is kept";
-                    return bad(problem.to_owned(), "say it in one of the two");
+                    let problem = "the spec's [env] sets it too, which overrides the kept value";
+                    return bad(problem.to_owned(), "set it in only one of the two");
                 }
                 None => return bad("it is not set here, so there is no value to keep".to_owned(), &set),
                 Some(None) => return bad("its value is not UTF-8, and the file is".to_owned(), ""),
@@ -66,10 +68,10 @@ impl Engine {
         Ok(values)
     }
 
-    /// Keeps the values of these variables for a peer that is declared, and has its spec name the file. Returns the spec.
+    /// Keeps the values of these variables for a declared peer, makes its spec name the file, and returns the spec.
     ///
     /// # Errors
-    /// As for [`Engine::add`]; its spec names a file of the person's own.
+    /// As for [`Engine::add`]; or the spec names an `env_file` of the user's own.
     pub async fn keep(&self, name: &PeerName, names: &[String]) -> Result<PeerSpec> {
         let peer = self.peer(name)?;
         let values = self.values_to_keep(&peer.spec, &peer.profile, names)?;
@@ -84,14 +86,15 @@ impl Engine {
         if changed != text {
             self.config.write_spec(name, &changed)?;
         }
-        self.log(&Event::new(self.now(), "peer.edited").peer(name).with("kept", names.to_vec()))?;
+        self.log(&Event::new(self.now(), EventName::PeerEdited).peer(name).with("kept", names.to_vec()))?;
         Ok(spec)
     }
 
-    /// Writes values to our own file of a peer, beside those that `old` has there.
+    /// Writes values to the file that `peer` manages for this peer, and keeps those that `old` already has there.
     ///
     /// # Errors
-    /// `old` names a file of the person's own, which is not ours to write; ours cannot be read or written.
+    /// `old` names a file of the user's own, which `peer` must not write; or the managed file cannot be read or
+    /// written.
     pub(crate) fn write_kept(&self, locked: &Locked, old: Option<&PeerSpec>, values: &EnvFile) -> Result<()> {
         let name = locked.files().name();
         let own = locked.files().env_file();
@@ -99,11 +102,11 @@ impl Engine {
             Some(theirs) if theirs != own => {
                 return Err(EngineError::Declaration {
                     what: format!("keep variables of {name}"),
-                    problem: format!("its spec names an env_file of yours, {}", theirs.display()),
-                    hint: Some("add them there, one NAME=VALUE a line, or take env_file out of the spec".to_owned()),
+                    problem: format!("its spec uses your own env_file, {}", theirs.display()),
+                    hint: Some("add them there, one NAME=VALUE per line, or remove env_file from the spec".to_owned()),
                 });
             }
-            // One that was removed by hand is made anew.
+            // If the user removed the file, a new one is made.
             Some(_) => match EnvFile::read(&own) {
                 Err(ConfigError::NoEnvFile { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                     EnvFile::default()
@@ -116,13 +119,13 @@ impl Engine {
             kept.set(key, value);
         }
         let text = kept.to_text();
-        if text.len() as u64 > EnvFile::MOST {
+        if text.len() as u64 > EnvFile::MAX_BYTES {
             return Err(EngineError::Declaration {
                 what: format!("keep variables of {name}"),
                 problem: format!(
                     "they have {} bytes together, and more than {} are never read",
                     text.len(),
-                    EnvFile::MOST
+                    EnvFile::MAX_BYTES
                 ),
                 hint: None,
             });
@@ -130,8 +133,8 @@ impl Engine {
         Ok(locked.keep_env(&text)?)
     }
 
-    /// The variables that a peer's agent lives by and that are set here, but would not be for a wake from elsewhere: neither
-    /// its spec nor its `env_file` has them.
+    /// Returns the variables that the peer's agent depends on and that are set here, but would be missing in a wake
+    /// from elsewhere, because neither the spec nor its `env_file` has them.
     pub fn not_kept(&self, spec: &PeerSpec) -> Vec<String> {
         let Ok(profile) = self.profile(&spec.agent) else { return Vec::new() };
         let kept = self.kept_variables(spec).unwrap_or_default();
@@ -140,12 +143,12 @@ impl Engine {
         names
     }
 
-    /// Puts on record which of the variables that its agent lives by it is started with, and says which of them it lacks
-    /// that the last one that was ready had.
+    /// Records which of the variables that its agent depends on are set for this start, and notifies the user of those
+    /// that are missing although the last ready incarnation had them.
     pub(crate) fn note_missing(&self, peer: &Peer, record: &mut SessionRecord, env: &Environment) -> Result<()> {
-        record.lives_by = lived_by(&peer.profile, env);
-        let had = peer.files.end()?.present().map(|last| last.lives_by).unwrap_or_default();
-        record.missing_env = missing(&peer.profile, &had, &record.lives_by);
+        record.essential_env = lived_by(&peer.profile, env);
+        let had = peer.files.end()?.present().map(|last| last.essential_env).unwrap_or_default();
+        record.missing_env = missing(&peer.profile, &had, &record.essential_env);
         if !record.missing_env.is_empty() {
             let (name, names) = (&peer.name, record.missing_env.join(", "));
             let cure = how_to_keep(name, &record.missing_env);
@@ -157,14 +160,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Our own file of a peer's variables, where it is there and the spec does not name it.
+    /// Returns the managed file of a peer's variables, if it exists and the spec does not name it.
     pub fn unused_env_file(&self, name: &PeerName, spec: &PeerSpec) -> Option<PathBuf> {
         let own = self.state.peer(name).env_file();
         (own.is_file() && spec.env_file.as_ref() != Some(&own)).then_some(own)
     }
 }
 
-/// Names of the variables that an agent of this profile lives by, of those that are set and not empty; in order.
+/// Returns the names, sorted, of the set and non-empty variables that an agent of this profile depends on.
 pub(crate) fn lived_by(profile: &Profile, env: &[(OsString, OsString)]) -> Vec<String> {
     let is_set = |name: &str| env.iter().any(|(key, value)| key == OsStr::new(name) && !value.is_empty());
     let set = env.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(key, _)| key.to_str());
@@ -173,13 +176,14 @@ pub(crate) fn lived_by(profile: &Profile, env: &[(OsString, OsString)]) -> Vec<S
     names
 }
 
-/// Which of `had` are not among `has`, less those that an agent of this profile does not live by (any more).
+/// Returns the names in `had` that are not in `has`, except those that an agent of this profile does not depend on (any
+/// more).
 pub(crate) fn missing(profile: &Profile, had: &[String], has: &[String]) -> Vec<String> {
     let is_set = |name: &str| had.iter().chain(has).any(|known| known == name);
     had.iter().filter(|name| !has.contains(name) && profile.needs(name, is_set)).cloned().collect()
 }
 
-/// How a person keeps these variables of a peer.
+/// Returns the command with which the user keeps these variables of a peer.
 pub fn how_to_keep(name: &PeerName, variables: &[String]) -> String {
     let separator = " --keep-env ";
     format!("peer add {name}{separator}{}", variables.join(separator))

@@ -1,7 +1,7 @@
-//! A peer whose spec or whose agent's profile cannot be used, as its files and what can be read of its spec still tell of it.
+//! A peer whose spec or profile cannot be used, reconstructed from its files and the readable parts of its spec.
 //!
-//! A slip of the pen in a spec must not lock anybody out while an agent runs. Whatever looks, ends or delivers goes by the
-//! record; what would be started needs the spec, and is refused with what is wrong with it.
+//! A mistake in a spec must not lock the user out while an agent runs. Verbs that observe, end or deliver go by the
+//! record. A start needs the spec, and is refused with the mistake in it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,21 +15,21 @@ use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::store::{Launch, PeerFiles, Stored};
 
-/// The profile of any command: how to end it is known of each.
+/// The profile that fits any command, because it knows how to end each.
 const ANY: &str = "command";
 
-/// What the files tell of where and what a peer is.
+/// What the files of a peer say about its agent and where it runs.
 #[derive(Debug, Default)]
-struct Told {
+struct LastKnown {
     agent: Option<String>,
     runtime: Option<String>,
     cwd: Option<PathBuf>,
     command: Option<Vec<String>>,
 }
 
-impl Told {
+impl LastKnown {
     fn by(files: &PeerFiles) -> Self {
-        // What cannot be read tells nothing.
+        // A file that cannot be read is treated as missing.
         let record = files.session().ok().and_then(Stored::present);
         let last = || files.end().ok()?.present();
         let opened = || files.conversations().ok()?.pop();
@@ -50,16 +50,16 @@ impl Told {
 }
 
 impl Engine {
-    /// A peer as it is declared, or where that cannot be used as its files tell of it: for whoever looks at it, ends it or
-    /// speaks to it.
+    /// Loads a peer as declared, or, if the declaration cannot be used, as its files describe it. For verbs that
+    /// observe it, end it or send to it.
     ///
     /// # Errors
-    /// Nobody declared it and it never ran, or somebody else may have written its spec.
+    /// The peer is not declared and never ran, or another user may have written its spec.
     pub fn known(&self, name: &PeerName) -> Result<Peer> {
         self.peer(name).or_else(|error| self.known_in_spite_of(name, &error).ok_or(error))
     }
 
-    /// What is known of a peer that cannot be loaded for this reason; `None` where that is no reason to go on.
+    /// Reconstructs a peer that cannot be loaded for this reason. `None` if the reason is one that must stop the verb.
     pub(crate) fn known_in_spite_of(&self, name: &PeerName, error: &EngineError) -> Option<Peer> {
         let unusable = matches!(
             error,
@@ -68,51 +68,52 @@ impl Engine {
                 | EngineError::NoSuchProfile { .. }
         );
         let files = self.state.peer(name);
-        // One whose spec was renamed or removed by hand, and that ran.
+        // The user renamed or removed the spec of a peer that has run.
         let was_declared = || matches!(error, EngineError::NoSuchPeer { .. }) && files.has_run();
         if !unusable && !was_declared() {
             return None;
         }
-        let told = Told::by(&files);
-        let spec = self.legible(name, &told);
-        let profile = self.profile_in_any_case(&[Some(&spec.agent), told.agent.as_ref()])?;
+        let known = LastKnown::by(&files);
+        let spec = self.readable_spec(name, &known);
+        let profile = self.profile_in_any_case(&[Some(&spec.agent), known.agent.as_ref()])?;
         let effective = Effective::of(&spec, &self.settings);
         Some(Peer { name: name.clone(), spec, effective, profile, files, is_declared: false })
     }
 
-    /// A spec of what its files tell and what can be read of its text. Where it runs its record knows best.
-    fn legible(&self, name: &PeerName, told: &Told) -> PeerSpec {
+    /// Builds a spec from the peer's files and the readable parts of its spec. For a running peer, the record decides
+    /// the runtime.
+    fn readable_spec(&self, name: &PeerName, known: &LastKnown) -> PeerSpec {
         let base = PeerSpec {
-            agent: told.agent.clone().unwrap_or_else(|| ANY.to_owned()),
-            command: told.command.clone().unwrap_or_default(),
-            cwd: told.cwd.clone().unwrap_or_else(|| PathBuf::from("/")),
-            runtime: told.runtime.clone().unwrap_or_default(),
+            agent: known.agent.clone().unwrap_or_else(|| ANY.to_owned()),
+            command: known.command.clone().unwrap_or_default(),
+            cwd: known.cwd.clone().unwrap_or_else(|| PathBuf::from("/")),
+            runtime: known.runtime.clone().unwrap_or_default(),
             ..PeerSpec::default()
         };
         let text = self.config.spec_text(name).ok().flatten().unwrap_or_default();
-        let spec = PeerSpec::legible(&text, base);
-        let runtime = told.runtime.clone().unwrap_or_else(|| spec.runtime.clone());
+        let spec = PeerSpec::lenient(&text, base);
+        let runtime = known.runtime.clone().unwrap_or_else(|| spec.runtime.clone());
         PeerSpec { runtime, ..spec }
     }
 
-    /// The first of these profiles that can be used, as it is or as it is built in.
+    /// Returns the first of these profiles that can be used, from the user's own or the built-in ones.
     fn profile_in_any_case(&self, names: &[Option<&String>]) -> Option<Arc<Profile>> {
         let names = || names.iter().copied().flatten().map(String::as_str).chain([ANY]);
         let usable = names().find_map(|name| self.profile(name).ok());
         usable.or_else(|| names().find_map(Profile::builtin).map(Arc::new))
     }
 
-    /// What would make each start fail, without a look at any runtime.
+    /// Checks for anything that would make every start fail, without contacting a runtime.
     ///
     /// # Errors
-    /// What is wrong with its spec, its profile, its directory, its program or its `env_file`.
+    /// What is wrong with the peer's spec, profile, directory, program or `env_file`.
     pub(crate) fn check_startable(&self, peer: &Peer) -> Result<()> {
         self.check_declared(peer)?;
         check_before_launch(peer)?;
         self.kept_variables(&peer.spec).map(drop)
     }
 
-    /// What keeps a peer from being started that is only known.
+    /// Fails for a peer that was only reconstructed, which must not be started.
     ///
     /// # Errors
     /// What is wrong with its spec or its profile.

@@ -22,17 +22,18 @@ use crate::store::PeerFiles;
 /// A declared peer.
 #[derive(Debug)]
 pub struct Peer {
-    /// Its name.
+    /// The peer's name.
     pub name: PeerName,
-    /// What was typed.
+    /// The spec as the user wrote it.
     pub spec: PeerSpec,
-    /// What it means.
+    /// The spec with all defaults applied.
     pub effective: Effective,
     /// How its agent works.
     pub profile: Arc<Profile>,
-    /// Its files.
+    /// The peer's files in the state directory.
     pub files: PeerFiles,
-    /// It is as its spec says. Else that cannot be used, and this is what is known of it all the same: nothing is started by it.
+    /// Whether this is what the spec declares. Otherwise the spec cannot be used and this is reconstructed: nothing is
+    /// started from it.
     pub is_declared: bool,
 }
 
@@ -40,12 +41,12 @@ impl Engine {
     /// Loads a peer: its spec and its agent's profile.
     ///
     /// # Errors
-    /// Nobody declared it, or one of the two files is wrong.
+    /// The peer is not declared, or one of the two files is wrong.
     pub fn peer(&self, name: &PeerName) -> Result<Peer> {
         self.peer_with(name, |agent| self.profile(agent))
     }
 
-    /// Loads many; a profile is looked up once for all that have it.
+    /// Loads many peers; a profile that several share is looked up once.
     pub(crate) fn peers<'a>(&'a self, names: &'a [PeerName]) -> impl Iterator<Item = Result<Peer>> + 'a {
         let mut known = HashMap::<String, Arc<Profile>>::new();
         names.iter().map(move |name| {
@@ -66,33 +67,36 @@ impl Engine {
         let profile = profile(&spec.agent).map_err(|error| self.in_spec(name, error))?;
         let accepted = spec.accept.as_deref().unwrap_or_default();
         if let Err((wrong, problem, hint)) = check_accepted(&spec.agent, &profile, accepted) {
-            return Err(self.config.wrong_in_spec(name, "accept", format!("{wrong:?}: {problem}"), Some(hint)).into());
+            return Err(self
+                .config
+                .invalid_spec_value(name, "accept", format!("{wrong:?}: {problem}"), Some(hint))
+                .into());
         }
         if let Err((problem, hint)) = check_mcp(&spec, &profile) {
-            return Err(self.config.wrong_in_spec(name, "mcp", problem, Some(hint.to_owned())).into());
+            return Err(self.config.invalid_spec_value(name, "mcp", problem, Some(hint.to_owned())).into());
         }
         Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name), is_declared: true })
     }
 
-    /// A profile that nobody has is a mistake in the spec that names it.
+    /// Turns an unknown profile into a mistake in the spec that names it.
     fn in_spec(&self, name: &PeerName, error: EngineError) -> EngineError {
         let EngineError::NoSuchProfile { nearest, .. } = &error else { return error };
         let hint =
             nearest.as_ref().map_or("peer agents lists them".to_owned(), |near| format!("did you mean {near:?}?"));
-        self.config.wrong_in_spec(name, "agent", error.to_string(), Some(hint)).into()
+        self.config.invalid_spec_value(name, "agent", error.to_string(), Some(hint)).into()
     }
 
-    /// The error for a name that nobody declared, with the one that may have been meant.
+    /// Returns the error for a name that is not declared, with the most similar name.
     pub fn no_such_peer(&self, name: &PeerName) -> EngineError {
         let names = self.config.names().unwrap_or_default();
         let nearest = nearest(name.as_str(), names.iter().map(PeerName::as_str)).map(str::to_owned);
         EngineError::NoSuchPeer { peer: name.clone(), nearest }
     }
 
-    /// A profile by name: the person's own first, then the built-in one.
+    /// Returns a profile by name: the user's own first, then the built-in one.
     ///
     /// # Errors
-    /// Nobody has one of that name, or the person's own is wrong.
+    /// There is no profile of that name, or the user's own is wrong.
     pub fn profile(&self, name: &str) -> Result<Arc<Profile>> {
         let own = self.config.profile_text(name)?;
         let text = own.as_ref().map(|(_, text)| text.as_str());
@@ -114,7 +118,8 @@ impl Engine {
     }
 }
 
-/// Only a dialog that the profile knows, and that a program may answer, can be accepted: which cannot, why, and what can.
+/// Checks that the profile knows each accepted dialog, and allows a program to answer it. The error is the wrong id,
+/// the problem, and a hint.
 pub(crate) fn check_accepted(
     agent: &str,
     profile: &Profile,
@@ -135,26 +140,30 @@ pub(crate) fn check_accepted(
     Err((wrong.clone(), problem, hint))
 }
 
-/// Only an agent that takes a server for one launch can be given ours: what is wrong, and what to do instead.
+/// Checks that the agent takes an MCP server for one launch, if the spec wants it to get ours. Returns the problem and a hint.
 pub(crate) fn check_mcp(spec: &PeerSpec, profile: &Profile) -> std::result::Result<(), (String, &'static str)> {
     if !spec.mcp {
         return Ok(());
     }
     if !cfg!(feature = "mcp") {
-        let problem = "this program was built without its server".to_owned();
-        return Err((problem, "take it out, or build it with the feature mcp"));
+        let problem = "this build of peer has no MCP server".to_owned();
+        return Err((problem, "remove it, or build peer with the feature mcp"));
     }
-    let hint = "take it out; its own settings may name a server whose command is `peer mcp`";
-    profile.mcp.is_some().then_some(()).ok_or_else(|| (format!("{} takes no server for one launch", spec.agent), hint))
+    let hint = "remove it; the agent's own settings can name a server with the command `peer mcp`";
+    profile
+        .mcp
+        .is_some()
+        .then_some(())
+        .ok_or_else(|| (format!("{} takes no MCP server for one launch", spec.agent), hint))
 }
 
-/// Profiles that were parsed before, by name: a fleet of a thousand has a handful, and each compiles its patterns.
+/// Parsed profiles by name. A fleet of a thousand peers has a handful of them, and parsing one compiles its patterns.
 ///
-/// An entry holds for the text that it was made from, so that `peer watch` sees a profile that was edited.
+/// An entry is valid for the text that it was parsed from, so `peer watch` notices an edited profile.
 #[derive(Debug, Default)]
 pub(crate) struct Profiles(Mutex<HashMap<String, Parsed>>);
 
-/// The text that a profile was made from (`None`: it is built in), and the profile.
+/// The text that a profile was parsed from (`None` for a built-in one), and the profile.
 type Parsed = (Option<String>, Arc<Profile>);
 
 impl Profiles {

@@ -1,4 +1,4 @@
-//! Which multiplexers there are, found when one is needed and not before.
+//! The available multiplexers, located only when one is needed.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -17,7 +17,7 @@ use crate::engine::peer::versions::VersionFile;
 use crate::engine::{Engine, EngineError, Result};
 use crate::store::{Place, StateDir};
 
-/// Runtimes by binary, made on first use.
+/// Runtimes by binary, created on first use.
 pub(crate) struct Runtimes {
     deadline: Duration,
     state: PathBuf,
@@ -59,30 +59,31 @@ impl Runtimes {
         Arc::clone(runtime)
     }
 
-    /// The versions of their executables.
+    /// The known versions of the runtimes' executables.
     pub(crate) fn versions(&self) -> &Versions {
         &self.versions
     }
 }
 
-/// The name in a spec or a record, as a kind.
+/// Parses the runtime's name in a spec or a record.
 ///
 /// # Errors
-/// It is neither; a spec with such a name is refused at the door.
+/// The name is unknown. Specs with such a name are rejected when they are read.
 pub fn kind_of(name: &str) -> Result<RuntimeKind> {
     match name {
         "tmux" => Ok(RuntimeKind::Tmux),
         "zellij" => Ok(RuntimeKind::Zellij),
         other => Err(EngineError::Declaration {
             what: format!("runtime {other:?}"),
-            problem: "there is no such runtime".to_owned(),
+            problem: "no such runtime".to_owned(),
             hint: Some("use tmux or zellij".to_owned()),
         }),
     }
 }
 
 impl Engine {
-    /// The runtime of a recorded session, by the binary that started it: a bare `PATH`, as in cron, must not hide it.
+    /// Returns the runtime of a recorded session, using the binary that started it: a bare `PATH`, as in cron, must not
+    /// hide it.
     ///
     /// # Errors
     /// The record names an unknown runtime.
@@ -91,29 +92,31 @@ impl Engine {
         Ok(self.runtimes.get(kind, self.client_binary(kind, place)))
     }
 
-    /// The binary whose clients talk to the server of a recorded session, where it fits that.
+    /// Returns the binary whose clients talk to the server of a recorded session.
     pub(crate) fn client_binary(&self, kind: RuntimeKind, place: &Place) -> PathBuf {
         let recorded = self.runtimes.configured(kind).unwrap_or(&place.binary);
-        // Version managers keep each version in a directory of its own, and remove it with the version. Where no other fits the
-        // server either, the adapter takes the server's own.
+        // Version managers keep each version in its own directory and remove the directory with the version. If no
+        // other binary fits the server either, the adapter uses the server's own executable.
         let binary = if recorded.exists() { Ok(recorded.clone()) } else { self.runtime_binary(kind, None) };
         binary.unwrap_or_else(|_| recorded.clone())
     }
 
-    /// A zellij that is asked what the kernel can tell, for which no binary is needed.
+    /// Returns a zellij adapter for questions that the kernel can answer, for which no binary is needed.
     pub(crate) fn zellij_by_the_kernel(&self) -> Arc<dyn Runtime> {
         let kind = RuntimeKind::Zellij;
         self.runtimes.get(kind, self.runtimes.configured(kind).cloned().unwrap_or_else(|| kind.as_str().into()))
     }
 
-    /// zellij itself, for what only it leaves behind. Where its binary is not found, the kernel does.
+    /// Returns the zellij adapter itself, for cleaning up what only zellij leaves behind. If its binary is not found,
+    /// the kernel's facts suffice.
     pub(crate) fn zellij(&self) -> Zellij {
         let kind = RuntimeKind::Zellij;
         let binary = self.runtime_binary(kind, None).unwrap_or_else(|_| kind.as_str().into());
         Zellij::new(binary, self.runtimes.deadline).with_versions(self.runtimes.versions.clone())
     }
 
-    /// Where the binary of a runtime is: as configured, else on our `PATH`, else on the one the peer was declared with.
+    /// Finds the binary of a runtime: as configured, else on the caller's `PATH`, else on the one that the peer was
+    /// declared with.
     ///
     /// # Errors
     /// [`RuntimeError::NoBinary`].
@@ -131,7 +134,7 @@ impl Engine {
             .ok_or_else(|| RuntimeError::NoBinary { runtime: kind, path: PathBuf::from(kind.as_str()) }.into())
     }
 
-    /// The runtime that a new session of this peer goes to, and its binary.
+    /// Returns the runtime for a new session of this peer, and its binary.
     ///
     /// # Errors
     /// As [`Engine::runtime_binary`].

@@ -1,4 +1,5 @@
-//! Who ran here and is declared no more: a spec that somebody removed or renamed by hand leaves its conversations behind.
+//! Peers that have run here and are no longer declared: when the user removes or renames a spec, the conversations stay
+//! behind.
 
 use std::path::PathBuf;
 
@@ -7,21 +8,21 @@ use crate::engine::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::store::Stored;
 
-/// Files of a peer without a spec.
+/// A peer that has files and no spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undeclared {
-    /// Whose they are.
+    /// The peer whose files these are.
     pub peer: PeerName,
     /// Where its spec was.
     pub spec: PathBuf,
-    /// Its spec under the name that it has now, where one looks like it.
+    /// The peer that it seems to have been renamed to, with that peer's spec.
     pub renamed_to: Option<(PeerName, PathBuf)>,
-    /// An incarnation is on record.
+    /// Whether an incarnation is recorded.
     pub runs: bool,
 }
 
 impl Undeclared {
-    /// What is wrong, in a line.
+    /// Returns a one-line description of the problem.
     pub fn problem(&self) -> String {
         let what = if self.runs { "its agent runs" } else { "it ran, and has conversations" };
         match &self.renamed_to {
@@ -30,7 +31,7 @@ impl Undeclared {
         }
     }
 
-    /// The way out.
+    /// Returns how to solve it.
     pub fn cure(&self) -> String {
         let (peer, spec) = (&self.peer, self.spec.display());
         match &self.renamed_to {
@@ -41,7 +42,8 @@ impl Undeclared {
 }
 
 impl Engine {
-    /// Who has files here and no spec. One listing of each directory, where everybody is declared.
+    /// Returns the peers that have files here and no spec. If every peer is declared, this costs one listing of each
+    /// directory.
     ///
     /// # Errors
     /// A directory cannot be listed.
@@ -55,7 +57,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         let fresh = declared.iter().filter(|name| !self.state.peer(name).has_run());
-        // What cannot be loaded looks like nobody.
+        // A peer that cannot be loaded is not a candidate.
         let fresh: Vec<Peer> = fresh.filter_map(|name| self.peer(name).ok()).collect();
         Ok(started.into_iter().map(|name| self.without_spec(name, &fresh)).collect())
     }
@@ -71,7 +73,7 @@ impl Engine {
         }
     }
 
-    /// Whether a peer that never ran is what ran under another name: the same agent in the same place.
+    /// Whether a peer that never ran may be `old` under a new name: the same agent in the same place.
     fn may_have_been(&self, peer: &Peer, old: &PeerName) -> bool {
         let files = self.state.peer(old);
         if let Some(record) = files.session().ok().and_then(Stored::present) {
@@ -82,7 +84,8 @@ impl Engine {
         last.agent == peer.spec.agent && (!peer.profile.capabilities().resume || is_there())
     }
 
-    /// Says of a peer that starts for the first time whose conversation it may have been meant to go on with.
+    /// When a peer starts for the first time, notifies the user of the conversations that it may have been meant to
+    /// continue.
     pub(crate) fn note_renamed(&self, peer: &Peer) -> Result<()> {
         for undeclared in self.undeclared()? {
             if undeclared.renamed_to.as_ref().is_some_and(|(name, _)| *name == peer.name) {

@@ -1,4 +1,4 @@
-//! The door: which versions of the runtimes are let in, and where it is kept what their executables said.
+//! Admission of runtimes by version, and the memory of what their executables reported.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,13 +13,14 @@ use crate::engine::{Engine, Result, wall_clock};
 use crate::policy::time::Timestamp;
 use crate::store::StateDir;
 
-/// The file in the state directory.
+/// The name of the file in the state directory.
 const FILE: &str = "versions.json";
 
-/// More executables than anybody has of the runtimes; the oldest are forgotten.
+/// How many executables are remembered, which is more than anyone has; the oldest are dropped.
 const MOST: usize = 16;
 
-/// What executables said, kept in the state directory. Best effort: an executable that nobody remembers is asked again.
+/// The reported versions, kept in the state directory. Best effort: an executable that is not remembered is queried
+/// again.
 pub(crate) struct VersionFile(StateDir);
 
 #[derive(Default, Serialize, Deserialize)]
@@ -74,7 +75,7 @@ pub(crate) struct Admitted {
 }
 
 impl Engine {
-    /// The runtime that a new session of this peer goes to, its version looked at before anything is begun.
+    /// Returns the runtime for a new session of this peer, after checking its version.
     ///
     /// # Errors
     /// As [`Engine::check_version`].
@@ -84,18 +85,18 @@ impl Engine {
         Ok(Admitted { kind, binary, runtime, version })
     }
 
-    /// Refuses an executable that is too old. What is odd about another one is said: `always`, or when it is met for the first
-    /// time. Starts no process for one that is known.
+    /// Refuses an executable that is too old. Notifies the user of any other problem with it: if `always`, or if the
+    /// executable is new to `peer`. A known executable is not run again.
     ///
     /// # Errors
-    /// It is too old, cannot be run or does not answer.
+    /// The executable is too old, cannot be run, or does not answer.
     pub(crate) async fn check_version(&self, kind: RuntimeKind, binary: &Path, always: bool) -> Result<Version> {
         let (version, is_new) = self.runtimes.versions().look_up(kind, binary).await?;
         let fitness = version.fitness(kind);
         match fitness {
             Fitness::TooOld => Err(complaint(kind, binary, &version).into()),
             Fitness::Supported => Ok(version),
-            Fitness::Untested | Fitness::Chatty | Fitness::Unreadable => {
+            Fitness::Untested | Fitness::ExtraOutput | Fitness::Unreadable => {
                 if always || is_new {
                     let problem = complaint(kind, binary, &version);
                     self.progress.notice(&format!("{problem}; `peer doctor` tries whether it works"));

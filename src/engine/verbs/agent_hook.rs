@@ -11,7 +11,7 @@ use peer_adapters::agent::Report;
 use peer_adapters::transcript::AgentStatus;
 use tokio::time::{Instant, sleep};
 
-use crate::engine::observe::conversation::{Launched, Learner};
+use crate::engine::observe::conversation::{ConversationFinder, Launched};
 use crate::engine::observe::elsewhere;
 use crate::engine::observe::turn::Turns;
 use crate::engine::verbs::transcript::of_files;
@@ -19,9 +19,10 @@ use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::answer::answers;
 use crate::policy::ending::Incarnation;
-use crate::policy::report::{Heard, Known, News, hear};
+use crate::policy::event::EventName;
+use crate::policy::report::{Change, Heard, Known, hear};
 use crate::policy::time::Timestamp;
-use crate::policy::turn::{TurnSeen, Witness};
+use crate::policy::turn::{TurnObservation, Witness};
 use crate::store::{Event, SessionRecord};
 
 /// How long the agent's own files may take to name the conversation that its hook names: Claude Code writes its status file 190
@@ -106,12 +107,12 @@ impl Engine {
         is_in: impl Fn(&SessionRecord) -> bool,
         patient: bool,
     ) -> Result<Option<SessionRecord>> {
-        let learner = Learner::new(&peer.profile, &peer.spec.cwd).told_by(Witness::Hook);
+        let learner = ConversationFinder::new(&peer.profile, &peer.spec.cwd).told_by(Witness::Hook);
         let until = Instant::now() + NAMED_WITHIN;
         loop {
             if let Some(locked) = self.state.try_lock(&peer.name)? {
                 let mut record = Self::own_record(peer, incarnation)?;
-                learner.learn(&self.state, &locked, &mut record)?;
+                learner.find(&self.state, &locked, &mut record)?;
                 if is_in(&record) {
                     return Ok(Some(record));
                 }
@@ -127,15 +128,15 @@ impl Engine {
     }
 
     /// What it needs a person for, as soon as that is seen.
-    async fn asked(&self, by: &Reporter) -> Result<Option<TurnSeen>> {
+    async fn asked(&self, by: &Reporter) -> Result<Option<TurnObservation>> {
         let until = Instant::now() + SHOWN_WITHIN;
         let says_so = by.peer.profile.conversation.status.is_some();
         let (mut live, mut without_words) = (None, None);
         while Instant::now() < until {
             if !says_so || by.status().is_some_and(|status| status.waits_for.is_some()) {
                 if live.is_none() {
-                    let sight = self.observe(&by.peer.name, &by.record).await?;
-                    live = Some(Live::of(by.record.clone(), sight));
+                    let observation = self.observe(&by.peer.name, &by.record).await?;
+                    live = Some(Live::of(by.record.clone(), observation));
                 }
                 let of = live.as_ref().map(|live| (&by.peer, live));
                 let room = until.saturating_duration_since(Instant::now());
@@ -200,19 +201,19 @@ fn begins_anew(status: Option<&AgentStatus>, at: Timestamp) -> bool {
     })
 }
 
-fn event(by: &Reporter, news: News, now: &Known, answered: Option<bool>) -> Event {
+fn event(by: &Reporter, news: Change, now: &Known, answered: Option<bool>) -> Event {
     let name = match news {
-        News::Started => "turn.started",
-        News::Finished(_) => "turn.finished",
-        News::Asks => "agent.waiting",
+        Change::Started => EventName::TurnStarted,
+        Change::Finished(_) => EventName::TurnFinished,
+        Change::Asks => EventName::AgentWaiting,
     };
     let event = Event::new(by.at, name).peer(&by.peer.name).incarnation(by.record.incarnation);
     let event = event.with("witness", Witness::Hook.as_str());
     match (news, now.seen.ask()) {
-        (News::Finished(took), _) => event
+        (Change::Finished(took), _) => event
             .with("duration_ms", took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)))
             .with("answered", answered),
-        (News::Asks, Some(ask)) => event.cause(ask.kind.as_str()).tell("question", ask.question.clone()),
+        (Change::Asks, Some(ask)) => event.cause(ask.kind.as_str()).with_for_hooks("question", ask.question.clone()),
         _ => event,
     }
 }

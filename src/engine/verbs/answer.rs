@@ -1,4 +1,4 @@
-//! `peer answer`: what an agent asks, and the row that a person chooses.
+//! `peer answer`: shows an agent's question, and chooses the row that the user names.
 
 use std::time::Duration;
 
@@ -14,45 +14,46 @@ use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::choice::choose;
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::turn::{Ask, AskKind};
 use crate::store::{Event, Phase, SessionRecord};
 
-/// How long a dialog must stand still before it is believed, and before a key is pressed into it: what is drawn is not yet what
-/// Enter means.
-const STILL: Duration = Duration::from_millis(300);
-/// How long a screen may go on changing under a dialog, and how long one may take to answer a key with another frame.
-const FRAME: Duration = Duration::from_secs(5);
-/// Between two looks.
-const LOOK: Duration = POLL.saturating_mul(3);
-/// How long what follows an answer is looked for.
+/// How long a dialog must stay unchanged before it is believed, and before a key is pressed: what is drawn is not yet
+/// what Enter means.
+const DIALOG_SETTLE: Duration = Duration::from_millis(300);
+/// How long a screen may keep changing under a dialog, and how long a dialog may take to redraw after a key.
+const REDRAW_TIMEOUT: Duration = Duration::from_secs(5);
+/// The interval between two looks.
+const SCREEN_POLL: Duration = POLL.saturating_mul(3);
+/// How long to wait for what follows an answer.
 const AFTER: Duration = Duration::from_secs(10);
 
-/// What an agent asks.
+/// A question that an agent asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Question {
-    /// What for it needs a person.
+    /// The kind of answer that a person must give.
     pub kind: AskKind,
-    /// The question on one line, where its screen or its status file tells it.
+    /// The question on one line, if its screen or its status file shows it.
     pub question: Option<String>,
-    /// What stands above the rows: the question, and what it is about.
+    /// The text above the rows: the question and its context.
     pub text: Vec<String>,
-    /// The labels of the rows; none where they are not known.
+    /// The labels of the rows; empty if they are unknown.
     pub rows: Vec<String>,
-    /// The number of the row with the cursor, from 1 on.
+    /// The number of the row with the cursor, starting at 1.
     pub cursor: Option<usize>,
 }
 
-/// What was chosen, and what came of it.
+/// The chosen row, and what followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Answered {
     /// The question.
     pub question: String,
-    /// The number of the row, from 1 on.
+    /// The number of the row, starting at 1.
     pub row: usize,
     /// Its label.
     pub label: String,
-    /// What its screen showed after.
+    /// What the screen showed afterwards.
     #[serde(flatten)]
     pub after: After,
 }
@@ -67,20 +68,20 @@ pub enum After {
     Free,
     /// Another question.
     Asks {
-        /// Which.
+        /// The question.
         next: String,
     },
     /// The agent ended.
     Ended,
-    /// No question; what it shows is not known.
+    /// No question, and nothing else that is recognized.
     Unknown,
 }
 
 impl Engine {
-    /// What one peer asks; `None` where it asks nothing. Presses nothing.
+    /// Returns the question of one peer, or `None` if it asks nothing. Presses no key.
     ///
     /// # Errors
-    /// [`EngineError::NotAwake`], or the runtime's own.
+    /// [`EngineError::NotAwake`], or a runtime error.
     pub async fn question(&self, name: &PeerName) -> Result<Option<Question>> {
         let peer = self.known(name)?;
         let record = self.awake(&peer).await?;
@@ -90,15 +91,15 @@ impl Engine {
         })
     }
 
-    /// Chooses one row of what a peer asks: a key a frame, Enter only where that row is seen to have the cursor, and nothing any
-    /// more once it asks something else. Blocks until its screen shows what follows.
+    /// Chooses one row of a peer's question. Presses one key per frame, and Enter only once that row is seen to have
+    /// the cursor; stops as soon as the agent asks something else. Blocks until the screen shows what follows.
     ///
     /// # Errors
     /// [`EngineError::NotAwake`]; [`EngineError::AsksNothing`]; [`EngineError::NoSuchRow`]: nothing was pressed.
     /// [`EngineError::NotAnswered`] says how far it came.
     pub async fn answer_question(&self, name: &PeerName, choice: &str) -> Result<Answered> {
         let peer = self.known(name)?;
-        // Held to the end: no message is typed into what is answered here.
+        // Held to the end, so that no message is typed into the dialog.
         let _locked = self.lock(name).await?;
         let record = self.awake(&peer).await?;
         let Some(menu) = self.standing_menu(&peer, &record).await? else {
@@ -122,13 +123,13 @@ impl Engine {
         let chosen = self.bring_cursor(&peer, &record, &menu, row).await?;
         self.press_one(&record, Key::Enter).await?;
         let label = menu.rows.get(row).cloned().unwrap_or_default();
-        let event = Event::new(self.now(), "agent.answered").peer(&peer.name).incarnation(record.incarnation);
+        let event = Event::new(self.now(), EventName::AgentAnswered).peer(&peer.name).incarnation(record.incarnation);
         self.log(&event.cause(turn::ask(&menu.dialog).kind.as_str()).with("row", row + 1))?;
         let after = self.after(&peer, &record, &chosen, row).await?;
         Ok(Answered { question: menu.dialog.question, row: row + 1, label, after })
     }
 
-    /// Moves the cursor to a row; the menu as it was seen last, with the cursor there.
+    /// Moves the cursor to a row. Returns the menu as last seen, with the cursor on that row.
     async fn bring_cursor(&self, peer: &Peer, record: &SessionRecord, asked: &Menu, row: usize) -> Result<Menu> {
         let mut menu = asked.clone();
         loop {
@@ -154,14 +155,14 @@ impl Engine {
         }
     }
 
-    /// Whether anything of the menu changed within [`FRAME`].
+    /// Whether anything in the menu changed within [`REDRAW_TIMEOUT`].
     async fn await_move(&self, peer: &Peer, record: &SessionRecord, before: &Menu) -> Result<bool> {
         let pressed = Instant::now();
-        while pressed.elapsed() < FRAME {
+        while pressed.elapsed() < REDRAW_TIMEOUT {
             if self.shown_menu(peer, record).await?.as_ref() != Some(before) {
                 return Ok(true);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(SCREEN_POLL).await;
         }
         Ok(false)
     }
@@ -174,15 +175,15 @@ impl Engine {
         Ok(screen::menu(&peer.profile, &self.capture(record).await?))
     }
 
-    /// The dialog that a pane shows once it has stood still; `None` where none does for as long.
+    /// Returns the dialog that a pane shows, once it has stayed unchanged; `None` if there is no dialog for that time.
     async fn standing_menu(&self, peer: &Peer, record: &SessionRecord) -> Result<Option<Menu>> {
         let started = Instant::now();
         let (mut shown, mut since) = (self.shown_menu(peer, record).await?, Instant::now());
-        while since.elapsed() < STILL {
-            if started.elapsed() >= FRAME {
+        while since.elapsed() < DIALOG_SETTLE {
+            if started.elapsed() >= REDRAW_TIMEOUT {
                 return Err(not_answered(peer, Unanswered::Restless));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(SCREEN_POLL).await;
             let now = self.shown_menu(peer, record).await?;
             if now != shown {
                 (shown, since) = (now, Instant::now());
@@ -191,7 +192,7 @@ impl Engine {
         Ok(shown)
     }
 
-    /// What its agent says that it needs a person for, where its screen does not tell.
+    /// Returns what the agent's status file reports as waiting for a person, if its screen does not show it.
     async fn asks_unseen(&self, peer: &Peer) -> Result<Option<Question>> {
         let live = self.live_in_reach(peer, peer.files.session()?.present()).await?;
         let said = own_status(peer, &live).and_then(|own| own.waits_for);
@@ -205,31 +206,33 @@ impl Engine {
         Ok(said.filter(|_| !matches!(live, Live::None)).map(question))
     }
 
-    /// What the screen shows once it asks this no more.
+    /// Returns what the screen shows once this question is gone.
     async fn after(&self, peer: &Peer, record: &SessionRecord, chosen: &Menu, row: usize) -> Result<After> {
         let (pressed, mut last, mut ready) = (Instant::now(), None, None::<Instant>);
         while pressed.elapsed() < AFTER {
             if process_axis(record) == Axis::Dead {
                 return Ok(After::Ended);
             }
-            // A pane that is gone a moment before its agent is seen to be tells nothing.
+            // The pane may disappear a moment before its agent is seen to have ended.
             let Ok(text) = self.capture(record).await else {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(SCREEN_POLL).await;
                 continue;
             };
             let stands = screen::menu(&peer.profile, &text).is_some_and(|menu| menu.is_same(chosen, row));
             last = Some(stands);
             let shows = screen::read(&peer.profile, &text).phase;
-            // A composer that is drawn for a moment only is that of a turn that goes on.
+            // A composer that is drawn only for a moment belongs to a turn that continues.
             ready = ready.filter(|_| shows == Shows::Ready);
             match shows {
                 _ if stands => {}
                 Shows::Dialog(next) => return Ok(After::Asks { next: next.question }),
                 Shows::Busy => return Ok(After::Busy),
-                Shows::Ready if ready.get_or_insert_with(Instant::now).elapsed() >= STILL => return Ok(After::Free),
+                Shows::Ready if ready.get_or_insert_with(Instant::now).elapsed() >= DIALOG_SETTLE => {
+                    return Ok(After::Free);
+                }
                 Shows::Ready | Shows::Starting => {}
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(SCREEN_POLL).await;
         }
         match last {
             Some(true) => Err(not_answered(peer, Unanswered::Stands)),
@@ -246,7 +249,8 @@ impl Question {
     }
 }
 
-/// Whoever starts it answers what its spec accepts, and two who press keys would miss each other's.
+/// Whether the process that starts the agent answers this dialog, because the spec accepts it. Two processes that press
+/// keys would interfere with each other.
 fn answers_itself(peer: &Peer, record: &SessionRecord, menu: &Menu) -> bool {
     matches!(record.phase, Phase::Starting { .. })
         && !menu.dialog.needs_person

@@ -1,4 +1,4 @@
-//! `peer attach`: hand the terminal to the pane, waking the peer first; always by resuming.
+//! `peer attach`: lends the terminal to the pane. A peer that is not awake is woken first, always by resuming.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use peer_adapters::command::{self, Argv};
-use peer_adapters::runtime::{Attaching, RuntimeKind};
+use peer_adapters::runtime::{AttachMode, RuntimeKind};
 
 use crate::engine::message::Message;
 use crate::engine::observe::target;
@@ -19,56 +19,59 @@ use crate::policy::name::PeerName;
 use crate::policy::wake::{Mode, Refusal, WakeDecision, WakeRequest};
 use crate::store::SessionRecord;
 
-/// How often a client that zellij cut off at once is started again. Each time is one more line that a person reads where the
-/// client has a reason of its own to fail.
+/// How often a client that zellij dropped at once is started again. If the client has its own reason to fail, each
+/// attempt is one more line for the user to read.
 const RETRIES: u32 = 2;
 
-/// A client that fails later than this was there for a while, and its end is the person's to read. One that was cut off ends
-/// within 200 ms on an idle machine.
+/// A client that fails later than this was attached for a while, and its end is reported to the user. A client that was
+/// dropped ends within 200 ms on an idle machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
-/// What a multiplexer tells the programs in its panes.
+/// Variables that a multiplexer sets for the programs in its panes.
 const TMUX: &str = "TMUX";
 const ZELLIJ: &str = "ZELLIJ";
 
-/// Before it is started again: a server needs some 10 ms to notice that a client is gone, and cuts off who comes meanwhile.
+/// The pause before a client is started again: a server needs some 10 ms to notice that a client is gone, and drops one
+/// that connects meanwhile.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// How a terminal gets to a pane.
 #[derive(Debug)]
 pub enum Attach {
-    /// By running this in the foreground, for as long as that incarnation lives.
-    Run(Way),
-    /// It shows that very pane already.
+    /// By running this in the foreground, for as long as that incarnation is alive.
+    Run(AttachCommand),
+    /// The terminal is that very pane.
     Here,
 }
 
-/// What is run to get to a pane.
+/// What to run to get to a pane.
 #[derive(Debug)]
-pub struct Way {
+pub struct AttachCommand {
     /// The runtime's client.
     pub argv: Argv,
-    /// For as long as this one lives.
+    /// The incarnation; the client runs for as long as it is alive.
     pub incarnation: Incarnation,
-    /// Whether what is typed does not reach the agent.
+    /// Whether input does not reach the agent.
     pub read_only: bool,
-    /// What a person presses to leave, as people write it.
+    /// The keys with which the user leaves, in the usual notation.
     pub leave: &'static str,
-    /// Whether the line that says so is gone as soon as that is run, and nobody has left such a session yet.
-    pub wiped: bool,
-    /// On which runtime.
+    /// Whether the client wipes the line that explains those keys at once, and the user has never left a session of
+    /// this runtime before.
+    pub hides_leave_hint: bool,
+    /// The runtime.
     pub runtime: RuntimeKind,
-    /// It is a session within one of the person's own: their multiplexer takes its own keys first.
+    /// The multiplexer that this terminal is already in, if any: it takes its own keys first.
     pub nested: Option<RuntimeKind>,
 }
 
 impl Engine {
-    /// Tells how this terminal gets to a peer's pane. Where its session lives that is at once, whatever its agent waits for.
-    /// One that is not awake is woken: resumed, or fresh where there is nothing to resume and nothing can be lost by it; one
-    /// that comes up and is not ready, because it asks something, is there to be answered.
+    /// Determines how this terminal gets to a peer's pane. A living session can be attached to at once, whatever its
+    /// agent is waiting for. A peer that is not awake is woken: resumed, or started fresh if there is nothing to resume
+    /// and nothing to lose. If the agent comes up and is not ready because it shows a dialog, the user can answer it
+    /// there.
     ///
     /// # Errors
-    /// As [`Engine::wake`], where no session is there in the end; never a silent fresh start.
+    /// As [`Engine::wake`], if there is no session in the end; never a silent fresh start.
     pub async fn attach(&self, name: &PeerName, read_only: bool) -> Result<Attach> {
         let peer = self.known(name)?;
         let live = self.live_in_reach(&peer, peer.files.session()?.present()).await?;
@@ -92,18 +95,18 @@ impl Engine {
             return Err(EngineError::NobodyAttached { peer: peer.name });
         }
         let (runtime, target) = (self.runtime_of(&record.place)?, target(&record.place));
-        Ok(Attach::Run(Way {
-            argv: runtime.attach(&target, Attaching { inside, read_only }).await?,
+        Ok(Attach::Run(AttachCommand {
+            argv: runtime.attach(&target, AttachMode { inside, read_only }).await?,
             incarnation: record.incarnation,
             read_only,
             leave: runtime.leave(&target, read_only),
-            wiped: kind == RuntimeKind::Zellij && !self.state.has_left(kind.as_str()),
+            hides_leave_hint: kind == RuntimeKind::Zellij && !self.state.has_detached(kind.as_str()),
             runtime: kind,
             nested: self.around().filter(|_| !inside),
         }))
     }
 
-    /// The multiplexer that this terminal is a pane of.
+    /// Returns the multiplexer in which this terminal is a pane.
     fn around(&self) -> Option<RuntimeKind> {
         let has = |key| self.var(key).is_some_and(|value| !value.is_empty());
         match (has(TMUX), has(ZELLIJ)) {
@@ -113,12 +116,12 @@ impl Engine {
         }
     }
 
-    /// Opens a window of the person's own tmux, of which this terminal is a pane, that attaches to a peer and closes when the
-    /// person leaves it. `false`: there is no such tmux around this terminal.
+    /// Opens a window in the user's own tmux, if this terminal is one of its panes. The window attaches to a peer and
+    /// closes when the user leaves. Returns `false` if this terminal is in no tmux.
     ///
     /// # Errors
     /// That tmux refuses.
-    pub async fn attach_in_window(&self, name: &PeerName, way: &Way) -> Result<bool> {
+    pub async fn attach_in_window(&self, name: &PeerName, way: &AttachCommand) -> Result<bool> {
         let tmux = self.var(TMUX).and_then(|value| value.to_str()).and_then(|value| value.rsplitn(3, ',').nth(2));
         let Some(socket) = tmux.filter(|_| way.nested == Some(RuntimeKind::Tmux)) else { return Ok(false) };
         let binary = self.runtime_binary(RuntimeKind::Tmux, None)?;
@@ -145,32 +148,32 @@ impl Engine {
         }
     }
 
-    /// Whoever attaches wants the conversation that there is. Where there never was one, nothing is given up by a fresh start.
+    /// Attaching asks for the existing conversation. If there never was one, a fresh start loses nothing.
     fn request_to_attach(&self, peer: &Peer, live: &Live) -> Result<WakeRequest> {
         let resume = WakeRequest { mode: Mode::Resume, ..WakeRequest::default() };
-        let nothing = matches!(self.foretell(peer, live, &resume)?, WakeDecision::Refuse(Refusal::NothingToResume));
+        let nothing = matches!(self.preview_wake(peer, live, &resume)?, WakeDecision::Refuse(Refusal::NothingToResume));
         let empty = !peer.profile.capabilities().resume || peer.files.conversations()?.is_empty();
         Ok(if nothing && empty { WakeRequest::default() } else { resume })
     }
 
-    /// Runs an attach in the foreground until the person detaches or the pane ends. A client of zellij that fails at once
-    /// while its session lives was cut off (0.45.1 on a loaded machine: 2 of 40), and is started again; who detaches leaves
-    /// with success.
+    /// Runs an attach in the foreground until the user detaches or the pane ends. A zellij client that fails at once
+    /// while its session is alive was dropped (0.45.1 on a loaded machine: 2 of 40), and is started again; a client
+    /// that was detached by the user succeeds.
     ///
     /// # Errors
     /// The runtime's client cannot be started.
-    pub async fn run_attached(&self, name: &PeerName, way: Way) -> Result<ExitStatus> {
+    pub async fn run_attached(&self, name: &PeerName, way: AttachCommand) -> Result<ExitStatus> {
         let peer = self.known(name)?;
         let runtime = way.runtime;
         let status = self.run_until_seen(&peer, way).await?;
         if status.success() {
-            self.state.note_left(runtime.as_str())?;
+            self.state.record_detach(runtime.as_str())?;
         }
         Ok(status)
     }
 
-    async fn run_until_seen(&self, peer: &Peer, way: Way) -> Result<ExitStatus> {
-        let Way { mut argv, incarnation, read_only, .. } = way;
+    async fn run_until_seen(&self, peer: &Peer, way: AttachCommand) -> Result<ExitStatus> {
+        let AttachCommand { mut argv, incarnation, read_only, .. } = way;
         for _ in 0..RETRIES {
             let started = Instant::now();
             let status = run(argv).await?;
@@ -180,25 +183,25 @@ impl Engine {
             tokio::time::sleep(SETTLE).await;
             match self.attach_again(peer, incarnation, read_only).await {
                 Ok(Some(again)) => argv = again,
-                // What the client said stands on the terminal.
+                // The client's own message is on the terminal.
                 Ok(None) | Err(_) => return Ok(status),
             }
         }
         run(argv).await
     }
 
-    /// The client to start again, where that incarnation lives on zellij and is known to.
+    /// Returns the client to start again, if that incarnation is known to be alive and is on zellij.
     async fn attach_again(&self, peer: &Peer, incarnation: Incarnation, read_only: bool) -> Result<Option<Argv>> {
         let record = peer.files.session()?.present().filter(|record| record.incarnation == incarnation);
         match self.live(peer, record).await? {
-            Live::Session(record, sight)
+            Live::Session(record, observation)
                 if kind_of(&record.place.runtime)? == RuntimeKind::Zellij
-                    && (&sight.runtime, &sight.process) == (&Axis::Alive, &Axis::Alive) =>
+                    && (&observation.runtime, &observation.process) == (&Axis::Alive, &Axis::Alive) =>
             {
                 let inside = self.is_inside(&record)?;
                 Ok(Some(
                     self.runtime_of(&record.place)?
-                        .attach(&target(&record.place), Attaching { inside, read_only })
+                        .attach(&target(&record.place), AttachMode { inside, read_only })
                         .await?,
                 ))
             }
@@ -206,7 +209,7 @@ impl Engine {
         }
     }
 
-    /// The pane that this command runs in, as the runtime's records name it.
+    /// Returns the pane that this command runs in, in the form of the runtime's records.
     fn own_pane(&self, kind: RuntimeKind) -> Option<String> {
         let text = |key| self.var(key).and_then(|value| value.to_str()).map(str::to_owned);
         match kind {
@@ -215,7 +218,7 @@ impl Engine {
         }
     }
 
-    /// Whether this command itself runs in a pane of the server that the record names.
+    /// Whether this command runs in a pane of the recorded server.
     fn is_inside(&self, record: &SessionRecord) -> Result<bool> {
         let server = match kind_of(&record.place.runtime)? {
             // TMUX=/path/of/socket,server-pid,session
@@ -232,22 +235,23 @@ impl Engine {
     }
 }
 
-/// The incarnation on record, where its pane is there to be looked at. One that somebody began to end is not.
+/// Returns the recorded incarnation if its pane can be attached to, which excludes one that is being ended.
 fn attachable(peer: &Peer, live: &Live) -> Result<Option<SessionRecord>> {
     let record = match live {
-        Live::Session(record, sight) => {
-            Engine::refuse_unknown(peer, sight).map_err(|error| error.instead_of("attached to"))?;
-            let lives = (&sight.runtime, &sight.process) == (&Axis::Alive, &Axis::Alive);
+        Live::Session(record, observation) => {
+            Engine::refuse_unknown(peer, observation).map_err(|error| error.instead_of("attach to"))?;
+            let lives = (&observation.runtime, &observation.process) == (&Axis::Alive, &Axis::Alive);
             Some(record).filter(|_| lives)
         }
-        // Before its pane process runs there is nothing to see yet.
+        // Before its pane process runs there is nothing to see.
         Live::Starting(record) => Some(record).filter(|record| record.process.is_some()),
         Live::None => None,
     };
     Ok(record.filter(|record| record.intent.is_none()).map(|record| (**record).clone()))
 }
 
-/// On a thread of its own: what else is under way (`peer top` attaches beside it) may hold a lock, and goes on.
+/// Runs on a separate thread, because other work of this process (`peer top` attaches while it works) may hold a lock
+/// and must continue.
 async fn run(argv: Argv) -> Result<ExitStatus> {
     let program = argv.program.clone();
     let ran = tokio::task::spawn_blocking(move || command::run_in_foreground(&argv)).await;

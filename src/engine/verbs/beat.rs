@@ -1,27 +1,27 @@
-//! `peer beat` and `peer self-done`: what an agent says of itself from inside its pane.
+//! `peer beat` and `peer self-done`: what an agent reports about itself from inside its pane.
 
 use crate::engine::{Engine, Result};
 use crate::policy::name::PeerName;
-use crate::store::Word;
+use crate::store::AgentSignal;
 
 impl Engine {
-    /// Notes that the agent of this pane is alive and at work.
+    /// Records that the agent of this pane is alive and working.
     ///
     /// # Errors
     /// [`crate::engine::EngineError::NotInPane`].
     pub fn beat(&self) -> Result<PeerName> {
-        self.note(Word::Beat)
+        self.note(AgentSignal::Beat)
     }
 
-    /// Notes that the ephemeral agent of this pane has done its task.
+    /// Records that the ephemeral agent of this pane has done its task.
     ///
     /// # Errors
     /// [`crate::engine::EngineError::NotInPane`].
     pub fn self_done(&self) -> Result<PeerName> {
-        self.note(Word::Done)
+        self.note(AgentSignal::Done)
     }
 
-    fn note(&self, word: Word) -> Result<PeerName> {
+    fn note(&self, word: AgentSignal) -> Result<PeerName> {
         let (peer, incarnation) = self.caller()?;
         Self::own_record(&peer, incarnation)?;
         peer.files.note(word, self.now())?;

@@ -1,4 +1,4 @@
-//! `peer add`, `rm`, `edit`: what a person declares.
+//! `peer add`, `rm`, `edit`: the user's declarations.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -15,6 +15,7 @@ use crate::engine::peer::{check_accepted, check_mcp};
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::Intent;
+use crate::policy::event::EventName;
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
 use crate::policy::wake::Refusal;
@@ -23,11 +24,11 @@ use crate::store::{Event, Locked, Place, Stored};
 /// A declaration as it was typed.
 #[derive(Clone, Debug, Default)]
 pub struct Declaration {
-    /// `--agent`; told from the command when not given.
+    /// `--agent`; derived from the command if not given.
     pub agent: Option<String>,
     /// `--runtime`.
     pub runtime: Option<String>,
-    /// `--cwd`; ours when not given.
+    /// `--cwd`; the caller's directory if not given.
     pub cwd: Option<PathBuf>,
     /// `--idle`.
     pub idle: Option<Span>,
@@ -45,7 +46,7 @@ pub struct Declaration {
     pub limits: BTreeMap<LimitName, Limit>,
     /// `--env`.
     pub env: BTreeMap<String, String>,
-    /// `--keep-env`: names whose values are kept in a file of our own.
+    /// `--keep-env`: names of variables whose values are kept in a file that `peer` manages.
     pub keep_env: Vec<String>,
     /// `--env-file`.
     pub env_file: Option<PathBuf>,
@@ -55,16 +56,16 @@ pub struct Declaration {
     pub command: Vec<String>,
 }
 
-/// What a declaration came to.
+/// The result of a declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Declared {
-    /// It is new.
+    /// The peer is new.
     Added,
-    /// The very same stood there already.
+    /// The peer was already declared exactly like this.
     Unchanged,
-    /// It stood there already, and more of its variables are kept.
+    /// The peer was already declared, and more of its variables are kept.
     Kept,
-    /// Another stood there and was replaced.
+    /// A different declaration was replaced.
     Replaced,
 }
 
@@ -72,7 +73,7 @@ impl Engine {
     /// Declares a peer. Everything that can be checked is checked now: profile, runtime, directory, binary.
     ///
     /// # Errors
-    /// [`EngineError::Declaration`] with the way out; nothing is written then.
+    /// [`EngineError::Declaration`] with a hint; nothing is written then.
     pub async fn add(&self, name: &PeerName, mut typed: Declaration, replace: bool) -> Result<(Declared, PeerSpec)> {
         let keep = std::mem::take(&mut typed.keep_env);
         let mut spec = self.resolve(name, typed)?;
@@ -92,7 +93,7 @@ impl Engine {
         }
         let text = spec.to_toml();
         let path = self.config.spec_path(name);
-        // What is written must be what is read.
+        // What is written must be readable again.
         PeerSpec::parse(&path, &text)?;
         let outcome = match &old {
             Ok(None) => Declared::Added,
@@ -107,7 +108,7 @@ impl Engine {
             Ok(Some(_)) => {
                 return Err(EngineError::Declaration {
                     what: format!("add {name}"),
-                    problem: "it is declared already, in other words".to_owned(),
+                    problem: "it is already declared with different settings".to_owned(),
                     hint: Some(format!("peer show {name}, then the same command with --replace")),
                 });
             }
@@ -118,14 +119,14 @@ impl Engine {
         }
         self.config.write_spec(name, &text)?;
         self.log(
-            &Event::new(self.now(), "peer.added")
+            &Event::new(self.now(), EventName::PeerAdded)
                 .peer(name)
                 .with("agent", spec.agent.as_str())
                 .with("runtime", spec.runtime.as_str())
                 .with("replaced", (outcome == Declared::Replaced).then_some(true)),
         )?;
         if spec.env_file.as_ref() != Some(&own) {
-            // Of a declaration that is no more.
+            // The file belonged to a declaration that no longer exists.
             locked.forget_env()?;
         }
         Ok((outcome, spec))
@@ -150,7 +151,7 @@ impl Engine {
             None => self.first_installed()?,
         };
         let env_file = typed.env_file.map(std::path::absolute).transpose().map_err(EngineError::Kernel)?;
-        // Its absence is said now, and not at the first wake.
+        // A missing runtime is reported now, and not at the first wake.
         self.runtime_binary(runtime, None)?;
         Ok(PeerSpec {
             agent,
@@ -184,11 +185,11 @@ impl Engine {
         })
     }
 
-    /// What a spec's text alone cannot tell: whether its profile, its runtime, its `env_file` and the dialogs that it accepts
-    /// exist.
+    /// Checks what a spec's text alone cannot show: whether its profile, its runtime, its `env_file` and the dialogs
+    /// that it accepts exist.
     ///
     /// # Errors
-    /// They do not, or one of these is wrong.
+    /// One of them does not exist or is wrong.
     pub fn check(&self, name: &PeerName, spec: &PeerSpec) -> Result<()> {
         tracing::debug!(%name, "checking a spec");
         kind_of(&spec.runtime)?;
@@ -202,7 +203,7 @@ impl Engine {
         declare_accepted(&spec.agent, &profile, spec.accept.as_deref().unwrap_or_default())
     }
 
-    /// The profile whose command is what was typed; the generic one otherwise.
+    /// Returns the profile whose command is the one that was typed, or the generic one.
     fn profile_for(&self, command: &[String]) -> String {
         let program = command.first().map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str);
         let known = program.filter(|name| *name != "command" && self.profile(name).is_ok());
@@ -220,13 +221,13 @@ impl Engine {
             })
     }
 
-    /// Resolved as a shell would resolve it, now, so that a wake from cron runs the same program.
+    /// Resolves a program now, as a shell would, so that a wake from cron runs the same program.
     fn executable_of(&self, program: &str, cwd: &Path) -> Result<String> {
         let found = command::resolve(OsStr::new(program), self.var("PATH").map(OsString::as_os_str), cwd);
         let path = found.map_err(|_| EngineError::Declaration {
             what: format!("command {program:?}"),
             problem: "there is no such executable on PATH".to_owned(),
-            hint: Some("install it, or give its whole path".to_owned()),
+            hint: Some("install it, or use its absolute path".to_owned()),
         })?;
         path.into_os_string().into_string().map_err(|path| EngineError::Declaration {
             what: format!("command {}", path.display()),
@@ -235,8 +236,8 @@ impl Engine {
         })
     }
 
-    /// Forgets a peer: its spec and its state go to the trash, its conversations with them. The values that we kept for it are
-    /// removed: a trash is no place for secrets. A file of a person's own is left alone.
+    /// Removes a peer: its spec and its state, with its conversations, go to the trash. The values that were kept for
+    /// it are deleted, because a trash is no place for secrets. An `env_file` of the user's own is left alone.
     ///
     /// # Errors
     /// [`EngineError::Awake`] without `force`.
@@ -247,23 +248,29 @@ impl Engine {
             return Err(self.no_such_peer(name));
         }
         let locked = self.lock(name).await?;
-        // What may be all that names a number, such as a launch file, goes with what is laid to rest.
+        // A file that is about to be removed, such as a launch file, may be the only one that has the highest
+        // incarnation number.
         locked.keep_highest(self.now())?;
         let peer = self.known(name)?;
         let server = self.tmux_server_of(&peer);
-        self.lay_to_rest(&peer, &locked, force).await.map_err(|error| error.instead_of("removed"))?;
+        self.shut_down_for_removal(&peer, &locked, force).await.map_err(|error| error.instead_of("remove"))?;
         locked.forget_env()?;
         let inbox = self.state.peer(name).inbox()?;
         for message in inbox.waiting.into_iter().chain(inbox.taken) {
             self.log(
-                &Event::new(self.now(), "message.expired").peer(name).cause("removed").with("message", message.id),
+                &Event::new(self.now(), EventName::MessageExpired)
+                    .peer(name)
+                    .cause("removed")
+                    .with("message", message.id),
             )?;
         }
         let trash = self.state.discard(&locked, self.now())?;
         if is_there {
             self.put_away(name, &path, trash.join(format!("{name}.toml")))?;
         }
-        self.log(&Event::new(self.now(), "peer.removed").peer(name).with("trash", trash.to_string_lossy().as_ref()))?;
+        self.log(
+            &Event::new(self.now(), EventName::PeerRemoved).peer(name).with("trash", trash.to_string_lossy().as_ref()),
+        )?;
         if let Some(server) = server
             && !self.is_anybodys(&server)?
         {
@@ -272,7 +279,7 @@ impl Engine {
         Ok(trash)
     }
 
-    /// The tmux server that a peer is on, or would be started on.
+    /// Returns the tmux server that a peer is on, or would be started on.
     fn tmux_server_of(&self, peer: &Peer) -> Option<PathBuf> {
         if peer.spec.runtime != RuntimeKind::Tmux.as_str() {
             return None;
@@ -284,12 +291,12 @@ impl Engine {
     /// Whether a declared peer is on this server, or would be started on it.
     fn is_anybodys(&self, server: &Path) -> Result<bool> {
         Ok(self.config.names()?.iter().any(|name| {
-            // Of one that cannot be told it may be.
+            // If that is unknown, the server may be in use.
             self.known(name).map_or(true, |peer| self.tmux_server_of(&peer).is_some_and(|own| own == server))
         }))
     }
 
-    /// Has a server of ours end that nobody needs any more. Nothing depends on it.
+    /// Ends a server of this fleet that no peer needs any more. Best effort.
     async fn retire(&self, server: &Path) {
         let Ok(binary) = self.runtime_binary(RuntimeKind::Tmux, None) else { return };
         let place = Place::planned(RuntimeKind::Tmux.as_str(), binary, server.to_owned(), String::new());
@@ -299,7 +306,7 @@ impl Engine {
         }
     }
 
-    /// Moves a spec, whatever is in its place, to the trash, which may be on another file system.
+    /// Moves a spec, even one that is not a regular file, to the trash, which may be on another file system.
     fn put_away(&self, name: &PeerName, path: &Path, kept: PathBuf) -> Result<()> {
         match std::fs::rename(path, &kept) {
             Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
@@ -316,9 +323,9 @@ impl Engine {
         .map_err(|source| EngineError::Io { action: "remove", path: path.to_owned(), source })
     }
 
-    /// Leaves nothing of a peer on its runtime's server, on record or not.
-    pub(crate) async fn lay_to_rest(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
-        // What an older record hid is found once that is out of the way.
+    /// Removes everything of a peer from its runtime's server, recorded or not.
+    pub(crate) async fn shut_down_for_removal(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
+        // A session hidden by an older record is found once that record is gone.
         loop {
             let record = match self.on_record(peer, locked) {
                 Err(EngineError::Refused { refusal: Refusal::Elsewhere { owner }, .. }) if force => {
@@ -329,37 +336,39 @@ impl Engine {
             };
             match self.live_in_reach(peer, record).await? {
                 Live::None => return self.clear_left(peer, locked).await,
-                Live::Session(record, sight) if sight.is_over() => self.bury(peer, locked, &record, &sight).await?,
-                Live::Session(_, sight) if sight.elsewhere.is_some() && !force => {
-                    return Self::refuse_unknown(peer, &sight);
+                Live::Session(record, observation) if observation.is_over() => {
+                    self.record_dead_session(peer, locked, &record, &observation).await?;
                 }
-                Live::Session(_, sight) if sight.elsewhere.is_some() => {
-                    self.leave_there(peer, &sight.elsewhere.unwrap_or_default());
+                Live::Session(_, observation) if observation.elsewhere.is_some() && !force => {
+                    return Self::refuse_unknown(peer, &observation);
+                }
+                Live::Session(_, observation) if observation.elsewhere.is_some() => {
+                    self.leave_there(peer, &observation.elsewhere.unwrap_or_default());
                     return Ok(());
                 }
                 Live::Starting(_) | Live::Session(..) if !force => {
                     return Err(EngineError::Awake { peer: peer.name.clone() });
                 }
                 Live::Starting(record) => drop(self.end(peer, locked, *record, Some(Intent::Stopped)).await?),
-                Live::Session(record, sight) => {
-                    drop(self.end_by_hand(peer, locked, *record, &sight, Intent::Stopped).await?);
+                Live::Session(record, observation) => {
+                    drop(self.end_by_hand(peer, locked, *record, &observation, Intent::Stopped).await?);
                 }
             }
         }
     }
 
-    /// Its files are put away; what runs elsewhere under that name is nobody's to end from here.
+    /// The peer's files are moved away. What runs elsewhere under its name cannot be ended from here.
     fn leave_there(&self, peer: &Peer, owner: &str) {
-        self.progress.notice(&format!("{}: it was started {owner}, and is left alone there", peer.name));
+        self.progress.notice(&format!("{}: it was started {owner}, and is left running there", peer.name));
     }
 }
 
-/// Two declarations are the same whatever the `PATH` of the shell that made them.
+/// Two declarations are equal regardless of the `PATH` of the shells that made them.
 fn without_path(spec: &PeerSpec) -> PeerSpec {
     PeerSpec { search_path: None, ..spec.clone() }
 }
 
-/// The same, whether or not variables are kept.
+/// The spec for a comparison that also ignores kept variables.
 fn without_kept(spec: &PeerSpec) -> PeerSpec {
     PeerSpec { env_file: None, ..without_path(spec) }
 }
@@ -368,7 +377,8 @@ fn absolute_directory(dir: &Path) -> Result<PathBuf> {
     let failed = |source| EngineError::Io { action: "use the working directory", path: dir.to_owned(), source };
     let path = std::path::absolute(dir).map_err(failed)?;
     let real = std::fs::metadata(&path).map_err(failed)?;
-    // `../docs` is where it leads now; a link elsewhere in the path is kept, because a person may have it lead elsewhere later.
+    // `../docs` is resolved now. A symbolic link elsewhere in the path is kept, because the user may change its target
+    // later.
     let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
     let path = if climbs { path.canonicalize().map_err(failed)? } else { path };
     if real.is_dir() { Ok(path) } else { Err(failed(std::io::ErrorKind::NotADirectory.into())) }

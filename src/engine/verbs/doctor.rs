@@ -1,5 +1,5 @@
-//! `peer doctor`: look at everything that a fleet stands on, and give the cure with each finding. It changes nothing, unless
-//! it is asked to do what can be done without harm.
+//! `peer doctor`: checks everything that a fleet depends on, and gives a cure with each finding. It changes nothing
+//! unless it is asked to make the harmless repairs.
 
 mod fleet;
 mod machine;
@@ -14,7 +14,7 @@ use crate::engine::peer::environment::Environment;
 use crate::engine::verbs::timer::{Kind, TimerStatus};
 use crate::engine::{Engine, Result};
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -29,7 +29,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// The word on the screen.
+    /// Returns the word that is shown on the screen.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -40,10 +40,10 @@ impl Level {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How bad.
+    /// The severity.
     pub level: Level,
     /// What it is about: `state`, `tmux`, `timer`, a peer's name …
     pub about: String,
@@ -65,9 +65,9 @@ impl Finding {
 }
 
 impl Engine {
-    /// Looks at directories, programs, peers, servers and the timer. Blocks for a few probe deadlines at most. `shell` is the
-    /// environment of whoever asks, where this engine looks with that of somebody else (cron): then it is said of each peer
-    /// what a wake from there would lack.
+    /// Checks directories, programs, peers, servers and the timer. Blocks for a few probe deadlines at most. `shell` is
+    /// the environment of the user's shell, if this engine checks with another one (cron's); each peer's findings then
+    /// include what a wake from that other environment would lack.
     ///
     /// # Errors
     /// The directory of specs cannot be listed; everything else that fails is a finding.
@@ -82,8 +82,8 @@ impl Engine {
         Ok(found)
     }
 
-    /// Does what can be done without harm to whatever lives: servers that cannot be reached are made to listen again. What
-    /// was done, and what could not be.
+    /// Makes the repairs that cannot harm anything alive: servers that cannot be reached are made to listen again.
+    /// Returns what was done, and what failed.
     ///
     /// # Errors
     /// As [`Engine::doctor`].
@@ -98,7 +98,8 @@ impl Engine {
         let watch = status.watch.map(|watch| format!("peer watch (process {}) every {} s", watch.pid, watch.every_s));
         let Some(kind) = status.kind else {
             let Some(watch) = watch.filter(|_| status.alive) else {
-                let what = format!("none is installed, so nothing is parked, restarted or buried by itself; {last}");
+                let what =
+                    format!("none is installed, so nothing is parked, restarted or cleaned up automatically; {last}");
                 let cure = "peer timer install, or keep `peer watch` running";
                 return vec![Finding::new(Level::Warning, "timer", what).cure(cure)];
             };
@@ -117,7 +118,7 @@ impl Engine {
                 Kind::Systemd if !inactive.is_empty() => format!("systemctl --user enable --now {unit}"),
                 Kind::Systemd => format!("systemctl --user status {unit} {}", unit.replace(".timer", ".service")),
                 Kind::Launchd => format!("launchctl print gui/$UID/{unit}"),
-                Kind::Cron => "see whether the cron daemon runs; peer timer install writes the line anew".to_owned(),
+                Kind::Cron => "check that the cron daemon is running; peer timer install rewrites the line".to_owned(),
             };
             let level = if status.alive { Level::Warning } else { Level::Broken };
             Finding::new(level, "timer", what).cure(log)

@@ -1,28 +1,29 @@
-//! `peer edit`: another text for a spec, unless somebody else has changed it meanwhile.
+//! `peer edit`: replaces the text of a spec, unless it was changed meanwhile.
 
 use crate::engine::{Engine, Result};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::store::Event;
 
-/// What a changed spec came to.
+/// The result of an edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edited {
-    /// It is the spec now.
+    /// The text is the spec now.
     Saved {
-        /// An incarnation is on record, which was started by the one before.
+        /// Whether an incarnation is recorded, which was started by the old spec.
         awake: bool,
     },
-    /// The very same stands there.
+    /// The spec already had this text.
     Unchanged,
-    /// Somebody else has changed it since it was read; nothing was written. What it says now.
+    /// The spec was changed since it was read, and nothing was written. Contains the current text.
     Changed(String),
 }
 
 impl Engine {
-    /// Writes a text that was checked as the spec of a peer, where that still says `base`.
+    /// Writes a text that was already checked as the spec of a peer, if the spec still is `base`.
     ///
     /// # Errors
-    /// It was removed meanwhile, or cannot be written.
+    /// The spec was removed meanwhile, or cannot be written.
     pub async fn edit(&self, name: &PeerName, base: &str, text: &str) -> Result<Edited> {
         let locked = self.lock(name).await?;
         let Some(now) = self.config.spec_text(name)? else { return Err(self.no_such_peer(name)) };
@@ -33,7 +34,7 @@ impl Engine {
             return Ok(Edited::Changed(now));
         }
         self.config.write_spec(name, text)?;
-        self.log(&Event::new(self.now(), "peer.edited").peer(name))?;
+        self.log(&Event::new(self.now(), EventName::PeerEdited).peer(name))?;
         Ok(Edited::Saved { awake: locked.files().session()?.present().is_some() })
     }
 }

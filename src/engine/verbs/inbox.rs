@@ -1,7 +1,7 @@
 //! Messages that wait for their peer, delivered in order, each once.
 //!
-//! What was begun is written down before the first key, with the place in the transcript from which on it would stand: whoever
-//! comes next looks there, and says it again only where it is known that it was not said.
+//! A delivery is recorded before its first key, with the position in the transcript after which the message will
+//! appear. The next process looks there, and types the message again only if it is known not to have arrived.
 
 use std::time::Duration;
 
@@ -11,23 +11,24 @@ use tokio::time::Instant;
 
 use crate::engine::error::Undelivered;
 use crate::engine::message::{Message, check_message};
-use crate::engine::observe::conversation::{Launched, Learner};
+use crate::engine::observe::conversation::{ConversationFinder, Launched};
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::ending::Incarnation;
+use crate::policy::event::EventName;
 use crate::policy::health::{Health, HealthPolicy, Restart};
-use crate::policy::inbox::{BegunFacts, RETURNS, Recovery, TRIES, recover};
+use crate::policy::inbox::{MAX_TRIES, RETURNS, Recovery, RecoveryFacts, recover};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::policy::wake::{Lifestyle, WakeDecision, WakeRequest, decide};
-use crate::store::{Begun, Event, Inbox, Locked, Phase, Queued, SessionRecord};
+use crate::policy::wake::{ContextPolicy, WakeDecision, WakeRequest, decide};
+use crate::store::{Event, Inbox, Locked, Phase, Queued, SessionRecord, StartedDelivery};
 
-/// How long somebody who works on the peer is waited for. A delivery of another message takes half a second; who takes longer
-/// looks into the inbox himself, or the next tick does.
+/// How long to wait for another process that works on the peer. A delivery of another message takes half a second; a
+/// process that holds the lock longer checks the inbox itself, or the next tick does.
 const LOCK_SOON: Duration = Duration::from_secs(2);
-/// How long an agent may take for the turn before, where there are more messages for it.
+/// How long an agent may take for the current turn, if there are more messages for it.
 const FREE_SOON: Duration = Duration::from_secs(1);
-/// How long is looked for what may be on its way.
+/// How long to look for a message that may be in transit.
 const RECOVERY: Duration = Duration::from_secs(20);
 
 /// A message that was put into an inbox.
@@ -35,25 +36,26 @@ const RECOVERY: Duration = Duration::from_secs(20);
 pub struct Posted {
     /// Its number.
     pub id: u64,
-    /// It was delivered at once.
+    /// Whether it was delivered at once.
     pub delivered: bool,
 }
 
-/// What came of one message.
+/// The outcome of one message.
 enum Step {
-    /// It is out of the way.
+    /// It was delivered.
     Delivered,
-    /// It is out of the way, and was not delivered.
+    /// It was not delivered, and was moved out of the inbox.
     PutAside,
-    /// It waits; why.
+    /// It waits, for this reason.
     Waits(String),
 }
 
 impl Engine {
-    /// Puts a message into a peer's inbox, and delivers what is there if the peer is awake and free. Wakes nobody.
+    /// Puts a message into a peer's inbox, and delivers what is due if the peer is awake and free. Wakes no peer.
     ///
     /// # Errors
-    /// Nobody declared it, the message would not arrive as it is, or it cannot be written: it is not queued.
+    /// The peer is not declared, the message would not arrive unchanged, or it cannot be written; it is not queued
+    /// then.
     pub async fn post(&self, name: &PeerName, message: &Message, not_before: Option<Timestamp>) -> Result<Posted> {
         let peer = self.peer(name)?;
         check_message(&peer, message)?;
@@ -74,26 +76,28 @@ impl Engine {
             why: None,
         };
         let id = self.state.queue(name, &queued)?;
-        let event =
-            Event::new(now, "message.queued").peer(name).with("message", id).with("topic", queued.topic.clone());
+        let event = Event::new(now, EventName::MessageQueued)
+            .peer(name)
+            .with("message", id)
+            .with("topic", queued.topic.clone());
         let event = event.with("from", queued.from.as_ref().map(PeerName::as_str));
         self.log(&event.with("not_before", not_before.map(|at| at.to_string())))?;
         self.drain_if_possible(&peer).await;
         Ok(Posted { id, delivered: !peer.files.waits(id) })
     }
 
-    /// What is in a peer's inbox.
+    /// Returns the contents of a peer's inbox.
     ///
     /// # Errors
-    /// Nobody declared it, or its files cannot be read.
+    /// The peer is not declared, or its files cannot be read.
     pub fn inbox(&self, name: &PeerName) -> Result<Inbox> {
         Ok(self.peer(name)?.files.inbox()?)
     }
 
-    /// Takes a message that waits out of an inbox. Returns whether it was there.
+    /// Removes a waiting message from an inbox. Returns whether it was there.
     ///
     /// # Errors
-    /// Somebody works on the peer for too long, or the directory is read-only.
+    /// Another process holds the peer's lock for too long, or the directory is read-only.
     pub async fn cancel(&self, name: &PeerName, id: u64) -> Result<bool> {
         let peer = self.peer(name)?;
         let locked = self.lock(name).await?;
@@ -101,14 +105,14 @@ impl Engine {
             return Ok(false);
         }
         locked.drop_message(id)?;
-        self.log(&Event::new(self.now(), "message.expired").peer(name).cause("cancelled").with("message", id))?;
+        self.log(&Event::new(self.now(), EventName::MessageExpired).peer(name).cause("cancelled").with("message", id))?;
         Ok(true)
     }
 
-    /// Why what waits is not delivered now, in words.
+    /// Returns why waiting messages are not delivered now, in words.
     ///
     /// # Errors
-    /// What is known of the peer cannot be read.
+    /// The peer's state cannot be read.
     pub async fn held_up(&self, peer: &Peer) -> Result<String> {
         let live = self.live_in_reach(peer, peer.files.session()?.present()).await?;
         match &live {
@@ -123,8 +127,8 @@ impl Engine {
         }
     }
 
-    /// Why a tick does not wake a peer that is not awake for its inbox: the wake table's word, and the backoff, which holds here
-    /// whatever its spec restarts by itself.
+    /// Returns why a tick does not wake an inactive peer for its inbox: the refusal of the wake table, or the backoff,
+    /// which applies here whatever the spec's restart policy.
     pub(crate) fn refuses_mail(&self, peer: &Peer) -> Result<Option<String>> {
         let now = self.now();
         if let WakeDecision::Refuse(refusal) = decide(&self.facts(peer, &Live::None)?, &WakeRequest::default(), now) {
@@ -134,10 +138,12 @@ impl Engine {
         let last = peer.files.end()?.present();
         let health = Health::assess(&self.deaths(peer)?, last.as_ref().map(|last| &last.end), policy, now);
         let held = health.held_until(now).map(|until| until.since(now));
-        Ok(held.map(|left| format!("it died, and is not woken for its inbox for another {} s", left.as_secs() + 1)))
+        Ok(held
+            .map(|left| format!("it crashed; its inbox is delivered after its backoff, in {} s", left.as_secs() + 1)))
     }
 
-    /// Delivers what waits for a peer that is awake, as long as it is free; how many messages. What fails is said and waits.
+    /// Delivers what waits for a peer that is awake, for as long as it is free. Returns the number of messages. A
+    /// failure is reported, and the message waits.
     pub(crate) async fn drain_if_possible(&self, peer: &Peer) -> usize {
         match self.drain(peer).await {
             Ok(delivered) => delivered,
@@ -148,13 +154,13 @@ impl Engine {
         }
     }
 
-    /// The same; an error says why the first message that is left was not delivered.
+    /// As `drain_if_possible`, but returns the error that kept the first remaining message from being delivered.
     pub(crate) async fn drain(&self, peer: &Peer) -> Result<usize> {
         let files = self.state.peer(&peer.name);
         let mut delivered = 0;
         while files.first_due(self.now())?.is_some() {
             let Some(locked) = self.lock_soon(&peer.name).await? else { break };
-            // Whoever held the lock may have delivered it.
+            // The previous holder of the lock may have delivered it.
             let Some(message) = files.first_due(self.now())? else { break };
             let record = match self.awake(peer).await {
                 Ok(record) if matches!(record.phase, Phase::Ready { .. }) && record.intent.is_none() => record,
@@ -205,7 +211,7 @@ impl Engine {
                     queued.returned += 1;
                 }
                 Recovery::Said => {
-                    let event = Event::new(self.now(), "message.delivered").peer(&peer.name);
+                    let event = Event::new(self.now(), EventName::MessageDelivered).peer(&peer.name);
                     let event = event.incarnation(begun.incarnation).cause("found").with("message", queued.id);
                     let event = event.with("from", queued.from.as_ref().map(PeerName::as_str));
                     self.log(&event.with("topic", queued.topic.clone()))?;
@@ -233,7 +239,7 @@ impl Engine {
         };
         let (said, unseen) = self.before_delivery(peer, locked, &mut record, &message)?;
         let (incarnation, at_ms) = (record.incarnation, self.now());
-        queued.begun = Some(Begun { incarnation, at_ms, said, unseen });
+        queued.begun = Some(StartedDelivery { incarnation, at_ms, said, unseen });
         locked.keep_message(&queued)?;
         match self.deliver(peer, locked, &mut record, &message).await {
             Ok(_) => {
@@ -247,7 +253,7 @@ impl Engine {
                 } else if matches!(error.itself(), EngineError::NotAccepted { .. }) {
                     queued.tries += 1;
                 }
-                if queued.tries >= TRIES {
+                if queued.tries >= MAX_TRIES {
                     return self.put_aside(locked, queued, "not-seen", &error.to_string());
                 }
                 queued.why = Some(error.to_string());
@@ -267,33 +273,33 @@ impl Engine {
 
     fn put_aside(&self, locked: &Locked, queued: Queued, cause: &str, why: &str) -> Result<Step> {
         let queued = Queued { why: Some(why.to_owned()), ..queued };
-        let event = Event::new(self.now(), "message.expired").peer(locked.files().name()).cause(cause);
+        let event = Event::new(self.now(), EventName::MessageExpired).peer(locked.files().name()).cause(cause);
         self.log(&event.with("message", queued.id))?;
-        locked.bury_message(&queued)?;
+        locked.expire_message(&queued)?;
         Ok(Step::PutAside)
     }
 
-    /// What became of a delivery that somebody began, and did not live to see the end of.
+    /// Determines what became of a delivery that another process began and did not live to complete.
     async fn recovered(
         &self,
         peer: &Peer,
         locked: &Locked,
         record: &mut SessionRecord,
-        begun: &Begun,
+        begun: &StartedDelivery,
     ) -> Result<Recovery> {
         let (started, mut rests_since) = (Instant::now(), None::<Instant>);
         let same_incarnation = begun.incarnation == record.incarnation;
         loop {
-            Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, record)?;
+            ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
             let found = match &begun.unseen {
                 Some(unseen) => self.was_said(peer, locked, record, unseen, &begun.said)?,
                 None => false,
             };
             let rests = !found && has_read_all(record) && self.not_free(peer, record).await?.is_none();
             rests_since = if rests { rests_since.or_else(|| Some(Instant::now())) } else { None };
-            let facts = BegunFacts {
+            let facts = RecoveryFacts {
                 found,
-                written_down: begun.unseen.is_some(),
+                keeps_transcript: begun.unseen.is_some(),
                 same_incarnation,
                 at_rest: rests_since.map_or(Duration::ZERO, |since| since.elapsed()),
             };
@@ -304,7 +310,7 @@ impl Engine {
         }
     }
 
-    /// Why it is not free, unless it becomes so within `patience`.
+    /// Returns why the agent is not free, unless it becomes free within `patience`.
     async fn free_within(&self, peer: &Peer, record: &SessionRecord, patience: Duration) -> Result<Option<String>> {
         let started = Instant::now();
         loop {
@@ -315,7 +321,7 @@ impl Engine {
         }
     }
 
-    /// Why one that is awake takes no message now; `None`: it takes one.
+    /// Returns why an agent that is awake takes no message now; `None` if it takes one.
     async fn not_free(&self, peer: &Peer, record: &SessionRecord) -> Result<Option<String>> {
         if let (Some(agent), Ok(launched)) = (record.process, Launched::of(&peer.files, record, &peer.spec.cwd)) {
             let of = record.conversation.as_deref();
@@ -334,12 +340,12 @@ impl Engine {
             return Ok(None);
         }
         let view = screen::read(&peer.profile, &self.capture(record).await?);
-        let is_ours = record.typing.is_some() || (record.typed.is_some() && !record.typed_is_said);
+        let is_ours = record.typing.is_some() || (record.typed.is_some() && !record.typed_was_accepted);
         Ok(match (view.phase, view.composer) {
             (Shows::Busy, _) => Some(WORKS.to_owned()),
             (Shows::Dialog(dialog), _) => Some(format!("it asks: {}", dialog.question)),
             (Shows::Starting, _) => Some("its composer is not shown".to_owned()),
-            (Shows::Ready, Composer::Holds(_)) if !is_ours => Some("its composer holds what somebody types".to_owned()),
+            (Shows::Ready, Composer::Holds(_)) if !is_ours => Some("its input box holds an unsent draft".to_owned()),
             (Shows::Ready, _) => None,
         })
     }
@@ -355,14 +361,14 @@ pub(crate) fn has_its_message(peer: &Peer, record: &SessionRecord) -> bool {
 
 /// Whether each incarnation of it is for one message.
 fn is_for_one(peer: &Peer) -> bool {
-    peer.effective.policy.value == Lifestyle::Ephemeral
+    peer.effective.policy.value == ContextPolicy::Ephemeral
 }
 
 fn next() -> String {
     "the next wake or tick delivers it".to_owned()
 }
 
-/// Whether nothing that was typed waits in its terminal.
+/// Whether nothing that was typed is left unread in its terminal.
 fn has_read_all(record: &SessionRecord) -> bool {
     let input = record.process.map(|agent| terminal::input(agent.id.pid));
     input.is_none_or(|input| input.is_ok_and(|input| input.unread == 0))

@@ -1,4 +1,4 @@
-//! `peer interrupt`: the keys that stop the agent's turn.
+//! `peer interrupt`: presses the keys that stop the agent's turn.
 
 use std::time::Duration;
 
@@ -11,42 +11,42 @@ use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::store::{Phase, SessionRecord};
 
-/// How long an agent may take to show that it stopped, before the next of its keys is pressed. opencode takes two, within
-/// seconds of each other, and one alone in a question.
+/// How long an agent may take to show that it stopped, before its next interrupt key is pressed. opencode needs two,
+/// within seconds of each other, and only one in a question.
 const STOPS: Duration = Duration::from_millis(500);
 
-/// How long an agent's own files may be behind its screen: Claude Code needs 0.2 s.
+/// How long an agent's own files may lag behind its screen: Claude Code needs 0.2 s.
 const SAYS: Duration = Duration::from_secs(2);
 
 /// What an interrupt found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupted {
-    /// A turn was in progress, or a question stood, and its keys were pressed.
+    /// A turn was in progress or a question was open, and the keys were pressed.
     Turn,
-    /// Nothing was in progress: nothing was pressed. The same keys mean something else then; two Escapes open a menu of
-    /// Claude Code's.
+    /// Nothing was in progress, and no key was pressed. The same keys would mean something else: two Escapes open a
+    /// menu of Claude Code.
     Nothing,
 }
 
 impl Engine {
-    /// Presses the profile's interrupt keys in the pane of one peer that is awake, one after the other until its turn is over.
-    /// One that is not ready yet has no turn to stop, and what it shows may take that key for an answer: Claude Code leaves
-    /// when its question for trust gets Escape. An agent whose screen and files do not tell is taken to be in a turn.
+    /// Presses the profile's interrupt keys in the pane of a peer that is awake, one after the other until its turn is
+    /// over. An agent that is not ready has no turn to stop, and may take the key for an answer: Claude Code exits when
+    /// its trust question gets Escape. If neither screen nor files show whether a turn is in progress, one is assumed.
     ///
     /// # Errors
-    /// [`EngineError::NotAwake`] and [`EngineError::StillStarting`]: nothing was pressed. Else the runtime's own.
+    /// [`EngineError::NotAwake`] and [`EngineError::StillStarting`]: nothing was pressed. Otherwise a runtime error.
     pub async fn interrupt(&self, name: &PeerName) -> Result<Interrupted> {
         let peer = self.known(name)?;
         let locked = self.lock(name).await?;
-        let mut record = self.awake(&peer).await.map_err(|error| error.instead_of("interrupted"))?;
+        let mut record = self.awake(&peer).await.map_err(|error| error.instead_of("interrupt"))?;
         if matches!(record.phase, Phase::Starting { .. }) {
             return Err(EngineError::StillStarting { peer: peer.name });
         }
         if !self.shows_turn(&peer, &record).await? && !has_turn(&peer, &record) {
             return Ok(Interrupted::Nothing);
         }
-        // What is interrupted may stand in the composer from here on, and is ours.
-        record.typed_is_said = false;
+        // The agent may put the interrupted message back into its composer; that text is `peer`'s own.
+        record.typed_was_accepted = false;
         record.pressed_at_ms = Some(self.now());
         locked.write_session(&record)?;
         self.press_until_stopped(&peer, &record).await?;
@@ -69,8 +69,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits until the agent's own files say no more that it waits for a person, for `SAYS` at most: they are written a moment
-    /// after the screen, and whoever looks at once would be told of a question that is gone.
+    /// Waits until the agent's own files no longer report that it waits for a person, for at most `SAYS`. They are
+    /// written a moment after the screen, and an immediate query would still show the question.
     async fn await_own_word(&self, peer: &Peer, record: &SessionRecord) {
         let started = Instant::now();
         while started.elapsed() < SAYS && waits(peer, record) {
@@ -87,7 +87,7 @@ impl Engine {
     }
 }
 
-/// Whether its own files say that it waits for a person.
+/// Whether its own files report that it waits for a person.
 fn waits(peer: &Peer, record: &SessionRecord) -> bool {
     let (Some(agent), Ok(launched)) = (record.process, Launched::of(&peer.files, record, &peer.spec.cwd)) else {
         return false;
@@ -96,7 +96,7 @@ fn waits(peer: &Peer, record: &SessionRecord) -> bool {
     matches!(status, Ok(Some(status)) if status.waits_for.is_some())
 }
 
-/// Whether its own files say that a turn is in progress: one that began a moment ago is not on the screen yet.
+/// Whether its own files report a turn in progress: one that has just begun is not on the screen yet.
 fn has_turn(peer: &Peer, record: &SessionRecord) -> bool {
     let (Some(agent), Ok(launched)) = (record.process, Launched::of(&peer.files, record, &peer.spec.cwd)) else {
         return false;

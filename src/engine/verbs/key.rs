@@ -1,4 +1,4 @@
-//! `peer key`: keys that an operator presses by name.
+//! `peer key`: keys that the user presses by name.
 
 use std::time::Duration;
 
@@ -6,16 +6,17 @@ use peer_adapters::runtime::Key;
 
 use crate::engine::observe::target;
 use crate::engine::{Engine, EngineError, Result};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::store::Event;
 
-/// Between two keys: an agent tells Escape from the beginning of a sequence by what follows within some 50 ms, and a menu is to be
-/// drawn anew before its next key.
+/// The pause between two keys. An agent tells Escape from the start of a sequence by what follows within some 50 ms,
+/// and a menu must be redrawn before its next key.
 const BETWEEN: Duration = Duration::from_millis(100);
 
 impl Engine {
-    /// Presses keys in the pane of one peer that is awake, one after the other. Whatever they mean to the agent, or to what it
-    /// asks, is for whoever presses them to know.
+    /// Presses keys in the pane of a peer that is awake, one after the other. The caller must know what they mean to
+    /// the agent or its dialog.
     ///
     /// # Errors
     /// [`EngineError::NotAwake`]: nothing was pressed. [`EngineError::KeysLeft`]: some were.
@@ -26,13 +27,13 @@ impl Engine {
         if record.process.is_none() {
             return Err(EngineError::NotAwake { peer: peer.name });
         }
-        // What an agent puts back into its composer at such a key is ours, as it is behind `peer interrupt`.
+        // Text that an agent puts back into its composer at such a key is `peer`'s own, as after `peer interrupt`.
         let stops_turn = keys.iter().any(|key| peer.profile.interrupt.contains(key));
-        if stops_turn && std::mem::take(&mut record.typed_is_said) {
+        if stops_turn && std::mem::take(&mut record.typed_was_accepted) {
             locked.write_session(&record)?;
         }
         let words: Vec<String> = keys.iter().map(Key::to_string).collect();
-        let event = Event::new(self.now(), "keys.pressed").peer(&peer.name).incarnation(record.incarnation);
+        let event = Event::new(self.now(), EventName::KeysPressed).peer(&peer.name).incarnation(record.incarnation);
         self.log(&event.with("keys", words.join(" ")))?;
         let runtime = self.runtime_of(&record.place)?;
         for (pressed, key) in keys.iter().enumerate() {

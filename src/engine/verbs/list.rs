@@ -1,4 +1,4 @@
-//! `peer list`: every peer in a line.
+//! `peer list`: one line per peer.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use peer_adapters::transcript::AgentStatus;
 use serde::Serialize;
 
-use crate::engine::life::record_end::{self, Absence};
-use crate::engine::observe::Sight;
+use crate::engine::life::record_end::{self, EndContext};
+use crate::engine::observe::Observation;
 use crate::engine::observe::fleet::Member;
 use crate::engine::observe::turn::{Doing, Turns};
 use crate::engine::peer::undeclared::Undeclared;
@@ -19,7 +19,7 @@ use crate::policy::name::PeerName;
 use crate::policy::shown::{StateFacts, state};
 use crate::policy::state::State;
 use crate::policy::time::Timestamp;
-use crate::policy::turn::{AskKind, TurnSeen};
+use crate::policy::turn::{AskKind, TurnObservation};
 use crate::store::{Inventory, LastEnd, Marker, Outcome, SessionRecord};
 
 /// One peer, as the list shows it.
@@ -29,14 +29,14 @@ pub struct Row {
     pub peer: PeerName,
     /// The word for its state.
     pub state: State,
-    /// What belongs to that word.
+    /// A detail of that state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What kind of answer it waits for.
+    /// The kind of answer that it waits for.
     pub waiting_for: Option<AskKind>,
-    /// What it asks, where that is known.
+    /// Its question, if that is known.
     pub question: Option<String>,
-    /// Since when it is in that state, where that is known.
+    /// Since when it has been in that state, if that is known.
     pub since_ms: Option<Timestamp>,
     /// Its agent's profile.
     pub agent: String,
@@ -44,25 +44,25 @@ pub struct Row {
     pub runtime: String,
     /// The newest topic of its conversation.
     pub topic: Option<String>,
-    /// Its incarnation, while one is on record.
+    /// Its incarnation, if one is recorded.
     pub incarnation: Option<Incarnation>,
-    /// The conversation that it has, or that a resume would continue.
+    /// Its conversation, or the one that a resume would continue.
     pub conversation: Option<String>,
-    /// How long nothing has been seen to happen, in seconds, while it is awake.
+    /// For how many seconds nothing has been seen to happen, while it is awake.
     pub idle_s: Option<u64>,
-    /// How long it may be idle before it is parked; none: for ever.
+    /// After how many idle seconds it is parked; `None` for never.
     pub idle_timeout_s: Option<u64>,
-    /// The agent's process, while one is on record.
+    /// The agent's process, if one is recorded.
     pub pid: Option<u32>,
     /// How many messages wait in its inbox.
     pub queued: usize,
-    /// Counted deaths since it was last stable.
+    /// The counted deaths since it was last stable.
     pub restarts: usize,
-    /// When its hold is over.
+    /// When its backoff is over.
     pub held_until_ms: Option<Timestamp>,
     /// How its last incarnation ended, in words.
     pub last_end: Option<String>,
-    /// The same under its name in the log.
+    /// The cause of that end, as in the log.
     pub last_end_cause: Option<EndCause>,
     /// When it ended.
     pub last_end_at_ms: Option<Timestamp>,
@@ -73,15 +73,15 @@ pub struct Row {
 /// Every declared peer, and those that could not be shown.
 #[derive(Debug, Default)]
 pub struct Fleet {
-    /// In order of name.
+    /// Sorted by name.
     pub rows: Vec<Row>,
-    /// Peers whose spec or files cannot be read: they hide nobody else. One whose files can has a row all the same.
+    /// Peers whose spec or files cannot be read. If only the spec cannot be read, the peer also has a row.
     pub broken: Vec<(PeerName, EngineError)>,
-    /// Who ran here and has no spec any more; nobody where only some are listed.
+    /// Peers that ran here and have no spec any more; empty if only some peers are listed.
     pub undeclared: Vec<Undeclared>,
 }
 
-/// What is on disk of a peer beside the incarnation on record.
+/// What is on disk about a peer besides the recorded incarnation.
 #[derive(Debug)]
 pub(crate) struct Past {
     last: Option<LastEnd>,
@@ -91,7 +91,7 @@ pub(crate) struct Past {
 }
 
 impl Engine {
-    /// Every declared peer, seen now: one listing call a server.
+    /// Returns the current state of every declared peer, with one listing call per server.
     ///
     /// # Errors
     /// The directory of specs cannot be listed, or a record names an unknown runtime.
@@ -101,18 +101,19 @@ impl Engine {
         Ok(Fleet { undeclared: self.undeclared()?, ..fleet })
     }
 
-    /// The same for some of them.
+    /// As [`Engine::list`], for some of the peers.
     ///
     /// # Errors
-    /// As [`Engine::list`]; a name that nobody declared is broken.
+    /// As [`Engine::list`]; a name that is not declared is in `broken`.
     pub async fn list_of(&self, names: &[PeerName]) -> Result<Fleet> {
         self.list_since(names, &mut Turns::default()).await
     }
 
-    /// The same for somebody who looks again and again: screens that have not changed since are not looked at again.
+    /// As [`Engine::list_of`], for a caller that looks repeatedly: screens that have not changed since are not captured
+    /// again.
     ///
     /// # Errors
-    /// The same.
+    /// As [`Engine::list_of`].
     pub(crate) async fn list_since(&self, names: &[PeerName], turns: &mut Turns) -> Result<Fleet> {
         let read = |peer: &mut Peer, there: &Inventory| {
             peer.files = peer.files.as_of(there);
@@ -122,7 +123,7 @@ impl Engine {
         let members = self.look_at(names, false, read).await?.members;
         let asleep = members.iter().filter(|(_, member)| matches!(member, Ok(Member { seen: None, .. })));
         let asleep: Vec<_> = asleep.map(|(name, _)| name).collect();
-        // What the kernel does not tell is not shown.
+        // If the kernel cannot be queried, none is shown as running without a record.
         let running = self.running(&asleep).unwrap_or_default();
         let mut seen = Vec::with_capacity(members.len());
         for (name, member) in members {
@@ -133,7 +134,7 @@ impl Engine {
                     if unknown {
                         continue;
                     }
-                    let live = on_record.map_or(Live::None, |(record, sight)| Live::of(record, sight));
+                    let live = on_record.map_or(Live::None, |(record, observation)| Live::of(record, observation));
                     seen.push((peer, live, read));
                 }
                 Err(error) => fleet.broken.push((name, error)),
@@ -150,7 +151,7 @@ impl Engine {
         Ok(fleet)
     }
 
-    /// Reads what a row tells of the time before the incarnation on record.
+    /// Reads what a row shows about the time before the recorded incarnation.
     pub(crate) fn past(&self, peer: &Peer) -> Result<Past> {
         Ok(Past {
             last: peer.files.end()?.present(),
@@ -160,11 +161,12 @@ impl Engine {
         })
     }
 
-    /// What the end of an incarnation that is over will be recorded as. `None`: it is not over, or its files cannot be read.
+    /// Returns how the end of an incarnation that is over will be recorded. `None` if it is not over, or if its files
+    /// cannot be read.
     pub(crate) fn to_be_recorded(&self, peer: &Peer, live: &Live) -> Option<Outcome> {
-        let (record, sight) = over(live)?;
+        let (record, observation) = over(live)?;
         let Outcome { last, deaths } =
-            record_end::foresee(&peer.files, record, Absence::cleared(sight), self.now()).ok()?;
+            record_end::preview(&peer.files, record, EndContext::cleared(observation), self.now()).ok()?;
         Some(Outcome { last, deaths: self.unless_changed_since(peer, deaths) })
     }
 
@@ -187,9 +189,9 @@ impl Engine {
             ever_ran: latest.is_some_and(|end| end.lasting_cause().is_some()),
         };
         let shown = state(&facts, now);
-        let ask = seen.as_ref().and_then(TurnSeen::ask).filter(|_| shown.state == State::Waiting);
+        let ask = seen.as_ref().and_then(TurnObservation::ask).filter(|_| shown.state == State::Waiting);
         let conversation = match &to_be {
-            // A start that never was ready gives nothing up: what was before it is what the next wake goes on with.
+            // A start that was never ready replaces nothing: the next wake continues what was before it.
             Some(Outcome { last, .. }) => last.conversation.clone(),
             None => live.record().and_then(|record| record.conversation.clone()),
         };
@@ -220,31 +222,31 @@ impl Engine {
 }
 
 impl Row {
-    /// The same of a peer whose agent runs and whose record is lost: what the files say of it is not so.
+    /// Returns the row of a peer whose agent runs and whose record is lost, so its files say nothing about its state.
     pub(crate) fn unrecorded(self) -> Self {
-        let detail = Some(format!("its agent runs and its record is lost; peer wake {} takes it up again", self.peer));
+        let detail = Some(format!("its agent runs and its record is lost; peer wake {} rebuilds it", self.peer));
         Self { state: State::Unknown, detail, since_ms: None, held_until_ms: None, ..self }
     }
 }
 
-/// An incarnation on record that is over.
-fn over(live: &Live) -> Option<(&SessionRecord, &Sight)> {
+/// Returns the recorded incarnation if it is over.
+fn over(live: &Live) -> Option<(&SessionRecord, &Observation)> {
     match live {
-        Live::Session(record, sight) if sight.is_over() => Some((record, sight)),
+        Live::Session(record, observation) if observation.is_over() => Some((record, observation)),
         Live::Session(..) | Live::Starting(_) | Live::None => None,
     }
 }
 
-/// What a peer's spec says of its health.
+/// Returns the health policy from a peer's spec.
 pub(crate) fn health_policy(peer: &Peer) -> HealthPolicy {
     HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value }
 }
 
-/// Since when a peer is in its state.
+/// Returns since when a peer has been in its state.
 fn since(
     state: State,
     live: &Live,
-    seen: Option<&TurnSeen>,
+    seen: Option<&TurnObservation>,
     stopped: Option<Timestamp>,
     end: Option<&End>,
 ) -> Option<Timestamp> {
@@ -253,21 +255,22 @@ fn since(
         (State::Awake, Some(record)) => record.ready_at(),
         (State::Starting, Some(record)) => Some(record.woke_at_ms),
         (State::Stopped, _) => stopped,
-        // When the axes came to say so is not on record; the heartbeat knows how old its own stamps are.
+        // When the axes took these values is not recorded; the heartbeat has the age of its own stamps.
         (_, Some(_)) | (State::NeverStarted, _) => None,
         _ => end.map(|end| end.at_ms),
     }
 }
 
-/// How long nothing has been seen to happen: by the status file of an agent that keeps one, else by its pane's output.
+/// Returns for how long nothing has been seen to happen: by the agent's status file if it keeps one, else by its pane's
+/// output.
 fn idle(state: State, live: &Live, status: Option<AgentStatus>, now: Timestamp) -> Option<Duration> {
-    let Live::Session(record, sight) = live else { return None };
+    let Live::Session(record, observation) = live else { return None };
     if !matches!(state, State::Awake | State::Busy | State::Waiting) {
         return None;
     }
     let own = match status {
         Some(status) => status.since.map(Timestamp::from),
-        None => sight.last_output(),
+        None => observation.last_output(),
     };
     Some(now.since(own.max(record.delivered_at_ms).max(Some(started(record))).unwrap_or(now)))
 }

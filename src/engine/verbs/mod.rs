@@ -1,4 +1,4 @@
-//! What a person types: one verb a file, under its own name, each a method of the engine.
+//! The commands: one verb per file, under its own name, each a method of the engine.
 
 pub mod agent_hook;
 pub mod answer;

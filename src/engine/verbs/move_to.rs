@@ -9,42 +9,44 @@ use crate::engine::peer::runtimes::kind_of;
 use crate::engine::verbs::wake::{Live, Woken};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::Intent;
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::wake::{Mode, WakeRequest};
 use crate::store::{Event, Locked, SessionRecord};
 
-/// How a move came out.
+/// The result of a move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Moved {
-    /// Whom.
+    /// The peer.
     pub peer: PeerName,
-    /// Where it was.
+    /// The runtime that it was on.
     pub from: RuntimeKind,
-    /// Where it is.
+    /// The runtime that it is on.
     pub to: RuntimeKind,
-    /// How it was woken there; `None` where it was not awake before, or was there already.
+    /// How it was woken there; `None` if it was not awake before, or was already there.
     pub woken: Option<Woken>,
 }
 
-/// What stood in the way of the change, under the lock.
+/// The peer's state before the change, under the lock.
 enum Parked {
     /// It was not awake.
     Asleep,
-    /// It was, and its conversation waits.
+    /// It was awake and is parked now.
     Now,
-    /// It is on its way, and cannot be parked before it is ready.
+    /// It is starting, and cannot be parked before it is ready.
     Starting(Box<SessionRecord>),
 }
 
 impl Engine {
-    /// Moves one peer to the other runtime: parks it where it is awake, changes its spec, and wakes it there in the same
+    /// Moves one peer to the other runtime: parks it if it is awake, changes its spec, and wakes it there in the same
     /// conversation. Blocks for a park and a wake.
     ///
-    /// Each step leaves a peer that a wake resumes: in the old runtime until its spec is changed, in the new one after.
+    /// Each step leaves a peer that a wake can resume: in the old runtime until its spec is changed, in the new one
+    /// afterwards.
     ///
     /// # Errors
-    /// Nothing was touched, except: [`EngineError::MovedNotWoken`] once the spec is changed. It is asleep then, with its
-    /// conversation, and moving it back works.
+    /// Nothing was changed, except: [`EngineError::MovedNotWoken`] once the spec is changed. The peer is asleep then,
+    /// with its conversation, and moving it back works.
     pub async fn move_to(&self, name: &PeerName, to: RuntimeKind) -> Result<Moved> {
         let peer = self.peer(name)?;
         let from = kind_of(&peer.spec.runtime)?;
@@ -60,9 +62,9 @@ impl Engine {
                     self.await_ready(&peer, record.incarnation).await?;
                 }
                 parked => {
-                    // As it is now: it may have been changed since it was checked.
+                    // Read again, because it may have been changed since it was checked.
                     self.config.write_spec(name, &self.text_moved(name, to)?)?;
-                    let event = Event::new(self.now(), "peer.moved").peer(name);
+                    let event = Event::new(self.now(), EventName::PeerMoved).peer(name);
                     self.log(&event.with("from", from.as_str()).with("runtime", to.as_str()))?;
                     break matches!(parked, Parked::Now);
                 }
@@ -77,13 +79,13 @@ impl Engine {
         }
     }
 
-    /// The text of the spec as it will be.
+    /// Returns the text of the changed spec.
     fn text_moved(&self, name: &PeerName, to: RuntimeKind) -> Result<String> {
         let Some(text) = self.config.spec_text(name)? else { return Err(self.no_such_peer(name)) };
         Ok(PeerSpec::with_runtime(&self.config.spec_path(name), &text, to.as_str())?)
     }
 
-    /// Everything that can be known to fail is said before anything is ended.
+    /// Reports everything that is known to fail before anything is ended.
     async fn check_move(&self, peer: &Peer, to: RuntimeKind) -> Result<()> {
         let refuse = |problem: String, hint: String| {
             Err(EngineError::Declaration { what: format!("move {}", peer.name), problem, hint: Some(hint) })
@@ -99,7 +101,7 @@ impl Engine {
         let text = self.text_moved(&peer.name, to)?;
         let (_, _, runtime) = self.runtime_for(&PeerSpec::parse(&self.config.spec_path(&peer.name), &text)?)?;
         self.kept_variables(&peer.spec)?;
-        // The one thing that a wake does not ask, and that would fail there for sure.
+        // The one check that a wake does not make, and that would certainly fail there.
         runtime.version().await?;
         Ok(())
     }
@@ -108,16 +110,16 @@ impl Engine {
         match self.live_in_reach(peer, self.on_record(peer, locked)?).await? {
             Live::None => self.clear_left(peer, locked).await.map(|()| Parked::Asleep),
             Live::Starting(record) => Ok(Parked::Starting(record)),
-            Live::Session(record, sight) if sight.is_over() => {
-                self.bury(peer, locked, &record, &sight).await.map(|()| Parked::Asleep)
+            Live::Session(record, observation) if observation.is_over() => {
+                self.record_dead_session(peer, locked, &record, &observation).await.map(|()| Parked::Asleep)
             }
-            Live::Session(record, sight) => {
-                Self::refuse_unknown(peer, &sight).map_err(|error| error.instead_of("moved"))?;
+            Live::Session(record, observation) => {
+                Self::refuse_unknown(peer, &observation).map_err(|error| error.instead_of("move"))?;
                 if !peer.profile.capabilities().resume {
                     return Err(EngineError::Declaration {
                         what: format!("move {}", peer.name),
-                        problem: format!("it is awake, and {} cannot go on with a conversation", peer.spec.agent),
-                        hint: Some(format!("peer stop {0}, which gives up what it holds, then move it", peer.name)),
+                        problem: format!("it is awake, and {} cannot resume a conversation", peer.spec.agent),
+                        hint: Some(format!("peer stop {0}, which discards its state, then move it", peer.name)),
                     });
                 }
                 self.end(peer, locked, *record, Some(Intent::Moved)).await.map(|_| Parked::Now)
@@ -125,7 +127,7 @@ impl Engine {
         }
     }
 
-    /// In the same conversation, whatever its policy makes of a park; fresh only where it never had one.
+    /// Wakes a peer in the same conversation, whatever its policy after a park; fresh only if it never had one.
     pub(crate) async fn wake_moved(&self, name: &PeerName) -> Result<Woken> {
         let peer = self.peer(name)?;
         let last = peer.files.end()?.present().and_then(|last| last.conversation);

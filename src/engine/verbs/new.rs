@@ -1,4 +1,4 @@
-//! `peer new`: fresh now, whatever state it is in.
+//! `peer new`: a fresh start now, whatever the peer's state.
 
 use crate::engine::message::{Message, check_message};
 use crate::engine::verbs::wake::{Live, Woken};
@@ -9,13 +9,13 @@ use crate::policy::wake::{Mode, WakeRequest};
 use crate::store::Marker;
 
 impl Engine {
-    /// Ends what runs, clears what would stand in the way, and starts fresh.
+    /// Ends what runs, clears what would prevent it, and starts fresh.
     ///
     /// # Errors
     /// As [`Engine::wake`] and [`Engine::stop`].
     pub async fn new_conversation(&self, name: &PeerName, message: &Message) -> Result<Woken> {
         let peer = self.peer(name)?;
-        // What would refuse the start is said before anything is ended.
+        // What would refuse the start is reported before anything is ended.
         self.admit(&peer.spec).await?;
         self.kept_variables(&peer.spec)?;
         check_message(&peer, message)?;
@@ -25,14 +25,14 @@ impl Engine {
             let record = self.on_record(&peer, &locked)?;
             match self.live_in_reach(&peer, record).await? {
                 Live::None => self.clear_left(&peer, &locked).await?,
-                Live::Session(record, sight) if sight.is_over() => {
-                    self.bury(&peer, &locked, &record, &sight).await?;
+                Live::Session(record, observation) if observation.is_over() => {
+                    self.record_dead_session(&peer, &locked, &record, &observation).await?;
                 }
                 Live::Starting(record) => {
                     self.end(&peer, &locked, *record, Some(Intent::Replaced)).await?;
                 }
-                Live::Session(record, sight) => {
-                    self.end_by_hand(&peer, &locked, *record, &sight, Intent::Replaced).await?;
+                Live::Session(record, observation) => {
+                    self.end_by_hand(&peer, &locked, *record, &observation, Intent::Replaced).await?;
                 }
             }
             locked.unmark(Marker::Stopped)?;

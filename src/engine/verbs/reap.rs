@@ -1,8 +1,9 @@
-//! `peer reap`: one heartbeat. Probe every peer on both axes, judge, act, stamp, and end in time.
+//! `peer reap`: one tick. Probes every peer on both axes, judges, acts, and stamps the heartbeat, within a time budget.
 
 mod act;
 mod clock;
 mod idle;
+mod judge;
 mod mail;
 mod memory;
 mod task;
@@ -21,118 +22,119 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::engine::observe::fleet::{Looked, Member};
-use crate::engine::observe::survey::{Silent, Stray};
-use crate::engine::observe::{Sight, process_id, recorded};
+use crate::engine::observe::fleet_observation::{Silent, UntrackedSession};
+use crate::engine::observe::{Observation, process_id, recorded};
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
-use crate::policy::axis::{Axis, Stamped};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::policy::verdict::{
-    Action, CONFIRM_AFTER, HoldReason, Judgement, RuntimeSeen, VerdictFacts, judge, second_opinion,
-};
-use crate::store::{Event, Heartbeat, Marker, PeerFiles, Pulse, SessionRecord, Stored, TickUnderWay, Ticking, Watch};
+use crate::policy::verdict::defer_mass_absence;
+use crate::store::{Event, Heartbeat, Marker, PeerFiles, SessionRecord, Stored, TickInProgress, TickLock, Watch};
+use judge::{judge_all, keep_the_others, not_judged, stamp};
 
-/// How long after its budget a tick has stamped, on a machine under any load: later, it hangs.
+/// How long after its budget a tick has written its stamps, on a machine under any load. After that, it hangs.
 const STAMPED_WITHIN: Duration = Duration::from_secs(10);
 
-/// One tick in so many looks for clients that nobody waits for, the first among them: a look costs a file of each orphan of the
-/// machine, and the kernel ends them with whoever asked, but for a moment at their start.
+/// Every how many ticks, including the first, abandoned clients are searched for. A search reads a file for each
+/// orphaned process on the machine. The kernel ends clients with their parent, except for a moment at their start.
 const LEFT_CLIENTS: u64 = 10;
 
-/// What a tick is asked to do.
+/// The options of a tick.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Judge, and do nothing.
+    /// Only judge, and change nothing.
     pub dry_run: bool,
     /// Only this peer.
     pub only: Option<PeerName>,
-    /// How long the tick may take; as configured when not given.
+    /// How long the tick may take; as configured if not given.
     pub budget: Option<Duration>,
-    /// How often this process ticks, where it does so again and again.
+    /// How often this process ticks, if it does so repeatedly.
     pub every: Option<Duration>,
 }
 
-/// What a tick came to.
+/// The result of a tick.
 #[derive(Clone, Debug, Serialize)]
 pub struct Tick {
     /// Its number; 0 for a dry run, which is not counted.
     pub tick: u64,
     /// How long it took.
     pub duration_ms: u64,
-    /// How many incarnations were on record.
+    /// How many incarnations were recorded.
     pub probed: usize,
-    /// What was done, or would be, in order of name.
-    pub done: Vec<Deed>,
+    /// What was done, or would be, sorted by peer.
+    pub done: Vec<TickAction>,
     /// What it had no time for or could not do.
     pub skipped: Vec<String>,
 }
 
 /// One thing that a tick did, or in a dry run would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Deed {
-    /// To whom.
+pub struct TickAction {
+    /// The peer.
     pub peer: PeerName,
-    /// What: `parked`, `ended`, `orphan-ended`, `restarted` …
+    /// What was done: `parked`, `ended`, `orphan-ended`, `restarted` …
     pub what: &'static str,
-    /// Why.
+    /// The cause.
     pub cause: String,
 }
 
-/// One peer with an incarnation on record, as this tick sees it.
+/// One peer with a recorded incarnation, as this tick sees it.
 struct Subject {
     peer: Peer,
-    /// Its files as the tick found them: for what is looked at again before anything is done.
+    /// Its files as the tick found them, for the cheap checks. Before anything is done, the files are read again.
     files: PeerFiles,
     record: SessionRecord,
-    sight: Sight,
+    observation: Observation,
     seen_at: Timestamp,
-    /// When a tick looked at it last, and found it healthy.
+    /// When a tick last looked at it and found it healthy.
     looked_at: Option<Timestamp>,
 }
 
-/// What a decision about one incarnation looks at.
+/// The input of a decision about one incarnation.
 #[derive(Clone, Copy)]
 struct View<'a> {
     peer: &'a Peer,
     files: &'a PeerFiles,
     record: &'a SessionRecord,
-    sight: &'a Sight,
+    observation: &'a Observation,
 }
 
 impl Subject {
     fn view(&self) -> View<'_> {
-        View { peer: &self.peer, files: &self.files, record: &self.record, sight: &self.sight }
+        View { peer: &self.peer, files: &self.files, record: &self.record, observation: &self.observation }
     }
 
-    /// A start in progress, or one that never came about: its driver's business, and later that of whoever takes over.
+    /// Whether this is a start in progress, or one that never completed: the concern of its driver, and later of the
+    /// process that takes over.
     fn is_on_its_way(&self) -> bool {
         self.record.ready_at().is_none()
-            && matches!(Live::of(self.record.clone(), self.sight.clone()), Live::Starting(_) | Live::None)
+            && matches!(Live::of(self.record.clone(), self.observation.clone()), Live::Starting(_) | Live::None)
     }
 }
 
-/// Everybody that a tick is about.
+/// All the peers that a tick is about.
 struct Fleet {
-    /// With an incarnation on record, looked at.
+    /// Peers with a recorded incarnation, observed.
     subjects: Vec<Subject>,
-    /// The rest, who are not awake.
+    /// The other peers, which are not awake.
     asleep: Vec<Peer>,
-    /// Those whose spec or record cannot be read.
+    /// Peers whose spec or record cannot be read.
     unreadable: BTreeSet<PeerName>,
-    /// Sessions of ours that no record names.
-    strays: Vec<Stray>,
-    /// Directories of sessions that no record names and that host nothing of ours.
+    /// Sessions of this fleet that no record names.
+    untracked: Vec<UntrackedSession>,
+    /// Directories of sessions that no record names and that host nothing of this fleet.
     unused: Vec<PathBuf>,
 }
 
 impl Engine {
-    /// Carries out one tick. `None`: another tick is under way. Blocks for the budget at most, and a moment more to stamp.
+    /// Runs one tick. `None` if another tick is in progress. Blocks for at most the budget, plus a moment to write the
+    /// stamps.
     ///
     /// # Errors
     /// The state directory failed. A peer that could not be judged or ended is reported in [`Tick::skipped`].
     pub async fn reap(&self, request: &Request) -> Result<Option<Tick>> {
-        // A dry run changes nothing, so it need not keep a tick away, nor wait for one.
+        // A dry run changes nothing, so it neither blocks a tick nor waits for one.
         let budget = request.budget.unwrap_or(self.settings.tick.budget.0);
         let ticking = if request.dry_run { None } else { self.take_turn(budget)? };
         if ticking.is_none() && !request.dry_run {
@@ -148,7 +150,7 @@ impl Engine {
         let mut fleet = self.fleet(request, &before, &mut beat).await?;
         let mut judged = judge_all(self, &fleet.subjects, false, &mut beat);
         fleet.subjects = self.confirm(fleet.subjects, &mut judged, &mut beat).await?;
-        beat.waiting = second_opinion(&mut judged, &before.waiting);
+        beat.waiting = defer_mass_absence(&mut judged, &before.waiting);
         stamp(&mut beat, &fleet.subjects, &judged, &before);
         if request.only.is_some() {
             keep_the_others(&mut beat, &before, &fleet);
@@ -158,7 +160,7 @@ impl Engine {
             self.stamp_turns(&mut beat, &fleet.subjects, &done, &before, deadline).await?;
         }
         if !request.dry_run && beat.tick % LEFT_CLIENTS == 1 {
-            self.end_left_clients(&fleet.subjects)?;
+            self.end_abandoned_clients(&fleet.subjects)?;
         }
         beat.duration_ms = millis(started.elapsed());
         if let Some(ticking) = &ticking {
@@ -175,19 +177,20 @@ impl Engine {
         }))
     }
 
-    /// The right to tick. `None`: another tick is under way, and has time left.
+    /// Takes the lock of ticks. `None` if another tick is in progress and has time left.
     ///
     /// # Errors
-    /// [`EngineError::TickHangs`]: nothing is parked, buried or restarted as long as that one lives.
-    fn take_turn(&self, budget: Duration) -> Result<Option<Ticking>> {
+    /// [`EngineError::TickHangs`]: nothing is parked, buried or restarted while that one is alive.
+    fn take_turn(&self, budget: Duration) -> Result<Option<TickLock>> {
         let now = clock::running();
-        let own = TickUnderWay { process: recorded(process::me()?), began_ms: millis(now), budget_ms: millis(budget) };
+        let own =
+            TickInProgress { process: recorded(process::me()?), began_ms: millis(now), budget_ms: millis(budget) };
         let other = match self.state.try_tick(own)? {
             Ok(ticking) => return Ok(Some(ticking)),
             Err(other) => other,
         };
         let Some(other) = other else { return Ok(None) };
-        // What a killed tick left there is no word of whoever has begun since.
+        // The entry may be from a killed tick, and says nothing about one that has begun since.
         let ticks = process::find(process_id(other.process))?.is_some();
         let running = now.saturating_sub(Duration::from_millis(other.began_ms));
         let budget = Duration::from_millis(other.budget_ms);
@@ -197,9 +200,9 @@ impl Engine {
         Ok(None)
     }
 
-    /// Removes what writers left that were killed, in both directories. Best effort: the next tick looks again.
+    /// Removes temporary files of killed writers, in both directories. Best effort: the next tick tries again.
     fn sweep_temporaries(&self, beat: &mut Heartbeat) {
-        // One that cannot be looked at may write.
+        // A process that cannot be observed may still be writing.
         let lives = |pid| !matches!(process::status(pid), Ok(None));
         let swept = self.state.sweep_temporaries(lives).map_err(EngineError::from);
         let specs = self.config.sweep_temporaries(lives).map_err(EngineError::from);
@@ -208,14 +211,14 @@ impl Engine {
         }
     }
 
-    /// What the tick before left, and which files of the fleet's say less than they should.
+    /// Returns the heartbeat of the last tick, and the files of the fleet that are damaged.
     fn last_tick(&self) -> Result<(Heartbeat, Vec<String>)> {
         let (before, unread) = match self.state.stored_heartbeat()? {
             Stored::Present(before) => (before, None),
             Stored::Absent => (Heartbeat::default(), None),
             Stored::Corrupt(why) => (Heartbeat::default(), Some(why)),
         };
-        let damaged = self.state.damaged_beside(unread).into_iter();
+        let damaged = self.state.damaged_with(unread).into_iter();
         let said = damaged.map(|found| format!("{}: {}; read as absent", found.file.display(), found.why));
         Ok((before, said.collect()))
     }
@@ -228,7 +231,7 @@ impl Engine {
             started_at_ms: started_at,
             watch: match request.every {
                 Some(every) => Some(Watch { process: recorded(process::me()?), every_ms: millis(every) }),
-                // A tick by hand or by a timer says nothing of who else ticks.
+                // A tick that the user or a timer started says nothing about other tickers.
                 None => before.watch,
             },
             suspended_ms: millis(suspended),
@@ -238,8 +241,8 @@ impl Engine {
         })
     }
 
-    /// Ends clients of zellij that a killed `peer` left. Looked for only where sessions are, or were a moment ago.
-    fn end_left_clients(&self, subjects: &[Subject]) -> Result<()> {
+    /// Ends zellij clients that a killed `peer` left. Searches only if there are sessions, or were a moment ago.
+    fn end_abandoned_clients(&self, subjects: &[Subject]) -> Result<()> {
         let places: Vec<&Path> = subjects
             .iter()
             .map(|subject| &subject.record.place)
@@ -250,10 +253,10 @@ impl Engine {
         if places.is_empty() && !below.is_dir() {
             return Ok(());
         }
-        match Zellij::end_left_clients(|dir| dir.starts_with(&below) || places.contains(&dir)) {
+        match Zellij::end_abandoned_clients(|dir| dir.starts_with(&below) || places.contains(&dir)) {
             Ok(0) => Ok(()),
-            Ok(ended) => self.log(&Event::new(self.now(), "clients.ended").with("clients", ended)),
-            // Nothing depends on it; the next tick looks again.
+            Ok(ended) => self.log(&Event::new(self.now(), EventName::ClientsEnded).with("clients", ended)),
+            // Best effort; the next tick tries again.
             Err(error) => {
                 tracing::debug!(%error, "left clients");
                 Ok(())
@@ -261,29 +264,29 @@ impl Engine {
         }
     }
 
-    /// Reads every spec and record, and looks at both axes of those who have one.
+    /// Reads every spec and record, and observes both axes of the peers that have one.
     async fn fleet(&self, request: &Request, before: &Heartbeat, beat: &mut Heartbeat) -> Result<Fleet> {
         let mut names = self.config.names()?;
         names.retain(|name| request.only.as_ref().is_none_or(|only| only == name));
         if let Some(only) = request.only.as_ref().filter(|_| names.is_empty()) {
             return Err(self.no_such_peer(only));
         }
-        // With one peer's record alone, the sessions of all others would look like strays.
+        // With only one peer's record, the sessions of all others would look untracked.
         let all = request.only.is_none();
         let look = self.look_at(&names, all, |peer, there| Ok(peer.files.as_of(there)));
-        let Looked { members, survey } = look.await?;
-        let seen_at = survey.agents_at;
+        let Looked { members, observed } = look.await?;
+        let seen_at = observed.agents_at;
         let mut subjects = Vec::with_capacity(members.len());
         let (mut asleep, mut unreadable) = (Vec::new(), BTreeSet::new());
         for (name, member) in members {
-            // What a broken spec wants of its peer nobody can tell.
+            // A broken spec does not say what to do with its peer.
             match member.and_then(|mut member| member.broken.take().map_or(Ok(member), Err)) {
-                Ok(Member { peer, seen: Some((record, sight)), read: files, .. }) => {
+                Ok(Member { peer, seen: Some((record, observation)), read: files, .. }) => {
                     let looked_at = unchanged::looked_at(before, &peer.name, &record);
-                    subjects.push(Subject { peer, files, record, sight, seen_at, looked_at });
+                    subjects.push(Subject { peer, files, record, observation, seen_at, looked_at });
                 }
                 Ok(Member { peer, seen: None, .. }) => asleep.push(peer),
-                // One broken spec must not cost the others their tick.
+                // One broken spec must not cost the other peers their tick.
                 Err(error) => {
                     beat.skipped.push(skipped(&name, &error));
                     unreadable.insert(name);
@@ -295,22 +298,22 @@ impl Engine {
         }
         beat.skipped.extend(not_judged(&subjects));
         if !request.dry_run {
-            survey.silent.iter().try_for_each(|silent| self.log_silent(silent))?;
+            observed.silent.iter().try_for_each(|silent| self.log_silent(silent))?;
         }
-        let (strays, unused) = if all { (survey.strays, survey.unused) } else { (Vec::new(), Vec::new()) };
-        Ok(Fleet { subjects, asleep, unreadable, strays, unused })
+        let (untracked, unused) = if all { (observed.untracked, observed.unused) } else { (Vec::new(), Vec::new()) };
+        Ok(Fleet { subjects, asleep, unreadable, untracked, unused })
     }
 
-    /// Makes servers that live and cannot be reached listen again, and looks again at whom they host.
+    /// Makes servers that are alive and cannot be reached listen again, and observes the peers on them again.
     async fn reach_all(&self, subjects: Vec<Subject>, beat: &mut Heartbeat) -> Result<Vec<Subject>> {
-        let is_hidden = |subject: &Subject| subject.sight.unreachable.is_some();
+        let is_hidden = |subject: &Subject| subject.observation.unreachable.is_some();
         if !subjects.iter().any(is_hidden) {
             return Ok(subjects);
         }
         let (hidden, seen): (Vec<_>, Vec<_>) = subjects.into_iter().partition(is_hidden);
         let mut servers = BTreeMap::new();
         for subject in &hidden {
-            if let Some(server) = subject.sight.unreachable {
+            if let Some(server) = subject.observation.unreachable {
                 servers.entry((server, subject.record.place.server.clone())).or_insert(&subject.record.place);
             }
         }
@@ -327,14 +330,14 @@ impl Engine {
         Ok(again)
     }
 
-    /// The same subjects with what is seen of them now.
+    /// Returns the subjects with a new observation.
     async fn probe_again(&self, subjects: Vec<Subject>) -> Result<Vec<Subject>> {
         let records: Vec<_> = subjects.iter().map(|subject| (subject.peer.name.clone(), &subject.record)).collect();
-        let mut survey = self.survey(&records).await?;
+        let mut observed = self.observe_fleet(&records).await?;
         drop(records);
         let subjects = subjects.into_iter().filter_map(|subject| {
-            let sight = survey.sights.remove(&subject.peer.name)?;
-            Some(Subject { sight, seen_at: survey.agents_at, ..subject })
+            let observation = observed.observations.remove(&subject.peer.name)?;
+            Some(Subject { observation, seen_at: observed.agents_at, ..subject })
         });
         Ok(subjects.collect())
     }
@@ -342,41 +345,17 @@ impl Engine {
     fn log_silent(&self, silent: &Silent) -> Result<()> {
         use peer_adapters::runtime::RuntimeError::{NotAnswering, TimedOut};
         let late = matches!(silent.error, TimedOut { .. } | NotAnswering { .. });
-        let event = Event::new(self.now(), if late { "probe.timed-out" } else { "probe.failed" });
+        let event = Event::new(self.now(), if late { EventName::ProbeTimedOut } else { EventName::ProbeFailed });
         self.log(&event.cause(silent.error.to_string()).with("peers", silent.peers))
     }
 
-    /// Looks again at every absence that nobody reported.
-    async fn confirm(
-        &self,
-        subjects: Vec<Subject>,
-        judged: &mut BTreeMap<PeerName, Judgement>,
-        beat: &mut Heartbeat,
-    ) -> Result<Vec<Subject>> {
-        let doubtful =
-            |subject: &Subject| judged.get(&subject.peer.name).is_some_and(|j| j.action == Action::ProbeAgain);
-        if !subjects.iter().any(doubtful) {
-            return Ok(subjects);
-        }
-        let (again, mut settled): (Vec<_>, Vec<_>) = subjects.into_iter().partition(doubtful);
-        tokio::time::sleep(CONFIRM_AFTER).await;
-        let mut again = self.probe_again(again).await?;
-        for subject in &again {
-            judged.remove(&subject.peer.name);
-        }
-        judged.extend(judge_all(self, &again, true, beat));
-        settled.append(&mut again);
-        settled.sort_by(|a, b| a.peer.name.cmp(&b.peer.name));
-        Ok(settled)
-    }
-
-    fn log_tick(&self, beat: &Heartbeat, done: &[Deed]) -> Result<()> {
-        // A tick without news is in heartbeat.json; in the log it would push out everything else.
+    fn log_tick(&self, beat: &Heartbeat, done: &[TickAction]) -> Result<()> {
+        // A tick without news is in heartbeat.json; in the log it would crowd out everything else.
         if done.is_empty() && beat.skipped.is_empty() {
             return Ok(());
         }
         self.log(
-            &Event::new(self.now(), "tick.finished")
+            &Event::new(self.now(), EventName::TickFinished)
                 .with("tick", beat.tick)
                 .with("duration_ms", beat.duration_ms)
                 .with("done", done.len())
@@ -385,115 +364,16 @@ impl Engine {
     }
 }
 
-/// What could not be told, one line a reason whatever the number of peers.
-fn not_judged(subjects: &[Subject]) -> Vec<String> {
-    let mut reasons = BTreeMap::<&str, usize>::new();
-    let mut said = Vec::new();
-    for Subject { peer, sight, .. } in subjects {
-        if let Some(owner) = &sight.elsewhere {
-            said.push(format!("{}: it was started {owner}", peer.name));
-        } else if let Some(why) = sight.runtime.why_unknown().or(sight.process.why_unknown()) {
-            *reasons.entry(why).or_default() += 1;
-        }
-    }
-    said.extend(reasons.into_iter().map(|(why, peers)| format!("{why}; peers not judged: {peers}")));
-    said
-}
-
-/// Both axes of everybody, each with its own time.
-fn stamp(beat: &mut Heartbeat, subjects: &[Subject], judged: &BTreeMap<PeerName, Judgement>, before: &Heartbeat) {
-    let memory = memory::of_limited(subjects);
-    for subject in subjects {
-        let name = &subject.peer.name;
-        let Some(judgement) = judged.get(name) else { continue };
-        let same = before.peers.get(name).filter(|pulse| pulse.incarnation == subject.record.incarnation);
-        let pulse = Pulse {
-            incarnation: subject.record.incarnation,
-            runtime: Stamped { value: subject.sight.runtime.clone(), at_ms: subject.sight.listed_at },
-            process: Stamped { value: subject.sight.process.clone(), at_ms: subject.seen_at },
-            verdict: judgement.verdict,
-            turn: None,
-            asked: None,
-            memory_kib: memory.get(name).copied(),
-            memory_warned: same.is_some_and(|pulse| pulse.memory_warned),
-        };
-        beat.peers.insert(name.clone(), pulse);
-    }
-}
-
-/// A tick about one peer says nothing of the others: what the last one saw of them stands.
-fn keep_the_others(beat: &mut Heartbeat, before: &Heartbeat, fleet: &Fleet) {
-    let looked_at = |name: &PeerName| {
-        fleet.subjects.iter().any(|subject| subject.peer.name == *name) || fleet.asleep.iter().any(|p| p.name == *name)
-    };
-    let others = before.peers.iter().filter(|(name, _)| !looked_at(name));
-    beat.peers.extend(others.map(|(name, pulse)| (name.clone(), pulse.clone())));
-    beat.waiting.extend(before.waiting.iter().filter(|name| !looked_at(name)).cloned());
-}
-
-/// Judges everybody whose files can be read; a file that cannot costs its own peer its judgement, and is said.
-fn judge_all(
-    engine: &Engine,
-    subjects: &[Subject],
-    confirmed: bool,
-    beat: &mut Heartbeat,
-) -> BTreeMap<PeerName, Judgement> {
-    let mut judged = BTreeMap::new();
-    for subject in subjects {
-        let name = &subject.peer.name;
-        let mut judgement = match facts(engine, subject, confirmed) {
-            Ok(facts) => judge(&facts),
-            Err(error) => {
-                beat.skipped.push(skipped(name, &error));
-                continue;
-            }
-        };
-        if subject.is_on_its_way() {
-            judgement.action = Action::Hold(HoldReason::Settling);
-        }
-        judged.insert(name.clone(), judgement);
-    }
-    judged
-}
-
-fn facts(engine: &Engine, subject: &Subject, confirmed: bool) -> Result<VerdictFacts> {
-    let Subject { peer, record, sight, .. } = subject;
-    let runtime = match sight.runtime.why_unknown() {
-        Some(why) => RuntimeSeen::Unknown(why.to_owned()),
-        None if sight.server_gone => RuntimeSeen::ServerGone,
-        None if sight.runtime.alive() == Some(true) => RuntimeSeen::Session,
-        None => RuntimeSeen::NoSession,
-    };
-    let gone = sight.process.alive() == Some(false);
-    let healthy = runtime == RuntimeSeen::Session && sight.process == Axis::Alive;
-    Ok(VerdictFacts {
-        runtime,
-        process: sight.process.clone(),
-        end_recorded: sight.rebooted || (gone && (record.intent.is_some() || ended_on_record(peer, record)?)),
-        age: engine.now().since(record.woke_at_ms),
-        // Only an absence can be contradicted by a sign of life.
-        quiet_for: if healthy { None } else { idle::last_sign_of_life(peer, sight)?.map(|at| engine.now().since(at)) },
-        confirmed,
-    })
-}
-
-/// Its own parent saw it end, or an earlier pass was cut short after it had written that down.
-fn ended_on_record(peer: &Peer, record: &SessionRecord) -> Result<bool> {
-    let exit = peer.files.exit(record.incarnation)?.present().is_some();
-    let end = peer.files.end()?.present().is_some_and(|last| last.end.incarnation == record.incarnation);
-    Ok(exit || end)
-}
-
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The error that a deed failed with, as a line for the heartbeat.
+/// Formats an action's error as a line for the heartbeat.
 fn skipped(name: &PeerName, error: &EngineError) -> String {
     format!("{name}: {error}")
 }
 
-/// Whether a marker of this incarnation's own was set, and when.
+/// Returns when a marker was set, if this incarnation set it.
 fn since_wake(files: &PeerFiles, record: &SessionRecord, marker: Marker) -> Result<Option<Timestamp>> {
     Ok(files.marked_at(marker)?.filter(|at| *at >= record.woke_at_ms))
 }

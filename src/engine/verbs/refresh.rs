@@ -1,6 +1,7 @@
-//! `peer refresh`: fresh at the next natural wake; nothing is disturbed now.
+//! `peer refresh`: a fresh start at the next natural wake; nothing is disturbed now.
 
 use crate::engine::{Engine, Result};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::store::{Event, Marker};
 
@@ -8,11 +9,11 @@ impl Engine {
     /// Marks one peer for a fresh start.
     ///
     /// # Errors
-    /// Nobody declared it, or its marker cannot be written.
+    /// The peer is not declared, or its marker cannot be written.
     pub async fn refresh(&self, name: &PeerName) -> Result<()> {
         self.known(name)?;
         let locked = self.lock(name).await?;
         locked.mark(Marker::FreshNext, self.now())?;
-        self.log(&Event::new(self.now(), "peer.refreshed").peer(name))
+        self.log(&Event::new(self.now(), EventName::PeerRefreshed).peer(name))
     }
 }

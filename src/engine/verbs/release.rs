@@ -1,34 +1,35 @@
-//! `peer release`: what runs elsewhere is declared gone, by a person who knows.
+//! `peer release`: the user declares that what runs elsewhere is gone.
 
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::zellij::Zellij;
 use serde::Serialize;
 
-use crate::engine::life::record_end::{self, Absence};
+use crate::engine::life::record_end::{self, EndContext};
 use crate::engine::observe::{Standing, elsewhere, is_another_boot, standing};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::{EndCause, Incarnation};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::store::{Event, Locked, Place, Session, SessionRecord};
 
-/// How a release came out.
+/// The result of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Released {
-    /// Whom.
+    /// The peer.
     pub peer: PeerName,
-    /// Which start of it was given up.
+    /// The incarnation that was given up.
     pub incarnation: Incarnation,
-    /// What its end is on record as; none where it never came to a record.
+    /// The recorded cause of its end; `None` if it never had a record.
     pub cause: Option<EndCause>,
-    /// What the next wake continues.
+    /// The conversation that the next wake continues.
     pub conversation: Option<String>,
 }
 
 impl Engine {
-    /// Where a peer was started, if that is another machine or pid namespace; reads only.
+    /// Returns where a peer was started, if that is another machine or pid namespace. Only reads.
     ///
     /// # Errors
-    /// Nobody declared it, or its files cannot be read.
+    /// The peer is not declared, or its files cannot be read.
     pub fn started_elsewhere(&self, name: &PeerName) -> Result<Option<String>> {
         let peer = self.known(name)?;
         if let Some(record) = peer.files.session()?.present() {
@@ -40,15 +41,15 @@ impl Engine {
         Ok(self.launched_elsewhere(&peer)?.map(|(_, owner)| owner))
     }
 
-    /// Records the end of an incarnation that was started elsewhere, as if its runtime was lost: not counted, and the next
-    /// wake resumes, here. An agent that lives there all the same would then be the first of two.
+    /// Records the end of an incarnation that was started elsewhere, as if its runtime was lost: it is not counted, and
+    /// the next wake resumes here. If its agent is still alive there, there will be two agents.
     ///
     /// # Errors
     /// [`EngineError::NotElsewhere`].
     pub async fn release(&self, name: &PeerName) -> Result<Released> {
         let peer = self.known(name)?;
         let locked = self.lock(name).await?;
-        self.heal(&locked)?;
+        self.quarantine_corrupt(&locked)?;
         let not_elsewhere = || EngineError::NotElsewhere { peer: name.clone() };
         if let Some(record) = peer.files.session()?.present() {
             return match standing(&record) {
@@ -64,9 +65,9 @@ impl Engine {
 
     fn give_up(&self, peer: &Peer, locked: &Locked, mut record: SessionRecord, owner: &str) -> Result<Released> {
         self.log_release(peer, record.incarnation, owner)?;
-        // Nobody there brings an ending that was begun to its end.
+        // If it was being ended there, that will never be completed.
         record.intent = None;
-        let lost = Absence { server_gone: true, rebooted: false, session: Session::Cleared };
+        let lost = EndContext { server_gone: true, rebooted: false, session: Session::Cleared };
         let last = record_end::record_end(&self.state, locked, &record, lost, self.now())?;
         self.discard_session_files(&record.place);
         Ok(Released {
@@ -78,12 +79,12 @@ impl Engine {
     }
 
     fn log_release(&self, peer: &Peer, incarnation: Incarnation, owner: &str) -> Result<()> {
-        let event = Event::new(self.now(), "session.released").peer(&peer.name).incarnation(incarnation);
+        let event = Event::new(self.now(), EventName::SessionReleased).peer(&peer.name).incarnation(incarnation);
         self.log(&event.with("owner", owner))
     }
 
-    /// zellij keeps a session's files below the state directory; nobody else would ever delete those of a session that is
-    /// elsewhere.
+    /// zellij keeps a session's files below the state directory. Those of a session that is elsewhere would never be
+    /// deleted otherwise.
     fn discard_session_files(&self, place: &Place) {
         let zellij = place.runtime == RuntimeKind::Zellij.as_str() && place.server.starts_with(self.state.root());
         if zellij && let Err(error) = Zellij::discard(&place.server) {
@@ -91,7 +92,8 @@ impl Engine {
         }
     }
 
-    /// A launch file without a record, of another machine or pid namespace: which start, and where.
+    /// Returns the incarnation and host of a launch file without a record, if it is from another machine or pid
+    /// namespace.
     pub(crate) fn launched_elsewhere(&self, peer: &Peer) -> Result<Option<(Incarnation, String)>> {
         for (incarnation, at) in peer.files.launched()? {
             let Some(launch) = peer.files.launch(incarnation)?.present() else { continue };

@@ -2,32 +2,33 @@
 
 use crate::config::PeerSpec;
 use crate::engine::{Engine, EngineError, Result};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::store::{Event, Locked};
 
 impl Engine {
-    /// Gives a peer another name; one that is awake is ended before, with `force` alone, because its agent, its pane and its name
-    /// in the kernel know the old one. What is under way when this process is killed is finished by the next
-    /// command, whichever it is.
+    /// Gives a peer another name. One that is awake is ended first, and only with `force`, because its agent, its pane
+    /// and its name in the kernel use the old name. If this process is killed in between, the next `peer` command of
+    /// any kind completes the rename.
     ///
     /// # Errors
-    /// Nothing was changed: it is awake ([`EngineError::Awake`]), or the other name is taken.
+    /// Nothing was changed: the peer is awake ([`EngineError::Awake`]), or the new name is taken.
     pub async fn rename(&self, from: &PeerName, to: &PeerName, force: bool) -> Result<()> {
         self.peer(from)?;
         self.refuse_taken(from, to)?;
-        // In order of name: two that rename at once must not wait for each other.
+        // Locked in order of name, so that two concurrent renames do not deadlock.
         let (first, second) = if from < to { (from, to) } else { (to, from) };
         let (first, second) = (self.lock(first).await?, self.lock(second).await?);
         let (old, new) = if from < to { (first, second) } else { (second, first) };
-        // Both may have changed before the locks were ours.
+        // Both may have changed before the locks were taken.
         let peer = self.peer(from)?;
         self.refuse_taken(from, to)?;
         if !new.files().all_on_disk()?.is_empty() {
-            let problem = format!("the state directory has files of a {to} that nobody declared");
+            let problem = format!("the state directory has files of an undeclared peer {to}");
             return Err(refused(from, problem, format!("peer rename {from} with another name")));
         }
         if let Some(other) = self.state.renaming() {
-            let problem = format!("{} is being renamed to {} this moment", other.from, other.to);
+            let problem = format!("{} is being renamed to {} right now", other.from, other.to);
             return Err(refused(from, problem, format!("peer rename {from} {to}, once that is done")));
         }
         let inbox = old.files().inbox()?;
@@ -39,34 +40,35 @@ impl Engine {
                 format!("peer inbox {from} shows them; peer wake {from} delivers them"),
             ));
         }
-        self.lay_to_rest(&peer, &old, force).await?;
-        self.log(&Event::new(self.now(), "peer.renamed").peer(to).with("from", from.as_str()))?;
+        self.shut_down_for_removal(&peer, &old, force).await?;
+        self.log(&Event::new(self.now(), EventName::PeerRenamed).peer(to).with("from", from.as_str()))?;
         self.state.begin_renaming(&old, &new, self.now())?;
         self.finish_renaming(&old, &new)
     }
 
     fn refuse_taken(&self, from: &PeerName, to: &PeerName) -> Result<()> {
         if self.config.spec_path(to).exists() {
-            let problem = format!("there is a peer named {to} already");
-            return Err(refused(from, problem, format!("peer rm {to}, or take another name")));
+            let problem = format!("a peer named {to} already exists");
+            return Err(refused(from, problem, format!("peer rm {to}, or choose another name")));
         }
         Ok(())
     }
 
-    /// Does the rest of a renaming that somebody was killed in. Where its locks are held, it is under way.
+    /// Completes a rename whose process was killed. If its locks are held, it is still in progress.
     ///
     /// # Errors
-    /// It cannot be finished: half of the peer's files have its old name, and no verb may go by them.
+    /// It cannot be completed: half of the peer's files have the old name, and no verb may rely on them.
     pub(crate) fn finish_interrupted_renaming(&self) -> Result<()> {
         let Some(renaming) = self.state.renaming() else { return Ok(()) };
         let (Some(old), Some(new)) = (self.state.try_lock(&renaming.from)?, self.state.try_lock(&renaming.to)?) else {
             return Ok(());
         };
-        // Whoever held the locks a moment ago has finished it.
+        // The previous holder of the locks may have completed it.
         if self.state.renaming().as_ref() == Some(&renaming) { self.finish_renaming(&old, &new) } else { Ok(()) }
     }
 
-    /// The files of the state directory, then the spec. Each step may be the last one: done again, it does the rest.
+    /// Renames the files in the state directory, then the spec. It can be interrupted after any step; running it again
+    /// does the rest.
     fn finish_renaming(&self, old: &Locked, new: &Locked) -> Result<()> {
         let (from, to) = (old.files().name(), new.files().name());
         self.state.rename_files(old, new)?;
@@ -78,7 +80,7 @@ impl Engine {
         Ok(self.state.end_renaming()?)
     }
 
-    /// The spec as it was typed; where it names the file of variables that we keep for it, that has another name too.
+    /// Returns the spec as it was typed, with the new name of the managed file of kept variables if the spec names it.
     fn renamed_spec(&self, from: &PeerName, to: &PeerName, text: String) -> Result<String> {
         let path = self.config.spec_path(from);
         let own = self.state.peer(from).env_file();
@@ -86,7 +88,7 @@ impl Engine {
             Ok(spec) if spec.env_file.as_ref() == Some(&own) => {
                 Ok(PeerSpec::with_env_file(&path, &text, &self.own_env_file(to)?)?)
             }
-            // One that was broken meanwhile keeps its words.
+            // A spec that no longer parses keeps its text.
             _ => Ok(text),
         }
     }

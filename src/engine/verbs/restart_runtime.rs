@@ -1,7 +1,7 @@
-//! `peer restart-runtime`: a server of ours ends and its peers go on, each in its conversation, on a new one of the version
-//! that is installed now.
+//! `peer restart-runtime`: ends a server, and continues its peers, each in its conversation, on a new server of the
+//! installed version.
 //!
-//! Whatever kills this on the way leaves parked peers, which the next wake resumes.
+//! If this is killed on the way, the peers are parked, and the next wake resumes them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,53 +25,53 @@ use crate::store::{Place, SessionRecord};
 /// How long a server may take to end. It takes milliseconds.
 const END_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How it is to be done.
+/// The options of a restart.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RestartRequest {
-    /// Also with peers that are at work, or that would start over.
+    /// Also restart servers whose peers are at work, or would start over.
     pub now: bool,
-    /// Only say what would be done.
+    /// Only report what would be done.
     pub dry_run: bool,
 }
 
-/// How it came out for one server.
+/// The outcome for one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartOutcome {
     /// It would be restarted.
     Planned,
-    /// Something forbids it, and nothing was touched.
+    /// Something forbids it, and nothing was changed.
     Refused,
     /// It ended, and its peers are awake again.
     Restarted,
-    /// It was begun, and not all of it was done.
+    /// It was begun, and not completed.
     Incomplete,
 }
 
 /// One server, and what became of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct RestartedServer {
-    /// Which runtime.
+    /// The runtime.
     pub runtime: RuntimeKind,
     /// Its socket, or its session's directory.
     pub server: PathBuf,
     /// The version that it runs.
     pub version: Option<String>,
-    /// Its process, before.
+    /// Its former process.
     pub pid: Option<u32>,
     /// The peers on it.
     pub peers: Vec<PeerName>,
-    /// How it came out.
+    /// The outcome.
     pub outcome: RestartOutcome,
-    /// What forbids it, or went wrong.
+    /// What forbids the restart, or what went wrong.
     pub why: Vec<String>,
     /// How its peers were woken.
     pub woken: Vec<Woken>,
 }
 
 impl Engine {
-    /// Parks all peers of each server that hosts one of `names` (of each server on record, where there is none), ends the
-    /// server, and wakes them.
+    /// Parks all peers of each server that hosts one of `names` (of every recorded server, if `names` is empty), ends
+    /// the server, and wakes the peers.
     ///
     /// # Errors
     /// A name is not declared, or the directory of specs cannot be read. What fails for one server is in its outcome.
@@ -132,14 +132,14 @@ impl Engine {
         for name in &parked {
             match self.wake_again(name).await {
                 Ok(woken) => server.woken.push(woken),
-                Err(error) => server.why.push(format!("{name} is parked: {error}")),
+                Err(error) => server.why.push(format!("{name} could not be resumed: {error}")),
             }
         }
         server.outcome = if server.why.is_empty() { RestartOutcome::Restarted } else { RestartOutcome::Incomplete };
         Ok(server)
     }
 
-    /// Everything that can be known to stand in the way is said before anything is touched.
+    /// Returns everything that is known to forbid the restart, before anything is changed.
     async fn what_forbids(&self, place: &Place, on_it: &[(PeerName, SessionRecord)], now: bool) -> Result<Vec<String>> {
         let mut why = Vec::new();
         for (name, record) in on_it {
@@ -153,12 +153,12 @@ impl Engine {
             && let Ok(Listing::Up { rows, .. }) = self.runtime_of(place)?.list(&place.server).await
         {
             let theirs = rows.iter().filter(|row| !row.tag.starts_with(&self.tag_root()));
-            why.extend(theirs.map(|row| format!("session {} on it is not of this fleet", row.session)));
+            why.extend(theirs.map(|row| format!("session {} on it does not belong to this fleet", row.session)));
             let known = |session: &str| on_it.iter().any(|(_, record)| record.place.session == session);
-            let strays = rows.iter().filter(|row| row.tag.starts_with(&self.tag_root()) && !row.pane_dead);
-            let strays = strays.filter(|row| !on_it.iter().any(|(_, record)| record.place.pane == row.pane));
+            let untracked = rows.iter().filter(|row| row.tag.starts_with(&self.tag_root()) && !row.pane_dead);
+            let untracked = untracked.filter(|row| !on_it.iter().any(|(_, record)| record.place.pane == row.pane));
             why.extend(
-                strays
+                untracked
                     .filter(|row| !known(&row.session))
                     .map(|row| format!("session {} belongs to no peer", row.session)),
             );
@@ -175,20 +175,20 @@ impl Engine {
         Ok(match live {
             Live::None => None,
             Live::Starting(_) => Some("is starting".to_owned()),
-            Live::Session(_, sight) if sight.is_over() => None,
-            Live::Session(record, sight) => match sight.unknown() {
+            Live::Session(_, observation) if observation.is_over() => None,
+            Live::Session(record, observation) => match observation.unknown() {
                 Some(refusal) => Some(format!("is not known well enough: {refusal}")),
                 None if now => None,
                 None if busy || self.is_at_work(peer, &record).await => Some("is busy".to_owned()),
                 None if !peer.profile.capabilities().resume => {
-                    Some(format!("would start over: {} cannot go on with a conversation", peer.spec.agent))
+                    Some(format!("would start over: {} cannot resume a conversation", peer.spec.agent))
                 }
                 None => None,
             },
         })
     }
 
-    /// Whether it was awake; what it was at is looked at once more under its lock.
+    /// Parks one peer, after checking once more under its lock what it is doing. Returns whether it was awake.
     async fn park_for_restart(&self, name: &PeerName, now: bool) -> Result<bool> {
         let peer = self.peer(name)?;
         let locked = self.lock(name).await?;
@@ -198,8 +198,8 @@ impl Engine {
         }
         match self.live(&peer, Some(record)).await? {
             Live::None => self.clear_left(&peer, &locked).await.map(|()| false),
-            Live::Session(record, sight) if sight.is_over() => {
-                self.bury(&peer, &locked, &record, &sight).await.map(|()| false)
+            Live::Session(record, observation) if observation.is_over() => {
+                self.record_dead_session(&peer, &locked, &record, &observation).await.map(|()| false)
             }
             Live::Starting(record) | Live::Session(record, _) => {
                 self.end(&peer, &locked, *record, Some(Intent::Moved)).await.map(|_| true)
@@ -207,7 +207,7 @@ impl Engine {
         }
     }
 
-    /// Ends the recorded server once it says itself that nothing runs in it.
+    /// Ends the recorded server, once its own listing shows that nothing runs in it.
     async fn end_server(&self, place: &Place) -> std::result::Result<(), String> {
         let Some(server) = place.server_process.map(process_id) else { return Ok(()) };
         let lives = || process::find(server).map(|found| found.is_some()).map_err(|error| error.to_string());

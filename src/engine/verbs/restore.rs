@@ -1,7 +1,8 @@
-//! `peer restore`: what `peer rm` took away comes back.
+//! `peer restore`: brings back what `peer rm` removed.
 
 use crate::config::PeerSpec;
 use crate::engine::{Engine, EngineError, Result};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{Event, Trashed};
@@ -11,12 +12,12 @@ use crate::store::{Event, Trashed};
 pub struct Restored {
     /// When it was removed.
     pub removed_at: Timestamp,
-    /// The values that were kept for it are gone: they never go to the trash.
+    /// Whether the variables that were kept for it are gone: their values never go to the trash.
     pub lacks_kept_values: bool,
 }
 
 impl Engine {
-    /// Every removed peer that can be brought back, the one that was removed last in front.
+    /// Returns the removed peers that can be brought back, the most recently removed first.
     ///
     /// # Errors
     /// The trash cannot be listed.
@@ -24,7 +25,8 @@ impl Engine {
         Ok(self.state.trashed()?)
     }
 
-    /// Brings back the peer of this name that was removed last: its spec, its markers and its conversations. It sleeps.
+    /// Brings back the most recently removed peer of this name: its spec, its markers and its conversations. It is
+    /// asleep afterwards.
     ///
     /// # Errors
     /// There is none, or a peer of this name is declared; nothing was changed.
@@ -44,12 +46,12 @@ impl Engine {
             );
         };
         if self.config.spec_path(name).exists() {
-            let hint = format!("peer rename {name} NEW gives that one another name");
+            let hint = format!("peer rename {name} NEW renames that one");
             return refused("there is a peer of this name", hint);
         }
         let text = trashed.spec()?;
-        self.log(&Event::new(self.now(), "peer.restored").peer(name))?;
-        self.state.take_back(&locked, &trashed)?;
+        self.log(&Event::new(self.now(), EventName::PeerRestored).peer(name))?;
+        self.state.restore_files(&locked, &trashed)?;
         // From here on it is declared.
         self.config.write_spec(name, &text)?;
         self.state.empty_trash_of(&trashed)?;

@@ -1,4 +1,4 @@
-//! `peer screen`: what its pane shows now, or showed last.
+//! `peer screen`: what a peer's pane shows now, or showed last.
 
 use peer_adapters::runtime::Capture;
 
@@ -12,29 +12,30 @@ use crate::store::Place;
 /// The text of a pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Screen {
-    /// What it says, with SGR sequences.
+    /// The text, with SGR sequences.
     pub text: String,
-    /// It is the last screen of an agent that has ended.
+    /// Whether it is the last screen of an agent that has ended.
     pub ended: bool,
 }
 
 impl Engine {
-    /// Reads the pane of one peer at its bottom, where somebody who is attached may have scrolled up from, with `history` lines above what is visible; of one that has ended, what was kept.
-    /// `None`: it never had a screen.
+    /// Reads the pane of one peer, with `history` lines above what is visible. The pane is read at its bottom, even if
+    /// an attached client has scrolled up. If the agent has ended, this is the kept screen. `None` if the peer never
+    /// had a screen.
     ///
     /// # Errors
-    /// The runtime's own; an unknown runtime axis is not an ended agent.
+    /// A runtime error, or an unknown runtime axis, which does not mean that the agent has ended.
     pub async fn screen(&self, name: &PeerName, history: u32) -> Result<Option<Screen>> {
         let peer = self.known(name)?;
         let record = peer.files.session()?.present();
         match self.live(&peer, record).await? {
             Live::Starting(record) => self.shown(&record.place, history, false).await.map(Some),
-            Live::Session(record, sight) => {
-                Self::refuse_unknown(&peer, &sight).map_err(|error| error.instead_of("shown"))?;
-                if sight.row.is_some() {
-                    // Where it fails, the capture below says why.
+            Live::Session(record, observation) => {
+                Self::refuse_unknown(&peer, &observation).map_err(|error| error.instead_of("show"))?;
+                if observation.row.is_some() {
+                    // If this fails, the capture below reports why.
                     let _ = self.runtime_of(&record.place)?.show_bottom(&target(&record.place)).await;
-                    return self.shown(&record.place, history, sight.process == Axis::Dead).await.map(Some);
+                    return self.shown(&record.place, history, observation.process == Axis::Dead).await.map(Some);
                 }
                 self.kept(&peer, history).await
             }
@@ -42,8 +43,8 @@ impl Engine {
         }
     }
 
-    /// The same without asking whether it is still there, for a view that has just asked about everybody: one capture of
-    /// what is on record, else what was kept.
+    /// As [`Engine::screen`], but does not check whether the pane still exists, for a view that has just observed all
+    /// peers: one capture of the recorded pane, else the kept screen.
     ///
     /// # Errors
     /// As [`Engine::screen`].
@@ -64,7 +65,7 @@ impl Engine {
 
     async fn kept(&self, peer: &crate::engine::Peer, history: u32) -> Result<Option<Screen>> {
         if let Some(place) = peer.files.end()?.present().and_then(|last| last.left) {
-            // Still on show where it ended; if not, what was kept of an older one is better than nothing.
+            // The pane may still show it; if not, the kept screen of an older incarnation is better than nothing.
             if let Ok(screen) = self.shown(&place, history, true).await {
                 return Ok(Some(screen));
             }

@@ -1,29 +1,30 @@
-//! `peer self-fresh`: an agent asks for a clean restart of itself, from inside its own pane.
+//! `peer self-fresh`: an agent requests a clean restart of itself, from inside its own pane.
 //!
-//! The one who asks is usually a tool call of the agent that is to end. So asking only marks and tells the pane process;
-//! the pane process ends the agent, writes the next incarnation down, and becomes its pane process.
+//! The caller is usually a tool call of the very agent that is to end. So the request only sets a marker and signals
+//! the pane process, which ends the agent, records the next incarnation, and becomes its pane process.
 
 use peer_adapters::process;
 
 use crate::engine::observe::{elsewhere, process_id};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::{Incarnation, Intent};
+use crate::policy::event::EventName;
 use crate::policy::health::self_fresh_allowed;
 use crate::policy::name::PeerName;
 use crate::store::{Event, Marker, Process, SELF_FRESH, SessionRecord};
 
-/// A clean restart that is marked and not yet begun.
+/// A clean restart that is marked and has not begun.
 #[derive(Debug)]
 pub struct Marked {
-    /// Whose.
+    /// The peer.
     pub peer: PeerName,
-    /// Which incarnation ends.
+    /// The incarnation that ends.
     pub incarnation: Incarnation,
     pane: Process,
 }
 
 impl Marked {
-    /// Tells the pane process to begin; to be called once the answer to the agent is out.
+    /// Signals the pane process to begin. Call this once the agent has its answer.
     ///
     /// # Errors
     /// The pane process is gone: its agent is ended by the next tick.
@@ -31,15 +32,15 @@ impl Marked {
         if process::signal(process_id(self.pane), SELF_FRESH)? {
             return Ok(());
         }
-        Err(EngineError::NotInPane { problem: "the process that holds this pane is gone".to_owned() })
+        Err(EngineError::NotInPane { problem: "the pane process of this pane is gone".to_owned() })
     }
 }
 
 impl Engine {
-    /// Who the caller is, by the variables that a pane of ours has; the record of exactly that incarnation.
+    /// Returns the peer and incarnation of the caller, from the variables that a pane of `peer` has.
     ///
     /// # Errors
-    /// [`EngineError::NotInPane`]: not in a pane of ours, or in one whose incarnation is over.
+    /// [`EngineError::NotInPane`]: the caller is not in a pane of `peer`.
     pub(crate) fn caller(&self) -> Result<(Peer, Incarnation)> {
         let not_here = |problem: &str| EngineError::NotInPane { problem: problem.to_owned() };
         let text = |key| self.var(key).and_then(|value| value.to_str()).map(str::to_owned);
@@ -50,25 +51,26 @@ impl Engine {
         Ok((self.peer(&name)?, incarnation))
     }
 
-    /// The caller's own record, while its incarnation is the one on it.
+    /// Returns the caller's own record, if its incarnation is the recorded one.
     pub(crate) fn own_record(peer: &Peer, incarnation: Incarnation) -> Result<SessionRecord> {
         let record = peer.files.session()?.present().filter(|record| record.incarnation == incarnation);
         record.ok_or_else(|| EngineError::NotInPane {
-            problem: format!("incarnation {incarnation} of {} is not the current one any more", peer.name),
+            problem: format!("incarnation {incarnation} of {} is no longer the current one", peer.name),
         })
     }
 
-    /// Marks a clean restart of the agent that this command was run by.
+    /// Marks a clean restart of the agent that ran this command.
     ///
     /// # Errors
-    /// [`EngineError::NotInPane`]; [`EngineError::TooManySelfFreshes`] with the time to wait, the agent keeps its context.
+    /// [`EngineError::NotInPane`]; [`EngineError::TooManySelfFreshes`] with the time to wait, in which case the agent
+    /// keeps its context.
     pub async fn self_fresh(&self) -> Result<Marked> {
         let (peer, incarnation) = self.caller()?;
-        // The next agent would not have what it says now.
+        // If the `env_file` cannot be read, the next agent could not be started.
         self.kept_variables(&peer.spec)?;
         let locked = self.lock(&peer.name).await?;
         let mut record = Self::own_record(&peer, incarnation)?;
-        // Its pane process has another number here, in a container of the agent's own.
+        // Inside a container that the agent runs, its pane process has another pid.
         if let Some(owner) = elsewhere(record.place.host.as_ref(), false, record.woke_at_ms)? {
             return Err(EngineError::NotInPane { problem: format!("the pane was started {}", owner.text) });
         }
@@ -76,16 +78,16 @@ impl Engine {
         let recent = peer.files.end()?.present().map(|last| last.end.recent).unwrap_or_default();
         self_fresh_allowed(&recent, now)
             .map_err(|retry_after| EngineError::TooManySelfFreshes { peer: peer.name.clone(), retry_after })?;
-        let gone = || EngineError::NotInPane { problem: "no pane process is on record".to_owned() };
+        let gone = || EngineError::NotInPane { problem: "no pane process is recorded".to_owned() };
         let pane = record.place.pane_process.ok_or_else(gone)?;
         locked.mark(Marker::NewEager, now)?;
         record.intent = Some(Intent::SelfFresh);
         locked.write_session(&record)?;
-        self.log(&Event::new(now, "self-fresh.requested").peer(&peer.name).incarnation(incarnation))?;
+        self.log(&Event::new(now, EventName::SelfFreshRequested).peer(&peer.name).incarnation(incarnation))?;
         Ok(Marked { peer: peer.name, incarnation, pane })
     }
 
-    /// Waits for a fresh agent after a self-fresh and types its initial prompt; run by the pane process, detached.
+    /// Waits for a fresh agent after a self-fresh and types its initial prompt. Run by the pane process, detached.
     ///
     /// # Errors
     /// As [`Engine::wake`].

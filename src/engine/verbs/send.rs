@@ -1,4 +1,4 @@
-//! `peer send`: deliver a message, waking the peer first unless told not to.
+//! `peer send`: delivers a message, waking the peer first unless told not to.
 
 use crate::engine::message::Message;
 use crate::engine::verbs::wake::Woken;
@@ -7,14 +7,14 @@ use crate::policy::name::PeerName;
 use crate::policy::wake::WakeRequest;
 
 impl Engine {
-    /// Delivers to one peer; with `wake` it is woken first, by the table.
+    /// Delivers a message to one peer. With `wake` the peer is woken first, according to the wake table.
     ///
     /// # Errors
     /// As [`Engine::wake`]; without `wake`, [`crate::engine::EngineError::NotAwake`].
     pub async fn send(&self, name: &PeerName, message: &Message, wake: bool) -> Result<Woken> {
         let peer = self.known(name)?;
         if !wake {
-            // A look without the lock; the wake below takes it, and finds an awake peer unless it ends in between.
+            // Checked without the lock. The wake below takes it, and finds an awake peer unless it ends in between.
             self.awake(&peer).await?;
         }
         let request = WakeRequest { topic: message.topic.clone(), ..WakeRequest::default() };

@@ -1,4 +1,4 @@
-//! `peer status`: everything known of one peer, changing nothing.
+//! `peer status`: everything known about one peer. Changes nothing.
 
 use std::path::PathBuf;
 
@@ -21,19 +21,19 @@ use crate::policy::verdict::Verdict;
 use crate::policy::wake::{WakeDecision, WakeRequest};
 use crate::store::{LastEnd, Place, SessionRecord};
 
-/// Everything known of one peer.
+/// Everything known about one peer.
 #[derive(Debug, Serialize)]
 pub struct Status {
-    /// What the list says of it.
+    /// The peer's row in the list.
     #[serde(flatten)]
     pub row: Row,
-    /// Both axes, asked now; none where no incarnation is on record.
+    /// Both axes, observed now; `None` if no incarnation is recorded.
     pub axes: Option<Axes>,
-    /// What the last tick of the reaper saw of it, and when.
+    /// What the last tick observed, and when.
     pub heartbeat: Option<Seen>,
-    /// The incarnation on record.
+    /// The recorded incarnation.
     pub session: Option<SessionView>,
-    /// The transcript of its conversation, where its agent keeps one.
+    /// The transcript of its conversation, if its agent keeps one.
     pub transcript: Option<PathBuf>,
     /// How many conversations it ever had.
     pub conversations: usize,
@@ -47,9 +47,9 @@ pub struct Status {
     pub topics: Vec<String>,
     /// Names of the variables that its `env_file` has for its agent.
     pub kept_env: Vec<String>,
-    /// Names of the variables that its agent lives by, and that it was started without, though it had them before.
+    /// Names of the variables that its agent depends on and had before, but was started without.
     pub missing_env: Vec<String>,
-    /// Files of it, or of the fleet, that are there and do not say what they should.
+    /// Files of the peer or of the fleet that exist and do not have the expected contents.
     pub warnings: Vec<String>,
     /// Its spec.
     pub spec: PathBuf,
@@ -59,35 +59,35 @@ pub struct Status {
     pub next: String,
 }
 
-/// Both axes, each with the time at which it was asked.
+/// Both axes, each with the time at which it was observed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Axes {
-    /// Is the runtime's session there?
+    /// Whether the runtime's session exists.
     pub runtime: Stamped<Axis>,
-    /// Is the agent's process there?
+    /// Whether the agent's process exists.
     pub process: Stamped<Axis>,
 }
 
-/// What a tick saw.
+/// What a tick observed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Seen {
     /// The tick's number.
     pub tick: u64,
-    /// Which incarnation it saw.
+    /// The incarnation that it observed.
     pub incarnation: Incarnation,
-    /// Both axes then.
+    /// Both axes at that time.
     #[serde(flatten)]
     pub axes: Axes,
-    /// What it made of them.
+    /// The tick's verdict.
     pub verdict: Verdict,
-    /// Memory of the process tree, where it has a limit.
+    /// Memory of the process tree, if it has a limit.
     pub memory_kib: Option<u64>,
 }
 
-/// Where the incarnation on record is.
+/// Where the recorded incarnation is.
 #[derive(Clone, Debug, Serialize)]
 pub struct SessionView {
-    /// Which start.
+    /// The incarnation.
     pub incarnation: Incarnation,
     /// Runtime, server, session and pane.
     #[serde(flatten)]
@@ -96,20 +96,20 @@ pub struct SessionView {
     pub pid: Option<u32>,
     /// Whether it continues an older conversation.
     pub resumed: bool,
-    /// Why it was started this way.
+    /// Why it was started fresh or resumed.
     pub cause: String,
-    /// How many clients look at it.
+    /// How many clients are attached to it.
     pub attached: u32,
-    /// How large its pane is, where the kernel tells.
+    /// The size of its pane, if the kernel reports it.
     pub size: Option<Size>,
 }
 
 impl Engine {
-    /// Looks at one peer from all sides, without its lock and without writing anything. Blocks for two probe deadlines
-    /// at most: a listing, and a look at the screen of one that is awake.
+    /// Collects everything about one peer, without its lock and without writing anything. Blocks for at most two probe
+    /// deadlines: for a listing, and for a look at the screen of a peer that is awake.
     ///
     /// # Errors
-    /// Nobody declared it, or its files cannot be read.
+    /// The peer is not declared, or its files cannot be read.
     pub async fn status(&self, name: &PeerName) -> Result<Status> {
         let peer = self.known(name)?;
         let (live, axes) = self.seen_now(&peer).await?;
@@ -118,7 +118,7 @@ impl Engine {
         if matches!(live, Live::None) && self.is_unrecorded(&peer)? {
             row = row.unrecorded();
         }
-        // As the next wake counts them: with an end that nobody has recorded yet.
+        // Counted as the next wake will count them, including an end that is not recorded yet.
         let deaths = match self.to_be_recorded(&peer, &live) {
             Some(to_be) => to_be.deaths,
             None => peer.files.deaths()?.present().unwrap_or_default(),
@@ -159,20 +159,20 @@ impl Engine {
 
     async fn seen_now(&self, peer: &Peer) -> Result<(Live, Option<Axes>)> {
         let Some(record) = peer.files.session()?.present() else { return Ok((Live::None, None)) };
-        let sight = self.observe(&peer.name, &record).await?;
+        let observation = self.observe(&peer.name, &record).await?;
         let process_at = self.now();
         let axes = Axes {
-            runtime: Stamped { value: sight.runtime.clone(), at_ms: sight.listed_at },
-            process: Stamped { value: sight.process.clone(), at_ms: process_at },
+            runtime: Stamped { value: observation.runtime.clone(), at_ms: observation.listed_at },
+            process: Stamped { value: observation.process.clone(), at_ms: process_at },
         };
-        Ok((Live::of(record, sight), Some(axes)))
+        Ok((Live::of(record, observation), Some(axes)))
     }
 
-    /// What the next wake does, where it would start something. Files of its agent that cannot be read are no reason to show
-    /// nothing else.
+    /// Returns what the next wake does, if it would start something. Unreadable files of the agent must not hide
+    /// everything else.
     fn next_wake(&self, peer: &Peer, live: &Live, row: &Row) -> Option<WakeDecision> {
         let awake = [State::Awake, State::Busy, State::Waiting, State::Starting, State::Unknown].contains(&row.state);
-        if awake { None } else { self.foretell(peer, live, &WakeRequest::default()).ok() }
+        if awake { None } else { self.preview_wake(peer, live, &WakeRequest::default()).ok() }
     }
 
     fn pulse(&self, name: &PeerName) -> Result<Option<Seen>> {
@@ -186,7 +186,7 @@ impl Engine {
         }))
     }
 
-    /// Where the conversation's transcript is. An agent's files that cannot be read are no reason to show nothing else.
+    /// Returns the path of the conversation's transcript. Unreadable files of the agent must not hide everything else.
     fn transcript_path(&self, peer: &Peer, live: &Live, conversation: Option<&str>) -> Option<PathBuf> {
         let launched = live.record().and_then(|r| conversation::Launched::of(&peer.files, r, &peer.spec.cwd).ok());
         if let Some(launched) = launched.filter(conversation::Launched::is_known) {
@@ -199,11 +199,11 @@ impl Engine {
 
 fn view(record: &SessionRecord, live: &Live) -> SessionView {
     let row = match live {
-        Live::Session(_, sight) => sight.row.as_ref(),
+        Live::Session(_, observation) => observation.row.as_ref(),
         Live::Starting(_) | Live::None => None,
     };
     let mut place = record.place.clone();
-    // By the name that it has now: a person may have renamed it, or moved the pane elsewhere.
+    // With its current name: the user may have renamed the session, or moved the pane to another one.
     if let Some(row) = row {
         place.session.clone_from(&row.session);
         place.session_id.clone_from(&row.session_id);
@@ -223,7 +223,7 @@ fn recent(deaths: &Deaths, now: Timestamp) -> usize {
     deaths.as_slice().iter().filter(|death| now.since(death.at_ms) < GUARD_WINDOW).count()
 }
 
-/// The command that a person who looks at this peer most likely wants next.
+/// Returns the command that the user most likely needs next for this peer.
 fn next(row: &Row, wake: Option<&WakeDecision>, broken: Option<&EngineError>) -> String {
     let name = &row.peer;
     match broken.filter(|_| wake.is_some()) {

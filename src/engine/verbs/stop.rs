@@ -1,4 +1,4 @@
-//! `peer stop`: park it, and refuse wakes until `peer start`.
+//! `peer stop`: parks a peer, and refuses wakes until `peer start`.
 
 use serde::Serialize;
 
@@ -6,32 +6,33 @@ use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Intent;
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::store::{Event, Locked, Marker};
 
-/// How a stop came out.
+/// The result of a stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stopped {
-    /// Whom.
+    /// The peer.
     pub peer: PeerName,
-    /// It was awake, and is parked now.
+    /// Whether it was awake, and is parked now.
     pub parked: bool,
-    /// Its conversation, where its id is known.
+    /// Its conversation, if its id is known.
     pub conversation: Option<String>,
 }
 
 impl Engine {
-    /// Stops one peer. Only what was awake is parked: stopping a crashed peer does not turn its crash into a park. One
-    /// that is not awake is stopped at once.
+    /// Stops one peer. Only a peer that was awake is parked; stopping a crashed peer does not turn its crash into a
+    /// park.
     ///
     /// # Errors
     /// [`crate::engine::EngineError::Refused`] while an axis is unknown: nothing was marked or signalled.
     pub async fn stop(&self, name: &PeerName) -> Result<Stopped> {
         let peer = self.known(name)?;
         let locked = self.lock(name).await?;
-        let stopped = self.stop_locked(&peer, &locked).await.map_err(|error| error.instead_of("stopped"))?;
-        self.log(&Event::new(self.now(), "peer.stopped").peer(name).with("parked", stopped.parked))?;
-        // It is stopped in any case; the next tick tries again.
+        let stopped = self.stop_locked(&peer, &locked).await.map_err(|error| error.instead_of("stop"))?;
+        self.log(&Event::new(self.now(), EventName::PeerStopped).peer(name).with("parked", stopped.parked))?;
+        // The peer is stopped in any case; the next tick tries again.
         if let Err(error) = self.sweep_peer(&peer, &locked).await {
             self.progress.notice(&format!("{name}: something is left of an earlier session: {error}"));
         }
@@ -46,14 +47,14 @@ impl Engine {
                 self.clear_left(peer, locked).await?;
                 None
             }
-            Live::Session(record, sight) if sight.is_over() => {
-                self.bury(peer, locked, &record, &sight).await?;
+            Live::Session(record, observation) if observation.is_over() => {
+                self.record_dead_session(peer, locked, &record, &observation).await?;
                 None
             }
             Live::Starting(record) => Some(self.end(peer, locked, *record, Some(Intent::Stopped)).await?),
-            Live::Session(record, sight) => {
-                let last = self.end_by_hand(peer, locked, *record, &sight, Intent::Stopped).await?;
-                (sight.process != Axis::Dead).then_some(last)
+            Live::Session(record, observation) => {
+                let last = self.end_by_hand(peer, locked, *record, &observation, Intent::Stopped).await?;
+                (observation.process != Axis::Dead).then_some(last)
             }
         };
         if let Some(last) = last {

@@ -1,5 +1,5 @@
-//! Directories of zellij sessions that no record names any more: of starts and ends that were cut short, and of sessions in
-//! which a person's own panes outlived ours. tmux keeps nothing on disk.
+//! Clean-up of directories of zellij sessions that no record names any more: from starts and ends that were cut short,
+//! and from sessions in which the user's own panes outlived the peer's. tmux keeps nothing on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -7,21 +7,21 @@ use peer_adapters::runtime::{Listing, RuntimeKind};
 use peer_adapters::zellij::Zellij;
 use tokio::time::Instant;
 
-use crate::engine::observe::survey::{self, Stray};
+use crate::engine::observe::fleet_observation::{self, UntrackedSession};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::store::Locked;
 
-/// Whose a directory is.
+/// The owner of a directory.
 enum Owner {
-    /// Of this peer, by the tag of its session or by its name.
+    /// This peer, by the tag of its session or by its name.
     Peer(PeerName),
-    /// Of this state directory.
+    /// This state directory.
     Ours,
 }
 
 impl Engine {
-    /// Clears up in these directories until `deadline`. Best effort: what cannot be cleared now is found by the next tick.
+    /// Cleans up these directories until `deadline`. Best effort: the next tick finds what is left.
     pub(crate) async fn sweep_sessions(&self, dirs: &[PathBuf], deadline: Instant) {
         Zellij::sweep_drafts(self.state.root());
         for dir in dirs.iter().take_while(|_| Instant::now() < deadline) {
@@ -34,7 +34,7 @@ impl Engine {
     async fn sweep_session(&self, dir: &Path) -> Result<()> {
         let locked = match self.owner_of(dir) {
             None => return Ok(()),
-            // Under its lock no session of it is made; of one that nobody declares, none is.
+            // While its lock is held, no session of a peer is created; a peer that is not declared creates none.
             Some(Owner::Peer(name)) if self.config.spec_path(&name).exists() => {
                 let Some(locked) = self.state.try_lock(&name)? else { return Ok(()) };
                 if locked.files().session()?.present().is_some_and(|record| record.place.server == dir) {
@@ -49,10 +49,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Leaves nothing of a peer in sessions that are not on record, neither an agent nor a directory.
+    /// Removes everything of a peer in sessions that are not recorded: agents and directories.
     ///
     /// # Errors
-    /// What is there cannot be told, or not be ended.
+    /// Something there cannot be observed, or cannot be ended.
     pub(crate) async fn sweep_peer(&self, peer: &Peer, locked: &Locked) -> Result<()> {
         let on_record = locked.files().session()?.present().map(|record| record.place.server);
         let zellij = self.zellij_by_the_kernel();
@@ -63,9 +63,10 @@ impl Engine {
             }
             if let Ok(Listing::Up { server, rows }) = zellij.list(&dir).await {
                 let at = (RuntimeKind::Zellij.as_str(), dir.as_os_str());
-                let strays: Vec<Stray> = rows.into_iter().filter_map(|row| survey::stray(at, server, row)).collect();
-                for stray in &strays {
-                    self.clear_stray(peer, locked, stray).await?;
+                let untracked: Vec<UntrackedSession> =
+                    rows.into_iter().filter_map(|row| fleet_observation::untracked(at, server, row)).collect();
+                for untracked in &untracked {
+                    self.clear_untracked(peer, locked, untracked).await?;
                 }
             }
             self.zellij().sweep(&dir).await?;
@@ -86,8 +87,8 @@ impl Engine {
     }
 }
 
-/// Whether a directory can be of this peer by its name alone: one that is named for another is not looked into, and one
-/// with a digest for a name has no hyphen.
+/// Whether a directory can belong to this peer, judging by its name: a directory named after another peer does not, and
+/// one named after a digest has no hyphen.
 fn may_be_of(dir: &Path, name: &PeerName) -> bool {
     let Some(dir) = dir.file_name().and_then(|name| name.to_str()) else { return false };
     dir.rsplit_once('-').is_none_or(|(of, _)| of == name.as_str())

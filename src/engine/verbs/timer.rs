@@ -1,7 +1,7 @@
-//! `peer timer`: have `peer reap` run by whatever runs things here, with the environment that it needs.
+//! `peer timer`: has `peer reap` run by the machine's own scheduler, with the environment that it needs.
 //!
-//! A plan is made first and can be shown: which files would be written, and which commands run. Nothing of the person's
-//! own is touched: the files are ours, and a crontab is changed only between our own two marker lines.
+//! A plan is made first and can be shown: the files to write, and the commands to run. Nothing of the user's own is
+//! changed: the files belong to `peer`, and a crontab is changed only between two marker lines.
 
 mod crontab;
 mod files;
@@ -26,13 +26,13 @@ use texts::World;
 /// How long a service manager or `crontab` may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Who runs the ticks.
+/// The scheduler that runs the ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A timer of the user's systemd.
     Systemd,
-    /// An agent of launchd.
+    /// A launchd agent.
     Launchd,
     /// A line in the user's crontab.
     Cron,
@@ -42,7 +42,7 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Systemd, Self::Launchd, Self::Cron];
 
-    /// The name that a person types.
+    /// Returns the name that the user types.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Systemd => "systemd",
@@ -52,35 +52,35 @@ impl Kind {
     }
 }
 
-/// What an installation consists of.
+/// The parts of an installation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
-    /// Who will run the ticks.
+    /// The scheduler that will run the ticks.
     pub kind: Kind,
-    /// Files of ours, with their content.
+    /// Files that `peer` manages, with their content.
     pub files: Vec<(PathBuf, String)>,
     /// The lines that go into the crontab, markers included.
     pub crontab: Option<String>,
     /// Commands to run afterwards, in order.
     pub commands: Vec<Vec<String>>,
-    /// What a person should know before relying on it.
+    /// What the user should know before relying on it.
     pub notes: Vec<String>,
-    /// From one tick to the next.
+    /// The time from one tick to the next.
     #[serde(skip)]
     every: Duration,
 }
 
-/// A crontab with the line of a fleet's ticks taken out, and that line's interval where it was in it.
+/// Returns a crontab without the line of a fleet's ticks, and that line's interval if it was there.
 pub fn crontab_without(text: &str, script: &Path, fleet: &str) -> (String, Option<Duration>) {
     let line = crontab::Line::new(script, fleet);
     (line.without(text), line.interval(text))
 }
 
 impl Engine {
-    /// What would be written and run for a tick `every` so often; writes nothing.
+    /// Returns what would be written and run for a tick at this interval; writes nothing.
     ///
     /// # Errors
-    /// Nothing here runs timers, or cron cannot count the interval.
+    /// Nothing here runs timers, or cron cannot express the interval.
     pub fn timer_plan(&self, kind: Option<Kind>, every: Duration) -> Result<Plan> {
         let kind = kind.map_or_else(|| self.timer_kind(), Ok)?;
         let world = self.timer_world(kind)?;
@@ -106,17 +106,17 @@ impl Engine {
                 plan.files = vec![(path, texts::plist(&world, &agent.name, every))];
             }
             Kind::Cron => {
-                // Beside another fleet's it has other markers, which the installation finds out.
+                // Beside the line of another fleet it has other markers, which are chosen during the installation.
                 plan.crontab = Some(self.cron_line().block("", every)?);
                 plan.files = vec![(self.cron_script(), texts::script(&world))];
-                // Where the kernel does not tell, nothing is said.
+                // If the kernel cannot be queried, there is no note.
                 plan.notes = cron_note(process::is_running(&CRON_DAEMONS).unwrap_or(true));
             }
         }
         Ok(plan)
     }
 
-    /// The same with the markers that it would have in the crontab as it is, where that can be read.
+    /// As [`Engine::timer_plan`], with the markers for the current crontab, if that can be read.
     ///
     /// # Errors
     /// As [`Engine::timer_plan`].
@@ -130,16 +130,16 @@ impl Engine {
         Ok(plan)
     }
 
-    /// Carries a plan out. Installing twice is installing once: an older one of this fleet's, of whatever kind, goes then.
+    /// Carries a plan out. Installing is idempotent: an older timer of this fleet, of whatever kind, is replaced.
     ///
     /// # Errors
-    /// A file cannot be written, or the service manager refuses: all is as it was before.
+    /// A file cannot be written, or the service manager refuses. Everything is then as it was before.
     pub async fn timer_install(&self, plan: &Plan) -> Result<()> {
         let mut undo = Undo::default();
         if let Err(error) = self.carry_out_plan(plan, &mut undo).await {
             undo.all();
             if plan.kind == Kind::Systemd {
-                // What it has been told of files that are gone again; where it does not answer there is nothing to tell.
+                // systemd forgets the removed files. If it does not answer, it never read them.
                 let _ = self.run(&words_of("systemctl", &["--user", "daemon-reload"])).await;
             }
             return Err(self.with_way_out(plan.kind, error));
@@ -164,7 +164,8 @@ impl Engine {
             }
         }
         if plan.kind == Kind::Launchd {
-            // One that is loaded already must go before it can be loaded anew; one that is not is no error.
+            // A loaded agent must be unloaded before it can be loaded again; an agent that is not loaded is not an
+            // error.
             let _ = self.run(&launchd_bootout(&self.launchd_agent()?.name)).await;
         }
         if plan.kind == Kind::Systemd {
@@ -176,7 +177,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes the timer of this fleet away and returns of which kinds there was one.
+    /// Removes the timer of this fleet, and returns the kinds that were installed.
     ///
     /// # Errors
     /// A file or the crontab cannot be changed.
@@ -195,7 +196,7 @@ impl Engine {
         match kind {
             Kind::Systemd => Ok(self.systemd_units().is_ok_and(|units| units.path("timer").exists())),
             Kind::Launchd => Ok(self.launchd_agent().is_ok_and(|agent| agent.path("plist").exists())),
-            // Without the program there is no crontab to be in.
+            // Without the program there is no crontab.
             Kind::Cron if self.program("crontab").is_none() => Ok(false),
             Kind::Cron => Ok(self.cron_line().interval(&crontab::read().await?).is_some()),
         }
@@ -205,7 +206,7 @@ impl Engine {
         match kind {
             Kind::Systemd => {
                 let units = self.systemd_units()?;
-                // Where systemd does not run there is nothing to disable, and the files go all the same.
+                // If systemd does not run there is nothing to disable, and the files are removed anyway.
                 let disable = ["--user", "disable", "--now", &units.name("timer")];
                 let _ = self.run(&words_of("systemctl", &disable)).await;
                 for path in [units.path("timer"), units.path("service"), units.wanted()] {
@@ -226,12 +227,13 @@ impl Engine {
         }
     }
 
-    /// Who runs things here: launchd on macOS, the user's systemd where it is up, else cron where it is installed.
+    /// Returns the scheduler of this machine: launchd on macOS, the user's systemd if it runs, else cron if it is
+    /// installed.
     fn timer_kind(&self) -> Result<Kind> {
         if cfg!(target_os = "macos") {
             return Ok(Kind::Launchd);
         }
-        // systemd may run the machine and not this user.
+        // systemd may run the machine without running a manager for this user.
         if self.manager_dir().is_some() && self.program("systemctl").is_some() {
             return Ok(Kind::Systemd);
         }
@@ -240,12 +242,12 @@ impl Engine {
         }
         Err(EngineError::Declaration {
             what: "timer".to_owned(),
-            problem: "neither systemd nor cron runs things for you here".to_owned(),
+            problem: "neither systemd nor cron is available to you here".to_owned(),
             hint: Some("install cron, or keep `peer watch` running".to_owned()),
         })
     }
 
-    /// Where the systemd manager of this user listens, also from a shell that `su` or `sudo` made.
+    /// Returns the runtime directory of this user's systemd manager, also in a shell started by `su` or `sudo`.
     pub(crate) fn manager_dir(&self) -> Option<PathBuf> {
         systemd::runtime_dir(self.var("XDG_RUNTIME_DIR").map(OsString::as_os_str))
     }
@@ -254,19 +256,19 @@ impl Engine {
         command::resolve(OsStr::new(name), self.var("PATH").map(OsString::as_os_str), Path::new("/")).ok()
     }
 
-    /// What a tick needs to know and a bare environment does not tell.
+    /// Returns what a tick needs and a bare environment lacks.
     fn timer_world(&self, kind: Kind) -> Result<World> {
         let text = |value: &OsStr| {
             value.to_str().map(str::to_owned).ok_or_else(|| EngineError::Declaration {
                 what: "timer".to_owned(),
-                problem: format!("{} is not UTF-8, and no timer could carry it", value.to_string_lossy()),
+                problem: format!("{} is not UTF-8, so it cannot be written to a timer", value.to_string_lossy()),
                 hint: None,
             })
         };
         let mut env = Vec::new();
         for (key, value) in &self.env {
             let Some(key) = key.to_str() else { continue };
-            // Of a pane: whoever installs from inside one is not whom the ticks are about.
+            // Variables of a pane: the installing shell may be in one, but the ticks are not about that peer.
             let of_a_pane =
                 matches!(key, "PEER_NAME" | "PEER_INCARNATION" | "PEER_STATE_DIR" | "PEER_CONFIG_DIR" | SAID);
             let wanted = matches!(key, "PATH" | "LANG" | "LC_ALL" | "LC_CTYPE" | "TMUX_TMPDIR");
@@ -274,7 +276,7 @@ impl Engine {
                 env.push((key.to_owned(), text(value)?));
             }
         }
-        // systemd tells its services itself, and that of somebody else (`su`) is of no use to anybody.
+        // systemd sets this for its services itself, and another user's value (`su`) is useless.
         if let Some(dir) = self.manager_dir().filter(|_| kind != Kind::Systemd) {
             env.push(("XDG_RUNTIME_DIR".to_owned(), text(dir.as_os_str())?));
         }
@@ -293,7 +295,7 @@ impl Engine {
         if systemd::lingers(nix::unistd::geteuid().as_raw()) { Vec::new() } else { vec![cure.to_owned()] }
     }
 
-    /// Runs a command to its end; one of systemd's with what it finds the user's manager by.
+    /// Runs a command to its end; a systemd command gets the variables by which it finds the user's manager.
     async fn run(&self, words: &[String]) -> Result<()> {
         let output = self.ask_manager(words).await?;
         if output.status.success() { Ok(()) } else { Err(failed(words, output.summary())) }
@@ -303,13 +305,13 @@ impl Engine {
         let (program, rest) = words.split_first().expect("a plan's commands have a program");
         let mut argv = Argv::new(program).args(rest);
         if let Some(dir) = self.manager_dir().filter(|dir| self.var("XDG_RUNTIME_DIR").is_none_or(|own| own != dir)) {
-            // The bus address that was taken along is somebody else's too.
+            // The inherited bus address is another user's too.
             argv = argv.env("XDG_RUNTIME_DIR", dir).env_remove("DBUS_SESSION_BUS_ADDRESS");
         }
         command::run(&argv, None, DEADLINE).await.map_err(|error| failed(words, error.to_string()))
     }
 
-    /// The error of an installation, with what to do about it.
+    /// Adds a hint to the error of an installation.
     fn with_way_out(&self, kind: Kind, error: EngineError) -> EngineError {
         let EngineError::Declaration { what, problem, hint: None } = error else { return error };
         let way_out = (kind == Kind::Systemd && self.manager_dir().is_none()).then(|| {
@@ -327,7 +329,7 @@ impl Engine {
 /// Names of the programs that read crontabs (Debian's, Red Hat's cronie, Alpine's and others').
 const CRON_DAEMONS: [&str; 5] = ["cron", "crond", "fcron", "dcron", "bcron-start"];
 
-/// A crontab is a file: without somebody who reads it nothing ticks.
+/// Returns a note if no cron daemon runs, because a crontab alone does nothing.
 fn cron_note(runs: bool) -> Vec<String> {
     let cure = "no cron daemon runs here, and nothing ticks before one does: start it (service cron start), or keep \
                 `peer watch` running";
@@ -354,7 +356,7 @@ mod tests {
     fn a_crontab_that_nobody_reads_is_told() {
         assert!(cron_note(true).is_empty());
         assert!(cron_note(false)[0].contains("no cron daemon runs here"));
-        // Whoever runs this test has a name.
+        // The test process has a name.
         let comm = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
         assert!(process::is_running(&[comm.trim()]).unwrap_or(true));
         assert!(!process::is_running(&["no-such-name"]).unwrap_or(false));

@@ -1,4 +1,4 @@
-//! `peer top`: the fleet again and again, with what only a look over time can tell.
+//! `peer top`: the fleet observed repeatedly, with what only becomes visible over time.
 
 mod signs;
 
@@ -16,25 +16,25 @@ use crate::policy::time::Timestamp;
 use crate::store::Tail;
 use signs::{Signs, Watched};
 
-/// So many looks in a row may find that nothing can have changed before one is a whole one all the same. Not everything gives
-/// a sign: a server that hangs, a hold that is over.
+/// How many looks in a row may find that nothing can have changed before a full look is made anyway. Not every change
+/// gives a sign, for example a server that hangs, or a backoff that is over.
 const UNCHANGED: u32 = 4;
-/// Samples of memory kept of one peer: with a look every two seconds, the last half minute of one that works.
+/// How many memory samples are kept per peer: with a look every two seconds, the last half minute of a working agent.
 const SAMPLES: usize = 16;
-/// Starts are counted in so many spans …
+/// Starts are counted in this many spans …
 pub const SPANS: usize = 12;
 /// … of this length each: the last hour.
 const SPAN: Duration = Duration::from_secs(300);
 
-/// What was seen over time.
+/// What was observed over time.
 #[derive(Debug)]
 pub struct Watcher {
     log: Tail,
     turns: Turns,
     starts: HashMap<PeerName, VecDeque<Timestamp>>,
     memory: HashMap<PeerName, VecDeque<u64>>,
-    /// What gives a sign when something happens, how that was before the last look, and how many looks since have found that
-    /// nothing did.
+    /// What gives a sign when something happens, its state before the last look, and how many looks since then have
+    /// found it unchanged.
     watched: Watched,
     signs: Option<Signs>,
     unchanged: u32,
@@ -45,26 +45,26 @@ pub struct Watcher {
 pub struct View {
     /// When it was taken.
     pub at: Timestamp,
-    /// Everybody.
+    /// All peers.
     pub fleet: Fleet,
-    /// Memory of each agent's process tree in KiB, oldest first, of those that run.
+    /// Memory of each running agent's process tree in KiB, oldest first.
     pub memory: HashMap<PeerName, Vec<u64>>,
-    /// How often each was started in each of the last [`SPANS`] spans of five minutes, oldest first.
+    /// How often each peer was started in each of the last [`SPANS`] spans of five minutes, oldest first.
     pub starts: HashMap<PeerName, [u64; SPANS]>,
 }
 
 impl Engine {
-    /// Which incarnation of one peer is on record now: a read of one file.
+    /// Returns the incarnation of one peer that is recorded now. Reads one file.
     ///
     /// # Errors
-    /// Nobody declared it, or its record cannot be read.
+    /// The peer is not declared, or its record cannot be read.
     pub fn recorded_incarnation(&self, name: &PeerName) -> Result<Option<Incarnation>> {
         Ok(self.known(name)?.files.session()?.present().map(|record| record.incarnation))
     }
 }
 
 impl Watcher {
-    /// Nothing was seen yet.
+    /// Returns a watcher that has not looked yet.
     pub fn new(engine: &Engine) -> Self {
         Self {
             log: engine.state.journal().tail(),
@@ -77,7 +77,7 @@ impl Watcher {
         }
     }
 
-    /// Looks at everybody where something can have changed since the last look, and every fifth time in any case.
+    /// Looks at all peers if something can have changed since the last look, and at every fifth call in any case.
     ///
     /// # Errors
     /// As [`Watcher::look`].
@@ -89,13 +89,13 @@ impl Watcher {
         self.look(engine).await.map(Some)
     }
 
-    /// Looks at everybody: one listing a server, one walk over the process table, and the new lines of the log.
+    /// Looks at all peers: one listing per server, one walk over the process table, and the new lines of the log.
     ///
     /// # Errors
     /// As [`Engine::list`], or the log cannot be read.
     pub async fn look(&mut self, engine: &Engine) -> Result<View> {
         (self.signs, self.unchanged) = (None, 0);
-        // Before: what happens during the look may have come too late for it.
+        // Taken before the look, because what happens during the look may be too late for it.
         let signs = self.watched.now();
         let fleet = engine.list_since(&engine.config.names()?, &mut self.turns).await?;
         let watched = Watched::of(engine, &fleet);
@@ -112,7 +112,7 @@ impl Watcher {
     fn sample_memory(&mut self, fleet: &Fleet) {
         let running: Vec<_> = fleet.rows.iter().filter_map(|row| Some((&row.peer, row.pid?))).collect();
         let pids: Vec<u32> = running.iter().map(|(_, pid)| *pid).collect();
-        // What the kernel does not tell is left out of the picture.
+        // A process that the kernel does not report has no sample.
         let trees = if pids.is_empty() { Vec::new() } else { process::tree_memory_kib(&pids).unwrap_or_default() };
         self.memory.retain(|name, _| running.iter().any(|(runs, _)| *runs == name));
         for ((name, _), kib) in running.into_iter().zip(trees) {

@@ -1,4 +1,4 @@
-//! `peer transcript` and `peer last`: what was said to an agent and what it answered, by its own transcript.
+//! `peer transcript` and `peer last`: what was said to an agent and what it answered, from its own transcript.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,26 +6,26 @@ use std::sync::Arc;
 use peer_adapters::agent::Profile;
 use peer_adapters::transcript::{self, Files, TranscriptError};
 
-use crate::engine::observe::conversation::{self, Launched, Learner};
+use crate::engine::observe::conversation::{self, ConversationFinder, Launched};
 use crate::engine::{Engine, EngineError, Peer, Result};
-use crate::policy::answer::{Answer, Entry, Tokens, Told, answers};
+use crate::policy::answer::{Answer, Entry, EntryKind, Tokens, answers};
 use crate::policy::name::PeerName;
 use crate::store::SessionRecord;
 
-/// A conversation as far as it is read.
+/// A conversation, as far as it was read.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     /// Its id.
     pub id: String,
-    /// Where it is kept: a file, or for some agents the database of all of them.
+    /// Where it is kept: a file, or for some agents the database of all conversations.
     pub path: PathBuf,
-    /// What it tells, oldest first.
+    /// Its entries, oldest first.
     pub entries: Vec<Entry>,
 }
 
 impl Engine {
-    /// Reads a conversation of a peer, asleep or awake: the one whose id begins with `wanted`, else the one that it is or was
-    /// in last. Reads files alone, 16 MiB of one at most.
+    /// Reads a conversation of a peer, asleep or awake: the one whose id begins with `wanted`, else the current or last
+    /// one. Only reads files, at most 16 MiB of each.
     ///
     /// # Errors
     /// [`EngineError::NoTranscript`], [`EngineError::NoSuchConversation`], [`EngineError::ConversationOfAnother`].
@@ -35,7 +35,7 @@ impl Engine {
         let id = match wanted {
             Some(wanted) => self.conversation_meant(&peer, wanted)?,
             None => self.current_conversation(&peer)?.ok_or_else(|| {
-                let why = if tells(&peer.profile) { "nothing was said to it" } else { "its agent keeps none" };
+                let why = if tells(&peer.profile) { "it has no conversation yet" } else { "its agent keeps none" };
                 none(why.to_owned())
             })?,
         };
@@ -50,7 +50,8 @@ impl Engine {
         }
     }
 
-    /// What a peer answered in its conversation, turn by turn, oldest first, with that conversation.
+    /// Returns what a peer answered in its current or last conversation, turn by turn, oldest first, with that
+    /// conversation.
     ///
     /// # Errors
     /// As [`Engine::transcript`].
@@ -60,13 +61,13 @@ impl Engine {
         Ok((conversation, answers))
     }
 
-    /// The conversation that a peer is in, or was in last. Writes nothing.
+    /// Returns the conversation that a peer is in, or was in last. Writes nothing.
     ///
     /// # Errors
-    /// A file of ours cannot be read.
+    /// A file of `peer` cannot be read.
     pub(crate) fn current_conversation(&self, peer: &Peer) -> Result<Option<String>> {
         if let Some(mut record) = peer.files.session()?.present() {
-            Learner::new(&peer.profile, &peer.spec.cwd).foresee(&self.state, &peer.files, &mut record)?;
+            ConversationFinder::new(&peer.profile, &peer.spec.cwd).preview(&self.state, &peer.files, &mut record)?;
             if record.conversation.is_some() {
                 return Ok(record.conversation);
             }
@@ -75,7 +76,7 @@ impl Engine {
         Ok(last.or_else(|| Some(peer.files.conversations().ok()?.pop()?.conversation)))
     }
 
-    /// The one conversation of a peer whose id begins so.
+    /// Returns the one conversation of a peer whose id has this prefix.
     ///
     /// # Errors
     /// [`EngineError::NoSuchConversation`], [`EngineError::ConversationOfAnother`].
@@ -103,7 +104,7 @@ impl Engine {
         })
     }
 
-    /// The profile of the agent that has a conversation: a peer may have had another one then.
+    /// Returns the profile of the agent that had a conversation; the peer may have had another profile then.
     fn profile_of(&self, peer: &Peer, id: &str) -> Result<Arc<Profile>> {
         let known = peer.files.conversations()?;
         match known.iter().rev().find(|entry| entry.conversation == id) {
@@ -112,10 +113,10 @@ impl Engine {
         }
     }
 
-    /// Looks into the files of a peer's agent, where the one on record has them, or one that is started now would.
+    /// Runs `look` on the files of a peer's agent, where the recorded agent keeps them, or where one started now would.
     ///
     /// # Errors
-    /// Its launch file is there and cannot be read.
+    /// The launch file exists and cannot be read.
     pub(crate) fn in_own_files<T>(
         &self,
         peer: &Peer,
@@ -135,26 +136,26 @@ fn launched(peer: &Peer, record: &SessionRecord) -> Result<Launched> {
     Launched::of(&peer.files, record, &peer.spec.cwd)
 }
 
-/// Whether what is said to such an agent can be read.
+/// Whether the conversations of an agent with this profile can be read.
 pub(crate) const fn tells(profile: &Profile) -> bool {
     profile.conversation.transcript.is_some()
 }
 
-/// The entries of an agent's files, as policy has them.
+/// Converts the entries of an agent's files to the policy's form.
 pub(crate) fn of_files(entries: Vec<transcript::Entry>) -> Vec<Entry> {
     entries.into_iter().map(of_file).collect()
 }
 
 fn of_file(entry: transcript::Entry) -> Entry {
-    let told = match entry.what {
-        transcript::What::Said(text) => Told::Said(text),
-        transcript::What::Queued(text) => Told::Queued(text),
-        transcript::What::Wrote { text, part_of, tokens } => Told::Wrote {
+    let kind = match entry.kind {
+        transcript::EntryKind::UserMessage(text) => EntryKind::UserMessage(text),
+        transcript::EntryKind::QueuedMessage(text) => EntryKind::QueuedMessage(text),
+        transcript::EntryKind::AgentText { text, part_of, tokens } => EntryKind::AgentText {
             text,
             part_of,
             tokens: tokens.map(|tokens| Tokens { input: tokens.input, output: tokens.output }),
         },
-        transcript::What::Over { aborted } => Told::Over { aborted },
+        transcript::EntryKind::TurnEnd { aborted } => EntryKind::TurnEnd { aborted },
     };
-    Entry { at: entry.at.map(Into::into), of: entry.of, told }
+    Entry { at: entry.at.map(Into::into), of: entry.of, kind }
 }

@@ -1,7 +1,7 @@
-//! `peer wait`: until a turn is over, or something else has come about.
+//! `peer wait`: waits until a turn is over, or until something else has happened.
 //!
-//! Agents' own files are watched, so that most of the time nothing is looked at. All peers together are looked at once a second
-//! in any case, and more seldom where such a look takes long: it may cost a hundredth of a core.
+//! The agents' own files are watched, so that most of the time nothing needs to be observed. All peers together are
+//! observed once a second anyway, and less often if that takes long: it may cost a hundredth of a core.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use peer_adapters::watch::Watch;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::engine::observe::turn::{AHEAD, Turns, known_turn};
+use crate::engine::observe::turn::{HOOK_LEAD, Turns, known_turn};
 use crate::engine::verbs::list::Row;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::name::PeerName;
@@ -19,47 +19,47 @@ use crate::policy::state::State;
 use crate::policy::wait::{Goal, Verdict, judge};
 use crate::store::{SessionRecord, Stored};
 
-/// Between two looks at everybody.
-const LOOK: Duration = Duration::from_secs(1);
+/// The interval at which all peers are observed.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many times as long as a look takes lies between two: looks cost a hundredth of a core at most.
-const SPARING: u32 = 100;
+/// The least time between two observations, as a multiple of what one costs: they take at most a hundredth of a core.
+const IDLE_FACTOR: u32 = 100;
 
-/// What changes comes in bursts; as long is waited before it is looked at.
+/// How long to wait after a change before looking, because changes come in bursts.
 const BURST: Duration = Duration::from_millis(10);
 
-/// What looks at single peers may cost before they are spared.
+/// How much time looks at single peers may take before they are throttled.
 const ALLOWANCE: Duration = Duration::from_millis(200);
 
-/// How long the same files are watched: an agent that starts anew or goes on in another conversation has others.
+/// How long the same files are watched. An agent that restarts or continues in another conversation has other files.
 const REGISTERED: Duration = Duration::from_secs(5);
 
-/// How long what an agent was told may take to show as a turn, where nothing but its screen tells of turns.
+/// How long a delivered message may take to show as a turn, if only the agent's screen shows turns.
 const TAKEN_UP: Duration = Duration::from_secs(1);
 
-/// How long a screen must show no turn before it is believed over an agent's files, which may say for ever that one goes on:
-/// nobody wrote its end down.
+/// How long a screen must show no turn before it is believed over the agent's files, which report a turn for ever if
+/// its end was never written.
 const SCREEN_WINS: Duration = Duration::from_secs(3);
 
-/// What is waited for.
+/// What to wait for.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Any of these will do.
+    /// Any of these is enough.
     pub goals: Vec<Goal>,
-    /// One peer is enough.
+    /// Whether one peer is enough.
     pub any: bool,
-    /// For how long at most.
+    /// The maximum time to wait.
     pub timeout: Option<Duration>,
 }
 
-/// What became of one peer.
+/// The outcome for one peer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Waited {
-    /// What was waited for and has come about; none where something else has.
+    /// The goal that was reached; `None` if something else happened.
     pub reached: Option<Goal>,
-    /// It needs a person.
+    /// Whether it needs a person.
     pub needs_person: bool,
-    /// As the list shows it.
+    /// Its row in the list.
     #[serde(flatten)]
     pub row: Row,
 }
@@ -71,21 +71,21 @@ impl Waited {
     }
 }
 
-/// How a wait came out.
+/// The outcome of a wait.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Of whom something is known to have come about, in the order in which it was seen.
+    /// The peers that are settled, in the order in which that was observed.
     pub settled: Vec<Waited>,
-    /// The time was over before it had.
+    /// Whether the time ran out first.
     pub timed_out: bool,
 }
 
 impl Engine {
-    /// Waits for some peers: until all have reached one of the goals, or with `any` one has; until one of them does not by
-    /// itself any more (with `any`, until none does); until the time is over.
+    /// Waits for some peers: until all have reached one of the goals (with `any`, until one has); until one of them can
+    /// no longer reach a goal by itself (with `any`, until none can); or until the time is over.
     ///
     /// # Errors
-    /// A name that nobody declared, or files of ours that cannot be read. A runtime that does not answer is waited for.
+    /// A name is not declared, or a file of `peer` cannot be read. If a runtime does not answer, this keeps waiting.
     pub async fn wait(&self, names: &[PeerName], wanted: &Wanted) -> Result<Outcome> {
         let peers = names.iter().map(|name| self.peer(name)).collect::<Result<Vec<_>>>()?;
         let deadline = wanted.timeout.map(|timeout| Instant::now() + timeout);
@@ -107,7 +107,7 @@ impl Engine {
                 return Ok(outcome);
             }
             waiting.watch();
-            let next = Instant::now() + LOOK.max(began.elapsed() * SPARING);
+            let next = Instant::now() + POLL_INTERVAL.max(began.elapsed() * IDLE_FACTOR);
             if waiting.until(next, deadline, &mut outcome).await? {
                 return Ok(outcome);
             }
@@ -118,7 +118,7 @@ impl Engine {
         }
     }
 
-    /// The files by which a change of what an agent is doing is told, and its end.
+    /// Returns the files that change when what the agent is doing changes, or when it ends.
     pub(crate) fn telling_files(&self, peer: &Peer) -> Vec<PathBuf> {
         let mut files = vec![peer.files.path("session"), peer.files.path("end")];
         let Some(record) = peer.files.session().ok().and_then(Stored::present) else { return files };
@@ -137,8 +137,8 @@ impl Engine {
         own.unwrap_or_default()
     }
 
-    /// Whether an agent whose screen is free is in a turn all the same: its own files say so, or it was told something a moment
-    /// ago and nothing says that this is done.
+    /// Whether an agent whose screen is free is still in a turn: its own files say so, or a message was delivered a
+    /// moment ago and nothing shows yet that its turn is over.
     pub(crate) fn is_in_turn(&self, peer: &Peer) -> Option<bool> {
         let record = peer.files.session().ok()?.present()?;
         let pid = record.process?.id.pid;
@@ -149,7 +149,7 @@ impl Engine {
         });
         let (in_turn, active) = told.ok()?;
         let reported = known_turn(peer, &record).and_then(|known| known.in_progress_since());
-        if in_turn != Some(true) && reported.is_some_and(|began| self.now().since(began) < AHEAD) {
+        if in_turn != Some(true) && reported.is_some_and(|began| self.now().since(began) < HOOK_LEAD) {
             return Some(true);
         }
         let Some(delivered) = record.delivered_at_ms else { return in_turn };
@@ -162,28 +162,28 @@ impl Engine {
 struct Waiting<'a> {
     engine: &'a Engine,
     wanted: &'a Wanted,
-    /// Of whom nothing is settled.
+    /// The peers that are not settled.
     open: Vec<Peer>,
-    /// Since when a screen is free though a file says that a turn goes on.
+    /// Since when a screen has been free although a file reports a turn.
     free_since: HashMap<PeerName, Instant>,
     turns: Turns,
     watched: Watched,
     began: Instant,
-    /// How long looks at whose files changed have taken.
+    /// How much time the looks at peers with changed files have taken.
     spent: Duration,
 }
 
-/// The files of those who are waited for.
+/// The watched files of the open peers.
 #[derive(Default)]
 struct Watched {
-    /// Whose they are: their keys are the places in this list.
+    /// The owners of the files: a key is an index into this list.
     names: Vec<PeerName>,
     since: Option<Instant>,
     watch: Watch,
 }
 
 impl Waiting<'_> {
-    /// Looks at all who are waited for, or at those alone.
+    /// Looks at all open peers, or only at those with these indices.
     async fn look(&mut self, outcome: &mut Outcome, only: Option<&[usize]>) -> Result<()> {
         let meant = |index: &usize| only.is_none_or(|only| only.contains(index));
         let names: Vec<PeerName> =
@@ -193,7 +193,7 @@ impl Waiting<'_> {
         }
         let fleet = self.engine.list_since(&names, &mut self.turns).await?;
         for (name, error) in fleet.broken {
-            // What does not parse now is set right by whoever acts; a peer that is gone does not come back.
+            // A spec that does not parse now may be corrected; a peer that is gone does not come back.
             if matches!(error, EngineError::NoSuchPeer { .. }) {
                 return Err(error);
             }
@@ -215,7 +215,7 @@ impl Waiting<'_> {
         Ok(())
     }
 
-    /// Whether a turn goes on behind a free screen.
+    /// Whether a turn continues behind a free screen.
     fn believes_turn(&mut self, at: usize) -> bool {
         let peer = &self.open[at];
         if self.engine.is_in_turn(peer) != Some(true) {
@@ -232,7 +232,7 @@ impl Waiting<'_> {
             || if self.wanted.any { settled.any(reached) } else { settled.any(|waited| !reached(waited)) }
     }
 
-    /// Watches the files of who is waited for; those of an agent that is elsewhere by now are found a little later.
+    /// Watches the files of the open peers. If an agent's files move, the new ones are found a little later.
     fn watch(&mut self) {
         let is_new = self.watched.since.is_none_or(|since| since.elapsed() > REGISTERED);
         if !is_new && self.watched.names.len() == self.open.len() {
@@ -248,16 +248,17 @@ impl Waiting<'_> {
         self.watched = Watched { names, since: Some(Instant::now()), watch };
     }
 
-    /// Waits until everybody is to be looked at again, and looks at whose files change meanwhile. Whether it is over.
+    /// Waits until the next look at all peers is due, and looks at peers whose files change meanwhile. Returns whether
+    /// the wait is over.
     async fn until(&mut self, next: Instant, deadline: Option<Instant>, outcome: &mut Outcome) -> Result<bool> {
         let next = deadline.map_or(next, |deadline| next.min(deadline));
         loop {
             let Ok(changed) = tokio::time::timeout_at(next, self.watched.watch.changed()).await else {
                 return Ok(false);
             };
-            // What is written all the time is looked at as often as that may cost.
-            let earned = ALLOWANCE + self.began.elapsed() / SPARING;
-            let owed = self.spent.saturating_sub(earned) * SPARING;
+            // Files that are written all the time are checked as often as the budget allows.
+            let earned = ALLOWANCE + self.began.elapsed() / IDLE_FACTOR;
+            let owed = self.spent.saturating_sub(earned) * IDLE_FACTOR;
             tokio::time::sleep_until(next.min(Instant::now() + BURST.max(owed))).await;
             let looked = Instant::now();
             let at = |key: &usize| self.open.iter().position(|peer| peer.name == self.watched.names[*key]);
@@ -273,7 +274,7 @@ impl Waiting<'_> {
         }
     }
 
-    /// What an agent in a turn writes is no reason to look at its screen; that a turn is over, or begins, is.
+    /// Writes during a turn are no reason to look at the screen; the end or the beginning of a turn is.
     fn is_worth_a_look(&self, index: usize) -> bool {
         self.wanted.goals.contains(&Goal::Busy) || self.engine.is_in_turn(&self.open[index]) != Some(true)
     }

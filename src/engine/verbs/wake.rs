@@ -1,4 +1,4 @@
-//! `peer wake`: bring an agent up, fresh or resumed, deliver a message, and say why.
+//! `peer wake`: brings an agent up, fresh or resumed, delivers a message, and reports the cause.
 
 use std::time::Duration;
 
@@ -12,57 +12,58 @@ use crate::engine::life::record_end;
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::{Delivery, Message, check_message};
 use crate::engine::observe::conversation;
-use crate::engine::observe::{self, Sight};
+use crate::engine::observe::{self, Observation};
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::{Incarnation, Intent};
+use crate::policy::event::EventName;
 use crate::policy::health::Deaths;
 use crate::policy::name::PeerName;
-use crate::policy::recorded::Recorded;
+use crate::policy::recorded::RecordedState;
 use crate::policy::wake::{Markers, Refusal, WakeDecision, WakeFacts, WakeReason, WakeRequest, decide};
 use crate::store::{Event, LastEnd, Locked, Marker, Phase, SessionRecord, Stored};
 
-/// How often a wake starts over after clearing what stood in its way. Two are needed at most (an orphan, then its
-/// record); more means that somebody works against us.
+/// How often a wake starts over after it cleared what was in its way. At most two rounds are needed (an orphan, then
+/// its record); more means that something interferes.
 const MAX_ROUNDS: u32 = 5;
 
-/// How a wake came out.
+/// The result of a wake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Woken {
-    /// Whom.
+    /// The peer.
     pub peer: PeerName,
     /// Its incarnation.
     pub incarnation: Incarnation,
     /// `fresh`, `resume` or `already-awake`.
     pub decision: &'static str,
-    /// Why, under the name of the table.
+    /// The cause, as the wake table names it.
     pub cause: String,
-    /// Its conversation, where its id is known.
+    /// Its conversation, if its id is known.
     pub conversation: Option<String>,
     /// Whether a message was typed and accepted.
     pub delivered: bool,
-    /// How many messages of its inbox were delivered then.
+    /// How many messages of its inbox were delivered afterwards.
     pub queued_delivered: usize,
-    /// What was typed, and from where on its answer is to be found.
+    /// What was typed, and the position after which its answer will be.
     #[serde(skip)]
     pub delivery: Option<Delivery>,
-    /// Names of the variables that its agent lives by, and that it was started without, though it had them before.
+    /// Names of the variables that its agent depends on and had before, but was started without.
     pub missing_env: Vec<String>,
 }
 
-/// How long an agent that starts over may take to leave: its pane process kills it after its grace, 5 s unless its
-/// profile says otherwise.
+/// How long an agent that starts over may take to exit: its pane process kills it after its grace period, 5 s unless
+/// its profile sets another.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(15);
 
-/// What one round under the lock came to.
+/// The result of one round under the lock.
 enum Round {
-    /// Something was cleared: look again.
+    /// Something was cleared; look again.
     Again,
-    /// An incarnation is on its way, started by us or by another.
+    /// An incarnation is starting, started by this process or another.
     Started { incarnation: Incarnation, decision: &'static str, cause: String, lacks: Vec<String> },
-    /// It starts over by itself.
+    /// The agent is restarting itself.
     Leaving { incarnation: Incarnation },
-    /// It is awake.
+    /// The agent is awake.
     Awake(Box<SessionRecord>),
 }
 
@@ -75,18 +76,19 @@ struct Up {
 }
 
 impl Engine {
-    /// Wakes one peer and delivers `message`. Blocks until it is ready and the message accepted.
+    /// Wakes one peer and delivers `message`. Blocks until the peer is ready and the message accepted.
     ///
     /// # Errors
-    /// [`EngineError::Refused`] with the row that says no; [`EngineError::NotReady`]; [`EngineError::NotAccepted`].
+    /// [`EngineError::Refused`] with the rule that refuses; [`EngineError::NotReady`]; [`EngineError::NotAccepted`].
     pub async fn wake(&self, name: &PeerName, request: &WakeRequest, message: &Message) -> Result<Woken> {
         self.wake_peer(&self.peer(name)?, request, message).await
     }
 
-    /// The same for a peer that is loaded, or known all the same: then it gets its message where it is awake.
+    /// As [`Engine::wake`], for a peer that is already loaded. A peer that was only reconstructed gets its message if
+    /// it is awake.
     ///
     /// # Errors
-    /// As [`Engine::wake`], and what is wrong with its spec where it would have to be started.
+    /// As [`Engine::wake`], and what is wrong with its spec if it would have to be started.
     pub(crate) async fn wake_peer(&self, peer: &Peer, request: &WakeRequest, message: &Message) -> Result<Woken> {
         check_message(peer, message)?;
         self.check_hops(&peer.name, message)?;
@@ -99,7 +101,7 @@ impl Engine {
     }
 
     async fn wake_and_deliver(&self, peer: &Peer, request: &WakeRequest, message: &Message) -> Result<Woken> {
-        // A start goes on without whoever asked for it, and says so to whoever comes next; a message does not.
+        // An interrupted start continues without its caller, and the next caller finds it. A message does not continue.
         let up = self.interruption.before(Box::pin(self.bring_up(peer, request, message.hops))).await;
         let Up { locked, mut record, decision, cause } =
             up.map_err(|signal| interrupted(peer, Undelivered::NotTyped, signal))??;
@@ -137,7 +139,8 @@ impl Engine {
                     drop(locked);
                     self.await_ready(peer, incarnation).await.map_err(|error| error.lacking(lacks.clone()))?;
                     let locked = self.lock(&peer.name).await?;
-                    // One call starts one incarnation: one that was ready and is gone already is told, not replaced.
+                    // One call starts one incarnation: if it was ready and has ended already, that is reported and it
+                    // is not replaced.
                     let record = self.still_current(peer, &locked, incarnation).await;
                     let record = record.map_err(|error| error.lacking(lacks))?;
                     self.note_shortfalls(peer, &record);
@@ -145,11 +148,11 @@ impl Engine {
                 }
             }
         }
-        let detail = "something starts it again and again".to_owned();
+        let detail = "another process keeps starting it".to_owned();
         Err(EngineError::NotEnded { peer: peer.name.clone(), detail })
     }
 
-    /// A message of which nobody can say that it arrived is an event, whatever is typed next.
+    /// Logs a message that cannot be confirmed, whatever is typed next.
     fn log_unconfirmed(&self, peer: &Peer, error: &EngineError) -> Result<()> {
         let Some(cause) = error.unconfirmed() else { return Ok(()) };
         let signal = match error.itself() {
@@ -157,7 +160,7 @@ impl Engine {
             _ => None,
         };
         let mut event =
-            Event::new(self.now(), "message.unconfirmed").peer(&peer.name).cause(cause).with("signal", signal);
+            Event::new(self.now(), EventName::MessageUnconfirmed).peer(&peer.name).cause(cause).with("signal", signal);
         event.incarnation = peer.files.session()?.present().map(|record| record.incarnation);
         self.log(&event)
     }
@@ -173,7 +176,7 @@ impl Engine {
         let live = self.live_in_reach(peer, self.on_record(peer, locked)?).await?;
         if matches!(live, Live::None) {
             self.clear_left(peer, locked).await?;
-            self.learn_late(peer, locked)?;
+            self.find_late_conversation(peer, locked)?;
         }
         let facts = self.facts(peer, &live)?;
         match (decide(&facts, request, self.now()), live) {
@@ -182,7 +185,7 @@ impl Engine {
                 self.awake_or_ending(peer, locked, *record, waited).await
             }
             (WakeDecision::StillStarting, Live::Starting(record))
-                if record.intent.is_some_and(|intent| !intent.of_an_orphan()) =>
+                if record.intent.is_some_and(|intent| !intent.is_for_orphan()) =>
             {
                 self.awake_or_ending(peer, locked, *record, waited).await
             }
@@ -192,12 +195,12 @@ impl Engine {
                 cause: "already-awake".to_owned(),
                 lacks: record.missing_env,
             }),
-            (WakeDecision::EndOrphan, Live::Session(record, sight)) => {
-                self.end_orphan(peer, locked, *record, &sight).await?;
+            (WakeDecision::EndOrphan, Live::Session(record, observation)) => {
+                self.end_orphan(peer, locked, *record, &observation).await?;
                 Ok(Round::Again)
             }
-            (WakeDecision::RecordEnd, Live::Session(record, sight)) => {
-                self.bury(peer, locked, &record, &sight).await?;
+            (WakeDecision::RecordEnd, Live::Session(record, observation)) => {
+                self.record_dead_session(peer, locked, &record, &observation).await?;
                 Ok(Round::Again)
             }
             (WakeDecision::Fresh { cause }, _) => {
@@ -226,10 +229,10 @@ impl Engine {
         Ok(Round::Started { incarnation, decision, cause, lacks })
     }
 
-    /// It is awake, but somebody began to end it and was killed. The keys and signals of that may still be on their way,
-    /// so what was begun is brought to its end: an agent that is only left alone dies a moment later, as if by itself.
+    /// Handles an agent that is awake. If another process began to end it and was killed, its keys and signals may
+    /// still arrive, so the end is completed here; otherwise the agent would exit a moment later, apparently by itself.
     ///
-    /// A self-fresh is its pane process's own doing; it is waited for first.
+    /// A self-fresh belongs to the pane process, which is waited for first.
     async fn awake_or_ending(
         &self,
         peer: &Peer,
@@ -237,7 +240,7 @@ impl Engine {
         record: SessionRecord,
         waited: bool,
     ) -> Result<Round> {
-        let Some(intent) = record.intent.filter(|intent| !intent.of_an_orphan()) else {
+        let Some(intent) = record.intent.filter(|intent| !intent.is_for_orphan()) else {
             return Ok(Round::Awake(Box::new(record)));
         };
         if intent == Intent::SelfFresh && !waited {
@@ -245,14 +248,14 @@ impl Engine {
         }
         let refused = peer.files.has(Marker::Stopped)?;
         self.end(peer, locked, record, Some(intent)).await?;
-        // Whoever wakes it does not want it stopped; a stop that came to its marker refused this wake before.
+        // This wake overrides the interrupted stop. A stop that had set its marker would have refused this wake before.
         if !refused {
             locked.unmark(Marker::Stopped)?;
         }
         Ok(Round::Again)
     }
 
-    /// Waits until `incarnation` is not on record any more, for `LEAVE_PATIENCE` at most; the lock must not be held.
+    /// Waits until `incarnation` is no longer recorded, for at most `LEAVE_PATIENCE`. The lock must not be held.
     async fn await_departure(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < LEAVE_PATIENCE {
@@ -267,68 +270,75 @@ impl Engine {
         Ok(())
     }
 
-    /// Row 6: the agent outlived its session. What took that away is why it ends, and not how it takes the ladder.
+    /// Row 6: the agent outlived its session. The cause of its end is what removed the session, and not how it reacts
+    /// to the ladder.
     pub(crate) async fn end_orphan(
         &self,
         peer: &Peer,
         locked: &Locked,
         record: SessionRecord,
-        sight: &Sight,
+        observation: &Observation,
     ) -> Result<()> {
         let incarnation = record.incarnation;
-        let intent = record.intent.unwrap_or_else(|| why_orphaned(sight));
+        let intent = record.intent.unwrap_or_else(|| why_orphaned(observation));
         self.end(peer, locked, record, Some(intent)).await?;
-        self.log(&Event::new(self.now(), "session.orphan-ended").peer(&peer.name).incarnation(incarnation))
+        self.log(&Event::new(self.now(), EventName::SessionOrphanEnded).peer(&peer.name).incarnation(incarnation))
     }
 
-    /// Row 7: the agent is gone. What is left of its session is cleared first, so that a pass that is killed in between
+    /// Row 7: the agent is gone. The rest of its session is cleared first, so that a pass that is killed in between
     /// finds the record again.
-    pub(crate) async fn bury(&self, peer: &Peer, locked: &Locked, record: &SessionRecord, sight: &Sight) -> Result<()> {
+    pub(crate) async fn record_dead_session(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: &SessionRecord,
+        observation: &Observation,
+    ) -> Result<()> {
         let mut record = record.clone();
-        conversation::Learner::new(&peer.profile, &peer.spec.cwd).learn(&self.state, locked, &mut record)?;
+        conversation::ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, &mut record)?;
         self.await_exit_record(peer, &record).await?;
-        self.keep_screen(&record, locked, sight).await;
+        self.keep_screen(&record, locked, observation).await;
         self.clear_session(peer, &record).await?;
-        // A pane process that lived until its pane was cleared saw that end.
+        // A pane process that was alive until its pane was cleared has recorded that end.
         self.await_exit_record(peer, &record).await?;
-        record_end::record_end(&self.state, locked, &record, record_end::Absence::cleared(sight), self.now())?;
+        record_end::record_end(&self.state, locked, &record, record_end::EndContext::cleared(observation), self.now())?;
         Ok(())
     }
 
     fn refused(&self, peer: &Peer, refusal: Refusal) -> Result<EngineError> {
         self.log(
-            &Event::new(self.now(), "wake.refused")
+            &Event::new(self.now(), EventName::WakeRefused)
                 .peer(&peer.name)
                 .cause(refusal.cause())
                 .with("retry_after_s", refusal.retry_after().map(|after| after.as_secs())),
         )?;
-        Ok(EngineError::Refused { peer: peer.name.clone(), done: "woken", refusal })
+        Ok(EngineError::Refused { peer: peer.name.clone(), verb: "wake", refusal })
     }
 
-    /// What is on record, looked at with the eyes of both axes.
+    /// Observes the recorded incarnation on both axes.
     pub(crate) async fn live(&self, peer: &Peer, record: Option<SessionRecord>) -> Result<Live> {
         let Some(record) = record else { return Ok(Live::None) };
-        let sight = self.observe(&peer.name, &record).await?;
-        if !sight.leftovers.is_empty() {
-            // Best effort here: a leftover is a dead pane, and the next look finds it again.
-            if let Err(error) = observe::sweep(self.runtime_of(&record.place)?.as_ref(), &record, &sight).await {
+        let observation = self.observe(&peer.name, &record).await?;
+        if !observation.leftovers.is_empty() {
+            // Best effort: a leftover is a dead pane, and the next observation finds it again.
+            if let Err(error) = observe::sweep(self.runtime_of(&record.place)?.as_ref(), &record, &observation).await {
                 tracing::debug!(%error, "leftover sessions");
             }
         }
-        Ok(Live::of(record, sight))
+        Ok(Live::of(record, observation))
     }
 
-    /// Everything the table asks about, gathered.
+    /// Gathers all facts for the wake table.
     pub(crate) fn facts(&self, peer: &Peer, live: &Live) -> Result<WakeFacts> {
         let (last, deaths) = (peer.files.end()?.present(), peer.files.deaths()?.present().unwrap_or_default());
         self.facts_of(peer, live.recorded(), last, deaths)
     }
 
-    /// The same, with these ends on record.
+    /// As `facts`, with the given records of the end and the deaths.
     pub(crate) fn facts_of(
         &self,
         peer: &Peer,
-        live: Recorded,
+        live: RecordedState,
         last: Option<LastEnd>,
         deaths: Deaths,
     ) -> Result<WakeFacts> {
@@ -346,21 +356,21 @@ impl Engine {
             live,
             markers: Markers {
                 idle_reaped: files.has(Marker::IdleReaped)?,
-                new_eager: files.has(Marker::NewEager)?,
+                self_fresh_requested: files.has(Marker::NewEager)?,
                 fresh_next: files.has(Marker::FreshNext)?,
             },
             ever_ran: last.as_ref().map_or(set_aside, |last| last.end.lasting_cause().is_some()),
             last_end: last.map(|last| last.end),
             deaths: self.unless_changed_since(peer, deaths),
             max_restarts: peer.effective.max_restarts.value,
-            lifestyle: peer.effective.policy.value,
+            context_policy: peer.effective.policy.value,
             topics: files.topics()?,
             conversation,
             resume_without_topic: peer.effective.resume_without_topic.value,
         })
     }
 
-    /// The conversation that a resume would use: the last one, while the agent's own files still have it.
+    /// Returns the conversation that a resume would use: the last one, if the agent's own files still have it.
     pub(crate) fn resumable(&self, peer: &Peer, last: Option<&str>) -> Option<String> {
         let id = last?;
         if !peer.profile.capabilities().resume {
@@ -370,14 +380,14 @@ impl Engine {
         match conversation::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(id)) {
             Ok(found) => found.map(|_| id.to_owned()),
             Err(error) => {
-                // Not readable is not absent: let the agent itself say so, and keep the markers if it does.
+                // Unreadable does not mean absent: the agent itself decides, and if it fails the markers stay.
                 self.progress.notice(&conversation::tell(&error));
                 Some(id.to_owned())
             }
         }
     }
 
-    /// The record of a peer that is awake on both axes.
+    /// Returns the record of a peer that is awake on both axes.
     ///
     /// # Errors
     /// [`EngineError::NotAwake`], or a refusal while an axis is unknown.
@@ -385,24 +395,25 @@ impl Engine {
         let record = peer.files.session()?.present();
         match self.live_in_reach(peer, record).await? {
             Live::Starting(record) => Ok(*record),
-            Live::Session(record, sight) => match sight.unknown() {
-                Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), done: "woken", refusal }),
-                None if sight.process == Axis::Alive && sight.runtime == Axis::Alive => Ok(*record),
+            Live::Session(record, observation) => match observation.unknown() {
+                Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), verb: "wake", refusal }),
+                None if observation.process == Axis::Alive && observation.runtime == Axis::Alive => Ok(*record),
                 None => Err(EngineError::NotAwake { peer: peer.name.clone() }),
             },
             Live::None => Err(EngineError::NotAwake { peer: peer.name.clone() }),
         }
     }
 
-    /// No signal and no marker while an axis is unknown.
-    pub(crate) fn refuse_unknown(peer: &Peer, sight: &Sight) -> Result<()> {
-        match sight.unknown() {
-            Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), done: "woken", refusal }),
+    /// Refuses while an axis is unknown, because then no signal may be sent and no marker set.
+    pub(crate) fn refuse_unknown(peer: &Peer, observation: &Observation) -> Result<()> {
+        match observation.unknown() {
+            Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), verb: "wake", refusal }),
             None => Ok(()),
         }
     }
 
-    /// Who else starts and stops this agent: its spec, or a user unit or launchd plist of its name.
+    /// Returns what else starts and stops this agent: the manager in its spec, or a user unit or launchd plist of its
+    /// name.
     pub(crate) fn manager_of(&self, peer: &Peer) -> Option<String> {
         if let Some(manager) = &peer.spec.managed_by {
             return Some(manager.clone());
@@ -418,45 +429,46 @@ impl Engine {
     }
 }
 
-/// Why an agent without its session is ended.
-pub(crate) fn why_orphaned(sight: &Sight) -> Intent {
-    if sight.server_gone { Intent::RuntimeLost } else { Intent::Closed }
+/// Returns the intent for ending an agent that has lost its session.
+pub(crate) fn why_orphaned(observation: &Observation) -> Intent {
+    if observation.server_gone { Intent::RuntimeLost } else { Intent::Closed }
 }
 
-/// Whether somebody waits for this start. A kernel that does not tell is no proof that nobody does.
+/// Whether another process waits for this start. A kernel that cannot be queried is not proof that none does.
 fn is_driven(record: &SessionRecord) -> bool {
     let Phase::Starting { driver } = record.phase else { return false };
     !matches!(process::find(observe::process_id(driver)), Ok(None))
 }
 
-/// The incarnation on record with what was seen of it.
+/// The recorded incarnation with its observation.
 #[derive(Debug)]
 pub(crate) enum Live {
-    /// None, or one that never came about.
+    /// None, or a start that never completed.
     None,
-    /// On its way.
+    /// A start in progress.
     Starting(Box<SessionRecord>),
-    /// It was started; alive or not is for the policy to say.
-    Session(Box<SessionRecord>, Box<Sight>),
+    /// A session that was started; the policy decides whether it is alive.
+    Session(Box<SessionRecord>, Box<Observation>),
 }
 
 impl Live {
-    /// Tells a start in progress from one that never came about and from a session that was up.
-    pub(crate) fn of(mut record: SessionRecord, sight: Sight) -> Self {
+    /// Distinguishes a start in progress, a start that never completed, and a session that was up.
+    pub(crate) fn of(mut record: SessionRecord, observation: Observation) -> Self {
         if record.phase == Phase::Refused {
             return Self::None;
         }
-        observe::complete(&mut record, &sight);
+        observe::complete(&mut record, &observation);
         if matches!(record.phase, Phase::Ready { .. }) {
-            return Self::Session(Box::new(record), Box::new(sight));
+            return Self::Session(Box::new(record), Box::new(observation));
         }
-        let pane_lives = sight.row.as_ref().is_some_and(|row| !row.pane_dead);
-        match (&sight.runtime, record.process.is_some(), &sight.process) {
+        let pane_lives = observation.row.as_ref().is_some_and(|row| !row.pane_dead);
+        match (&observation.runtime, record.process.is_some(), &observation.process) {
             // The pane has not started its agent yet, or the agent is up and not ready yet.
             (Axis::Alive, false, _) if pane_lives => Self::Starting(Box::new(record)),
             (Axis::Alive, true, Axis::Alive) => Self::Starting(Box::new(record)),
-            // A session can be there before its pane is (zellij 0.45.1: up to 300 ms, and never where the client that makes
-            // it dies first). Without anybody who waits for it, it is fenced off; nobody saw it end, so no death counts.
+            // A session can exist before its pane does (zellij 0.45.1: up to 300 ms, and for ever if the client that
+            // creates it exits first). If no process waits for it, it is fenced off; its end was not observed, so it is
+            // not counted as a death.
             (Axis::Alive, false, _) if record.place.pane_process.is_none() => {
                 if is_driven(&record) {
                     Self::Starting(Box::new(record))
@@ -464,13 +476,13 @@ impl Live {
                     Self::None
                 }
             }
-            // Nobody ever asked the runtime, or what was asked is stuck in it: the next incarnation fences it off.
+            // The runtime was never asked, or the request is stuck in it: the next incarnation fences it off.
             (Axis::Dead, false, _) => Self::None,
-            _ => Self::Session(Box::new(record), Box::new(sight)),
+            _ => Self::Session(Box::new(record), Box::new(observation)),
         }
     }
 
-    /// The record, where one stands.
+    /// Returns the record, if there is one.
     pub(crate) fn record(&self) -> Option<&SessionRecord> {
         match self {
             Self::None => None,
@@ -478,13 +490,16 @@ impl Live {
         }
     }
 
-    pub(crate) fn recorded(&self) -> Recorded {
+    pub(crate) fn recorded(&self) -> RecordedState {
         match self {
-            Self::None => Recorded::None,
-            Self::Starting(_) => Recorded::Starting,
-            Self::Session(_, sight) => match &sight.elsewhere {
-                Some(owner) => Recorded::Elsewhere { owner: owner.clone() },
-                None => Recorded::Session { runtime: sight.runtime.clone(), process: sight.process.clone() },
+            Self::None => RecordedState::None,
+            Self::Starting(_) => RecordedState::Starting,
+            Self::Session(_, observation) => match &observation.elsewhere {
+                Some(owner) => RecordedState::Elsewhere { owner: owner.clone() },
+                None => RecordedState::Session {
+                    runtime: observation.runtime.clone(),
+                    process: observation.process.clone(),
+                },
             },
         }
     }

@@ -1,31 +1,31 @@
-//! `peer why`: what a wake would do now, row by row, changing nothing.
+//! `peer why`: what a wake would do now, rule by rule. Changes nothing.
 
 use serde::Serialize;
 
-use crate::engine::life::record_end::{self, Absence};
-use crate::engine::observe::conversation::Learner;
+use crate::engine::life::record_end::{self, EndContext};
+use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::verbs::wake::{Live, why_orphaned};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
-use crate::policy::recorded::Recorded;
+use crate::policy::recorded::RecordedState;
 use crate::policy::wake::{RowReading, WakeDecision, WakeRequest, decide, explain};
 use crate::store::Outcome;
 
 /// What a wake would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Why {
-    /// Whom.
+    /// The peer.
     pub peer: PeerName,
     /// The decision, in words.
     pub decision: String,
-    /// Every row of the table.
+    /// Every row of the wake table.
     pub rows: Vec<RowReading>,
-    /// Where the deciding row clears something first: what follows after that.
+    /// If the deciding row only clears something, the decision that follows.
     pub then: Option<String>,
 }
 
 impl Why {
-    /// What would be started cannot be: its spec says what is wrong with it.
+    /// Replaces a decision to start by a failure, because of a mistake in the spec.
     fn refuse_to_start(&mut self, later: bool, how: String) {
         if later {
             self.then = Some(how);
@@ -39,10 +39,10 @@ impl Why {
 }
 
 impl Engine {
-    /// Reads the table for one peer without its lock and without writing anything.
+    /// Evaluates the wake table for one peer, without its lock and without writing anything.
     ///
     /// # Errors
-    /// Nobody declared it, or its files cannot be read.
+    /// The peer is not declared, or its files cannot be read.
     pub async fn why(&self, name: &PeerName, request: &WakeRequest) -> Result<Why> {
         let peer = self.known(name)?;
         let record = match peer.files.session()?.present() {
@@ -67,16 +67,16 @@ impl Engine {
         Ok(why)
     }
 
-    /// What a wake would come to in the end, once it has cleared what stands in its way.
+    /// Returns what a wake would decide in the end, once it has cleared what is in its way.
     ///
     /// # Errors
     /// The peer's files cannot be read.
-    pub(crate) fn foretell(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeDecision> {
+    pub(crate) fn preview_wake(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeDecision> {
         let decision = decide(&self.facts(peer, live)?, request, self.now());
         Ok(self.then(peer, live, request, &decision)?.unwrap_or(decision))
     }
 
-    /// What the table says once the incarnation on record has ended: by the record that its end will leave, as
+    /// Returns the decision after the recorded incarnation has ended, based on the record that its end will leave, as
     /// [`Engine::wake`] reads it in its next round.
     fn then(
         &self,
@@ -85,16 +85,18 @@ impl Engine {
         request: &WakeRequest,
         decision: &WakeDecision,
     ) -> Result<Option<WakeDecision>> {
-        let (WakeDecision::EndOrphan | WakeDecision::RecordEnd, Live::Session(record, sight)) = (decision, live) else {
+        let (WakeDecision::EndOrphan | WakeDecision::RecordEnd, Live::Session(record, observation)) = (decision, live)
+        else {
             return Ok(None);
         };
         let mut record = record.clone();
         if *decision == WakeDecision::EndOrphan {
-            record.intent = record.intent.or_else(|| Some(why_orphaned(sight)));
+            record.intent = record.intent.or_else(|| Some(why_orphaned(observation)));
         }
-        Learner::new(&peer.profile, &peer.spec.cwd).foresee(&self.state, &peer.files, &mut record)?;
-        let Outcome { last, deaths } = record_end::foresee(&peer.files, &record, Absence::cleared(sight), self.now())?;
-        let after = self.facts_of(peer, Recorded::None, Some(last), deaths)?;
+        ConversationFinder::new(&peer.profile, &peer.spec.cwd).preview(&self.state, &peer.files, &mut record)?;
+        let Outcome { last, deaths } =
+            record_end::preview(&peer.files, &record, EndContext::cleared(observation), self.now())?;
+        let after = self.facts_of(peer, RecordedState::None, Some(last), deaths)?;
         Ok(Some(decide(&after, request, self.now())))
     }
 }

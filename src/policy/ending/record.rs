@@ -1,4 +1,4 @@
-//! What is written of an end: `NAME.end`.
+//! The record of a peer's last end (`NAME.end`), and the recent ends that it carries along.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,77 +8,77 @@ use serde::{Deserialize, Serialize};
 use super::{Budget, EndCause, Incarnation};
 use crate::policy::time::Timestamp;
 
-/// How the agent's process went, as its parent saw it.
+/// How the agent's process ended, as its parent saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Exit {
-    /// It exited with this code, 0 to 255.
+    /// It exited with this code (0 to 255).
     Code(i32),
     /// This signal ended it.
     Signal(i32),
 }
 
-/// The last end of a peer, as `NAME.end` holds it.
+/// The last end of a peer, as stored in `NAME.end`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
-    /// Whose end it was.
+    /// The incarnation that ended.
     pub incarnation: Incarnation,
-    /// The one cause.
+    /// Why it ended.
     pub cause: EndCause,
-    /// Whether the guard counted it; [`EndCause::counted`] written out for the person who reads the file.
+    /// Whether the guard counted it. Repeats [`EndCause::counted`] for readers of the file.
     pub counted: bool,
     /// When it was recorded.
     pub at_ms: Timestamp,
-    /// Code or signal, where somebody saw it: `"code": 3` or `"signal": 9`.
+    /// The exit code or signal, if a process saw it: `"code": 3` or `"signal": 9`.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
-    /// From the start of the agent to its end; 0 when it never ran.
+    /// The time from the agent's start to its end, in milliseconds; 0 if it never ran.
     #[serde(default)]
     pub uptime_ms: u64,
-    /// Peak resident memory of the agent, where its parent could read it.
+    /// The agent's peak resident memory in KiB, if its parent could read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rss_kib: Option<u64>,
-    /// It never became ready.
+    /// Whether the incarnation never became ready.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unready: bool,
-    /// After a start that never became ready: the end before it, which still says what the next wake does.
+    /// If the incarnation never became ready: the end before it, which still decides what the next wake does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<EndCause>,
-    /// How many starts in a row were to resume, and ended before they were ready.
+    /// The number of starts in a row that should have resumed a conversation and ended before they were ready.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed_resumes: u32,
-    /// Recent ends that have a budget of their own, carried from end to end.
+    /// Recent ends whose cause has a budget, carried over from record to record.
     #[serde(default, skip_serializing_if = "RecentEnds::is_empty")]
     pub recent: RecentEnds,
 }
 
-/// What is known of one incarnation when it ends, before it is put beside the ends that came earlier.
+/// The facts about one incarnation at its end, before they are combined with the ends before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndReport {
-    /// Whose end.
+    /// The incarnation that ended.
     pub incarnation: Incarnation,
-    /// Its cause, from the classifier.
+    /// Its cause, as classified.
     pub cause: EndCause,
-    /// When.
+    /// When it ended.
     pub at: Timestamp,
-    /// Code or signal, where somebody saw it.
+    /// The exit code or signal, if a process saw it.
     pub exit: Option<Exit>,
     /// How long the agent ran.
     pub uptime: Duration,
     /// Peak resident memory, in KiB.
     pub max_rss_kib: Option<u64>,
-    /// How far it had come.
+    /// How far the incarnation had come.
     pub reached: Reached,
 }
 
 /// How far an incarnation had come when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {
-    /// It was ready: what became of its context since is its own.
+    /// It became ready. What happened to its context after that is its own doing.
     Ready,
-    /// It was to start a conversation, and never was ready.
+    /// It should have started a conversation, and never became ready.
     FreshStart,
-    /// It was to resume one, and never was ready.
+    /// It should have resumed a conversation, and never became ready.
     Resume,
 }
 
@@ -88,7 +88,7 @@ const fn is_zero(number: &u32) -> bool {
 }
 
 impl fmt::Display for Exit {
-    /// `exit 3`, or `SIGKILL`.
+    /// Writes `exit 3` or `SIGKILL`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Code(code) => write!(f, "exit {code}"),
@@ -100,7 +100,7 @@ impl fmt::Display for Exit {
     }
 }
 
-/// The name of a signal, where every Unix gives it the same number.
+/// Returns the name of a signal that has the same number on every Unix.
 const fn signal_name(number: i32) -> Option<&'static str> {
     Some(match number {
         SIGHUP => "SIGHUP",
@@ -122,13 +122,13 @@ const fn signal_name(number: i32) -> Option<&'static str> {
 
 /// The terminal was hung up.
 pub(super) const SIGHUP: i32 = 1;
-/// Ended at once: by the out-of-memory killer, by a machine going down, or by hand.
+/// Immediate end: by the out-of-memory killer, by a machine that shuts down, or by the user.
 pub(super) const SIGKILL: i32 = 9;
-/// Asked to end.
+/// Request to end.
 pub(super) const SIGTERM: i32 = 15;
 
 impl End {
-    /// The record for `report`, after the `previous` end of the same peer: it carries on what outlives one end.
+    /// Creates the record for `report`. It carries over what outlives the `previous` end of the same peer.
     pub fn new(report: EndReport, previous: Option<&Self>) -> Self {
         let EndReport { incarnation, cause, at, exit, uptime, max_rss_kib, reached } = report;
         let unready = reached != Reached::Ready;
@@ -154,25 +154,27 @@ impl End {
         }
     }
 
-    /// The cause that decides the next wake. A start that never was ready says nothing of the context that it was to go on
-    /// with, so the end before it still does; unless somebody gave that context up. `None` when nothing ever was ready.
+    /// Returns the cause that decides the next wake, or `None` if no incarnation was ever ready.
+    ///
+    /// A start that never became ready shows nothing about the context that it should have continued, so the end before
+    /// it still decides, unless that context was given up deliberately.
     pub fn lasting_cause(&self) -> Option<EndCause> {
         let unready = self.unready || self.cause == EndCause::SpawnFailed;
         if unready && !self.cause.gives_context_up() { self.before } else { Some(self.cause) }
     }
 
-    /// Forgets the budgets that are used up, and with them any hold that they stand for (`peer reset`).
+    /// Clears the used budgets, and with them any restart delay that follows from them (`peer reset`).
     pub fn reset(&mut self) {
         self.recent = RecentEnds::default();
     }
 
-    /// The end as a person is shown it: `crashed (exit 3)`, `crashed (pane gone)`, `asleep`.
+    /// Returns the end as it is displayed: `crashed (exit 3)`, `crashed (pane gone)`, `asleep`.
     pub fn shown_as(&self) -> String {
         let label = self.cause.meaning().shown_as;
         self.detail().map_or_else(|| label.to_owned(), |detail| format!("{label} ({detail})"))
     }
 
-    /// What is in the brackets of [`Self::shown_as`], for an end that is a death.
+    /// Returns the part in parentheses of [`Self::shown_as`], if the end is a death.
     pub fn detail(&self) -> Option<String> {
         match self.cause {
             EndCause::Vanished => Some("pane gone".to_owned()),
@@ -184,44 +186,46 @@ impl End {
     }
 }
 
-/// An end with a budget of its own.
+/// An end whose cause has a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentEnd {
-    /// When.
+    /// When it was.
     pub at_ms: Timestamp,
     /// Its cause.
     pub cause: EndCause,
 }
 
-/// Most entries that [`RecentEnds`] keeps. The three budgets together look at no more than 18 (10, 5 and 3) and one past
-/// each; with fewer kept, ends of one kind could push another kind's out and open its budget early.
+/// The largest number of entries that [`RecentEnds`] keeps. The three budgets together need at most 18 (10, 5 and 3)
+/// plus one excess entry each. With a smaller limit, ends of one kind could displace those of another and free its
+/// budget early.
 const RECENT_MAX: usize = 32;
 
-/// Recent ends that are no deaths but have a budget (clean exits and closed panes, self-freshes, memory drains), oldest
-/// first.
+/// Recent ends that are not deaths but have a budget (clean exits and closed panes, self-freshes, memory drains),
+/// oldest first.
 ///
-/// They travel in `NAME.end`, so that the state directory needs no file more and one rename replaces both.
+/// They are part of `NAME.end`, so the state directory needs no additional file, and one rename replaces both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecentEnds(Vec<RecentEnd>);
 
 impl RecentEnds {
-    /// Whether there are none.
+    /// Returns `true` if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many ends that spend the budget of this cause lie within `window` before `at`, one at `at` itself included.
+    /// Counts the ends that share the budget of `cause` within `window` before `at`, including one at `at` itself.
     pub fn count(&self, cause: EndCause, window: Duration, at: Timestamp) -> usize {
         self.within(cause, window, at).count()
     }
 
     fn within(&self, cause: EndCause, window: Duration, at: Timestamp) -> impl Iterator<Item = Timestamp> {
-        let ends = self.0.iter().filter(move |end| end.cause.spends() == cause.spends()).map(|end| end.at_ms);
+        let ends =
+            self.0.iter().filter(move |end| end.cause.budget_cause() == cause.budget_cause()).map(|end| end.at_ms);
         ends.filter(move |&end| end <= at && at.since(end) < window)
     }
 
-    /// Whether one more end of this cause at `at` is within its budget; else how long until it is.
+    /// Checks that one more end of this cause at `at` is within its budget.
     ///
     /// # Errors
     /// The time until the budget has room again, never zero.
@@ -234,12 +238,12 @@ impl RecentEnds {
         }
     }
 
-    /// When the last end of this cause was.
+    /// Returns when the last end of this cause was.
     pub fn last(&self, cause: EndCause) -> Option<Timestamp> {
         self.0.iter().rev().find(|end| end.cause == cause).map(|end| end.at_ms)
     }
 
-    /// Remembers an end, if its cause has a budget.
+    /// Adds an end, if its cause has a budget.
     pub fn record(&mut self, cause: EndCause, at: Timestamp) {
         if cause.meaning().budget.is_none() {
             return;

@@ -1,4 +1,4 @@
-//! One test an end: how it is told, what it means, and how it is written.
+//! One test per kind of end: how it is detected, what it means, and how it is written.
 
 use super::*;
 
@@ -115,36 +115,44 @@ fn spawn_failed_is_what_never_started() {
     assert_eq!(classify(&facts(Evidence::SpawnFailed)), EndCause::SpawnFailed);
 }
 
-/// The table of the contract, line by line: cause, counted, budget, hold, state, and the words for it.
+/// The contract's table row by row: cause, counted, budget, restart delay, state and label.
 #[test]
 fn each_end_means_what_the_contract_says() {
     use EndCause as C;
-    let backoff = HoldRule::Backoff;
+    let backoff = RestartDelayRule::Backoff;
     let second = Duration::from_secs;
     let budget = |most, window| Some(Budget { most, window: second(window) });
     let table = [
-        (C::IdleReaped, None, false, None, HoldRule::None, State::Asleep, "asleep"),
-        (C::Stopped, None, false, None, HoldRule::None, State::Stopped, "stopped"),
-        (C::Moved, None, false, None, HoldRule::None, State::Asleep, "moved"),
-        (C::SelfFresh, None, false, budget(5, 300), HoldRule::None, State::Starting, "restarting"),
-        (C::Replaced, None, false, None, HoldRule::None, State::Asleep, "replaced"),
-        (C::Completed, None, false, budget(10, 60), HoldRule::PastBudget(second(30)), State::Completed, "completed"),
+        (C::IdleReaped, None, false, None, RestartDelayRule::None, State::Asleep, "asleep"),
+        (C::Stopped, None, false, None, RestartDelayRule::None, State::Stopped, "stopped"),
+        (C::Moved, None, false, None, RestartDelayRule::None, State::Asleep, "moved"),
+        (C::SelfFresh, None, false, budget(5, 300), RestartDelayRule::None, State::Starting, "restarting"),
+        (C::Replaced, None, false, None, RestartDelayRule::None, State::Asleep, "replaced"),
+        (
+            C::Completed,
+            None,
+            false,
+            budget(10, 60),
+            RestartDelayRule::PastBudget(second(30)),
+            State::Completed,
+            "completed",
+        ),
         (C::CompletedEarly, Some(Exit::Code(0)), true, None, backoff, State::Crashed, "crashed (exit 0)"),
         (C::Crashed, Some(Exit::Code(3)), true, None, backoff, State::Crashed, "crashed (exit 3)"),
         (C::Killed, Some(Exit::Signal(9)), true, None, backoff, State::Crashed, "crashed (SIGKILL)"),
         (C::Killed, Some(Exit::Signal(34)), true, None, backoff, State::Crashed, "crashed (signal 34)"),
         (C::Vanished, None, true, None, backoff, State::Crashed, "crashed (pane gone)"),
-        (C::Closed, None, false, budget(10, 60), HoldRule::PastBudget(second(30)), State::Asleep, "closed"),
+        (C::Closed, None, false, budget(10, 60), RestartDelayRule::PastBudget(second(30)), State::Asleep, "closed"),
         (C::Unresponsive, Some(Exit::Signal(9)), true, None, backoff, State::Crashed, "crashed (unresponsive)"),
         (C::SpawnFailed, None, true, None, backoff, State::Crashed, "crashed (spawn)"),
-        (C::MemoryDrained, None, false, budget(3, 600), HoldRule::Always(second(30)), State::Asleep, "drained"),
-        (C::RuntimeLost, None, false, None, HoldRule::None, State::Lost, "lost"),
-        (C::Rebooted, None, false, None, HoldRule::None, State::Lost, "lost"),
+        (C::MemoryDrained, None, false, budget(3, 600), RestartDelayRule::Always(second(30)), State::Asleep, "drained"),
+        (C::RuntimeLost, None, false, None, RestartDelayRule::None, State::Lost, "lost"),
+        (C::Rebooted, None, false, None, RestartDelayRule::None, State::Lost, "lost"),
     ];
     for (cause, exit, counted, budget, hold, state, shown) in table {
         let meaning = cause.meaning();
         assert_eq!(
-            (meaning.counted, meaning.budget, meaning.hold, meaning.state),
+            (meaning.counted, meaning.budget, meaning.restart_delay, meaning.state),
             (counted, budget, hold, state),
             "{cause}"
         );

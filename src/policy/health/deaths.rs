@@ -1,4 +1,4 @@
-//! The counted deaths of a peer: `NAME.deaths`.
+//! The ring of a peer's counted deaths (`NAME.deaths`).
 
 use std::time::Duration;
 
@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::policy::ending::{EndCause, Incarnation};
 use crate::policy::time::Timestamp;
 
-/// Most deaths kept of one peer. Larger than [`MAX_RESTARTS_DEFAULT`](super::MAX_RESTARTS_DEFAULT), so that the latch can be read off the ring;
-/// smaller and it could never close, much larger and a person reading the file sees months.
+/// The largest number of deaths kept per peer. It exceeds [`MAX_RESTARTS_DEFAULT`](super::MAX_RESTARTS_DEFAULT) because
+/// the latch is computed from the ring. With a smaller number the latch could never close; with a much larger one the
+/// file would cover months.
 pub const DEATHS_MAX: usize = 32;
 
-/// Uptime after readiness that makes a peer stable: 300 s. Shorter and a slow crash loop never backs off; longer and an
-/// agent that dies once an hour runs into the latch within a day.
+/// The uptime after readiness that makes a peer stable: 300 s. If it were shorter, a slow crash loop would never back
+/// off; if it were longer, an agent that dies once an hour would reach the latch within a day.
 pub const STABLE_AFTER: Duration = Duration::from_secs(300);
 
 /// One counted death.
@@ -21,15 +22,15 @@ pub const STABLE_AFTER: Duration = Duration::from_secs(300);
 pub struct Death {
     /// When it was recorded.
     pub at_ms: Timestamp,
-    /// The cause, where the entry says it.
+    /// The cause, if the entry has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<EndCause>,
-    /// Whose death it was, where the entry says it: it keeps two passes from counting one death twice.
+    /// The incarnation that died, if the entry has it. It keeps two passes from counting one death twice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<Incarnation>,
 }
 
-/// What an entry may look like in the file: a bare time, written by hand or by an older tool, is read too.
+/// The accepted forms of an entry. A bare time, written manually or by an older tool, is accepted too.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum DeathEntry {
@@ -58,7 +59,7 @@ impl From<DeathEntry> for Death {
 pub struct Deaths(Vec<Death>);
 
 impl From<Vec<Death>> for Deaths {
-    /// Keeps the newest [`DEATHS_MAX`], in the order of their times whatever order they came in.
+    /// Sorts the deaths by time and keeps the newest [`DEATHS_MAX`].
     fn from(mut deaths: Vec<Death>) -> Self {
         deaths.sort_by_key(|death| death.at_ms);
         let excess = deaths.len().saturating_sub(DEATHS_MAX);
@@ -74,28 +75,28 @@ impl From<Deaths> for Vec<Death> {
 }
 
 impl Deaths {
-    /// The deaths, oldest first.
+    /// Returns the deaths, oldest first.
     pub fn as_slice(&self) -> &[Death] {
         &self.0
     }
 
-    /// How many there are, which is how many came in a row.
+    /// Returns the number of deaths, which is the number of deaths in a row.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no deaths.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The newest death.
+    /// Returns the newest death.
     pub fn last(&self) -> Option<&Death> {
         self.0.last()
     }
 
-    /// Forgets every death once an incarnation was ready for [`STABLE_AFTER`], and says whether there was any to forget.
-    /// Called by the tick while it is awake, and before its own death is recorded.
+    /// Forgets every death once an incarnation has been ready for [`STABLE_AFTER`], and returns whether there were any.
+    /// The tick calls it while the peer is awake, before it records a death of that incarnation.
     pub fn trim_stable(&mut self, ready_for: Duration) -> bool {
         let stable = ready_for >= STABLE_AFTER && !self.is_empty();
         if stable {
@@ -104,8 +105,8 @@ impl Deaths {
         stable
     }
 
-    /// Adds the death of `incarnation`, and says whether it was added: the death of one incarnation counts once, and a
-    /// cause that is not counted never does.
+    /// Adds the death of `incarnation`, and returns whether it was added. Each incarnation's death counts once, and a
+    /// cause that is not counted is never added.
     pub fn record(&mut self, cause: EndCause, incarnation: Incarnation, at: Timestamp) -> bool {
         let known = self.0.iter().any(|death| death.incarnation == Some(incarnation));
         if known || !cause.counted() {

@@ -1,4 +1,4 @@
-//! Guard, backoff, latch and budgets.
+//! Tests of guard, backoff, latch and budgets.
 
 use super::*;
 use crate::policy::ending::{EndReport, Incarnation, Reached};
@@ -33,7 +33,7 @@ fn end(cause: EndCause, seconds_ago: u64, previous: Option<&End>) -> End {
     End::new(report, previous)
 }
 
-/// Ends of one cause, so many seconds ago each, oldest first.
+/// Ends of one cause, at the given numbers of seconds ago, oldest first.
 fn ends(cause: EndCause, seconds_ago: &[u64]) -> End {
     let all = seconds_ago.iter().fold(None, |previous, &at| Some(end(cause, at, previous.as_ref())));
     all.expect("at least one end")
@@ -102,10 +102,10 @@ fn backoff_is_30_60_120_240_300_300() {
 fn backoff_holds_only_where_something_is_restarted_by_itself() {
     let crashed = end(EndCause::Crashed, 10, None);
     let held = Health::assess(&ring(&[500, 10]), Some(&crashed), FAILURE, NOW);
-    assert_eq!(held.hold, Some(Hold::Backoff { until: NOW.after(seconds(50)), deaths: 2 }));
+    assert_eq!(held.restart_delay, Some(RestartDelay::Backoff { until: NOW.after(seconds(50)), deaths: 2 }));
     let on_wake = HealthPolicy { restart: Restart::OnWake, ..FAILURE };
-    assert_eq!(Health::assess(&ring(&[500, 10]), Some(&crashed), on_wake, NOW).hold, None);
-    assert_eq!(Health::assess(&ring(&[]), Some(&crashed), FAILURE, NOW).hold, None, "a reset clears the hold");
+    assert_eq!(Health::assess(&ring(&[500, 10]), Some(&crashed), on_wake, NOW).restart_delay, None);
+    assert_eq!(Health::assess(&ring(&[]), Some(&crashed), FAILURE, NOW).restart_delay, None, "a reset clears the hold");
 }
 
 #[test]
@@ -131,12 +131,12 @@ fn latch_closes_after_max_restarts_in_a_row_and_0_is_never() {
 #[test]
 fn clean_exits_past_10_in_60_s_hold_for_30_s() {
     let always = HealthPolicy { restart: Restart::Always, ..FAILURE };
-    let hold = |last: &End| Health::assess(&ring(&[]), Some(last), always, NOW).hold;
+    let hold = |last: &End| Health::assess(&ring(&[]), Some(last), always, NOW).restart_delay;
     let ten: Vec<u64> = (0..10).rev().map(|n| n * 5).collect();
     assert_eq!(hold(&ends(EndCause::Completed, &ten)), None);
     let eleven: Vec<u64> = (0..11).rev().map(|n| n * 5).collect();
     let last = ends(EndCause::Completed, &eleven);
-    assert_eq!(hold(&last), Some(Hold::Pause { until: NOW.after(seconds(30)), cause: EndCause::Completed }));
+    assert_eq!(hold(&last), Some(RestartDelay::Pause { until: NOW.after(seconds(30)), cause: EndCause::Completed }));
     let slow: Vec<u64> = (0..11).rev().map(|n| n * 6).collect();
     assert_eq!(hold(&ends(EndCause::Completed, &slow)), None);
 }
@@ -145,11 +145,11 @@ fn clean_exits_past_10_in_60_s_hold_for_30_s() {
 fn a_closed_pane_spends_the_budget_of_clean_exits() {
     let closed: Vec<u64> = (1..11).rev().map(|n| n * 5).collect();
     let ten = ends(EndCause::Closed, &closed);
-    assert_eq!(Health::assess(&ring(&[]), Some(&ten), FAILURE, NOW).hold, None);
+    assert_eq!(Health::assess(&ring(&[]), Some(&ten), FAILURE, NOW).restart_delay, None);
     for cause in [EndCause::Closed, EndCause::Completed] {
         let last = end(cause, 0, Some(&ten));
-        let hold = Health::assess(&ring(&[]), Some(&last), FAILURE, NOW).hold;
-        assert_eq!(hold, Some(Hold::Pause { until: NOW.after(seconds(30)), cause }));
+        let hold = Health::assess(&ring(&[]), Some(&last), FAILURE, NOW).restart_delay;
+        assert_eq!(hold, Some(RestartDelay::Pause { until: NOW.after(seconds(30)), cause }));
     }
 }
 
@@ -168,7 +168,7 @@ fn a_memory_drain_holds_for_30_s_and_the_fourth_in_600_s_alerts() {
     assert_eq!(health.held_until(NOW), Some(NOW.after(seconds(20))));
     let mut forgiven = drained.clone();
     forgiven.reset();
-    assert_eq!(Health::assess(&ring(&[]), Some(&forgiven), FAILURE, NOW).hold, None);
+    assert_eq!(Health::assess(&ring(&[]), Some(&forgiven), FAILURE, NOW).restart_delay, None);
     assert!(!drain_alert(&ends(EndCause::MemoryDrained, &[599, 300, 10]).recent, NOW));
     assert!(drain_alert(&ends(EndCause::MemoryDrained, &[599, 300, 100, 10]).recent, NOW));
 }

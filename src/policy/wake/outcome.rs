@@ -1,4 +1,4 @@
-//! What comes out of the table: a decision, its cause, and what each row says.
+//! The results of the wake table: a decision, its cause, and the reading of each row.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use serde::{Serialize, Serializer};
 use crate::policy::ending::EndCause;
 use crate::policy::health::GUARD_WINDOW;
 
-/// Why a wake does what it does, under the name that is printed, returned and logged.
+/// Why a wake does what it does, as printed, returned and logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WakeCause {
-    /// What the table says.
+    /// The reason given by the table.
     pub reason: WakeReason,
-    /// The table says resume, and there is no conversation to be found.
+    /// Whether the table decided to resume but no conversation could be found.
     pub no_conversation: bool,
 }
 
-/// The `cause` column of the table.
+/// The `cause` column of the wake table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WakeReason {
     /// `--fresh`.
@@ -26,15 +26,15 @@ pub enum WakeReason {
     AskedResume,
     /// `peer refresh`.
     Refresh,
-    /// It never ran.
+    /// The agent never ran.
     FirstWake,
-    /// Its policy starts every task fresh.
+    /// The policy starts every task fresh.
     Ephemeral,
-    /// A topic that its conversation does not know.
+    /// The topic is unknown to the conversation.
     NewTopic,
-    /// No topic, where resuming needs one.
+    /// There is no topic, and resuming requires one.
     NoTopic,
-    /// How its last incarnation ended, under that end's own name.
+    /// How the last incarnation ended; its name is that of the end's cause.
     Ended(EndCause),
 }
 
@@ -45,7 +45,7 @@ impl From<WakeReason> for WakeCause {
 }
 
 impl WakeReason {
-    /// The name, without the suffix.
+    /// Returns the name without the suffix.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AskedFresh => "asked-fresh",
@@ -73,30 +73,30 @@ impl Serialize for WakeCause {
     }
 }
 
-/// Why a wake is refused, with what its message and its exit code need.
+/// Why a wake is refused, with the values that its message and its exit code need.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Row 2.
     #[error("its lifecycle is managed by {by}")]
     ManagedElsewhere {
-        /// Who.
+        /// What manages it.
         by: String,
     },
     /// Row 3.
-    #[error("it was stopped by hand")]
+    #[error("it was stopped with `peer stop`")]
     Stopped,
-    /// Row 4: retry when it is known again. The witness did not answer, or the kernel contradicts what it said.
-    #[error("whether it is awake is not known ({axis} axis): {why}")]
+    /// Row 4: a witness did not answer, or the kernel contradicts it. Retry once the axis is known again.
+    #[error("its state is unknown ({axis} axis): {why}")]
     RuntimeUnavailable {
         /// `runtime` or `process`.
         axis: &'static str,
         /// Why it is unknown.
         why: String,
     },
-    /// Row 4 too: the witnesses are elsewhere.
-    #[error("it was started {owner}; whether it is awake cannot be told from here")]
+    /// Row 4: the witnesses are on another machine or in another pid namespace.
+    #[error("it was started {owner}; its state cannot be checked from here")]
     Elsewhere {
-        /// Where, and since when.
+        /// Where it was started, and since when.
         owner: String,
     },
     /// Row 8.
@@ -108,9 +108,9 @@ pub enum Refusal {
     /// Row 9.
     #[error("crash loop: {deaths} deaths within {} s; retry in {} s", GUARD_WINDOW.as_secs(), whole_seconds(*retry_after))]
     CrashLoop {
-        /// Counted deaths in the window.
+        /// Counted deaths within the window.
         deaths: usize,
-        /// When the guard lets go.
+        /// How long until the guard allows a start.
         retry_after: Duration,
     },
     /// Row 12.
@@ -118,13 +118,13 @@ pub enum Refusal {
     NothingToResume,
 }
 
-/// `span` in seconds, rounded up: whoever waits that long is let in.
+/// Returns `span` in whole seconds, rounded up so that a caller that waits so long is not refused again.
 fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 impl Refusal {
-    /// The name of the cause in the table.
+    /// Returns the name of the cause in the table.
     pub const fn cause(&self) -> &'static str {
         match self {
             Self::ManagedElsewhere { .. } => "managed-elsewhere",
@@ -136,7 +136,7 @@ impl Refusal {
         }
     }
 
-    /// How long to wait before trying again, where that is known.
+    /// Returns how long to wait before the next attempt, if known.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::CrashLoop { retry_after, .. } => Some(*retry_after),
@@ -144,7 +144,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the same wake may succeed later with nobody doing anything.
+    /// Whether the same wake may succeed later without any action by the user.
     pub const fn retryable(&self) -> bool {
         matches!(self, Self::RuntimeUnavailable { .. } | Self::Elsewhere { .. } | Self::CrashLoop { .. })
     }
@@ -153,24 +153,24 @@ impl Refusal {
 /// What a wake does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WakeDecision {
-    /// Start nothing, and say why.
+    /// Start nothing, and report why.
     Refuse(Refusal),
-    /// It is awake: deliver a message live.
+    /// The agent is awake: deliver a message to it directly.
     AlreadyAwake,
-    /// Another caller is starting it: wait for that start, then deliver live.
+    /// Another caller is starting it: wait for that start, then deliver the message directly.
     StillStarting,
-    /// The agent outlived its session: end it with the ladder, observe again, decide again.
+    /// The agent outlived its session: end it with the signal ladder, then observe and decide again.
     EndOrphan,
-    /// The agent is gone: record its end, clear what is left of the session, observe again, decide again.
+    /// The agent is gone: record its end, clear the rest of the session, then observe and decide again.
     RecordEnd,
     /// Start with a new conversation.
     Fresh {
         /// Why.
         cause: WakeCause,
     },
-    /// Start with the conversation it had.
+    /// Start with the existing conversation.
     Resume {
-        /// The agent's own id of it.
+        /// The agent's own id of the conversation.
         conversation: String,
         /// Why.
         cause: WakeCause,
@@ -178,7 +178,7 @@ pub enum WakeDecision {
 }
 
 impl WakeDecision {
-    /// Whether it starts an agent at once.
+    /// Whether this decision starts an agent at once.
     pub const fn starts(&self) -> bool {
         matches!(self, Self::Fresh { .. } | Self::Resume { .. })
     }
@@ -198,17 +198,17 @@ impl fmt::Display for WakeDecision {
     }
 }
 
-/// What one row of the table says of the facts.
+/// How one row of the table reads for the given facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RowReading {
-    /// Its number in the table, from 1.
+    /// The row's number in the table, from 1.
     pub row: u8,
-    /// Whether its condition holds.
+    /// Whether the row's condition holds.
     pub holds: bool,
-    /// Whether it is the first that holds, and so decides.
+    /// Whether the row is the first one that holds, and so decides.
     pub decides: bool,
-    /// Its condition, for a person.
+    /// The row's condition in words.
     pub condition: &'static str,
-    /// What it does here if it holds, else what it would do.
+    /// What the row does if it holds, or otherwise would do.
     pub result: String,
 }

@@ -1,4 +1,4 @@
-//! One test a row, one a story, and the properties that hold for every input.
+//! One test per row, some stories of several wakes, and properties that hold for every input.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ fn parked() -> WakeFacts {
     WakeFacts {
         managed_by: None,
         stopped: false,
-        live: Recorded::None,
+        live: RecordedState::None,
         markers: Markers { idle_reaped: true, ..Markers::default() },
         last_end: Some(end(EndCause::IdleReaped, 60, None)),
         deaths: Deaths::default(),
         max_restarts: 20,
-        lifestyle: Lifestyle::Executor,
+        context_policy: ContextPolicy::Executor,
         topics: vec!["invoices".to_owned()],
         conversation: Some("conv-1".to_owned()),
         resume_without_topic: true,
@@ -48,12 +48,12 @@ fn end_of(reached: Reached, cause: EndCause, seconds_ago: u64, previous: Option<
     End::new(report, previous)
 }
 
-/// The facts once the incarnation on record, which was ready, has ended.
+/// The facts after the recorded incarnation, which was ready, has ended.
 fn assume_ended(facts: &WakeFacts, cause: EndCause, at: Timestamp) -> WakeFacts {
     let mut after = facts.clone();
-    after.live = Recorded::None;
+    after.live = RecordedState::None;
     after.last_end = Some(end(cause, NOW.since(at).as_secs(), facts.last_end.as_ref()));
-    // Larger than any in the ring, so that the death is counted.
+    // This number is larger than any in the ring, so the death is counted.
     after.deaths.record(cause, Incarnation(u64::MAX), at);
     after.ever_ran = true;
     after
@@ -64,7 +64,7 @@ fn ended(cause: EndCause) -> WakeFacts {
 }
 
 fn session(runtime: Axis, process: Axis) -> WakeFacts {
-    WakeFacts { live: Recorded::Session { runtime, process }, ..parked() }
+    WakeFacts { live: RecordedState::Session { runtime, process }, ..parked() }
 }
 
 fn deaths(seconds_ago: &[u64]) -> Deaths {
@@ -87,7 +87,7 @@ fn about(topic: &str) -> WakeRequest {
     WakeRequest { topic: Some(topic.to_owned()), ..plain() }
 }
 
-/// `mode cause` as a person and the log read it: `fresh crashed`, `resume idle-reaped`, `refuse stopped`.
+/// Formats as `mode cause`, as in the log: `fresh crashed`, `resume idle-reaped`, `refuse stopped`.
 fn said(facts: &WakeFacts, request: &WakeRequest) -> String {
     match decide(facts, request, NOW) {
         WakeDecision::Refuse(refusal) => format!("refuse {}", refusal.cause()),
@@ -100,7 +100,7 @@ fn said(facts: &WakeFacts, request: &WakeRequest) -> String {
     }
 }
 
-/// The number of the row that decides.
+/// Returns the number of the row that decides.
 fn row(facts: &WakeFacts, request: &WakeRequest) -> u8 {
     explain(facts, request, NOW).iter().find(|reading| reading.decides).map_or(0, |reading| reading.row)
 }
@@ -143,7 +143,7 @@ fn row_4_an_unknown_axis_never_starts_a_second_one() {
     }
     let WakeDecision::Refuse(refusal) = decide(&session(late(), Axis::Dead), &plain(), NOW) else { panic!("refused") };
     assert!(refusal.retryable());
-    let told = "whether it is awake is not known (runtime axis): tmux did not answer within 2 s";
+    let told = "its state is unknown (runtime axis): tmux did not answer within 2 s";
     assert_eq!(refusal.to_string(), told);
 }
 
@@ -156,7 +156,7 @@ fn row_5_alive_on_both_axes_is_already_awake_whatever_is_asked() {
 
 #[test]
 fn row_5_the_second_sender_waits_for_the_first_ones_start() {
-    assert_row(5, "StillStarting", &WakeFacts { live: Recorded::Starting, ..parked() }, &plain());
+    assert_row(5, "StillStarting", &WakeFacts { live: RecordedState::Starting, ..parked() }, &plain());
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn row_10_fresh_when_asked() {
 
 #[test]
 fn row_11_self_fresh_comes_before_a_resume_that_is_asked_for() {
-    let markers = Markers { new_eager: true, ..Markers::default() };
+    let markers = Markers { self_fresh_requested: true, ..Markers::default() };
     let facts = WakeFacts { markers, ..parked() };
     assert_row(11, "fresh self-fresh", &facts, &plain());
     assert_row(11, "fresh self-fresh", &facts, &asking(Mode::Resume));
@@ -263,7 +263,7 @@ fn row_14_the_first_wake_is_fresh() {
 
 #[test]
 fn row_15_ephemeral_is_fresh_even_when_parked() {
-    assert_row(15, "fresh ephemeral", &WakeFacts { lifestyle: Lifestyle::Ephemeral, ..parked() }, &plain());
+    assert_row(15, "fresh ephemeral", &WakeFacts { context_policy: ContextPolicy::Ephemeral, ..parked() }, &plain());
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn row_18_a_memory_drain_is_resumed_and_the_second_within_600_s_is_not() {
 
 #[test]
 fn row_19_conversational_is_resumed_whatever_the_topic() {
-    let facts = WakeFacts { lifestyle: Lifestyle::Conversational, resume_without_topic: false, ..parked() };
+    let facts = WakeFacts { context_policy: ContextPolicy::Conversational, resume_without_topic: false, ..parked() };
     assert_row(19, "resume idle-reaped", &facts, &about("something else"));
     assert_row(19, "resume idle-reaped", &facts, &plain());
 }
@@ -458,15 +458,15 @@ fn any_axis() -> impl Strategy<Value = Axis> {
     prop_oneof![Just(Axis::Alive), Just(Axis::Dead), Just(Axis::Unknown("late".to_owned()))]
 }
 
-fn any_live() -> impl Strategy<Value = Recorded> {
+fn any_live() -> impl Strategy<Value = RecordedState> {
     prop_oneof![
-        Just(Recorded::None),
-        Just(Recorded::Starting),
-        (any_axis(), any_axis()).prop_map(|(runtime, process)| Recorded::Session { runtime, process }),
+        Just(RecordedState::None),
+        Just(RecordedState::Starting),
+        (any_axis(), any_axis()).prop_map(|(runtime, process)| RecordedState::Session { runtime, process }),
     ]
 }
 
-/// Up to four ends, one after the other.
+/// Up to four consecutive ends.
 fn any_end() -> impl Strategy<Value = Option<End>> {
     let causes = proptest::collection::vec((proptest::sample::select(&CAUSES[..]), 0_u64..2000), 0..4);
     causes.prop_map(|mut ends| {
@@ -477,27 +477,27 @@ fn any_end() -> impl Strategy<Value = Option<End>> {
 
 fn any_facts() -> impl Strategy<Value = WakeFacts> {
     let flags = proptest::array::uniform7(any::<bool>());
-    let lifestyles = [Lifestyle::Conversational, Lifestyle::Executor, Lifestyle::Ephemeral];
+    let context_policies = [ContextPolicy::Conversational, ContextPolicy::Executor, ContextPolicy::Ephemeral];
     let ring = proptest::collection::vec(0_u64..600, 0..6);
-    (flags, any_live(), any_end(), ring, 0_u32..5, proptest::sample::select(lifestyles.to_vec())).prop_map(
+    (flags, any_live(), any_end(), ring, 0_u32..5, proptest::sample::select(context_policies.to_vec())).prop_map(
         |(
-            [managed, stopped, idle_reaped, new_eager, fresh_next, talks, opt_out],
+            [managed, stopped, idle_reaped, self_fresh_requested, fresh_next, talks, opt_out],
             live,
             last_end,
             ring,
             max_restarts,
-            lifestyle,
+            context_policy,
         )| {
             WakeFacts {
                 managed_by: (managed && stopped).then(|| "unit".to_owned()),
-                stopped: stopped && new_eager,
+                stopped: stopped && self_fresh_requested,
                 live,
-                markers: Markers { idle_reaped, new_eager: new_eager && fresh_next, fresh_next },
+                markers: Markers { idle_reaped, self_fresh_requested: self_fresh_requested && fresh_next, fresh_next },
                 ever_ran: last_end.is_some() || idle_reaped,
                 last_end,
                 deaths: deaths(&ring),
                 max_restarts,
-                lifestyle,
+                context_policy,
                 topics: vec!["a".to_owned()],
                 conversation: talks.then(|| "conv-1".to_owned()),
                 resume_without_topic: !opt_out,
@@ -518,7 +518,7 @@ proptest! {
 
     #[test]
     fn an_unknown_axis_never_leads_to_a_start_or_an_end(facts in any_facts(), request in any_request()) {
-        let Recorded::Session { runtime, process } = &facts.live else { return Ok(()) };
+        let RecordedState::Session { runtime, process } = &facts.live else { return Ok(()) };
         if runtime.alive().is_none() || process.alive().is_none() {
             prop_assert!(matches!(decide(&facts, &request, NOW), WakeDecision::Refuse(_)));
         }
@@ -530,7 +530,7 @@ proptest! {
             decide(&facts, &request, NOW),
             WakeDecision::Fresh { .. } | WakeDecision::Resume { .. }
         );
-        prop_assert!(!starts || facts.live == Recorded::None);
+        prop_assert!(!starts || facts.live == RecordedState::None);
     }
 
     #[test]
@@ -552,7 +552,7 @@ proptest! {
     fn an_asked_resume_is_fresh_only_for_a_self_fresh(facts in any_facts(), force in any::<bool>()) {
         let request = WakeRequest { force, ..asking(Mode::Resume) };
         let fresh = matches!(decide(&facts, &request, NOW), WakeDecision::Fresh { .. });
-        prop_assert!(!fresh || facts.markers.new_eager);
+        prop_assert!(!fresh || facts.markers.self_fresh_requested);
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Records as they stand in their files, with everything on one level.
+//! The session record in its flat file format.
 //!
-//! serde reads what is flattened by way of a tree of its own, which took two thirds of the reading of a record: a tick and a
-//! list read one a peer.
+//! With `flatten`, serde first builds an intermediate tree, which took two thirds of the time to read a record. A tick
+//! and `peer list` read one record per peer.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Extent, Host, Phase, Place, Process, SessionRecord, Unseen};
+use super::{Host, Phase, Place, Process, SessionRecord, TextLength, Unseen};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::time::Timestamp;
 
@@ -46,11 +46,12 @@ pub(super) struct Record {
     agent: String,
     real_cwd: Option<PathBuf>,
     conversation: Option<String>,
-    begun_at_ms: Option<Timestamp>,
-    #[serde(default)]
-    traces: Vec<String>,
-    #[serde(default)]
-    lives_by: Vec<String>,
+    #[serde(alias = "begun_at_ms")]
+    unidentified_since_ms: Option<Timestamp>,
+    #[serde(default, alias = "traces")]
+    process_markers: Vec<String>,
+    #[serde(default, alias = "lives_by")]
+    essential_env: Vec<String>,
     #[serde(default)]
     missing_env: Vec<String>,
     resumed: bool,
@@ -64,12 +65,13 @@ pub(super) struct Record {
     #[serde(default)]
     pressed_at_ms: Option<Timestamp>,
     typing: Option<String>,
-    typing_extent: Option<Extent>,
+    typing_extent: Option<TextLength>,
     typed: Option<String>,
-    #[serde(default)]
-    typed_is_said: bool,
+    #[serde(default, alias = "typed_is_said")]
+    typed_was_accepted: bool,
     unseen: Option<Unseen>,
-    told: Option<String>,
+    #[serde(alias = "told")]
+    last_reported: Option<String>,
     refused: Option<String>,
     #[serde(default)]
     prompt_due: bool,
@@ -88,7 +90,7 @@ enum PhaseName {
     Refused,
 }
 
-/// A phase without what belongs to it.
+/// The error for a phase whose required field is missing.
 #[derive(Debug, thiserror::Error)]
 #[error("missing field `{0}`")]
 pub(super) struct Missing(&'static str);
@@ -117,9 +119,9 @@ impl TryFrom<Record> for SessionRecord {
             agent: read.agent,
             real_cwd: read.real_cwd,
             conversation: read.conversation,
-            begun_at_ms: read.begun_at_ms,
-            traces: read.traces,
-            lives_by: read.lives_by,
+            unidentified_since_ms: read.unidentified_since_ms,
+            process_markers: read.process_markers,
+            essential_env: read.essential_env,
             missing_env: read.missing_env,
             resumed: read.resumed,
             cause: read.cause,
@@ -131,9 +133,9 @@ impl TryFrom<Record> for SessionRecord {
             typing: read.typing,
             typing_extent: read.typing_extent,
             typed: read.typed,
-            typed_is_said: read.typed_is_said,
+            typed_was_accepted: read.typed_was_accepted,
             unseen: read.unseen,
-            told: read.told,
+            last_reported: read.last_reported,
             refused: read.refused,
             prompt_due: read.prompt_due,
             topic: read.topic,
@@ -153,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// A record with everything in it, as an object of its fields.
+    /// A record with every field set, and its JSON object.
     fn whole(phase: Phase) -> (SessionRecord, Value) {
         let process = Process { pid: 7, start: 8 };
         let place = Place {
@@ -171,9 +173,9 @@ mod tests {
             process: Some(super::super::AgentProcess { id: process, session: 5 }),
             real_cwd: Some("/w".into()),
             conversation: Some("c".to_owned()),
-            begun_at_ms: Some(at),
-            traces: vec!["t".to_owned()],
-            lives_by: vec!["KEY".to_owned()],
+            unidentified_since_ms: Some(at),
+            process_markers: vec!["t".to_owned()],
+            essential_env: vec!["KEY".to_owned()],
             missing_env: vec!["URL".to_owned()],
             resumed: true,
             delivered_at_ms: Some(at),
@@ -181,11 +183,11 @@ mod tests {
             had_message: true,
             pressed_at_ms: Some(at),
             typing: Some("f".to_owned()),
-            typing_extent: Some(Extent { least_lines: 1, most_lines: 2, characters: 3 }),
+            typing_extent: Some(TextLength { min_lines: 1, max_lines: 2, characters: 3 }),
             typed: Some("h".to_owned()),
-            typed_is_said: true,
+            typed_was_accepted: true,
             unseen: Some(Unseen { text: "i".to_owned(), conversation: Some("c".to_owned()), position: 6, at_ms: at }),
-            told: Some("g".to_owned()),
+            last_reported: Some("g".to_owned()),
             refused: Some("no".to_owned()),
             prompt_due: true,
             topic: Some("x".to_owned()),
@@ -207,17 +209,42 @@ mod tests {
     }
 
     #[test]
+    fn fields_under_their_former_names_are_read() {
+        let (record, mut value) = whole(Phase::Refused);
+        let former = [
+            ("unidentified_since_ms", "begun_at_ms"),
+            ("process_markers", "traces"),
+            ("essential_env", "lives_by"),
+            ("typed_was_accepted", "typed_is_said"),
+            ("last_reported", "told"),
+        ];
+        let rename = |value: &mut Value, (name, former): (&str, &str)| {
+            let fields = value.as_object_mut().expect("an object");
+            let field = fields.remove(name).expect("written");
+            fields.insert(former.to_owned(), field);
+        };
+        for names in former {
+            rename(&mut value, names);
+        }
+        let extent = &mut value["typing_extent"];
+        for names in [("min_lines", "least_lines"), ("max_lines", "most_lines")] {
+            rename(extent, names);
+        }
+        assert_eq!(serde_json::from_value::<SessionRecord>(value).expect("read"), record);
+    }
+
+    #[test]
     fn what_older_and_newer_versions_write_is_read_and_half_a_phase_is_not() {
         let (record, mut value) = whole(Phase::Refused);
         value["of_tomorrow"] = json!({"phase": "ready"});
         assert_eq!(serde_json::from_value::<SessionRecord>(value.clone()).expect("read"), record);
         let fields = value.as_object_mut().expect("an object");
         for younger in
-            ["host", "server_process", "pane_process", "session_id", "pane", "traces", "prompt_due", "intent"]
+            ["host", "server_process", "pane_process", "session_id", "pane", "process_markers", "prompt_due", "intent"]
         {
             fields.remove(younger);
         }
-        fields.remove("lives_by").and(fields.remove("missing_env")).expect("written");
+        fields.remove("essential_env").and(fields.remove("missing_env")).expect("written");
         assert!(serde_json::from_value::<SessionRecord>(value.clone()).is_ok());
         for (phase, wants) in [("starting", "driver"), ("ready", "ready_at_ms"), ("asleep", "asleep")] {
             value["phase"] = json!(phase);

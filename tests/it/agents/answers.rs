@@ -1,4 +1,4 @@
-//! What the real Claude Code and Codex ask, answered by `peer answer` by the label of a row.
+//! Questions of the real Claude Code and Codex, answered by `peer answer` with the label of a row.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ on_each_runtime! {
     codex_may_what_is_answered_by_label
 }
 
-/// Waits for its question, as `peer answer` shows it.
+/// Waits for the question, as `peer answer` shows it.
 fn asked(agent: &Agent, question: &str) -> Value {
     let asks = || serde_json::from_str::<Value>(&agent.peer(&["answer", agent.name, "--json"])).expect("a document");
     wait_until("its question has rows and a cursor", || {
@@ -49,7 +49,8 @@ fn claude_may_not_what_is_answered_no(on: RuntimeKind) {
     let told = agent.peer(&["answer", "claude", "No"]);
     assert!(told.contains(". No; "), "{told}");
     agent.peer(&["send", "claude", "and now"]);
-    // Claude Code writes down as a message of the person's that the tool was refused: how many there are is its own affair.
+    // Claude Code writes the refusal of the tool down as a message of the user's, so the number of messages is not
+    // checked.
     wait_until("it goes on", || agent.peer(&["screen", "claude"]).contains(": and now"));
     assert!(!agent.world.work().join("made").exists());
     agent.peer(&["stop", "claude"]);
@@ -97,7 +98,7 @@ fn codex_may_what_is_answered_by_label(on: RuntimeKind) {
     agent.peer(&["stop", "codex"]);
 }
 
-/// All that stands in the transcripts below a directory.
+/// The contents of all transcripts below a directory.
 fn transcripts(dir: &Path) -> String {
     let entries = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let files: Vec<PathBuf> = entries(dir).flat_map(|project| entries(&project).collect::<Vec<_>>()).collect();

@@ -1,5 +1,5 @@
-//! The real agents, in another conversation than the one that they were started in: begun or gone back to by a person or by a
-//! message, and compacted. Run by `scripts/test-agents`.
+//! The real agents in another conversation than the one that they were started in: begun or resumed by the user or by a
+//! message, or compacted. Run by `scripts/test-agents`.
 
 use crate::common::real_agent::Agent;
 use crate::common::{on_each_runtime, wait_until};
@@ -29,14 +29,14 @@ on_each_runtime! {
 /// How another conversation is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
-    /// A person types it in the pane.
+    /// The user types the command in the pane.
     Hand,
-    /// It is sent as a command.
+    /// `peer` sends the command.
     Send,
 }
 
-/// An agent that has heard one message and then begun another conversation, which is on record where it can be told before
-/// anything is said in it; the id of the first one.
+/// Starts an agent that gets one message and then begins another conversation, which is recorded if it can be
+/// determined before anything is said in it. Returns the agent and the id of its first conversation.
 fn begun_anew(name: &'static str, on: RuntimeKind, words: &[&str], command: &str, by: By) -> (Agent, String) {
     let agent = Agent::new(name, on, words);
     agent.peer(&["wake", name, "-m", "the first message"]);
@@ -47,7 +47,7 @@ fn begun_anew(name: &'static str, on: RuntimeKind, words: &[&str], command: &str
         By::Hand => agent.type_by_hand(command),
     }
     if name == "opencode" {
-        // It leaves no trace before a message; what was sent is known to be another.
+        // It leaves no trace before a message; after a send the old conversation is known to be over.
         assert!(by == By::Hand || agent.world.session(name)["conversation"].is_null(), "off the record");
         wait_until("its home screen shows", || !agent.peer(&["screen", name]).contains("the first message"));
     } else {
@@ -58,7 +58,7 @@ fn begun_anew(name: &'static str, on: RuntimeKind, words: &[&str], command: &str
     (agent, first)
 }
 
-/// What is said then is delivered, and after a stop the agent remembers that and nothing older.
+/// A later message is delivered, and after a stop the agent remembers that message and nothing older.
 fn goes_on_there(name: &'static str, on: RuntimeKind, words: &[&str], command: &str, by: By) {
     let (agent, first) = begun_anew(name, on, words, command, by);
     assert_eq!(agent.peer(&["send", name, "in the new one"]), format!("{name}: already awake; message delivered\n"));
@@ -77,7 +77,7 @@ fn goes_on_there(name: &'static str, on: RuntimeKind, words: &[&str], command: &
     agent.peer(&["stop", name]);
 }
 
-/// Nothing is said in it, and the next wake does not bring the old one back.
+/// Nothing is said in the new conversation, and the next wake does not bring the old one back.
 fn has_no_old_context(name: &'static str, on: RuntimeKind, words: &[&str], command: &str) {
     has_no_context_of(begun_anew(name, on, words, command, By::Hand));
 }
@@ -141,7 +141,7 @@ fn opencode_that_was_sent_new_and_not_spoken_to_has_no_old_context(on: RuntimeKi
     has_no_context_of(begun_anew("opencode", on, &[], "/new", By::Send));
 }
 
-/// What it was told is a summary then, in the conversation that it was in.
+/// After compaction, what it was told is a summary in the same conversation.
 fn claude_that_compacts_goes_on_where_it_was(on: RuntimeKind) {
     let agent = Agent::new("claude", on, &[]);
     for (turn, text) in ["the first message", "the second message"].into_iter().enumerate() {
@@ -166,7 +166,7 @@ fn claude_that_was_cleared_and_not_spoken_to_has_no_old_context(on: RuntimeKind)
     has_no_old_context("claude", on, &[], "/clear");
 }
 
-/// Nobody looks between the message in the new conversation and the end.
+/// No tick comes between the message in the new conversation and the end.
 fn loses_its_pane(name: &'static str, on: RuntimeKind, command: &str) {
     let agent = Agent::new(name, on, &[]);
     agent.peer(&["wake", name, "-m", "the first message"]);
@@ -185,12 +185,12 @@ fn loses_its_pane(name: &'static str, on: RuntimeKind, command: &str) {
     agent.peer(&["stop", name]);
 }
 
-/// Claude Code takes its status file away when it leaves.
+/// Claude Code removes its status file when it exits.
 fn claude_that_was_cleared_and_loses_its_pane_goes_on_in_the_new_conversation(on: RuntimeKind) {
     loses_its_pane("claude", on, "/clear");
 }
 
-/// Codex gives its locks up when it leaves.
+/// Codex releases its locks when it exits.
 fn codex_that_began_anew_and_loses_its_pane_goes_on_in_the_new_conversation(on: RuntimeKind) {
     loses_its_pane("codex", on, "/new");
 }

@@ -1,7 +1,7 @@
-//! The real Claude Code, Codex, pi, opencode and Gemini CLI, woken, messaged, stopped, resumed and killed by `peer`, without a
-//! network: run by `scripts/test-agents`.
+//! The real Claude Code, Codex, pi, opencode and Gemini CLI: woken, messaged, stopped, resumed and killed by `peer`,
+//! without a network. Run by `scripts/test-agents`.
 //!
-//! The mock model answers with the number of messages of a person that it was sent (`turns=3`): a resume is proven by
+//! The mock model answers with the number of user messages that it was sent (`turns=3`), so that a resume is proven by
 //! what the agent remembers, not by a flag.
 
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ on_each_runtime! {
     opencode_that_asks_a_question_waits_for_a_person
 }
 
-/// The life of issue and README: fresh, a message, stopped, resumed with its context, killed, fresh without it.
+/// The life in the README: fresh, a message, stopped, resumed with its context, killed, fresh without it.
 fn lives(name: &'static str, on: RuntimeKind, words: &[&str]) {
     let agent = Agent::new(name, on, words);
     let woken = agent.peer(&["wake", name, "-m", "the first message"]);
@@ -78,8 +78,8 @@ fn opencode_lives(on: RuntimeKind) {
     lives("opencode", on, &[]);
 }
 
-/// Parked, and then the program itself refuses to start three times: an option that it does not know, a configuration that it
-/// cannot use, and one with which it says something and leaves with 0. Repaired, it remembers.
+/// The agent is parked, and then its program refuses to start three times: because of an unknown option, an invalid
+/// configuration, and one with which it prints something and exits with 0. Repaired, the agent remembers.
 fn boots_after_three_failures(name: &'static str, on: RuntimeKind, broken: [&str; 3]) {
     let agent = Agent::new(name, on, &[]);
     agent.peer(&["wake", name, "-m", "the first message"]);
@@ -136,7 +136,7 @@ fn claude_that_is_woken_without_its_key_is_told_of_and_has_it_once_it_is_kept(on
     agent.peer(&["stop", "claude"]);
 }
 
-/// What is typed goes into the window's search box, and the composer below it looks free.
+/// Typed text would go into the window's search box, and the composer below it looks free.
 fn opencode_in_which_a_person_has_a_window_open_is_not_typed_into(on: RuntimeKind) {
     let agent = Agent::new("opencode", on, &[]);
     agent.peer(&["wake", "opencode", "-m", "the first message"]);
@@ -166,12 +166,13 @@ fn opencode_that_asks_is_interrupted(on: RuntimeKind) {
     agent.peer(&["stop", "opencode"]);
 }
 
-/// It asks in the middle of a turn: that is its state, and nothing is typed into the question. Answered by `key`, it goes on.
+/// The agent asks in the middle of a turn: its state says so, and nothing is typed into the question. Once `key` has
+/// answered, the agent continues.
 fn waits_for_a_person(name: &'static str, on: RuntimeKind, words: &[&str], call: &str, question: &str, key: &str) {
     let agent = Agent::new(name, on, words);
     agent.peer(&["wake", name, "-m", call]);
     let status = || serde_json::from_str::<Value>(&agent.peer(&["status", name, "--json"])).expect("a document");
-    // A question that is half drawn is any menu.
+    // A half-drawn question looks like any menu.
     let asks = |status: &Value| status["question"].as_str().is_some_and(|asked| asked.contains(question));
     wait_for("it waits, and says for what", || {
         Some(status()).filter(|status| status["state"] == "waiting" && asks(status))
@@ -179,7 +180,7 @@ fn waits_for_a_person(name: &'static str, on: RuntimeKind, words: &[&str], call:
     let before = agent.peer(&["screen", name]);
     let started = Instant::now();
     let refused = agent.run(&["send", name, "not typed", "--json"]);
-    // A draft is waited for so long, a question is not.
+    // A send waits this long for a draft, but not for a question.
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     let told: Value = serde_json::from_slice(&refused.stdout).expect("a document");
     assert_eq!(
@@ -267,7 +268,7 @@ fn two_codex_in_one_folder_keep_their_own_conversations(on: RuntimeKind) {
     one.remembers(2, "again to the one");
 }
 
-/// A turn of many times the idle timeout, of which Claude Code shows nothing but its own status.
+/// A turn of many times the idle timeout, in which only Claude Code's status file shows activity.
 fn claude_is_parked_when_it_is_idle_and_never_in_a_long_turn(on: RuntimeKind) {
     let agent = Agent::new("claude", on, &[]);
     agent.world.set_in_spec("claude", "idle_timeout = \"2s\"");
@@ -293,12 +294,13 @@ fn claude_is_parked_when_it_is_idle_and_never_in_a_long_turn(on: RuntimeKind) {
     agent.peer(&["stop", "claude"]);
 }
 
-/// A subagent in the background: the turn is over, the conversation's own transcript stands still, and the work goes on.
+/// A subagent in the background: the turn is over, the conversation's own transcript does not change, and the work goes
+/// on.
 fn claude_whose_subagent_is_at_work_is_not_parked(on: RuntimeKind) {
     let agent = Agent::new("claude", on, &["--permission-mode", "default", "--allowedTools", "Agent,Read"]);
     agent.world.set_in_spec("claude", "idle_timeout = \"3s\"");
     agent.peer(&["wake", "claude", "-m", "SUBAGENT 10 please"]);
-    // What was said is on the screen too: the model's own answer is not.
+    // The user's message is on the screen too, but the model's own answer is not.
     let shows = |text: &str| agent.peer(&["screen", "claude"]).contains(text);
     wait_until("its turn is over", || shows("turns=1: SUBAGENT 10"));
     let (over, id) = (std::time::SystemTime::now(), agent.world.conversation("claude"));
@@ -308,7 +310,7 @@ fn claude_whose_subagent_is_at_work_is_not_parked(on: RuntimeKind) {
     let files = Files { profile: &profile, home: &home, env: &|_| None, cwd: &cwd };
     let mut later = 0;
     wait_until("its subagent has finished", || {
-        // Looked at before the tick, so that one that ends between the two is not taken for one that is at work.
+        // Checked before the tick, so that a subagent that ends between the two is not taken for one at work.
         let finished = shows("finished");
         let said = agent.peer(&["reap"]);
         assert!(finished || said.is_empty(), "{said}");
@@ -322,8 +324,8 @@ fn claude_whose_subagent_is_at_work_is_not_parked(on: RuntimeKind) {
     assert_eq!(agent.world.end("claude")["cause"], "idle-reaped");
 }
 
-/// Nobody but a person in its pane ever speaks to it, no tick comes, and it is killed: what was noted when it was ready tells
-/// its conversation.
+/// Only the user in its pane ever speaks to the agent, no tick comes, and the agent is killed. What was noted when it
+/// was ready identifies its conversation.
 #[test]
 #[ignore = "run by scripts/test-agents, which brings the agents and cuts them off from the network"]
 fn whoever_was_only_spoken_to_by_hand_can_be_resumed_after_a_kill() {
@@ -332,7 +334,7 @@ fn whoever_was_only_spoken_to_by_hand_can_be_resumed_after_a_kill() {
         agent.peer(&["wake", name]);
         agent.world.press(name, &["-l", "said by hand"]);
         wait_until("the composer shows it", || agent.peer(&["screen", name]).contains("said by hand"));
-        // An Enter right behind the text would be a part of it.
+        // An Enter right after the text would become a part of it.
         wait_until("it is answered", || {
             agent.world.press(name, &["Enter"]);
             std::thread::sleep(std::time::Duration::from_millis(500));
@@ -348,7 +350,7 @@ fn whoever_was_only_spoken_to_by_hand_can_be_resumed_after_a_kill() {
     }
 }
 
-/// Gemini CLI 0.61.0 outlives `kill-session` and keeps 300 MB when it is started plainly.
+/// Started plainly, Gemini CLI 0.61.0 outlives `kill-session` and keeps 300 MB.
 fn gemini_that_loses_its_pane_leaves_no_process_behind(on: RuntimeKind) {
     let world = World::on(on);
     world.declare("gemini", &[], &["gemini"]);
@@ -357,7 +359,7 @@ fn gemini_that_loses_its_pane_leaves_no_process_behind(on: RuntimeKind) {
     let processes = || process::members(session).expect("/proc").len();
     // The pane process, node, and the node that node starts.
     wait_until("gemini to be up", || processes() >= 3);
-    // Past the settling time, so that a tick may act.
+    // Past the settle time, so that a tick may act.
     world.edit("gemini", "session", |record| {
         record["woke_at_ms"] = (record["woke_at_ms"].as_u64().expect("a time") - 60_000).into();
     });

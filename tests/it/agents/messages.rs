@@ -1,5 +1,6 @@
-//! What is said to the real Claude Code, Codex, pi and opencode is what they write down, once, or it is refused before
-//! anything is typed: run by `scripts/test-agents`, which takes a sample of all messages. `PEER_TEST_MESSAGES=all` takes all.
+//! The real Claude Code, Codex, pi and opencode write down exactly what they are sent, once, or the message is refused
+//! before anything is typed. Run by `scripts/test-agents` with a sample of the messages; `PEER_TEST_MESSAGES=all` takes
+//! all.
 
 use crate::common::corpus;
 use crate::common::real_agent::Agent;
@@ -45,13 +46,13 @@ fn all_arrives(agent: &Agent) {
         let run = agent.run(&["send", agent.name, "--file", file.to_str().expect("text")]);
         let told = String::from_utf8_lossy(&run.stderr).into_owned();
         let is_refused = run.status.code() == Some(1) && told.contains("was not typed") || run.status.code() == Some(2);
-        // pi writes a message down after it took it.
+        // pi writes a message down after accepting it.
         let new = if run.status.success() {
             wait_for("it is written down", || Some(said(agent)).filter(|said| said.len() > before))[before..].to_vec()
         } else {
             said(agent)[before..].to_vec()
         };
-        // One that is lost keeps all that follow out.
+        // A message that is lost blocks all that follow.
         assert!(wrong.len() < 5, "{}", wrong.join("\n"));
         match &new[..] {
             [] if is_refused => refused += 1,
@@ -74,7 +75,8 @@ fn all_arrives(agent: &Agent) {
     agent.peer(&["stop", agent.name]);
 }
 
-/// What this agent was seen to change, and nothing else: indentation, blanks and empty lines are as they were said.
+/// Applies the changes that this agent was seen to make, and no others: indentation, blanks and empty lines stay as
+/// sent.
 fn normal(agent: &str, text: &str) -> String {
     let mut text = text.replace("\r\n", "\n");
     if matches!(agent, "claude" | "pi") {
@@ -89,7 +91,7 @@ fn normal(agent: &str, text: &str) -> String {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').to_owned()
 }
 
-/// What Claude Code drops: a family of emoji and a heart in colour stay what they are.
+/// What Claude Code drops; a family of emoji and a heart in colour stay as they are.
 fn is_dropped(before: char, c: char) -> bool {
     match c {
         '\u{200d}' | '\u{fe00}'..='\u{fe0f}' => before.is_alphabetic() || before == ' ',

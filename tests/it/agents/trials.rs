@@ -1,10 +1,10 @@
-//! Starts of the real agents that are not what they look like, again and again: by hand, as it takes hours.
+//! Repeated starts of the real agents that are not what they look like. Run manually, because they take hours:
 //!
 //! ```text
 //! PEER_TRIALS=200 scripts/test-agents real_trials     # or claude, codex, tmux, slow_starts, …
 //! ```
 //!
-//! None may be taken for ready that is not, and no message may be lost or said twice.
+//! No agent may be taken for ready before it is, and no message may be lost or delivered twice.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command};
@@ -56,19 +56,19 @@ fn real_trials_opencode_slow_starts(on: RuntimeKind) {
     slow_starts(&Agent::new("opencode", on, &[]));
 }
 
-/// It asks whether it may trust its folder.
+/// The agent asks whether it may trust its folder.
 fn real_trials_claude_dialogs(on: RuntimeKind) {
     dialogs(&Agent::with_flags("claude", on, &["--untrusted"], &[]));
 }
 
-/// It is not signed in.
+/// The agent is not signed in.
 fn real_trials_codex_dialogs(on: RuntimeKind) {
     let agent = Agent::new("codex", on, &[]);
     std::fs::remove_file(agent.world.path("home/.codex/config.toml")).expect("agent-home has made it");
     dialogs(&agent);
 }
 
-/// It knows no model.
+/// The agent knows no model.
 fn real_trials_pi_dialogs(on: RuntimeKind) {
     let agent = Agent::new("pi", on, &[]);
     std::fs::remove_file(agent.world.path("home/.pi/agent/models.json")).expect("agent-home has made it");
@@ -80,7 +80,7 @@ fn trials() -> usize {
     std::env::var("PEER_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-/// The agent itself is asked for a conversation that it does not know, in the place of the one that is known.
+/// The agent is told to resume a conversation that it does not know, in place of the one that it knows.
 fn refused_resumes(agent: &Agent, word: &str) {
     let name = agent.name;
     agent.peer(&["wake", name, "-m", "the first message"]);
@@ -112,7 +112,7 @@ fn refused_resumes(agent: &Agent, word: &str) {
     println!("{name} on {}: {} refused resumes, none taken for ready", agent.world.kind().as_str(), trials());
 }
 
-/// Eight processes that want a processor each, as long as this lives.
+/// Processes that each want a processor, until this is dropped.
 struct Load(Vec<Child>);
 
 impl Load {

@@ -1,4 +1,5 @@
-//! What the real agents were told and answered is told by their own transcripts. Run by `scripts/test-agents`.
+//! The transcripts of the real agents show what the agents were told and what they answered. Run by
+//! `scripts/test-agents`.
 
 use crate::common::mock_model;
 use crate::common::real_agent::Agent;
@@ -50,7 +51,7 @@ fn opencode_answers_each_of_those_who_ask_at_once(on: RuntimeKind) {
     answers_each(&Agent::new("opencode", on, &[]));
 }
 
-/// 20 messages of 5 senders, the first ones behind a turn of somebody else's.
+/// Sends 20 messages from 5 senders, the first ones during the turn of another message.
 fn answers_each(agent: &Agent) {
     let name = agent.name;
     let hold = format!("HOLD {name}-{}", agent.world.kind().as_str());

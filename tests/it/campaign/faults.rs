@@ -1,4 +1,4 @@
-//! What befalls a fleet.
+//! The faults that happen to a fleet.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -12,7 +12,7 @@ use peer_adapters::runtime::RuntimeKind;
 use super::fleet::Fleet;
 use crate::common::{World, attached::Attached};
 
-/// Longest life of a verb that is killed: a wake of a warm server takes some 30 ms, with a message some 250.
+/// Longest life of a verb before it is killed: a wake on a running server takes some 30 ms, with a message some 250.
 const LONGEST_MS: u64 = 300;
 
 /// One thing that happens to one peer.
@@ -31,7 +31,7 @@ pub(super) enum Fault {
     Clear,
 }
 
-/// Each as often as it stands here: verbs are what is killed most.
+/// Faults, weighted by repetition: verbs are killed most often.
 pub(super) const FAULTS: [Fault; 18] = [
     Fault::KillVerb,
     Fault::KillVerb,
@@ -53,18 +53,18 @@ pub(super) const FAULTS: [Fault; 18] = [
     Fault::Clear,
 ];
 
-/// The files that are corrupted: all that `peer` sets aside where they do not parse.
+/// The files that are corrupted: all that `peer` sets aside if they do not parse.
 const RECORDS: [&str; 5] = ["session", "end", "deaths", "topic", "idle-reaped"];
 
 impl Fault {
-    /// Lets it happen to the peer of that number. What is not there is not harmed.
+    /// Lets the fault happen to the peer with this number. A process or file that does not exist is left alone.
     pub(super) fn happen(self, fleet: &mut Fleet, peer: usize) {
         let name = Fleet::name(peer);
         match self {
             Self::KillVerb => kill_a_verb(fleet, peer),
             Self::KillPane => {
                 if kill(recorded(&fleet.world, &name, "pane_process")) {
-                    // Nobody is left to see how the agent ends.
+                    // The pane process would have seen how the agent ends.
                     fleet.may_die(peer, 1);
                     fleet.count("killed pane processes");
                 }
@@ -92,7 +92,7 @@ fn recorded(world: &World, name: &str, key: &str) -> Option<ProcessId> {
     serde_json::from_value(world.json_or_null(name, "session")[key].clone()).ok()
 }
 
-/// Kills a process, if it is still the recorded one.
+/// Kills a process if it is still the recorded one.
 fn kill(process: Option<ProcessId>) -> bool {
     let Some(process) = process else { return false };
     process::find(process).expect("/proc").is_some() && process::signal(process, Signal::SIGKILL).is_ok()
@@ -132,7 +132,7 @@ fn kill_a_verb(fleet: &mut Fleet, peer: usize) {
     child.wait().expect("our child");
 }
 
-/// Stops a server under one verb.
+/// Stops a server while one verb runs.
 fn pause_server(fleet: &mut Fleet, peer: usize) {
     let name = &Fleet::name(peer);
     let Some(server) = recorded(&fleet.world, name, "server_process") else { return };
@@ -146,7 +146,7 @@ fn pause_server(fleet: &mut Fleet, peer: usize) {
         return;
     }
     let mut child = fleet.world.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    // Some verbs are stopped in their midst, some wait until they give up.
+    // Some verbs are interrupted half-way, and some wait until they give up.
     let end = Instant::now() + Duration::from_millis(fleet.random.below(1_500));
     while Instant::now() < end && child.try_wait().expect("our child").is_none() {
         std::thread::sleep(Duration::from_millis(1));
@@ -156,7 +156,7 @@ fn pause_server(fleet: &mut Fleet, peer: usize) {
     fleet.count("paused servers");
 }
 
-/// Makes one record something that nobody can read, as a full disk or an editor might.
+/// Makes one record unreadable, as a full disk or an editor might.
 fn corrupt(fleet: &mut Fleet, name: &str) {
     let path = fleet.world.file(name, RECORDS[fleet.random.index(RECORDS.len())]);
     let Ok(content) = fs::read(&path) else { return };
@@ -172,7 +172,7 @@ fn corrupt(fleet: &mut Fleet, name: &str) {
     }
 }
 
-/// What a person does to the session, with the runtime's own client.
+/// Does what a user does to the session with the runtime's own client.
 fn by_hand(fault: Fault, fleet: &mut Fleet, name: &str) {
     let session = fleet.world.json_or_null(name, "session");
     let (Some(pane), Some(of)) = (session["pane"].as_str(), session["session"].as_str()) else { return };
@@ -180,7 +180,7 @@ fn by_hand(fault: Fault, fleet: &mut Fleet, name: &str) {
         return;
     }
     if fault == Fault::Attach {
-        // With a terminal of any size; what it does to the pane is the runtime's business.
+        // With a terminal of any size; the effect on the pane is up to the runtime.
         let columns = 20 + u16::try_from(fleet.random.below(180)).expect("small");
         Attached::for_a_moment(&fleet.world, name, (columns, columns / 3));
         return fleet.count("by hand: attach and leave");
@@ -208,7 +208,7 @@ fn by_hand(fault: Fault, fleet: &mut Fleet, name: &str) {
     });
 }
 
-/// How a person begins a new conversation in a pane: the words, then Enter in a write of its own.
+/// How a user begins a new conversation in a pane: the text, then Enter in a separate write.
 fn typed_by_hand<'a>(kind: RuntimeKind, of: &'a str, pane: &'a str) -> [Vec<&'a str>; 2] {
     match kind {
         RuntimeKind::Tmux => [vec!["send-keys", "-t", pane, "-l", "/clear"], vec!["send-keys", "-t", pane, "Enter"]],
@@ -219,7 +219,7 @@ fn typed_by_hand<'a>(kind: RuntimeKind, of: &'a str, pane: &'a str) -> [Vec<&'a 
     }
 }
 
-/// A client of the runtime, given up after a second: its server may be stopped or gone.
+/// Runs a client of the runtime for at most a second: its server may be stopped or gone.
 fn run_client(world: &World, server: &str, words: &[&str]) {
     let mut client = match world.kind() {
         RuntimeKind::Tmux => {

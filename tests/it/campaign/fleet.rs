@@ -1,4 +1,4 @@
-//! A fleet that lives through faults, and what is looked at after each round.
+//! A fleet that lives through faults, and the checks after each round.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,29 +13,30 @@ use crate::common::{Run, World};
 /// Peers of a fleet: on tmux they share a server.
 const PEERS: usize = 3;
 
-/// Faults of a round: enough that one comes while another is being dealt with.
+/// Most faults of a round: enough that one comes while another is being handled.
 const MOST_FAULTS: u64 = 10;
 
-/// A probe that finds its server stopped gives up after so long.
+/// How long a probe waits for a server that is stopped.
 const PROBE_TIMEOUT: &str = "2s";
 
-/// How often a wake is tried where it says that it could not look (exit code 6): a loaded machine, not a lost agent.
-const TRIES: u32 = 3;
+/// How often a wake is tried if it could not query the runtime (exit code 6): the machine is loaded, and no agent is
+/// lost.
+const MAX_TRIES: u32 = 3;
 
-/// What is known of one peer beside what `peer` knows of it.
+/// What the test knows of one peer, independently of `peer`.
 #[derive(Default)]
 struct Known {
     /// Conversation ids that were seen on an agent's command line.
     ids: BTreeSet<String>,
-    /// Deaths that may be on record at most, since the last reset.
+    /// The most deaths that may be recorded since the last reset.
     deaths: usize,
-    /// What was said with exit code 0, and must be there once.
+    /// Messages that were sent with exit code 0, and must be there once.
     said: Vec<String>,
-    /// What was said by a verb that was killed, and may be there once.
+    /// Messages of verbs that were killed, which may be there once.
     perhaps: Vec<String>,
 }
 
-/// A world with peers in it, and the choices that are made for them.
+/// A world with peers in it, and the random choices for them.
 pub(super) struct Fleet {
     pub(super) world: World,
     pub(super) random: Random,
@@ -45,7 +46,7 @@ pub(super) struct Fleet {
 }
 
 impl Random {
-    /// An index of something with so many elements.
+    /// A random index into `length` elements.
     pub(super) fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).expect("below a length")
     }
@@ -56,7 +57,7 @@ impl Fleet {
         let world = World::on_within(kind, PROBE_TIMEOUT);
         let known: Vec<Known> = (0..PEERS).map(|_| Known::default()).collect();
         for peer in 0..PEERS {
-            // As Claude Code does, it says itself which conversation it is in.
+            // Like Claude Code, it reports itself which conversation it is in.
             world.demo(&Self::name(peer), &["--status-file"]);
         }
         Self { world, random: Random::new(seed), known, counts: Counts::new(), messages: 0 }
@@ -70,12 +71,12 @@ impl Fleet {
         *self.counts.entry(what.to_owned()).or_default() += 1;
     }
 
-    /// So many more deaths of this peer are true ones.
+    /// Allows for this many more true deaths of a peer.
     pub(super) fn may_die(&mut self, peer: usize, deaths: usize) {
         self.known[peer].deaths += deaths;
     }
 
-    /// A text that was never said before.
+    /// A new message.
     pub(super) fn next_message(&mut self) -> String {
         self.messages += 1;
         format!("message {}.", self.messages)
@@ -85,7 +86,7 @@ impl Fleet {
         self.known[peer].perhaps.push(message.to_owned());
     }
 
-    /// Goes through so many rounds, and returns what happened.
+    /// Goes through this many rounds, and returns what happened.
     pub(super) fn live(mut self, rounds: u32) -> Counts {
         for round in 0..rounds {
             let mut story = Vec::new();
@@ -104,7 +105,7 @@ impl Fleet {
         self.counts
     }
 
-    /// Stops everybody; nothing of them may be left then.
+    /// Stops all peers; nothing of them may be left afterwards.
     fn end(&mut self) {
         for peer in 0..PEERS {
             let run = self.world.peer(&["stop", &Self::name(peer)]);
@@ -114,7 +115,7 @@ impl Fleet {
         self.never(!left.is_empty(), "orphans left", &format!("all rounds: {left:?}"));
     }
 
-    /// What a timer does, and a person who undoes their stop and closes what they have opened beside an agent.
+    /// Does the work of a timer, and of a user who undoes a stop and closes the panes opened beside an agent.
     fn settle(&mut self) {
         if self.world.kind() == RuntimeKind::Tmux {
             for peer in 0..PEERS {
@@ -132,19 +133,27 @@ impl Fleet {
         }
     }
 
-    /// Looks at one peer, wakes it with a message, and looks again.
+    /// Checks one peer, wakes it with a message, and checks again.
     fn check(&mut self, peer: usize, when: &str) {
         let name = Self::name(peer);
         self.never(self.agents(&name).len() > 1, "second agents", when);
-        // True deaths lead to a crash loop's hold, as they should; a person takes it back.
+        // True deaths lead to the hold of a crash loop, as they should; the user resets it.
         let before = self.take_back_deaths(&name);
         let message = self.next_message();
-        let run = self.wake(&name, &message);
+        let mut run = self.wake(&name, &message);
+        if self.has_own_draft(&name, &run) {
+            // A person who typed while a verb did sees the mixture, and clears it.
+            self.world.peer(&["key", &name, "C-c"]);
+            self.count("by hand: own draft cleared");
+            run = self.wake(&name, &message);
+        }
         if run.code == 0 {
             self.known[peer].said.push(message);
         }
-        self.never(run.code != 0, "wakes that fail after settling", &format!("{when}: {run:?}"));
-        // One that was still ending when the tick looked is recorded by the wake.
+        let failed = run.code != 0;
+        let shows = if failed { self.world.screen(&name) } else { String::new() };
+        self.never(failed, "wakes that fail after settling", &format!("{when}: {run:?}\n{}", shows.trim_end()));
+        // A death that was still going on during the tick is recorded by the wake.
         let counted = before + self.take_back_deaths(&name);
         let allowed = std::mem::take(&mut self.known[peer].deaths);
         self.never(counted > allowed, "false deaths", &format!("{when}: {counted} counted, {allowed} true"));
@@ -156,7 +165,7 @@ impl Fleet {
         self.look_for_messages(peer, when);
     }
 
-    /// Resets a peer that has died, and returns how many deaths were on record.
+    /// Resets a peer that has died, and returns how many deaths were recorded.
     fn take_back_deaths(&self, name: &str) -> usize {
         let counted = self.world.json_or_null(name, "deaths").as_array().map_or(0, Vec::len);
         if counted > 0 {
@@ -169,7 +178,7 @@ impl Fleet {
         let mut tries = 1;
         loop {
             let run = self.world.peer(&["wake", name, "-m", message]);
-            if run.code != 6 || tries == TRIES {
+            if run.code != 6 || tries == MAX_TRIES {
                 return run;
             }
             tries += 1;
@@ -177,7 +186,12 @@ impl Fleet {
         }
     }
 
-    /// Everything that was ever said to a peer is in one of its conversations, once.
+    /// Whether a message was refused because of what a person typed: `/clear`, into what a verb typed at that moment.
+    fn has_own_draft(&self, name: &str, run: &Run) -> bool {
+        run.stderr.contains("unsent draft") && self.world.screen(name).contains("/clear")
+    }
+
+    /// Checks that every message to a peer is in one of its conversations, once.
     fn look_for_messages(&mut self, peer: usize, when: &str) {
         let mut found: BTreeMap<String, usize> = BTreeMap::new();
         for id in self.world.conversations(&Self::name(peer)).into_iter().collect::<BTreeSet<_>>() {
@@ -192,7 +206,7 @@ impl Fleet {
         self.never(twice, "messages twice", when);
     }
 
-    /// The agents of one peer, and what they started.
+    /// The agents of one peer, and the processes that they started.
     fn agents(&self, name: &str) -> Vec<u32> {
         let mark = format!("PEER_NAME={name}");
         let is_its = |pid: &u32| {
@@ -202,7 +216,7 @@ impl Fleet {
         self.world.processes().into_iter().filter(is_its).collect()
     }
 
-    /// Notes what must never happen, with all that is needed to look for the cause.
+    /// Counts what must never happen, and prints everything that helps to find the cause.
     fn never(&mut self, happened: bool, what: &str, when: &str) {
         if happened {
             eprintln!("{what}, {} after {when}", self.world.kind().as_str());

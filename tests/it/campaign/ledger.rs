@@ -1,4 +1,4 @@
-//! What was done and what came of it, one line a leg.
+//! The ledger of faults and outcomes, one line per leg.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// How often each thing happened, by its name.
 pub(super) type Counts = BTreeMap<String, u64>;
 
-/// What must never happen.
+/// Things that must never happen.
 pub(super) const NEVER: [&str; 8] = [
     "second agents",
     "lost ids",
@@ -32,7 +32,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// The legs that are in the file, where it is there.
+    /// Reads the legs that are in the file, if it exists.
     pub(super) fn open(file: Option<PathBuf>) -> Self {
         let text = file.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
         let legs = text.lines().map(|line| serde_json::from_str(line).expect("a line of a ledger")).collect();
@@ -44,7 +44,7 @@ impl Ledger {
         self.legs.iter().any(is)
     }
 
-    /// Adds a leg, on disk at once.
+    /// Adds a leg, and writes it to disk at once.
     pub(super) fn add(&mut self, seed: u64, leg: u64, kind: RuntimeKind, counts: &Counts) {
         let version = version(kind);
         let line = json!({ "seed": seed, "leg": leg, "runtime": kind.as_str(), "version": version, "counts": counts });
@@ -55,7 +55,7 @@ impl Ledger {
         self.legs.push(line);
     }
 
-    /// All counts together, those that must be 0 included.
+    /// The sums of all counts, including those that must be 0.
     fn sums(&self) -> Counts {
         let mut sums: Counts = NEVER.iter().map(|name| ((*name).to_owned(), 0)).collect();
         for (name, count) in self.legs.iter().filter_map(|leg| leg["counts"].as_object()).flatten() {
@@ -64,7 +64,7 @@ impl Ledger {
         sums
     }
 
-    /// One figure a line, those that must be 0 last.
+    /// The sums, one per line, those that must be 0 last.
     pub(super) fn figures(&self) -> String {
         let sums = self.sums();
         let kills: u64 = sums.iter().filter(|(name, _)| name.starts_with("killed ")).map(|(_, count)| count).sum();
@@ -93,7 +93,7 @@ impl Ledger {
     }
 }
 
-/// What the runtime on the PATH says of its version.
+/// The version that the runtime on the PATH reports.
 fn version(kind: RuntimeKind) -> String {
     let output = Command::new(kind.as_str()).arg("-V").output().expect("the runtime is on the PATH");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()

@@ -1,12 +1,12 @@
 //! A fleet under random faults: verbs, pane processes, agents and servers are killed, servers are stopped, records are
-//! corrupted, and people rename, close, split,
-//! attach and type `/clear`. After each round everything is let settle, and then one agent at
-//! most may live for each peer, no conversation id may be lost, no death may be counted that was none, every wake must
-//! succeed, and a message must be there exactly once.
+//! corrupted, and users rename, close, split, attach and type `/clear`. After each round everything settles. Then at
+//! most one agent may be alive for each peer, no conversation id may be lost, no false death may be counted, every wake
+//! must succeed, and each message must be there exactly once.
 //!
-//! `CAMPAIGN_LEGS` (1) is how many fleets live one after the other on each runtime, `CAMPAIGN_SEED` (1) what happens to them,
-//! `CAMPAIGN_RUNTIMES` (`tmux zellij`) where. `CAMPAIGN_LEDGER` names a file that gets one JSON object a leg: legs that are in
-//! it already are not run again. `scripts/campaign` sets all of them, and adds the ledger up.
+//! `CAMPAIGN_LEGS` (1) is the number of fleets that live one after the other on each runtime, `CAMPAIGN_SEED` (1)
+//! determines their faults, and `CAMPAIGN_RUNTIMES` (`tmux zellij`) the runtimes. `CAMPAIGN_LEDGER` names a file that
+//! gets one JSON object per leg: legs that are in it already are not run again. `scripts/campaign` sets all of them,
+//! and sums up the ledger.
 
 mod faults;
 mod fleet;
@@ -18,7 +18,7 @@ use fleet::Fleet;
 use ledger::Ledger;
 use peer_adapters::runtime::RuntimeKind;
 
-/// Rounds that one fleet goes through: long enough that one fault meets what another has left.
+/// Rounds of one fleet: enough that a fault meets what earlier ones have left.
 const ROUNDS: u32 = 25;
 
 #[test]

@@ -1,4 +1,4 @@
-//! A person's terminal: `peer attach` under a pty that script(1) makes.
+//! The user's terminal: `peer attach` in a pty that script(1) makes.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -6,26 +6,26 @@ use std::time::{Duration, Instant};
 
 use super::{World, wait_for, wait_until};
 
-/// The wheel turned up once over the second column and row, as a terminal reports it (xterm's SGR mouse mode).
+/// One step of the wheel up over the second column and row, as a terminal reports it (xterm's SGR mouse mode).
 const WHEEL_UP: &[u8] = b"\x1b[<64;2;2M";
 
 /// A client that is attached until this is dropped.
 pub(crate) struct Attached(Child);
 
 impl Attached {
-    /// Attaches to a peer's session, and waits until its runtime says that somebody is.
+    /// Attaches to a peer's session, and waits until the runtime lists a client.
     #[track_caller]
     pub(crate) fn to(world: &World, name: &str) -> Self {
         Self::with(world, name, "")
     }
 
-    /// The same with a terminal of a size.
+    /// Attaches like [`Attached::to`], with a terminal of this size.
     #[track_caller]
     pub(crate) fn sized(world: &World, name: &str, (columns, rows): (u16, u16)) -> Self {
         Self::with(world, name, &format!("stty cols {columns} rows {rows}; "))
     }
 
-    /// The same for a moment, whether or not there is anything to attach to.
+    /// Attaches for a moment with a terminal of this size, whether or not there is anything to attach to.
     pub(crate) fn for_a_moment(world: &World, name: &str, (columns, rows): (u16, u16)) {
         let mut attached = Self::begin(world, name, &format!("stty cols {columns} rows {rows}; "));
         let end = Instant::now() + Duration::from_millis(300);
@@ -34,7 +34,8 @@ impl Attached {
         }
     }
 
-    /// A client may overlook a session, or be cut off (zellij 0.45.1, on a loaded machine): a person would type it again.
+    /// Attaches, again if necessary: on a loaded machine a client of zellij 0.45.1 may miss the session or be cut off,
+    /// and a user would type the command again.
     #[track_caller]
     fn with(world: &World, name: &str, before: &str) -> Self {
         let mut attached = Self::begin(world, name, before);
@@ -47,13 +48,13 @@ impl Attached {
         attached
     }
 
-    /// The same as a person does it: once.
+    /// Attaches once and does not wait, as a user does it.
     #[track_caller]
     pub(crate) fn once(world: &World, name: &str) -> Self {
         Self::begin(world, name, "")
     }
 
-    /// Waits until it has ended, and returns its exit code.
+    /// Waits until the client has ended, and returns its exit code.
     #[track_caller]
     pub(crate) fn end(mut self) -> Option<i32> {
         wait_for("it has ended", || self.0.try_wait().expect("our child")).code()
@@ -76,18 +77,18 @@ impl Attached {
         Self(child)
     }
 
-    /// Whether somebody is attached, as the runtime says.
+    /// Whether the runtime lists a client.
     pub(crate) fn seen(&self, world: &World, name: &str) -> bool {
         is_attached(world, name)
     }
 
-    /// Turns the wheel up so often.
+    /// Turns the wheel up this many times.
     #[track_caller]
     pub(crate) fn scroll_up(&mut self, times: usize) {
         self.types(&WHEEL_UP.repeat(times));
     }
 
-    /// Closes the terminal, and waits until its runtime knows.
+    /// Closes the terminal, and waits until the runtime lists no client.
     #[track_caller]
     pub(crate) fn close(self, world: &World, name: &str) {
         drop(self);
@@ -95,7 +96,7 @@ impl Attached {
     }
 }
 
-/// Without a client of ours: on zellij one that comes together with the person's may cut theirs off (0.45.1).
+/// Asks without a client of ours: one that comes together with the user's may cut that one off (zellij 0.45.1).
 fn is_attached(world: &World, name: &str) -> bool {
     world.clients(&world.place(name)) > 0
 }

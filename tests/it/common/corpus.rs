@@ -1,4 +1,4 @@
-//! Messages of every kind that agents have been seen to alter, drop, run, complete or never send.
+//! Messages of every kind that agents have been seen to alter, drop, execute, complete or never send.
 
 const TRICKY: &[&str] = &[
     "please read @ma",
@@ -128,7 +128,7 @@ const TRICKY: &[&str] = &[
     "? help me",
 ];
 
-/// All of them, the long ones last.
+/// All messages, the long ones last.
 pub(crate) fn corpus() -> Vec<String> {
     let mut messages = Vec::new();
     let mut add = |message: String| {
@@ -152,7 +152,7 @@ pub(crate) fn corpus() -> Vec<String> {
     for message in TRICKY {
         add((*message).to_owned());
     }
-    // A letter, mark, number, sign, separator and format character of each category, in three places.
+    // A character of each category (letter, mark, number, symbol, separator, format) in three places.
     for c in "aAǅʰªא\u{301}\u{903}\u{20dd}5Ⅷ²_–([»«!+$^©\u{a0}\u{200d}\u{e001}".chars() {
         for message in [format!("x{c}x"), format!("{c}x"), format!("x{c}")] {
             add(message);

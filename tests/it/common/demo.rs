@@ -1,4 +1,4 @@
-//! Peers that run the demo agent: with a composer, a transcript and conversations that can be resumed.
+//! Peers that run the demo agent, which has a composer, a transcript and conversations that can be resumed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::World;
 
-/// Where cargo puts examples: beside the binary under test.
+/// The demo agent's program: cargo puts examples beside the binary under test.
 fn program() -> PathBuf {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_peer")).with_file_name("examples").join("demo_agent");
     assert!(program.exists(), "build it first: cargo build --examples");
@@ -15,19 +15,19 @@ fn program() -> PathBuf {
 }
 
 impl World {
-    /// Declares a peer that runs the demo agent with these words of its own.
+    /// Declares a peer that runs the demo agent with these arguments.
     #[track_caller]
     pub(crate) fn demo(&self, name: &str, words: &[&str]) {
         self.demo_with(name, &[], words);
     }
 
-    /// The same with more flags for `peer add`.
+    /// Declares it with more flags for `peer add`.
     #[track_caller]
     pub(crate) fn demo_with(&self, name: &str, flags: &[&str], words: &[&str]) {
         self.demo_behind(name, flags, &[], words);
     }
 
-    /// The same in a pane that can be scrolled back: some hundred lines stand above the agent.
+    /// Declares it in a pane that can be scrolled back: some hundred lines are above the agent.
     #[track_caller]
     pub(crate) fn demo_with_history(&self, name: &str) {
         self.demo_behind(name, &[], &["/bin/sh", "-c", "seq -f 'line %g' 200; exec \"$@\"", "sh"], &[]);
@@ -46,7 +46,7 @@ impl World {
         self.declare(name, &flags, &argv);
     }
 
-    /// The conversation on record, of the session or of the last end.
+    /// The recorded conversation, of the session or of the last end.
     #[track_caller]
     pub(crate) fn conversation(&self, name: &str) -> String {
         let record = self.session(name);
@@ -54,14 +54,14 @@ impl World {
         record["conversation"].as_str().unwrap_or_else(|| panic!("no conversation: {record}")).to_owned()
     }
 
-    /// Where the demo agent keeps a conversation that was begun in this world's directory.
+    /// The file of a conversation that the demo agent began in this world's directory.
     pub(crate) fn transcript_of(&self, conversation: &str) -> PathBuf {
         let slug: String = fs::canonicalize(self.work()).expect("it is there").display().to_string();
         let slug: String = slug.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         self.path(&format!("home/demo/projects/{slug}/{conversation}.jsonl"))
     }
 
-    /// Writes a conversation in which one thing was said, as if the agent had.
+    /// Writes a conversation with one message, as the agent would.
     pub(crate) fn transcript(&self, conversation: &str) {
         let path = self.transcript_of(conversation);
         fs::create_dir_all(path.parent().expect("it has one")).expect("made");
@@ -70,7 +70,7 @@ impl World {
         fs::write(path, format!("{said}\n")).expect("write");
     }
 
-    /// What the person said in a conversation, in order, as the agent wrote it down.
+    /// The user's messages in a conversation, in order, as the agent wrote them.
     pub(crate) fn said(&self, conversation: &str) -> Vec<String> {
         let text = fs::read_to_string(self.transcript_of(conversation)).unwrap_or_default();
         let records = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record"));

@@ -1,4 +1,4 @@
-//! The state directory as a person reads it.
+//! The state directory as a user reads it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,17 +15,17 @@ impl World {
         self.path(&format!("state/{name}.{suffix}"))
     }
 
-    /// Whether `NAME.suffix` is there.
+    /// Whether `NAME.suffix` exists.
     pub(crate) fn has(&self, name: &str, suffix: &str) -> bool {
         self.file(name, suffix).exists()
     }
 
-    /// Writes `NAME.suffix` as a person might.
+    /// Writes `NAME.suffix` as a user might.
     pub(crate) fn write(&self, name: &str, suffix: &str, text: &str) {
         fs::write(self.file(name, suffix), text).expect("write");
     }
 
-    /// `NAME.suffix` as JSON; null where there is none.
+    /// `NAME.suffix` as JSON; null if the file does not exist.
     pub(crate) fn json(&self, name: &str, suffix: &str) -> Value {
         match fs::read_to_string(self.file(name, suffix)) {
             Ok(text) => serde_json::from_str(&text).expect("JSON"),
@@ -33,13 +33,13 @@ impl World {
         }
     }
 
-    /// The same, and null too where it cannot be read as JSON.
+    /// `NAME.suffix` as JSON; null if the file does not exist or does not parse.
     pub(crate) fn json_or_null(&self, name: &str, suffix: &str) -> Value {
         let text = fs::read_to_string(self.file(name, suffix)).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Changes `NAME.suffix` where it is JSON.
+    /// Changes `NAME.suffix`, which must be JSON.
     pub(crate) fn edit(&self, name: &str, suffix: &str, change: impl FnOnce(&mut Value)) {
         let mut value = self.json(name, suffix);
         change(&mut value);
@@ -56,12 +56,12 @@ impl World {
         self.json(name, "end")
     }
 
-    /// How many counted deaths are on record.
+    /// How many counted deaths are recorded.
     pub(crate) fn deaths(&self, name: &str) -> usize {
         self.json(name, "deaths").as_array().map_or(0, Vec::len)
     }
 
-    /// Waits until the end of the incarnation on record is written down and logged, and returns it.
+    /// Waits until the end of the recorded incarnation is recorded and logged, and returns it.
     #[track_caller]
     pub(crate) fn await_end(&self, name: &str) -> Value {
         wait_for(&format!("the end of {name}"), || {
@@ -76,13 +76,13 @@ impl World {
         pid(&self.session(name)["process"]["pid"])
     }
 
-    /// The pid of the process of ours in the pane.
+    /// The pid of the pane process, from the record.
     #[track_caller]
     pub(crate) fn pane_process(&self, name: &str) -> u32 {
         pid(&self.session(name)["pane_process"]["pid"])
     }
 
-    /// The log, one value an event.
+    /// The log, one value per event.
     pub(crate) fn log(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.path("state/lifecycle.log")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).expect("one JSON object a line")).collect()
@@ -95,7 +95,7 @@ impl World {
         log
     }
 
-    /// Every conversation id that a peer ever had, as its own file tells.
+    /// Every conversation id that a peer ever had, from its list of conversations.
     pub(crate) fn conversations(&self, name: &str) -> Vec<String> {
         let text = fs::read_to_string(self.file(name, "conversations")).unwrap_or_default();
         let id = |line: &str| {
@@ -105,7 +105,7 @@ impl World {
         text.lines().map(id).collect()
     }
 
-    /// Everything in the state directory but what zellij itself keeps there: path, content and time of change.
+    /// Everything in the state directory except zellij's own files: path, content and modification time.
     pub(crate) fn snapshot(&self) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
         let mut found = BTreeMap::new();
         snapshot(&self.path("state"), &mut found);

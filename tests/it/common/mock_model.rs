@@ -1,17 +1,17 @@
-//! The mock model of `scripts/offline`, as a test speaks to it.
+//! The mock model of `scripts/offline`, as tests use it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 const ADDRESS: (&str, u16) = ("127.0.0.1", 8099);
 
-/// Fails where the test was not started by the script that brings the model.
+/// Fails if the test was not started by the script that starts the model.
 #[track_caller]
 pub(crate) fn must_listen() {
     assert!(TcpStream::connect(ADDRESS).is_ok(), "no mock model on the loopback: run this by scripts/test-agents");
 }
 
-/// Lets it answer the turns that were sent with `HOLD` and this name.
+/// Lets the model answer the turns that were sent with `HOLD` and this name.
 #[track_caller]
 pub(crate) fn release(turn: &str) {
     let mut model = TcpStream::connect(ADDRESS).expect("the mock model listens");

@@ -1,5 +1,5 @@
-//! A world of a test's own: state, configuration, home and tmux server in one directory. Nothing of the person's is seen
-//! or touched, tests run side by side, and everything is gone when the test ends, also when it fails.
+//! A world for one test: state, configuration, home and tmux server in one directory. Nothing of the user's is seen or
+//! touched, tests run side by side, and everything is gone when the test ends, even if it fails.
 
 pub(crate) mod attached;
 pub(crate) mod corpus;
@@ -35,7 +35,7 @@ pub(crate) use runtimes::on_each_runtime;
 /// How long a condition may take on a loaded machine before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until `condition` holds, looking often.
+/// Waits until `condition` holds, checking it often.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
@@ -45,7 +45,7 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until `look` finds something, and returns it.
+/// Waits until `look` returns something, and returns that.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let mut found = None;
@@ -63,14 +63,14 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     nix::sys::signal::kill(pid, signal).expect("a living process of ours");
 }
 
-/// Stops a process, and waits until the kernel has: a signal reaches a busy process a moment after it was sent.
+/// Stops a process and waits until it is stopped: a busy process receives a signal a moment after it was sent.
 #[track_caller]
 pub(crate) fn stop(pid: u32) {
     signal(pid, Signal::SIGSTOP);
     wait_until("it is stopped", || process::status(pid).expect("/proc").is_some_and(|status| status.stopped));
 }
 
-/// Whether a process with this number lives (a zombie does not).
+/// Whether a process with this pid is alive (a zombie is not).
 pub(crate) fn lives(pid: u32) -> bool {
     process::status(pid).expect("/proc").is_some()
 }
@@ -84,22 +84,23 @@ pub(crate) fn quoted(path: &Path) -> String {
 pub(crate) struct World {
     dir: TempDir,
     kind: RuntimeKind,
-    /// What `XDG_RUNTIME_DIR` names, where it is set.
+    /// The directory in `XDG_RUNTIME_DIR`, if that is set.
     run: Option<TempDir>,
 }
 
 impl World {
-    /// A fleet with nobody in it, on tmux. Probes have 30 s, which only a hang exceeds.
+    /// An empty fleet on tmux. Probes have 30 s, which only a hang exceeds.
     pub(crate) fn new() -> Self {
         Self::on(RuntimeKind::Tmux)
     }
 
-    /// The same on either runtime.
+    /// An empty fleet on either runtime.
     pub(crate) fn on(kind: RuntimeKind) -> Self {
         Self::on_within(kind, "30s")
     }
 
-    /// On zellij, where no socket's path below the state directory is short enough: sessions are in the runtime directory.
+    /// An empty fleet on zellij, in a state directory whose path is too long for sockets: sessions are in the runtime
+    /// directory.
     pub(crate) fn with_a_runtime_directory() -> Self {
         let new = |prefix: &str| tempfile::Builder::new().prefix(prefix).tempdir().expect("a directory");
         let dir = new(&format!("peer-{}-", "x".repeat(80)));
@@ -112,12 +113,12 @@ impl World {
         self.run.as_ref().expect("this world has one").path()
     }
 
-    /// On tmux, where a runtime must answer within `timeout`.
+    /// An empty fleet on tmux, where a runtime must answer within `timeout`.
     pub(crate) fn with_probe_timeout(timeout: &str) -> Self {
         Self::on_within(RuntimeKind::Tmux, timeout)
     }
 
-    /// The same on either runtime.
+    /// An empty fleet on either runtime, which must answer within `timeout`.
     pub(crate) fn on_within(kind: RuntimeKind, timeout: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("peer-").tempdir().expect("a directory");
         Self::in_directories(dir, None, kind, timeout)
@@ -128,7 +129,8 @@ impl World {
         for sub in ["home", "work", "config"] {
             fs::create_dir(world.path(sub)).expect("create");
         }
-        // Where a systemd of ours runs the first wake may have to say that its server ends with our login, which no test is about.
+        // If systemd runs the user's sessions, the first wake may have to warn that its server ends with the login. No
+        // test is about that.
         if Path::new(&format!("/run/user/{}/bus", nix::unistd::geteuid())).exists() {
             fs::DirBuilder::new().mode(0o700).create(world.path("state")).expect("create");
             fs::write(world.path("state/login-told"), "").expect("write");
@@ -139,7 +141,7 @@ impl World {
         world
     }
 
-    /// The runtime that this world's peers are declared on.
+    /// The runtime on which this world's peers are declared.
     pub(crate) fn kind(&self) -> RuntimeKind {
         self.kind
     }
@@ -166,7 +168,7 @@ impl World {
         fs::write(path, before + text).expect("write");
     }
 
-    /// Writes a profile of the person's own.
+    /// Writes a profile as the user's own.
     pub(crate) fn profile(&self, name: &str, text: &str) {
         fs::create_dir_all(self.path("config/agents")).expect("create");
         fs::write(self.path(&format!("config/agents/{name}.toml")), text).expect("write");
@@ -219,7 +221,7 @@ impl World {
         self.declare(name, &["--agent", "command"], argv);
     }
 
-    /// The same with more flags.
+    /// Declares a peer with these flags.
     #[track_caller]
     pub(crate) fn declare(&self, name: &str, flags: &[&str], argv: &[&str]) {
         let mut words = vec!["add", name, "--runtime", self.kind.as_str()];
@@ -232,14 +234,14 @@ impl World {
         assert!(run.code == 0 && run.stderr.is_empty(), "{run:?}");
     }
 
-    /// Sets keys in a peer's spec; they go in front, because its tables come last.
+    /// Sets keys in a peer's spec, at the top because its tables come last.
     pub(crate) fn set_in_spec(&self, name: &str, lines: &str) {
         let path = self.path(&format!("config/peers/{name}.toml"));
         let before = fs::read_to_string(&path).expect("read");
         fs::write(path, format!("{lines}\n{before}")).expect("write");
     }
 
-    /// The private tmux server's process, where one listens.
+    /// The process of the private tmux server, if one listens.
     pub(crate) fn server(&self) -> Option<ProcessId> {
         match socket::listener(&self.socket()) {
             Ok(Listener::Up(found)) => Some(found.process.id),
@@ -247,12 +249,12 @@ impl World {
         }
     }
 
-    /// Runs tmux against the private server as a person would; what it prints on both streams.
+    /// Runs tmux against the private server as a user would; returns what it prints on both streams.
     pub(crate) fn tmux(&self, args: &[&str]) -> String {
         self.tmux_on(&self.socket(), args)
     }
 
-    /// The same on another socket of this world; nobody else's server is ever spoken to.
+    /// Runs tmux against another socket of this world; no other server is ever contacted.
     pub(crate) fn tmux_on(&self, socket: &Path, args: &[&str]) -> String {
         assert!(socket.starts_with(self.dir.path()), "{} is not ours", socket.display());
         let mut client = Command::new("tmux");
@@ -261,13 +263,13 @@ impl World {
         run.stdout + &run.stderr
     }
 
-    /// Living processes that carry this world's state directory and a peer's name in their environment: agents, and what
-    /// they started.
+    /// Living processes with this world's state directory and a peer's name in their environment: agents, and the
+    /// processes that they started.
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.marked(b"PEER_NAME=")
     }
 
-    /// Living processes with this world's state directory in their environment and a variable that begins so.
+    /// Living processes with this world's state directory and a variable with this prefix in their environment.
     fn marked(&self, prefix: &[u8]) -> Vec<u32> {
         let mark = format!("PEER_STATE_DIR={}", self.path("state").display());
         let carries = |pid: &u32| {
@@ -281,7 +283,7 @@ impl World {
     }
 
     fn end_everything(&self) {
-        // By pid: a client would hang where the test left the server stopped.
+        // By pid: a client would hang if the test left the server stopped.
         let sockets =
             fs::read_dir(self.dir.path()).expect("our directory").filter_map(|entry| Some(entry.ok()?.path()));
         for path in sockets.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(|n| n.starts_with('s')))

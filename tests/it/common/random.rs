@@ -1,6 +1,6 @@
 //! Reproducible choices.
 
-/// splitmix64: small, and good enough to wander through states.
+/// splitmix64: small, and good enough for a random walk through states.
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -8,7 +8,7 @@ use peer_adapters::runtime::RuntimeKind;
 use crate::common::mock_model;
 use crate::common::{World, signal, wait_for, wait_until};
 
-/// An agent in a world of its own: a home as the agent wants it, and a peer named after it.
+/// An agent in its own world: a home that suits the agent, and a peer named after it.
 pub(crate) struct Agent {
     pub(crate) world: World,
     pub(crate) name: &'static str,
@@ -37,7 +37,7 @@ impl Agent {
         agent
     }
 
-    /// Runs `peer` with what the agents need from the environment of `scripts/offline`; it must succeed.
+    /// Runs `peer` with the variables of `scripts/offline` that the agents need; it must succeed.
     pub(crate) fn peer(&self, args: &[&str]) -> String {
         let run = self.run(args);
         assert!(run.status.success(), "peer {args:?}: {run:?}\n{}", self.log());
@@ -48,7 +48,7 @@ impl Agent {
         self.command(args).output().expect("peer runs")
     }
 
-    /// The same from where nobody has an account: a timer, another shell.
+    /// Runs `peer` without any account in its environment, as a timer or another shell does.
     pub(crate) fn run_elsewhere(&self, args: &[&str]) -> std::process::Output {
         let mut command = self.command(args);
         for account in ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY"] {
@@ -57,7 +57,7 @@ impl Agent {
         command.output().expect("peer runs")
     }
 
-    /// As for [`Agent::run`], not started yet.
+    /// The command of [`Agent::run`], not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> std::process::Command {
         let mut command = self.world.command(args);
         let kept =
@@ -73,18 +73,18 @@ impl Agent {
         std::fs::read_to_string(self.world.path("state/lifecycle.log")).unwrap_or_default()
     }
 
-    /// Waits for the model's answer that says how many messages it was sent, on the screen.
+    /// Waits until the screen shows the model's answer, which says how many messages it was sent.
     pub(crate) fn remembers(&self, turns: usize, message: &str) {
         let answer = format!("turns={turns}: {message}");
         wait_until(&answer, || self.peer(&["screen", self.name]).contains(&answer));
     }
 
-    /// A person types a command in its pane.
+    /// Types a command in the pane, as a user does.
     pub(crate) fn type_by_hand(&self, command: &str) {
         self.world.press(self.name, &["-l", command]);
         let shows = || self.peer(&["screen", self.name]).contains(command);
         wait_until("the composer shows it", shows);
-        // An Enter right behind the text would be a part of it.
+        // An Enter right after the text would become a part of it.
         std::thread::sleep(std::time::Duration::from_millis(500));
         self.world.press(self.name, &["Enter"]);
     }

@@ -1,13 +1,13 @@
-//! One finished command, compared exactly.
+//! A command that has ended, and exact comparisons of its output.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// No command of ours may take longer, whatever the load: past it, it hangs.
+/// No command of ours may take longer, whatever the load; it hangs if it does.
 const HANG: Duration = Duration::from_secs(180);
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -17,7 +17,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Runs a command to its end; one that hangs is killed and fails the test.
+    /// Runs a command to its end; a command that hangs is killed and fails the test.
     #[track_caller]
     pub(crate) fn of(command: &mut Command, input: Option<&str>) -> Self {
         if input.is_some() {
@@ -34,7 +34,7 @@ impl Run {
         let stdout = child.stdout.take().expect("piped");
         let stderr = child.stderr.take().expect("piped");
         if let Some(input) = input {
-            // What does not read its input has its reasons; its exit code tells.
+            // A command need not read its input; its exit code says whether that is an error.
             let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
         }
         let (stdout, stderr) = std::thread::scope(|scope| {
@@ -46,14 +46,14 @@ impl Run {
         Self { code: status.code().unwrap_or(-1), stdout, stderr, took: started.elapsed() }
     }
 
-    /// It succeeded, printed exactly this, and nothing on stderr.
+    /// Asserts that the command succeeded and printed exactly this, and nothing on stderr.
     #[track_caller]
     pub(crate) fn prints(self, stdout: &str) -> Self {
         assert_eq!((self.code, self.stdout.as_str(), self.stderr.as_str()), (0, stdout, ""), "{self:?}");
         self
     }
 
-    /// It failed with this code and exactly this on stderr, and printed nothing.
+    /// Asserts that the command failed with this code and exactly this on stderr, and printed nothing.
     #[track_caller]
     pub(crate) fn fails(self, code: i32, stderr: &str) -> Self {
         assert_eq!((self.code, self.stderr.as_str(), self.stdout.as_str()), (code, stderr, ""), "{self:?}");

@@ -1,4 +1,4 @@
-//! What a person does to a peer's session by hand, the same on each runtime.
+//! What a user does to a peer's session with the runtime's own commands, on each runtime.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -14,8 +14,8 @@ use peer_adapters::zellij::Zellij;
 use super::run::Run;
 use super::{World, wait_until};
 
-/// Makes a test of each case for each runtime; a case takes the runtime that it is run on. One that needs more than a
-/// runtime says so first.
+/// Makes one test of each case for each runtime; a case takes the runtime that it runs on. Cases that need more than a
+/// runtime begin with `#[ignore = "…"]`.
 macro_rules! on_each_runtime {
     (#[ignore = $why:literal] $($case:ident)*) => {
         mod tmux {
@@ -36,11 +36,11 @@ macro_rules! on_each_runtime {
 }
 pub(crate) use on_each_runtime;
 
-/// Far above what a client takes, so that only a hang passes it.
+/// Far above what a client takes, so that only a hang exceeds it.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 impl World {
-    /// Where a peer's session is, as its record says, or the last end where that left it.
+    /// The place of a peer's session, from its record, or from the last end if that left the session.
     #[track_caller]
     pub(crate) fn place(&self, name: &str) -> Target {
         let record = self.session(name);
@@ -65,7 +65,7 @@ impl World {
         ProcessId { pid: u32::try_from(number("pid")).expect("a pid"), start: number("start") }
     }
 
-    /// Ends a peer's session and not the runtime, as a person would.
+    /// Ends a peer's session but not the server, as a user would.
     #[track_caller]
     pub(crate) fn close_session(&self, name: &str) {
         let place = self.place(name);
@@ -75,7 +75,7 @@ impl World {
             }
             RuntimeKind::Zellij => {
                 let server = self.server_of(name);
-                // A client may overlook a session (zellij 0.45.1): a person would type it again.
+                // A client may miss a session (zellij 0.45.1), and a user would type the command again.
                 wait_until("its session is ended", || {
                     let lives = process::find(server).expect("/proc").is_some();
                     if lives {
@@ -88,7 +88,7 @@ impl World {
         wait_until("its session is gone", || !self.sessions().contains(&place.session));
     }
 
-    /// Ends the server of a peer's session under it, in the way that leaves no doubt.
+    /// Kills the server of a peer's session with SIGKILL.
     #[track_caller]
     pub(crate) fn lose_server(&self, name: &str) {
         let server = self.server_of(name);
@@ -96,7 +96,7 @@ impl World {
         wait_until("its server is gone", || process::find(server).expect("/proc").is_none());
     }
 
-    /// The sessions that are there, by name.
+    /// Names of the sessions that exist.
     pub(crate) fn sessions(&self) -> Vec<String> {
         match self.kind {
             RuntimeKind::Tmux => {
@@ -112,13 +112,13 @@ impl World {
         }
     }
 
-    /// What runtimes have left on disk for sessions of this world: nothing once all have ended and been cleared.
+    /// What runtimes have left on disk for sessions of this world: nothing once all have ended and been cleaned up.
     pub(crate) fn session_dirs(&self) -> Vec<PathBuf> {
         let dirs = |parent: &PathBuf| std::fs::read_dir(parent).into_iter().flatten().flatten();
         self.session_parents().iter().flat_map(dirs).map(|entry| entry.path()).collect()
     }
 
-    /// Where sessions of zellij have their directories.
+    /// The directories in which zellij's sessions have theirs.
     fn session_parents(&self) -> Vec<PathBuf> {
         let resort = self.run.as_ref().map(|run| run.path().join("peer"));
         std::iter::once(self.path("state/zellij")).chain(resort).collect()
@@ -129,7 +129,7 @@ impl World {
         self.session_dirs().into_iter().flat_map(sockets).map(|entry| entry.path()).collect()
     }
 
-    /// Every zellij server of this world, also one that does not listen any more.
+    /// Every zellij server of this world, even if it does not listen any more.
     pub(crate) fn zellij_servers(&self) -> Vec<ProcessId> {
         let marks = self.session_parents();
         let ours = |pid: &u32| {
@@ -146,8 +146,8 @@ impl World {
         numbers.filter(ours).filter_map(|pid| process::status(pid).ok().flatten()).map(|status| status.id).collect()
     }
 
-    /// Every tmux server of this world, also one that does not listen any more: it keeps the command line that it was
-    /// started with.
+    /// Every tmux server of this world, even if it does not listen any more: a server keeps the command line that
+    /// started it.
     pub(crate) fn tmux_servers(&self) -> Vec<ProcessId> {
         let mark = self.path("");
         let ours = |pid: u32| {
@@ -163,7 +163,7 @@ impl World {
         servers.filter_map(|pid| Some(process::status(pid).ok()??.id)).collect()
     }
 
-    /// Runs zellij against a peer's session as a person would; what it prints on both streams.
+    /// Runs zellij against a peer's session as a user would; returns what it prints on both streams.
     pub(crate) fn zellij(&self, place: &Target, args: &[&str]) -> String {
         let mut client = Command::new("zellij");
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ZELLIJ")) {
@@ -179,13 +179,13 @@ impl World {
         run.stdout + &run.stderr
     }
 
-    /// The id of a peer's pane, as its runtime has it.
+    /// The runtime's id of a peer's pane.
     #[track_caller]
     pub(crate) fn pane(&self, name: &str) -> String {
         self.place(name).pane
     }
 
-    /// Waits until a peer's pane shows this. An agent runs a moment before it has set its traps.
+    /// Waits until a peer's pane shows this text. An agent runs for a moment before it has set its traps.
     #[track_caller]
     pub(crate) fn await_screen(&self, name: &str, text: &str) {
         wait_until(&format!("{name} shows {text:?}"), || self.screen(name).contains(text));
@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    /// How many clients look at the server of a place.
+    /// How many clients are attached to the server of a place.
     #[track_caller]
     pub(crate) fn clients(&self, place: &Target) -> usize {
         match self.kind {
@@ -216,7 +216,7 @@ impl World {
         }
     }
 
-    /// What is read of a place through the adapter.
+    /// Captures a place through the adapter.
     #[track_caller]
     pub(crate) fn captured(&self, place: &Target, how: Capture) -> String {
         match self.kind {
@@ -230,7 +230,7 @@ impl World {
         }
     }
 
-    /// Presses keys in a peer's pane, as a person would: names of keys as tmux has them, or text.
+    /// Presses keys in a peer's pane, as a user would: tmux's names of keys, or text.
     #[track_caller]
     pub(crate) fn press(&self, name: &str, keys: &[&str]) {
         let place = self.place(name);
@@ -240,7 +240,8 @@ impl World {
                 assert_eq!(said, "", "tmux send-keys");
             }
             RuntimeKind::Zellij => {
-                // tmux's "what follows is text": here nothing else is taken for a key's name but such a name.
+                // `-l` is tmux's flag for literal text. zellij needs no such flag, because here only names of keys are
+                // taken for keys.
                 let keys = keys.strip_prefix(&["-l"]).unwrap_or(keys);
                 let named = |key: &&str| match Key::try_from((*key).to_owned()) {
                     Ok(key) => vec![key],
@@ -252,7 +253,7 @@ impl World {
         }
     }
 
-    /// Through the adapter, because a raw client of zellij 0.45.1 overlooks its session now and then.
+    /// Asks through the adapter, because a raw client of zellij 0.45.1 occasionally misses its session.
     fn ask<T>(&self, question: impl AsyncFnOnce(Zellij) -> T) -> T {
         let binary = peer_adapters::command::resolve("zellij".as_ref(), None, std::path::Path::new("/"));
         let zellij = Zellij::new(binary.expect("zellij 0.44.1 or newer on PATH"), DEADLINE);

@@ -1,4 +1,4 @@
-//! What the real agents wrote down of what was said to them, read without anything of `peer`.
+//! What the real agents wrote down of the messages that they got, read without any code of `peer`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,16 +6,16 @@ use serde_json::Value;
 
 use crate::common::real_agent::Agent;
 
-/// What the agent wrote down of what a person said, oldest first: read here without anything of `peer`.
+/// The user's messages as the agent wrote them down, oldest first.
 pub(crate) fn said(agent: &Agent) -> Vec<String> {
     let home = agent.world.path("home");
     match agent.name {
         "claude" => records(&home.join(".claude/projects"))
             .into_iter()
             .filter_map(|record| {
-                let is_said =
+                let matches_record =
                     record["type"] == "user" && record["isMeta"].is_null() && record["toolUseResult"].is_null();
-                is_said.then(|| content(&record["message"]["content"]))
+                matches_record.then(|| content(&record["message"]["content"]))
             })
             .collect(),
         "codex" => records(&home.join(".codex/sessions"))

@@ -1,4 +1,4 @@
-//! Ticks of the reaper: what one did, what it stamped, and peers that are old enough to be judged.
+//! Ticks of the reaper: what a tick did and stamped, and peers that are old enough to be judged.
 
 use std::fs;
 use std::time::UNIX_EPOCH;
@@ -23,12 +23,12 @@ pub(crate) fn done(tick: &Value) -> Vec<[String; 3]> {
     deeds.map(|deed| [text(deed, "peer"), text(deed, "what"), text(deed, "cause")]).collect()
 }
 
-/// What a tick could not do or tell, one line each.
+/// What a tick could not do or determine, one line each.
 pub(crate) fn skipped(tick: &Value) -> Vec<String> {
     tick["skipped"].as_array().expect("a list").iter().map(|line| line.as_str().expect("text").to_owned()).collect()
 }
 
-/// What the last tick stamped of one peer.
+/// What the last tick stamped for one peer.
 #[track_caller]
 pub(crate) fn pulse(world: &World, name: &str) -> Value {
     let text = fs::read_to_string(world.path("state/heartbeat.json")).expect("a heartbeat");
@@ -41,7 +41,7 @@ pub(crate) fn verdict(world: &World, name: &str) -> String {
     pulse(world, name)["verdict"].as_str().expect("a verdict").to_owned()
 }
 
-/// Ages the incarnation on record, as if it had been started long ago: no test waits for the settle time.
+/// Ages the recorded incarnation, so that no test has to wait for the settle time.
 pub(crate) fn settle(world: &World, name: &str) {
     world.edit(name, "session", |record| {
         let long_ago = record["woke_at_ms"].as_u64().expect("a time") - 3_600_000;
@@ -63,7 +63,7 @@ pub(crate) fn fleet(world: &World, names: &[&str]) {
     }
 }
 
-/// Waits until a peer's pane has not printed for so many seconds, as its runtime tells a tick.
+/// Waits until a peer's pane has not printed for this many seconds, by the same clock as a tick.
 #[track_caller]
 pub(crate) fn wait_until_quiet(world: &World, name: &str, seconds: u64) {
     let printed_s = || match world.kind() {
@@ -73,7 +73,7 @@ pub(crate) fn wait_until_quiet(world: &World, name: &str, seconds: u64) {
                 world.tmux_on(&place.server, &["display-message", "-p", "-t", &place.pane, "#{window_activity}"]);
             said.trim().parse().expect("seconds")
         }
-        // A pane whose process has ended tells nothing.
+        // The terminal of a process that has ended cannot be read.
         RuntimeKind::Zellij => {
             let terminal = fs::metadata(format!("/proc/{}/fd/0", world.pane_process(name)));
             let printed = terminal.and_then(|terminal| terminal.modified());

@@ -4,21 +4,21 @@ use std::time::{Duration, Instant};
 
 use super::{PATIENCE, World};
 
-/// `peer top` in a pane of a tmux server of its own, started from a shell that says how it ended.
+/// `peer top` in a pane of a separate tmux server, started by a shell that prints how it ended.
 pub(crate) struct Top<'a> {
     world: &'a World,
-    /// Its id on the server of the test's own terminal.
+    /// The pane's id on the server of the test's terminal.
     pub(crate) pane: String,
 }
 
 impl<'a> Top<'a> {
-    /// In a terminal of a size, looking five times a second.
+    /// Starts `peer top` in a terminal of this size, with five refreshes a second.
     #[track_caller]
     pub(crate) fn start(world: &'a World, width: &str, height: &str) -> Self {
         Self::start_with(world, width, height, "-u NO_COLOR")
     }
 
-    /// The same with more words for env(1).
+    /// Starts it with more arguments for env(1).
     #[track_caller]
     pub(crate) fn start_with(world: &'a World, width: &str, height: &str, env: &str) -> Self {
         let script = format!(
@@ -37,7 +37,7 @@ impl<'a> Top<'a> {
         top
     }
 
-    /// In a pane that is there already.
+    /// Uses a pane that exists already.
     pub(crate) fn on(world: &'a World, pane: String) -> Self {
         Self { world, pane }
     }
@@ -47,12 +47,12 @@ impl<'a> Top<'a> {
         self.world.tmux_on(&self.world.path("s-look"), args)
     }
 
-    /// What it shows.
+    /// What the terminal shows.
     pub(crate) fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-t", &self.pane])
     }
 
-    /// Pastes a text: marked as a paste where the program asked for it, or as if each key of it were pressed.
+    /// Pastes a text: marked as a paste if the program requested that, or as if each key of it were pressed.
     pub(crate) fn paste(&self, text: &str, marked: bool) {
         self.tmux(&["set-buffer", "-b", "test", text]);
         let how = if marked { "-dpb" } else { "-db" };
@@ -64,7 +64,7 @@ impl<'a> Top<'a> {
         assert_eq!(self.tmux(&[&["send-keys", "-t", &self.pane], keys].concat()), "");
     }
 
-    /// Waits until the screen is so, and returns it.
+    /// Waits until the screen satisfies `holds`, and returns it.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
@@ -83,7 +83,7 @@ impl<'a> Top<'a> {
         screen.lines().find(|line| line.get(2..).is_some_and(|line| line.starts_with(name))).map(str::to_owned)
     }
 
-    /// Waits until the row of a peer says this.
+    /// Waits until the row of a peer contains this text.
     #[track_caller]
     pub(crate) fn until_row(&self, name: &str, text: &str) -> String {
         self.until(&format!("{name} to say {text}"), |screen| {
@@ -91,7 +91,7 @@ impl<'a> Top<'a> {
         })
     }
 
-    /// The terminal is the shell's again: its own screen, a cursor, echo and lines.
+    /// Asserts that the terminal is the shell's again: its own screen, a cursor, echo and line mode.
     #[track_caller]
     pub(crate) fn assert_given_back(&self, code: &str) {
         let screen = self.until("the shell", |screen| screen.contains("[code "));

@@ -1,5 +1,5 @@
-//! Cron's world: an environment with next to nothing in it must never make a living agent look dead, nor keep one from
-//! coming back. `scripts/test-cron` does the same with the real cron.
+//! Cron's environment: with next to nothing in it, a living agent must not look dead, and a dead one must come back.
+//! `scripts/test-cron` does the same with the real cron.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -18,7 +18,7 @@ fn bare(world: &World, env: &[(&str, String)], args: &[&str]) -> Run {
     run
 }
 
-/// An agent is seen to live, its death is seen, and it comes back, with `env` alone.
+/// With `env` alone, ticks see that an agent is alive and that it has died, and it can be woken again.
 fn ticks_with(world: &World, env: &[(&str, String)], state: &str) {
     let record = || -> Value {
         let text = fs::read_to_string(world.path(&format!("{state}/a.session"))).expect("a record");
@@ -32,7 +32,7 @@ fn ticks_with(world: &World, env: &[(&str, String)], state: &str) {
     assert_eq!((&tick["probed"], tick["done"].as_array().map(Vec::len)), (&1.into(), Some(0)), "{tick}");
     let heartbeat = fs::read_to_string(world.path(&format!("{state}/heartbeat.json"))).expect("a heartbeat");
     assert!(heartbeat.contains("\"verdict\":\"healthy\"") && lives(first), "{heartbeat}");
-    // The whole server goes, so that the tick has to find tmux for a new one.
+    // The whole server is killed, so that the tick has to find tmux for a new one.
     signal(world.server().expect("a server").pid, Signal::SIGKILL);
     common::wait_until("its end is on record", || {
         fs::read_to_string(world.path(&format!("{state}/a.end"))).is_ok_and(|end| end.contains("runtime-lost"))
@@ -43,7 +43,7 @@ fn ticks_with(world: &World, env: &[(&str, String)], state: &str) {
     assert_eq!(tick.stdout, "a: restarted (fresh (runtime-lost-no-conversation))\n");
     let second = agent();
     assert!(second != first && lives(second));
-    // What cron lacks and a terminal program needs is there all the same.
+    // Cron lacks variables that a terminal program needs; the agent has them.
     let environ = fs::read(format!("/proc/{second}/environ")).expect("ours");
     let environ = String::from_utf8_lossy(&environ).into_owned();
     for variable in ["HOME=", "PATH=", "LANG=", "USER="] {

@@ -1,7 +1,7 @@
-//! What an agent has from whoever started it: its waker's and its spec's, never that of whoever happened to start the
+//! What an agent inherits: attributes of its waker and its spec, never those of the process that happened to start the
 //! server.
 //!
-//! The first waker here has a umask, limits and a nice value that nobody else wants.
+//! The first waker here has an umask, limits and a nice value that differ from all others.
 
 use crate::common;
 use crate::common::{Run, World, on_each_runtime};
@@ -20,7 +20,7 @@ on_each_runtime! {
     the_signals_of_a_starter_stay_with_it
 }
 
-/// What the kernel says of a process.
+/// Attributes of a process, from the kernel.
 #[derive(Debug, PartialEq)]
 struct Has {
     umask: String,
@@ -92,7 +92,7 @@ fn the_spec_goes_over_the_waker(on: RuntimeKind) {
     assert_eq!((has.limit("Max open files"), has.limit("Max core file size")), (vec!["300", "400"], vec!["0", "0"]));
     let pid = world.session("a")["process"]["pid"].as_u64().expect("a pid").try_into().expect("a pid");
     let size = peer_adapters::terminal::size(pid).expect("a terminal");
-    // A pane has a frame of its own where zellij draws one.
+    // Without the frame that zellij may draw around a pane.
     assert_eq!((size.columns, size.rows), (132, 43));
     let shown = world.peer(&["show", "a"]).stdout;
     for line in ["umask                 027", "nice                  7", "size                  132x43"] {
@@ -125,7 +125,7 @@ fn a_restart_of_itself_keeps_it(on: RuntimeKind) {
     assert_eq!(agent(&world, "a"), before);
 }
 
-/// A daemon that looks after its children by itself, or a library that blocks what it does not want to be interrupted by.
+/// As if started by a daemon that watches its own children, or by a library that blocks signals.
 fn the_signals_of_a_starter_stay_with_it(on: RuntimeKind) {
     let world = World::on(on);
     world.add("a", &["sleep", "1000"]);
@@ -136,10 +136,10 @@ fn the_signals_of_a_starter_stay_with_it(on: RuntimeKind) {
     for set in ["SigBlk", "SigIgn"] {
         let line = status.lines().find_map(|line| line.strip_prefix(&format!("{set}:"))).expect("told");
         let set_of_it = u64::from_str_radix(line.trim(), 16).expect("a set of bits");
-        // Above them are those of the C library and of real time.
+        // The signals above these belong to the C library or are real-time signals.
         assert_eq!(set_of_it & 0x7fff_ffff, 0, "{set} of the agent");
     }
-    // What ends it is seen, and so is who is asked to end.
+    // The agent's end is noticed, and a verb of ours that is asked to end does so.
     let run = world.peer_after(starter, &["stop", "a"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, "a: parked and stopped\n"), "{run:?}");
     let ended = "set -- timeout --preserve-status -k 20 1 env --block-signal=TERM \"$@\"";

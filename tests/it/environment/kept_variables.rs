@@ -1,5 +1,5 @@
-//! `peer add --keep-env` and `env_file`: an agent has what it lives by wherever it is woken from, and its values are seen by
-//! nobody else.
+//! `peer add --keep-env` and `env_file`: an agent has the variables that it needs wherever it is woken from, and their
+//! values are shown to no one else.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +33,7 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
 }
 
-/// A profile whose agent lives by two variables.
+/// A profile whose agent needs two variables.
 fn with_profile(on: RuntimeKind) -> World {
     let world = World::on(on);
     let needs = "environment.needs = [\"MINE_KEY\", \"MINE_URL\"]\nenvironment.set = { MINE_SET = \"profile\", MINE_OVER = \"profile\" }\n";
@@ -73,7 +73,7 @@ fn what_was_kept_reaches_an_agent_that_is_woken_from_elsewhere(on: RuntimeKind) 
     assert_eq!(mode(&kept_file(&world)), 0o600);
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
     assert_eq!(environment(world.agent("a"))["MINE_KEY"], SECRET);
-    // By name alone, wherever it is shown.
+    // Every view shows only the name.
     for args in [
         &["show", "a"][..],
         &["show", "a", "--json"],
@@ -116,7 +116,7 @@ fn the_spec_goes_over_its_file_and_that_over_the_profile_and_the_waker(on: Runti
     }
 }
 
-/// What would start something reads the file first, and ends nothing where that fails.
+/// Whatever would start an agent reads the file first, and ends nothing if that fails.
 fn a_file_that_went_bad_ends_nothing(on: RuntimeKind) {
     let world = with_profile(on);
     assert_eq!(add(&world, &[("MINE_KEY", "x")], &["--keep-env", "MINE_KEY"]).code, 0);
@@ -136,7 +136,7 @@ fn a_file_that_went_bad_ends_nothing(on: RuntimeKind) {
     let restart = world.peer(&["restart-runtime", "a", "--now"]);
     assert!(restart.code != 0 && format!("{restart:?}").contains("mode 644"), "{restart:?}");
     assert!(lives(agent));
-    // One that is awake is spoken to, and looked at.
+    // An agent that is awake can still be messaged and viewed.
     world.peer(&["wake", "a"]).prints("a: already awake\n");
     for args in [&["list"][..], &["status", "a"], &["why", "a"], &["reap"]] {
         assert_eq!(world.peer(args).code, 0, "{args:?}");
@@ -251,7 +251,7 @@ fn more_is_kept_for_a_peer_that_is_declared() {
         "note: a: its agent lives by MINE_KEY, set here and not kept: a wake from cron, a timer or another shell would be \
          without; peer add a --keep-env MINE_KEY keeps what is set here in a file that only you can read\n"
     );
-    // A person's own words stay as they are.
+    // The user's own comments stay as they are.
     let path = world.path("config/peers/a.toml");
     fs::write(&path, format!("# mine\n{}", spec(&world))).expect("written");
     let kept = peer_with(&world, &[("MINE_KEY", "two\nlines\r")], &["add", "a", "--keep-env", "MINE_KEY"]);
@@ -259,14 +259,14 @@ fn more_is_kept_for_a_peer_that_is_declared() {
     assert!(spec(&world).contains("# mine\n"), "{}", spec(&world));
     let kept = peer_with(&world, &[("MINE_URL", "u")], &["add", "a", "--keep-env", "MINE_URL", "--json"]).json();
     assert_eq!((&kept["outcome"], &kept["kept"]), (&"kept".into(), &serde_json::json!(["MINE_KEY", "MINE_URL"])));
-    // The whole declaration again, with and without.
+    // The whole declaration again, with and without --keep-env.
     let line = |outcome: &str| format!("a: {outcome} (mine on tmux: {}); keeps MINE_KEY, MINE_URL\n", cat());
     add(&world, &[("MINE_KEY", "three")], &["--keep-env", "MINE_KEY"]).prints(&line("kept"));
     add(&world, &[("MINE_KEY", "elsewhere")], &[]).prints(&line("unchanged"));
     world.peer(&["wake", "a"]);
     let has = environment(world.agent("a"));
     assert_eq!((has["MINE_KEY"].as_str(), has["MINE_URL"].as_str()), ("three", "u"));
-    // One that went away is made anew.
+    // A file that was removed is written again.
     fs::remove_file(kept_file(&world)).expect("ours");
     let kept = peer_with(&world, &[("MINE_KEY", "two\nlines\r")], &["add", "a", "--keep-env", "MINE_KEY"]);
     assert_eq!(kept.code, 0, "{kept:?}");
@@ -274,7 +274,8 @@ fn more_is_kept_for_a_peer_that_is_declared() {
     assert_eq!(environment(world.agent("a"))["MINE_KEY"], "two\nlines\r");
 }
 
-/// What a person finds there can be sourced, and what they write in a shell's words means the same here.
+/// A shell can source the file that `peer` writes, and what the user writes in shell syntax has the same meaning for
+/// `peer`.
 #[test]
 fn a_shell_reads_the_file_as_it_is_read_here() {
     let world = with_profile(RuntimeKind::Tmux);
@@ -302,7 +303,7 @@ fn a_shell_reads_the_file_as_it_is_read_here() {
 fn what_is_kept_goes_with_its_declaration_and_a_persons_own_file_stays() {
     let world = with_profile(RuntimeKind::Tmux);
     add(&world, &[("MINE_KEY", "secret")], &["--keep-env", "MINE_KEY"]);
-    // The same agent with other words keeps them, another one is not given them.
+    // The same agent with other settings keeps them, another agent does not get them.
     let run = add(&world, &[], &["--replace", "--idle", "5m"]);
     assert!(run.code == 0 && run.stdout.ends_with("; keeps MINE_KEY\n"), "{run:?}");
     let other = ["add", "a", "--replace", "--agent", "command", "--runtime", "tmux", "--", "cat"];
@@ -310,7 +311,7 @@ fn what_is_kept_goes_with_its_declaration_and_a_persons_own_file_stays() {
     assert!(!kept_file(&world).exists() && !spec(&world).contains("env_file"));
     add(&world, &[("MINE_KEY", "secret")], &["--replace", "--keep-env", "MINE_KEY"]);
     assert_eq!(mode(&kept_file(&world)), 0o600);
-    // An editor that takes the key out.
+    // An editor that removes the key.
     let mut edit = world.command(&["edit", "a"]);
     let run = Run::of(edit.env("EDITOR", "sed -i /^env_file/d"), None);
     let unused = format!("note: a: its spec does not name {0} any more; rm {0}\n", kept_file(&world).display());
@@ -331,7 +332,7 @@ fn what_is_kept_goes_with_its_declaration_and_a_persons_own_file_stays() {
     let flag = ["--env-file", own.to_str().expect("UTF-8")];
     assert_eq!(add(&world, &[], &flag).code, 0);
     let run = peer_with(&world, &[("MINE_URL", "u")], &["add", "a", "--keep-env", "MINE_URL"]);
-    let problem = format!("error: keep variables of a: its spec names an env_file of yours, {}\n", own.display());
+    let problem = format!("error: keep variables of a: its spec uses your own env_file, {}\n", own.display());
     assert!(run.code == 1 && run.stderr.starts_with(&problem), "{run:?}");
     world.peer(&["rm", "a"]);
     assert_eq!(fs::read_to_string(&own).expect("it stays"), "MINE_KEY=secret\n");
@@ -347,7 +348,7 @@ fn it_is_nobody_elses_to_read_at_any_moment_whatever_the_umask() {
     let run = world.peer_after("umask 000; export MINE_KEY=secret", &words);
     assert_eq!(run.code, 0, "{run:?}");
     assert_eq!(mode(&kept_file(&world)), 0o600);
-    // What a writer that was killed left behind is swept like any other.
+    // A file that a killed writer left behind is removed like any other.
     let left = world.path("state/a.env.tmp");
     fs::write(&left, "MINE_KEY=secret\n").expect("written");
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(1_000);

@@ -1,5 +1,5 @@
-//! An agent that is woken from elsewhere and lacks what it lived by the last time comes up, and that is said: it may ask for a
-//! login behind a wake that exits with 0.
+//! An agent that is woken from elsewhere and lacks variables that it had the last time still starts, with a warning: it
+//! may ask for a login after a wake that exits with 0.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ on_each_runtime! {
 
 const KEY: (&str, &str) = ("MINE_KEY", "the-secret");
 
-/// A peer whose agent lives by two variables, and by a third where the second is set.
+/// A peer whose agent needs two variables, and a third if the second is set.
 fn world(on: RuntimeKind) -> World {
     let world = World::on(on);
     let needs = "environment.needs = [\"MINE_KEY\", \"MINE_URL\"]\nenvironment.needs_with.MINE_URL = [\"WITH_*\"]\n";
@@ -60,19 +60,19 @@ fn a_wake_that_lacks_what_the_last_one_had_says_so_before_it_starts(on: RuntimeK
     let world = declared(on, &["cat"]);
     peer_with(&world, &[KEY, ("MINE_URL", "u"), ("WITH_A", "1"), ("OTHER", "x")], &["wake", "a"])
         .prints("a: woken fresh (first-wake)\n");
-    assert_eq!(world.session("a")["lives_by"], json!(["MINE_KEY", "MINE_URL", "WITH_A"]));
+    assert_eq!(world.session("a")["essential_env"], json!(["MINE_KEY", "MINE_URL", "WITH_A"]));
     assert!(decided(&world)["missing_env"].is_null());
-    // One that is empty is none.
+    // An empty variable counts as missing.
     let bare = restarted(&world, &[("MINE_URL", "")]);
     let names = ["MINE_KEY", "MINE_URL", "WITH_A"];
     assert_eq!(bare.stderr, note(&names.join(", "), " --keep-env MINE_KEY --keep-env MINE_URL --keep-env WITH_A"));
     assert_eq!(bare.json()["peers"][0]["missing_env"], json!(names));
     assert_eq!(decided(&world)["missing_env"], json!(names));
-    // Whoever comes later sees it.
+    // Later views show it too.
     let status = world.peer(&["status", "a"]);
-    assert!(status.stdout.contains("Lacks: MINE_KEY, MINE_URL, WITH_A, which it had the time before\n"), "{status:?}");
+    assert!(status.stdout.contains("Lacks: MINE_KEY, MINE_URL, WITH_A, which it had the last time\n"), "{status:?}");
     assert_eq!(world.peer(&["wake", "a", "--json"]).json()["peers"][0]["missing_env"], json!(names));
-    // From where it is set, all is well again; so it is from anywhere once it is kept.
+    // All is well again where the variables are set, and from anywhere once they are kept.
     let whole = [KEY, ("MINE_URL", "u"), ("WITH_A", "1")];
     assert_eq!(restarted(&world, &whole).stderr, "");
     assert_eq!(peer_with(&world, &whole, &["add", "a", "--keep-env", "MINE_KEY", "--keep-env", "MINE_URL"]).code, 0);
@@ -129,7 +129,7 @@ fn an_agent_that_starts_over_by_itself_has_what_it_had() {
         world.session("a")["incarnation"] == 2 && world.session("a")["process"]["pid"].is_number()
     });
     let record = world.session("a");
-    assert_eq!((&record["lives_by"], &record["missing_env"]), (&json!(["MINE_KEY"]), &Value::Null));
+    assert_eq!((&record["essential_env"], &record["missing_env"]), (&json!(["MINE_KEY"]), &Value::Null));
 }
 
 #[test]
@@ -169,14 +169,15 @@ fn doctor_says_what_each_would_lack_where_cron_wakes_it() {
         let cure = format!("peer add {name} --keep-env MINE_KEY");
         vec![format!("warning: it would be started without MINE_KEY, which its agent lives by -> {cure}")]
     };
-    let well = vec!["ok: its command would be found, and lack nothing that it lives by -> -".to_owned()];
+    let well = vec!["ok: its command would be found with every variable it depends on -> -".to_owned()];
     let cron = &["--as-cron"][..];
-    // What it has now, also where this shell lacks it; what was never had is asked of this shell.
+    // For variables that it has now, even if this shell lacks them; variables that it never had are taken from this
+    // shell.
     assert_eq!(findings(&[], "had", cron), lacks("had"));
     assert_eq!(findings(&[], "kept", cron), well);
     assert_eq!((findings(&[], "new", cron), findings(&[KEY], "new", cron)), (well, lacks("new")));
     assert_eq!(findings(&[], "had", &[]), Vec::<String>::new());
-    // The interpreter that its program needs was found by the shell that declared it, and cron would not.
+    // The shell that declared the peer found the interpreter of its program, and cron would not.
     let path = world.path("config/peers/new.toml");
     let text = fs::read_to_string(&path).expect("a spec");
     let bare: Vec<&str> = text.lines().filter(|line| !line.starts_with("search_path")).collect();

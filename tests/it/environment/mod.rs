@@ -1,4 +1,4 @@
-//! What an agent is born with.
+//! The environment that an agent starts with.
 
 mod bare;
 mod inherited;

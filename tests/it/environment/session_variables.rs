@@ -1,4 +1,4 @@
-//! An agent that wakes another one hands nothing of its own session on: the new one would take itself for a child of it.
+//! An agent that wakes another passes on nothing of its own session: the new one would take itself for its child.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ on_each_runtime! {
     the_session_of_an_agent_of_ones_own_profile_stays_with_it
 }
 
-/// What agents, a `peer` and multiplexers tell whatever they start, whichever profile names them.
+/// Variables that agents, `peer` and multiplexers set for the processes that they start, in any profile.
 const SESSIONS: &[&str] = &[
     "AI_AGENT",
     "CLAUDECODE",
@@ -40,7 +40,7 @@ const SESSIONS: &[&str] = &[
     "PEER_EVENT_PEER",
 ];
 
-/// What our own pane has another word for.
+/// Variables that our own pane sets to other values.
 const OURS_TOO: &[&str] = &[
     "PEER_CONVERSATION_FILE",
     "PEER_INCARNATION",
@@ -54,7 +54,7 @@ const OURS_TOO: &[&str] = &[
     "ZELLIJ_SOCKET_DIR",
 ];
 
-/// Settings of the person's that begin like those.
+/// The user's settings whose names begin alike.
 const PASSING: &[&str] = &[
     "ANTHROPIC_API_KEY",
     "CLAUDE_CODE_USE_BEDROCK",
@@ -64,7 +64,7 @@ const PASSING: &[&str] = &[
     "PI_CODING_AGENT_DIR",
 ];
 
-/// What each variable of the waker's says.
+/// The value of each variable of the waker.
 const THEIRS: &str = "of-the-waker";
 
 fn environment(pid: u32) -> BTreeMap<String, String> {
@@ -108,7 +108,7 @@ fn the_session_of_an_agent_of_ones_own_profile_stays_with_it(on: RuntimeKind) {
         "description = \"mine\"\nextends = \"claude\"\nenvironment.session = [\"MINE_SESSION\", \"MINE_CHILD_*\"]\n";
     world.profile("mine", mine);
     world.profile("broken", "session = ");
-    // One that says so in its spec means it.
+    // A variable in the spec is meant to be set.
     world.declare("a", &["--agent", "command", "--env", "MINE_CHILD_TOLD=told"], &["cat"]);
     wake_with(&world, &["MINE_SESSION", "MINE_CHILD_ID", "MINE_CHILD_TOLD", "MINE_HOME"]);
     let has = environment(world.agent("a"));

@@ -1,4 +1,4 @@
-//! Which terminal the waker sits at is not the agent's business: it has one of its own.
+//! The waker's terminal does not matter to the agent, which has its own.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ on_each_runtime! {
 use crate::common::{Run, World, on_each_runtime};
 use peer_adapters::runtime::RuntimeKind;
 
-/// What terminals, editors, multiplexers and logins tell whoever runs in them.
+/// Variables that terminals, editors, multiplexers and logins set for the processes in them.
 const TERMINALS: &[&str] = &[
     "ALACRITTY_SOCKET",
     "ALACRITTY_WINDOW_ID",
@@ -66,7 +66,7 @@ const TERMINALS: &[&str] = &[
     "__CFBundleIdentifier",
 ];
 
-/// What our own terminal has another word for.
+/// Variables that our own terminal sets to other values.
 const OURS_TOO: &[&str] = &[
     "COLORTERM",
     "TERM",
@@ -79,7 +79,7 @@ const OURS_TOO: &[&str] = &[
     "ZELLIJ_SESSION_NAME",
 ];
 
-/// What reaches further than a window, and settings of the person's.
+/// Variables that reach further than a window, and settings of the user.
 const PASSING: &[&str] = &[
     "DBUS_SESSION_BUS_ADDRESS",
     "DISPLAY",
@@ -92,7 +92,7 @@ const PASSING: &[&str] = &[
     "XDG_SESSION_TYPE",
 ];
 
-/// What every variable of the waker's says.
+/// The value of each variable of the waker.
 const THEIRS: &str = "of-the-waker";
 
 fn environment(pid: u32) -> BTreeMap<String, String> {
@@ -124,7 +124,7 @@ fn the_terminal_of_the_waker_does_not_reach_the_agent(on: RuntimeKind) {
     assert!(leaked.is_empty(), "{leaked:?}");
     let kept: Vec<_> = PASSING.iter().filter(|name| has.get(**name).is_none_or(|value| value != THEIRS)).collect();
     assert!(kept.is_empty(), "did not pass: {kept:?}");
-    // What our own terminal says of itself, whoever woke it.
+    // Our own terminal describes itself in the same way, whichever process woke the agent.
     assert_eq!(has.get("COLORTERM").map(String::as_str), Some("truecolor"));
     match on {
         RuntimeKind::Tmux => {

@@ -1,4 +1,4 @@
-//! One file that cannot be used costs its own peer: everybody else is listed, looked after and woken.
+//! A file that cannot be used affects only its own peer: all others are listed, reaped and woken.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::common;
 use crate::common::{World, lives, wait_until};
 use serde_json::json;
 
-/// What may stand in the place of a good file.
+/// Puts something in the place of a good file.
 type Spoil = fn(&World, &str);
 
 fn directory(world: &World, suffix: &str) {
@@ -66,7 +66,7 @@ fn a_bad_file_costs_its_own_peer_and_nobody_else() {
             assert_eq!(world.peer(&["wake", name]).code, 0);
         }
         let good = world.agent("good");
-        // Its pane process was killed before it could record the end: that is for the tick.
+        // Its pane process was killed before it could record the end, so the tick has to.
         let over = world.agent("over");
         common::signal(world.pane_process("over"), nix::sys::signal::Signal::SIGKILL);
         wait_until("it is dead", || !lives(over));
@@ -84,7 +84,7 @@ fn a_bad_file_costs_its_own_peer_and_nobody_else() {
         assert!(doctor.stdout.contains("tmux"), "{what}: {doctor:?}");
         world.peer(&["wake", "good"]).prints("good: already awake\n");
         assert_eq!(world.peer(&["wake", "over"]).code, 0, "{what}");
-        // Whatever it is to be, it does not bring peer down.
+        // Whatever the file is, it does not crash `peer`.
         for verb in [&["status", "bad"][..], &["why", "bad"], &["wake", "bad"], &["stop", "bad"]] {
             let run = world.peer(verb);
             assert!((0..=7).contains(&run.code) && !run.stderr.contains("panicked"), "{what}: {verb:?}: {run:?}");

@@ -1,4 +1,4 @@
-//! A spec that cannot be used locks nobody out: whatever runs is seen, spoken to and ended by its record.
+//! A spec that cannot be used makes no agent unreachable: a running agent is shown, messaged and stopped by its record.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ fn spec(world: &World) -> PathBuf {
     world.path("config/peers/a.toml")
 }
 
-/// Ways to break the spec of a demo agent, and what is said of each.
+/// Ways to break the spec of a demo agent, with the error for each.
 const WAYS: [(&str, &str); 5] = [
     ("below its last table", ": max_restarts: invalid type: integer `5`, expected a string (inside [env])"),
     ("nonsense", ":1: key with no value"),
@@ -73,7 +73,7 @@ fn what_runs_is_seen_spoken_to_and_stopped_by_its_record(on: RuntimeKind) {
         works(&world, &["interrupt", "a"]);
         works(&world, &["reset", "a"]);
         world.peer(&["send", "a", way]).prints("a: already awake; message delivered\n");
-        // What needs the spec says what is wrong with it, and how to mend it, before anything is touched.
+        // Verbs that need the spec report the error and how to fix it, before they touch anything.
         for words in [["new", "a"], ["wake", "a"]] {
             let run = world.peer(&words);
             assert!(run.code == 1 && run.stderr.contains(says), "{way}: {run:?}");

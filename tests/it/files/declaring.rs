@@ -1,5 +1,5 @@
-//! Declaring peers, and what the command line promises: each mistake is refused with its place and its cure, data goes to
-//! stdout and everything else to stderr, and the exit code tells what happened.
+//! Declaring peers, and the promises of the command line: each mistake is refused with its place and the remedy, data
+//! goes to stdout and everything else to stderr, and the exit code says what happened.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use crate::common;
 use crate::common::{Run, World, lives};
 use serde_json::json;
 
-/// An editor that does what this script says to the file `$1`.
+/// An editor that runs this script on the file `$1`.
 fn editor(world: &World, script: &str) -> String {
     let path = world.path("editor");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("write");
@@ -46,7 +46,7 @@ fn the_same_declaration_again_is_no_error_and_another_needs_replace() {
     let other = ["add", "a", "--agent", "command", "--runtime", "tmux", "--", "tac"];
     world.peer(&other).fails(
         1,
-        "error: add a: it is declared already, in other words\n\
+        "error: add a: it is already declared with different settings\n\
          hint: peer show a, then the same command with --replace\n",
     );
     assert_eq!(spec(&world, "a"), before);
@@ -77,7 +77,7 @@ fn what_does_not_exist_is_said_when_declared() {
         (
             &["add", "a", "--runtime", "tmux", "--", "nosuchprogram"][..],
             "error: command \"nosuchprogram\": there is no such executable on PATH\n\
-             hint: install it, or give its whole path\n",
+             hint: install it, or use its absolute path\n",
         ),
         (&["add", "a", "--agent", "clade"], "error: no agent profile is named \"clade\"\nhint: did you mean claude?\n"),
         (
@@ -162,7 +162,7 @@ fn rm_refuses_what_is_awake_and_keeps_everything_in_the_trash() {
     assert!(fs::read_to_string(trash.join("a.conversations")).expect("kept").contains(&conversation));
     assert!(trash.join("a.toml").exists() && trash.join("a.end").exists());
     assert_eq!(world.peer(&["wake", "a"]).code, 3);
-    // Declared anew it starts from nothing.
+    // Declared again, it starts from nothing.
     world.demo("a", &[]);
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
 }
@@ -294,7 +294,7 @@ fn a_missing_runtime_is_6_with_the_cure() {
     world.peer(&["wake", "a"]).fails(
         6,
         "error: tmux is not installed: no executable at /no/such/tmux\n\
-         hint: install tmux, or name its path in config.toml: [tmux] binary = \"…\"\n",
+         hint: install tmux, or set its path in config.toml: [tmux] binary = \"…\"\n",
     );
     assert_eq!(world.deaths("a"), 0);
 }

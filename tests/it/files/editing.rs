@@ -1,4 +1,4 @@
-//! `peer edit` loses nothing: neither what another command wrote meanwhile, nor what the person typed.
+//! `peer edit` loses nothing: neither what another command wrote meanwhile, nor what the user typed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ fn spec(world: &World) -> String {
     fs::read_to_string(world.path("config/peers/a.toml")).expect("a spec")
 }
 
-/// A declared peer, and an editor that does what this script says to the file `$1`, whose spec is `$SPEC`.
+/// A declared peer, and an editor that runs this script on the file `$1`; its spec is `$SPEC`.
 fn edited_by(script: &str) -> (World, Command) {
     let world = World::new();
     world.declare("a", &["--agent", "command", "--env", "TOKEN=secret"], &["cat"]);
@@ -25,7 +25,7 @@ fn edited_by(script: &str) -> (World, Command) {
     (world, edit)
 }
 
-/// The same at a terminal, which script(1) makes; what the terminal shows in the end.
+/// Runs the editor in a terminal, which script(1) makes; returns what the terminal shows in the end.
 fn at_a_terminal(edit: &Command) -> Run {
     let mut script = Command::new("script");
     script.args(["-qec", &format!("exec {} edit a", edit.get_program().display()), "/dev/null"]).env_clear();
@@ -38,12 +38,12 @@ fn at_a_terminal(edit: &Command) -> Run {
     run
 }
 
-/// What is left of drafts.
+/// The drafts that are left.
 fn drafts(world: &World) -> Vec<PathBuf> {
     fs::read_dir(world.path("tmp")).expect("ours").map(|entry| entry.expect("one").path()).collect()
 }
 
-/// The only draft that is left, which is named and which nobody else can read.
+/// The only draft that is left, whose path was printed and which only its owner can read.
 #[track_caller]
 fn kept(world: &World, said: &str) -> String {
     let left = drafts(world);

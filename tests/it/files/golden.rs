@@ -1,8 +1,8 @@
-//! State directories of each format that was ever released: what they say is read for ever.
+//! State directories of each format that was ever released, all of which stay readable.
 //!
-//! They are in `tests/golden`, as the version that names them wrote them, but for `@WORLD@`, `@MACHINE@`, `@HOST@` and
-//! `@PID_NAMESPACE@`, which are those of the test. Their agents lived on this machine before its last boot. Nobody edits
-//! one to make a test pass; a new format gets a directory of its own.
+//! They are in `tests/golden`, as the version in their name wrote them, except for `@WORLD@`, `@MACHINE@`, `@HOST@` and
+//! `@PID_NAMESPACE@`, which are those of the test. Their agents ran on this machine before its last boot. Never edit
+//! one to make a test pass; a new format gets a new directory.
 
 #![cfg(target_os = "linux")]
 
@@ -24,7 +24,7 @@ fn old(version: &str) -> World {
     world
 }
 
-/// The same text about this world and this machine.
+/// Fills this world and this machine into a text.
 fn filled(text: &str, world: &World, host: &Host) -> String {
     text.replace("@WORLD@", world.path("").to_str().expect("UTF-8").trim_end_matches('/'))
         .replace("@MACHINE@", &host.machine)
@@ -46,7 +46,8 @@ fn copy(from: &Path, to: &Path, fill: &dyn Fn(&str) -> String) {
     }
 }
 
-/// What a fleet says of each peer, and what a wake of it would do. How many deaths still count is a matter of the time of day.
+/// What `peer` reports of each peer, and what a wake of it would do. The number of deaths that still count is left out,
+/// because it depends on the time of day.
 fn seen(world: &World) -> Vec<String> {
     let list = world.peer(&["list", "--json"]).json();
     assert_eq!(list["broken"], json!([]), "{list:#}");
@@ -70,7 +71,7 @@ fn what_0_1_wrote_is_read() {
         "kept lost null null: resume 6c8ec41d-3364-48dd-bf95-6d4dbc8c4c32 (rebooted)",
         "never never-started null null: start fresh (first-wake)",
         "parked asleep idle-reaped topic of parked: resume 9e3ec98e-680b-4fb2-b2e7-f22a4f09273a (idle-reaped)",
-        "stopped stopped stopped topic of stopped: refuse (stopped): it was stopped by hand",
+        "stopped stopped stopped topic of stopped: refuse (stopped): it was stopped with `peer stop`",
         "tmux lost replaced null: resume b26cfacf-3d38-4f55-be02-dfed4743db36 (rebooted)",
         "zellij lost null topic of zellij: resume a5d842ee-627a-4146-bf67-a43b09cc434d (rebooted)",
     ];
@@ -81,7 +82,7 @@ fn what_0_1_wrote_is_read() {
         }
     }
     assert_eq!(seen(&world), expected);
-    // A tick writes each of them anew in today's format, and says the same of it.
+    // A tick writes each record again in today's format, with the same content.
     assert_eq!(world.peer(&["reap"]).code, 0);
     let ended: Vec<String> = seen(&world).iter().map(|line| line.split_once(": ").expect("two").1.to_owned()).collect();
     let before: Vec<&str> = expected.iter().map(|line| line.split_once(": ").expect("two").1).collect();

@@ -1,5 +1,5 @@
-//! Words, paths, topics, names of files and screens are written by others: no terminal carries out what stands in them, and
-//! whoever reads JSON gets them unchanged.
+//! Arguments, paths, topics, file names and screens come from elsewhere: no terminal executes what they contain, and
+//! readers of JSON get them unchanged.
 
 use std::fs;
 
@@ -7,10 +7,10 @@ use crate::common::{Run, World, wait_until};
 use peer_adapters::screen::misleads;
 use serde_json::Value;
 
-/// The clipboard, a colour, a cleared screen by C1, a title by C1, a turned direction, two ends of line, and DEL.
+/// The clipboard, a colour, a cleared screen by C1, a title by C1, a change of direction, line ends, and DEL.
 const HOSTILE: &str = "x\u{1b}]52;c;aGk=\u{7}\u{1b}[31my\u{9b}2J\u{9d}0;t\u{9c}z\u{202e}w\u{2066}\u{2069}\u{2028}\u{2029}\u{85}\u{7f}\u{8}";
 
-/// Nothing that a terminal would carry out is printed, on either stream.
+/// Asserts that neither stream holds anything that a terminal would execute.
 #[track_caller]
 fn harmless(world: &World, args: &[&str]) -> Run {
     let run = world.peer(args);
@@ -42,7 +42,7 @@ fn nothing_that_others_wrote_is_carried_out_by_a_terminal() {
     let added = harmless(&world, &[&add[..], &["--replace", "--json"], &argv].concat());
     assert!(holds(&added.json(), HOSTILE), "{added:?}");
     harmless(&world, &["wake", "a", "--topic", HOSTILE]);
-    // Everything that looks, for people and for programs.
+    // Every view, for people and for programs.
     for args in [
         &["show", "a"][..],
         &["list"],
@@ -70,7 +70,7 @@ fn nothing_that_others_wrote_is_carried_out_by_a_terminal() {
     for line in harmless(&world, &["log", "--json"]).stdout.lines() {
         serde_json::from_str::<Value>(line).expect("JSON");
     }
-    // What is mistyped, or cannot be.
+    // Arguments that are mistyped or invalid.
     for args in [
         &[HOSTILE][..],
         &["wake", HOSTILE],
@@ -87,7 +87,7 @@ fn nothing_that_others_wrote_is_carried_out_by_a_terminal() {
         let run = harmless(&world, args);
         assert!(run.code != 0, "{args:?}: {run:?}");
     }
-    // And what a file says that is wrong.
+    // Errors that quote a file.
     let spec = world.path("config/peers/a.toml");
     let good = fs::read_to_string(&spec).expect("read");
     let quoted = toml::Value::from(HOSTILE).to_string();

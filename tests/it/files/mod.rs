@@ -1,4 +1,4 @@
-//! Files that others write: broken, strange and hostile ones.
+//! Files from other programs and users: broken, strange and hostile ones.
 
 mod bad_records;
 mod broken_specs;

@@ -1,5 +1,5 @@
-//! A state directory that fails: what cannot be known or written is said, nothing is killed or started after it, and a
-//! file that does not parse is set aside once.
+//! A state directory that fails: what cannot be read or written is reported, nothing is killed or started because of
+//! it, and a file that does not parse is set aside once.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -13,7 +13,7 @@ fn chmod(path: &std::path::Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
 }
 
-/// Files that were set aside, by what they were.
+/// Files that were set aside, by their original suffixes.
 fn aside(world: &World, name: &str) -> Vec<String> {
     let prefix = format!("{name}.");
     let mut found: Vec<String> = fs::read_dir(world.path("state"))
@@ -74,7 +74,7 @@ fn state_is_made_private() {
     }
 }
 
-/// Runs `peer` with a limit on the size of files, which is what a full disk looks like to a writer.
+/// Runs `peer` with a limit on the size of files, which looks like a full disk to a writer.
 fn with_full_disk(world: &World, args: &[&str]) -> Run {
     // 0 blocks for new data; SIGXFSZ is ignored, so that writes fail with an error.
     let mut command = world.command(&[]);
@@ -103,7 +103,7 @@ fn on_a_full_disk_nothing_is_killed_and_nothing_is_started() {
     assert!(lives(agent) && world.agent("a") == agent, "nothing was signalled");
     assert!(!world.has("a", "stopped") && !world.has("a", "idle-reaped"));
     assert_eq!((world.conversations("a"), world.processes().len()), (conversations, 1));
-    // Room again: everything goes on.
+    // With room on the disk again, everything continues.
     world.peer(&["wake", "a", "b"]).prints("a: already awake\nb: woken fresh (first-wake)\n");
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
 }
@@ -115,7 +115,7 @@ fn a_read_only_state_directory_is_said() {
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
     let state = world.path("state");
-    // Root ignores modes, so the mount itself has to be read-only, in a mount namespace of the command's own.
+    // Root ignores modes, so the mount itself has to be read-only, in a separate mount namespace of the command.
     let script = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\" && exec \"$@\"";
     let mut shell = std::process::Command::new("unshare");
     shell.args(["-m", "bash", "-c", script]).arg(&state).args([env!("CARGO_BIN_EXE_peer"), "stop", "a"]).env_clear();
@@ -223,10 +223,10 @@ fn a_corrupt_number_of_a_removed_peer_is_set_aside_and_none_comes_twice() {
     assert!(run.stderr.starts_with("note: a file of a did not parse ("), "{run:?}");
     assert_eq!((aside(&world, "a"), world.events("a", "store.corrupt").len()), (vec!["lock".to_owned()], 1));
     assert_eq!(world.peer(&["wake", "a"]).stderr, "", "reported once");
-    // The clock is the floor where nothing else tells.
+    // The clock is the lower bound if no file shows a number.
     let far_above = || assert!(world.session("a")["incarnation"].as_u64() > Some(1_000_000_000));
     far_above();
-    // So it is where one is removed again before anybody has set that aside, or while its end does not parse.
+    // The same holds if the peer is removed again before the file is set aside, or while its end does not parse.
     for (spoilt, lock) in [("lock", "nonsense"), ("end", "")] {
         world.peer(&["rm", "a", "--force"]);
         world.add("a", &["cat"]);
@@ -276,7 +276,7 @@ fn an_exit_record_that_was_not_settled_is_settled_by_the_next_wake() {
     world.add("a", &["cat"]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
-    // As if the pane process was killed between its exit record and the end.
+    // As if the pane process was killed between writing its exit record and the end.
     signal(world.pane_process("a"), Signal::SIGKILL);
     common::wait_until("it is dead", || !lives(agent));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");

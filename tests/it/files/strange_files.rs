@@ -1,5 +1,5 @@
-//! What is no file, or no sensible one, in the place of a file: nobody waits for it, nobody fills the memory with it, and it
-//! is named.
+//! Special files, or huge ones, in the place of regular files: no verb blocks on them or fills the memory with them,
+//! and each is named in an error.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
@@ -30,7 +30,7 @@ fn socket(path: &Path) {
     drop(UnixListener::bind(path).expect("bind"));
 }
 
-/// Two gigabytes of nothing, as a file system without room for them would keep them.
+/// Two gigabytes of nothing, in a file that takes no room on the disk.
 fn sparse(path: &Path) {
     File::create(path).and_then(|file| file.set_len(2 << 30)).expect("sparse");
 }
@@ -44,8 +44,8 @@ fn clear(path: &Path) {
     let _ = fs::remove_file(path);
 }
 
-/// Runs `peer` where it may have one GiB of addresses: what reads without a limit is refused memory, and what waits is
-/// killed as a hang.
+/// Runs `peer` with an address space of one GiB: reading without a limit runs out of memory, and waiting is killed as a
+/// hang.
 #[track_caller]
 fn bounded(world: &World, args: &[&str]) -> Run {
     let plain = world.command(&[]);
@@ -60,7 +60,7 @@ fn bounded(world: &World, args: &[&str]) -> Run {
     run
 }
 
-/// A demo agent that has had one message, and nothing since for two hours, by what is on record.
+/// A demo agent that has had one message, and by its record nothing since for two hours.
 fn talked(world: &World) {
     world.demo("a", &[]);
     world.set_in_spec("a", "idle_timeout = \"1h\"");
@@ -78,7 +78,7 @@ fn transcript(world: &World) -> PathBuf {
     world.path(&format!("home/demo/projects/{slug}/{}.jsonl", world.conversation("a")))
 }
 
-/// What only looks, and a tick.
+/// Verbs that only read, and a tick.
 const LOOKS: [&[&str]; 5] = [&["list"], &["why", "a"], &["screen", "a"], &["log"], &["reap", "--json"]];
 
 #[test]
@@ -103,7 +103,7 @@ fn an_agents_files_that_are_no_files_are_neither_waited_for_nor_a_reason_to_park
         clear(&path);
         drop(before.map(|before| fs::write(&path, before).expect("write")));
     }
-    // The transcript is a file again, and tells of a turn that has just ended.
+    // The transcript is a file again, and shows a turn that has just ended.
     bounded(&world, &["reap"]);
     assert!(world.has("a", "session"));
 }
@@ -156,7 +156,7 @@ fn what_is_no_file_in_the_place_of_ours_is_named_and_waited_for_by_nobody() {
     for (file, shown) in files {
         let path = world.path(file);
         let before = fs::read(&path).ok();
-        // All are opened in one place, so one of them has to stand for all.
+        // All files are opened in one place, so one of them stands for all.
         let spoils = if file == "state/a.session" { &NO_FILES[..] } else { &NO_FILES[..1] };
         for (what, spoil) in spoils {
             clear(&path);

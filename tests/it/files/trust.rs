@@ -1,5 +1,5 @@
-//! Specs and profiles are commands that are run as whoever wakes: only what that person or root could have written is
-//! believed, and what `peer` writes itself is private.
+//! Specs and profiles are commands that run as the user: only those that the user or root could have written are
+//! trusted, and what `peer` writes itself is private.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -12,11 +12,11 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
 }
 
-/// What is wrong is said of exactly this path, with the command that mends it, and nothing was started.
+/// Asserts that the error names exactly this path and the command that fixes it, and that nothing was started.
 #[track_caller]
 fn refused(world: &World, path: &Path, why: &str, cure: &str) {
     let said = format!(
-        "error: cannot trust {}: {why}, and what it says is run as you\nhint: {cure} {}\n",
+        "error: cannot trust {}: {why}, and its content is run as you\nhint: {cure} {}\n",
         path.display(),
         path.display()
     );
@@ -58,10 +58,10 @@ fn what_belongs_to_another_user_is_not_carried_out() {
     for path in ["config", "config/peers", "config/peers/a.toml", "config/config.toml"] {
         let path = world.path(path);
         chown(&path, Some(4_242), None).expect("chown");
-        refused(&world, &path, "it belongs to uid 4242", "if what it says is meant: sudo chown $USER");
+        refused(&world, &path, "it belongs to uid 4242", "if its content is trustworthy: sudo chown $USER");
         chown(&path, Some(0), None).expect("chown");
     }
-    // A group that is not ours is others.
+    // A group that is not ours counts as others.
     let spec = world.path("config/peers/a.toml");
     chown(&spec, None, Some(4_242)).expect("chown");
     chmod(&spec, 0o660);

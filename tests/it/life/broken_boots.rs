@@ -1,5 +1,5 @@
-//! A start that never was ready says nothing of the context that it was to go on with; and one whose agent was never
-//! executed is nobody's death.
+//! A start that never was ready leaves the context to resume unchanged, and an agent that was never executed is not a
+//! death.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +23,7 @@ on_each_runtime! {
     an_agent_that_the_machine_has_no_means_for_is_nobodys_death
 }
 
-/// A peer whose agent is a script: the demo agent as long as nothing is put in its place.
+/// A peer whose agent is a script, which runs the demo agent unless a test replaces it.
 fn repairable(world: &World) {
     world.demo("a", &[]);
     let path = world.path("config/peers/a.toml");
@@ -34,7 +34,7 @@ fn repairable(world: &World) {
     install(world, None);
 }
 
-/// Puts a script in the agent's place; none is the healthy one.
+/// Replaces the agent by a script; `None` is the healthy one.
 fn install(world: &World, broken: Option<&str>) {
     let (new, agent) = (world.work().join("new"), world.work().join("agent"));
     match broken {
@@ -52,7 +52,7 @@ const BROKEN: [(&str, &str); 4] = [
     ("#!/nonexistent/interpreter\n", "spawn-failed"),
 ];
 
-/// A wake whose agent ends before it is ready.
+/// Wakes the peer, whose agent ends before it is ready.
 #[track_caller]
 fn fails(world: &World, cause: &str) -> Run {
     let run = world.peer(&["wake", "a"]);
@@ -75,13 +75,13 @@ fn three_broken_boots_after_a_park_and_a_repaired_binary_goes_on_where_it_was(on
     world.peer(&["start", "a"]);
     for (number, (broken, cause)) in BROKEN.into_iter().enumerate() {
         if number == 3 {
-            // It counts for the guard, whatever it says of the context.
+            // It counts for the crash-loop guard, even though the context is kept.
             assert_eq!((world.deaths("a"), world.peer(&["wake", "a"]).code), (3, 4));
             world.peer(&["reset", "a"]);
         }
         install(&world, Some(broken));
         let run = fails(&world, cause);
-        // Never fresh by itself: from the second on it is said how to.
+        // A wake never starts fresh by itself; from the second failure on, the hint says how to.
         assert_eq!(run.stderr.contains("peer wake a --fresh"), number > 0, "{run:?}");
         assert_eq!(world.end("a")["conversation"], conversation);
         if world.deaths("a") < 3 {
@@ -114,7 +114,7 @@ fn whatever_it_would_have_resumed_for_it_still_does(on: RuntimeKind) {
         install(&world, None);
         world.peer(&["wake", "a"]).prints(&format!("a: woken resumed ({cause})\n"));
     }
-    // One that was asked to be fresh and failed gave nothing up: nothing took its place.
+    // A wake with --fresh that failed gave nothing up, because nothing replaced the old conversation.
     world.close_session("a");
     world.await_end("a");
     install(&world, Some(BROKEN[0].0));
@@ -132,7 +132,7 @@ fn a_crash_is_not_resumed_because_the_start_after_it_was_interrupted(on: Runtime
     let conversation = world.conversation("a");
     common::signal(world.agent("a"), nix::sys::signal::Signal::SIGKILL);
     world.await_end("a");
-    // It comes up and is never ready, and somebody stops it.
+    // The agent starts, is never ready, and is stopped.
     install(&world, Some("#!/bin/sh\nexec sleep 1000\n"));
     world.set_in_spec("a", "ready_timeout = \"300ms\"");
     assert_eq!(world.peer(&["wake", "a"]).code, 5);
@@ -147,8 +147,8 @@ fn a_crash_is_not_resumed_because_the_start_after_it_was_interrupted(on: Runtime
     assert_ne!(world.conversation("a"), conversation);
 }
 
-/// Whoever starts reads no keys yet, its terminal is in cooked mode, and the signal that a Ctrl-C makes there is lost (Claude
-/// Code 2.1.328: seen).
+/// While the agent starts, it reads no keys and its terminal is in cooked mode, where the signal of a Ctrl-C is lost
+/// (seen with Claude Code 2.1.328).
 fn a_start_that_reads_no_keys_yet_is_ended_by_a_signal_and_resumed_all_the_same(on: RuntimeKind) {
     let world = World::on(on);
     repairable(&world);
@@ -176,7 +176,7 @@ fn a_start_that_reads_no_keys_yet_is_ended_by_a_signal_and_resumed_all_the_same(
     assert_eq!(world.conversation("a"), conversation);
 }
 
-/// A parked peer with a conversation, that conversation, and its end.
+/// A parked peer with a conversation; returns the conversation and its end.
 fn parked(world: &World) -> (String, Value) {
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "hello"]);
@@ -200,7 +200,7 @@ fn is_as_it_was(world: &World, conversation: &str, end: &Value) {
 fn a_runtime_that_refuses_is_nobodys_death(on: RuntimeKind) {
     let world = World::on(on);
     let (conversation, end) = parked(&world);
-    // A client that says no, as one does that gets no terminal, no memory, or no room for its socket's path.
+    // A client that fails like one that gets no terminal, no memory, or no room for its socket's path.
     let (client, kind) = (world.path("refuses"), on.as_str());
     fs::write(&client, "#!/bin/sh\ncase $1 in -V|--version) exec \"$REAL\" \"$1\";; esac\necho 'fork failed: Cannot allocate memory' >&2\nexit 1\n")
         .expect("written");
@@ -241,8 +241,8 @@ fn a_client_that_cannot_be_started_is_nobodys_death(on: RuntimeKind) {
     world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
 }
 
-/// Wakes `a`, whose pane process may open this many files. The wake is a copy of `peer` that waits for the lock while
-/// something else takes the place of its executable, which is what it lets the runtime run.
+/// Wakes `a`, whose pane process may open only this many files. The wake is a copy of `peer` that waits for the lock
+/// while its executable, which it has the runtime run, is replaced.
 fn wake_with_little(world: &World, descriptors: u32) -> Run {
     let real = PathBuf::from(env!("CARGO_BIN_EXE_peer"));
     let copy = world.path("copy");
@@ -269,7 +269,7 @@ fn wake_with_little(world: &World, descriptors: u32) -> Run {
 fn an_agent_that_the_machine_has_no_means_for_is_nobodys_death(on: RuntimeKind) {
     let world = World::on(on);
     let (conversation, end) = parked(&world);
-    // As many as the pane process has when it forks, and one for what it writes down.
+    // As many as the pane process has open when it forks, and one for what it writes.
     for time in 1..=4 {
         let run = wake_with_little(&world, 7);
         let told = format!(" in {}: Too many open files (os error 24)\n", world.work().display());

@@ -1,4 +1,4 @@
-//! Many at once: whatever the interleaving, one peer has one agent, and each message arrives once.
+//! Many verbs at once: in any interleaving, a peer has one agent, and each message arrives once.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -17,7 +17,7 @@ use crate::common;
 use crate::common::{Run, World, on_each_runtime};
 use peer_adapters::runtime::RuntimeKind;
 
-/// Starts this many wakes of `name` at once, each with a message of its own, and waits for all.
+/// Starts this many wakes of `name` at once, each with a different message, and waits for all.
 fn wakes(world: &World, name: &str, count: usize, prefix: &str) -> Vec<Run> {
     let started = Instant::now();
     let children: Vec<_> = (0..count)
@@ -31,7 +31,7 @@ fn wakes(world: &World, name: &str, count: usize, prefix: &str) -> Vec<Run> {
 }
 
 fn fifty_concurrent_wakes_start_one_session_and_deliver_fifty_messages_once_each(on: RuntimeKind) {
-    // The second sender's message was lost behind an OK.
+    // The message of the second sender was once lost although it exited with 0.
     let world = World::on(on);
     world.demo("a", &[]);
     let runs = wakes(&world, "a", 50, "message");
@@ -71,7 +71,8 @@ fn wakes_and_stops_at_once_end_in_one_of_the_two_states(on: RuntimeKind) {
                 let world = &world;
                 scope.spawn(move || {
                     let run = world.peer(&[verb, "a"]);
-                    // A wake may come too late (stopped) or be overtaken (ended before it was ready); nothing else.
+                    // A wake may come too late (stopped) or be overtaken (ended before it was ready); nothing else may
+                    // happen.
                     assert!([0, 4, 5].contains(&run.code), "{verb}: {run:?}");
                 });
             }
@@ -98,7 +99,7 @@ fn two_peers_in_one_directory_never_take_each_others_conversation(on: RuntimeKin
     assert_eq!(world.said(&world.conversation("b")), ["to b"]);
 }
 
-/// On tmux alone: sessions of zellij live in the state directory, and no two of them share a server.
+/// On tmux only: sessions of zellij are in the state directory, and no two of them share a server.
 #[test]
 fn two_state_directories_on_one_server_do_not_touch_each_others_sessions() {
     let (ours, theirs) = (World::new(), World::new());
@@ -111,7 +112,7 @@ fn two_state_directories_on_one_server_do_not_touch_each_others_sessions() {
     theirs.add("a", &["cat"]);
     ours.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
     theirs.peer(&["wake", "b"]).prints("b: woken fresh (first-wake)\n");
-    // tmux has one name space for sessions: a second a-1 is refused, and nobody is taken over or ended.
+    // tmux has one name space for sessions: a second a-1 is refused, and no session is taken over or ended.
     let run = theirs.peer(&["wake", "a"]);
     assert_ne!(run.code, 0, "{run:?}");
     let agent = ours.agent("a");
@@ -131,7 +132,7 @@ fn a_wake_starts_an_agent_that_dies_at_once_no_second_time(on: RuntimeKind) {
         let name = format!("a{}", lifetime.replace('.', "-"));
         world.add(&name, &["sh", "-c", &format!("sleep {lifetime}; exit 3")]);
         let run = world.peer(&["wake", &name, "-m", "hello"]);
-        // It may have read the message, or not; in any case it was started once.
+        // The agent may have read the message or not, but it was started only once.
         assert!([0, 5, 7].contains(&run.code), "{run:?}");
         world.await_end(&name);
         assert_eq!((world.events(&name, "wake.decided").len(), world.deaths(&name)), (1, 1), "{lifetime}: {run:?}");

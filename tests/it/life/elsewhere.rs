@@ -1,5 +1,5 @@
-//! One state directory, seen from a container, from another machine and from a clone of this one: what was started elsewhere is not known here, and
-//! nothing is started, signalled, counted or swept.
+//! One state directory, seen from a container, from another machine and from a clone of this one. An agent that was
+//! started elsewhere is unknown here, and nothing is started, signalled, counted or cleaned up.
 
 use std::process::{Command, Stdio};
 
@@ -18,10 +18,10 @@ use peer_adapters::process;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
-/// From where the directory is seen.
+/// The place from which the directory is seen.
 #[derive(Clone, Copy, Debug)]
 enum From {
-    /// A pid namespace of its own.
+    /// A separate pid namespace.
     Container,
     /// A kernel like ours with another machine id.
     Machine,
@@ -30,7 +30,7 @@ enum From {
 }
 
 impl From {
-    /// Whether this system lets us be there. Where it does not, that is said; where it must, it is a failure.
+    /// Whether this system allows this place. If not, that is printed; where it must be allowed, the test fails.
     fn is_possible(self, world: &World) -> bool {
         let run = self.run(world, "true", &[]);
         if run.code != 0 {
@@ -75,7 +75,7 @@ impl From {
     }
 }
 
-/// Longer ago than anything settles.
+/// Ages the record beyond the settle time.
 fn age(world: &World, name: &str) {
     let ago = |at: &Value| json!(at.as_u64().expect("a time") - 600_000);
     world.edit(name, "session", |record| {
@@ -84,7 +84,7 @@ fn age(world: &World, name: &str) {
     });
 }
 
-/// Every verb that would act on a peer, and those that only look; each must leave it as it is.
+/// Runs every verb that would act on a peer, and those that only read; each must leave the peer as it is.
 fn touches_nothing(world: &World, from: From) {
     let record = world.session("a");
     for verb in
@@ -121,10 +121,10 @@ fn seen_from(on: RuntimeKind, from: From) {
     let (agent, conversation) = (world.agent("a"), world.conversation("a"));
     touches_nothing(&world, from);
     assert!(lives(agent), "the same agent lives");
-    // Where it was started, all is as ever.
+    // Where the agent was started, everything works as before.
     world.peer(&["release", "a", "--yes"]).fails(
         4,
-        "error: a is not on another machine, nor in another container: there is nothing to release\n\
+        "error: a does not run on another machine or in another container; there is nothing to release\n\
          hint: peer stop a ends it here\n",
     );
     world.peer(&["wake", "a", "-m", "more"]).prints("a: already awake; message delivered\n");
@@ -154,10 +154,10 @@ fn a_machine_that_was_renamed_is_itself_until_it_is_booted_again_and_can_be_rele
     let rename = |record: &mut Value| record["host"]["name"] = json!("as-it-was-called");
     world.edit("a", "session", rename);
     world.peer(&["wake", "a"]).prints("a: already awake\n");
-    // Its record as it is found after a power cut and a boot.
+    // The record as it is after a power cut and a boot.
     signal(world.pane_process("a"), Signal::SIGKILL);
     world.lose_server("a");
-    // Where it has not left by the hangup.
+    // In case the hangup did not end the agent.
     let _ = process::status(agent).map(|found| found.map(|status| process::signal(status.id, Signal::SIGKILL)));
     wait_until("all of it has ended", || !lives(agent) && world.processes().is_empty());
     world.edit("a", "session", |record| record["boot_id"] = json!("01234567-89ab-4def-8123-456789abcdef"));
@@ -197,7 +197,7 @@ fn what_ran_in_a_container_that_is_gone_can_be_released_and_resumes(on: RuntimeK
         return;
     }
     world.demo("a", &[]);
-    // The container ends with this command, and everything in it.
+    // The container, and everything in it, ends with this command.
     let run = From::Container.peer(&world, &["wake", "a", "-m", "hello"]);
     assert_eq!(run.code, 0, "{run:?}");
     let conversation = world.conversation("a");

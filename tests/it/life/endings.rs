@@ -1,4 +1,4 @@
-//! Every way in which an agent can end, what it is called, whether it counts, and what follows by itself.
+//! Every way in which an agent can end: its cause, whether it counts, and what ticks do about it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +27,7 @@ on_each_runtime! {
     a_long_ready_life_forgives_the_deaths_before_it
 }
 
-/// Leaves with the code in the file `leave`, once it is there.
+/// Exits with the code in the file `leave`, once that exists.
 const LEAVES: &str = "while ! [ -e leave ]; do sleep 0.02; done; read code <leave; rm leave; exit \"$code\"";
 
 fn leaves(world: &World, name: &str, spec: &str) {
@@ -41,7 +41,7 @@ fn wake(world: &World, name: &str) {
     assert_eq!(run.code, 0, "{run:?}");
 }
 
-/// Makes it leave with `code`, and returns its end.
+/// Makes the agent exit with `code`, and returns its end.
 #[track_caller]
 fn leave(world: &World, name: &str, code: i32) -> Value {
     let ended = world.events(name, "session.ended").len();
@@ -51,7 +51,7 @@ fn leave(world: &World, name: &str, code: i32) -> Value {
     world.await_end(name)
 }
 
-/// As if it had been ready for so many seconds longer.
+/// Makes the agent ready this many seconds earlier.
 fn ready_earlier(world: &World, name: &str, seconds: u64) {
     world.edit(name, "session", |record| {
         for key in ["woke_at_ms", "ready_at_ms"] {
@@ -60,7 +60,7 @@ fn ready_earlier(world: &World, name: &str, seconds: u64) {
     });
 }
 
-/// As if its last end, and all deaths, had been so many seconds earlier.
+/// Moves the last end and all deaths this many seconds into the past.
 fn earlier(world: &World, name: &str, seconds: u64) {
     let shift = |at: &mut Value| *at = json!(at.as_u64().expect("a time") - seconds * 1000);
     world.edit(name, "end", |end| {
@@ -82,13 +82,13 @@ fn tick(world: &World) -> Vec<String> {
     run.stdout.lines().filter(|line| !line.contains(": cleared ")).map(str::to_owned).collect()
 }
 
-/// How the list shows it, in words.
+/// The peer's state and detail in the list.
 #[track_caller]
 fn listed_now(world: &World, name: &str) -> String {
     world.peer(&["list", name, "--format", "{state} ({detail})"]).stdout.trim().to_owned()
 }
 
-/// How the list shows it: state, and the hold in whole seconds after its last end.
+/// The peer's state in the list, and its hold in whole seconds after its last end.
 #[track_caller]
 fn listed(world: &World, name: &str) -> (String, Option<u64>) {
     let document = world.peer(&["list", "--json"]).json();
@@ -136,7 +136,7 @@ fn another_exit_code_is_a_crash_and_so_is_a_signal(on: RuntimeKind) {
 
 fn children_of_an_agent_that_dies_do_not_stay(on: RuntimeKind) {
     let world = World::on(on);
-    // In its group, in groups of their own, and deaf to what they are asked.
+    // In its own group, in separate groups, and ignoring the signals that ask them to end.
     let script = "set -m; for i in 1 2; do (trap '' HUP TERM; exec sleep 1000) & done; set +m; sleep 1000 & wait";
     world.add("a", &["bash", "--norc", "-c", script]);
     wake(&world, "a");
@@ -162,7 +162,7 @@ fn another_boot_is_no_death(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &[]);
     assert_eq!(world.peer(&["wake", "a", "-m", "hello"]).code, 0);
-    // A machine that restarts leaves no process: nobody wrote down how this one went.
+    // A reboot leaves no process, so the end was not recorded.
     let agent = world.agent("a");
     signal(world.pane_process("a"), Signal::SIGKILL);
     wait_until("nothing of it runs", || !lives(agent));
@@ -208,7 +208,7 @@ fn beats_that_were_promised_and_stop_end_it(on: RuntimeKind) {
     beat(50);
     assert!(tick(&world).is_empty());
     beat(61);
-    // The machine slept: nothing could beat.
+    // The machine was suspended, so nothing could beat.
     let path = world.path("state/heartbeat.json");
     let awake = fs::read_to_string(&path).expect("a heartbeat");
     let mut slept: Value = serde_json::from_str(&awake).expect("JSON");
@@ -245,7 +245,7 @@ fn a_beat_from_inside_its_pane_counts_and_waits_for_nobody(on: RuntimeKind) {
 
 fn memory_warns_once_a_crossing_and_drains_above_its_limit(on: RuntimeKind) {
     let world = World::on(on);
-    // tail keeps what it was given: 90 MiB at first, 40 more when it is told. It is a child of the agent.
+    // tail keeps its input: 90 MiB at first, 40 more once the file `more` exists. It is a child of the agent.
     let hog = "(head -c 94371840 /dev/zero; while ! [ -e more ]; do sleep 0.02; done; head -c 41943040 /dev/zero; \
                sleep 1000) | tail -c 209715200";
     world.add("a", &["sh", "-c", hog]);
@@ -299,7 +299,7 @@ fn the_backoff_doubles_up_to_300_s_and_survives_any_restart_of_ours(on: RuntimeK
         assert!(tick(&world).is_empty(), "held");
         earlier(&world, "a", hold - 5);
         assert!(tick(&world).is_empty(), "still held");
-        // Past the hold, and all but the last death past the guard's window.
+        // Past the hold, and with all but the last death past the guard's window.
         earlier(&world, "a", 301);
         assert_eq!(tick(&world), ["a: restarted (fresh (crashed))"]);
     }
@@ -326,7 +326,7 @@ fn on_failure_leaves_a_completion_and_always_does_not(on: RuntimeKind) {
     let spec = fs::read_to_string(&path).expect("readable");
     fs::write(path, spec.replace("on-failure", "always")).expect("write");
     assert_eq!(tick(&world), ["a: restarted (fresh (completed))"]);
-    // Parked and stopped are somebody's wish.
+    // An agent that was parked or stopped is not restarted, because that was intended.
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
     assert!(tick(&world).is_empty());
     world.peer(&["start", "a"]);

@@ -1,5 +1,5 @@
-//! Commands that run late: a server that hangs and wakes up again must never lead to two agents, and an incarnation that
-//! is not the one on record leaves without starting anything.
+//! Commands that run late: a server that hangs and resumes must never lead to two agents, and an incarnation that is
+//! not the recorded one exits without starting anything.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ on_each_runtime! {
     what_is_left_of_a_removed_peer_is_not_taken_for_the_one_declared_anew
 }
 
-/// Runs the hidden verb of the pane by hand.
+/// Runs the hidden verb of the pane process directly.
 fn pane(world: &World, name: &str, incarnation: &str) -> Run {
     let mut command = world.command(&["pane"]);
     command.arg(world.path("state")).args([name, incarnation]);
@@ -29,7 +29,7 @@ fn a_late_incarnation_leaves_without_starting_anything() {
     world.peer(&["new", "a"]);
     let before = world.session("a");
     pane(&world, "a", "1").fails(1, "peer: incarnation 1 of this peer is not the one to start; nothing was started\n");
-    // Nor is the current one started twice.
+    // The current incarnation is not started twice either.
     pane(&world, "a", "2").fails(1, "peer: incarnation 2 of this peer is not the one to start; nothing was started\n");
     assert_eq!((world.session("a"), world.processes().len()), (before, 1));
 }
@@ -44,8 +44,8 @@ fn a_pane_without_a_record_leaves() {
     assert_eq!(run.code, 2, "{run:?}");
 }
 
-/// A tmux whose `new-session` comes late: the client waits for a file to go before it does what it was asked, and lives
-/// on when `peer` gives up on it.
+/// A tmux whose `new-session` comes late: the client waits until a file is removed, and keeps running when `peer` gives
+/// up on it.
 fn slow_tmux(world: &World) {
     let real = which("tmux");
     let gate = world.path("gate");
@@ -78,7 +78,7 @@ fn a_session_that_comes_after_its_wake_gave_up_is_adopted() {
     std::fs::write(world.path("gate"), "").expect("write");
     let run = world.peer(&["wake", "a"]);
     assert_eq!((run.code, run.stdout.as_str()), (6, ""), "{run:?}");
-    assert!(run.stderr.ends_with("hint: nothing was started twice; try again\n"), "{run:?}");
+    assert!(run.stderr.ends_with("hint: it is safe to try again\n"), "{run:?}");
     assert_eq!(world.session("a")["incarnation"], 1, "the record stands, so that it is found");
     std::fs::remove_file(world.path("gate")).expect("remove");
     wait_until("the late agent is up", || world.session("a")["process"].is_object());
@@ -151,7 +151,7 @@ fn an_exit_that_is_told_late_does_not_end_the_next_incarnation() {
     assert_eq!((world.deaths("a"), world.session("a")["incarnation"].as_u64()), (0, Some(2)));
 }
 
-/// What a pane process of incarnation 1 of `a` leaves that was held up until now.
+/// Writes the exit record of a delayed pane process of incarnation 1 of `a`.
 fn late_exit(world: &World) {
     let late = json!({ "incarnation": 1, "at_ms": 1, "code": 3, "uptime_ms": 1, "max_rss_kib": 1 });
     std::fs::write(world.path("state/panes/a.1.exit"), late.to_string()).expect("write");
@@ -175,7 +175,7 @@ fn what_is_left_of_a_removed_peer_is_not_taken_for_the_one_declared_anew(on: Run
     assert_eq!((world.processes(), world.deaths("a"), world.end("a")), (vec![agent], 0, serde_json::Value::Null));
 }
 
-/// The number of the incarnation that a wake of `a` leads to.
+/// Wakes `a`, and returns the number of its incarnation.
 fn woken(world: &World) -> Option<u64> {
     assert_eq!(world.peer(&["wake", "a"]).code, 0);
     world.session("a")["incarnation"].as_u64()
@@ -196,13 +196,13 @@ fn numbers_grow_over_all_removals() {
     removed();
     let lock = std::fs::metadata(world.file("a", "lock")).expect("it stays");
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&lock.permissions()) & 0o777, 0o600);
-    // Once more, and this one never ran.
+    // Once more, but this incarnation never ran.
     removed();
     assert_eq!(woken(&world), Some(3));
     world.peer(&["stop", "a"]);
     let end = world.end("a");
     removed();
-    // Back from the trash by hand, as it was, and from a backup that knows more.
+    // The end is restored manually from the trash, as it was, and then from a backup with a higher number.
     world.write("a", "end", &end.to_string());
     assert_eq!(woken(&world), Some(4));
     removed();
@@ -213,7 +213,7 @@ fn numbers_grow_over_all_removals() {
     newer["incarnation"] = json!(40);
     world.write("a", "end", &newer.to_string());
     assert_eq!(woken(&world), Some(41));
-    // A start that nothing but its launch file tells of.
+    // A start of which only the launch file is left.
     world.peer(&["stop", "a"]);
     std::fs::write(world.path("state/panes/a.77.launch"), "{}").expect("write");
     removed();

@@ -1,4 +1,4 @@
-//! Whole fleets on both runtimes: what a tick costs, and that one hung session costs nobody else anything.
+//! Whole fleets on both runtimes: the cost of a tick, and that one hung session affects only its own peer.
 //!
 //! `PEER_TEST_ROUNDS=100 cargo test --test it fleets` is the long form.
 
@@ -15,7 +15,7 @@ on_each_runtime! {
     twenty_wakes_at_once_in_directories_of_their_own_all_succeed
 }
 
-/// Puts a program in front of both binaries that writes down each start, and hands over.
+/// Puts a program in front of both binaries that records each start, then executes the binary.
 fn count_starts(world: &World) {
     let log = world.path("starts");
     std::fs::write(&log, "").expect("write");
@@ -40,7 +40,7 @@ fn count_starts(world: &World) {
     std::fs::write(&path, config).expect("write");
 }
 
-/// The starts since the last call, one a line.
+/// The starts since the last call, one per line.
 fn starts(world: &World) -> Vec<String> {
     let log = std::fs::read_to_string(world.path("starts")).expect("read");
     std::fs::write(world.path("starts"), "").expect("write");
@@ -68,7 +68,7 @@ fn fleet(world: &World, kind: RuntimeKind, count: usize) -> Vec<String> {
     names
 }
 
-/// One tick that does nothing: how long it took by its own clock, and what it could not judge.
+/// One tick that does nothing; returns how long it took by its own clock, and what it could not judge.
 #[track_caller]
 fn tick(world: &World, probed: usize) -> (Duration, Vec<Value>) {
     let run = world.peer(&["reap", "--json"]);
@@ -79,7 +79,7 @@ fn tick(world: &World, probed: usize) -> (Duration, Vec<Value>) {
     (Duration::from_millis(tick["duration_ms"].as_u64().expect("a number")), skipped)
 }
 
-/// The same where all of it could be judged.
+/// A tick that could judge all of it.
 #[track_caller]
 fn idle_tick(world: &World, probed: usize) -> Duration {
     let (took, skipped) = tick(world, probed);
@@ -87,7 +87,7 @@ fn idle_tick(world: &World, probed: usize) -> Duration {
     took
 }
 
-/// How many peers the last tick judged so.
+/// The number of peers with each verdict of the last tick.
 fn verdicts(world: &World) -> BTreeMap<String, usize> {
     let text = std::fs::read_to_string(world.path("state/heartbeat.json")).expect("a heartbeat");
     let beat: Value = serde_json::from_str(&text).expect("JSON");
@@ -111,27 +111,27 @@ fn forty_peers_on_both_runtimes_are_judged_by_one_tick_that_starts_one_process()
     assert_eq!(verdicts(&world), BTreeMap::from([("healthy".to_owned(), 40)]));
 }
 
-/// So many that a list asks the server of the first while it still reads the records of the others.
-const MANY: usize = 130;
+/// The number of records from which a list queries the server of the first while it still reads the others.
+const PARALLEL_READ_MIN: usize = 130;
 
-/// So many records that are no records, each of so many bytes: below what is refused unread.
+/// The number of records that do not parse, and the bytes in each: just below the size that is refused unread.
 const SLOW: usize = 60;
 const SLOW_BYTES: u64 = 15 << 20;
 
 #[test]
 fn a_wake_after_the_server_was_asked_and_before_its_record_was_read_is_not_listed_as_gone() {
-    // The list is stopped for as long as a wake takes, and its client waits meanwhile.
+    // The list is stopped while a wake runs, and its client waits meanwhile.
     let world = World::with_probe_timeout("60s");
     for name in ["first", "woken"] {
         world.add(name, &["cat"]);
     }
     let spec = |name: &str| world.path(&format!("config/peers/{name}.toml"));
-    for number in 0..MANY {
+    for number in 0..PARALLEL_READ_MIN {
         std::fs::copy(spec("first"), spec(&format!("p{number}"))).expect("copy");
     }
     assert_eq!(world.peer(&["wake", "first"]).code, 0);
-    // Between the two records are some that take long to read (a second in all), so that the list is still at it when its
-    // client of tmux starts: that stops the list until the wake is through and the answer is made.
+    // Between the two records are some that take long to read (a second in all), so that the list is still reading when
+    // its tmux client starts. That client stops the list until the wake is done and the answer is ready.
     let slow: Vec<_> = (0..SLOW).map(|number| world.file(&format!("p{number}"), "session")).collect();
     for file in &slow {
         std::fs::File::create(file).and_then(|file| file.set_len(SLOW_BYTES)).expect("a long file of nothing");
@@ -162,7 +162,7 @@ fn a_wake_after_the_server_was_asked_and_before_its_record_was_read_is_not_liste
     };
     let listings = |world: &World| starts(world).iter().filter(|start| start.contains("list-panes")).count();
     assert_eq!((state("woken"), listings(&world)), (json!("awake"), 2));
-    // One that was ready before the server was asked has gone where it is absent: that takes no second look.
+    // A peer that was ready before the query and is absent from the answer is gone, which takes no second query.
     for file in &slow {
         std::fs::remove_file(file).expect("removed");
     }
@@ -186,7 +186,7 @@ fn a_tick_over_fifty_peers_on_zellij_starts_no_process() {
     let asked = Instant::now();
     world.zellij(&place, &["--session", &place.session, "action", "list-panes"]);
     eprintln!("a tick over 50: {took:?}; one raw list-panes: {:?}", asked.elapsed());
-    // A list of them starts none either.
+    // A list of them starts no process either.
     assert_eq!(world.peer(&["list", "--json"]).json()["peers"].as_array().map(Vec::len), Some(50));
     assert_eq!(starts(&world), Vec::<String>::new());
 }
@@ -205,7 +205,7 @@ fn a_hung_session_of_zellij_costs_its_own_peer_a_verdict_and_nobody_else_anythin
     assert!(took < Duration::from_secs(5), "{took:?}: it was waited for");
     let expected = BTreeMap::from([("healthy".to_owned(), 4), ("unknown".to_owned(), 1)]);
     assert_eq!(verdicts(&world), expected);
-    // Who is not hung is served as ever.
+    // The peers that are not hung work as before.
     for name in [&names[1], &names[3]] {
         world.peer(&["wake", name, "-m", "hello"]).prints(&format!("{name}: already awake; message delivered\n"));
         assert_eq!(world.peer(&["screen", name]).code, 0);
@@ -218,7 +218,7 @@ fn a_hung_session_of_zellij_costs_its_own_peer_a_verdict_and_nobody_else_anythin
     assert_eq!((verdicts(&world), world.agent(&names[2])), (BTreeMap::from([("healthy".to_owned(), 5)]), agent));
 }
 
-/// How often the same is done: each wake of a fleet is another interleaving.
+/// How often the test is repeated: each wake of a fleet is another interleaving.
 fn rounds() -> u32 {
     std::env::var("PEER_TEST_ROUNDS").ok().and_then(|count| count.parse().ok()).unwrap_or(3)
 }

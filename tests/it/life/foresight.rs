@@ -1,17 +1,17 @@
-//! What `why`, `list` and `status` say of an incarnation that is over is what a wake finds on record once it is recorded:
-//! the same end, the same deaths, the same conversation, and so the same decision.
+//! What `why`, `list` and `status` say of an incarnation that is over equals what a wake finds once it is recorded: the
+//! same end, the same deaths, the same conversation, and so the same decision.
 
 use std::time::Duration;
 
 use crate::common::{World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
-use peer::engine::life::record_end::{self, Absence};
+use peer::engine::life::record_end::{self, EndContext};
 use peer::policy::ending::{Incarnation, Intent};
 use peer::policy::health::Deaths;
 use peer::policy::name::PeerName;
-use peer::policy::recorded::Recorded;
+use peer::policy::recorded::RecordedState;
 use peer::policy::time::Timestamp;
-use peer::policy::wake::{Lifestyle, Markers, Mode, WakeDecision, WakeFacts, WakeRequest, decide};
+use peer::policy::wake::{ContextPolicy, Markers, Mode, WakeDecision, WakeFacts, WakeRequest, decide};
 use peer::store::{
     AgentProcess, ExitRecord, Hangup, LastEnd, Outcome, Phase, Place, Process, Session, SessionRecord, StateDir,
 };
@@ -31,14 +31,14 @@ fn ago(seconds: u64) -> Timestamp {
     Timestamp::from_ms(NOW.as_ms() - seconds * 1000)
 }
 
-/// Code, signal, hangup, and whether it could not be executed: what its parent wrote down.
+/// What its parent recorded: code, signal, hangup, and whether it could not be executed.
 type Seen = (Option<i32>, Option<i32>, Option<Hangup>, bool);
 
 /// One incarnation with everything that can be known of its end.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 struct Life {
-    /// Seconds before now; `None` where it never was.
+    /// Seconds before now; `None` if it never was ready.
     ready: Option<u64>,
     started: bool,
     resumed: bool,
@@ -109,18 +109,18 @@ fn record(life: &Life, incarnation: Incarnation) -> SessionRecord {
     record
 }
 
-fn facts(last: Option<LastEnd>, deaths: Deaths, parked: bool, lifestyle: Lifestyle) -> WakeFacts {
+fn facts(last: Option<LastEnd>, deaths: Deaths, parked: bool, context_policy: ContextPolicy) -> WakeFacts {
     WakeFacts {
         managed_by: None,
         stopped: false,
-        live: Recorded::None,
+        live: RecordedState::None,
         markers: Markers { idle_reaped: parked, ..Markers::default() },
         ever_ran: last.as_ref().is_some_and(|last| last.end.lasting_cause().is_some()),
         conversation: last.as_ref().and_then(|last| last.conversation.clone()),
         last_end: last.map(|last| last.end),
         deaths,
         max_restarts: 4,
-        lifestyle,
+        context_policy,
         topics: vec!["a".to_owned()],
         resume_without_topic: true,
     }
@@ -134,7 +134,7 @@ proptest! {
         lives in proptest::collection::vec(any_life(), 1..5),
         [parked, cleared, by_topic] in any::<[bool; 3]>(),
         modes in proptest::sample::select(vec![Mode::Auto, Mode::Auto, Mode::Resume]),
-        lifestyles in proptest::sample::select(vec![Lifestyle::Conversational, Lifestyle::Executor, Lifestyle::Ephemeral]),
+        context_policies in proptest::sample::select(vec![ContextPolicy::Conversational, ContextPolicy::Executor, ContextPolicy::Ephemeral]),
     ) {
         let dir = tempfile::tempdir().expect("a directory");
         let state = StateDir::open(dir.path().join("state")).expect("state");
@@ -152,9 +152,9 @@ proptest! {
                 locked.files().write_exit(&ExitRecord { spawn_error, ..exit }).expect("written");
             }
             let session = if cleared { Session::Cleared } else { Session::Left };
-            let absence = Absence { server_gone: life.server_gone, rebooted: life.rebooted, session };
+            let absence = EndContext { server_gone: life.server_gone, rebooted: life.rebooted, session };
             let files = locked.files();
-            let told = record_end::foresee(files, &record, absence, NOW).expect("readable");
+            let told = record_end::preview(files, &record, absence, NOW).expect("readable");
             prop_assert!(files.session().expect("readable").present().is_some(), "telling changes nothing");
             let recorded = record_end::record_end(&state, &locked, &record, absence, NOW).expect("written");
             prop_assert_eq!(&told.last, &recorded);
@@ -162,12 +162,12 @@ proptest! {
             let deaths = files.deaths().expect("readable").present().unwrap_or_default();
             let found = Outcome { last: last.clone().expect("written"), deaths: deaths.clone() };
             prop_assert_eq!(&told, &found);
-            let says = decide(&facts(Some(told.last), told.deaths, parked, lifestyles), &request, NOW);
-            let does = decide(&facts(last, deaths, parked, lifestyles), &request, NOW);
+            let says = decide(&facts(Some(told.last), told.deaths, parked, context_policies), &request, NOW);
+            let does = decide(&facts(last, deaths, parked, context_policies), &request, NOW);
             prop_assert_eq!(&says, &does);
-            // A context that was ready and was only taken away is what a plain wake goes on with.
+            // A plain wake resumes a context that was ready and was only taken away.
             let kept = life.ready.is_some() && life.talks && life.intent.is_none() && life.exit.is_none();
-            if kept && life.server_gone && lifestyles != Lifestyle::Ephemeral && request.mode == Mode::Auto {
+            if kept && life.server_gone && context_policies != ContextPolicy::Ephemeral && request.mode == Mode::Auto {
                 let resumed = matches!(&says, WakeDecision::Resume { conversation, .. } if *conversation == format!("conversation-{incarnation}"));
                 prop_assert!(resumed || matches!(says, WakeDecision::Refuse(_)), "{says}");
             }
@@ -176,7 +176,7 @@ proptest! {
     }
 }
 
-/// Ends everything of a peer but its server, with nobody left who could write down how.
+/// Ends everything of a peer but its server, without a process left that could record it.
 #[track_caller]
 fn ends_unseen(world: &World, name: &str) {
     let (agent, pane) = (world.agent(name), world.pane_process(name));
@@ -185,8 +185,8 @@ fn ends_unseen(world: &World, name: &str) {
     assert!(world.has(name, "session"), "nobody recorded it");
 }
 
-/// What `status` tells now, and what the wake after it does: state and detail, and cause or refusal. They agree on the
-/// conversation, and no wake is advised that would be refused.
+/// What `status` says now (state and detail), and what the wake after it does (cause or refusal). They must agree on
+/// the conversation, and no wake may be suggested that would be refused.
 #[track_caller]
 fn told_and_done(world: &World, name: &str) -> (String, String) {
     let status = world.peer(&["status", name, "--json"]).json();
@@ -223,7 +223,7 @@ fn what_status_tells_of_an_end_that_nobody_recorded_is_what_the_next_wake_does(o
     ends_unseen(&world, "a");
     world.lose_server("a");
     assert_eq!(told_and_done(&world, "a"), ("lost: not recorded yet".to_owned(), "resume runtime-lost".to_owned()));
-    // Where the session goes with its last pane, the server that is one with it has ended, and nobody was there.
+    // On zellij the session, and with it its server, ends with its last pane, and no process has observed it.
     ends_unseen(&world, "a");
     let (told, done) = told_and_done(&world, "a");
     let vanished = ("crashed: pane gone, not recorded yet".to_owned(), "fresh vanished".to_owned());
@@ -238,7 +238,7 @@ fn what_status_tells_of_a_start_that_never_was_ready_is_what_the_next_wake_does(
     world.peer(&["stop", "a"]);
     world.peer(&["start", "a"]);
     world.set_in_spec("a", "ready_timeout = \"1ms\"");
-    // One that begins a conversation of its own, and never gets to its first message.
+    // A start with a new conversation that never gets its first message.
     assert_eq!(world.peer(&["wake", "a", "--fresh"]).code, 5);
     ends_unseen(&world, "a");
     assert_ne!(world.session("a")["conversation"], conversation.as_str());
@@ -256,7 +256,7 @@ fn what_keeps_a_peer_down_is_told_by_status_as_the_next_wake_says_it(on: Runtime
     let word = |text: &str| text.to_owned();
     world.demo("a", &[]);
     assert_eq!(told_and_done(&world, "a"), (word("never-started: "), word("fresh first-wake")));
-    // The third death of a crash loop is the one that nobody has recorded.
+    // The third death of a crash loop is not recorded yet.
     for _ in 0..2 {
         signal(world.agent("a"), Signal::SIGKILL);
         assert_eq!(world.await_end("a")["counted"], true);

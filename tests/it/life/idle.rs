@@ -1,4 +1,4 @@
-//! When a peer is parked because nothing happens, and when it is not.
+//! When an idle peer is parked, and when it is not.
 
 use std::fs;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ on_each_runtime! {
     a_park_that_was_cut_short_is_no_park_of_a_later_crash
 }
 
-/// RFC 3339, so many seconds ago.
+/// The time this many seconds ago, in RFC 3339.
 fn ago(seconds: u64) -> String {
     humantime::format_rfc3339_millis(SystemTime::now() - Duration::from_secs(seconds)).to_string()
 }
@@ -41,7 +41,7 @@ fn talked(world: &World, spec: &str, words: &[&str], message: &str) {
     assert_eq!(run.code, 0, "{run:?}");
 }
 
-/// As if everything that the record tells had been so many seconds earlier.
+/// Moves all times of the record this many seconds into the past.
 fn record_earlier(world: &World, seconds: u64) {
     world.edit("a", "session", |record| {
         for key in ["woke_at_ms", "ready_at_ms", "delivered_at_ms"] {
@@ -59,7 +59,7 @@ fn transcript(world: &World) -> PathBuf {
     world.path(&format!("home/demo/projects/{slug}/{}.jsonl", world.conversation("a")))
 }
 
-/// As if the last record of its transcript had been written so long ago.
+/// Moves the last record of the transcript this far into the past.
 fn transcript_earlier(world: &World, seconds: u64) {
     let path = transcript(world);
     let text = fs::read_to_string(&path).expect("a transcript");
@@ -71,7 +71,7 @@ fn transcript_earlier(world: &World, seconds: u64) {
     fs::write(&path, aged.collect::<String>()).expect("write");
 }
 
-/// Nothing happened for so many seconds, by all that is told.
+/// Makes the peer idle for this many seconds, by every source.
 fn idle_for(world: &World, seconds: u64) {
     record_earlier(world, seconds);
     transcript_earlier(world, seconds);
@@ -145,7 +145,7 @@ fn an_ephemeral_peer_goes_20_s_after_it_said_so_and_600_s_after_it_did_not(on: R
     world.write("a", "done", &format!("{}\n", ago(19)));
     stays(&world);
     world.write("a", "done", &format!("{}\n", ago(21)));
-    // It works on: what it said is not the last word.
+    // The agent goes on working, so its own statement does not decide.
     transcript_earlier(&world, 10);
     stays(&world);
     transcript_earlier(&world, 30);
@@ -208,7 +208,7 @@ fn an_agent_whose_child_is_at_work_is_not_idle(on: RuntimeKind) {
     };
     did(3590);
     stays(&world);
-    // Not known is not idle.
+    // Unknown is not idle.
     fs::rename(&children, children.with_extension("moved")).expect("rename");
     fs::write(&children, "no directory").expect("write");
     stays(&world);
@@ -249,7 +249,8 @@ fn time_that_the_machine_slept_is_not_idle_time(on: RuntimeKind) {
     parks(&world, 3600);
 }
 
-/// Real clocks: in a time namespace of its own, a tick sees a machine that has been suspended since the one before.
+/// Uses the real clocks: in a separate time namespace, a tick sees a machine that has been suspended since the last
+/// tick.
 #[test]
 fn a_suspension_between_two_ticks_is_seen_by_the_clocks() {
     let namespace = ["--time", "--monotonic", "-60"];
@@ -288,7 +289,7 @@ fn nobody_is_cut_off_while_attached_unless_the_spec_says_so(on: RuntimeKind) {
 
 fn the_park_is_written_down_before_the_first_signal(on: RuntimeKind) {
     let world = World::on(on);
-    // When it is asked to end, it looks whether the mark is there already.
+    // When it is asked to end, it records whether the marker exists already.
     let script = "trap 'ls \"$PEER_STATE_DIR\" >seen; grep -c idle-reaped \"$PEER_STATE_DIR/a.session\" >>seen; exit 0' TERM; \
                   while :; do sleep 0.05; done";
     world.profile("mute", "extends = \"command\"\ndescription = \"for a test\"\n[conversation]\nid = \"none\"\nactivity = [\"beats\"]\n[quit]\ngrace = \"100ms\"\nterm_grace = \"5s\"\n");
@@ -304,8 +305,8 @@ fn the_park_is_written_down_before_the_first_signal(on: RuntimeKind) {
 fn a_park_that_was_cut_short_is_no_park_of_a_later_crash(on: RuntimeKind) {
     let world = World::on(on);
     talked(&world, "idle_timeout = \"1h\"", &[], "hello");
-    // A tick was killed between its mark and its first signal; then somebody talks to it. What was begun is finished
-    // first, because nobody can tell whether a signal is on its way.
+    // A tick was killed between its marker and its first signal; then a message comes. The ending is completed first,
+    // because a signal may be on its way.
     world.write("a", "idle-reaped", &format!("{}\n", ago(1)));
     world.edit("a", "session", |record| record["intent"] = json!("idle-reaped"));
     world.peer(&["wake", "a", "-m", "still there?"]).prints("a: woken resumed (idle-reaped); message delivered\n");

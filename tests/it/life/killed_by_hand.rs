@@ -1,5 +1,5 @@
-//! `kill -9` of `peer wake` and `peer stop` at any moment: afterwards a wake succeeds, there is one agent at most, no
-//! conversation id is lost, no death is counted, and nothing piles up.
+//! `kill -9` of `peer wake` and `peer stop` at any moment: afterwards a wake succeeds, there is at most one agent, no
+//! conversation id is lost, no death is counted, and no files accumulate.
 //!
 //! `PEER_TEST_KILLS=400 cargo test --test it killed_by_hand` is the long form.
 
@@ -23,11 +23,11 @@ fn rounds(default: u32) -> u32 {
     std::env::var("PEER_TEST_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(default)
 }
 
-/// Longest wait before the kill. A wake of a warm server takes about 30 ms, and under load some more.
+/// Longest wait before the kill. A wake on a running server takes about 30 ms, and somewhat more under load.
 const LONGEST_MS: u64 = 60;
 
-/// Numbers that are spread evenly and the same in each run (a linear congruential generator; the seed is printed by the
-/// failure that it leads to).
+/// Numbers that are evenly distributed and the same in each run (a linear congruential generator; the failure prints
+/// its seed).
 struct Dice(u64);
 
 impl Dice {
@@ -37,7 +37,7 @@ impl Dice {
     }
 }
 
-/// Runs a verb and kills it after `delay`, if it is still there.
+/// Runs a verb and kills it after `delay` if it has not ended.
 fn kill_after(world: &World, args: &[&str], delay: Duration) {
     let mut command = world.command(args);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
@@ -45,12 +45,12 @@ fn kill_after(world: &World, args: &[&str], delay: Duration) {
     while Instant::now() < end && child.try_wait().expect("our child").is_none() {
         std::thread::sleep(Duration::from_micros(200));
     }
-    // One that has ended is not signalled; it is reaped below.
+    // A child that has ended is not signalled; it is waited for below.
     let _ = child.kill();
     child.wait().expect("our child");
 }
 
-/// What must hold after a wake that was not disturbed.
+/// Asserts what must hold after an undisturbed wake.
 #[track_caller]
 fn is_sound(world: &World, name: &str, ids: &mut BTreeSet<String>, what: &str) {
     let run = world.peer(&["wake", name]);
@@ -147,7 +147,7 @@ fn a_message_whose_sender_was_killed_arrives_once_at_most_and_the_next_one_once(
     let rounds = rounds(16);
     for round in 0..rounds {
         if round % 4 == 3 {
-            // Every so often the message has to wake it as well.
+            // Every so often the message has to wake the agent as well.
             world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
             assert_eq!(world.peer(&["start", "a"]).code, 0);
         }

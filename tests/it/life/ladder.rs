@@ -1,5 +1,5 @@
-//! How a living agent is brought to its end: in its own words first, then by signals, verified on both axes, and nobody
-//! else is ever touched.
+//! How a living agent is ended: first by its own quit keys, then by signals, verified on both axes, without touching
+//! any other process.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
 
-/// A profile that asks with no keys, with these graces.
+/// A profile without quit keys, with these grace times.
 fn graces(world: &World, grace: &str, term_grace: &str) {
     let quit = format!("[quit]\ngrace = {grace:?}\nterm_grace = {term_grace:?}\n");
     world.profile("graced", &format!("extends = \"command\"\ndescription = \"for a test\"\n{quit}"));
@@ -58,7 +58,7 @@ fn an_agent_that_ignores_hangup_and_term_does_not_survive_a_stop(on: RuntimeKind
 fn its_jobs_in_groups_of_their_own_do_not_survive_either(on: RuntimeKind) {
     let world = World::on(on);
     graces(&world, "300ms", "300ms");
-    // Job control gives each job a group; both ignore what they are asked.
+    // Job control gives each job a group; both ignore the signals that ask them to end.
     let script =
         "set -m; (trap '' HUP TERM; exec sleep 1000) & (trap '' HUP TERM; exec sleep 1001) & trap '' HUP TERM; wait";
     world.declare("a", &["--agent", "graced"], &["bash", "--norc", "-c", script]);
@@ -113,7 +113,7 @@ fn a_recycled_pid_is_never_signalled(on: RuntimeKind) {
     signal(world.pane_process("a"), Signal::SIGKILL);
     signal(agent, Signal::SIGKILL);
     wait_until("it is gone", || !lives(agent));
-    // As if the kernel had given its number to somebody else: same pid, another start time.
+    // As if the kernel had reused its number: the same pid, another start time.
     world.edit("a", "session", |record| {
         let start = record["process"]["start"].as_u64().expect("a time");
         record["process"]["pid"] = json!(bystander);
@@ -135,8 +135,8 @@ fn a_start_time_that_differs_is_another_process(on: RuntimeKind) {
     world.edit("a", "session", |record| {
         record["process"]["start"] = json!(record["process"]["start"].as_u64().expect("a time") - 1);
     });
-    // The record's agent is gone; the process with its number now is a stranger, and its session is cleared by the
-    // runtime alone. Its pane process saw that.
+    // The recorded agent is gone, as its pane process saw. The process with its pid is another one, and only the
+    // runtime closes its session.
     world.peer(&["stop", "a"]).prints("a: stopped; it was not awake\n");
     assert_eq!(world.end("a")["cause"], "closed");
     wait_until("the hangup of its pane reached it", || !lives(agent));
@@ -170,7 +170,7 @@ fn it_is_asked_in_its_own_words_first(on: RuntimeKind) {
 fn an_agent_with_quit_keys_that_ignores_everything_is_killed_all_the_same(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &["--ignore", "hup,int,term", "--group-children", "2", "--trust-dialog"]);
-    // It stands in a dialog, so its quit keys do not reach its composer either.
+    // It shows a dialog, so its quit keys do not reach its composer either.
     assert_eq!(world.peer(&["wake", "a"]).code, 5);
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
     assert_eq!(world.processes(), Vec::<u32>::new());

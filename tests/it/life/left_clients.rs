@@ -1,4 +1,4 @@
-//! Clients of a runtime end with the `peer` that started them, and what is left all the same is found.
+//! Clients of a runtime end with the `peer` that started them, and clients that are left over are found.
 
 on_each_runtime! {
     a_client_that_waits_for_an_answer_ends_with_whoever_asked
@@ -18,7 +18,7 @@ fn a_client_that_waits_for_an_answer_ends_with_whoever_asked(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a"]);
-    // One that notes who it is and hears nothing, in the place of a client whose server does not answer.
+    // A program that records its pid and gets no signal, in place of a client whose server does not answer.
     let (client, note) = (world.path("client"), world.path("note"));
     let script =
         format!("#!/bin/sh\ntrap '' HUP TERM\necho $$ >{0}.new; mv {0}.new {0}; exec sleep 1000\n", note.display());
@@ -47,9 +47,9 @@ fn use_client(world: &World, client: &Path) {
     }
 }
 
-/// A peer on zellij, and a client of its session that goes on for ever and whose starter has ended. None where orphans go to
-/// something that is neither the first process nor a service manager, as to a subreaper of whoever runs the tests: there
-/// nothing can be told of them.
+/// A peer on zellij, and a client of its session that never ends and whose starter has ended. `None` if orphans are
+/// adopted by neither the first process nor a service manager (for example by a subreaper around the tests), because
+/// then they cannot be recognised.
 fn left_client() -> Option<(World, u32)> {
     let world = World::on(RuntimeKind::Zellij);
     world.demo("a", &[]);
@@ -65,7 +65,7 @@ fn left_client() -> Option<(World, u32)> {
     None
 }
 
-/// A client of a peer's session that goes on for ever, and whose starter has ended.
+/// A client of a peer's session that never ends and whose starter has ended.
 fn orphan(world: &World, name: &str) -> u32 {
     let note = world.path("orphan");
     let mut shell = Command::new("/bin/sh");
@@ -78,7 +78,7 @@ fn orphan(world: &World, name: &str) -> u32 {
     pid
 }
 
-/// Adds to a command the words and the environment of a client that listens to a peer's session.
+/// Adds the arguments and the environment of a client that subscribes to a peer's session.
 fn subscribes<'a>(command: &'a mut Command, world: &World, name: &str) -> &'a mut Command {
     let place = world.place(name);
     command
@@ -107,7 +107,7 @@ fn a_tick_ends_a_client_that_nobody_waits_for_and_nothing_else() {
 #[test]
 fn a_stop_ends_the_clients_that_are_left() {
     let Some((world, left)) = left_client() else { return };
-    // Stopped, it does not see that its server ends, as one that computes for ever does not.
+    // While stopped, it does not notice the end of its server, as a client in an endless loop would not.
     common::stop(left);
     world.peer(&["stop", "a"]);
     wait_until("it is gone", || !lives(left));

@@ -1,4 +1,4 @@
-//! The ends of what numbers, limits and rights allow: each is said, and nothing breaks at it.
+//! The limits of numbers, resources and permissions: each is reported, and nothing breaks at it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::common;
 use crate::common::{Run, World, lives};
 use serde_json::{Value, json};
 
-/// Runs `peer` behind another program.
+/// Runs `peer` through another program.
 fn behind(world: &World, program: &str, before: &[&str], args: &[&str]) -> Run {
     let plain = world.command(&[]);
     let mut command = Command::new(program);
@@ -45,7 +45,7 @@ fn one_number(value: &mut Value, key: &str, to: &Value) {
     }
 }
 
-/// Whatever it does, it does not break.
+/// Asserts that no verb panics.
 #[track_caller]
 fn unbroken(world: &World, what: &str) {
     for verb in [&["list"][..], &["status", "a"], &["why", "a"], &["log"], &["reap"], &["list", "--json"]] {
@@ -84,7 +84,7 @@ fn no_number_in_a_record_is_too_large() {
             fs::write(&path, bad.to_string()).expect("write");
             unbroken(&world, &format!("{file}: {number}"));
         }
-        // Times and counts alone, so that the rest is believed.
+        // Only times and counts, so that the rest is believed.
         for key in
             ["at_ms", "woke_at_ms", "ready_at_ms", "delivered_at_ms", "incarnation", "tick", "uptime_ms", "up_ms"]
         {

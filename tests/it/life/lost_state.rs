@@ -1,5 +1,5 @@
-//! The state directory, or a part of it, is deleted under living agents, or an older one is put in its place: nobody gets a
-//! twin, nobody is ended, and each agent is found again by what its pane process carries.
+//! The state directory, or a part of it, is deleted under living agents or replaced by an older one: no agent gets a
+//! twin, none is ended, and each is found again by what its pane process carries.
 
 use std::fs;
 use std::path::Path;
@@ -30,14 +30,15 @@ fn remove(path: &Path) {
     }
 }
 
-/// A peer that is awake, was spoken to, and said who it is; its agent's pid and its conversation.
+/// A peer that is awake, has had a message, and has reported its conversation; returns the agent's pid and the
+/// conversation.
 fn awake(world: &World, name: &str) -> (u32, String) {
     world.demo(name, &[]);
     assert_eq!(world.peer(&["wake", name, "-m", "hello"]).code, 0);
     (world.agent(name), world.conversation(name))
 }
 
-/// What every view says of an agent that runs and is not on record.
+/// Asserts what every view says of an agent that runs without a record.
 #[track_caller]
 fn is_shown(world: &World, name: &str) {
     let list = world.peer(&["list", "--json"]);
@@ -69,7 +70,7 @@ fn the_whole_state_directory_is_deleted_under_a_fleet() {
         (world.conversations("a"), world.events("a", "session.recovered").len()),
         (vec![conversation.clone()], 1)
     );
-    // The tick finds the other by itself, though the server lists its pane as nobody's.
+    // The tick finds the other one by itself, though no record names its pane in the server's listing.
     let tick = world.peer(&["reap"]);
     assert!(tick.stdout.contains("b: recovered"), "{tick:?}");
     assert_eq!(world.agent("b"), b);
@@ -93,7 +94,7 @@ fn the_whole_state_directory_is_deleted_with_the_session_directories_in_it() {
     let (agent, _) = awake(&world, "a");
     remove(&world.path("state"));
     is_shown(&world, "a");
-    // zellij's own socket went with it, and cannot be made again.
+    // zellij's own socket was deleted too, and cannot be made again.
     for verb in [&["wake", "a"][..], &["send", "a", "more"], &["wake", "a"]] {
         let run = world.peer(verb);
         assert_eq!(run.code, 6, "{verb:?}: {run:?}");
@@ -112,7 +113,7 @@ fn without_its_record_and_launch_file_an_agent_is_taken_up_again(on: RuntimeKind
     let tick = world.peer(&["reap"]);
     assert!(tick.stdout.contains("a: recovered"), "{tick:?}");
     assert_eq!((world.agent("a"), world.conversation("a")), (agent, conversation));
-    // Its environment is on record again, for a clean restart of itself.
+    // Its environment is recorded again, for a clean restart by the agent itself.
     assert!(world.path("state/panes/a.1.launch").exists());
     world.peer(&["wake", "a", "-m", "more"]).prints("a: already awake; message delivered\n");
     assert_eq!(world.processes(), [agent]);
@@ -136,7 +137,7 @@ fn without_any_launch_file_an_end_is_recorded_once_and_properly(on: RuntimeKind)
 
 fn an_end_that_may_have_been_asked_for_is_no_death(on: RuntimeKind) {
     let world = World::on(on);
-    // In an orderly way, and by a signal of our ladder: whether an ending was under way stood in the record.
+    // An orderly exit, and a signal of our ladder: only the lost record said whether an ending was under way.
     for (name, flags) in [("a", &["--leave-with", "0"][..]), ("b", &[])] {
         world.demo(name, flags);
         assert_eq!(world.peer(&["wake", name, "-m", "hello"]).code, 0);
@@ -191,7 +192,7 @@ fn an_end_after_the_directory_was_made_anew_is_recorded(on: RuntimeKind) {
     let world = World::on(on);
     let (agent, conversation) = awake(&world, "a");
     remove(&world.path("state"));
-    // It makes the directory anew, and takes nobody up.
+    // The list makes the directory anew, and recovers no agent.
     assert_eq!(world.peer(&["list"]).code, 0);
     signal(agent, Signal::SIGKILL);
     let end = world.await_end("a");
@@ -252,12 +253,12 @@ fn a_record_that_does_not_parse_beside_an_older_end_gives_no_number_twice(on: Ru
     assert_eq!((world.peer(&["stop", "a"]).code, world.peer(&["start", "a"]).code), (0, 0));
     world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
     let agent = world.agent("a");
-    // The second is gone with nobody who saw it, and its record is no record.
+    // The second incarnation ended unobserved, and its record does not parse.
     signal(world.pane_process("a"), Signal::SIGKILL);
     let _ = process::status(agent).map(|found| found.map(|status| process::signal(status.id, Signal::SIGKILL)));
     wait_until("nothing of it runs", || world.processes().is_empty());
     fs::write(world.path("state/a.session"), "{").expect("written");
-    // Also where the one that sets it aside is not the one that starts the next.
+    // Even if the verb that sets it aside is not the one that starts the next.
     assert_eq!(world.peer(&["reset", "a"]).code, 0);
     let woken = world.peer(&["wake", "a"]);
     assert_eq!((woken.code, woken.stdout.as_str()), (0, "a: woken resumed (stopped)\n"), "{woken:?}");
@@ -277,7 +278,7 @@ fn a_lost_record_is_found_again_by_another_path_of_the_state_directory(on: Runti
     let woken = by_link(&["wake", "a", "-m", "again"]);
     assert_eq!((woken.code, woken.stdout.as_str()), (0, "a: already awake; message delivered\n"), "{woken:?}");
     assert_eq!((world.agent("a"), world.processes(), world.deaths("a")), (agent, vec![agent], 0));
-    // What was started by the link is found without it.
+    // An agent that was started through the link is found without it.
     assert_eq!((by_link(&["stop", "a"]).code, by_link(&["start", "a"]).code), (0, 0));
     assert_eq!(by_link(&["wake", "a"]).stdout, "a: woken resumed (stopped)\n");
     let agent = world.agent("a");

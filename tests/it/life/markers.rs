@@ -1,4 +1,4 @@
-//! Markers and what they must not do: each test is a story of a context lost or wrongly revived.
+//! Markers and what they must not do: each test is a case of a context that was lost or wrongly revived.
 
 use crate::common::{World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
@@ -16,7 +16,7 @@ on_each_runtime! {
 }
 
 fn a_resume_that_fails_keeps_the_park_marker(on: RuntimeKind) {
-    // A marker burnt before launch turned one failed boot into a lost context.
+    // A marker that was removed before the launch turned one failed boot into a lost context.
     let world = World::on(on);
     world.demo("a", &["--die-on-resume", "200"]);
     world.peer(&["wake", "a", "-m", "hello"]);
@@ -26,12 +26,12 @@ fn a_resume_that_fails_keeps_the_park_marker(on: RuntimeKind) {
     assert!(world.has("a", "idle-reaped"));
     let run = world.peer(&["wake", "a"]);
     assert_eq!(run.code, 5, "{run:?}");
-    assert!(run.stderr.starts_with("error: a was started and is not ready: it ended (crashed (exit 1))"), "{run:?}");
+    assert!(run.stderr.starts_with("error: a was started, but it ended (crashed (exit 1))"), "{run:?}");
     assert!(world.has("a", "idle-reaped"), "kept: nothing was ready");
     let end = world.end("a");
     assert_eq!((&end["cause"], &end["counted"]), (&json!("crashed"), &json!(true)), "the park is not why it died");
     assert_eq!(world.conversations("a").first(), Some(&conversation), "an id is never lost");
-    // A start that never was ready says nothing of the context.
+    // A start that never was ready says nothing about the context.
     let decision = world.peer(&["why", "a", "--json"]).json()["decision"].clone();
     assert_eq!(decision, format!("resume {conversation} (stopped)"));
 }
@@ -63,7 +63,7 @@ fn attach_crash_wake_does_not_resume_the_crash(on: RuntimeKind) {
     assert_ne!(world.conversation("a"), conversation);
 }
 
-/// Attaches from a terminal (a pane of another server) and detaches once the peer's own screen is there.
+/// Attaches from a terminal (a pane of another server) and detaches once the peer's screen shows.
 fn attach(world: &World, name: &str) {
     let person = world.path("s-person");
     let peer = env!("CARGO_BIN_EXE_peer");
@@ -93,7 +93,7 @@ fn attach(world: &World, name: &str) {
         ],
     );
     assert_eq!(said, "");
-    // Its status line, or the agent's own words where there is none.
+    // Its status line, or the agent's text if there is none.
     let sign = match world.kind() {
         RuntimeKind::Tmux => format!("[{name}-2]"),
         RuntimeKind::Zellij => "resumed conversation".to_owned(),
@@ -115,10 +115,10 @@ fn a_stop_that_was_killed_half_way_does_not_make_a_later_crash_a_park(on: Runtim
     let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "hello"]);
-    // What a stop leaves that is killed between its intent and its first key.
+    // The state that a stop leaves if it is killed between its intent and its first key.
     world.edit("a", "session", |record| record["intent"] = json!("stopped"));
     world.write("a", "idle-reaped", "2026-11-21T00:00:00Z\n");
-    // Its keys may be on their way, so what was begun is brought to its end first.
+    // Its keys may be on their way, so the ending is completed first.
     world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
     assert!(!world.has("a", "idle-reaped") && !world.has("a", "stopped"));
     signal(world.agent("a"), Signal::SIGKILL);
@@ -154,7 +154,7 @@ fn deaths_are_counted_once_however_many_look(on: RuntimeKind) {
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
     signal(agent, Signal::SIGKILL);
-    // A signal is sent before it has done its work; a stop in between would find it alive and park it.
+    // The signal may not have taken effect yet; a stop meanwhile would find the agent alive and park it.
     wait_until("the kernel to have ended it", || !lives(agent));
     std::thread::scope(|scope| {
         for _ in 0..6 {

@@ -1,4 +1,4 @@
-//! How an agent is started, kept, parked and ended, and what is on record of it.
+//! How an agent is started, kept, parked and ended, and what is recorded of it.
 
 mod broken_boots;
 mod crowd;

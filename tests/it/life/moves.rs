@@ -1,4 +1,4 @@
-//! `peer move`: the same peer and the same conversation in the other runtime, or nothing touched.
+//! `peer move`: the same peer and the same conversation in the other runtime, or nothing is touched.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -7,12 +7,12 @@ use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind::{self, Tmux, Zellij};
 use serde_json::json;
 
-/// The spec as it stands.
+/// The text of the spec.
 fn spec(world: &World, name: &str) -> String {
     std::fs::read_to_string(world.path(&format!("config/peers/{name}.toml"))).expect("declared")
 }
 
-/// Makes a program of a script, which the kernel executes while other tests start children.
+/// Makes a program of a script, which can be executed while other tests start children.
 fn program(world: &World, name: &str, script: &str) -> String {
     let path = world.path(name);
     std::fs::write(&path, script).expect("write");
@@ -63,7 +63,7 @@ fn one_that_is_asleep_or_stopped_stays_so() {
     world.peer(&["start", "a"]);
     world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
     assert_eq!((world.session("a")["runtime"].clone(), world.conversation("a")), (json!("zellij"), conversation));
-    // A crash stays a crash, and what it left on the old runtime is cleared.
+    // A crash stays a crash, and what it left on the old runtime is removed.
     signal(world.agent("a"), Signal::SIGKILL);
     world.await_end("a");
     world.peer(&["move", "a", "--runtime", "tmux"]).prints("a: moved to tmux; it was not awake\n");
@@ -84,7 +84,7 @@ fn what_cannot_be_moved_is_refused_and_untouched() {
     world.peer(&["move", "a", "--runtime", "zellij"]).fails(
         6,
         "error: zellij is not installed: no executable at /nonexistent/zellij\n\
-         hint: install zellij, or name its path in config.toml: [zellij] binary = \"…\"\n",
+         hint: install zellij, or set its path in config.toml: [zellij] binary = \"…\"\n",
     );
     let old = program(&world, "old-zellij", "#!/bin/sh\necho zellij 0.44.0\n");
     let config = std::fs::read_to_string(world.path("config/config.toml")).expect("read");
@@ -98,8 +98,8 @@ fn what_cannot_be_moved_is_refused_and_untouched() {
     .expect("write");
     world.peer(&["move", "cat", "--runtime", "zellij"]).fails(
         1,
-        "error: move cat: it is awake, and command cannot go on with a conversation\n\
-         hint: peer stop cat, which gives up what it holds, then move it\n",
+        "error: move cat: it is awake, and command cannot resume a conversation\n\
+         hint: peer stop cat, which discards its state, then move it\n",
     );
     world.peer(&["move", "managed", "--runtime", "zellij"]).fails(
         1,
@@ -128,7 +128,7 @@ fn a_runtime_that_does_not_answer_is_no_reason_to_end_anything() {
     assert!(lives(agent) && spec(&world, "a").contains("\"tmux\""));
 }
 
-/// Between the two runtimes, either way: one answers `--version` and fails at everything else.
+/// Moves between the runtimes, either way: the target answers `--version` and fails at everything else.
 fn comes_back_from_a_runtime_that_fails(from: RuntimeKind, to: RuntimeKind, version: &str) {
     let world = World::on(from);
     world.demo("a", &[]);

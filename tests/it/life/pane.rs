@@ -1,4 +1,4 @@
-//! What runs in the pane: every end is recorded exactly and at once, and the agent behaves as in a plain terminal.
+//! The pane process: every end is recorded exactly and at once, and the agent behaves as in a plain terminal.
 
 use crate::common;
 use crate::common::{World, lives, on_each_runtime, signal, wait_for, wait_until};
@@ -25,7 +25,7 @@ on_each_runtime! {
     the_agent_leads_the_foreground_group_of_its_terminal
 }
 
-/// Wakes `name` and waits for the end that it comes to by itself.
+/// Wakes `name` and waits until the agent ends by itself.
 #[track_caller]
 fn end_of(world: &World, name: &str) -> serde_json::Value {
     world.peer(&["wake", name]);
@@ -114,7 +114,7 @@ fn a_stopped_agent_stays_stopped_until_it_is_continued(on: RuntimeKind) {
     assert_eq!(world.agent("a"), agent);
 }
 
-/// On tmux alone, because only tmux resizes what nobody looks at; the conformance suite resizes both by attaching.
+/// On tmux only, because only tmux resizes panes without a client; the conformance suite resizes both by attaching.
 #[test]
 fn a_resize_reaches_the_agent() {
     let world = World::new();
@@ -139,7 +139,7 @@ fn a_session_closed_by_hand_is_nobodys_death(on: RuntimeKind) {
     world.peer(&["wake", "a", "-m", "hello"]);
     world.peer(&["wake", "b"]);
     let conversation = world.conversation("a");
-    // Four times at once would be a crash loop.
+    // Four deaths at once would be a crash loop.
     for incarnation in 1..=4 {
         world.close_session("a");
         let end = world.await_end("a");
@@ -172,7 +172,7 @@ fn is_nobodys_death(world: &World, name: &str) {
     assert_eq!(world.deaths(name), 0);
 }
 
-/// On tmux alone: a server of zellij is one session, and ending it is ending that.
+/// On tmux only: a server of zellij is one session, and ending it ends that session.
 #[test]
 fn a_server_that_is_ended_in_order_is_nobodys_death_either() {
     let world = World::new();
@@ -204,8 +204,8 @@ fn a_binary_that_vanished_is_said_before_anything_is_begun(on: RuntimeKind) {
     world.peer(&["wake", "a"]).fails(
         1,
         &format!(
-            "error: a is not woken: cannot run its program {program}: No such file or directory (os error 2)\n\
-             hint: install it again, or name another in `peer edit a`: command\n"
+            "error: cannot wake a: cannot run its program {program}: No such file or directory (os error 2)\n\
+             hint: install it again, or set another command in `peer edit a`\n"
         ),
     );
     assert!(!world.has("a", "session") && !world.has("a", "end") && world.sessions().is_empty());
@@ -221,8 +221,8 @@ fn a_working_directory_that_vanished_is_said_before_anything_is_begun(on: Runtim
     world.peer(&["wake", "a"]).fails(
         1,
         &format!(
-            "error: a is not woken: cannot use its working directory {path}: No such file or directory (os error 2)\n\
-             hint: bring {path} back, or name another directory in `peer edit a`\n"
+            "error: cannot wake a: cannot use its working directory {path}: No such file or directory (os error 2)\n\
+             hint: restore {path}, or set another cwd in `peer edit a`\n"
         ),
     );
     assert!(!world.has("a", "session") && world.sessions().is_empty());
@@ -277,7 +277,7 @@ fn a_wake_from_a_bare_environment_gives_the_agent_a_home_a_locale_and_the_declar
     for key in ["HOME=", "USER=", "SHELL=", "LANG=", "PATH=", "TERM="] {
         assert!(env.iter().any(|entry| entry.starts_with(key) && entry.len() > key.len()), "{key} {env:?}");
     }
-    // And the same server from both worlds.
+    // And both environments find the same server.
     world.peer(&["wake", "a"]).prints("a: already awake\n");
 }
 

@@ -1,8 +1,8 @@
 //! One tick on real tmux and zellij: what both axes say of each peer, and what follows from it.
 //!
-//! On tmux one server hosts the fleet, on zellij each session is a server of its own, whose life the kernel tells. So what
-//! befalls a server befalls the fleet on tmux and one peer on zellij, and what keeps a client from asking (no binary, no
-//! permission) leaves a peer unknown on tmux and is not even noticed on zellij.
+//! On tmux one server hosts the fleet. On zellij each session is a separate server, whose life the kernel shows. So a
+//! fault of a server affects the fleet on tmux and one peer on zellij. And what keeps a client from querying (no
+//! binary, no permission) makes a peer unknown on tmux and goes unnoticed on zellij.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -35,11 +35,11 @@ on_each_runtime! {
     an_older_agent_beside_the_one_on_record_is_ended
 }
 
-/// Kills pane process and agent, so that nobody is left to record the end.
+/// Kills pane process and agent, so that no process is left to record the end.
 #[track_caller]
 fn kill_unrecorded(world: &World, name: &str) {
     let (pane, agent) = (world.pane_process(name), world.agent(name));
-    // The parent first: stopping it would not do, because tmux continues what it finds stopped in a pane.
+    // The parent first: stopping it would not suffice, because tmux continues stopped processes of its panes.
     signal(pane, Signal::SIGKILL);
     wait_until("its parent is gone", || !lives(pane));
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(agent).expect("a pid")), Signal::SIGKILL);
@@ -81,14 +81,14 @@ fn ended_while_its_recorder_could_not_write_is_acted_on_at_once(on: RuntimeKind)
 fn an_agent_that_nobody_saw_die_is_confirmed_and_buried(on: RuntimeKind) {
     let world = World::on(on);
     fleet(&world, &["a"]);
-    // The young are not believed to be gone.
+    // A young incarnation is not taken for gone.
     world.edit("a", "session", |record| record["woke_at_ms"] = json!(u64::MAX / 4));
     kill_unrecorded(&world, "a");
     assert!(done(&tick(&world, &[])).is_empty());
     assert_eq!((verdict(&world, "a"), world.has("a", "session")), ("agent-gone".into(), true));
     settle(&world, "a");
     world.edit("a", "session", |record| record["woke_at_ms"] = json!(1));
-    // Nor is one whose pane has just changed: tmux stamps a pane that dies as one that printed, zellij does not.
+    // Nor is one whose pane has just changed: tmux counts the death of a pane as output, zellij does not.
     if on == RuntimeKind::Tmux {
         assert!(done(&tick(&world, &[])).is_empty());
         assert!(world.has("a", "session"), "busy");
@@ -101,8 +101,8 @@ fn an_agent_that_nobody_saw_die_is_confirmed_and_buried(on: RuntimeKind) {
     assert_eq!(world.sessions(), Vec::<String>::new());
 }
 
-/// How an end is told that nobody saw, once the session is closed too: on zellij its server went with it, and a server that
-/// is gone took along what it hosted.
+/// The state of an unobserved end whose session is closed too: on zellij the session's server ended with it, and a
+/// server that is gone takes along what it hosted.
 fn unseen(on: RuntimeKind) -> &'static str {
     if on == RuntimeKind::Tmux { "crashed (pane gone)" } else { "lost" }
 }
@@ -133,7 +133,7 @@ fn gone_on_both_axes_with_a_record_of_its_end_needs_no_second_look(on: RuntimeKi
 fn an_orphan_is_ended_with_the_ladder(on: RuntimeKind) {
     let world = World::on(on);
     world.add("b", &["cat"]);
-    // It outlives its pane, as gemini does: it ignores the hangup, and its terminal's errors.
+    // It outlives its pane, as gemini does: it ignores the hangup and the errors of its terminal.
     world.profile(
         "graced",
         "extends = \"command\"\ndescription = \"for a test\"\n[quit]\ngrace = \"100ms\"\nterm_grace = \"100ms\"\n",
@@ -176,7 +176,7 @@ fn a_recycled_pid_is_neither_the_agent_nor_signalled(on: RuntimeKind) {
     assert_eq!(verdict(&world, "bystander"), "healthy");
 }
 
-/// Ends, in the way that leaves no doubt, every server that hosts one of them.
+/// Kills every server that hosts one of the peers with SIGKILL.
 fn lose_every_server(world: &World, names: &[&str]) {
     let sockets: Vec<PathBuf> = names.iter().map(|name| socket_of(world, name)).collect();
     let mut servers: Vec<_> = names.iter().map(|name| world.server_of(name).pid).collect();
@@ -185,12 +185,12 @@ fn lose_every_server(world: &World, names: &[&str]) {
     for server in &servers {
         signal(*server, Signal::SIGKILL);
     }
-    // A process is seen to be gone before its last thread has let go of the socket.
+    // A process is seen to be gone before its last thread has released the socket.
     let gone = |path: &PathBuf| matches!(socket::listener(path), Ok(Listener::Gone(_)));
     wait_until("they are gone", || sockets.iter().all(gone) && !servers.iter().any(|server| lives(*server)));
 }
 
-/// One event a server that was lost, which names all that it hosted: one for the fleet on tmux, one a peer on zellij.
+/// Asserts one event per lost server, which names all peers on it: one for the fleet on tmux, one per peer on zellij.
 #[track_caller]
 fn is_told_once_a_server(world: &World, names: &[&str]) {
     let lost = world.log().into_iter().filter(|event| event["event"] == "runtime.lost");
@@ -204,7 +204,7 @@ fn is_told_once_a_server(world: &World, names: &[&str]) {
 
 fn a_killed_server_is_one_event_and_the_fleet_resumes(on: RuntimeKind) {
     let world = World::on(on);
-    // Each start on zellij is a server more.
+    // Each start on zellij is one more server.
     let names = match on {
         RuntimeKind::Tmux => &["a", "b", "c", "d", "e", "f"][..],
         RuntimeKind::Zellij => &["a", "b", "c"],
@@ -261,7 +261,7 @@ fn survivors_of_a_killed_server_are_ended_and_nobody_is_counted(on: RuntimeKind)
     is_told_once_a_server(&world, &["a", "b"]);
 }
 
-/// What is unknown: named in `skipped`, and nothing is marked, signalled or started.
+/// Asserts that the peer is unknown: it is named in `skipped`, and nothing is marked, signalled or started.
 #[track_caller]
 fn stays_unknown(world: &World, name: &str, why: &str) {
     let (record, agent) = (world.session(name), world.agent(name));
@@ -274,11 +274,12 @@ fn stays_unknown(world: &World, name: &str, why: &str) {
 }
 
 fn a_stopped_server_is_unknown_and_costs_nobody_else_a_verdict(on: RuntimeKind) {
-    // Long enough for all that answers on a loaded machine, and within the tick's budget for the one that does not.
+    // Long enough for all servers that answer on a loaded machine, and within the tick's budget for the one that does
+    // not.
     let world = World::on_within(on, "5s");
     for (name, socket) in [("a", None), ("b", Some(world.path("s2")))] {
         world.add(name, &["sleep", "1000"]);
-        // On zellij it has one of its own anyway.
+        // On zellij it has a separate server anyway.
         if let (Some(socket), RuntimeKind::Tmux) = (socket, on) {
             world.set_in_spec(name, &format!("socket = {}", quoted(&socket)));
         }
@@ -310,12 +311,12 @@ fn a_missing_binary_is_never_a_death(on: RuntimeKind) {
     fleet(&world, &["a"]);
     world.edit("a", "session", |record| record["binary"] = json!("/nonexistent/binary"));
     let document = tick(&world, &[]);
-    // tmux is asked by another client that fits the server; on zellij no process is started to ask.
+    // tmux is queried by another client that fits the server; on zellij no process is started to query.
     assert_eq!((done(&document), skipped(&document)), (vec![], vec![]));
     assert_eq!((verdict(&world, "a"), lives(world.agent("a"))), ("healthy".to_owned(), true));
 }
 
-/// Where a server listens that hosts this peer.
+/// The socket of the server that hosts this peer.
 fn socket_of(world: &World, name: &str) -> PathBuf {
     let place = world.place(name);
     match world.kind() {
@@ -330,7 +331,7 @@ fn a_socket_that_was_removed_under_a_living_server_is_unknown(on: RuntimeKind) {
     let (server, socket) = (world.server_of("a"), socket_of(&world, "a"));
     fs::rename(&socket, world.path("moved")).expect("rename");
     match on {
-        // It can be made to listen again, by whoever may change something.
+        // A verb that may change something can make it listen again.
         RuntimeKind::Tmux => {
             let document = tick(&world, &["--dry-run"]);
             assert!(skipped(&document)[0].contains("lives and cannot be reached"), "{document}");
@@ -352,7 +353,7 @@ fn a_socket_that_may_not_be_used_is_never_a_death(on: RuntimeKind) {
     let (socket, agent) = (socket_of(&world, "a"), world.agent("a"));
     let mode = |mode| fs::set_permissions(&socket, fs::Permissions::from_mode(mode)).expect("chmod");
     let moved = world.path("moved");
-    // Root may use any socket: a place that only looks like one stands in for the refusal.
+    // Root may use any socket, so a file that only looks like a socket stands in for the refusal.
     let root = nix::unistd::geteuid().is_root();
     if root {
         fs::rename(&socket, &moved).expect("rename");
@@ -361,7 +362,7 @@ fn a_socket_that_may_not_be_used_is_never_a_death(on: RuntimeKind) {
         mode(0o000);
     }
     let document = tick(&world, &[]);
-    // That a zellij server listens is the kernel's word.
+    // The kernel shows that a zellij server listens.
     let expected = if on == RuntimeKind::Tmux { "unknown" } else { "healthy" };
     assert_eq!((done(&document), verdict(&world, "a")), (vec![], expected.to_owned()), "{document}");
     assert!(lives(agent) && world.end("a").is_null());
@@ -415,8 +416,8 @@ fn an_agent_without_a_record_is_found_again_and_no_second_one_is_started(on: Run
     assert_eq!(world.said(&conversation), ["hello", "again"]);
 }
 
-/// A pane that is dead without an end, and a session of somebody else with a name like ours: neither can be on zellij, where a
-/// session has a directory of its own. A stray that lives is told on both: the next case.
+/// A dead pane without an end, and a session of the user's with a name like ours. Neither can exist on zellij, where a
+/// session has its own directory. A living pane without a record is reported on both: the next case.
 #[test]
 fn sessions_of_ours_that_no_record_names_are_cleared() {
     let world = World::new();
@@ -425,11 +426,11 @@ fn sessions_of_ours_that_no_record_names_are_cleared() {
     let record = world.session("a");
     let tag = world.tmux(&["show-options", "-p", "-v", "-t", "=a-1:", "@peer_tag"]);
     let tag = tag.split_once("/1@").expect("a tag and a process").0.to_owned() + "/7@#{pane_pid}";
-    // A dead pane of an incarnation that is not on record.
+    // A dead pane of an incarnation that is not recorded.
     world.tmux(&["new-session", "-d", "-s", "a-7", "sleep 1000"]);
     world.tmux(&["set-option", "-p", "-F", "-t", "=a-7:", "@peer_tag", &tag]);
     world.tmux(&["set-option", "-w", "-t", "=a-7:", "remain-on-exit", "on"]);
-    // A person's own session, of a name like ours.
+    // The user's own session, with a name like ours.
     world.tmux(&["new-session", "-d", "-s", "b-9", "sleep 1000"]);
     assert_eq!(
         done(&tick(&world, &[])),
@@ -450,7 +451,7 @@ fn an_older_agent_beside_the_one_on_record_is_ended(on: RuntimeKind) {
     let world = World::on(on);
     fleet(&world, &["a", "b"]);
     let (old, young) = (world.agent("a"), world.agent("b"));
-    // As if another start had taken its place, whose pane process did not see the name that the first one holds.
+    // As if it had been replaced by another start whose pane process did not see the name that the first one holds.
     let mut other = world.session("b");
     other["incarnation"] = json!(2);
     world.write("a", "session", &other.to_string());

@@ -1,4 +1,4 @@
-//! `peer restart-runtime`: every peer of a server goes on, in its conversation, on a new one.
+//! `peer restart-runtime`: every peer of a server continues its conversation on a new server.
 
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,10 @@ fn what_forbids_it_is_said_and_nothing_is_touched() {
     assert!(over.code == 4 && over.stdout.contains("a would start over"), "{over:?}");
     world.tmux(&["new-session", "-d", "-s", "mine", "sleep", "1000"]);
     let theirs = world.peer(&["restart-runtime", "--now"]);
-    assert!(theirs.code == 4 && theirs.stdout.contains("session mine on it is not of this fleet"), "{theirs:?}");
+    assert!(
+        theirs.code == 4 && theirs.stdout.contains("session mine on it does not belong to this fleet"),
+        "{theirs:?}"
+    );
     let inside = common::Run::of(world.command(&["restart-runtime", "--now"]).env("PEER_NAME", "a"), None);
     assert!(inside.code == 4 && inside.stdout.contains("runs this command itself"), "{inside:?}");
     assert_eq!(world.peer(&["restart-runtime", "nobody"]).code, 3);

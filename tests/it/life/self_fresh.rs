@@ -38,7 +38,7 @@ fn the_kill_that_was_meant_for_the_old_agent_spares_the_fresh_one(on: RuntimeKin
     let fresh = world.agent("a");
     assert!(fresh != old && !lives(old), "{old} {fresh}");
     assert_ne!(world.conversation("a"), conversation);
-    // The demo's grace between SIGTERM and SIGKILL is 1 s; it obeyed the first at once.
+    // The demo agent's grace between SIGTERM and SIGKILL is 1 s; it obeys the first signal at once.
     let ready = Instant::now();
     wait_until("the old agent's grace is over", || {
         assert!(lives(fresh), "{:?}", world.end("a"));
@@ -53,7 +53,7 @@ fn inside(world: &World, verb: &str, incarnation: u64) -> Run {
     Run::of(command.env("PEER_NAME", "a").env("PEER_INCARNATION", incarnation.to_string()), None)
 }
 
-/// Waits until incarnation `number` is ready, and its prompt typed where it has one.
+/// Waits until incarnation `number` is ready, and its prompt is typed if it has one.
 #[track_caller]
 fn await_fresh(world: &World, number: u64) {
     wait_until("a fresh agent is ready", || {
@@ -84,7 +84,7 @@ fn the_fresh_agent_comes_up_in_the_same_pane_with_the_prompt_and_whoever_looked_
     assert!(!world.has("a", "new-eager"));
     let screen = world.screen("a");
     assert!(screen.contains("new conversation") && !screen.contains("hello"), "a clean screen: {screen}");
-    // In this order; how quickly is printed, since a loaded machine is no reason to fail.
+    // In this order; the delay is only printed, because a loaded machine is not a reason to fail.
     let (ended, decided) = (&world.events("a", "session.ended")[0], &world.events("a", "wake.decided")[1]);
     let gap = at(decided).duration_since(at(ended)).expect("the end comes first");
     eprintln!("from the end of the old agent to the start of the fresh one: {gap:?}");
@@ -131,7 +131,10 @@ fn five_in_300_s_are_its_budget(on: RuntimeKind) {
     }
     let agent = world.agent("a");
     let run = inside(&world, "self-fresh", 6);
-    assert!(run.code == 4 && run.stderr.contains("a has restarted itself too often; it may again in "), "{run:?}");
+    assert!(
+        run.code == 4 && run.stderr.contains("a has restarted itself too often; it may do so again in "),
+        "{run:?}"
+    );
     assert!(!world.has("a", "new-eager") && lives(agent), "it keeps its context");
     world.edit("a", "end", |end| {
         let first = &mut end["recent"][0]["at_ms"];
@@ -148,7 +151,7 @@ fn a_fresh_start_that_fails_leaves_no_mark_to_loop(on: RuntimeKind) {
     world.profile("graced", &format!("extends = \"command\"\ndescription = \"for a test\"\n{quit}"));
     let program = world.work().join("agent");
     std::fs::copy("/bin/sh", &program).expect("copy");
-    // It ignores what it is asked, so there is time between the answer and its end.
+    // It ignores the signals that ask it to end, so there is time between the answer and its end.
     let script = "trap '' TERM; echo deaf; while :; do sleep 0.05; done";
     world.declare("a", &["--agent", "graced"], &[program.to_str().expect("UTF-8"), "-c", script]);
     world.peer(&["wake", "a"]);
@@ -166,7 +169,7 @@ fn a_fresh_start_that_fails_leaves_no_mark_to_loop(on: RuntimeKind) {
         assert!(run.code == 0 && run.stderr.is_empty() && !run.stdout.contains("restarted"), "{run:?}");
     }
     world.peer(&["wake", "a"]).prints("a: woken fresh (self-fresh)\n");
-    // The program is gone: started once, and that is a death like another.
+    // The program is gone: it is tried once, and that is a death like any other.
     assert_eq!(inside(&world, "self-fresh", 2).code, 0);
     std::fs::remove_file(&program).expect("it is there");
     wait_until("the failed start is recorded", || {
@@ -185,7 +188,7 @@ fn a_pane_process_that_is_gone_leaves_the_fresh_start_to_the_tick(on: RuntimeKin
     signal(holder, Signal::SIGKILL);
     wait_until("it is gone", || !lives(holder));
     let run = inside(&world, "self-fresh", 1);
-    assert!(run.code != 0 && run.stderr.contains("the process that holds this pane is gone"), "{run:?}");
+    assert!(run.code != 0 && run.stderr.contains("the pane process of this pane is gone"), "{run:?}");
     assert!(world.has("a", "new-eager") && lives(agent));
     signal(agent, Signal::SIGKILL);
     wait_until("it is gone too", || !lives(agent));

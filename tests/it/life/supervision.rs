@@ -1,4 +1,4 @@
-//! Starts that nobody waits for any more: a tick sees them through, and says once what keeps them.
+//! Starts that no verb waits for any more: a tick sees them through, and reports once what blocks them.
 
 use crate::common::ticks::{done, skipped, tick, verdict};
 use crate::common::{World, lives, on_each_runtime, signal, wait_until};

@@ -1,5 +1,5 @@
-//! An agent whose terminal, server or machine is taken away has not failed: nothing is counted, and the next wake resumes.
-//! Whoever takes it away ends several processes at once, in any order; what is done to the agent alone is its own end.
+//! An agent whose terminal, server or machine is taken away has not failed: nothing is counted, and the next wake
+//! resumes. Such events end several processes at once, in any order; a signal to the agent alone is its own end.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ on_each_runtime! {
     a_server_killed_at_any_moment_of_a_self_fresh_is_nobodys_death
 }
 
-/// How agents leave when they are asked to: at once or later, with the signal's number or as if all were well.
+/// How agents exit when asked to: at once or later, with the signal's number or with 0.
 const LEAVERS: [(&str, &[&str]); 4] = [
     ("prompt", &[]),
     ("tidy", &["--leave-with", "0"]),
@@ -46,7 +46,7 @@ impl Victims {
 
 const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
-/// Signals whoever is still there: on tmux the server is that of all.
+/// Signals a process that still exists: on tmux all share the server.
 fn term(pid: u32) {
     if lives(pid) {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
@@ -82,7 +82,7 @@ fn an_orderly_stop_is_nobodys_death_in_whatever_order_and_however_the_agents_lea
     let conversations = leavers(&world);
     for (round, order) in ORDERS.into_iter().enumerate() {
         let victims: Vec<_> = LEAVERS.iter().map(|(name, _)| Victims::of(&world, name)).collect();
-        // As a script does, and every other time as a manager does that goes through a control group.
+        // In turn as a script does, and as a manager does that goes through a control group.
         for turn in 0..3 {
             for victim in &victims {
                 term(victim.in_order(order)[turn]);
@@ -104,7 +104,7 @@ fn a_reboot_is_nobodys_death_whoever_lived_to_write_it_down(on: RuntimeKind) {
         for (name, _) in LEAVERS {
             let victims = Victims::of(&world, name);
             victims.in_order(order).into_iter().for_each(term);
-            // What is left is killed, sooner or later.
+            // The processes that are left are killed, sooner or later.
             std::thread::sleep(Duration::from_millis([0, 1, 5, 30, 120, 400][round]));
             for pid in victims.in_order(order) {
                 let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
@@ -118,13 +118,14 @@ fn a_reboot_is_nobodys_death_whoever_lived_to_write_it_down(on: RuntimeKind) {
         for ((name, _), conversation) in LEAVERS.iter().zip(&conversations) {
             let unrecorded = world.has(name, "session") && {
                 let victims = Victims::of(&world, name);
-                // On tmux one server is that of all, and the others may still be at it.
+                // On tmux the server is shared, and other panes may still be closing.
                 wait_until("its pane is gone", || !lives(victims.pane));
                 world.has(name, "session")
             };
             if unrecorded {
                 world.edit(name, "session", |record| record["boot_id"] = json!("00000000-0000-0000-0000-000000000000"));
-                // A pane process that was killed between the end and the record has judged it already, and once.
+                // A pane process that was killed between the end and the record has judged the end already, and only
+                // once.
                 let end = world.end(name);
                 let judged = end["incarnation"] == world.session(name)["incarnation"];
                 let cause = if judged { end["cause"].as_str().expect("a cause") } else { "rebooted" };
@@ -160,7 +161,7 @@ fn what_outlives_an_orderly_stop_is_ended_by_the_next_wake_and_has_not_failed(on
         assert!(!lives(victims.agent));
         assert_eq!(world.deaths("a"), 0);
     }
-    // Killed in the end, as a manager does that has waited long enough.
+    // Killed in the end, as by a manager that has waited long enough.
     let victims = Victims::of(&world, "a");
     victims.in_order([2, 1, 0]).into_iter().for_each(term);
     wait_until("the server is gone", || !lives(victims.server));
@@ -211,7 +212,7 @@ fn a_signal_to_the_pane_process_closes_it_and_one_that_cannot_be_caught_is_seen_
     assert_eq!(world.deaths("a"), 1);
 }
 
-/// What must hold however far a start had come when its server went.
+/// Asserts what must hold however far a start had come when its server ended.
 #[track_caller]
 fn is_uncounted(world: &World, name: &str, what: &str) -> Value {
     wait_until("nothing runs", || world.processes().is_empty());
@@ -234,7 +235,7 @@ fn a_server_killed_at_any_moment_of_a_start_is_nobodys_death(on: RuntimeKind) {
         let started = || world.session("a")["process"].is_object();
         wait_until(&what, || started() || wake.try_wait().expect("ours").is_some());
         std::thread::sleep(Duration::from_millis(delay));
-        // The record may not name the server yet; its pane process has it as its parent.
+        // The record may not name the server yet; it is the parent of the pane process.
         let parent = peer_adapters::process::status(world.pane_process("a")).expect("/proc").map(|pane| pane.parent);
         if let Some(parent) = parent.filter(|parent| *parent > 1 && *parent != server.pid) {
             signal(parent, Signal::SIGKILL);

@@ -39,7 +39,7 @@ fn a_tick_with_nothing_to_do_stamps_both_axes_and_says_nothing(on: RuntimeKind) 
 fn a_fleet_that_was_never_woken_needs_no_runtime(on: RuntimeKind) {
     let world = World::on(on);
     world.add("a", &["cat"]);
-    // tmux's own table is there already.
+    // The table for tmux exists already.
     let path = world.path("config/config.toml");
     let config = fs::read_to_string(&path).expect("readable");
     let config = config.replace("[tmux]\n", "[tmux]\nbinary = \"/nonexistent/tmux\"\n");
@@ -76,7 +76,7 @@ fn only_one_peer_leaves_what_is_known_of_the_others(on: RuntimeKind) {
     assert_eq!(run.code, 3, "{run:?}");
 }
 
-/// By a lock on a file, in which no runtime has a part.
+/// The lock is on a file, so no runtime is involved.
 #[test]
 fn two_ticks_never_overlap_and_the_second_is_no_failure() {
     let world = World::with_probe_timeout("2s");
@@ -92,7 +92,7 @@ fn two_ticks_never_overlap_and_the_second_is_no_failure() {
     world.peer(&["reap"]).prints("");
 }
 
-/// Of time that ladders take, which are the same on each runtime: tests/ladder.rs.
+/// For the time that ladders take, which is the same on each runtime: see life/ladder.rs.
 #[test]
 fn what_the_budget_has_no_room_for_is_said_and_done_by_the_next_tick() {
     let world = World::new();

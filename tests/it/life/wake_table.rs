@@ -1,5 +1,5 @@
-//! Every row of the wake table as a person meets it: the state is brought about by what really happens (a stop, a crash,
-//! a server that goes), then `peer why` must name the row and change nothing, and `peer wake` must do what it says.
+//! Every row of the wake table as a user meets it: real events (a stop, a crash, a server that ends) lead to the state,
+//! then `peer why` must name the row and change nothing, and `peer wake` must do what it says.
 
 use crate::common::{Run, World, lives, on_each_runtime, signal, stop, wait_until};
 use nix::sys::signal::Signal;
@@ -38,7 +38,7 @@ on_each_runtime! {
     why_prints_the_table_for_people
 }
 
-/// What `peer why` says: the number of the row that decides. It must change nothing at all.
+/// Returns the number of the deciding row in `peer why`, which must change nothing at all.
 #[track_caller]
 fn why(world: &World, name: &str, flags: &[&str]) -> u64 {
     let before = world.snapshot();
@@ -64,10 +64,10 @@ fn wake_json(world: &World, name: &str, flags: &[&str]) -> (i32, Value) {
     (run.code, items[0].clone())
 }
 
-/// Row `row` wakes it, `fresh` or `resume`, with this cause in the answer and in the log.
+/// Asserts that row `row` wakes the peer, `fresh` or `resume`, with this cause in the answer and in the log.
 #[track_caller]
 fn wakes(world: &World, name: &str, flags: &[&str], row: u64, decision: &str, cause: &str) -> Value {
-    // What is only for the message decides nothing.
+    // Flags that concern only the message decide nothing.
     let asked = flags.iter().position(|flag| *flag == "-m").map_or(flags, |at| &flags[..at]);
     assert_eq!(why(world, name, asked), row);
     let (code, item) = wake_json(world, name, flags);
@@ -80,7 +80,7 @@ fn wakes(world: &World, name: &str, flags: &[&str], row: u64, decision: &str, ca
     item
 }
 
-/// Row `row` refuses with this code and cause; nothing is started, and the log says so.
+/// Asserts that row `row` refuses with this code and cause, nothing is started, and the log says so.
 #[track_caller]
 fn refuses(world: &World, name: &str, flags: &[&str], row: u64, code: i32, cause: &str) -> Value {
     assert_eq!(why(world, name, flags), row);
@@ -92,7 +92,7 @@ fn refuses(world: &World, name: &str, flags: &[&str], row: u64, code: i32, cause
     item
 }
 
-/// Brings it up, says something so that there is a conversation, and returns the conversation.
+/// Wakes the peer with a message, so that there is a conversation, and returns the conversation.
 #[track_caller]
 fn talk(world: &World, name: &str) -> String {
     world.peer(&["wake", name, "--topic", "first", "-m", "hello"]);
@@ -101,21 +101,21 @@ fn talk(world: &World, name: &str) -> String {
     conversation
 }
 
-/// Parks it as `peer stop` does and takes the stop back: its end is `stopped`.
+/// Parks the peer with `peer stop` and undoes the stop: its end is `stopped`.
 #[track_caller]
 fn park(world: &World, name: &str) {
     world.peer(&["stop", name]).prints(&format!("{name}: parked and stopped\n"));
     world.peer(&["start", name]);
 }
 
-/// The same, and writes the end down as the reaper does.
+/// Parks the peer and records the end as the reaper does.
 #[track_caller]
 fn park_idle(world: &World, name: &str) {
     park(world, name);
     world.edit(name, "end", |end| end["cause"] = json!("idle-reaped"));
 }
 
-/// Wakes one whose program crashes, until it has ended.
+/// Wakes a peer whose program crashes, and waits until it has ended.
 #[track_caller]
 fn crash(world: &World, name: &str) {
     let ends = world.events(name, "session.ended").len();
@@ -124,7 +124,7 @@ fn crash(world: &World, name: &str) {
     world.await_end(name);
 }
 
-/// One that leaves at once may have been ready or not before it did: the row is 16 or 14 then.
+/// An agent that exits at once may have been ready before that or not: the row is 16 or 14.
 #[track_caller]
 fn starts_fresh(world: &World, name: &str) {
     let row = why(world, name, &[]);
@@ -151,7 +151,7 @@ fn row_2_somebody_else_owns_its_lifecycle(on: RuntimeKind) {
     refuses(&world, "spec", &[], 2, 4, "managed-elsewhere");
     world.peer(&["wake", "spec"]).fails(
         4,
-        "error: spec is not woken: its lifecycle is managed by supervisord\n\
+        "error: cannot wake spec: its lifecycle is managed by supervisord\n\
          hint: start it with supervisord, or remove managed_by in `peer edit spec`\n",
     );
 
@@ -169,7 +169,7 @@ fn row_3_stopped(on: RuntimeKind) {
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
     refuses(&world, "a", &[], 3, 4, "stopped");
     refuses(&world, "a", &["--resume"], 3, 4, "stopped");
-    world.peer(&["wake", "a"]).fails(4, "error: a is not woken: it was stopped by hand\nhint: peer start a\n");
+    world.peer(&["wake", "a"]).fails(4, "error: cannot wake a: it was stopped with `peer stop`\nhint: peer start a\n");
     world.peer(&["start", "a"]).prints("a: may be woken again\n");
     let item = wakes(&world, "a", &[], 17, "resume", "stopped");
     assert_eq!(item["conversation"], conversation);
@@ -232,7 +232,7 @@ fn row_6_an_orphan_is_ended_first(on: RuntimeKind) {
     );
     wakes(&world, "a", &[], 6, "fresh", "closed-no-conversation");
     assert!(!lives(agent));
-    // We ended it because somebody had closed its session: it has not failed.
+    // We ended it because its session had been closed, so it has not failed.
     assert_eq!((world.events("a", "session.orphan-ended").len(), world.deaths("a")), (1, 0));
 }
 
@@ -241,7 +241,7 @@ fn row_7_an_end_that_nobody_recorded_is_recorded_once(on: RuntimeKind) {
     world.add("a", &["cat"]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
-    // The kernel hangs up the terminal of a leader that ended, and nobody is left to tell.
+    // The kernel hangs up the terminal of a session leader that ended, and no process is left to record the end.
     signal(world.pane_process("a"), Signal::SIGKILL);
     wait_until("it is dead", || !lives(agent));
     wakes(&world, "a", &[], 7, "fresh", "vanished");
@@ -259,7 +259,7 @@ fn row_8_failed_latches_until_reset_or_force(on: RuntimeKind) {
     refuses(&world, "a", &["--fresh"], 8, 4, "failed");
     world.peer(&["wake", "a"]).fails(
         4,
-        "error: a is not woken: it failed: 2 deaths in a row\n\
+        "error: cannot wake a: it failed: 2 deaths in a row\n\
          hint: peer reset a, or peer wake a --fresh --force\n",
     );
     assert_eq!(why(&world, "a", &["--fresh", "--force"]), 10, "an operator's hand is always obeyed");
@@ -341,7 +341,7 @@ fn row_12_asked_resume_resumes_or_refuses(on: RuntimeKind) {
     refuses(&world, "a", &["--resume"], 12, 4, "nothing-to-resume");
     world
         .peer(&["wake", "a", "--resume"])
-        .fails(4, "error: a is not woken: there is no conversation to resume\nhint: peer wake a starts it fresh\n");
+        .fails(4, "error: cannot wake a: there is no conversation to resume\nhint: peer wake a starts it fresh\n");
     let conversation = talk(&world, "a");
     signal(world.agent("a"), Signal::SIGKILL);
     world.await_end("a");
@@ -391,7 +391,7 @@ fn row_16_a_broken_or_finished_context_is_not_revived(on: RuntimeKind) {
     for (name, code, cause) in [("crashed", "3", "crashed"), ("early", "0", "completed-early")] {
         world.demo(name, &["--leave-with", code]);
         talk(&world, name);
-        // However long it took from there to here, it was not ready for ten seconds.
+        // However long the test took, the agent was not ready for ten seconds.
         let ready = world.session(name)["ready_at_ms"].as_u64().expect("ready");
         world.edit(name, "session", |record| record["ready_at_ms"] = json!(ready + 600_000));
         signal(world.agent(name), Signal::SIGTERM);
@@ -412,7 +412,7 @@ fn row_16_exit_0_after_ten_seconds_of_being_ready_is_a_completion_and_no_death(o
     world.add("a", &["sh", "-c", "read line; exit 0"]);
     world.peer(&["wake", "a"]);
     let ready = world.session("a")["ready_at_ms"].as_u64().expect("ready");
-    // The clock is the kernel's: what is edited is when it became ready, so that no test waits for it.
+    // The end has the kernel's time, so the test edits the time of readiness instead of waiting.
     world.edit("a", "session", |record| record["ready_at_ms"] = json!(ready - 10_000));
     world.press("a", &["Enter"]);
     let end = world.await_end("a");
@@ -439,7 +439,7 @@ fn row_17_a_lost_runtime_or_a_reboot_resumes(on: RuntimeKind) {
     let item = wakes(&world, "a", &[], 17, "resume", "runtime-lost");
     assert_eq!((&item["conversation"], world.deaths("a")), (&json!(conversation), 0));
 
-    // As after a reboot: another boot id on record, and nothing of it left.
+    // As after a reboot: another boot id in the record, and no process left.
     let agent = world.agent("a");
     signal(world.pane_process("a"), Signal::SIGKILL);
     wait_until("it is dead", || !lives(agent));
@@ -454,7 +454,7 @@ fn row_17_a_lost_runtime_or_a_reboot_resumes(on: RuntimeKind) {
 fn row_17_without_a_conversation_to_be_found_is_fresh_and_says_so(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &[]);
-    // Its transcript appears with its first message: there is none.
+    // Its transcript appears with its first message, and there was none.
     world.peer(&["wake", "a"]);
     park(&world, "a");
     let run = world.peer(&["wake", "a"]);
@@ -483,7 +483,7 @@ fn row_18_a_second_memory_drain_within_600_s_is_fresh(on: RuntimeKind) {
     assert_ne!(item["conversation"], conversation);
 }
 
-/// Writes the end down as a memory drain, with the drains of so many milliseconds before it.
+/// Records the end as a memory drain, with earlier drains this many milliseconds before it.
 fn drained(world: &World, name: &str, ago_ms: &[u64]) {
     world.edit(name, "end", |end| {
         let at = end["at_ms"].as_u64().expect("a time");
@@ -545,7 +545,7 @@ fn several_are_woken_side_by_side_and_the_highest_code_wins(on: RuntimeKind) {
     assert_eq!((run.code, run.stdout.as_str()), (4, "a: woken fresh (first-wake)\n"), "{run:?}");
     assert_eq!(
         run.stderr,
-        "error: b is not woken: it was stopped by hand\nhint: peer start b\n\
+        "error: cannot wake b: it was stopped with `peer stop`\nhint: peer start b\n\
          error: there is no peer named nobody\nhint: peer add nobody -- COMMAND\n"
     );
     world.peer(&["start", "b"]);

@@ -1,4 +1,4 @@
-//! `peer watch`: the tick in the foreground, under systemd or by hand.
+//! `peer watch`: the tick in the foreground, started by systemd or by the user.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ fn it_ticks_tells_systemd_and_ends_cleanly_on_sigterm() {
     world.add("a", &["sleep", "1000"]);
     world.set_in_spec("a", "idle_timeout = \"0s\"\nrestart = \"on-failure\"");
     world.peer(&["wake", "a"]);
-    // Another path than one of tmux's sockets, which begin with s.
+    // Not a path of a tmux socket, which begin with s.
     let path = world.path("notify");
     let systemd = UnixDatagram::bind(&path).expect("bind");
     systemd.set_read_timeout(Some(PATIENCE)).expect("set");
@@ -31,7 +31,7 @@ fn it_ticks_tells_systemd_and_ends_cleanly_on_sigterm() {
     assert_eq!((heard().trim(), world.path("state/heartbeat.json").exists()), ("READY=1", true), "ready after a tick");
     assert_eq!((heard().trim(), heard().trim()), ("WATCHDOG=1", "WATCHDOG=1"), "each tick feeds it");
     assert!(started.elapsed() >= Duration::from_secs(1), "at its interval");
-    // What it starts does not speak to systemd in its name.
+    // The processes that it starts do not notify systemd in its name.
     let old = world.agent("a");
     signal(world.server().expect("a server").pid, Signal::SIGKILL);
     wait_until("it brings the peer back", || world.session("a")["phase"] == "ready" && world.agent("a") != old);
@@ -49,7 +49,7 @@ fn it_ticks_tells_systemd_and_ends_cleanly_on_sigterm() {
     assert_eq!(last.trim(), "STOPPING=1");
 }
 
-/// `peer watch` as systemd runs it, and what it tells systemd.
+/// `peer watch` as systemd runs it, and its notifications.
 struct Service {
     socket: UnixDatagram,
     child: std::process::Child,
@@ -65,7 +65,7 @@ impl Service {
         Self { socket, child }
     }
 
-    /// What it says next. `None`: nothing for as long as that.
+    /// Returns its next notification; `None` if there was none within `patience`.
     fn hear(&self, patience: Duration) -> Option<String> {
         self.socket.set_read_timeout(Some(patience)).expect("set");
         let mut buffer = [0; 256];
@@ -103,7 +103,7 @@ fn the_watchdog_is_fed_between_ticks_that_are_far_apart() {
     service.end();
 }
 
-/// A tmux client that waits for as long as the file `wait` is there.
+/// A tmux client that waits while the file `wait` exists.
 fn slow_client(world: &World) {
     use std::os::unix::fs::PermissionsExt;
     let real = peer_adapters::command::resolve("tmux".as_ref(), None, "/".as_ref()).expect("tmux");
@@ -137,7 +137,7 @@ fn a_long_tick_feeds_the_watchdog_until_it_is_past_its_budget() {
                 service.await_feed();
             }
         } else {
-            // What it said before comes first.
+            // Earlier notifications come first.
             wait_until("it is silent", || service.hear(Duration::from_secs(2)).is_none());
         }
         assert_eq!(ticks(&world), tick, "it is the same tick still");
@@ -157,7 +157,7 @@ fn sigterm_waits_for_the_tick_that_is_under_way() {
     let mut command = world.command(&["watch", "--every", "1s"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     wait_until("a tick is done", || world.path("state/heartbeat.json").exists());
-    // The next one has to wait for its server.
+    // The next tick has to wait for its server.
     let server = world.server().expect("a server").pid;
     common::stop(server);
     let stamped = || std::fs::read_to_string(world.path("state/heartbeat.json")).expect("a heartbeat");

@@ -1,5 +1,5 @@
-//! What a tick leaves for the next one: its own hanging, what killed writers left, files that do not parse, and how far the
-//! machine's clocks had come.
+//! What a tick leaves for the next one: a tick that hangs, files of killed writers, files that do not parse, and the
+//! state of the machine's clocks.
 
 use std::fs::{self, File};
 use std::process::Stdio;
@@ -22,7 +22,7 @@ fn a_tick_that_hangs_is_found_by_the_next_one() {
     world.peer(&["wake", "a"]);
     let server = world.server().expect("it runs").pid;
     stop(server);
-    // It has something to write down, and cannot.
+    // It has an event to log, and cannot.
     let log = File::open(world.path("state/lifecycle.log")).expect("there");
     fs2::FileExt::lock_exclusive(&log).expect("free");
     let mut hanging = world.command(&["reap", "--budget", "1s"]).stdout(Stdio::null()).spawn().expect("starts");
@@ -37,21 +37,15 @@ fn a_tick_that_hangs_is_found_by_the_next_one() {
     let said = world.peer(&["reap"]);
     let pid = hanging.id();
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(
-        said.stderr.starts_with(&format!("error: another tick, process {pid}, has been under way for ")),
-        "{said:?}"
-    );
+    assert!(said.stderr.starts_with(&format!("error: another tick (pid {pid}) has been running for ")), "{said:?}");
     assert!(said.stderr.contains("was to end after 1 s: it hangs\n"), "{said:?}");
-    assert!(
-        said.stderr.ends_with(&format!("hint: kill -KILL {pid}; the next tick takes up what it left\n")),
-        "{said:?}"
-    );
+    assert!(said.stderr.ends_with(&format!("hint: kill -KILL {pid}; the next tick continues its work\n")), "{said:?}");
     hanging.kill().expect("ours");
     hanging.wait().expect("ours");
     drop(log);
     common::signal(server, Signal::SIGCONT);
     world.peer(&["reap"]).prints("");
-    // A word that a killed tick left is nobody's.
+    // The pid that a killed tick left is ignored.
     let lock = File::options().write(true).open(world.path("state/reap.lock")).expect("there");
     fs::write(world.path("state/reap.lock"), told.to_string()).expect("write");
     fs2::FileExt::lock_exclusive(&lock).expect("free");
@@ -99,7 +93,8 @@ fn what_killed_writers_left_is_swept_and_nothing_else() {
     assert!(left.iter().all(|file| world.path(file).exists()), "a dry run removes nothing");
     world.peer(&["reap"]);
     let there = |file: &&String| world.path(file).exists();
-    // A minute is long for a writer that is gone, and not for one that cannot be told; the tick's own was renamed.
+    // A minute suffices for the file of a writer that is gone, but not if the writer cannot be determined; the tick's
+    // own file was renamed.
     assert_eq!(left.iter().filter(there).count(), 3, "{:?}", left.iter().filter(there).collect::<Vec<_>>());
     left.iter().filter(there).for_each(|file| aged(file, 3600));
     world.peer(&["reap"]);
@@ -131,13 +126,13 @@ fn files_that_do_not_parse_are_named() {
     assert_eq!(warnings, 4);
     let named = skipped(&tick(&world, &[]));
     assert!(named.iter().any(|line| line.contains("heartbeat.json")), "{named:?}");
-    // The tick has written the heartbeat anew.
+    // The tick has written a new heartbeat.
     let named = skipped(&tick(&world, &[]));
     assert!(!named.iter().any(|line| line.contains("heartbeat.json")), "{named:?}");
     assert!(fs::read_to_string(world.file("a", "conversations")).expect("there").ends_with(&good), "nothing is lost");
 }
 
-/// As if the last record of its transcript had been written so long before.
+/// Moves the last record of the transcript this far into the past.
 fn transcript_earlier(world: &World, name: &str, ms: u64) {
     let work = fs::canonicalize(world.work()).expect("it is there").display().to_string();
     let slug: String = work.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -162,7 +157,7 @@ fn a_clock_that_is_set_by_a_day_parks_nobody() {
     }
     assert_eq!(world.peer(&["wake", "a", "b", "c", "-m", "hello"]).code, 0);
     tick(&world, &[]);
-    // As if all that is on record had been written by a clock that was a day behind, and it was set since.
+    // As if everything had been recorded by a clock that was a day behind and has been set since.
     for name in ["a", "b", "c"] {
         world.edit(name, "session", |record| {
             for key in ["woke_at_ms", "ready_at_ms", "delivered_at_ms"] {
@@ -180,7 +175,7 @@ fn a_clock_that_is_set_by_a_day_parks_nobody() {
     world.peer(&["reap"]).prints("");
     let after = read_json(&world, "state/heartbeat.json").expect("a heartbeat");
     assert!(after["machine_woke_at_ms"].as_u64() >= Some(began), "{after}");
-    // An hour after that they are idle: the day is not counted, the hour is.
+    // An hour later they are idle: the day does not count, but the hour does.
     beat = after;
     beat["machine_woke_at_ms"] = json!(began - 3_700_000);
     fs::write(world.path("state/heartbeat.json"), beat.to_string()).expect("write");

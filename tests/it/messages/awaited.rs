@@ -1,4 +1,5 @@
-//! Whoever waits for a turn is told of its end, and whoever asks gets the answer to what they asked.
+//! Waiting for turns: `wait` returns at the end of a turn, and each caller of `send --wait` gets the answer to its own
+//! message.
 
 use std::process::{Child, Stdio};
 
@@ -18,7 +19,7 @@ on_each_runtime! {
     a_turn_that_needs_a_person_is_told_with_its_question
 }
 
-/// Longer than any test takes: only a release or an end is waited for.
+/// Longer than any test takes: the tests wait only for a release or an end.
 const LONG: &str = "SLOW 600";
 
 #[track_caller]
@@ -37,13 +38,13 @@ fn demo(on: RuntimeKind, names: &[&str]) -> World {
     world
 }
 
-/// `peer` beside the test.
+/// Starts `peer` beside the test.
 fn started(world: &World, words: &[&str]) -> Child {
     let mut command = world.command(words);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
 }
 
-/// Its exit code and what it printed.
+/// The exit code and the output.
 #[track_caller]
 fn ended(child: Child) -> (i32, String, String) {
     let out = child.wait_with_output().expect("ours");
@@ -68,18 +69,18 @@ fn a_turn_is_waited_for_until_it_is_over(on: RuntimeKind) {
     let late = world.peer(&["wait", "a", "--timeout", "1s"]);
     late.fails(
         9,
-        "error: within 1 s there was no idle of a\nhint: peer list shows what they do; the same command waits again\n",
+        "error: within 1 s there was no idle of a\nhint: peer list shows their states; run the same command to keep waiting\n",
     );
     assert!(is_waiting(&mut wait));
     prints(&world, &["interrupt", "a"]);
     assert_eq!(ended(wait), (0, String::new(), String::new()));
-    // Right behind a send it is not the time before the turn that is seen.
+    // Right after a send, the state before the turn does not count as idle.
     prints(&world, &["send", "a", "SLOW 0.3 one"]);
     prints(&world, &["wait", "a"]);
     assert_eq!(prints(&world, &["last", "a"]), "ack turns=2: SLOW 0.3 one\n");
     let told = world.peer(&["wait", "a", "--json"]).json();
     assert_eq!((&told["schema"], &told["peers"][0]["reached"]), (&json!("peer.wait/1"), &json!("idle")));
-    // A person's Ctrl-C ends it, and leaves nothing.
+    // Ctrl-C ends the wait and leaves nothing behind.
     prints(&world, &["send", "a", LONG]);
     let mut wait = started(&world, &["wait", "a"]);
     busy(&world, "a");
@@ -150,14 +151,14 @@ fn a_message_is_answered_on_stdout(on: RuntimeKind) {
     wait_until("it waits behind the turn", || world.screen("a").contains("queued: SLOW 600 behind it"));
     prints(&world, &["stop", "a"]);
     let (code, out, error) = ended(ask);
-    assert!(code == 5 && out.is_empty() && error.contains("a ended before it had answered"), "{code} {error}");
+    assert!(code == 5 && out.is_empty() && error.contains("a ended before it answered"), "{code} {error}");
     world.add("plain", &["cat"]);
     let plain = world.peer(&["send", "plain", "-w", "one"]);
     assert!(plain.code == 1 && plain.stderr.contains("nothing was sent\nhint: peer screen plain"), "{plain:?}");
     assert!(world.events("plain", "wake.decided").is_empty(), "nothing was begun");
 }
 
-/// Agents answer what waits behind a turn together.
+/// Agents answer the messages that queue during a turn together.
 fn overlapping_messages_have_their_own_answers(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &["--slow-turn", "--merge-queue"]);
@@ -194,7 +195,7 @@ fn a_turn_that_needs_a_person_is_told_with_its_question(on: RuntimeKind) {
     prints(&world, &["wake", "a"]);
     let asks = world.peer(&["send", "a", "-w", "ASK Which one? | left | right"]);
     assert_eq!((asks.code, asks.stdout.as_str()), (8, ""), "{asks:?}");
-    let hint = "hint: peer attach a and answer it; peer last a has its answer then\n";
+    let hint = "hint: peer answer a, or peer attach a; then peer last a prints the answer\n";
     assert_eq!(asks.stderr, format!("error: a needs a person (question): Which one?\n{hint}"));
     let told = world.peer(&["wait", "a", "--json"]);
     let peer = &serde_json::from_str::<serde_json::Value>(&told.stdout).expect("a document")["peers"][0];
@@ -208,5 +209,5 @@ fn a_turn_that_is_stopped_has_no_answer(on: RuntimeKind) {
     prints(&world, &["interrupt", "a"]);
     let (code, out, error) = ended(ask);
     assert_eq!((code, out.as_str()), (1, ""), "{error}");
-    assert!(error.contains("nothing was answered in it\nhint: peer screen a"), "{error}");
+    assert!(error.contains("ended without an answer\nhint: peer screen a"), "{error}");
 }

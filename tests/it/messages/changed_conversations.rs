@@ -1,8 +1,8 @@
-//! The conversation changes in mid-session, by a command that a person types in the pane or that was sent: record, list, log,
-//! proof of delivery and the next resume follow the agent, and nobody takes another's.
+//! The conversation changes in mid-session, by a command that the user types in the pane or that was sent. The record,
+//! list, log, proof of delivery and next resume follow the agent, and no peer takes another's conversation.
 //!
-//! The demo agent tells of `/clear` and `/resume ID` as Claude Code does: its status file has the new id, the transcript of a
-//! new conversation appears with its first message.
+//! The demo agent handles `/clear` and `/resume ID` as Claude Code does: its status file has the new id, and the
+//! transcript of a new conversation appears with its first message.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -26,7 +26,7 @@ on_each_runtime! {
     a_link_that_moved_while_it_slept_is_a_fresh_start_that_is_said
 }
 
-/// A demo agent that has heard one message, and its conversation.
+/// A demo agent that has had one message, and its conversation.
 fn awake(on: RuntimeKind, words: &[&str]) -> (World, String) {
     let world = World::on(on);
     world.demo("a", &[&["--status-file"], words].concat());
@@ -37,14 +37,14 @@ fn awake(on: RuntimeKind, words: &[&str]) -> (World, String) {
     (world, first)
 }
 
-/// A person types a line in its pane.
+/// Types a line in the pane, as the user does.
 #[track_caller]
 fn type_by_hand(world: &World, line: &str) {
     world.press("a", &["-l", line]);
     world.press("a", &["Enter"]);
 }
 
-/// A person clears; the id that its status file names then.
+/// Clears the conversation as the user does; returns the id in the agent's status file after that.
 #[track_caller]
 fn clear(world: &World) -> String {
     let before = told(world);
@@ -53,7 +53,7 @@ fn clear(world: &World) -> String {
     told(world)
 }
 
-/// The conversation that the agent's status file names.
+/// The conversation in the agent's status file.
 fn told(world: &World) -> String {
     let path = world.path(&format!("home/demo/sessions/{}.json", world.agent("a")));
     let status: Value = serde_json::from_str(&fs::read_to_string(path).expect("it keeps one")).expect("JSON");
@@ -66,7 +66,8 @@ fn speak_by_hand(world: &World, conversation: &str, text: &str) {
     wait_until("it is answered", || world.said(conversation).last().is_some_and(|last| last == text));
 }
 
-/// `second` took the place of `first`: once on record, with both in the list and the topics of the first gone.
+/// Asserts that `second` has replaced `first`: it is recorded once, both are in the list, and the topics of the first
+/// are gone.
 #[track_caller]
 fn moved(world: &World, first: &str, second: &str) {
     assert_eq!(
@@ -124,7 +125,7 @@ fn a_clear_that_is_sent_is_on_record_when_the_send_returns(on: RuntimeKind) {
 }
 
 fn a_message_in_a_conversation_begun_after_its_mark_is_delivered_once(on: RuntimeKind) {
-    // Its file tells of the new conversation when the message has long been typed.
+    // Its status file shows the new conversation long after the message was typed.
     let (world, first) = awake(on, &["--late-status", "2500"]);
     type_by_hand(&world, "/clear");
     wait_until("it began another one", || world.screen("a").matches("new conversation").count() == 2);
@@ -175,7 +176,7 @@ fn a_conversation_of_another_peer_is_never_taken(on: RuntimeKind) {
     assert!(world.events("a", "conversation.changed").is_empty());
 }
 
-/// A demo agent whose directory is a link, and has another place to lead to.
+/// A demo agent whose directory is a link, which can be pointed to another directory.
 fn awake_behind_a_link(on: RuntimeKind) -> World {
     let world = World::on(on);
     for dir in ["work/one", "work/two"] {

@@ -1,4 +1,4 @@
-//! A client of a person's that zellij cuts off at once is started again, and nobody else's is.
+//! A user's client that zellij disconnects at once is started again; other clients are not.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,8 +8,8 @@ use crate::common::attached::Attached;
 use crate::common::{World, lives, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 
-/// A peer on zellij whose client does this first when it is to attach; `$count` says how many times it was, and `$real` is
-/// zellij.
+/// A peer on zellij whose client first runs this script when it is to attach; `$count` is the number of attempts, and
+/// `$real` is zellij.
 fn whose_client(does: &str) -> World {
     let world = World::on(RuntimeKind::Zellij);
     let real = peer_adapters::command::resolve("zellij".as_ref(), None, "/".as_ref()).expect("it is installed");
@@ -36,7 +36,7 @@ fn one_that_was_cut_off_at_once_is_started_again() {
     let world = whose_client("[ $count -gt 2 ] || { echo 'Lost connection to the Zellij server'; exit 1; }");
     let mut person = Attached::once(&world, "a");
     wait_until("they are attached", || person.seen(&world, "a"));
-    // Who detaches is not attached again.
+    // A user who detaches is not attached again.
     wait_until("they have left", || {
         person.types(b"\x02d");
         !person.seen(&world, "a")
@@ -53,7 +53,7 @@ fn one_that_fails_each_time_fails() {
 
 #[test]
 fn one_whose_session_ended_meanwhile_is_not() {
-    // A client may overlook its session, which is what this is all about.
+    // A client may miss its session, which is the reason for these tests.
     let server = "pgrep -f -- \"--server $ZELLIJ_SOCKET_DIR/\" >/dev/null";
     let world = whose_client(&format!("while {server}; do $real kill-session \"$2\"; done; exit 1"));
     let agent = world.agent("a");

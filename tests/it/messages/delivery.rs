@@ -1,4 +1,4 @@
-//! Messages: they arrive whole and once, or the exit code says that nobody saw them arrive.
+//! Messages arrive whole and once, or the exit code says that their arrival was not seen.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -78,11 +78,11 @@ fn text_arrives_from_arguments_files_and_stdin(on: RuntimeKind) {
 fn what_would_not_arrive_as_it_is_is_refused_before_anything_is_started(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &[]);
-    // The end of a bracketed paste, then what would be keys.
+    // The end of a bracketed paste, then bytes that would be keys.
     world.peer(&["wake", "a", "-m", "one\nbefore\u{1b}[201~\u{3}\u{3}after"]).fails(
         1,
         "error: the message to a was not typed: line 2 holds the control character U+001B, which would not arrive\n\
-         hint: send it without, e.g. through tr -d '\\000-\\010\\013-\\037\\177'\n",
+         hint: remove it, e.g. with tr -d '\\000-\\010\\013-\\037\\177'\n",
     );
     assert!(world.session("a").is_null(), "nothing was started");
     world.peer(&["wake", "a", "-m", "hello"]);
@@ -115,7 +115,7 @@ fn words_that_look_like_a_dialog_block_nothing(on: RuntimeKind) {
     assert_eq!(world.said(&world.conversation("a")), [words, "more", note, words]);
 }
 
-/// A second Ctrl-C ends the agent, and one that stood still reads both at once.
+/// A second Ctrl-C ends the agent, and an agent that was stopped reads both at once.
 fn a_composer_that_is_slow_to_empty_is_cleared_once(on: RuntimeKind) {
     let world = World::on(on);
     let file = world.path("may-send");
@@ -132,7 +132,7 @@ fn a_composer_that_is_slow_to_empty_is_cleared_once(on: RuntimeKind) {
     assert_eq!((world.said(&world.conversation("a")), world.agent("a")), (vec!["another".to_owned()], agent));
 }
 
-/// Its Enter is swallowed for as long as a sender tries.
+/// Its Enter is swallowed while a sender tries.
 fn what_was_typed_and_not_sent_is_said_once(on: RuntimeKind) {
     let world = World::on(on);
     let file = world.path("may-send");
@@ -143,13 +143,13 @@ fn what_was_typed_and_not_sent_is_said_once(on: RuntimeKind) {
     assert_eq!((run.code, &told["cause"]), (7, &json!("not-sent")), "{run:?}");
     assert!(world.screen("a").contains("> hello"), "it stands there");
     std::fs::write(&file, "").expect("written");
-    // Another message clears it, and the first one may be said again.
+    // Another message clears the composer, and the first one may be sent again.
     world.peer(&["send", "a", "another"]).prints("a: already awake; message delivered\n");
     world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["another", "hello"]);
 }
 
-/// Its Enter is swallowed for as long as a sender tries.
+/// Its Enter is swallowed while a sender tries.
 fn a_long_text_that_was_not_sent_is_known_by_what_the_composer_makes_of_it(on: RuntimeKind) {
     let world = World::on(on);
     let file = world.path("may-send");
@@ -157,7 +157,7 @@ fn a_long_text_that_was_not_sent_is_known_by_what_the_composer_makes_of_it(on: R
     world.peer(&["wake", "a"]);
     let long = "a line of a long text\n".repeat(300);
     let run = world.peer_with_input(&["send", "a", "-"], &long);
-    assert!(run.code == 7 && run.stderr.contains("typed and not sent"), "{run:?}");
+    assert!(run.code == 7 && run.stderr.contains("typed but not sent"), "{run:?}");
     assert!(world.screen("a").contains("[Pasted text #1"), "it stands there");
     std::fs::write(&file, "").expect("written");
     world.peer(&["send", "a", "another"]).prints("a: already awake; message delivered\n");
@@ -165,7 +165,7 @@ fn a_long_text_that_was_not_sent_is_known_by_what_the_composer_makes_of_it(on: R
     assert_eq!(world.said(&world.conversation("a")), ["another", long.trim()]);
 }
 
-/// A person's draft may come at any time, and be of any script; ours is sent alone, or not.
+/// A user's draft may come at any time, in any script; our text is sent without it, or not at all.
 fn what_a_person_types_behind_a_swallowed_enter_is_not_sent(on: RuntimeKind) {
     for (message, draft) in [("hello", " 你好"), ("first\nsecond\n", " my own draft")] {
         let world = World::on(on);
@@ -174,13 +174,13 @@ fn what_a_person_types_behind_a_swallowed_enter_is_not_sent(on: RuntimeKind) {
         let sender = world.command(&["send", "a", message]).stderr(Stdio::piped()).spawn().expect("peer runs");
         let composer = |what: &str| world.screen("a").lines().any(|line| line.starts_with("> ") && line.contains(what));
         wait_until("it is typed", || composer("hello") || composer("first") || composer("[Pasted"));
-        // The first Enter is behind it by now, and the next comes a second later.
+        // The first Enter has been pressed by now, and the next comes a second later.
         wait_until("its Enter was swallowed", || !world.events("a", "wake.ready").is_empty());
         world.press("a", &["-l", draft]);
         let output = sender.wait_with_output().expect("it ends");
         let told = String::from_utf8_lossy(&output.stderr);
-        // Where the draft came before the first Enter, nothing was sent either.
-        assert!(output.status.code() == Some(7) && told.contains("typed and not sent"), "{output:?}");
+        // If the draft came before the first Enter, nothing was sent either.
+        assert!(output.status.code() == Some(7) && told.contains("typed but not sent"), "{output:?}");
         assert_eq!(world.said(&world.conversation("a")), Vec::<String>::new());
         assert!(composer(draft.trim()) || world.screen("a").contains(draft.trim()), "untouched");
     }
@@ -194,7 +194,7 @@ fn a_draft_that_reads_like_the_last_message_is_a_persons(on: RuntimeKind) {
     let composer = || world.screen("a").lines().filter(|line| line.starts_with("> continue")).count() == 2;
     wait_until("it shows, below the message", composer);
     let run = world.peer(&["send", "a", "hello"]);
-    assert!(run.code == 7 && run.stderr.contains("it holds text that somebody typed"), "{run:?}");
+    assert!(run.code == 7 && run.stderr.contains("the input box holds an unsent draft"), "{run:?}");
     assert!(composer(), "untouched");
 }
 
@@ -220,7 +220,7 @@ fn an_agent_that_stands_still_has_the_message_once(on: RuntimeKind) {
     let sender = world.command(&["send", "a", "hello"]).stderr(Stdio::piped()).spawn().expect("peer runs");
     let waits = || terminal::input(agent).is_ok_and(|input| input.unread > 0);
     wait_until("the message waits in its terminal", waits);
-    // For longer than a paste that never shows is taken for lost.
+    // Longer than the time after which a paste that does not show is taken for lost.
     let output = sender.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(7), "{output:?}");
     signal(agent, Signal::SIGCONT);
@@ -232,7 +232,7 @@ fn what_was_sent_and_not_seen_is_looked_for_before_it_is_said_again(on: RuntimeK
     let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "first"]);
-    // As a sender leaves it whose agent wrote the message down after its time was over.
+    // The record of a sender whose agent wrote the message down after the sender's time was over.
     world.peer(&["send", "a", "hello"]);
     let mut record = world.session("a");
     record["unseen"] =
@@ -290,25 +290,22 @@ fn a_dialog_that_nobody_accepted_needs_a_person_and_is_left_as_it_is(on: Runtime
     let run = world.peer(&["wake", "a", "-m", "hello"]);
     let question = "Quick safety check: Is this a project you created or one you trust?";
     assert_eq!((run.code, run.stdout.as_str()), (5, ""), "{run:?}");
-    assert!(
-        run.stderr.starts_with(&format!("error: a was started and is not ready: it needs a person: {question}")),
-        "{run:?}"
-    );
+    assert!(run.stderr.starts_with(&format!("error: a was started, but it needs a person: {question}")), "{run:?}");
     assert!(
         run.stderr.ends_with(
             "hint: peer attach a and answer it, or allow it in `peer edit a`: accept = [\"trust-folder\"]\n"
         ),
         "{run:?}"
     );
-    // Nor by an interrupt: a dialog may take its key for an answer.
+    // An interrupt is refused too: a dialog may take its key for an answer.
     world.peer(&["interrupt", "a"]).fails(
         4,
-        "error: a is still starting: there is no turn to interrupt, and nothing was pressed\n\
-         hint: peer attach a, to see what it waits for\n",
+        "error: a is still starting: there is no turn to interrupt; no key was pressed\n\
+         hint: peer attach a to see what it is waiting for\n",
     );
     assert!(world.screen("a").contains("❯ No, exit"), "no key was pressed");
     assert_eq!(world.events("a", "wake.failed")[0]["cause"], "needs-person");
-    // The person answers, and the next wake finds it ready.
+    // The user answers, and the next wake finds it ready.
     world.press("a", &["Down"]);
     world.press("a", &["Enter"]);
     world.peer(&["wake", "a", "-m", "hello"]).prints("a: already awake; message delivered\n");
@@ -328,8 +325,8 @@ fn not_ready_in_time_leaves_it_running_and_shows_its_last_lines(on: RuntimeKind)
     world.set_in_spec("a", "ready_timeout = \"700ms\"");
     world.peer(&["wake", "a"]).fails(
         5,
-        "error: a was started and is not ready: nothing said that it is after 0 s; it is left running\n\
-         hint: peer attach a, to see what it waits for\n",
+        "error: a was started, but it is not ready after 0 s; still running\n\
+         hint: peer attach a to see what it is waiting for\n",
     );
     assert!(common::lives(world.agent("a")));
 }
@@ -349,8 +346,8 @@ fn a_program_that_does_not_read_has_not_accepted(on: RuntimeKind) {
     world.add("a", &["sleep", "1000"]);
     world.peer(&["wake", "a", "-m", "hello"]).fails(
         7,
-        "error: the message to a was sent and not seen to arrive: it has not read its terminal; the text waits there\n\
-         hint: peer screen a, before you send it again\n",
+        "error: the message to a was sent but not confirmed: it has not read its terminal; the text waits there\n\
+         hint: check peer screen a before sending it again\n",
     );
     assert_eq!(world.events("a", "message.delivered"), Vec::<serde_json::Value>::new());
 }
@@ -362,8 +359,8 @@ fn a_program_that_reads_has_accepted(on: RuntimeKind) {
     wait_until("it came back", || world.screen("a").matches("hello cat").count() == 2);
 }
 
-/// What it reads while it starts is not the message, and what was typed before it set its terminal up is discarded
-/// (`TCSAFLUSH`).
+/// Input that the program reads while it starts is not the message, and input before it sets up its terminal is
+/// discarded (`TCSAFLUSH`).
 fn a_program_that_sets_its_terminal_up_has_the_whole_message(on: RuntimeKind) {
     let world = World::on(on);
     let heard = world.path("heard");
@@ -378,7 +375,8 @@ fn a_program_that_sets_its_terminal_up_has_the_whole_message(on: RuntimeKind) {
     wait_until("it wrote that down", || std::fs::read_to_string(&heard).is_ok_and(|heard| heard == "hello\r"));
 }
 
-/// It reads by key from its start on, and throws away what came (`tcflush`). What it reads of files is not the message.
+/// The program reads single keys from its start, and discards its input (`tcflush`). What it reads from files is not
+/// the message.
 fn a_program_that_discards_what_was_typed_and_reads_a_file_has_not_accepted(on: RuntimeKind) {
     let world = World::on(on);
     let script = "import array, fcntl, os, select, termios, time, tty\ntty.setraw(0)\nprint('up', flush=True)\n\
@@ -402,7 +400,7 @@ fn a_draft_that_a_person_typed_is_not_clobbered(on: RuntimeKind) {
     assert_eq!((run.code, run.stdout.as_str()), (7, ""), "{run:?}");
     assert_eq!(
         run.stderr,
-        "error: the message to a was not typed: its composer was not free: it holds text that somebody typed\n\
+        "error: the message to a was not typed: its input box was not free: the input box holds an unsent draft\n\
          hint: peer screen a; then send it again\n"
     );
     assert!(world.screen("a").contains("> my draft"), "untouched");

@@ -1,4 +1,4 @@
-//! `send --queue` and `inbox`: what waits for a peer is delivered when it can take it, in order, each message once.
+//! `send --queue` and `inbox`: queued messages are delivered when the peer can take them, in order, each once.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -29,7 +29,7 @@ fn asleep(on: RuntimeKind) -> World {
     world
 }
 
-/// What the agent wrote down that was said to it, over all of its conversations, by its own times.
+/// The messages that the agent wrote down, over all of its conversations, by its own times.
 fn heard(world: &World) -> Vec<String> {
     let dirs = fs::read_dir(world.path("home/demo/projects")).into_iter().flatten().flatten();
     let files = dirs.flat_map(|dir| fs::read_dir(dir.path()).expect("a directory").flatten());
@@ -80,9 +80,9 @@ fn what_waits_is_delivered_by_the_next_wake_in_order(on: RuntimeKind) {
     assert_eq!(delivered, [1, 2, 3]);
     assert_eq!(world.events("a", "message.queued").len(), 3);
     assert!(!world.peer(&["list"]).stdout.contains("INBOX"));
-    // No number is given twice.
+    // No id is assigned twice.
     world.peer(&["send", "a", "--queue", "four"]).prints("a: queued as 4 and delivered\n");
-    // What would not arrive as it is is refused at once.
+    // A message that would not arrive unchanged is refused at once.
     let run = world.peer(&["send", "a", "--queue", "a bell\u{7}"]);
     assert!(run.code == 1 && run.stdout.is_empty(), "{run:?}");
     assert_eq!(waiting(&world, "a"), [0; 0]);
@@ -115,7 +115,7 @@ fn a_tick_wakes_a_sleeping_peer_for_its_inbox(on: RuntimeKind) {
     let run = world.peer(&["reap"]);
     assert!(run.stdout.contains("a: delivered (1 of its inbox)"), "{run:?}");
     assert_eq!((heard(&world), waiting(&world, "a")), (vec!["one".to_owned()], vec![]));
-    // It names its sender where the receiver wants that.
+    // The message names its sender if the receiver wants that.
     world.peer(&["stop", "a"]);
     world.peer(&["start", "a"]);
     world.set_in_spec("a", "show_sender = true");
@@ -137,7 +137,7 @@ fn a_peer_that_cannot_be_woken_keeps_what_waits_and_says_why(on: RuntimeKind) {
     assert!(why.as_str().is_some_and(|why| why.contains("stopped")), "{why}");
     assert!(world.events("a", "wake.refused").is_empty(), "a tick does not try what is refused");
     world.peer(&["start", "a"]);
-    // It dies: the tick does not wake it again and again.
+    // The agent dies, and the tick does not wake it again and again.
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake); a queued message delivered\n");
     world.peer(&["send", "a", "SLOW 600"]);
     signal(world.agent("a"), Signal::SIGKILL);
@@ -145,10 +145,10 @@ fn a_peer_that_cannot_be_woken_keeps_what_waits_and_says_why(on: RuntimeKind) {
     world.peer(&["send", "a", "--queue", "two"]).prints("a: queued as 2\n");
     world.peer(&["reap"]);
     let why = world.peer(&["inbox", "a", "--json"]).json()["why"].clone();
-    assert!(why.as_str().is_some_and(|why| why.starts_with("it died, and is not woken")), "{why}");
+    assert!(why.as_str().is_some_and(|why| why.starts_with("it crashed; its inbox")), "{why}");
     assert_eq!(waiting(&world, "a"), [2]);
-    // Forgotten with the peer, and in its trash.
-    world.peer(&["rm", "a"]).prints("a: forgotten; peer restore a brings it back\n");
+    // The message is removed with the peer, and is in its trash.
+    world.peer(&["rm", "a"]).prints("a: removed; peer restore a restores it\n");
     let trash = fs::read_dir(world.path("state/trash")).expect("there").next().expect("one").expect("readable").path();
     assert!(fs::read_to_string(trash.join("2.message")).is_ok_and(|text| text.contains("two")), "{}", trash.display());
     assert_eq!(world.events("a", "message.expired")[0]["cause"], "removed");
@@ -170,7 +170,7 @@ fn what_is_not_due_holds_up_nobody_and_can_be_cancelled(on: RuntimeKind) {
     assert_eq!((heard(&world), waiting(&world, "a")), (vec!["now".to_owned(), "past".to_owned()], vec![1]));
     world
         .peer(&["inbox", "a", "--cancel", "7"])
-        .fails(2, "error: no message 7 waits for a\nhint: peer inbox a lists what waits\n");
+        .fails(2, "error: no message 7 waits for a\nhint: peer inbox a lists the queued messages\n");
     world.peer(&["inbox", "a", "--cancel", "1"]).prints("a: message 1 is cancelled\n");
     assert_eq!(
         (waiting(&world, "a"), &world.events("a", "message.expired")[0]["cause"]),
@@ -193,7 +193,7 @@ fn a_delivery_that_was_cut_off_is_looked_for_before_it_is_tried_again(on: Runtim
     sender.wait().expect("ours");
     let begun = fs::read_to_string(world.path("state/inbox/a/1.message")).expect("a file");
     assert!(begun.contains("\"begun\""), "{begun}");
-    // A person's Enter sends it meanwhile.
+    // The user's Enter sends it meanwhile.
     fs::write(world.path("awake"), "").expect("write");
     world.press("a", &["Enter"]);
     wait_until("it was said", || heard(&world) == ["one"]);
@@ -223,10 +223,10 @@ fn what_cannot_be_looked_for_is_never_said_twice(on: RuntimeKind) {
 fn what_is_typed_and_never_seen_holds_up_the_others_three_times(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &["--status-file"]);
-    // Its profile does not say that this is a command of its own, which no transcript shows.
+    // Its profile does not list this as a command of the agent, which no transcript shows.
     world.peer(&["send", "a", "--queue", "/clear"]).prints("a: queued as 1\n");
     world.peer(&["send", "a", "--queue", "two"]).prints("a: queued as 2\n");
-    // Twice it was tried already, for 20 s each.
+    // Two tries were made already, of 20 s each.
     let path = world.path("state/inbox/a/1.message");
     let mut message: Value = serde_json::from_str(&fs::read_to_string(&path).expect("a file")).expect("JSON");
     message["tries"] = json!(2);
@@ -241,7 +241,7 @@ fn what_is_typed_and_never_seen_holds_up_the_others_three_times(on: RuntimeKind)
     assert!(dead.contains("  /clear\n      "), "{dead}");
 }
 
-/// `PEER_INBOX_MESSAGES` is how many; CI takes a few, and 1,000 are for a night.
+/// `PEER_INBOX_MESSAGES` is the number of messages; CI takes a few, and 1,000 take a night.
 fn each_message_arrives_once_and_in_order_whatever_is_killed(on: RuntimeKind) {
     let count = std::env::var("PEER_INBOX_MESSAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(16);
     let world = World::on(on);
@@ -261,7 +261,7 @@ fn each_message_arrives_once_and_in_order_whatever_is_killed(on: RuntimeKind) {
             (last, progress) = (told, Instant::now());
         }
         assert!(progress.elapsed() < Duration::from_secs(120), "no message for two minutes: {:?}", heard(&world));
-        // What it died of is ours, and no crash loop.
+        // We killed it, and that must not become a crash loop.
         world.peer(&["reset", "a"]);
         let verb: &[&str] = if random.below(3) == 0 { &["reap"] } else { &["wake", "a"] };
         let mut child = world.command(verb).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");

@@ -1,4 +1,5 @@
-//! Ctrl-C, a closed terminal or a service manager while a message is on its way: its sender says what became of it.
+//! Ctrl-C, a closed terminal or a service manager's signal during a delivery: the sender reports what became of the
+//! message.
 
 use std::process::{Child, Stdio};
 use std::time::Instant;
@@ -13,6 +14,7 @@ on_each_runtime! {
     before_its_agent_is_ready_nothing_was_typed
     before_its_enter_it_stands_in_the_composer_and_is_said_once
     after_its_enter_nobody_knows
+    a_killed_senders_text_is_known_although_the_record_is_lost
 }
 
 const DEMO: &str = include_str!("../../../scripts/demo/agents/demo.toml");
@@ -21,7 +23,7 @@ fn sender(world: &World, words: &[&str]) -> Child {
     world.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("peer runs")
 }
 
-/// How a sender ends that gets this signal: its exit code, and what its log says.
+/// Ends a sender with this signal; returns its exit code and its log entry.
 #[track_caller]
 fn ends(world: &World, sender: Child, by: Signal) -> (Run, serde_json::Value) {
     signal(sender.id(), by);
@@ -50,17 +52,34 @@ fn before_its_enter_it_stands_in_the_composer_and_is_said_once(on: RuntimeKind) 
     let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a"]);
-    // Its Enter comes so long after its paste.
+    // Its Enter comes this long after its paste.
     world.profile("demo", &DEMO.replace("settle = \"100ms\"", "settle = \"60s\""));
     let sender = sender(&world, &["send", "a", "hello"]);
     wait_until("it is typed", || world.screen("a").lines().any(|line| line.starts_with("> hello")));
     let (run, told) = ends(&world, sender, Signal::SIGTERM);
     assert_eq!((run.code, run.stdout.as_str(), &told["cause"]), (143, "", &json!("not-sent")));
-    let says = "error: the message to a was typed and not sent: SIGTERM came first\nhint: peer screen a; sent again, it is said once\n";
+    let says = "error: the message to a was typed but not sent: SIGTERM came first\nhint: peer screen a; it is safe to send it again\n";
     assert_eq!(run.stderr, says);
     world.profile("demo", DEMO);
     world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
+}
+
+/// The record says whose text it is; where it is lost as well, the claim beside it does.
+fn a_killed_senders_text_is_known_although_the_record_is_lost(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    world.profile("demo", &DEMO.replace("settle = \"100ms\"", "settle = \"60s\""));
+    let mut sender = sender(&world, &["send", "a", "hello"]);
+    wait_until("it is typed", || world.screen("a").lines().any(|line| line.starts_with("> hello")));
+    signal(sender.id(), Signal::SIGKILL);
+    sender.wait().expect("it is a child of ours");
+    std::fs::write(world.path("state/a.session"), "").expect("written");
+    world.profile("demo", DEMO);
+    assert_eq!(world.peer(&["send", "a", "hello"]).code, 0);
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
+    assert!(!world.path("state/panes/a.1.typing").exists(), "what became of it is known");
 }
 
 fn after_its_enter_nobody_knows(on: RuntimeKind) {
@@ -68,7 +87,7 @@ fn after_its_enter_nobody_knows(on: RuntimeKind) {
     world.add("a", &["sleep", "100000"]);
     world.peer(&["wake", "a"]);
     let sender = sender(&world, &["send", "a", "hello", "--json"]);
-    // Its terminal shows what nobody reads.
+    // The terminal echoes what the agent does not read.
     wait_until("it is typed", || world.screen("a").contains("hello"));
     let (run, told) = ends(&world, sender, Signal::SIGHUP);
     let document = run.json();

@@ -1,7 +1,7 @@
-//! An agent that chooses its conversation's id by itself, and is spoken to by hand in its pane: its id is never lost, however
-//! soon after that it ends, and never taken from another peer.
+//! An agent that chooses its conversation's id itself, and with which only the user speaks in its pane: its id is never
+//! lost, however soon it ends, and never taken from another peer.
 //!
-//! The agent here does with files what Codex does: it locks its id from the start, and writes its rollout later.
+//! The agent here handles files as Codex does: it locks its id from the start, and writes its rollout later.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -39,13 +39,17 @@ fn awake(on: RuntimeKind) -> World {
     let lock = world.path("codex/thread-writer-locks").join(format!("{ID}.lock"));
     assert_eq!(world.peer(&["wake", "a"]).code, 0);
     wait_until("it has its lock", || lock.exists());
-    // A real agent is ready when its composer shows; this one is as soon as it runs, and a moment later has its lock.
+    // A real agent is ready when its composer shows; this one is ready as soon as it runs, and has its lock a moment
+    // later.
     tick(&world, &[]);
-    assert_eq!((&world.session("a")["traces"], &world.session("a")["conversation"]), (&json!([ID]), &Value::Null));
+    assert_eq!(
+        (&world.session("a")["process_markers"], &world.session("a")["conversation"]),
+        (&json!([ID]), &Value::Null)
+    );
     world
 }
 
-/// A person said something in its pane: from then on there is a rollout.
+/// Writes the rollout that exists once the user has said something in the pane.
 fn spoken_to(world: &World) {
     let cwd = fs::canonicalize(world.work()).expect("it is there");
     let first = json!({"type": "session_meta", "payload": {"id": ID, "cwd": cwd, "source": "cli"}});
@@ -54,7 +58,7 @@ fn spoken_to(world: &World) {
     fs::write(path, format!("{first}\n")).expect("write");
 }
 
-/// It dies of a signal, and its end is on record.
+/// Kills the agent with a signal, and waits until its end is recorded.
 #[track_caller]
 fn killed(world: &World) -> Value {
     signal(world.agent("a"), Signal::SIGKILL);
@@ -66,12 +70,12 @@ fn killed(world: &World) -> Value {
 #[track_caller]
 fn is_known(world: &World) {
     assert_eq!((world.conversations("a"), &world.end("a")["conversation"]), (vec![ID.to_owned()], &json!(ID)));
-    assert!(world.end("a")["unlearned"].is_null(), "{}", world.end("a"));
+    assert!(world.end("a")["pending_conversation"].is_null(), "{}", world.end("a"));
     let learned = world.events("a", "conversation.learned");
     assert_eq!((learned.len(), &learned[0]["conversation"], &learned[0]["incarnation"]), (1, &json!(ID), &json!(1)));
 }
 
-/// What a wake that must resume would do; `why` changes nothing.
+/// Whether a wake that must resume would succeed; `why` changes nothing.
 #[track_caller]
 fn resumable(world: &World) -> bool {
     let before = world.snapshot();
@@ -85,7 +89,7 @@ fn a_tick_learns_it_while_the_agent_lives(on: RuntimeKind) {
     spoken_to(&world);
     tick(&world, &[]);
     assert_eq!((&world.session("a")["conversation"], world.conversations("a")), (&json!(ID), vec![ID.to_owned()]));
-    assert!(world.session("a")["traces"].is_null(), "not needed any more");
+    assert!(world.session("a")["process_markers"].is_null(), "not needed any more");
     killed(&world);
     is_known(&world);
 }
@@ -101,7 +105,7 @@ fn it_is_told_at_the_end_by_what_was_noted_before(on: RuntimeKind) {
 fn files_that_come_after_the_end_are_found_by_the_next_tick(on: RuntimeKind) {
     let world = awake(on);
     let end = killed(&world);
-    assert_eq!((&end["unlearned"]["traces"], &end["conversation"]), (&json!([ID]), &Value::Null));
+    assert_eq!((&end["pending_conversation"]["process_markers"], &end["conversation"]), (&json!([ID]), &Value::Null));
     tick(&world, &[]);
     assert!(!resumable(&world) && world.conversations("a").is_empty(), "there is nothing yet");
     spoken_to(&world);

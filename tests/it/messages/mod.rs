@@ -1,4 +1,4 @@
-//! What is said to an agent, and in which conversation.
+//! Messages to an agent, and the conversations that they are in.
 
 mod awaited;
 mod changed_conversations;

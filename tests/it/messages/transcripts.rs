@@ -1,4 +1,4 @@
-//! What was said and answered is printed from the agent's own transcript: awake, asleep and as it comes.
+//! Messages and answers are printed from the agent's own transcript: awake, asleep and as they come.
 
 use crate::common::{World, on_each_runtime, wait_for, wait_until};
 use peer_adapters::runtime::RuntimeKind;
@@ -25,7 +25,7 @@ fn the_last_answers_and_the_conversation_are_printed_awake_and_asleep(on: Runtim
     world.demo("a", &[]);
     world.peer(&["last", "a"]).fails(
         1,
-        "error: a has no transcript: nothing was said to it\nhint: peer screen a prints what its pane shows\n",
+        "error: a has no transcript: it has no conversation yet\nhint: peer screen a prints what its pane shows\n",
     );
     prints(&world, &["wake", "a", "-m", "one"]);
     prints(&world, &["send", "a", "two\n\tlines"]);
@@ -83,7 +83,7 @@ fn a_conversation_that_is_followed_is_printed_as_it_comes(on: RuntimeKind) {
     wait_until("what is there", || texts() == ["one", "ack turns=1: one"]);
     prints(&world, &["send", "a", "two"]);
     wait_until("what comes", || texts() == ["one", "ack turns=1: one", "two", "ack turns=2: two"]);
-    // It clears its conversation, and what is said in the new one is followed.
+    // The agent clears its conversation, and the new one is followed.
     prints(&world, &["send", "a", "--command", "/clear"]);
     prints(&world, &["send", "a", "three"]);
     let all = wait_for("that of the new one", || Some(texts()).filter(|texts| texts.len() == 6));
@@ -92,7 +92,7 @@ fn a_conversation_that_is_followed_is_printed_as_it_comes(on: RuntimeKind) {
     follow.wait().expect("ours");
 }
 
-/// What an agent writes is others' text.
+/// Text that an agent writes is not trusted.
 #[test]
 fn nothing_that_an_agent_said_is_carried_out_by_a_terminal() {
     let world = World::new();

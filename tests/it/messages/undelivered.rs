@@ -1,4 +1,5 @@
-//! A message that did not arrive says how far it came, and whether it may be sent again, also where its runtime is lost under it.
+//! The error for a message that did not arrive says how far it got, and whether it may be sent again, even if its
+//! runtime is lost meanwhile.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -24,7 +25,7 @@ fn told(run: &Run) -> (i32, Value, Value) {
     (run.code, told["cause"].clone(), told["retryable"].clone())
 }
 
-/// Runs `send`, and loses the server once the composer holds the text.
+/// Runs `send`, and kills the server once the composer holds the text.
 fn loses_its_server(world: &World) -> Run {
     let mut sender = world.command(&["send", "a", "hello", "--json"]);
     let sender = sender.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("peer runs");
@@ -41,7 +42,7 @@ fn what_was_not_typed_may_be_sent_again(on: RuntimeKind) {
     wait_until("it shows", || world.screen("a").contains("> my draft"));
     let run = world.peer(&["wake", "a", "-m", "hello", "--json"]);
     assert_eq!(told(&run), (7, json!("not-typed"), json!(true)));
-    // What would never arrive is no better the second time; and what holds no message says nothing of one.
+    // A message that can never arrive cannot be retried; an error without a message does not say.
     let run = world.peer(&["send", "a", "two\rwords", "--json"]);
     assert_eq!(told(&run), (1, json!("unsendable"), json!(false)));
     let run = world.peer(&["wake", "nobody", "--json"]);
@@ -52,7 +53,7 @@ fn what_was_typed_when_its_runtime_was_lost_may_be_sent_again(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &[]);
     world.peer(&["wake", "a"]);
-    // Its Enter comes so long after its paste.
+    // Its Enter comes this long after its paste.
     world.profile("demo", &DEMO.replace("settle = \"100ms\"", "settle = \"5s\""));
     assert_eq!(told(&loses_its_server(&world)), (7, json!("not-sent"), json!(true)));
     assert_eq!(world.await_end("a")["cause"], "runtime-lost");
@@ -60,7 +61,7 @@ fn what_was_typed_when_its_runtime_was_lost_may_be_sent_again(on: RuntimeKind) {
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }
 
-/// Its Enter is swallowed, which nobody can tell from one that was not.
+/// Its Enter is swallowed, which cannot be distinguished from one that was not.
 fn what_was_sent_when_its_runtime_was_lost_may_not(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &["--swallow-enter", "1"]);
@@ -68,7 +69,7 @@ fn what_was_sent_when_its_runtime_was_lost_may_not(on: RuntimeKind) {
     world.peer(&["wake", "a"]);
     let mut sender = world.command(&["send", "a", "hello", "--json"]);
     let sender = sender.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("peer runs");
-    // The next one comes after 19 s.
+    // The next Enter comes after 19 s.
     wait_until("its first Enter was swallowed", || world.screen("a").contains("swallowed an Enter"));
     world.lose_server("a");
     let run = Run::finish(sender, None, Instant::now());
@@ -81,7 +82,7 @@ fn what_was_not_seen_is_looked_for_by_the_next_incarnation_too(on: RuntimeKind) 
     world.demo("a", &[]);
     world.peer(&["wake", "a", "-m", "first"]);
     world.peer(&["send", "a", "hello"]);
-    // As a sender leaves it whose agent wrote the message down after its time was over.
+    // The record of a sender whose agent wrote the message down after the sender's time was over.
     world.edit("a", "session", |record| {
         record["unseen"] =
             json!({ "text": record["typed"], "conversation": record["conversation"], "position": 0, "at_ms": 0 });

@@ -1,11 +1,11 @@
 //! Policy and store against a plain model, with `kill -9` between any two writes.
 //!
-//! A worker process (this very program) carries out random operations on a real state directory in the order of writes
-//! that the engine has; the model says what must stand there afterwards. Now and then the worker is killed at a random
-//! moment of an operation: then what stands must be the state before, the state after, or one that the next pass brings
-//! to an end, and nothing may be lost or counted twice. There is no runtime: which process lives is the model's to say.
+//! A worker process (this very program) carries out random operations on a real state directory, in the engine's order
+//! of writes; the model predicts the state afterwards. Now and then the worker is killed at a random moment of an
+//! operation. Then the files must hold the state before, the state after, or one that the next pass completes, and
+//! nothing may be lost or counted twice. There is no runtime: the model decides which process is alive.
 //!
-//! `MODEL_STEPS` (20,000) is how many operations, `MODEL_SEED` which ones.
+//! `MODEL_STEPS` (20,000) is the number of operations, `MODEL_SEED` determines which.
 
 mod plain;
 mod worker;
@@ -17,11 +17,11 @@ use crate::common::random::Random;
 use plain::{Op, Peer, STEPS_A_WORLD};
 use worker::Worker;
 
-/// Peers in one directory: enough that they could get into each other's way.
+/// Peers in one directory: enough that they could interfere with each other.
 const PEERS: usize = 3;
-/// One operation in so many is cut short, as a mean.
+/// On average, one operation in this many is killed.
 const KILL_ONE_IN: u64 = 20;
-/// At most so many microseconds after it began: an operation takes 100 to 400 in a debug build.
+/// The latest kill, in microseconds after the operation began: it takes 100 to 400 in a debug build.
 const KILL_WITHIN_US: u64 = 400;
 
 #[test]
@@ -30,14 +30,14 @@ fn a_killed_operation_is_as_if_it_had_never_begun_or_ended() {
     run(number("MODEL_STEPS", 20_000), number("MODEL_SEED", u64::from(std::process::id())));
 }
 
-/// Not a test by itself: the process that is killed.
+/// Not a test: the process that is killed.
 #[test]
 #[ignore = "started by a_killed_operation_is_as_if_it_had_never_begun_or_ended"]
 fn works_until_it_is_killed() {
     worker::serve(&env::var(worker::DIRECTORY).expect("a directory"));
 }
 
-/// What the kills met.
+/// How many kills there were, and how many came half-way.
 #[derive(Default)]
 struct Kills {
     all: u64,
@@ -61,7 +61,7 @@ fn run(steps: u64, seed: u64) {
     assert!(steps < 10_000 || half_way > all / 50, "the kills hit nothing: this test would show nothing");
 }
 
-/// One state directory from its beginning.
+/// Runs operations in one new state directory.
 fn wander(steps: u64, random: &mut Random, kills: &mut Kills) {
     let memory = std::path::Path::new("/dev/shm");
     let place = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
@@ -70,7 +70,7 @@ fn wander(steps: u64, random: &mut Random, kills: &mut Kills) {
     let mut worker = Worker::start(dir.path());
     let (mut now, mut step) = (1_795_305_600_000, 0);
     while step < steps {
-        // Some that are left to work, all handed over at once, and one that is killed.
+        // Some operations that are completed, handed over all at once, then one that is killed.
         let mut batch = Vec::new();
         let mut expected = Vec::new();
         for _ in 0..random.below(2 * KILL_ONE_IN) {
@@ -93,7 +93,7 @@ fn wander(steps: u64, random: &mut Random, kills: &mut Kills) {
     }
 }
 
-/// Time passes, and something is asked of somebody.
+/// Lets time pass, and chooses a peer and an operation.
 fn choose(random: &mut Random, peers: &[Peer], now: &mut u64, step: &mut u64) -> (usize, Op) {
     *now += random.below(20_000) * random.below(4).pow(2);
     *step += 1;
@@ -101,7 +101,7 @@ fn choose(random: &mut Random, peers: &[Peer], now: &mut u64, step: &mut u64) ->
     (index, Op::random(random, &peers[index], *step))
 }
 
-/// An operation that was cut short.
+/// An operation that was killed.
 struct Killed {
     op: Op,
     before: Peer,
@@ -109,7 +109,7 @@ struct Killed {
 }
 
 impl Killed {
-    /// Looks at what stands, lets the next pass finish it, and returns what stands then.
+    /// Checks the state, lets the next pass finish it, and returns the state after that.
     fn judge(&self, worker: &mut Worker, index: usize, now: u64, kills: &mut Kills) -> Peer {
         let Self { op, before, after } = self;
         let raw = worker.look(index);

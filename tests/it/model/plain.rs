@@ -1,19 +1,19 @@
-//! The model: what the contract says, in the plainest words, with none of the product's code.
+//! The model: the contract in the simplest form, without any code of the product.
 
 use serde::{Deserialize, Serialize};
 
 use crate::common::random::Random;
 
-/// How an agent goes by itself.
+/// How an agent ends on its own.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Exit {
     Code(i32),
     Signal(i32),
-    /// Its terminal was hung up because the server went.
+    /// Its terminal was hung up because the server ended.
     ServerGone,
-    /// Nobody saw it, and the server is there.
+    /// The end was not observed, and the server is alive.
     Unseen,
-    /// Nobody saw it, and the machine was restarted.
+    /// The end was not observed, and the machine was rebooted.
     Rebooted,
 }
 
@@ -23,7 +23,7 @@ pub(super) enum Op {
     Wake { id: String },
     /// The agent that was started is ready.
     Ready,
-    /// It goes.
+    /// The agent ends.
     Exit(Exit),
     /// The reaper parks it.
     Park,
@@ -35,11 +35,11 @@ pub(super) enum Op {
     Refresh,
     /// `peer reset`.
     Reset,
-    /// It asks for a fresh start of itself, which gets this id.
+    /// The agent asks for a fresh start of itself, which gets this id.
     SelfFresh { id: String },
-    /// The tick looks whether it has been ready for long.
+    /// The tick checks whether the agent has been ready for long.
     Trim,
-    /// What the next pass does with what a killed one left.
+    /// The next pass completes what a killed operation left.
     Finish,
 }
 
@@ -49,21 +49,21 @@ pub(super) struct Live {
     pub(super) incarnation: u64,
     pub(super) id: String,
     pub(super) resumed: bool,
-    /// Its agent was started; else the waker was killed before, and nothing of it ever ran.
+    /// Whether its agent was started; if not, the waking process was killed before, and the agent never ran.
     pub(super) started: bool,
     pub(super) ready_at: Option<u64>,
-    /// Somebody wanted its end and was killed.
+    /// Whether a process recorded the intent to end it and was killed.
     pub(super) intent: bool,
 }
 
-/// What stands of one peer.
+/// The state of one peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "one a marker file")]
 pub(super) struct Peer {
     pub(super) live: Option<Live>,
     /// Incarnation and cause of the last end.
     pub(super) last: Option<(u64, String)>,
-    /// The cause that decides the next wake: a start that never was ready leaves it as it was.
+    /// The cause that decides the next wake: a start that never became ready leaves it unchanged.
     pub(super) lasting: Option<String>,
     /// The conversation that a resume would continue.
     pub(super) conversation: Option<String>,
@@ -71,7 +71,7 @@ pub(super) struct Peer {
     pub(super) deaths: Vec<(u64, u64)>,
     /// Times of the last five self-freshes, oldest first: more never count.
     pub(super) self_freshes: Vec<u64>,
-    /// Every conversation that it ever had.
+    /// Every conversation that the peer ever had.
     pub(super) ids: Vec<String>,
     pub(super) parked: bool,
     pub(super) stopped: bool,
@@ -79,14 +79,14 @@ pub(super) struct Peer {
     pub(super) fresh_next: bool,
 }
 
-/// How many steps one state directory sees: a peer has hundreds of conversations in its life and not a hundred thousand.
+/// Steps in one state directory: a peer has hundreds of conversations in its life and not a hundred thousand.
 pub(super) const STEPS_A_WORLD: u64 = 2_000;
 
 const COUNTED: [&str; 4] = ["completed-early", "crashed", "killed", "vanished"];
 const RESUMABLE: [&str; 4] = ["idle-reaped", "stopped", "runtime-lost", "rebooted"];
 
 impl Op {
-    /// One that makes sense now, and now and then one that does not.
+    /// Chooses an operation that makes sense now, and occasionally one that does not.
     pub(super) fn random(random: &mut Random, peer: &Peer, step: u64) -> Self {
         let id = format!("c{step}");
         let up = peer.live.as_ref().is_some_and(|live| live.ready_at.is_some());
@@ -114,7 +114,7 @@ impl Op {
 }
 
 impl Peer {
-    /// What the operation leads to when nobody is killed.
+    /// Applies an operation that is not killed.
     pub(super) fn apply(&mut self, op: &Op, now: u64) {
         match op {
             Op::Wake { id } => self.wake(id, now),
@@ -162,7 +162,7 @@ impl Peer {
     }
 
     fn wake(&mut self, id: &str, now: u64) {
-        // One that was asked for and never came about stands in nobody's way.
+        // A start that was requested and never happened does not block another.
         let up = self.live.as_ref().is_some_and(|live| live.ready_at.is_some());
         let recent = self.deaths.iter().filter(|(_, at)| now - at < 300_000).count();
         if up || self.stopped || self.deaths.len() >= 20 || recent >= 3 {
@@ -214,13 +214,13 @@ impl Peer {
         self.last = Some((live.incarnation, cause.to_owned()));
     }
 
-    /// The highest number that was ever given out.
+    /// The highest incarnation that was ever assigned.
     pub(super) fn highest(&self) -> u64 {
         let live = self.live.as_ref().map_or(0, |live| live.incarnation);
         live.max(self.last.as_ref().map_or(0, |(incarnation, _)| *incarnation))
     }
 
-    /// Whether this can stand after a kill in `op`: nothing lost, nothing counted twice, nothing from nowhere.
+    /// Checks a state after a kill in `op`: nothing is lost, counted twice or made up.
     pub(super) fn follows(&self, before: &Self, after: &Self, op: &Op) -> Result<(), String> {
         let said = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
         said(self.ids.starts_with(&before.ids) && after.ids.starts_with(&self.ids), "an id was lost or made up")?;
@@ -245,7 +245,7 @@ impl Peer {
         said(lives.is_none() || lives >= ended, "an older incarnation than the last end is on record")
     }
 
-    /// Whether nothing is left half-way once the next pass has been there.
+    /// Checks that nothing is left half-way after the next pass.
     pub(super) fn is_whole(&self) -> Result<(), String> {
         let said = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
         let ended = self.last.as_ref().map(|(incarnation, _)| *incarnation);

@@ -10,14 +10,14 @@ use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
-use peer::engine::life::record_end::{self, Absence};
+use peer::engine::life::record_end::{self, EndContext};
 use peer::engine::observe::conversation;
 use peer::policy::ending::{Incarnation, Intent};
 use peer::policy::health::self_fresh_allowed;
 use peer::policy::name::PeerName;
-use peer::policy::recorded::Recorded;
+use peer::policy::recorded::RecordedState;
 use peer::policy::time::Timestamp;
-use peer::policy::wake::{Lifestyle, Markers, WakeDecision, WakeFacts, WakeRequest, decide};
+use peer::policy::wake::{ContextPolicy, Markers, WakeDecision, WakeFacts, WakeRequest, decide};
 use peer::store::{
     AgentProcess, ExitRecord, Hangup, Launch, Locked, Marker, Phase, Place, Process, Session, SessionRecord, StateDir,
 };
@@ -25,7 +25,7 @@ use peer_adapters::inherited::Inherited;
 
 use super::plain::{Exit, Live, Op, Peer};
 
-/// Names the state directory to the worker.
+/// The variable with the worker's state directory.
 pub(super) const DIRECTORY: &str = "MODEL_DIRECTORY";
 
 /// The worker as the model sees it.
@@ -46,7 +46,7 @@ impl Worker {
         Self { child, input, output }
     }
 
-    /// Hands over operations on peers and does not wait for them.
+    /// Sends operations to the worker without waiting for them.
     pub(super) fn begin(&mut self, ops: &[(usize, Op, u64)]) {
         let line = |(index, op, now): &(usize, Op, u64)| {
             serde_json::to_string(&(index, Some(op), now, None::<u64>)).expect("plain data") + "\n"
@@ -54,25 +54,25 @@ impl Worker {
         self.input.write_all(ops.iter().map(line).collect::<String>().as_bytes()).expect("it reads");
     }
 
-    /// Waits for it, and returns what stands.
+    /// Waits for the last operation, and returns the state.
     pub(super) fn done(&mut self) -> Peer {
         loop {
             let mut line = String::new();
             assert_ne!(self.output.read_line(&mut line).expect("it answers"), 0, "it ended");
-            // libtest says first which test it runs, on the line of the first answer.
+            // libtest first prints which test it runs, on the line of the first answer.
             let Some(begin) = line.find('{') else { continue };
             return serde_json::from_str(&line[begin..]).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         }
     }
 
-    /// What stands; changes nothing.
+    /// Returns the state without changing it.
     pub(super) fn look(&mut self, index: usize) -> Peer {
         let line = serde_json::to_string(&(index, None::<Op>, 0_u64, None::<u64>)).expect("plain data");
         self.input.write_all(format!("{line}\n").as_bytes()).expect("it reads");
         self.done()
     }
 
-    /// Hands over one operation; so many microseconds after its beginning the worker is killed, wherever it then is.
+    /// Sends one operation; the worker is killed this many microseconds after its beginning, wherever it is then.
     pub(super) fn kill_in(mut self, index: usize, op: &Op, now: u64, micros: u64) {
         let line = serde_json::to_string(&(index, Some(op), now, Some(micros))).expect("plain data");
         self.input.write_all(format!("{line}\n").as_bytes()).expect("it reads");
@@ -88,7 +88,7 @@ impl Drop for Worker {
     }
 }
 
-/// Reads operations and carries them out, for as long as somebody asks.
+/// Reads operations and carries them out until stdin ends.
 pub(super) fn serve(dir: &str) {
     let state = StateDir::open(dir).expect("a directory of ours");
     for line in std::io::stdin().lines() {
@@ -97,7 +97,8 @@ pub(super) fn serve(dir: &str) {
         let name: PeerName = format!("p{index}").parse().expect("a name");
         if let Some(op) = op {
             let end = killed_in.map(kill_myself_in);
-            // The holder of the lock may have been killed a moment ago: the kernel has released it by then.
+            // The previous holder of the lock may have been killed a moment ago; the kernel has released the lock by
+            // then.
             let locked = state.try_lock(&name).expect("the directory").expect("nobody else is here");
             carry_out(&state, &locked, &op, Timestamp::from_ms(now));
             while end.is_some() {
@@ -108,7 +109,8 @@ pub(super) fn serve(dir: &str) {
     }
 }
 
-/// By a timer of the kernel's: another process would have to be scheduled first, and the operation would be over.
+/// Sets a kernel timer that kills this process: another process would have to be scheduled first, and the operation
+/// would be over.
 fn kill_myself_in(micros: u64) -> Timer {
     let how = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGKILL, si_value: 0 });
     let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, how).expect("a timer");
@@ -129,7 +131,7 @@ fn carry_out(state: &StateDir, locked: &Locked, op: &Op, now: Timestamp) {
         (Op::Stop, _) => locked.mark(Marker::Stopped, now).expect("written"),
         (Op::Start, _) => locked.unmark(Marker::Stopped).expect("removed"),
         (Op::Refresh, _) => locked.mark(Marker::FreshNext, now).expect("written"),
-        (Op::Reset, _) => drop(locked.forgive().expect("written")),
+        (Op::Reset, _) => drop(locked.reset_deaths().expect("written")),
         (Op::SelfFresh { id }, Some(record)) => self_fresh(state, locked, record, id, now),
         (Op::Trim, Some(record)) => {
             if let Some(ready_at) = record.ready_at() {
@@ -141,7 +143,7 @@ fn carry_out(state: &StateDir, locked: &Locked, op: &Op, now: Timestamp) {
     }
 }
 
-/// As `Engine::facts` and `Engine::wake`, where an agent that was not ready never came about.
+/// Like `Engine::facts` and `Engine::wake`; an agent that was not ready counts as never started.
 fn wake(locked: &Locked, record: Option<&SessionRecord>, id: &str, now: Timestamp) {
     if record.is_some_and(|record| record.ready_at().is_some()) {
         return;
@@ -152,10 +154,10 @@ fn wake(locked: &Locked, record: Option<&SessionRecord>, id: &str, now: Timestam
     let facts = WakeFacts {
         managed_by: None,
         stopped: has(Marker::Stopped),
-        live: Recorded::None,
+        live: RecordedState::None,
         markers: Markers {
             idle_reaped: has(Marker::IdleReaped),
-            new_eager: has(Marker::NewEager),
+            self_fresh_requested: has(Marker::NewEager),
             fresh_next: has(Marker::FreshNext),
         },
         ever_ran: last.as_ref().is_some_and(|last| last.end.lasting_cause().is_some()),
@@ -163,7 +165,7 @@ fn wake(locked: &Locked, record: Option<&SessionRecord>, id: &str, now: Timestam
         last_end: last.map(|last| last.end),
         deaths: files.deaths().expect("readable").present().unwrap_or_default(),
         max_restarts: 20,
-        lifestyle: Lifestyle::Executor,
+        context_policy: ContextPolicy::Executor,
         topics: files.topics().expect("readable"),
         resume_without_topic: true,
     };
@@ -174,7 +176,7 @@ fn wake(locked: &Locked, record: Option<&SessionRecord>, id: &str, now: Timestam
     }
 }
 
-/// As `Engine::launch` and `Engine::write_plan`.
+/// Like `Engine::launch` and `Engine::write_plan`.
 fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
     let incarnation = locked.next_incarnation(now).expect("readable");
     let none = Process { pid: 1, start: 1 };
@@ -205,7 +207,7 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
     locked.write_session(&record).expect("written");
 }
 
-/// As `Engine::mark_ready`.
+/// Like `Engine::mark_ready`.
 fn ready(locked: &Locked, mut record: SessionRecord, now: Timestamp) {
     record.phase = Phase::Ready { ready_at_ms: now };
     locked.write_session(&record).expect("written");
@@ -226,18 +228,18 @@ fn exited(record: &SessionRecord, exit: Exit, now: Timestamp) -> ExitRecord {
     }
 }
 
-/// As the pane process does, or as the tick does where there is none.
+/// Like the pane process, or like the tick if there is no pane process.
 fn leave(state: &StateDir, locked: &Locked, record: &SessionRecord, exit: Exit, now: Timestamp) {
     let seen = !matches!(exit, Exit::Unseen | Exit::Rebooted);
     if seen {
         locked.files().write_exit(&exited(record, exit, now)).expect("written");
     }
     let rebooted = matches!(exit, Exit::Rebooted);
-    let absence = Absence { server_gone: rebooted, rebooted, session: Session::Left };
+    let absence = EndContext { server_gone: rebooted, rebooted, session: Session::Left };
     record_end::record_end(state, locked, record, absence, now).expect("written");
 }
 
-/// As `Engine::end`: the intent, the marker, then the end that the pane process sees.
+/// Like `Engine::end`: the intent, the marker, then the end that the pane process sees.
 fn end(state: &StateDir, locked: &Locked, mut record: SessionRecord, why: Intent, now: Timestamp) {
     record.intent = Some(why);
     locked.write_session(&record).expect("written");
@@ -248,7 +250,7 @@ fn end(state: &StateDir, locked: &Locked, mut record: SessionRecord, why: Intent
     leave(state, locked, &record, Exit::Signal(15), now);
 }
 
-/// As `Engine::self_fresh` and then the pane process.
+/// Like `Engine::self_fresh` and then the pane process.
 fn self_fresh(state: &StateDir, locked: &Locked, mut record: SessionRecord, id: &str, now: Timestamp) {
     let recent = locked.files().end().expect("readable").present().map(|last| last.end.recent).unwrap_or_default();
     if self_fresh_allowed(&recent, now).is_err() {
@@ -261,20 +263,20 @@ fn self_fresh(state: &StateDir, locked: &Locked, mut record: SessionRecord, id: 
     plan(locked, id, false, now);
 }
 
-/// As the next wake or tick: an end that is known is recorded to its end; an intent whose author is gone is forgotten.
+/// Like the next wake or tick: records a known end completely, and drops an intent whose author is gone.
 fn finish(state: &StateDir, locked: &Locked, mut record: SessionRecord, now: Timestamp) {
     let files = locked.files();
     let exit = files.exit(record.incarnation).expect("readable").present();
     let last = files.end().expect("readable").present();
     if exit.is_some() || last.is_some_and(|last| last.end.incarnation == record.incarnation) {
-        record_end::record_end(state, locked, &record, Absence::UNSEEN, now).expect("written");
+        record_end::record_end(state, locked, &record, EndContext::UNSEEN, now).expect("written");
     } else if record.intent.take().is_some() {
         locked.write_session(&record).expect("written");
         locked.unmark(Marker::IdleReaped).expect("removed");
     }
 }
 
-/// What stands; a file that does not parse is a failure of the test.
+/// Reads the state; a file that does not parse fails the test.
 fn look(state: &StateDir, name: &PeerName) -> Peer {
     let files = state.peer(name);
     let whole = |corrupt: Option<String>| assert_eq!(corrupt, None, "half a file");

@@ -1,4 +1,4 @@
-//! `peer answer`: what an agent asks is shown, and answered by the row that a person names and no other.
+//! `peer answer`: an agent's question is shown, and answered only by the row that the user names.
 
 use crate::common::{World, on_each_runtime, wait_until};
 use peer_adapters::runtime::RuntimeKind;
@@ -23,7 +23,7 @@ fn asker(on: RuntimeKind, flags: &[&str], message: &str) -> World {
     world
 }
 
-/// What the agent said itself that was chosen.
+/// The choices that the agent has printed.
 fn chosen(world: &World) -> Vec<String> {
     let screen = world.screen("a");
     screen.lines().filter_map(|line| Some(line.split_once("chose ")?.1.to_owned())).collect()
@@ -64,9 +64,9 @@ fn a_choice_that_is_no_row_is_refused_with_the_rows(on: RuntimeKind) {
     let before = world.screen("a");
     let rows = "1. Allow once / 2. Allow always / 3. Reject";
     let hint = "hint: peer answer a ROW, by its number or its whole label\n";
-    for (choice, is) in [("Allow", "more than one row"), ("Deny", "no row"), ("4", "no row"), ("0", "no row")] {
+    for (choice, is) in [("Allow", "several rows"), ("Deny", "no row"), ("4", "no row"), ("0", "no row")] {
         let run = world.peer(&["answer", "a", choice]);
-        run.fails(2, &format!("error: \"{choice}\" is {is} of what a asks: {rows}\n{hint}"));
+        run.fails(2, &format!("error: \"{choice}\" matches {is} in the question of a: {rows}\n{hint}"));
     }
     let run = world.peer(&["answer", "a", "Deny", "--json"]);
     assert_eq!((run.code, &run.json()["cause"]), (2, &json!("no-such-row")));
@@ -78,7 +78,7 @@ fn a_question_that_changes_under_the_cursor_is_not_answered(on: RuntimeKind) {
     let world = asker(on, &["--asks-anew"], "ASK May I read it? | No | Yes ;; May I remove it? | No | Yes");
     world.peer(&["answer", "a", "Yes"]).fails(
         7,
-        "error: a was not answered: it asks something else by now, or nothing; Enter was not pressed\n\
+        "error: the question of a was not answered: the question has changed or is gone; Enter was not pressed\n\
          hint: peer answer a shows what it asks now\n",
     );
     assert_eq!(chosen(&world), [""; 0]);
@@ -89,7 +89,7 @@ fn a_question_that_changes_under_the_cursor_is_not_answered(on: RuntimeKind) {
 }
 
 fn a_row_is_taken_where_it_is_seen_to_have_the_cursor_and_an_enter_means_it(on: RuntimeKind) {
-    // What is drawn is not yet what Enter means: for so long it is the row before.
+    // The row that is drawn is not yet the one that Enter takes: for this long it is the row before.
     let world = asker(on, &["--late-dialog", "200"], "ASK Which? | one | two | three");
     world.peer(&["answer", "a", "three"]).prints("a: chose 3. three; it is ready for a message\n");
     assert_eq!(chosen(&world), ["3. three"]);
@@ -104,7 +104,7 @@ fn trust_is_answered_before_the_agent_is_ready(on: RuntimeKind) {
     assert!(run.stdout.starts_with("a asks (trust): Quick safety check"), "{run:?}");
     world.peer(&["answer", "a", "yes"]).prints("a: chose 2. Yes, I trust this folder; it is ready for a message\n");
     world.peer(&["wake", "a", "-m", "hello"]).prints("a: already awake; message delivered\n");
-    // And no ends it, as it says.
+    // "No" ends the agent, as the row says.
     world.demo("b", &["--trust-dialog"]);
     assert_eq!(world.peer(&["wake", "b"]).code, 5);
     world.peer(&["answer", "b", "No, exit"]).prints("b: chose 1. No, exit; it ended\n");
@@ -115,7 +115,7 @@ fn one_that_asks_nothing_is_left_alone(on: RuntimeKind) {
     world.demo("a", &[]);
     world.peer(&["answer", "a", "Yes"]).fails(4, "error: a is not awake\nhint: peer wake a\n");
     world.peer(&["wake", "a"]);
-    world.peer(&["answer", "a"]).prints("a: asks nothing\n");
+    world.peer(&["answer", "a"]).prints("a has no open question\n");
     assert_eq!(world.peer(&["answer", "a", "--json"]).json()["asks"], Value::Null);
-    world.peer(&["answer", "a", "1"]).fails(4, "error: a asks nothing\nhint: peer status a\n");
+    world.peer(&["answer", "a", "1"]).fails(4, "error: a has no open question\nhint: peer status a\n");
 }

@@ -1,4 +1,4 @@
-//! `peer attach` as a person meets it: in a terminal of their own, which hands them any agent at once and lets them leave.
+//! `peer attach` as a user meets it: the terminal is attached to any agent at once, and the user can leave it.
 
 use crate::common::attached::Attached;
 use crate::common::{World, on_each_runtime, wait_until};
@@ -17,7 +17,7 @@ on_each_runtime! {
     a_window_of_the_persons_own_tmux_shows_it
 }
 
-/// A person's own terminal, 80x24: a tmux of theirs that shows one command and stays when that ends.
+/// The user's own terminal, 80x24: a separate tmux that shows one command and stays when that ends.
 struct Terminal<'a>(&'a World);
 
 impl<'a> Terminal<'a> {
@@ -98,7 +98,7 @@ fn how_to_leave_is_said_before_the_switch(on: RuntimeKind) {
     world.add("a", &["sh", "-c", "echo ready; exec cat"]);
     world.peer(&["wake", "a"]);
     let terminal = Terminal::running(&world, &["attach", "a"]);
-    // zellij wipes it: it stands there for a while until somebody has left once.
+    // zellij wipes it, so it is shown for a while until the user has left once.
     if on == RuntimeKind::Zellij {
         terminal.awaits("note: a: leave with C-b d; the agent goes on");
     }
@@ -140,7 +140,7 @@ fn one_whose_conversation_is_unknown_is_not_started_fresh(on: RuntimeKind) {
     world.peer(&["new", "a"]);
     world.peer(&["stop", "a"]);
     world.peer(&["start", "a"]);
-    // Its last conversation was never spoken in, and an older one is known.
+    // Nothing was said in its last conversation, and an older one is known.
     let terminal = Terminal::running(&world, &["attach", "a"]);
     terminal.awaits("left with 4");
     terminal.awaits("there is no conversation to resume");
@@ -152,7 +152,7 @@ fn the_one_that_waits_is_found(on: RuntimeKind) {
     world.add("calm", &["cat"]);
     world.peer(&["wake", "calm"]);
     let terminal = Terminal::running(&world, &["attach", "--waiting"]);
-    terminal.awaits("nobody waits for an answer");
+    terminal.awaits("no peer is waiting for an answer");
     terminal.awaits("left with 1");
     drop(terminal);
     world.peer(&["wake", "asks"]);
@@ -167,7 +167,7 @@ fn looking_only_types_nothing(on: RuntimeKind) {
     world.peer(&["wake", "a"]);
     if on == RuntimeKind::Zellij {
         let alone = Terminal::running(&world, &["attach", "-r", "a"]);
-        alone.awaits("zellij shows nothing while nobody else is attached");
+        alone.awaits("zellij shows nothing to a read-only client");
         alone.awaits("peer top");
     }
     let _other = (on == RuntimeKind::Zellij).then(|| Attached::to(&world, "a"));
@@ -185,7 +185,7 @@ fn looking_only_types_nothing(on: RuntimeKind) {
     assert!(!world.screen("a").contains("hello"), "{}", world.screen("a"));
 }
 
-/// The wheel turned up, as a terminal reports it.
+/// One step of the wheel up, as a terminal reports it.
 const WHEEL_UP: &str = "\x1b[<64;2;2M";
 
 fn typing_reaches_the_agent_after_scrolling_back(on: RuntimeKind) {
@@ -195,7 +195,7 @@ fn typing_reaches_the_agent_after_scrolling_back(on: RuntimeKind) {
     let terminal = Terminal::running(&world, &["attach", "a"]);
     terminal.awaits("─────");
     match on {
-        // A person leaves its copy mode by its own key, as everywhere in tmux.
+        // The user leaves tmux's copy mode by its own key, as everywhere in tmux.
         RuntimeKind::Tmux => {
             terminal.presses(&["C-b", "PageUp"]);
             terminal.awaits("line 18");
@@ -230,7 +230,7 @@ fn a_window_of_the_persons_own_tmux_shows_it(on: RuntimeKind) {
     world.add("a", &["sh", "-c", "echo ready; exec cat"]);
     world.peer(&["wake", "a"]);
     let outside = Terminal::running(&world, &["attach", "a", "--window"]);
-    outside.awaits("attach --window needs a tmux of your own around this terminal");
+    outside.awaits("attach --window only works inside your own tmux");
     outside.awaits("left with 2");
     drop(outside);
     let terminal = Terminal::running(&world, &["list"]);
@@ -249,7 +249,7 @@ fn a_window_of_the_persons_own_tmux_shows_it(on: RuntimeKind) {
     wait_until("it has a window", || windows().lines().any(|name| name == "a"));
     let shows = || world.tmux_on(&person, &["capture-pane", "-p", "-t", ":a"]);
     wait_until("it is shown", || shows().contains("ready"));
-    // Typed past the person's own prefix, as C-b C-b sends it on.
+    // Typed past the user's own prefix, as C-b C-b sends it on.
     world.tmux_on(&person, &["send-keys", "-t", ":a", "C-b", "d"]);
     wait_until("its window has closed", || !windows().lines().any(|name| name == "a"));
     assert!(crate::common::lives(world.agent("a")));

@@ -1,11 +1,11 @@
-//! Completion of what is there at the moment of the Tab, in the real shells.
+//! Completion of what exists at the moment of the Tab, in the real shells.
 
 use std::process::Command;
 
 use crate::common;
 use crate::common::{Run, World, wait_until};
 
-/// A fleet of two with a topic and a profile of the person's own.
+/// A fleet of two with a topic and a profile of the user's own.
 fn fleet() -> World {
     let world = World::new();
     world.profile("mytool", "description = \"mine\"\ncommand = [\"cat\"]\n");
@@ -16,7 +16,7 @@ fn fleet() -> World {
     world
 }
 
-/// Where `peer` is, in front of everything else.
+/// A PATH that starts with the directory of `peer`.
 fn path() -> String {
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_peer")).parent().expect("a directory");
     format!("{}:{}", bin.display(), std::env::var("PATH").expect("PATH"))
@@ -28,7 +28,7 @@ fn shell(world: &World, program: &str, args: &[&str]) -> Run {
     Run::of(command.args(args).env("PATH", path()).current_dir(world.work()), None)
 }
 
-/// What bash would offer for a line whose last word is being typed.
+/// The completions that bash would offer for the last of `words`.
 #[track_caller]
 fn bash(world: &World, words: &[&str]) -> Vec<String> {
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
@@ -55,7 +55,7 @@ fn bash_offers_names_profiles_topics_verbs_and_flags() {
     assert_eq!(bash(&world, &["peer", "add", "x", "--agent", "c"]), ["claude", "codex", "command"]);
     assert_eq!(bash(&world, &["peer", "sta"]), ["start", "status"]);
     assert!(bash(&world, &["peer", "wake", "--fr"]).contains(&"--fresh".to_owned()));
-    // What is declared a moment later is offered a moment later.
+    // A peer that is declared later is offered from then on.
     world.add("api-new", &["cat"]);
     assert_eq!(bash(&world, &["peer", "wake", "api"]), ["api-client", "api-new", "api-server"]);
 }
@@ -120,7 +120,7 @@ impl<'a> Prompt<'a> {
         assert_eq!(self.world.tmux_on(&self.world.path("s-look"), &words), "");
     }
 
-    /// What stands at the prompt after `typed` and a Tab, once it is as it should be.
+    /// Types `typed` and a Tab, and waits until the prompt shows `completed`.
     #[track_caller]
     fn completes(&self, typed: &str, completed: &str) {
         self.press(&["-l", typed]);
@@ -138,7 +138,7 @@ impl<'a> Prompt<'a> {
     }
 }
 
-/// Topics are free text. What is offered must come out as one word that means the topic, however it was begun.
+/// Topics are free text. A completion must be one word that means the topic, however the word was begun.
 #[test]
 fn topics_with_spaces_and_quotes_become_one_word_in_each_shell() {
     let world = fleet();
@@ -181,7 +181,7 @@ fn each_shell_completes_at_its_prompt() {
     }
 }
 
-/// A file of the name in a directory of `$fpath`, as a package would put it there.
+/// A file with the command's name in a directory of `$fpath`, where a package would put it.
 #[test]
 fn zsh_finds_it_in_its_function_path() {
     let world = fleet();

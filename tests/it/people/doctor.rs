@@ -1,4 +1,4 @@
-//! `peer doctor`: each thing that can be wrong is found, named with its cure, and costs the exit code where it must.
+//! `peer doctor`: each possible problem is found, named with its remedy, and affects the exit code if it must.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use crate::common;
 use crate::common::{Run, World, wait_until};
 use serde_json::Value;
 
-/// The findings that are not ok, as `level about: what -> cure`, without what this machine alone has to say.
+/// The findings that are not ok, as `level about: what -> cure`, without those that depend on this machine alone.
 #[track_caller]
 fn findings(world: &World, flags: &[&str]) -> (i32, Vec<String>) {
     let run = world.peer(&[&["doctor", "--json"], flags].concat());
@@ -34,7 +34,7 @@ fn a_fleet_in_good_health_breaks_nothing() {
     assert!(run.code == 0 && run.stderr.is_empty(), "{run:?}");
     let state = world.path("state");
     for line in [
-        format!("ok       state: {} is yours alone", state.display()),
+        format!("ok       state: {} is private to you", state.display()),
         "ok       peers: 1 declared, 1 with a session on record".to_owned(),
         "         -> peer timer install, or keep `peer watch` running".to_owned(),
     ] {
@@ -99,7 +99,7 @@ fn an_orphan_a_session_of_nobody_and_a_dead_socket() {
     world.peer(&["wake", "a"]);
     world.peer(&["wake", "b"]);
     world.await_screen("a", "deaf");
-    // Nobody declares it any more, and its session is there.
+    // It is not declared any more, and its session exists.
     fs::remove_file(world.file("b", "session")).expect("ours");
     fs::remove_file(world.path("config/peers/b.toml")).expect("ours");
     world.tmux(&["kill-session", "-t", &format!("={}:", world.session("a")["session"].as_str().expect("a name"))]);
@@ -117,7 +117,7 @@ fn an_orphan_a_session_of_nobody_and_a_dead_socket() {
     );
     let world = World::new();
     drop(std::os::unix::net::UnixListener::bind(world.socket()).expect("a socket"));
-    let dead = "note socket: /W/s is a socket that nobody listens on -> the next wake replaces it";
+    let dead = "note socket: /W/s is a socket without a listener -> the next wake replaces it";
     assert_eq!(findings(&world, &[]), (0, vec![dead.to_owned()]));
 }
 
@@ -167,7 +167,7 @@ fn hooks_that_would_never_run() {
             vec![
                 "warning hook: no event is named \"sesion.ended\", so it never runs -> did you mean session.ended?"
                     .to_owned(),
-                "broken hook: /nonexistent is not to be found, or not executable -> give its whole path in config.toml"
+                "broken hook: /nonexistent was not found, or is not executable -> use its absolute path in config.toml"
                     .to_owned(),
             ]
         )
@@ -183,7 +183,7 @@ fn with_the_eyes_of_cron_the_fleet_may_be_another() {
     assert!(
         found.len() == 1 && found[0].starts_with("warning cron: a bare line of a crontab") && found[0].ends_with(cure)
     );
-    // A tmux that only this shell's PATH knows is not there for cron.
+    // A tmux that is only on this shell's PATH does not exist for cron.
     let bin = world.path("bin");
     fs::create_dir(&bin).expect("create");
     fs::write(bin.join("zellij"), "#!/bin/sh\necho zellij 0.45.1\n").expect("write");

@@ -1,6 +1,7 @@
-//! What the binary prints about itself is checked in (completions/, man/) and told in the README; this holds it fresh.
+//! What the binary prints about itself is checked in (completions/, man/) and listed in the README; these tests keep it
+//! up to date.
 //!
-//! `PEER_REGENERATE=1 cargo test --test it generated` writes the files anew.
+//! `PEER_REGENERATE=1 cargo test --test it generated` writes the files again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +18,7 @@ fn peer(arguments: &[&str]) -> Vec<u8> {
 }
 
 /// Compares the files of a directory of the repository with what they should be, or writes them.
-fn hold_fresh(dir: &str, wanted: &BTreeMap<String, Vec<u8>>) {
+fn assert_up_to_date(dir: &str, wanted: &BTreeMap<String, Vec<u8>>) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
     if std::env::var_os("PEER_REGENERATE").is_some() {
         let _ = fs::remove_dir_all(&dir);
@@ -42,7 +43,7 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn completions_are_those_of_this_binary() {
     let wanted = COMPLETIONS.map(|(shell, file)| (file.to_owned(), peer(&["completions", shell])));
-    hold_fresh("completions", &wanted.into());
+    assert_up_to_date("completions", &wanted.into());
 }
 
 #[test]
@@ -51,15 +52,15 @@ fn man_pages_are_those_of_this_binary() {
     peer(&["man", &dir.path().to_string_lossy()]);
     let wanted = files(dir.path());
     assert!(wanted.contains_key("peer.1") && wanted.contains_key("peer-wake.1"), "{:?}", wanted.keys());
-    hold_fresh("man", &wanted);
+    assert_up_to_date("man", &wanted);
 }
 
 #[test]
 fn the_readme_tells_each_verb_and_no_other() {
     let help = String::from_utf8(peer(&["--help"])).expect("help is text");
-    let commands =
-        help.split_once("Commands:").and_then(|(_, rest)| rest.split_once("\n\n")).expect("help lists verbs").0;
-    let verbs: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let groups =
+        help.split_once("\nSet up:\n").and_then(|(_, rest)| rest.split_once("\nOptions:\n")).expect("groups").0;
+    let verbs: Vec<&str> = groups.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
     let readme =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("there is a README");
     let table = readme.split_once("\n## Verbs\n").expect("the README has a table of verbs").1;

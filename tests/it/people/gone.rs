@@ -1,5 +1,5 @@
-//! What a person does by hand behind our back, and what is said then: a spec under another name, a program that is gone, a
-//! server that hangs.
+//! Changes that the user makes without `peer`, and the messages about them: a spec under another name, a program that
+//! is gone, a server that hangs.
 
 use std::fs;
 
@@ -46,7 +46,7 @@ fn a_renamed_spec_is_noticed_and_has_a_way_back(on: RuntimeKind) {
     fs::rename(spec(&world, "old"), spec(&world, "new")).expect("ours");
     let woken = world.peer(&["wake", "new"]);
     assert!(woken.code == 0 && woken.stderr.contains("note: new: it starts for the first time. old: "), "{woken:?}");
-    // The way back is to be typed.
+    // The command that the note gives works.
     world.peer(&["stop", "new"]);
     fs::rename(spec(&world, "new"), spec(&world, "old")).expect("ours");
     world.peer(&["wake", "old"]).prints("old: woken resumed (stopped)\n");
@@ -78,7 +78,7 @@ fn a_declaration_holds_from_the_next_start_on(on: RuntimeKind) {
     };
     assert!(!replace("1h").contains("next start"));
     world.peer(&["wake", "a"]);
-    assert!(replace("2h").ends_with("; it holds from the next start on\n"));
+    assert!(replace("2h").ends_with("; it takes effect at the next start\n"));
 }
 
 #[test]
@@ -89,8 +89,8 @@ fn a_program_that_is_gone_is_told_with_its_peer_and_a_way_out() {
     world.add("a", &[program.to_str().expect("UTF-8")]);
     fs::remove_file(&program).expect("ours");
     let says =
-        format!("a is not woken: cannot run its program {}: No such file or directory (os error 2)", program.display());
-    let hint = "hint: install it again, or name another in `peer edit a`: command\n";
+        format!("cannot wake a: cannot run its program {}: No such file or directory (os error 2)", program.display());
+    let hint = "hint: install it again, or set another command in `peer edit a`\n";
     world.peer(&["wake", "a"]).fails(1, &format!("error: {says}\n{hint}"));
     let status = world.peer(&["status", "a"]).stdout;
     assert!(status.contains(&format!("Warning: {says}\n")) && status.ends_with("Next: peer edit a\n"), "{status}");
@@ -104,11 +104,11 @@ fn on_a_server_that_hangs_each_verb_says_what_it_did_not_do() {
     let server = world.server().expect("it runs").pid;
     stop(server);
     for (words, says) in [
-        (&["stop", "a"][..], "error: a is not stopped: whether it is awake is not known (runtime axis)"),
-        (&["screen", "a"], "error: a is not shown: whether it is awake is not known"),
-        (&["interrupt", "a"], "error: a is not interrupted: whether it is awake is not known"),
-        (&["rm", "a", "--force"], "error: a is not removed: whether it is awake is not known"),
-        (&["wake", "a"], "error: a is not woken: whether it is awake is not known"),
+        (&["stop", "a"][..], "error: cannot stop a: its state is unknown (runtime axis)"),
+        (&["screen", "a"], "error: cannot show a: its state is unknown"),
+        (&["interrupt", "a"], "error: cannot interrupt a: its state is unknown"),
+        (&["rm", "a", "--force"], "error: cannot remove a: its state is unknown"),
+        (&["wake", "a"], "error: cannot wake a: its state is unknown"),
     ] {
         let run = world.peer(words);
         assert!(run.code == 6 && run.stderr.starts_with(says), "{run:?}");
@@ -128,7 +128,7 @@ fn the_last_one_that_is_removed_takes_its_server_along() {
     assert!(world.server().is_some(), "b is on it");
     assert_eq!(world.peer(&["rm", "b", "--force"]).code, 0);
     wait_until("it has ended", || world.server().is_none());
-    // What a person has there stays, and so does the server.
+    // The user's own session stays, and so does the server.
     world.add("a", &["cat"]);
     world.peer(&["wake", "a"]);
     world.tmux(&["new-session", "-d", "-s", "mine", "sleep 1000"]);

@@ -1,10 +1,10 @@
-//! Each hint that an error gives is typed, and does what it says.
+//! Each hint of an error can be typed, and does what it says.
 
 use nix::sys::signal::Signal;
 
 use crate::common::{World, signal};
 
-/// Types `words`, which fail with `code`, then the command that the hint has, and looks what that does.
+/// Runs `words`, which fail with `code`, then the command in the hint, and checks its effect.
 #[track_caller]
 fn typed(world: &World, words: &[&str], code: i32, hinted: &str, says: &str) {
     let failed = world.peer(words);
@@ -46,7 +46,7 @@ fn what_is_refused_leads_to_what_allows_it() {
     world.peer(&["start", "a"]);
     typed(&world, &["self-fresh"], 4, "new NAME", "a: ");
     typed(&world, &["self-fresh"], 4, "stop NAME", "a: parked and stopped");
-    typed(&world, &["rm", "--all"], 2, "rm --all --yes", "a: forgotten");
+    typed(&world, &["rm", "--all"], 2, "rm --all --yes", "a: removed");
     typed(&world, &["restore", "b"], 1, "restore", "a  removed ");
 }
 
@@ -69,7 +69,7 @@ fn what_died_too_often_leads_to_another_start() {
     world.peer(&["wake", "a"]);
     signal(world.agent("a"), Signal::SIGKILL);
     world.await_end("a");
-    typed(&world, refused, 4, "reset a", "a: 1 deaths forgotten");
+    typed(&world, refused, 4, "reset a", "a: cleared 1 death");
     assert_eq!(world.peer(refused).code, 0);
 }
 
@@ -78,7 +78,7 @@ fn another_name_is_free_or_is_made_so() {
     let world = World::new();
     world.add("a", &["cat"]);
     world.add("b", &["cat"]);
-    typed(&world, &["rename", "a", "b"], 1, "rm b", "b: forgotten");
+    typed(&world, &["rename", "a", "b"], 1, "rm b", "b: removed");
     world.peer(&["wake", "a"]);
     typed(&world, &["rename", "a", "b"], 4, "stop a", "a: parked and stopped");
     typed(&world, &["restore", "a"], 1, "restore", "b  removed ");
@@ -106,7 +106,7 @@ fn a_verb_of_another_tool_leads_to_ours() {
         ("restart", "start NAME", "a: may be woken again"),
         ("restart", "new NAME", "a: "),
         ("pause", "stop NAME", "a: "),
-        ("delete", "rm NAME", "a: forgotten"),
+        ("delete", "rm NAME", "a: removed"),
         ("undo", "restore NAME", "a: is back"),
     ] {
         typed(&world, &[habit, "a"], 2, hinted, says);

@@ -1,4 +1,5 @@
-//! The log tells what was declared, changed, stopped and forgotten, and what was said in vain; also of who is no more.
+//! The log records what was declared, changed, stopped and removed, and messages that failed, even for peers that are
+//! gone.
 
 use std::process::Command;
 
@@ -26,7 +27,7 @@ fn each_thing_that_a_person_does_leaves_a_line() {
     assert_eq!(events(&world), expected);
     let added = world.events("a", "peer.added");
     assert_eq!((&added[0]["replaced"], &added[1]["replaced"]), (&serde_json::Value::Null, &serde_json::json!(true)));
-    // Of who is no more, too.
+    // For a peer that is gone, too.
     let log = world.peer(&["log", "a"]);
     assert!(log.code == 0 && log.stdout.lines().count() == expected.len(), "{log:?}");
     assert!(log.stdout.contains("trash/a-"), "{log:?}");

@@ -1,5 +1,5 @@
-//! Hooks: run for the chosen events wherever these are written, with the event on stdin, for a bounded time, and never in
-//! anybody's way.
+//! Hooks run for the chosen events, whichever process logs these, with the event on stdin, for a limited time, and
+//! without delaying anything.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use crate::common;
 use crate::common::{Run, World, lives, wait_for, wait_until};
 use serde_json::Value;
 
-/// A hook that appends what it gets, and its environment's word on it, to a file.
+/// Configures a hook that appends its input, and what its environment says of it, to a file.
 fn configure(world: &World, on: &str, script: &str, timeout: &str) {
     let heard = world.path("heard");
     let script = script.replace("HEARD", &heard.display().to_string());
@@ -109,7 +109,7 @@ fn a_hook_that_makes_no_sense_is_refused_with_file_line_and_key() {
     );
 }
 
-/// A program of this name in a directory of the world's that writes down its arguments.
+/// A program with this name in the world's directory, which records its arguments.
 fn recorder(world: &World, name: &str) -> std::path::PathBuf {
     let dir = world.path("bin");
     fs::create_dir_all(&dir).expect("create");
@@ -179,7 +179,7 @@ fn the_example_status_line_counts_the_states() {
     );
     fs::write(&config, own + &fs::read_to_string(example("tmux-status.conf")).expect("an example")).expect("write");
     let config = config.display().to_string();
-    // A client is needed for a status line: one tmux in a pane of another.
+    // A status line needs a client: one tmux in a pane of another.
     let inner = format!("env -u TMUX tmux -S {} -f {config} new-session cat", world.path("s-inner").display());
     world.tmux_on(&socket, &["-f/dev/null", "new-session", "-d", "-x", "100", "-y", "10", "sh", "-c", &inner]);
     wait_until("the status line shows them", || {

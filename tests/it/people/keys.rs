@@ -1,4 +1,4 @@
-//! `peer key`: what an operator presses arrives as the terminal of a person would send it, or nothing does.
+//! `peer key`: keys arrive as the user's terminal would send them, or none is pressed.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ on_each_runtime! {
     a_prompt_that_an_escape_puts_back_is_ours
 }
 
-/// A program that writes down each byte that it reads.
+/// A program that records each byte that it reads.
 fn recorder(on: RuntimeKind) -> World {
     let world = World::on(on);
     let script = format!("stty raw -echo; echo up; exec cat >{}", world.path("heard").display());

@@ -1,4 +1,4 @@
-//! `peer list` as a person and as a script meets it: exact tables, templates, narrow terminals, colours, `--watch`.
+//! `peer list` for users and scripts: exact tables, templates, narrow terminals, colours, `--watch`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ fn says(world: &World, place: &Path, name: &str, doing: &str, ago: Duration) {
     fs::write(place.join(format!("sessions/{}.json", world.agent(name))), status.to_string()).expect("write");
 }
 
-/// Runs `peer` with these words in a tmux pane of its own, this wide, and returns the pane.
+/// Runs `peer` with these arguments in a new tmux pane of this size, and returns the pane.
 #[track_caller]
 fn pane(world: &World, width: &str, height: &str, env: &[&str], words: &str) -> String {
     let peer = env!("CARGO_BIN_EXE_peer");
@@ -67,7 +67,7 @@ fn shows(world: &World, pane: &str, flags: &[&str]) -> String {
     world.tmux_on(&world.path("s-look"), &[&["capture-pane", "-p", "-t", pane], flags].concat())
 }
 
-/// What that pane shows once the command has ended, without what comes after it.
+/// What that pane shows once the command has ended, without the text after it.
 #[track_caller]
 fn output(world: &World, pane: &str, flags: &[&str]) -> String {
     let screen =
@@ -81,7 +81,7 @@ fn nobody_is_declared() {
     let run = world.peer(&["list"]);
     assert_eq!(run.code, 0);
     assert_eq!(run.stdout, "NAME  STATE  AGENT  RUNTIME  TOPIC  IDLE  RESTARTS  HELD-UNTIL  LAST-END  CWD\n");
-    assert_eq!(run.stderr, "hint: nobody is declared yet: peer add NAME -- COMMAND\n");
+    assert_eq!(run.stderr, "hint: no peer is declared yet: peer add NAME -- COMMAND\n");
     assert_eq!(
         world.peer(&["list", "--json"]).json(),
         json!({ "schema": "peer.list/1", "peers": [], "broken": [], "undeclared": [] })
@@ -134,7 +134,7 @@ fn an_agent_that_says_it_is_busy_is_shown_busy() {
         says(&world, &place, "api", doing, Duration::from_secs(ago));
         world.peer(&["list", "--format", "{state} {idle}"]).stdout
     };
-    // It cannot have been idle for longer than it has been up.
+    // Without this, it could not have been idle for longer than it has been up.
     world.edit("api", "session", |record| record["ready_at_ms"] = json!(before(Duration::from_secs(7200))));
     assert_eq!(says("busy", 300), "busy 5m\n");
     assert_eq!(says("idle", 4000), "awake 1h\n");
@@ -161,7 +161,7 @@ fn a_template_says_what_a_script_wants() {
     }
 }
 
-/// Five whose orders all differ.
+/// Five peers whose orders all differ.
 fn mixed() -> World {
     let world = World::new();
     for (name, deaths, ago) in [("a", 1, 60), ("b", 2, 3600)] {
@@ -189,7 +189,7 @@ fn rows_stand_in_the_order_that_is_asked_for() {
     };
     assert_eq!(order(&[]), "a b c d e ");
     assert_eq!(order(&["--reverse"]), "e d c b a ");
-    // Names that were asked for stand in order of name too.
+    // Peers that are given by name are in order of name too.
     assert_eq!(order(&["e", "a", "--sort", "name"]), "a e ");
     assert_eq!(order(&["--sort", "state"]), "c d a b e ");
     assert_eq!(order(&["--sort", "idle"]), "d c a b e ");
@@ -291,7 +291,7 @@ fn watch_shows_what_changes() {
     let watching = pane(&world, "100", "10", &["TERM=screen"], "list --watch --every 100ms");
     let state = || {
         let screen = shows(&world, &watching, &[]);
-        // Each look replaces the one before.
+        // Each refresh replaces the one before.
         assert!(screen.matches("NAME").count() <= 1, "{screen}");
         screen.lines().nth(1).and_then(|line| line.split_whitespace().nth(1)).map(str::to_owned)
     };

@@ -1,4 +1,4 @@
-//! The man pages are rendered by the real `man` without a warning.
+//! The real `man` renders the pages without a warning.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! What a person at the keyboard meets.
+//! What a user at the keyboard meets.
 
 mod agent_hooks;
 mod answers;

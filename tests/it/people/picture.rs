@@ -1,5 +1,5 @@
-//! The pictures of the README show what this binary prints: the session is typed anew, line by line, in a fleet like the
-//! one that was filmed. `scripts/picture` records them again.
+//! The pictures of the README show what this binary prints: the session is typed again, line by line, in a fleet like
+//! the one that was recorded. `scripts/picture` records them.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn repository(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("a file of the repository")
 }
 
-/// The text of a picture, row by row; how far apart words stand does not count.
+/// The text of a picture, row by row; the space between words is ignored.
 fn text(file: &str) -> Vec<String> {
     let run = regex::Regex::new(r#"<text x="([\d.]+)" y="([\d.]+)" textLength="[\d.]+"[^>]*>([^<]*)</text>"#);
     let mut rows: Vec<(String, String)> = Vec::new();
@@ -29,7 +29,7 @@ fn text(file: &str) -> Vec<String> {
     rows.into_iter().map(|(_, row)| loose(&row)).collect()
 }
 
-/// A line without what differs from run to run: numbers of a time, and the width of columns.
+/// A line without what differs from run to run: numbers in times, and the width of columns.
 fn loose(line: &str) -> String {
     let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
     let time = regex::Regex::new(r"\b\d+ ?(s|m|h|d)\b").expect("a pattern");
@@ -92,7 +92,7 @@ fn typed(world: &World, line: &str) -> Vec<String> {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("PATH"));
     let run = Run::of(shell.args(["-c", line]).env("PATH", path).current_dir(world.work()), None);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{line}: {run:?}");
-    // A column that says nothing in any row is left out on a terminal of this width.
+    // A terminal of this width leaves out a column that is empty in every row.
     run.stdout.lines().map(|line| loose(line).replace(" HELD-UNTIL", "")).collect()
 }
 
@@ -110,7 +110,7 @@ fn the_session_is_what_this_binary_says_to_the_same_words() {
     for (line, picture) in shown {
         let mut said = typed(&world, &line);
         if line == "peer list" {
-            // The cell of that column: there are as many as titles, each `-`.
+            // The cells of that column, each `-`; there are as many cells as titles.
             said = said.iter().map(|row| row.replacen(" 0 - ", " 0 ", 1).replacen(" 1 - ", " 1 ", 1)).collect();
         }
         assert_eq!(picture, said, "$ {line}\n{CURE}");

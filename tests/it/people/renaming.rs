@@ -15,7 +15,7 @@ fn stopped(world: &World, name: &str) -> String {
     conversation
 }
 
-/// The next wake goes on with the conversation.
+/// Asserts that the next wake resumes the conversation.
 #[track_caller]
 fn goes_on(world: &World, name: &str, conversation: &str, said: &[&str]) {
     world.peer(&["start", name]);
@@ -52,7 +52,7 @@ fn a_renamed_peer_goes_on_with_its_conversation(kind: RuntimeKind) {
     assert_eq!(world.processes(), [world.agent("api")], "one agent");
 }
 
-/// The files that a renaming moves, in its order.
+/// The files that a rename moves, in its order.
 fn to_be_moved(world: &World, name: &str) -> Vec<PathBuf> {
     let ours = |path: &PathBuf| {
         let file = path.file_name().expect("a name").to_string_lossy().into_owned();
@@ -68,7 +68,7 @@ fn to_be_moved(world: &World, name: &str) -> Vec<PathBuf> {
 
 #[test]
 fn what_a_killed_renaming_left_is_finished_by_the_next_command() {
-    // After the mark alone, after each file, and after the new spec with the old one still there.
+    // After the marker alone, after each file, and after the new spec while the old one still exists.
     for step in 0..99 {
         let world = World::new();
         let conversation = stopped(&world, "api");
@@ -117,7 +117,7 @@ fn kept_variables_go_along_and_a_name_that_had_others_counts_on() {
     crate::common::wait_until("it has it", || world.peer(&["screen", "web"]).stdout.contains("token=blue"));
 }
 
-/// Its files with what they hold.
+/// A peer's files with their contents.
 fn files(world: &World, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let spec = world.path(&format!("config/peers/{name}.toml"));
     let all = to_be_moved(world, name).into_iter().chain([spec]);
@@ -127,7 +127,7 @@ fn files(world: &World, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 fn what_was_removed_comes_back_as_it_was() {
     let world = World::new();
-    world.peer(&["restore"]).fails(0, "hint: nothing was removed that could be brought back\n");
+    world.peer(&["restore"]).fails(0, "hint: nothing was removed that could be restored\n");
     let conversation = stopped(&world, "api");
     let before = files(&world, "api");
     world.peer(&["rm", "api"]);
@@ -140,10 +140,9 @@ fn what_was_removed_comes_back_as_it_was() {
     world.peer(&["stop", "api"]);
     world.peer(&["rm", "api"]);
     world.add("api", &["cat"]);
-    world.peer(&["restore", "api"]).fails(
-        1,
-        "error: restore api: there is a peer of this name\nhint: peer rename api NEW gives that one another name\n",
-    );
+    world
+        .peer(&["restore", "api"])
+        .fails(1, "error: restore api: there is a peer of this name\nhint: peer rename api NEW renames that one\n");
     world.peer(&["rename", "api", "other"]).prints("api: is called other now\n");
     assert_eq!(world.peer(&["restore", "api"]).code, 0);
     goes_on(&world, "api", &conversation, &["one", "two", "three"]);

@@ -11,7 +11,7 @@ fn before(ago: Duration) -> u64 {
     u64::try_from(then.expect("after 1970").as_millis()).expect("a time")
 }
 
-/// What `peer status` prints, with what differs from run to run replaced: times, pids, the world's directory.
+/// The output of `peer status`, with what differs from run to run replaced: times, pids, the world's directory.
 #[track_caller]
 fn status(world: &World, name: &str) -> String {
     let run = world.peer(&["status", name]);
@@ -64,7 +64,7 @@ fn one_that_is_awake_and_was_seen_by_a_tick() {
          \x20      Agent: demo in tmux\n\
          \x20  Directory: /W/work\n\
          \x20Incarnation: 1, fresh (first-wake)\n\
-         \x20    Session: api-1 on /W/s, nobody attached\n\
+         \x20    Session: api-1 on /W/s, no client attached\n\
          \x20    Runtime: alive now; last tick Ns ago: alive\n\
          \x20    Process: pid N, alive now; last tick Ns ago: alive\n\
          \x20       Idle: Ns\n\
@@ -142,7 +142,7 @@ fn a_witness_that_does_not_answer_is_unknown_with_its_reason() {
     let story = status(&world, "api");
     assert!(story.starts_with("● api unknown: tmux at /W/s: the server does not answer"), "{story}");
     assert!(story.contains("\n     Runtime: unknown (tmux at /W/s: the server does not answer"), "{story}");
-    assert!(story.contains("\n     Process: pid N, alive now; no tick has seen it\n"), "{story}");
+    assert!(story.contains("\n     Process: pid N, alive now; no tick has checked it yet\n"), "{story}");
     assert!(story.ends_with("\n        Next: peer doctor\n"), "{story}");
 }
 

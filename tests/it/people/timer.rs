@@ -1,5 +1,5 @@
-//! `peer timer`: what it writes, that it is read as it was meant by those for whom it is written, and that nothing of the
-//! person's own changes.
+//! `peer timer`: the files that it writes, that cron, systemd and launchd read them as meant, and that nothing of the
+//! user's changes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::common;
 use crate::common::{Run, World};
 
-/// A program of this name, in front of all others.
+/// A program with this name, before all others on the PATH.
 fn stand_in(world: &World, name: &str, script: &str) -> String {
     let dir = world.path("bin");
     fs::create_dir_all(&dir).expect("create");
@@ -19,7 +19,7 @@ fn stand_in(world: &World, name: &str, script: &str) -> String {
     format!("{}:{}", dir.display(), std::env::var("PATH").expect("PATH"))
 }
 
-/// A `crontab` that keeps its text in a file of the world's and says what Debian's says.
+/// A `crontab` that keeps its text in a file of the world and prints what Debian's prints.
 fn own_crontab(world: &World) -> (PathBuf, String) {
     let file = world.path("crontab");
     let path = stand_in(
@@ -35,7 +35,7 @@ fn own_crontab(world: &World) -> (PathBuf, String) {
     (file, path)
 }
 
-/// A process that has the name of a cron daemon; it ends with the world.
+/// A process with the name of a cron daemon; it ends with the world.
 fn cron(world: &World) {
     let daemon = world.path("bin/cron");
     fs::copy("/bin/sleep", &daemon).expect("copied");
@@ -66,7 +66,7 @@ fn cron_gets_its_lines_and_keeps_the_rest_byte_for_byte() {
     };
     let text = || fs::read_to_string(&file).expect("a crontab");
     assert_eq!(text(), format!("{mine}{}", block("* * * * *")));
-    // Twice is once, and another interval takes the same place, whatever came behind it.
+    // A second installation changes nothing, and another interval replaces the line, whatever was added after it.
     peer(&world, &path, &install);
     fs::write(&file, text() + "@daily true\n").expect("write");
     peer(&world, &path, &[&install[..], &["--every", "5m"]].concat());
@@ -86,7 +86,7 @@ fn a_crontab_that_cannot_be_read_is_not_written() {
     run.fails(
         1,
         "error: crontab -l: exit 1: must be privileged\n\
-         hint: peer timer install --print shows the line, to be put in by hand\n",
+         hint: peer timer install --print prints the line, to be added manually\n",
     );
     assert_eq!(fs::read_to_string(world.path("state/asked")).expect("it was asked"), "-l\n");
 }
@@ -96,7 +96,10 @@ fn what_cron_cannot_count_is_refused_with_what_it_can() {
     let world = World::new();
     let (_, path) = own_crontab(&world);
     let run = peer(&world, &path, &["timer", "install", "--kind", "cron", "--every", "90s"]);
-    assert!(run.code == 1 && run.stderr.starts_with("error: timer every 90 s: cron cannot count that\nhint: use 60s,"));
+    assert!(
+        run.code == 1
+            && run.stderr.starts_with("error: timer every 90 s: cron cannot express that interval\nhint: use 60s,")
+    );
 }
 
 #[test]
@@ -114,7 +117,7 @@ fn a_tick_from_a_bare_environment_knows_whose_fleet_it_is_and_finds_the_programs
     fs::File::options().append(true).open(&script).and_then(|file| file.set_modified(long_ago)).expect("aged");
     let late = peer(&world, &path, &["timer", "status"]);
     assert_eq!((late.code, late.stdout.as_str()), (1, "timer: cron, every 1m; there was no tick yet\n"));
-    assert_eq!(late.stderr, "hint: peer doctor says what keeps it from ticking\n");
+    assert_eq!(late.stderr, "hint: peer doctor shows why it does not tick\n");
     let mut bare = Command::new("/usr/bin/env");
     let run = Run::of(bare.args(["-i", "/bin/sh"]).arg(&script).current_dir("/"), None);
     run.prints("");
@@ -128,7 +131,7 @@ fn a_tick_from_a_bare_environment_knows_whose_fleet_it_is_and_finds_the_programs
     assert_eq!((&document["alive"], &document["every_s"]), (&true.into(), &60.into()));
 }
 
-/// The files of `--print`, by name.
+/// Writes the files of `--print` into `dir`, by name.
 fn printed(text: &str, dir: &Path) {
     for file in text.split("# file ").skip(1) {
         let (path, content) = file.split_once('\n').expect("a path");
@@ -160,12 +163,12 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     printed(&run.stdout, &units);
     let mut verify = Command::new("systemd-analyze");
     verify.args(["verify", "--man=no", "--user"]).arg(units.join("peer.timer")).arg(units.join("peer.service"));
-    // Its own manager, not a person's: with a home and a runtime directory of the world's.
+    // A separate manager, not the user's: with a home and a runtime directory in the world.
     fs::create_dir(world.path("run")).expect("create");
     verify.env("XDG_RUNTIME_DIR", world.path("run")).env("HOME", world.path("home"));
     let said = Run::of(&mut verify, None);
     assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
-    // What systemd makes of the quoting: one Environment= with the very PATH.
+    // systemd's reading of the quoting: one Environment= with the exact PATH.
     let service = fs::read_to_string(units.join("peer.service")).expect("a unit");
     let quoted = r#"Environment="PATH=/opt/with space:/opt/100%%:/opt/$HOME:/opt/q\"uote:"#;
     assert!(service.contains(quoted), "{service}");
@@ -198,7 +201,7 @@ fn systemd_is_chosen_where_it_runs_and_told_in_order() {
     assert!(!units.join("peer.timer").exists() && !units.join("peer.service").exists());
 }
 
-/// A systemd of the world's: it answers where its directory is named, keeps what is enabled, and starts what it is told to.
+/// A systemd in the world: it answers where its directory is named, remembers what is enabled, and starts units.
 /// `fails` names a verb that it refuses.
 fn own_systemd(world: &World, fails: &str) -> (PathBuf, String) {
     let run_dir = world.path("run");
@@ -248,7 +251,7 @@ fn a_refused_installation_leaves_nothing_behind_and_an_older_one_as_it_was() {
         assert!(run.code == 1 && run.stderr.contains(&format!("Failed to {fails}")), "{fails}: {run:?}");
         assert!(!world.path("home/.config").exists(), "{fails}: {:?}", files_below(&world.path("home")));
         assert_eq!(peer(&["timer", "status"]).stdout, "timer: none is installed; there was no tick yet\n");
-        // One that was installed before goes on as it was.
+        // One that was installed before stays as it was.
         let (crontab, _) = own_crontab(&world);
         assert_eq!(peer(&["timer", "install", "--kind", "cron"]).code, 0);
         let before = fs::read_to_string(&crontab).expect("installed");
@@ -261,7 +264,7 @@ fn a_refused_installation_leaves_nothing_behind_and_an_older_one_as_it_was() {
 fn without_a_manager_the_way_out_is_named_and_nothing_is_left() {
     let world = World::new();
     let (_, path) = own_systemd(&world, "nothing");
-    // As in a shell of su, with the directory of somebody else's systemd.
+    // As in a shell of su, with the directory of another user's systemd.
     for runtime_dir in [None, Some("/proc/1")] {
         let mut command = world.command(&["timer", "install", "--kind", "systemd"]);
         command.env("PATH", &path);
@@ -319,7 +322,7 @@ fn fleets_have_timers_side_by_side() {
                 (0, format!("timer: {kind}, every {every}; there was no tick yet\n"))
             );
         }
-        // Each is taken away alone, the first one first.
+        // Each is removed separately, the first one first.
         peer(0, &["timer", "uninstall"]).prints(&format!("timer: removed ({kind})\n"));
         assert_eq!(peer(0, &["timer", "status"]).stdout, "timer: none is installed; there was no tick yet\n");
         let other = peer(1, &["timer", "status"]);
@@ -343,7 +346,7 @@ fn a_watch_that_runs_is_known() {
     let mut command = world.command(&["watch", "--every", "10m"]);
     let mut child = command.stdout(std::process::Stdio::null()).spawn().expect("it starts");
     common::wait_until("its first tick", || world.path("state/heartbeat.json").exists());
-    // A tick by hand takes nothing from it.
+    // A manual tick does not affect it.
     assert_eq!(peer(&world, &path, &["reap"]).code, 0);
     let status = peer(&world, &path, &["timer", "status"]);
     let told = format!("timer: peer watch (process {}), every 10m; the last tick was ", child.id());
@@ -372,7 +375,7 @@ fn launchd_gets_a_plist_with_what_a_bare_environment_lacks() {
     let file = world.path("io.github.peer-cli.reap.plist");
     let read = plist::Value::from_file(&file).unwrap_or_else(|error| panic!("{error}: {}", run.stdout));
     let job = read.as_dictionary().expect("launchd wants a dictionary");
-    // launchd.plist(5): each key with the type it must have; a wrong one is ignored without a word.
+    // launchd.plist(5): each key with the type it must have; launchd silently ignores a wrong one.
     assert_eq!(job.get("Label").and_then(plist::Value::as_string), file.file_stem().and_then(|stem| stem.to_str()));
     let argv = job.get("ProgramArguments").and_then(plist::Value::as_array).expect("an array");
     let argv: Vec<_> = argv.iter().map(|word| word.as_string().expect("a string")).collect();
@@ -392,7 +395,7 @@ fn launchd_gets_a_plist_with_what_a_bare_environment_lacks() {
     assert!(job.keys().all(|key| known.contains(&key.as_str())), "{job:?}");
 }
 
-/// Real `crontab`, over an empty directory of crontabs that only this process tree sees.
+/// The real `crontab`, over an empty directory of crontabs that only this process tree sees.
 #[test]
 fn debians_crontab_takes_it_and_gives_it_back() {
     let private = "mount -t tmpfs none /var/spool/cron/crontabs";

@@ -26,14 +26,14 @@ fn keys_wake_stop_send_filter_sort_and_quit() {
         Top::row(screen, "api").is_some_and(|row| row.contains("······") && row.contains("▁▁▁▁▁▁▁▁▁▁▁█"))
     });
     assert!(screen.contains("│ api awake "), "{screen}");
-    // Send: typed, accepted, answered on the screen to the right.
+    // Send: the text is typed, accepted, and answered on the screen to the right.
     top.press(&["s"]);
     top.until("the prompt", |screen| screen.contains("to api: _"));
     top.press(&["-l", "hello there"]);
     top.press(&["Enter"]);
     top.until("the answer", |screen| screen.contains("ack turns=1: hello there"));
     assert_eq!(world.said(&world.conversation("api")), ["hello there"]);
-    // Stop asks first; anything but y is no.
+    // Stop asks first; any key but y means no.
     top.press(&["x"]);
     top.until("the question", |screen| screen.contains("stop api, and refuse wakes? y/n"));
     top.press(&["n"]);
@@ -43,10 +43,10 @@ fn keys_wake_stop_send_filter_sort_and_quit() {
     top.until("the question", |screen| screen.contains("y/n"));
     top.press(&["y"]);
     top.until_row("api", "stopped");
-    // A refusal is said with its hint.
+    // A refusal is shown with its hint.
     top.press(&["w"]);
     top.until("the refusal", |screen| {
-        screen.contains("api is not woken: it was stopped by hand   hint: peer start api")
+        screen.contains("cannot wake api: it was stopped with `peer stop`   hint: peer start api")
     });
     // Choose, filter, order.
     top.press(&["j"]);
@@ -91,7 +91,7 @@ fn the_chosen_pane_keeps_its_colours_except_for_who_wants_none() {
 #[test]
 fn a_look_is_one_listing_whatever_the_fleet() {
     let world = World::new();
-    // In front of the real tmux: writes down what it is asked for.
+    // A program in front of the real tmux, which records its arguments.
     let (stand_in, log) = (world.path("tmux-told"), world.path("told"));
     let script = format!("#!/bin/sh\necho \"$*\" >>{}\nexec tmux \"$@\"\n", log.display());
     std::fs::write(&stand_in, script).expect("write");
@@ -110,7 +110,7 @@ fn a_look_is_one_listing_whatever_the_fleet() {
     wait_until("some looks", || listings() >= 6);
     top.press(&["q"]);
     top.assert_given_back("[code 0]");
-    // A look is a listing and the chosen one's screen; choosing the first one is a screen more.
+    // Each refresh is a listing and the chosen peer's screen; choosing the first peer is one more screen.
     let captures = asked().lines().filter(|line| line.contains("capture-pane")).count();
     assert_eq!(asked().lines().count(), listings() + captures, "{}", asked());
     assert!(captures.abs_diff(listings()) <= 1, "{}", asked());
@@ -124,7 +124,7 @@ fn attach_lends_the_terminal_and_takes_it_back() {
     top.press(&["w"]);
     top.until_row("api", "awake");
     top.press(&["a"]);
-    // The status line of the inner tmux, or the whole width for the pane: the fleet is not on the screen any more.
+    // The pane takes the whole width, and the fleet is not on the screen any more.
     top.until("the pane", |screen| screen.starts_with("here I am") && !screen.contains("peer top"));
     let clients = || world.tmux(&["list-clients", "-F", "#{session_name}"]);
     assert_eq!(clients().lines().count(), 1, "{}", clients());
@@ -149,7 +149,7 @@ fn a_narrow_terminal_shows_the_fleet_alone_and_a_resize_brings_the_rest() {
 fn a_signal_gives_the_terminal_back() {
     let world = World::new();
     let top = Top::start(&world, "140", "12");
-    top.until("a hint", |screen| screen.contains("nobody is declared: peer add NAME -- COMMAND"));
+    top.until("a hint", |screen| screen.contains("no peer is declared: peer add NAME -- COMMAND"));
     let shell: u32 =
         top.tmux(&["display-message", "-p", "-t", &top.pane, "#{pane_pid}"]).trim().parse().expect("a pid");
     let children = peer_adapters::process::children(shell).expect("/proc");
@@ -165,7 +165,7 @@ fn without_a_terminal_it_says_what_to_use() {
     world.peer(&["top"]).fails(2, "error: top needs a terminal\nhint: peer list --watch prints what it shows\n");
 }
 
-/// Not a test by itself: what the next one runs in a pane.
+/// Not a test: what the next test runs in a pane.
 #[test]
 #[ignore = "run in a terminal by a_panic_gives_the_terminal_back"]
 fn panics_in_full_screen() {

@@ -1,4 +1,4 @@
-//! What is typed into `peer top` does what the person saw that it would do: a paste is text, a question is about whom it
+//! Keys in `peer top` do what the user saw that they would do: a paste is text, a question concerns the peers that it
 //! names, and a text that was typed is not lost.
 
 use std::fs::File;
@@ -49,7 +49,7 @@ fn a_paste_where_no_text_is_typed_does_nothing() {
     top.press(&["x"]);
     top.until("the question", |screen| screen.contains("stop api, and refuse wakes? y/n"));
     top.paste("y", true);
-    // What is typed behind it shows that it was read.
+    // A later key shows that the paste was read.
     top.press(&["n"]);
     top.until("no question", |screen| !screen.contains("y/n"));
     assert!(!world.has("api", "session") && !world.has("api", "stopped"));
@@ -83,7 +83,7 @@ fn a_question_is_about_whom_it_names_wherever_the_choice_has_moved() {
     top.press(&["Enter"]);
     top.press(&["x"]);
     top.until("the question", |screen| screen.contains("stop api, and refuse wakes? y/n"));
-    // It leaves the list, and the choice goes to docs.
+    // It leaves the list, and the choice moves to docs.
     world.peer(&["stop", "api"]);
     top.until("docs is chosen", |screen| screen.contains("\n> docs"));
     assert!(top.screen().contains("stop api, and refuse wakes? y/n"));
@@ -94,7 +94,7 @@ fn a_question_is_about_whom_it_names_wherever_the_choice_has_moved() {
     top.press(&["n"]);
     top.until("no question", |screen| !screen.contains("y/n"));
     assert!(world.has("docs", "session") && !world.has("docs", "stopped"));
-    // One that was started anew is another one.
+    // A new start is another incarnation.
     world.peer(&["start", "api"]);
     world.peer(&["wake", "api"]);
     top.until_row("api", "awake");
@@ -133,7 +133,7 @@ fn a_message_goes_to_whom_it_was_begun_for() {
         screen.contains("api has ended meanwhile: nothing was done\nto api: hello api_")
     });
     assert!(world.said(&world.conversation("docs")).is_empty(), "{screen}");
-    // It is stopped: that fails, and the text stays.
+    // The peer is stopped, so that fails, and the text stays.
     top.press(&["Enter"]);
     top.until("the refusal", |screen| screen.contains("hint: peer start api   (s: the text again)"));
     world.peer(&["start", "api"]);
@@ -143,7 +143,7 @@ fn a_message_goes_to_whom_it_was_begun_for() {
     top.until("api is chosen", |screen| screen.contains("\n> api"));
     top.press(&["s"]);
     top.until("the text again", |screen| screen.contains("to api: hello api_"));
-    // Put aside, and taken up once more.
+    // Put aside, and continued once more.
     top.press(&["Escape"]);
     top.until("no prompt", |screen| !screen.contains("to api:"));
     top.press(&["s"]);
@@ -171,10 +171,10 @@ fn what_is_typed_ahead_is_no_command_and_who_leaves_is_asked() {
     top.until_row("api", "awake");
     assert!(!world.has("api", "stopped"));
     top.press(&["q"]);
-    // The wake is over a moment after the agent is there; until then leaving is asked about.
+    // The wake ends a moment after the agent is there; until then leaving asks for confirmation.
     let screen = top.until("the shell, or a question", |screen| screen.contains("[code ") || screen.contains("y/n"));
     if !screen.contains("[code ") {
-        // Whoever has looked: what is typed right behind a key answers nothing.
+        // Keys right after a key answer nothing, so wait as long as a user who has looked.
         std::thread::sleep(std::time::Duration::from_millis(500));
         top.press(&["y"]);
     }
@@ -197,7 +197,7 @@ fn a_terminal_that_cannot_be_drawn_on_is_refused() {
     }
 }
 
-/// A terminal that says nothing by itself: this test is its other end.
+/// A terminal that sends nothing by itself: this test is its other end.
 fn pty() -> (File, OwnedFd) {
     let size = Winsize { ws_row: 20, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
     let pty = openpty(&size, None).expect("a pty");
@@ -225,7 +225,7 @@ fn what_the_terminal_answers_late_is_nobodys_command() {
     };
     until(&mut terminal, "declared");
     terminal.write_all(b"q").expect("typed");
-    // It asks whether all is well, and only now comes what was asked before.
+    // It queries the terminal's status, and only now the answer to its earlier query comes.
     until(&mut terminal, "\x1b[5n");
     terminal.write_all(b"\x1b[?1;2c").expect("answered");
     terminal.write_all(b"\x1b[0n").expect("answered");

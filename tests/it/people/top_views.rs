@@ -1,4 +1,4 @@
-//! `peer top` on terminals of every size: what is seen there, and what its keys and the mouse do.
+//! `peer top` on terminals of every size: what it shows there, and what its keys and the mouse do.
 
 use crate::common::top::Top;
 use crate::common::{World, on_each_runtime, wait_until};
@@ -25,7 +25,7 @@ fn each_size_shows_what_there_is_room_for_and_the_way_out() {
         if width != "40" {
             top.until("the whole line of the pane", |screen| screen.contains(&whole));
         }
-        // The same is there after an action, too.
+        // The way out is also shown after an action.
         top.press(&["Escape"]);
         top.press(&["j"]);
         top.press(&["S"]);
@@ -69,7 +69,7 @@ fn verbs_are_for_the_chosen_one_and_for_all_that_are_marked() {
     top.press(&["y"]);
     top.until("both are", |screen| screen.contains("2 of 2 done"));
     assert!(world.has("api", "stopped") && world.has("docs", "stopped") && !world.has("zebra", "stopped"));
-    // Without a question for one, with one for several.
+    // Without a question for one, with a question for several.
     top.press(&["S"]);
     top.until("the question", |screen| screen.contains("let 2 peers (api, docs) be woken again? y/n"));
     top.press(&["y"]);
@@ -111,7 +111,7 @@ fn the_mouse_chooses_orders_and_scrolls() {
     top.press(&["-l", &at(0, 3, 2)]);
     top.press(&["-l", &at(0, 3, 2)]);
     top.until("the other way round", |screen| screen.contains("by name reversed"));
-    // Over the screen of the chosen one it opens that.
+    // Over the chosen peer's screen it opens that screen.
     top.press(&["-l", &at(64, 130, 10)]);
     top.until("its screen", |screen| screen.starts_with("zebra  screen  ") && screen.contains("of 100"));
     top.press(&["-l", &at(64, 130, 10)]);

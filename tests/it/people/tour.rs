@@ -1,5 +1,5 @@
-//! Whoever comes from nowhere has the README: its tour is typed here word by word, and it names where the sources are and what
-//! builds them.
+//! The README for new users: its tour is typed here word by word, and it says where the sources are and what builds
+//! them.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn part(heading: &str) -> String {
 
 /// Each line that is to be typed, with what the README shows below it.
 fn tour() -> Vec<(String, Vec<String>)> {
-    let part = part("A tour of five minutes");
+    let part = part("A five-minute tour");
     let mut typed: Vec<(String, Vec<String>)> = Vec::new();
     for block in part.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next()) {
         for line in block.lines() {
@@ -34,7 +34,7 @@ fn tour() -> Vec<(String, Vec<String>)> {
     typed
 }
 
-/// What is printed without what differs from run to run: numbers, the width of columns, where cat and the state are.
+/// The output without what differs from run to run: numbers, the width of columns, the paths of cat and of the state.
 fn loose(lines: &[String]) -> Vec<String> {
     let number = regex::Regex::new(r"\d+(\.\d+)?").expect("a pattern");
     let path = regex::Regex::new(r"[/~]\S*/").expect("a pattern");
@@ -68,7 +68,8 @@ fn the_tour_can_be_typed_word_by_word_and_shows_what_it_shows() {
             if loose(&said) == loose(&shown) {
                 break;
             }
-            // A terminal echoes and `cat` repeats a moment later, and it is idle after 2 s: as a person, look again.
+            // A terminal echoes, `cat` repeats a moment later, and the agent is idle after 2 s: look again, as a user
+            // would.
             let looks = line.starts_with("peer screen ") || line.starts_with("peer reap");
             assert!(looks && begun.elapsed() < PATIENCE, "$ {line}\n{said:#?}\nand the README has\n{shown:#?}");
         }

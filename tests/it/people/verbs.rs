@@ -1,4 +1,4 @@
-//! What the small verbs say, exactly, where no other test looks at their words.
+//! The exact output of the small verbs, where no other test checks it.
 
 use crate::common::{World, wait_until};
 
@@ -6,7 +6,7 @@ use crate::common::{World, wait_until};
 fn screen_prints_the_pane_its_last_lines_its_colours_and_what_was_kept() {
     let world = World::new();
     world.add("a", &["sh", "-c", r"printf 'one\ntwo\n\033[32mthree\033[0m\n'; exec cat"]);
-    world.peer(&["screen", "a"]).fails(2, "error: a has no screen: it never ran\nhint: peer wake a\n");
+    world.peer(&["screen", "a"]).fails(2, "error: a has no screen: it has never run\nhint: peer wake a\n");
     world.peer(&["wake", "a"]);
     wait_until("it is drawn", || world.peer(&["screen", "a"]).stdout.contains("three"));
     world.peer(&["screen", "a"]).prints("one\ntwo\nthree\n");
@@ -23,7 +23,7 @@ fn agents_lists_the_profiles_and_whose_they_are() {
     world.profile("mine", "description = \"my own\"\ncommand = [\"cat\"]\n");
     let run = world.peer(&["agents"]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
-    // Which version an agent was seen with changes with each look at a new one.
+    // The version with which an agent was seen changes with each new probe of it.
     let version = regex::Regex::new(r"\b\d+\.\d+\.\d+").expect("a pattern");
     let rows: Vec<String> = run
         .stdout
@@ -38,15 +38,16 @@ fn agents_lists_the_profiles_and_whose_they_are() {
         Some("command built-in - no consumed any program; ready as soon as it runs, keeps no conversation")
     );
     assert_eq!(rows.last().map(String::as_str), Some("mine yours - no consumed my own"));
-    // What waits for the clock says so: a profile of a person's own may have nothing else, none that is built in does.
-    let held = "extends = \"claude\"\ndescription = \"held\"\nready.hold_resume = \"3s\"\nmessage.settle = \"50ms\"\n";
+    // Waits that go by the clock are listed: a user's own profile may have no other way, but no built-in one has any.
+    let held =
+        "extends = \"claude\"\ndescription = \"held\"\nready.stable_for_resume = \"3s\"\nmessage.settle = \"50ms\"\n";
     world.profile("held", held);
     let run = world.peer(&["agents", "held"]);
-    let times = "  times that it waits for:\n    ready.hold_resume = 3s: its screen must look ready so long after a resume\n    \
+    let times = "  times that it waits for:\n    ready.stable_for_resume = 3s: its screen must look ready so long after a resume\n    \
                  message.settle = 50ms: between what is typed and Enter\n";
     assert!(run.stdout.contains(times), "{run:?}");
     let named = world.peer(&["agents", "held", "--json"]).json()["agents"][0]["times"].clone();
-    let three = ["hold_fresh_ms", "hold_resume_ms", "settle_ms"];
+    let three = ["stable_for_fresh_ms", "stable_for_resume_ms", "settle_ms"];
     assert_eq!(three.map(|name| named[name].as_u64()), [Some(0), Some(3000), Some(50)], "{named}");
     for name in ["claude", "codex", "pi", "opencode", "command"] {
         let run = world.peer(&["agents", name]);
@@ -68,12 +69,12 @@ fn stop_start_refresh_reset_interrupt_and_rm_say_what_they_did_one_line_a_peer()
     world.peer(&["start", "a", "b"]).prints("a: may be woken again\nb: may be woken again\n");
     world.peer(&["start", "a"]).prints("a: was not stopped\n");
     world.peer(&["refresh", "--all"]).prints("a: fresh at its next wake\nb: fresh at its next wake\n");
-    world.peer(&["reset", "a"]).prints("a: 0 deaths forgotten\n");
+    world.peer(&["reset", "a"]).prints("a: cleared 0 deaths\n");
     let run = world.peer(&["rm", "a", "b"]);
     let trash = regex::Regex::new(r"trash/([ab])-\d+").expect("a pattern");
     let said = trash.replace_all(&run.stdout, "trash/$1-N").replace(&world.path("").display().to_string(), "/W/");
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
-    assert_eq!(said, "a: forgotten; peer restore a brings it back\nb: forgotten; peer restore b brings it back\n");
+    assert_eq!(said, "a: removed; peer restore a restores it\nb: removed; peer restore b restores it\n");
     world.peer(&["rm", "a"]).fails(3, "error: there is no peer named a\nhint: peer add a -- COMMAND\n");
 }
 
@@ -83,8 +84,8 @@ fn verbs_for_a_pane_say_so_elsewhere() {
     for verb in ["beat", "self-done", "self-fresh"] {
         world.peer(&[verb]).fails(
             4,
-            "error: this is for an agent inside its own pane: PEER_NAME is not set: this is no pane of peer's\n\
-             hint: from outside, peer new NAME starts it fresh and peer stop NAME parks it\n",
+            "error: this command only works inside an agent's pane: PEER_NAME is not set: this is no pane of peer's\n\
+             hint: from outside, peer new NAME starts it fresh, peer stop NAME parks it\n",
         );
     }
 }
@@ -96,7 +97,7 @@ fn all_are_forgotten_only_by_the_word_of_a_person() {
     world.add("b", &["cat"]);
     world.peer(&["rm", "--all"]).fails(
         2,
-        "error: rm --all forgets a, b, and there is nobody to ask\nhint: peer rm --all --yes, or peer rm with their names\n",
+        "error: rm --all removes a, b, and there is no terminal to ask on\nhint: peer rm --all --yes, or peer rm with their names\n",
     );
     assert_eq!(world.peer(&["list", "--format", "{name}"]).stdout, "a\nb\n");
     assert_eq!(world.peer(&["rm", "--all", "--yes"]).code, 0);

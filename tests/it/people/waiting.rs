@@ -1,4 +1,4 @@
-//! Who needs a person is seen wherever a person looks, and is an event that hooks get.
+//! A peer that needs a person is shown as such in every view, and is an event that hooks get.
 
 use std::fs;
 
@@ -16,8 +16,8 @@ on_each_runtime! {
 
 const ASKS: &str = "May I run `rm -r build`?";
 
-/// An agent that echoes what is typed and keeps no status file: a line that begins with `ask` is shown as a question, one that
-/// begins with `work` as a turn in progress, `done` clears the screen.
+/// An agent that echoes what is typed and keeps no status file: a line that begins with `ask` is shown as a question,
+/// one that begins with `work` as a turn in progress, and `done` clears the screen.
 const PROFILE: &str = r#"
 description = "asks"
 busy = ['^working$']
@@ -44,7 +44,7 @@ fn asker(on: RuntimeKind, first: &str) -> World {
     world
 }
 
-/// A person types a word in its pane.
+/// Types a word in the pane, as the user does.
 #[track_caller]
 fn types(world: &World, word: &str, shows: &str) {
     world.press("api", &["-l", word]);
@@ -145,7 +145,7 @@ fn one_that_works_is_seen_to_by_its_screen(on: RuntimeKind) {
 
 fn what_everybody_needs_is_said_without_a_name(on: RuntimeKind) {
     let world = asker(on, "ready");
-    assert_eq!(prints(&world, &["status"]), "nobody needs you: 2 never-started\n");
+    assert_eq!(prints(&world, &["status"]), "no peer needs you: 2 never-started\n");
     world.peer(&["wake", "api", "calm"]);
     types(&world, "ask", "May I");
     assert_eq!(

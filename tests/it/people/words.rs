@@ -1,4 +1,4 @@
-//! `peer why` and `peer log` for people, and what is said to whoever mistypes.
+//! `peer why` and `peer log` for people, and the errors for mistyped commands.
 
 use crate::common::{Run, World, wait_for, wait_until};
 
@@ -18,7 +18,7 @@ fn why_shows_the_whole_table_and_marks_what_decides() {
         [&"=> 14  never ran before                                              start fresh (first-wake)"]
     );
     assert_eq!(lines.last(), Some(&"=> decides: the first row that holds    + holds too, and comes too late"));
-    // Row 1 to row 21, aligned: what a row does begins in one column.
+    // Row 1 to row 21, aligned: the results begin in one column.
     let rows = &lines[3..lines.len() - 2];
     assert_eq!(rows.len(), 21);
     for row in rows {
@@ -72,7 +72,7 @@ fn log_shows_the_last_few_and_follows_from_there() {
     assert_eq!(names(&["-n", "1", "--event", "wake.decided"]), ["\"wake.decided\""]);
     assert_eq!(names(&["--lines", "0"]), [""; 0]);
     assert_eq!(names(&["-n", "1000"]), all);
-    // Followed: the last one that is there, and each that comes.
+    // Followed: the last event that exists, and each that comes.
     let mut follow = world.command(&["log", "-n", "1", "-f", "--event", "wake.decided"]);
     let out = std::fs::File::create(world.path("followed")).expect("create");
     let mut child = follow.stdout(out).spawn().expect("it starts");
@@ -108,12 +108,12 @@ fn a_mistyped_verb_or_flag_gets_the_right_one() {
         (&["stauts"], "error: unrecognized subcommand 'stauts'\nhint: did you mean status?\n"),
         (
             &["restart", "api"],
-            "error: unrecognized subcommand 'restart'\nhint: peer stop NAME, peer start NAME and peer wake NAME go on with its \
-             conversation; peer new NAME begins another\n",
+            "error: unrecognized subcommand 'restart'\nhint: peer stop NAME, peer start NAME and peer wake NAME resume its \
+             conversation; peer new NAME starts a new one\n",
         ),
         (
             &["mv", "api"],
-            "error: unrecognized subcommand 'mv'\nhint: peer rename OLD NEW gives it another name; peer move NAME RUNTIME \
+            "error: unrecognized subcommand 'mv'\nhint: peer rename OLD NEW renames it; peer move NAME RUNTIME \
              takes it to the other runtime\n",
         ),
         (
@@ -122,16 +122,16 @@ fn a_mistyped_verb_or_flag_gets_the_right_one() {
         ),
         (
             &["switch", "api"],
-            "error: unrecognized subcommand 'switch'\nhint: peer attach NAME hands it this terminal\n",
+            "error: unrecognized subcommand 'switch'\nhint: peer attach NAME attaches this terminal to it\n",
         ),
-        // What is merely alike may end what was to go on.
+        // A merely similar verb may end an agent that was meant to continue.
         (&["terminating"], "error: unrecognized subcommand 'terminating'\nhint: peer --help lists the verbs\n"),
         (&["rebase"], "error: unrecognized subcommand 'rebase'\nhint: peer --help lists the verbs\n"),
         (
             &["help", "kill"],
             "error: there is no verb and no topic \"kill\"\nhint: peer stop NAME ends it and keeps its conversation\n",
         ),
-        // A verb of ours alone is suggested to nobody.
+        // A verb that is hidden is never suggested.
         (&["foo"], "error: unrecognized subcommand 'foo'\nhint: peer --help lists the verbs\n"),
         (&["add", "api", "claude"], "error: unexpected argument 'claude' found\nhint: peer add NAME -- claude\n"),
         (&["help", "wkae"], "error: there is no verb and no topic \"wkae\"\nhint: did you mean wake?\n"),

@@ -1,6 +1,6 @@
-//! A tmux server that lives and cannot be reached on its path: a cleaner removed the socket, its directory or all of
-//! `$TMUX_TMPDIR`, or somebody else's server listens there. No healthy agent is ended, nobody is counted, no second server is
-//! started; whoever may act makes the recorded server listen again, and the rest name it.
+//! A tmux server that is alive and cannot be reached at its path: a cleaner removed the socket, its directory or all of
+//! `$TMUX_TMPDIR`, or another server listens there. No healthy agent is ended, no death is counted, and no second
+//! server is started. Verbs that may act make the recorded server listen again, and the others name it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,14 +13,14 @@ use nix::sys::signal::Signal;
 use peer_adapters::process::{self, ProcessId};
 use serde_json::Value;
 
-/// What a cleaner takes away: the socket, its directory, or the directory of that.
+/// What a cleaner removes: the socket, its directory, or the parent of that.
 const REMOVED: [&str; 3] = ["tmp/tmux-0/peer", "tmp/tmux-0", "tmp"];
 
 fn socket(world: &World) -> PathBuf {
     world.path(REMOVED[0])
 }
 
-/// Two peers that are awake and one that is not, on a server in a directory as tmux makes it.
+/// Two peers that are awake and one that is not, on a server whose directory tmux would make.
 fn fleet() -> World {
     let world = World::new();
     for name in ["a", "b", "c"] {
@@ -50,7 +50,7 @@ fn state(world: &World, name: &str) -> String {
     row(world, name)["state"].as_str().expect("a word").to_owned()
 }
 
-/// Those who only look say what is known and what can be done, and change nothing.
+/// Asserts that verbs that only read report what is known and what can be done, and change nothing.
 #[track_caller]
 fn is_named(world: &World, server: ProcessId, what: &str) {
     let before = world.snapshot();
@@ -64,7 +64,7 @@ fn is_named(world: &World, server: ProcessId, what: &str) {
     assert!(!socket(world).exists() && world.snapshot() == before, "{what}");
 }
 
-/// The same agents on the same one server, everybody is reached, and nobody is counted.
+/// Asserts that the same agents are on the same single server, every peer is reached, and no death is counted.
 #[track_caller]
 fn all_is_well(world: &World, agents: [u32; 2], server: ProcessId, what: &str) {
     assert_eq!(world.tmux_servers(), [server], "{what}");
@@ -151,7 +151,7 @@ fn a_server_that_cannot_listen_again_is_unknown_and_says_why() {
     let run = world.peer(&["wake", "a"]);
     assert!(run.code == 6 && run.stderr.contains("chmod 0700"), "{run:?}");
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).expect("chmod");
-    // tmux would remove whatever is there.
+    // tmux would remove any file there.
     fs::write(socket(&world), "precious").expect("written");
     let run = world.peer(&["wake", "a"]);
     assert!(run.code == 6 && run.stderr.contains("is no socket: move it away"), "{run:?}");
@@ -162,7 +162,7 @@ fn a_server_that_cannot_listen_again_is_unknown_and_says_why() {
     assert!(world.session("c").is_null() && world.deaths("c") == 0, "nothing was begun");
 }
 
-/// tmux itself goes by /tmp where `$TMUX_TMPDIR` is not there.
+/// tmux itself falls back to /tmp if `$TMUX_TMPDIR` does not exist.
 #[test]
 fn a_directory_of_sockets_that_is_gone_is_made_again() {
     let world = World::new();
@@ -182,7 +182,7 @@ fn a_directory_of_sockets_that_is_gone_is_made_again() {
     assert_eq!((world.agent("a"), lives(agent)), (agent, true));
 }
 
-/// Somebody's server with sessions of the very names and ids that ours has.
+/// Another server whose sessions have the same names and ids as ours.
 #[test]
 fn another_server_on_the_path_says_nothing_of_ours() {
     let world = fleet();
@@ -215,7 +215,7 @@ fn another_server_on_the_path_says_nothing_of_ours() {
     assert!(agents.iter().all(|agent| lives(*agent)) && world.deaths("a") == 0 && world.end("a").is_null());
     let theirs = world.tmux_on(&socket(&world), &["list-sessions", "-F", "#{session_name}"]);
     assert_eq!(theirs.lines().collect::<Vec<_>>(), ["a-1", "b-1"]);
-    // The way out that the message names.
+    // The remedy that the message names.
     common::signal(server.pid, Signal::SIGUSR1);
     wait_until("it has its path back", || state(&world, "a") == "awake");
     assert!(process::find(other).expect("/proc").is_some());
@@ -223,7 +223,7 @@ fn another_server_on_the_path_says_nothing_of_ours() {
     assert_eq!(world.server_of("c"), server);
 }
 
-/// A recorded server that has ended is gone, whoever listens on its path.
+/// A recorded server that has ended is gone, whichever server listens at its path.
 #[test]
 fn a_server_that_ended_is_lost_though_another_one_listens() {
     let world = fleet();
@@ -232,7 +232,7 @@ fn a_server_that_ended_is_lost_though_another_one_listens() {
     wait_until("it has ended", || process::find(server).expect("/proc").is_none());
     let new = ["-f", "/dev/null", "new-session", "-d", "-s", "a-1", "sleep 1000"];
     assert_eq!(world.tmux_on(&socket(&world), &new), "");
-    // A process that it makes for a pane looks like it until it executes something.
+    // A process that the server forks for a pane looks like a server until it executes a program.
     let other = wait_for("one server", || Some(world.tmux_servers()).filter(|servers| servers.len() == 1));
     assert_eq!(world.peer(&["wake", "a"]).code, 0);
     tick(&world, &[]);

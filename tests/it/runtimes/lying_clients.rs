@@ -1,5 +1,6 @@
-//! A client that answers wrongly: a wrapper, another program of that name, a broken pipe in between. Whatever it says, the
-//! agent that lives is not ended, nobody is counted, and once the client is a real one again all is as before.
+//! A client that answers wrongly: a wrapper, another program of that name, a broken pipe in between. Whatever it
+//! answers, the living agent is not ended, no death is counted, and once the real client is back everything is as
+//! before.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,10 +19,10 @@ on_each_runtime! {
     a_start_of_which_nobody_can_tell_whether_it_was_made_is_found_or_fenced_off
 }
 
-/// What a client says in place of the truth, as lines of sh(1). `$real` is the runtime's own, `rows` what that lists or shows.
+/// A false answer of a client, as lines of sh(1). `$real` is the runtime's own client, `rows` its listing or screen.
 type Lie = (&'static str, &'static str);
 
-/// What any program may say.
+/// Answers of any program.
 const ANY: [Lie; 8] = [
     ("nothing at all", "exit 0"),
     ("an empty line", "echo"),
@@ -33,7 +34,7 @@ const ANY: [Lie; 8] = [
     ("a warning beside", "echo 'this wrapper is deprecated' >&2; exec $real \"$@\""),
 ];
 
-/// What tmux says where something is wrong.
+/// Answers of tmux when something is wrong.
 const TMUX: [Lie; 15] = [
     ("no session", "echo \"can't find session: a-1\" >&2; exit 1"),
     ("no window", "echo \"can't find window: 0\" >&2; exit 1"),
@@ -52,7 +53,7 @@ const TMUX: [Lie; 15] = [
     ("another server", "shift 6; exec $real -u -S '/W/other' \"$@\""),
 ];
 
-/// Told of its listings alone.
+/// Answers only to listings.
 const TMUX_LISTS: [Lie; 7] = [
     ("all but ours", "rows \"$@\" | sed '/a-1/d'"),
     ("half a row", "rows \"$@\" | head -c 12"),
@@ -63,8 +64,8 @@ const TMUX_LISTS: [Lie; 7] = [
     ("everything twice", "rows \"$@\"; rows \"$@\""),
 ];
 
-/// What zellij says where something is wrong. What is there is told by the kernel: keys, pastes, screens and endings are asked
-/// of it.
+/// Answers of zellij when something is wrong. The kernel shows what exists; the client is used for keys, pastes,
+/// screens and endings.
 const ZELLIJ: [Lie; 17] = [
     ("no session at all", "echo 'There is no active session!' >&2; exit 1"),
     ("other sessions", "echo \"Session 'a-1' not found. The following sessions are active:\" >&2; exit 0"),
@@ -88,7 +89,7 @@ const ZELLIJ: [Lie; 17] = [
     ("done, and nothing was", "case \"$*\" in *subscribe*) exec $real \"$@\";; esac"),
 ];
 
-/// Told of its screens alone.
+/// Answers only to requests for screens.
 const ZELLIJ_SHOWS: [Lie; 5] = [
     ("a closed pane", "echo '{\"event\":\"pane_closed\",\"pane_id\":\"terminal_0\"}'"),
     ("an empty screen", "echo '{\"event\":\"pane_update\",\"pane_id\":\"terminal_0\",\"viewport\":[]}'"),
@@ -97,10 +98,10 @@ const ZELLIJ_SHOWS: [Lie; 5] = [
     ("everything twice", "rows \"$@\" | sed -u p"),
 ];
 
-/// The truth.
+/// The true answer.
 const REAL: &str = "exec $real \"$@\"";
 
-/// What is said in turn; each kind of runtime has thirty.
+/// The false answers, one after the other; each runtime has thirty.
 fn lies(on: RuntimeKind) -> Vec<(&'static str, String)> {
     let (said, listed) = match on {
         RuntimeKind::Tmux => (&TMUX[..], &TMUX_LISTS[..]),
@@ -110,7 +111,7 @@ fn lies(on: RuntimeKind) -> Vec<(&'static str, String)> {
     always.chain(listed.iter().map(|(what, lie)| (*what, format!("[ -z \"$lists\" ] || {REAL}\n{lie}")))).collect()
 }
 
-/// Puts a client into the place of the runtime's that says what `lie` says.
+/// Replaces the runtime's client by one that gives the answer in `lie`.
 fn install(world: &World) {
     let kind = world.kind().as_str();
     let real = peer_adapters::command::resolve(kind.as_ref(), None, "/".as_ref()).expect("it is installed");
@@ -140,7 +141,8 @@ fn state(world: &World) -> Value {
     world.peer(&["list", "--json"]).json()["peers"][0]["state"].clone()
 }
 
-/// Every verb but a stop, under a client that says `what`: the agent lives, its neighbour too, and nothing is counted.
+/// Runs every verb but a stop with a client that answers `what`: the agent lives, its neighbour too, and no death is
+/// counted.
 #[track_caller]
 fn nobody_is_ended(world: &World, what: &str, neighbour: u32) {
     let (agent, pane, record) = (world.agent("a"), world.pane_process("a"), world.session("a")["incarnation"].clone());
@@ -158,8 +160,8 @@ fn nobody_is_ended(world: &World, what: &str, neighbour: u32) {
     assert_eq!((&world.session("a")["incarnation"], world.deaths("a"), world.deaths("b")), (&record, 0, 0), "{what}");
 }
 
-/// A person's word. On tmux it is carried out where the pane can be seen, and refused where it cannot; on zellij the kernel
-/// shows whom it is about, and only the session can be in the way.
+/// Stops the peer, as the user requests. On tmux the stop is carried out if the pane can be seen, and refused if not;
+/// on zellij the kernel identifies the agent, and only the session can be in the way.
 #[track_caller]
 fn is_stopped(world: &World, what: &str) {
     let agent = world.agent("a");
@@ -204,7 +206,7 @@ fn whatever_a_client_says_a_living_agent_is_not_ended(on: RuntimeKind) {
         if what == "nothing at all" && on == RuntimeKind::Tmux {
             let run = world.peer(&["wake", "a"]);
             let told = format!(
-                "error: a is not woken: whether it is awake is not known (runtime axis): tmux at {} does not list its pane, \
+                "error: cannot wake a: its state is unknown (runtime axis): tmux at {} does not list its pane, \
                  and its pane process, pid {}, still has the terminal of that pane\nhint: nothing was touched; try again\n",
                 world.socket().display(),
                 world.pane_process("a")
@@ -218,8 +220,8 @@ fn whatever_a_client_says_a_living_agent_is_not_ended(on: RuntimeKind) {
     assert_eq!(world.agent("b"), neighbour);
 }
 
-/// What stops the server once it has made the session that is asked for, or in the place of that, and answers in words that
-/// nobody can read: then nobody lists it either.
+/// Stops the server after it has made the requested session, or before, and gives an unreadable answer: then no client
+/// can list it either.
 fn stops_the_server(world: &World, makes: bool) -> String {
     match world.kind() {
         RuntimeKind::Tmux => {
@@ -228,10 +230,10 @@ fn stops_the_server(world: &World, makes: bool) -> String {
             let stop = format!("kill -STOP {server}; echo 'Welcome to tmux!'; exit");
             format!("case \"$*\" in *new-session*) {make}; {stop};; esac\nexec $real \"$@\"")
         }
-        // A session is a server here: it is stopped before anything listens, and so is not made as long as it stands.
+        // A session is a server here: it is stopped before anything listens, and so does not exist while it is stopped.
         RuntimeKind::Zellij => {
             let servers = format!("pgrep -f -- '--server {}/zellij/a-[0-9]*/'", world.path("state").display());
-            // It forks once to be a daemon: whoever came in between is stopped as well.
+            // It forks once to become a daemon, so a process in between is stopped as well.
             let stop = format!(
                 "until pids=$({servers}) && kill -STOP $pids 2>/dev/null && [ \"$pids\" = \"$({servers})\" ]; do :; done; \
                  kill -9 $$"
@@ -241,7 +243,7 @@ fn stops_the_server(world: &World, makes: bool) -> String {
     }
 }
 
-/// Whatever was stopped goes on.
+/// Continues the servers that were stopped.
 fn goes_on(world: &World) {
     for server in world.tmux_servers().into_iter().chain(world.zellij_servers()) {
         process::signal(server, Signal::SIGCONT).expect("a server of ours");
@@ -269,7 +271,7 @@ fn a_start_of_which_nobody_can_tell_whether_it_was_made_is_found_or_fenced_off(o
         goes_on(&world);
         let run = world.peer(&["wake", "a", "-m", "again"]);
         assert_eq!(run.code, 0, "{run:?}");
-        // What was made is found by its tag; what was not is begun anew.
+        // A session that was made is found by its tag; otherwise a new start is made.
         let found = makes && on == RuntimeKind::Tmux;
         let said = if found { "a: already awake" } else { "a: woken fresh (first-wake)" };
         assert_eq!(run.stdout, format!("{said}; message delivered\n"), "{run:?}");

@@ -1,4 +1,4 @@
-//! What people, cleaners and versions do to tmux and zellij.
+//! What users, cleaners and versions do to tmux and zellij.
 
 mod lost_sockets;
 mod lying_clients;

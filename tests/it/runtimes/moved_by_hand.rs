@@ -1,5 +1,5 @@
-//! What a person does to the sessions, windows and panes of a server that hosts peers: the agent lives on, every verb finds
-//! it, nothing is counted, and what a stop ends is that agent and nothing beside it.
+//! What the user does to the sessions, windows and panes of a server that hosts peers: the agent lives on, every verb
+//! finds it, no death is counted, and a stop ends only that agent.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ fn state(world: &World, name: &str) -> String {
     row.expect("it is listed")["state"].as_str().expect("a word").to_owned()
 }
 
-/// Two peers in sessions of their own, and a session of the person's.
+/// Two peers in separate sessions, and a session of the user's.
 fn fleet() -> World {
     let world = World::new();
     for name in ["a", "b"] {
@@ -39,7 +39,7 @@ fn fleet() -> World {
     world
 }
 
-/// Runs a line of tmux commands as a person would. `A` and `B` stand for the panes of the peers.
+/// Runs a line of tmux commands as a user would. `A` and `B` stand for the panes of the peers.
 #[track_caller]
 fn by_hand(world: &World, line: &[&str]) {
     let (a, b) = (world.pane("a"), world.pane("b"));
@@ -54,7 +54,7 @@ fn by_hand(world: &World, line: &[&str]) {
     assert_eq!(world.tmux(&words), "", "{line:?}");
 }
 
-/// Everything that can be asked of a peer, after a person's hand was at its pane.
+/// Checks everything that a peer does, after the user has changed its pane.
 #[track_caller]
 fn lives_on_after(hands: &[&[&str]]) {
     let world = fleet();
@@ -83,7 +83,7 @@ fn lives_on_after(hands: &[&[&str]]) {
     stops_alone(&world, other);
 }
 
-/// A stop ends a's agent, its pane and nothing beside it; the next wake resumes.
+/// Asserts that a stop ends only a's agent and its pane, and the next wake resumes.
 #[track_caller]
 fn stops_alone(world: &World, other: u32) {
     let (agent, pane, conversation) = (world.agent("a"), world.pane("a"), world.conversation("a"));
@@ -154,8 +154,8 @@ fn a_session_that_shares_its_windows() {
     lives_on_after(&[&["new-session", "-d", "-t", "=a-1:", "-s", "beside"]]);
 }
 
-/// An older version of ours gave the tag to the session, so that a person's pane there has it, and a pane that left it has
-/// none.
+/// An older version of ours gave the tag to the session, so that the user's pane there has it, and a pane that left the
+/// session has none.
 #[test]
 fn a_pane_whose_tag_is_its_sessions() {
     for hands in [
@@ -181,7 +181,7 @@ fn a_pane_whose_tag_is_its_sessions() {
     }
 }
 
-/// The pane is the person's then, with whatever they run in it; our incarnation has ended with what ran there.
+/// The pane then belongs to the user, with whatever runs in it; our incarnation ended with the program that ran there.
 #[test]
 fn a_pane_that_a_person_lets_run_something_else() {
     let world = fleet();

@@ -1,5 +1,5 @@
-//! What is on the screen is read right after any history of sizes, splits, scrolling and terminals that came and went: a
-//! message is taken, or refused for the size of a terminal that is there, and taken once that has gone.
+//! The screen is read correctly after any history of sizes, splits, scrolling and terminals that came and went. A
+//! message is accepted, or refused because an attached terminal is too small, and accepted once that is gone.
 
 use std::collections::VecDeque;
 
@@ -17,17 +17,17 @@ use crate::common::{Run, World, on_each_runtime, wait_until};
 use peer_adapters::runtime::{Capture, RuntimeKind};
 use peer_adapters::terminal;
 
-/// Columns and rows of terminals: of a corner of a screen, a telephone, an old one, a laptop, a large screen.
+/// Columns and rows of terminals: a corner of a screen, a telephone, an old terminal, a laptop, a large screen.
 const SIZES: [(u16, u16); 7] = [(20, 6), (45, 12), (60, 24), (80, 24), (120, 35), (200, 50), (250, 70)];
 
-/// What every agent is made for.
+/// The size that every agent supports.
 const ROOMY: (u16, u16) = (80, 24);
 
-/// A peer, and what it was told.
+/// A peer, and the messages that it got.
 struct Told<'a> {
     world: &'a World,
     said: Vec<String>,
-    /// Left in its composer by a sender that could not see it there: it goes first.
+    /// Left in its composer by a sender that could not see it there; it is sent before the next one.
     left: VecDeque<String>,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Told<'a> {
         told
     }
 
-    /// Sends a message that must be taken.
+    /// Sends a message that must be accepted.
     #[track_caller]
     fn takes(&mut self, text: &str) {
         let run = self.world.peer(&["send", "a", text]);
@@ -48,7 +48,7 @@ impl<'a> Told<'a> {
         self.note(text);
     }
 
-    /// Sends one that may be refused where the terminal that is there is as small as `size`.
+    /// Sends a message that may be refused if the attached terminal is as small as `size`.
     #[track_caller]
     fn takes_or_refuses(&mut self, text: &str, size: (u16, u16)) {
         let run = self.world.peer(&["send", "a", text]);
@@ -73,7 +73,7 @@ impl<'a> Told<'a> {
         self.said.push(text.to_owned());
     }
 
-    /// Everything was said once and in order, and is on its screen.
+    /// Asserts that every message arrived once and in order, and is on the screen.
     #[track_caller]
     fn all_was_said(&self) {
         let world = self.world;
@@ -83,7 +83,7 @@ impl<'a> Told<'a> {
     }
 }
 
-/// On tmux, where it is easily made: nothing of a runtime's is in how it is refused.
+/// On tmux, where it is easy to make: the refusal does not depend on the runtime.
 #[test]
 fn a_pane_that_is_small_beside_others_is_refused_for_that() {
     let world = World::on(RuntimeKind::Tmux);
@@ -106,7 +106,7 @@ fn a_pane_that_is_small_beside_others_is_refused_for_that() {
     assert_eq!(world.said(&world.conversation("a")), told.said);
 }
 
-/// The size of a peer's pane, as the kernel has it.
+/// The size of a peer's pane, from the kernel.
 fn size(world: &World, name: &str) -> (u16, u16) {
     let size = terminal::size(world.agent(name)).expect("a terminal");
     (size.columns, size.rows)
@@ -152,7 +152,7 @@ fn what_a_person_scrolled_to_hides_nothing(on: RuntimeKind) {
         told.takes_or_refuses(&format!("while scrolled at {at:?}"), at);
         person.scroll_up(20);
         person.close(&world, "a");
-        // Looked at before anything is sent, and the other way round.
+        // In every other turn the screen is read before anything is sent.
         if turn % 2 == 0 {
             let screen = world.peer(&["screen", "a"]).stdout;
             assert!(screen.contains(&format!("ack turns={}:", told.said.len())), "{screen}");
@@ -162,7 +162,7 @@ fn what_a_person_scrolled_to_hides_nothing(on: RuntimeKind) {
     told.all_was_said();
 }
 
-/// Splits a peer's pane, as the person who is attached would.
+/// Splits a peer's pane, as an attached user would.
 #[track_caller]
 fn split_beside(world: &World, name: &str) {
     let place = world.place(name);
@@ -210,7 +210,7 @@ fn a_peer_is_born_with_room_beside_a_tiny_terminal(on: RuntimeKind) {
         run.stderr,
         format!(
             "error: the message to a was not typed: its pane has 8 columns and {rows} rows, as the terminal of somebody who \
-             is attached\nhint: make that terminal larger or detach it, then peer send a again\n"
+             is attached\nhint: enlarge or detach that terminal, then peer send a again\n"
         )
     );
     world.demo("b", &[]);

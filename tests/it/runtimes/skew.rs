@@ -1,4 +1,4 @@
-//! tmux or zellij is upgraded, or put back, under a living fleet.
+//! tmux or zellij is upgraded, or downgraded again, under a living fleet.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn named(variable: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| panic!("{variable} names an executable"), PathBuf::from)
 }
 
-/// Puts one where this world finds it, as a package manager does: another file under the same name.
+/// Installs a binary where this world finds it, as a package manager does: another file under the same name.
 fn install(world: &World, binary: &Path) {
     let (bin, name) = (world.path("bin"), world.kind().as_str());
     fs::create_dir_all(&bin).expect("created");
@@ -21,7 +21,7 @@ fn install(world: &World, binary: &Path) {
     fs::rename(bin.join("new"), bin.join(name)).expect("renamed");
 }
 
-/// Lets this world's `peer` use what is installed there.
+/// Makes this world's `peer` use the installed binary.
 fn configure(world: &World) {
     let name = world.kind().as_str();
     let config = world.path("config/config.toml");
@@ -39,7 +39,8 @@ fn fine(world: &World, args: &[&str]) -> String {
     run.stdout
 }
 
-/// Attaches as a person does, and leaves once the server has seen it. Asked through peer: another client may not fit.
+/// Attaches as a user does, and leaves once the server has seen the client. Uses `peer`, because another client may not
+/// fit.
 #[track_caller]
 fn attach(world: &World, name: &str) {
     let peer = world.command(&["attach", name]);
@@ -56,8 +57,8 @@ fn attach(world: &World, name: &str) {
     terminal.wait().expect("it is ours");
 }
 
-/// `before` is replaced by `after` under a peer that is awake: everything works on it through its own server's executable, and
-/// a restart of its runtime resumes it on the new one.
+/// `before` is replaced by `after` under a peer that is awake: everything works on it through its own server's
+/// executable, and a restart of its runtime resumes it on the new one.
 fn goes_on(on: RuntimeKind, before: &Path, after: &Path) {
     let world = World::on(on);
     install(&world, before);

@@ -1,4 +1,4 @@
-//! Versions of the runtimes at the door, and what is on record when they change under a fleet.
+//! The check of runtime versions, and what is recorded when they change under a fleet.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -99,7 +99,7 @@ fn an_executable_is_asked_for_its_version_once(kind: RuntimeKind) {
     assert_eq!(log.lines().filter(|line| matches!(*line, "-V" | "--version")).count(), 1, "{log}");
 }
 
-/// Version managers keep each version in a directory of its own, and remove it with the version.
+/// Version managers keep each version in a separate directory, and remove it with the version.
 fn a_binary_that_is_gone_hides_nobody(kind: RuntimeKind) {
     let world = World::on(kind);
     let versioned = world.path("installs/1").join(kind.as_str());
@@ -118,7 +118,7 @@ fn a_binary_that_is_gone_hides_nobody(kind: RuntimeKind) {
         assert!(run.code == 0 && !run.stderr.contains("not installed"), "{command:?}: {run:?}");
     }
     assert!(lives(agent) && world.deaths("a") == 0);
-    // Also where no other is to be found.
+    // Even if no other binary is found.
     let bare = common::Run::of(world.command(&["stop", "a"]).env("PATH", world.path("home")), None);
     assert_eq!(bare.code, 0, "{bare:?}");
     wait_until("it is gone", || !lives(agent));
@@ -126,7 +126,7 @@ fn a_binary_that_is_gone_hides_nobody(kind: RuntimeKind) {
     assert!(ends.len() == 1 && ends[0]["cause"] == "stopped" && world.deaths("a") == 0, "{ends:?}");
 }
 
-/// Only tmux is read by what it prints.
+/// Only the output of tmux is parsed.
 #[test]
 fn a_wrapper_that_prints_lines_of_its_own_is_named_at_the_door_and_passed_over() {
     for line in ["echo hello", "echo hello >&2"] {

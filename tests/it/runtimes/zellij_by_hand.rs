@@ -1,5 +1,5 @@
-//! What a person or a cleaner does to a session of zellij behind our back. Afterwards the same agent lives and everything
-//! works on it, nobody else's pane is touched, and nothing is left in the end.
+//! What the user or a cleaner does to a session of zellij without `peer`. Afterwards the same agent lives and
+//! everything works on it, no other pane is touched, and nothing is left in the end.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +16,7 @@ use peer_adapters::runtime::RuntimeKind::Zellij;
 use peer_adapters::runtime::Target;
 use serde_json::Value;
 
-/// A fleet of one that said something already, and where its session is.
+/// A fleet of one peer that has had a message, and the place of its session.
 fn awake() -> (World, Target) {
     let world = World::on(Zellij);
     world.demo("a", &[]);
@@ -27,7 +27,7 @@ fn awake() -> (World, Target) {
     (world, place)
 }
 
-/// Runs a command of zellij's as a person would, until it has come about: a client may overlook its session (0.45.1).
+/// Runs a zellij command as a user would, until it has taken effect: a client may miss its session (0.45.1).
 #[track_caller]
 fn by_hand(world: &World, place: &Target, session: &str, action: &[&str], came_about: impl Fn() -> bool) {
     wait_until(&format!("{action:?} comes about"), || {
@@ -41,7 +41,7 @@ fn by_hand(world: &World, place: &Target, session: &str, action: &[&str], came_a
     });
 }
 
-/// Every verb finds the very agent, two ticks let it live, and nothing is counted.
+/// Asserts that every verb finds the same agent, two ticks leave it alone, and no death is counted.
 #[track_caller]
 fn everything_works(world: &World, agent: u32, what: &str) {
     let listed = world.peer(&["list", "--json"]);
@@ -63,7 +63,7 @@ fn everything_works(world: &World, agent: u32, what: &str) {
     assert!(world.end("a").is_null(), "{what}: {}", world.end("a"));
 }
 
-/// A stop that parks, and of which nothing is left.
+/// Asserts that a stop parks the agent and leaves nothing behind.
 #[track_caller]
 fn stops_without_a_trace(world: &World, what: &str) {
     let agent = world.agent("a");
@@ -80,7 +80,7 @@ fn a_session_that_was_renamed_is_the_same_peer() {
     let mut name = place.session.clone();
     for to in ["mine", "my own; $(name)", "a-2", "mine/not"] {
         let called = place.server.join("contract_version_1").join(to);
-        // A name that is no name of a file is known to the server alone.
+        // Only the server knows a name that cannot be a file name.
         let came_about = || to.contains('/') || called.exists();
         by_hand(&world, &place, &name, &["rename-session", to], came_about);
         if !to.contains('/') {
@@ -108,7 +108,7 @@ fn a_renamed_session_whose_server_was_killed_is_lost_and_resumed() {
     assert_eq!((world.conversation("a"), world.deaths("a")), (conversation, 0));
 }
 
-/// The processes in panes of a session beside ours.
+/// The processes in other panes of a session.
 fn others(server: ProcessId, ours: u32) -> Vec<u32> {
     let children = process::children(server.pid).expect("/proc");
     children.into_iter().map(|child| child.id.pid).filter(|pid| *pid != ours).collect()
@@ -157,7 +157,7 @@ fn our_pane_closed_by_a_person_leaves_their_own_alone() {
     assert_eq!((world.conversation("a"), others(server, 0)), (conversation, own));
 }
 
-/// `peer` with these words on a terminal as large as the pane, which script(1) makes.
+/// `peer` with these arguments on a terminal as large as the pane, which script(1) makes.
 fn on_a_terminal(world: &World, words: &str) -> Command {
     let peer = world.command(&[]);
     let mut script = Command::new("script");
@@ -167,7 +167,7 @@ fn on_a_terminal(world: &World, words: &str) -> Command {
     script
 }
 
-/// A person at a terminal of their own, who types into the session.
+/// A user at another terminal, who types into the session.
 struct Person(Child);
 
 impl Person {
@@ -233,7 +233,7 @@ fn a_pane_that_a_person_moves_floats_renames_or_makes_large_is_still_ours() {
     let tab = ours(&world, &place)["tab_id"].clone();
     by_hand(&world, &place, session, &["focus-pane-id", "terminal_0"], is("is_focused", true.into()));
     let mut person = Person::at(&world, "a");
-    // Zellij's own keys for breaking a pane out of its tab are the agent's here.
+    // Zellij's own keys for breaking a pane out of its tab go to the agent here.
     person.types("\x07\x14b");
     wait_until("its composer has them", || world.screen("a").contains("> b"));
     person.types("\x03");
@@ -255,7 +255,7 @@ fn a_record_of_zellijs_that_was_removed_or_damaged_is_made_again() {
     for damage in ["remove", "empty", "cut", "called closed"] {
         match damage {
             "remove" => fs::remove_file(&file).expect("removed"),
-            // As an ending noted it that did not see the pane which began just then.
+            // As recorded by an ending that did not see the pane that began at that moment.
             "called closed" => {
                 let mut record: Value = serde_json::from_str(&before).expect("JSON");
                 record["closed"] = true.into();
@@ -270,7 +270,7 @@ fn a_record_of_zellijs_that_was_removed_or_damaged_is_made_again() {
     stops_without_a_trace(&world, "without its record");
 }
 
-/// The ways in which a cleaner cuts a session off.
+/// The ways in which a cleaner makes a session unreachable.
 const CUTS: [&str; 4] = ["its socket", "the directory of its socket", "its directory", "the directory of all"];
 
 #[track_caller]
@@ -284,7 +284,7 @@ fn cut_off(place: &Target, how: &str) {
     }
 }
 
-/// Nothing is done to one that nobody can reach, and everybody is told what can be.
+/// Asserts that nothing is done to an unreachable session, and every view says what can be done.
 #[track_caller]
 fn is_left_alone(world: &World, name: &str, what: &str) {
     let (record, agent) = (world.session(name), world.agent(name));
@@ -333,7 +333,7 @@ fn a_session_that_nobody_can_reach_is_left_alone_until_a_person_stops_it() {
     }
 }
 
-/// As logind takes it away with the last login of a user who does not linger, and makes it anew.
+/// As logind removes it with the last login of a user who does not linger, and makes it again.
 #[test]
 fn a_session_whose_runtime_directory_is_removed_is_left_alone_until_a_person_stops_it() {
     for made_anew in [true, false] {
@@ -392,7 +392,7 @@ fn a_persons_pane_in_a_session_that_nobody_can_reach_is_nobodys_to_end() {
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
     assert!(!lives(agent));
     tick(&world, &[]);
-    // Our pane process stays a moment for the agent's last words.
+    // Our pane process stays for a moment to keep the agent's last output.
     wait_until("only theirs is left", || others(server, 0) == own);
     for pid in &own {
         signal(*pid, Signal::SIGKILL);
@@ -409,7 +409,7 @@ fn a_killed_server_is_no_death_also_when_a_client_has_cleaned_up_after_it() {
         let conversation = world.conversation("a");
         let socket = place.server.join("contract_version_1").join(&place.session);
         let (agent, pane, server) = (world.agent("a"), world.pane_process("a"), world.server_of("a"));
-        // So that the client looks before anybody has seen the end.
+        // So that the client acts before the end is observed.
         common::stop(pane);
         signal(server.pid, Signal::SIGKILL);
         if along != "nobody" {
@@ -457,7 +457,7 @@ fn bursts_of_kills_leave_no_directory_and_no_server() {
             child.wait().expect("our child");
         }
     }
-    // Of a start that was killed before there was anything, and of an end that was killed at its last step.
+    // The files of a start that was killed before anything was started, and of an end that was killed at its last step.
     fs::create_dir_all(world.path("state/zellij/.draft-1-1-a-9/config")).expect("made");
     fs::create_dir_all(world.path("state/zellij/a-7")).expect("made");
     fs::create_dir_all(world.path("state/zellij/gone-3/contract_version_1")).expect("made");

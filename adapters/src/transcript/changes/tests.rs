@@ -1,11 +1,11 @@
-//! A conversation that changes in mid-session.
+//! A conversation that changes within a session.
 
 use super::*;
 
 /// A run of this very process.
-fn run<'a>(pids: &'a [u32], traces: &'a [String]) -> Run<'a> {
+fn run<'a>(pids: &'a [u32], process_markers: &'a [String]) -> Run<'a> {
     let leader = crate::process::status(std::process::id()).expect("the kernel answers").expect("lives").id;
-    Run { since: SystemTime::UNIX_EPOCH, leader: Some(leader), pids, traces }
+    Run { since: SystemTime::UNIX_EPOCH, leader: Some(leader), pids, process_markers }
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn what_a_claude_that_left_had_written_tells_where_it_was() {
     assert_eq!(left().as_deref(), Some(OTHER));
     write(ID, ID, "2026-11-28T16:00:00Z");
     assert_eq!(left(), None, "gone back to");
-    // It was started with an older one, and is known to have gone on in this one.
+    // It was started with an older conversation, and is known to have continued in this one.
     write(ID, "root", "2026-11-28T16:00:00Z");
     write(OTHER, "root", "2026-11-28T17:00:00Z");
     assert_eq!(left().as_deref(), Some(OTHER));
@@ -84,7 +84,7 @@ fn what_a_claude_that_left_had_written_tells_where_it_was() {
     assert_eq!(home.files().current(&Run { since, ..run(&lives, &[]) }, ID, |_| false).expect("readable"), None);
 }
 
-/// Ids of codex: UUIDs of version 7, which begin with their time; 2026-11-28 14:25:29 and five seconds later.
+/// Codex ids: version 7 UUIDs, which begin with their time; 2026-11-28 14:25:29 and five seconds later.
 #[cfg(target_os = "linux")]
 const BEGUN: [&str; 2] = ["01a2228b-fbde-73a2-9e83-22db06ce3434", "01a2228c-12c8-7f43-be96-7b79aac791db"];
 
@@ -139,9 +139,9 @@ fn codex_is_in_the_conversation_that_it_began_last_or_in_which_a_person_spoke_la
     logged(new, "pid:1:a");
     assert_eq!(unnoted().as_deref(), Some(new), "told by its log");
     rollout(old, person, &[("14:25:30", "task_started"), ("14:26:29", "task_started")]);
-    let traces = [old.to_owned(), new.to_owned()];
-    let dead = |known: &str| home.files().current(&run(&[], &traces), known, |_| false).expect("readable");
-    assert_eq!((dead(new).as_deref(), dead(old)), (Some(old), None), "told by its traces");
+    let process_markers = [old.to_owned(), new.to_owned()];
+    let dead = |known: &str| home.files().current(&run(&[], &process_markers), known, |_| false).expect("readable");
+    assert_eq!((dead(new).as_deref(), dead(old)), (Some(old), None), "told by its process_markers");
 }
 
 #[test]

@@ -1,17 +1,17 @@
-//! Records as the real agents wrote them, shortened: a turn, what waited behind it, a tool call, a turn that was stopped.
+//! Records as the real agents wrote them, shortened: a turn, a queued message, a tool call, a turn that was stopped.
 
 use super::*;
 
-/// What is told, in short.
+/// Summarises the entries.
 fn told(files: &Files<'_>, position: u64) -> Vec<String> {
-    let short = |entry: Entry| match entry.what {
-        What::Said(text) => format!("said {text}"),
-        What::Queued(text) => format!("queued {text}"),
-        What::Wrote { text, tokens, .. } => match tokens {
+    let short = |entry: Entry| match entry.kind {
+        EntryKind::UserMessage(text) => format!("said {text}"),
+        EntryKind::QueuedMessage(text) => format!("queued {text}"),
+        EntryKind::AgentText { text, tokens, .. } => match tokens {
             Some(tokens) => format!("wrote {text} ({}, {})", tokens.input, tokens.output),
             None => format!("wrote {text}"),
         },
-        What::Over { aborted } => if aborted { "stopped" } else { "over" }.to_owned(),
+        EntryKind::TurnEnd { aborted } => if aborted { "stopped" } else { "over" }.to_owned(),
     };
     files.entries(ID, position).expect("readable").expect("there").into_iter().map(short).collect()
 }

@@ -1,4 +1,4 @@
-//! The cases. Each starts from nothing and leaves nothing.
+//! The test cases. Each starts from nothing and leaves nothing behind.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use peer_adapters::command::{self, Argv, TerminalClient};
 use peer_adapters::process;
-use peer_adapters::runtime::{Attaching, Capture, Gone, Key, Listing, RuntimeError, RuntimeKind, Size};
+use peer_adapters::runtime::{AttachMode, Capture, Gone, Key, Listing, RuntimeError, RuntimeKind, Size};
 use peer_adapters::terminal;
 
 use crate::conformance::hosts::{
@@ -101,7 +101,7 @@ pub(crate) async fn a_pane_has_a_terminal_of_the_wanted_size(host: &dyn Host) {
     plan.size = (133, 37);
     let created = host.runtime().create(&plan).await.expect("created");
     let screen = shows(host, &created.target, "told").await;
-    // A line at the bottom may be the runtime's own.
+    // A line at the bottom may belong to the runtime.
     assert!(screen.starts_with("37 133\n") || screen.starts_with("36 133\n"), "{screen}");
 }
 
@@ -114,12 +114,13 @@ pub(crate) async fn a_pane_is_not_told_of_a_session_around_us(host: &dyn Host) {
         let line = screen.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).expect("printed");
         line.trim_end_matches('.').to_owned()
     };
-    // Of the two runtimes the pane knows its own, and in that its own session.
+    // Of the two runtimes, the pane knows only its own, and in that only its own session.
     let (tmux, zellij) = (value("TMUX"), value("ZELLIJ_SESSION_NAME"));
     assert!(tmux.is_empty() != zellij.is_empty(), "TMUX={tmux} ZELLIJ_SESSION_NAME={zellij}");
     assert!(tmux.is_empty() || Path::new(&tmux).starts_with(host.dir()), "{tmux}");
     assert!(zellij.is_empty() || zellij == "inner", "{zellij}");
-    // A server for all sessions knows nothing of ours; one that is made with the session hands ours on, and not its own.
+    // A server for all sessions knows nothing of ours; one that is created with the session passes on our values, and
+    // not its own.
     for name in ["TMPDIR", "XDG_CACHE_HOME"] {
         let (told, ours) = (value(name), std::env::var(name).unwrap_or_default());
         assert!(told.is_empty() || told == ours, "{name}={told}");
@@ -147,7 +148,7 @@ pub(crate) async fn a_capture_is_the_screen_and_as_much_history_as_asked_for(hos
     assert!(!screen.contains('\x1b'));
 }
 
-/// What is drawn over a line that a narrower terminal had broken in two is two rows.
+/// Text drawn over a line that a narrower terminal had wrapped is two rows.
 pub(crate) async fn a_screen_has_each_row_apart_after_other_sizes(host: &dyn Host) {
     let draw = "printf '\\r\\033[3A\\033[J> \\r\\n----\\r\\n\\nsize '; stty size";
     let script = format!("printf '%0120d\\n\\nset' 0; trap \"{draw}\" WINCH; while :; do sleep 0.05; done");
@@ -156,7 +157,7 @@ pub(crate) async fn a_screen_has_each_row_apart_after_other_sizes(host: &dyn Hos
     for (columns, rows) in [(100, 30), (60, 20), (150, 40)] {
         let argv = host
             .runtime()
-            .attach(&created.target, Attaching::default())
+            .attach(&created.target, AttachMode::default())
             .await
             .expect("told")
             .env("TERM", "xterm-256color");
@@ -174,7 +175,7 @@ pub(crate) async fn a_screen_has_each_row_apart_after_other_sizes(host: &dyn Hos
     }
 }
 
-/// What a program had drawn on the alternate screen outside of the rows and columns that are left is not shown.
+/// Content that a program had drawn on the alternate screen outside of the remaining rows and columns is not shown.
 pub(crate) async fn a_smaller_alternate_screen_shows_nothing_of_the_larger(host: &dyn Host) {
     let draw = "printf '\\033[H\\033[Jdrawn\\r\\n'; stty size";
     let script = format!(
@@ -184,7 +185,7 @@ pub(crate) async fn a_smaller_alternate_screen_shows_nothing_of_the_larger(host:
     shows(host, &created.target, "set").await;
     let argv = host
         .runtime()
-        .attach(&created.target, Attaching::default())
+        .attach(&created.target, AttachMode::default())
         .await
         .expect("a client")
         .env("TERM", "xterm-256color");
@@ -203,9 +204,13 @@ pub(crate) async fn a_pane_that_nobody_looks_at_takes_another_size(host: &dyn Ho
         eventually(&format!("it has {size:?}"), || terminal::size(pane).is_ok_and(|now| now == size)).await;
     }
     row_where(host, &created.target, |row| row.attached == 0).await;
-    // And that of whoever comes next.
-    let argv =
-        host.runtime().attach(&created.target, Attaching::default()).await.expect("told").env("TERM", "xterm-256color");
+    // The next client's size applies too.
+    let argv = host
+        .runtime()
+        .attach(&created.target, AttachMode::default())
+        .await
+        .expect("told")
+        .env("TERM", "xterm-256color");
     let client = TerminalClient::spawn(&argv, (90, 30)).expect("attached");
     eventually("it has their width", || terminal::size(pane).is_ok_and(|now| now.columns == 90)).await;
     client.kill().await;
@@ -245,7 +250,7 @@ pub(crate) async fn keys_arrive_in_order(host: &dyn Host) {
         (Key::Ctrl('a'), "\x01"),
         (Key::Ctrl('z'), "\x1a"),
     ];
-    // What a program reads by the name of its terminal may have more than one form.
+    // Keys whose form depends on the terminal's name may have more than one.
     let forms = [
         (Key::Home, ["\x1b[1~", "\x1b[H"]),
         (Key::End, ["\x1b[4~", "\x1b[F"]),
@@ -296,12 +301,13 @@ pub(crate) async fn whoever_is_attached_is_counted_and_resizes_the_pane(host: &d
     row_where(host, &created.target, |row| row.attached == 0).await;
     let argv = host
         .runtime()
-        .attach(&created.target, Attaching::default())
+        .attach(&created.target, AttachMode::default())
         .await
         .expect("a client")
         .env("TERM", "xterm-256color");
     let client = TerminalClient::spawn(&argv, (120, 33)).expect("attached");
-    // A line at the bottom may be the runtime's own. The first size that is told may be one on the way there: await it.
+    // A line at the bottom may belong to the runtime. The first size reported may be an intermediate one: wait for the
+    // final one.
     let until = Instant::now() + PATIENCE;
     loop {
         let screen = shows(host, &created.target, " 120").await;
@@ -335,7 +341,7 @@ pub(crate) async fn a_program_that_ignores_the_hangup_becomes_an_orphan(host: &d
     let pane = process::status(row.pane_pid.expect("a pid")).expect("probe").expect("it runs").id;
     host.runtime().remove(&created.target).await.expect("removed");
     assert!(find_row(host, &created.target).await.is_none());
-    // Removing a session is not ending an agent: that is the caller's ladder.
+    // Removing a session does not end an agent: that is the caller's task.
     assert!(is_alive(pane));
     process::signal(pane, Signal::SIGKILL).expect("signalled");
     eventually("the orphan is gone", || !is_alive(pane)).await;
@@ -347,7 +353,7 @@ pub(crate) async fn removing_one_session_leaves_the_others(host: &dyn Host) {
     for left in [&ab, &b] {
         assert!(find_row(host, &left.target).await.is_some_and(|row| !row.pane_dead), "{:?}", left.target);
     }
-    // The name is another session's beginning.
+    // The name is a prefix of another session's.
     host.runtime().remove(&a.target).await.expect("removing what is not there is success");
     assert!(find_row(host, &ab.target).await.is_some());
 }
@@ -378,22 +384,22 @@ pub(crate) async fn a_killed_server_is_gone_and_can_be_followed_by_another(host:
     process::signal(first.server, Signal::SIGKILL).expect("signalled");
     eventually("it is gone", || !is_alive(first.server)).await;
     let asked = Instant::now();
-    // While the threads of a server end, one after the other, nothing may be known of it; but it is never up.
+    // While the threads of a server end, one after the other, its state may be unknown; but it is never up.
     let listing = loop {
         match host.runtime().list(&first.target.server).await {
             Ok(listing) => break listing,
             Err(error) => assert!(asked.elapsed() < PATIENCE, "{error}"),
         }
     };
-    assert_eq!(listing, Listing::Gone(Gone::NobodyListening));
+    assert_eq!(listing, Listing::Gone(Gone::NotListening));
     let captured = host.runtime().capture(&first.target, Capture::default()).await;
-    assert!(matches!(captured, Err(RuntimeError::ServerGone { gone: Gone::NobodyListening, .. })), "{captured:?}");
+    assert!(matches!(captured, Err(RuntimeError::ServerGone { gone: Gone::NotListening, .. })), "{captured:?}");
     let second = idle(host, "a").await;
     assert_ne!(first.server, second.server);
     assert!(find_row(host, &second.target).await.is_some_and(|row| !row.pane_dead));
 }
 
-/// Asked as another user where we are root, for whom nothing is forbidden; else with our own access taken away.
+/// Runs as another user if we are root, for whom nothing is forbidden; otherwise with our own access removed.
 pub(crate) async fn a_server_of_somebody_else_is_unknown(host: &dyn Host) {
     let created = idle(host, "a").await;
     let open = std::fs::metadata(host.dir()).expect("there").permissions();
@@ -420,8 +426,8 @@ pub(crate) async fn a_server_of_somebody_else_is_unknown(host: &dyn Host) {
     }
 }
 
-/// Copies a program that is then executed. Not by our own hand: a child that another test starts meanwhile would inherit the
-/// open file for a moment, and the kernel executes no file that is open for writing.
+/// Copies a program that is then executed. Another process does the copying: a child that another test starts meanwhile
+/// would inherit the open file for a moment, and the kernel does not execute a file that is open for writing.
 pub(crate) async fn install(from: &Path, to: &Path) {
     let argv = Argv::new("install").args(["-m", "755"]).arg(from).arg(to);
     let output = command::run(&argv, None, Duration::from_secs(20)).await.expect("install runs");

@@ -1,5 +1,5 @@
-//! What a real multiplexer cannot be made to do at will: a script in the place of its client fails in every way that we
-//! tell apart. The server, where a case needs one, is real.
+//! Failures that a real multiplexer cannot be made to produce at will: a script in place of its client fails in every
+//! way that we distinguish. The server, if a case needs one, is real.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use peer_adapters::runtime::{Capture, Key, Runtime, RuntimeError, Target};
 use crate::conformance::cases::install;
 use crate::conformance::hosts::{Host, eventually, find_row, idle};
 
-/// How long a fake may take; it is awaited in full by each call that hangs.
+/// How long a fake may take; each call that hangs waits this long.
 const SHORT: Duration = Duration::from_millis(300);
 
-/// The runtime with a script for a client, which must answer within [`SHORT`].
+/// Returns the runtime with a script as its client, which must answer within [`SHORT`].
 async fn fake(host: &dyn Host, name: &str, script: &str) -> Box<dyn Runtime> {
     let (text, program) = (host.dir().join(format!("{name}.txt")), host.dir().join(name));
     std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).expect("written");
@@ -21,7 +21,7 @@ async fn fake(host: &dyn Host, name: &str, script: &str) -> Box<dyn Runtime> {
     host.with_binary(program, SHORT)
 }
 
-/// One answer for each way of asking that runs a client, against a session that is there.
+/// Returns one answer for each method that runs a client, against an existing session.
 async fn answers(runtime: &dyn Runtime, target: &Target) -> Vec<(&'static str, Result<(), RuntimeError>)> {
     vec![
         ("capture", runtime.capture(target, Capture::default()).await.map(drop)),
@@ -41,7 +41,7 @@ pub(crate) async fn a_client_that_hangs_is_killed_with_its_children(host: &dyn H
     for (verb, answer) in answered {
         assert!(matches!(answer, Err(RuntimeError::TimedOut { .. })), "{verb}: {answer:?}");
     }
-    // A question may be asked twice and a creation takes longer; but all of it ends.
+    // A query may be made twice and a creation takes longer; but all of it ends.
     assert!(asked.elapsed() < SHORT * 30, "took {:?}", asked.elapsed());
     let started = std::fs::read_to_string(&pids).expect("it was started");
     let pids: Vec<u32> = started.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect();
@@ -49,9 +49,9 @@ pub(crate) async fn a_client_that_hangs_is_killed_with_its_children(host: &dyn H
     for pid in pids {
         eventually("it is killed", || process::status(pid).expect("probe").is_none()).await;
     }
-    // What was given up is cleared by name, and who was there before is as he was.
+    // The abandoned session is cleared by name, and the existing one is unaffected.
     let given_up = host.server("b");
-    host.runtime().abandon(&given_up, "b").await.expect("cleared");
+    host.runtime().discard_failed_create(&given_up, "b").await.expect("cleared");
     assert!(find_row(host, &created.target).await.is_some_and(|row| !row.pane_dead));
     idle(host, "b").await;
 }

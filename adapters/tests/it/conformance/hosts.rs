@@ -1,4 +1,4 @@
-//! Where a case runs: a private place for one runtime, of which no process is left when it goes.
+//! The environment of a case: a private place for one runtime, without any process left when it is dropped.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use peer_adapters::runtime::{Capture, Created, Gone, Listing, NewSession, Runtim
 /// How long a condition may take on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Far above what an answer takes, so that only a hang passes it.
+/// Far above the time an answer takes, so that only a hang exceeds it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Lines that a client prints on stderr.
 pub(crate) struct Words {
-    /// Access is forbidden.
+    /// Access is denied.
     pub(crate) denied: &'static str,
-    /// Client and server do not speak the same protocol, or the client does not know what it is asked.
+    /// Client and server do not speak the same protocol, or the client does not know the request.
     pub(crate) mismatch: &'static str,
 }
 
-/// What a case needs to know of the runtime it is run for, beyond the trait.
+/// What a case needs to know about its runtime beyond the trait.
 pub(crate) trait Host: Sync {
     /// The runtime under test.
     fn runtime(&self) -> &dyn Runtime;
 
-    /// A directory of the test's own.
+    /// A private directory of the test.
     fn dir(&self) -> &Path;
 
     /// The server for a session of that name.
@@ -37,16 +37,16 @@ pub(crate) trait Host: Sync {
     /// The same runtime with another binary and deadline.
     fn with_binary(&self, binary: PathBuf, deadline: Duration) -> Box<dyn Runtime>;
 
-    /// What its client prints when something is wrong.
+    /// What its client prints on failures.
     fn words(&self) -> Words;
 
-    /// What the last version that is too old prints.
+    /// What the newest unsupported version prints.
     fn too_old(&self) -> &'static str;
 
-    /// What a listing of `server` says once its last session was removed.
+    /// Whether this is the listing of `server` after its last session was removed.
     fn nothing_left(&self, listing: &Listing) -> bool;
 
-    /// A session that is not there yet.
+    /// The plan of a session that does not exist yet.
     fn plan(&self, session: &str, argv: &[&str]) -> NewSession {
         NewSession {
             server: self.server(session),
@@ -173,7 +173,7 @@ impl Drop for Zellij {
     }
 }
 
-/// A runtime whose binary is not there: a server that may not be asked is found out without it.
+/// Returns a runtime whose binary does not exist: that a server may not be accessed is determined without it.
 pub(crate) fn without_binary(kind: &str) -> Box<dyn Runtime> {
     let nowhere = PathBuf::from("/nonexistent");
     match kind {
@@ -183,7 +183,7 @@ pub(crate) fn without_binary(kind: &str) -> Box<dyn Runtime> {
     }
 }
 
-/// By pid, because a client would hang where the test left the server stopped.
+/// Ends them by pid, because a client would hang if the test left the server stopped.
 fn end_with_panes(server: ProcessId) {
     for process in process::tree(server.pid).unwrap_or_default() {
         let _ = process::signal(process.id, Signal::SIGKILL);
@@ -203,7 +203,7 @@ pub(crate) async fn idle(host: &dyn Host, session: &str) -> Created {
     create(host, session, &["/bin/sleep", "1000"]).await
 }
 
-/// A session whose program asks for bracketed paste and keeps what it is sent, raw, in the file that is returned.
+/// Creates a session whose program requests bracketed paste and writes its raw input into the returned file.
 pub(crate) async fn recorder(host: &dyn Host, session: &str) -> (Created, PathBuf) {
     let heard = host.dir().join(format!("{session}.heard"));
     let script = "stty raw -echo; printf '\\033[?2004hlistening\\r\\n'; exec cat >\"$1\"";
@@ -212,7 +212,7 @@ pub(crate) async fn recorder(host: &dyn Host, session: &str) -> (Created, PathBu
     (created, heard)
 }
 
-/// Waits until the file holds as many bytes as `expected`, and compares.
+/// Waits until the file has as many bytes as `expected`, and compares.
 pub(crate) async fn heard(file: &Path, expected: &str) {
     eventually("all has arrived", || std::fs::read(file).is_ok_and(|got| got.len() >= expected.len())).await;
     let got = std::fs::read(file).expect("readable");
@@ -236,7 +236,7 @@ pub(crate) async fn shows(host: &dyn Host, target: &Target, text: &str) -> Strin
     }
 }
 
-/// The row of a session, if its server is up and lists it.
+/// Returns the row of a session, if its server is up and lists it.
 pub(crate) async fn find_row(host: &dyn Host, target: &Target) -> Option<SessionRow> {
     match host.runtime().list(&target.server).await.expect("listed") {
         Listing::Up { rows, .. } => rows.into_iter().find(|row| row.session == target.session),

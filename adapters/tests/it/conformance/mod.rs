@@ -1,14 +1,14 @@
 //! One set of cases that every runtime must pass: a new runtime is one file in `src/`, one host in `hosts.rs` and this
 //! suite.
 //!
-//! A case knows the [`Runtime`](peer_adapters::runtime::Runtime) trait and the kernel, and nothing of tmux or zellij. What
-//! a runtime does beyond the trait is tested beside it.
+//! A case knows the [`Runtime`](peer_adapters::runtime::Runtime) trait and the kernel, and nothing about tmux or
+//! zellij. Behaviour beyond the trait is tested in each runtime's own tests.
 
 mod cases;
 mod fakes;
 mod hosts;
 
-/// Makes a test of each case for each runtime.
+/// Generates a test of each case for each runtime.
 macro_rules! conformance {
     ($($group:ident { $($case:ident)* })*) => {
         mod tmux {

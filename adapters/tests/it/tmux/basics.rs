@@ -1,11 +1,11 @@
-//! The life of a session on a real tmux: made, listed, read, typed into, removed.
+//! The life of a session on a real tmux: created, listed, read, typed into, removed.
 
 use std::time::Duration;
 
 use super::lab;
 use super::lab::{Lab, content, eventually};
 use peer_adapters::process;
-use peer_adapters::runtime::{Attaching, Capture, Gone, Key, Listing, Runtime, RuntimeError};
+use peer_adapters::runtime::{AttachMode, Capture, Gone, Key, Listing, Runtime, RuntimeError};
 
 #[tokio::test]
 async fn a_session_lives_from_create_to_remove() {
@@ -158,9 +158,9 @@ async fn the_version_is_what_the_binary_says() {
 async fn a_person_can_attach_and_leave() {
     let lab = Lab::new();
     let target = lab.idle("a").await.target;
-    // The person's terminal is a pane of another server.
+    // The user's terminal is a pane of another server.
     let person = Lab::new();
-    let attach = lab.tmux.attach(&target, Attaching::default()).await.expect("a client");
+    let attach = lab.tmux.attach(&target, AttachMode::default()).await.expect("a client");
     let mut words = vec!["env".to_owned(), "-u".to_owned(), "TMUX".to_owned(), attach.program.display().to_string()];
     words.extend(attach.args.iter().map(|word| word.to_str().expect("ASCII").to_owned()));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -186,7 +186,7 @@ async fn a_person_inside_switches_and_does_not_nest() {
     let first = lab.idle("first").await.target;
     let second = lab.idle("second").await.target;
     let person = Lab::new();
-    let attach = lab.tmux.attach(&first, Attaching::default()).await.expect("a client");
+    let attach = lab.tmux.attach(&first, AttachMode::default()).await.expect("a client");
     let mut words = vec!["env".to_owned(), "-u".to_owned(), "TMUX".to_owned(), attach.program.display().to_string()];
     words.extend(attach.args.iter().map(|word| word.to_str().expect("ASCII").to_owned()));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -198,10 +198,11 @@ async fn a_person_inside_switches_and_does_not_nest() {
     while !attached(&lab.rows().await, "first") {
         assert!(std::time::Instant::now() < end, "attached to the first");
     }
-    let switch = lab.tmux.attach(&second, Attaching { inside: true, ..Attaching::default() }).await.expect("a client");
+    let switch =
+        lab.tmux.attach(&second, AttachMode { inside: true, ..AttachMode::default() }).await.expect("a client");
     let mut line = vec![switch.program.display().to_string()];
     line.extend(switch.args.iter().map(|word| word.to_str().expect("ASCII").to_owned()));
-    // From a pane of the first session, as a person's shell there would.
+    // From a pane of the first session, as a user's shell would run it there.
     let pane = &first.pane;
     lab.raw(&["respawn-pane", "-k", "-t", pane, &line.join(" ")]).await;
     while !attached(&lab.rows().await, "second") {

@@ -1,4 +1,5 @@
-//! What a new session's program gets is what was asked for, whatever the words, the directory and the server's options.
+//! A new session's program gets exactly what was requested, whatever the arguments, the directory and the server's
+//! options.
 
 use std::ffi::OsString;
 
@@ -63,7 +64,7 @@ async fn a_directory_name_is_no_format() {
         let row = lab.rows().await.into_iter().find(|row| row.session == session).expect("listed");
         let link = format!("/proc/{}/cwd", row.pane_pid.expect("pid"));
         let want = cwd.canonicalize().expect("real path");
-        // tmux answers when it has forked; the child goes there next.
+        // tmux answers after the fork; the child changes its directory later.
         lab::eventually(name, || std::fs::read_link(&link).expect("its directory") == want).await;
     }
     for dir in [lab.dir.path(), &lab.path("#(touch pwned)"), std::path::Path::new("/")] {
@@ -119,13 +120,13 @@ async fn a_socket_path_is_bounded_by_the_address() {
         let server = of(107);
         let created = lab.tmux.create(&NewSession { server: server.clone(), ..new }).await.expect("107 bytes fit");
         let Ok(Listing::Up { rows, .. }) = lab.tmux.list(&server).await else { panic!("up") };
-        // Before anything can fail: the lab only cleans up after its own socket.
+        // Before anything can fail, because the lab only cleans up after its own socket.
         peer_adapters::process::signal(created.server, nix::sys::signal::Signal::SIGKILL).expect("kill");
         assert_eq!(rows.len(), 1);
     }
 }
 
-/// Another's options on the server: they may not lose a session, nor make it unaddressable.
+/// Options that another user sets on the server must neither lose a session nor make it unaddressable.
 #[tokio::test]
 async fn the_servers_options_change_nothing() {
     let lab = Lab::new();
@@ -137,7 +138,7 @@ async fn the_servers_options_change_nothing() {
         ["set-option", "-g", "default-command", "exit 9"],
         ["set-option", "-g", "default-shell", "/bin/false"],
         ["set-option", "-g", "prefix", "None"],
-        // Those without a client end: "keep" too, so the last.
+        // Last, because it ends sessions without a client, including "keep".
         ["set-option", "-g", "destroy-unattached", "on"],
     ] {
         assert_eq!(lab.raw(&options).await, "");
@@ -160,7 +161,7 @@ async fn the_servers_options_change_nothing() {
 async fn our_configuration_is_accepted_without_a_word() {
     let lab = Lab::new();
     lab.idle("a").await;
-    // An error in it would put the first pane into a view mode that swallows every key.
+    // An error in the configuration would put the first pane into a view mode that swallows every key.
     assert_eq!(lab.raw(&["display-message", "-p", "-t", "=a:", "#{pane_in_mode}"]).await, "0\n");
     let errors = lab.raw(&["source-file", lab.path("tmux.conf").to_str().expect("ASCII")]).await;
     assert_eq!(errors, "");

@@ -1,4 +1,4 @@
-//! Text and keys reach the one pane that is meant, whole, or the caller hears why not.
+//! Text and keys reach exactly the intended pane, complete, or the caller gets an error.
 
 use super::lab;
 use super::lab::{Lab, content, eventually, renamed};
@@ -77,7 +77,7 @@ async fn a_pane_of_another_session_is_never_touched() {
     let mine = lab.idle("foo").await.target;
     let other = lab.recorder("foobar", "got").await.target;
     let crossed = Target { pane: other.pane.clone(), ..mine.clone() };
-    // Where its process is not known, a name that is only like it is not its name.
+    // If its process is not known, a merely similar name does not match.
     let nameless = Target { pane_pid: None, ..other.clone() };
     for target in [&crossed, &renamed(&nameless, "foob"), &renamed(&nameless, "foo")] {
         let errors = [
@@ -94,7 +94,7 @@ async fn a_pane_of_another_session_is_never_touched() {
     assert_eq!(content(&lab.path("got"), 3).await, b"end", "nothing came before");
 }
 
-/// Everything that a person can do to a pane that leaves its program alive; after each it is the same pane.
+/// Everything that a user can do to a pane that leaves its program alive; it is still the same pane after each.
 #[tokio::test]
 async fn a_pane_is_reached_wherever_a_person_moves_it() {
     let lab = Lab::new();
@@ -216,20 +216,20 @@ async fn removal_hits_one_incarnation_and_no_other() {
     let foobar = lab.idle("foobar").await.target;
     lab.tmux.remove(&foo).await.expect("remove");
     lab.tmux.remove(&foo).await.expect("again");
-    // An id that now belongs to somebody else, and a name that is only a prefix of one.
+    // An id that now belongs to another session, and a name that is only a prefix of one.
     let nameless = Target { pane_pid: None, ..foobar.clone() };
     lab.tmux.remove(&renamed(&nameless, "foo")).await.expect("not there");
     lab.tmux.remove(&renamed(&nameless, "foob")).await.expect("not there");
     lab.tmux.remove(&Target { session_id: foo.session_id.clone(), ..nameless.clone() }).await.expect("not there");
     lab.tmux.remove(&Target { pane_pid: foo.pane_pid, ..foobar.clone() }).await.expect("not there");
     assert_eq!(lab.names().await, ["foobar"]);
-    // Ids begin again with a new server.
+    // A new server counts ids from the beginning.
     let first = process::find(lab.server().expect("up")).expect("probe").expect("runs").id;
     process::signal(first, Signal::SIGKILL).expect("kill");
     eventually("the server is gone", || lab.server().is_none()).await;
     lab.tmux.remove(&foobar).await.expect("no server, no session");
     let error = lab.tmux.paste(&foobar, "x").await.expect_err("no server");
-    assert!(matches!(error, RuntimeError::ServerGone { gone: Gone::NobodyListening, .. }), "{error}");
+    assert!(matches!(error, RuntimeError::ServerGone { gone: Gone::NotListening, .. }), "{error}");
     let heir = lab.idle("heir").await.target;
     assert_eq!((&heir.session_id, &heir.pane), (&foo.session_id, &foo.pane));
     for foo in [&foo, &Target { server_process: None, ..foo.clone() }] {

@@ -1,4 +1,4 @@
-//! A tmux server of a test's own: a private directory, socket and configuration, all gone when the test ends.
+//! A test's private tmux server: its directory, socket and configuration are gone when the test ends.
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// How long a condition may take on a loaded machine before the test fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The deadline tests give tmux: far above what it needs, so that only a hang passes it.
+/// The deadline that tests give tmux: far above what it needs, so that only a hang exceeds it.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) struct Lab {
@@ -65,7 +65,7 @@ impl Lab {
         self.start(name, &["sleep", "1000"]).await
     }
 
-    /// A session whose program writes what it reads into `file`, unchanged, until it is ended.
+    /// A session whose program writes its input into `file`, unchanged, until it is ended.
     pub(super) async fn recorder(&self, name: &str, file: &str) -> Created {
         let script = format!("stty raw -echo; touch {file}.ready; exec cat >{file}");
         let created = self.start(name, &["sh", "-c", &script]).await;
@@ -73,7 +73,7 @@ impl Lab {
         created
     }
 
-    /// A shell script in the lab, to stand in for a program or to prepare its world.
+    /// Creates a shell script in the lab, to replace a program or to prepare its environment.
     pub(super) fn script(&self, name: &str, body: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("write the script");
@@ -81,7 +81,7 @@ impl Lab {
         path
     }
 
-    /// The same lab, driven through another tmux binary.
+    /// Returns a runtime for this lab that uses another tmux binary.
     pub(super) fn through(&self, binary: &Path, deadline: Duration) -> Tmux {
         Tmux::new(binary.to_owned(), self.path("tmux.conf"), deadline)
     }
@@ -106,7 +106,7 @@ impl Lab {
         }
     }
 
-    /// Runs tmux against this lab's server as a person would, and returns what it prints.
+    /// Runs tmux against this lab's server as a user would, and returns what it prints.
     pub(super) async fn raw(&self, args: &[&str]) -> String {
         let client =
             Argv::new(binary()).args(["-u", "-S"]).arg(self.socket()).args(args.iter().copied()).env_remove("TMUX");
@@ -117,7 +117,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // By its pid: a client would hang where the test left the server stopped.
+        // By its pid, because a client would hang if the test left the server stopped.
         if let Some(server) = self.server().filter(|server| server.pid != std::process::id()) {
             let panes = process::tree(server.pid).unwrap_or_default();
             let _ = process::signal(server, Signal::SIGKILL);
@@ -132,7 +132,7 @@ pub(super) fn binary() -> PathBuf {
     peer_adapters::command::resolve("tmux".as_ref(), None, Path::new("/")).expect("tmux is installed")
 }
 
-/// Waits until `condition` holds, looking often.
+/// Waits until `condition` holds, polling often.
 pub(super) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !condition() {
@@ -150,7 +150,7 @@ pub(super) async fn content(path: &Path, bytes: usize) -> Vec<u8> {
     std::fs::read(path).expect("read")
 }
 
-/// Living processes whose command line names this lab, but for the server and what runs in its panes.
+/// Returns live processes whose command line names this lab, except the server and the processes in its panes.
 pub(super) fn clients_left(lab: &Lab) -> Vec<String> {
     let mark = lab.dir.path().to_str().expect("ASCII").to_owned();
     let hosted: Vec<u32> = match socket::listener(&lab.socket()) {
@@ -168,17 +168,17 @@ pub(super) fn clients_left(lab: &Lab) -> Vec<String> {
         .collect()
 }
 
-/// A target that points at what `created` made, under another name.
+/// Returns the target under another session name.
 pub(super) fn renamed(target: &Target, session: &str) -> Target {
     Target { session: session.to_owned(), ..target.clone() }
 }
 
-/// Whether this is the process that [`again`] started.
+/// Returns `true` in the process that [`again`] started.
 pub(super) fn is_second_run() -> bool {
     std::env::var_os("PEER_TEST_SECOND_RUN").is_some()
 }
 
-/// Runs one test of `server.rs` once more in a process of its own, with `change` made to its environment or user.
+/// Runs one test of `server.rs` again in a separate process, with `change` applied to its environment or user.
 pub(super) async fn again(test: &str, change: impl FnOnce(Argv) -> Argv) {
     let program = std::env::current_exe().expect("own path");
     let test = format!("tmux::server::{test}");

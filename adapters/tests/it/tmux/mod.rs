@@ -1,4 +1,4 @@
-//! What tmux does beyond the trait.
+//! tmux behaviour beyond the trait.
 
 mod basics;
 mod create;

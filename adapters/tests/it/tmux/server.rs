@@ -1,5 +1,5 @@
-//! Servers that are gone, stopped, closed to us or started by somebody odd: each has a name, and none costs more than
-//! the deadline. What they look at is in `/proc`.
+//! Servers that are gone, stopped, inaccessible or started in unusual ways: each case has its own error, and none takes
+//! longer than the deadline. The tests inspect `/proc`.
 
 #![cfg(target_os = "linux")]
 
@@ -16,7 +16,7 @@ use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::{Capture, Gone, Key, Listing, NewSession, Runtime, RuntimeError, Target};
 use peer_adapters::tmux::Tmux;
 
-/// The error of every call that needs a server, by name.
+/// Returns the error of every call that needs a server, by name.
 async fn errors(tmux: &Tmux, target: &Target, new: &NewSession) -> Vec<(&'static str, RuntimeError)> {
     vec![
         ("list", tmux.list(&target.server).await.expect_err("list")),
@@ -28,7 +28,7 @@ async fn errors(tmux: &Tmux, target: &Target, new: &NewSession) -> Vec<(&'static
     ]
 }
 
-/// Stops the server, and waits until the kernel says so.
+/// Stops the server, and waits until the kernel reports it as stopped.
 async fn stop(server: ProcessId) {
     assert!(process::signal(server, Signal::SIGSTOP).expect("stop"));
     eventually("the server is stopped", || process::find(server).expect("probe").is_some_and(|s| s.stopped)).await;
@@ -50,7 +50,7 @@ async fn a_stopped_server_is_named_at_once_and_asked_nothing() {
     assert_eq!(lab.names().await, ["a"], "nothing of it happens later");
 }
 
-/// The server stops between our look at it and the client's call: the command waits in its queue.
+/// The server stops between our probe and the client's call: the command waits in its queue.
 #[tokio::test]
 async fn a_late_creation_is_seen_by_the_next_listing() {
     let lab = Lab::new();
@@ -105,20 +105,20 @@ async fn a_killed_server_is_gone_and_its_stale_socket_no_obstacle() {
     process::signal(created.server, Signal::SIGKILL).expect("kill");
     eventually("the server is gone", || lab.server().is_none()).await;
     assert!(lab.socket().exists(), "the socket file stays");
-    // Its sockets may be closed a moment later; until then who listens is not known.
+    // Its sockets may be closed a moment later; until then the listener is unknown.
     let closed =
         || matches!(peer_adapters::socket::listener(&lab.socket()), Ok(peer_adapters::socket::Listener::Gone(_)));
     eventually("its socket is closed", closed).await;
-    assert_eq!(lab.tmux.list(&lab.socket()).await.expect("list"), Listing::Gone(Gone::NobodyListening));
+    assert_eq!(lab.tmux.list(&lab.socket()).await.expect("list"), Listing::Gone(Gone::NotListening));
     let error = lab.tmux.capture(&created.target, Capture::default()).await.expect_err("gone");
-    assert!(matches!(error, RuntimeError::ServerGone { gone: Gone::NobodyListening, .. }), "{error}");
+    assert!(matches!(error, RuntimeError::ServerGone { gone: Gone::NotListening, .. }), "{error}");
     lab.tmux.remove(&created.target).await.expect("no server, no session");
     let next = lab.idle("b").await;
     assert_ne!(next.server, created.server);
     assert_eq!(lab.names().await, ["b"]);
 }
 
-/// Ids and paths are those of one server process: what another one on the same path says is about something else.
+/// Ids and paths belong to one server process: those of another one on the same path mean something else.
 #[tokio::test]
 async fn a_server_that_took_the_path_is_never_asked_for_another_ones_pane() {
     let lab = Lab::new();
@@ -152,7 +152,7 @@ async fn a_server_that_took_the_path_is_never_asked_for_another_ones_pane() {
 
 #[tokio::test]
 async fn a_missing_binary_is_named() {
-    // A living tmux server would lend its own executable.
+    // A live tmux server would provide its own executable.
     let (lab, _listener, _) = faulty("exit 1");
     let server = lab.server().expect("we listen");
     let (session_id, pane) = ("$0".to_owned(), "%0".to_owned());
@@ -173,7 +173,7 @@ async fn a_missing_binary_is_named() {
     }
 }
 
-/// As root `chmod` denies nothing, so the asking is done by a process that has given root up.
+/// `chmod` denies root nothing, so the queries are made by a process that has given up root.
 #[tokio::test]
 async fn what_is_closed_to_us_is_denied_and_not_gone() {
     let lab = Lab::new();
@@ -200,7 +200,7 @@ async fn what_is_closed_to_us_is_denied_and_not_gone() {
         found.extend(errors(&lab.tmux, &target, &NewSession { server: open, ..new }).await);
         nix::unistd::seteuid(0.into()).expect("take it back");
     }
-    // Before anything can fail: the lab only cleans up after its own socket.
+    // Before anything can fail, because the lab only cleans up after its own socket.
     for server in [in_closed.server, in_open.server] {
         process::signal(server, Signal::SIGKILL).expect("kill");
     }
@@ -239,7 +239,7 @@ async fn the_server_keeps_nothing_of_whoever_started_it() {
     assert!(language.to_lowercase().contains("utf"), "{language}");
 }
 
-/// Cron's world: no locale and next to no environment; and a person's: inside a pane of another server.
+/// Cron's environment, with no locale and hardly any variables; and a user's, inside a pane of another server.
 #[tokio::test]
 async fn our_own_environment_does_not_matter() {
     const NAME: &str = "our_own_environment_does_not_matter";
@@ -275,12 +275,12 @@ async fn the_default_socket_is_where_tmux_would_put_it() {
     assert!(output.status.success(), "{output:?}");
     let socket = Tmux::default_socket("peer");
     let Ok(Listing::Up { server, rows }) = lab.tmux.list(&socket).await else { panic!("a server is at {socket:?}") };
-    // Before anything can fail: the lab only cleans up after its own socket.
+    // Before anything can fail, because the lab only cleans up after its own socket.
     process::signal(server, Signal::SIGKILL).expect("kill");
     assert!(rows.is_empty() && socket.starts_with(std::env::var("TMUX_TMPDIR").expect("set")));
 }
 
-/// A server takes a descriptor a pane; with a limit of 40, tmux 3.3a stopped answering at session 28.
+/// A server uses one descriptor per pane; with a limit of 40, tmux 3.3a stopped answering at session 28.
 #[tokio::test]
 async fn a_low_limit_and_open_descriptors_of_ours_do_not_reach_the_server() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -291,7 +291,7 @@ async fn a_low_limit_and_open_descriptors_of_ours_do_not_reach_the_server() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limit");
     setrlimit(Resource::RLIMIT_NOFILE, 64, hard).expect("lower it");
     let held = std::fs::File::create(lab.path("lock")).expect("create");
-    // A duplicate is inherited, as the lock that `flock 9` holds is.
+    // A duplicate is inherited, like the lock that `flock 9` holds.
     let inherited = nix::unistd::dup(&held).expect("dup");
     let server = lab.idle("a0").await.server;
     drop((inherited, held));
@@ -333,7 +333,7 @@ async fn a_user_bus_gives_the_server_a_scope_and_a_broken_one_no_trouble() {
     assert_eq!(lab.names().await, ["a"]);
 }
 
-/// A stand-in for tmux with a fault, and somebody who listens on the socket.
+/// A faulty replacement for tmux, and a listener on the socket.
 fn faulty(script: &str) -> (Lab, UnixListener, Tmux) {
     let lab = Lab::new();
     let listener = UnixListener::bind(lab.socket()).expect("bind");

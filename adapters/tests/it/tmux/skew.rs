@@ -1,4 +1,4 @@
-//! A client and a server of tmux from both sides of 3.6, where the header of a message changed.
+//! tmux clients and servers from both sides of 3.6, where the header of a message changed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::lab;
 use super::lab::{DEADLINE, Lab};
 use peer_adapters::command::{self, Argv, TerminalClient};
-use peer_adapters::runtime::{Attaching, Capture, Key, Runtime};
+use peer_adapters::runtime::{AttachMode, Capture, Key, Runtime};
 
-/// The executable that scripts/test-runtimes names.
+/// Returns the executable that scripts/test-runtimes names.
 fn named(variable: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| panic!("{variable} names a tmux"), PathBuf::from)
 }
@@ -21,7 +21,7 @@ async fn a_client_that_does_not_fit_is_replaced_for_every_call() {
         let lab = Lab::new();
         let made =
             lab.through(server, DEADLINE).create(&lab.session("a", &["sh", "-c", "cat"])).await.expect("created");
-        // They do not fit: this is what a person meets.
+        // They are incompatible: this is what a user would see.
         let raw = Argv::new(client).args(["-N", "-S"]).arg(lab.socket()).arg("list-panes").env_remove("TMUX");
         let raw = command::run(&raw, None, DEADLINE).await.expect("it runs");
         assert_eq!(raw.status.success(), client == &new, "{}", raw.stderr);
@@ -34,7 +34,7 @@ async fn a_client_that_does_not_fit_is_replaced_for_every_call() {
             assert!(tokio::time::Instant::now() < end, "it is echoed");
         }
         let attach =
-            tmux.attach(&made.target, Attaching::default()).await.expect("a client").env("TERM", "xterm-256color");
+            tmux.attach(&made.target, AttachMode::default()).await.expect("a client").env("TERM", "xterm-256color");
         let terminal = TerminalClient::spawn(&attach, (100, 30)).expect("it starts");
         let attached = async || {
             let peer_adapters::runtime::Listing::Up { rows, .. } = tmux.list(&lab.socket()).await.expect("list") else {

@@ -1,13 +1,13 @@
-//! Clients that are not what they should be: wrappers that print lines of their own, executables that are gone, and those of
-//! another version than the server.
+//! Unsuitable clients: wrappers that print lines of their own, executables that are gone, and those of another version
+//! than the server.
 
 use std::path::{Path, PathBuf};
 
 use super::lab::{DEADLINE, Lab, binary};
-use peer_adapters::runtime::{Attaching, Capture, Key, Runtime, RuntimeError, RuntimeKind};
+use peer_adapters::runtime::{AttachMode, Capture, Key, Runtime, RuntimeError, RuntimeKind};
 use peer_adapters::version::{Executable, Versions};
 
-/// A shell script in tmux's place, which does `first` where its arguments match `when`, and then what tmux does.
+/// A shell script in place of tmux, which does `first` if its arguments match `when`, and then what tmux does.
 fn wrapper(lab: &Lab, when: &str, first: &str) -> PathBuf {
     let tmux = binary();
     lab.script("wrapper", &format!("case \"$*\" in {when}) {first};; esac\nexec {} \"$@\"", tmux.display()))
@@ -67,13 +67,13 @@ async fn an_executable_that_is_gone_is_replaced_by_that_of_the_server() {
     std::fs::copy(binary(), &installed).expect("copied");
     let created =
         lab.through(&installed, DEADLINE).create(&lab.session("a", &["sleep", "1000"])).await.expect("created");
-    // Upgraded in place: another file, the old one lives on in the server alone; then removed.
+    // Upgraded in place: the path has another file, and the old one is only held by the server; then removed.
     std::fs::rename(&installed, lab.path("old")).expect("renamed");
     std::fs::remove_file(lab.path("old")).expect("removed");
     let tmux = lab.through(&installed, DEADLINE);
     tmux.press(&created.target, &[Key::Char('x')]).await.expect("pressed");
     assert_eq!(lab.names().await, ["a"]);
-    let attach = tmux.attach(&created.target, Attaching::default()).await.expect("a client");
+    let attach = tmux.attach(&created.target, AttachMode::default()).await.expect("a client");
     assert_eq!(attach.program, Path::new(&format!("/proc/{}/exe", created.server.pid)));
     assert_eq!(Executable::name_of(created.server), Some(lab.path("old")));
     tmux.remove(&created.target).await.expect("removed");
@@ -93,13 +93,13 @@ async fn a_client_of_another_version_is_replaced_by_the_servers_own() {
         let mine = std::fs::canonicalize(binary()).expect("there");
         let program = lab
             .through(&other, DEADLINE)
-            .attach(&created.target, Attaching::default())
+            .attach(&created.target, AttachMode::default())
             .await
             .expect("a client")
             .program;
         let fits = version.starts_with("3.6") == is_new(&lab.raw(&["display-message", "-p", "#{version}"]).await);
         assert_eq!(program, if fits { other.clone() } else { mine }, "{version}");
-        // One that says it fits and is cut off all the same has another version, and nothing is gone.
+        // A client that claims to be compatible but is cut off has another version, and nothing is gone.
         let listed = lab.through(&other, DEADLINE).list(&lab.socket()).await;
         let cut_off = matches!(&listed, Err(RuntimeError::VersionMismatch { detail, .. }) if detail.contains("lives"));
         assert_eq!(cut_off, fits, "{version}: {listed:?}");

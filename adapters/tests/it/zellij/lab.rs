@@ -1,4 +1,4 @@
-//! A private place for zellij sessions, of which nothing is left when it goes.
+//! A private place for zellij sessions, which leaves nothing behind when it is dropped.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ impl Lab {
         self.base.path().join(name)
     }
 
-    /// A session that is not there yet.
+    /// The plan of a session that does not exist yet.
     pub(super) fn plan(&self, argv: &[&str]) -> NewSession {
         let session = format!("s{}", self.next.fetch_add(1, Ordering::Relaxed));
         NewSession {
@@ -48,7 +48,7 @@ impl Lab {
         self.zellij.create(&self.plan(argv)).await.expect("created")
     }
 
-    /// A session whose pane stores what it is sent in the file, raw, and asks for bracketed paste.
+    /// A session whose pane writes its raw input into the file, and requests bracketed paste.
     pub(super) async fn listener(&self) -> (Created, PathBuf) {
         let heard = self.path(&format!("heard{}", self.next.load(Ordering::Relaxed)));
         let script = "stty raw -echo; printf '\\033[?2004hlistening\\r\\n'; exec cat >\"$1\"";
@@ -57,8 +57,9 @@ impl Lab {
         (created, heard)
     }
 
-    /// Makes a script executable, under another name. Not by our own hand: a child that another test starts meanwhile would
-    /// inherit the open file for a moment, and the kernel executes no file that is open for writing.
+    /// Makes a script executable, under another name. Another process does the copying: a child that another test
+    /// starts meanwhile would inherit the open file for a moment, and the kernel does not execute a file that is open
+    /// for writing.
     pub(super) async fn install(&self, script: &Path) -> PathBuf {
         let program = script.with_extension("program");
         let argv = peer_adapters::command::Argv::new("install").args(["-m", "755"]).arg(script).arg(&program);
@@ -80,7 +81,7 @@ impl Lab {
         }
     }
 
-    /// The one row of a session that is up.
+    /// Returns the only row of a session that is up.
     pub(super) async fn row(&self, server: &Path) -> SessionRow {
         match self.zellij.list(server).await.expect("listed") {
             Listing::Up { mut rows, .. } if rows.len() == 1 => rows.remove(0),
@@ -97,7 +98,7 @@ impl Drop for Lab {
     }
 }
 
-/// The zellij servers whose socket is below `dir`.
+/// Returns the zellij servers whose socket is below `dir`.
 pub(super) fn servers_below(dir: &Path) -> Vec<ProcessId> {
     let processes = std::fs::read_dir("/proc").expect("readable");
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -124,7 +125,7 @@ pub(super) fn is_alive(id: ProcessId) -> bool {
     process::find(id).expect("probe").is_some()
 }
 
-/// Stops a process and waits until the kernel says so.
+/// Stops a process and waits until the kernel reports it as stopped.
 pub(super) async fn stop(id: ProcessId) {
     process::signal(id, Signal::SIGSTOP).expect("signalled");
     eventually("the process is stopped", || process::find(id).expect("probe").is_some_and(|status| status.stopped))

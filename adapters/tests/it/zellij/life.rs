@@ -1,4 +1,4 @@
-//! Sessions of a real zellij: made, judged, lost and removed.
+//! Sessions of a real zellij: created, observed, lost and removed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::lab;
 use super::lab::{Lab, eventually, is_alive, servers_below, stop};
 use nix::sys::signal::Signal;
 use peer_adapters::process;
-use peer_adapters::runtime::{Attaching, Capture, Gone, Key, Listing, Runtime, RuntimeError, Target};
+use peer_adapters::runtime::{AttachMode, Capture, Gone, Key, Listing, Runtime, RuntimeError, Target};
 use peer_adapters::zellij::Zellij;
 
 const WAIT: [&str; 2] = ["/bin/sleep", "1000"];
@@ -55,7 +55,7 @@ async fn a_name_is_taken_while_its_session_lives_and_free_after_it() {
     assert!(is_alive(first.server));
     process::signal(first.server, Signal::SIGKILL).expect("signalled");
     eventually("the server is gone", || !is_alive(first.server)).await;
-    gone(&lab, &first.target, Gone::NobodyListening).await;
+    gone(&lab, &first.target, Gone::NotListening).await;
     // The stale directory with its socket is cleared away, and the new command runs, not the old one.
     let second = lab.zellij.create(&plan).await.expect("created over a dead one");
     assert_ne!(first.server, second.server);
@@ -114,7 +114,7 @@ async fn a_hung_server_is_unknown_at_once_and_disturbs_no_other() {
     assert!(!is_alive(hung.server) && is_alive(other.server));
 }
 
-/// Waits until a listing says how the server is gone. While its threads end, one after the other, nothing is known.
+/// Waits until a listing reports how the server is gone. While its threads end, one after the other, nothing is known.
 async fn gone(lab: &Lab, target: &Target, how: Gone) {
     let deadline = Instant::now() + lab::PATIENCE;
     loop {
@@ -131,9 +131,9 @@ async fn a_killed_server_is_gone_and_its_directory_can_be_removed() {
     let created = lab.create(&WAIT).await;
     process::signal(created.server, Signal::SIGKILL).expect("signalled");
     eventually("the server is gone", || !is_alive(created.server)).await;
-    gone(&lab, &created.target, Gone::NobodyListening).await;
+    gone(&lab, &created.target, Gone::NotListening).await;
     let error = lab.zellij.capture(&created.target, Capture::default()).await;
-    assert!(matches!(error, Err(RuntimeError::ServerGone { gone: Gone::NobodyListening, .. })), "{error:?}");
+    assert!(matches!(error, Err(RuntimeError::ServerGone { gone: Gone::NotListening, .. })), "{error:?}");
     lab.zellij.remove(&created.target).await.expect("removed");
     assert!(!created.target.server.exists());
 }
@@ -142,7 +142,7 @@ async fn a_killed_server_is_gone_and_its_directory_can_be_removed() {
 async fn a_session_that_somebody_ended_is_told_from_one_that_lost_its_server() {
     let lab = Lab::new();
     let created = lab.create(&WAIT).await;
-    let mut end = lab.zellij.attach(&created.target, Attaching::default()).await.expect("a client");
+    let mut end = lab.zellij.attach(&created.target, AttachMode::default()).await.expect("a client");
     end.args = ["kill-session", &created.target.session].map(Into::into).to_vec();
     assert!(Zellij::has_socket(&created.target.server));
     eventually("it is told", || !is_alive(created.server) || end_with(&end)).await;
@@ -155,12 +155,12 @@ async fn a_session_that_somebody_ended_is_told_from_one_that_lost_its_server() {
         let created = lab.create(&WAIT).await;
         process::signal(created.server, signal).expect("signalled");
         eventually("the server is gone", || !is_alive(created.server)).await;
-        gone(&lab, &created.target, Gone::NobodyListening).await;
+        gone(&lab, &created.target, Gone::NotListening).await;
         assert!(Zellij::has_socket(&created.target.server));
     }
 }
 
-/// Runs a raw client, again and again where it overlooks its session.
+/// Runs a raw client; call it again if the client overlooks its session.
 fn end_with(argv: &peer_adapters::command::Argv) -> bool {
     peer_adapters::command::run_in_foreground(argv).expect("it runs");
     false
@@ -176,9 +176,9 @@ async fn a_creation_that_was_given_up_leaves_nothing() {
     let given_up = Zellij::new(hung, Duration::from_millis(100)).create(&plan).await;
     assert!(matches!(given_up, Err(RuntimeError::TimedOut { .. })), "{given_up:?}");
     assert!(plan.server.exists());
-    lab.zellij.abandon(&plan.server, &plan.session).await.expect("cleared");
+    lab.zellij.discard_failed_create(&plan.server, &plan.session).await.expect("cleared");
     assert!(!plan.server.exists());
-    lab.zellij.abandon(&plan.server, &plan.session).await.expect("nothing there is success");
+    lab.zellij.discard_failed_create(&plan.server, &plan.session).await.expect("nothing there is success");
     assert_eq!(lab.zellij.list(&plan.server).await.expect("listed"), Listing::Gone(Gone::NoSocket));
 }
 
@@ -202,7 +202,7 @@ async fn a_server_whose_socket_was_deleted_is_still_found_and_ended() {
 async fn a_process_that_is_not_the_server_of_the_session_is_never_ended() {
     let lab = Lab::new();
     let (created, other) = (lab.create(&WAIT).await, lab.create(&WAIT).await);
-    // As if a pid and its start time had been noted wrongly: the arguments are the second witness.
+    // As if a pid and its start time had been recorded wrongly: the arguments are the second witness.
     let file = created.target.server.join("session.json");
     let text = std::fs::read_to_string(&file).expect("readable");
     let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -251,14 +251,18 @@ async fn a_command_that_ends_at_once_leaves_a_dead_pane_with_its_screen() {
 async fn a_session_without_panes_is_dead_and_can_be_removed() {
     let lab = Lab::new();
     let created = lab.create(&WAIT).await;
-    let attach =
-        lab.zellij.attach(&created.target, Attaching { inside: true, ..Attaching::default() }).await.expect("a client");
+    let attach = lab
+        .zellij
+        .attach(&created.target, AttachMode { inside: true, ..AttachMode::default() })
+        .await
+        .expect("a client");
     // The same client environment, for another action.
     let mut close = attach.clone();
     close.args = ["--session", "s1", "action", "close-pane", "--pane-id", "terminal_0"].map(Into::into).to_vec();
     let deadline = Instant::now() + lab::PATIENCE;
     loop {
-        // Again until it is done: a raw client may overlook the session, as the adapter's own do not.
+        // Repeated until it is done: a raw client may overlook the session, while the adapter's own clients are
+        // retried.
         peer_adapters::command::run(&close, None, Duration::from_secs(5)).await.expect("ran");
         match lab.zellij.list(&created.target.server).await.expect("listed") {
             Listing::Up { rows, .. } if rows[0].pane_dead => break,
@@ -266,7 +270,7 @@ async fn a_session_without_panes_is_dead_and_can_be_removed() {
             Listing::Up { .. } => assert!(Instant::now() < deadline, "the pane is not closed"),
         }
     }
-    // zellij forgets the pane a moment after its process is gone.
+    // zellij forgets the pane a moment after its process has ended.
     loop {
         match lab.zellij.capture(&created.target, Capture::default()).await {
             Err(RuntimeError::NoSuchSession { .. } | RuntimeError::ServerGone { .. }) => break,
@@ -342,7 +346,7 @@ async fn another_session_in_the_directory_is_never_removed() {
 async fn a_creator_that_is_killed_leaves_a_session_that_can_be_judged_and_removed() {
     let lab = Lab::new();
     let created = lab.create(&WAIT).await;
-    // As it is when the creator died before it could note the processes.
+    // The state after the creator died before it could record the processes.
     let file = created.target.server.join("session.json");
     let text = std::fs::read_to_string(&file).expect("readable");
     let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");

@@ -1,4 +1,4 @@
-//! What zellij does beyond the trait.
+//! zellij behaviour beyond the trait.
 
 mod lab;
 mod life;

@@ -1,4 +1,4 @@
-//! The pane of a real zellij session: what it is given, shows and is sent.
+//! The pane of a real zellij session: its environment, screen and input.
 
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::lab;
 use super::lab::{Lab, eventually, is_alive, servers_below};
 use peer_adapters::command::{Argv, TerminalClient, run};
 use peer_adapters::process;
-use peer_adapters::runtime::{Attaching, Capture, Key, Runtime, Target};
+use peer_adapters::runtime::{AttachMode, Capture, Key, Runtime, Target};
 
 const TELL_ALL: &str = r#"pwd; for word; do printf '<%s>\n' "$word"; done; env | grep -E "^(XDG_CACHE_HOME|TMPDIR|HOME|ZELLIJ.*|TMUX|TERM|COLORTERM|LANG)="; echo told; exec sleep 1000"#;
 
@@ -117,7 +117,7 @@ async fn a_capture_has_the_screen_the_history_and_the_colours_that_were_asked_fo
     assert_eq!(all.lines().next(), Some("line 1"));
     let ansi = lab.zellij.capture(&created.target, Capture { history: 0, ansi: true }).await.expect("captured");
     assert!(ansi.contains("\x1b[31m") && ansi.contains("red\x1b[m end"), "{ansi:?}");
-    // A screen with nothing on it is a screen.
+    // An empty screen is a valid screen.
     let empty = lab.create(&["/bin/sleep", "1000"]).await;
     let blank = lab.zellij.capture(&empty.target, Capture::default()).await.expect("captured");
     assert_eq!(blank.trim(), "");
@@ -128,13 +128,17 @@ async fn whoever_is_attached_is_counted_and_resizes_the_pane() {
     let lab = Lab::new();
     let script = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done";
     let created = lab.create(&["/bin/sh", "-c", script]).await;
-    // A size that changes before the trap is set goes by unseen.
+    // A size that changes before the trap is set would be missed.
     lab.shows(&created.target, "ready").await;
-    let argv =
-        lab.zellij.attach(&created.target, Attaching::default()).await.expect("a client").env("TERM", "xterm-256color");
+    let argv = lab
+        .zellij
+        .attach(&created.target, AttachMode::default())
+        .await
+        .expect("a client")
+        .env("TERM", "xterm-256color");
     let client = TerminalClient::spawn(&argv, (120, 33)).expect("attached");
     lab.shows(&created.target, "33 120").await;
-    // The connections of the captures above may need a moment to go.
+    // The connections of the captures above may need a moment to close.
     attached(&lab, &created.target, 1).await;
     client.kill().await;
     attached(&lab, &created.target, 0).await;
@@ -166,7 +170,7 @@ async fn actions_do_not_leave_connections_behind() {
     eventually("the server is as it was", || threads() < before + 10).await;
 }
 
-/// The helper process of the test below: makes a session below `PZ_BASE` and says where.
+/// The helper process of the test below: creates a session below `PZ_BASE` and reports where.
 #[tokio::test]
 #[ignore = "run by another test, in an empty environment"]
 async fn helper_creates_a_session() {

@@ -1,11 +1,11 @@
-//! Does what a key asked for, beside the view.
+//! Runs the operations that keys start, while the view goes on.
 
 use std::rc::Rc;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::News;
-use super::deed::{Deed, Done, Failure, Target};
+use super::UiEvent;
+use super::operation::{Done, Failure, Operation, Target};
 use crate::cli::CliError;
 use crate::engine::message::Message;
 use crate::engine::verbs::interrupt::Interrupted;
@@ -13,69 +13,71 @@ use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
 use crate::policy::wake::WakeRequest;
 
-/// As many at once as `peer wake` and `peer stop` do.
+/// The limit of `peer wake` and `peer stop`.
 const AT_ONCE: usize = 4;
 
-/// Does it to each of them.
-pub(super) async fn act(engine: &Engine, number: u64, deed: Deed, targets: Vec<Target>) -> Done {
+/// Runs the operation on each target.
+pub(super) async fn act(engine: &Engine, number: u64, operation: Operation, targets: Vec<Target>) -> Done {
     let gate = Semaphore::new(AT_ONCE);
     let each = targets.into_iter().map(async |target| {
         let _turn = gate.acquire().await.expect("the gate is never closed");
-        let how = Box::pin(one(engine, &deed, &target)).await;
+        let how = Box::pin(one(engine, &operation, &target)).await;
         (target, how)
     });
     let results = futures_util::future::join_all(each).await;
-    Done { number, deed, results }
+    Done { number, operation, results }
 }
 
-/// Begins to lead the terminal to a pane; `tell` hears the way.
-pub(super) fn attach(engine: &Rc<Engine>, number: u64, target: Target, tell: &mpsc::UnboundedSender<News>) {
+/// Starts to attach to a pane; `tell` receives the command that does it.
+pub(super) fn attach(engine: &Rc<Engine>, number: u64, target: Target, tell: &mpsc::UnboundedSender<UiEvent>) {
     let (engine, tell) = (Rc::clone(engine), tell.clone());
     tokio::task::spawn_local(async move {
         let way = engine.attach(&target.name, false).await;
-        tell.send(News::Attach(number, target.name, way))
+        tell.send(UiEvent::Attach(number, target.name, way))
     });
 }
 
-async fn one(engine: &Engine, deed: &Deed, target: &Target) -> Result<String, Failure> {
+async fn one(engine: &Engine, operation: &Operation, target: &Target) -> Result<String, Failure> {
     let name = &target.name;
-    let done = Box::pin(engine.expecting(name, target.incarnation, done(engine, deed, name))).await;
+    let done = Box::pin(engine.expecting(name, target.incarnation, done(engine, operation, name))).await;
     done.map_err(|error| match error {
         EngineError::Changed { now, .. } => Failure::Changed(now),
         error => Failure::Failed(in_words(error)),
     })
 }
 
-async fn done(engine: &Engine, deed: &Deed, name: &PeerName) -> Result<String, EngineError> {
+async fn done(engine: &Engine, operation: &Operation, name: &PeerName) -> Result<String, EngineError> {
     let nothing = Message::default();
-    match deed {
-        Deed::Wake => {
+    match operation {
+        Operation::Wake => {
             let woken = engine.wake(name, &WakeRequest::default(), &nothing).await?;
             Ok(format!("{} ({})", woken.decision, woken.cause))
         }
-        Deed::Start => {
+        Operation::Start => {
             let stopped = engine.start(name).await?;
             Ok(if stopped { "may be woken again" } else { "was not stopped" }.to_owned())
         }
-        Deed::Refresh => engine.refresh(name).await.map(|()| "fresh at its next wake".to_owned()),
-        Deed::Interrupt => Ok(match engine.interrupt(name).await? {
+        Operation::Refresh => engine.refresh(name).await.map(|()| "fresh at its next wake".to_owned()),
+        Operation::Interrupt => Ok(match engine.interrupt(name).await? {
             Interrupted::Turn => "interrupted",
             Interrupted::Nothing => "no turn is in progress; nothing was pressed",
         }
         .to_owned()),
-        Deed::New => {
+        Operation::New => {
             let woken = engine.new_conversation(name, &nothing).await?;
             Ok(format!("{} ({})", woken.decision, woken.cause))
         }
-        Deed::Stop => Ok(if engine.stop(name).await?.parked { "parked and stopped" } else { "stopped" }.to_owned()),
-        Deed::Send(text) => {
+        Operation::Stop => {
+            Ok(if engine.stop(name).await?.parked { "parked and stopped" } else { "stopped" }.to_owned())
+        }
+        Operation::Send(text) => {
             let message = Message { text: Some(text.clone()), ..Message::default() };
             engine.send(name, &message, true).await.map(|_| "the message was accepted".to_owned())
         }
     }
 }
 
-/// What went wrong, and the next command.
+/// Formats an error with its hint.
 pub(super) fn in_words(error: EngineError) -> String {
     let error = CliError::from(error);
     let hint = error.hint().map(|hint| format!("   hint: {hint}")).unwrap_or_default();

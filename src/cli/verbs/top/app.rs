@@ -1,11 +1,11 @@
-//! What is on the screen, and what happens to it; nothing here draws or looks at anything.
+//! The state of the view and its changes. Nothing here draws or does I/O.
 
 use std::collections::{BTreeSet, HashMap};
 
 use ratatui::text::Text;
 
-use super::deed::{Deed, Done, Failure, Running, Target};
 use super::editor::Editor;
+use super::operation::{Done, Failure, Operation, Running, Target};
 use super::pager::{Page, Pager};
 use crate::cli::args::order::Order;
 use crate::engine::verbs::list::Row;
@@ -14,28 +14,28 @@ use crate::policy::name::PeerName;
 use crate::policy::state::State;
 use crate::policy::time::Timestamp;
 
-/// What the keys mean at the moment.
+/// What keys mean at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Browse,
-    /// A filter is being typed.
+    /// The user types a filter.
     Filter,
-    /// A message is being typed.
+    /// The user types a message.
     Write(Prompt),
-    /// Whether that is really meant.
+    /// The user is asked to confirm.
     Confirm(Question),
-    /// The keys, from this line on.
+    /// The list of keys, from this line on.
     Help(usize),
 }
 
-/// A message that is being typed, to whoever was chosen when it was begun.
+/// A message that is being typed, to the peers that were chosen when it was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prompt {
     pub(super) to: Vec<Target>,
     pub(super) text: Editor,
 }
 
-/// A question about whoever was chosen when it was asked.
+/// A question about the peers that were chosen when it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Question {
     pub(super) about: About,
@@ -52,21 +52,21 @@ impl Question {
 /// What a question is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum About {
-    Deed(Deed, Vec<Target>),
-    /// Leaving while something is under way.
+    Operation(Operation, Vec<Target>),
+    /// Leaving while an operation is running.
     Quit,
 }
 
-/// What a key asks of whoever runs the loop.
+/// What the loop has to do after a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    Do(u64, Deed, Vec<Target>),
+    Do(u64, Operation, Vec<Target>),
     Attach(u64, Target),
-    /// Look at everybody now.
+    /// Refresh the fleet now.
     Look,
-    /// Read a page of one of them, anew or for the first time.
+    /// Read a page of a peer, again or for the first time.
     Read(Page, PeerName),
-    /// Whether clicks are ours, or the terminal's own.
+    /// Whether clicks are reported to us, or left to the terminal.
     Mouse(bool),
     Quit,
 }
@@ -78,22 +78,22 @@ pub(super) struct App {
     pub(super) reversed: bool,
     pub(super) filter: Editor,
     pub(super) chosen: Option<PeerName>,
-    /// Those that verbs are for, if any.
+    /// The peers that verbs act on, if any is marked.
     pub(super) marked: BTreeSet<PeerName>,
-    /// The chosen one's screen, and whose it is.
+    /// The screen of the chosen peer, and that peer's name.
     pub(super) screen: Option<(PeerName, Text<'static>)>,
-    /// What covers the whole screen.
+    /// The page that covers the whole screen.
     pub(super) pager: Option<Pager>,
     /// Columns and rows of the terminal.
     pub(super) size: (u16, u16),
     pub(super) mouse: bool,
-    /// What was done last, or failed.
+    /// The outcome of the last operation.
     pub(super) message: String,
-    /// What is under way.
+    /// The operations that are running.
     pub(super) running: Vec<Running>,
-    /// Keys are typed ahead: they are no commands until the keyboard has rested.
+    /// Whether keys are being typed ahead: they are not commands until the keyboard has rested.
     pub(super) types_ahead: bool,
-    /// Messages that were typed and did not arrive, by whom they were for.
+    /// Messages that were typed and not delivered, by their receivers.
     drafts: HashMap<Vec<PeerName>, String>,
     number: u64,
 }
@@ -120,12 +120,12 @@ impl App {
         }
     }
 
-    /// Whether somebody has looked, or has failed to: there is something to see, and to act on.
+    /// Whether the first listing has come or failed, so that there is something to see and to act on.
     pub(super) fn has_looked(&self) -> bool {
         self.view.at > Timestamp::default() || !self.message.is_empty()
     }
 
-    /// Those who are shown, in order; who waits for a person comes first.
+    /// Returns the rows that are shown, in order; peers that wait for a person come first.
     pub(super) fn rows(&self) -> Vec<&Row> {
         let wanted = |row: &&Row| {
             let words =
@@ -145,13 +145,13 @@ impl App {
         self.rows().into_iter().find(|row| Some(&row.peer) == self.chosen.as_ref())
     }
 
-    /// What is being done to a peer.
+    /// Returns what is being done to a peer.
     pub(super) fn doing_to(&self, name: &PeerName) -> Option<&'static str> {
         let running = self.running.iter().find(|running| running.targets.iter().any(|target| target.name == *name));
         running.map(|running| running.doing)
     }
 
-    /// Takes a new look. Whoever is chosen stays chosen, wherever the row has moved to.
+    /// Takes a new listing. The chosen peer stays chosen, wherever its row has moved to.
     pub(super) fn see(&mut self, view: View) {
         self.view = view;
         let rows = &self.view.fleet.rows;
@@ -173,18 +173,18 @@ impl App {
         self.chosen = chosen;
     }
 
-    /// Chooses the next one that waits for a person.
+    /// Chooses the next peer that waits for a person.
     pub(super) fn step_to_waiting(&mut self) {
         let rows = self.rows();
         let at = rows.iter().position(|row| Some(&row.peer) == self.chosen.as_ref()).map_or(0, |at| at + 1);
         let next = rows.iter().skip(at).chain(&rows).find(|row| waits(row)).map(|row| row.peer.clone());
         match next {
             Some(name) => self.chosen = Some(name),
-            None => "nobody waits for a person".clone_into(&mut self.message),
+            None => "no peer is waiting for a person".clone_into(&mut self.message),
         }
     }
 
-    /// Marks the chosen one, or no more, and goes on to the next.
+    /// Marks or unmarks the chosen peer, and chooses the next one.
     pub(super) fn mark(&mut self) {
         if let Some(name) = self.chosen.clone().filter(|_| self.chosen_row().is_some()) {
             if !self.marked.remove(&name) {
@@ -199,14 +199,14 @@ impl App {
         self.marked.extend(shown);
     }
 
-    /// Shows a page of a peer, which has yet to be read.
+    /// Shows a page of a peer, which still has to be read.
     pub(super) fn open(&mut self, name: PeerName, page: Page) -> Effect {
         self.message.clear();
         self.pager = Some(Pager::new(name.clone(), page));
         Effect::Read(page, name)
     }
 
-    /// Takes a page, if it is still the one that is shown.
+    /// Takes the text of a page if it is still the one that is shown.
     pub(super) fn load(&mut self, page: Page, name: &PeerName, text: Text<'static>) {
         let rows = self.page_rows();
         if let Some(pager) = self.pager.as_mut().filter(|pager| pager.page == page && pager.name == *name) {
@@ -214,17 +214,18 @@ impl App {
         }
     }
 
-    /// Whether a page is shown that has come.
+    /// Whether a page is shown whose text has come.
     pub(super) fn has_page(&self) -> bool {
         self.pager.as_ref().is_some_and(|pager| pager.text.is_some())
     }
 
-    /// Lines of a page that are shown at once.
+    /// The number of lines of a page that are shown at once.
     pub(super) fn page_rows(&self) -> usize {
         usize::from(self.size.1).saturating_sub(2).max(1)
     }
 
-    /// Takes what the pane of a peer shows. Returns what is to be read anew because it has changed.
+    /// Takes what the pane of a peer shows. Returns an effect if the page must be read again because the pane has
+    /// changed.
     pub(super) fn show(&mut self, name: PeerName, text: Text<'static>) -> Option<Effect> {
         let is_read = |pager: &Pager| pager.page == Page::Screen && pager.follows && pager.name == name;
         let changed = self.screen.as_ref().is_some_and(|(of, before)| *of == name && *before != text);
@@ -233,7 +234,7 @@ impl App {
         again.then_some(Effect::Read(Page::Screen, name))
     }
 
-    /// Whom a verb is for: all that are marked, in order of name, else the chosen one.
+    /// Returns the peers that a verb acts on: all that are marked, in order of name, else the chosen one.
     pub(super) fn targets(&self) -> Vec<Target> {
         if self.marked.is_empty() {
             return self.chosen_row().map(target).into_iter().collect();
@@ -241,10 +242,10 @@ impl App {
         self.view.fleet.rows.iter().filter(|row| self.marked.contains(&row.peer)).map(target).collect()
     }
 
-    /// Begins something.
-    pub(super) fn begin(&mut self, deed: Deed, targets: Vec<Target>) -> Effect {
-        let number = self.start(deed.doing(), targets.clone());
-        Effect::Do(number, deed, targets)
+    /// Starts an operation.
+    pub(super) fn begin(&mut self, operation: Operation, targets: Vec<Target>) -> Effect {
+        let number = self.start(operation.doing(), targets.clone());
+        Effect::Do(number, operation, targets)
     }
 
     pub(super) fn begin_attach(&mut self, target: Target) -> Effect {
@@ -253,40 +254,40 @@ impl App {
 
     fn start(&mut self, doing: &'static str, targets: Vec<Target>) -> u64 {
         self.number += 1;
-        self.message = format!("{}: {doing}", super::deed::names(&targets));
+        self.message = format!("{}: {doing}", super::operation::names(&targets));
         self.running.push(Running { number: self.number, doing, targets });
         self.number
     }
 
-    /// Something has come to its end; the view shows what it led to.
+    /// Takes the outcome of an operation; the view shows its effect already.
     pub(super) fn finish(&mut self, done: Done) {
         self.end(done.number);
-        let Done { deed, results, .. } = done;
+        let Done { operation, results, .. } = done;
         let failed: Vec<&Target> = results.iter().filter(|(_, how)| how.is_err()).map(|(whom, _)| whom).collect();
-        if let (Deed::Send(text), false) = (&deed, failed.is_empty()) {
+        if let (Operation::Send(text), false) = (&operation, failed.is_empty()) {
             let names = failed.iter().map(|target| target.name.clone()).collect();
             self.drafts.insert(names, text.clone());
         }
-        self.message = told(&deed, &results);
+        self.message = told(&operation, &results);
         if let (Mode::Browse, None, [(target, Err(Failure::Changed(now)))]) = (&self.mode, &self.pager, &*results) {
             let meant = vec![Target { incarnation: *now, ..target.clone() }];
             let since = format!("{}: nothing was done", target.changed_to(*now));
-            self.mode = match deed {
-                Deed::Send(_) => {
+            self.mode = match operation {
+                Operation::Send(_) => {
                     self.message = since;
                     Mode::Write(self.prompt(meant))
                 }
-                deed => Mode::Confirm(Question { about: About::Deed(deed, meant), since: Some(since) }),
+                operation => Mode::Confirm(Question { about: About::Operation(operation, meant), since: Some(since) }),
             };
         }
     }
 
-    /// Forgets something that is not under way any more.
+    /// Removes an operation that is over.
     pub(super) fn end(&mut self, number: u64) {
         self.running.retain(|running| running.number != number);
     }
 
-    /// A message to be typed, or to be typed on.
+    /// Begins a message, or continues the one that was put aside.
     pub(super) fn prompt(&mut self, to: Vec<Target>) -> Prompt {
         let names: Vec<PeerName> = to.iter().map(|target| target.name.clone()).collect();
         let text = Editor::with(self.drafts.remove(&names).unwrap_or_default());
@@ -307,21 +308,24 @@ pub(super) fn waits(row: &Row) -> bool {
     row.state == State::Waiting
 }
 
-/// A row as it is seen now.
+/// The peer of a row as it is seen now.
 pub(super) fn target(row: &Row) -> Target {
     Target { name: row.peer.clone(), incarnation: row.incarnation }
 }
 
-/// How something came out, in a line.
-fn told(deed: &Deed, results: &[(Target, Result<String, Failure>)]) -> String {
+/// Formats the outcome of an operation in one line.
+fn told(operation: &Operation, results: &[(Target, Result<String, Failure>)]) -> String {
     let words = |(target, how): &(Target, Result<String, Failure>)| match how {
         Ok(what) => format!("{}: {what}", target.name),
         Err(Failure::Changed(now)) => format!("{}: nothing was done", target.changed_to(*now)),
         Err(Failure::Failed(why)) => why.clone(),
     };
     let failed = results.iter().filter(|(_, how)| how.is_err());
-    let kept =
-        if matches!(deed, Deed::Send(_)) && failed.clone().next().is_some() { "   (s: the text again)" } else { "" };
+    let kept = if matches!(operation, Operation::Send(_)) && failed.clone().next().is_some() {
+        "   (s: the text again)"
+    } else {
+        ""
+    };
     match results {
         [one] => words(one) + kept,
         several => {

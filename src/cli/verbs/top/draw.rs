@@ -1,4 +1,4 @@
-//! What it looks like: the fleet, the chosen peer's story and screen beside or below it, what is asked and the keys.
+//! Draws the view: the fleet, the chosen peer's story and screen beside or below it, the question and the keys.
 
 mod chosen;
 mod fleet;
@@ -49,8 +49,8 @@ fn style(hue: Hue, plain: bool) -> Style {
     }
 }
 
-/// How many there are of each state, those that wait for a person first; where there is no room for all, those that come last
-/// are left out.
+/// The number of peers in each state, those that wait for a person first. Without room for all, the last states are
+/// left out.
 fn heading(app: &App, room: u16, plain: bool) -> Line<'static> {
     let mut states: Vec<_> = app.view.fleet.rows.iter().map(|row| (!waits(row), row.state)).collect();
     states.sort_unstable();

@@ -1,17 +1,17 @@
-//! A text that is being typed: a message of several lines, a filter, what is searched for.
+//! The text of an input line: a message of several lines, a filter, a search.
 
 use super::input::Key;
 
-/// The text and where the next character goes.
+/// The text and the position of the cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Editor {
     text: String,
-    /// In bytes, at the beginning of a character.
+    /// In bytes, on a character boundary.
     at: usize,
 }
 
 impl Editor {
-    /// Begins behind what is there already.
+    /// Starts with a text, the cursor at its end.
     pub(super) fn with(text: String) -> Self {
         Self { at: text.len(), text }
     }
@@ -20,23 +20,23 @@ impl Editor {
         &self.text
     }
 
-    /// What stands before and behind the cursor.
+    /// Returns the text before and after the cursor.
     pub(super) fn split(&self) -> (&str, &str) {
         self.text.split_at(self.at)
     }
 
-    /// Types a text, with its line ends.
+    /// Inserts a text, with its line ends.
     pub(super) fn insert(&mut self, text: &str) {
         self.text.insert_str(self.at, text);
         self.at += text.len();
     }
 
-    /// The same into one line.
+    /// Inserts a text as one line.
     pub(super) fn insert_in_line(&mut self, text: &str) {
         self.insert(&text.replace('\n', " "));
     }
 
-    /// Does what a key of an editor does, as in a shell. Returns whether this was one.
+    /// Applies an editing key, as in a shell. Returns whether the key was one.
     pub(super) fn key(&mut self, key: Key) -> bool {
         let (before, behind) = self.split();
         let back = before.chars().next_back().map_or(0, char::len_utf8);
@@ -67,13 +67,13 @@ impl Editor {
     }
 }
 
-/// Where the word begins that ends here, or that blanks lie behind.
+/// The start of the word that ends at the end of `text`, ignoring blanks after it.
 fn word_before(text: &str) -> usize {
     let word = text.trim_end();
     word.rfind(char::is_whitespace).map_or(0, |at| at + word[at..].chars().next().map_or(0, char::len_utf8))
 }
 
-/// How far it is to the end of the word that comes next.
+/// The distance to the end of the next word.
 fn word_behind(text: &str) -> usize {
     let blanks = text.len() - text.trim_start().len();
     blanks + text[blanks..].find(char::is_whitespace).unwrap_or(text.len() - blanks)

@@ -1,20 +1,21 @@
-//! What a person types, from the bytes that the terminal sends: keys, what was pasted, and the mouse.
+//! Decodes the bytes that the terminal sends into keys, pastes and mouse events.
 //!
-//! A paste is text and never keys, also where it comes in several pieces; so it is told apart here, byte by byte, and not by
-//! when something arrived. What a terminal says for itself (answers that come late) is nobody's key and is dropped.
+//! A paste is text and never keys, even if it comes in several pieces. So pastes are recognised here, byte by byte, and
+//! not by the time at which bytes arrive. What the terminal itself sends (late answers to queries) is not a key and is
+//! dropped.
 
 use anstyle_parse::{Params, Parser, Perform};
 
-/// A key, by its name and not by what it sends.
+/// A key, by its name and not by the bytes that it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Char(char),
     /// With Ctrl held; always a small letter.
     Ctrl(char),
-    /// With Alt held, or behind an Escape that was read together with it.
+    /// With Alt held, or after an Escape that was read together with it.
     Alt(char),
     Enter,
-    /// A line that ends and is not sent: Alt-Enter, Ctrl-J.
+    /// A line end that does not send: Alt-Enter, Ctrl-J.
     NewLine,
     Esc,
     Tab,
@@ -31,7 +32,7 @@ pub(super) enum Key {
     F5,
 }
 
-/// One thing that a person did.
+/// One action of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Input {
     Key(Key),
@@ -39,27 +40,28 @@ pub(super) enum Input {
     Paste(String),
     /// The left button, by column and row from 0.
     Click(u16, u16),
-    /// The wheel over a column and a row: so many lines down.
+    /// The wheel over a column and a row, by this many lines down.
     Wheel(u16, u16, i8),
 }
 
-/// Lines that a notch of the wheel moves by.
+/// Lines per notch of the wheel.
 const NOTCH: i8 = 3;
 
-/// Second bytes of sequences that go on: CSI, SS3, DCS, OSC, SOS, PM, APC.
+/// Second bytes of sequences that continue: CSI, SS3, DCS, OSC, SOS, PM, APC.
 const GOES_ON: &[u8] = b"[OP]X^_";
 
-/// Tells the bytes of one terminal apart.
+/// Decodes the bytes of one terminal.
 #[derive(Default)]
 pub(super) struct Decoder {
     parser: Parser,
     found: Found,
-    /// Bytes that ended with a beginning: an Escape, or that and the second byte of a sequence that goes on.
+    /// The beginning of a sequence at the end of the bytes: an Escape, or that and the second byte of a sequence that
+    /// continues.
     begun: Vec<u8>,
 }
 
 impl Decoder {
-    /// Takes what was read.
+    /// Takes bytes that were read.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if !self.begin(*byte) {
@@ -68,8 +70,8 @@ impl Decoder {
         }
     }
 
-    /// Keeps what has begun, and ends what only looked like a beginning: the parser would take the next key for its rest.
-    /// Returns whether that was all of the byte.
+    /// Tracks the beginning of a sequence, and ends what only looked like one: the parser would take the next key for
+    /// its rest. Returns `true` if the byte needs no more handling.
     fn begin(&mut self, byte: u8) -> bool {
         let in_paste = self.found.paste.is_some();
         match (self.begun.as_slice(), byte) {
@@ -92,12 +94,13 @@ impl Decoder {
         false
     }
 
-    /// Whether more must be awaited before it is known what came last.
+    /// Whether more bytes must be awaited to know what the last ones mean.
     pub(super) fn has_begun(&self) -> bool {
         !self.begun.is_empty()
     }
 
-    /// What was typed since the last call. What has begun and was waited for in vain was a key.
+    /// Returns what was typed since the last call. The caller has waited for the rest of an unfinished sequence, so
+    /// that was a key.
     pub(super) fn take(&mut self) -> Vec<Input> {
         let begun = std::mem::take(&mut self.begun);
         if let (Some(last), true) = (begun.last(), self.found.paste.is_none()) {
@@ -112,15 +115,15 @@ impl Decoder {
 #[derive(Default)]
 struct Found {
     inputs: Vec<Input>,
-    /// What has come of a paste whose end has not.
+    /// The text so far of a paste whose end has not come.
     paste: Option<String>,
-    /// The last of it was a return.
+    /// Whether the paste's last character was a return.
     returned: bool,
-    /// `ESC O` came: the next character names a key of the keypad.
+    /// Whether `ESC O` came: the next character names a key of the keypad.
     of_keypad: bool,
-    /// An Escape came with a return: it ends a line, and sends nothing.
+    /// Whether an Escape came before a return, which then ends a line and sends nothing.
     breaks_line: bool,
-    /// Bytes of an old mouse report to come, which look like keys.
+    /// The number of bytes to come of an old mouse report; they look like keys.
     report: u8,
 }
 
@@ -129,10 +132,10 @@ impl Found {
         self.inputs.push(Input::Key(key));
     }
 
-    /// A character or a control byte of the paste that is under way.
+    /// Adds a character or a control byte to the current paste. Returns `false` if there is none.
     fn pasted(&mut self, c: char) -> bool {
         let Some(paste) = &mut self.paste else { return false };
-        // Terminals send a return where a line ends; one that sends both means one end.
+        // Terminals send a return for a line end; one that sends both characters means one end.
         let ends_twice = c == '\n' && self.returned;
         self.returned = c == '\r';
         match c {

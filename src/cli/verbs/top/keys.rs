@@ -1,40 +1,40 @@
-//! What a key does: from the state of the view and what was typed to what is to be done.
+//! What a key does: changes the state of the view and returns the effects for the loop.
 //!
-//! What is typed ahead is no command. A paste is text, also where the terminal does not mark it as one and its lines come as if
-//! each were ended by Enter; a question is answered by keys that came after it was shown; and while something is under way, a
-//! letter that follows another at once belongs to a text that somebody types without looking.
+//! Keys typed ahead are not commands. A paste is text, even if the terminal does not mark it and each of its lines
+//! seems to end with Enter. A question is answered only by keys that came after it was shown. And while an operation is
+//! running, a letter that immediately follows another belongs to a text that the user types without looking.
 
 mod mouse;
 
 use super::app::{About, App, Effect, Mode, Question};
-use super::deed::Deed;
 use super::editor::Editor;
 use super::input::{Input, Key};
+use super::operation::Operation;
 use super::pager::{Page, Turn};
 
-/// What was typed at once.
+/// Input that was read at once.
 #[derive(Debug)]
 pub(super) struct Typed {
     pub(super) inputs: Vec<Input>,
-    /// The keyboard had rested before, long enough for a person to have looked.
+    /// Whether the keyboard had rested before, long enough for the user to have looked.
     pub(super) rested: bool,
 }
 
 /// What came together with a key.
 #[derive(Clone, Copy)]
 struct Around {
-    /// The keyboard had rested before it.
+    /// Whether the keyboard had rested before it.
     rested: bool,
-    /// More came at once behind it.
+    /// Whether more input follows it at once.
     goes_on: bool,
 }
 
 impl App {
-    /// What all of it does.
+    /// Applies all of the input and returns its effects.
     pub(super) fn typed(&mut self, typed: Typed) -> Vec<Effect> {
         let Typed { inputs, rested } = typed;
         if !self.has_looked() {
-            // Nobody is there yet whom it could be for.
+            // No peer is shown yet that the input could be for.
             let leaves = |input: &Input| matches!(input, Input::Key(Key::Char('q') | Key::Ctrl('c')));
             return if inputs.iter().any(leaves) { vec![Effect::Quit] } else { Vec::new() };
         }
@@ -57,7 +57,7 @@ impl App {
             };
             let begins = matches!(effect, Some(Effect::Do(..) | Effect::Attach(..) | Effect::Quit));
             effects.extend(effect);
-            // Whoever typed the rest has not seen yet what it would answer, or what has begun.
+            // The user typed the rest before seeing the question or the operation that has begun.
             if begins || (!asked && matches!(self.mode, Mode::Confirm(_))) {
                 self.types_ahead |= around.goes_on && begins;
                 break;
@@ -80,7 +80,7 @@ impl App {
 
     fn key(&mut self, key: Key, around: Around) -> Option<Effect> {
         let key = match key {
-            // As in a shell: away with the line, and out where there is none.
+            // As in a shell: cancel the line, or quit if there is none.
             Key::Ctrl('c') if matches!(self.mode, Mode::Write(_) | Mode::Filter) => Key::Esc,
             Key::Ctrl('c') => return self.quit(),
             key => key,
@@ -128,14 +128,14 @@ impl App {
         }
         match c {
             'q' => return self.quit(),
-            'w' => return self.now(Deed::Wake, around),
+            'w' => return self.now(Operation::Wake, around),
             'a' => return self.attach(around),
             's' => self.begin_writing(around),
-            'x' => self.ask(Deed::Stop),
-            'n' => self.ask(Deed::New),
-            'r' => self.ask(Deed::Refresh),
-            'S' => return self.now(Deed::Start, around),
-            'i' => return self.now(Deed::Interrupt, around),
+            'x' => self.ask(Operation::Stop),
+            'n' => self.ask(Operation::New),
+            'r' => self.ask(Operation::Refresh),
+            'S' => return self.now(Operation::Start, around),
+            'i' => return self.now(Operation::Interrupt, around),
             'v' => return self.read(Page::Screen),
             'l' => return self.read(Page::Log),
             'm' => {
@@ -190,19 +190,19 @@ impl App {
         }
     }
 
-    /// Whether a letter is a command: it is none where something is under way that it may have been typed behind.
+    /// Whether a letter is a command. It is not if it may have been typed ahead of a running operation.
     fn is_meant(&mut self, around: Around) -> bool {
         let meant = self.running.is_empty() || around.rested;
         if !meant {
             self.types_ahead = true;
-            let names = self.running.iter().map(|running| super::deed::names(&running.targets));
+            let names = self.running.iter().map(|running| super::operation::names(&running.targets));
             self.message =
                 format!("{}: not done yet; keys typed ahead do nothing", names.collect::<Vec<_>>().join(", "));
         }
         meant
     }
 
-    /// Takes back what narrows the view, one thing after the other.
+    /// Undoes what narrows the view, one thing per key press.
     fn clear(&mut self) {
         self.message.clear();
         if self.filter.text().is_empty() {
@@ -211,14 +211,14 @@ impl App {
         self.filter = Editor::default();
     }
 
-    /// What needs no question does, where it is for several.
-    fn now(&mut self, deed: Deed, around: Around) -> Option<Effect> {
+    /// Starts an operation that needs no question, except for several peers.
+    fn now(&mut self, operation: Operation, around: Around) -> Option<Effect> {
         let targets = self.targets();
         if targets.len() > 1 {
-            self.ask(deed);
+            self.ask(operation);
             return None;
         }
-        (!targets.is_empty() && self.is_meant(around)).then(|| self.begin(deed, targets))
+        (!targets.is_empty() && self.is_meant(around)).then(|| self.begin(operation, targets))
     }
 
     fn attach(&mut self, around: Around) -> Option<Effect> {
@@ -234,11 +234,11 @@ impl App {
         }
     }
 
-    fn ask(&mut self, deed: Deed) {
+    fn ask(&mut self, operation: Operation) {
         let targets = self.targets();
         if !targets.is_empty() {
             self.message.clear();
-            self.mode = Mode::Confirm(Question::of(About::Deed(deed, targets)));
+            self.mode = Mode::Confirm(Question::of(About::Operation(operation, targets)));
         }
     }
 
@@ -250,7 +250,7 @@ impl App {
             return None;
         }
         if self.types_ahead || !self.is_meant(around) {
-            // It may have been typed behind what is under way: ask again.
+            // It may have been typed ahead of a running operation: ask again.
             question.since = Some(std::mem::take(&mut self.message)).filter(|why| !why.is_empty());
             self.types_ahead = false;
             self.mode = Mode::Confirm(question);
@@ -258,7 +258,7 @@ impl App {
         }
         Some(match question.about {
             About::Quit => Effect::Quit,
-            About::Deed(deed, targets) => self.begin(deed, targets),
+            About::Operation(operation, targets) => self.begin(operation, targets),
         })
     }
 
@@ -273,7 +273,7 @@ impl App {
         None
     }
 
-    /// The filter holds at once.
+    /// Edits the filter, which applies at once.
     fn filter_key(&mut self, key: Key) -> Option<Effect> {
         match key {
             Key::Enter | Key::NewLine => self.mode = Mode::Browse,
@@ -288,7 +288,8 @@ impl App {
         None
     }
 
-    /// The message goes with Enter. One that more follows at once was not pressed: it ends a line of a paste.
+    /// Edits the message, which Enter sends. An Enter with more input right after it was not pressed: it ends a line of
+    /// a paste.
     fn write(&mut self, key: Key, around: Around) -> Option<Effect> {
         let Mode::Write(prompt) = &mut self.mode else { return None };
         match key {
@@ -299,7 +300,7 @@ impl App {
                 if key == Key::Esc {
                     self.put_aside(prompt);
                 } else if !prompt.text.text().trim().is_empty() {
-                    return Some(self.begin(Deed::Send(prompt.text.text().to_owned()), prompt.to));
+                    return Some(self.begin(Operation::Send(prompt.text.text().to_owned()), prompt.to));
                 }
             }
             key => {
@@ -310,7 +311,7 @@ impl App {
     }
 }
 
-/// Where the help stands after a key: others than those that scroll close it.
+/// Returns the mode after a key in the help: keys that do not scroll close it.
 fn help_key(key: Key, first: usize) -> Mode {
     match key {
         Key::Down | Key::Char('j' | ' ') | Key::PageDown => Mode::Help(first + 1),

@@ -1,4 +1,4 @@
-//! A text on the whole screen: what the chosen peer's pane shows and showed, or its log.
+//! A page on the whole screen: the screen and history of the chosen peer's pane, or its log.
 
 use ratatui::text::{Line, Text};
 
@@ -8,7 +8,7 @@ use crate::cli::render::output::printable;
 use crate::policy::name::PeerName;
 use crate::store::Event;
 
-/// What is read.
+/// What the page shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Page {
     Screen,
@@ -24,38 +24,38 @@ impl Page {
     }
 }
 
-/// What a key asks of whoever shows it.
+/// What the caller has to do after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Nothing more.
+    /// Nothing.
     Stay,
     Close,
-    /// Read this of the same peer, anew or for the first time.
+    /// Read this page of the same peer, again or for the first time.
     Read(Page),
     Attach,
 }
 
-/// How far a key moves to the side.
+/// How many columns a key moves to the side.
 const SIDE: usize = 16;
 
-/// The text, and where it is read.
+/// The text of a page, and the position in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pager {
     pub(super) name: PeerName,
     pub(super) page: Page,
-    /// `None`: it has not come yet.
+    /// `None` until it has come.
     pub(super) text: Option<Text<'static>>,
-    /// The first line that is shown, and the first column.
+    /// The first line and the first column that are shown.
     pub(super) top: usize,
     pub(super) left: usize,
-    /// What comes below is shown as it comes.
+    /// Whether new lines at the end are scrolled into view.
     pub(super) follows: bool,
-    /// What is searched for, and whether it is being typed.
+    /// The search text, and whether it is being typed.
     pub(super) search: Editor,
     pub(super) searching: bool,
-    /// The line that the last search led to.
+    /// The line that the last search found.
     pub(super) found: Option<usize>,
-    /// What came of it.
+    /// The outcome of the last search.
     pub(super) note: &'static str,
 }
 
@@ -79,7 +79,7 @@ impl Pager {
         self.text.as_ref().map_or(&[], |text| &text.lines)
     }
 
-    /// Takes the text, or more of it.
+    /// Takes the text, or a newer version of it.
     pub(super) fn load(&mut self, text: Text<'static>, rows: usize) {
         self.text = Some(text);
         if self.follows {
@@ -88,12 +88,12 @@ impl Pager {
         self.top = self.top.min(self.bottom(rows));
     }
 
-    /// The first line where the last one is at the bottom.
+    /// The first line that is shown when the last line is at the bottom.
     pub(super) fn bottom(&self, rows: usize) -> usize {
         self.lines().len().saturating_sub(rows)
     }
 
-    /// Does what a key does where `rows` lines are shown.
+    /// Applies a key where `rows` lines are shown.
     pub(super) fn key(&mut self, key: Key, rows: usize) -> Turn {
         if self.searching {
             self.type_search(key, rows);
@@ -132,7 +132,7 @@ impl Pager {
         self.step(by, rows);
     }
 
-    /// Moves by so many lines; whoever is at the bottom follows what comes.
+    /// Moves by this many lines; at the bottom, the page follows.
     pub(super) fn step(&mut self, by: isize, rows: usize) {
         self.top = self.top.saturating_add_signed(by).min(self.bottom(rows));
         self.found = None;
@@ -143,7 +143,7 @@ impl Pager {
         match key {
             Key::Enter | Key::NewLine => {
                 self.searching = false;
-                // What is newest is nearest: from the bottom the search goes up.
+                // The newest lines are the nearest: from the bottom the search goes up.
                 if self.follows { self.find(rows, true, self.lines().len()) } else { self.find(rows, false, self.top) }
             }
             Key::Esc => (self.searching, self.search) = (false, Editor::default()),
@@ -153,7 +153,7 @@ impl Pager {
         }
     }
 
-    /// Shows the next line with what is searched for: from `from` on, or above it; behind the end it goes on at the beginning.
+    /// Shows the next line that matches the search, from `from` on or above it, and wraps around at the ends.
     fn find(&mut self, rows: usize, backwards: bool, from: usize) {
         let count = self.lines().len();
         if self.search.text().is_empty() || count == 0 {
@@ -174,7 +174,7 @@ impl Pager {
         }
     }
 
-    /// Where a line has what is searched for, in bytes. Small letters find large ones too.
+    /// The byte ranges of a line that match the search. A search in small letters ignores case.
     pub(super) fn found_in(&self, line: &Line<'_>) -> Vec<std::ops::Range<usize>> {
         let needle = self.search.text();
         let (mut text, folds) = (line.to_string(), !needle.chars().any(char::is_uppercase));
@@ -182,16 +182,16 @@ impl Pager {
             return Vec::new();
         }
         if folds {
-            // Only letters that keep their length: the places must hold in the line itself.
+            // Only ASCII letters, which keep their length: the ranges must hold in the line itself.
             text.make_ascii_lowercase();
         }
         text.match_indices(needle).map(|(at, found)| at..at + found.len()).collect()
     }
 }
 
-/// An event of one peer, in little room: when (UTC), what, why.
+/// Formats an event of one peer in little space: time (UTC), name, cause.
 pub(super) fn log_line(event: &Event) -> Line<'static> {
-    // A line that somebody else wrote is shown as it stands.
+    // A line that another program wrote is shown as it is.
     let at = event.ts.get(5..19).map_or_else(|| event.ts.clone(), |at| at.replace('T', " "));
     let cause = event.cause.as_deref().unwrap_or_default();
     let details: Vec<String> = event.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_search_goes_on_and_round_and_says_when_there_is_nothing() {
         let mut pager = pager(100, 10);
-        // From the bottom: the last one first.
+        // From the bottom: the last match first.
         types(&mut pager, "/line 1\r");
         assert_eq!(pager.top, 19);
         types(&mut pager, "N");

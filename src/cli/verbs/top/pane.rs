@@ -1,4 +1,4 @@
-//! The text of a pane as ratatui draws it: with the agent's own colours, or without any.
+//! The text of a pane for ratatui: with the agent's own colours, or without any.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span, Text};
 use crate::cli::render::output::printable;
 use crate::cli::render::terminal::{cut, width};
 
-/// A captured screen, without the empty lines below what it shows.
+/// Converts a captured screen, without the empty lines at its end.
 pub(super) fn text(captured: &str, without_colours: bool) -> Text<'static> {
     let read = if without_colours { None } else { coloured(captured).into_text().ok() };
     let mut text = read.unwrap_or_else(|| Text::from(plain(captured)));
@@ -21,7 +21,7 @@ pub(super) fn text(captured: &str, without_colours: bool) -> Text<'static> {
     text
 }
 
-/// A line in at most `room` columns behind `lead` spaces, with an ellipsis where something is missing.
+/// Returns a line in at most `room` columns after `lead` spaces, with an ellipsis if something is missing.
 pub(super) fn fitted(line: &Line<'static>, room: usize, lead: usize) -> Line<'static> {
     let mut fitted = Line::from(" ".repeat(lead));
     let whole = line.width() <= room;
@@ -34,19 +34,19 @@ pub(super) fn fitted(line: &Line<'static>, room: usize, lead: usize) -> Line<'st
             fitted.spans.push(Span::styled(content, span.style));
             continue;
         }
-        // A rule across the pane says as much where it is shorter.
+        // A shorter rule says as much as the whole one.
         if content.chars().all(|c| matches!(c, '\u{2500}'..='\u{257f}')) {
             fitted.spans.push(Span::styled(content.chars().take(left).collect::<String>(), span.style));
             break;
         }
-        // One more than fits, so that a span which would just fit says that others are missing behind it.
+        // An ellipsis more than fits, so that a span that would just fit shows that others are missing after it.
         fitted.spans.push(Span::styled(cut(&format!("{content}…"), left).into_owned(), span.style));
         break;
     }
     fitted
 }
 
-/// What stands in `room` columns of a line behind its first `left` ones; what was `found` in it, in bytes, is shown reversed.
+/// Returns `room` columns of a line after its first `left` ones; the byte ranges in `found` are shown reversed.
 pub(super) fn window(line: &Line<'_>, found: &[Range<usize>], left: usize, room: usize) -> Line<'static> {
     let mut shown = Line::default();
     let (mut at, mut column) = (0, 0);

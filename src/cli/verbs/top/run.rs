@@ -1,4 +1,4 @@
-//! The loop: what is typed, what is seen and what is done meet here. It sleeps as long as there is nothing new.
+//! The event loop: input, listings and outcomes meet here. It sleeps while there is nothing new.
 
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -10,32 +10,32 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::app::{App, Effect, Mode};
-use super::deed::Done;
 use super::keys::Typed;
+use super::operation::Done;
 use super::pager::{Page, log_line};
 use super::terminal::{FullScreen, Keyboard};
 use super::{act, draw, pane};
 use crate::cli::{Context, Outcome};
-use crate::engine::verbs::attach::{Attach, Way};
+use crate::engine::verbs::attach::{Attach, AttachCommand};
 use crate::engine::verbs::top::{View, Watcher};
 use crate::engine::{Engine, EngineError, Progress};
 use crate::policy::name::PeerName;
 use crate::store::Tail;
 
-/// How long the keyboard must rest for the next key to be meant by somebody who has looked: longer than between two letters of
-/// a text, and as long as it takes to see something and react.
+/// How long the keyboard must rest before the next key counts as one from a user who has looked: longer than between
+/// two letters of a text, and as long as it takes to see something and react.
 const RESTS: Duration = Duration::from_millis(250);
 
-/// As many lines as a pane of ours keeps above its screen.
+/// The number of lines that a pane of ours keeps above its screen.
 const HISTORY: u32 = 10_000;
 
-/// What comes in while the screen is up.
-pub(super) enum News {
-    /// Nothing can have changed: only times went on where this says nothing.
+/// An event for the view.
+pub(super) enum UiEvent {
+    /// A new listing; `None` if nothing can have changed.
     Seen(Result<Option<View>, EngineError>),
     Screen(PeerName, String),
     Page(Page, PeerName, String),
-    /// What is waited for, or worth knowing.
+    /// What an operation waits for, or a notice.
     Progress(String),
     Done(Done),
     Attach(u64, PeerName, Result<Attach, EngineError>),
@@ -48,20 +48,20 @@ struct Log {
     text: Text<'static>,
 }
 
-/// Why a look is due before its time.
+/// Why a listing is due before its time.
 enum Due {
-    /// Something was done; how it came out is told behind what it led to.
+    /// An operation has ended; its outcome is shown after the listing with its effect.
     Done(Done),
-    /// Somebody was away.
+    /// The user asked for it, or is back from an attach.
     Now,
 }
 
-/// Everything that the loop holds.
+/// The state of the loop.
 struct Top {
     engine: Rc<Engine>,
     app: App,
     screen: FullScreen,
-    tell: mpsc::UnboundedSender<News>,
+    tell: mpsc::UnboundedSender<UiEvent>,
     due: mpsc::UnboundedSender<Due>,
     chosen: watch::Sender<Option<PeerName>>,
     log: Option<Log>,
@@ -69,7 +69,7 @@ struct Top {
 
 pub(super) async fn top(context: &mut Context, every: Duration) -> Outcome {
     let (tell, mut news) = mpsc::unbounded_channel();
-    let whisper = Whisper { tell: tell.clone(), last: Mutex::default() };
+    let whisper = StatusLine { tell: tell.clone(), last: Mutex::default() };
     let engine = Rc::new(context.engine_telling(Box::new(whisper))?);
     let (due, dues) = mpsc::unbounded_channel();
     let (chosen, choice) = watch::channel(None);
@@ -79,7 +79,7 @@ pub(super) async fn top(context: &mut Context, every: Duration) -> Outcome {
     let mut resized = signal(SignalKind::window_change())?;
     let mut keyboard = Keyboard::new();
     let mut pressed = Instant::now();
-    // From here on the terminal is ours, and it is given back when `screen` goes, also in a panic.
+    // From here on the terminal is ours. Dropping `screen` gives it back, also in a panic.
     let screen = FullScreen::enter()?;
     let mut top = Top { engine, app: App::new(), screen, tell, due, chosen, log: None };
     loop {
@@ -116,7 +116,7 @@ impl Top {
         self.screen.draw(|frame| draw::draw(frame, app, now, plain))
     }
 
-    /// Begins what a key asks for; how it came out is told later. Returns whether to go on.
+    /// Starts an effect; its outcome comes as an event. Returns whether to go on.
     fn carry_out(&mut self, effect: Effect) -> bool {
         match effect {
             Effect::Quit => return false,
@@ -129,17 +129,17 @@ impl Top {
                 let (engine, tell) = (Rc::clone(&self.engine), self.tell.clone());
                 tokio::task::spawn_local(async move {
                     let text = glimpse(&engine, &name, HISTORY).await;
-                    tell.send(News::Page(Page::Screen, name, text)).is_ok()
+                    tell.send(UiEvent::Page(Page::Screen, name, text)).is_ok()
                 });
             }
             Effect::Read(Page::Log, name) => {
                 self.log = Some(Log { tail: self.engine.state.journal().tail(), name, text: Text::default() });
                 self.read_log();
             }
-            Effect::Do(number, deed, targets) => {
+            Effect::Do(number, operation, targets) => {
                 let (engine, due) = (Rc::clone(&self.engine), self.due.clone());
                 tokio::task::spawn_local(async move {
-                    let done = act::act(&engine, number, deed, targets).await;
+                    let done = act::act(&engine, number, operation, targets).await;
                     due.send(Due::Done(done)).is_ok()
                 });
             }
@@ -147,31 +147,31 @@ impl Top {
         true
     }
 
-    async fn take(&mut self, news: News) -> std::io::Result<()> {
+    async fn take(&mut self, news: UiEvent) -> std::io::Result<()> {
         match news {
-            News::Seen(Ok(None)) => {}
-            News::Seen(Ok(Some(view))) => {
+            UiEvent::Seen(Ok(None)) => {}
+            UiEvent::Seen(Ok(Some(view))) => {
                 self.app.see(view);
                 self.read_log();
             }
-            News::Seen(Err(error)) => self.app.message = error.to_string(),
-            News::Screen(name, text) => {
+            UiEvent::Seen(Err(error)) => self.app.message = error.to_string(),
+            UiEvent::Screen(name, text) => {
                 if let Some(effect) = self.app.show(name, pane::text(&text, self.screen.plain)) {
                     self.carry_out(effect);
                 }
             }
-            News::Page(page, name, text) => {
+            UiEvent::Page(page, name, text) => {
                 let text = pane::text(&text, self.screen.plain);
                 self.app.load(page, &name, text);
             }
-            News::Progress(text) => self.app.message = text,
-            News::Done(done) => self.app.finish(done),
-            News::Attach(number, name, way) => {
+            UiEvent::Progress(text) => self.app.message = text,
+            UiEvent::Done(done) => self.app.finish(done),
+            UiEvent::Attach(number, name, way) => {
                 self.app.end(number);
                 self.app.message = match way {
                     Err(error) => act::in_words(error),
                     Ok(Attach::Here) => format!("this is the pane of {name}"),
-                    // What is typed meanwhile is for somebody else.
+                    // The user is typing, and these keys are not for the pane.
                     Ok(Attach::Run(..)) if self.app.mode != Mode::Browse => {
                         format!("{name} is there: a attaches to it")
                     }
@@ -182,7 +182,7 @@ impl Top {
         Ok(())
     }
 
-    /// Reads on in the log that is shown.
+    /// Reads new events of the log that is shown.
     fn read_log(&mut self) {
         let shown = self.app.pager.as_ref().filter(|pager| pager.page == Page::Log).map(|pager| &pager.name);
         let Some(log) = self.log.as_mut().filter(|log| shown == Some(&log.name)) else {
@@ -190,7 +190,7 @@ impl Top {
             return;
         };
         match log.tail.next_events() {
-            // Nothing new of what is shown already.
+            // Nothing new, and the page is shown already.
             Ok(events) if events.is_empty() && self.app.has_page() => return,
             Ok(events) => {
                 let of_peer = events.iter().filter(|event| event.peer.as_ref() == Some(&log.name));
@@ -202,11 +202,11 @@ impl Top {
         self.app.load(Page::Log, &name, text);
     }
 
-    /// Gives the terminal to the runtime's client until the person detaches.
-    async fn lend(&mut self, name: &PeerName, way: Way) -> std::io::Result<String> {
+    /// Gives the terminal to the runtime's client until the user detaches.
+    async fn lend(&mut self, name: &PeerName, way: AttachCommand) -> std::io::Result<String> {
         self.screen.lend()?;
         let ran = self.engine.run_attached(name, way).await;
-        self.screen.take_back()?;
+        self.screen.restore_files()?;
         let _ = self.due.send(Due::Now);
         Ok(match ran {
             Ok(_) => format!("back from {name}"),
@@ -215,13 +215,14 @@ impl Top {
     }
 }
 
-/// Looks at everybody every so often and when it is due, and at the chosen one's screen then and whenever another one is chosen.
+/// Lists the fleet at each interval and when it is due. Captures the chosen peer's screen then, and whenever the choice
+/// changes.
 async fn look_again_and_again(
     engine: Rc<Engine>,
     every: Duration,
     mut chosen: watch::Receiver<Option<PeerName>>,
     mut dues: mpsc::UnboundedReceiver<Due>,
-    tell: mpsc::UnboundedSender<News>,
+    tell: mpsc::UnboundedSender<UiEvent>,
 ) {
     let mut watcher = Watcher::new(&engine);
     let mut ticks = tokio::time::interval(every);
@@ -238,11 +239,11 @@ async fn look_again_and_again(
             },
         };
         let unchanged = matches!(seen, Some(Ok(None)));
-        if seen.is_some_and(|seen| tell.send(News::Seen(seen)).is_err()) {
+        if seen.is_some_and(|seen| tell.send(UiEvent::Seen(seen)).is_err()) {
             return;
         }
         if let Some(done) = done {
-            let _ = tell.send(News::Done(done));
+            let _ = tell.send(UiEvent::Done(done));
         }
         if unchanged {
             continue;
@@ -250,12 +251,12 @@ async fn look_again_and_again(
         let name = chosen.borrow_and_update().clone();
         if let Some(name) = name {
             let text = glimpse(&engine, &name, 0).await;
-            let _ = tell.send(News::Screen(name, text));
+            let _ = tell.send(UiEvent::Screen(name, text));
         }
     }
 }
 
-/// What the pane of a peer shows, with so many lines above it, or why that is not to be had.
+/// Returns what the pane of a peer shows, with this many lines above it, or why it cannot be captured.
 async fn glimpse(engine: &Engine, name: &PeerName, history: u32) -> String {
     match engine.glimpse(name, history).await {
         Ok(Some(screen)) => screen.text,
@@ -264,24 +265,24 @@ async fn glimpse(engine: &Engine, name: &PeerName, history: u32) -> String {
     }
 }
 
-/// Progress for the last line of the screen; each text once.
-struct Whisper {
-    tell: mpsc::UnboundedSender<News>,
+/// Shows progress in the last line of the screen, each text once.
+struct StatusLine {
+    tell: mpsc::UnboundedSender<UiEvent>,
     last: Mutex<String>,
 }
 
-impl Whisper {
+impl StatusLine {
     fn say(&self, text: String) {
         let mut last = self.last.lock().expect("no holder of this lock panics");
         if *last != text {
             last.clone_from(&text);
-            // Where nobody hears it, the view is gone.
-            let _ = self.tell.send(News::Progress(text));
+            // If the receiver is closed, the view is gone.
+            let _ = self.tell.send(UiEvent::Progress(text));
         }
     }
 }
 
-impl Progress for Whisper {
+impl Progress for StatusLine {
     fn waiting(&self, what: &str, elapsed: Duration, limit: Duration) {
         if elapsed >= Duration::from_secs(1) {
             self.say(format!("waiting for {what}: {} s of {} s", elapsed.as_secs(), limit.as_secs()));

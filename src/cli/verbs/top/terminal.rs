@@ -1,4 +1,4 @@
-//! The terminal while it is ours: the other screen, keys as they are pressed, pastes told apart from them, no cursor.
+//! The terminal while it is ours: alternate screen, single keys, bracketed paste, no cursor.
 
 use std::io::{self, stdin, stdout};
 use std::os::fd::AsFd;
@@ -18,41 +18,41 @@ use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
 use tokio::sync::mpsc;
 
 use super::input::{Decoder, Input};
+use crate::cli::render::terminal::Paint;
 
-/// How long the rest of a sequence may take behind its Escape, and the rest of a paste that the terminal sends as if it were
-/// typed. A person is not as fast, and does not feel it.
+/// How long to wait for the rest of a sequence after its Escape, and for the rest of a paste that the terminal sends as
+/// if it were typed. The user types more slowly, and does not notice the delay.
 const REST: Duration = Duration::from_millis(30);
 
-/// More than this at once was not typed.
+/// More bytes than this at once were not typed.
 const BY_HAND: usize = 64;
 
-/// How long answers of the terminal are waited for before it is given back; on a slow line they take that long.
+/// How long to wait for the terminal's answers before it is given back; a slow line takes that long.
 const ANSWERS: Duration = Duration::from_millis(500);
 
-/// The terminal says that it is well: what it was asked before, it has answered by then.
+/// A status query and its answer. Once the answer is there, the terminal has answered all earlier queries.
 const ASK: &str = "\x1b[5n";
 const WELL: &[u8] = b"\x1b[0n";
 
-/// Buttons and the wheel, with their places as numbers (xterm's modes 1000 and 1006); crossterm asks for each move too, which
-/// would wake us for nothing.
+/// Reports of buttons and the wheel, with positions as numbers (xterm's modes 1000 and 1006). crossterm would also
+/// request each move, which would wake us for nothing.
 const MOUSE: &str = "\x1b[?1000h\x1b[?1006h";
 const NO_MOUSE: &str = "\x1b[?1006l\x1b[?1000l";
 
-/// The terminal while it is ours. It is given back when this goes.
+/// The terminal while it is ours. Dropping this gives it back.
 pub struct FullScreen {
     terminal: ratatui::DefaultTerminal,
-    /// Without colours.
+    /// Whether to draw without colours.
     pub(super) plain: bool,
-    /// Clicks are reported to us, and not the terminal's own.
+    /// Whether clicks are reported to us instead of handled by the terminal.
     mouse: bool,
 }
 
 impl FullScreen {
-    /// Takes the terminal on stdout. A hook gives it back before a panic is reported, which also holds where a panic
-    /// aborts.
+    /// Takes the terminal on stdout. A panic hook gives it back before the panic is reported, even if the panic aborts.
     ///
     /// # Errors
-    /// Stdout is no terminal.
+    /// Stdout is not a terminal.
     pub fn enter() -> io::Result<Self> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
@@ -62,7 +62,7 @@ impl FullScreen {
                 hook(info);
             }));
         });
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let plain = !Paint::of_stdout().is_on();
         let screen = Self { terminal: ratatui::try_init()?, plain, mouse: true };
         start_reports(screen.mouse)?;
         Ok(screen)
@@ -80,7 +80,7 @@ impl FullScreen {
     /// Takes the mouse, or leaves it to the terminal.
     pub(super) fn report_mouse(&mut self, ours: bool) {
         self.mouse = ours;
-        // A terminal that is gone is noticed when it is read from.
+        // A terminal that is gone is noticed at the next read.
         let _ = if ours { start_reports(true) } else { execute!(stdout(), Print(NO_MOUSE)) };
     }
 
@@ -92,8 +92,8 @@ impl FullScreen {
         self.terminal.show_cursor()
     }
 
-    /// Takes it back. What that program asked the terminal, and did not wait for, is nobody's key.
-    pub(super) fn take_back(&mut self) -> io::Result<()> {
+    /// Takes the terminal back. Answers to that program's queries that it did not wait for are not keys.
+    pub(super) fn restore_files(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
         execute!(stdout(), EnterAlternateScreen, Hide)?;
         drain();
@@ -104,7 +104,7 @@ impl FullScreen {
 
 impl Drop for FullScreen {
     fn drop(&mut self) {
-        // After a panic the hooks have done it, and a second time would put the cursor back over what was reported.
+        // After a panic the hooks have done this, and a second time would put the cursor back over the panic's report.
         if !std::thread::panicking() {
             // A terminal that is gone cannot be given back.
             let _ = stop_reports();
@@ -114,7 +114,7 @@ impl Drop for FullScreen {
     }
 }
 
-/// What is pasted is to be marked as such, and clicks are to be reported.
+/// Turns on bracketed paste, and reports of clicks if `mouse`.
 fn start_reports(mouse: bool) -> io::Result<()> {
     execute!(stdout(), EnableBracketedPaste, Print(if mouse { MOUSE } else { "" }))
 }
@@ -123,7 +123,7 @@ fn stop_reports() -> io::Result<()> {
     execute!(stdout(), Print(NO_MOUSE), DisableBracketedPaste)
 }
 
-/// Reads away what the terminal has sent and still sends, answers to what was asked before included: the shell would take them
+/// Discards what the terminal has sent and still sends, including answers to earlier queries: the shell would take them
 /// for a command.
 fn drain() {
     let end = Instant::now() + ANSWERS;
@@ -144,7 +144,7 @@ fn drain() {
     }
 }
 
-/// Waits for something to read, or for the terminal to go.
+/// Waits until there is something to read, or the terminal is gone.
 fn is_readable(within: Option<Duration>) -> io::Result<bool> {
     let stdin = stdin();
     let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
@@ -157,16 +157,16 @@ fn is_readable(within: Option<Duration>) -> io::Result<bool> {
     }
 }
 
-/// What a person types. Nothing is looked for as long as nothing is there.
+/// Reads what the user types, without polling while nothing is typed.
 pub(super) struct Keyboard {
     readable: mpsc::UnboundedReceiver<()>,
-    /// All of it was read.
+    /// Lets the thread wait again after everything was read.
     read: SyncSender<()>,
     decoder: Decoder,
 }
 
 impl Keyboard {
-    /// A thread waits for what is typed, and reads none of it: the terminal can be lent meanwhile.
+    /// Starts a thread that waits for input and reads none of it, so that the terminal can be lent meanwhile.
     pub(super) fn new() -> Self {
         let (typed, readable) = mpsc::unbounded_channel();
         let (read, was_read) = sync_channel(1);
@@ -178,8 +178,8 @@ impl Keyboard {
         Self { readable, read, decoder: Decoder::default() }
     }
 
-    /// Waits until something is typed, and returns all that was by then. `None`: the terminal is gone. Nothing is lost where
-    /// this is not awaited to its end.
+    /// Waits until something is typed, and returns everything typed by then. Returns `None` if the terminal is gone.
+    /// Cancel safe: nothing is lost if the future is dropped.
     pub(super) async fn typed(&mut self) -> io::Result<Option<Vec<Input>>> {
         if self.readable.recv().await.is_none() {
             return Ok(None);
@@ -201,7 +201,7 @@ impl Keyboard {
                 Err(error) => return Err(error.into()),
             }
         }
-        // The thread is gone where its terminal is, which is seen when it is read from.
+        // If the thread is gone, so is its terminal, which the next read notices.
         let _ = self.read.try_send(());
         Ok(Some(self.decoder.take()))
     }

@@ -1,4 +1,4 @@
-//! What a living pane process tells of its incarnation, where no file does.
+//! What a living pane process reveals about its incarnation when no file does.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,31 +15,32 @@ use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::store::{AgentProcess, Launch, OsText, Place, Process, SessionRecord};
 
-/// The cause of an incarnation whose record was put together again.
+/// The cause of an incarnation whose record was reconstructed.
 const RECOVERED: &str = "recovered";
 
 /// A living pane process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pane {
-    /// Which start it holds, by its arguments.
+    /// The incarnation in its arguments.
     pub(crate) incarnation: Incarnation,
     process: Status,
 }
 
 impl Pane {
-    /// By `pane STATE NAME INCARNATION`.
+    /// Parses the arguments `pane STATE NAME INCARNATION`.
     pub(super) fn of(process: Status, arguments: &[OsString]) -> Option<(PeerName, Self)> {
         let [_, _, name, number] = arguments else { return None };
         let incarnation = Incarnation(number.to_str()?.parse().ok()?);
         Some((name.to_str()?.parse().ok()?, Self { incarnation, process }))
     }
 
-    /// Its own number.
+    /// Returns its pid.
     pub(super) const fn pid(&self) -> u32 {
         self.process.id.pid
     }
 
-    /// Its agent leads a group of its own in the pane's session; a helper of ours (`seed`) has left that session.
+    /// Returns the agent. It leads its own process group in the pane's session, while a `seed` helper has left that
+    /// session.
     pub(super) fn agent(&self) -> Result<Option<Status>> {
         let pane = self.process.id.pid;
         let children = process::children(pane)?;
@@ -52,30 +53,35 @@ impl Pane {
 }
 
 impl Engine {
-    /// What the record of a living incarnation must have said. `None`: no agent of it runs under its pane process.
+    /// Reconstructs the record of a living incarnation. `None` if no agent runs under its pane process.
     pub(super) fn rebuild(&self, peer: &Peer, pane: &Pane) -> Result<Option<SessionRecord>> {
         let Some(agent) = pane.agent()? else { return Ok(None) };
         let opened = peer.files.conversations()?.into_iter().rev().find(|entry| entry.incarnation == pane.incarnation);
         let conversation = match opened {
             Some(entry) => Some(entry.conversation),
-            // A process that ends while it is looked at tells nothing.
+            // A process that ends meanwhile has no command line to read.
             None => process::command_line(agent.id.pid).ok().and_then(|argv| peer.profile.conversation_in(&argv)),
         };
         let woke_at = self.now().before(process::age(agent.id)?);
         let (place, boot_id, name) = (self.place_of(peer, pane)?, process::boot_id()?, &peer.spec.agent);
-        // As for its command line.
+        // The same applies to its environment.
         let env = process::environment(agent.id.pid).unwrap_or_default();
+        let claim = peer.files.typing_claim(pane.incarnation)?.present();
+        let (typing, typing_extent) = claim.map(|claim| (claim.text, claim.extent)).unzip();
         Ok(Some(SessionRecord {
-            lives_by: lived_by(&peer.profile, &env),
+            essential_env: lived_by(&peer.profile, &env),
             process: Some(AgentProcess { id: recorded(agent.id), session: agent.session }),
             conversation,
-            // So that its topics stay, and its readiness must hold for longer: neither can be known any more.
+            typing,
+            typing_extent: typing_extent.flatten(),
+            // Neither its topics nor its readiness can be known any more. This keeps the topics, and makes readiness
+            // hold for longer.
             resumed: true,
             ..SessionRecord::starting(pane.incarnation, place, Process::NOBODY, boot_id, name, RECOVERED, woke_at)
         }))
     }
 
-    /// What the launch file of a living incarnation must have said, less what nobody can tell any more. `None`: its agent
+    /// Reconstructs the launch file of a living incarnation, without what can no longer be known. `None` if the agent
     /// ended meanwhile.
     pub(super) fn relaunch(&self, peer: &Peer, record: &SessionRecord) -> Result<Option<Launch>> {
         let Some(agent) = record.process else { return Ok(None) };
@@ -93,12 +99,13 @@ impl Engine {
         }))
     }
 
-    /// On which server a pane process is, by what its terminal told it; the next listing completes the address.
+    /// Returns the server of a pane process, from its terminal's environment variables. The next listing completes the
+    /// address.
     fn place_of(&self, peer: &Peer, pane: &Pane) -> Result<Place> {
         let own_name = || format!("{}-{}", peer.name, pane.incarnation);
         let text =
             |variable| Ok::<_, crate::engine::EngineError>(pane.told(variable)?.and_then(|v| v.into_string().ok()));
-        // TMUX is `socket,server pid,session number`; a path may hold a comma.
+        // TMUX is `socket,server pid,session number`; the path may contain a comma.
         let tmux = text("TMUX")?;
         let tmux = tmux.as_deref().and_then(|value| {
             let mut parts = value.rsplitn(3, ',').skip(1);
@@ -108,13 +115,13 @@ impl Engine {
         let (kind, server, session) = if let Some(socket) = socket {
             (RuntimeKind::Tmux, socket, own_name())
         } else {
-            // After a self-fresh, both are named for an older incarnation.
+            // After a self-fresh, both are named after an older incarnation.
             let session = text("ZELLIJ_SESSION_NAME")?.unwrap_or_else(own_name);
             let server = pane.told("ZELLIJ_SOCKET_DIR")?.map(PathBuf::from);
             let server = server.map_or_else(|| self.server_address(RuntimeKind::Zellij, peer, &session), Ok)?;
             (RuntimeKind::Zellij, server, session)
         };
-        // A pane's process is its server's child for as long as that lives.
+        // A pane process is the child of its server while the server is alive.
         let hosts = |parent: ProcessId| match kind {
             RuntimeKind::Tmux => told_pid == Some(parent.pid),
             RuntimeKind::Zellij => Zellij::is_server(&server, &session, parent),

@@ -1,4 +1,4 @@
-//! The peers: specs that do not parse, programs that are gone, agents and sessions that do not belong together.
+//! Checks of the peers: specs that do not parse, programs that are gone, agents and sessions that do not match.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use peer_adapters::runtime::{Gone, Listing, RuntimeKind, SessionRow};
 use peer_adapters::tmux::Tmux;
 
 use super::{Finding, Level};
-use crate::engine::observe::{Sight, Standing, elsewhere, is_at, process_id, standing};
+use crate::engine::observe::{Observation, Standing, elsewhere, is_at, process_id, standing};
 use crate::engine::peer::environment::Environment;
 use crate::engine::{Engine, Result};
 use crate::policy::name::PeerName;
@@ -20,7 +20,7 @@ pub(super) async fn look(engine: &Engine, shell: Option<&Environment>) -> Result
     let mut left = Vec::new();
     for name in &names {
         let files = engine.state.peer(name);
-        // One that cannot be read is among the damaged.
+        // An unreadable record is reported as damaged below.
         let record = files.session().ok().and_then(Stored::present);
         match engine.peer(name) {
             Ok(peer) => found.extend(super::peers::look(engine, &peer, record.as_ref(), shell)),
@@ -31,11 +31,11 @@ pub(super) async fn look(engine: &Engine, shell: Option<&Environment>) -> Result
         left.extend(files.end().ok().and_then(|stored| stored.present()?.left));
     }
     let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
-    let sights = engine.survey(&asked).await?.sights;
+    let observations = engine.observe_fleet(&asked).await?.observations;
     let mut unsaid: BTreeMap<PathBuf, (String, String)> = BTreeMap::new();
     for (name, record) in &records {
-        if let Some(sight) = sights.get(name) {
-            found.extend(axes(name, record, sight, &mut unsaid));
+        if let Some(observation) = observations.get(name) {
+            found.extend(axes(name, record, observation, &mut unsaid));
         }
     }
     found.extend(engine.undeclared()?.into_iter().map(|undeclared| {
@@ -43,16 +43,16 @@ pub(super) async fn look(engine: &Engine, shell: Option<&Environment>) -> Result
     }));
     let lost = unrecorded(engine, &names, &records);
     found.extend(lost.iter().map(|name| {
-        let what = "its agent runs, and its record is lost";
-        Finding::new(Level::Warning, name.as_str(), what).cure(format!("peer wake {name} takes it up again"))
+        let what = "its agent is running, but its record is lost";
+        Finding::new(Level::Warning, name.as_str(), what).cure(format!("peer wake {name} rebuilds it"))
     }));
     found.extend(unsaid.into_values().map(|(why, cure)| Finding::new(Level::Broken, "server", why).cure(cure)));
     found.extend(super::skew::look(engine, &records).await);
-    // Its session is its own, though no record here says so.
+    // These sessions belong to peers, although no local record says so.
     let elsewhere = records
         .iter()
         .map(|(name, _)| name)
-        .filter(|name| sights.get(*name).is_some_and(|sight| sight.elsewhere.is_some()));
+        .filter(|name| observations.get(*name).is_some_and(|observation| observation.elsewhere.is_some()));
     let known: BTreeSet<PeerName> = lost.into_iter().chain(elsewhere.cloned()).collect();
     found.extend(servers(engine, &records, &left, &known).await);
     found.extend(engine.ending_with_a_login(&records).await.into_iter().map(|ending| {
@@ -70,7 +70,7 @@ pub(super) async fn look(engine: &Engine, shell: Option<&Environment>) -> Result
     Ok(found)
 }
 
-/// Who runs and is not on record. What the kernel does not tell is no finding.
+/// Returns the peers that run without a record. If the kernel cannot be queried, there is no finding.
 fn unrecorded(engine: &Engine, names: &[PeerName], records: &[(PeerName, SessionRecord)]) -> Vec<PeerName> {
     let recorded: BTreeSet<_> = records.iter().map(|(name, _)| name).collect();
     let asleep: Vec<_> = names.iter().filter(|name| !recorded.contains(name)).collect();
@@ -78,19 +78,19 @@ fn unrecorded(engine: &Engine, names: &[PeerName], records: &[(PeerName, Session
     asleep.into_iter().filter(|name| running.contains(*name) && engine.has_no_record(name)).cloned().collect()
 }
 
-/// Makes servers that live and cannot be reached listen again.
+/// Makes servers that are alive and cannot be reached listen again.
 pub(super) async fn reach(engine: &Engine) -> Result<Vec<Finding>> {
     let mut records = Vec::new();
     for name in engine.config.names()? {
-        // One that cannot be read is a finding of its own.
+        // An unreadable record is another check's finding.
         let record = engine.state.peer(&name).session().ok().and_then(Stored::present);
         records.extend(record.map(|record| (name, record)));
     }
     let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
-    let sights = engine.survey(&asked).await?.sights;
+    let observations = engine.observe_fleet(&asked).await?.observations;
     let mut found = BTreeMap::new();
     for (name, record) in &records {
-        let Some(server) = sights.get(name).and_then(|sight| sight.unreachable) else { continue };
+        let Some(server) = observations.get(name).and_then(|observation| observation.unreachable) else { continue };
         let place = &record.place;
         let at = (place.server.clone(), server);
         if found.contains_key(&at) {
@@ -113,45 +113,47 @@ fn broken(name: &PeerName, error: &impl std::fmt::Display) -> Finding {
     Finding::new(Level::Broken, name.as_str(), error.to_string())
 }
 
-/// What is read as absent, though it is there.
+/// Returns the files that exist and are read as absent.
 fn damaged(files: &[Damage], about: &str) -> Vec<Finding> {
     let finding = |damage: &Damage| {
-        let what = format!("{}: {}; it is read as absent", damage.file.display(), damage.why);
-        let cure = format!("mend it, or move it away: mv {} {0}.bad", damage.file.display());
+        let what = format!("{}: {}; it is ignored", damage.file.display(), damage.why);
+        let cure = format!("repair it, or move it away: mv {} {0}.bad", damage.file.display());
         Finding::new(Level::Warning, about, what).cure(cure)
     };
     files.iter().map(finding).collect()
 }
 
-/// What the two axes say that the next tick would act on. A server that does not answer is said once.
+/// Returns what the two axes show that the next tick would act on. A server that does not answer is reported once.
 fn axes(
     name: &PeerName,
     record: &SessionRecord,
-    sight: &Sight,
+    observation: &Observation,
     unsaid: &mut BTreeMap<PathBuf, (String, String)>,
 ) -> Option<Finding> {
     let warning = |what: &str| Some(Finding::new(Level::Warning, name.as_str(), what).cure("peer reap"));
-    if let Some(owner) = &sight.elsewhere {
-        let what = format!("it was started {owner}; nothing is done to it from here");
-        let cure = format!("peer release {name}, if that machine or container is gone for good");
+    if let Some(owner) = &observation.elsewhere {
+        let what = format!("it was started {owner}; it cannot be managed from here");
+        let cure = format!("peer release {name} if that machine or container is gone for good");
         return Some(Finding::new(Level::Warning, name.as_str(), what).cure(cure));
     }
-    if let Some(why) = sight.runtime.why_unknown().filter(|_| sight.is_cut_off(&record.place)) {
+    if let Some(why) = observation.runtime.why_unknown().filter(|_| observation.is_cut_off(&record.place)) {
         let cure = format!("peer stop {name} && peer start {name} && peer wake {name}");
         return Some(broken(name, &why).cure(cure));
     }
-    if let Some(why) = sight.runtime.why_unknown() {
-        let cure = match sight.unreachable {
+    if let Some(why) = observation.runtime.why_unknown() {
+        let cure = match observation.unreachable {
             Some(_) => "peer doctor --fix".to_owned(),
-            None => format!("nothing is done to its peers until {} answers", record.place.server.display()),
+            None => format!("its peers are left alone until {} answers", record.place.server.display()),
         };
         unsaid.insert(record.place.server.clone(), (why.to_owned(), cure));
         return None;
     }
-    match (sight.runtime.alive(), sight.process.alive()) {
-        (_, None) => Some(broken(name, &sight.process.why_unknown().unwrap_or("its process cannot be looked at"))),
+    match (observation.runtime.alive(), observation.process.alive()) {
+        (_, None) => {
+            Some(broken(name, &observation.process.why_unknown().unwrap_or("its process cannot be inspected")))
+        }
         (Some(false), Some(true)) => warning("its agent outlived its session"),
-        (Some(false), Some(false)) if sight.server_gone => {
+        (Some(false), Some(false)) if observation.server_gone => {
             warning("its server is gone, and its end is not recorded yet")
         }
         (_, Some(false)) if record.ready_at().is_some() => {
@@ -161,7 +163,7 @@ fn axes(
     }
 }
 
-/// Sockets that nobody listens on, and sessions of ours that belong to no peer.
+/// Returns sockets without a listener, and sessions of this fleet that belong to no peer.
 async fn servers(
     engine: &Engine,
     records: &[(PeerName, SessionRecord)],
@@ -186,8 +188,8 @@ async fn servers(
     for server in known {
         use peer_adapters::runtime::Runtime;
         match tmux.list(&server).await {
-            Ok(Listing::Gone(Gone::NobodyListening)) => {
-                let what = format!("{} is a socket that nobody listens on", server.display());
+            Ok(Listing::Gone(Gone::NotListening)) => {
+                let what = format!("{} is a socket without a listener", server.display());
                 found.push(Finding::new(Level::Note, "socket", what).cure("the next wake replaces it"));
             }
             Ok(Listing::Up { server: process, rows }) => {
@@ -208,7 +210,8 @@ async fn servers(
                     found.push(Finding::new(Level::Warning, "session", what).cure(cure));
                 }
             }
-            // One that does not answer was said, if a peer is on it; one that was never started is no finding.
+            // A server that does not answer is already reported if a peer is on it; one that was never started is not a
+            // finding.
             Ok(Listing::Gone(Gone::NoSocket | Gone::Ended | Gone::Replaced)) | Err(_) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! One peer each: its program, its directory, and the variables that its agent lives by.
+//! Checks of each peer: its program, its directory, and the variables that its agent depends on.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -31,19 +31,19 @@ pub(super) fn look(
         found.push(finding(Level::Broken, what).cure(&edit));
     }
     if let Some(unused) = engine.unused_env_file(&peer.name, &peer.spec) {
-        let what = format!("its spec does not name {}, in which variables were kept for it", unused.display());
+        let what = format!("its spec does not mention {}, which holds variables kept for it", unused.display());
         found.push(finding(Level::Note, what).cure(format!("rm {}", unused.display())));
     }
     let env = match engine.launch_environment(peer, Incarnation::default()) {
         Ok(env) => env,
         Err(error) => {
-            let cure = format!("mend that file, or take env_file out: {edit}");
+            let cure = format!("repair that file, or remove env_file: {edit}");
             found.push(finding(Level::Broken, error.to_string()).cure(cure));
             return found;
         }
     };
     if let Some(interpreter) = missing_interpreter(program, &env, &peer.spec.cwd) {
-        let what = format!("{} is a script for {interpreter}, which it would not find", program.display());
+        let what = format!("{} is a script for {interpreter}, which is not on its PATH", program.display());
         let cure =
             format!("declare it again where {interpreter} is on PATH (peer add --replace), or {edit}: search_path");
         found.push(finding(Level::Broken, what).cure(cure));
@@ -51,19 +51,20 @@ pub(super) fn look(
     if let Some(shell) = shell {
         let lacks = lacks(peer, record, shell, &env);
         if !lacks.is_empty() {
-            let what = format!("it would be started without {}, which its agent lives by", lacks.join(", "));
+            let what = format!("it would be started without {}, which its agent depends on", lacks.join(", "));
             found.push(finding(Level::Warning, what).cure(how_to_keep(&peer.name, &lacks)));
         } else if found.is_empty() {
-            found.push(finding(Level::Ok, "its command would be found, and lack nothing that it lives by".to_owned()));
+            found.push(finding(Level::Ok, "its command would be found with every variable it depends on".to_owned()));
         }
     }
     found
 }
 
-/// What its agent would lack in `env`, of what it has, or had when it was last ready, or would have from this shell.
+/// Returns what the agent would lack in `env`, compared with what it has, what it had when it was last ready, and what
+/// it would have from this shell.
 fn lacks(peer: &Peer, record: Option<&SessionRecord>, shell: &Environment, env: &Environment) -> Vec<String> {
-    let now = record.filter(|record| record.ready_at().is_some()).map(|record| record.lives_by.clone());
-    let last = || peer.files.end().ok().and_then(Stored::present).map(|last| last.lives_by);
+    let now = record.filter(|record| record.ready_at().is_some()).map(|record| record.essential_env.clone());
+    let last = || peer.files.end().ok().and_then(Stored::present).map(|last| last.essential_env);
     let mut had = now.or_else(last).unwrap_or_default();
     had.extend(lived_by(&peer.profile, shell));
     had.sort();
@@ -71,7 +72,7 @@ fn lacks(peer: &Peer, record: Option<&SessionRecord>, shell: &Environment, env: 
     missing(&peer.profile, &had, &lived_by(&peer.profile, env))
 }
 
-/// The program that runs a script, where it would not be found: by the kernel, or by env(1) on the `PATH` of `env`.
+/// Returns the interpreter of a script, if it would not be found: by the kernel, or by env(1) on the `PATH` of `env`.
 ///
 /// # Source
 /// execve(2): the first line of a script is `#!`, a path and words behind it, of 256 bytes at most.

@@ -1,4 +1,4 @@
-//! The multiplexers, the agents and the hooks: whether their programs are there, and known to work.
+//! Checks of the multiplexers, the agents and the hooks: whether their programs exist, and are known to work.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use peer_adapters::version::{Fitness, oldest};
 
 use super::{Finding, Level};
 use crate::config::nearest;
-use crate::engine::{Engine, Result, hooks};
-use crate::store::EVENTS;
+use crate::engine::{Engine, Result};
+use crate::policy::event::EventName;
 
 pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
     let mut found = runtimes(engine).await;
@@ -43,11 +43,11 @@ async fn runtimes(engine: &Engine) -> Vec<Finding> {
     found
 }
 
-/// What it says of its version, and whether a session can be made with it.
+/// Checks the version that a runtime reports, and whether a session can be created with it.
 async fn runtime(engine: &Engine, kind: RuntimeKind, binary: &Path) -> Vec<Finding> {
     let deadline = engine.settings.probe.timeout.0;
     let finding = |level, what: String| Finding::new(level, kind.as_str(), what);
-    let another = format!("name the program itself in config.toml: [{kind}] binary = \"…\"");
+    let another = format!("set the path of the program itself in config.toml: [{kind}] binary = \"…\"");
     let version = match engine.runtimes.versions().ask(kind, binary).await {
         Ok(version) => version,
         Err(error) => return vec![finding(Level::Broken, error.to_string())],
@@ -61,32 +61,32 @@ async fn runtime(engine: &Engine, kind: RuntimeKind, binary: &Path) -> Vec<Findi
             Some((bad, cure)) => finding(Level::Note, format!("{what}: {bad}")).cure(cure),
             None => finding(Level::Ok, what),
         },
-        Fitness::Untested => finding(Level::Note, format!("{what} is newer than any version that was tested")),
-        Fitness::Chatty => finding(Level::Warning, refusal()).cure(another),
+        Fitness::Untested => finding(Level::Note, format!("{what} is newer than any tested version")),
+        Fitness::ExtraOutput => finding(Level::Warning, refusal()).cure(another),
         Fitness::Unreadable => finding(Level::Broken, refusal()).cure(another),
     }];
     if let Err(why) = super::trial::run(kind, binary, deadline).await {
         found.push(
-            finding(Level::Broken, format!("a trial session of {}: {why}", binary.display()))
-                .cure(format!("install another {kind}, or name one in config.toml: [{kind}] binary = \"…\"")),
+            finding(Level::Broken, format!("trial session of {} failed: {why}", binary.display()))
+                .cure(format!("install another {kind}, or set its path in config.toml: [{kind}] binary = \"…\"")),
         );
     }
     found
 }
 
-/// What is known to be wrong with a version that works otherwise.
+/// Returns a known problem of a version that otherwise works.
 ///
 /// # Source
 /// tmux 3.3a: `paste-buffer` into a dead pane ended the server with all its sessions; the fix (tmux PR 3830) is in 3.4.
 fn known_bad(version: &str) -> Option<(&'static str, &'static str)> {
     let number = version.strip_prefix("tmux ")?;
     number.starts_with("3.3").then_some((
-        "a paste into a dead pane ends its server, so peer looks first; others may not",
+        "pasting into a dead pane crashes the server; this program checks first, other tools may not",
         "tmux 3.4 has the fix",
     ))
 }
 
-/// Every profile whose program is there, in one line; a profile that cannot be read is broken.
+/// Lists every profile whose program exists, in one line; a profile that cannot be read is broken.
 fn agents(engine: &Engine) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     let mut there = Vec::new();
@@ -100,7 +100,7 @@ fn agents(engine: &Engine) -> Result<Vec<Finding>> {
                 there.extend(path.map(|path| format!("{name} at {}", path.display())));
             }
             Err(error) => {
-                found.push(Finding::new(Level::Broken, "agents", error.to_string()).cure("correct that file"));
+                found.push(Finding::new(Level::Broken, "agents", error.to_string()).cure("fix that file"));
             }
         }
     }
@@ -123,13 +123,14 @@ fn missing(engine: &Engine, command: &[String]) -> Option<Finding> {
     if program_at(engine, program).is_some() {
         return None;
     }
-    let what = format!("{program} is not to be found, or not executable");
-    Some(Finding::new(Level::Broken, "hook", what).cure("give its whole path in config.toml"))
+    let what = format!("{program} was not found, or is not executable");
+    Some(Finding::new(Level::Broken, "hook", what).cure("use its absolute path in config.toml"))
 }
 
 fn unknown_event(on: &str) -> Option<Finding> {
-    // A hook for another one would never run, and none is run for a hook's own failure.
-    let mut heard = EVENTS.into_iter().filter(|event| *event != hooks::FAILED);
+    // A hook for any other event would never run, and no hook runs for the failure of a hook.
+    let heard = EventName::ALL.iter().filter(|event| **event != EventName::HookFailed);
+    let mut heard = heard.map(|event| event.as_str());
     let known = on == "*" || heard.clone().any(|event| event == on || (on.ends_with('.') && event.starts_with(on)));
     let cure = nearest(on, &mut heard)
         .map_or_else(|| "peer log shows their names".to_owned(), |near| format!("did you mean {near}?"));

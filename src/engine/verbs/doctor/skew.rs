@@ -1,4 +1,4 @@
-//! Servers that are of another version than the runtime that is installed now: a package was upgraded under them.
+//! Checks for servers of another version than the installed runtime, because its package was upgraded while they ran.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::engine::peer::runtimes::kind_of;
 use crate::policy::name::PeerName;
 use crate::store::{Place, SessionRecord};
 
-/// What doctor says of each living server on record, once.
+/// Returns a finding for each living recorded server that has another version.
 pub(super) async fn look(engine: &Engine, records: &[(PeerName, SessionRecord)]) -> Vec<Finding> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
@@ -41,17 +41,17 @@ async fn of_server(engine: &Engine, name: &PeerName, place: &Place) -> Option<Fi
     let runs =
         text(&of_server).or_else(|| place.server_version.clone()).unwrap_or_else(|| "an unknown version".to_owned());
     let has = text(&installed).map_or_else(
-        || format!("{} is gone or does not say its version", binary.display()),
+        || format!("{} is gone or does not report its version", binary.display()),
         |installed| format!("{installed} is installed at {}", binary.display()),
     );
     let what = format!("the server of {name}, pid {}, runs {runs}, and {has}", server.pid);
-    let cure = format!("peer restart-runtime {name} parks its peers, ends it and wakes them, each in its conversation");
+    let cure = format!("peer restart-runtime {name} parks its peers, restarts it and resumes them");
     let fits = matches!((&of_server, &installed), (Some(server), Some(client)) if client.fits(server, kind));
     Some(match (fits, of_server) {
         (true, Some(_)) if text(&installed).as_ref() == Some(&runs) => return None,
         (true, _) => Finding::new(Level::Note, "server", what).cure(cure),
         (false, Some(_)) => {
-            let what = format!("{what}; peer talks to it through its own executable, {}", own.path.display());
+            let what = format!("{what}; the server's own executable is used instead, {}", own.path.display());
             Finding::new(Level::Warning, "server", what).cure(cure)
         }
         (false, None) => Finding::new(Level::Broken, "server", format!("{what}; its own executable cannot be run"))

@@ -1,5 +1,5 @@
-//! One real round trip through a runtime, on a server of its own that is gone afterwards: what a program says of its version
-//! is no proof that its answers can be read.
+//! One real round trip through a runtime, on a temporary server. A program's version does not prove that its output can
+//! be parsed.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -19,7 +19,7 @@ use crate::engine::POLL;
 /// What the trial's program prints.
 const WORD: &str = "peer-trial";
 
-/// A directory of the trial's own, removed when it is over.
+/// A temporary directory for the trial, removed when it is over.
 struct Ground(PathBuf);
 
 impl Ground {
@@ -36,9 +36,10 @@ impl Drop for Ground {
     }
 }
 
-/// Makes a session, finds it listed, reads its screen and removes it. `Err`: the step that failed, and why.
+/// Creates a session, finds it in the listing, reads its screen and removes it. `Err` is the step that failed, with the
+/// reason.
 pub(super) async fn run(kind: RuntimeKind, binary: &Path, deadline: Duration) -> Result<(), String> {
-    let ground = Ground::new().map_err(|error| format!("no directory could be made for it: {error}"))?;
+    let ground = Ground::new().map_err(|error| format!("cannot create a directory for it: {error}"))?;
     let (runtime, server): (Box<dyn Runtime>, PathBuf) = match kind {
         RuntimeKind::Tmux => {
             let config = ground.0.join("tmux.conf");
@@ -66,10 +67,10 @@ async fn round_trip(runtime: &dyn Runtime, server: &Path, dir: &Path, deadline: 
         cwd: dir.to_owned(),
         size: (80, 24),
     };
-    let created = runtime.create(&new).await.map_err(failed("making a session"))?;
+    let created = runtime.create(&new).await.map_err(failed("creating a session"))?;
     match runtime.list(server).await.map_err(failed("listing it"))? {
         Listing::Up { rows, .. } if rows.iter().any(|row| row.tag == new.tag) => {}
-        other => return Err(format!("the session that was made is not listed: {other:?}")),
+        other => return Err(format!("the created session is not listed: {other:?}")),
     }
     let begin = Instant::now();
     loop {
@@ -79,14 +80,14 @@ async fn round_trip(runtime: &dyn Runtime, server: &Path, dir: &Path, deadline: 
             break;
         }
         if begin.elapsed() > deadline {
-            return Err(format!("its screen shows {screen:?} in place of {WORD:?}"));
+            return Err(format!("its screen shows {screen:?} instead of {WORD:?}"));
         }
         tokio::time::sleep(POLL).await;
     }
     runtime.remove(&created.target).await.map_err(failed("removing it"))
 }
 
-/// Ends what is left of the trial, and of its server.
+/// Ends what is left of the trial, including its server.
 async fn clear(kind: RuntimeKind, runtime: &dyn Runtime, server: &Path) -> Result<(), String> {
     match kind {
         RuntimeKind::Tmux => {
@@ -97,7 +98,7 @@ async fn clear(kind: RuntimeKind, runtime: &dyn Runtime, server: &Path) -> Resul
             Ok(())
         }
         RuntimeKind::Zellij => {
-            runtime.abandon(server, WORD).await.map_err(|error| format!("it was not ended: {error}"))
+            runtime.discard_failed_create(server, WORD).await.map_err(|error| format!("it was not ended: {error}"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a tick does, one peer at a time under its lock, many peers side by side, within the budget.
+//! The actions of a tick: each under its peer's lock, several peers concurrently, within the budget.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::task::{Due, Task};
-use super::{Deed, Fleet, Request, View, idle, skipped};
+use super::{Fleet, Request, TickAction, View, idle, skipped};
 use crate::engine::error::NotReady;
 use crate::engine::life::ready::Repetition;
 use crate::engine::message::Message;
@@ -18,6 +18,7 @@ use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::{EndCause, Intent};
+use crate::policy::event::EventName;
 use crate::policy::health::drain_alert;
 use crate::policy::idle::IdleDecision;
 use crate::policy::name::PeerName;
@@ -26,14 +27,14 @@ use crate::policy::verdict::{Action, Judgement};
 use crate::policy::wake::WakeRequest;
 use crate::store::{Event, Heartbeat, Locked, Marker, SessionRecord, Stored};
 
-/// How many peers are ended or started at once: each ladder waits most of its time, and each start costs an agent's
-/// start-up on the same two cores. It also staggers the return of a fleet that lost its runtime.
+/// How many peers are ended or started concurrently. A ladder waits most of its time, and each start costs an agent's
+/// start-up on the same two cores. This also staggers the return of a fleet that lost its runtime.
 const SIDE_BY_SIDE: usize = 4;
 
-/// How long a start that is past its time is looked at in each tick; long enough to see it ready and still ready.
+/// How long each tick watches a start that has exceeded its time: long enough to see it become ready and stay ready.
 const LATE_START_LOOK: Duration = Duration::from_secs(2);
 
-/// What holds for all tasks of one tick.
+/// What applies to all tasks of one tick.
 #[derive(Clone, Copy)]
 struct Bounds {
     deadline: Instant,
@@ -41,8 +42,8 @@ struct Bounds {
 }
 
 impl Engine {
-    /// Decides and does everything that follows from the judgements; what does not fit into the budget is skipped and
-    /// said.
+    /// Decides and does everything that follows from the judgements. What does not fit into the budget is skipped and
+    /// reported.
     pub(super) async fn carry_out(
         &self,
         request: &Request,
@@ -50,33 +51,33 @@ impl Engine {
         fleet: &Fleet,
         judged: &BTreeMap<PeerName, Judgement>,
         beat: &mut Heartbeat,
-    ) -> Result<Vec<Deed>> {
+    ) -> Result<Vec<TickAction>> {
         let tasks = self.due(fleet, judged, beat, request.dry_run)?;
         let mut done = Vec::new();
         if request.dry_run {
-            done.extend(tasks.iter().map(|(peer, _, task)| task.deed(&peer.name)));
+            done.extend(tasks.iter().map(|(peer, _, task)| task.action(&peer.name)));
         } else {
             self.announce_lost(fleet, judged)?;
             let bounds = Bounds { deadline, machine_woke_at: beat.machine_woke_at_ms };
             let (urgent, mut rest): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|(_, _, task)| task.is_urgent());
             let lost = self.perform_all(bounds, urgent, &mut done, beat).await;
-            // After a power cut the first tick brings the fleet back, and not the one after it.
+            // After a power cut, the first tick brings the fleet back, and not only the second.
             rest.extend(self.due_again(&lost, beat));
             rest.sort_by_key(|(_, _, task)| task.urgency());
             self.perform_all(bounds, rest, &mut done, beat).await;
             self.sweep_sessions(&fleet.unused, deadline).await;
         }
-        // Stable: of one peer, in the order in which it was done.
+        // The sort is stable, so the actions of one peer stay in the order in which they were done.
         done.sort_by(|a, b| a.peer.cmp(&b.peer));
         Ok(done)
     }
 
-    /// Performs tasks side by side, and returns whose loss was recorded by that.
+    /// Performs tasks concurrently, and returns the peers whose loss was recorded by that.
     async fn perform_all<'a>(
         &self,
         bounds: Bounds,
         tasks: Vec<Due<'a>>,
-        done: &mut Vec<Deed>,
+        done: &mut Vec<TickAction>,
         beat: &mut Heartbeat,
     ) -> Vec<&'a Peer> {
         let mut lost = Vec::new();
@@ -88,9 +89,9 @@ impl Engine {
             .buffer_unordered(SIDE_BY_SIDE);
         while let Some((peer, is_about_lost, result)) = results.next().await {
             match result {
-                Ok(Some(deed)) => {
+                Ok(Some(action)) => {
                     lost.extend(is_about_lost.then_some(peer));
-                    done.push(deed);
+                    done.push(action);
                 }
                 Ok(None) => {}
                 Err(error) => beat.skipped.push(skipped(&peer.name, &error)),
@@ -99,18 +100,18 @@ impl Engine {
         lost
     }
 
-    /// One event a lost server, whatever the number of its peers: those that this tick finds on record, and those whose
-    /// pane process has recorded it by itself and that nothing has cleared since.
+    /// Logs one event per lost server, whatever the number of its peers. These are the peers whose loss this tick
+    /// finds, and those whose pane process has already recorded it and whose session has not been cleared since.
     fn announce_lost(&self, fleet: &Fleet, judged: &BTreeMap<PeerName, Judgement>) -> Result<()> {
         let mut lost = BTreeMap::<PathBuf, Vec<&str>>::new();
-        for subject in fleet.subjects.iter().filter(|subject| !subject.sight.rebooted) {
+        for subject in fleet.subjects.iter().filter(|subject| !subject.observation.rebooted) {
             let judgement = judged.get(&subject.peer.name);
             if judgement.is_some_and(|judgement| matches!(judgement.action, Action::EndLost { .. })) {
                 lost.entry(subject.record.place.server.clone()).or_default().push(subject.peer.name.as_str());
             }
         }
         for peer in &fleet.asleep {
-            // One that cannot be read is said where its peer is looked after.
+            // An unreadable file is reported where its peer is handled.
             let last = peer.files.end().ok().and_then(Stored::present);
             let ended = last.filter(|ended| ended.end.cause == EndCause::RuntimeLost);
             if let Some(place) = ended.and_then(|ended| ended.left) {
@@ -118,7 +119,7 @@ impl Engine {
             }
         }
         for (server, peers) in lost {
-            let event = Event::new(self.now(), "runtime.lost").with("server", server.display().to_string());
+            let event = Event::new(self.now(), EventName::RuntimeLost).with("server", server.display().to_string());
             self.log(&event.with("peers", json!(peers)))?;
         }
         Ok(())
@@ -130,15 +131,15 @@ impl Engine {
         peer: &Peer,
         record: Option<&SessionRecord>,
         task: Task,
-    ) -> Result<Option<Deed>> {
+    ) -> Result<Option<TickAction>> {
         let supervised = matches!(task, Task::Drive);
-        // To be still on its way is no failure of the tick.
+        // A start that is still in progress is not a failure of the tick.
         let out_of_time =
             || if supervised { Ok(None) } else { Err(EngineError::OutOfTime { peer: peer.name.clone() }) };
         if Instant::now() >= bounds.deadline {
             return out_of_time();
         }
-        // Dropping what is not finished is safe: every step of a ladder or a start can be followed by the next tick.
+        // Dropping an unfinished task is safe: the next tick can continue after every step of a ladder or a start.
         let performed = tokio::time::timeout_at(bounds.deadline, self.perform(bounds, peer, record, task)).await;
         performed.unwrap_or_else(|_| out_of_time())
     }
@@ -149,34 +150,37 @@ impl Engine {
         peer: &Peer,
         judged: Option<&SessionRecord>,
         task: Task,
-    ) -> Result<Option<Deed>> {
-        let deed = task.deed(&peer.name);
+    ) -> Result<Option<TickAction>> {
+        let action = task.action(&peer.name);
         match (&task, judged) {
             (Task::Restart, _) => return self.restart(peer).await,
-            (Task::Mail { topic }, awake) => return self.bring_mail(peer, awake.is_some(), topic.clone()).await,
-            (Task::Drive, Some(record)) => return Ok(self.supervise(peer, record).await?.then_some(deed)),
+            (Task::Mail { topic }, awake) => return self.deliver_inbox(peer, awake.is_some(), topic.clone()).await,
+            (Task::Drive, Some(record)) => return Ok(self.supervise(peer, record).await?.then_some(action)),
             _ => {}
         }
-        // Somebody who works on it knows more than this tick does.
+        // Another process that holds the lock has newer facts than this tick.
         let Some(locked) = self.state.try_lock(&peer.name)? else { return Ok(None) };
         let record = self.on_record(peer, &locked)?;
         match (&task, judged, record) {
-            (Task::Recover, _, record) => Ok(record.map(|_| deed)),
-            (Task::ClearStray(stray), ..) => Ok(self.clear_stray(peer, &locked, stray).await?.then_some(deed)),
+            (Task::Recover, _, record) => Ok(record.map(|_| action)),
+            (Task::ClearUntracked(untracked), ..) => {
+                Ok(self.clear_untracked(peer, &locked, untracked).await?.then_some(action))
+            }
             (Task::Clear, _, record) => match self.live_in_reach(peer, record).await? {
-                Live::None => self.clear_left(peer, &locked).await.map(|()| Some(deed)),
+                Live::None => self.clear_left(peer, &locked).await.map(|()| Some(action)),
                 Live::Starting(_) | Live::Session(..) => Ok(None),
             },
             (_, Some(then), Some(record)) if then.incarnation == record.incarnation => {
                 let cause = self.end_as_judged(bounds, peer, &locked, record, &task).await?;
-                Ok(cause.map(|cause| Deed { cause, ..deed }))
+                Ok(cause.map(|cause| TickAction { cause, ..action }))
             }
-            // It ended or was started anew since it was judged.
+            // The incarnation ended or was replaced since it was judged.
             _ => Ok(None),
         }
     }
 
-    /// Looks once more under the lock, and ends what is still as it was judged. `None`: it is not; else the cause.
+    /// Observes the peer again under the lock, and ends it if the judgement still holds. Returns the cause, or `None`
+    /// if it does not hold any more.
     async fn end_as_judged(
         &self,
         bounds: Bounds,
@@ -185,17 +189,19 @@ impl Engine {
         record: SessionRecord,
         task: &Task,
     ) -> Result<Option<String>> {
-        let sight = self.observe(&peer.name, &record).await?;
-        Self::refuse_unknown(peer, &sight)?;
+        let observation = self.observe(&peer.name, &record).await?;
+        Self::refuse_unknown(peer, &observation)?;
         match task {
-            Task::Bury | Task::EndLost { survivor: false } if sight.process == Axis::Dead => {
-                self.bury(peer, locked, &record, &sight).await?;
+            Task::Bury | Task::EndLost { survivor: false } if observation.process == Axis::Dead => {
+                self.record_dead_session(peer, locked, &record, &observation).await?;
             }
-            Task::EndOrphan | Task::EndLost { survivor: true } if sight.runtime == Axis::Dead => {
-                self.end_orphan(peer, locked, record, &sight).await?;
+            Task::EndOrphan | Task::EndLost { survivor: true } if observation.runtime == Axis::Dead => {
+                self.end_orphan(peer, locked, record, &observation).await?;
             }
-            Task::End { intent, cause, .. } if sight.process == Axis::Alive && sight.runtime == Axis::Alive => {
-                let view = View { peer, files: &peer.files, record: &record, sight: &sight };
+            Task::End { intent, cause, .. }
+                if observation.process == Axis::Alive && observation.runtime == Axis::Alive =>
+            {
+                let view = View { peer, files: &peer.files, record: &record, observation: &observation };
                 if !self.still_due(bounds, view, *intent).await? {
                     return Ok(None);
                 }
@@ -208,8 +214,8 @@ impl Engine {
         Ok(Some(last.map(|last| last.end.shown_as()).unwrap_or_default()))
     }
 
-    /// Whether what was found without the lock still holds under it: meanwhile a message may have come, somebody may have
-    /// attached, a beat may have arrived.
+    /// Whether what was found without the lock still holds under it: meanwhile a message may have been delivered, a
+    /// client attached, or a beat recorded.
     async fn still_due(&self, bounds: Bounds, view: View<'_>, intent: Intent) -> Result<bool> {
         Ok(match intent {
             _ if view.record.intent == Some(intent) => true,
@@ -232,15 +238,16 @@ impl Engine {
     ) -> Result<()> {
         let incarnation = record.incarnation;
         let last = self.end(peer, locked, record, Some(intent)).await?;
-        let event = Event::new(self.now(), "session.reaped").peer(&peer.name).incarnation(incarnation);
+        let event = Event::new(self.now(), EventName::SessionReaped).peer(&peer.name).incarnation(incarnation);
         self.log(&event.cause(last.end.cause.as_str()).with("detail", cause).with("conversation", last.conversation))?;
         if drain_alert(&last.end.recent, self.now()) {
-            self.log(&Event::new(self.now(), "memory.alert").peer(&peer.name).incarnation(incarnation))?;
+            self.log(&Event::new(self.now(), EventName::MemoryAlert).peer(&peer.name).incarnation(incarnation))?;
         }
         Ok(())
     }
 
-    /// The last look before a park: what its screen says now. A screen that cannot be read is no proof of idleness.
+    /// Whether the screen shows an agent at work, as the last check before a park. A screen that cannot be read does
+    /// not prove idleness.
     pub(crate) async fn is_at_work(&self, peer: &Peer, record: &SessionRecord) -> bool {
         if peer.profile.busy.is_empty() && peer.profile.dialog.is_empty() {
             return false;
@@ -251,28 +258,28 @@ impl Engine {
         }
     }
 
-    async fn restart(&self, peer: &Peer) -> Result<Option<Deed>> {
+    async fn restart(&self, peer: &Peer) -> Result<Option<TickAction>> {
         match self.wake(&peer.name, &WakeRequest::default(), &Message::default()).await {
             Ok(woken) => {
                 let cause = format!("{} ({})", woken.decision, woken.cause);
-                Ok(Some(Deed { peer: peer.name.clone(), what: "restarted", cause }))
+                Ok(Some(TickAction { peer: peer.name.clone(), what: "restarted", cause }))
             }
-            // A refusal is the table's word, and it is in the log.
+            // A refusal by the wake table is already in the log.
             Err(EngineError::Refused { .. }) => Ok(None),
             Err(error) => {
-                // A self-fresh is tried once; the next wake is fresh all the same.
+                // A self-fresh is tried once; the next wake is fresh anyway.
                 self.lock(&peer.name).await?.unmark(Marker::NewEager)?;
                 Err(error)
             }
         }
     }
 
-    /// Sees a start through whose driver is gone; one that is long past its time gets a short look. Returns whether it is
-    /// ready now, with the prompt typed that nobody else would type.
+    /// Sees a start through whose driver is gone; a start that has exceeded its time gets a short look. Returns whether
+    /// it is ready now, with its initial prompt typed.
     async fn supervise(&self, peer: &Peer, record: &SessionRecord) -> Result<bool> {
         let limit = peer.effective.ready_timeout.value.unwrap_or(peer.profile.ready.timeout);
         let left = limit.saturating_sub(self.now().since(record.woke_at_ms));
-        let patience = left.max(LATE_START_LOOK + peer.profile.ready.hold_resume);
+        let patience = left.max(LATE_START_LOOK + peer.profile.ready.stable_for_resume);
         let why = match tokio::time::timeout(patience, self.see_ready(peer, record.incarnation)).await {
             Ok(Ok(())) => None,
             Ok(Err(EngineError::NotReady { why, .. })) => Some(why),

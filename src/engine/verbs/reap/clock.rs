@@ -1,5 +1,5 @@
-//! The machine's clocks: whether it was asleep or its clock was set since the tick before. Nothing could happen while it
-//! slept, and a step of the clock is no time at all, so neither counts as idle.
+//! The machine's clocks: whether it was suspended or its clock was set since the last tick. Nothing can happen during a
+//! suspension, and no time passes when the clock is set, so neither counts as idle time.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use nix::time::{ClockId, clock_gettime};
 use crate::policy::time::Timestamp;
 use crate::store::Heartbeat;
 
-/// Suspensions and steps shorter than this are the difference between two readings of two clocks, or a clock that is
-/// brought right slowly (43 s a day at most).
+/// Shorter suspensions and steps are just the difference between two readings of two clocks, or a clock that is being
+/// slewed (43 s a day at most).
 const NOTICEABLE: Duration = Duration::from_secs(5);
 
 #[cfg(target_os = "linux")]
@@ -26,29 +26,30 @@ fn read(clock: ClockId) -> Duration {
     clock_gettime(clock).map(Duration::from).unwrap_or_default()
 }
 
-/// How long the machine has been up, time asleep included; nobody sets this clock.
+/// Returns how long the machine has been up, suspensions included. This clock is never set.
 pub(super) fn up() -> Duration {
     read(WITH_SLEEP)
 }
 
-/// How long the machine has been running since it booted, without the time that it was asleep.
+/// Returns how long the machine has been running since it booted, without suspensions.
 pub(super) fn running() -> Duration {
     read(WITHOUT_SLEEP)
 }
 
-/// How long the machine has been suspended since it booted: what the clock that runs on in suspension is ahead of the one
-/// that does not.
+/// Returns how long the machine has been suspended since it booted: the difference between the clock that includes
+/// suspensions and the one that does not.
 pub(super) fn suspended() -> Duration {
     up().saturating_sub(running())
 }
 
-/// Whether it slept since the tick before. A smaller value than then means another boot, and says nothing.
+/// Whether the machine was suspended since the last tick. A smaller value than at that tick means another boot, and
+/// proves nothing.
 pub(super) fn slept(before: &Heartbeat, suspended: Duration) -> bool {
     before.tick > 0 && suspended > Duration::from_millis(before.suspended_ms).saturating_add(NOTICEABLE)
 }
 
-/// Whether the wall clock was set since the tick before: it is not as far on as the clock that nobody sets. Another boot
-/// says nothing, and a heartbeat of an older `peer` neither.
+/// Whether the wall clock was set since the last tick, so that it differs from the clock that is never set. Another
+/// boot proves nothing, nor does a heartbeat of an older `peer`.
 pub(super) fn was_set(before: &Heartbeat, now: Timestamp, up: Duration) -> bool {
     let then = Duration::from_millis(before.up_ms);
     if before.tick == 0 || before.up_ms == 0 || up < then {

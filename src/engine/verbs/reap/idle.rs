@@ -1,4 +1,4 @@
-//! What a peer has done last, from the sources that its profile names.
+//! When a peer was last active, from the sources that its profile names.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,55 +6,56 @@ use peer_adapters::agent::ActivitySource;
 use peer_adapters::transcript::{Files, TranscriptError};
 
 use super::{View, since_wake};
-use crate::engine::observe::Sight;
+use crate::engine::observe::Observation;
 use crate::engine::observe::conversation;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::idle::{Activity, IdleDecision, IdleFacts, Turn, idle};
 use crate::policy::time::Timestamp;
-use crate::policy::wake::Lifestyle;
+use crate::policy::wake::ContextPolicy;
 use crate::store::Marker;
 
-/// The last output or beat, whatever they are worth as signs of work: for the question whether it was there a moment ago.
-pub(super) fn last_sign_of_life(peer: &Peer, sight: &Sight) -> Result<Option<Timestamp>> {
-    Ok(sight.last_output().max(peer.files.marked_at(Marker::Beat)?))
+/// Returns the last output or beat, whatever it is worth as a sign of work. It shows that the agent existed a moment
+/// ago.
+pub(super) fn last_sign_of_life(peer: &Peer, observation: &Observation) -> Result<Option<Timestamp>> {
+    Ok(observation.last_output().max(peer.files.marked_at(Marker::Beat)?))
 }
 
-/// Whether a healthy peer is to be parked.
+/// Decides whether a healthy peer is to be parked.
 pub(super) fn decide(engine: &Engine, view: View<'_>, machine_woke_at: Option<Timestamp>) -> Result<IdleDecision> {
-    let View { peer, files, record, sight } = view;
+    let View { peer, files, record, observation } = view;
     let now = engine.now();
-    let lifestyle = peer.effective.policy.value;
+    let context_policy = peer.effective.policy.value;
     let cheap = IdleFacts {
         activity: Activity::NoneYet,
         woke_at: record.woke_at_ms,
         last_delivery: record.delivered_at_ms,
         child_activity: None,
         machine_woke_at,
-        turn: Turn::NotTold,
+        turn: Turn::Unreported,
         attached: false,
-        lifestyle,
+        context_policy,
         idle_timeout: peer.effective.idle_timeout.value.unwrap_or(Duration::ZERO),
-        done_at: match lifestyle {
-            Lifestyle::Ephemeral => since_wake(files, record, Marker::Done)?,
-            // What only ends an ephemeral one is not looked for elsewhere.
-            Lifestyle::Conversational | Lifestyle::Executor => None,
+        done_at: match context_policy {
+            ContextPolicy::Ephemeral => since_wake(files, record, Marker::Done)?,
+            // Only an ephemeral peer is ended by this marker, so the others are not checked for it.
+            ContextPolicy::Conversational | ContextPolicy::Executor => None,
         },
     };
-    // Whoever is not idle by what is at hand needs no look into its agent's files.
+    // If the cheap facts already show that the peer is not idle, the agent's files are not read.
     if let kept @ IdleDecision::Keep(_) = idle(&cheap, now) {
         return Ok(kept);
     }
     let own = own_signs(view)?;
-    let attached = sight.row.as_ref().is_some_and(|row| row.attached > 0) && !peer.effective.reap_attached.value;
+    let attached = observation.row.as_ref().is_some_and(|row| row.attached > 0) && !peer.effective.reap_attached.value;
     let facts = IdleFacts { activity: own.activity, turn: own.turn, attached, ..cheap };
     match idle(&facts, now) {
         kept @ IdleDecision::Keep(_) => Ok(kept),
-        // Its children come last: there may be many, and they matter only to whoever would be parked.
+        // The agent's children are checked last: there may be many, and they matter only if the peer would be parked.
         IdleDecision::Park { .. } => Ok(idle(&with_children(view, facts, now)?, now)),
     }
 }
 
-/// What the agent's own files and its pane say.
+/// What the agent's own files and its pane show.
 struct OwnSigns {
     activity: Activity,
     turn: Turn,
@@ -64,9 +65,10 @@ fn own_signs(view: View<'_>) -> Result<OwnSigns> {
     with_own_files(view, |files| Ok(OwnSigns { activity: activity(view, files)?, turn: turn(view, files) }))?
 }
 
-/// Looks into the agent's files, where its own environment puts them.
+/// Runs `look` on the agent's files, where its own environment puts them.
 fn with_own_files<T>(view: View<'_>, look: impl FnOnce(&Files<'_>) -> T) -> Result<T> {
-    // Its environment tells where its files are; the largest file that a peer has is not read for one that has none.
+    // The environment that locates the files is in the peer's largest file, which is not read for an agent that has no
+    // files.
     let View { peer, record, .. } = view;
     if peer.profile.conversation.transcript.is_none() {
         return Ok(conversation::with_files(&peer.profile, &peer.spec.cwd, &[], look));
@@ -74,10 +76,10 @@ fn with_own_files<T>(view: View<'_>, look: impl FnOnce(&Files<'_>) -> T) -> Resu
     Ok(conversation::Launched::of(&peer.files, record, &peer.spec.cwd)?.look(&peer.profile, look))
 }
 
-/// The same with what its children did since anything else happened.
+/// Adds what the agent's children did since its last other activity.
 fn with_children(view: View<'_>, facts: IdleFacts, now: Timestamp) -> Result<IdleFacts> {
     let Some(id) = view.record.conversation.as_deref() else { return Ok(facts) };
-    let since = facts.last_sign(now).into();
+    let since = facts.last_activity(now).into();
     let found = with_own_files(view, |files| told(files.child_activity(id, since)))?;
     Ok(match found {
         Ok(child_activity) => IdleFacts { child_activity, ..facts },
@@ -85,15 +87,15 @@ fn with_children(view: View<'_>, facts: IdleFacts, now: Timestamp) -> Result<Idl
     })
 }
 
-/// The first source that says anything; one that fails is not passed over for a worse one.
-fn activity(View { peer, files: own, record, sight }: View<'_>, files: &Files<'_>) -> Result<Activity> {
+/// Returns the result of the first source that has one. A source that fails is not skipped in favour of a worse one.
+fn activity(View { peer, files: own, record, observation }: View<'_>, files: &Files<'_>) -> Result<Activity> {
     let id = record.conversation.as_deref();
     let pid = record.process.map_or(0, |agent| agent.id.pid);
     for source in &peer.profile.conversation.activity {
         let found = match source {
             ActivitySource::StatusFile | ActivitySource::Transcript => told(files.last_activity(id, pid)),
             ActivitySource::Beats => Ok(since_wake(own, record, Marker::Beat)?),
-            ActivitySource::Output => Ok(sight.last_output()),
+            ActivitySource::Output => Ok(observation.last_output()),
         };
         match found {
             Ok(Some(at)) => return Ok(Activity::Last(at)),
@@ -109,8 +111,8 @@ fn turn(view: View<'_>, files: &Files<'_>) -> Turn {
     match files.turn_in_progress(view.record.conversation.as_deref(), pid) {
         Ok(Some(true)) => Turn::InProgress,
         Ok(Some(false)) => Turn::Over,
-        // The screen may tell; whoever parks looks at it first.
-        Ok(None) => Turn::NotTold,
+        // The screen may show it, and is checked before a park.
+        Ok(None) => Turn::Unreported,
         Err(error) => Turn::Unknown(error.to_string()),
     }
 }

@@ -1,7 +1,7 @@
-//! What waits in inboxes, brought by a tick to who can take it.
+//! Delivery of inboxes by a tick.
 
 use super::task::{Due, Task};
-use super::{Deed, Fleet, skipped};
+use super::{Fleet, TickAction, skipped};
 use crate::engine::message::Message;
 use crate::engine::verbs::inbox::has_its_message;
 use crate::engine::{Engine, EngineError, Peer, Result};
@@ -11,7 +11,8 @@ use crate::policy::wake::WakeRequest;
 use crate::store::{Heartbeat, SessionRecord};
 
 impl Engine {
-    /// Whose inbox has something due, and who has nothing else to be done to: one look at a directory, as a rule at none.
+    /// Adds tasks for peers that have mail due and no other task. Usually costs one check of a directory that does not
+    /// exist.
     pub(super) fn add_mail<'a>(&self, fleet: &'a Fleet, tasks: &mut Vec<Due<'a>>, beat: &mut Heartbeat) -> Result<()> {
         let mail = self.state.mail()?;
         if mail.is_empty() {
@@ -49,20 +50,25 @@ impl Engine {
         Ok(Some(Task::Mail { topic: first.topic }))
     }
 
-    /// Delivers to one that is awake; wakes one that is not, which is then given what waits for it.
-    pub(super) async fn bring_mail(&self, peer: &Peer, awake: bool, topic: Option<String>) -> Result<Option<Deed>> {
+    /// Delivers to a peer that is awake. A peer that is not awake is woken, and the wake delivers its inbox.
+    pub(super) async fn deliver_inbox(
+        &self,
+        peer: &Peer,
+        awake: bool,
+        topic: Option<String>,
+    ) -> Result<Option<TickAction>> {
         let delivered = if awake {
             self.drain(peer).await?
         } else {
             let request = WakeRequest { topic, ..WakeRequest::default() };
             match self.wake(&peer.name, &request, &Message::default()).await {
                 Ok(woken) => woken.queued_delivered,
-                // The table's word, which is in the log.
+                // The refusal of the wake table is already in the log.
                 Err(EngineError::Refused { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             }
         };
         let cause = format!("{delivered} of its inbox");
-        Ok((delivered > 0 || !awake).then(|| Deed { peer: peer.name.clone(), what: "delivered", cause }))
+        Ok((delivered > 0 || !awake).then(|| TickAction { peer: peer.name.clone(), what: "delivered", cause }))
     }
 }

@@ -1,4 +1,4 @@
-//! How much memory an agent's process tree holds, where its spec sets a limit.
+//! The memory of an agent's process tree, if its spec sets a limit.
 
 use std::collections::HashMap;
 
@@ -7,13 +7,13 @@ use peer_adapters::process;
 use super::Subject;
 use crate::policy::name::PeerName;
 
-/// Memory in KiB of every subject that has a limit, by one walk over the process table. A tree of which the kernel does
-/// not tell is left out: not known is not much.
+/// Returns the memory in KiB of every subject that has a limit, with one walk over the process table. A tree that the
+/// kernel does not report is left out: unknown does not mean small.
 pub(super) fn of_limited(subjects: &[Subject]) -> HashMap<PeerName, u64> {
     let limited: Vec<_> = subjects
         .iter()
         .filter(|subject| subject.peer.effective.max_memory_kib.value.is_some())
-        .filter(|subject| subject.sight.process.alive() == Some(true))
+        .filter(|subject| subject.observation.process.alive() == Some(true))
         .filter_map(|subject| Some((&subject.peer.name, subject.record.process?.id.pid)))
         .collect();
     if limited.is_empty() {

@@ -1,4 +1,4 @@
-//! What follows from the judgements of a tick, one task a peer, in the order of urgency.
+//! The tasks that follow from the judgements of a tick: one per peer, sorted by urgency.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,13 +6,14 @@ use std::time::Duration;
 use peer_adapters::agent::ConversationId;
 use peer_adapters::process;
 
-use super::{Deed, Fleet, Subject, View, idle, since_wake, skipped};
-use crate::engine::observe::conversation::Learner;
-use crate::engine::observe::survey::Stray;
+use super::{Fleet, Subject, TickAction, View, idle, since_wake, skipped};
+use crate::engine::observe::conversation::ConversationFinder;
+use crate::engine::observe::fleet_observation::UntrackedSession;
 use crate::engine::observe::{elsewhere, process_id};
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::{EndCause, Intent};
+use crate::policy::event::EventName;
 use crate::policy::health::{AutoRestart, Health, HealthPolicy, should_restart};
 use crate::policy::idle::IdleDecision;
 use crate::policy::name::PeerName;
@@ -20,12 +21,12 @@ use crate::policy::time::Timestamp;
 use crate::policy::verdict::{Action, Judgement};
 use crate::store::{Event, Heartbeat, LastEnd, Marker, Phase, SessionRecord};
 
-/// Memory above this share of the limit, in percent, is worth a word before it is drained: less would be said of agents
-/// that are only well used, more would come too late to do anything.
+/// The share of the memory limit, in percent, above which a warning is logged before the agent is drained. A lower
+/// value would also warn about agents that are merely well used, a higher one would be too late to react to.
 const MEMORY_WARNING_PERCENT: u64 = 80;
 
-/// How long after an end each tick looks for its conversation; a wake looks whenever it comes. An agent writes its files
-/// within seconds, and a tick that looked for ever would look for what was never said.
+/// How long after an end each tick looks for its conversation; a wake always looks. An agent writes its files within
+/// seconds, and without this limit ticks would look for ever for a conversation that never began.
 const LATE_FILES: Duration = Duration::from_secs(600);
 
 /// What is to be done to one peer.
@@ -35,42 +36,44 @@ pub(super) enum Task {
     Bury,
     /// End an agent whose session is gone.
     EndOrphan,
-    /// Its server is gone: end the survivor where there is one, then record.
+    /// Its server is gone: end the survivor, if there is one, and record the end.
     EndLost { survivor: bool },
-    /// End a healthy agent with this intent; what is told of it.
+    /// End a healthy agent with this intent, reported with these words.
     End { intent: Intent, what: &'static str, cause: String },
-    /// Put the record of a living agent together again.
+    /// Reconstruct the record of a living agent.
     Recover,
-    /// Remove a session of ours that no record names.
-    ClearStray(Stray),
-    /// Clear what an ended one left on its server.
+    /// Remove a session of this fleet that no record names.
+    ClearUntracked(UntrackedSession),
+    /// Clear what an ended incarnation left on its server.
     Clear,
-    /// Start again by itself.
+    /// Restart the peer because its spec says so.
     Restart,
-    /// A start whose driver is gone: wait for it in its place.
+    /// Take over a start whose driver is gone.
     Drive,
-    /// Deliver what is due in its inbox; one that is not awake is woken for it, with this topic.
+    /// Deliver what is due in its inbox. A peer that is not awake is woken for it, with this topic.
     Mail { topic: Option<String> },
 }
 
 impl Task {
-    pub(super) fn deed(&self, peer: &PeerName) -> Deed {
+    pub(super) fn action(&self, peer: &PeerName) -> TickAction {
         let (what, cause) = match self {
             Self::Bury => ("ended", "confirmed".to_owned()),
             Self::EndOrphan => ("orphan-ended", "session gone".to_owned()),
             Self::EndLost { .. } => ("ended", "runtime-lost".to_owned()),
             Self::End { what, cause, .. } => (*what, cause.clone()),
             Self::Recover => ("recovered", "its record was lost".to_owned()),
-            Self::ClearStray(stray) => ("cleared", format!("session {} is not on record", stray.row.session)),
+            Self::ClearUntracked(untracked) => {
+                ("cleared", format!("session {} is not on record", untracked.row.session))
+            }
             Self::Clear => ("cleared", "its session was left".to_owned()),
             Self::Restart => ("restarted", String::new()),
             Self::Mail { .. } => ("delivered", "its inbox".to_owned()),
             Self::Drive => ("supervised", "its start was left alone".to_owned()),
         };
-        Deed { peer: peer.clone(), what, cause }
+        TickAction { peer: peer.clone(), what, cause }
     }
 
-    /// What takes long and can wait comes last: an agent that never gets ready must not cost others their end.
+    /// What takes long and can wait comes last: an agent that never becomes ready must not delay the end of others.
     pub(super) const fn urgency(&self) -> u8 {
         match self {
             Self::Drive => 2,
@@ -83,17 +86,17 @@ impl Task {
         self.urgency() == 0
     }
 
-    /// Whether it records the end of one whose runtime or machine went away under it.
+    /// Whether it records the end of an incarnation whose runtime or machine went away.
     pub(super) const fn is_about_lost(&self) -> bool {
         matches!(self, Self::EndLost { .. })
     }
 }
 
-/// A task, for whom, and the record that it was decided by.
+/// A task with its peer, and the record on which it was decided.
 pub(super) type Due<'a> = (&'a Peer, Option<&'a SessionRecord>, Task);
 
 impl Engine {
-    /// Everything that is due, the urgent first. What cannot be told is said in `beat`.
+    /// Returns everything that is due, the most urgent first. What cannot be determined is reported in `beat`.
     pub(super) fn due<'a>(
         &self,
         fleet: &'a Fleet,
@@ -122,11 +125,11 @@ impl Engine {
         }
         let recovered: BTreeSet<&PeerName> =
             tasks.iter().filter(|(_, _, task)| matches!(task, Task::Recover)).map(|(peer, ..)| &peer.name).collect();
-        // Without a record every session of a peer looks like a stray; what is left over then is for the next tick to say.
-        for stray in fleet.strays.iter().filter(|stray| !recovered.contains(&stray.peer)) {
-            match task_for_stray(fleet, stray, beat) {
+        // While a record is missing, every session of its peer looks untracked; the next tick handles the rest.
+        for untracked in fleet.untracked.iter().filter(|session| !recovered.contains(&session.peer)) {
+            match task_for_untracked(fleet, untracked, beat) {
                 Ok(task) => tasks.extend(task),
-                Err(error) => beat.skipped.push(skipped(&stray.peer, &error)),
+                Err(error) => beat.skipped.push(skipped(&untracked.peer, &error)),
             }
         }
         self.add_mail(fleet, &mut tasks, beat)?;
@@ -134,7 +137,7 @@ impl Engine {
         Ok(tasks)
     }
 
-    /// Those whose loss this tick has recorded, and whom it starts again at once.
+    /// Returns restarts for the peers whose loss this tick has recorded, so that they are started again at once.
     pub(super) fn due_again<'a>(&self, lost: &[&'a Peer], beat: &mut Heartbeat) -> Vec<Due<'a>> {
         let mut due: Vec<Due<'a>> = Vec::new();
         for peer in lost {
@@ -162,12 +165,12 @@ impl Engine {
             Some(Action::End) => Some(Task::Bury),
             Some(Action::EndOrphan) => Some(Task::EndOrphan),
             Some(Action::EndLost { survivor }) => Some(Task::EndLost { survivor }),
-            Some(Action::Hold(_) | Action::ProbeAgain) | None => None,
+            Some(Action::Defer(_) | Action::ProbeAgain) | None => None,
         })
     }
 
-    /// A start that nobody drives any more is taken over. One that the runtime was never asked for leaves the peer as it
-    /// was before it.
+    /// Takes over a start whose driver is gone. A start that never reached the runtime leaves the peer as it was
+    /// before.
     fn task_on_its_way(&self, subject: &Subject) -> Result<Option<Task>> {
         let driver = match subject.record.phase {
             Phase::Starting { driver } => driver,
@@ -175,27 +178,27 @@ impl Engine {
             Phase::Ready { .. } => return Ok(None),
         };
         let driver = process_id(driver);
-        // Our own ticks do not overlap, so what an earlier one had no time left for is nobody's now.
+        // Ticks of this process do not overlap, so a start that an earlier one had no time for has no driver now.
         let ours = driver == peer_adapters::process::me()?;
         if !ours && peer_adapters::process::find(driver)?.is_some() {
             return Ok(None);
         }
-        match Live::of(subject.record.clone(), subject.sight.clone()) {
+        match Live::of(subject.record.clone(), subject.observation.clone()) {
             Live::Starting(_) => Ok(Some(Task::Drive)),
             Live::None => Ok(self.task_asleep(&subject.peer)?.or_else(|| left_by_unborn(&subject.record))),
             Live::Session(..) => Ok(None),
         }
     }
 
-    /// Beats, memory and idleness of a healthy peer, in the order of their urgency.
+    /// Checks beats, memory and idleness of a healthy peer, in the order of their urgency.
     fn watch_over(&self, subject: &Subject, beat: &mut Heartbeat, dry_run: bool) -> Result<Option<Task>> {
         if !dry_run {
             self.forgive_if_stable(subject)?;
             self.learn_current(subject)?;
         }
-        // Somebody began to end it and was killed: left alone, its next crash would pass for that end. A self-fresh is its
-        // pane process's to finish.
-        let begun = |intent: &Intent| *intent != Intent::SelfFresh && !intent.of_an_orphan();
+        // An end was begun and its process was killed. If this were ignored, the agent's next crash would be recorded
+        // as that end. A self-fresh is completed by the pane process.
+        let begun = |intent: &Intent| *intent != Intent::SelfFresh && !intent.is_for_orphan();
         if let Some(intent) = subject.record.intent.filter(begun) {
             return Ok(Some(Task::End { intent, what: "ended", cause: "its ending was cut short".to_owned() }));
         }
@@ -215,7 +218,7 @@ impl Engine {
         })
     }
 
-    /// Forgets the deaths of those before it once it has been ready for long enough.
+    /// Forgets earlier deaths once the incarnation has been ready for long enough.
     fn forgive_if_stable(&self, subject: &Subject) -> Result<()> {
         let (peer, record) = (&subject.peer, &subject.record);
         let Some(ready_for) = record.ready_at().map(|at| self.now().since(at)) else { return Ok(()) };
@@ -223,48 +226,49 @@ impl Engine {
         if !deaths.clone().trim_stable(ready_for) {
             return Ok(());
         }
-        // Whoever holds the lock may be recording the next one.
+        // The holder of the lock may be recording the next death.
         let Some(locked) = self.state.try_lock(&peer.name)? else { return Ok(()) };
         let same = peer.files.session()?.present().is_some_and(|now| now.incarnation == record.incarnation);
         if same && locked.trim_stable(ready_for)? {
-            let event = Event::new(self.now(), "peer.stable").peer(&peer.name).incarnation(record.incarnation);
+            let event = Event::new(self.now(), EventName::PeerStable).peer(&peer.name).incarnation(record.incarnation);
             self.log(&event.with("deaths", deaths.len()))?;
         }
         Ok(())
     }
 
-    /// Learns which conversation an agent is in, which a person may have begun in its pane.
+    /// Learns which conversation an agent is in, because the user may have begun one in its pane.
     fn learn_current(&self, subject: &Subject) -> Result<()> {
         let (peer, record) = (&subject.peer, &subject.record);
         if peer.profile.conversation.id == ConversationId::None || subject.is_unchanged() {
             return Ok(());
         }
-        let learner = Learner::new(&peer.profile, &peer.spec.cwd);
+        let finder = ConversationFinder::new(&peer.profile, &peer.spec.cwd);
         let mut seen = record.clone();
-        learner.foresee(&self.state, &peer.files, &mut seen)?;
+        finder.preview(&self.state, &peer.files, &mut seen)?;
         if seen == *record {
             return Ok(());
         }
-        // Whoever holds the lock delivers a message to it, or ends it: both learn.
+        // The holder of the lock delivers a message or ends the agent, and learns the conversation in either case.
         let Some(locked) = self.state.try_lock(&peer.name)? else { return Ok(()) };
         let current = peer.files.session()?.present().filter(|now| now.incarnation == record.incarnation);
         let Some(mut current) = current else { return Ok(()) };
-        learner.learn(&self.state, &locked, &mut current)
+        finder.find(&self.state, &locked, &mut current)
     }
 
-    /// Looks again for the conversation of one that ended a while ago; its files may have been a moment behind.
+    /// Looks again for the conversation of an incarnation that ended recently; its files may have lagged behind.
     fn learn_if_late(&self, peer: &Peer) -> Result<()> {
-        let recent = |last: &LastEnd| last.unlearned.is_some() && self.now().since(last.end.at_ms) < LATE_FILES;
+        let recent =
+            |last: &LastEnd| last.pending_conversation.is_some() && self.now().since(last.end.at_ms) < LATE_FILES;
         if peer.files.end()?.present().as_ref().is_some_and(recent)
             && let Some(locked) = self.state.try_lock(&peer.name)?
         {
-            self.learn_late(peer, &locked)?;
+            self.find_late_conversation(peer, &locked)?;
         }
         Ok(())
     }
 
-    /// How long a peer that promised beats has been silent, where that is too long. The first beat is owed from the
-    /// moment it was ready, or the machine woke.
+    /// Returns how long a peer with a beat timeout has been silent, if that is too long. The first beat is due counting
+    /// from the moment it was ready, or the machine resumed.
     pub(super) fn unresponsive(
         &self,
         View { peer, files, record, .. }: View<'_>,
@@ -277,7 +281,7 @@ impl Engine {
         Ok((silence > promised).then_some(silence))
     }
 
-    /// Warns once a crossing, and drains what is over its limit.
+    /// Logs a warning each time memory crosses the warning level, and drains an agent above its limit.
     fn too_large(&self, subject: &Subject, beat: &mut Heartbeat, dry_run: bool) -> Result<Option<Task>> {
         let name = &subject.peer.name;
         let (Some(limit), Some(pulse)) = (subject.peer.effective.max_memory_kib.value, beat.peers.get_mut(name)) else {
@@ -290,15 +294,16 @@ impl Engine {
         }
         let high = held.saturating_mul(100) > limit.saturating_mul(MEMORY_WARNING_PERCENT);
         if high && !pulse.memory_warned && !dry_run {
-            let event = Event::new(self.now(), "memory.high").peer(name).incarnation(subject.record.incarnation);
+            let event =
+                Event::new(self.now(), EventName::MemoryHigh).peer(name).incarnation(subject.record.incarnation);
             self.log(&event.with("memory_kib", held).with("limit_kib", limit))?;
         }
         pulse.memory_warned = high;
         Ok(None)
     }
 
-    /// Who runs without being on record, by one look at the kernel; by a walk over all processes only where that, or a launch
-    /// file without a record, gives a reason to.
+    /// Returns the peers that run without a record, with one query of the kernel. All processes are walked only if that
+    /// query, or a launch file without a record, gives a reason.
     fn unrecorded_among(&self, fleet: &Fleet, beat: &mut Heartbeat) -> Result<BTreeSet<PeerName>> {
         if fleet.asleep.is_empty() {
             return Ok(BTreeSet::new());
@@ -316,11 +321,11 @@ impl Engine {
         Ok(asleep.into_iter().filter(|name| found.contains(*name)).cloned().collect())
     }
 
-    /// A peer that is not awake: cleared where something of it is left, started where its spec says so.
+    /// Returns the task for a peer that is not awake: restart it if its spec says so, or clear what is left of it.
     fn task_asleep(&self, peer: &Peer) -> Result<Option<Task>> {
         let Some(last) = peer.files.end()?.present() else { return Ok(None) };
-        // Cleared and started again by a tick where it ran. Of an earlier boot nothing runs in any namespace: of this machine, or
-        // of a container that was booted since, which has another namespace each time.
+        // Clearing and restarting is done by a tick on the host where it ran. If this machine has booted since, nothing
+        // of it runs in any namespace here; a container also has a new namespace after each boot.
         let ended_before = |booted| self.now().since(last.end.at_ms) > booted;
         if last.end.cause != EndCause::Rebooted
             && elsewhere(last.host.as_ref(), false, last.end.at_ms)?.is_some_and(|owner| {
@@ -334,7 +339,7 @@ impl Engine {
         let deaths = self.deaths(peer)?;
         let now = self.now();
         let health = Health::assess(&deaths, Some(&last.end), policy, now);
-        // A self-fresh whose fresh start failed has lost its mark, and is not tried again and again.
+        // A self-fresh whose fresh start failed has lost its marker, and is not retried for ever.
         let asked = last.end.cause != EndCause::SelfFresh || peer.files.has(Marker::NewEager)?;
         let wanted = asked
             && !peer.files.has(Marker::Stopped)?
@@ -347,30 +352,34 @@ impl Engine {
     }
 }
 
-/// A start that never came about may have left a directory of its own, which no listing shows. An address that is a
-/// socket is that of a server for all.
+/// Returns the task for a start that never completed: it may have left its own directory, which no listing shows. An
+/// address that is a socket belongs to a shared server.
 fn left_by_unborn(record: &SessionRecord) -> Option<Task> {
     record.place.server.is_dir().then_some(Task::Clear)
 }
 
-/// A session of ours that no record names: a dead one goes, and so does the agent of a living one. Of a peer that nobody
-/// declares any more it is only told: what it was to be is not known.
-fn task_for_stray<'a>(fleet: &'a Fleet, stray: &Stray, beat: &mut Heartbeat) -> Result<Option<Due<'a>>> {
-    let subject = fleet.subjects.iter().find(|subject| subject.peer.name == stray.peer);
-    if subject.is_some_and(|subject| subject.sight.elsewhere.is_some()) {
+/// Returns the task for a session of this fleet that no record names: a dead one is removed, and a living one is ended
+/// or recovered. If its peer is not declared, the session is only reported, because its purpose is unknown.
+fn task_for_untracked<'a>(
+    fleet: &'a Fleet,
+    untracked: &UntrackedSession,
+    beat: &mut Heartbeat,
+) -> Result<Option<Due<'a>>> {
+    let subject = fleet.subjects.iter().find(|subject| subject.peer.name == untracked.peer);
+    if subject.is_some_and(|subject| subject.observation.elsewhere.is_some()) {
         return Ok(None);
     }
-    let peer = subject.map(|subject| &subject.peer).or_else(|| fleet.asleep.iter().find(|p| p.name == stray.peer));
+    let peer = subject.map(|subject| &subject.peer).or_else(|| fleet.asleep.iter().find(|p| p.name == untracked.peer));
     let Some(peer) = peer else {
-        if fleet.unreadable.contains(&stray.peer) {
+        if fleet.unreadable.contains(&untracked.peer) {
             return Ok(None);
         }
-        let (session, server) = (&stray.row.session, stray.server.display());
+        let (session, server) = (&untracked.row.session, untracked.server.display());
         beat.skipped.push(format!("session {session} at {server} belongs to no declared peer"));
         return Ok(None);
     };
-    // What the last incarnation left is cleared by its own rule, with its screen kept.
+    // What the last incarnation left is cleared by another task, which keeps its screen.
     let left = peer.files.end()?.present().and_then(|last| last.left);
-    let kept = left.is_some_and(|place| stray.is_at(&place));
-    Ok((!kept).then(|| (peer, None, Task::ClearStray(stray.clone()))))
+    let kept = left.is_some_and(|place| untracked.is_at(&place));
+    Ok((!kept).then(|| (peer, None, Task::ClearUntracked(untracked.clone()))))
 }

@@ -1,57 +1,59 @@
-//! The third axis, stamped at each tick: what living agents are doing.
+//! Stamps of the turn axis: at each tick, what living agents are doing.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Deed, Subject};
+use super::{Subject, TickAction};
 use crate::engine::observe::turn::{Doing, Turns, known_turn, tells_of_turns};
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, Result};
+use crate::policy::event::EventName;
 use crate::policy::report::Known;
-use crate::policy::turn::{TurnSeen, still_asked};
-use crate::store::{Event, Heartbeat, Pulse, StoreError};
+use crate::policy::turn::{TurnObservation, current_request};
+use crate::store::{Event, Heartbeat, PeerObservation, StoreError};
 
 impl Engine {
-    /// What everybody is doing whom this tick left alone, by `deadline`: a look at a screen is worth less than an agent that is
-    /// parked or buried in time. Whoever needs a person is an event, once for each thing that it asks.
+    /// Stamps what each peer that this tick left alone is doing, until `deadline`: a look at a screen is worth less
+    /// than parking or burying an agent in time. An agent that needs a person is logged, once per question.
     pub(super) async fn stamp_turns(
         &self,
         beat: &mut Heartbeat,
         subjects: &[Subject],
-        done: &[Deed],
+        done: &[TickAction],
         before: &Heartbeat,
         deadline: Instant,
     ) -> Result<()> {
-        let left_alone = |subject: &&Subject| done.iter().all(|deed| deed.peer != subject.peer.name);
+        let left_alone = |subject: &&Subject| done.iter().all(|action| action.peer != subject.peer.name);
         let lives: Vec<_> = subjects
             .iter()
             .filter(|subject| tells_of_turns(&subject.peer.profile))
             .filter(left_alone)
-            .map(|subject| (subject, Live::of(subject.record.clone(), subject.sight.clone())))
+            .map(|subject| (subject, Live::of(subject.record.clone(), subject.observation.clone())))
             .collect();
         let of: Vec<_> = lives.iter().map(|(subject, live)| (&subject.peer, live)).collect();
         let room = deadline.saturating_duration_since(Instant::now());
         let doing = match room {
-            // What is not looked at is not known.
+            // What is not observed is unknown.
             Duration::ZERO => lives.iter().map(|_| Doing::default()).collect(),
             room => self.doing_within(&of, &mut Turns::of(before), room).await,
         };
         for ((subject, _), Doing { seen, .. }) in lives.iter().zip(doing) {
             let (name, incarnation) = (&subject.peer.name, subject.record.incarnation);
             let same = before.peers.get(name).filter(|pulse| pulse.incarnation == incarnation);
-            // A heartbeat of an older version tells it by the turn alone.
-            let asked = same.and_then(|Pulse { asked, turn, .. }| asked.as_ref().or(turn.as_ref()?.ask()).cloned());
-            let news = seen.as_ref().filter(|seen| seen.is_news(asked.as_ref()));
+            // A heartbeat of an older version has it only in the turn.
+            let asked =
+                same.and_then(|PeerObservation { asked, turn, .. }| asked.as_ref().or(turn.as_ref()?.ask()).cloned());
+            let news = seen.as_ref().filter(|seen| seen.is_new_request(asked.as_ref()));
             let news = news.filter(|seen| !has_told(subject, seen));
             if let Some((seen, ask)) = news.and_then(|seen| Some((seen, seen.ask()?))) {
-                let event = Event::new(self.now(), "agent.waiting").peer(name).incarnation(incarnation);
+                let event = Event::new(self.now(), EventName::AgentWaiting).peer(name).incarnation(incarnation);
                 let event = event.cause(ask.kind.as_str()).with("witness", seen.witness.as_str());
-                self.log(&event.tell("question", ask.question.clone()))?;
+                self.log(&event.with_for_hooks("question", ask.question.clone()))?;
                 note_told(subject, seen);
             }
             if let Some(pulse) = beat.peers.get_mut(name) {
-                pulse.asked = still_asked(seen.as_ref(), asked);
+                pulse.asked = current_request(seen.as_ref(), asked);
                 pulse.turn = seen;
             }
         }
@@ -60,12 +62,12 @@ impl Engine {
 }
 
 /// Whether the agent's own report told of this question.
-fn has_told(subject: &Subject, seen: &TurnSeen) -> bool {
-    known_turn(&subject.peer, &subject.record).is_some_and(|known| !seen.is_news(known.seen.ask()))
+fn has_told(subject: &Subject, seen: &TurnObservation) -> bool {
+    known_turn(&subject.peer, &subject.record).is_some_and(|known| !seen.is_new_request(known.seen.ask()))
 }
 
 /// So that a report of the same which is heard later is none. Somebody who writes down another one right now knows better.
-fn note_told(subject: &Subject, seen: &TurnSeen) {
+fn note_told(subject: &Subject, seen: &TurnObservation) {
     let Subject { peer, record, .. } = subject;
     if peer.profile.hooks.reports.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! Whether an agent's own files can have something new to say since a tick looked at them last.
+//! Whether an agent's own files may contain anything new since a tick last checked them.
 
 use std::time::Duration;
 
@@ -10,23 +10,24 @@ use crate::policy::time::Timestamp;
 use crate::policy::verdict::Verdict;
 use crate::store::{Heartbeat, SessionRecord};
 
-/// How far an agent's files may be behind what its pane shows: Claude Code's status file needs 0.2 s after `/clear`, a transcript
-/// as long as the agent thinks about its first answer, and then the pane shows that.
+/// How far an agent's files may lag behind what its pane shows. Claude Code's status file needs 0.2 s after `/clear`, a
+/// transcript as long as the agent thinks about its first answer, which the pane then shows.
 const FILES_BEHIND: Duration = ACTIVITY_STEP.saturating_add(Duration::from_secs(5));
 
 impl Subject {
-    /// Nothing was put out in its pane since a tick looked at it last, where the runtime tells: nothing was typed or said there.
+    /// Whether the pane has produced no output since a tick last checked it, if the runtime reports that. Then nothing
+    /// was typed or said there.
     pub(super) fn is_unchanged(&self) -> bool {
         let known = self.record.conversation.is_some();
         known
             && self
                 .looked_at
-                .zip(self.sight.last_output())
+                .zip(self.observation.last_output())
                 .is_some_and(|(looked, output)| looked.since(output) > FILES_BEHIND)
     }
 }
 
-/// When the last tick that looked at this incarnation, and found it healthy, did so.
+/// Returns when the last tick that found this incarnation healthy observed it.
 pub(super) fn looked_at(before: &Heartbeat, name: &PeerName, record: &SessionRecord) -> Option<Timestamp> {
     let pulse = before.peers.get(name).filter(|pulse| pulse.incarnation == record.incarnation)?;
     (pulse.verdict == Verdict::Healthy).then_some(pulse.runtime.at_ms)

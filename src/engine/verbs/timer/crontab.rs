@@ -1,4 +1,4 @@
-//! The person's crontab: read, changed between our own two marker lines, and otherwise left as it is, byte for byte.
+//! The user's crontab: it is changed only between `peer`'s marker lines, and otherwise left as it is, byte for byte.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use peer_adapters::command::{self, Argv};
 use super::texts::quoted_for_sh;
 use super::{DEADLINE, EngineError, Result};
 
-/// The two lines between which a fleet's line stands.
+/// The two lines that enclose a fleet's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Marks {
     begin: String,
@@ -16,7 +16,7 @@ struct Marks {
 }
 
 impl Marks {
-    /// Those of the first fleet of a crontab, and of the only one as a rule.
+    /// The marks of the first fleet in a crontab, which is usually the only one.
     fn plain() -> Self {
         Self {
             begin: "# >>> peer timer >>> (written by `peer timer install`)\n".to_owned(),
@@ -24,7 +24,7 @@ impl Marks {
         }
     }
 
-    /// Those of a fleet beside it.
+    /// The marks of any other fleet.
     fn of(fleet: &str) -> Self {
         Self {
             begin: format!("# >>> peer timer {fleet} >>> (written by `peer timer install`)\n"),
@@ -32,7 +32,7 @@ impl Marks {
         }
     }
 
-    /// What stands before them, between them, and behind.
+    /// Returns the text before the marks, between them, and after them.
     fn split<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
         let (before, rest) = text.split_once(&self.begin)?;
         let (inside, after) = rest.split_once(&self.end)?;
@@ -48,14 +48,14 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The one that runs `script`, for the fleet that is called `fleet` where another one was first.
+    /// A line that runs `script`. `fleet` distinguishes this fleet from others in the same crontab.
     pub(super) fn new(script: &Path, fleet: &str) -> Self {
-        // A bare % would end the command there and make the rest its input.
+        // An unescaped % would end the command there and turn the rest into its input.
         let command = format!("/bin/sh {}", quoted_for_sh(&script.display().to_string())).replace('%', "\\%");
         Self { command, fleet: fleet.to_owned() }
     }
 
-    /// Between which marks it stands, if it does.
+    /// Returns the marks between which the line is, if it is in the text.
     fn found(&self, text: &str) -> Option<Marks> {
         let ours = |marks: &Marks| {
             let inside = marks.split(text).map(|(_, inside, _)| inside.trim_end());
@@ -64,20 +64,20 @@ impl Line {
         [Marks::plain(), Marks::of(&self.fleet)].into_iter().find(ours)
     }
 
-    /// Between which marks it stands or would stand.
+    /// Returns the marks between which the line is, or would be put.
     fn marks(&self, text: &str) -> Marks {
         let free = || Some(Marks::plain()).filter(|marks| marks.split(text).is_none());
         self.found(text).or_else(free).unwrap_or_else(|| Marks::of(&self.fleet))
     }
 
-    /// What would be put into this crontab, marks included.
+    /// Returns what would be put into this crontab, marks included.
     ///
     /// # Errors
     /// cron counts in whole minutes that divide an hour, or whole hours that divide a day.
     pub(super) fn block(&self, text: &str, every: Duration) -> Result<String> {
         let schedule = schedule(every).ok_or_else(|| EngineError::Declaration {
             what: format!("timer every {} s", every.as_secs()),
-            problem: "cron cannot count that".to_owned(),
+            problem: "cron cannot express that interval".to_owned(),
             hint: Some(
                 "use 60s, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m or 1h, or `peer watch --every`".to_owned(),
             ),
@@ -86,7 +86,7 @@ impl Line {
         Ok(format!("{begin}{schedule} {}\n{end}", self.command))
     }
 
-    /// The crontab with it: in its old place, or at the end.
+    /// Returns the crontab with the line: in its old place, or at the end.
     ///
     /// # Errors
     /// As [`Line::block`].
@@ -94,19 +94,19 @@ impl Line {
         let block = self.block(text, every)?;
         Ok(match self.marks(text).split(text) {
             Some((before, _, after)) => format!("{before}{block}{after}"),
-            // A crontab without its last line's end is refused by cron, so there is nothing to keep about that.
+            // cron refuses a crontab that does not end with a newline, so adding one loses nothing.
             None if !text.is_empty() && !text.ends_with('\n') => format!("{text}\n{block}"),
             None => format!("{text}{block}"),
         })
     }
 
-    /// The crontab without it.
+    /// Returns the crontab without the line.
     pub(super) fn without(&self, text: &str) -> String {
         let found = self.found(text).and_then(|marks| marks.split(text));
         found.map_or_else(|| text.to_owned(), |(before, _, after)| format!("{before}{after}"))
     }
 
-    /// Its interval in a crontab; none where it is not in it.
+    /// Returns the line's interval in a crontab; `None` if it is not there.
     pub(super) fn interval(&self, text: &str) -> Option<Duration> {
         let marks = self.found(text)?;
         let (_, line, _) = marks.split(text)?;
@@ -129,10 +129,10 @@ fn schedule(every: Duration) -> Option<String> {
     }
 }
 
-/// The crontab as it is; empty where there is none.
+/// Reads the crontab; empty if there is none.
 ///
 /// # Errors
-/// It cannot be read, or is not UTF-8: it must not be written then.
+/// It cannot be read, or is not UTF-8. It must not be written then.
 pub(super) async fn read() -> Result<String> {
     let output = command::run(&Argv::new("crontab").arg("-l").env("LC_ALL", "C"), None, DEADLINE).await;
     let output = output.map_err(|error| failed("-l", error.to_string()))?;
@@ -146,10 +146,10 @@ pub(super) async fn read() -> Result<String> {
     String::from_utf8(output.stdout).map_err(|_| failed("-l", "it is not UTF-8".to_owned()))
 }
 
-/// Replaces the crontab; an empty one is taken away.
+/// Replaces the crontab; an empty one is removed.
 ///
 /// # Errors
-/// `crontab` refuses the text; the old one stands.
+/// `crontab` refuses the text; the old one stays.
 pub(super) async fn write(text: &str) -> Result<()> {
     let (flag, input) = if text.is_empty() { ("-r", None) } else { ("-", Some(text.as_bytes())) };
     match command::run(&Argv::new("crontab").arg(flag), input, DEADLINE).await {
@@ -160,7 +160,7 @@ pub(super) async fn write(text: &str) -> Result<()> {
 }
 
 fn failed(flag: &str, problem: String) -> EngineError {
-    let hint = Some("peer timer install --print shows the line, to be put in by hand".to_owned());
+    let hint = Some("peer timer install --print prints the line, to be added manually".to_owned());
     EngineError::Declaration { what: format!("crontab {flag}"), problem, hint }
 }
 
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(line("/a").interval(&two), Some(Duration::from_secs(60)));
         assert_eq!(line("/b").interval(&two), Some(Duration::from_secs(120)));
         assert_eq!(line("/c").interval(&two), None);
-        // Whoever leaves takes only its own along, and whoever stays keeps its marks.
+        // A fleet that leaves removes only its own line, and one that stays keeps its marks.
         assert_eq!(line("/b").without(&two), one);
         let left = line("/a").without(&two);
         assert_eq!((line("/a").interval(&left), line("/b").interval(&left)), (None, Some(Duration::from_secs(120))));
@@ -216,7 +216,7 @@ mod tests {
             let text = if alone { text } else { with(&text, "/other", 300) };
             let installed = with(&text, "/s", 60);
             prop_assert_eq!(line("/s").without(&installed), text.clone());
-            // Twice is once, and another interval takes the same place.
+            // Installing twice changes nothing, and another interval takes the same place.
             prop_assert_eq!(with(&installed, "/s", 60), installed.clone());
             let moved = format!("{installed}# mine\n");
             prop_assert_eq!(with(&moved, "/s", 300), format!("{}# mine\n", with(&text, "/s", 300)));

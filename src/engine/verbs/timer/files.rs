@@ -1,4 +1,4 @@
-//! Files of an installation: written so that a failure can take them back.
+//! The files of an installation, written so that a failure can undo them.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use peer_adapters::file;
 
 use super::{EngineError, Result};
 
-/// What was done to files, in order.
+/// The changes to files, in order.
 #[derive(Debug, Default)]
 pub(super) struct Undo {
     done: Vec<Done>,
@@ -16,17 +16,17 @@ pub(super) struct Undo {
 
 #[derive(Debug)]
 enum Done {
-    /// There was no such directory.
+    /// A directory that did not exist before.
     MadeDirectory(PathBuf),
-    /// What stood there, if anything.
+    /// A file, with its previous content if it existed.
     Wrote(PathBuf, Option<Vec<u8>>),
 }
 
 impl Undo {
-    /// Writes a file, and makes the directories above it.
+    /// Writes a file, and creates missing parent directories.
     ///
     /// # Errors
-    /// It cannot be written; what was done before can be undone.
+    /// It cannot be written; earlier changes can still be undone.
     pub(super) fn write(&mut self, path: &Path, text: &str) -> Result<()> {
         let failed = |source| EngineError::Io { action: "write", path: path.to_owned(), source };
         let parents: Vec<_> = path.ancestors().skip(1).take_while(|dir| !dir.exists()).collect();
@@ -43,7 +43,7 @@ impl Undo {
         fs::write(path, text).map_err(failed)
     }
 
-    /// Notes a file that a command may make, in a directory that it may make: `systemctl enable` makes a link.
+    /// Notes a file, and its directory, that a command may create: `systemctl enable` creates a link.
     pub(super) fn made_by_others(&mut self, path: PathBuf) {
         if path.symlink_metadata().is_ok() {
             return;
@@ -53,11 +53,11 @@ impl Undo {
         self.done.push(Done::Wrote(path, None));
     }
 
-    /// Takes everything back, the last first. What cannot be taken back stays.
+    /// Undoes all changes, the last one first. Best effort.
     pub(super) fn all(self) {
         for done in self.done.into_iter().rev() {
             let _ = match done {
-                // Not empty any more: somebody else has come to use it.
+                // Fails if the directory is not empty, because it is in use by then.
                 Done::MadeDirectory(dir) => fs::remove_dir(dir),
                 Done::Wrote(path, None) => fs::remove_file(path),
                 Done::Wrote(path, Some(before)) => fs::write(path, before),

@@ -1,7 +1,7 @@
-//! How the timer of a fleet is called, so that those of several fleets stand side by side.
+//! The names of a fleet's timer, so that the timers of several fleets can coexist.
 //!
-//! A fleet keeps the name under which it was installed, which is told by the state directory in what was written. The first
-//! one has the plain name, and any other one a name with a number that is made from its state directory.
+//! A fleet keeps the name under which it was installed; the written files contain its state directory, which identifies
+//! it. The first fleet has the plain name, any other one a name with a number derived from its state directory.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use super::crontab::Line;
 use super::{Engine, EngineError, Result, texts};
 use crate::engine::observe::fnv1a;
 
-/// launchd's name for our agent. Not `peer.NAME`: that is how a person's own agent for one peer is recognised.
+/// The launchd label. Not `peer.NAME`, which identifies the user's own agent for one peer.
 const LABEL: &str = "io.github.peer-cli.reap";
 
-/// systemd's. With a dot in the names of the others: `peer-NAME.service` is how a person's own unit for one peer is
-/// recognised.
+/// The systemd unit. Further fleets have a dot in the name, because `peer-NAME.service` identifies the user's own unit
+/// for one peer.
 const UNIT: &str = "peer";
 
-/// Files with one name and several endings.
+/// Files with one name and several extensions.
 #[derive(Clone, Debug)]
 pub(super) struct Named {
     dir: PathBuf,
@@ -34,12 +34,12 @@ impl Named {
         self.dir.join(self.name(ending))
     }
 
-    /// The link that makes systemd start the timer.
+    /// Returns the link that makes systemd start the timer.
     pub(super) fn wanted(&self) -> PathBuf {
         self.dir.join("timers.target.wants").join(self.name("timer"))
     }
 
-    /// The plain name, if its file is this fleet's (`is_ours`) or there is none.
+    /// Returns the plain name if its file belongs to this fleet (`is_ours`) or does not exist, else the numbered one.
     fn of(dir: &Path, plain: &str, fleet: &str, ending: &str, is_ours: impl Fn(&str) -> bool) -> Self {
         let [plain, own] =
             [plain.to_owned(), format!("{plain}.{fleet}")].map(|name| Self { dir: dir.to_owned(), name });
@@ -61,7 +61,7 @@ impl Engine {
         self.state.root().to_string_lossy().into_owned()
     }
 
-    /// The service and the timer of this fleet.
+    /// Returns the service and timer units of this fleet.
     pub(super) fn systemd_units(&self) -> Result<Named> {
         let own = self.var("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
         let dir = own.map_or_else(|| self.home().map(|home| home.join(".config")), Ok)?.join("systemd/user");
@@ -69,18 +69,18 @@ impl Engine {
         Ok(Named::of(&dir, UNIT, &self.fleet_number(), "service", |text| texts::is_service_of(text, &state)))
     }
 
-    /// launchd's agent of this fleet.
+    /// Returns the launchd agent of this fleet.
     pub(super) fn launchd_agent(&self) -> Result<Named> {
         let (dir, state) = (self.home()?.join("Library/LaunchAgents"), self.state_text());
         Ok(Named::of(&dir, LABEL, &self.fleet_number(), "plist", |text| texts::is_plist_of(text, &state)))
     }
 
-    /// The line of this fleet in the crontab.
+    /// Returns the line of this fleet in the crontab.
     pub(super) fn cron_line(&self) -> Line {
         Line::new(&self.cron_script(), &self.fleet_number())
     }
 
-    /// What that line runs.
+    /// Returns the script that this line runs.
     pub(super) fn cron_script(&self) -> PathBuf {
         self.state.root().join("timer.sh")
     }

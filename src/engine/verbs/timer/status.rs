@@ -1,4 +1,4 @@
-//! Whether ticks come by themselves: by what runs, and not by files alone.
+//! Whether ticks run by themselves, judged by what runs and not only by files.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,43 +11,44 @@ use crate::engine::observe::process_id;
 use crate::engine::{Engine, Result};
 use crate::policy::time::Timestamp;
 
-/// So many intervals without a tick mean that the timer does not run: one may be late, and one may be skipped.
+/// After this many intervals without a tick, the timer counts as not running: one tick may be late, and one may be
+/// skipped.
 const LATE_AFTER: u32 = 3;
 
-/// Whether ticks come by themselves.
+/// Whether ticks run by themselves.
 #[derive(Clone, Debug, Serialize)]
 pub struct TimerStatus {
-    /// Who runs them; none where nothing is installed.
+    /// The scheduler that runs them; `None` if nothing is installed.
     pub kind: Option<Kind>,
-    /// The unit or agent that was installed, where it has a name.
+    /// The unit or agent that was installed, if it has a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// Whether systemd says that its timer is active; none where it cannot be asked, or somebody else runs the ticks.
+    /// Whether systemd reports its timer as active; `None` if it cannot be queried, or if another scheduler runs the
+    /// ticks.
     pub active: Option<bool>,
-    /// A `peer watch` that runs.
+    /// A running `peer watch`.
     pub watch: Option<Watching>,
-    /// From one tick to the next, where that is known.
+    /// The time from one tick to the next, if that is known.
     pub every_s: Option<u64>,
-    /// When the last tick began, whoever asked for it.
+    /// When the last tick began, however it was started.
     pub last_tick_at_ms: Option<Timestamp>,
     /// Its number.
     pub tick: Option<u64>,
-    /// Somebody ticks: a timer that was installed a moment ago, or one that ticked within three intervals, or a `peer watch`
-    /// that did.
+    /// Whether ticks run: a timer was just installed, or it or a `peer watch` ticked within three intervals.
     pub alive: bool,
 }
 
-/// A `peer watch` that runs.
+/// A running `peer watch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Watching {
     /// Its process.
     pub pid: u32,
-    /// From one tick to the next.
+    /// The time from one tick to the next.
     pub every_s: u64,
 }
 
 impl Engine {
-    /// Whether ticks come by themselves.
+    /// Determines whether ticks run by themselves.
     ///
     /// # Errors
     /// The crontab or the heartbeat cannot be read.
@@ -66,7 +67,7 @@ impl Engine {
         let beat = self.state.heartbeat()?;
         let last = beat.as_ref().map(|beat| beat.started_at_ms);
         let watch = beat.as_ref().and_then(|beat| beat.watch).filter(|watch| {
-            // Of one that cannot be looked at nothing is known, and it is not told that it runs.
+            // A process that cannot be observed is not reported as running.
             matches!(process::find(process_id(watch.process)), Ok(Some(_)))
         });
         let active = if kind == Some(Kind::Systemd) { self.timer_is_active().await } else { None };
@@ -106,7 +107,7 @@ impl Engine {
         }
     }
 
-    /// When its files were written last.
+    /// Returns when its files were last written.
     fn installed_at(&self, kind: Kind) -> Option<Timestamp> {
         let path = match kind {
             Kind::Systemd => self.systemd_units().ok()?.path("timer"),
@@ -117,8 +118,8 @@ impl Engine {
     }
 
     /// # Source
-    /// `systemctl(1)`, `is-active`: one word on stdout, and exit code 0 for an active unit; nothing but a message where the
-    /// manager cannot be reached.
+    /// `systemctl(1)`, `is-active`: one word on stdout, and exit code 0 for an active unit; nothing but a message where
+    /// the manager cannot be reached.
     async fn timer_is_active(&self) -> Option<bool> {
         let timer = self.systemd_units().ok()?.name("timer");
         let output = self.ask_manager(&words_of("systemctl", &["--user", "is-active", &timer])).await.ok()?;
@@ -127,17 +128,17 @@ impl Engine {
     }
 }
 
-/// What is seen of a timer that is installed.
+/// What is known about an installed timer.
 struct Seen {
     every: Duration,
     last: Option<Timestamp>,
     installed: Option<Timestamp>,
-    /// Whether there is somebody who can say whether it is active.
+    /// Whether its scheduler can report if it is active.
     asked: bool,
     active: Option<bool>,
 }
 
-/// Whether it ticks, or is about to for the first time.
+/// Whether it ticks, or is about to tick for the first time.
 fn ticks(seen: &Seen, now: Timestamp) -> bool {
     let is_known_to_run = !seen.asked || seen.active == Some(true);
     let is_new = is_known_to_run && is_recent(seen.installed, seen.every, now);

@@ -1,26 +1,26 @@
-//! The texts that a service manager reads, each quoted as its own rules want it.
+//! The texts for the schedulers, each quoted by its own rules.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 /// What a tick needs.
 pub(super) struct World {
-    /// Our own executable.
+    /// The `peer` executable.
     pub(super) executable: String,
-    /// Variables, in order of name.
+    /// Variables, sorted by name.
     pub(super) env: Vec<(String, String)>,
-    /// The state directory, which tells this fleet from any other.
+    /// The state directory, which identifies the fleet.
     pub(super) state: String,
 }
 
 const STATE: &str = "PEER_STATE_DIR";
 
-/// The service: one tick.
+/// Returns the service: one tick.
 ///
 /// # Source
 /// systemd.kill(5): with the default `KillMode=control-group` everything that a tick has started, the tmux server with
-/// its agents included, would be killed as soon as the tick is over. systemd.exec(5): `LogLevelMax=` is for what the manager
-/// says of the unit too, which is two lines a tick; what a tick itself says is let through by `SyslogLevel=`.
+/// its agents included, would be killed as soon as the tick is over. systemd.exec(5): `LogLevelMax=` is for what the
+/// manager says of the unit too, which is two lines a tick; what a tick itself says is let through by `SyslogLevel=`.
 pub(super) fn service(world: &World) -> String {
     let mut text = format!(
         "# Written by `peer timer install`; `peer timer uninstall` takes it away.\n\
@@ -42,18 +42,18 @@ fn variable(key: &str, value: &str) -> String {
     format!("Environment={}", quoted_for_systemd(&format!("{key}={value}"), false))
 }
 
-/// Whether a service is that of the fleet with this state directory.
+/// Whether a service belongs to the fleet with this state directory.
 pub(super) fn is_service_of(text: &str, state: &str) -> bool {
     let wanted = variable(STATE, state);
     text.lines().any(|line| line == wanted)
 }
 
-/// A path within a description: a line of its own, in which `%` means something.
+/// Escapes a path for a description, which is one line in which `%` is special.
 fn described(path: &str) -> String {
     path.replace('%', "%%").replace(char::is_control, " ")
 }
 
-/// The timer.
+/// Returns the timer unit.
 pub(super) fn timer(world: &World, every: Duration) -> String {
     format!(
         "# Written by `peer timer install`; `peer timer uninstall` takes it away.\n\
@@ -69,7 +69,7 @@ pub(super) fn interval_of_timer(text: &str) -> Option<Duration> {
     seconds(text.lines().find_map(|line| line.strip_prefix("OnUnitActiveSec=")?.strip_suffix('s'))?)
 }
 
-/// One word of a unit file: `%` and, in a command, `$` mean something else where they stand alone.
+/// Quotes one word of a unit file, in which `%` and, in a command, `$` are special.
 fn quoted_for_systemd(text: &str, command: bool) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
@@ -85,7 +85,7 @@ fn quoted_for_systemd(text: &str, command: bool) -> String {
     quoted
 }
 
-/// launchd's agent.
+/// Returns the launchd agent.
 ///
 /// # Source
 /// launchd.plist(5): when a job ends, launchd kills what is left of its process group, unless `AbandonProcessGroup`.
@@ -115,7 +115,7 @@ fn entry(key: &str, value: &str) -> String {
     format!("<key>{}</key>\n    <string>{}</string>", xml(key), xml(value))
 }
 
-/// Whether a launchd agent is that of the fleet with this state directory.
+/// Whether a launchd agent belongs to the fleet with this state directory.
 pub(super) fn is_plist_of(text: &str, state: &str) -> bool {
     text.contains(&entry(STATE, state))
 }
@@ -129,7 +129,8 @@ fn xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// What cron runs. A file, because a line of a crontab may have a thousand characters and a `PATH` more.
+/// Returns the script that cron runs. It is a file, because a crontab line is limited to a thousand characters and
+/// `PATH` may be longer.
 ///
 /// # Source
 /// Debian's cron 3.0pl1: `MAX_COMMAND` is 1000; `crontab` refuses a longer one as `command too long`.
@@ -142,7 +143,7 @@ pub(super) fn script(world: &World) -> String {
     text
 }
 
-/// One word for sh.
+/// Quotes one word for sh.
 pub(super) fn quoted_for_sh(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

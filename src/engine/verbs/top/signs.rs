@@ -1,5 +1,5 @@
-//! Whether anything can have changed since a fleet was looked at: the times of files and what the kernel counts, which cost a
-//! tenth of a look.
+//! Whether anything can have changed since the fleet was last observed, by file times and kernel counters. This costs a
+//! tenth of an observation.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -10,13 +10,13 @@ use peer_adapters::writes::Writes;
 use crate::engine::Engine;
 use crate::engine::verbs::list::Fleet;
 
-/// When a file was written, and how long it is.
+/// When a file was written, and its length.
 type Stamp = Option<(SystemTime, u64)>;
 
-/// An agent that lives, and how much it and what it started have written.
+/// A living agent, and how much it and its descendants have written.
 type Alive = (Option<ProcessId>, u64);
 
-/// What is looked at for signs: as long as it is the same, a fleet is.
+/// What is checked for signs of a change. It stays the same while the fleet has the same peers and agents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Watched {
     files: Vec<PathBuf>,
@@ -24,7 +24,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// The directories that everybody's files are in, the log, each spec, and each agent.
+    /// Returns the directories that contain the peers' files, the log, each spec, and each agent.
     pub(super) fn of(engine: &Engine, fleet: &Fleet) -> Self {
         let root = engine.state.root();
         let specs = engine.config.root().join("peers");
@@ -34,15 +34,16 @@ impl Watched {
         Self { files, agents: fleet.rows.iter().filter_map(|row| row.pid).collect() }
     }
 
-    /// How they are now. `None`: the kernel does not tell (macOS, another user's agent), and each look must be a whole one.
+    /// Returns their current state. `None` if the kernel does not report it (macOS, another user's agent); then every
+    /// look must be a full one.
     pub(super) fn now(&self) -> Option<Signs> {
         let agents: Option<_> = self.agents.iter().map(|pid| agent(*pid)).collect();
         Some(Signs { files: self.files.iter().map(|path| changed(path)).collect(), agents: agents? })
     }
 }
 
-/// What changes when something happens: every write of ours is a rename in one of two directories, and an agent that does or
-/// shows anything writes.
+/// What changes when something happens: every write of `peer` is a rename in one of two directories, and an agent that
+/// does or shows anything writes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Signs {
     files: Vec<Stamp>,
@@ -56,7 +57,7 @@ fn changed(path: &Path) -> Stamp {
 
 fn agent(pid: u32) -> Option<Alive> {
     let running = process::status(pid).ok()?.map(|status| status.id);
-    // One that has ended writes no more.
+    // An agent that has ended writes nothing more.
     let written = if running.is_some() { Writes::of(pid).count()? } else { 0 };
     Some((running, written))
 }

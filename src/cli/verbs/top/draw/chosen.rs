@@ -1,4 +1,4 @@
-//! The chosen peer: its story, and what its pane shows.
+//! Draws the chosen peer: its story, and what its pane shows.
 
 use ratatui::Frame;
 use ratatui::text::{Line, Span};
@@ -13,7 +13,7 @@ use crate::cli::verbs::top::pane;
 use crate::engine::verbs::list::Row;
 use crate::policy::time::Timestamp;
 
-/// Below the fleet the screen gets all but so many lines, so that the end of a page is seen whole.
+/// The lines of the story below the fleet; the screen gets the rest, so that the end of a page is seen whole.
 const STORY_BELOW: usize = 2;
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, chosen: Chosen, now: Timestamp, plain: bool) {
@@ -28,9 +28,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, chosen: Chosen, now: Timest
     let lead_text = " ".repeat(lead);
     let Some(row) = app.chosen_row() else {
         let why = if app.view.fleet.rows.is_empty() {
-            "nobody is declared: peer add NAME -- COMMAND"
+            "no peer is declared: peer add NAME -- COMMAND"
         } else {
-            "nobody matches"
+            "no peer matches"
         };
         frame.render_widget(Paragraph::new(lead_text + why).wrap(Wrap { trim: false }), inner);
         return;
@@ -49,7 +49,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, chosen: Chosen, now: Timest
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// What is newest stands below, as in the pane itself.
+/// Returns the last `height` lines: the newest are at the bottom, as in the pane itself.
 fn shown<'a>(app: &'a App, row: &Row, height: usize) -> &'a [Line<'static>] {
     let text = app.screen.as_ref().filter(|(of, _)| *of == row.peer).map(|(_, text)| text);
     text.map_or(&[], |text| &text.lines[text.lines.len().saturating_sub(height)..])

@@ -1,4 +1,4 @@
-//! The fleet, a row each.
+//! Draws the fleet, one row per peer.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn titles(columns: Columns) -> String {
     first + &cells(more.map(|(title, room)| (title.to_owned(), room)))
 }
 
-/// Those for which there is room.
+/// Joins the cells for which there is room.
 fn cells<const N: usize>(cells: [(String, usize); N]) -> String {
     let shown = cells.into_iter().filter(|(_, room)| *room > 0);
     shown.map(|(text, room)| "  ".to_owned() + &padded(&text, room)).collect()
@@ -87,7 +87,7 @@ fn last(text: &str, most: usize) -> String {
     all[all.len().saturating_sub(most)..].iter().collect()
 }
 
-/// An amount of memory in at most five columns.
+/// Formats an amount of memory in at most five columns.
 fn size(kib: u64) -> String {
     match kib {
         0..1024 => format!("{kib}K"),
@@ -96,14 +96,14 @@ fn size(kib: u64) -> String {
     }
 }
 
-/// How much of the idle timeout has passed.
+/// Draws how much of the idle timeout has passed.
 fn bar(idle: u64, timeout: Option<u64>) -> String {
     let cells = u64::try_from(BAR).unwrap_or_default();
     let filled = timeout.filter(|timeout| *timeout > 0).map_or(0, |timeout| (idle * cells / timeout).min(cells));
     (0..cells).map(|cell| if cell < filled { '█' } else { '·' }).collect()
 }
 
-/// A height a value, the largest as high as can be.
+/// Draws one bar per value, scaled to the largest.
 fn spark(values: &[u64]) -> String {
     let most = values.iter().copied().max().unwrap_or(0).max(1);
     let height = |value: &u64| usize::try_from(value * 7 / most).unwrap_or(0);

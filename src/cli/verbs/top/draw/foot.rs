@@ -1,4 +1,4 @@
-//! The last line, or lines: what is being typed, what is asked, what was done last, else the keys.
+//! Draws the last lines: the text that is being typed, the question, the outcome of the last operation, else the keys.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -9,10 +9,10 @@ use ratatui::widgets::Paragraph;
 use crate::cli::render::output::printable;
 use crate::cli::render::terminal::width;
 use crate::cli::verbs::top::app::{About, App, Mode, Question};
-use crate::cli::verbs::top::deed::names;
 use crate::cli::verbs::top::editor::Editor;
+use crate::cli::verbs::top::operation::names;
 
-/// The keys in the order in which they stand, and how soon each is left out where there is no room for all: the highest first.
+/// The keys in display order, and the order in which they are left out when there is no room: the highest number first.
 const KEYS: &[(u8, &str)] = &[
     (0, "w wake"),
     (3, "x stop"),
@@ -28,7 +28,7 @@ const KEYS: &[(u8, &str)] = &[
     (10, "Space mark"),
 ];
 
-/// As many of the keys as there is room for, and the last ones in any case.
+/// Joins as many of the keys as there is room for, and always the last ones.
 pub(super) fn fitting(keys: &[(u8, &str)], last: &str, room: usize) -> String {
     let line = |most: u8| {
         let kept = keys.iter().filter(|(rank, _)| *rank <= most).map(|(_, key)| *key);
@@ -38,7 +38,7 @@ pub(super) fn fitting(keys: &[(u8, &str)], last: &str, room: usize) -> String {
     ranks.map(line).find(|line| width(line) <= room).unwrap_or_else(|| last.to_owned())
 }
 
-/// How many rows it needs: a long message grows to a third of the screen.
+/// Returns how many rows the foot needs: a long message grows to a third of the screen.
 pub(super) fn height(app: &App, area: Rect) -> u16 {
     let most = usize::from(area.height / 3).max(2);
     u16::try_from(lines(app, usize::from(area.width)).len().min(most)).unwrap_or(1)
@@ -46,7 +46,7 @@ pub(super) fn height(app: &App, area: Rect) -> u16 {
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let mut lines = lines(app, usize::from(area.width));
-    // The end of a long text is what is being typed.
+    // The end of a long text is where the user types.
     let above = lines.len().saturating_sub(usize::from(area.height));
     lines.drain(..above);
     frame.render_widget(Paragraph::new(lines), area);
@@ -70,14 +70,14 @@ fn lines(app: &App, room: usize) -> Vec<Line<'static>> {
     }
 }
 
-/// What was done last, or failed.
+/// The outcome of the last operation.
 fn said(app: &App, room: usize) -> Vec<Line<'static>> {
     if app.message.is_empty() { Vec::new() } else { wrapped(&[(printable(&app.message), Style::new())], room) }
 }
 
 fn asked(app: &App, Question { about, since }: &Question) -> String {
     let question = match about {
-        About::Deed(deed, targets) => deed.question(&names(targets)),
+        About::Operation(operation, targets) => operation.question(&names(targets)),
         About::Quit => {
             let under_way = app.running.iter().map(|running| format!("{}: {}", names(&running.targets), running.doing));
             let under_way: Vec<String> = under_way.collect();
@@ -92,7 +92,7 @@ fn asked(app: &App, Question { about, since }: &Question) -> String {
     format!("{since}{question} y/n")
 }
 
-/// What is typed, with its cursor, and what its keys are where there is room behind it.
+/// The text that is being typed, with its cursor, and its keys if there is room behind it.
 fn typed(label: &str, text: &Editor, keys: &str, room: usize) -> Vec<Line<'static>> {
     let (before, behind) = text.split();
     let mut rest = behind.chars();
@@ -110,7 +110,7 @@ fn typed(label: &str, text: &Editor, keys: &str, room: usize) -> Vec<Line<'stati
     if longer.len() == lines.len() { longer } else { lines }
 }
 
-/// Parts of a text in lines of at most `room` columns; only its own line ends and the margin break it.
+/// Wraps parts of a text into lines of at most `room` columns; only its own line ends and the margin break it.
 fn wrapped(parts: &[(String, Style)], room: usize) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default()];
     let mut taken = 0;

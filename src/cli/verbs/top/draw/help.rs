@@ -1,4 +1,4 @@
-//! The keys, all of them, on any size of terminal.
+//! Draws the list of all keys, on any size of terminal.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -6,7 +6,7 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 
 use crate::cli::render::terminal::width;
 
-/// What is pressed, and what it does; none: a heading of its own.
+/// Each key and what it does.
 const KEYS: &[(&str, &str)] = &[
     ("w", "wake the chosen peer, as the table says (peer why)"),
     ("x", "stop it: park it and refuse wakes"),
@@ -36,7 +36,7 @@ IDLE fills up to the time at which it is parked. MEM is the memory of its proces
 STARTS how often it was started, five minutes a bar.";
 
 const WIDEST: u16 = 104;
-/// Columns of the keys with the gap behind them.
+/// The columns of the keys, with the gap after them.
 const INDENT: usize = 9;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scrolled: usize) {
@@ -68,7 +68,7 @@ fn lines(room: usize) -> Vec<String> {
     lines
 }
 
-/// Words in lines of at most `room` columns.
+/// Wraps words into lines of at most `room` columns.
 fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

@@ -1,4 +1,4 @@
-//! Where things are, for any size of terminal: what is drawn and what is clicked follow the same plan.
+//! The layout for any size of terminal. Drawing and clicks follow the same plan.
 
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 
@@ -9,43 +9,44 @@ use crate::engine::verbs::list::Row;
 use crate::engine::verbs::top::SPANS;
 use crate::policy::name::PeerName;
 
-/// From this width on the chosen peer is shown beside the fleet, which leaves it so many columns.
+/// From this width on, the chosen peer is shown beside the fleet, which leaves it at least `LEAST_BESIDE` columns.
 const BESIDE: u16 = 100;
 const LEAST_BESIDE: u16 = 30;
-/// Below that, and from this height on, it is shown below: an agent draws for 80 columns, and loses half of each line beside.
+/// Narrower terminals show it below from this height on: an agent draws for 80 columns, and beside the fleet half of
+/// each line would be lost.
 const BELOW: u16 = 15;
 /// Wide and low terminals show both side by side with fewer columns.
 const LOW_BESIDE: u16 = 80;
 
-/// Columns of the bar that fills as an agent idles towards its park, and of the time behind it.
+/// The columns of the bar that fills as an agent idles towards its park, and of the time after it.
 pub(super) const BAR: usize = 6;
 pub(super) const IDLE: usize = 4;
-/// Cells of a memory sparkline, and columns of the number behind it.
+/// The cells of a memory sparkline, and the columns of the number after it.
 pub(super) const MEMORY: usize = 6;
 pub(super) const SIZE: usize = 5;
-/// A longer name is cut.
+/// The width at which names are cut.
 const LONGEST_NAME: usize = 16;
-/// Less of a topic says nothing.
+/// The least width at which a topic is of use.
 const SHORTEST_TOPIC: usize = 8;
-/// What is left free at the right of the fleet.
+/// The free columns at the right of the fleet.
 const MARGIN: usize = 1;
 
-/// How wide the columns are that there is room for; 0: it is left out.
+/// The widths of the columns that there is room for; 0: the column is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) name: usize,
     pub(super) state: usize,
-    /// How long it has been idle, with or without a bar.
+    /// How long the agent has been idle, with or without a bar.
     pub(super) idle: usize,
-    /// The amount of memory, with or without what it was before.
+    /// The amount of memory, with or without its history.
     pub(super) memory: usize,
     pub(super) starts: usize,
-    /// What it is about, or what it waits for.
+    /// The topic, or what the peer waits for.
     pub(super) topic: usize,
 }
 
 impl Columns {
-    /// Those of a fleet in so many columns, the ones that say most first.
+    /// Chooses the columns that fit into `room`, the most important ones first.
     fn of(app: &App, room: usize, with_topic: bool) -> Self {
         let rows = &app.view.fleet.rows;
         let word = |row: &Row| app.doing_to(&row.peer).map_or(0, str::len).max(row.state.as_str().len());
@@ -80,7 +81,7 @@ impl Columns {
         self.memory > SIZE
     }
 
-    /// All of them with the gaps between.
+    /// The width of all columns with the gaps between them.
     pub(super) fn width(self) -> usize {
         let more = [self.idle, self.memory, self.starts, self.topic];
         let more = more.into_iter().filter(|column| *column > 0).map(|column| 2 + column);
@@ -88,7 +89,7 @@ impl Columns {
     }
 }
 
-/// What a row says of its peer beside numbers: what it waits for, else its topic.
+/// The text of a row beside its numbers: what the peer waits for, else its topic.
 pub(super) fn about(row: &Row) -> Option<&str> {
     row.detail.as_deref().filter(|_| waits(row)).or(row.topic.as_deref())
 }
@@ -110,14 +111,14 @@ impl Chosen {
     }
 }
 
-/// The plan of a screen.
+/// The layout of a screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli::verbs::top) struct Plan {
     pub(super) head: Rect,
-    /// With its titles in the first row.
+    /// Includes its titles in the first row.
     pub(super) fleet: Rect,
     pub(super) columns: Columns,
-    /// The first row that is shown, so that the chosen one is in sight.
+    /// The first row that is shown, so that the chosen one is in view.
     pub(super) first: usize,
     pub(super) chosen: Chosen,
     pub(super) foot: Rect,
@@ -154,18 +155,18 @@ impl Plan {
     }
 }
 
-/// What is at a place.
+/// What is at a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli::verbs::top) enum Place {
     Row(PeerName),
-    /// The title of a column that a fleet can be ordered by.
+    /// The title of a column that the fleet can be sorted by.
     Title(Order),
     Chosen,
     Nothing,
 }
 
 impl Plan {
-    /// What is at a column and a row of the screen.
+    /// Returns what is at a column and a row of the screen.
     pub(in crate::cli::verbs::top) fn at(&self, app: &App, column: u16, row: u16) -> Place {
         let position = Position::new(column, row);
         if self.chosen.area().is_some_and(|area| area.contains(position)) {

@@ -1,4 +1,4 @@
-//! A text on the whole screen.
+//! Draws a page on the whole screen.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};

@@ -1,4 +1,4 @@
-//! What the mouse does: it chooses, orders and scrolls, and answers nothing.
+//! What the mouse does: it chooses, sorts and scrolls, and answers nothing.
 
 use ratatui::layout::Rect;
 
@@ -7,7 +7,7 @@ use crate::cli::verbs::top::draw::layout::{Place, Plan};
 use crate::cli::verbs::top::pager::Page;
 
 impl App {
-    /// A click chooses, or orders by a column; it answers nothing.
+    /// A click chooses a peer or sorts by a column; it answers no question.
     pub(super) fn click(&mut self, column: u16, row: u16) {
         if self.mode != Mode::Browse || self.pager.is_some() {
             return;
@@ -20,7 +20,7 @@ impl App {
         }
     }
 
-    /// The wheel moves what it is over; over the chosen one's screen it opens that to scroll.
+    /// The wheel moves what it is over; over the chosen peer's screen it opens that screen as a page.
     pub(super) fn wheel(&mut self, column: u16, row: u16, lines: i8) -> Option<Effect> {
         let rows = self.page_rows();
         if let (Some(pager), Mode::Browse) = (&mut self.pager, &self.mode) {

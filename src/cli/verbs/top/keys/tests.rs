@@ -1,6 +1,6 @@
 use super::*;
 use crate::cli::verbs::top::app::Prompt;
-use crate::cli::verbs::top::deed::{Done, Failure, Target};
+use crate::cli::verbs::top::operation::{Done, Failure, Target};
 use crate::engine::verbs::list::{Fleet, Row};
 use crate::engine::verbs::top::View;
 use crate::policy::ending::Incarnation;
@@ -59,7 +59,7 @@ fn burst(app: &mut App, text: &str, rested: bool) -> Vec<Effect> {
     app.typed(Typed { inputs: text.chars().map(|c| Input::Key(key(c))).collect(), rested })
 }
 
-/// Types each letter by itself, after the one before was seen.
+/// Types each letter separately, after the effect of the one before was seen.
 fn by_hand(app: &mut App, text: &str) -> Vec<Effect> {
     text.chars().flat_map(|c| burst(app, &c.to_string(), true)).collect()
 }
@@ -88,7 +88,7 @@ fn lines_that_come_at_once_are_a_paste_without_marks() {
     by_hand(&mut app, "s");
     assert_eq!(burst(&mut app, "one\rx\ry\rtwo", true), []);
     assert_eq!(prompt(&app).text.text(), "one\nx\ny\ntwo");
-    let sent = Effect::Do(1, Deed::Send("one\nx\ny\ntwo".to_owned()), vec![target("api", 5)]);
+    let sent = Effect::Do(1, Operation::Send("one\nx\ny\ntwo".to_owned()), vec![target("api", 5)]);
     assert_eq!(by_hand(&mut app, "\r"), [sent]);
 }
 
@@ -97,7 +97,7 @@ fn a_question_is_answered_by_what_came_after_it() {
     let mut app = app();
     assert_eq!(burst(&mut app, "xy", true), []);
     assert!(matches!(app.mode, Mode::Confirm(_)));
-    assert_eq!(by_hand(&mut app, "y"), [Effect::Do(1, Deed::Stop, vec![target("api", 5)])]);
+    assert_eq!(by_hand(&mut app, "y"), [Effect::Do(1, Operation::Stop, vec![target("api", 5)])]);
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn a_question_keeps_whom_it_names() {
     by_hand(&mut app, "n");
     app.see(fleet(&[("docs", 2)]));
     assert_eq!(app.chosen.as_ref().map(PeerName::as_str), Some("docs"));
-    assert_eq!(by_hand(&mut app, "y"), [Effect::Do(1, Deed::New, vec![target("api", 5)])]);
-    // It is another one by now: it is asked again, about that one.
+    assert_eq!(by_hand(&mut app, "y"), [Effect::Do(1, Operation::New, vec![target("api", 5)])]);
+    // The peer has another incarnation by now: the question is asked again, about that one.
     let changed = Err(Failure::Changed(Some(Incarnation(6))));
-    app.finish(Done { number: 1, deed: Deed::New, results: vec![(target("api", 5), changed)] });
-    assert_eq!(by_hand(&mut app, "y"), [Effect::Do(2, Deed::New, vec![target("api", 6)])]);
+    app.finish(Done { number: 1, operation: Operation::New, results: vec![(target("api", 5), changed)] });
+    assert_eq!(by_hand(&mut app, "y"), [Effect::Do(2, Operation::New, vec![target("api", 6)])]);
 }
 
 #[test]
@@ -118,11 +118,11 @@ fn a_text_that_did_not_arrive_is_there_again() {
     let mut app = app();
     by_hand(&mut app, "shello");
     let effects = by_hand(&mut app, "\r");
-    let [Effect::Do(number, deed, targets)] = &*effects else { panic!("{effects:?}") };
+    let [Effect::Do(number, operation, targets)] = &*effects else { panic!("{effects:?}") };
     let failed = Err(Failure::Failed("it is stopped".to_owned()));
-    app.finish(Done { number: *number, deed: deed.clone(), results: vec![(targets[0].clone(), failed)] });
+    app.finish(Done { number: *number, operation: operation.clone(), results: vec![(targets[0].clone(), failed)] });
     assert!(app.running.is_empty() && app.message == "it is stopped   (s: the text again)", "{}", app.message);
-    // Of another peer it is not.
+    // Another peer does not get the text.
     by_hand(&mut app, "js");
     assert_eq!(prompt(&app).text.text(), "");
     by_hand(&mut app, "\x1bks");
@@ -134,20 +134,20 @@ fn a_text_that_did_not_arrive_is_there_again() {
 #[test]
 fn what_is_typed_ahead_is_no_command() {
     let mut app = app();
-    // Behind the key that began it, read together with it.
+    // After the key that started it, read together with it.
     assert_eq!(burst(&mut app, "wjxyw", true).len(), 1);
     assert_eq!((app.chosen.as_ref().map(PeerName::as_str), &app.mode), (Some("api"), &Mode::Browse));
-    // Letter by letter, as somebody types a text.
+    // Letter by letter, as a user types a text.
     for letters in ["w", "a", "s", "x", "y"] {
         assert_eq!(burst(&mut app, letters, false), [], "{letters}");
     }
     assert_eq!(app.mode, Mode::Browse);
-    // A question asked by somebody who has looked is not answered by somebody who has not.
+    // A question from a user who has looked is not answered by keys typed without looking.
     assert_eq!(burst(&mut app, "x", true), []);
     assert_eq!(burst(&mut app, "y", false), []);
     assert!(matches!(&app.mode, Mode::Confirm(Question { since: Some(_), .. })));
     assert_eq!(burst(&mut app, "y", true).len(), 1);
-    // Somebody who has looked may do more meanwhile.
+    // A user who has looked may start more operations meanwhile.
     assert_eq!(burst(&mut app, "w", true).len(), 1);
     assert_eq!(app.running.len(), 3);
 }
@@ -183,11 +183,11 @@ fn verbs_are_for_all_that_are_marked_and_ask_first() {
     by_hand(&mut app, "*");
     let both = vec![target("api", 5), target("docs", 2)];
     assert_eq!(by_hand(&mut app, "w"), []);
-    assert_eq!(by_hand(&mut app, "y"), [Effect::Do(1, Deed::Wake, both)]);
+    assert_eq!(by_hand(&mut app, "y"), [Effect::Do(1, Operation::Wake, both)]);
     app.end(1);
     by_hand(&mut app, "g ");
-    assert_eq!(by_hand(&mut app, "xy"), [Effect::Do(2, Deed::Stop, vec![target("docs", 2)])]);
-    // Whoever is gone is not meant.
+    assert_eq!(by_hand(&mut app, "xy"), [Effect::Do(2, Operation::Stop, vec![target("docs", 2)])]);
+    // A peer that is gone is not marked.
     app.see(fleet(&[("api", 5)]));
     assert!(app.marked.is_empty());
 }
@@ -200,7 +200,7 @@ fn a_page_is_read_and_left() {
     app.load(Page::Log, &name, "of another page".into());
     assert!(!app.has_page());
     app.load(Page::Screen, &name, "line".into());
-    // What is on the pane changes: it is read anew as long as somebody follows.
+    // The page is read again when the pane changes, while the user follows.
     assert_eq!(app.show(name.clone(), "one".into()), None);
     assert_eq!(app.show(name.clone(), "two".into()), Some(Effect::Read(Page::Screen, name.clone())));
     assert_eq!(by_hand(&mut app, "l"), [Effect::Read(Page::Log, name)]);
@@ -222,7 +222,7 @@ fn nothing_covers_a_question_and_a_line_is_cancelled_first() {
     assert_eq!(app.mode, Mode::Browse);
     by_hand(&mut app, "s");
     assert_eq!(prompt(&app).text.text(), "hello");
-    // Letters in a row are no answer, whether to this or to what else is asked.
+    // Letters in quick succession are not an answer, to this question or any other.
     by_hand(&mut app, "\x1b");
     assert_eq!((burst(&mut app, "q", false), burst(&mut app, "y", false)), (vec![], vec![]));
     assert_eq!(by_hand(&mut app, "y"), [Effect::Quit]);

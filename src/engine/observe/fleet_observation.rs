@@ -1,4 +1,4 @@
-//! Both axes of many peers: one listing call a server, whatever the number of peers, and servers side by side.
+//! Both axes of many peers: one listing per server, whatever the number of peers, and all servers concurrently.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -11,7 +11,9 @@ use peer_adapters::runtime::{Listing, Runtime, RuntimeError, RuntimeKind, Sessio
 use peer_adapters::zellij::Zellij;
 use tokio::task::JoinHandle;
 
-use crate::engine::observe::{Own, Sight, Standing, is_at, is_pane_of, judge, process_axis, process_id, standing};
+use crate::engine::observe::{
+    Observation, Own, Standing, is_at, is_pane_of, judge, process_axis, process_id, standing,
+};
 use crate::engine::{Engine, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
@@ -19,57 +21,57 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{Place, SessionRecord};
 
-/// What one look at a fleet saw.
+/// The result of observing a fleet.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub struct FleetObservation {
     /// Both axes of each record.
-    pub sights: HashMap<PeerName, Sight>,
-    /// Servers of which nothing is known, and how many records that leaves unknown.
+    pub observations: HashMap<PeerName, Observation>,
+    /// The servers that gave no answer.
     pub silent: Vec<Silent>,
-    /// Sessions with a tag of ours that no record names.
-    pub strays: Vec<Stray>,
-    /// Directories of zellij sessions that no record names and in which nothing of ours runs.
+    /// Sessions with a tag of this state directory that no record names.
+    pub untracked: Vec<UntrackedSession>,
+    /// Directories of zellij sessions that no record names and in which nothing of this fleet runs.
     pub unused: Vec<PathBuf>,
-    /// When the kernel was asked about the agents.
+    /// When the kernel was queried about the agents.
     pub agents_at: Timestamp,
 }
 
-/// A server that did not answer, or could not be asked.
+/// A server that did not answer, or could not be queried.
 #[derive(Debug)]
 pub struct Silent {
-    /// Why.
+    /// The reason.
     pub error: RuntimeError,
-    /// How many records name it.
+    /// How many records name it, and are therefore unknown.
     pub peers: usize,
 }
 
-/// A server that was asked before every record that may name it had been read.
-pub(crate) struct Ahead {
+/// A server that was queried before all the records that may name it were read.
+pub(crate) struct Prefetched {
     place: Place,
-    /// Before it was asked.
+    /// The time just before the query.
     at: Timestamp,
     listing: JoinHandle<std::result::Result<Listing, RuntimeError>>,
 }
 
-/// A session of ours that is not the one on record.
+/// A session with a tag of this state directory that is not the recorded one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stray {
-    /// Whose, by its tag.
+pub struct UntrackedSession {
+    /// The peer in its tag.
     pub peer: PeerName,
-    /// Which start, by its tag.
+    /// The incarnation in its tag.
     pub incarnation: Incarnation,
     /// `tmux` or `zellij`.
     pub runtime: String,
-    /// Where the server that lists it listens.
+    /// The address of the server that lists it.
     pub server: PathBuf,
-    /// Which process that server is.
+    /// The server's process.
     pub server_process: ProcessId,
-    /// How it is listed.
+    /// The session as it is listed.
     pub row: SessionRow,
 }
 
-impl Stray {
-    /// Whether it is the pane that was there.
+impl UntrackedSession {
+    /// Whether this is the pane at `place`.
     pub(crate) fn is_at(&self, place: &Place) -> bool {
         let same_server = place.server_process.is_none_or(|recorded| process_id(recorded) == self.server_process);
         same_server && place.server == self.server && is_at(place, &self.row)
@@ -77,61 +79,65 @@ impl Stray {
 }
 
 impl Engine {
-    /// Looks at every record. Blocks for one probe deadline at most, since the servers are asked side by side.
+    /// Observes every record. Blocks for at most one probe deadline, because the servers are queried concurrently.
     ///
     /// # Errors
-    /// A record names an unknown runtime. What could not be seen is unknown and no error.
-    pub async fn survey(&self, records: &[(PeerName, &SessionRecord)]) -> Result<Survey> {
-        self.survey_all(records, &[], None).await
+    /// A record names an unknown runtime. What could not be observed is unknown, and not an error.
+    pub async fn observe_fleet(&self, records: &[(PeerName, &SessionRecord)]) -> Result<FleetObservation> {
+        self.observe_servers(records, &[], None).await
     }
 
-    /// The same, and at zellij sessions that no record names: tmux lists those of its server by itself. Costs one directory
-    /// listing.
+    /// As [`Engine::observe_fleet`], and also observes zellij sessions that no record names, at the cost of one
+    /// directory listing. (A tmux server lists all of its sessions anyway.)
     ///
     /// # Errors
-    /// As [`Engine::survey`].
-    pub async fn survey_with_strays(&self, records: &[(PeerName, &SessionRecord)]) -> Result<Survey> {
+    /// As [`Engine::observe_fleet`].
+    pub async fn observe_fleet_and_untracked(
+        &self,
+        records: &[(PeerName, &SessionRecord)],
+    ) -> Result<FleetObservation> {
         let claimed: HashSet<&Path> = records.iter().map(|(_, record)| record.place.server.as_path()).collect();
         let (dirs, unread) = match Zellij::server_dirs(self.state.root()) {
             Ok(dirs) => (dirs, None),
             Err(error) => (Vec::new(), Some(Silent { error, peers: 0 })),
         };
         let more: Vec<_> = dirs.into_iter().filter(|dir| !claimed.contains(dir.as_path())).collect();
-        let mut survey = self.survey_all(records, &more, None).await?;
-        survey.silent.extend(unread);
+        let mut observed = self.observe_servers(records, &more, None).await?;
+        observed.silent.extend(unread);
         let more: HashSet<PathBuf> = more.into_iter().collect();
-        survey.unused.retain(|dir| more.contains(dir));
-        Ok(survey)
+        observed.unused.retain(|dir| more.contains(dir));
+        Ok(observed)
     }
 
-    /// As [`Engine::survey`], where one of the servers was asked before all of them were read. Where its answer is too old for what a
-    /// record says, it is asked again.
+    /// As [`Engine::observe_fleet`], if one of the servers was queried before all the records were read. The server is
+    /// queried again if its answer is too old for a record.
     ///
     /// # Errors
-    /// The same.
-    pub(crate) async fn survey_from(
+    /// As [`Engine::observe_fleet`].
+    pub(crate) async fn observe_fleet_after(
         &self,
         records: &[(PeerName, &SessionRecord)],
-        ahead: Option<Ahead>,
-    ) -> Result<Survey> {
-        let mut survey = self.survey_all(records, &[], ahead).await?;
+        prefetched: Option<Prefetched>,
+    ) -> Result<FleetObservation> {
+        let mut observed = self.observe_servers(records, &[], prefetched).await?;
         let too_early = |(name, record): &&(PeerName, &SessionRecord)| {
-            survey.sights.get(name).is_some_and(|sight| may_have_come_since(record, sight))
+            observed.observations.get(name).is_some_and(|observation| may_have_come_since(record, observation))
         };
         let again: Vec<_> = records.iter().filter(too_early).cloned().collect();
         if !again.is_empty() {
-            let Survey { sights, silent, .. } = self.survey(&again).await?;
-            survey.sights.extend(sights);
-            survey.silent.extend(silent);
+            let FleetObservation { observations, silent, .. } = self.observe_fleet(&again).await?;
+            observed.observations.extend(observations);
+            observed.silent.extend(silent);
         }
-        Ok(survey)
+        Ok(observed)
     }
 
-    /// Asks the server that a record names, and does not wait for its answer. `None`: it cannot be asked by itself, or the
-    /// record is of another boot.
+    /// Starts the query of the server that a record names, without waiting for its answer. `None` if the server cannot
+    /// be queried separately, or if the record is from another boot.
     ///
-    /// Only tmux: its one server is most likely that of all the others, while one of zellij is one session.
-    pub(crate) async fn ask_ahead(&self, record: &SessionRecord) -> Option<Ahead> {
+    /// Only for tmux: its one server is most likely that of all other records too, while a zellij server has one
+    /// session.
+    pub(crate) async fn prefetch(&self, record: &SessionRecord) -> Option<Prefetched> {
         let runtime = self.runtime_of(&record.place).ok().filter(|runtime| runtime.kind() == RuntimeKind::Tmux)?;
         if standing(record) != Standing::Here {
             return None;
@@ -139,52 +145,54 @@ impl Engine {
         let (place, at) = (record.place.clone(), self.now());
         let server = place.server.clone();
         let listing = tokio::spawn(async move { runtime.list(&server).await });
-        // Whoever goes on to read files lets no task run: now is when the client is started.
+        // The caller goes on to read files without yielding, so the client must be started now.
         tokio::task::yield_now().await;
-        Some(Ahead { place, at, listing })
+        Some(Prefetched { place, at, listing })
     }
 
-    async fn survey_all(
+    async fn observe_servers(
         &self,
         records: &[(PeerName, &SessionRecord)],
         more: &[PathBuf],
-        mut ahead: Option<Ahead>,
-    ) -> Result<Survey> {
+        mut prefetched: Option<Prefetched>,
+    ) -> Result<FleetObservation> {
         let standings: Vec<_> = records.iter().map(|(_, record)| standing(record)).collect();
         let here = records.iter().zip(&standings).filter(|(_, standing)| **standing == Standing::Here);
         let current = here.map(|((_, record), _)| *record);
-        // The kernel is asked about the agents while the servers make up their answers.
+        // The kernel is queried about the agents while the servers answer.
         let agents = async { (self.now(), records.iter().map(|(_, record)| process_axis(record)).collect::<Vec<_>>()) };
-        let (answers, (agents_at, agents)) = join(self.ask(current, more, ahead.as_mut()), agents).await;
+        let (answers, (agents_at, agents)) = join(self.ask(current, more, prefetched.as_mut()), agents).await;
         let mut answers = answers?;
-        let sights = HashMap::with_capacity(records.len());
-        let mut survey = Survey { sights, agents_at, ..Survey::default() };
+        let observations = HashMap::with_capacity(records.len());
+        let mut observed = FleetObservation { observations, agents_at, ..FleetObservation::default() };
         for (((name, record), agent), standing) in records.iter().zip(agents).zip(standings) {
             let server = server(record);
-            let sight = match answers.get_mut(&server).filter(|_| standing == Standing::Here) {
+            let observation = match answers.get_mut(&server).filter(|_| standing == Standing::Here) {
                 Some(answer) => answer.judge(name, record, agent),
-                None => standing.sight(self.now()),
+                None => standing.observation(self.now()),
             };
-            if let Some(process) = sight.answered {
-                survey.strays.extend(sight.leftovers.iter().filter_map(|row| stray(server, process, row.clone())));
+            if let Some(process) = observation.answered {
+                observed
+                    .untracked
+                    .extend(observation.leftovers.iter().filter_map(|row| untracked(server, process, row.clone())));
             }
-            survey.sights.insert(name.clone(), sight);
+            observed.observations.insert(name.clone(), observation);
         }
         for (server, answer) in answers {
-            survey.leave_over(server, answer);
+            observed.collect_unclaimed(server, answer);
         }
-        Ok(survey)
+        Ok(observed)
     }
 
     async fn ask<'a>(
         &self,
         records: impl Iterator<Item = &'a SessionRecord>,
         more: &'a [PathBuf],
-        ahead: Option<&'a mut Ahead>,
+        prefetched: Option<&'a mut Prefetched>,
     ) -> Result<HashMap<Server<'a>, Answer>> {
         let ours = self.tag_root();
-        let ahead = ahead.map(|Ahead { place, at, listing }| (address(place), *at, listing));
-        let mut known: HashSet<_> = ahead.iter().map(|(server, ..)| *server).collect();
+        let prefetched = prefetched.map(|Prefetched { place, at, listing }| (address(place), *at, listing));
+        let mut known: HashSet<_> = prefetched.iter().map(|(server, ..)| *server).collect();
         let mut of_runtime = HashMap::<_, (Arc<dyn Runtime>, Vec<Server<'a>>)>::new();
         for record in records {
             let server = server(record);
@@ -197,7 +205,8 @@ impl Engine {
         if !more.is_empty() {
             let zellij = RuntimeKind::Zellij.as_str();
             let dirs = more.iter().map(|dir| (zellij, dir.as_os_str()));
-            // Together with the others where there are any: what the kernel knows of sockets is read once a runtime.
+            // Together with the other zellij servers, if there are any: the kernel's socket table is read once per
+            // runtime.
             if let Some((_, (_, servers))) = of_runtime.iter_mut().find(|((runtime, _), _)| *runtime == zellij) {
                 servers.extend(dirs);
             } else {
@@ -213,20 +222,20 @@ impl Engine {
             let answers = listings.into_iter().map(|listing| Answer::new(listing, at, &ours));
             servers.into_iter().zip(answers).collect::<Vec<_>>()
         });
-        let asked_ahead = OptionFuture::from(ahead.map(async |(server, at, listing)| {
+        let asked_ahead = OptionFuture::from(prefetched.map(async |(server, at, listing)| {
             let listing = listing.await.expect("nobody aborts it, and an adapter that panics is a bug");
             (server, Answer::new(listing, at, &ours))
         }));
-        let (asked, ahead) = join(join_all(asked), asked_ahead).await;
-        Ok(asked.into_iter().flatten().chain(ahead).collect())
+        let (asked, prefetched) = join(join_all(asked), asked_ahead).await;
+        Ok(asked.into_iter().flatten().chain(prefetched).collect())
     }
 }
 
-impl Survey {
-    /// What no record claimed.
-    fn leave_over(&mut self, server: Server<'_>, answer: Answer) {
+impl FleetObservation {
+    /// Collects what no record claimed.
+    fn collect_unclaimed(&mut self, server: Server<'_>, answer: Answer) {
         match answer.listing {
-            // One that nobody is waiting for, and of which nothing can be said now.
+            // No peer depends on this server, and nothing can be said about it now.
             Err(error) if answer.unknown == 0 => tracing::debug!(%error, "a session that is not on record"),
             Err(error) => self.silent.push(Silent { error, peers: answer.unknown }),
             Ok(Listed::Gone(_)) => self.unused.push(server.1.into()),
@@ -235,13 +244,13 @@ impl Survey {
                     self.unused.push(server.1.into());
                 }
                 let left = panes.of.into_values().flatten();
-                self.strays.extend(left.filter_map(|row| stray(server, panes.server, row)));
+                self.untracked.extend(left.filter_map(|row| untracked(server, panes.server, row)));
             }
         }
     }
 }
 
-/// What a server answered: its panes by the peer in their tag, so that a fleet is judged in one walk over them.
+/// The answer of one server, with its panes grouped by the peer in their tag, so that a fleet is judged in one pass.
 struct Answer {
     listing: std::result::Result<Listed, RuntimeError>,
     at: Timestamp,
@@ -256,15 +265,15 @@ enum Listed {
 /// What one server process hosts.
 struct Panes {
     server: ProcessId,
-    /// Of each peer; it has one, but for what was left of an older incarnation.
+    /// The panes of each peer: one, plus what is left of older incarnations.
     of: HashMap<String, Vec<SessionRow>>,
-    /// Those without a tag of ours.
+    /// The panes without a tag of this state directory.
     others: Vec<SessionRow>,
 }
 
 impl Panes {
-    /// Takes what concerns one record: its pane, and whatever else carries the peer's tag. Another server's listing says
-    /// nothing of it, and what that one lists is nobody's leftover.
+    /// Takes what concerns one record: its pane, and everything else with the peer's tag. The listing of another server
+    /// says nothing about the record, and what it lists does not count as a leftover.
     fn take(&mut self, name: &PeerName, record: &SessionRecord) -> Own {
         let server = self.server;
         if record.place.server_process.is_some_and(|recorded| process_id(recorded) != server) {
@@ -276,8 +285,8 @@ impl Panes {
         Own::Up { server, row, tagged }
     }
 
-    /// The pane on record where a person took its tag, or it has that of the session to which they moved it: an older
-    /// version of ours gave the tag to the session.
+    /// Takes the recorded pane if the user changed its tag or moved it to a session with a tag: an older version of
+    /// `peer` tagged the session, not the pane.
     fn take_untagged(&mut self, record: &SessionRecord) -> Option<SessionRow> {
         let lists = std::iter::once(&mut self.others).chain(self.of.values_mut());
         lists.into_iter().find_map(|rows| {
@@ -292,7 +301,7 @@ impl Answer {
         Self { listing: listing.map(|listing| by_peer(listing, ours)), at, unknown: 0 }
     }
 
-    fn judge(&mut self, name: &PeerName, record: &SessionRecord, agent: Axis) -> Sight {
+    fn judge(&mut self, name: &PeerName, record: &SessionRecord, agent: Axis) -> Observation {
         let own = match &mut self.listing {
             Err(error) => {
                 self.unknown += 1;
@@ -301,12 +310,12 @@ impl Answer {
             Ok(Listed::Gone(gone)) => Ok(Own::Gone(*gone)),
             Ok(Listed::Up(panes)) => Ok(panes.take(name, record)),
         };
-        let mut sight = judge(record, own, self.at, agent);
-        // It may have ended together with its session after the kernel was asked: that is no orphan.
-        if sight.process == Axis::Alive && sight.runtime == Axis::Dead {
-            sight.process = process_axis(record);
+        let mut observation = judge(record, own, self.at, agent);
+        // The agent may have ended with its session after the kernel was queried; that would not be an orphan.
+        if observation.process == Axis::Alive && observation.runtime == Axis::Dead {
+            observation.process = process_axis(record);
         }
-        sight
+        observation
     }
 }
 
@@ -326,22 +335,23 @@ fn by_peer(listing: Listing, ours: &str) -> Listed {
     Listed::Up(panes)
 }
 
-/// Whether a session that was not there may have come after its server was asked, if the record was read after that. One
-/// that was ready before was there, so it has gone.
-fn may_have_come_since(record: &SessionRecord, sight: &Sight) -> bool {
-    let absent = sight.runtime == Axis::Dead && !sight.rebooted || sight.answered.is_some() && sight.row.is_none();
-    absent && record.ready_at().is_none_or(|ready| ready >= sight.listed_at)
+/// Whether an absent session may have been created after its server was queried. A session that was ready before the
+/// query must have existed then, so it is gone.
+fn may_have_come_since(record: &SessionRecord, observation: &Observation) -> bool {
+    let absent = observation.runtime == Axis::Dead && !observation.rebooted
+        || observation.answered.is_some() && observation.row.is_none();
+    absent && record.ready_at().is_none_or(|ready| ready >= observation.listed_at)
 }
 
-pub(crate) fn stray(server: Server<'_>, process: ProcessId, row: SessionRow) -> Option<Stray> {
+pub(crate) fn untracked(server: Server<'_>, process: ProcessId, row: SessionRow) -> Option<UntrackedSession> {
     let mut parts = row.tag.split('/').skip(1);
     let peer = parts.next()?.parse().ok()?;
     let incarnation = Incarnation(parts.next()?.parse().ok()?);
     let (runtime, server) = (server.0.to_owned(), server.1.into());
-    Some(Stray { peer, incarnation, runtime, server, server_process: process, row })
+    Some(UntrackedSession { peer, incarnation, runtime, server, server_process: process, row })
 }
 
-/// A server, by runtime and address; the address as text, because to hash a path takes it apart.
+/// A server, by runtime and address. The address is text because hashing a path splits it into components.
 pub(crate) type Server<'a> = (&'a str, &'a OsStr);
 
 fn server(record: &SessionRecord) -> Server<'_> {

@@ -1,7 +1,7 @@
 //! Text that a sender left in a composer because it was killed between its paste and its Enter.
 //!
-//! It would block every later message as if a person had typed it. So a sender says on record what it is about to type,
-//! and whoever comes next and finds just that text sends it. Anything else in the composer stays a person's draft.
+//! Such text would block every later message as if a person had typed it. So a sender records what it is about to type,
+//! and the next sender that finds exactly this text sends it. Anything else in the composer is a person's draft.
 
 use std::time::Duration;
 
@@ -14,41 +14,45 @@ use super::held::{beside, placeholder_of};
 use super::typing::Typing;
 use crate::engine::error::Undelivered;
 use crate::engine::{POLL, Result};
-use crate::store::{Event, Extent};
+use crate::policy::event::EventName;
+use crate::store::{Event, TextLength, TypingClaim};
 
-/// How long the paste of a sender that was killed may still be on its way: its client outlives it by some milliseconds.
+/// How long the paste of a killed sender may still arrive: the sender's client outlives it by some milliseconds.
 const LATE_PASTE: Duration = Duration::from_secs(1);
 
-/// What came of a text that an earlier sender had left.
+/// What became of a text that an earlier sender left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finished {
     /// There was none.
     Nothing,
     /// It was sent.
     Another,
-    /// It was sent, and is the very one that is to be said now.
+    /// It was sent, and it is the message to be delivered now.
     This,
 }
 
 impl Typing<'_> {
-    /// Says on record what is about to be typed. No text, because the record is not the place for what people write.
+    /// Records what is about to be typed, as a fingerprint, because the record must not contain what people write.
     ///
     /// # Errors
-    /// The record cannot be written: nothing may be typed then.
+    /// The record cannot be written; then nothing may be typed.
     pub(super) fn claim(&mut self, text: &str) -> Result<()> {
-        self.record.typing = Some(fingerprint(text));
-        self.record.typing_extent = Some(extent(text));
+        let claim = TypingClaim { text: fingerprint(text), extent: Some(extent(text)) };
+        self.locked.write_typing_claim(self.record.incarnation, &claim)?;
+        self.record.typing = Some(claim.text);
+        self.record.typing_extent = claim.extent;
         Ok(self.locked.write_session(self.record)?)
     }
 
-    /// Sends what an earlier sender left; nothing happens where none did, or where something else stands there. `text` is
-    /// what is to be said now: where it is the same, whoever could not finish has come back with it, and it is said once.
+    /// Sends what an earlier sender left. Does nothing if there is no such text, or if the composer holds something
+    /// else. `text` is the message to be delivered now: if it is the text that was left, the earlier sender is being
+    /// retried, and the text is sent only once.
     ///
     /// # Errors
     /// As for any message.
-    pub(super) async fn finish_abandoned(&mut self, text: Option<&str>) -> Result<Finished> {
+    pub(super) async fn finish_interrupted_send(&mut self, text: Option<&str>) -> Result<Finished> {
         let Some(text_of) = self.record.typing.take() else { return Ok(Finished::Nothing) };
-        let claimed = Claim { text: text_of, extent: self.record.typing_extent.take() };
+        let claimed = TypingClaim { text: text_of, extent: self.record.typing_extent.take() };
         let (mut finished, placeholder) = (Finished::Nothing, placeholder_of(self.peer));
         if self.holds_claimed(&claimed).await {
             tokio::time::sleep(self.peer.profile.message.settle).await;
@@ -59,7 +63,7 @@ impl Typing<'_> {
             } else {
                 let sent = self.submit("", None, |view| holds(view, &claimed, placeholder)).await;
                 sent.map_err(|error| {
-                    let why = format!("before it stands what an earlier sender left: {error}");
+                    let why = format!("an earlier sender's text is still in the input box: {error}");
                     self.undelivered(Undelivered::NotTyped, why)
                 })?;
                 self.record.prompt_due = false;
@@ -68,15 +72,16 @@ impl Typing<'_> {
             }
         }
         self.locked.write_session(self.record)?;
+        self.locked.remove_typing_claim(self.record.incarnation)?;
         Ok(finished)
     }
 
     fn log_finished(&self) -> Result<()> {
-        let event = Event::new(self.engine.now(), "message.delivered").peer(&self.peer.name);
+        let event = Event::new(self.engine.now(), EventName::MessageDelivered).peer(&self.peer.name);
         self.engine.log(&event.incarnation(self.record.incarnation).cause("sender-killed"))
     }
 
-    async fn holds_claimed(&self, claimed: &Claim) -> bool {
+    async fn holds_claimed(&self, claimed: &TypingClaim) -> bool {
         let started = Instant::now();
         while started.elapsed() < LATE_PASTE {
             match self.view().await {
@@ -90,16 +95,9 @@ impl Typing<'_> {
     }
 }
 
-/// What a sender said that it was about to type.
-struct Claim {
-    text: String,
-    /// Not on a record of an older version.
-    extent: Option<Extent>,
-}
-
-/// Whether a composer holds the text that was claimed and nothing else. A long paste shows as no more than the agent's own
-/// words for it, which tell how long it is.
-fn holds(view: &View, claimed: &Claim, placeholder: Option<&Pattern>) -> bool {
+/// Whether a composer holds the claimed text and nothing else. A long paste shows only as the agent's placeholder,
+/// which says how long the paste is.
+fn holds(view: &View, claimed: &TypingClaim, placeholder: Option<&Pattern>) -> bool {
     let Composer::Holds(text) = &view.composer else { return false };
     let is_placeholder = |pattern: &Pattern| {
         beside(pattern, text).is_some_and(|(before, behind)| before.is_empty() && behind.trim().is_empty())
@@ -108,24 +106,24 @@ fn holds(view: &View, claimed: &Claim, placeholder: Option<&Pattern>) -> bool {
     fingerprint(text) == claimed.text || (placeholder.is_some_and(is_placeholder) && fits())
 }
 
-/// How long a text is.
-fn extent(text: &str) -> Extent {
+/// Returns the length of a text.
+fn extent(text: &str) -> TextLength {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let text = text.replace("\r\n", "\n");
-    Extent {
-        least_lines: count(text.trim_end().matches('\n').count()),
-        most_lines: count(text.matches(['\n', '\u{2028}', '\u{2029}']).count()) + 1,
+    TextLength {
+        min_lines: count(text.trim_end().matches('\n').count()),
+        max_lines: count(text.matches(['\n', '\u{2028}', '\u{2029}']).count()) + 1,
         characters: count(text.chars().count()),
     }
 }
 
-/// Whether an agent's words for a long paste (`[Pasted text #1 +300 lines]`, `[paste #2 1500 chars]`) may be for a text of this
-/// length. Words without one may be for any.
-fn may_be(words: &str, extent: Extent) -> bool {
+/// Whether an agent's placeholder (`[Pasted text #1 +300 lines]`, `[paste #2 1500 chars]`) may stand for a text of this
+/// length. A placeholder without a length may stand for any.
+fn may_be(words: &str, extent: TextLength) -> bool {
     let told = words.split([' ', '[', ']', '+', '~']).filter(|word| !word.is_empty()).collect::<Vec<_>>();
     told.windows(2).all(|pair| match (pair[0].parse::<u64>(), pair[1]) {
-        (Ok(lines), "line" | "lines") => (extent.least_lines..=extent.most_lines).contains(&lines),
-        // A space may have been typed behind it.
+        (Ok(lines), "line" | "lines") => (extent.min_lines..=extent.max_lines).contains(&lines),
+        // A space may have been typed after it.
         (Ok(characters), "char" | "chars") => (extent.characters..=extent.characters + 1).contains(&characters),
         _ => true,
     })

@@ -1,11 +1,11 @@
-//! What can be done to peers from here, and to which ones.
+//! Operations that the view can start, and the peers that they are for.
 
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 
 /// A verb.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum Operation {
     Wake,
     Start,
     Stop,
@@ -15,8 +15,8 @@ pub(super) enum Deed {
     Send(String),
 }
 
-impl Deed {
-    /// What is shown instead of a peer's state while it is done.
+impl Operation {
+    /// Shown instead of a peer's state while the operation is running.
     pub(super) const fn doing(&self) -> &'static str {
         match self {
             Self::Wake => "waking",
@@ -29,7 +29,7 @@ impl Deed {
         }
     }
 
-    /// Whether it is really meant.
+    /// The question that asks for confirmation.
     pub(super) fn question(&self, who: &str) -> String {
         match self {
             Self::Wake => format!("wake {who}?"),
@@ -43,16 +43,16 @@ impl Deed {
     }
 }
 
-/// A peer as it was when it was named: what has come in its place since is not meant.
+/// A peer as it was when it was chosen: a later incarnation is not meant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Target {
     pub(super) name: PeerName,
-    /// What was on record.
+    /// The incarnation that was recorded.
     pub(super) incarnation: Option<Incarnation>,
 }
 
 impl Target {
-    /// What has happened to it, where it is another incarnation by now.
+    /// Says what has happened to the peer if it has another incarnation by now.
     pub(super) fn changed_to(&self, now: Option<Incarnation>) -> String {
         match (self.incarnation, now) {
             (_, None) => format!("{} has ended meanwhile", self.name),
@@ -62,16 +62,16 @@ impl Target {
     }
 }
 
-/// Why nothing was done to one of them.
+/// Why an operation failed for a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// It is another incarnation than the one that was meant.
+    /// The peer has another incarnation than the one that was meant.
     Changed(Option<Incarnation>),
-    /// In words, with the next command.
+    /// The error in words, with the next command.
     Failed(String),
 }
 
-/// Something that is under way.
+/// An operation that is running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Running {
     pub(super) number: u64,
@@ -79,15 +79,15 @@ pub(super) struct Running {
     pub(super) targets: Vec<Target>,
 }
 
-/// How it came out.
+/// The outcome of an operation.
 #[derive(Clone, Debug)]
 pub(super) struct Done {
     pub(super) number: u64,
-    pub(super) deed: Deed,
+    pub(super) operation: Operation,
     pub(super) results: Vec<(Target, Result<String, Failure>)>,
 }
 
-/// Names as a person lists them, the first few of many.
+/// Lists the first few names, with the total.
 pub(super) fn names(targets: &[Target]) -> String {
     const MOST: usize = 4;
     if let [one] = targets {
