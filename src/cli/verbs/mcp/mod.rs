@@ -14,11 +14,11 @@ use tokio::task::LocalSet;
 use crate::cli::{CliError, Outcome};
 use server::Server;
 
-/// Serve the fleet to an agent as tools, over the Model Context Protocol
+/// Serve the fleet to an agent as MCP tools
 ///
-/// On stdin and stdout, until stdin is closed. In the pane of a peer its agent may list all peers and send to all of them, and do
-/// everything to those that `may` in the spec names; elsewhere it may do what whoever runs it may. `mcp = true` in a spec gives
-/// it to an agent for each launch.
+/// The Model Context Protocol on stdin and stdout, until stdin is closed. In the pane of a peer, its agent may list all peers and
+/// send to all of them; where its spec has `may`, it may do everything to the peers named there, and nothing to others.
+/// Elsewhere it may do what whoever runs it may. `mcp = true` in a spec gives it to that peer's agent for each launch.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Tools: list, status, why, send, wake, wait, last, screen, inbox\n\nExamples:\n  claude mcp add peer -- peer mcp      for an agent that is no peer\n  peer edit api                        for one that is: mcp = true, and may = [\"web-*\"]"
