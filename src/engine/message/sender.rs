@@ -1,7 +1,7 @@
 //! Who sends a message: a person, or the agent of a peer, whose messages have hops.
 
 use super::Message;
-use crate::engine::{Engine, EngineError, Result};
+use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::event::EventName;
 use crate::policy::hops;
 use crate::policy::name::PeerName;
@@ -36,5 +36,18 @@ impl Engine {
         let event = event.with("from", message.from.as_ref().map(PeerName::as_str));
         self.log(&event.with("hops", message.hops).with("topic", message.topic.clone()))?;
         Err(EngineError::TooManyHops { peer: to.clone(), from: message.from.clone(), hops: message.hops, limit })
+    }
+
+    /// Logs a message that cannot be confirmed, whatever is typed next.
+    pub(crate) fn log_unconfirmed(&self, peer: &Peer, error: &EngineError) -> Result<()> {
+        let Some(cause) = error.unconfirmed() else { return Ok(()) };
+        let signal = match error.itself() {
+            EngineError::Interrupted { signal, .. } => Some(*signal as i32),
+            _ => None,
+        };
+        let mut event =
+            Event::new(self.now(), EventName::MessageUnconfirmed).peer(&peer.name).cause(cause).with("signal", signal);
+        event.incarnation = peer.files.session()?.present().map(|record| record.incarnation);
+        self.log(&event)
     }
 }

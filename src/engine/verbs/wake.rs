@@ -152,19 +152,6 @@ impl Engine {
         Err(EngineError::NotEnded { peer: peer.name.clone(), detail })
     }
 
-    /// Logs a message that cannot be confirmed, whatever is typed next.
-    fn log_unconfirmed(&self, peer: &Peer, error: &EngineError) -> Result<()> {
-        let Some(cause) = error.unconfirmed() else { return Ok(()) };
-        let signal = match error.itself() {
-            EngineError::Interrupted { signal, .. } => Some(*signal as i32),
-            _ => None,
-        };
-        let mut event =
-            Event::new(self.now(), EventName::MessageUnconfirmed).peer(&peer.name).cause(cause).with("signal", signal);
-        event.incarnation = peer.files.session()?.present().map(|record| record.incarnation);
-        self.log(&event)
-    }
-
     async fn round(
         &self,
         peer: &Peer,

@@ -39,7 +39,10 @@ fn a_loop_of_three_agents_ends_at_its_bound(on: RuntimeKind) {
     assert_eq!(delivered(&world, "c"), [json!(2), json!(5), json!(8)]);
     let said =
         wait_for("the agent is told", || fs::read_to_string(world.path("said-c")).ok().filter(|s| s.contains("hint")));
-    assert!(said.starts_with("error: nothing was sent to a: 9 messages from agent to agent in a row"), "{said}");
+    assert!(
+        said.starts_with("error: cannot send to a: with this one from c, 9 messages in a row went from agent to agent"),
+        "{said}"
+    );
     // A person's word begins anew, whoever it is said to.
     world.peer(&["send", "b", "again"]).prints("b: already awake; message delivered\n");
     let second = wait_for("it comes to its end again", || refused(1));

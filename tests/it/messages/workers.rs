@@ -116,7 +116,7 @@ fn a_worker_that_dies_gives_its_message_back_once(on: RuntimeKind) {
     assert_eq!((ids(&world, "messages"), ids(&world, "taken")), (vec![2], vec![]));
     let dead = world.peer(&["inbox", "w", "--dead"]).stdout;
     assert!(
-        dead.contains("  SLOW 600 one\n      its worker ended before it had said that it was done: killed\n"),
+        dead.contains("  SLOW 600 one\n      its worker ended before it reported that it was done: killed\n"),
         "{dead}"
     );
     let expired = world.events("w", "message.expired");

@@ -243,7 +243,7 @@ fn an_agent_of_the_fleet_may_do_what_its_spec_says() {
         // An incarnation that is over may nothing.
         let stale = Client::with(&world, &[("PEER_NAME", "web"), ("PEER_INCARNATION", "7")]).await;
         let (code, error) = stale.refused("list", json!({})).await;
-        assert!(code == 4 && error.contains("incarnation 7 of web is not the current one"), "{error}");
+        assert!(code == 4 && error.contains("incarnation 7 of web is no longer the current one"), "{error}");
         assert_eq!((client.close().await, stale.close().await), (Some(0), Some(0)));
     });
     world.set_in_spec("db", "may = [\"No/Name\"]");
@@ -394,7 +394,7 @@ fn an_agent_is_given_its_server_for_one_launch() {
     world.add("b", &["cat"]);
     world.set_in_spec("b", "mcp = true");
     let run = world.peer(&["wake", "b"]);
-    assert!(run.code == 1 && run.stderr.contains("mcp: command takes no server for one launch"), "{run:?}");
+    assert!(run.code == 1 && run.stderr.contains("mcp: command takes no MCP server for one launch"), "{run:?}");
 }
 
 #[test]
