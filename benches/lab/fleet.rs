@@ -59,31 +59,63 @@ fn require_terminals(size: usize) {
 /// Terminals for all other programs while a bench runs.
 const SPARE_TERMINALS: usize = 512;
 
-/// Puts `size` peers into an empty world, all of them awake since `woke_ago`.
+/// What the peers of a fleet are.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// Their profile.
+    pub agent: &'static str,
+    /// What their panes show, in words for printf(1).
+    pub shows: &'static str,
+}
+
+/// Puts `size` peers of which nothing is known into an empty world, all of them awake since `woke_ago`.
 pub fn populate(world: &World, size: usize, woke_ago: Duration) {
+    populate_with(world, size, woke_ago, Kind { agent: "command", shows: "" });
+}
+
+/// The same of any kind. The files of their agents are in `agents` (`CLAUDE_CONFIG_DIR`).
+pub fn populate_with(world: &World, size: usize, woke_ago: Duration, kind: Kind) {
     require_terminals(size);
     raise_descriptor_limit();
     let state = world.path("state");
     let engine = Engine::open(state, world.path("config"), "/nonexistent".into(), Box::new(Quiet)).expect("a state");
-    let made = sessions(world, &engine, size);
+    let made = sessions(world, &engine, size, kind.shows);
     let server = process::find(world.server().expect("a server")).expect("/proc").expect("it lives").id;
     let woke_at: Timestamp = (SystemTime::now() - woke_ago).into();
     for (number, made) in made.iter().enumerate() {
-        declare(world, &engine.config, &name(number));
-        record(world, &engine, &name(number), made, server, woke_at);
+        declare(world, &engine.config, &name(number), kind.agent);
+        record(world, &engine, &name(number), made, server, woke_at, kind.agent);
     }
 }
 
-fn name(number: usize) -> PeerName {
+/// What the status file of one of them says, in Claude Code's words, as if its agent had written it.
+pub fn says(world: &World, number: usize, status: &str) {
+    let process = &world.session(name(number).as_str())["process"];
+    let (pid, start) = (process["pid"].as_u64().expect("a pid"), process["start"].as_u64().expect("a time"));
+    let now = Timestamp::from(SystemTime::now()).as_ms();
+    let dir = world.path("agents/sessions");
+    fs::create_dir_all(&dir).expect("create");
+    let (path, beside) = (dir.join(format!("{pid}.json")), dir.join("new"));
+    let text = format!(
+        r#"{{"pid":{pid},"sessionId":"c-{number}","status":"{status}","statusUpdatedAt":{now},"procStart":"{start}"}}"#
+    );
+    fs::write(&beside, text).expect("write");
+    fs::rename(beside, path).expect("rename");
+}
+
+/// The name of one of them.
+pub fn name(number: usize) -> PeerName {
     format!("peer-{number:04}").parse().expect("a name")
 }
 
 /// Makes the sessions with one file of commands, and returns them in the order of their numbers.
-fn sessions(world: &World, engine: &Engine, size: usize) -> Vec<Made> {
+fn sessions(world: &World, engine: &Engine, size: usize, shows: &str) -> Vec<Made> {
+    let shows = if shows.is_empty() { String::new() } else { format!("printf {shows:?}; ") };
     let mut script = String::new();
     for number in 0..size {
         let name = name(number);
-        writeln!(script, "new-session -d -x 200 -y 50 -s {name}-1 'exec sleep 100000'").expect("a String takes all");
+        writeln!(script, "new-session -d -x 200 -y 50 -s {name}-1 '{shows}exec sleep 100000'")
+            .expect("a String takes all");
         writeln!(script, "set-option -t ={name}-1: @peer_tag {}", engine.tag(&name, Incarnation(1))).expect("the same");
     }
     let (config, file) = (world.path("tmux.conf"), world.path("fleet.tmux"));
@@ -111,11 +143,11 @@ fn row(line: &str) -> Made {
 }
 
 /// Writes the spec that `peer add` would write.
-fn declare(world: &World, config: &ConfigDir, name: &PeerName) {
+fn declare(world: &World, config: &ConfigDir, name: &PeerName, agent: &str) {
     let work = world.work().display().to_string();
     let path = std::env::var("PATH").expect("PATH");
     let spec = format!(
-        "agent = \"command\"\ncommand = [\"/bin/sleep\", \"100000\"]\ncwd = {work:?}\nruntime = \"tmux\"\nsearch_path = {path:?}\n"
+        "agent = {agent:?}\ncommand = [\"/bin/sleep\", \"100000\"]\ncwd = {work:?}\nruntime = \"tmux\"\nsearch_path = {path:?}\n"
     );
     PeerSpec::parse(&config.spec_path(name), &spec).expect("a spec");
     config.write_spec(name, &spec).expect("write");
@@ -129,11 +161,13 @@ fn record(
     made: &Made,
     server: process::ProcessId,
     woke_at: Timestamp,
+    profile: &str,
 ) {
     let agent = process::status(made.pid).expect("/proc").expect("it lives");
     let id = Process { pid: agent.id.pid, start: agent.id.start };
     let locked = engine.state.lock_blocking(name).expect("nobody else is here");
-    let env = std::env::vars_os().map(|(key, value)| (OsText(key), OsText(value))).collect();
+    let files = ("CLAUDE_CONFIG_DIR".into(), world.path("agents").into());
+    let env = std::env::vars_os().chain([files]).map(|(key, value)| (OsText(key), OsText(value))).collect();
     let argv = ["/bin/sleep", "100000"].map(|word| OsText(word.into())).into();
     let config_dir = world.path("config");
     let host = peer::engine::observe::recorded_host().expect("a host");
@@ -162,7 +196,7 @@ fn record(
     let record = SessionRecord {
         process: Some(AgentProcess { id, session: agent.session }),
         phase: Phase::Ready { ready_at_ms: woke_at },
-        ..SessionRecord::starting(Incarnation(1), place, driver, boot_id, "command", "first-wake", woke_at)
+        ..SessionRecord::starting(Incarnation(1), place, driver, boot_id, profile, "first-wake", woke_at)
     };
     locked.write_session(&record).expect("write");
 }

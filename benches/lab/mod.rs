@@ -48,7 +48,7 @@ pub fn cost(command: &mut Command) -> Cost {
 
 /// User and system time of every child that was reaped until now. Benches start one at a time, so a difference is one
 /// child's.
-fn children_cpu() -> Duration {
+pub fn children_cpu() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("it cannot fail for this process");
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Duration::from_micros(micros.try_into().expect("time passes forwards"))

@@ -1,0 +1,147 @@
+//! `cargo bench --bench turns`: what it costs to know who works: a list of 1,000 with their turns beside one of as many without,
+//! `peer wait` on 100, and how long after its end a turn is noticed.
+//!
+//! Agents are sleeping processes that keep Claude Code's status file, or show a line in their pane; see `lab/fleet.rs`.
+
+#[path = "../tests/it/common/mod.rs"]
+#[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
+mod common;
+mod lab;
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::World;
+use lab::fleet::{self, Kind};
+use lab::table::{self, Promise};
+use lab::{Cost, cost, in_turns, median};
+
+/// Everybody of whom a list tells.
+const LISTED: usize = 1000;
+/// Everybody who is waited for, and for how long.
+const AWAITED: usize = 100;
+const WAITED: Duration = Duration::from_secs(60);
+/// How often a turn ends.
+const ENDS: usize = 20;
+
+/// A screen is believed to stand so long after its pane put something out.
+const SETTLED: Duration = Duration::from_secs(12);
+
+const CLAUDE: Kind = Kind { agent: "claude", shows: "" };
+const SCREEN: Kind = Kind { agent: "shows", shows: "works" };
+
+/// An agent of which only its screen and its hooks tell.
+const PROFILE: &str = "description = \"shows\"\nbusy = ['^works']\n[ready]\nscreen = ['^ready']\n\
+                       [hooks]\nreports = [\"turn-finished\"]\n";
+
+fn main() {
+    lab::machine();
+    table::head();
+    list();
+    waits(CLAUDE, "by their status files");
+    waits(SCREEN, "by their screens");
+    noticed();
+}
+
+fn list() {
+    let (with, without) = (World::new(), World::new());
+    fleet::populate_with(&with, LISTED, Duration::from_secs(60), CLAUDE);
+    fleet::populate(&without, LISTED, Duration::from_secs(60));
+    // Three of ten work, the others are free: of these a tick has seen the screens.
+    (0..LISTED).for_each(|number| fleet::says(&with, number, if number % 10 < 3 { "busy" } else { "idle" }));
+    std::thread::sleep(SETTLED);
+    for world in [&with, &without] {
+        cost(&mut lab::peer(world, &["reap", "--budget", "120s"]));
+    }
+    let list = |world: &World| cost(&mut lab::peer(world, &["list"]));
+    let (ours, raw) = in_turns(15, |_| list(&with), |_| list(&without));
+    table::line("list of 1,000 with turns, one without", ours.wall, Some(raw.wall), Promise::Times(1.2));
+    table::line("  user+system time of it", ours.cpu, Some(raw.cpu), Promise::None);
+}
+
+/// What `peer wait` on all of them takes of a core, its clients and the runtime's server included.
+fn waits(kind: Kind, how: &str) {
+    let world = fleet_of(AWAITED, kind);
+    let names: Vec<String> = (0..AWAITED).map(|number| fleet::name(number).to_string()).collect();
+    let timeout = format!("{}s", WAITED.as_secs());
+    let words: Vec<&str> =
+        ["wait", "--timeout", &timeout].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let server = world.server().expect("a server").pid;
+    let (before, children) = (cpu_of(server), lab::children_cpu());
+    let run = lab::peer(&world, &words).stderr(Stdio::null()).status().expect("it starts");
+    assert_eq!(run.code(), Some(9), "nobody's turn ends");
+    let ours = lab::children_cpu().saturating_sub(children);
+    let share = (ours + cpu_of(server).saturating_sub(before)).as_secs_f64() / WAITED.as_secs_f64() * 100.0;
+    let what = format!("wait on {AWAITED} {how}, of a core");
+    table::number(&what, &format!("{share:.2} %"), Some(share < 1.0), "under 1 %");
+    table::number(
+        "  of that its own",
+        &format!("{:.2} %", ours.as_secs_f64() / WAITED.as_secs_f64() * 100.0),
+        None,
+        "",
+    );
+}
+
+fn fleet_of(size: usize, kind: Kind) -> World {
+    let world = World::new();
+    world.profile("shows", PROFILE);
+    fleet::populate_with(&world, size, Duration::from_secs(60), kind);
+    if kind.agent == "claude" {
+        (0..size).for_each(|number| fleet::says(&world, number, "busy"));
+    }
+    std::thread::sleep(SETTLED);
+    cost(&mut lab::peer(&world, &["reap"]));
+    world
+}
+
+/// User and system time of a process until now.
+fn cpu_of(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+    let fields: Vec<&str> = stat.rsplit(") ").next().expect("a line").split(' ').collect();
+    let ticks: u64 = [11, 12].iter().map(|at| fields[*at].parse::<u64>().expect("a number")).sum();
+    // USER_HZ is 100 (proc(5)).
+    Duration::from_millis(ticks * 10)
+}
+
+/// From the end of a turn to the end of `peer wait`, with `AWAITED` others in the fleet.
+fn noticed() {
+    let world = fleet_of(AWAITED, CLAUDE);
+    let by_file = median_of(|_| {
+        fleet::says(&world, 0, "busy");
+        let wait = waiting(&world);
+        let ended = Instant::now();
+        fleet::says(&world, 0, "idle");
+        over(wait, ended)
+    });
+    table::line("wait notices an end, by a status file", by_file, None, Promise::Within(Duration::from_millis(100)));
+    let world = fleet_of(AWAITED, SCREEN);
+    let by_hook = median_of(|_| {
+        // What was reported last is forgotten by now.
+        std::thread::sleep(Duration::from_millis(1500));
+        let wait = waiting(&world);
+        let ended = Instant::now();
+        let mut hook = lab::peer(&world, &["agent-hook", "turn-finished"]);
+        hook.env("PEER_NAME", fleet::name(0).as_str()).env("PEER_INCARNATION", "1");
+        cost(&mut hook);
+        over(wait, ended)
+    });
+    table::line("wait notices an end, by a hook", by_hook, None, Promise::Within(Duration::from_millis(100)));
+}
+
+fn median_of(mut one: impl FnMut(usize) -> Duration) -> Duration {
+    let costs: Vec<Cost> = (0..ENDS).map(|end| Cost { wall: one(end), cpu: Duration::ZERO }).collect();
+    median(&costs).wall
+}
+
+/// `peer wait` on the first of them, once it waits.
+fn waiting(world: &World) -> Child {
+    let mut wait = lab::peer(world, &["wait", fleet::name(0).as_str()]);
+    let wait = wait.stdin(Stdio::null()).spawn().expect("it starts");
+    std::thread::sleep(Duration::from_millis(300));
+    wait
+}
+
+fn over(mut wait: Child, since: Instant) -> Duration {
+    assert!(wait.wait().expect("ours").success());
+    since.elapsed()
+}
