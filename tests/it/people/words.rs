@@ -114,7 +114,7 @@ fn a_mistyped_verb_or_flag_gets_the_right_one() {
         (
             &["mv", "api"],
             "error: unrecognized subcommand 'mv'\nhint: peer rename OLD NEW renames it; peer move NAME RUNTIME \
-             takes it to the other runtime\n",
+             moves it to the other runtime\n",
         ),
         (
             &["kill-session", "api"],
