@@ -70,6 +70,10 @@ pub struct Profile {
     /// What the screen shows while a turn is in progress: one match is enough.
     #[serde(default)]
     pub busy: Vec<Pattern>,
+    /// What the screen shows where a usage limit has stopped the agent: one of these is enough. The group `until`, else the whole of
+    /// what matches, tells until when.
+    #[serde(default)]
+    pub limited: Vec<Pattern>,
     /// The questions that the agent may ask instead of becoming ready; the first match counts.
     #[serde(default)]
     pub dialog: Vec<Dialog>,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(target_os = "linux")]
 mod linux;
+pub use kernel::cpu_time;
 #[cfg(target_os = "linux")]
 use linux as kernel;
 #[cfg(target_os = "macos")]

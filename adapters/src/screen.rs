@@ -25,6 +25,8 @@ pub struct View {
     pub queued: bool,
     /// Whether a list of completions is open, from which Enter would choose.
     pub popup: bool,
+    /// A usage limit has stopped it, and this is what it says of its end.
+    pub limited: Option<String>,
 }
 
 /// What the agent is doing, according to its screen.
@@ -81,7 +83,13 @@ pub fn read(profile: &Profile, text: &str) -> View {
     let composer = place.map_or(Composer::Hidden, |(rule, region)| composer(rule, &region));
     let queued = profile.message.queued.as_ref().is_some_and(|queued| queued.is_match(&plain));
     let popup = profile.message.popup.as_ref().is_some_and(|popup| popup.is_match(&plain));
-    View { phase, composer, queued, popup }
+    View { phase, composer, queued, popup, limited: limited(profile, &plain) }
+}
+
+fn limited(profile: &Profile, plain: &str) -> Option<String> {
+    let found = profile.limited.iter().find_map(|pattern| pattern.regex().captures(plain))?;
+    let told = found.name("until").or_else(|| found.get(0))?;
+    Some(told.as_str().split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Returns the row after the composer's last one.

@@ -17,12 +17,14 @@ mod codex;
 #[cfg(feature = "sqlite")]
 mod database;
 mod entries;
+mod limits;
 mod lines;
 #[cfg(feature = "sqlite")]
 mod opencode;
 mod pi;
 
 pub use entries::{Entry, EntryKind, Glance, Tokens};
+pub use limits::Notice;
 
 /// The variable that names the file in which an agent reports its conversation.
 pub const SAID: &str = "PEER_CONVERSATION_FILE";
@@ -115,6 +117,14 @@ trait Layout {
     }
     /// See [`Files::current`]; `known` itself if the run is still in it.
     fn current(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError>;
+    /// See [`Files::is_of_here`]; of a conversation that is there.
+    fn is_of_here(&self, _id: &str) -> Result<bool, TranscriptError> {
+        Ok(true)
+    }
+    /// See [`Files::open_in`]; none for an agent that does not tell.
+    fn open_in(&self, _id: &str) -> Result<Option<u32>, TranscriptError> {
+        Ok(None)
+    }
     fn end(&self, id: &str) -> Result<u64, TranscriptError>;
     fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError>;
     /// Returns the user's messages from `since` on; a record without a time counts as new.
@@ -127,6 +137,10 @@ trait Layout {
     fn glance(&self, id: &str, path: PathBuf) -> Result<Glance, TranscriptError>;
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError>;
     fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError>;
+    /// See [`Files::limited`]; of a conversation that is there.
+    fn limited(&self, _id: &str) -> Result<Option<Notice>, TranscriptError> {
+        Ok(None)
+    }
     /// Returns the content of its status file; `None` for an agent without one.
     fn status(&self, _pid: u32) -> Result<Option<AgentStatus>, TranscriptError> {
         Ok(None)
@@ -189,6 +203,23 @@ impl Files<'_> {
     /// Nothing is known; do not take it for "no conversation".
     pub fn exists(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
         self.layout().map_or(Ok(None), |layout| layout.path(id))
+    }
+
+    /// Whether there is such a conversation, with a person and begun in this directory: an agent that is started here resumes it.
+    ///
+    /// # Errors
+    /// Nothing is known; do not take it for "no conversation".
+    pub fn is_of_here(&self, id: &str) -> Result<bool, TranscriptError> {
+        let Some(layout) = self.layout() else { return Ok(false) };
+        Ok(layout.path(id)?.is_some() && layout.is_of_here(id)?)
+    }
+
+    /// The living process that says it has this conversation open, where the agent says so (Claude Code).
+    ///
+    /// # Errors
+    /// Nothing is known.
+    pub fn open_in(&self, id: &str) -> Result<Option<u32>, TranscriptError> {
+        self.layout().map_or(Ok(None), |layout| layout.open_in(id))
     }
 
     /// Returns the conversation that the processes `pids` (the agent and its children) have open now and did not have

@@ -61,6 +61,8 @@ pub(crate) struct Flags {
     pub(crate) hook: Option<String>,
     /// `--on-message COMMAND`: behind each answer, `sh` runs it with the message as its first argument.
     pub(crate) on_message: Option<String>,
+    /// `--limits`: a message `LIMIT text` is answered by the word that a usage limit is reached, and that text.
+    pub(crate) limits: bool,
     /// `--beat`: runs `$PEER_BIN beat` (else `peer beat`) each second.
     pub(crate) beat: bool,
 }
@@ -98,6 +100,7 @@ impl Flags {
                 "--late-status" => flags.late_status = milliseconds(&value()?)?,
                 "--hook" => flags.hook = Some(value()?),
                 "--on-message" => flags.on_message = Some(value()?),
+                "--limits" => flags.limits = true,
                 "--beat" => flags.beat = true,
                 _ => return Err(format!("unknown argument {flag:?}")),
             }

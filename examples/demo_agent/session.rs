@@ -307,6 +307,11 @@ impl<'a> Session<'a> {
     }
 
     fn answer(&mut self, text: &str) -> io::Result<()> {
+        if let Some(until) = text.strip_prefix("LIMIT ").filter(|_| self.flags.limits) {
+            let notice = format!("You've hit your limit · {until}");
+            self.transcript.limited(&notice)?;
+            return self.draw(&[format!("● {notice}"), String::new()]);
+        }
         let answer = format!("ack turns={}: {}", self.transcript.turns(), shortened(text));
         self.transcript.assistant(&answer)?;
         self.report("turn-finished", &answer);

@@ -96,6 +96,18 @@ impl Transcript {
         self.append("system", &json!({ "subtype": "turn_duration", "durationMs": 1 }))
     }
 
+    /// Writes down that the service refused, because a usage limit is reached.
+    pub(crate) fn limited(&self, text: &str) -> io::Result<()> {
+        let message = json!({
+            "id": uuid::Uuid::new_v4().to_string(),
+            "model": "<synthetic>",
+            "role": "assistant",
+            "content": [{ "type": "text", "text": text }],
+        });
+        self.append("assistant", &json!({ "message": message, "isApiErrorMessage": true, "error": "rate_limit" }))?;
+        self.append("system", &json!({ "subtype": "turn_duration", "durationMs": 1 }))
+    }
+
     fn append(&self, kind: &str, more: &Value) -> io::Result<()> {
         let mut record = json!({
             "type": kind,

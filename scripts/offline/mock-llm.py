@@ -19,6 +19,9 @@ These work in every format but Gemini's:
   `CALL <tool> <arguments>`   a call of that tool with these arguments, a JSON object up to the end of the message, if
                               the agent offers the tool; then the usual answer
 
+And these but Gemini's:
+  `LIMIT <s>`     the service refuses, because a usage limit is reached that is over in <s> seconds: 429, in its own words
+
 Usage: mock-llm.py [PORT]      binds 127.0.0.1 only; 0 picks a port; prints `listening PORT`.
 """
 import itertools
@@ -108,10 +111,12 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-    def send_json(self, body, status=200):
+    def send_json(self, body, status=200, headers=()):
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
+        for name, value in headers:
+            self.send_header(name, value)
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -159,6 +164,9 @@ class Handler(BaseHTTPRequestHandler):
         if held:
             with release:
                 release.wait_for(lambda: held.group(1) in released, 600)
+        limit = re.search(r"LIMIT (\d+)", text)
+        if limit and not path.endswith("enerateContent"):
+            return self.refuse(path, int(limit.group(1)))
         n = next(count)
         reply = f"ack {n} turns={len(texts)}: {text[:60]}"
         said = re.search(r"SAY (.*)", text, re.S)
@@ -174,6 +182,30 @@ class Handler(BaseHTTPRequestHandler):
         if path.endswith("enerateContent"):
             return self.gemini(path, reply)
         self.send_json({})
+
+    def refuse(self, path, seconds):
+        """As a subscription's service does whose limit of five hours is used up."""
+        over = int(time.time()) + seconds
+        retry = ("retry-after", str(seconds))
+        if path.endswith("/messages"):
+            unified = {"status": "rejected", "reset": over, "representative-claim": "five_hour",
+                       "5h-status": "rejected", "5h-reset": over, "5h-utilization": "1.0",
+                       "7d-status": "allowed", "7d-reset": over + 500000, "7d-utilization": "0.5",
+                       "fallback-percentage": "0.5", "overage-status": "rejected",
+                       "overage-disabled-reason": "org_level_disabled"}
+            headers = [(f"anthropic-ratelimit-unified-{name}", str(value)) for name, value in unified.items()]
+            error = {"type": "rate_limit_error",
+                     "message": "This request would exceed your account's rate limit. Please try again later."}
+            return self.send_json({"type": "error", "error": error}, 429, [*headers, retry, ("x-should-retry", "false")])
+        if path.endswith("/responses"):
+            error = {"type": "usage_limit_reached", "message": "The usage limit has been reached", "plan_type": "plus",
+                     "resets_at": over, "resets_in_seconds": seconds}
+            return self.send_json({"error": error}, 429, [("x-codex-primary-used-percent", "100.0"),
+                                                          ("x-codex-primary-window-minutes", "300"),
+                                                          ("x-codex-primary-reset-at", str(over))])
+        error = {"type": "insufficient_quota", "code": "insufficient_quota", "param": None,
+                 "message": "You exceeded your current quota, please check your plan and billing details."}
+        return self.send_json({"error": error}, 429, [retry])
 
     def anthropic(self, body, n, reply, call):
         usage = {"input_tokens": 10, "output_tokens": 10}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::render::output;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
-use crate::engine::error::{NotReady, Unanswered, Undelivered};
+use crate::engine::error::{NotReady, Unanswered, Undelivered, Unusable};
 use crate::policy::wake::Refusal;
 
 /// Exit codes, as `peer --help` lists them.
@@ -166,10 +166,14 @@ impl CliError {
             Some(EngineError::NoSuchRow { .. }) => (Some("no-such-row"), None),
             Some(EngineError::AsksNothing { .. }) => (Some("asks-nothing"), None),
             Some(EngineError::NeedsPerson { .. }) => (Some("needs-person"), None),
+            Some(EngineError::HeldUp { state, .. }) => (Some(state.as_str()), None),
             Some(EngineError::NoAnswerInTime { sent, .. }) => {
                 (Some(if *sent { "not-answered" } else { "not-sent" }), None)
             }
             Some(EngineError::EndedMeanwhile { .. }) => (Some("ended"), None),
+            Some(EngineError::NoSuchConversation { .. }) => (Some("no-such-conversation"), None),
+            Some(EngineError::ConversationOfAnother { .. }) => (Some("conversation-of-another"), None),
+            Some(EngineError::ConversationUnusable { .. }) => (Some("conversation-unusable"), None),
             _ => (None, None),
         };
         json!({
@@ -203,9 +207,10 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::ConversationOfAnother { .. }
         | EngineError::TooManyHops { .. }
         | EngineError::NotAllowed { .. }
+        | EngineError::ConversationUnusable { why: Unusable::Awake | Unusable::Open { .. }, .. }
         | EngineError::TooManySelfFreshes { .. } => code::REFUSED,
         EngineError::NotReady { .. } | EngineError::EndedMeanwhile { .. } => code::NOT_READY,
-        EngineError::NeedsPerson { .. } => code::NEEDS_PERSON,
+        EngineError::NeedsPerson { .. } | EngineError::HeldUp { .. } => code::NEEDS_PERSON,
         EngineError::NoAnswerInTime { .. } => code::TIMED_OUT,
         EngineError::NotAccepted { .. } | EngineError::NoRoom { .. } | EngineError::NotAnswered { .. } => {
             code::NOT_ACCEPTED
@@ -218,6 +223,7 @@ fn engine_code(error: &EngineError) -> u8 {
         EngineError::Unsendable { .. }
         | EngineError::NoTranscript { .. }
         | EngineError::NoSuchConversation { .. }
+        | EngineError::ConversationUnusable { .. }
         | EngineError::Declaration { .. }
         | EngineError::NoSuchProfile { .. }
         | EngineError::Busy { .. }
@@ -254,15 +260,15 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         | EngineError::Interrupted { .. }
         | EngineError::NoRoom { .. }
         | EngineError::Unsendable { .. } => return delivery_hint(error),
-        EngineError::NeedsPerson { peer, .. }
+        EngineError::HeldUp { peer, .. }
+        | EngineError::NeedsPerson { peer, .. }
         | EngineError::NoAnswerInTime { peer, .. }
         | EngineError::LeftWaiting { peer, .. }
         | EngineError::EndedMeanwhile { peer, .. } => awaited_hint(peer.as_str(), error),
         EngineError::NoTranscript { peer, .. } => format!("peer screen {peer} prints what its pane shows"),
-        EngineError::NoSuchConversation { peer, meant, known, .. } => conversations_hint(peer.as_str(), meant, known),
-        EngineError::ConversationOfAnother { owner, conversation, .. } => {
-            format!("peer wake {owner} --conversation {conversation}")
-        }
+        EngineError::NoSuchConversation { .. }
+        | EngineError::ConversationOfAnother { .. }
+        | EngineError::ConversationUnusable { .. } => return conversation_hint(error),
         EngineError::NobodyAttached { peer } => format!("peer attach {peer}, or peer top, which shows its screen live"),
         EngineError::MovedNotWoken { peer, from, .. } => format!(
             "its conversation is kept: peer wake {peer} --resume tries again; peer move {peer} --runtime {from} moves it back"
@@ -362,6 +368,9 @@ fn awaited_hint(peer: &str, error: &EngineError) -> String {
         EngineError::NeedsPerson { .. } => {
             format!("peer answer {peer}, or peer attach {peer}; then peer last {peer} prints the answer")
         }
+        EngineError::HeldUp { .. } => {
+            format!("peer screen {peer} shows it; peer wait {peer}, then peer last {peer}, once it goes on")
+        }
         EngineError::NoAnswerInTime { sent: false, .. } => format!("peer wait {peer}, then send it again"),
         EngineError::EndedMeanwhile { .. } => {
             format!("peer status {peer} shows how it ended; peer last {peer} prints its last answer")
@@ -370,12 +379,44 @@ fn awaited_hint(peer: &str, error: &EngineError) -> String {
     }
 }
 
+/// How to come to a conversation that can be gone on in.
+fn conversation_hint(error: &EngineError) -> Option<String> {
+    Some(match error {
+        EngineError::NoSuchConversation { peer, meant, known, .. } => conversations_hint(peer.as_str(), meant, known),
+        EngineError::ConversationOfAnother { owner, conversation, .. } => {
+            format!("peer wake {owner} --conversation {conversation}")
+        }
+        EngineError::ConversationUnusable { peer, conversation, why } => {
+            unusable_hint(peer.as_str(), conversation, why)
+        }
+        _ => return None,
+    })
+}
+
+/// As many ids as are read in a sentence.
+const NAMED: usize = 5;
+
 /// Lists the conversations that an ambiguous or unknown id may stand for.
 fn conversations_hint(peer: &str, meant: &[String], known: &[String]) -> String {
     let among = if meant.is_empty() { known } else { meant };
-    match among {
-        [] => format!("it never had one; peer wake {peer} starts one"),
-        _ => format!("it has {}; peer conversations {peer} says more of them", among.join(", ")),
+    let newest: Vec<&str> = among.iter().rev().take(NAMED).rev().map(String::as_str).collect();
+    match among.len() {
+        0 => format!("it never had one; peer wake {peer} begins one"),
+        1..=NAMED => format!("it has {}; peer conversations {peer} says more of them", newest.join(", ")),
+        all => format!("it has {all}, at last {}; peer conversations {peer} lists them", newest.join(", ")),
+    }
+}
+
+fn unusable_hint(peer: &str, conversation: &str, why: &Unusable) -> String {
+    match why {
+        Unusable::OfAgent { .. } => format!("peer transcript {peer} --conversation {conversation} prints it"),
+        Unusable::NoResume { .. } => "peer agents says which do".to_owned(),
+        Unusable::NotFound { .. } => {
+            "name the directory that it was begun in: --cwd DIR, and --env K=V, if a variable moves its files"
+                .to_owned()
+        }
+        Unusable::Open { pid } => format!("leave it there, or kill {pid}; then the same again"),
+        Unusable::Awake => format!("peer stop {peer}, then the same again; peer start {peer} lets it be woken"),
     }
 }
 
@@ -427,6 +468,10 @@ fn refusal_hint(peer: &str, refusal: &Refusal) -> String {
             format!("peer screen {peer} shows its last screen; peer wake {peer} --fresh --force starts it now")
         }
         Refusal::NothingToResume => format!("peer wake {peer} starts it fresh"),
+        Refusal::InAnotherConversation { asked, .. } => {
+            format!("peer stop {peer} && peer start {peer} && peer wake {peer} --conversation {asked}")
+        }
+        Refusal::ConversationGone { .. } => format!("peer conversations {peer} says which of them are there"),
         Refusal::RuntimeUnavailable { why, .. } if why.contains("`peer stop` ends it") => {
             format!("nothing was touched; peer stop {peer} && peer start {peer} && peer wake {peer}")
         }

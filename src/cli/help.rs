@@ -46,7 +46,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         "Run",
         &["wake", "send", "inbox", "wait", "answer", "interrupt", "key", "attach", "refresh", "new", "stop", "start"],
     ),
-    ("Look", &["list", "status", "top", "why", "screen", "last", "transcript", "log"]),
+    ("Look", &["list", "status", "top", "why", "screen", "last", "transcript", "conversations", "log"]),
     ("Inside a pane", &["self-fresh", "self-done", "beat", "mcp"]),
     ("Maintain", &["reap", "watch", "doctor", "reset", "release", "restart-runtime"]),
     ("Help", &["help", "man", "completions"]),

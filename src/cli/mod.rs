@@ -31,9 +31,9 @@ use verbs::top;
 #[cfg(feature = "top")]
 pub use verbs::top::FullScreen;
 use verbs::{
-    add, agent_hook, agents, answer, attach, beat, completions, doctor, edit, hook, inbox, interrupt, key, last, list,
-    log, move_to, new, reap, refresh, release, rename, reset, restart_runtime, restore, rm, screen, seed, self_done,
-    self_fresh, send, show, start, status, stop, timer, transcript, wait, wake, watch, why,
+    add, agent_hook, agents, answer, attach, beat, completions, conversations, doctor, edit, hook, inbox, interrupt,
+    key, last, list, log, move_to, new, reap, refresh, release, rename, reset, restart_runtime, restore, rm, screen,
+    seed, self_done, self_fresh, send, show, start, status, stop, timer, transcript, wait, wake, watch, why,
 };
 
 /// The result of a verb: the exit code, or the error that determines it.
@@ -105,6 +105,7 @@ enum Verb {
     Screen(screen::Args),
     Last(last::Args),
     Transcript(transcript::Args),
+    Conversations(conversations::Args),
     #[command(alias = "logs")]
     Log(log::Args),
     Reset(reset::Args),
@@ -264,6 +265,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::Screen(args) => screen::run(&args, context).await,
         Verb::Last(args) => last::run(&args, context),
         Verb::Transcript(args) => transcript::run(&args, context).await,
+        Verb::Conversations(args) => conversations::run(&args, context),
         Verb::Log(args) => log::run(&args, context).await,
         Verb::Reset(args) => reset::run(args, context).await,
         Verb::Release(args) => release::run(args, context).await,

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{PeerSpec, Settings};
 use crate::policy::health::Restart;
+use crate::policy::stall::{self, OnLimit, OnStall};
 use crate::policy::wake::ContextPolicy;
 
 /// The origin of a value.
@@ -73,6 +74,14 @@ pub struct Effective {
     pub ready_timeout: Value<Option<Duration>>,
     /// Whether a wake without a topic may resume a parked conversation.
     pub resume_without_topic: Value<bool>,
+    /// How long nothing may happen in a turn before it is stalled; `None` is for ever.
+    pub stall_timeout: Value<Option<Duration>>,
+    /// What is done about a turn that is stalled.
+    pub on_stall: Value<OnStall>,
+    /// What is done once a usage limit is over.
+    pub on_limit: Value<OnLimit>,
+    /// What it is sent then.
+    pub limit_prompt: Value<String>,
     /// Whether the peer is parked even while a user is attached.
     pub reap_attached: Value<bool>,
     /// Whether the agent gets hooks by which it reports what it does.
@@ -83,6 +92,8 @@ pub struct Effective {
 
 /// One hour: long enough for a lunch break, short enough that a forgotten fleet sleeps overnight.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// Half an hour: a build or a download that says nothing for longer, and computes nothing, is rare.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Twenty restarts in a row take more than an hour with the longest backoff.
 const MAX_RESTARTS: u32 = 20;
 
@@ -104,6 +115,14 @@ impl Effective {
             beat_timeout: pick(span(spec.beat_timeout), span(defaults.beat_timeout), None),
             ready_timeout: pick(span(spec.ready_timeout), span(defaults.ready_timeout), None),
             resume_without_topic: pick(spec.resume_without_topic, defaults.resume_without_topic, true),
+            stall_timeout: pick(span(spec.stall_timeout), span(defaults.stall_timeout), Some(STALL_TIMEOUT)),
+            on_stall: pick(spec.on_stall, defaults.on_stall, OnStall::default()),
+            on_limit: pick(spec.on_limit, defaults.on_limit, OnLimit::default()),
+            limit_prompt: pick(
+                spec.limit_prompt.clone(),
+                defaults.limit_prompt.clone(),
+                stall::LIMIT_PROMPT.to_owned(),
+            ),
             reap_attached: pick(spec.reap_attached, defaults.reap_attached, false),
             agent_hooks: pick(spec.agent_hooks, defaults.agent_hooks, true),
             accept: pick(spec.accept.clone(), defaults.accept.clone(), Vec::new()),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::values::{Size, Span, check_runtime};
 use crate::policy::health::Restart;
 use crate::policy::hops::MAX_HOPS;
+use crate::policy::stall::{OnLimit, OnStall};
 use crate::policy::wake::ContextPolicy;
 
 /// The user's settings for the whole fleet. Every key has a default, so the file need not exist.
@@ -122,6 +123,14 @@ pub struct Defaults {
     pub ready_timeout: Option<Span>,
     /// See [`super::PeerSpec`].
     pub resume_without_topic: Option<bool>,
+    /// See [`super::PeerSpec`].
+    pub stall_timeout: Option<Span>,
+    /// See [`super::PeerSpec`].
+    pub on_stall: Option<OnStall>,
+    /// See [`super::PeerSpec`].
+    pub on_limit: Option<OnLimit>,
+    /// See [`super::PeerSpec`].
+    pub limit_prompt: Option<String>,
     /// See [`super::PeerSpec`].
     pub reap_attached: Option<bool>,
     /// See [`super::PeerSpec`].

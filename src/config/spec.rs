@@ -10,6 +10,7 @@ use super::error::{self, ConfigError, Place};
 use super::values::{PaneSize, Size, Span, check_runtime};
 use crate::policy::health::Restart;
 use crate::policy::may::is_pattern;
+use crate::policy::stall::{OnLimit, OnStall};
 use crate::policy::wake::ContextPolicy;
 
 /// A declared peer. A field is `None` if the spec does not set it; see [`super::Effective`] for its effective value.
@@ -70,6 +71,18 @@ pub struct PeerSpec {
     /// The longest wait for readiness. If unset, the profile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_timeout: Option<Span>,
+    /// How long nothing may happen in a turn before it is told of as stalled; 0 is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall_timeout: Option<Span>,
+    /// What is done about a turn that is stalled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_stall: Option<OnStall>,
+    /// What is done once a usage limit is over that has stopped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_limit: Option<OnLimit>,
+    /// What it is sent then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_prompt: Option<String>,
     /// Whether the peer is parked even while a user is attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reap_attached: Option<bool>,

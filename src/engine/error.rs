@@ -20,7 +20,7 @@ use crate::policy::turn::AskKind;
 use crate::policy::wake::Refusal;
 use crate::store::StoreError;
 
-pub use how::{NotReady, Unanswered, Undelivered};
+pub use how::{NotReady, Unanswered, Undelivered, Unusable};
 use how::{no_row, numbered, quote};
 
 /// The reason why a verb did not do what was requested.
@@ -146,6 +146,16 @@ pub enum EngineError {
         /// The question, if its screen shows it.
         question: Option<String>,
     },
+    /// It was told something, and a usage limit or a turn without progress keeps it from going on.
+    #[error("{peer} is {state}{}", .detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
+    HeldUp {
+        /// Whom.
+        peer: PeerName,
+        /// Which of the two.
+        state: State,
+        /// Until when, or since when.
+        detail: Option<String>,
+    },
     /// No answer arrived in time.
     #[error(
         "{} within {} s", if *.sent { format!("{peer} did not finish the turn of the message") } else {
@@ -197,6 +207,16 @@ pub enum EngineError {
         conversation: String,
         /// The peer that it belongs to.
         owner: PeerName,
+    },
+    /// A conversation is not one that it could go on in.
+    #[error("{peer} cannot go on in the conversation {conversation}: {why}")]
+    ConversationUnusable {
+        /// Who was to go on in it.
+        peer: PeerName,
+        /// Which.
+        conversation: String,
+        /// Why not.
+        why: Unusable,
     },
     /// The tick ran out of time before this was done; the next tick continues.
     #[error("the tick had no time left for {peer}")]
@@ -468,25 +488,6 @@ impl EngineError {
             Self::Lacking { missing_env, .. } => missing_env,
             Self::MovedNotWoken { why, .. } => why.missing_env(),
             _ => &[],
-        }
-    }
-
-    /// Returns the log's word for a message that is not confirmed, or `None` if this is another kind of failure.
-    pub(super) fn unconfirmed(&self) -> Option<&'static str> {
-        match self.itself() {
-            Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(how.as_str()),
-            Self::NoRoom { .. } => Some("pane-too-small"),
-            _ => None,
-        }
-    }
-
-    /// Whether sending the same message again, unchanged, is safe and can succeed. `None` if no message failed.
-    pub fn is_retryable(&self) -> Option<bool> {
-        match self.itself() {
-            Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(*how != Undelivered::NotSeen),
-            Self::NoRoom { .. } => Some(true),
-            Self::Unsendable { .. } | Self::TooManyHops { .. } => Some(false),
-            _ => None,
         }
     }
 }

@@ -35,9 +35,13 @@ macro_rules! events {
 
 events! {
     AgentAnswered = "agent.answered": "a person answered an agent's question with peer answer; which row",
+    AgentLimited = "agent.limited": "a usage limit stopped an agent; until, if that is known",
+    AgentResumed = "agent.resumed": "an agent continues, or may continue; cause: limited or stalled",
+    AgentStalled = "agent.stalled": "nothing happened in a turn for a long time; progress: since when",
     AgentWaiting = "agent.waiting": "an agent needs a person; cause: permission, question, trust, sign-in or menu. The question is passed to hooks, but not written to the log",
     ClientsEnded = "clients.ended": "zellij clients that a killed command left behind were ended",
-    ConversationChanged = "conversation.changed": "an agent switched to another conversation: /clear, /new, /resume",
+    ConversationAdopted = "conversation.adopted": "a conversation begun outside of peer was given to a peer",
+    ConversationChanged = "conversation.changed": "an agent switched to another conversation: /clear, /new, /resume, or a wake that asked for it",
     ConversationLearned = "conversation.learned": "the id of a conversation became known",
     HookFailed = "hook.failed": "a hook failed or timed out; no hook runs for this event",
     KeysPressed = "keys.pressed": "keys were pressed in a pane with peer key; which",

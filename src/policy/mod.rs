@@ -18,6 +18,7 @@ pub mod recorded;
 pub mod report;
 pub mod room;
 pub mod shown;
+pub mod stall;
 pub mod state;
 pub mod time;
 pub mod turn;

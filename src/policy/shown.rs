@@ -59,6 +59,12 @@ pub fn state(facts: &StateFacts, now: Timestamp) -> Shown {
             (Some(true), Some(true)) => match &facts.turn {
                 Some(Turn::Waiting(ask)) => Shown::new(State::Waiting, Some(ask.to_string())),
                 Some(Turn::Busy) => Shown::new(State::Busy, None),
+                Some(Turn::Limited(limit)) => {
+                    Shown::new(State::Limited, limit.until_ms.map(|until| format!("until {until}")))
+                }
+                Some(Turn::Stalled(stall)) => {
+                    Shown::new(State::Stalled, Some(format!("nothing has happened since {}", stall.progress_ms)))
+                }
                 Some(Turn::Free) | None => Shown::new(State::Awake, None),
             },
             (Some(false), Some(true)) => Shown::new(State::Lost, Some("the agent outlived its session".to_owned())),
@@ -109,7 +115,7 @@ mod tests {
     use crate::policy::axis::Axis;
     use crate::policy::ending::{EndCause, EndReport, Exit, Incarnation, Reached};
     use crate::policy::health::RestartDelay;
-    use crate::policy::turn::{Ask, AskKind};
+    use crate::policy::turn::{Ask, AskKind, Limit, Stall};
     use std::time::Duration;
 
     const NOW: Timestamp = Timestamp::from_ms(1_795_305_600_000);
@@ -154,6 +160,14 @@ mod tests {
         assert_eq!(shown(&live(Axis::Alive, Axis::Alive)), "awake");
         let doing = |turn| StateFacts { turn: Some(turn), ..live(Axis::Alive, Axis::Alive) };
         assert_eq!((shown(&doing(Turn::Free)), shown(&doing(Turn::Busy))), ("awake".to_owned(), "busy".to_owned()));
+        let until = Some(NOW.after(Duration::from_secs(60)));
+        let limited = |until_ms| shown(&doing(Turn::Limited(Limit { until_ms })));
+        assert_eq!(
+            (limited(None), limited(until)),
+            ("limited".to_owned(), "limited: until 2026-11-22T00:01:00.000Z".to_owned())
+        );
+        let stalled = shown(&doing(Turn::Stalled(Stall { progress_ms: NOW })));
+        assert_eq!(stalled, "stalled: nothing has happened since 2026-11-22T00:00:00.000Z");
         let asks = |question: Option<&str>| {
             Turn::Waiting(Ask { kind: AskKind::Permission, question: question.map(str::to_owned) })
         };

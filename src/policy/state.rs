@@ -16,6 +16,10 @@ pub enum State {
     Busy,
     /// The agent runs and needs an answer from the user.
     Waiting,
+    /// Its agent runs, and a usage limit has stopped it.
+    Limited,
+    /// Its agent runs, and nothing has happened in its turn for long.
+    Stalled,
     /// Parked: the next wake brings it back.
     Asleep,
     /// Parked by the user: wakes are refused.
@@ -38,11 +42,13 @@ pub enum State {
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Awake,
         Self::Starting,
         Self::Busy,
         Self::Waiting,
+        Self::Limited,
+        Self::Stalled,
         Self::Asleep,
         Self::Stopped,
         Self::Completed,
@@ -61,6 +67,8 @@ impl State {
             Self::Starting => "starting",
             Self::Busy => "busy",
             Self::Waiting => "waiting",
+            Self::Limited => "limited",
+            Self::Stalled => "stalled",
             Self::Asleep => "asleep",
             Self::Stopped => "stopped",
             Self::Completed => "completed",

@@ -16,6 +16,48 @@ pub enum Turn {
     Busy,
     /// It needs the user.
     Waiting(Ask),
+    /// A usage limit has stopped it.
+    Limited(Limit),
+    /// A turn is in progress, and nothing has happened in it for long.
+    Stalled(Stall),
+}
+
+/// A usage limit that has stopped an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// When it is over, where the agent says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<Timestamp>,
+}
+
+impl Limit {
+    /// Whether it still holds, as far as anybody knows.
+    pub fn holds(self, now: Timestamp) -> bool {
+        self.until_ms.is_none_or(|until| until > now)
+    }
+}
+
+/// A turn without progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stall {
+    /// When something was seen to happen last.
+    pub progress_ms: Timestamp,
+}
+
+impl Turn {
+    /// What it is at `now`: a limit that is over stops nobody.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        match self {
+            Self::Limited(limit) if !limit.holds(now) => Self::Free,
+            other => other,
+        }
+    }
+
+    /// Whether it goes on.
+    pub const fn is_in_progress(&self) -> bool {
+        matches!(self, Self::Busy | Self::Stalled(_))
+    }
 }
 
 /// What an agent needs the user for.
@@ -80,6 +122,8 @@ pub enum Witness {
     Hook,
     /// The agent's own status file.
     StatusFile,
+    /// What it writes down of its conversation.
+    Transcript,
     /// What its pane shows.
     Screen,
 }
@@ -90,6 +134,7 @@ impl Witness {
         match self {
             Self::Hook => "hook",
             Self::StatusFile => "status-file",
+            Self::Transcript => "transcript",
             Self::Screen => "screen",
         }
     }
@@ -114,7 +159,7 @@ impl TurnObservation {
     pub const fn ask(&self) -> Option<&Ask> {
         match &self.turn {
             Turn::Waiting(ask) => Some(ask),
-            Turn::Free | Turn::Busy => None,
+            Turn::Free | Turn::Busy | Turn::Limited(_) | Turn::Stalled(_) => None,
         }
     }
 
@@ -155,8 +200,19 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_holds_until_its_end_and_one_without_until_it_is_seen_to_be_over() {
+        let limited = |until| Turn::Limited(Limit { until_ms: until });
+        let (then, now) = (Some(Timestamp::from_ms(9)), Timestamp::from_ms(8));
+        assert_eq!(limited(then).at(now), limited(then));
+        assert_eq!(limited(then).at(Timestamp::from_ms(9)), Turn::Free);
+        assert_eq!(limited(None).at(now), limited(None));
+    }
+
+    #[test]
     fn what_is_stamped_is_read_again() {
-        for seen in [asks("Do you want to proceed?"), seen(Turn::Free), seen(Turn::Busy)] {
+        let limited = |until_ms| seen(Turn::Limited(Limit { until_ms }));
+        let limits = [limited(None), limited(Some(Timestamp::from_ms(9)))];
+        for seen in [asks("Do you want to proceed?"), seen(Turn::Free), seen(Turn::Busy)].into_iter().chain(limits) {
             let json = serde_json::to_string(&seen).expect("plain data");
             assert_eq!(serde_json::from_str::<TurnObservation>(&json).expect("what was written"), seen, "{json}");
         }

@@ -51,7 +51,7 @@ pub enum Verdict {
     NotYet,
     /// The peer reached this goal.
     Reached(Goal),
-    /// The agent needs the user, and continues after an answer.
+    /// The agent needs the user, or is limited or stalled; its state says which.
     NeedsPerson,
     /// The agent does not run, so the goal will not be reached without a wake.
     Ended,
@@ -67,6 +67,8 @@ pub fn judge(state: State, open: bool, goals: &[Goal]) -> Verdict {
         State::Awake if open => is_goal(Goal::Busy).unwrap_or(Verdict::NotYet),
         State::Awake => is_goal(Goal::Idle).unwrap_or(Verdict::NotYet),
         State::Busy => is_goal(Goal::Busy).unwrap_or(Verdict::NotYet),
+        State::Stalled => is_goal(Goal::Busy).unwrap_or(Verdict::NeedsPerson),
+        State::Limited => Verdict::NeedsPerson,
         State::Waiting => is_goal(Goal::Waiting).unwrap_or(Verdict::NeedsPerson),
         // The state is unknown or about to change.
         State::Starting | State::Unknown => Verdict::NotYet,
@@ -91,6 +93,8 @@ mod tests {
             Reached(Goal::Idle),
             NotYet,
             NotYet,
+            NeedsPerson,
+            NeedsPerson,
             NeedsPerson,
             Ended,
             Ended,

@@ -32,7 +32,7 @@ pub enum Mode {
     Auto,
     /// A new conversation (`--fresh`, `peer new`).
     Fresh,
-    /// The existing conversation, or a refusal (`--resume`, `peer attach`).
+    /// The existing conversation, or a refusal (`--resume`, `peer attach`, `--conversation`).
     Resume,
 }
 
@@ -46,6 +46,8 @@ pub struct WakeRequest {
     pub force: bool,
     /// The topic of the message, compared by [`topic_line`].
     pub topic: Option<String>,
+    /// With [`Mode::Resume`]: this one of its conversations, by its whole id, and not the last one.
+    pub conversation: Option<String>,
 }
 
 /// How long a peer's context is worth keeping: `policy` in its spec.
@@ -63,6 +65,7 @@ pub enum ContextPolicy {
 
 /// Which marker files exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each marker is there or not, and any of them beside any other")]
 pub struct Markers {
     /// `NAME.idle-reaped`: the agent was parked, and has not been ready since.
     pub idle_reaped: bool,
@@ -70,6 +73,8 @@ pub struct Markers {
     pub self_fresh_requested: bool,
     /// `NAME.fresh-next`: the user requested a fresh start at the next wake.
     pub fresh_next: bool,
+    /// `NAME.adopted`: a person gave it a conversation that was begun by hand.
+    pub adopted: bool,
 }
 
 /// The facts by which a wake is decided. The peer exists: row 1 is answered before the facts are collected.
@@ -93,8 +98,10 @@ pub struct WakeFacts {
     pub context_policy: ContextPolicy,
     /// The content of `NAME.topic`: the topics of the current conversation.
     pub topics: Vec<String>,
-    /// The conversation that a resume would use; `None` if none can be found.
+    /// The conversation that a resume would use, the requested one if one is requested; `None` if none can be found.
     pub conversation: Option<String>,
+    /// The conversation that the incarnation on record is in, where that is known.
+    pub now_in: Option<String>,
     /// `resume_without_topic` in its spec.
     pub resume_without_topic: bool,
     /// Whether any incarnation was ever ready.

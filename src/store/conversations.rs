@@ -21,8 +21,23 @@ pub struct ConversationEntry {
     pub conversation: String,
     /// The name of the agent's profile.
     pub agent: String,
-    /// The incarnation that opened the conversation.
+    /// The incarnation that opened the conversation; for an adopted conversation, the last one before.
     pub incarnation: Incarnation,
+    /// How it became this peer's, where that is not by a start of its agent, or was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<Origin>,
+}
+
+/// How a conversation became a peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The agent was started with it.
+    Started,
+    /// The agent went on in it in mid-session: `/clear`, `/new`, `/resume`, `/branch`.
+    Switched,
+    /// It was begun by hand, and given to the peer by `peer add --conversation`.
+    Adopted,
 }
 
 /// Maps each conversation of the fleet to the peer that owns it.
@@ -33,6 +48,18 @@ impl Owners {
     /// Returns the owner of this id.
     pub fn of(&self, conversation: &str) -> Option<&PeerName> {
         self.0.get(conversation)
+    }
+
+    /// Who else than `name` owns this id.
+    pub fn other_than(&self, name: &PeerName, conversation: &str) -> Option<PeerName> {
+        self.of(conversation).filter(|owner| *owner != name).cloned()
+    }
+
+    /// The one conversation of another peer than `name` whose id begins so, with its owner.
+    pub fn begins(&self, beginning: &str, name: &PeerName) -> Option<(&str, &PeerName)> {
+        let mut found = self.0.iter().filter(|(id, owner)| id.starts_with(beginning) && *owner != name);
+        let (id, owner) = found.next().filter(|_| !beginning.is_empty())?;
+        found.next().is_none().then_some((id, owner))
     }
 }
 
@@ -50,16 +77,26 @@ impl PeerFiles {
         };
         Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
     }
+
+    /// The one that a person gave it last, if any ever did.
+    ///
+    /// # Errors
+    /// As [`PeerFiles::conversations`].
+    pub fn adopted(&self) -> Result<Option<String>> {
+        let adopted = |entry: &ConversationEntry| entry.how == Some(Origin::Adopted);
+        Ok(self.conversations()?.into_iter().rfind(adopted).map(|entry| entry.conversation))
+    }
 }
 
 impl Locked {
-    /// Appends an id unless it is that of the newest entry, and waits until it is on disk.
+    /// Appends an id unless it is the newest entry tells the same, and waits until it is on disk.
     ///
     /// # Errors
     /// If the disk is full. The caller must not launch an agent whose id could not be recorded.
     pub fn append_conversation(&self, entry: &ConversationEntry) -> Result<()> {
         let known = self.files().conversations()?;
-        if known.last().is_some_and(|last| last.conversation == entry.conversation) {
+        let tells = |last: &ConversationEntry| entry.how.is_none() || last.how == entry.how;
+        if known.last().is_some_and(|last| last.conversation == entry.conversation && tells(last)) {
             return Ok(());
         }
         let path = self.files().path("conversations");

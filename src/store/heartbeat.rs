@@ -13,8 +13,9 @@ use super::{Result, StateDir, StoreError, Stored, atomic};
 use crate::policy::axis::{Axis, Stamped};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
+use crate::policy::stall::Progress;
 use crate::policy::time::Timestamp;
-use crate::policy::turn::{Ask, TurnObservation};
+use crate::policy::turn::{Ask, Limit, TurnObservation};
 use crate::policy::verdict::Verdict;
 
 /// The name of the file in the state directory.
@@ -77,6 +78,15 @@ pub struct PeerObservation {
     /// The last known question of the agent, kept even if a later observation saw nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Ask>,
+    /// The progress of its turn, while one goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// The usage limit that was told of, and is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited: Option<Limit>,
+    /// It was told of that its turn makes no progress, and it has made none since.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stalled: bool,
     /// The memory of the agent's process tree, if it has a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_kib: Option<u64>,

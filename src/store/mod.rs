@@ -34,7 +34,7 @@ use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
-pub use conversations::{ConversationEntry, Owners};
+pub use conversations::{ConversationEntry, Origin, Owners};
 pub use damage::Damage;
 pub use ending::{LastEnd, Outcome, PendingConversation, Session};
 pub use heartbeat::{Heartbeat, PeerObservation, TickInProgress, TickLock, Watch};
@@ -90,7 +90,7 @@ impl<T> Stored<T> {
     }
 }
 
-/// Files that exist only after a start.
+/// Files that exist only after a start, or for an adopted conversation.
 const RUN: [&str; 3] = ["session", "end", "conversations"];
 
 /// The state directory.

@@ -336,6 +336,8 @@ pub enum Marker {
     NewEager,
     /// The user requested a fresh start at the next natural wake.
     FreshNext,
+    /// A person gave it a conversation that was begun by hand: the next wake resumes that one.
+    Adopted,
     /// The user stopped the peer: wakes are refused.
     Stopped,
     /// An ephemeral agent reported that it is done.
@@ -346,8 +348,8 @@ pub enum Marker {
 
 impl Marker {
     /// All markers.
-    pub const ALL: [Self; 6] =
-        [Self::IdleReaped, Self::NewEager, Self::FreshNext, Self::Stopped, Self::Done, Self::Beat];
+    pub const ALL: [Self; 7] =
+        [Self::IdleReaped, Self::NewEager, Self::FreshNext, Self::Adopted, Self::Stopped, Self::Done, Self::Beat];
 
     /// Returns the suffix of the file: `NAME.suffix`.
     pub const fn suffix(self) -> &'static str {
@@ -355,6 +357,7 @@ impl Marker {
             Self::IdleReaped => "idle-reaped",
             Self::NewEager => "new-eager",
             Self::FreshNext => "fresh-next",
+            Self::Adopted => "adopted",
             Self::Stopped => "stopped",
             Self::Done => "done",
             Self::Beat => "beat",

@@ -215,3 +215,8 @@ pub(super) fn release_code_pages() {}
 pub(super) fn own_memory_kib(_pid: u32) -> Option<u64> {
     None
 }
+
+/// What `proc_pid_rusage` would tell is not read here.
+pub fn cpu_time(_pid: u32) -> Option<Duration> {
+    None
+}

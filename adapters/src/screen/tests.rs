@@ -27,7 +27,7 @@ fn an_agent_that_waits_is_ready_with_an_empty_composer_whatever_the_width() {
             let seen = view(&format!("{agent}-{width}"));
             assert_eq!(
                 seen,
-                View { phase: Phase::Ready, composer: Composer::Empty, queued: false, popup: false },
+                View { phase: Phase::Ready, composer: Composer::Empty, queued: false, popup: false, limited: None },
                 "{agent}-{width}"
             );
         }
@@ -49,13 +49,19 @@ fn a_turn_in_progress_is_busy_and_its_composer_empty() {
             let seen = view(&format!("{agent}-{width}"));
             assert_eq!(
                 seen,
-                View { phase: Phase::Busy, composer: Composer::Empty, queued: false, popup: false },
+                View { phase: Phase::Busy, composer: Composer::Empty, queued: false, popup: false, limited: None },
                 "{agent}-{width}"
             );
         }
         let queued = view(&format!("{agent}-queued"));
         // opencode has it in its database at once, and its badge looks like any message.
-        let seen = View { phase: Phase::Busy, composer: Composer::Empty, queued: agent != "opencode", popup: false };
+        let seen = View {
+            phase: Phase::Busy,
+            composer: Composer::Empty,
+            queued: agent != "opencode",
+            popup: false,
+            limited: None,
+        };
         assert_eq!(queued, seen, "{agent}-queued");
     }
 }
@@ -306,7 +312,10 @@ fn a_message_that_looks_like_a_menu_is_no_dialog() {
 #[test]
 fn any_program_without_rules_is_ready_and_has_no_composer() {
     let seen = read(&Profile::builtin("command").expect("built in"), "$ ");
-    assert_eq!(seen, View { phase: Phase::Ready, composer: Composer::Hidden, queued: false, popup: false });
+    assert_eq!(
+        seen,
+        View { phase: Phase::Ready, composer: Composer::Hidden, queued: false, popup: false, limited: None }
+    );
 }
 
 #[test]

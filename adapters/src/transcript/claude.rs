@@ -15,7 +15,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::entries::count;
-use super::{AgentStatus, Entry, EntryKind, Files, Glance, Layout, Run, Tokens, TranscriptError, lines};
+use super::limits::{is_limit, seconds};
+use super::{AgentStatus, Entry, EntryKind, Files, Glance, Layout, Notice, Run, Tokens, TranscriptError, lines};
 use crate::file;
 
 pub(super) struct Claude<'a>(pub(super) Files<'a>);
@@ -200,6 +201,8 @@ fn entry(record: &Value) -> Option<Entry> {
             EntryKind::UserMessage(joined(&record["attachment"]["prompt"])?)
         }
         "queue-operation" if record["operation"] == "enqueue" => EntryKind::QueuedMessage(joined(&record["content"])?),
+        // What it writes in the model's place when the service fails.
+        "assistant" if record["isApiErrorMessage"] == true => EntryKind::TurnEnd { aborted: true },
         "assistant" => EntryKind::AgentText {
             text: joined(&message["content"]).unwrap_or_default(),
             part_of: message["id"].as_str().map(str::to_owned),
@@ -212,6 +215,23 @@ fn entry(record: &Value) -> Option<Entry> {
         _ => return None,
     };
     Some(Entry { at: lines::time(record), of: None, kind })
+}
+
+/// # Source
+/// Claude Code 2.1.328, with an account of a subscription, and 429 with the headers of the service: `error` is `rate_limit`, and
+/// `quotaLimits` has the end; with an API key it has none. What the newest record says of a limit; none where it tells of nothing that was said or answered.
+#[allow(clippy::option_option, reason = "a record tells of no limit, or tells nothing")]
+fn limit(record: &Value) -> Option<Option<Notice>> {
+    if record["isApiErrorMessage"] == true {
+        let text = joined(&record["message"]["content"]).unwrap_or_default();
+        let is_one = record["error"] == "rate_limit" || is_limit(&text);
+        let until = seconds(&record["quotaLimits"], &["resetsAt"]);
+        return Some(is_one.then(|| Notice { at: lines::time(record), text, until }));
+    }
+    match entry(record)?.kind {
+        EntryKind::UserMessage(_) | EntryKind::AgentText { .. } => Some(None),
+        EntryKind::QueuedMessage(_) | EntryKind::TurnEnd { .. } => None,
+    }
 }
 
 /// Returns the texts of a content, joined by newlines; `None` if it has none.
@@ -248,6 +268,23 @@ impl Layout for Claude<'_> {
         }
     }
 
+    fn open_in(&self, id: &str) -> Result<Option<u32>, TranscriptError> {
+        let dir = self.config().join("sessions");
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(TranscriptError::io(&dir)(error)),
+        };
+        let files = entries.flatten().map(|entry| entry.path());
+        for pid in files.filter_map(|path| path.file_stem()?.to_str()?.parse().ok()) {
+            let status = self.status_file(pid)?.filter(|status| status.session_id == id && status.proc_start.is_some());
+            if status.is_some() {
+                return Ok(Some(pid));
+            }
+        }
+        Ok(None)
+    }
+
     fn end(&self, id: &str) -> Result<u64, TranscriptError> {
         self.transcript(id)?.map_or(Ok(0), |path| lines::length(&path))
     }
@@ -278,6 +315,11 @@ impl Layout for Claude<'_> {
 
     fn glance(&self, _id: &str, path: PathBuf) -> Result<Glance, TranscriptError> {
         lines::glance(path, entry)
+    }
+
+    fn limited(&self, id: &str) -> Result<Option<Notice>, TranscriptError> {
+        let Some(path) = self.transcript(id)? else { return Ok(None) };
+        Ok(lines::last(&path, limit)?.flatten())
     }
 
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

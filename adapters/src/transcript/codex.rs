@@ -15,7 +15,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use super::entries::count;
-use super::{Entry, EntryKind, Files, Glance, Layout, Run, Tokens, TranscriptError, lines};
+use super::limits::is_limit;
+use super::{Entry, EntryKind, Files, Glance, Layout, Notice, Run, Tokens, TranscriptError, lines};
 
 pub(super) struct Codex<'a>(pub(super) Files<'a>);
 
@@ -218,6 +219,25 @@ fn entry(record: &Value) -> Option<Entry> {
     Some(Entry { at: lines::time(record), of, kind })
 }
 
+/// # Source
+/// Codex 0.169.0, and 429 with `usage_limit_reached`: the turn is complete with an `error`, whose text names the end by the clock of
+/// here. What the newest record says of a limit; none where it tells of nothing that was said or answered.
+#[allow(clippy::option_option, reason = "a record tells of no limit, or tells nothing")]
+fn limit(record: &Value) -> Option<Option<Notice>> {
+    let payload = record.get("payload")?;
+    let error = &payload["error"];
+    if payload["type"] == "task_complete" && error.is_object() {
+        let text = error["message"].as_str().unwrap_or_default().to_owned();
+        let is_one = error["codex_error_info"] == "usage_limit_exceeded" || is_limit(&text);
+        return Some(is_one.then(|| Notice { at: lines::time(record), text, until: None }));
+    }
+    match entry(record)?.kind {
+        EntryKind::UserMessage(_) => Some(None),
+        EntryKind::AgentText { text, .. } if !text.is_empty() => Some(None),
+        EntryKind::AgentText { .. } | EntryKind::QueuedMessage(_) | EntryKind::TurnEnd { .. } => None,
+    }
+}
+
 /// Moves the cost of an answer into its entry, and drops duplicates.
 fn tidy(entries: Vec<Entry>) -> Vec<Entry> {
     let mut tidy: Vec<Entry> = Vec::with_capacity(entries.len());
@@ -269,6 +289,10 @@ impl Layout for Codex<'_> {
         Ok(self.latest(process_markers, None)?.into_iter().collect())
     }
 
+    fn is_of_here(&self, id: &str) -> Result<bool, TranscriptError> {
+        self.rollout(id)?.map_or(Ok(false), |path| self.is_ours(&path))
+    }
+
     fn end(&self, id: &str) -> Result<u64, TranscriptError> {
         self.rollout(id)?.map_or(Ok(0), |path| lines::length(&path))
     }
@@ -294,6 +318,11 @@ impl Layout for Codex<'_> {
 
     fn glance(&self, _id: &str, path: PathBuf) -> Result<Glance, TranscriptError> {
         lines::glance(path, entry)
+    }
+
+    fn limited(&self, id: &str) -> Result<Option<Notice>, TranscriptError> {
+        let Some(path) = self.rollout(id)? else { return Ok(None) };
+        Ok(lines::last(&path, limit)?.flatten())
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

@@ -15,7 +15,8 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
 use super::entries::{count, first_words};
-use super::{Entry, EntryKind, Files, Glance, Layout, Run, Tokens, TranscriptError, database, lines};
+use super::limits::is_limit;
+use super::{Entry, EntryKind, Files, Glance, Layout, Notice, Run, Tokens, TranscriptError, database, lines};
 #[cfg(target_os = "linux")]
 use crate::file;
 
@@ -170,6 +171,10 @@ impl Layout for Opencode<'_> {
         Ok(known.map(|()| self.database()))
     }
 
+    fn is_of_here(&self, id: &str) -> Result<bool, TranscriptError> {
+        self.is_ours(id)
+    }
+
     fn discover(&self, since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
         let newest = |pid: &u32| self.newest_of(&self.runs_of(*pid)?, since, None);
         pids.iter().filter_map(|pid| newest(pid).transpose()).collect()
@@ -265,6 +270,17 @@ impl Layout for Opencode<'_> {
         let (first, last) = times.unwrap_or_default();
         let first_words = first_words(self.entries_after(id, 0)?);
         Ok(Glance { path, first_at: first.map(milliseconds), last_at: last.map(milliseconds), first_words })
+    }
+
+    fn limited(&self, id: &str) -> Result<Option<Notice>, TranscriptError> {
+        let sql = "select data from message where session_id = ?1 order by time_created desc, id desc limit 1";
+        let newest = self.ask(|db| db.query_row(sql, [id], |row| row.get::<_, String>(0)).optional())?.flatten();
+        let data: Value = newest.and_then(|data| serde_json::from_str(&data).ok()).unwrap_or_default();
+        let error = &data["error"]["data"];
+        let text = error["message"].as_str().unwrap_or_default().to_owned();
+        let at = data["time"]["created"].as_i64().map(milliseconds);
+        let is_one = error["statusCode"] == 429 || is_limit(&text);
+        Ok(is_one.then_some(Notice { at, text, until: None }))
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

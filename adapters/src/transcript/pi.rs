@@ -13,7 +13,8 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::entries::count;
-use super::{Entry, EntryKind, Files, Glance, Layout, Run, Tokens, TranscriptError, lines};
+use super::limits::is_limit;
+use super::{Entry, EntryKind, Files, Glance, Layout, Notice, Run, Tokens, TranscriptError, lines};
 
 pub(super) struct Pi<'a>(pub(super) Files<'a>);
 
@@ -87,6 +88,17 @@ fn entries(record: &Value) -> Vec<Entry> {
     }
 }
 
+/// What the newest record says of a limit; none where it tells of nothing that was said or answered.
+#[allow(clippy::option_option, reason = "a record tells of no limit, or tells nothing")]
+fn limit(record: &Value) -> Option<Option<Notice>> {
+    let message = record.get("message")?;
+    if !matches!(message["role"].as_str(), Some("assistant" | "user")) {
+        return None;
+    }
+    let error = message["errorMessage"].as_str().filter(|text| message["stopReason"] == "error" && is_limit(text));
+    Some(error.map(|text| Notice { at: lines::time(record), text: text.to_owned(), until: None }))
+}
+
 impl Layout for Pi<'_> {
     fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
         let path = self.file(id);
@@ -125,6 +137,10 @@ impl Layout for Pi<'_> {
 
     fn glance(&self, _id: &str, path: PathBuf) -> Result<Glance, TranscriptError> {
         lines::glance(path, |record| entries(record).into_iter().next())
+    }
+
+    fn limited(&self, id: &str) -> Result<Option<Notice>, TranscriptError> {
+        Ok(lines::last(&self.file(id), limit)?.flatten())
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

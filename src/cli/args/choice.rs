@@ -14,6 +14,10 @@ pub(crate) struct Choice {
     /// Continue the last conversation, or refuse
     #[arg(long)]
     resume: bool,
+    /// Continue this one of its conversations: its id, or how that begins
+    #[arg(long, value_name = "ID", conflicts_with_all = ["fresh", "resume"],
+          add = crate::cli::args::complete::conversations())]
+    conversation: Option<String>,
     /// With --fresh: start even in a crash loop or in the failed state
     #[arg(long, requires = "fresh")]
     force: bool,
@@ -21,11 +25,11 @@ pub(crate) struct Choice {
 
 impl Choice {
     pub(crate) fn request(&self) -> WakeRequest {
-        let mode = match (self.fresh, self.resume) {
+        let mode = match (self.fresh, self.resume || self.conversation.is_some()) {
             (true, _) => Mode::Fresh,
             (_, true) => Mode::Resume,
             (false, false) => Mode::Auto,
         };
-        WakeRequest { mode, force: self.force, topic: self.topic.clone() }
+        WakeRequest { mode, force: self.force, topic: self.topic.clone(), conversation: self.conversation.clone() }
     }
 }

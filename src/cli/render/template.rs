@@ -13,12 +13,14 @@ use crate::policy::time::Timestamp;
 type Field = fn(&Row, Timestamp) -> String;
 
 /// Every placeholder. An unknown value is empty, so that a status line shows nothing for it.
-const FIELDS: [(&str, Field); 18] = [
+const FIELDS: [(&str, Field); 20] = [
     ("name", |row, _| row.peer.to_string()),
     ("state", |row, _| row.state.to_string()),
     ("detail", |row, _| row.detail.clone().unwrap_or_default()),
     ("waiting_for", |row, _| row.waiting_for.map(|kind| kind.to_string()).unwrap_or_default()),
     ("question", |row, _| row.question.clone().unwrap_or_default()),
+    ("limited_until", |row, now| row.limited_until_ms.map(|until| relative(until, now)).unwrap_or_default()),
+    ("progress", |row, now| row.progress_ms.map(|at| rough(now.since(at))).unwrap_or_default()),
     ("since", |row, now| row.since_ms.map(|at| rough(now.since(at))).unwrap_or_default()),
     ("agent", |row, _| row.agent.clone()),
     ("runtime", |row, _| row.runtime.clone()),

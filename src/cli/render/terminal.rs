@@ -36,7 +36,7 @@ impl Hue {
         match state {
             State::Awake => Self::Good,
             State::Busy => Self::Busy,
-            State::Waiting | State::Starting | State::Held => Self::Waiting,
+            State::Waiting | State::Limited | State::Stalled | State::Starting | State::Held => Self::Waiting,
             State::Asleep | State::Stopped | State::Completed | State::NeverStarted => Self::Quiet,
             State::Crashed | State::Failed => Self::Bad,
             State::Lost | State::Unknown => Self::Odd,

@@ -67,6 +67,12 @@ pub(crate) struct Args {
     /// A dialog of the agent that may be answered for you, e.g. trust-folder; may be repeated
     #[arg(long, value_name = "DIALOG", add = crate::cli::args::complete::dialogs())]
     accept: Vec<String>,
+    /// A conversation that was begun by hand, by its whole id: the first wake goes on in it
+    ///
+    /// It must be among the agent's own files, begun in the same directory, and no other peer's. Alone, without an agent or a
+    /// command, it is for a peer that is declared already, or the agent is told by whose files hold it.
+    #[arg(long, value_name = "ID")]
+    conversation: Option<String>,
     /// Replace an existing declaration of this name
     #[arg(long)]
     replace: bool,
@@ -105,13 +111,14 @@ fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 impl Args {
-    /// Whether only `--keep-env` was given.
-    fn only_keeps(&self) -> bool {
+    /// Whether only `--keep-env` or only `--conversation` was given.
+    fn only_adds(&self) -> bool {
         let Self { agent, runtime, cwd, idle, restart, prompt, size, umask, nice, .. } = self;
         let said = agent.is_some() || runtime.is_some() || cwd.is_some() || idle.is_some() || restart.is_some();
         let said = said || prompt.is_some() || size.is_some() || umask.is_some() || nice.is_some() || self.replace;
         let lists = self.limits.len() + self.env.len() + self.accept.len() + self.command.len();
-        !self.keep_env.is_empty() && !said && lists == 0
+        let (keeps, adopts) = (!self.keep_env.is_empty(), self.conversation.is_some());
+        keeps != adopts && !said && self.env_file.is_none() && lists == 0
     }
 
     /// Checks the names given to `--keep-env`. The error does not repeat them: what was typed may be the secret itself.
@@ -127,10 +134,13 @@ impl Args {
 
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     args.check_names()?;
-    if args.only_keeps() {
+    if args.only_adds() && args.conversation.is_none() {
         return keep(&args, context).await;
     }
-    if args.agent.is_none() && args.command.is_empty() {
+    if args.only_adds() && context.engine()?.config.spec(&args.name).is_ok_and(|spec| spec.is_some()) {
+        return adopt(&args, context).await;
+    }
+    if args.agent.is_none() && args.command.is_empty() && args.conversation.is_none() {
         return Err(CliError::usage(
             format!("add {}: needs an agent or a command", args.name),
             format!("peer add {} --agent claude, or peer add {0} -- COMMAND", args.name),
@@ -152,6 +162,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         keep_env: args.keep_env,
         env_file: args.env_file,
         accept: args.accept,
+        conversation: args.conversation.clone(),
         command: args.command,
     };
     let (declared, spec) = engine.add(&args.name, typed, args.replace).await?;
@@ -161,13 +172,21 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         Declared::Kept => "kept",
         Declared::Replaced => "replaced",
     };
-    report(&engine, &args.name, outcome, &spec, args.json, context)
+    report(&engine, &args.name, outcome, &spec, args.conversation.as_deref(), args.json, context)
+}
+
+async fn adopt(args: &Args, context: &mut Context) -> Outcome {
+    let engine = context.engine()?;
+    let id = args.conversation.as_deref();
+    engine.adopt(&args.name, id.unwrap_or_default()).await?;
+    let spec = engine.peer(&args.name)?.spec;
+    report(&engine, &args.name, "adopted", &spec, id, args.json, context)
 }
 
 async fn keep(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let spec = engine.keep(&args.name, &args.keep_env).await?;
-    report(&engine, &args.name, "kept", &spec, args.json, context)
+    report(&engine, &args.name, "kept", &spec, None, args.json, context)
 }
 
 /// Prints what was declared, which variables are kept by name, and which of those that the agent needs are not kept.
@@ -176,6 +195,7 @@ fn report(
     name: &PeerName,
     outcome: &str,
     spec: &PeerSpec,
+    adopted: Option<&str>,
     as_json: bool,
     context: &mut Context,
 ) -> Outcome {
@@ -185,14 +205,18 @@ fn report(
     if as_json {
         let file = engine.config.spec_path(name);
         let document = json!({ "peer": name, "outcome": outcome, "file": file, "spec": spec, "kept": kept,
-                               "not_kept": not_kept });
+                               "not_kept": not_kept, "adopted": adopted });
         context.out.document("add", &document)?;
     } else {
         let command = printable(&spec.command.join(" "));
         let kept = if kept.is_empty() { String::new() } else { format!("; keeps {}", kept.join(", ")) };
         let awake = engine.recorded_incarnation(name).is_ok_and(|incarnation| incarnation.is_some());
         let later = if outcome == "replaced" && awake { "; it takes effect at the next start" } else { "" };
-        context.out.line(format!("{name}: {outcome} ({} on {}: {command}){kept}{later}", spec.agent, spec.runtime))?;
+        let due = engine.is_adoption_due(name).unwrap_or(false);
+        let goes_on = adopted.filter(|_| due).map(|id| format!("; its next wake goes on in {}", printable(id)));
+        let goes_on = goes_on.unwrap_or_default();
+        let what = format!("{} on {}: {command}", spec.agent, spec.runtime);
+        context.out.line(format!("{name}: {outcome} ({what}){kept}{later}{goes_on}"))?;
     }
     if !not_kept.is_empty() {
         let names = not_kept.join(", ");

@@ -19,7 +19,7 @@ use crate::policy::time::Timestamp;
 /// List peers: state, topic, idle time, restarts and last end
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer list                                 every peer\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --waiting                       peers that need an answer, and their questions\n  peer list --sort last-end                 most recent end first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {waiting_for} {question} {detail} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {pid} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
+    after_help = "Examples:\n  peer list                                 every peer\n  peer list --format '{name} {state}'        for a script or a status line\n  peer list --waiting                       peers that need an answer, and their questions\n  peer list --sort last-end                 most recent end first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {waiting_for} {question} {detail} {limited_until} {progress} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle}\n  {pid} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tabulator. What is not known is empty."
 )]
 pub(crate) struct Args {
     /// Only these peers
@@ -198,7 +198,7 @@ fn cells(row: &Row, now: Timestamp) -> Vec<Cell<'_>> {
     vec![
         Cell::coloured(Hue::Strong, row.peer.as_str()),
         Cell::coloured(Hue::of(row.state), row.state.as_str()),
-        needs(row),
+        needs(row, now),
         quiet((row.queued > 0).then(|| row.queued.to_string())),
         Cell::plain(printable(&row.agent)),
         Cell::plain(printable(&row.runtime)),
@@ -211,8 +211,19 @@ fn cells(row: &Row, now: Timestamp) -> Vec<Cell<'_>> {
     ]
 }
 
-/// `permission: Do you want to proceed?`
-fn needs(row: &Row) -> Cell<'_> {
+/// `permission: Do you want to proceed?`, `usage limit, over in 2h`, `no progress for 31m`
+fn needs(row: &Row, now: Timestamp) -> Cell<'_> {
+    match row.state {
+        State::Limited => {
+            let over = row.limited_until_ms.map(|until| format!(", over {}", relative(until, now))).unwrap_or_default();
+            return Cell::coloured(Hue::Waiting, format!("usage limit{over}"));
+        }
+        State::Stalled => {
+            let since = row.progress_ms.map(|at| format!(" for {}", rough(now.since(at)))).unwrap_or_default();
+            return Cell::coloured(Hue::Waiting, format!("no progress{since}"));
+        }
+        _ => {}
+    }
     let Some(kind) = row.waiting_for else { return Cell::coloured(Hue::Quiet, NOTHING) };
     let question = row.question.as_deref().map(|question| format!(": {question}")).unwrap_or_default();
     Cell::coloured(Hue::Waiting, printable(&format!("{kind}{question}")))

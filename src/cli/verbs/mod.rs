@@ -7,6 +7,7 @@ pub(crate) mod answer;
 pub(crate) mod attach;
 pub(crate) mod beat;
 pub(crate) mod completions;
+pub(crate) mod conversations;
 pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod hook;

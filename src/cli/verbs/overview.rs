@@ -61,6 +61,7 @@ fn need(row: &Row) -> Option<Need> {
     let name = &row.peer;
     let next = match row.state {
         State::Waiting => format!("peer attach {name}"),
+        State::Limited | State::Stalled => format!("peer screen {name}"),
         State::Crashed | State::Held => format!("peer why {name}"),
         State::Failed => format!("peer reset {name}"),
         State::Lost => format!("peer wake {name}"),

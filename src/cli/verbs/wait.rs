@@ -7,6 +7,7 @@ use crate::cli::{self, Context};
 use crate::config::Span;
 use crate::engine::verbs::wait::{Outcome, Waited, Wanted};
 use crate::policy::name::PeerName;
+use crate::policy::state::State;
 use crate::policy::wait::Goal;
 
 /// Wait until peers finish their turns or reach another state
@@ -93,6 +94,14 @@ fn code_of(waited: &Waited) -> u8 {
 
 fn failure(waited: &Waited) -> (String, String) {
     let peer = &waited.row.peer;
+    if waited.needs_person && waited.row.state == State::Limited {
+        let until = waited.row.limited_until_ms.map(|until| format!(" until {until}")).unwrap_or_default();
+        return (format!("{peer} is stopped by a usage limit{until}"), format!("peer screen {peer} shows it"));
+    }
+    if let Some(progress) = waited.row.progress_ms.filter(|_| waited.needs_person) {
+        let hint = format!("peer screen {peer} shows it; peer interrupt {peer} stops its turn");
+        return (format!("{peer} is stalled: nothing has happened in its turn since {progress}"), hint);
+    }
     if waited.needs_person {
         let kind = waited.row.waiting_for.map(|kind| format!(" ({kind})")).unwrap_or_default();
         let asks = waited.row.question.as_ref().map(|question| format!(": {question}")).unwrap_or_default();

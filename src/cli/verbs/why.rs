@@ -108,6 +108,7 @@ mod tests {
             context_policy: crate::policy::wake::ContextPolicy::default(),
             topics: Vec::new(),
             conversation: None,
+            now_in: None,
             resume_without_topic: true,
         };
         let rows = crate::policy::wake::explain(

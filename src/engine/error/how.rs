@@ -1,10 +1,33 @@
 //! Details of errors: how far an operation came, what stood in its way, and what was seen instead.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use peer_adapters::runtime::Size;
 
+use super::EngineError;
 use crate::policy::choice::ChoiceError;
+
+impl EngineError {
+    /// Under which name the log tells of a message that is not confirmed; none of what is no such thing.
+    pub(in crate::engine) fn unconfirmed(&self) -> Option<&'static str> {
+        match self.itself() {
+            Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(how.as_str()),
+            Self::NoRoom { .. } => Some("pane-too-small"),
+            _ => None,
+        }
+    }
+
+    /// Whether the same message may be sent again as it is, where one was not delivered: it was not said, and will not be.
+    pub fn is_retryable(&self) -> Option<bool> {
+        match self.itself() {
+            Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(*how != Undelivered::NotSeen),
+            Self::NoRoom { .. } => Some(true),
+            Self::Unsendable { .. } | Self::TooManyHops { .. } => Some(false),
+            _ => None,
+        }
+    }
+}
 
 /// The reason why a question was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +53,45 @@ pub enum Unanswered {
     /// Enter had no effect, or the same question came back.
     #[error("Enter was pressed on that row, but the question is still open")]
     Stands,
+}
+
+/// Why an agent cannot go on in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Another agent's files hold it.
+    #[error("it is one of {agent}, and its agent is {own}")]
+    OfAgent {
+        /// Whose it is.
+        agent: String,
+        /// What runs in its pane now.
+        own: String,
+    },
+    /// Its agent starts anew each time.
+    #[error("{agent} does not resume conversations")]
+    NoResume {
+        /// The profile.
+        agent: String,
+    },
+    /// Its agent keeps no such conversation for its directory.
+    #[error("{agent} keeps no such conversation of {}{}", .cwd.display(),
+        .place.as_ref().map(|place| format!(": there is no {}", place.display())).unwrap_or_default())]
+    NotFound {
+        /// The profile.
+        agent: String,
+        /// Its working directory.
+        cwd: PathBuf,
+        /// Where it would be, if its id tells.
+        place: Option<PathBuf>,
+    },
+    /// Some process has it open, and two would write into one transcript.
+    #[error("process {pid} has it open")]
+    Open {
+        /// Which.
+        pid: u32,
+    },
+    /// An incarnation of it is on record.
+    #[error("it is awake, or its end is not recorded yet")]
+    Awake,
 }
 
 impl Unanswered {

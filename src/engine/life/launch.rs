@@ -216,6 +216,7 @@ impl Engine {
         locked.write_launch(record.incarnation, &launch)?;
         locked.write_session(record)?;
         locked.remove_older_pane_files(record.incarnation)?;
+        let before = before_another(peer, plan)?;
         if let Some(conversation) = plan.resume.as_ref().or(chosen.as_ref()) {
             conversation::keep(locked, record, conversation, record.woke_at_ms)?;
         }
@@ -230,6 +231,10 @@ impl Engine {
                 .with("missing_env", named(&record.missing_env))
                 .with("runtime", record.place.runtime.clone()),
         )?;
+        if let (Some(before), Some(resumed)) = (before, &plan.resume) {
+            let changed = conversation::changed(&peer.name, record.incarnation, resumed);
+            self.log(&changed.cause(record.cause.clone()).with("previous", before))?;
+        }
         // A request for a fresh start is used up now, because a failed start must not repeat it forever. What the last
         // agent reported about itself does not apply to this one.
         for said_by_the_last in [Marker::NewEager, Marker::Done, Marker::Beat] {
@@ -351,6 +356,15 @@ pub(crate) fn check_before_launch(peer: &Peer) -> Result<()> {
         path: program.to_owned(),
         source: errno.into(),
     })
+}
+
+/// The conversation that it was in last, where it is to go on in another one that it had, or was given.
+fn before_another(peer: &Peer, plan: &Plan) -> Result<Option<String>> {
+    if plan.resume.is_none() {
+        return Ok(None);
+    }
+    let last = peer.files.end()?.present().and_then(|last| last.conversation);
+    Ok(last.filter(|last| plan.resume.as_ref() != Some(last)))
 }
 
 /// Returns the message that was sent to the resumed conversation and not seen to arrive.

@@ -318,7 +318,11 @@ impl Engine {
         locked.write_session(record)?;
         locked.unmark(Marker::IdleReaped)?;
         locked.unmark(Marker::FreshNext)?;
-        match (&record.topic, record.resumed) {
+        locked.unmark(Marker::Adopted)?;
+        // The topics on file are those of the conversation that it was in last.
+        let last = locked.files().end()?.present().and_then(|last| last.conversation);
+        let same = last.is_none() || last == record.conversation;
+        match (&record.topic, record.resumed && same) {
             (topic, false) => locked.replace_topics(topic.as_deref())?,
             (Some(topic), true) => locked.add_topic(topic)?,
             (None, true) => {}

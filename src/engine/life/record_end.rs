@@ -131,7 +131,7 @@ fn remembered(locked: &Locked, exit: &ExitRecord, started: Option<&StartedAs>) -
     }
     if let Some(conversation) = record.conversation.clone() {
         let (at_ms, agent, incarnation) = (exit.at_ms, record.agent.clone(), record.incarnation);
-        locked.append_conversation(&ConversationEntry { at_ms, conversation, agent, incarnation })?;
+        locked.append_conversation(&ConversationEntry { at_ms, conversation, agent, incarnation, how: None })?;
     }
     // Whether it was ever ready was in the lost record; an agent that ran usually was.
     let phase = Phase::Ready { ready_at_ms: record.woke_at_ms };

@@ -19,7 +19,8 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::turn::Witness;
 use crate::store::{
-    ConversationEntry, Event, LastEnd, Launch, Locked, Owners, PeerFiles, SessionRecord, StateDir, StoreError, Stored,
+    ConversationEntry, Event, LastEnd, Launch, Locked, Origin, Owners, PeerFiles, SessionRecord, StateDir, StoreError,
+    Stored,
 };
 
 /// Where to look in an agent's own files.
@@ -69,7 +70,8 @@ impl ConversationFinder {
         }
         let Some(id) = found else { return Ok(()) };
         let before = record.conversation.clone();
-        keep(locked, record, &id, SystemTime::now().into())?;
+        let switched = before.is_some() || record.unidentified_since_ms.is_some();
+        keep_as(locked, record, &id, SystemTime::now().into(), switched.then_some(Origin::Switched))?;
         let name = locked.files().name();
         let event = match before {
             None => learned(name, record.incarnation, &id),
@@ -216,8 +218,8 @@ impl Engine {
         let Some(last) = peer.files.end()?.present() else { return Ok(()) };
         let Some(id) = self.late_conversation(peer, &last)? else { return Ok(()) };
         let incarnation = last.end.incarnation;
-        let (conversation, agent) = (id.clone(), last.agent.clone());
-        locked.append_conversation(&ConversationEntry { at_ms: self.now(), conversation, agent, incarnation })?;
+        let (at_ms, conversation, agent) = (self.now(), id.clone(), last.agent.clone());
+        locked.append_conversation(&ConversationEntry { at_ms, conversation, agent, incarnation, how: None })?;
         locked.note_conversation(last, &id)?;
         self.log(&learned(&peer.name, incarnation, &id))
     }
@@ -260,7 +262,7 @@ fn learned(name: &PeerName, incarnation: Incarnation, id: &str) -> Event {
     event.with("conversation", id)
 }
 
-fn changed(name: &PeerName, incarnation: Incarnation, id: &str) -> Event {
+pub(crate) fn changed(name: &PeerName, incarnation: Incarnation, id: &str) -> Event {
     let event =
         Event::new(SystemTime::now().into(), EventName::ConversationChanged).peer(name).incarnation(incarnation);
     event.with("conversation", id)
@@ -271,12 +273,13 @@ fn changed(name: &PeerName, incarnation: Incarnation, id: &str) -> Event {
 /// # Errors
 /// The disk is full. The agent must not be launched with an id that is not kept.
 pub fn keep(locked: &Locked, record: &mut SessionRecord, id: &str, now: Timestamp) -> Result<()> {
-    locked.append_conversation(&ConversationEntry {
-        at_ms: now,
-        conversation: id.to_owned(),
-        agent: record.agent.clone(),
-        incarnation: record.incarnation,
-    })?;
+    keep_as(locked, record, id, now, None)
+}
+
+fn keep_as(locked: &Locked, record: &mut SessionRecord, id: &str, now: Timestamp, how: Option<Origin>) -> Result<()> {
+    let (conversation, agent) = (id.to_owned(), record.agent.clone());
+    let incarnation = record.incarnation;
+    locked.append_conversation(&ConversationEntry { at_ms: now, conversation, agent, incarnation, how })?;
     note(record, id.to_owned());
     locked.write_session(record)?;
     Ok(())
@@ -289,7 +292,7 @@ fn note(record: &mut SessionRecord, id: String) {
 
 /// Returns the agent and its descendants, parents before their children. Empty if the pid now belongs to another
 /// process.
-fn tree(agent: ProcessId) -> Vec<u32> {
+pub(crate) fn tree(agent: ProcessId) -> Vec<u32> {
     let mut tree = Vec::new();
     if process::find(agent).is_ok_and(|found| found.is_some()) {
         tree.push(agent.pid);

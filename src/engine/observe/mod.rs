@@ -8,6 +8,7 @@ pub(crate) mod changes;
 pub mod conversation;
 pub(crate) mod fleet;
 pub mod fleet_observation;
+mod limit;
 pub(crate) mod reach;
 pub mod recover;
 pub(crate) mod turn;

@@ -200,8 +200,8 @@ impl Engine {
         locked.write_session(&record)?;
         if let Some(conversation) = record.conversation.clone() {
             let agent = record.agent.clone();
-            let entry = ConversationEntry { at_ms: self.now(), conversation, agent, incarnation: record.incarnation };
-            locked.append_conversation(&entry)?;
+            let (at_ms, incarnation) = (self.now(), record.incarnation);
+            locked.append_conversation(&ConversationEntry { at_ms, conversation, agent, incarnation, how: None })?;
         }
         crate::engine::observe::conversation::ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(
             &self.state,

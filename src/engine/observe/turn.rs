@@ -19,8 +19,9 @@ use crate::engine::{Engine, Peer};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::report::Known;
+use crate::policy::stall::Progress;
 use crate::policy::time::Timestamp;
-use crate::policy::turn::{Ask, AskKind, Turn, TurnObservation, Witness};
+use crate::policy::turn::{Ask, AskKind, Stall, Turn, TurnObservation, Witness};
 use crate::store::{Heartbeat, SessionRecord};
 
 /// A screen counts as unchanged if the pane's last output is at least this much older than the look, because output may
@@ -37,11 +38,16 @@ pub(crate) struct Doing {
     pub(crate) own: Option<AgentStatus>,
     /// What it is doing, if that is known.
     pub(crate) seen: Option<TurnObservation>,
+    /// Its turn makes no progress, as ticks have seen.
+    pub(crate) stall: Option<Stall>,
 }
+
+/// What was seen of one incarnation.
+type Before = (Incarnation, TurnObservation, Option<Progress>);
 
 /// The earlier observations of a fleet.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Option<HashMap<PeerName, (Incarnation, TurnObservation)>>);
+pub(crate) struct Turns(Option<HashMap<PeerName, Before>>);
 
 impl Turns {
     /// Returns an empty observation: every agent is checked anew.
@@ -52,21 +58,28 @@ impl Turns {
     /// Returns what a tick observed.
     pub(crate) fn of(beat: &Heartbeat) -> Self {
         let seen = |(name, pulse): (&PeerName, &crate::store::PeerObservation)| {
-            Some((name.clone(), (pulse.incarnation, pulse.turn.clone()?)))
+            Some((name.clone(), (pulse.incarnation, pulse.turn.clone()?, pulse.progress)))
         };
         Self(Some(beat.peers.iter().filter_map(seen).collect()))
     }
 
     pub(crate) fn get(&self, name: &PeerName, incarnation: Incarnation) -> Option<&TurnObservation> {
-        let (of, seen) = self.0.as_ref()?.get(name)?;
+        let (of, seen, _) = self.0.as_ref()?.get(name)?;
         (*of == incarnation).then_some(seen)
+    }
+
+    /// The progress of its turn, as the last tick saw it.
+    fn progress(&self, name: &PeerName, incarnation: Incarnation) -> Option<Progress> {
+        let (of, _, progress) = self.0.as_ref()?.get(name)?;
+        progress.filter(|_| *of == incarnation)
     }
 
     /// Keeps what was observed now, for the next look.
     pub(crate) fn keep(&mut self, name: &PeerName, incarnation: Incarnation, seen: Option<&TurnObservation>) {
+        let progress = self.progress(name, incarnation);
         let known = self.0.get_or_insert_default();
         match seen {
-            Some(seen) => drop(known.insert(name.clone(), (incarnation, seen.clone()))),
+            Some(seen) => drop(known.insert(name.clone(), (incarnation, seen.clone(), progress))),
             None => drop(known.remove(name)),
         }
     }
@@ -82,7 +95,10 @@ impl Engine {
     /// As [`Engine::doing`], for a caller that has less time than a probe.
     pub(crate) async fn doing_within(&self, of: &[(&Peer, &Live)], before: &mut Turns, room: Duration) -> Vec<Doing> {
         let own: Vec<_> = of.iter().map(|(peer, live)| own_status(peer, live)).collect();
-        if before.0.is_none() && of.iter().zip(&own).any(|((peer, live), own)| wants_look(peer, live, own.as_ref())) {
+        let wants = |((peer, live), own): (&(&Peer, &Live), &Option<AgentStatus>)| {
+            wants_look(peer, live, own.as_ref()) || may_stall(peer, own.as_ref(), self.now())
+        };
+        if before.0.is_none() && of.iter().zip(&own).any(wants) {
             // Without the observations of a tick, every screen is captured.
             *before = Turns::of(&self.state.heartbeat().ok().flatten().unwrap_or_default());
         }
@@ -92,12 +108,17 @@ impl Engine {
         let looks = of.iter().zip(own).map(|((peer, live), own)| async move {
             let seen_before = live.record().and_then(|record| known.get(&peer.name, record.incarnation));
             let seen = self.turn(peer, live, own.as_ref(), seen_before, until).await;
-            Doing { own, seen }
+            Doing { own, seen, stall: None }
         });
-        let doing: Vec<Doing> = futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await;
-        for ((peer, live), doing) in of.iter().zip(&doing) {
+        let mut doing: Vec<Doing> = futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await;
+        for ((peer, live), doing) in of.iter().zip(&mut doing) {
             if let Some(record) = live.record() {
                 before.keep(&peer.name, record.incarnation, doing.seen.as_ref());
+                let progress = before.progress(&peer.name, record.incarnation);
+                let timeout = peer.effective.stall_timeout.value;
+                let since = progress.filter(|_| doing.seen.as_ref().is_some_and(|seen| seen.turn == Turn::Busy));
+                let since = since.and_then(|progress| progress.stalled(last_output(live), timeout, self.now()));
+                doing.stall = since.map(|progress_ms| Stall { progress_ms });
             }
         }
         doing
@@ -140,9 +161,11 @@ impl Engine {
         }
         // A screen that cannot be read shows nothing.
         let text = tokio::time::timeout_at(until, self.capture(record)).await.ok().and_then(Result::ok);
-        let shows = text.map(|text| screen::read(&peer.profile, &text).phase);
+        let view = text.map(|text| screen::read(&peer.profile, &text));
+        let limited = view.as_ref().and_then(|view| view.limited.clone());
+        let shows = view.map(|view| view.phase);
         let seen = |turn, since_ms| Some(TurnObservation { turn, witness: Witness::Screen, since_ms, at_ms: now });
-        match shows {
+        let seen = match shows {
             Some(Shows::Dialog(dialog)) if will_be_answered(peer, live, &dialog) => own_word,
             // The dialog has been there since the pane's last output.
             Some(Shows::Dialog(dialog)) => {
@@ -157,6 +180,32 @@ impl Engine {
             Some(Shows::Busy) => seen(Turn::Busy, busy_since(record, before, now)),
             Some(Shows::Ready) => seen(Turn::Free, None),
             Some(Shows::Starting) | None => None,
+        };
+        seen.map(|seen| self.unless_limited(peer, live, record, limited.as_deref(), seen))
+    }
+
+    /// An agent that is free, or offers the ways out of a limit, may be stopped by one.
+    fn unless_limited(
+        &self,
+        peer: &Peer,
+        live: &Live,
+        record: &SessionRecord,
+        shown: Option<&str>,
+        seen: TurnObservation,
+    ) -> TurnObservation {
+        let may_be = match &seen.turn {
+            Turn::Free => true,
+            Turn::Waiting(ask) => matches!(ask.kind, AskKind::Menu | AskKind::Question),
+            _ => false,
+        };
+        if !may_be || matches!(live, Live::Starting(_)) {
+            return seen;
+        }
+        match self.limit_of(peer, record, shown) {
+            Some((limit, since_ms, witness)) => {
+                TurnObservation { turn: Turn::Limited(limit), witness, since_ms, ..seen }
+            }
+            None => seen,
         }
     }
 }
@@ -212,14 +261,21 @@ fn wants_look(peer: &Peer, live: &Live, own: Option<&AgentStatus>) -> bool {
 /// Whether an earlier observation is still valid, because nothing that could change it has happened since.
 fn stands(before: &TurnObservation, live: &Live, own: Option<&AgentStatus>) -> bool {
     let agrees = match (own.map(|own| own.waits_for.is_some()), &before.turn) {
-        (None, _) => before.witness == Witness::Screen,
-        (Some(false), Turn::Free) => true,
+        (None, _) => matches!(before.witness, Witness::Screen | Witness::Transcript),
+        (Some(false), Turn::Free | Turn::Limited(_)) => true,
         (Some(_), Turn::Waiting(_)) => before.witness == Witness::Screen,
         (Some(_), _) => false,
     };
     // Text that `peer` typed shows on the screen, although the kernel may report that later.
     let typed = live.record().and_then(|record| record.delivered_at_ms.max(record.pressed_at_ms));
     agrees && last_output(live).is_some_and(|output| before.at_ms.since(output.max(typed.unwrap_or(output))) > SETTLED)
+}
+
+/// Whether what a tick saw of its progress may matter: its own word is that it has been busy for that long.
+fn may_stall(peer: &Peer, own: Option<&AgentStatus>, now: Timestamp) -> bool {
+    let since = own.filter(|own| own.busy && own.waits_for.is_none()).and_then(|own| own.since);
+    let timeout = peer.effective.stall_timeout.value;
+    since.zip(timeout).is_some_and(|(since, timeout)| now.since(Timestamp::from(since)) >= timeout)
 }
 
 fn last_output(live: &Live) -> Option<Timestamp> {

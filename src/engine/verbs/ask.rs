@@ -85,7 +85,12 @@ impl Engine {
         let Some(delivery) = woken.delivery.clone() else { return Err(late(true)) };
         let left = |signal| EngineError::LeftWaiting { peer: name.clone(), signal };
         let answer = self.interruption.before(Box::pin(self.await_answer(&peer, &delivery, deadline))).await;
-        match answer.map_err(left)?? {
+        let answer = answer.map_err(left)??;
+        if matches!(answer, Some(TurnProgress::Over { answer: None, .. })) {
+            // It was stopped: by a usage limit, or by somebody.
+            self.is_free(&peer, &mut Turns::default()).await?;
+        }
+        match answer {
             Some(TurnProgress::Over { since, at, answer }) => {
                 Ok(Asked::of(woken, since.zip(at).map(|(s, at)| at.since(s)), answer))
             }
@@ -159,6 +164,9 @@ impl Engine {
         match judge(row.state, in_turn, &[Goal::Idle]) {
             Verdict::Reached(_) => Ok(true),
             Verdict::NotYet => Ok(false),
+            Verdict::NeedsPerson if row.state != State::Waiting => {
+                Err(EngineError::HeldUp { peer: peer.name.clone(), state: row.state, detail: row.detail })
+            }
             Verdict::NeedsPerson => Err(EngineError::NeedsPerson {
                 peer: peer.name.clone(),
                 kind: row.waiting_for.unwrap_or(AskKind::Menu),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use peer_adapters::agent::Profile;
+use peer_adapters::agent::{BUILTIN, Profile};
 use peer_adapters::command;
 use peer_adapters::inherited::{Limit, LimitName, Umask};
 use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::transcript::Files;
 
 use crate::config::{PaneSize, PeerSpec, Span};
+use crate::engine::observe::conversation::with_files;
 use crate::engine::peer::runtimes::kind_of;
 use crate::engine::peer::{check_accepted, check_mcp};
 use crate::engine::verbs::wake::Live;
@@ -52,6 +54,8 @@ pub struct Declaration {
     pub env_file: Option<PathBuf>,
     /// `--accept`.
     pub accept: Vec<String>,
+    /// `--conversation`: one that was begun by hand, by its whole id.
+    pub conversation: Option<String>,
     /// Everything after `--`.
     pub command: Vec<String>,
 }
@@ -75,6 +79,44 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Declaration`] with a hint; nothing is written then.
     pub async fn add(&self, name: &PeerName, mut typed: Declaration, replace: bool) -> Result<(Declared, PeerSpec)> {
+        let Some(conversation) = typed.conversation.take() else { return self.declare(name, typed, replace).await };
+        if typed.agent.is_none() && typed.command.is_empty() {
+            typed.agent = Some(self.agent_with(name, &typed, &conversation)?);
+        }
+        if self.has_adopted(name, &conversation)? {
+            return self.declare(name, typed, replace).await;
+        }
+        // Before anything is written: a declaration without its conversation would begin another one.
+        self.check_adoptable(&self.as_declared(name, self.resolve(name, typed.clone())?)?, &conversation)?;
+        let declared = self.declare(name, typed, replace).await?;
+        self.adopt(name, &conversation).await?;
+        Ok(declared)
+    }
+
+    /// The one built-in agent in whose files a conversation is that was begun in this directory.
+    fn agent_with(&self, name: &PeerName, typed: &Declaration, conversation: &str) -> Result<String> {
+        let cwd = absolute_directory(typed.cwd.as_deref().unwrap_or(Path::new(".")))?;
+        let mut found = Vec::new();
+        for (agent, _) in BUILTIN {
+            let (agent, env) = ((*agent).to_owned(), typed.env.clone());
+            let spec = PeerSpec { agent: agent.clone(), cwd: cwd.clone(), env, ..PeerSpec::default() };
+            let peer = self.as_declared(name, spec)?;
+            let env = self.agent_environment(&peer);
+            let look = |files: &Files<'_>| files.is_of_here(conversation);
+            // One whose files cannot be read does not keep another one from being told.
+            found.extend(with_files(&peer.profile, &cwd, &env, look).is_ok_and(|is| is).then_some(agent));
+        }
+        match &found[..] {
+            [agent] => Ok(agent.clone()),
+            _ => Err(EngineError::Declaration {
+                what: format!("add {name}"),
+                problem: format!("no agent has a conversation {conversation} that was begun in {}", cwd.display()),
+                hint: Some(format!("peer add {name} --conversation {conversation} --agent claude --cwd DIR")),
+            }),
+        }
+    }
+
+    async fn declare(&self, name: &PeerName, mut typed: Declaration, replace: bool) -> Result<(Declared, PeerSpec)> {
         let keep = std::mem::take(&mut typed.keep_env);
         let mut spec = self.resolve(name, typed)?;
         let kind = kind_of(&spec.runtime)?;
@@ -173,6 +215,10 @@ impl Engine {
             max_memory: None,
             beat_timeout: None,
             ready_timeout: None,
+            stall_timeout: None,
+            on_stall: None,
+            on_limit: None,
+            limit_prompt: None,
             reap_attached: None,
             agent_hooks: None,
             size: typed.size,

@@ -346,7 +346,12 @@ impl Engine {
             (Shows::Dialog(dialog), _) => Some(format!("it asks: {}", dialog.question)),
             (Shows::Starting, _) => Some("its composer is not shown".to_owned()),
             (Shows::Ready, Composer::Holds(_)) if !is_ours => Some("its input box holds an unsent draft".to_owned()),
-            (Shows::Ready, _) => None,
+            (Shows::Ready, _) => {
+                // Of one that is not known to be over soon nobody knows whether it still holds: it is tried.
+                let limit = self.limit_of(peer, record, view.limited.as_deref()).map(|(limit, ..)| limit);
+                let holds = limit.filter(|limit| limit.holds(self.now())).and_then(|limit| limit.until_ms);
+                holds.map(|until| format!("a usage limit stops it until {until}"))
+            }
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::policy::name::PeerName;
 use crate::policy::shown::{StateFacts, state};
 use crate::policy::state::State;
 use crate::policy::time::Timestamp;
-use crate::policy::turn::{AskKind, TurnObservation};
+use crate::policy::turn::{AskKind, Turn, TurnObservation};
 use crate::store::{Inventory, LastEnd, Marker, Outcome, SessionRecord};
 
 /// One peer, as the list shows it.
@@ -36,6 +36,10 @@ pub struct Row {
     pub waiting_for: Option<AskKind>,
     /// Its question, if that is known.
     pub question: Option<String>,
+    /// When the usage limit is over that has stopped it, where that is known.
+    pub limited_until_ms: Option<Timestamp>,
+    /// When something was seen to happen last in a turn that is stalled.
+    pub progress_ms: Option<Timestamp>,
     /// Since when it has been in that state, if that is known.
     pub since_ms: Option<Timestamp>,
     /// Its agent's profile.
@@ -170,7 +174,7 @@ impl Engine {
         Some(Outcome { last, deaths: self.unless_changed_since(peer, deaths) })
     }
 
-    pub(crate) fn row(&self, peer: &Peer, live: &Live, past: Past, Doing { own, seen }: Doing) -> Row {
+    pub(crate) fn row(&self, peer: &Peer, live: &Live, past: Past, Doing { own, seen, stall }: Doing) -> Row {
         let now = self.now();
         let Past { last, deaths, stopped, topic } = past;
         let end = last.as_ref().map(|last| &last.end);
@@ -182,7 +186,7 @@ impl Engine {
         let health = Health::assess(deaths, latest, health_policy(peer), now);
         let facts = StateFacts {
             live: live.recorded(),
-            turn: seen.as_ref().map(|seen| seen.turn.clone()),
+            turn: stall.map(Turn::Stalled).or_else(|| seen.as_ref().map(|seen| seen.turn.clone().at(now))),
             stopped: stopped.is_some(),
             last_end: latest.cloned(),
             health,
@@ -200,6 +204,11 @@ impl Engine {
             since_ms: since(shown.state, live, seen.as_ref(), stopped, end),
             waiting_for: ask.map(|ask| ask.kind),
             question: ask.and_then(|ask| ask.question.clone()),
+            limited_until_ms: seen.as_ref().and_then(|seen| match seen.turn {
+                Turn::Limited(limit) if shown.state == State::Limited => limit.until_ms,
+                _ => None,
+            }),
+            progress_ms: stall.filter(|_| shown.state == State::Stalled).map(|stall| stall.progress_ms),
             state: shown.state,
             detail: shown.detail,
             agent: peer.spec.agent.clone(),
@@ -251,7 +260,7 @@ fn since(
     end: Option<&End>,
 ) -> Option<Timestamp> {
     match (state, live.record()) {
-        (State::Busy | State::Waiting, Some(_)) => seen?.since_ms,
+        (State::Busy | State::Waiting | State::Limited | State::Stalled, Some(_)) => seen?.since_ms,
         (State::Awake, Some(record)) => record.ready_at(),
         (State::Starting, Some(record)) => Some(record.woke_at_ms),
         (State::Stopped, _) => stopped,
@@ -265,7 +274,7 @@ fn since(
 /// output.
 fn idle(state: State, live: &Live, status: Option<AgentStatus>, now: Timestamp) -> Option<Duration> {
     let Live::Session(record, observation) = live else { return None };
-    if !matches!(state, State::Awake | State::Busy | State::Waiting) {
+    if !matches!(state, State::Awake | State::Busy | State::Waiting | State::Limited | State::Stalled) {
         return None;
     }
     let own = match status {

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod ask;
 pub mod attach;
 pub mod beat;
+pub mod conversations;
 pub mod declare;
 pub mod doctor;
 pub mod edit;

@@ -37,7 +37,7 @@ impl Engine {
             }
             locked.unmark(Marker::Stopped)?;
         }
-        let request = WakeRequest { mode: Mode::Fresh, force: true, topic: message.topic.clone() };
+        let request = WakeRequest { mode: Mode::Fresh, force: true, topic: message.topic.clone(), conversation: None };
         self.wake(name, &request, message).await
     }
 }

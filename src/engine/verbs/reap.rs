@@ -2,6 +2,7 @@
 
 mod act;
 mod clock;
+mod held_up;
 mod idle;
 mod judge;
 mod mail;
@@ -22,7 +23,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::engine::observe::fleet::{Looked, Member};
-use crate::engine::observe::fleet_observation::{Silent, UntrackedSession};
+use crate::engine::observe::fleet_observation::UntrackedSession;
 use crate::engine::observe::{Observation, process_id, recorded};
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
@@ -155,9 +156,10 @@ impl Engine {
         if request.only.is_some() {
             keep_the_others(&mut beat, &before, &fleet);
         }
-        let done = self.carry_out(request, deadline, &fleet, &judged, &mut beat).await?;
+        let mut done = self.carry_out(request, deadline, &fleet, &judged, &mut beat).await?;
         if !request.dry_run {
-            self.stamp_turns(&mut beat, &fleet.subjects, &done, &before, deadline).await?;
+            let held_up = self.stamp_turns(&mut beat, &fleet.subjects, &done, &before, deadline).await?;
+            done.extend(self.get_on(held_up, deadline, &mut beat).await);
         }
         if !request.dry_run && beat.tick % LEFT_CLIENTS == 1 {
             self.end_abandoned_clients(&fleet.subjects)?;
@@ -340,13 +342,6 @@ impl Engine {
             Some(Subject { observation, seen_at: observed.agents_at, ..subject })
         });
         Ok(subjects.collect())
-    }
-
-    fn log_silent(&self, silent: &Silent) -> Result<()> {
-        use peer_adapters::runtime::RuntimeError::{NotAnswering, TimedOut};
-        let late = matches!(silent.error, TimedOut { .. } | NotAnswering { .. });
-        let event = Event::new(self.now(), if late { EventName::ProbeTimedOut } else { EventName::ProbeFailed });
-        self.log(&event.cause(silent.error.to_string()).with("peers", silent.peers))
     }
 
     fn log_tick(&self, beat: &Heartbeat, done: &[TickAction]) -> Result<()> {

@@ -13,6 +13,7 @@ impl Engine {
     pub async fn refresh(&self, name: &PeerName) -> Result<()> {
         self.known(name)?;
         let locked = self.lock(name).await?;
+        locked.unmark(Marker::Adopted)?;
         locked.mark(Marker::FreshNext, self.now())?;
         self.log(&Event::new(self.now(), EventName::PeerRefreshed).peer(name))
     }

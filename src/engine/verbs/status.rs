@@ -171,7 +171,7 @@ impl Engine {
     /// Returns what the next wake does, if it would start something. Unreadable files of the agent must not hide
     /// everything else.
     fn next_wake(&self, peer: &Peer, live: &Live, row: &Row) -> Option<WakeDecision> {
-        let awake = [State::Awake, State::Busy, State::Waiting, State::Starting, State::Unknown].contains(&row.state);
+        let awake = RUNS.contains(&row.state);
         if awake { None } else { self.preview_wake(peer, live, &WakeRequest::default()).ok() }
     }
 
@@ -223,6 +223,10 @@ fn recent(deaths: &Deaths, now: Timestamp) -> usize {
     deaths.as_slice().iter().filter(|death| now.since(death.at_ms) < GUARD_WINDOW).count()
 }
 
+/// States of an agent that runs, or of which that is not known: no wake would start it.
+const RUNS: [State; 7] =
+    [State::Awake, State::Busy, State::Waiting, State::Limited, State::Stalled, State::Starting, State::Unknown];
+
 /// Returns the command that the user most likely needs next for this peer.
 fn next(row: &Row, wake: Option<&WakeDecision>, broken: Option<&EngineError>) -> String {
     let name = &row.peer;
@@ -235,7 +239,9 @@ fn next(row: &Row, wake: Option<&WakeDecision>, broken: Option<&EngineError>) ->
     match row.state {
         State::Waiting => format!("peer attach {name}"),
         State::Awake => format!("peer send {name} TEXT"),
-        State::Busy | State::Starting | State::Crashed => format!("peer screen {name}"),
+        State::Busy | State::Starting | State::Limited | State::Stalled | State::Crashed => {
+            format!("peer screen {name}")
+        }
         State::Asleep | State::Completed | State::Lost | State::NeverStarted if refused => format!("peer why {name}"),
         State::Asleep | State::Completed | State::Lost | State::NeverStarted => format!("peer wake {name}"),
         State::Stopped => format!("peer start {name}"),

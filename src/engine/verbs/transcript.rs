@@ -10,7 +10,7 @@ use crate::engine::observe::conversation::{self, ConversationFinder, Launched};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::answer::{Answer, Entry, EntryKind, Tokens, answers};
 use crate::policy::name::PeerName;
-use crate::store::SessionRecord;
+use crate::store::{Marker, SessionRecord};
 
 /// A conversation, as far as it was read.
 #[derive(Clone, Debug)]
@@ -72,6 +72,11 @@ impl Engine {
                 return Ok(record.conversation);
             }
         }
+        if peer.files.has(Marker::Adopted)?
+            && let Some(adopted) = peer.files.adopted()?
+        {
+            return Ok(Some(adopted));
+        }
         let last = peer.files.end()?.present().and_then(|last| last.conversation);
         Ok(last.or_else(|| Some(peer.files.conversations().ok()?.pop()?.conversation)))
     }
@@ -94,18 +99,19 @@ impl Engine {
         if let [one] = &meant[..] {
             return Ok(one.clone());
         }
-        let owner = self.state.conversation_owners()?.of(typed).cloned();
-        Err(match owner.filter(|owner| *owner != peer.name) {
-            Some(owner) => {
-                let (peer, conversation) = (peer.name.clone(), typed.to_owned());
-                EngineError::ConversationOfAnother { peer, conversation, owner }
-            }
+        let owners = self.state.conversation_owners()?;
+        Err(match owners.begins(typed, &peer.name).filter(|_| meant.is_empty()) {
+            Some((conversation, owner)) => EngineError::ConversationOfAnother {
+                peer: peer.name.clone(),
+                conversation: conversation.to_owned(),
+                owner: owner.clone(),
+            },
             None => EngineError::NoSuchConversation { peer: peer.name.clone(), typed: typed.to_owned(), meant, known },
         })
     }
 
     /// Returns the profile of the agent that had a conversation; the peer may have had another profile then.
-    fn profile_of(&self, peer: &Peer, id: &str) -> Result<Arc<Profile>> {
+    pub(crate) fn profile_of(&self, peer: &Peer, id: &str) -> Result<Arc<Profile>> {
         let known = peer.files.conversations()?;
         match known.iter().rev().find(|entry| entry.conversation == id) {
             Some(entry) if entry.agent != peer.profile.name => self.profile(&entry.agent),

@@ -81,7 +81,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] with the rule that refuses; [`EngineError::NotReady`]; [`EngineError::NotAccepted`].
     pub async fn wake(&self, name: &PeerName, request: &WakeRequest, message: &Message) -> Result<Woken> {
-        self.wake_peer(&self.peer(name)?, request, message).await
+        let peer = self.peer(name)?;
+        let request = self.with_conversation(&peer, request)?;
+        self.wake_peer(&peer, &request, message).await
     }
 
     /// As [`Engine::wake`], for a peer that is already loaded. A peer that was only reconstructed gets its message if
@@ -165,7 +167,7 @@ impl Engine {
             self.clear_left(peer, locked).await?;
             self.find_late_conversation(peer, locked)?;
         }
-        let facts = self.facts(peer, &live)?;
+        let facts = self.facts_for(peer, &live, request)?;
         match (decide(&facts, request, self.now()), live) {
             (WakeDecision::Refuse(refusal), _) => Err(self.refused(peer, refusal)?),
             (WakeDecision::AlreadyAwake, Live::Session(record, _)) => {
@@ -331,7 +333,9 @@ impl Engine {
     ) -> Result<WakeFacts> {
         let files = &peer.files;
         let set_aside = last.is_none() && files.has_lost_end()?;
+        let adopted = if files.has(Marker::Adopted)? { files.adopted()? } else { None };
         let known = match &last {
+            _ if adopted.is_some() => adopted.clone(),
             Some(last) => self.late_conversation(peer, last)?.or_else(|| last.conversation.clone()),
             None if set_aside => files.conversations()?.pop().map(|entry| entry.conversation),
             None => None,
@@ -345,6 +349,7 @@ impl Engine {
                 idle_reaped: files.has(Marker::IdleReaped)?,
                 self_fresh_requested: files.has(Marker::NewEager)?,
                 fresh_next: files.has(Marker::FreshNext)?,
+                adopted: adopted.is_some(),
             },
             ever_ran: last.as_ref().map_or(set_aside, |last| last.end.lasting_cause().is_some()),
             last_end: last.map(|last| last.end),
@@ -353,6 +358,7 @@ impl Engine {
             context_policy: peer.effective.policy.value,
             topics: files.topics()?,
             conversation,
+            now_in: None,
             resume_without_topic: peer.effective.resume_without_topic.value,
         })
     }
@@ -397,22 +403,6 @@ impl Engine {
             Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), verb: "wake", refusal }),
             None => Ok(()),
         }
-    }
-
-    /// Returns what else starts and stops this agent: the manager in its spec, or a user unit or launchd plist of its
-    /// name.
-    pub(crate) fn manager_of(&self, peer: &Peer) -> Option<String> {
-        if let Some(manager) = &peer.spec.managed_by {
-            return Some(manager.clone());
-        }
-        let home = std::path::PathBuf::from(self.var("HOME")?);
-        let units = match self.var("XDG_CONFIG_HOME") {
-            Some(dir) => std::path::PathBuf::from(dir),
-            None => home.join(".config"),
-        };
-        let unit = units.join("systemd/user").join(format!("peer-{}.service", peer.name));
-        let plist = home.join("Library/LaunchAgents").join(format!("peer.{}.plist", peer.name));
-        [unit, plist].into_iter().find(|path| path.exists()).map(|path| path.display().to_string())
     }
 }
 

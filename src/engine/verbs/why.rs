@@ -45,12 +45,13 @@ impl Engine {
     /// The peer is not declared, or its files cannot be read.
     pub async fn why(&self, name: &PeerName, request: &WakeRequest) -> Result<Why> {
         let peer = self.known(name)?;
+        let request = &self.with_conversation(&peer, request)?;
         let record = match peer.files.session()?.present() {
             Some(record) => Some(record),
             None => self.unrecorded(&peer)?,
         };
         let live = self.live(&peer, record).await?;
-        let facts = self.facts(&peer, &live)?;
+        let facts = self.facts_for(&peer, &live, request)?;
         let now = self.now();
         let decision = decide(&facts, request, now);
         let then = self.then(&peer, &live, request, &decision)?;
@@ -72,7 +73,7 @@ impl Engine {
     /// # Errors
     /// The peer's files cannot be read.
     pub(crate) fn preview_wake(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeDecision> {
-        let decision = decide(&self.facts(peer, live)?, request, self.now());
+        let decision = decide(&self.facts_for(peer, live, request)?, request, self.now());
         Ok(self.then(peer, live, request, &decision)?.unwrap_or(decision))
     }
 
@@ -97,6 +98,7 @@ impl Engine {
         let Outcome { last, deaths } =
             record_end::preview(&peer.files, &record, EndContext::cleared(observation), self.now())?;
         let after = self.facts_of(peer, RecordedState::None, Some(last), deaths)?;
+        let after = self.facts_asked(peer, request, None, after)?;
         Ok(Some(decide(&after, request, self.now())))
     }
 }

@@ -24,6 +24,10 @@ pub enum WakeReason {
     AskedFresh,
     /// `--resume`, or `attach`.
     AskedResume,
+    /// `--conversation`.
+    AskedConversation,
+    /// `peer add --conversation`: one that was begun by hand.
+    Adopted,
     /// `peer refresh`.
     Refresh,
     /// The agent never ran.
@@ -50,6 +54,8 @@ impl WakeReason {
         match self {
             Self::AskedFresh => "asked-fresh",
             Self::AskedResume => "asked-resume",
+            Self::AskedConversation => "asked-conversation",
+            Self::Adopted => "adopted",
             Self::Refresh => "refresh",
             Self::FirstWake => "first-wake",
             Self::Ephemeral => "ephemeral",
@@ -99,6 +105,20 @@ pub enum Refusal {
         /// Where it was started, and since when.
         owner: String,
     },
+    /// Row 5, where another conversation is asked for than the one that it is in.
+    #[error("it is awake in another conversation{}", .now_in.as_ref().map(|id| format!(", {id}")).unwrap_or_default())]
+    InAnotherConversation {
+        /// Which is asked for.
+        asked: String,
+        /// Which it is in, where that is known.
+        now_in: Option<String>,
+    },
+    /// Row 10.
+    #[error("its agent's files of the conversation {conversation} are gone")]
+    ConversationGone {
+        /// Which was asked for.
+        conversation: String,
+    },
     /// Row 8.
     #[error("it failed: {deaths} deaths in a row")]
     Failed {
@@ -133,6 +153,8 @@ impl Refusal {
             Self::Failed { .. } => "failed",
             Self::CrashLoop { .. } => "crash-loop",
             Self::NothingToResume => "nothing-to-resume",
+            Self::InAnotherConversation { .. } => "in-another-conversation",
+            Self::ConversationGone { .. } => "conversation-gone",
         }
     }
 

@@ -49,8 +49,8 @@ pub(super) static TABLE: [Row; 20] = [
         condition: "alive on both axes, or being started",
         result_text: "find it awake (already-awake)",
         evaluate: |case| match case.facts.live {
-            RecordedState::Starting => Some(WakeDecision::StillStarting),
-            _ => (axes(case)? == (true, true)).then_some(WakeDecision::AlreadyAwake),
+            RecordedState::Starting => Some(elsewhere(case).unwrap_or(WakeDecision::StillStarting)),
+            _ => (axes(case)? == (true, true)).then(|| elsewhere(case).unwrap_or(WakeDecision::AlreadyAwake)),
         },
     },
     Row {
@@ -88,9 +88,16 @@ pub(super) static TABLE: [Row; 20] = [
     },
     Row {
         number: 10,
-        condition: "asked for fresh",
-        result_text: "start fresh (asked-fresh)",
-        evaluate: |case| (case.request.mode == Mode::Fresh).then(|| Case::fresh(WakeReason::AskedFresh)),
+        condition: "asked for fresh, or for one of its conversations",
+        result_text: "start fresh (asked-fresh), or resume it (asked-conversation)",
+        evaluate: |case| match (case.request.mode, &case.request.conversation) {
+            (Mode::Fresh, _) => Some(Case::fresh(WakeReason::AskedFresh)),
+            (_, Some(asked)) if case.facts.conversation.as_ref() != Some(asked) => {
+                Some(WakeDecision::Refuse(Refusal::ConversationGone { conversation: asked.clone() }))
+            }
+            (_, Some(_)) => Some(case.resume(WakeReason::AskedConversation)),
+            (_, None) => None,
+        },
     },
     Row {
         number: 11,
@@ -102,13 +109,12 @@ pub(super) static TABLE: [Row; 20] = [
     },
     Row {
         number: 12,
-        condition: "asked to resume",
-        result_text: "resume, or refuse with nothing-to-resume (asked-resume)",
-        evaluate: |case| {
-            (case.request.mode == Mode::Resume).then(|| match case.facts.conversation {
-                Some(_) => case.resume(WakeReason::AskedResume),
-                None => WakeDecision::Refuse(Refusal::NothingToResume),
-            })
+        condition: "asked to resume, or given a conversation of a person's own",
+        result_text: "resume (adopted, asked-resume), or refuse (nothing-to-resume)",
+        evaluate: |case| match (case.request.mode, &case.facts.conversation) {
+            (Mode::Resume, Some(_)) => Some(case.resume(WakeReason::AskedResume)),
+            (Mode::Resume, None) => Some(WakeDecision::Refuse(Refusal::NothingToResume)),
+            _ => case.facts.markers.adopted.then(|| case.resume(WakeReason::Adopted)),
         },
     },
     Row {
@@ -194,6 +200,13 @@ pub(super) fn first_that_holds(case: &Case<'_>) -> WakeDecision {
 
 /// The reason for resuming a parked peer.
 const PARKED: WakeReason = WakeReason::Ended(EndCause::IdleReaped);
+
+/// Whether another conversation is asked for than the one that it is awake in: nobody takes that away from under it.
+fn elsewhere(case: &Case<'_>) -> Option<WakeDecision> {
+    let asked = case.request.conversation.as_ref().filter(|asked| case.facts.now_in.as_ref() != Some(*asked))?;
+    let (asked, now_in) = (asked.clone(), case.facts.now_in.clone());
+    Some(WakeDecision::Refuse(Refusal::InAnotherConversation { asked, now_in }))
+}
 
 /// Returns whether the recorded session and process are alive, if both axes are known.
 fn axes(case: &Case<'_>) -> Option<(bool, bool)> {

@@ -26,6 +26,7 @@ fn parked() -> WakeFacts {
         context_policy: ContextPolicy::Executor,
         topics: vec!["invoices".to_owned()],
         conversation: Some("conv-1".to_owned()),
+        now_in: None,
         resume_without_topic: true,
         ever_ran: true,
     }
@@ -247,6 +248,47 @@ fn row_12_is_never_a_silent_fresh() {
     assert_row(12, "refuse nothing-to-resume", &facts, &asking(Mode::Resume));
     let never = WakeFacts { ever_ran: false, last_end: None, markers: Markers::default(), ..facts };
     assert_row(12, "refuse nothing-to-resume", &never, &asking(Mode::Resume));
+}
+
+fn asking_for(conversation: &str) -> WakeRequest {
+    WakeRequest { conversation: Some(conversation.to_owned()), ..asking(Mode::Resume) }
+}
+
+#[test]
+fn row_10_resumes_the_conversation_that_is_asked_for_whatever_came_before() {
+    for cause in [EndCause::Crashed, EndCause::Completed, EndCause::IdleReaped] {
+        assert_row(10, "resume asked-conversation", &ended(cause), &asking_for("conv-1"));
+    }
+    let markers = Markers { self_fresh_requested: true, fresh_next: true, ..Markers::default() };
+    assert_row(10, "resume asked-conversation", &WakeFacts { markers, ..parked() }, &asking_for("conv-1"));
+    // Never another one in its place, and never a silent fresh.
+    let gone = WakeFacts { conversation: None, ..parked() };
+    assert_row(10, "refuse conversation-gone", &gone, &asking_for("conv-1"));
+    assert_row(10, "refuse conversation-gone", &parked(), &asking_for("conv-2"));
+}
+
+#[test]
+fn row_5_refuses_another_conversation_than_the_one_that_it_is_awake_in() {
+    let awake =
+        |now_in: Option<&str>| WakeFacts { now_in: now_in.map(str::to_owned), ..session(Axis::Alive, Axis::Alive) };
+    assert_row(5, "AlreadyAwake", &awake(Some("conv-1")), &asking_for("conv-1"));
+    for now_in in [Some("conv-2"), None] {
+        assert_row(5, "refuse in-another-conversation", &awake(now_in), &asking_for("conv-1"));
+        let starting = WakeFacts { live: RecordedState::Starting, ..awake(now_in) };
+        assert_row(5, "refuse in-another-conversation", &starting, &asking_for("conv-1"));
+    }
+}
+
+#[test]
+fn row_12_resumes_what_a_person_gave_it() {
+    let markers = Markers { adopted: true, ..Markers::default() };
+    let never = WakeFacts { ever_ran: false, last_end: None, markers, ..parked() };
+    assert_row(12, "resume adopted", &never, &plain());
+    let crashed = WakeFacts { markers, ..ended(EndCause::Crashed) };
+    assert_row(12, "resume adopted", &crashed, &plain());
+    assert_row(12, "resume asked-resume", &crashed, &asking(Mode::Resume));
+    assert_row(10, "fresh asked-fresh", &crashed, &asking(Mode::Fresh));
+    assert_row(12, "fresh adopted-no-conversation", &WakeFacts { conversation: None, ..crashed }, &plain());
 }
 
 #[test]
@@ -492,7 +534,12 @@ fn any_facts() -> impl Strategy<Value = WakeFacts> {
                 managed_by: (managed && stopped).then(|| "unit".to_owned()),
                 stopped: stopped && self_fresh_requested,
                 live,
-                markers: Markers { idle_reaped, self_fresh_requested: self_fresh_requested && fresh_next, fresh_next },
+                markers: Markers {
+                    idle_reaped,
+                    self_fresh_requested: self_fresh_requested && fresh_next,
+                    fresh_next,
+                    adopted: false,
+                },
                 ever_ran: last_end.is_some() || idle_reaped,
                 last_end,
                 deaths: deaths(&ring),
@@ -500,6 +547,7 @@ fn any_facts() -> impl Strategy<Value = WakeFacts> {
                 context_policy,
                 topics: vec!["a".to_owned()],
                 conversation: talks.then(|| "conv-1".to_owned()),
+                now_in: None,
                 resume_without_topic: !opt_out,
             }
         },
@@ -509,8 +557,9 @@ fn any_facts() -> impl Strategy<Value = WakeFacts> {
 fn any_request() -> impl Strategy<Value = WakeRequest> {
     let modes = [Mode::Auto, Mode::Auto, Mode::Fresh, Mode::Resume];
     let topics = [None, Some("a"), Some("b"), Some("")];
-    (proptest::sample::select(modes.to_vec()), any::<bool>(), proptest::sample::select(topics.to_vec()))
-        .prop_map(|(mode, force, topic)| WakeRequest { mode, force, topic: topic.map(str::to_owned) })
+    (proptest::sample::select(modes.to_vec()), any::<bool>(), proptest::sample::select(topics.to_vec())).prop_map(
+        |(mode, force, topic)| WakeRequest { mode, force, topic: topic.map(str::to_owned), conversation: None },
+    )
 }
 
 proptest! {

@@ -24,6 +24,10 @@ on_each_runtime! {
     codex_that_began_anew_and_loses_its_pane_goes_on_in_the_new_conversation
     codex_that_began_anew_and_was_not_spoken_to_has_no_old_context
     pi_that_began_anew_and_was_not_spoken_to_has_no_old_context
+    claude_goes_on_in_any_of_its_conversations_and_in_one_begun_by_hand
+    codex_goes_on_in_any_of_its_conversations_and_in_one_begun_by_hand
+    pi_goes_on_in_any_of_its_conversations_and_in_one_begun_by_hand
+    opencode_goes_on_in_any_of_its_conversations_and_in_one_begun_by_hand
 }
 
 /// How another conversation is begun.
@@ -201,4 +205,56 @@ fn codex_that_began_anew_and_was_not_spoken_to_has_no_old_context(on: RuntimeKin
 
 fn pi_that_began_anew_and_was_not_spoken_to_has_no_old_context(on: RuntimeKind) {
     has_no_old_context("pi", on, &["--model", "mock/mock"], "/new");
+}
+
+/// What it was told in an older conversation it remembers when it is woken in that; and so does another peer that is given the
+/// conversation once nobody has it.
+fn goes_on_in_any(name: &'static str, on: RuntimeKind, words: &[&str], command: &str) {
+    let (agent, first) = begun_anew(name, on, words, command, By::Send);
+    agent.peer(&["send", name, "in the new one"]);
+    agent.remembers(1, "in the new one");
+    wait_until("it is on record", || agent.peer(&["reap"]).is_empty() && agent.world.conversation(name) != first);
+    let second = agent.world.conversation(name);
+    agent.peer(&["stop", name]);
+    agent.peer(&["start", name]);
+    let woken = agent.peer(&["wake", name, "--conversation", &first, "-m", "back again"]);
+    assert_eq!(woken, format!("{name}: woken resumed (asked-conversation); message delivered\n"));
+    agent.remembers(2, "back again");
+    let told = agent.peer(&["conversations", name]);
+    assert!(told.contains(&format!("{second}  in mid-session\n")), "{told}");
+    assert!(told.contains(&format!("{first}  started, resumed once, current\n")), "{told}");
+    assert!(told.contains("\n  the first message\n") && told.contains("\n  in the new one\n"), "{told}");
+    agent.peer(&["stop", name]);
+
+    let (kind, cwd) = (agent.world.kind().as_str(), agent.world.work());
+    let cwd = cwd.to_str().expect("utf-8").to_owned();
+    let given = ["add", "heir", "--runtime", kind, "--cwd", &cwd, "--conversation", &second];
+    let of_another = agent.run(&[&given[..], &["--agent", name]].concat());
+    assert_eq!(of_another.status.code(), Some(4), "{of_another:?}");
+    agent.peer(&["rm", name]);
+    // Whose files hold it tells the agent.
+    let named: &[&str] = if words.is_empty() { &[] } else { &["--agent", name, "--", name] };
+    let added = agent.peer(&[&given[..], named, words].concat());
+    assert!(added.starts_with(&format!("heir: added ({name} on ")), "{added}");
+    let woken = agent.peer(&["wake", "heir", "-m", "to the heir"]);
+    assert_eq!(woken, "heir: woken resumed (adopted); message delivered\n");
+    let answer = "turns=2: to the heir";
+    wait_until(answer, || agent.peer(&["screen", "heir"]).contains(answer));
+    agent.peer(&["stop", "heir"]);
+}
+
+fn claude_goes_on_in_any_of_its_conversations_and_in_one_begun_by_hand(on: RuntimeKind) {
+    goes_on_in_any("claude", on, &[], "/clear");
+}
+
+fn codex_goes_on_in_any_of_its_conversations_and_in_one_begun_by_hand(on: RuntimeKind) {
+    goes_on_in_any("codex", on, &[], "/new");
+}
+
+fn pi_goes_on_in_any_of_its_conversations_and_in_one_begun_by_hand(on: RuntimeKind) {
+    goes_on_in_any("pi", on, &["--model", "mock/mock"], "/new");
+}
+
+fn opencode_goes_on_in_any_of_its_conversations_and_in_one_begun_by_hand(on: RuntimeKind) {
+    goes_on_in_any("opencode", on, &[], "/new");
 }

@@ -117,6 +117,7 @@ fn facts(last: Option<LastEnd>, deaths: Deaths, parked: bool, context_policy: Co
         markers: Markers { idle_reaped: parked, ..Markers::default() },
         ever_ran: last.as_ref().is_some_and(|last| last.end.lasting_cause().is_some()),
         conversation: last.as_ref().and_then(|last| last.conversation.clone()),
+        now_in: None,
         last_end: last.map(|last| last.end),
         deaths,
         max_restarts: 4,
@@ -140,7 +141,7 @@ proptest! {
         let state = StateDir::open(dir.path().join("state")).expect("state");
         let name: PeerName = "a".parse().expect("a name");
         let locked = state.try_lock(&name).expect("usable").expect("free");
-        let request = WakeRequest { mode: modes, force: false, topic: by_topic.then(|| "b".to_owned()) };
+        let request = WakeRequest { mode: modes, force: false, topic: by_topic.then(|| "b".to_owned()), conversation: None };
         for (number, life) in lives.iter().enumerate() {
             let incarnation = Incarnation(number as u64 + 1);
             let record = record(life, incarnation);

@@ -2,6 +2,7 @@
 
 mod awaited;
 mod changed_conversations;
+mod conversations;
 mod cut_off;
 mod delivery;
 mod hops;

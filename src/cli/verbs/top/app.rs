@@ -305,7 +305,7 @@ impl App {
 
 /// Whether a person's answer is needed.
 pub(super) fn waits(row: &Row) -> bool {
-    row.state == State::Waiting
+    matches!(row.state, State::Waiting | State::Limited | State::Stalled)
 }
 
 /// The peer of a row as it is seen now.

@@ -14,6 +14,7 @@ use super::{Fleet, Request, TickAction, View, idle, skipped};
 use crate::engine::error::NotReady;
 use crate::engine::life::ready::Repetition;
 use crate::engine::message::Message;
+use crate::engine::observe::fleet_observation::Silent;
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
@@ -98,6 +99,13 @@ impl Engine {
             }
         }
         lost
+    }
+
+    pub(super) fn log_silent(&self, silent: &Silent) -> Result<()> {
+        use peer_adapters::runtime::RuntimeError::{NotAnswering, TimedOut};
+        let late = matches!(silent.error, TimedOut { .. } | NotAnswering { .. });
+        let event = Event::new(self.now(), if late { EventName::ProbeTimedOut } else { EventName::ProbeFailed });
+        self.log(&event.cause(silent.error.to_string()).with("peers", silent.peers))
     }
 
     /// Logs one event per lost server, whatever the number of its peers. These are the peers whose loss this tick
@@ -228,7 +236,7 @@ impl Engine {
         })
     }
 
-    async fn end_healthy(
+    pub(super) async fn end_healthy(
         &self,
         peer: &Peer,
         locked: &Locked,

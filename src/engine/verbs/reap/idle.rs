@@ -87,6 +87,18 @@ fn with_children(view: View<'_>, facts: IdleFacts, now: Timestamp) -> Result<Idl
     })
 }
 
+/// When something was written in the transcript of an agent, or of one that it started.
+pub(super) fn last_written(view: View<'_>) -> Result<Option<Timestamp>> {
+    let id = view.record.conversation.as_deref();
+    let pid = view.record.process.map_or(0, |agent| agent.id.pid);
+    with_own_files(view, |files| {
+        let own = files.last_activity(id, pid).ok().flatten();
+        let since = own.unwrap_or(UNIX_EPOCH);
+        let child = id.and_then(|id| files.child_activity(id, since).ok().flatten());
+        own.max(child).map(Timestamp::from)
+    })
+}
+
 /// Returns the result of the first source that has one. A source that fails is not skipped in favour of a worse one.
 fn activity(View { peer, files: own, record, observation }: View<'_>, files: &Files<'_>) -> Result<Activity> {
     let id = record.conversation.as_deref();

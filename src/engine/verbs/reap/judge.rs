@@ -69,6 +69,9 @@ pub(super) fn stamp(
             verdict: judgement.verdict,
             turn: None,
             asked: None,
+            progress: None,
+            limited: None,
+            stalled: false,
             memory_kib: memory.get(name).copied(),
             memory_warned: same.is_some_and(|pulse| pulse.memory_warned),
         };

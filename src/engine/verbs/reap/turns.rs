@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::held_up::HeldUp;
 use super::{Subject, TickAction};
 use crate::engine::observe::turn::{Doing, Turns, known_turn, tells_of_turns};
 use crate::engine::verbs::wake::Live;
@@ -15,15 +16,16 @@ use crate::store::{Event, Heartbeat, PeerObservation, StoreError};
 
 impl Engine {
     /// Stamps what each peer that this tick left alone is doing, until `deadline`: a look at a screen is worth less
-    /// than parking or burying an agent in time. An agent that needs a person is logged, once per question.
-    pub(super) async fn stamp_turns(
+    /// than parking or burying an agent in time. An agent that needs a person, is limited or stalled is logged, once
+    /// for each such thing. Returns those that are held up.
+    pub(super) async fn stamp_turns<'a>(
         &self,
         beat: &mut Heartbeat,
-        subjects: &[Subject],
+        subjects: &'a [Subject],
         done: &[TickAction],
         before: &Heartbeat,
         deadline: Instant,
-    ) -> Result<()> {
+    ) -> Result<Vec<(&'a Subject, HeldUp)>> {
         let left_alone = |subject: &&Subject| done.iter().all(|action| action.peer != subject.peer.name);
         let lives: Vec<_> = subjects
             .iter()
@@ -38,25 +40,32 @@ impl Engine {
             Duration::ZERO => lives.iter().map(|_| Doing::default()).collect(),
             room => self.doing_within(&of, &mut Turns::of(before), room).await,
         };
+        let mut held_up = Vec::new();
         for ((subject, _), Doing { seen, .. }) in lives.iter().zip(doing) {
             let (name, incarnation) = (&subject.peer.name, subject.record.incarnation);
             let same = before.peers.get(name).filter(|pulse| pulse.incarnation == incarnation);
-            // A heartbeat of an older version has it only in the turn.
-            let asked =
-                same.and_then(|PeerObservation { asked, turn, .. }| asked.as_ref().or(turn.as_ref()?.ask()).cloned());
-            let news = seen.as_ref().filter(|seen| seen.is_new_request(asked.as_ref()));
-            let news = news.filter(|seen| !has_told(subject, seen));
-            if let Some((seen, ask)) = news.and_then(|seen| Some((seen, seen.ask()?))) {
-                let event = Event::new(self.now(), EventName::AgentWaiting).peer(name).incarnation(incarnation);
-                let event = event.cause(ask.kind.as_str()).with("witness", seen.witness.as_str());
-                self.log(&event.with_for_hooks("question", ask.question.clone()))?;
-                note_told(subject, seen);
-            }
-            if let Some(pulse) = beat.peers.get_mut(name) {
-                pulse.asked = current_request(seen.as_ref(), asked);
-                pulse.turn = seen;
-            }
+            self.tell_waiting(subject, same, seen.as_ref())?;
+            let Some(pulse) = beat.peers.get_mut(name) else { continue };
+            held_up.extend(self.tell_held_up(subject, same, seen.as_ref(), pulse, before)?.map(|how| (*subject, how)));
+            pulse.asked = current_request(seen.as_ref(), same.and_then(asked));
+            pulse.turn = seen;
         }
+        Ok(held_up)
+    }
+
+    fn tell_waiting(
+        &self,
+        subject: &Subject,
+        before: Option<&PeerObservation>,
+        seen: Option<&TurnObservation>,
+    ) -> Result<()> {
+        let asked = before.and_then(asked);
+        let news = seen.filter(|seen| seen.is_new_request(asked.as_ref())).filter(|seen| !has_told(subject, seen));
+        let Some((seen, ask)) = news.and_then(|seen| Some((seen, seen.ask()?))) else { return Ok(()) };
+        let event = Event::new(self.now(), EventName::AgentWaiting).peer(&subject.peer.name);
+        let event = event.incarnation(subject.record.incarnation).cause(ask.kind.as_str());
+        self.log(&event.with("witness", seen.witness.as_str()).with_for_hooks("question", ask.question.clone()))?;
+        note_told(subject, seen);
         Ok(())
     }
 }
@@ -79,4 +88,9 @@ fn note_told(subject: &Subject, seen: &TurnObservation) {
     if let Err(error) = noted {
         tracing::debug!(%error, "what was told of a turn");
     }
+}
+
+/// What it was known to ask. A heartbeat of an older version tells it by the turn alone.
+fn asked(PeerObservation { asked, turn, .. }: &PeerObservation) -> Option<crate::policy::turn::Ask> {
+    asked.as_ref().or(turn.as_ref()?.ask()).cloned()
 }

@@ -14,6 +14,8 @@ fn row(name: &str, incarnation: u64) -> Row {
         state: State::Awake,
         detail: None,
         waiting_for: None,
+        limited_until_ms: None,
+        progress_ms: None,
         question: None,
         since_ms: None,
         agent: "claude".to_owned(),

@@ -1,0 +1,340 @@
+//! `peer conversations`, `wake --conversation`, `add --conversation`: every conversation that a peer ever had, and which it
+//! goes on in.
+
+use peer_adapters::screen::printable;
+use peer_adapters::transcript::{Glance, TranscriptError};
+use serde::{Serialize, Serializer};
+
+use crate::config::Effective;
+use crate::engine::error::Unusable;
+use crate::engine::observe::conversation;
+use crate::engine::verbs::transcript::tells;
+use crate::engine::verbs::wake::Live;
+use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::event::EventName;
+use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
+use crate::policy::wake::{WakeFacts, WakeRequest};
+use crate::store::{ConversationEntry, Event, Marker, Origin, SessionRecord};
+
+/// How much is shown of what was said first, in characters: a line or two, by which a person knows it again.
+const FIRST_WORDS: usize = 160;
+
+/// A conversation that a peer has or had.
+#[derive(Clone, Debug, Serialize)]
+pub struct Known {
+    /// Its id, the agent's own.
+    pub conversation: String,
+    /// The profile of the agent whose it is.
+    pub agent: String,
+    /// How it became the peer's.
+    pub how: Origin,
+    /// When it did, where that was written down.
+    #[serde(serialize_with = "rfc3339")]
+    pub since: Option<Timestamp>,
+    /// How many starts of the agent went on in it, as far as the log goes back.
+    pub resumed: usize,
+    /// The peer is in it, or was in it last: the one that a resume continues.
+    pub current: bool,
+    /// Whether its agent's files of it are there; none where that cannot be told.
+    pub files: Option<bool>,
+    /// When its first record was written.
+    #[serde(serialize_with = "rfc3339")]
+    pub first_at: Option<Timestamp>,
+    /// When its last one was.
+    #[serde(serialize_with = "rfc3339")]
+    pub last_at: Option<Timestamp>,
+    /// What was said in it first, without control characters and at most 160 characters of it.
+    pub first_words: Option<String>,
+}
+
+#[allow(clippy::ref_option, reason = "serde passes the field")]
+fn rfc3339<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => serializer.collect_str(at),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl Engine {
+    /// Every conversation that a peer ever had, asleep or awake, the one that it went into last at the end. Reads files alone:
+    /// of each transcript its two ends.
+    ///
+    /// # Errors
+    /// Nobody declared it, or a file of ours cannot be read.
+    pub fn conversations(&self, name: &PeerName) -> Result<Vec<Known>> {
+        let peer = self.known(name)?;
+        let current = self.current_conversation(&peer)?;
+        let events: Vec<Event> = self.state.journal().read_all()?;
+        let events: Vec<&Event> = events.iter().filter(|event| event.peer.as_ref() == Some(name)).collect();
+        let mut known: Vec<Known> = Vec::new();
+        for entry in peer.files.conversations()? {
+            // How it came is told by the first one, and which was the last by the last one.
+            let before = known.iter().position(|one| one.conversation == entry.conversation).map(|at| known.remove(at));
+            known.push(before.unwrap_or_else(|| of_entry(entry, &events)));
+        }
+        if let Some(current) = &current
+            && !known.iter().any(|one| one.conversation == *current)
+        {
+            let how = if known.is_empty() { Origin::Started } else { Origin::Switched };
+            known.push(named(current.clone(), peer.spec.agent.clone(), how, None));
+        }
+        for one in &mut known {
+            one.current = current.as_ref() == Some(&one.conversation);
+            one.resumed = events.iter().filter(|event| resumes(event, &one.conversation)).count();
+            self.look_into(&peer, one)?;
+        }
+        Ok(known)
+    }
+
+    /// What the agent's own files tell of it.
+    fn look_into(&self, peer: &Peer, known: &mut Known) -> Result<()> {
+        // A profile that somebody removed since tells nothing.
+        let Ok(profile) = self.profile_of(peer, &known.conversation) else { return Ok(()) };
+        if !tells(&profile) {
+            return Ok(());
+        }
+        match self.in_own_files(peer, &profile, |files| files.glance(&known.conversation))? {
+            Ok(None) => known.files = Some(false),
+            Ok(Some(Glance { first_at, last_at, first_words, .. })) => {
+                known.files = Some(true);
+                known.first_at = first_at.map(Into::into);
+                known.last_at = last_at.map(Into::into);
+                known.first_words = first_words.as_deref().map(words).filter(|words| !words.is_empty());
+            }
+            Err(error) => self.progress.notice(&format!("{}: {}", peer.name, conversation::tell(&error))),
+        }
+        Ok(())
+    }
+
+    /// The same request with the whole id of the conversation that it asks for.
+    ///
+    /// # Errors
+    /// It is none of the peer's, or its agent cannot go on in it.
+    pub(crate) fn with_conversation(&self, peer: &Peer, request: &WakeRequest) -> Result<WakeRequest> {
+        let Some(typed) = &request.conversation else { return Ok(request.clone()) };
+        let conversation = self.conversation_meant(peer, typed)?;
+        let profile =
+            self.profile_of(peer, &conversation).map_or_else(|_| "another".to_owned(), |one| one.name.clone());
+        if profile != peer.profile.name {
+            let why = Unusable::OfAgent { agent: profile, own: peer.profile.name.clone() };
+            return Err(unusable(&peer.name, &conversation, why));
+        }
+        check_resumes(peer, &conversation)?;
+        if let Some(owner) = self.goes_on_in(&conversation, &peer.name)? {
+            return Err(EngineError::ConversationOfAnother { peer: peer.name.clone(), conversation, owner });
+        }
+        Ok(WakeRequest { conversation: Some(conversation), ..request.clone() })
+    }
+
+    /// What the table asks about, for a wake that may ask for one of its conversations.
+    ///
+    /// # Errors
+    /// A file of ours cannot be read.
+    pub(crate) fn facts_for(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeFacts> {
+        self.facts_asked(peer, request, live.record(), self.facts(peer, live)?)
+    }
+
+    /// The facts of a wake that may ask for one of its conversations: whether that can be resumed, and which it is in now.
+    ///
+    /// # Errors
+    /// A file of ours cannot be read.
+    pub(crate) fn facts_asked(
+        &self,
+        peer: &Peer,
+        request: &WakeRequest,
+        record: Option<&SessionRecord>,
+        facts: WakeFacts,
+    ) -> Result<WakeFacts> {
+        let Some(asked) = request.conversation.as_deref() else { return Ok(facts) };
+        let now_in = match record {
+            Some(record) => {
+                let mut record = record.clone();
+                let learner = conversation::ConversationFinder::new(&peer.profile, &peer.spec.cwd);
+                learner.preview(&self.state, &peer.files, &mut record)?;
+                record.conversation
+            }
+            None => None,
+        };
+        Ok(WakeFacts { conversation: self.resumable(peer, Some(asked)), now_in, ..facts })
+    }
+
+    /// Another peer that is in this conversation, or was in it last. One that only had it once may have been removed and
+    /// brought back since.
+    fn goes_on_in(&self, conversation: &str, name: &PeerName) -> Result<Option<PeerName>> {
+        for other in self.state.inventory()?.started().into_iter().filter(|other| other != name) {
+            let files = self.state.peer(&other);
+            let record = files.session()?.present().and_then(|record| record.conversation);
+            let last = || Ok::<_, EngineError>(files.end()?.present().and_then(|last| last.conversation));
+            if record.map_or_else(last, |id| Ok(Some(id)))?.as_deref() == Some(conversation) {
+                return Ok(Some(other));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a peer that is declared so can be given a conversation that was begun by hand.
+    ///
+    /// # Errors
+    /// Its agent keeps no such conversation there, or cannot resume one; another peer has it, or some process has it open.
+    pub(crate) fn check_adoptable(&self, peer: &Peer, id: &str) -> Result<()> {
+        check_resumes(peer, id)?;
+        if peer.files.session()?.present().is_some() {
+            return Err(unusable(&peer.name, id, Unusable::Awake));
+        }
+        if let Some(owner) = self.state.conversation_owners()?.other_than(&peer.name, id) {
+            let (peer, conversation) = (peer.name.clone(), id.to_owned());
+            return Err(EngineError::ConversationOfAnother { peer, conversation, owner });
+        }
+        let env = self.agent_environment(peer);
+        let look = conversation::with_files(&peer.profile, &peer.spec.cwd, &env, |files| {
+            Ok::<_, TranscriptError>((files.is_of_here(id)?, files.open_in(id)?, files.telling(Some(id), 0)?.pop()))
+        });
+        let (is_here, open_in, place): (bool, _, Option<std::path::PathBuf>) = look.map_err(|error| {
+            let why = conversation::tell(&error);
+            EngineError::NoTranscript { peer: peer.name.clone(), why }
+        })?;
+        match open_in {
+            _ if !is_here => {
+                let (agent, cwd) = (peer.profile.name.clone(), peer.spec.cwd.clone());
+                let place = place.filter(|place| !place.exists());
+                Err(unusable(&peer.name, id, Unusable::NotFound { agent, cwd, place }))
+            }
+            Some(pid) => Err(unusable(&peer.name, id, Unusable::Open { pid })),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a peer was given this conversation before: the same declaration again changes nothing.
+    pub(crate) fn has_adopted(&self, name: &PeerName, id: &str) -> Result<bool> {
+        let adopted = |entry: &ConversationEntry| entry.conversation == id && entry.how == Some(Origin::Adopted);
+        Ok(self.state.peer(name).conversations()?.iter().any(adopted))
+    }
+
+    /// Whether the next wake of a peer goes on in a conversation that it was given.
+    ///
+    /// # Errors
+    /// The state directory cannot be read.
+    pub fn is_adoption_due(&self, name: &PeerName) -> Result<bool> {
+        Ok(self.state.peer(name).has(Marker::Adopted)?)
+    }
+
+    /// Gives a peer a conversation that was begun by hand: its next wake resumes that one. Once: what it was given before is
+    /// resumed by `wake --conversation`.
+    ///
+    /// # Errors
+    /// [`EngineError::ConversationUnusable`], [`EngineError::ConversationOfAnother`].
+    pub async fn adopt(&self, name: &PeerName, id: &str) -> Result<()> {
+        let peer = self.peer(name)?;
+        let locked = self.lock(name).await?;
+        if self.has_adopted(name, id)? {
+            return Ok(());
+        }
+        self.check_adoptable(&peer, id)?;
+        let now = self.now();
+        let last = peer.files.end()?.present();
+        let before = last.as_ref().and_then(|last| last.conversation.clone());
+        let incarnation = last.map(|last| last.end.incarnation).unwrap_or_default();
+        let (conversation, agent) = (id.to_owned(), peer.profile.name.clone());
+        let how = Some(Origin::Adopted);
+        locked.append_conversation(&ConversationEntry { at_ms: now, conversation, agent, incarnation, how })?;
+        locked.unmark(Marker::FreshNext)?;
+        locked.mark(Marker::Adopted, now)?;
+        self.log(
+            &Event::new(now, EventName::ConversationAdopted)
+                .peer(name)
+                .with("conversation", id)
+                .with("previous", before),
+        )
+    }
+
+    /// Returns what else starts and stops this agent: the manager in its spec, or a user unit or launchd plist of its
+    /// name.
+    pub(crate) fn manager_of(&self, peer: &Peer) -> Option<String> {
+        if let Some(manager) = &peer.spec.managed_by {
+            return Some(manager.clone());
+        }
+        let home = std::path::PathBuf::from(self.var("HOME")?);
+        let units = match self.var("XDG_CONFIG_HOME") {
+            Some(dir) => std::path::PathBuf::from(dir),
+            None => home.join(".config"),
+        };
+        let unit = units.join("systemd/user").join(format!("peer-{}.service", peer.name));
+        let plist = home.join("Library/LaunchAgents").join(format!("peer.{}.plist", peer.name));
+        [unit, plist].into_iter().find(|path| path.exists()).map(|path| path.display().to_string())
+    }
+
+    /// A peer as it would be, were this its spec.
+    pub(crate) fn as_declared(&self, name: &PeerName, spec: crate::config::PeerSpec) -> Result<Peer> {
+        let (effective, profile) = (Effective::of(&spec, &self.settings), self.profile(&spec.agent)?);
+        Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name), is_declared: true })
+    }
+}
+
+fn of_entry(entry: ConversationEntry, events: &[&Event]) -> Known {
+    let ConversationEntry { at_ms, conversation, agent, incarnation, how } = entry;
+    // What an older version wrote down does not say how; its log may.
+    let switched = |event: &&Event| {
+        event.event == "conversation.changed"
+            && event.incarnation == Some(incarnation)
+            && event.details.get("conversation").and_then(|id| id.as_str()) == Some(&conversation)
+    };
+    let how = how.unwrap_or_else(|| if events.iter().any(switched) { Origin::Switched } else { Origin::Started });
+    named(conversation, agent, how, Some(at_ms))
+}
+
+const fn named(conversation: String, agent: String, how: Origin, since: Option<Timestamp>) -> Known {
+    Known {
+        conversation,
+        agent,
+        how,
+        since,
+        resumed: 0,
+        current: false,
+        files: None,
+        first_at: None,
+        last_at: None,
+        first_words: None,
+    }
+}
+
+/// Whether this is a start that was to go on in that conversation.
+fn resumes(event: &Event, conversation: &str) -> bool {
+    let text = |key: &str| event.details.get(key).and_then(|value| value.as_str());
+    event.event == "wake.decided" && text("decision") == Some("resume") && text("conversation") == Some(conversation)
+}
+
+/// Text of others as one line of a sensible length.
+fn words(text: &str) -> String {
+    let clean = printable(text);
+    let line = clean.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(FIRST_WORDS) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
+    }
+}
+
+fn check_resumes(peer: &Peer, id: &str) -> Result<()> {
+    if peer.profile.capabilities().resume {
+        return Ok(());
+    }
+    Err(unusable(&peer.name, id, Unusable::NoResume { agent: peer.profile.name.clone() }))
+}
+
+fn unusable(peer: &PeerName, conversation: &str, why: Unusable) -> EngineError {
+    EngineError::ConversationUnusable { peer: peer.clone(), conversation: conversation.to_owned(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_words_are_one_bounded_line_that_a_terminal_shows_as_it_is() {
+        assert_eq!(words("fix\n\tthe \u{1b}[31mlogin\u{202e} test"), "fix the [31mlogin test");
+        let long = "wort ".repeat(100);
+        let shown = words(&long);
+        assert!(shown.ends_with("wort…") && shown.chars().count() <= FIRST_WORDS + 1, "{shown}");
+        assert_eq!(words("\u{7}"), "");
+    }
+}

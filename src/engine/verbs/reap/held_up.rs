@@ -1,0 +1,198 @@
+//! Who does not get on: stopped by a usage limit, or in a turn without progress. Told of once, and what the spec wants done.
+
+use std::time::Duration;
+
+use peer_adapters::process;
+use tokio::time::Instant;
+
+use super::{Subject, TickAction, idle, skipped};
+use crate::engine::message::Message;
+use crate::engine::observe::conversation;
+use crate::engine::observe::process_id;
+use crate::engine::verbs::interrupt::Interrupted;
+use crate::engine::verbs::wake::Live;
+use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::axis::Axis;
+use crate::policy::ending::{Incarnation, Intent};
+use crate::policy::event::EventName;
+use crate::policy::stall::{OnLimit, OnStall, Progress, STALL_RESTART_WINDOW, STALL_RESTARTS, Signs, continues_at};
+use crate::policy::time::Timestamp;
+use crate::policy::turn::{Limit, Turn, TurnObservation};
+use crate::policy::wake::{Mode, WakeRequest};
+use crate::store::{Event, Heartbeat, PeerObservation};
+
+/// Output that is no older says that a turn gets on: nothing else is asked then.
+const JUST_NOW: Duration = Duration::from_secs(60);
+
+/// How somebody does not get on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum HeldUp {
+    /// A limit stops it, or has, and it has not been spoken to since.
+    Limited(Limit),
+    /// Its turn makes no progress, as is told now for the first time.
+    Stalled,
+}
+
+impl Engine {
+    /// Stamps the progress of a turn and what was told of it, and tells what is news.
+    pub(super) fn tell_held_up(
+        &self,
+        subject: &Subject,
+        before: Option<&PeerObservation>,
+        seen: Option<&TurnObservation>,
+        pulse: &mut PeerObservation,
+        last: &Heartbeat,
+    ) -> Result<Option<HeldUp>> {
+        let (limited, stalled) = before.map_or((None, false), |before| (before.limited, before.stalled));
+        (pulse.limited, pulse.stalled) = (limited, stalled);
+        // A look that saw nothing says nothing of what was so before.
+        let Some(seen) = seen else {
+            pulse.progress = before.and_then(|before| before.progress);
+            return Ok(None);
+        };
+        let now = self.now();
+        let event =
+            |name: EventName| Event::new(now, name).peer(&subject.peer.name).incarnation(subject.record.incarnation);
+        let witness = seen.witness.as_str();
+        match seen.turn.clone().at(now) {
+            Turn::Limited(limit) => {
+                pulse.limited = Some(limit);
+                pulse.stalled = false;
+                if limited != Some(limit) {
+                    let until = limit.until_ms.map(|until| until.to_string());
+                    self.log(&event(EventName::AgentLimited).with("until", until).with("witness", witness))?;
+                }
+                return Ok(None);
+            }
+            Turn::Busy => {
+                let known = before.and_then(|before| before.progress);
+                let progress = self.progress(subject, seen, known, last.machine_woke_at_ms, now);
+                pulse.progress = Some(progress);
+                let timeout = subject.peer.effective.stall_timeout.value;
+                pulse.stalled = progress.stalled(None, timeout, now).is_some();
+                if pulse.stalled && !stalled {
+                    let since = progress.at_ms.to_string();
+                    self.log(&event(EventName::AgentStalled).with("progress", since).with("witness", witness))?;
+                    return Ok(Some(HeldUp::Stalled));
+                }
+            }
+            _ => pulse.stalled = false,
+        }
+        pulse.limited = None;
+        let over = [limited.map(|_| "limited"), (stalled && !pulse.stalled).then_some("stalled")];
+        for cause in over.into_iter().flatten() {
+            self.log(&event(EventName::AgentResumed).cause(cause).with("witness", witness))?;
+        }
+        Ok(match seen.turn {
+            Turn::Limited(limit) => Some(HeldUp::Limited(limit)),
+            _ => None,
+        })
+    }
+
+    /// What is known of the progress of a turn after this look. Files and processes are asked only where its pane is silent.
+    fn progress(
+        &self,
+        subject: &Subject,
+        seen: &TurnObservation,
+        before: Option<Progress>,
+        machine_woke_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Progress {
+        let output = subject.observation.last_output();
+        let record = &subject.record;
+        let newest = output.max(seen.since_ms).max(record.delivered_at_ms).max(machine_woke_at);
+        if output.is_some_and(|output| now.since(output) < JUST_NOW) {
+            return Progress::after(before, Signs { newest, cpu_ms: None }, now);
+        }
+        let written = idle::last_written(subject.view()).ok().flatten();
+        let cpu = record.process.map(|agent| cpu_of(process_id(agent.id)));
+        let cpu_ms = cpu.flatten().map(|cpu| u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX));
+        Progress::after(before, Signs { newest: newest.max(written), cpu_ms }, now)
+    }
+
+    /// Does what the specs of those want who do not get on, by `deadline`.
+    pub(super) async fn get_on(
+        &self,
+        held_up: Vec<(&Subject, HeldUp)>,
+        deadline: Instant,
+        beat: &mut Heartbeat,
+    ) -> Vec<TickAction> {
+        let mut done = Vec::new();
+        for (subject, how) in held_up {
+            let act = Box::pin(self.act_on(&subject.peer, subject.record.incarnation, how));
+            match tokio::time::timeout_at(deadline, act).await {
+                Ok(Ok(deed)) => done.extend(deed),
+                Ok(Err(error)) => beat.skipped.push(skipped(&subject.peer.name, &error)),
+                Err(_) => {
+                    let error = EngineError::OutOfTime { peer: subject.peer.name.clone() };
+                    beat.skipped.push(skipped(&subject.peer.name, &error));
+                }
+            }
+        }
+        done
+    }
+
+    async fn act_on(&self, peer: &Peer, incarnation: Incarnation, how: HeldUp) -> Result<Option<TickAction>> {
+        let deed = |what, cause: &str| TickAction { peer: peer.name.clone(), what, cause: cause.to_owned() };
+        match how {
+            HeldUp::Limited(limit) => Ok(self.go_on(peer, limit).await?.then(|| deed("continued", "limited"))),
+            HeldUp::Stalled => match peer.effective.on_stall.value {
+                OnStall::Notify => Ok(None),
+                OnStall::Interrupt => {
+                    let pressed = self.interrupt(&peer.name).await? == Interrupted::Turn;
+                    Ok(pressed.then(|| deed("interrupted", "stalled")))
+                }
+                OnStall::Restart => {
+                    let restarted = self.restart_stalled(peer, incarnation).await?;
+                    Ok(restarted.then(|| deed("restarted", "stalled")))
+                }
+            },
+        }
+    }
+
+    /// Sends its prompt to a peer whose limit is over, where its spec wants that and its moment has come. Whether it did.
+    async fn go_on(&self, peer: &Peer, limit: Limit) -> Result<bool> {
+        let Some(until) = limit.until_ms.filter(|_| peer.effective.on_limit.value == OnLimit::Continue) else {
+            return Ok(false);
+        };
+        if self.now() < continues_at(peer.name.as_str(), until) {
+            return Ok(false);
+        }
+        let text = Some(peer.effective.limit_prompt.value.clone());
+        let woken = self.send(&peer.name, &Message { text, ..Message::default() }, false).await?;
+        Ok(woken.delivered)
+    }
+
+    /// Parks one whose turn makes no progress, and wakes it again in its conversation; twice an hour at most.
+    async fn restart_stalled(&self, peer: &Peer, incarnation: Incarnation) -> Result<bool> {
+        let events = self.state.journal().read_all()?;
+        let recent = events.iter().filter(|event| {
+            event.peer.as_ref() == Some(&peer.name)
+                && event.event == "session.reaped"
+                && event.details.get("detail").and_then(|detail| detail.as_str()) == Some("stalled")
+                && event.ts.parse::<Timestamp>().is_ok_and(|at| self.now().since(at) < STALL_RESTART_WINDOW)
+        });
+        if recent.count() >= STALL_RESTARTS || !peer.profile.capabilities().resume {
+            return Ok(false);
+        }
+        let Some(locked) = self.state.try_lock(&peer.name)? else { return Ok(false) };
+        let record = self.on_record(peer, &locked)?.filter(|record| record.incarnation == incarnation);
+        match self.live(peer, record).await? {
+            Live::Session(record, observation)
+                if observation.process == Axis::Alive && observation.runtime == Axis::Alive =>
+            {
+                self.end_healthy(peer, &locked, *record, Intent::Moved, "stalled").await?;
+            }
+            Live::Session(..) | Live::Starting(_) | Live::None => return Ok(false),
+        }
+        drop(locked);
+        let request = WakeRequest { mode: Mode::Resume, ..WakeRequest::default() };
+        self.wake(&peer.name, &request, &Message::default()).await.map(|_| true)
+    }
+}
+
+/// The CPU time of an agent and those below it.
+fn cpu_of(agent: process::ProcessId) -> Option<Duration> {
+    let used = conversation::tree(agent).into_iter().filter_map(process::cpu_time);
+    used.reduce(|sum, one| sum + one)
+}
