@@ -1,7 +1,8 @@
-//! `cargo bench --bench turns`: what it costs to know who works: a list of 1,000 with their turns beside one of as many without,
-//! `peer wait` on 100, and how long after its end a turn is noticed.
+//! `cargo bench --bench turns`: the cost of observing turns. Compares a list of 1,000 peers with their turns to one
+//! without, and measures `peer wait` on 100 peers and the delay until it notices the end of a turn.
 //!
-//! Agents are sleeping processes that keep Claude Code's status file, or show a line in their pane; see `lab/fleet.rs`.
+//! The agents are sleeping processes that keep Claude Code's status file or show a line in their pane; see
+//! `lab/fleet.rs`.
 
 #[path = "../tests/it/common/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros, reason = "a bench uses its part of the tests' world")]
@@ -16,21 +17,22 @@ use lab::fleet::{self, Kind};
 use lab::table::{self, Promise};
 use lab::{Cost, cost, in_turns, median};
 
-/// Everybody of whom a list tells.
+/// The number of peers in the list.
 const LISTED: usize = 1000;
-/// Everybody who is waited for, and for how long.
+/// The number of peers to wait for.
 const AWAITED: usize = 100;
+/// How long to wait for them.
 const WAITED: Duration = Duration::from_secs(60);
-/// How often a turn ends.
+/// The number of turns whose end is measured.
 const ENDS: usize = 20;
 
-/// A screen is believed to stand so long after its pane put something out.
+/// How long after a pane's last output its screen counts as unchanged.
 const SETTLED: Duration = Duration::from_secs(12);
 
 const CLAUDE: Kind = Kind { agent: "claude", shows: "" };
 const SCREEN: Kind = Kind { agent: "shows", shows: "works" };
 
-/// An agent of which only its screen and its hooks tell.
+/// The profile of an agent that only its screen and its hooks show to be busy.
 const PROFILE: &str = "description = \"shows\"\nbusy = ['^works']\n[ready]\nscreen = ['^ready']\n\
                        [hooks]\nreports = [\"turn-finished\"]\n";
 
@@ -47,7 +49,7 @@ fn list() {
     let (with, without) = (World::new(), World::new());
     fleet::populate_with(&with, LISTED, Duration::from_secs(60), CLAUDE);
     fleet::populate(&without, LISTED, Duration::from_secs(60));
-    // Three of ten work, the others are free: of these a tick has seen the screens.
+    // Three in ten are busy. The others are free, and a tick has captured their screens.
     (0..LISTED).for_each(|number| fleet::says(&with, number, if number % 10 < 3 { "busy" } else { "idle" }));
     std::thread::sleep(SETTLED);
     for world in [&with, &without] {
@@ -59,7 +61,7 @@ fn list() {
     table::line("  user+system time of it", ours.cpu, Some(raw.cpu), Promise::None);
 }
 
-/// What `peer wait` on all of them takes of a core, its clients and the runtime's server included.
+/// Measures the share of a core that `peer wait` on all peers takes, including its clients and the runtime's server.
 fn waits(kind: Kind, how: &str) {
     let world = fleet_of(AWAITED, kind);
     let names: Vec<String> = (0..AWAITED).map(|number| fleet::name(number).to_string()).collect();
@@ -94,7 +96,7 @@ fn fleet_of(size: usize, kind: Kind) -> World {
     world
 }
 
-/// User and system time of a process until now.
+/// Returns the user and system time of a process so far.
 fn cpu_of(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
     let fields: Vec<&str> = stat.rsplit(") ").next().expect("a line").split(' ').collect();
@@ -103,7 +105,7 @@ fn cpu_of(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// From the end of a turn to the end of `peer wait`, with `AWAITED` others in the fleet.
+/// Measures the time from the end of a turn to the end of `peer wait`, in a fleet of `AWAITED` peers.
 fn noticed() {
     let world = fleet_of(AWAITED, CLAUDE);
     let by_file = median_of(|_| {
@@ -116,7 +118,7 @@ fn noticed() {
     table::line("wait notices an end, by a status file", by_file, None, Promise::Within(Duration::from_millis(100)));
     let world = fleet_of(AWAITED, SCREEN);
     let by_hook = median_of(|_| {
-        // What was reported last is forgotten by now.
+        // By then the last report is no longer believed over the screen.
         std::thread::sleep(Duration::from_millis(1500));
         let wait = waiting(&world);
         let ended = Instant::now();
@@ -133,7 +135,7 @@ fn median_of(mut one: impl FnMut(usize) -> Duration) -> Duration {
     median(&costs).wall
 }
 
-/// `peer wait` on the first of them, once it waits.
+/// Starts `peer wait` on the first peer, and returns once it waits.
 fn waiting(world: &World) -> Child {
     let mut wait = lab::peer(world, &["wait", fleet::name(0).as_str()]);
     let wait = wait.stdin(Stdio::null()).spawn().expect("it starts");

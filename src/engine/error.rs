@@ -146,14 +146,14 @@ pub enum EngineError {
         /// The question, if its screen shows it.
         question: Option<String>,
     },
-    /// It was told something, and a usage limit or a turn without progress keeps it from going on.
+    /// The peer has the message, but a usage limit or a stalled turn keeps it from continuing.
     #[error("{peer} is {state}{}", .detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
     HeldUp {
-        /// Whom.
+        /// The peer.
         peer: PeerName,
-        /// Which of the two.
+        /// Its state: limited or stalled.
         state: State,
-        /// Until when, or since when.
+        /// When the limit ends, or since when the turn is stalled.
         detail: Option<String>,
     },
     /// No answer arrived in time.
@@ -208,12 +208,12 @@ pub enum EngineError {
         /// The peer that it belongs to.
         owner: PeerName,
     },
-    /// A conversation is not one that it could go on in.
+    /// The peer cannot continue in this conversation.
     #[error("{peer} cannot go on in the conversation {conversation}: {why}")]
     ConversationUnusable {
-        /// Who was to go on in it.
+        /// The peer.
         peer: PeerName,
-        /// Which.
+        /// The conversation's id.
         conversation: String,
         /// Why not.
         why: Unusable,
@@ -282,7 +282,7 @@ pub enum EngineError {
         /// What would happen to the text.
         why: Unsendable,
     },
-    /// Agents have written to each other for too long without a person.
+    /// Too many messages in a row went from agent to agent without a person.
     #[error(
         "cannot send to {peer}: with this one from {}, {hops} messages in a row went from agent to agent; the limit is {limit}",
         .from.as_ref().map_or("an agent", PeerName::as_str)
@@ -292,24 +292,24 @@ pub enum EngineError {
         peer: PeerName,
         /// The sender.
         from: Option<PeerName>,
-        /// How many messages in a row it would be.
+        /// How many messages in a row it would be, including this one.
         hops: u32,
         /// `max_hops` of `config.toml`.
         limit: u32,
     },
-    /// The spec of the peer whose agent asks does not allow it.
+    /// The spec of the peer whose agent makes the request does not allow it.
     #[error(
         "{asker} may not {asked} {peer}: {}",
         if *.named { "`may` in its spec does not name it" } else { "its spec has no `may`, so it may only list and send" }
     )]
     NotAllowed {
-        /// Who asked.
+        /// The peer whose agent made the request.
         asker: PeerName,
-        /// About whom.
+        /// The peer that it is about.
         peer: PeerName,
-        /// For what.
+        /// What was requested.
         asked: Asked,
-        /// Its spec has `may`.
+        /// Whether the asker's spec has `may`.
         named: bool,
     },
     /// The recorded incarnation is not the expected one; nothing was done.

@@ -1,18 +1,19 @@
-//! How far messages go from peer to peer before a person has to say something.
+//! How far messages travel from peer to peer before a person has to step in.
 //!
-//! Each message of an agent has one hop more than the message that its sender was told last; a person's has none. So a chain of
-//! agents that write to each other, in a circle or not, has an end.
+//! A message from an agent has one hop more than the message that its sender received last. A message from a person has
+//! none. A chain of agents that write to each other therefore ends, whether it is a circle or not.
 
-/// How many hops a message may have where `config.toml` does not say otherwise: a question, an answer and a few corrections
-/// between two agents, or one way through a fleet of eight. Larger, and a loop of agents costs more before it ends.
+/// The most hops of a message, unless `config.toml` says otherwise. Eight hops are enough for a question, an answer and
+/// a few corrections between two agents, or for one pass through a fleet of eight. With a larger limit, a loop of
+/// agents costs more before it ends.
 pub const MAX_HOPS: u32 = 8;
 
-/// The hops of a message of an agent that was told one with `heard`.
+/// Returns the hops of a message from an agent whose last received message had `heard` hops.
 pub const fn next(heard: u32) -> u32 {
     heard.saturating_add(1)
 }
 
-/// Whether a message with so many hops may be delivered; a limit of 0 is none.
+/// Whether a message with `hops` hops may be delivered. A limit of 0 means no limit.
 pub const fn is_within(hops: u32, limit: u32) -> bool {
     limit == 0 || hops <= limit
 }

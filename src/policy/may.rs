@@ -4,16 +4,16 @@ use std::fmt;
 
 use super::name::PeerName;
 
-/// What is asked for.
+/// An action that one peer's agent requests on another peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// To see its row in a list.
+    /// To see the peer's row in a list.
     List,
-    /// To say something to it, which wakes it, and to have what it answers to that.
+    /// To send the peer a message, which wakes it, and to receive its answer to that message.
     Send,
-    /// To wake it.
+    /// To wake the peer.
     Wake,
-    /// To see more of it: its story, its screen, its answers, its inbox, the end of its turns.
+    /// To read more about the peer: its history, screen, answers, inbox, and the end of its turns.
     Read,
 }
 
@@ -28,8 +28,9 @@ impl fmt::Display for Asked {
     }
 }
 
-/// Whether the agent of `asker`, in whose spec this is `may`, may do that to `other`. It may do everything to itself; without
-/// `may` it may list everybody and send to everybody; with it, everything to those that it names and nothing to anybody else.
+/// Whether the agent of `asker` may do `asked` to `other`, where `may` is from the spec of `asker`. An agent may do
+/// everything to itself. Without `may`, it may list every peer and send to every peer. With `may`, it may do everything
+/// to the peers that match a pattern, and nothing to the others.
 pub fn is_allowed(may: Option<&[String]>, asker: &PeerName, other: &PeerName, asked: Asked) -> bool {
     asker == other
         || match may {
@@ -38,7 +39,7 @@ pub fn is_allowed(may: Option<&[String]>, asker: &PeerName, other: &PeerName, as
         }
 }
 
-/// Whether a name is meant by a pattern, in which each `*` stands for any text.
+/// Whether `name` matches `pattern`, in which each `*` stands for any text.
 fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
@@ -51,7 +52,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Whether this can be the name of a peer, or a pattern for some.
+/// Whether `text` can be the name of a peer, or a pattern for such names.
 pub fn is_pattern(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '*');
     !text.is_empty() && text.chars().all(allowed)

@@ -1,5 +1,5 @@
-//! What an agent reports of its turns by hooks of its own, beside what is known of them: so that each turn and each question is
-//! told once, whoever tells of it first.
+//! Combines what an agent reports about its turns through its own hooks with what is already known, so that each turn
+//! and each question is announced once, whichever source reports it first.
 
 use std::time::Duration;
 
@@ -8,60 +8,61 @@ use serde::{Deserialize, Serialize};
 use super::time::Timestamp;
 use super::turn::{Turn, TurnObservation, Witness};
 
-/// What is known of the turns of one incarnation.
+/// What is known about the turns of one incarnation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
-    /// What it was doing last.
+    /// What the agent was last seen doing.
     #[serde(flatten)]
     pub seen: TurnObservation,
-    /// When the newest turn began, where that was told.
+    /// When the newest turn began, if that was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_ms: Option<Timestamp>,
-    /// When the newest turn that is over was.
+    /// When the newest finished turn ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_ms: Option<Timestamp>,
 }
 
 impl Known {
-    /// Since when a turn goes on, as far as was told.
+    /// Returns since when a turn has been in progress, as far as was reported.
     pub fn in_progress_since(&self) -> Option<Timestamp> {
         let began = self.began_ms.filter(|_| !matches!(self.seen.turn, Turn::Free))?;
         self.finished_ms.is_none_or(|finished| finished <= began).then_some(began)
     }
 }
 
-/// What a hook reports.
+/// A report from a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// A turn begins. `anew`: what else tells of this agent does not say that the turn before goes on.
+    /// A turn begins.
     Started {
-        /// It is another turn than the one that is known of.
+        /// Whether this is a different turn from the known one, because no other source says that the known one
+        /// continues.
         anew: bool,
     },
     /// A turn is over.
     Finished {
-        /// Each turn that begins is reported too.
+        /// Whether the agent also reports the start of each turn.
         starts_are_told: bool,
-        /// When it was begun, where nobody told of that.
+        /// When the turn began, for agents whose starts were not reported.
         since: Option<Timestamp>,
     },
-    /// It needs a person, as was seen when that was reported.
+    /// The agent needs a person. Contains what was observed when that was reported.
     Asks(TurnObservation),
 }
 
-/// What is to be told.
+/// A change to announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A turn has begun.
     Started,
-    /// A turn is over, and how long it took.
+    /// A turn is over, with its duration if known.
     Finished(Option<Duration>),
-    /// It needs a person.
+    /// The agent needs a person.
     Asks,
 }
 
-/// What is news in a report of the time `at`, and what is known after it. Hooks run side by side, so a report may come behind a
-/// later one: it is told of, and what is known stays.
+/// Returns what is new in a report made at `at`, and what is known after it. Hooks run concurrently, so a report may
+/// arrive after a later one. It is still announced, but it does not replace the newer state.
 pub fn hear(known: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change>, Known) {
     let since = known.and_then(Known::in_progress_since);
     match (heard, known) {
@@ -69,7 +70,7 @@ pub fn hear(known: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change>,
             let began_ms = known.began_ms.max(Some(at));
             (vec![Change::Started], Known { began_ms, ..known.clone() })
         }
-        // What it asks was seen since.
+        // The question was observed after this report was made.
         (Heard::Started { .. }, Some(known)) if known.seen.ask().is_some() && known.seen.at_ms >= at => {
             (vec![Change::Started], Known { began_ms: Some(at), ..known.clone() })
         }
@@ -85,12 +86,12 @@ fn hear_next(before: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change
     let finished_ms = before.and_then(|known| known.finished_ms);
     let by_hook = |turn, since_ms| TurnObservation { turn, witness: Witness::Hook, since_ms, at_ms: at };
     match heard {
-        // Said in the middle of a turn, it is a part of that.
+        // Reported in the middle of a turn, it belongs to that turn.
         Heard::Started { anew: false } if since.is_some() => {
             (Vec::new(), Known { seen: by_hook(Turn::Busy, since), began_ms: since, finished_ms })
         }
         Heard::Started { .. } => {
-            // The one before was stopped, or failed, of which no hook tells.
+            // The previous turn was stopped or failed, which no hook reports.
             let cut_off = since.map(|_| Change::Finished(None));
             let news = cut_off.into_iter().chain([Change::Started]).collect();
             (news, Known { seen: by_hook(Turn::Busy, Some(at)), began_ms: Some(at), finished_ms })
@@ -104,7 +105,8 @@ fn hear_next(before: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change
             (news, Known { seen: by_hook(Turn::Free, None), began_ms, finished_ms: Some(at) })
         }
         Heard::Asks(seen) => {
-            // What was seen before this was reported is another question, though it reads the same.
+            // A question that was observed before this report was made is a different one, even if the text is
+            // identical.
             let is_told = before.is_some_and(|known| known.seen.at_ms >= at && !seen.is_new_request(known.seen.ask()));
             let news = if is_told { Vec::new() } else { vec![Change::Asks] };
             (news, Known { seen, began_ms: before.and_then(|known| known.began_ms), finished_ms })
@@ -137,7 +139,7 @@ mod tests {
         })
     }
 
-    /// What each of these is told of, one after the other.
+    /// Returns what each of these reports announces, in order.
     fn told(reports: &[(Heard, u64)]) -> Vec<Vec<Change>> {
         let mut known: Option<Known> = None;
         let hear = |(heard, when): &(Heard, u64)| {
@@ -152,7 +154,8 @@ mod tests {
     fn a_turn_begins_once_and_ends_once_and_takes_the_time_between() {
         let took = Change::Finished(Some(Duration::from_millis(7)));
         assert_eq!(told(&[(STARTED, 1), (finished(true), 8)]), [vec![Change::Started], vec![took]]);
-        // Another word in the middle of it is no other turn, and a second end (a hook of the person's made it go on) is told once.
+        // A second prompt in the middle of a turn does not start another, and a second end (a hook of the user's
+        // continued the turn) is announced once.
         let more = Heard::Started { anew: false };
         let reports = [(STARTED, 1), (more.clone(), 3), (finished(true), 8), (finished(true), 9), (more, 10)];
         assert_eq!(told(&reports), [vec![Change::Started], vec![], vec![took], vec![], vec![Change::Started]]);
@@ -193,7 +196,7 @@ mod tests {
         let reports = [(STARTED, 1), (asks(3), 2), (asks(5), 4), (finished(true), 9)];
         let took = Change::Finished(Some(Duration::from_millis(8)));
         assert_eq!(told(&reports), [vec![Change::Started], vec![Change::Asks], vec![Change::Asks], vec![took]]);
-        // A tick saw it and told of it, before what was reported earlier was heard.
+        // A tick saw and announced the question before the earlier report arrived.
         assert_eq!(told(&[(asks(3), 3), (asks(4), 2)]), [vec![Change::Asks], vec![]]);
     }
 

@@ -1,4 +1,4 @@
-//! Whether a turn makes progress, and what is done where it does not.
+//! Decides whether a turn makes progress, and defines the reactions to a stalled turn and to a usage limit.
 
 use std::time::Duration;
 
@@ -6,49 +6,52 @@ use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
 
-/// How much of a core an agent's processes must have used on average to count as progress, in percent: a spinner that is drawn,
-/// or a timer that fires, uses less, and a compiler, a test or a search more.
+/// The average share of one core, in percent, above which the CPU time of an agent's processes counts as progress.
+/// Drawing a spinner or firing a timer uses less; a compiler, a test run or a search uses more.
 const COMPUTES_PERCENT: u128 = 2;
 
-/// How old what a tick saw of a turn may be, and still be told: ticks come once a minute, and a machine may be loaded.
+/// The maximum age of a tick's observation that may still report a stall. Ticks run once a minute, and the machine may
+/// be loaded.
 const STAMPED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
-/// The last that was seen of the progress of a turn.
+/// The last observed progress of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// When something was seen to happen last.
+    /// When activity was last observed.
     pub at_ms: Timestamp,
-    /// How much CPU time the agent's processes had used then, where the kernel tells.
+    /// The CPU time that the agent's processes had used at `looked_ms`, if the kernel reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ms: Option<u64>,
-    /// When that was looked at.
+    /// When the turn was last observed.
     pub looked_ms: Timestamp,
 }
 
-/// What may tell of progress in a turn.
+/// The signs from which progress in a turn is inferred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signs {
-    /// The newest of: its beginning, a message, a record in a transcript, its own or a child's, output of its pane.
+    /// The newest of: the start of the turn, a message, a transcript record of the agent or of its children, and output
+    /// of its pane.
     pub newest: Option<Timestamp>,
-    /// How much CPU time its processes have used by now, where the kernel tells.
+    /// The CPU time that the agent's processes have used so far, if the kernel reports it.
     pub cpu_ms: Option<u64>,
 }
 
 impl Progress {
-    /// What is known after a look that saw `signs`. At the first look nothing is known of what was computed before it.
+    /// Returns the progress after an observation of `signs`. The first observation counts as progress, because the CPU
+    /// time used before it has no baseline.
     pub fn after(before: Option<Self>, signs: Signs, now: Timestamp) -> Self {
         let Signs { newest, cpu_ms } = signs;
         let Some(before) = before else { return Self { at_ms: now, cpu_ms, looked_ms: now } };
         let used = cpu_ms.zip(before.cpu_ms).map_or(0, |(now, then)| now.saturating_sub(then));
         let computes = u128::from(used) * 100 > now.since(before.looked_ms).as_millis() * COMPUTES_PERCENT;
-        // Where one of them has ended the sum is smaller: something happened.
+        // The sum shrinks when one of the processes has exited, and an exit is activity.
         let ended = cpu_ms.zip(before.cpu_ms).is_some_and(|(now, then)| now < then);
         let seen = before.at_ms.max(newest.unwrap_or_default().min(now));
         Self { at_ms: if computes || ended { now } else { seen }, cpu_ms, looked_ms: now }
     }
 
-    /// Since when nothing has happened, where that is for `timeout` at least. `output`: when its pane put something out last, by
-    /// a look of now. `None` too where nobody has looked for a while.
+    /// Returns since when nothing has happened, if that was at least `timeout` ago. `output` is the time of the pane's
+    /// last output, as observed now. Also returns `None` if the last observation is too old.
     pub fn stalled(self, output: Option<Timestamp>, timeout: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
         let at = output.map_or(self.at_ms, |output| self.at_ms.max(output));
         let known = now.since(self.looked_ms) <= STAMPED_WITHIN;
@@ -56,45 +59,45 @@ impl Progress {
     }
 }
 
-/// What is done about an agent that makes no progress.
+/// What to do about an agent that makes no progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnStall {
-    /// It is told of, and no more.
+    /// Report it only.
     #[default]
     Notify,
-    /// Its turn is stopped, by the keys of its profile.
+    /// Interrupt its turn with the keys of its profile.
     Interrupt,
-    /// It is parked and resumed, twice an hour at most.
+    /// Park and resume it, at most twice an hour.
     Restart,
 }
 
-/// What is done about an agent that a usage limit stopped.
+/// What to do about an agent that a usage limit stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnLimit {
-    /// It is told of, and no more.
+    /// Report it only.
     #[default]
     Notify,
-    /// Once the limit is over, it is sent its `limit_prompt`.
+    /// Send it its `limit_prompt` once the limit is over.
     Continue,
 }
 
-/// How often a peer is restarted for want of progress, at most, and within which time.
+/// The most restarts of a stalled peer within [`STALL_RESTART_WINDOW`].
 pub const STALL_RESTARTS: usize = 2;
-/// See [`STALL_RESTARTS`].
+/// The period in which [`STALL_RESTARTS`] applies.
 pub const STALL_RESTART_WINDOW: Duration = Duration::from_secs(60 * 60);
 
-/// What is sent once a limit is over, unless a spec says otherwise.
+/// The message that is sent once a limit is over, unless the spec says otherwise.
 pub const LIMIT_PROMPT: &str = "The usage limit is over. Go on where you stopped.";
 
-/// Within how long after the end of a limit a peer is sent its prompt: a fleet that is stopped by one limit does not speak at one
-/// moment.
+/// The period after the end of a limit over which the prompts are spread, so that a fleet stopped by one limit does not
+/// continue all at once.
 const SPREAD: Duration = Duration::from_secs(60);
 
-/// When a peer of this name goes on after a limit: at a moment of its own within the minute behind it.
+/// Returns when the peer `name` continues after a limit: at a time within the minute after it that depends on the name.
 pub fn continues_at(name: &str, until: Timestamp) -> Timestamp {
-    // FNV-1a: the same at each tick, and another for another name or another limit.
+    // FNV-1a: stable across ticks, and different for another name or another limit.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in name.bytes().chain(until.as_ms().to_le_bytes()) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -115,7 +118,7 @@ mod tests {
         Signs { newest: newest.map(at), cpu_ms: Some(cpu_ms) }
     }
 
-    /// Whether it is stalled after looks at these seconds, with a timeout of 100 s.
+    /// Returns since when the turn is stalled at `now`, after observations at these seconds, with a timeout of 100 s.
     fn stalled(looks: &[(u64, Signs)], now: u64) -> Option<u64> {
         let mut progress = None;
         for (when, signs) in looks {
@@ -137,7 +140,7 @@ mod tests {
         let first = (60, signs(Some(0), 500));
         assert_eq!(stalled(&[first, (120, signs(Some(110), 500))], 200), None);
         assert_eq!(stalled(&[first, (120, signs(Some(110), 500))], 210), Some(110));
-        // A tenth of a core; a hundredth is a spinner.
+        // A tenth of a core is progress. A hundredth is a spinner.
         assert_eq!(stalled(&[first, (120, signs(None, 6500))], 219), None);
         assert_eq!(stalled(&[first, (120, signs(None, 1100))], 160), Some(60));
         assert_eq!(stalled(&[first, (120, signs(None, 100))], 219), None, "a process of it has ended");

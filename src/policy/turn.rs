@@ -25,13 +25,13 @@ pub enum Turn {
 /// A usage limit that has stopped an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// When it is over, where the agent says so.
+    /// When the limit ends, if the agent reports that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<Timestamp>,
 }
 
 impl Limit {
-    /// Whether it still holds, as far as anybody knows.
+    /// Whether the limit holds at `now`. A limit whose end is unknown holds.
     pub fn holds(self, now: Timestamp) -> bool {
         self.until_ms.is_none_or(|until| until > now)
     }
@@ -40,12 +40,12 @@ impl Limit {
 /// A turn without progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stall {
-    /// When something was seen to happen last.
+    /// When activity was last observed.
     pub progress_ms: Timestamp,
 }
 
 impl Turn {
-    /// What it is at `now`: a limit that is over stops nobody.
+    /// Returns the turn as of `now`: a limit that is over counts as [`Turn::Free`].
     #[must_use]
     pub fn at(self, now: Timestamp) -> Self {
         match self {
@@ -54,7 +54,7 @@ impl Turn {
         }
     }
 
-    /// Whether it goes on.
+    /// Whether a turn is in progress, stalled or not.
     pub const fn is_in_progress(&self) -> bool {
         matches!(self, Self::Busy | Self::Stalled(_))
     }
@@ -114,17 +114,17 @@ impl fmt::Display for Ask {
     }
 }
 
-/// The source of a turn, the better witness first.
+/// The source of an observation of a turn, the most reliable first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Witness {
-    /// A hook of the agent's own, which reports it.
+    /// The agent's own hook.
     Hook,
     /// The agent's own status file.
     StatusFile,
-    /// What it writes down of its conversation.
+    /// The agent's transcript.
     Transcript,
-    /// What its pane shows.
+    /// The pane's screen.
     Screen,
 }
 

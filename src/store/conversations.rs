@@ -23,7 +23,7 @@ pub struct ConversationEntry {
     pub agent: String,
     /// The incarnation that opened the conversation; for an adopted conversation, the last one before.
     pub incarnation: Incarnation,
-    /// How it became this peer's, where that is not by a start of its agent, or was written down.
+    /// How the conversation became this peer's. `None` if its agent was started with it, or if that was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<Origin>,
 }
@@ -34,9 +34,9 @@ pub struct ConversationEntry {
 pub enum Origin {
     /// The agent was started with it.
     Started,
-    /// The agent went on in it in mid-session: `/clear`, `/new`, `/resume`, `/branch`.
+    /// The agent switched to it in mid-session: `/clear`, `/new`, `/resume`, `/branch`.
     Switched,
-    /// It was begun by hand, and given to the peer by `peer add --conversation`.
+    /// The user began it, and gave it to the peer with `peer add --conversation`.
     Adopted,
 }
 
@@ -50,12 +50,13 @@ impl Owners {
         self.0.get(conversation)
     }
 
-    /// Who else than `name` owns this id.
+    /// Returns the owner of this id, if that is a peer other than `name`.
     pub fn other_than(&self, name: &PeerName, conversation: &str) -> Option<PeerName> {
         self.of(conversation).filter(|owner| *owner != name).cloned()
     }
 
-    /// The one conversation of another peer than `name` whose id begins so, with its owner.
+    /// Returns the conversation whose id starts with `beginning`, with its owner, among those of peers other than
+    /// `name`. `None` if there is none, or more than one.
     pub fn begins(&self, beginning: &str, name: &PeerName) -> Option<(&str, &PeerName)> {
         let mut found = self.0.iter().filter(|(id, owner)| id.starts_with(beginning) && *owner != name);
         let (id, owner) = found.next().filter(|_| !beginning.is_empty())?;
@@ -78,7 +79,7 @@ impl PeerFiles {
         Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
     }
 
-    /// The one that a person gave it last, if any ever did.
+    /// Returns the conversation that was adopted last, if any.
     ///
     /// # Errors
     /// As [`PeerFiles::conversations`].
@@ -89,7 +90,7 @@ impl PeerFiles {
 }
 
 impl Locked {
-    /// Appends an id unless it is the newest entry tells the same, and waits until it is on disk.
+    /// Appends an entry, unless the newest entry records the same, and waits until it is on disk.
     ///
     /// # Errors
     /// If the disk is full. The caller must not launch an agent whose id could not be recorded.

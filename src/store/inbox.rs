@@ -36,7 +36,7 @@ pub struct Queued {
     /// The peer whose agent sent it; `None` for the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PeerName>,
-    /// How many messages of agents led to it, including this one; 0 for a person's message.
+    /// The number of agents' messages in the chain that led to it, including itself; 0 for a person's message.
     #[serde(default, skip_serializing_if = "is_none")]
     pub hops: u32,
     /// Its topic.
@@ -83,7 +83,7 @@ pub struct StartedDelivery {
 pub struct Inbox {
     /// Messages that wait for delivery, ordered by number.
     pub waiting: Vec<Queued>,
-    /// Messages that ephemeral workers have, and have not reported to be done with.
+    /// Messages that ephemeral workers have and have not reported as done.
     pub taken: Vec<Queued>,
     /// Messages that will not be delivered.
     pub dead: Vec<Queued>,
@@ -186,7 +186,7 @@ impl PeerFiles {
         Ok(None)
     }
 
-    /// Returns the messages that ephemeral workers have. Reads no file if there are none.
+    /// Returns the messages that ephemeral workers have. If there are none, no file is read.
     ///
     /// # Errors
     /// As [`PeerFiles::inbox`].
@@ -240,7 +240,7 @@ impl Locked {
         self.tidy_inbox(&path)
     }
 
-    /// Gives a queued message to an ephemeral worker; it is not queued any longer.
+    /// Gives a queued message to the ephemeral worker `by`, and removes it from the queue.
     ///
     /// # Errors
     /// As [`Locked::keep_message`].
@@ -258,7 +258,7 @@ impl Locked {
         let [waits, dead, taken] = [WAITS, DEAD, TAKEN].map(|kind| self.files().message_path(message.id, kind));
         match becomes {
             Afterwards::Done => atomic::remove(&waits)?,
-            // If a message that was not begun is there, it has been given back already.
+            // A queued message without a begun delivery has been given back already.
             Afterwards::Again { .. } => match read(&waits)?.present() {
                 Some(given_back) if given_back.begun.is_none() => {}
                 _ => write(&waits, message)?,

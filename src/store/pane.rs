@@ -129,8 +129,8 @@ pub enum Hangup {
     PaneClosed,
 }
 
-/// The text that a sender is typing, by its fingerprint and length. It is on the record too, but a record can be lost, and
-/// then only this file shows that the text in the input box is not a person's draft.
+/// The fingerprint and length of the text that a sender is typing. The session record has them too, but it can be lost,
+/// and then only this file shows that the text in the composer is not a person's draft.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypingClaim {
     /// The fingerprint of the text.
@@ -145,10 +145,10 @@ const CONVERSATION: &str = "conversation";
 /// The suffix of the file with the text that is being typed.
 const TYPING: &str = "typing";
 
-/// The ending of the file in which stands what is known of an agent's turns by its own reports.
+/// The suffix of the file with an agent's reports about its turns.
 const TURN: &str = "turn";
 
-/// A file of that kind is shorter than this; of one that is not, nothing is known.
+/// The maximum size of that file, in bytes. A longer file is ignored.
 const MOST_OF_TURN: u64 = 64 * 1024;
 
 impl PeerFiles {
@@ -157,23 +157,25 @@ impl PeerFiles {
         self.pane_path(incarnation, CONVERSATION)
     }
 
-    /// The file in which stands what the agent of one incarnation reported of its turns.
+    /// Returns the path of the file with an agent's reports about the turns of one incarnation.
     pub fn turn_path(&self, incarnation: Incarnation) -> PathBuf {
         self.pane_path(incarnation, TURN)
     }
 
-    /// What is known of the turns of one incarnation by its own reports. Nothing where none was heard, and in the moment in which
-    /// another one is written down.
+    /// Returns what the agent's reports show about the turns of one incarnation. `None` if there is no report yet, or
+    /// if another process is writing the file at this moment.
     pub fn known_turn(&self, incarnation: Incarnation) -> Option<Known> {
         serde_json::from_slice(&file::read(&self.turn_path(incarnation), MOST_OF_TURN).ok()?).ok()
     }
 
-    /// Changes what is known of the turns of one incarnation: `change` is given what is known and says what is to be known then.
-    /// One after the other, by a lock on the file itself, in which it is written in place: a delivery holds the peer's own lock
-    /// until the agent has taken the message, and the agent's hook must not wait for that. `None`: somebody else is at it.
+    /// Updates what is known about the turns of one incarnation: `change` maps the old value to the new one. Returns
+    /// `None`, without blocking and without a change, if another process is updating the file.
+    ///
+    /// The file is locked itself and written in place. The peer's lock would not do: a delivery holds it until the
+    /// agent has accepted the message, and the agent's hook must not wait for that.
     ///
     /// # Errors
-    /// The disk is full or the directory read-only; what `change` fails with.
+    /// If the disk is full or the directory is read-only, or if `change` fails.
     pub fn change_known_turn<E: From<StoreError>>(
         &self,
         incarnation: Incarnation,
@@ -284,7 +286,7 @@ impl Locked {
         lock::write_json(&path, launch)
     }
 
-    /// Writes down what is about to be typed. Call this before the first key.
+    /// Records the text that is about to be typed. Call this before the first key.
     ///
     /// # Errors
     /// As [`Locked::write_session`].
@@ -292,7 +294,7 @@ impl Locked {
         lock::write_json(&self.files().pane_path(incarnation, TYPING), claim)
     }
 
-    /// Removes the claim, once the record says what became of the text.
+    /// Removes the claim. Call this once the record shows what became of the text.
     ///
     /// # Errors
     /// If the directory is read-only.

@@ -1,7 +1,7 @@
-//! Hooks of an agent's own: commands that it is given for one launch, and by which it reports what it does as it does it.
+//! The agent's own hooks: commands that `peer` passes to an agent for one launch, and by which it reports its activity.
 //!
-//! What a hook hands over was written by the agent, or by whoever pretends to be one: of it nothing is read but a few
-//! values that the profile names, and nothing of it is kept.
+//! The input of a hook is untrusted: the agent, or a process that poses as one, wrote it. Only the few values that the
+//! profile names are read, and the input is not stored.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,28 +13,28 @@ use super::{Pattern, Profile};
 use crate::file;
 use crate::transcript::Lookup;
 
-/// The variable that names our executable to an agent's hooks.
+/// The environment variable with the path of the `peer` executable, for an agent's hooks.
 pub const EXECUTABLE: &str = "PEER_EXECUTABLE";
 
 /// What an agent's hook reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Report {
-    /// A turn begins.
+    /// A turn has begun.
     TurnStarted,
     /// A turn is over.
     TurnFinished,
-    /// It may need a person: what for is on its screen.
+    /// The agent may need a person. Its screen shows what for.
     Waiting,
-    /// It goes on in another conversation.
+    /// The agent continues in another conversation.
     Conversation,
 }
 
 impl Report {
-    /// Every one.
+    /// All reports.
     pub const ALL: [Self; 4] = [Self::TurnStarted, Self::TurnFinished, Self::Waiting, Self::Conversation];
 
-    /// Its name in profiles, and on the command line of a hook.
+    /// Returns the name used in profiles and on the command line of a hook.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TurnStarted => "turn-started",
@@ -45,61 +45,63 @@ impl Report {
     }
 }
 
-/// How an agent is given hooks for one launch, and what they hand over. Its hooks run `"$PEER_EXECUTABLE" agent-hook REPORT`, with
-/// what the agent hands them on stdin or as one more argument.
+/// How to pass hooks to an agent for one launch, and how to read their input. The hooks run
+/// `"$PEER_EXECUTABLE" agent-hook REPORT`, with their input on stdin or as one more argument.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hooks {
-    /// What is reported; nothing else is heard.
+    /// The reports that the hooks make; any other report is ignored.
     pub reports: Vec<Report>,
-    /// Words that give the agent its hooks, between the peer's own command line and those of a start.
+    /// The arguments that set the hooks. They follow the peer's own command line and precede those of a start.
     pub arguments: Vec<String>,
-    /// Words of the peer's own command line in whose place these would stand: then they are left out.
+    /// Patterns for words of the peer's own command line that `arguments` would override. If one matches, no hooks are
+    /// passed.
     pub unless: Vec<Pattern>,
-    /// A setting in a file of the person's own in whose place these would stand: then they are left out.
+    /// A setting in the user's own file that `arguments` would override. If it is set, no hooks are passed.
     pub unless_set: Option<Setting>,
-    /// Strings that must be in what is handed over, by JSON pointers (RFC 6901): anything else is another report.
+    /// Strings that the input must contain, by JSON pointer (RFC 6901). Without them, it is another report.
     pub only: BTreeMap<String, String>,
-    /// Where in it the conversation is named that it is about.
+    /// The JSON pointer to the id of the conversation that the report is about.
     pub conversation: Option<String>,
-    /// Where in it the answer of a turn stands.
+    /// The JSON pointer to the answer of the turn.
     pub answer: Option<String>,
 }
 
-/// A key in a TOML file of a person's own.
+/// A key in one of the user's own TOML files.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
-    /// The variable that names the directory of that file.
+    /// The environment variable that names the directory of the file.
     pub variable: String,
-    /// The directory where that is not set, from the home directory on.
+    /// The directory if the variable is not set, relative to the home directory.
     pub home: PathBuf,
-    /// The file in it.
+    /// The name of the file.
     pub file: PathBuf,
-    /// The key in it.
+    /// The top-level key.
     pub key: String,
 }
 
-/// What an agent is given.
+/// Whether an agent gets hooks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
-    /// These words.
+    /// It gets them by these arguments.
     Words(Vec<String>),
-    /// None, because of this, which is the person's own: a word, or a setting in a file.
+    /// It gets none, because the user has set this: a word of the command line, or a setting in a file.
     LeftOut(String),
 }
 
-/// What a hook handed over.
+/// The values read from the input of a hook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Handed {
-    /// The conversation that it is about.
+    /// The conversation that the report is about.
     pub conversation: Option<String>,
-    /// Whether something was answered, where it tells.
+    /// Whether the turn has an answer, if the input shows it.
     pub answered: Option<bool>,
 }
 
 impl Setting {
-    /// Whether it is set. A file that cannot be read, or is no TOML, counts as one that sets it: the person's own goes first.
+    /// Returns the path of the file if it sets the key. A file that cannot be read or is not TOML counts as setting it,
+    /// because the user's own settings take precedence.
     fn is_set(&self, home: &Path, env: Lookup<'_>) -> Option<PathBuf> {
         let named = env(&self.variable).filter(|value| !value.is_empty()).map(PathBuf::from);
         let path = named.unwrap_or_else(|| home.join(&self.home)).join(&self.file);
@@ -114,7 +116,8 @@ impl Setting {
 }
 
 impl Profile {
-    /// What an agent with this command line of its own is given so that it reports; nothing at all where its profile has none.
+    /// Returns the arguments that make an agent with the command line `own` report, or why it gets none. A profile
+    /// without hooks yields no arguments.
     pub fn given_hooks(&self, own: &[String], home: &Path, env: Lookup<'_>) -> Given {
         let hooks = &self.hooks;
         let taken = |word: &&String| hooks.unless.iter().any(|pattern| pattern.is_match(word));
@@ -129,7 +132,8 @@ impl Profile {
         Given::Words(hooks.arguments.clone())
     }
 
-    /// What a hook handed over, as far as the profile says how to read it. `None`: it is another report, or cannot be read.
+    /// Reads the input of a hook, as far as the profile describes it. Returns `None` if it is another report or cannot
+    /// be read.
     pub fn handed(&self, text: &[u8]) -> Option<Handed> {
         let hooks = &self.hooks;
         if hooks.only.is_empty() && hooks.conversation.is_none() && hooks.answer.is_none() {
@@ -145,7 +149,7 @@ impl Profile {
             Some(answer.as_str().is_some_and(|answer| !answer.trim().is_empty()))
         });
         match &hooks.conversation {
-            // What does not say of which conversation it is may be of any.
+            // A report that names no conversation may be about any.
             Some(pointer) => Some(Handed { conversation: Some(string(pointer)?), answered }),
             None => Some(Handed { conversation: None, answered }),
         }

@@ -1,25 +1,26 @@
-//! How an agent is given a server of the Model Context Protocol for one launch, without a file of the person's being edited.
+//! How to pass an agent an MCP (Model Context Protocol) server for one launch without editing the user's files.
 
 use serde::Deserialize;
 
-/// The words that give it one.
+/// The arguments that pass an MCP server to an agent.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct McpRule {
-    /// Put between the peer's own words and those for fresh and resume. `{command}` (the server's program, whose one argument is
-    /// `mcp`), `{name}`, `{incarnation}`, `{state}` and `{config}` (what belongs into its `PEER_NAME`, `PEER_INCARNATION`,
-    /// `PEER_STATE_DIR` and `PEER_CONFIG_DIR`) stand for strings in quotes, as JSON and TOML write them.
+    /// Arguments that follow the peer's own words and precede those for fresh and resume. The placeholders are
+    /// `{command}` (the server's program, whose one argument is `mcp`), `{name}`, `{incarnation}`, `{state}` and
+    /// `{config}` (the values of its `PEER_NAME`, `PEER_INCARNATION`, `PEER_STATE_DIR` and `PEER_CONFIG_DIR`). Each is
+    /// replaced by a string in double quotes that is valid in both JSON and TOML.
     pub arguments: Vec<String>,
 }
 
-/// A server, as an agent is to start it.
+/// How an agent starts the server.
 #[derive(Clone, Copy, Debug)]
 pub struct McpServer<'a> {
-    /// Its program.
+    /// The program of the server.
     pub command: &'a str,
-    /// Whose agent it serves.
+    /// The peer whose agent it serves.
     pub name: &'a str,
-    /// In which incarnation.
+    /// The incarnation of that agent.
     pub incarnation: &'a str,
     /// The state directory.
     pub state: &'a str,
@@ -28,7 +29,7 @@ pub struct McpServer<'a> {
 }
 
 impl McpRule {
-    /// The words with this server in them.
+    /// Returns the arguments with the placeholders replaced by the values of `server`.
     pub fn words(&self, server: &McpServer<'_>) -> Vec<String> {
         let values = [
             ("{command}", server.command),
@@ -41,7 +42,7 @@ impl McpRule {
     }
 }
 
-/// The word with what stands for each placeholder; what a value says is not looked at again.
+/// Returns `word` with each placeholder replaced. Placeholders inside a value are left as they are.
 fn filled(word: &str, values: &[(&str, &str)]) -> String {
     let (mut filled, mut rest) = (String::new(), word);
     while let Some(at) = rest.find('{') {

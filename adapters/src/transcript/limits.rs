@@ -1,4 +1,4 @@
-//! Where an agent wrote down that a usage limit has stopped it, and nothing was said or answered since.
+//! Finds, in an agent's own files, the usage limit that has stopped it, if no message or answer has followed.
 
 use std::time::SystemTime;
 
@@ -6,36 +6,37 @@ use serde_json::Value;
 
 use super::{Files, TranscriptError};
 
-/// What an agent says of a usage limit that has stopped it.
+/// What an agent recorded about a usage limit that has stopped it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// When it did, where it says so.
+    /// When the limit stopped the agent, if recorded.
     pub at: Option<SystemTime>,
-    /// In its own words, which may name the end of the limit.
+    /// The agent's own words, which may name the end of the limit.
     pub text: String,
-    /// The end of the limit, where that stands there as a number.
+    /// The end of the limit, if it is recorded as a number.
     pub until: Option<SystemTime>,
 }
 
 impl Files<'_> {
-    /// The usage limit that has stopped the conversation, by the newest record that tells of a message, an answer or a limit.
+    /// Returns the usage limit that has stopped the conversation. The newest record of a message, an answer or a limit
+    /// decides.
     ///
     /// # Errors
-    /// Nothing is known.
+    /// If the agent's files cannot be found or read. Whether a limit holds is unknown then.
     pub fn limited(&self, id: &str) -> Result<Option<Notice>, TranscriptError> {
         let Some(layout) = self.layout() else { return Ok(None) };
         if layout.path(id)?.is_none() { Ok(None) } else { layout.limited(id) }
     }
 }
 
-/// Whether the error of a service reads like a usage limit, or a rate that was too high.
+/// Whether the error text of a service describes a usage limit or a rate limit.
 pub(super) fn is_limit(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let words = ["usage limit", "usage_limit", "hit your", "limit reached", "rate limit", "rate_limit", "quota", "429"];
     words.iter().any(|word| text.contains(word))
 }
 
-/// Seconds since the epoch, behind one of these keys.
+/// Returns the time under the first of these keys that holds seconds since the epoch.
 pub(super) fn seconds(of: &Value, keys: &[&str]) -> Option<SystemTime> {
     let seconds = keys.iter().find_map(|key| of.get(key)?.as_u64())?;
     SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds))

@@ -9,13 +9,14 @@ use peer_adapters::{file, signals};
 use crate::cli::{Context, Directories, Outcome};
 use crate::policy::time::Timestamp;
 
-/// What an agent may hand over: a message of a megabyte is in it, as JSON. Of more nothing is read.
+/// The maximum size of a hook's input, in bytes. A message of one megabyte fits, as JSON. Longer input is not read.
 const MOST: u64 = 4 * 1024 * 1024;
 
-/// How long the agent's own part may take, whatever happens; the rest goes on without it.
+/// The maximum lifetime of the process that the agent starts. The detached process that it hands the report to may take
+/// longer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long what is reported may take to be written down.
+/// The maximum time to record a report.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Take what an agent reports by a hook of its own; run by the agent
@@ -36,7 +37,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let Some(report) = Report::ALL.into_iter().find(|report| report.as_str() == args.report) else { return Ok(0) };
     if let Some(at) = args.hear {
         let handed = file::read_stream(std::io::stdin(), MOST)?;
-        // An agent that was started anew meanwhile reports nothing more.
+        // The report is ignored if the agent was restarted in the meantime.
         let heard = tokio::time::timeout(
             PATIENCE,
             context.engine()?.hear_agent(report, Timestamp::from_ms(at), handed.as_bytes()),
@@ -53,10 +54,10 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-/// Hands it to a process of our own, which the agent neither waits for nor takes along when it ends.
+/// Passes the report to a detached process of ours. The agent does not wait for that process, which outlives it.
 fn pass_on(report: Report, handed: Option<&OsString>) -> Result<(), Box<dyn std::error::Error>> {
     signals::end_within(DEADLINE);
-    // Not in a pane of ours.
+    // The hook does not run in a peer's pane.
     if std::env::var_os("PEER_NAME").is_none() || std::env::var_os("PEER_INCARNATION").is_none() {
         return Ok(());
     }

@@ -53,7 +53,7 @@ fn fitting(line: &str) -> String {
     columns().map_or_else(|| line.to_owned(), |room| cut(line, room).to_string())
 }
 
-/// How it came, and what it is now.
+/// Describes how the peer came to this conversation, how often it was resumed, and whether it is current.
 fn told(one: &Known) -> String {
     let how = match one.how {
         Origin::Started => "started",
@@ -69,7 +69,7 @@ fn told(one: &Known) -> String {
     format!("{how}{resumed}{current}")
 }
 
-/// What its agent's files tell of it.
+/// Returns the detail lines: the times and first words that the agent's files show.
 fn below(one: &Known) -> Vec<String> {
     let second = |at| humantime::format_rfc3339_seconds(std::time::SystemTime::from(at)).to_string();
     let mut lines = Vec::new();

@@ -9,7 +9,7 @@ use super::EngineError;
 use crate::policy::choice::ChoiceError;
 
 impl EngineError {
-    /// Under which name the log tells of a message that is not confirmed; none of what is no such thing.
+    /// Returns the name under which the log records an unconfirmed message; `None` for every other error.
     pub(in crate::engine) fn unconfirmed(&self) -> Option<&'static str> {
         match self.itself() {
             Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(how.as_str()),
@@ -18,7 +18,8 @@ impl EngineError {
         }
     }
 
-    /// Whether the same message may be sent again as it is, where one was not delivered: it was not said, and will not be.
+    /// Whether the undelivered message may be sent again unchanged, because it was not said and will not be said later.
+    /// `None` if the error is not about a delivery.
     pub fn is_retryable(&self) -> Option<bool> {
         match self.itself() {
             Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(*how != Undelivered::NotSeen),
@@ -55,41 +56,41 @@ pub enum Unanswered {
     Stands,
 }
 
-/// Why an agent cannot go on in a conversation.
+/// The reason why an agent cannot continue in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// Another agent's files hold it.
+    /// It is a conversation of another agent.
     #[error("it is one of {agent}, and its agent is {own}")]
     OfAgent {
-        /// Whose it is.
+        /// The agent that it belongs to.
         agent: String,
-        /// What runs in its pane now.
+        /// The agent of the peer.
         own: String,
     },
-    /// Its agent starts anew each time.
+    /// The agent cannot resume conversations.
     #[error("{agent} does not resume conversations")]
     NoResume {
         /// The profile.
         agent: String,
     },
-    /// Its agent keeps no such conversation for its directory.
+    /// The agent has no such conversation for its working directory.
     #[error("{agent} keeps no such conversation of {}{}", .cwd.display(),
         .place.as_ref().map(|place| format!(": there is no {}", place.display())).unwrap_or_default())]
     NotFound {
         /// The profile.
         agent: String,
-        /// Its working directory.
+        /// The working directory.
         cwd: PathBuf,
-        /// Where it would be, if its id tells.
+        /// The path at which it would be, if that follows from the id.
         place: Option<PathBuf>,
     },
-    /// Some process has it open, and two would write into one transcript.
+    /// A process has it open. Two processes would write to one transcript.
     #[error("process {pid} has it open")]
     Open {
-        /// Which.
+        /// The pid of that process.
         pid: u32,
     },
-    /// An incarnation of it is on record.
+    /// An incarnation of the peer is recorded and has not ended.
     #[error("it is awake, or its end is not recorded yet")]
     Awake,
 }

@@ -1,4 +1,5 @@
-//! What an agent is given for one launch beside its own words, so that no file of the person's is edited.
+//! Arguments that an agent gets for one launch in addition to its own, so that none of the user's files has to be
+//! edited.
 
 use peer_adapters::agent::McpServer;
 
@@ -6,7 +7,7 @@ use crate::engine::{Engine, Peer};
 use crate::policy::ending::Incarnation;
 
 impl Engine {
-    /// The words by which it is given `peer mcp`, where its spec wants that.
+    /// Returns the arguments that give the agent `peer mcp`, if its spec asks for it.
     pub(crate) fn mcp_words(&self, peer: &Peer, incarnation: Incarnation) -> Vec<String> {
         let Some(rule) = peer.profile.mcp.as_ref().filter(|_| peer.spec.mcp) else { return Vec::new() };
         let paths = [self.executable.as_path(), self.state.root(), self.config.root()].map(std::path::Path::to_str);

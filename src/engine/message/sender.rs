@@ -1,4 +1,4 @@
-//! Who sends a message: a person, or the agent of a peer, whose messages have hops.
+//! Identifies who sends a message: a person, or the agent of a peer, whose messages have hops.
 
 use super::Message;
 use crate::engine::{Engine, EngineError, Peer, Result};
@@ -8,22 +8,24 @@ use crate::policy::name::PeerName;
 use crate::store::Event;
 
 impl Engine {
-    /// The peer in whose pane this command runs, where it runs in one.
+    /// Returns the peer in whose pane this command runs, if it runs in one.
     pub fn sender(&self) -> Option<PeerName> {
         self.var("PEER_NAME")?.to_str()?.parse().ok()
     }
 
-    /// The message with its sender, where that is the agent of a peer, and with its hops: one more than that agent was told with.
+    /// Returns the message with its sender, if that is the agent of a peer, and its hops: one more than the message
+    /// that this agent received last.
     ///
     /// # Errors
-    /// The record of the sender cannot be read.
+    /// If the sender's session record cannot be read.
     pub fn signed(&self, message: Message) -> Result<Message> {
         let Some(from) = self.sender() else { return Ok(message) };
         let heard = self.state.peer(&from).session()?.present().map_or(0, |record| record.hops);
         Ok(Message { from: Some(from), hops: hops::next(heard), ..message })
     }
 
-    /// Refuses what has come too far, and logs that: to be asked before anything is started, typed or queued.
+    /// Refuses a message that has too many hops, and logs the refusal. Call this before anything is started, typed or
+    /// queued.
     ///
     /// # Errors
     /// [`EngineError::TooManyHops`].
@@ -38,7 +40,7 @@ impl Engine {
         Err(EngineError::TooManyHops { peer: to.clone(), from: message.from.clone(), hops: message.hops, limit })
     }
 
-    /// Logs a message that cannot be confirmed, whatever is typed next.
+    /// Logs that a message cannot be confirmed, if that is what `error` means, whatever is typed next.
     pub(crate) fn log_unconfirmed(&self, peer: &Peer, error: &EngineError) -> Result<()> {
         let Some(cause) = error.unconfirmed() else { return Ok(()) };
         let signal = match error.itself() {

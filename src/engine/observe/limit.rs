@@ -1,4 +1,5 @@
-//! Whether a usage limit has stopped an agent, and until when: by what it wrote down, else by what its screen shows.
+//! Determines whether a usage limit has stopped an agent, and until when: from the agent's own files, or else from its
+//! screen.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -11,8 +12,8 @@ use crate::policy::turn::{Limit, Witness};
 use crate::store::SessionRecord;
 
 impl Engine {
-    /// The limit that has stopped the agent of a record; `shown`: what its screen says of one. Nothing where its files do not
-    /// tell and its screen shows none.
+    /// Returns the limit that has stopped the agent of `record`, with its start and witness. `shown` is what the screen
+    /// says about a limit. `None` if neither the agent's files nor its screen show one.
     pub(crate) fn limit_of(
         &self,
         peer: &Peer,
@@ -32,8 +33,9 @@ impl Engine {
     }
 }
 
-/// The end of a limit as an agent's words tell it, which were written at `at`: `resets 3pm (Europe/Berlin)`, `try again at 3:05
-/// PM`, `resets Dec 2 at 9am`, `in 2 hours 5 minutes`, `…|1795305600`. By the clock of this machine where they name no zone.
+/// Parses the end of a limit from an agent's message that was written at `at`: `resets 3pm (Europe/Berlin)`, `try again
+/// at 3:05 PM`, `resets Dec 2 at 9am`, `in 2 hours 5 minutes`, `…|1795305600`. Uses the time zone of this machine if
+/// the message names none.
 fn told(text: &str, at: Timestamp) -> Option<Timestamp> {
     let here = TimeZone::system();
     until(text, at, &here)
@@ -52,7 +54,7 @@ fn until(text: &str, at: Timestamp, here: &TimeZone) -> Option<Timestamp> {
     epoch.or(named).or_else(|| spans(&words, &now)).or_else(|| clock(&words, &now))
 }
 
-/// Ten digits are seconds, thirteen milliseconds.
+/// Parses a Unix time: ten digits are seconds, thirteen are milliseconds.
 fn epoch(word: &str) -> Option<Timestamp> {
     let number = word.parse::<u64>().ok()?;
     match word.len() {
@@ -67,7 +69,7 @@ fn zone(word: &str) -> Option<TimeZone> {
     is_one.then(|| TimeZone::get(word).ok()).flatten()
 }
 
-/// `in 2 hours 5 minutes`, `in 2h 5m`, `in 3 days`.
+/// Parses a duration from `now`: `in 2 hours 5 minutes`, `in 2h 5m`, `in 3 days`.
 fn spans(words: &[String], now: &ZonedDateTime) -> Option<Timestamp> {
     let begins = words.iter().position(|word| word.eq_ignore_ascii_case("in"))? + 1;
     let (mut span, mut found, mut number) = (Span::new(), false, None);
@@ -91,7 +93,7 @@ fn spans(words: &[String], now: &ZonedDateTime) -> Option<Timestamp> {
     found.then(|| now.checked_add(span).ok().as_ref().and_then(millis)).flatten()
 }
 
-/// The next moment at which a clock shows this, on the day that is named, if one is.
+/// Returns the next moment at which a clock shows the time in `words`, on the named day if there is one.
 fn clock(words: &[String], now: &ZonedDateTime) -> Option<Timestamp> {
     let (place, time) = words.iter().enumerate().find_map(|(place, word)| {
         let half = words.get(place + 1).map(String::as_str).unwrap_or_default();
@@ -105,7 +107,7 @@ fn clock(words: &[String], now: &ZonedDateTime) -> Option<Timestamp> {
     millis(&at)
 }
 
-/// `3pm`, `3:05pm`, `3:05 PM`, `15:05`.
+/// Parses a time of day: `3pm`, `3:05pm`, `3:05 PM`, `15:05`.
 fn time(word: &str, half: &str) -> Option<Time> {
     let word = word.to_ascii_lowercase();
     let (digits, half) = match word.find(|c: char| !c.is_ascii_digit() && c != ':') {
@@ -124,7 +126,7 @@ fn time(word: &str, half: &str) -> Option<Time> {
     Time::new(hours, minutes, 0, 0).ok()
 }
 
-/// `Dec 2`, `December 2nd`: of this year, or of the next where that is long over.
+/// Parses a date: `Dec 2`, `December 2nd`. It is in this year, or in the next if it ended more than a day ago.
 fn date(month: &str, day: &str, now: &ZonedDateTime) -> Option<Date> {
     const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     let month = month.to_ascii_lowercase();
@@ -143,7 +145,7 @@ fn millis(at: &ZonedDateTime) -> Option<Timestamp> {
 mod tests {
     use super::*;
 
-    /// What these words tell, written at 22:30 in Berlin on the 28th of November.
+    /// Returns the end of a limit in this text, as written at 22:30 in Berlin on the 28th of November.
     fn told(text: &str) -> Option<String> {
         let at: Timestamp = "2026-11-28T21:30:00Z".parse().expect("a time");
         let here = TimeZone::get("Europe/Berlin").expect("a zone");

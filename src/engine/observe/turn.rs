@@ -38,11 +38,11 @@ pub(crate) struct Doing {
     pub(crate) own: Option<AgentStatus>,
     /// What it is doing, if that is known.
     pub(crate) seen: Option<TurnObservation>,
-    /// Its turn makes no progress, as ticks have seen.
+    /// Its stall, if ticks have seen no progress in its turn.
     pub(crate) stall: Option<Stall>,
 }
 
-/// What was seen of one incarnation.
+/// An earlier observation of one incarnation.
 type Before = (Incarnation, TurnObservation, Option<Progress>);
 
 /// The earlier observations of a fleet.
@@ -68,13 +68,13 @@ impl Turns {
         (*of == incarnation).then_some(seen)
     }
 
-    /// The progress of its turn, as the last tick saw it.
+    /// Returns the progress of the incarnation's turn, as the last tick saw it.
     fn progress(&self, name: &PeerName, incarnation: Incarnation) -> Option<Progress> {
         let (of, _, progress) = self.0.as_ref()?.get(name)?;
         progress.filter(|_| *of == incarnation)
     }
 
-    /// Keeps what was observed now, for the next look.
+    /// Stores a new observation for the next one to build on.
     pub(crate) fn keep(&mut self, name: &PeerName, incarnation: Incarnation, seen: Option<&TurnObservation>) {
         let progress = self.progress(name, incarnation);
         let known = self.0.get_or_insert_default();
@@ -92,7 +92,7 @@ impl Engine {
         self.doing_within(of, before, Duration::MAX).await
     }
 
-    /// As [`Engine::doing`], for a caller that has less time than a probe.
+    /// Like [`Engine::doing`], but blocks for at most `room` if that is less than the probe deadline.
     pub(crate) async fn doing_within(&self, of: &[(&Peer, &Live)], before: &mut Turns, room: Duration) -> Vec<Doing> {
         let own: Vec<_> = of.iter().map(|(peer, live)| own_status(peer, live)).collect();
         let wants = |((peer, live), own): (&(&Peer, &Live), &Option<AgentStatus>)| {
@@ -134,7 +134,8 @@ impl Engine {
     ) -> Option<TurnObservation> {
         let record = live.record()?;
         let seen = self.turn_seen(peer, live, own, before, until, record).await?;
-        // A turn began when the agent said so, and not when it last went on.
+        // The agent's own report of the start is exact. The other witnesses may give the time at which the turn last
+        // continued.
         let known = (seen.turn == Turn::Busy && tells_of_starts(&peer.profile)).then(|| known_turn(peer, record));
         Some(match known.flatten().and_then(|known| known.in_progress_since()) {
             Some(since) => TurnObservation { witness: Witness::Hook, since_ms: Some(since), ..seen },
@@ -173,7 +174,7 @@ impl Engine {
                 seen(Turn::Waiting(ask(&dialog)), since.or_else(|| last_output(live)))
             }
             _ if own_word.is_some() => own_word,
-            // It is still drawn as it was.
+            // A hook has just reported the end of the turn, and the screen is not redrawn yet.
             Some(Shows::Busy) if is_just_over(peer, record, now) => {
                 Some(TurnObservation { turn: Turn::Free, witness: Witness::Hook, since_ms: None, at_ms: now })
             }
@@ -184,7 +185,8 @@ impl Engine {
         seen.map(|seen| self.unless_limited(peer, live, record, limited.as_deref(), seen))
     }
 
-    /// An agent that is free, or offers the ways out of a limit, may be stopped by one.
+    /// Returns `seen`, or [`Turn::Limited`] in its place if a usage limit has stopped the agent. A limited agent looks
+    /// free, or shows a menu or a question that offers ways out of the limit.
     fn unless_limited(
         &self,
         peer: &Peer,
@@ -271,7 +273,8 @@ fn stands(before: &TurnObservation, live: &Live, own: Option<&AgentStatus>) -> b
     agrees && last_output(live).is_some_and(|output| before.at_ms.since(output.max(typed.unwrap_or(output))) > SETTLED)
 }
 
-/// Whether what a tick saw of its progress may matter: its own word is that it has been busy for that long.
+/// Whether the turn may be stalled, so that the ticks' observations of its progress are needed: the agent's status file
+/// has reported it busy for at least `stall_timeout`.
 fn may_stall(peer: &Peer, own: Option<&AgentStatus>, now: Timestamp) -> bool {
     let since = own.filter(|own| own.busy && own.waits_for.is_none()).and_then(|own| own.since);
     let timeout = peer.effective.stall_timeout.value;

@@ -1,29 +1,31 @@
-//! Who asks over MCP: a person's agent, which may do what the person may, or the agent of a peer, which may do what its spec says.
+//! Identifies who makes a request over MCP: a person's agent, which may do what the person may, or the agent of a peer,
+//! which may do what its spec allows.
 
 use crate::engine::{Engine, EngineError, Result};
 use crate::policy::may::{Asked, is_allowed};
 use crate::policy::name::PeerName;
 
-/// Who asks.
+/// The origin of an MCP request.
 #[derive(Clone, Debug)]
 pub enum Asker {
-    /// Nobody of the fleet.
+    /// A person, or an agent outside the fleet.
     Person,
     /// The agent of a peer, in its pane.
     Agent {
-        /// Whose.
+        /// The name of that peer.
         name: PeerName,
-        /// `may` in its spec.
+        /// `may` from its spec.
         may: Option<Vec<String>>,
     },
 }
 
 impl Engine {
-    /// Who runs this process, by the variables that a pane of ours has; where that is the agent of a peer, its environment is
-    /// what that agent was launched with, as for a command in its pane: agents pass on less to the servers that they start.
+    /// Determines who runs this process from the variables that every pane of `peer` has. For the agent of a peer, this
+    /// engine takes over the environment with which the agent was launched, as for a command in its pane, because
+    /// agents pass less of it to the servers that they start.
     ///
     /// # Errors
-    /// [`EngineError::NotInPane`]: those variables are there, and are not those of an incarnation that is on record.
+    /// [`EngineError::NotInPane`] if those variables are set, but do not name a recorded incarnation.
     pub fn asker(&mut self) -> Result<Asker> {
         if self.var("PEER_NAME").is_none() {
             return Ok(Asker::Person);
@@ -38,7 +40,7 @@ impl Engine {
 }
 
 impl Asker {
-    /// Whether that may be done to a peer.
+    /// Checks whether `asked` is allowed on the peer `other`.
     ///
     /// # Errors
     /// [`EngineError::NotAllowed`].
@@ -51,7 +53,7 @@ impl Asker {
         }
     }
 
-    /// Whether it is the agent of this peer.
+    /// Whether this is the agent of `other`.
     pub fn is(&self, other: &PeerName) -> bool {
         matches!(self, Self::Agent { name, .. } if name == other)
     }

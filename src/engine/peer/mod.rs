@@ -146,8 +146,8 @@ pub(crate) fn check_mcp(spec: &PeerSpec, profile: &Profile) -> std::result::Resu
         return Ok(());
     }
     if !cfg!(feature = "mcp") {
-        let problem = "this build of peer has no MCP server".to_owned();
-        return Err((problem, "remove it, or build peer with the feature mcp"));
+        let problem = "this build has no MCP server".to_owned();
+        return Err((problem, "remove it, or use a build with the feature mcp"));
     }
     let hint = "remove it; the agent's own settings can name a server with the command `peer mcp`";
     profile

@@ -1,9 +1,10 @@
-//! `peer agent-hook`: what an agent reports of itself by hooks of its own, as it happens.
+//! `peer agent-hook`: takes what an agent reports about itself through its own hooks, as it happens.
 //!
-//! Whoever runs the hook is believed as far as its environment goes: it has the name and the number of the incarnation on record.
-//! What it hands over must be about the conversation that this incarnation is in, since some agents run their hooks for another
-//! one too; a question is believed once the agent's own status file or its screen shows it; and which conversation an agent went
-//! on in is asked of its own files. The peer's lock is not waited for: a delivery holds it until the message is taken.
+//! A hook is trusted as far as its environment goes: it must have the name and the number of the recorded incarnation.
+//! Its payload must be about the conversation of that incarnation, because some agents also run their hooks for other
+//! conversations. A question is accepted once the agent's own status file or its screen shows it. A change of
+//! conversation is verified in the agent's own files. The hook does not wait for the peer's lock, because a delivery
+//! holds it until the message is taken.
 
 use std::time::Duration;
 
@@ -25,24 +26,25 @@ use crate::policy::time::Timestamp;
 use crate::policy::turn::{TurnObservation, Witness};
 use crate::store::{Event, SessionRecord};
 
-/// How long the agent's own files may take to name the conversation that its hook names: Claude Code writes its status file 190
-/// ms after the command.
+/// How long the agent's own files may take to name the conversation that its hook names. Claude Code writes its status
+/// file 190 ms after the command.
 const NAMED_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long a question may take to show, and for how much longer its words are waited for once the agent says that it waits.
+/// How long a question may take to appear, and how much longer to wait for its text once the agent says that it waits.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 const WORDS_WITHIN: Duration = Duration::from_millis(500);
 
-/// How long somebody else may write down what they heard of the same agent.
+/// How long to wait while another process writes to the same record of turns.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
-/// Between two looks at what is about to show.
+/// The interval between two polls.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A turn that a status file knows of for longer goes on; a younger one is the one that is reported.
+/// The age from which a turn in the status file is an earlier one that continues. A younger one is the turn that is
+/// being reported.
 const JUST_BEGUN: Duration = Duration::from_secs(2);
 
-/// Who reports, and what is known of them.
+/// The agent that reports, with its record and the time of the report.
 struct Reporter {
     peer: Peer,
     record: SessionRecord,
@@ -50,13 +52,13 @@ struct Reporter {
 }
 
 impl Engine {
-    /// Takes what the agent of this pane reported at that time, and says what is news in it. What cannot be believed is passed
-    /// over.
+    /// Takes a report that the agent of this pane made at `at`, and logs what is new in it. Ignores a report that
+    /// cannot be verified.
     ///
     /// # Errors
-    /// [`EngineError::NotInPane`], or files of ours cannot be read or written.
+    /// [`EngineError::NotInPane`], or an error if files of `peer` cannot be read or written.
     pub async fn hear_agent(&self, report: Report, at: Timestamp, handed: &[u8]) -> Result<()> {
-        // Nobody reports what is to come.
+        // A report cannot be about the future.
         let at = at.min(self.now());
         let (peer, incarnation) = self.caller()?;
         let Some(handed) = peer.profile.handed(handed).filter(|_| hears(&peer, report)) else { return Ok(()) };
@@ -72,7 +74,7 @@ impl Engine {
             let patient = report == Report::Conversation;
             match self.follow(&peer, incarnation, is_in, patient).await? {
                 Some(record) => record,
-                // It is of another one.
+                // The report is about another conversation.
                 None => return Ok(()),
             }
         };
@@ -92,14 +94,14 @@ impl Engine {
             }
             Report::Waiting => match self.asked(&by).await? {
                 Some(seen) => self.tell(&by, Heard::Asks(seen), None).await,
-                // It was allowed by a rule, or answered by now.
+                // The question was allowed by a rule, or has been answered.
                 None => Ok(()),
             },
         }
     }
 
-    /// Asks the agent's own files whether it is in the conversation that is meant, and puts that on record. `None`: it is not, with
-    /// `patient` for as long as they may take to say so.
+    /// Checks in the agent's own files whether it is in the reported conversation, and records that. `None` if it is
+    /// not. With `patient`, waits up to [`NAMED_WITHIN`] for the files to say so.
     async fn follow(
         &self,
         peer: &Peer,
@@ -127,7 +129,7 @@ impl Engine {
         }
     }
 
-    /// What it needs a person for, as soon as that is seen.
+    /// Waits until the question is visible, and returns it. `None` if none appears within [`SHOWN_WITHIN`].
     async fn asked(&self, by: &Reporter) -> Result<Option<TurnObservation>> {
         let until = Instant::now() + SHOWN_WITHIN;
         let says_so = by.peer.profile.conversation.status.is_some();
@@ -153,7 +155,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// Whether something was answered in the turn that is over, by the agent's transcript.
+    /// Whether the finished turn has an answer, according to the agent's transcript.
     fn answered(&self, by: &Reporter) -> Option<bool> {
         let id = by.record.conversation.as_deref()?;
         let entries = self.in_own_files(&by.peer, &by.peer.profile, |files| files.entries(id, 0)).ok()?.ok()??;
@@ -161,7 +163,7 @@ impl Engine {
         Some(last.over && !last.text.is_empty())
     }
 
-    /// Writes down what is news, and that it was told.
+    /// Records the changes, and logs those that are new. Gives up after [`WRITTEN_WITHIN`].
     async fn tell(&self, by: &Reporter, heard: Heard, answered: Option<bool>) -> Result<()> {
         let until = Instant::now() + WRITTEN_WITHIN;
         loop {
@@ -180,7 +182,7 @@ impl Engine {
 }
 
 impl Reporter {
-    /// What its status file says, where it keeps one.
+    /// Returns the content of the agent's status file, if it keeps one.
     fn status(&self) -> Option<AgentStatus> {
         self.peer.profile.conversation.status?;
         let launched = Launched::of(&self.peer.files, &self.record, &self.peer.spec.cwd).ok()?;
@@ -189,12 +191,12 @@ impl Reporter {
     }
 }
 
-/// Whether this is to be heard from this peer's agent.
+/// Whether this peer accepts this report from its agent.
 fn hears(peer: &Peer, report: Report) -> bool {
     peer.effective.agent_hooks.value && peer.profile.hooks.reports.contains(&report)
 }
 
-/// Whether a turn that is reported to begin is another one than that which is known of, by the agent's status file.
+/// Whether a reported start begins a different turn from the known one, according to the agent's status file.
 fn begins_anew(status: Option<&AgentStatus>, at: Timestamp) -> bool {
     status.is_none_or(|status| {
         !status.busy || status.since.is_some_and(|since| at.since(Timestamp::from(since)) < JUST_BEGUN)

@@ -1,5 +1,5 @@
-//! `peer conversations`, `wake --conversation`, `add --conversation`: every conversation that a peer ever had, and which it
-//! goes on in.
+//! `peer conversations`, `wake --conversation`, `add --conversation`: lists every conversation that a peer ever had,
+//! and selects the one that it continues.
 
 use peer_adapters::screen::printable;
 use peer_adapters::transcript::{Glance, TranscriptError};
@@ -17,34 +17,34 @@ use crate::policy::time::Timestamp;
 use crate::policy::wake::{WakeFacts, WakeRequest};
 use crate::store::{ConversationEntry, Event, Marker, Origin, SessionRecord};
 
-/// How much is shown of what was said first, in characters: a line or two, by which a person knows it again.
+/// The most characters shown of the first message: a line or two, enough for a person to recognize the conversation.
 const FIRST_WORDS: usize = 160;
 
 /// A conversation that a peer has or had.
 #[derive(Clone, Debug, Serialize)]
 pub struct Known {
-    /// Its id, the agent's own.
+    /// The agent's own id of the conversation.
     pub conversation: String,
-    /// The profile of the agent whose it is.
+    /// The profile of the agent that the conversation belongs to.
     pub agent: String,
     /// How it became the peer's.
     pub how: Origin,
-    /// When it did, where that was written down.
+    /// When it became the peer's, if that was recorded.
     #[serde(serialize_with = "rfc3339")]
     pub since: Option<Timestamp>,
-    /// How many starts of the agent went on in it, as far as the log goes back.
+    /// The number of starts that resumed it, as far as the log goes back.
     pub resumed: usize,
-    /// The peer is in it, or was in it last: the one that a resume continues.
+    /// Whether the peer is in it, or was in it last: a resume continues this one.
     pub current: bool,
-    /// Whether its agent's files of it are there; none where that cannot be told.
+    /// Whether the agent's files of it exist. `None` if that cannot be determined.
     pub files: Option<bool>,
     /// When its first record was written.
     #[serde(serialize_with = "rfc3339")]
     pub first_at: Option<Timestamp>,
-    /// When its last one was.
+    /// When its last record was written.
     #[serde(serialize_with = "rfc3339")]
     pub last_at: Option<Timestamp>,
-    /// What was said in it first, without control characters and at most 160 characters of it.
+    /// The first message in it, without control characters and cut to 160 characters.
     pub first_words: Option<String>,
 }
 
@@ -57,11 +57,11 @@ fn rfc3339<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> std::result:
 }
 
 impl Engine {
-    /// Every conversation that a peer ever had, asleep or awake, the one that it went into last at the end. Reads files alone:
-    /// of each transcript its two ends.
+    /// Returns every conversation that a peer ever had, whether it is asleep or awake, with the most recently entered
+    /// one last. Reads only files, and only both ends of each transcript.
     ///
     /// # Errors
-    /// Nobody declared it, or a file of ours cannot be read.
+    /// If the peer is not declared, or a file of `peer` cannot be read.
     pub fn conversations(&self, name: &PeerName) -> Result<Vec<Known>> {
         let peer = self.known(name)?;
         let current = self.current_conversation(&peer)?;
@@ -69,7 +69,7 @@ impl Engine {
         let events: Vec<&Event> = events.iter().filter(|event| event.peer.as_ref() == Some(name)).collect();
         let mut known: Vec<Known> = Vec::new();
         for entry in peer.files.conversations()? {
-            // How it came is told by the first one, and which was the last by the last one.
+            // The first entry says how the conversation came about. The position of the last entry decides its place.
             let before = known.iter().position(|one| one.conversation == entry.conversation).map(|at| known.remove(at));
             known.push(before.unwrap_or_else(|| of_entry(entry, &events)));
         }
@@ -87,9 +87,9 @@ impl Engine {
         Ok(known)
     }
 
-    /// What the agent's own files tell of it.
+    /// Adds what the agent's own files say about the conversation.
     fn look_into(&self, peer: &Peer, known: &mut Known) -> Result<()> {
-        // A profile that somebody removed since tells nothing.
+        // The profile may have been removed since. Then nothing is known.
         let Ok(profile) = self.profile_of(peer, &known.conversation) else { return Ok(()) };
         if !tells(&profile) {
             return Ok(());
@@ -107,10 +107,10 @@ impl Engine {
         Ok(())
     }
 
-    /// The same request with the whole id of the conversation that it asks for.
+    /// Returns the request with its conversation expanded to the whole id.
     ///
     /// # Errors
-    /// It is none of the peer's, or its agent cannot go on in it.
+    /// If the conversation is not one of the peer's, its agent cannot continue it, or another peer continues it.
     pub(crate) fn with_conversation(&self, peer: &Peer, request: &WakeRequest) -> Result<WakeRequest> {
         let Some(typed) = &request.conversation else { return Ok(request.clone()) };
         let conversation = self.conversation_meant(peer, typed)?;
@@ -127,18 +127,19 @@ impl Engine {
         Ok(WakeRequest { conversation: Some(conversation), ..request.clone() })
     }
 
-    /// What the table asks about, for a wake that may ask for one of its conversations.
+    /// Returns the facts for the decision table, for a wake that may name a conversation.
     ///
     /// # Errors
-    /// A file of ours cannot be read.
+    /// If a file of `peer` cannot be read.
     pub(crate) fn facts_for(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeFacts> {
         self.facts_asked(peer, request, live.record(), self.facts(peer, live)?)
     }
 
-    /// The facts of a wake that may ask for one of its conversations: whether that can be resumed, and which it is in now.
+    /// Adds to the facts of a wake that names a conversation: whether it can be resumed, and which one the peer is in
+    /// now.
     ///
     /// # Errors
-    /// A file of ours cannot be read.
+    /// If a file of `peer` cannot be read.
     pub(crate) fn facts_asked(
         &self,
         peer: &Peer,
@@ -159,8 +160,8 @@ impl Engine {
         Ok(WakeFacts { conversation: self.resumable(peer, Some(asked)), now_in, ..facts })
     }
 
-    /// Another peer that is in this conversation, or was in it last. One that only had it once may have been removed and
-    /// brought back since.
+    /// Returns another peer that is in this conversation, or was in it last. A peer that only had it earlier does not
+    /// count: it may have been removed and added again since.
     fn goes_on_in(&self, conversation: &str, name: &PeerName) -> Result<Option<PeerName>> {
         for other in self.state.inventory()?.started().into_iter().filter(|other| other != name) {
             let files = self.state.peer(&other);
@@ -173,10 +174,11 @@ impl Engine {
         Ok(None)
     }
 
-    /// Whether a peer that is declared so can be given a conversation that was begun by hand.
+    /// Checks whether a peer with this declaration can be given a conversation that was begun outside of `peer`.
     ///
     /// # Errors
-    /// Its agent keeps no such conversation there, or cannot resume one; another peer has it, or some process has it open.
+    /// If the agent has no such conversation in that directory or cannot resume one, the peer is awake, another peer
+    /// owns the conversation, or a process has it open.
     pub(crate) fn check_adoptable(&self, peer: &Peer, id: &str) -> Result<()> {
         check_resumes(peer, id)?;
         if peer.files.session()?.present().is_some() {
@@ -205,22 +207,22 @@ impl Engine {
         }
     }
 
-    /// Whether a peer was given this conversation before: the same declaration again changes nothing.
+    /// Whether the peer was given this conversation before. If so, the same declaration changes nothing.
     pub(crate) fn has_adopted(&self, name: &PeerName, id: &str) -> Result<bool> {
         let adopted = |entry: &ConversationEntry| entry.conversation == id && entry.how == Some(Origin::Adopted);
         Ok(self.state.peer(name).conversations()?.iter().any(adopted))
     }
 
-    /// Whether the next wake of a peer goes on in a conversation that it was given.
+    /// Whether the next wake of a peer resumes a conversation that it was given.
     ///
     /// # Errors
-    /// The state directory cannot be read.
+    /// If the state directory cannot be read.
     pub fn is_adoption_due(&self, name: &PeerName) -> Result<bool> {
         Ok(self.state.peer(name).has(Marker::Adopted)?)
     }
 
-    /// Gives a peer a conversation that was begun by hand: its next wake resumes that one. Once: what it was given before is
-    /// resumed by `wake --conversation`.
+    /// Gives a peer a conversation that was begun outside of `peer`: its next wake resumes that one. Has no effect for
+    /// a conversation that the peer was given before, which `wake --conversation` resumes.
     ///
     /// # Errors
     /// [`EngineError::ConversationUnusable`], [`EngineError::ConversationOfAnother`].
@@ -248,8 +250,8 @@ impl Engine {
         )
     }
 
-    /// Returns what else starts and stops this agent: the manager in its spec, or a user unit or launchd plist of its
-    /// name.
+    /// Returns what else starts and stops this agent: the manager in its spec, or a user unit or launchd plist with the
+    /// peer's name.
     pub(crate) fn manager_of(&self, peer: &Peer) -> Option<String> {
         if let Some(manager) = &peer.spec.managed_by {
             return Some(manager.clone());
@@ -264,7 +266,7 @@ impl Engine {
         [unit, plist].into_iter().find(|path| path.exists()).map(|path| path.display().to_string())
     }
 
-    /// A peer as it would be, were this its spec.
+    /// Returns the peer as it would be with this spec.
     pub(crate) fn as_declared(&self, name: &PeerName, spec: crate::config::PeerSpec) -> Result<Peer> {
         let (effective, profile) = (Effective::of(&spec, &self.settings), self.profile(&spec.agent)?);
         Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name), is_declared: true })
@@ -273,7 +275,7 @@ impl Engine {
 
 fn of_entry(entry: ConversationEntry, events: &[&Event]) -> Known {
     let ConversationEntry { at_ms, conversation, agent, incarnation, how } = entry;
-    // What an older version wrote down does not say how; its log may.
+    // An entry from an older version does not say how. The log may.
     let switched = |event: &&Event| {
         event.event == "conversation.changed"
             && event.incarnation == Some(incarnation)
@@ -298,13 +300,13 @@ const fn named(conversation: String, agent: String, how: Origin, since: Option<T
     }
 }
 
-/// Whether this is a start that was to go on in that conversation.
+/// Whether `event` is the decision to start the agent with `conversation`.
 fn resumes(event: &Event, conversation: &str) -> bool {
     let text = |key: &str| event.details.get(key).and_then(|value| value.as_str());
     event.event == "wake.decided" && text("decision") == Some("resume") && text("conversation") == Some(conversation)
 }
 
-/// Text of others as one line of a sensible length.
+/// Formats foreign text as one line of bounded length.
 fn words(text: &str) -> String {
     let clean = printable(text);
     let line = clean.split_whitespace().collect::<Vec<_>>().join(" ");

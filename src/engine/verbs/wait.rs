@@ -25,10 +25,10 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The least time between two observations, as a multiple of what one costs: they take at most a hundredth of a core.
 const IDLE_FACTOR: u32 = 100;
 
-/// How long to wait after a change before looking, because changes come in bursts.
+/// How long to wait after a change before observing, because changes come in bursts.
 const BURST: Duration = Duration::from_millis(10);
 
-/// How much time looks at single peers may take before they are throttled.
+/// How much time the observations of single peers may take before they are throttled.
 const ALLOWANCE: Duration = Duration::from_millis(200);
 
 /// How long the same files are watched. An agent that restarts or continues in another conversation has other files.
@@ -65,7 +65,7 @@ pub struct Waited {
 }
 
 impl Waited {
-    /// Whether it does not run.
+    /// Whether the peer is not running.
     pub fn ended(&self) -> bool {
         self.reached.is_none() && !self.needs_person
     }
@@ -129,7 +129,7 @@ impl Engine {
         files
     }
 
-    /// Those of the agent's own among them.
+    /// Returns the files of [`Engine::telling_files`] that the agent itself writes.
     pub(crate) fn own_telling_files(&self, peer: &Peer, record: &SessionRecord) -> Vec<PathBuf> {
         let Some(agent) = record.process else { return Vec::new() };
         let id = record.conversation.as_deref();
@@ -169,7 +169,7 @@ struct Waiting<'a> {
     turns: Turns,
     watched: Watched,
     began: Instant,
-    /// How much time the looks at peers with changed files have taken.
+    /// How much time the observations of peers with changed files have taken.
     spent: Duration,
 }
 
@@ -183,7 +183,7 @@ struct Watched {
 }
 
 impl Waiting<'_> {
-    /// Looks at all open peers, or only at those with these indices.
+    /// Observes all open peers, or only those with the indices `only`, and moves the settled ones to `outcome`.
     async fn look(&mut self, outcome: &mut Outcome, only: Option<&[usize]>) -> Result<()> {
         let meant = |index: &usize| only.is_none_or(|only| only.contains(index));
         let names: Vec<PeerName> =
@@ -248,8 +248,8 @@ impl Waiting<'_> {
         self.watched = Watched { names, since: Some(Instant::now()), watch };
     }
 
-    /// Waits until the next look at all peers is due, and looks at peers whose files change meanwhile. Returns whether
-    /// the wait is over.
+    /// Waits until the next observation of all peers is due, and observes peers whose files change meanwhile. Returns
+    /// whether the wait is over.
     async fn until(&mut self, next: Instant, deadline: Option<Instant>, outcome: &mut Outcome) -> Result<bool> {
         let next = deadline.map_or(next, |deadline| next.min(deadline));
         loop {
@@ -274,7 +274,8 @@ impl Waiting<'_> {
         }
     }
 
-    /// Writes during a turn are no reason to look at the screen; the end or the beginning of a turn is.
+    /// Whether a change of the peer's files warrants an observation. A write during a turn does not, unless the
+    /// beginning of a turn is a goal.
     fn is_worth_a_look(&self, index: usize) -> bool {
         self.wanted.goals.contains(&Goal::Busy) || self.engine.is_in_turn(&self.open[index]) != Some(true)
     }

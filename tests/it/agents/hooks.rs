@@ -1,4 +1,4 @@
-//! What the real agents report by hooks of their own. Run by `scripts/test-agents`.
+//! The reports that real agents make by their own hooks. Run by `scripts/test-agents`.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ on_each_runtime! {
 
 const TOUCH: &str = r#"CALL Bash {"command":"touch made","description":"Make a file"}"#;
 
-/// The events of turns, in order.
+/// Returns the turn events, in order.
 fn turns(agent: &Agent) -> Vec<Value> {
     let log = agent.world.log().into_iter();
     log.filter(|event| event["event"].as_str().is_some_and(|name| name.starts_with("turn."))).collect()
@@ -30,7 +30,7 @@ fn names(events: &[Value]) -> Vec<&str> {
     events.iter().filter_map(|event| event["event"].as_str()).collect()
 }
 
-/// Three turns, one of them with a tool, and what was told of them.
+/// Runs three turns, one of them with a tool, and checks the events that are logged for them.
 fn reports_turns(agent: &Agent, tool: &str, of_each: &[&str]) {
     let name = agent.name;
     agent.peer(&["wake", name, "-m", "the first message"]);
@@ -51,7 +51,8 @@ fn reports_turns(agent: &Agent, tool: &str, of_each: &[&str]) {
     agent.peer(&["stop", name]);
 }
 
-/// Prints how long after the transcript's last word of a turn its end was told of; for docs/performance.md, not asserted.
+/// Prints the delay between a turn's last transcript entry and the event of its end. For docs/performance.md; not
+/// asserted.
 fn lateness(agent: &Agent, finished: &[&Value]) {
     let time = |text: &Value| text.as_str()?.parse::<jiff::Timestamp>().ok();
     let told = agent.peer(&["transcript", agent.name, "--json"]);
@@ -108,7 +109,7 @@ fn claude_reports_a_question_with_its_words(on: RuntimeKind) {
     wait_until("its turn is over", || names(&turns(&agent)).last() == Some(&"turn.finished"));
     assert!(agent.world.work().join("made").exists());
     assert_eq!(agent.world.events("claude", "agent.waiting").len(), 1);
-    // What it asks with a tool of its own, and then the same as before.
+    // A question by the agent's own tool, and then the first question again.
     let call = r#"CALL AskUserQuestion {"questions":[{"question":"Which colour?","header":"Colour","multiSelect":false,"options":[{"label":"red","description":"warm"},{"label":"blue","description":"cold"}]}]}"#;
     agent.peer(&["send", "claude", call]);
     wait_until("it is told", || agent.world.events("claude", "agent.waiting").len() == 2);

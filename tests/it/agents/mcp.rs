@@ -1,4 +1,4 @@
-//! Real agents are given `peer mcp` for one launch, and ask other peers with it. Run by `scripts/test-agents`.
+//! Real agents get `peer mcp` for one launch, and message other peers with it. Run by `scripts/test-agents`.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ on_each_runtime! {
 }
 
 fn claude_asks_another_peer(on: RuntimeKind) {
-    // What a person's own words name stays.
+    // A server that the user's own arguments name is kept.
     let agent = Agent::new("claude", on, &["--mcp-config", "own.json", "--allowedTools", "mcp__peer"]);
     let started = agent.world.path("own-server-started");
     let own = json!({ "command": "sh", "args": ["-c", format!("touch {}; cat", started.display())] });
@@ -42,13 +42,13 @@ fn asks_another_peer(agent: &Agent) {
     wait_until("it goes on behind the answer", has_answer);
     let home = world.path(&format!("home/.{name}"));
     assert!(holds(&home, "ack turns=1: how are you"), "the answer is in its transcript");
-    // To look into others its spec must say so.
+    // Reading another peer needs `may` in the spec.
     agent.peer(&["send", name, "CALL mcp__peer__screen {\"name\":\"helper\"}"]);
     wait_until("it is refused, and told so", || holds(&home, "may not read helper"));
     agent.peer(&["stop", name]);
 }
 
-/// Whether a file below a directory has this text.
+/// Whether any file below a directory contains this text.
 fn holds(dir: &std::path::Path, text: &str) -> bool {
     fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| {
         let path = entry.path();

@@ -18,25 +18,25 @@ pub(crate) struct Client {
     server: Child,
 }
 
-/// Runs what a test does with clients.
+/// Runs a test that uses clients.
 pub(crate) fn with_clients<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     LocalSet::new().block_on(&runtime, work)
 }
 
 impl Client {
-    /// A client of a person's own.
+    /// Starts a client outside any pane, as the user has one.
     pub(crate) async fn of_a_person(world: &World) -> Self {
         Self::with(world, &[]).await
     }
 
-    /// The client of a peer's agent, in its pane.
+    /// Starts a client as a peer's agent does in its pane.
     pub(crate) async fn of(world: &World, name: &str) -> Self {
         let incarnation = world.session(name)["incarnation"].to_string();
         Self::with(world, &[("PEER_NAME", name), ("PEER_INCARNATION", &incarnation)]).await
     }
 
-    /// A client whose server has these variables.
+    /// Starts a client whose server has these environment variables.
     pub(crate) async fn with(world: &World, env: &[(&str, &str)]) -> Self {
         let mut command = Command::from(world.command(&["mcp"]));
         command.envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -45,7 +45,7 @@ impl Client {
         Self { service: ().serve(transport).await.expect("it speaks MCP"), server }
     }
 
-    /// Calls a tool; whether it failed, and its document.
+    /// Calls a tool. Returns whether it failed, and its document.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> (bool, Value) {
         let result = self.service.call_tool(params(tool, arguments)).await.expect("an answer");
         let document = result.structured_content.expect("a document");
@@ -54,33 +54,33 @@ impl Client {
         (result.is_error == Some(true), document)
     }
 
-    /// The document of a call that does what it is asked.
+    /// Makes a call that must succeed, and returns its document.
     pub(crate) async fn done(&self, tool: &str, arguments: Value) -> Value {
         let (failed, document) = self.call(tool, arguments).await;
         assert!(!failed, "{tool}: {document}");
         document
     }
 
-    /// The code and the text of a call that is refused.
+    /// Makes a call that must fail, and returns the code and the text of its error.
     pub(crate) async fn refused(&self, tool: &str, arguments: Value) -> (u64, String) {
         let (failed, document) = self.call(tool, arguments).await;
         assert!(failed, "{tool}: {document}");
         (document["code"].as_u64().expect("a code"), document["error"].as_str().expect("text").to_owned())
     }
 
-    /// The protocol's own error.
+    /// Calls a tool that does not exist, and returns the protocol error.
     pub(crate) async fn unknown(&self, tool: &str) -> ServiceError {
         self.service.call_tool(params(tool, Value::Null)).await.expect_err("no such tool")
     }
 
-    /// Closes its stdin; how it then ends.
+    /// Closes the server's stdin, and returns its exit code.
     pub(crate) async fn close(mut self) -> Option<i32> {
         self.service.cancel().await.expect("closed");
         self.server.wait().await.expect("our child").code()
     }
 }
 
-/// A call as it is sent.
+/// Returns the parameters of a call.
 pub(crate) fn params(tool: &str, arguments: Value) -> CallToolRequestParams {
     let params = CallToolRequestParams::new(tool.to_owned());
     match arguments {

@@ -207,21 +207,21 @@ fn what_cannot_be_kept_is_refused_and_no_value_is_said() {
     let world = with_profile(RuntimeKind::Tmux);
     let set = [("EMPTY", ""), ("TERM_PROGRAM", "x"), ("CLAUDECODE", "1"), ("PEER_NAME", "x"), ("IN_SPEC", "x")];
     for (name, code, says) in [
-        ("sk-ant-secret", 2, "error: --keep-env: what was given is no variable's name"),
-        ("MINE_KEY=secret", 2, "error: --keep-env: what was given is no variable's name"),
-        ("", 2, "error: --keep-env: what was given is no variable's name"),
-        ("1A", 2, "no variable's name"),
+        ("sk-ant-secret", 2, "error: --keep-env: not a valid variable name"),
+        ("MINE_KEY=secret", 2, "error: --keep-env: not a valid variable name"),
+        ("", 2, "error: --keep-env: not a valid variable name"),
+        ("1A", 2, "not a valid variable name"),
         (
             "MINE_KEY",
             1,
             "error: keep MINE_KEY: it is not set here, so there is no value to keep\nhint: export MINE_KEY=…",
         ),
         ("EMPTY", 1, "error: keep EMPTY: it is empty here"),
-        ("TERM_PROGRAM", 1, "it belongs to the terminal or session of whoever has it"),
-        ("CLAUDECODE", 1, "it belongs to the terminal or session of whoever has it"),
+        ("TERM_PROGRAM", 1, "it belongs to a terminal or session"),
+        ("CLAUDECODE", 1, "it belongs to a terminal or session"),
         ("PEER_NAME", 1, "peer sets it itself"),
         ("PWD", 1, "peer sets it itself"),
-        ("IN_SPEC", 1, "the spec's [env] has it too"),
+        ("IN_SPEC", 1, "the spec's [env] sets it too"),
     ] {
         let run = add(&world, &set, &["--env", "IN_SPEC=y", "--keep-env", name]);
         assert_eq!((run.code, run.stdout.as_str()), (code, ""), "{name}: {run:?}");

@@ -167,7 +167,7 @@ fn doctor_says_what_each_would_lack_where_cron_wakes_it() {
     };
     let lacks = |name: &str| {
         let cure = format!("peer add {name} --keep-env MINE_KEY");
-        vec![format!("warning: it would be started without MINE_KEY, which its agent lives by -> {cure}")]
+        vec![format!("warning: it would be started without MINE_KEY, which its agent depends on -> {cure}")]
     };
     let well = vec!["ok: its command would be found with every variable it depends on -> -".to_owned()];
     let cron = &["--as-cron"][..];
@@ -183,7 +183,7 @@ fn doctor_says_what_each_would_lack_where_cron_wakes_it() {
     let bare: Vec<&str> = text.lines().filter(|line| !line.starts_with("search_path")).collect();
     fs::write(&path, bare.join("\n")).expect("written");
     let broken = findings(&[], "new", cron);
-    assert!(broken[0].starts_with(&format!("broken: {agent} is a script for interpreter, which it would not find")));
+    assert!(broken[0].starts_with(&format!("broken: {agent} is a script for interpreter, which is not on its PATH")));
     assert!(findings(&[], "new", &[]).is_empty());
     for name in ["had", "kept"] {
         with(&[], &["stop", name]);

@@ -239,7 +239,7 @@ fn a_beat_from_inside_its_pane_counts_and_waits_for_nobody(on: RuntimeKind) {
     assert!(world.has("a", "done"));
     drop(lock);
     let run = inside("beat", "7");
-    assert!(run.code != 0 && run.stderr.contains("incarnation 7 of a is not the current one"), "{run:?}");
+    assert!(run.code != 0 && run.stderr.contains("incarnation 7 of a is no longer the current one"), "{run:?}");
     assert_ne!(world.peer(&["beat"]).code, 0, "outside");
 }
 

@@ -168,7 +168,7 @@ fn what_is_left_of_a_removed_peer_is_not_taken_for_the_one_declared_anew(on: Run
     late_exit(&world);
     pane(&world, "a", "1").fails(1, "peer: incarnation 1 of this peer is not the one to start; nothing was started\n");
     let beat = Run::of(world.command(&["beat"]).env("PEER_NAME", "a").env("PEER_INCARNATION", "1"), None);
-    assert!(beat.stderr.contains("incarnation 1 of a is not the current one"), "{beat:?}");
+    assert!(beat.stderr.contains("incarnation 1 of a is no longer the current one"), "{beat:?}");
     assert_eq!(world.peer(&["reap"]).code, 0);
     world.peer(&["wake", "a"]).prints("a: already awake\n");
     assert_eq!((world.session("a")["incarnation"].as_u64(), world.agent("a")), (Some(2), agent));

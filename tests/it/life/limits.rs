@@ -160,8 +160,8 @@ fn an_agent_of_another_user_is_seen_and_cannot_be_signalled() {
     common::wait_until("it is another user's", || uid() == Some(4242));
     let run = behind(&world, "setpriv", &["--bounding-set", "-kill"], &["stop", "a"]);
     let said = format!(
-        "error: cannot send SIGTERM to process {agent} of uid 4242: Operation not permitted (os error 1); it can be seen, \
-         and only its owner may end it\nhint: sudo kill -TERM -- -{agent}; then peer stop a\n"
+        "error: cannot send SIGTERM to process {agent} of uid 4242: Operation not permitted (os error 1); \
+         only its owner can end it\nhint: sudo kill -TERM -- -{agent}; then peer stop a\n"
     );
     assert_eq!((run.code, run.stderr.as_str()), (1, said.as_str()), "{run:?}");
     assert!(lives(agent) && world.has("a", "session"));

@@ -149,7 +149,10 @@ fn comes_back_from_a_runtime_that_fails(from: RuntimeKind, to: RuntimeKind, vers
     std::fs::write(&path, bad).expect("write");
     let run = world.peer(&["move", "a", "--runtime", to.as_str()]);
     assert_ne!(run.code, 0, "{run:?}");
-    assert!(run.stderr.starts_with(&format!("error: a is on {to} now, and was not woken there: {to} ")), "{run:?}");
+    assert!(
+        run.stderr.starts_with(&format!("error: a was moved to {to}, but could not be woken there: {to} ")),
+        "{run:?}"
+    );
     assert!(run.stderr.contains("its conversation is kept"), "{run:?}");
     assert_eq!(world.processes(), Vec::<u32>::new());
     world.peer(&["move", "a", "--runtime", from.as_str()]).prints(&format!("a: moved to {from}; it was not awake\n"));

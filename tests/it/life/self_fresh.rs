@@ -103,7 +103,7 @@ fn it_is_refused_outside_a_pane_and_to_an_incarnation_that_is_over(on: RuntimeKi
     assert!(run.code != 0 && run.stderr.contains("PEER_NAME is not set"), "{run:?}");
     for old in [0, 2, 99] {
         let run = inside(&world, "self-fresh", old);
-        assert!(run.code != 0 && run.stderr.contains("is not the current one"), "{run:?}");
+        assert!(run.code != 0 && run.stderr.contains("is no longer the current one"), "{run:?}");
     }
     assert!(!world.has("a", "new-eager") && lives(agent) && world.agent("a") == agent);
 }

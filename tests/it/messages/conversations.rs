@@ -1,4 +1,5 @@
-//! Every conversation that a peer ever had is listed; any of them can be gone on in, and one begun by hand be given to it.
+//! `peer conversations` lists every conversation of a peer. Each can be resumed, and one that the user began can be
+//! adopted.
 
 use std::fs;
 
@@ -68,7 +69,7 @@ fn what_it_ever_had_is_listed_and_any_of_it_gone_on_in(on: RuntimeKind) {
     assert_eq!(world.events("a", "wake.decided").pop().expect("an event")["cause"], "asked-conversation");
     let topics = fs::read_to_string(world.file("a", "topic")).unwrap_or_default();
     assert_eq!(topics, "", "they were those of the other one");
-    // The one before is not lost, and is gone on in as well: the one that it is in now is not taken from under it.
+    // The earlier conversation can be resumed as well, but not while the agent is awake in another one.
     let refused = world.peer(&["wake", "a", "--conversation", &second]);
     let way = format!("peer stop a && peer start a && peer wake a --conversation {second}");
     refused.fails(4, &format!("error: cannot wake a: it is awake in another conversation, {first}\nhint: {way}\n"));
@@ -123,7 +124,7 @@ fn a_conversation_begun_by_hand_is_adopted(on: RuntimeKind) {
     assert_eq!(woken.stdout, "a: woken resumed (adopted); message delivered\n", "{woken:?}");
     assert_eq!(world.said(BY_HAND), ["hello", "go on"]);
     assert!(!world.has("a", "adopted"));
-    // The same declaration again is no error, and does not bring it back either.
+    // Repeating the declaration is not an error, and does not adopt the conversation again.
     world.peer(&["wake", "a"]).prints("a: already awake\n");
     let again = add(BY_HAND);
     assert!(
@@ -131,7 +132,7 @@ fn a_conversation_begun_by_hand_is_adopted(on: RuntimeKind) {
         "{again:?}"
     );
     assert!(!world.has("a", "adopted"));
-    // Another one is not put under an agent that runs.
+    // Another conversation is not adopted while the agent runs.
     let another: &'static str = "0b1f5c1e-2222-4be4-9a39-b1e0d9e7d8a1";
     world.transcript(another);
     let awake = world.peer(&["add", "a", "--conversation", another]);
@@ -143,7 +144,7 @@ fn a_conversation_begun_by_hand_is_adopted(on: RuntimeKind) {
     world.peer(&["wake", "a"]).prints("a: woken resumed (adopted)\n");
     assert_eq!(world.conversation("a"), another);
     assert_eq!(world.conversations("a"), [BY_HAND, another]);
-    // What is adopted survives a start that never is ready, and gives way to a fresh start that a person asks for.
+    // A fresh start that the user requests takes precedence over an adopted conversation.
     world.peer(&["stop", "a"]);
     world.peer(&["start", "a"]);
     world.peer(&["wake", "a", "--fresh"]).prints("a: woken fresh (asked-fresh)\n");
@@ -165,7 +166,7 @@ fn what_is_ambiguous_or_unknown_or_anothers_is_told_with_what_there_is() {
     world
         .peer(&["wake", "a", "--conversation", "zzz"])
         .fails(1, &format!("error: a has no conversation \"zzz\"\n{hint}"));
-    // Two whose ids begin alike.
+    // Two ids with a common prefix.
     let path = world.file("a", "conversations");
     let text = fs::read_to_string(&path).expect("it is there");
     let alike: Vec<String> = ids.iter().map(|id| format!("same{id}")).collect();
@@ -174,13 +175,13 @@ fn what_is_ambiguous_or_unknown_or_anothers_is_told_with_what_there_is() {
     let ambiguous = world.peer(&["wake", "a", "--conversation", "same"]);
     let hint = format!("hint: it has {}, {}; peer conversations a says more of them\n", alike[0], alike[1]);
     ambiguous.fails(1, &format!("error: a has more than one conversation \"same\"\n{hint}"));
-    // Its files are gone: never another one in its place.
+    // The agent's files are gone: no other conversation is started instead.
     let gone = world.peer(&["wake", "a", "--conversation", &alike[0]]);
     let problem = format!("cannot wake a: its agent's files of the conversation {} are gone", alike[0]);
     gone.fails(4, &format!("error: {problem}\nhint: peer conversations a says which of them are there\n"));
     assert_eq!(of(&listed(&world, "a"), &alike[0])["files"], false);
     assert!(world.session("a").is_null(), "nothing was started");
-    // Another peer's, by its beginning.
+    // Another peer's conversation, by the prefix of its id.
     let other = world.conversations("b")[0].clone();
     let taken = world.peer(&["wake", "a", "--conversation", &other[..13], "--json"]);
     let told = &taken.json()["peers"][0];
@@ -195,7 +196,7 @@ fn what_is_ambiguous_or_unknown_or_anothers_is_told_with_what_there_is() {
     assert!(plain.code == 1 && plain.stderr.contains("command does not resume conversations"), "{plain:?}");
 }
 
-/// A first start that never is ready gives the adopted one up as little as the declaration.
+/// A first start that never becomes ready does not give up the adopted conversation.
 #[test]
 fn an_adopted_conversation_is_resumed_by_the_first_start_that_is_ready() {
     let world = World::new();
@@ -213,7 +214,7 @@ fn an_adopted_conversation_is_resumed_by_the_first_start_that_is_ready() {
     let woken = world.peer(&["wake", "a", "-m", "go on"]);
     assert_eq!(woken.stdout, "a: woken resumed (adopted); message delivered\n", "{woken:?}");
     assert_eq!(world.said(BY_HAND), ["hello", "go on"]);
-    // And a person who would rather begin a new one says so.
+    // `peer refresh` starts a new conversation instead.
     world.demo("b", &[]);
     let another = "0b1f5c1e-3333-4be4-9a39-b1e0d9e7d8a1";
     world.transcript(another);

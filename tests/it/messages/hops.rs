@@ -1,4 +1,4 @@
-//! Agents that write to each other come to an end.
+//! A chain of messages from agent to agent is bounded.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ on_each_runtime! {
     a_loop_of_three_agents_ends_at_its_bound
 }
 
-/// Declares an agent that passes on whatever it is told.
+/// Declares an agent that passes every message on to another.
 fn passes_on(world: &World, name: &str, to: &str) {
     let (peer, said) = (env!("CARGO_BIN_EXE_peer"), world.path(&format!("said-{name}")));
     let command = format!("{peer} send {to} \"$1 and on\" 2> {}", said.display());
@@ -43,7 +43,7 @@ fn a_loop_of_three_agents_ends_at_its_bound(on: RuntimeKind) {
         said.starts_with("error: cannot send to a: with this one from c, 9 messages in a row went from agent to agent"),
         "{said}"
     );
-    // A person's word begins anew, whoever it is said to.
+    // A person's message starts a new chain, at any of the agents.
     world.peer(&["send", "b", "again"]).prints("b: already awake; message delivered\n");
     let second = wait_for("it comes to its end again", || refused(1));
     assert_eq!(second, (json!("b"), json!("a"), json!(9), json!("too-many-hops")));
@@ -61,7 +61,7 @@ fn each_way_to_write_to_a_peer_counts() {
     let by = |name: &str, words: &[&str]| Run::of(world.command(words).env("PEER_NAME", name), None);
     by("a", &["wake", "b", "-m", "one"]).prints("b: woken fresh (first-wake); message delivered\n");
     assert_eq!(world.events("b", "message.delivered")[0]["from"], "a");
-    // A wake without a word is one all the same.
+    // A wake without a message counts as a hop too.
     by("b", &["wake", "c"]).prints("c: woken fresh (first-wake)\n");
     assert_eq!((&world.session("b")["hops"], &world.session("c")["hops"]), (&json!(1), &json!(2)));
     let before = world.session("a");
@@ -84,7 +84,7 @@ fn each_way_to_write_to_a_peer_counts() {
     );
     assert_eq!((world.session("a"), world.events("a", "message.refused").len()), (before, 7));
     assert!(!world.path("state/inbox/a").exists(), "nothing was queued");
-    // What waits in an inbox has the hops that it came with.
+    // A queued message keeps the hop count that it arrived with.
     by("b", &["send", "a", "--queue", "two"]).prints("a: queued as 1\n");
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake); a queued message delivered\n");
     assert_eq!(world.session("a")["hops"], 2);

@@ -1,4 +1,4 @@
-//! A peer with `policy = "ephemeral"` is a worker of one message: each has one, and one that dies gives it back, once.
+//! With `policy = "ephemeral"`, each incarnation works on one message. If it dies, the message is queued again, once.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn workers(on: RuntimeKind, words: &[&str]) -> World {
     world
 }
 
-/// Who was told what: `[incarnation, message]` of each delivery.
+/// Returns `[incarnation, message]` of each delivery.
 fn delivered(world: &World) -> Vec<[u64; 2]> {
     let number = |event: &Value, key: &str| event[key].as_u64().expect("a number");
     let events = world.events("w", "message.delivered");
@@ -44,13 +44,13 @@ fn each_message_has_an_incarnation_of_its_own(on: RuntimeKind) {
     assert!(told.contains("  task 1\n      incarnation 1 works on it\n"), "{told}");
     assert!(told.ends_with("w: it has another message; each is for an incarnation of its own\n"), "{told}");
     wait_until("it says that it is done", || world.has("w", "done"));
-    // It is free, and no other message is for it.
+    // The worker is free, but gets no second message.
     world.peer(&["send", "w", "--queue", "task 4"]).prints("w: queued as 4\n");
     tick(&world, &[]);
     world.peer(&["wake", "w"]).prints("w: already awake\n");
     assert_eq!(delivered(&world).len(), 1);
     for number in 2..=4 {
-        // Long ago, so that no test waits for it to be quiet for long enough.
+        // Backdates the activity, so that the test does not have to wait until the worker has been quiet long enough.
         wait_until("it says that it is done", || world.has("w", "done"));
         quiet(&world);
         wait_until("it is parked, and the next one has the next message", || {
@@ -70,7 +70,7 @@ fn each_message_has_an_incarnation_of_its_own(on: RuntimeKind) {
     assert!(world.events("w", "message.returned").is_empty() && world.events("w", "message.expired").is_empty());
 }
 
-/// Nothing has happened for a minute, by what is on record and by the agent's own.
+/// Backdates the record and the agent's own files, as if nothing had happened for a minute.
 fn quiet(world: &World) {
     let ago = |at: &Value| json!(at.as_u64().expect("a time") - 60_000);
     world.edit("w", "session", |record| {
@@ -106,7 +106,7 @@ fn a_worker_that_dies_gives_its_message_back_once(on: RuntimeKind) {
     assert_eq!((ids(&world, "messages"), ids(&world, "taken")), (vec![1, 2], vec![]));
     let returned = world.events("w", "message.returned");
     assert_eq!((&returned[0]["message"], &returned[0]["cause"], returned.len()), (&json!(1), &json!("killed"), 1));
-    // Whoever stops it has no quarrel with the message.
+    // A requested stop does not count against the message.
     world.peer(&["wake", "w"]);
     world.await_screen("w", "esc to interrupt");
     world.peer(&["stop", "w"]);
@@ -123,6 +123,6 @@ fn a_worker_that_dies_gives_its_message_back_once(on: RuntimeKind) {
     assert_eq!((&expired[0]["message"], &expired[0]["cause"]), (&json!(1), &json!("not-done")));
     world.peer(&["wake", "w"]);
     assert_eq!(delivered(&world), [[1, 1], [2, 1], [3, 1], [4, 2]]);
-    // And what was told in passing, without the inbox, is nobody's to give back.
+    // Only a message from the inbox counts as taken.
     assert_eq!(ids(&world, "taken"), [2]);
 }

@@ -1,4 +1,4 @@
-//! An agent with hooks of its own reports what it does: the log and a person's hooks have it at once, and no tick is needed.
+//! An agent reports its activity by its own hooks. The log and the user's hooks get it at once, without a tick.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ on_each_runtime! {
     a_report_is_quiet_and_done_whatever_it_is
 }
 
-/// What the demo agent's profile says of its hooks.
+/// The hooks in the demo agent's profile.
 const HOOKS: &str = r#"
 [hooks]
 reports = ["turn-started", "turn-finished", "waiting", "conversation"]
@@ -27,7 +27,7 @@ conversation = "/conversation"
 answer = "/answer"
 "#;
 
-/// A demo agent with hooks, awake, and a hook of a person's that writes down what the agent reports.
+/// Declares a demo agent with hooks, and a user's hook that appends the events to the file `heard`.
 fn reporter(on: RuntimeKind, words: &[&str]) -> World {
     let world = World::on(on);
     world.profile("demo", &format!("{}{HOOKS}", include_str!("../../../scripts/demo/agents/demo.toml")));
@@ -52,7 +52,7 @@ fn prints(world: &World, words: &[&str]) -> String {
     run.stdout
 }
 
-/// The events of turns, in order.
+/// Returns the turn events, in order.
 fn turns(world: &World) -> Vec<Value> {
     world
         .log()
@@ -65,14 +65,14 @@ fn names(events: &[Value]) -> Vec<&str> {
     events.iter().filter_map(|event| event["event"].as_str()).collect()
 }
 
-/// Reports as one in the pane does, and hears it in the foreground.
+/// Makes a report as a hook in the pane does, and handles it in the foreground.
 #[track_caller]
 fn reports(world: &World, incarnation: &str, report: &str, handed: &str) -> Run {
     let mut hook = world.command(&["agent-hook", report, "--hear", "99999999999999"]);
     Run::of(hook.env("PEER_NAME", "a").env("PEER_INCARNATION", incarnation), Some(handed))
 }
 
-/// What the agent of this world hands over.
+/// Returns the input of a hook of this world's agent.
 fn handed(world: &World) -> String {
     json!({ "conversation": world.conversation("a"), "answer": "done" }).to_string()
 }
@@ -95,7 +95,7 @@ fn a_turn_is_told_of_when_it_begins_and_when_it_ends(on: RuntimeKind) {
         heard()
     );
 
-    // A turn goes on since it began, and not since it was looked at.
+    // The turn is shown as busy since it began, not since it was first observed.
     prints(&world, &["send", "a", "SLOW 600 two"]);
     wait_until("it has begun", || turns(&world).len() == 3);
     let began = turns(&world)[2]["ts"].as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time");
@@ -112,7 +112,8 @@ fn a_turn_ends_before_its_screen_shows_it(on: RuntimeKind) {
     wait_until("it has begun", || turns(&world).len() == 1);
     assert_eq!(prints(&world, &["list", "a", "--format", "{state}"]), "busy\n");
     let mut wait = world.command(&["wait", "a"]).spawn().expect("it starts");
-    // Believed for a second over what the agent draws: on a loaded machine that is not looked at within it, so more than once.
+    // A report is believed over the screen for one second only. On a loaded machine no observation may fall into that
+    // second, so it is repeated.
     wait_until("whoever waits is told", || {
         reports(&world, "1", "turn-started", &handed(&world)).prints("");
         reports(&world, "1", "turn-finished", &handed(&world)).prints("");
@@ -135,7 +136,7 @@ fn a_question_is_told_of_at_once_each_time_and_its_text_to_hooks_alone(on: Runti
     wait_until("the turn is over", || names(&turns(&world)).contains(&"turn.finished"));
     prints(&world, &["send", "a", "ASK Which one? | left | right"]);
     asked(2);
-    // A tick sees the same question, and does not tell of it again.
+    // A tick sees the same question, and does not log it again.
     prints(&world, &["reap"]);
     assert_eq!(world.events("a", "agent.waiting").len(), 2);
     let log = fs::read_to_string(world.path("state/lifecycle.log")).expect("a log");
@@ -180,7 +181,7 @@ fn what_a_stranger_reports_is_not_heard(on: RuntimeKind) {
     };
     assert!(!world.log().iter().any(told), "{:?}", world.log());
     assert!(world.events("a", "conversation.changed").is_empty());
-    // One that is about its own is.
+    // A report about the agent's own conversation is accepted.
     reports(&world, "1", "turn-started", &own).prints("");
     assert_eq!(names(&turns(&world)), ["turn.started"]);
     prints(&world, &["stop", "a"]);
@@ -199,7 +200,7 @@ fn an_agent_is_given_no_hooks_where_its_spec_says_so(on: RuntimeKind) {
     assert!(turns(&world).is_empty(), "and would not be heard");
     let shown = world.peer(&["show", "a", "--json"]).json()["spec"]["agent_hooks"].clone();
     assert_eq!(shown, json!({ "value": false, "origin": "spec" }));
-    // Said for the whole fleet.
+    // The default for the whole fleet.
     world.configure("\n[defaults]\nagent_hooks = false\n");
     world.demo("b", &[]);
     assert_eq!(world.peer(&["show", "b", "--json"]).json()["spec"]["agent_hooks"]["value"], false);
@@ -209,7 +210,7 @@ fn words_of_a_persons_own_are_kept_and_that_is_said(on: RuntimeKind) {
     let world = reporter(on, &["--hook", "true"]);
     let run = world.peer(&["wake", "a", "-m", "one"]);
     assert!(
-        run.code == 0 && run.stderr.contains("a: its own --hook is kept, and peer's hooks are left out"),
+        run.code == 0 && run.stderr.contains("a: its own --hook is kept, so it gets no hooks of peer's"),
         "{run:?}"
     );
     let launch = fs::read_to_string(world.path("state/panes/a.1.launch")).expect("a launch file");
@@ -225,11 +226,11 @@ fn a_report_is_quiet_and_done_whatever_it_is(on: RuntimeKind) {
         let mut hook = world.command(&["agent-hook", "turn-started"]);
         Run::of(hook.envs(environment), Some(handed)).prints("");
     }
-    // On a disk that takes nothing, of a peer that there is not.
+    // A report about a peer that does not exist.
     let mut hook = world.command(&["agent-hook", "turn-started", "--hear", "1"]);
     Run::of(hook.env("PEER_NAME", "nobody").env("PEER_INCARNATION", "1"), Some("{}")).prints("");
     assert!(turns(&world).is_empty());
-    // What is really reported is heard behind all that.
+    // A real report is still accepted after all that.
     prints(&world, &["send", "a", "one"]);
     wait_until("both are told", || turns(&world).len() == 2);
 }

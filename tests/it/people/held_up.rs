@@ -1,5 +1,5 @@
-//! Who does not get on is told of everywhere a person looks: stopped by a usage limit, or in a turn without progress; and what its
-//! spec wants done about it is done.
+//! An agent that a usage limit has stopped, or whose turn makes no progress, is shown as such by every command; and the
+//! tick takes the action that its spec asks for.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -87,7 +87,7 @@ fn one_that_a_limit_stops_is_seen_everywhere_until_it_goes_on(on: RuntimeKind) {
     assert_eq!(world.events("a", "agent.resumed").len(), 1);
 }
 
-/// A turn that goes on and shows nothing, seen by two ticks.
+/// Returns a world in which two ticks have seen a turn without progress, and the report of the second tick.
 fn stalled(on: RuntimeKind, lines: &str) -> (World, Value) {
     let world = limited(on, &format!("stall_timeout = \"2s\"\n{lines}"));
     world.peer(&["send", "a", "SLOW 3000"]);
@@ -144,7 +144,7 @@ fn a_turn_without_progress_is_parked_and_resumed_twice_an_hour(on: RuntimeKind) 
 
 fn a_limit_that_is_over_is_followed_by_the_prompt(on: RuntimeKind) {
     let world = limited(on, "on_limit = \"continue\"\nlimit_prompt = \"go on with the tests\"");
-    // Over for longer than the minute within which a fleet goes on.
+    // The limit ended longer ago than the minute over which the peers of a fleet are continued.
     world.peer(&["send", "a", &format!("LIMIT reached|{}", now_s() - 120)]);
     wait_until("it is answered", || state(&world) == "awake");
     let told = tick(&world, &[]);
@@ -152,7 +152,7 @@ fn a_limit_that_is_over_is_followed_by_the_prompt(on: RuntimeKind) {
     let conversation = world.conversation("a");
     assert_eq!(world.said(&conversation).last().map(String::as_str), Some("go on with the tests"));
     assert_eq!(done(&tick(&world, &[])), [[""; 3]; 0], "once");
-    // One that is not over, and one of which nobody knows when it is, are left alone.
+    // A limit that still holds, and one whose end is unknown, are left alone.
     for text in [format!("LIMIT reached|{}", now_s() + 3600), "LIMIT reached".to_owned()] {
         world.peer(&["send", "a", &text]);
         wait_until("the limit is seen", || state(&world) == "limited");

@@ -1,4 +1,4 @@
-//! `peer mcp`: the verbs as tools, with the same refusals, and what an agent of the fleet may do with them.
+//! `peer mcp`: the verbs as tools, with the same refusals, and what an agent of the fleet is allowed to do with them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
@@ -115,7 +115,7 @@ fn a_call_that_blocks_holds_up_nobody_and_can_be_cancelled(on: RuntimeKind) {
         }
         waits.cancel(None).await.expect("cancelled");
         asked.cancel(Some("enough".to_owned())).await.expect("cancelled");
-        // Nobody stands in line for an answer any more, and the fleet is not held.
+        // The cancelled calls hold neither the queue of askers nor a lock.
         loop {
             let late = json!({ "name": "a", "text": "x", "wait": true, "timeout": "1s" });
             let (code, error) = client.refused("send", late).await;
@@ -128,7 +128,7 @@ fn a_call_that_blocks_holds_up_nobody_and_can_be_cancelled(on: RuntimeKind) {
         assert_eq!((waited.0, &waited.1["timed_out"], &waited.1["code"]), (true, &json!(true), &json!(9)));
         let first = client.done("wait", json!({ "names": ["a", "b"], "any": true })).await;
         assert_eq!(first["peers"][0]["peer"], "b");
-        // What is under way when its stdin closes does not keep it.
+        // A call in progress does not keep the server alive once stdin is closed.
         let _never = begin("wait", json!({ "names": ["a"], "until": ["asleep"] })).await;
         assert_eq!(client.close().await, Some(0));
     });
@@ -202,7 +202,7 @@ fn an_agent_of_the_fleet_may_do_what_its_spec_says() {
     ];
     with_clients(async {
         let client = Client::of(&world, "web").await;
-        // Without a word: all of its own fleet may be listed, and sent to.
+        // Without `may`, the agent may list all peers and send to them.
         assert_eq!(rows(&client.done("list", json!({})).await), ["api", "api-2", "db", "web"]);
         let answer = client.done("send", json!({ "name": "db", "text": "hello", "wait": true })).await;
         assert_eq!(answer["answer"], "ack turns=1: hello");
@@ -219,14 +219,15 @@ fn an_agent_of_the_fleet_may_do_what_its_spec_says() {
             assert!(told["hint"].as_str().is_some_and(|hint| hint.contains("peer edit web: may = [\"db\"]")), "{told}");
         }
         assert_eq!(client.refused("wait", json!({ "names": ["db"] })).await.0, 4);
-        // To itself everything but to wait for itself.
+        // An agent may do everything to its own peer, except wait for it.
         client.done("status", json!({ "name": "web" })).await;
         client.done("screen", json!({ "name": "web" })).await;
         assert_eq!(client.done("wake", json!({ "name": "web" })).await["decision"], "already-awake");
         let (code, error) = client.refused("wait", json!({ "names": ["web"] })).await;
         assert!(code == 2 && error.contains("its own turn"), "{error}");
         assert_eq!(client.refused("send", json!({ "name": "web", "text": "x", "wait": true })).await.0, 2);
-        // With a word, which counts from the next call on: those that it names, and nobody else.
+        // With `may`, which takes effect at the next call, the agent may do everything to the peers it names, and
+        // nothing to others.
         world.set_in_spec("web", "may = [\"api*\"]");
         assert_eq!(rows(&client.done("list", json!({})).await), ["api", "api-2", "web"]);
         client.done("wake", json!({ "name": "api-2" })).await;
@@ -240,7 +241,7 @@ fn an_agent_of_the_fleet_may_do_what_its_spec_says() {
         }
         let (_, error) = client.refused("send", json!({ "name": "db", "text": "x" })).await;
         assert_eq!(error, "web may not send to db: `may` in its spec does not name it");
-        // An incarnation that is over may nothing.
+        // An incarnation that has ended is refused everything.
         let stale = Client::with(&world, &[("PEER_NAME", "web"), ("PEER_INCARNATION", "7")]).await;
         let (code, error) = stale.refused("list", json!({})).await;
         assert!(code == 4 && error.contains("incarnation 7 of web is no longer the current one"), "{error}");
@@ -251,7 +252,8 @@ fn an_agent_of_the_fleet_may_do_what_its_spec_says() {
     assert!(run.code == 1 && run.stderr.contains("\"No/Name\" is neither a peer's name nor a pattern"), "{run:?}");
 }
 
-/// How many rounds; 50 take a minute or so. No person says anything between them.
+/// Two agents exchange `PEER_MCP_ROUNDS` messages without a person in between. The default of 50 rounds takes about a
+/// minute.
 #[test]
 fn two_agents_hand_work_to_and_fro() {
     let rounds = std::env::var("PEER_MCP_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(50);
@@ -278,7 +280,7 @@ fn two_agents_hand_work_to_and_fro() {
     });
 }
 
-/// The server by hand, line by line.
+/// A server to which a test writes single lines, without an MCP client.
 struct Raw {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
@@ -310,7 +312,7 @@ impl Raw {
         self.say(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}");
     }
 
-    /// Closes its stdin: what else it says, what it says on stderr, and how it ends.
+    /// Closes stdin. Returns the remaining lines of stdout, the text of stderr, and the exit code.
     fn end(mut self) -> (Vec<String>, String, Option<i32>) {
         drop(self.child.stdin.take());
         let rest = self.lines.map(|line| line.expect("text")).collect();
@@ -347,17 +349,17 @@ fn what_is_no_message_breaks_nothing_and_a_closed_stdin_ends_it() {
     assert_eq!(listed["peers"][0]["peer"], "a");
     let (rest, stderr, code) = raw.end();
     assert_eq!((rest, stderr.as_str(), code), (Vec::new(), "", Some(0)));
-    // Before a word was said.
+    // stdin is closed before the first line.
     let (rest, stderr, code) = Raw::start(&world).end();
     assert_eq!((rest, stderr.as_str(), code), (Vec::new(), "", Some(0)));
-    // What is asked before it closes is answered.
+    // A request that precedes the end of stdin is answered.
     let mut raw = Raw::start(&world);
     raw.begin();
     raw.say(b"{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"tools/call\",\"params\":{\"name\":\"list\"}}");
     let (rest, _, code) = raw.end();
     assert_eq!((rest.len(), code), (1, Some(0)));
     assert!(rest[0].contains("\"peers\""), "{rest:?}");
-    // One that is killed leaves the fleet as it is.
+    // A server that is killed leaves the fleet unchanged.
     world.peer(&["wake", "a"]);
     let mut raw = Raw::start(&world);
     raw.begin();
@@ -390,7 +392,7 @@ fn an_agent_is_given_its_server_for_one_launch() {
         quoted(world.path("state")) + &quoted(world.path("config")),
     ];
     assert_eq!(argv(2)[3..], [&["own-word".to_owned()][..], &given].concat());
-    // Not every agent takes one.
+    // Not every agent accepts a server.
     world.add("b", &["cat"]);
     world.set_in_spec("b", "mcp = true");
     let run = world.peer(&["wake", "b"]);

@@ -1,4 +1,4 @@
-//! What a call does: the same as its verb, with the same refusals, as one document.
+//! Carries out tool calls. Each does the same as its verb, with the same refusals, and returns one JSON document.
 
 use std::future::Future;
 use std::pin::pin;
@@ -24,14 +24,14 @@ use crate::policy::state::State;
 use crate::policy::wait::Goal;
 use crate::policy::wake::WakeRequest;
 
-/// How long is waited where nothing else is said: two agents that wait for each other are not to wait for ever.
+/// The default timeout of a wait. It ensures that two agents that wait for each other do not wait for ever.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What a call came to.
+/// The result of a call.
 pub(super) struct Done {
-    /// What its verb prints with `--json`.
+    /// The document that the verb prints with `--json`.
     pub(super) document: Value,
-    /// Its verb would exit with another code than 0.
+    /// Whether the verb would exit with a code other than 0.
     pub(super) failed: bool,
 }
 
@@ -46,7 +46,7 @@ impl Done {
     }
 }
 
-/// Runs a call to its end; once it is cancelled, a message on its way is stopped as Ctrl-C would stop it.
+/// Runs a call to its end. If the call is cancelled, a delivery in progress is interrupted as by Ctrl-C.
 pub(super) async fn run(call: Call, cancelled: impl Future<Output = ()>) -> Done {
     let notices = Notices::default();
     let mut done = match open_engine(Box::new(notices.clone())) {
@@ -67,7 +67,7 @@ async fn until_cancelled(
 ) -> Result<Done, CliError> {
     let asker = engine.asker()?;
     let only_looks = !matches!(call, Call::Send(_) | Call::Wake(_));
-    // A message's way is long, and each caller would be as large.
+    // The future of a delivery is large. Boxing it keeps the futures of its callers small.
     let mut work = Box::pin(carry_out(&engine, &asker, call));
     tokio::select! {
         biased;
@@ -195,7 +195,7 @@ async fn screen(engine: &Engine, asker: &Asker, call: Screen) -> Result<Done, Cl
     Done::of("screen", &json!({ "peer": name, "ended": screen.ended, "text": text }), false)
 }
 
-/// Its turn is not over before this call is.
+/// Refuses to let a peer's agent wait for itself: its turn cannot end before this call does.
 fn not_itself(asker: &Asker, name: &PeerName) -> Result<(), CliError> {
     if asker.is(name) {
         return Err(CliError::usage(
@@ -206,7 +206,7 @@ fn not_itself(asker: &Asker, name: &PeerName) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The one of these words that was given.
+/// Returns the value in `all` whose name is `word`.
 fn among<T: Copy>(word: &str, all: &[T], told: fn(T) -> &'static str) -> Result<T, CliError> {
     all.iter().copied().find(|one| told(*one) == word).ok_or_else(|| {
         let known: Vec<&str> = all.iter().map(|one| told(*one)).collect();
@@ -219,7 +219,7 @@ fn span(text: Option<&str>) -> Result<Option<Duration>, CliError> {
     read.map(|span| span.map(|span| span.0)).map_err(|problem| CliError::Usage { problem, hint: None })
 }
 
-/// What a person would be told on stderr beside the outcome.
+/// Collects the notices that a verb would print on stderr.
 #[derive(Clone, Default)]
 struct Notices(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,5 @@
-//! `peer mcp`: the verbs of the fleet as tools of an agent, over the Model Context Protocol. Everything of that protocol is here.
+//! `peer mcp`: offers the verbs to an agent as tools, over the Model Context Protocol. All code that knows the protocol
+//! is here.
 
 mod calls;
 mod server;
@@ -30,7 +31,7 @@ pub(crate) async fn run(_args: &Args) -> Outcome {
         let problem = "peer mcp is started by an agent, which speaks JSON to it on stdin";
         return Err(CliError::usage(problem, "claude mcp add peer -- peer mcp"));
     }
-    // What the engine waits for stays on its thread.
+    // The engine's futures are not `Send`.
     Box::pin(LocalSet::new().run_until(serve())).await
 }
 
@@ -46,7 +47,7 @@ async fn serve() -> Outcome {
         }
     };
     let ended = service.waiting().await;
-    // Calls that are still under way have been asked to stop: what is typed half is brought to an end that is on record.
+    // Calls still in progress have been cancelled. Wait for them, so that a half-typed message is settled and recorded.
     drop(calls.write().await);
     match ended {
         Ok(_) => Ok(0),

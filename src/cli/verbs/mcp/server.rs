@@ -19,14 +19,14 @@ one of them. To ask another one: send with wait = true, which returns its answer
 when and if it chooses to. What is refused says why and what a person could do; trying again does not help. A chain of messages \
 from agent to agent is bounded.";
 
-/// What a client speaks to. Each call opens the fleet anew, as a command does, so that nothing is remembered between two.
+/// The MCP server. Each call opens the fleet anew, as a command does, so no state is carried from one call to the next.
 #[derive(Default)]
 pub(super) struct Server {
     calls: Arc<RwLock<()>>,
 }
 
 impl Server {
-    /// Held by each call, for reading, as long as it lasts.
+    /// Returns the lock that each call holds for reading while it runs. A writer thus waits for all calls.
     pub(super) fn calls(&self) -> Arc<RwLock<()>> {
         Arc::clone(&self.calls)
     }
@@ -61,7 +61,8 @@ impl ServerHandler for Server {
         let Some(read) = tools::read(&request.name, arguments) else {
             return Err(ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None));
         };
-        // What is wrong with its arguments is told the model, which can mend it, and not only its client.
+        // Report invalid arguments in the result: the model sees that and can correct them, but it may not see a
+        // protocol error.
         let Done { document, failed } = match read {
             Ok(call) => calls::run(call, context.ct.cancelled()).await,
             Err(problem) => Done::of_error(&problem),

@@ -1,4 +1,4 @@
-//! What an agent is told of each tool, and the arguments that it takes.
+//! The descriptions of the tools, and the arguments that they take.
 
 use std::sync::Arc;
 
@@ -145,11 +145,11 @@ pub(super) struct Inbox {
     pub(super) dead: bool,
 }
 
-/// What a call does to the world.
+/// The effect of a tool.
 enum Does {
-    /// It looks.
+    /// It only reads.
     Looks,
-    /// It may start a program and types into it; what the agent in it then does is open.
+    /// It types into a program, and may start it first. What the agent then does is not bounded.
     Types,
 }
 
@@ -234,12 +234,12 @@ const TOOLS: [Entry; 9] = [
     },
 ];
 
-/// Every tool, as a client is told of it.
+/// Returns all tools, as listed to a client.
 pub(super) fn all() -> Vec<Tool> {
     TOOLS.iter().map(Entry::told).collect()
 }
 
-/// The call of this tool with these arguments; `None`: there is no such tool.
+/// Parses a call of the tool `name`. Returns `None` if there is no such tool.
 pub(super) fn read(name: &str, arguments: Value) -> Option<Result<Call, CliError>> {
     let entry = TOOLS.iter().find(|entry| entry.name == name)?;
     let known = (entry.read)(arguments);

@@ -1,4 +1,5 @@
-//! Who does not get on: stopped by a usage limit, or in a turn without progress. Told of once, and what the spec wants done.
+//! Peers that are held up: stopped by a usage limit, or in a turn without progress. Reports each case once, and does
+//! what the spec asks for.
 
 use std::time::Duration;
 
@@ -21,20 +22,20 @@ use crate::policy::turn::{Limit, Turn, TurnObservation};
 use crate::policy::wake::{Mode, WakeRequest};
 use crate::store::{Event, Heartbeat, PeerObservation};
 
-/// Output that is no older says that a turn gets on: nothing else is asked then.
+/// Output that is younger shows that a turn makes progress, and nothing else is checked.
 const JUST_NOW: Duration = Duration::from_secs(60);
 
-/// How somebody does not get on.
+/// Why a peer is held up.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum HeldUp {
-    /// A limit stops it, or has, and it has not been spoken to since.
+    /// A usage limit stops it, or stopped it and it has not been sent anything since.
     Limited(Limit),
-    /// Its turn makes no progress, as is told now for the first time.
+    /// Its turn makes no progress, first seen in this tick.
     Stalled,
 }
 
 impl Engine {
-    /// Stamps the progress of a turn and what was told of it, and tells what is news.
+    /// Stamps the progress of a turn and what has been reported about it, and logs what is new.
     pub(super) fn tell_held_up(
         &self,
         subject: &Subject,
@@ -45,7 +46,7 @@ impl Engine {
     ) -> Result<Option<HeldUp>> {
         let (limited, stalled) = before.map_or((None, false), |before| (before.limited, before.stalled));
         (pulse.limited, pulse.stalled) = (limited, stalled);
-        // A look that saw nothing says nothing of what was so before.
+        // An observation that saw nothing does not change what was known before.
         let Some(seen) = seen else {
             pulse.progress = before.and_then(|before| before.progress);
             return Ok(None);
@@ -89,7 +90,7 @@ impl Engine {
         })
     }
 
-    /// What is known of the progress of a turn after this look. Files and processes are asked only where its pane is silent.
+    /// Returns the progress of a turn after this observation. Checks files and processes only if the pane is silent.
     fn progress(
         &self,
         subject: &Subject,
@@ -110,7 +111,7 @@ impl Engine {
         Progress::after(before, Signs { newest: newest.max(written), cpu_ms }, now)
     }
 
-    /// Does what the specs of those want who do not get on, by `deadline`.
+    /// Does, by `deadline`, what the specs of held-up peers ask for.
     pub(super) async fn get_on(
         &self,
         held_up: Vec<(&Subject, HeldUp)>,
@@ -150,7 +151,8 @@ impl Engine {
         }
     }
 
-    /// Sends its prompt to a peer whose limit is over, where its spec wants that and its moment has come. Whether it did.
+    /// Sends its `limit_prompt` to a peer whose limit is over, if its spec asks for that and its time has come. Returns
+    /// `true` if it was delivered.
     async fn go_on(&self, peer: &Peer, limit: Limit) -> Result<bool> {
         let Some(until) = limit.until_ms.filter(|_| peer.effective.on_limit.value == OnLimit::Continue) else {
             return Ok(false);
@@ -163,7 +165,7 @@ impl Engine {
         Ok(woken.delivered)
     }
 
-    /// Parks one whose turn makes no progress, and wakes it again in its conversation; twice an hour at most.
+    /// Parks a peer whose turn makes no progress, and resumes it in its conversation, at most twice an hour.
     async fn restart_stalled(&self, peer: &Peer, incarnation: Incarnation) -> Result<bool> {
         let events = self.state.journal().read_all()?;
         let recent = events.iter().filter(|event| {
@@ -191,7 +193,7 @@ impl Engine {
     }
 }
 
-/// The CPU time of an agent and those below it.
+/// Returns the CPU time of an agent and its descendants.
 fn cpu_of(agent: process::ProcessId) -> Option<Duration> {
     let used = conversation::tree(agent).into_iter().filter_map(process::cpu_time);
     used.reduce(|sum, one| sum + one)

@@ -1,4 +1,4 @@
-//! Stamps of the turn axis: at each tick, what living agents are doing.
+//! The tick's part in the turn axis: records what live agents are doing, and logs those that need a person.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::policy::turn::{TurnObservation, current_request};
 use crate::store::{Event, Heartbeat, PeerObservation, StoreError};
 
 impl Engine {
-    /// Stamps what each peer that this tick left alone is doing, until `deadline`: a look at a screen is worth less
-    /// than parking or burying an agent in time. An agent that needs a person, is limited or stalled is logged, once
-    /// for each such thing. Returns those that are held up.
+    /// Records, for each peer on which this tick did not act, what it is doing. Stops at `deadline`, because parking
+    /// agents and recording ends in time matter more than observing a screen. Logs each agent that needs a person, is
+    /// limited or is stalled, once per occurrence. Returns the agents that are held up.
     pub(super) async fn stamp_turns<'a>(
         &self,
         beat: &mut Heartbeat,
@@ -70,12 +70,13 @@ impl Engine {
     }
 }
 
-/// Whether the agent's own report told of this question.
+/// Whether this question is already logged, because the agent reported it.
 fn has_told(subject: &Subject, seen: &TurnObservation) -> bool {
     known_turn(&subject.peer, &subject.record).is_some_and(|known| !seen.is_new_request(known.seen.ask()))
 }
 
-/// So that a report of the same which is heard later is none. Somebody who writes down another one right now knows better.
+/// Records a question as logged, so that a later report of the same question is not logged again. If another process
+/// holds the file, it has a newer report, and nothing is recorded.
 fn note_told(subject: &Subject, seen: &TurnObservation) {
     let Subject { peer, record, .. } = subject;
     if peer.profile.hooks.reports.is_empty() {
@@ -90,7 +91,7 @@ fn note_told(subject: &Subject, seen: &TurnObservation) {
     }
 }
 
-/// What it was known to ask. A heartbeat of an older version tells it by the turn alone.
+/// Returns the agent's last known request. A heartbeat of an older version has it only in the turn.
 fn asked(PeerObservation { asked, turn, .. }: &PeerObservation) -> Option<crate::policy::turn::Ask> {
     asked.as_ref().or(turn.as_ref()?.ask()).cloned()
 }
