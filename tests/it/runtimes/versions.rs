@@ -180,7 +180,7 @@ fn doctor_makes_a_session_and_says_what_failed() {
     assert!(!fine.stdout.contains("trial"), "{fine:?}");
     let tmux = installed(RuntimeKind::Tmux);
     for (when, answer, step) in [
-        ("*new-session*", "echo refused >&2; exit 1", "making a session failed"),
+        ("*new-session*", "echo refused >&2; exit 1", "creating a session failed"),
         ("*list-panes*", "echo hello; exit 0", "listing it failed"),
         ("*capture-pane*", "exit 1", "reading its screen failed"),
     ] {

@@ -67,7 +67,7 @@ async fn runtime(engine: &Engine, kind: RuntimeKind, binary: &Path) -> Vec<Findi
     }];
     if let Err(why) = super::trial::run(kind, binary, deadline).await {
         found.push(
-            finding(Level::Broken, format!("trial session of {} failed: {why}", binary.display()))
+            finding(Level::Broken, format!("trial session of {}: {why}", binary.display()))
                 .cure(format!("install another {kind}, or set its path in config.toml: [{kind}] binary = \"…\"")),
         );
     }
