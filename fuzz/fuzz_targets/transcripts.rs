@@ -49,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| HOME.with_borrow(|home| {
         let _ = files.last_activity(id, pid);
         let _ = files.turn_in_progress(id, pid);
         let _ = files.status(pid);
-        let _ = files.traced(SystemTime::UNIX_EPOCH, &["x".to_owned(), ID.to_owned()], |_| false);
+        let _ = files.by_markers(SystemTime::UNIX_EPOCH, &["x".to_owned(), ID.to_owned()], |_| false);
         if let Ok(mut mark) = files.mark(id) {
             mark.position = u64::from(bytes.first().copied().unwrap_or(0));
             let _ = files.accepted(&mark, id, "hello");

@@ -22,6 +22,7 @@ pub(crate) enum Order {
 
 impl Order {
     /// The next order; the first one follows the last.
+    #[cfg(feature = "top")]
     pub(crate) const fn next(self) -> Self {
         match self {
             Self::Name => Self::State,
@@ -33,6 +34,7 @@ impl Order {
     }
 
     /// The name on the command line and in the heading of `peer top`.
+    #[cfg(feature = "top")]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Name => "name",

@@ -79,6 +79,7 @@ impl Paint {
     }
 
     /// Whether to use colours.
+    #[cfg(feature = "top")]
     pub(crate) const fn is_on(self) -> bool {
         self.0
     }
