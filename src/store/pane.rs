@@ -291,7 +291,10 @@ impl Locked {
     /// # Errors
     /// As [`Locked::write_session`].
     pub fn write_typing_claim(&self, incarnation: Incarnation, claim: &TypingClaim) -> Result<()> {
-        lock::write_json(&self.files().pane_path(incarnation, TYPING), claim)
+        let path = self.files().pane_path(incarnation, TYPING);
+        // A cleaner may have removed the directory while the agent ran; a message must still go out.
+        super::ensure_private_dir(path.parent().expect("it is in panes/"))?;
+        lock::write_json(&path, claim)
     }
 
     /// Removes the claim. Call this once the record shows what became of the text.

@@ -15,6 +15,7 @@ on_each_runtime! {
     before_its_enter_it_stands_in_the_composer_and_is_said_once
     after_its_enter_nobody_knows
     a_killed_senders_text_is_known_although_the_record_is_lost
+    a_message_goes_out_although_the_directory_of_panes_was_removed
 }
 
 const DEMO: &str = include_str!("../../../scripts/demo/agents/demo.toml");
@@ -80,6 +81,16 @@ fn a_killed_senders_text_is_known_although_the_record_is_lost(on: RuntimeKind) {
     assert_eq!(world.peer(&["send", "a", "hello"]).code, 0);
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
     assert!(!world.path("state/panes/a.1.typing").exists(), "what became of it is known");
+}
+
+fn a_message_goes_out_although_the_directory_of_panes_was_removed(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    std::fs::remove_dir_all(world.path("state/panes")).expect("removed");
+    // The launch file said where its transcript is, so the delivery cannot be confirmed.
+    assert_eq!(world.peer(&["send", "a", "hello"]).code, 7);
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }
 
 fn after_its_enter_nobody_knows(on: RuntimeKind) {
