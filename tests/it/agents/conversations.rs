@@ -170,9 +170,10 @@ fn claude_that_was_cleared_and_not_spoken_to_has_no_old_context(on: RuntimeKind)
     has_no_old_context("claude", on, &[], "/clear");
 }
 
-/// No tick comes between the message in the new conversation and the end.
+/// No tick comes between the message in the new conversation and the end, and no hook of the agent's reports either.
 fn loses_its_pane(name: &'static str, on: RuntimeKind, command: &str) {
     let agent = Agent::new(name, on, &[]);
+    agent.world.set_in_spec(name, "agent_hooks = false");
     agent.peer(&["wake", name, "-m", "the first message"]);
     agent.remembers(1, "the first message");
     let first = agent.world.conversation(name);

@@ -331,6 +331,7 @@ fn claude_whose_subagent_is_at_work_is_not_parked(on: RuntimeKind) {
 fn whoever_was_only_spoken_to_by_hand_can_be_resumed_after_a_kill() {
     for name in ["codex", "opencode"] {
         let agent = Agent::new(name, RuntimeKind::Tmux, &[]);
+        agent.world.set_in_spec(name, "agent_hooks = false");
         agent.peer(&["wake", name]);
         agent.world.press(name, &["-l", "said by hand"]);
         wait_until("the composer shows it", || agent.peer(&["screen", name]).contains("said by hand"));

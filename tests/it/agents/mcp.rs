@@ -41,7 +41,7 @@ fn asks_another_peer(agent: &Agent) {
     let has_answer = || agent.peer(&["screen", name]).contains("turns=1: CALL mcp__peer__send");
     wait_until("it goes on behind the answer", has_answer);
     let home = world.path(&format!("home/.{name}"));
-    assert!(holds(&home, "ack turns=1: how are you"), "the answer is in its transcript");
+    wait_until("the answer is in its transcript", || holds(&home, "ack turns=1: how are you"));
     // Reading another peer needs `may` in the spec.
     agent.peer(&["send", name, "CALL mcp__peer__screen {\"name\":\"helper\"}"]);
     wait_until("it is refused, and told so", || holds(&home, "may not read helper"));

@@ -66,7 +66,13 @@ impl<'a> Terminal<'a> {
 
 impl Drop for Terminal<'_> {
     fn drop(&mut self) {
-        self.0.tmux_on(&self.0.path("s-person"), &["kill-server"]);
+        let person = self.0.path("s-person");
+        let server = self.0.tmux_on(&person, &["display-message", "-p", "#{pid}"]);
+        self.0.tmux_on(&person, &["kill-server"]);
+        // The next terminal has the same socket, and a client may reach a server that is about to exit.
+        if let Ok(server) = server.trim().parse() {
+            wait_until("the person's server has ended", || !crate::common::lives(server));
+        }
     }
 }
 

@@ -56,7 +56,10 @@ fn pane(world: &World, width: &str, height: &str, env: &[&str], words: &str) -> 
         world.path("state").display(),
         world.path("config").display()
     );
-    let script = format!("env -u NO_COLOR {dirs} {} {peer} {words}; echo \"[code $?]\"; exec cat", env.join(" "));
+    let script = format!(
+        "env -u NO_COLOR -u CI -u CLICOLOR -u CLICOLOR_FORCE {dirs} {} {peer} {words}; echo \"[code $?]\"; exec cat",
+        env.join(" ")
+    );
     let socket = world.path("s-look");
     let argv = ["-f/dev/null", "new-session", "-dP", "-F#{pane_id}", "-x", width, "-y", height, "sh", "-c", &script];
     world.tmux_on(&socket, &argv).trim().to_owned()

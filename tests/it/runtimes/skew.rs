@@ -77,14 +77,14 @@ fn goes_on(on: RuntimeKind, before: &Path, after: &Path) {
     assert!(fine(&world, &["screen", "a"]).contains("two"));
     attach(&world, "a");
     let doctor = world.peer(&["doctor"]);
-    assert!(doctor.stdout.contains("through its own executable"), "{doctor:?}");
+    assert!(doctor.stdout.contains("own executable is used instead"), "{doctor:?}");
     assert!(doctor.stdout.contains("peer restart-runtime"), "{doctor:?}");
 
     fine(&world, &["restart-runtime"]);
     assert!(world.server_of("a") != server && !lives(server.pid));
     assert_eq!((world.conversation("a"), world.session("a")["resumed"].as_bool()), (conversation, Some(true)));
     let doctor = world.peer(&["doctor"]);
-    assert!(!doctor.stdout.contains("through its own executable"), "{doctor:?}");
+    assert!(!doctor.stdout.contains("own executable is used instead"), "{doctor:?}");
     fine(&world, &["send", "a", "three"]);
     fine(&world, &["stop", "a"]);
     fine(&world, &["stop", "b"]);
