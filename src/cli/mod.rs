@@ -137,14 +137,14 @@ impl Context {
 
     /// Opens the engine with another receiver of its progress.
     fn engine_telling(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
-        open_engine(progress)
+        let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
+        open_engine(executable, progress)
     }
 }
 
-/// Opens the engine over the directories that the environment names.
-fn open_engine(progress: Box<dyn Progress>) -> Result<Engine, CliError> {
+/// Opens the engine over the directories that the environment names. `executable` is the path of `peer`, which panes run.
+fn open_engine(executable: PathBuf, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
     let dirs = Directories::of_environment()?;
-    let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
     Ok(Engine::open(dirs.state, dirs.config, executable, progress)?)
 }
 
@@ -204,6 +204,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Runs `peer-mcp PEER`, which `peer mcp` becomes, and returns the exit code. `PEER` is the path of `peer`.
+#[cfg(feature = "mcp")]
+pub fn serve_mcp(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let outcome = runtime().and_then(|runtime| runtime.block_on(mcp::serve(arguments)));
+    outcome.unwrap_or_else(|error| error.report())
+}
+
 /// Parses the arguments. For an error or a request for help, it parses again with the arguments of every verb defined.
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(arguments).or_else(|_| {
@@ -251,7 +258,7 @@ async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
         Verb::SelfDone(args) => self_done::run(&args, context),
         Verb::Beat(args) => beat::run(&args, context),
         #[cfg(feature = "mcp")]
-        Verb::Mcp(args) => mcp::run(&args).await,
+        Verb::Mcp(args) => mcp::run(&args),
         Verb::Reap(args) => reap::run(args, context).await,
         Verb::Watch(args) => watch::run(args, context).await,
         Verb::Seed(args) => seed::run(args, context).await,

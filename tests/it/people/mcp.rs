@@ -412,3 +412,21 @@ fn at_a_terminal_it_says_what_it_is_for() {
     );
     wait_until("nothing was taken from it", || world.peer(&["list", "--format", "{state}"]).stdout == "awake\n");
 }
+
+#[test]
+fn without_the_program_beside_it_the_cure_is_named() {
+    let world = World::new();
+    std::fs::create_dir(world.path("alone")).expect("created");
+    let alone = world.path("alone/peer");
+    std::fs::copy(env!("CARGO_BIN_EXE_peer"), &alone).expect("copied");
+    let told = format!(
+        "error: cannot start {}-mcp: No such file or directory (os error 2)\n\
+         hint: install this release again: peer-mcp belongs beside {0}\n",
+        alone.display()
+    );
+    Run::of(std::process::Command::new(&alone).arg("mcp").stdin(Stdio::piped()), None).fails(1, &told);
+    // It is no command for users.
+    let mut typed = std::process::Command::new(env!("CARGO_BIN_EXE_peer-mcp"));
+    let told = "error: peer-mcp is what `peer mcp` runs\nhint: claude mcp add peer -- peer mcp\n";
+    Run::of(typed.stdin(Stdio::piped()), None).fails(2, told);
+}

@@ -1,6 +1,7 @@
 //! Carries out tool calls. Each does the same as its verb, with the same refusals, and returns one JSON document.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -46,10 +47,10 @@ impl Done {
     }
 }
 
-/// Runs a call to its end. If the call is cancelled, a delivery in progress is interrupted as by Ctrl-C.
-pub(super) async fn run(call: Call, cancelled: impl Future<Output = ()>) -> Done {
+/// Runs a call to its end. `peer` is the program that panes run. If the call is cancelled, a delivery in progress is interrupted as by Ctrl-C.
+pub(super) async fn run(peer: PathBuf, call: Call, cancelled: impl Future<Output = ()>) -> Done {
     let notices = Notices::default();
-    let mut done = match open_engine(Box::new(notices.clone())) {
+    let mut done = match open_engine(peer, Box::new(notices.clone())) {
         Ok(engine) => until_cancelled(engine, call, cancelled).await.unwrap_or_else(|error| Done::of_error(&error)),
         Err(error) => Done::of_error(&error),
     };

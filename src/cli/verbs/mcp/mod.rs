@@ -1,11 +1,19 @@
 //! `peer mcp`: offers the verbs to an agent as tools, over the Model Context Protocol. All code that knows the protocol
 //! is here.
+//!
+//! `peer mcp` replaces itself by `peer-mcp`, the program beside it. Only that one is linked with the protocol's SDK, which would
+//! make `peer` larger by two thirds, and each start of it slower: a tick starts it once for each agent that it wakes.
 
 mod calls;
 mod server;
 mod tools;
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use peer_adapters::command::{self, Argv};
+use peer_adapters::process;
 
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
@@ -26,24 +34,48 @@ use server::Server;
 )]
 pub(crate) struct Args {}
 
-pub(crate) async fn run(_args: &Args) -> Outcome {
+/// The command with which a user gives the tools to an agent that is no peer.
+const HINT: &str = "claude mcp add peer -- peer mcp";
+
+/// The file name of the program that serves, in the directory of `peer`.
+const PROGRAM: &str = "peer-mcp";
+
+/// Becomes `peer-mcp`. Returns only if it does not start.
+pub(crate) fn run(_args: &Args) -> Outcome {
     if std::io::stdin().is_terminal() {
-        let problem = "peer mcp is started by an agent, which speaks JSON to it on stdin";
-        return Err(CliError::usage(problem, "claude mcp add peer -- peer mcp"));
+        return Err(CliError::usage("peer mcp is started by an agent, which speaks JSON to it on stdin", HINT));
     }
-    // The engine's futures are not `Send`.
-    Box::pin(LocalSet::new().run_until(serve())).await
+    let own = process::own_executable().map_err(CliError::Executable)?;
+    let program = own.with_file_name(PROGRAM);
+    let error = command::hand_over(&Argv::new(&program).arg(&own));
+    Err(CliError::Nothing {
+        problem: format!("cannot start {}: {error}", program.display()),
+        hint: format!("install this release again: {PROGRAM} belongs beside {}", own.display()),
+    })
 }
 
-async fn serve() -> Outcome {
-    let server = Server::default();
+/// Serves on stdin and stdout until stdin is closed. The argument is the path of `peer`.
+pub(crate) async fn serve(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
+    let mut arguments = arguments.into_iter();
+    let (Some(peer), None) = (arguments.next().map(PathBuf::from).filter(|path| path.is_absolute()), arguments.next())
+    else {
+        return Err(CliError::usage(format!("{PROGRAM} is what `peer mcp` runs"), HINT));
+    };
+    // The engine's futures are not `Send`.
+    Box::pin(LocalSet::new().run_until(serve_as(peer))).await
+}
+
+async fn serve_as(peer: PathBuf) -> Outcome {
+    let server = Server::new(peer);
     let calls = server.calls();
     let service = match server.serve(stdio()).await {
         Ok(service) => service,
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(0),
         Err(error) => {
-            let hint = "claude mcp add peer -- peer mcp".to_owned();
-            return Err(CliError::Nothing { problem: format!("cannot serve this client: {error}"), hint });
+            return Err(CliError::Nothing {
+                problem: format!("cannot serve this client: {error}"),
+                hint: HINT.to_owned(),
+            });
         }
     };
     let ended = service.waiting().await;

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rmcp::handler::server::ServerHandler;
@@ -20,12 +21,17 @@ when and if it chooses to. What is refused says why and what a person could do; 
 from agent to agent is bounded.";
 
 /// The MCP server. Each call opens the fleet anew, as a command does, so no state is carried from one call to the next.
-#[derive(Default)]
 pub(super) struct Server {
+    /// The path of `peer`, which panes run.
+    peer: PathBuf,
     calls: Arc<RwLock<()>>,
 }
 
 impl Server {
+    pub(super) fn new(peer: PathBuf) -> Self {
+        Self { peer, calls: Arc::default() }
+    }
+
     /// Returns the lock that each call holds for reading while it runs. A writer thus waits for all calls.
     pub(super) fn calls(&self) -> Arc<RwLock<()>> {
         Arc::clone(&self.calls)
@@ -64,7 +70,7 @@ impl ServerHandler for Server {
         // Report invalid arguments in the result: the model sees that and can correct them, but it may not see a
         // protocol error.
         let Done { document, failed } = match read {
-            Ok(call) => calls::run(call, context.ct.cancelled()).await,
+            Ok(call) => calls::run(self.peer.clone(), call, context.ct.cancelled()).await,
             Err(problem) => Done::of_error(&problem),
         };
         let result =
