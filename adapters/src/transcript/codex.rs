@@ -29,6 +29,10 @@ impl Codex<'_> {
         self.home().join("sessions")
     }
 
+    fn locked_by(&self, pids: &[u32]) -> Vec<String> {
+        locked_by(&self.home().join("thread-writer-locks"), pids)
+    }
+
     /// Returns the conversations in the log entries of one process from `since` on: the process that had `known` then.
     #[cfg(feature = "sqlite")]
     fn logged_beside(&self, known: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError> {
@@ -63,10 +67,12 @@ impl Codex<'_> {
     /// directory.
     fn stage(&self, id: &str) -> Result<Option<ConversationState>, TranscriptError> {
         let begun = begun(id);
-        let Some(path) = self.rollout(id)? else {
+        let first = self.rollout(id)?.map(|path| lines::first(&path).map(|line| line.map(|line| (path, line))));
+        // Without a rollout, or while its first line is being written.
+        let Some((path, first)) = first.transpose()?.flatten() else {
             return Ok(Some(ConversationState { id: id.to_owned(), spoke: begun, said: false, in_turn: false }));
         };
-        if !self.is_ours(&path)? {
+        if !self.begins_ours(&first) {
             return Ok(None);
         }
         let started = lines::last(&path, |record| lines::time(record).filter(|_| turn(record) == Some(true)))?;
@@ -79,7 +85,14 @@ impl Codex<'_> {
     /// itself began after that. A conversation in which nothing was said counts only for a live run, and only while no
     /// turn of that run is in progress: otherwise it may be a sub-agent's that is just starting. `lives_since` is the
     /// start of such a run.
-    fn latest(&self, ids: &[String], lives_since: Option<SystemTime>) -> Result<Option<String>, TranscriptError> {
+    ///
+    /// `None` if that one is older than `known`, the current one so far: what is unreadable at this moment is not left.
+    fn latest(
+        &self,
+        ids: &[String],
+        known: Option<&str>,
+        lives_since: Option<SystemTime>,
+    ) -> Result<Option<String>, TranscriptError> {
         let mut stages = Vec::new();
         for id in ids {
             stages.extend(self.stage(id)?);
@@ -87,16 +100,20 @@ impl Codex<'_> {
         let idle = |since| !stages.iter().any(|stage| stage.in_turn && stage.spoke >= since);
         let unsaid = lives_since.is_some_and(idle);
         let newest = stages.into_iter().filter(|stage| stage.said || unsaid).max_by_key(|stage| stage.spoke);
-        Ok(newest.map(|stage| stage.id))
+        Ok(newest.filter(|stage| known.is_none_or(|known| stage.spoke >= begun(known))).map(|stage| stage.id))
     }
 
     /// Returns `true` if the rollout is a conversation with a user in this directory, and not a sub-agent's.
     fn is_ours(&self, path: &Path) -> Result<bool, TranscriptError> {
-        let Some(first) = lines::first(path)? else { return Ok(false) };
+        Ok(lines::first(path)?.is_some_and(|first| self.begins_ours(&first)))
+    }
+
+    /// [`Codex::is_ours`] by the first line of the rollout.
+    fn begins_ours(&self, first: &Value) -> bool {
         let field = |name: &str| first.get("payload")?.get(name);
         // A sub-agent's `source` is an object that names its parent.
         let by_person = field("source").is_none_or(Value::is_string);
-        Ok(by_person && field("cwd").and_then(Value::as_str).is_some_and(|cwd| Path::new(cwd) == self.0.cwd))
+        by_person && field("cwd").and_then(Value::as_str).is_some_and(|cwd| Path::new(cwd) == self.0.cwd)
     }
 }
 
@@ -146,10 +163,13 @@ fn open_files(pid: u32) -> Vec<PathBuf> {
     entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
 }
 
-/// Returns the conversations that these processes have locked. A conversation has no rollout before its first message.
-fn locked_by(pids: &[u32]) -> Vec<String> {
+/// Returns the conversations that these processes have locked in `locks`. A conversation has no rollout before its first
+/// message.
+fn locked_by(locks: &Path, pids: &[u32]) -> Vec<String> {
+    // The kernel names files by their resolved paths.
+    let Ok(locks) = locks.canonicalize() else { return Vec::new() };
     let id = |file: PathBuf| {
-        let is_lock = file.parent().and_then(Path::file_name).is_some_and(|dir| dir == "thread-writer-locks");
+        let is_lock = file.parent().is_some_and(|dir| dir == locks);
         let id = file.file_stem().filter(|_| is_lock).and_then(|stem| stem.to_str());
         // `.coordination.lock` is the lock by which all Codexes coordinate the others.
         id.filter(|id| !id.starts_with('.')).map(str::to_owned)
@@ -263,11 +283,11 @@ impl Layout for Codex<'_> {
     }
 
     fn discover(&self, _since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
-        Ok(self.latest(&locked_by(pids), None)?.into_iter().collect())
+        Ok(self.latest(&self.locked_by(pids), None, None)?.into_iter().collect())
     }
 
     fn current(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError> {
-        let mut ids = locked_by(run.pids);
+        let mut ids = self.locked_by(run.pids);
         let lives = !ids.is_empty();
         if !lives {
             ids = self.logged_beside(known, run.since)?;
@@ -277,16 +297,16 @@ impl Layout for Codex<'_> {
         if ids.iter().all(|id| id == known) {
             return Ok(None);
         }
-        self.latest(&ids, lives.then_some(run.since))
+        self.latest(&ids, Some(known), lives.then_some(run.since))
     }
 
     /// The ids whose locks they hold: no other process ever writes those conversations at the same time.
     fn process_markers(&self, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
-        Ok(locked_by(pids))
+        Ok(self.locked_by(pids))
     }
 
     fn of_markers(&self, _since: SystemTime, process_markers: &[String]) -> Result<Vec<String>, TranscriptError> {
-        Ok(self.latest(process_markers, None)?.into_iter().collect())
+        Ok(self.latest(process_markers, None, None)?.into_iter().collect())
     }
 
     fn is_of_here(&self, id: &str) -> Result<bool, TranscriptError> {

@@ -148,6 +148,7 @@ fn opencode_in_which_a_person_has_a_window_open_is_not_typed_into(on: RuntimeKin
     assert!(refused.status.code() == Some(7) && stderr.contains("a window is open"), "{refused:?}");
     assert!(!agent.peer(&["screen", "opencode"]).contains("not typed"), "nor searched for");
     agent.world.press("opencode", &["Escape"]);
+    wait_until("the window is closed", || !agent.peer(&["screen", "opencode"]).contains("rename ctrl+r"));
     agent.peer(&["send", "opencode", "typed"]);
     agent.remembers(2, "typed");
     agent.peer(&["stop", "opencode"]);

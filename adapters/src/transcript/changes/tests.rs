@@ -115,6 +115,14 @@ fn codex_is_in_the_conversation_that_it_began_last_or_in_which_a_person_spoke_la
     assert_eq!(from(old).as_deref(), Some(new), "begun, and nothing said in it yet");
     let first = home.files().discover(SystemTime::UNIX_EPOCH, &pids, |_| false).expect("readable");
     assert_eq!(first.as_deref(), Some(old), "the only one that could be resumed");
+    let path = format!(".codex/sessions/2026/11/28/rollout-2026-11-28T14-25-29-{new}.jsonl");
+    for begun in ["", "{\"type\":\"session_meta\",\"payl"] {
+        home.write(&path, begun);
+        assert_eq!((from(old).as_deref(), from(new)), (Some(new), None), "its first line is being written: {begun:?}");
+    }
+    rollout(new, "{\"subagent\":\"review\"}", &[]);
+    assert_eq!(from(new), None, "nothing is newer than the one that is known");
+    std::fs::remove_file(home.dir.path().join(&path)).expect("removed");
     rollout(old, person, &[("14:25:30", "task_started")]);
     assert_eq!(from(old), None, "a turn is in progress: it may be a sub-agent's");
     rollout(new, "{\"subagent\":\"review\"}", &[]);
