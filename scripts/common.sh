@@ -40,10 +40,11 @@ apt_install() {
         as_root=(sudo)
     fi
     say "installing $* with ${as_root[*]:+sudo }apt-get"
+    # Another script may be installing something.
+    local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q
+        --no-install-recommends)
     # Package lists may be older than the archive: try with the present ones first, then with new ones.
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null ||
-        { "${as_root[@]}" apt-get update -q </dev/null &&
-            "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null; }
+    "${install[@]}" "$@" </dev/null || { "${as_root[@]}" apt-get update -q </dev/null && "${install[@]}" "$@" </dev/null; }
 }
 
 # need PROGRAM APT-PACKAGE…: makes sure that PROGRAM is installed.
