@@ -157,6 +157,15 @@ pub fn answers(entries: &[Entry]) -> Vec<Answer> {
     answers
 }
 
+/// Whether the last turn that ended at `since` or later has an answer. `None` if no such end is recorded.
+pub fn ended_with_answer(entries: &[Entry], since: Timestamp) -> Option<bool> {
+    let is_end = |entry: &Entry| matches!(entry.kind, EntryKind::TurnEnd { .. });
+    let end = entries.iter().rposition(|entry| is_end(entry) && entry.at >= Some(since))?;
+    let begin = entries[..end].iter().rposition(is_end).map_or(0, |before| before + 1);
+    let writes = |entry: &Entry| matches!(&entry.kind, EntryKind::AgentText { text, .. } if !text.is_empty());
+    Some(entries[end].kind != EntryKind::TurnEnd { aborted: true } && entries[begin..end].iter().any(writes))
+}
+
 /// Returns the progress of the turn that one message began.
 ///
 /// `is_message` recognizes the message by its text; `entries` are those written since it was sent. The same turn may include
@@ -323,6 +332,18 @@ mod tests {
             panic!("it is over")
         };
         assert_eq!(answer, None);
+    }
+
+    #[test]
+    fn a_turn_that_ended_has_an_answer_or_none_or_is_not_recorded() {
+        let stopped = entry(5, None, EntryKind::TurnEnd { aborted: true });
+        let told = [said(1, "a"), wrote(2, "to a"), over(3), said(4, "b"), wrote(4, "so"), stopped, over(6)];
+        let answered = |upto: usize, since: u64| ended_with_answer(&told[..upto], Timestamp::from_ms(since));
+        assert_eq!(answered(3, 1), Some(true));
+        assert_eq!(answered(5, 4), None, "the end of the turn before");
+        assert_eq!(answered(6, 4), Some(false), "it was stopped");
+        assert_eq!(answered(7, 4), Some(false), "and ended after that, without a word");
+        assert_eq!(answered(0, 0), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod health;
 pub mod hops;
 pub mod idle;
 pub mod inbox;
+pub mod look;
 pub mod may;
 pub mod name;
 pub mod recorded;

@@ -1,5 +1,5 @@
 //! Combines what an agent reports about its turns through its own hooks with what is already known, so that each turn
-//! and each question is announced once, whichever source reports it first.
+//! and each question is announced once, whichever source reports it first. See [`super::look`] for the other sources.
 
 use std::time::Duration;
 
@@ -14,21 +14,65 @@ pub struct Known {
     /// What the agent was last seen doing.
     #[serde(flatten)]
     pub seen: TurnObservation,
-    /// When the newest turn began, if that was reported.
+    /// When the newest turn began, if that was reported or seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_ms: Option<Timestamp>,
+    /// The witness of that, if no hook has reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_by: Option<Witness>,
     /// When the newest finished turn ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_ms: Option<Timestamp>,
+    /// The witness of that, if no hook has reported it: what was seen, or the report of the next turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_by: Option<Witness>,
 }
 
 impl Known {
-    /// Returns since when a turn has been in progress, as far as was reported.
+    /// Returns what is known after an observation that changes nothing else.
+    pub(super) fn with(before: Option<&Self>, seen: TurnObservation) -> Self {
+        match before {
+            Some(known) => Self { seen, ..known.clone() },
+            None => Self { seen, began_ms: None, began_by: None, finished_ms: None, finished_by: None },
+        }
+    }
+
+    /// Returns since when a turn has been in progress, as far as was reported or seen.
     pub fn in_progress_since(&self) -> Option<Timestamp> {
         let began = self.began_ms.filter(|_| !matches!(self.seen.turn, Turn::Free))?;
         self.finished_ms.is_none_or(|finished| finished <= began).then_some(began)
     }
+
+    /// As [`Known::in_progress_since`], if a hook reported the start.
+    pub fn reported_since(&self) -> Option<Timestamp> {
+        self.in_progress_since().filter(|_| self.began_by.is_none())
+    }
+
+    /// Returns the start of the turn in progress if it is exact. A screen shows it a moment later, or much later.
+    pub(super) fn exact_start(&self) -> Option<Timestamp> {
+        self.in_progress_since().filter(|_| matches!(self.began_by, None | Some(Witness::StatusFile)))
+    }
+
+    /// Returns when this last changed.
+    pub fn changed_at(&self) -> Timestamp {
+        self.seen.at_ms.max(self.began_ms.unwrap_or_default()).max(self.finished_ms.unwrap_or_default())
+    }
+
+    /// Whether a look has announced the end of the turn whose end is reported at `at`. `sent` is when the agent got its
+    /// last message.
+    fn was_seen_to_end(&self, at: Timestamp, sent: Option<Timestamp>) -> bool {
+        let Some(finished) = self.finished_ms.filter(|_| self.finished_by.is_some()) else { return false };
+        let is_of_that_turn = match self.in_progress_since() {
+            Some(next_began) => at < next_began,
+            None => sent <= Some(finished) && self.began_ms <= Some(at),
+        };
+        is_of_that_turn && at.since(finished) < TOLD_WITHIN
+    }
 }
+
+/// How long after the end of a turn its hook may run. A message that is answered sooner than that, after a look has
+/// announced the end of another turn, is taken for that turn.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// A report from a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,16 +110,23 @@ pub enum Change {
 pub fn hear(known: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change>, Known) {
     let since = known.and_then(Known::in_progress_since);
     match (heard, known) {
+        // A look has announced it.
+        (Heard::Started { .. }, Some(known)) if since.is_some() && known.began_by.is_some() => {
+            (Vec::new(), Known { began_by: None, ..known.clone() })
+        }
+        (Heard::Finished { since: sent, .. }, Some(known)) if known.was_seen_to_end(at, sent) => {
+            (Vec::new(), Known { finished_by: None, ..known.clone() })
+        }
         (Heard::Started { .. }, Some(known)) if known.finished_ms.is_some_and(|finished| finished >= at) => {
             let began_ms = known.began_ms.max(Some(at));
-            (vec![Change::Started], Known { began_ms, ..known.clone() })
+            (vec![Change::Started], Known { began_ms, began_by: None, ..known.clone() })
         }
         // The question was observed after this report was made.
         (Heard::Started { .. }, Some(known)) if known.seen.ask().is_some() && known.seen.at_ms >= at => {
-            (vec![Change::Started], Known { began_ms: Some(at), ..known.clone() })
+            (vec![Change::Started], Known { began_ms: Some(at), began_by: None, ..known.clone() })
         }
         (Heard::Finished { .. }, Some(known)) if since.is_some_and(|began| began > at) => {
-            (vec![Change::Finished(None)], Known { finished_ms: Some(at), ..known.clone() })
+            (vec![Change::Finished(None)], Known { finished_ms: Some(at), finished_by: None, ..known.clone() })
         }
         (heard, before) => hear_next(before, heard, at),
     }
@@ -88,28 +139,34 @@ fn hear_next(before: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change
     match heard {
         // Reported in the middle of a turn, it belongs to that turn.
         Heard::Started { anew: false } if since.is_some() => {
-            (Vec::new(), Known { seen: by_hook(Turn::Busy, since), began_ms: since, finished_ms })
+            (Vec::new(), Known { began_ms: since, began_by: None, ..Known::with(before, by_hook(Turn::Busy, since)) })
         }
         Heard::Started { .. } => {
             // The previous turn was stopped or failed, which no hook reports.
             let cut_off = since.map(|_| Change::Finished(None));
             let news = cut_off.into_iter().chain([Change::Started]).collect();
-            (news, Known { seen: by_hook(Turn::Busy, Some(at)), began_ms: Some(at), finished_ms })
+            let mut now = Known::with(before, by_hook(Turn::Busy, Some(at)));
+            if cut_off.is_some() {
+                // Its own report may be late.
+                (now.finished_ms, now.finished_by) = (Some(at), Some(Witness::Hook));
+            }
+            (news, Known { began_ms: Some(at), began_by: None, ..now })
         }
         Heard::Finished { starts_are_told, since: otherwise } => {
-            let began_ms = before.and_then(|known| known.began_ms);
             let is_told = starts_are_told && since.is_none() && finished_ms.is_some();
             let later = |began: &Timestamp| finished_ms.is_none_or(|finished| *began > finished);
-            let took = since.or_else(|| otherwise.filter(later)).map(|began| at.since(began));
+            let exact = before.and_then(Known::exact_start);
+            let took = exact.or_else(|| otherwise.filter(later)).map(|began| at.since(began));
             let news = if is_told { Vec::new() } else { vec![Change::Finished(took)] };
-            (news, Known { seen: by_hook(Turn::Free, None), began_ms, finished_ms: Some(at) })
+            let now = Known::with(before, by_hook(Turn::Free, None));
+            (news, Known { finished_ms: Some(at), finished_by: None, ..now })
         }
         Heard::Asks(seen) => {
             // A question that was observed before this report was made is a different one, even if the text is
             // identical.
             let is_told = before.is_some_and(|known| known.seen.at_ms >= at && !seen.is_new_request(known.seen.ask()));
             let news = if is_told { Vec::new() } else { vec![Change::Asks] };
-            (news, Known { seen, began_ms: before.and_then(|known| known.began_ms), finished_ms })
+            (news, Known::with(before, seen))
         }
     }
 }

@@ -145,7 +145,7 @@ const CONVERSATION: &str = "conversation";
 /// The suffix of the file with the text that is being typed.
 const TYPING: &str = "typing";
 
-/// The suffix of the file with an agent's reports about its turns.
+/// The suffix of the file with what was reported and seen of an agent's turns.
 const TURN: &str = "turn";
 
 /// The maximum size of that file, in bytes. A longer file is ignored.
@@ -157,19 +157,19 @@ impl PeerFiles {
         self.pane_path(incarnation, CONVERSATION)
     }
 
-    /// Returns the path of the file with an agent's reports about the turns of one incarnation.
+    /// Returns the path of the file with what was reported and seen of the turns of one incarnation.
     pub fn turn_path(&self, incarnation: Incarnation) -> PathBuf {
         self.pane_path(incarnation, TURN)
     }
 
-    /// Returns what the agent's reports show about the turns of one incarnation. `None` if there is no report yet, or
-    /// if another process is writing the file at this moment.
+    /// Returns what is on record about the turns of one incarnation. `None` if that is nothing yet, or if another process
+    /// is writing the file at this moment.
     pub fn known_turn(&self, incarnation: Incarnation) -> Option<Known> {
         serde_json::from_slice(&file::read(&self.turn_path(incarnation), MOST_OF_TURN).ok()?).ok()
     }
 
-    /// Updates what is known about the turns of one incarnation: `change` maps the old value to the new one. Returns
-    /// `None`, without blocking and without a change, if another process is updating the file.
+    /// Updates what is known about the turns of one incarnation: `change` maps the old value to the new one, or to `None`
+    /// if it stays. Returns `None`, without blocking and without a change, if another process is updating the file.
     ///
     /// The file is locked itself and written in place. The peer's lock would not do: a delivery holds it until the
     /// agent has accepted the message, and the agent's hook must not wait for that.
@@ -179,7 +179,7 @@ impl PeerFiles {
     pub fn change_known_turn<E: From<StoreError>>(
         &self,
         incarnation: Incarnation,
-        change: impl FnOnce(Option<Known>) -> std::result::Result<Known, E>,
+        change: impl FnOnce(Option<Known>) -> std::result::Result<Option<Known>, E>,
     ) -> std::result::Result<Option<()>, E> {
         let path = self.turn_path(incarnation);
         let mut file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
@@ -188,7 +188,7 @@ impl PeerFiles {
             other => other.map_err(StoreError::new("lock", &path))?,
         }
         let before = file::part(&file, 0, MOST_OF_TURN).map_err(StoreError::new("read", &path))?;
-        let known = change(serde_json::from_slice(&before).ok())?;
+        let Some(known) = change(serde_json::from_slice(&before).ok())? else { return Ok(Some(())) };
         let text = serde_json::to_vec(&known).expect("plain data");
         file.set_len(0).and_then(|()| file.rewind()).map_err(StoreError::new("write", &path))?;
         file.write_all(&text).map_err(StoreError::new("write", &path))?;

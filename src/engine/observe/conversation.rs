@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use peer_adapters::agent::{ConversationId, Profile};
+use peer_adapters::agent::{ConversationId, EXECUTABLE, Profile};
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::transcript::{Files, Run, TranscriptError};
 
@@ -328,6 +328,11 @@ impl Launched {
     /// Whether the launch file was found. Without it there is no environment.
     pub const fn is_known(&self) -> bool {
         !self.env.is_empty()
+    }
+
+    /// Whether the agent was given hooks that report to `peer`: only then does it get the variable that they need.
+    pub fn has_hooks(&self) -> bool {
+        self.env.iter().any(|(key, _)| key == EXECUTABLE)
     }
 
     /// Runs `look` on the agent's own files.

@@ -11,6 +11,7 @@ pub mod fleet_observation;
 mod limit;
 pub(crate) mod reach;
 pub mod recover;
+pub(crate) mod told;
 pub(crate) mod turn;
 
 use std::path::Path;

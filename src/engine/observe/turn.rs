@@ -42,6 +42,14 @@ pub(crate) struct Doing {
     pub(crate) stall: Option<Stall>,
 }
 
+/// What an agent's status file says, if it keeps one.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    status: Option<&'a AgentStatus>,
+    /// A time before it was read.
+    read_at: Timestamp,
+}
+
 /// An earlier observation of one incarnation.
 type Before = (Incarnation, TurnObservation, Option<Progress>);
 
@@ -74,6 +82,14 @@ impl Turns {
         progress.filter(|_| *of == incarnation)
     }
 
+    /// Removes the observation of a peer if it was made before `at`: something has happened since.
+    pub(crate) fn forget_before(&mut self, name: &PeerName, at: Timestamp) {
+        let Some(known) = &mut self.0 else { return };
+        if known.get(name).is_some_and(|(_, seen, _)| seen.at_ms < at) {
+            known.remove(name);
+        }
+    }
+
     /// Stores a new observation for the next one to build on.
     pub(crate) fn keep(&mut self, name: &PeerName, incarnation: Incarnation, seen: Option<&TurnObservation>) {
         let progress = self.progress(name, incarnation);
@@ -94,9 +110,11 @@ impl Engine {
 
     /// Like [`Engine::doing`], but blocks for at most `room` if that is less than the probe deadline.
     pub(crate) async fn doing_within(&self, of: &[(&Peer, &Live)], before: &mut Turns, room: Duration) -> Vec<Doing> {
+        // What is read is at least as new as this.
+        let now = self.now();
         let own: Vec<_> = of.iter().map(|(peer, live)| own_status(peer, live)).collect();
         let wants = |((peer, live), own): (&(&Peer, &Live), &Option<AgentStatus>)| {
-            wants_look(peer, live, own.as_ref()) || may_stall(peer, own.as_ref(), self.now())
+            wants_look(peer, live, own.as_ref()) || may_stall(peer, own.as_ref(), now)
         };
         if before.0.is_none() && of.iter().zip(&own).any(wants) {
             // Without the observations of a tick, every screen is captured.
@@ -107,7 +125,8 @@ impl Engine {
         let until = Instant::now() + self.settings.probe.timeout.0.min(room);
         let looks = of.iter().zip(own).map(|((peer, live), own)| async move {
             let seen_before = live.record().and_then(|record| known.get(&peer.name, record.incarnation));
-            let seen = self.turn(peer, live, own.as_ref(), seen_before, until).await;
+            let told = Own { status: own.as_ref(), read_at: now };
+            let seen = self.turn(peer, live, told, seen_before, until).await;
             Doing { own, seen, stall: None }
         });
         let mut doing: Vec<Doing> = futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await;
@@ -128,7 +147,7 @@ impl Engine {
         &self,
         peer: &Peer,
         live: &Live,
-        own: Option<&AgentStatus>,
+        own: Own<'_>,
         before: Option<&TurnObservation>,
         until: Instant,
     ) -> Option<TurnObservation> {
@@ -137,7 +156,7 @@ impl Engine {
         // The agent's own report of the start is exact. The other witnesses may give the time at which the turn last
         // continued.
         let known = (seen.turn == Turn::Busy && tells_of_starts(&peer.profile)).then(|| known_turn(peer, record));
-        Some(match known.flatten().and_then(|known| known.in_progress_since()) {
+        Some(match known.flatten().and_then(|known| known.reported_since()) {
             Some(since) => TurnObservation { witness: Witness::Hook, since_ms: Some(since), ..seen },
             None => seen,
         })
@@ -147,17 +166,17 @@ impl Engine {
         &self,
         peer: &Peer,
         live: &Live,
-        own: Option<&AgentStatus>,
+        own: Own<'_>,
         before: Option<&TurnObservation>,
         until: Instant,
         record: &SessionRecord,
     ) -> Option<TurnObservation> {
         let now = self.now();
-        let own_word = own.map(|own| of_status(own, now));
-        if !wants_look(peer, live, own) {
+        let own_word = own.status.map(|status| of_status(status, own.read_at));
+        if !wants_look(peer, live, own.status) {
             return own_word;
         }
-        if let Some(before) = before.filter(|before| stands(before, live, own)) {
+        if let Some(before) = before.filter(|before| stands(before, live, own.status)) {
             return Some(TurnObservation { at_ms: now, ..before.clone() });
         }
         // A screen that cannot be read shows nothing.
@@ -225,9 +244,9 @@ pub(crate) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
 /// How long a hook that reports the end of a turn is believed over the screen, which is drawn a moment later.
 pub(crate) const HOOK_LEAD: Duration = Duration::from_secs(1);
 
-/// Returns what was reported about the turns of this incarnation.
+/// Returns what is on record about the turns of this incarnation, if its agent can report them by hooks.
 pub(crate) fn known_turn(peer: &Peer, record: &SessionRecord) -> Option<Known> {
-    peer.files.known_turn(record.incarnation).filter(|_| !peer.profile.hooks.reports.is_empty())
+    if peer.profile.hooks.reports.is_empty() { None } else { peer.files.known_turn(record.incarnation) }
 }
 
 fn tells_of_starts(profile: &Profile) -> bool {
@@ -235,7 +254,8 @@ fn tells_of_starts(profile: &Profile) -> bool {
 }
 
 fn is_just_over(peer: &Peer, record: &SessionRecord, now: Timestamp) -> bool {
-    let finished = known_turn(peer, record).filter(|known| known.seen.turn == Turn::Free);
+    let is_reported = |known: &Known| known.seen.turn == Turn::Free && known.seen.witness == Witness::Hook;
+    let finished = known_turn(peer, record).filter(is_reported);
     finished.and_then(|known| known.finished_ms).is_some_and(|finished| now.since(finished) < HOOK_LEAD)
 }
 

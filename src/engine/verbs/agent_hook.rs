@@ -13,18 +13,17 @@ use peer_adapters::transcript::AgentStatus;
 use tokio::time::{Instant, sleep};
 
 use crate::engine::observe::conversation::{ConversationFinder, Launched};
-use crate::engine::observe::elsewhere;
 use crate::engine::observe::turn::Turns;
+use crate::engine::observe::{elsewhere, told};
 use crate::engine::verbs::transcript::of_files;
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::answer::answers;
 use crate::policy::ending::Incarnation;
-use crate::policy::event::EventName;
-use crate::policy::report::{Change, Heard, Known, hear};
+use crate::policy::report::{Change, Heard, hear};
 use crate::policy::time::Timestamp;
 use crate::policy::turn::{TurnObservation, Witness};
-use crate::store::{Event, SessionRecord};
+use crate::store::SessionRecord;
 
 /// How long the agent's own files may take to name the conversation that its hook names. Claude Code writes its status
 /// file 190 ms after the command.
@@ -170,8 +169,12 @@ impl Engine {
             let heard = heard.clone();
             let changed = by.peer.files.change_known_turn(by.record.incarnation, |known| {
                 let (news, now) = hear(known.as_ref(), heard, by.at);
-                news.into_iter().try_for_each(|news| self.log(&event(by, news, &now, answered)))?;
-                Ok::<_, EngineError>(now)
+                let event = |change| told::event(&by.peer.name, by.record.incarnation, by.at, change, &now);
+                news.into_iter().try_for_each(|change| {
+                    let answered = answered.filter(|_| matches!(change, Change::Finished(_)));
+                    self.log(&event(change).with("witness", Witness::Hook.as_str()).with("answered", answered))
+                })?;
+                Ok::<_, EngineError>(Some(now))
             })?;
             if changed.is_some() || Instant::now() >= until {
                 return Ok(());
@@ -201,21 +204,4 @@ fn begins_anew(status: Option<&AgentStatus>, at: Timestamp) -> bool {
     status.is_none_or(|status| {
         !status.busy || status.since.is_some_and(|since| at.since(Timestamp::from(since)) < JUST_BEGUN)
     })
-}
-
-fn event(by: &Reporter, news: Change, now: &Known, answered: Option<bool>) -> Event {
-    let name = match news {
-        Change::Started => EventName::TurnStarted,
-        Change::Finished(_) => EventName::TurnFinished,
-        Change::Asks => EventName::AgentWaiting,
-    };
-    let event = Event::new(by.at, name).peer(&by.peer.name).incarnation(by.record.incarnation);
-    let event = event.with("witness", Witness::Hook.as_str());
-    match (news, now.seen.ask()) {
-        (Change::Finished(took), _) => event
-            .with("duration_ms", took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)))
-            .with("answered", answered),
-        (Change::Asks, Some(ask)) => event.cause(ask.kind.as_str()).with_for_hooks("question", ask.question.clone()),
-        _ => event,
-    }
 }

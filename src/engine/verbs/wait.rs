@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::engine::observe::turn::{HOOK_LEAD, Turns, known_turn};
 use crate::engine::verbs::list::Row;
 use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::look::SCREEN_WINS;
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
 use crate::policy::wait::{Goal, Verdict, judge};
@@ -36,10 +37,6 @@ const REGISTERED: Duration = Duration::from_secs(5);
 
 /// How long a delivered message may take to show as a turn, if only the agent's screen shows turns.
 const TAKEN_UP: Duration = Duration::from_secs(1);
-
-/// How long a screen must show no turn before it is believed over the agent's files, which report a turn for ever if
-/// its end was never written.
-const SCREEN_WINS: Duration = Duration::from_secs(3);
 
 /// What to wait for.
 #[derive(Clone, Debug)]
@@ -148,7 +145,7 @@ impl Engine {
             (in_turn, files.last_activity(id, pid).ok().flatten())
         });
         let (in_turn, active) = told.ok()?;
-        let reported = known_turn(peer, &record).and_then(|known| known.in_progress_since());
+        let reported = known_turn(peer, &record).and_then(|known| known.reported_since());
         if in_turn != Some(true) && reported.is_some_and(|began| self.now().since(began) < HOOK_LEAD) {
             return Some(true);
         }

@@ -4,6 +4,7 @@ mod answers;
 mod conversations;
 mod hooks;
 mod lives;
+mod looks;
 #[cfg(feature = "mcp")]
 mod mcp;
 mod messages;

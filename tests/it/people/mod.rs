@@ -13,6 +13,7 @@ mod history;
 mod hooks;
 mod keys;
 mod list;
+mod looks;
 mod man;
 #[cfg(feature = "mcp")]
 mod mcp;

@@ -17,7 +17,7 @@ on_each_runtime! {
 const ASKS: &str = "May I run `rm -r build`?";
 
 /// An agent that echoes what is typed and keeps no status file: a line that begins with `ask` is shown as a question,
-/// one that begins with `work` as a turn in progress, and `done` clears the screen.
+/// one that begins with `work` as a turn in progress, `done` as ready, and `blank` clears the screen.
 const PROFILE: &str = r#"
 description = "asks"
 busy = ['^working$']
@@ -37,7 +37,7 @@ fn asker(on: RuntimeKind, first: &str) -> World {
     let world = World::on(on);
     world.profile("asker", PROFILE);
     let script = format!(
-        "printf '%b\\n' '{first}'; while read -r line; do clear; case $line in ask) echo '{ASKS}';; work) echo working;; esac; done"
+        "printf '%b\\n' '{first}'; while read -r line; do clear; case $line in ask) echo '{ASKS}';; work) echo working;; done) echo ready;; esac; done"
     );
     world.declare("api", &["--agent", "asker"], &["sh", "-c", &script]);
     world.add("calm", &["cat"]);
@@ -123,7 +123,14 @@ fn a_question_is_one_event_and_its_text_is_for_hooks_alone(on: RuntimeKind) {
     wait_until("the hook heard it, with the question", || {
         fs::read_to_string(&heard).is_ok_and(|text| text.contains(r#""question":"May I run `rm -r build`?""#))
     });
-    types(&world, "done", "");
+    // What is not known is no answer.
+    types(&world, "blank", "");
+    wait_until("nothing is shown", || !world.screen("api").contains("May I"));
+    prints(&world, &["reap"]);
+    types(&world, "ask", "May I");
+    prints(&world, &["reap"]);
+    assert_eq!(world.events("api", "agent.waiting").len(), 1, "it may have been there all the time");
+    types(&world, "done", "ready");
     prints(&world, &["reap"]);
     types(&world, "ask", "May I");
     wait_until("the second time is another event", || {

@@ -1,23 +1,45 @@
-//! The tick's part in the turn axis: records what live agents are doing, and logs those that need a person.
+//! The tick's part in the turn axis: records what live agents are doing, and logs the turns and questions that no hook
+//! has reported.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use peer_adapters::agent::Report;
+use tokio::time::{Instant, sleep};
 
 use super::held_up::HeldUp;
 use super::{Subject, TickAction};
-use crate::engine::observe::turn::{Doing, Turns, known_turn, tells_of_turns};
+use crate::engine::observe::conversation::Launched;
+use crate::engine::observe::told;
+use crate::engine::observe::turn::{Doing, Turns, tells_of_turns};
+use crate::engine::verbs::transcript::{of_files, tells};
 use crate::engine::verbs::wake::Live;
-use crate::engine::{Engine, Result};
-use crate::policy::event::EventName;
-use crate::policy::report::Known;
-use crate::policy::turn::{TurnObservation, current_request};
-use crate::store::{Event, Heartbeat, PeerObservation, StoreError};
+use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::answer::ended_with_answer;
+use crate::policy::look::{Look, compare, may_change};
+use crate::policy::report::{Change, Known};
+use crate::policy::time::Timestamp;
+use crate::policy::turn::{Turn, TurnObservation, current_request};
+use crate::store::{Heartbeat, PeerObservation, SessionRecord};
+
+/// How long to wait while another process writes to the same record of turns, which takes a few milliseconds. After that,
+/// the next tick logs what is new.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(200);
+
+/// The interval between two attempts.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// A live agent that this tick looks at.
+struct Watched<'a> {
+    subject: &'a Subject,
+    live: Live,
+    /// What was on record about its turns before the look.
+    known: Option<Known>,
+}
 
 impl Engine {
     /// Records, for each peer on which this tick did not act, what it is doing. Stops at `deadline`, because parking
-    /// agents and recording ends in time matter more than observing a screen. Logs each agent that needs a person, is
-    /// limited or is stalled, once per occurrence. Returns the agents that are held up.
+    /// agents and recording ends in time matter more than observing a screen. Logs each turn that began or ended, and
+    /// each agent that needs a person, is limited or is stalled, once per occurrence. Returns the agents that are held up.
     pub(super) async fn stamp_turns<'a>(
         &self,
         beat: &mut Heartbeat,
@@ -27,71 +49,119 @@ impl Engine {
         deadline: Instant,
     ) -> Result<Vec<(&'a Subject, HeldUp)>> {
         let left_alone = |subject: &&Subject| done.iter().all(|action| action.peer != subject.peer.name);
-        let lives: Vec<_> = subjects
+        let mut turns = Turns::of(before);
+        let watched: Vec<_> = subjects
             .iter()
             .filter(|subject| tells_of_turns(&subject.peer.profile))
             .filter(left_alone)
-            .map(|subject| (subject, Live::of(subject.record.clone(), subject.observation.clone())))
+            .map(|subject| {
+                let live = Live::of(subject.record.clone(), subject.observation.clone());
+                let known = subject.peer.files.known_turn(subject.record.incarnation);
+                // A hook has reported something since, so the screen may have changed, whatever the runtime says.
+                if let Some(known) = &known {
+                    turns.forget_before(&subject.peer.name, known.changed_at());
+                }
+                Watched { subject, live, known }
+            })
             .collect();
-        let of: Vec<_> = lives.iter().map(|(subject, live)| (&subject.peer, live)).collect();
+        let of: Vec<_> = watched.iter().map(|watched| (&watched.subject.peer, &watched.live)).collect();
         let room = deadline.saturating_duration_since(Instant::now());
         let doing = match room {
             // What is not observed is unknown.
-            Duration::ZERO => lives.iter().map(|_| Doing::default()).collect(),
-            room => self.doing_within(&of, &mut Turns::of(before), room).await,
+            Duration::ZERO => watched.iter().map(|_| Doing::default()).collect(),
+            room => self.doing_within(&of, &mut turns, room).await,
         };
         let mut held_up = Vec::new();
-        for ((subject, _), Doing { seen, .. }) in lives.iter().zip(doing) {
+        for (watched, Doing { seen, .. }) in watched.iter().zip(doing) {
+            let subject = watched.subject;
             let (name, incarnation) = (&subject.peer.name, subject.record.incarnation);
             let same = before.peers.get(name).filter(|pulse| pulse.incarnation == incarnation);
-            self.tell_waiting(subject, same, seen.as_ref())?;
+            let is_told = self.tell_turn(watched, same, seen.as_ref()).await?;
             let Some(pulse) = beat.peers.get_mut(name) else { continue };
-            held_up.extend(self.tell_held_up(subject, same, seen.as_ref(), pulse, before)?.map(|how| (*subject, how)));
-            pulse.asked = current_request(seen.as_ref(), same.and_then(asked));
+            held_up.extend(self.tell_held_up(subject, same, seen.as_ref(), pulse, before)?.map(|how| (subject, how)));
+            pulse.asked = current_request(seen.as_ref().filter(|_| is_told), same.and_then(asked));
             pulse.turn = seen;
         }
         Ok(held_up)
     }
 
-    fn tell_waiting(
+    /// Logs what this look shows and no hook or earlier look has reported. Returns `false` if another process kept the
+    /// record of the turns, so that nothing was logged.
+    async fn tell_turn(
         &self,
-        subject: &Subject,
+        watched: &Watched<'_>,
         before: Option<&PeerObservation>,
         seen: Option<&TurnObservation>,
-    ) -> Result<()> {
-        let asked = before.and_then(asked);
-        let news = seen.filter(|seen| seen.is_new_request(asked.as_ref())).filter(|seen| !has_told(subject, seen));
-        let Some((seen, ask)) = news.and_then(|seen| Some((seen, seen.ask()?))) else { return Ok(()) };
-        let event = Event::new(self.now(), EventName::AgentWaiting).peer(&subject.peer.name);
-        let event = event.incarnation(subject.record.incarnation).cause(ask.kind.as_str());
-        self.log(&event.with("witness", seen.witness.as_str()).with_for_hooks("question", ask.question.clone()))?;
-        note_told(subject, seen);
-        Ok(())
+    ) -> Result<bool> {
+        let Watched { subject, live, known } = watched;
+        // What is unknown changes nothing.
+        let Some(seen) = seen.filter(|seen| may_change(known.as_ref(), seen)) else { return Ok(true) };
+        let is_starting = !matches!(live, Live::Session(..)) && seen.ask().is_none();
+        // An older version kept the question in the heartbeat alone.
+        let is_old = known.is_none() && seen.ask().is_some() && !seen.is_new_request(before.and_then(asked).as_ref());
+        if is_starting || is_old {
+            return Ok(true);
+        }
+        let (peer, record) = (&subject.peer, &subject.record);
+        let is_free = |turn: &&TurnObservation| matches!(turn.turn, Turn::Free | Turn::Limited(_));
+        let look = Look {
+            seen,
+            reports_starts: reports_starts(peer, record),
+            in_turn: self.is_in_turn(peer),
+            free_before: before.and_then(|before| before.turn.as_ref()).filter(is_free).map(|turn| turn.at_ms),
+        };
+        let until = Instant::now() + WRITTEN_WITHIN;
+        loop {
+            // Nothing is written for an incarnation that has ended meanwhile.
+            let now = peer.files.session()?.present();
+            if now.is_none_or(|now| now.incarnation != record.incarnation) {
+                return Ok(true);
+            }
+            let told = peer.files.change_known_turn(record.incarnation, |known| {
+                let Some((change, now)) = compare(known.as_ref(), &look) else { return Ok(None) };
+                change.into_iter().try_for_each(|change| self.tell_change(subject, seen, change, &now))?;
+                Ok::<_, EngineError>(Some(now))
+            })?;
+            if told.is_some() || Instant::now() >= until {
+                return Ok(told.is_some());
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    fn tell_change(&self, subject: &Subject, seen: &TurnObservation, change: Change, now: &Known) -> Result<()> {
+        let event = told::event(&subject.peer.name, subject.record.incarnation, self.now(), change, now);
+        let event = event.with("witness", seen.witness.as_str());
+        self.log(&match change {
+            // Known only if it was before the look.
+            Change::Started => {
+                let since = now.began_ms.filter(|began| *began < seen.at_ms);
+                event.with("since", since.map(|since| since.to_string()))
+            }
+            Change::Finished(_) => {
+                let began = now.began_ms.unwrap_or_default();
+                event.with("answered", self.answered_since(&subject.peer, &subject.record, began))
+            }
+            Change::Asks => event,
+        })
+    }
+
+    /// Whether the turn that began at `began` and is over has an answer, according to the agent's transcript.
+    fn answered_since(&self, peer: &Peer, record: &SessionRecord, began: Timestamp) -> Option<bool> {
+        let id = record.conversation.as_deref().filter(|_| tells(&peer.profile))?;
+        let entries = self.in_own_files(peer, &peer.profile, |files| files.entries(id, 0)).ok()?.ok()??;
+        ended_with_answer(&of_files(entries), began)
     }
 }
 
-/// Whether this question is already logged, because the agent reported it.
-fn has_told(subject: &Subject, seen: &TurnObservation) -> bool {
-    known_turn(&subject.peer, &subject.record).is_some_and(|known| !seen.is_new_request(known.seen.ask()))
-}
-
-/// Records a question as logged, so that a later report of the same question is not logged again. If another process
-/// holds the file, it has a newer report, and nothing is recorded.
-fn note_told(subject: &Subject, seen: &TurnObservation) {
-    let Subject { peer, record, .. } = subject;
-    if peer.profile.hooks.reports.is_empty() {
-        return;
-    }
-    let noted = peer.files.change_known_turn(record.incarnation, |known| {
-        let (began_ms, finished_ms) = known.map_or((None, None), |known| (known.began_ms, known.finished_ms));
-        Ok::<_, StoreError>(Known { seen: seen.clone(), began_ms, finished_ms })
-    });
-    if let Err(error) = noted {
-        tracing::debug!(%error, "what was told of a turn");
-    }
+/// Whether the hooks of this incarnation report the start of each turn, and are heard.
+fn reports_starts(peer: &Peer, record: &SessionRecord) -> bool {
+    peer.profile.hooks.reports.contains(&Report::TurnStarted)
+        && peer.effective.agent_hooks.value
+        && Launched::of(&peer.files, record, &peer.spec.cwd).is_ok_and(|launched| launched.has_hooks())
 }
 
 /// Returns the agent's last known request. A heartbeat of an older version has it only in the turn.
 fn asked(PeerObservation { asked, turn, .. }: &PeerObservation) -> Option<crate::policy::turn::Ask> {
-    asked.as_ref().or(turn.as_ref()?.ask()).cloned()
+    asked.clone().or_else(|| turn.as_ref()?.ask().cloned())
 }

@@ -1,0 +1,28 @@
+//! The events of the turn axis: the same, whichever source a change is known by.
+
+use crate::policy::ending::Incarnation;
+use crate::policy::event::EventName;
+use crate::policy::name::PeerName;
+use crate::policy::report::{Change, Known};
+use crate::policy::time::Timestamp;
+use crate::store::Event;
+
+/// Returns the event of a change, without its witness; `now` is what is known after it.
+pub(crate) fn event(name: &PeerName, incarnation: Incarnation, at: Timestamp, change: Change, now: &Known) -> Event {
+    let event = |event_name| Event::new(at, event_name).peer(name).incarnation(incarnation);
+    match change {
+        Change::Started => event(EventName::TurnStarted),
+        Change::Finished(took) => {
+            let took = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+            event(EventName::TurnFinished).with("duration_ms", took)
+        }
+        Change::Asks => {
+            let event = event(EventName::AgentWaiting);
+            match now.seen.ask() {
+                // The text of a question is for hooks alone.
+                Some(ask) => event.cause(ask.kind.as_str()).with_for_hooks("question", ask.question.clone()),
+                None => event,
+            }
+        }
+    }
+}
