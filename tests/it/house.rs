@@ -202,6 +202,15 @@ fn the_engine_does_not_know_who_asks() {
 }
 
 #[test]
+fn the_command_line_and_the_pane_do_not_know_each_other() {
+    let found = violations(&["src/cli", "src/bin"], |path| is_in(path, &["crate::pane", "peer::pane"]));
+    hold("src/cli may not import the process in the pane", &found);
+    // The pane process lives as long as its agent: neither the command line's code nor a spec that changes meanwhile.
+    let found = violations(&["src/pane"], |path| is_in(path, &["crate::cli", "crate::config", "clap", "tokio"]));
+    hold("src/pane may import neither the command line nor the configuration", &found);
+}
+
+#[test]
 fn one_place_starts_processes() {
     let may = ["adapters/src/command.rs", "adapters/src/command/"];
     let starts = |path: &&String| path.ends_with("process::Command") || path.contains("process::Command::");
