@@ -68,6 +68,8 @@ pub(crate) struct Session<'a> {
     tell_at: Option<Instant>,
     /// What it runs.
     tools: Vec<std::process::Child>,
+    /// The hook that it ran last.
+    hook: Option<thread::JoinHandle<()>>,
 }
 
 impl<'a> Session<'a> {
@@ -90,20 +92,23 @@ impl<'a> Session<'a> {
             control_c_at: None,
             tell_at: None,
             tools: Vec::new(),
+            hook: None,
         }
     }
 
-    /// Reports to the hook, which nothing waits for.
-    fn report(&self, what: &str, answer: &str) {
+    /// Reports to the hook. Only the next report waits for it: an agent's turn takes longer than a hook takes to start, and
+    /// one of ours does not.
+    fn report(&mut self, what: &str, answer: &str) {
         let Some(command) = &self.flags.hook else { return };
+        self.hook.take().map(thread::JoinHandle::join);
         let handed = serde_json::json!({ "conversation": self.transcript.id(), "answer": answer }).to_string();
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", command, "hook", what]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(mut hook) = shell.spawn() else { return };
-        thread::spawn(move || {
+        self.hook = Some(thread::spawn(move || {
             let told = hook.stdin.take().map(|mut stdin| stdin.write_all(handed.as_bytes()));
             drop((told, hook.wait()));
-        });
+        }));
     }
 
     /// Draws for the first time.

@@ -26,6 +26,10 @@ pub struct Known {
     /// The witness of that, if no hook has reported it: what was seen, or the report of the next turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_by: Option<Witness>,
+    /// When an end was reported that was not announced, because no turn was known to be in progress. It repeats the last
+    /// one, unless the start of its turn is reported afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unannounced_ms: Option<Timestamp>,
 }
 
 impl Known {
@@ -33,7 +37,14 @@ impl Known {
     pub(super) fn with(before: Option<&Self>, seen: TurnObservation) -> Self {
         match before {
             Some(known) => Self { seen, ..known.clone() },
-            None => Self { seen, began_ms: None, began_by: None, finished_ms: None, finished_by: None },
+            None => Self {
+                seen,
+                began_ms: None,
+                began_by: None,
+                finished_ms: None,
+                finished_by: None,
+                unannounced_ms: None,
+            },
         }
     }
 
@@ -119,7 +130,10 @@ pub fn hear(known: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change>,
         }
         (Heard::Started { .. }, Some(known)) if known.finished_ms.is_some_and(|finished| finished >= at) => {
             let began_ms = known.began_ms.max(Some(at));
-            (vec![Change::Started], Known { began_ms, began_by: None, ..known.clone() })
+            let ended = known.unannounced_ms.filter(|ended| *ended >= at);
+            let ended = ended.map(|ended| Change::Finished(Some(ended.since(at))));
+            let news = [Change::Started].into_iter().chain(ended).collect();
+            (news, Known { began_ms, began_by: None, unannounced_ms: None, ..known.clone() })
         }
         // The question was observed after this report was made.
         (Heard::Started { .. }, Some(known)) if known.seen.ask().is_some() && known.seen.at_ms >= at => {
@@ -145,7 +159,7 @@ fn hear_next(before: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change
             // The previous turn was stopped or failed, which no hook reports.
             let cut_off = since.map(|_| Change::Finished(None));
             let news = cut_off.into_iter().chain([Change::Started]).collect();
-            let mut now = Known::with(before, by_hook(Turn::Busy, Some(at)));
+            let mut now = Known { unannounced_ms: None, ..Known::with(before, by_hook(Turn::Busy, Some(at))) };
             if cut_off.is_some() {
                 // Its own report may be late.
                 (now.finished_ms, now.finished_by) = (Some(at), Some(Witness::Hook));
@@ -159,7 +173,8 @@ fn hear_next(before: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change
             let took = exact.or_else(|| otherwise.filter(later)).map(|began| at.since(began));
             let news = if is_told { Vec::new() } else { vec![Change::Finished(took)] };
             let now = Known::with(before, by_hook(Turn::Free, None));
-            (news, Known { finished_ms: Some(at), finished_by: None, ..now })
+            let unannounced_ms = is_told.then_some(at);
+            (news, Known { finished_ms: Some(at), finished_by: None, unannounced_ms, ..now })
         }
         Heard::Asks(seen) => {
             // A question that was observed before this report was made is a different one, even if the text is
@@ -231,6 +246,18 @@ mod tests {
         let (_, known) = hear(Some(&known), STARTED, at(9));
         let (news, known) = hear(Some(&known), finished(true), at(8));
         assert_eq!((news, known.in_progress_since()), (vec![Change::Finished(None)], Some(at(9))));
+    }
+
+    #[test]
+    fn a_turn_whose_end_is_heard_before_its_beginning_has_both() {
+        let took = |ms| Change::Finished(Some(Duration::from_millis(ms)));
+        let reports = [(STARTED, 1), (finished(true), 3), (finished(true), 9), (STARTED, 7), (STARTED, 10)];
+        let expected =
+            [vec![Change::Started], vec![took(2)], vec![], vec![Change::Started, took(2)], vec![Change::Started]];
+        assert_eq!(told(&reports), expected);
+        // The end that was not announced repeats the first; the next turn has its own.
+        let reports = [(STARTED, 1), (finished(true), 3), (finished(true), 4), (STARTED, 7), (finished(true), 9)];
+        assert_eq!(told(&reports)[2..], [vec![], vec![Change::Started], vec![took(2)]]);
     }
 
     #[test]

@@ -9,12 +9,15 @@ use crate::store::Event;
 
 /// Returns the event of a change, without its witness; `now` is what is known after it.
 pub(crate) fn event(name: &PeerName, incarnation: Incarnation, at: Timestamp, change: Change, now: &Known) -> Event {
-    let event = |event_name| Event::new(at, event_name).peer(name).incarnation(incarnation);
+    let event_at = |at, event_name| Event::new(at, event_name).peer(name).incarnation(incarnation);
+    let event = |event_name| event_at(at, event_name);
     match change {
         Change::Started => event(EventName::TurnStarted),
         Change::Finished(took) => {
             let took = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-            event(EventName::TurnFinished).with("duration_ms", took)
+            // It may be announced with the report of its start, which came after that of its end.
+            let ended = now.finished_ms.map_or(at, |finished| finished.max(at));
+            event_at(ended, EventName::TurnFinished).with("duration_ms", took)
         }
         Change::Asks => {
             let event = event(EventName::AgentWaiting);
