@@ -245,8 +245,9 @@ fn engine_code(error: &EngineError) -> u8 {
 fn engine_hint(error: &EngineError) -> Option<String> {
     Some(match error {
         EngineError::Lacking { why, .. } => return engine_hint(why),
-        EngineError::NoSuchPeer { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
-        EngineError::NoSuchPeer { peer, nearest: None } => format!("peer add {peer} -- COMMAND"),
+        EngineError::NoSuchPeer { peer, nearest, removed } => {
+            no_such_peer_hint(peer.as_str(), nearest.as_deref(), *removed)
+        }
         EngineError::Refused { peer, refusal, .. } => refusal_hint(peer.as_str(), refusal),
         EngineError::NotReady { peer, why, .. } => not_ready_hint(peer.as_str(), why),
         EngineError::NotStarted { peer, .. } => format!("this does not count as a death; peer wake {peer} tries again"),
@@ -327,6 +328,16 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         | EngineError::Store(_)
         | EngineError::Kernel(_) => return None,
     })
+}
+
+/// A removed peer of that very name is more likely meant than another one of a similar name.
+fn no_such_peer_hint(peer: &str, nearest: Option<&str>, removed: bool) -> String {
+    match (removed, nearest) {
+        (true, Some(nearest)) => format!("it was removed: peer restore {peer} brings it back; or did you mean {nearest}?"),
+        (true, None) => format!("it was removed: peer restore {peer} brings it back"),
+        (false, Some(nearest)) => format!("did you mean {nearest}?"),
+        (false, None) => format!("peer add {peer} -- COMMAND"),
+    }
 }
 
 /// What to do about a message that was not delivered.

@@ -33,6 +33,8 @@ pub enum EngineError {
         peer: PeerName,
         /// The most similar declared name.
         nearest: Option<String>,
+        /// Whether a peer of this name was removed and can be restored.
+        removed: bool,
     },
     /// The policy refuses.
     #[error("cannot {verb} {peer}: {refusal}")]

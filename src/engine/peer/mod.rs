@@ -86,11 +86,13 @@ impl Engine {
         self.config.invalid_spec_value(name, "agent", error.to_string(), Some(hint)).into()
     }
 
-    /// Returns the error for a name that is not declared, with the most similar name.
+    /// Returns the error for a name that is not declared, with the most similar name and whether `peer restore` has it.
     pub fn no_such_peer(&self, name: &PeerName) -> EngineError {
         let names = self.config.names().unwrap_or_default();
         let nearest = nearest(name.as_str(), names.iter().map(PeerName::as_str)).map(str::to_owned);
-        EngineError::NoSuchPeer { peer: name.clone(), nearest }
+        // A trash that cannot be listed restores nothing.
+        let removed = self.state.trashed().unwrap_or_default().iter().any(|trashed| trashed.peer == *name);
+        EngineError::NoSuchPeer { peer: name.clone(), nearest, removed }
     }
 
     /// Returns a profile by name: the user's own first, then the built-in one.

@@ -147,5 +147,7 @@ fn what_never_ran_is_named_and_removed() {
     assert_eq!((list.code, &list.json()["peers"]), (1, &serde_json::json!([])));
     assert!(list.json()["broken"][0]["error"].as_str().is_some_and(|error| error.contains("a.toml:1: ")));
     works(&world, &["rm", "a"]);
-    world.peer(&["status", "a"]).fails(3, "error: there is no peer named a\nhint: peer add a -- COMMAND\n");
+    world
+        .peer(&["status", "a"])
+        .fails(3, "error: there is no peer named a\nhint: it was removed: peer restore a brings it back\n");
 }

@@ -29,6 +29,32 @@ fn what_does_not_exist_leads_to_its_declaration() {
 }
 
 #[test]
+fn what_was_removed_leads_back_to_itself() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer(&["rm", "a"]);
+    for verb in [&["wake", "a"][..], &["status", "a"], &["send", "a", "hello"], &["stop", "a"], &["show", "a"]] {
+        world.peer(verb).fails(
+            3,
+            "error: there is no peer named a\nhint: it was removed: peer restore a brings it back\n",
+        );
+    }
+    typed(&world, &["wake", "a"], 3, "restore a", "a: is back");
+    assert_eq!(world.peer(&["wake", "a"]).code, 0);
+    // A declared peer of a similar name is offered beside it.
+    world.add("api", &["cat"]);
+    world.add("apis", &["cat"]);
+    world.peer(&["rm", "api"]);
+    world.peer(&["status", "api"]).fails(
+        3,
+        "error: there is no peer named api\n\
+         hint: it was removed: peer restore api brings it back; or did you mean apis?\n",
+    );
+    // What was never removed is not in the trash, whatever else is.
+    world.peer(&["status", "apit"]).fails(3, "error: there is no peer named apit\nhint: did you mean apis?\n");
+}
+
+#[test]
 fn what_is_refused_leads_to_what_allows_it() {
     let world = World::new();
     world.add("a", &["cat"]);

@@ -75,7 +75,9 @@ fn stop_start_refresh_reset_interrupt_and_rm_say_what_they_did_one_line_a_peer()
     let said = trash.replace_all(&run.stdout, "trash/$1-N").replace(&world.path("").display().to_string(), "/W/");
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
     assert_eq!(said, "a: removed; peer restore a restores it\nb: removed; peer restore b restores it\n");
-    world.peer(&["rm", "a"]).fails(3, "error: there is no peer named a\nhint: peer add a -- COMMAND\n");
+    world
+        .peer(&["rm", "a"])
+        .fails(3, "error: there is no peer named a\nhint: it was removed: peer restore a brings it back\n");
 }
 
 #[test]
