@@ -59,6 +59,9 @@ pub struct DialogView {
     pub answer_line: Option<usize>,
     /// The screen line of the cursor.
     pub selected_line: Option<usize>,
+    /// Whether the screen shows its rows and which one has the cursor, so that a program can choose the row that the user
+    /// names.
+    pub answerable: bool,
 }
 
 /// The content of the input field.
@@ -132,6 +135,7 @@ fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogV
         answer: dialog.answer.clone(),
         answer_line: dialog.answer.as_ref().and_then(|answer| line_of(&|line| row(dialog, line).starts_with(answer))),
         selected_line: dialog.cursor.as_ref().and_then(|cursor| line_of(&|line| cursor.is_match(line))),
+        answerable: menu::is_answerable(dialog, plain, composer),
     })
 }
 

@@ -20,7 +20,7 @@ use crate::policy::turn::AskKind;
 use crate::policy::wake::Refusal;
 use crate::store::StoreError;
 
-pub use how::{NotReady, Unanswered, Undelivered, Unusable};
+pub use how::{AnswerWith, NotReady, Unanswered, Undelivered, Unusable};
 use how::{no_row, numbered, quote};
 
 /// The reason why a verb did not do what was requested.
@@ -75,8 +75,8 @@ pub enum EngineError {
         how: Undelivered,
         /// What was seen instead.
         why: String,
-        /// Whether a question is in the way that a person must answer.
-        asks: bool,
+        /// How a person can answer the question that is in the way, if there is one.
+        asks: Option<AnswerWith>,
     },
     /// A signal asked this process to stop before the message was seen to be accepted.
     #[error("the message to {peer} was {how}: {signal} came first")]
@@ -147,6 +147,8 @@ pub enum EngineError {
         kind: AskKind,
         /// The question, if its screen shows it.
         question: Option<String>,
+        /// How a person can answer it.
+        answer: AnswerWith,
     },
     /// The peer has the message, but a usage limit or a stalled turn keeps it from continuing.
     #[error("{peer} is {state}{}", .detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]

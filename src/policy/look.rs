@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn asks(question: &str) -> Turn {
-        Turn::Waiting(Ask { kind: AskKind::Question, question: Some(question.to_owned()) })
+        Turn::Waiting(Ask { kind: AskKind::Question, question: Some(question.to_owned()), answerable: false })
     }
 
     fn of(seen: &TurnObservation) -> Look<'_> {

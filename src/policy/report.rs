@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn asks(at_ms: u64) -> Heard {
-        let ask = Ask { kind: AskKind::Permission, question: Some("May I?".to_owned()) };
+        let ask = Ask { kind: AskKind::Permission, question: Some("May I?".to_owned()), answerable: false };
         Heard::Asks(TurnObservation {
             turn: Turn::Waiting(ask),
             witness: Witness::Hook,

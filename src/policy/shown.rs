@@ -169,7 +169,7 @@ mod tests {
         let stalled = shown(&doing(Turn::Stalled(Stall { progress_ms: NOW })));
         assert_eq!(stalled, "stalled: nothing has happened since 2026-11-22T00:00:00.000Z");
         let asks = |question: Option<&str>| {
-            Turn::Waiting(Ask { kind: AskKind::Permission, question: question.map(str::to_owned) })
+            Turn::Waiting(Ask { kind: AskKind::Permission, question: question.map(str::to_owned), answerable: false })
         };
         assert_eq!(shown(&doing(asks(None))), "waiting: permission");
         assert_eq!(shown(&doing(asks(Some("May I?")))), "waiting: permission: May I?");

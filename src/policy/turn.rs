@@ -68,6 +68,16 @@ pub struct Ask {
     /// The question on one line, if the screen shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
+    /// Whether its screen shows rows of which `peer answer` can choose one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answerable: bool,
+}
+
+impl Ask {
+    /// Whether this is the same request. How it can be answered may have been learned only later.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.kind, &self.question) == (other.kind, &other.question)
+    }
 }
 
 /// The kinds of request to the user.
@@ -165,7 +175,7 @@ impl TurnObservation {
 
     /// Returns `true` if the agent needs the user for something other than `asked`, its last known request.
     pub fn is_new_request(&self, asked: Option<&Ask>) -> bool {
-        self.ask().is_some() && self.ask() != asked
+        self.ask().is_some_and(|ask| asked.is_none_or(|asked| !ask.is_same(asked)))
     }
 }
 
@@ -184,7 +194,7 @@ mod tests {
     }
 
     fn asks(question: &str) -> TurnObservation {
-        seen(Turn::Waiting(Ask { kind: AskKind::Permission, question: Some(question.to_owned()) }))
+        seen(Turn::Waiting(Ask { kind: AskKind::Permission, question: Some(question.to_owned()), answerable: false }))
     }
 
     #[test]
@@ -195,6 +205,9 @@ mod tests {
         // An observation that saw nothing leaves the question as it was.
         let asked = current_request(Some(&a), None);
         assert!(!a.is_new_request(current_request(None, asked.clone()).as_ref()));
+        // That it can be answered is no news.
+        let rows = Ask { answerable: true, ..a.ask().expect("it asks").clone() };
+        assert!(!seen(Turn::Waiting(rows.clone())).is_new_request(a.ask()) && !a.is_new_request(Some(&rows)));
         // The question was answered, and is asked again.
         assert!(a.is_new_request(current_request(Some(&free), asked).as_ref()));
     }

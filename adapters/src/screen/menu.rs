@@ -69,6 +69,13 @@ pub fn menu(profile: &Profile, text: &str) -> Option<Menu> {
     })
 }
 
+/// Whether the rows of a dialog and its cursor can be read from the screen.
+pub(super) fn is_answerable(rule: &Dialog, plain: &str, composer: Option<usize>) -> bool {
+    let Some(start) = first_row_of(rule, plain, composer).filter(|_| !rule.over) else { return false };
+    let rows = rows(rule, &plain.lines().collect::<Vec<_>>(), start);
+    rows.iter().filter(|row| row.has_cursor).count() == 1
+}
+
 /// Returns the line where the dialog's pattern matches.
 fn first_row_of(rule: &Dialog, plain: &str, composer: Option<usize>) -> Option<usize> {
     let found = rule.screen.regex().find_iter(plain).find(|found| is_shown(found, plain, composer))?;

@@ -404,3 +404,25 @@ fn numbers_that_leave_one_out_are_no_rows() {
     let menu = menu(&codex, text).expect("a dialog");
     assert_eq!((menu.rows.len(), menu.cursor), (0, None));
 }
+
+#[test]
+fn a_dialog_is_answerable_if_its_rows_and_its_cursor_are_read() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens");
+    let (mut can, mut cannot) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(dir).expect("the screens") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+        let agent = name.split('-').next().expect("named after its agent");
+        let text = std::fs::read_to_string(&path).expect("a screen");
+        let Some(menu) = menu(&Profile::builtin(agent).expect(agent), &text) else { continue };
+        assert_eq!(menu.dialog.answerable, menu.cursor.is_some() && !menu.rows.is_empty(), "{name}");
+        if menu.dialog.answerable { can.push(name) } else { cannot.push(name) }
+    }
+    for name in ["claude-permission", "claude-question", "claude-trust", "codex-permission"] {
+        assert!(can.iter().any(|one| one == name), "{name}: {can:?}");
+    }
+    // Only the colour shows which of opencode's rows has the cursor; the other has no rows.
+    for name in ["opencode-permission", "opencode-question", "claude-sign-in-browser"] {
+        assert!(cannot.iter().any(|one| one == name), "{name}: {cannot:?}");
+    }
+}

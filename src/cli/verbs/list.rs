@@ -11,6 +11,7 @@ use crate::cli::render::template::Template;
 use crate::cli::render::terminal::{Hue, Paint, columns, relative, rough, rows as height};
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::Span;
+use crate::engine::error::AnswerWith;
 use crate::engine::verbs::list::{Fleet, Row};
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
@@ -175,7 +176,20 @@ fn table(args: &Args, context: &mut Context, fleet: &Fleet, now: Timestamp) -> s
     if fleet.rows.is_empty() && fleet.broken.is_empty() {
         output::hint("no peer is declared yet: peer add NAME -- COMMAND");
     }
+    if let Some(hint) = how_to_answer(&fleet.rows).filter(|_| !args.watch) {
+        output::hint(&hint);
+    }
     Ok(())
+}
+
+/// Returns the commands that answer what is asked. For more than one peer, `peer status` has them.
+fn how_to_answer(rows: &[Row]) -> Option<String> {
+    let mut waiting = rows.iter().filter(|row| row.state == State::Waiting);
+    let first = waiting.next()?;
+    Some(match waiting.next() {
+        None => AnswerWith::of(first.answerable).commands(first.peer.as_str()),
+        Some(_) => "peer status names the command for each question".to_owned(),
+    })
 }
 
 /// Returns as many lines as fit on a screen with the cursor below them; the last one says how many are missing.

@@ -7,6 +7,7 @@ use crate::cli::render::terminal::{Hue, Paint, width};
 use crate::cli::verbs::list;
 use crate::cli::{Context, Outcome};
 use crate::engine::Engine;
+use crate::engine::error::AnswerWith;
 use crate::engine::verbs::list::Row;
 use crate::policy::state::State;
 
@@ -60,7 +61,7 @@ struct Need {
 fn need(row: &Row) -> Option<Need> {
     let name = &row.peer;
     let next = match row.state {
-        State::Waiting => format!("peer attach {name}"),
+        State::Waiting => AnswerWith::of(row.answerable).commands(name.as_str()),
         State::Limited | State::Stalled => format!("peer screen {name}"),
         State::Crashed | State::Held => format!("peer why {name}"),
         State::Failed => format!("peer reset {name}"),

@@ -1,10 +1,11 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 
-use crate::cli::error::code;
+use crate::cli::error::{answer_hint, code};
 use crate::cli::render::output::{self, printable};
 use crate::cli::{self, Context};
 use crate::config::Span;
+use crate::engine::error::AnswerWith;
 use crate::engine::verbs::wait::{Outcome, Waited, Wanted};
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
@@ -105,7 +106,10 @@ fn failure(waited: &Waited) -> (String, String) {
     if waited.needs_person {
         let kind = waited.row.waiting_for.map(|kind| format!(" ({kind})")).unwrap_or_default();
         let asks = waited.row.question.as_ref().map(|question| format!(": {question}")).unwrap_or_default();
-        return (format!("{peer} needs a person{kind}{asks}"), format!("peer attach {peer} and answer it"));
+        return (
+            format!("{peer} needs a person{kind}{asks}"),
+            answer_hint(peer.as_str(), AnswerWith::of(waited.row.answerable)),
+        );
     }
     let detail = waited.row.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
     (format!("{peer} does not run: it is {}{detail}", waited.row.state), format!("peer wake {peer}"))

@@ -180,7 +180,33 @@ pub enum NotReady {
         question: String,
         /// The dialog's id, if `accept` in the spec may answer it.
         acceptable: Option<String>,
+        /// How a person can answer it.
+        answer: AnswerWith,
     },
+}
+
+/// The commands with which a person can answer an agent's question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerWith {
+    /// `peer attach`: a program cannot choose one of its rows, or does not know them.
+    Attach,
+    /// `peer answer` or `peer attach`.
+    AnswerOrAttach,
+}
+
+impl AnswerWith {
+    /// Returns the ways to answer a question of which `peer answer` can choose a row, or cannot.
+    pub const fn of(answerable: bool) -> Self {
+        if answerable { Self::AnswerOrAttach } else { Self::Attach }
+    }
+
+    /// Returns the commands for a peer's question, as in a hint.
+    pub fn commands(self, peer: &str) -> String {
+        match self {
+            Self::Attach => format!("peer attach {peer}"),
+            Self::AnswerOrAttach => format!("peer answer {peer}, or peer attach {peer}"),
+        }
+    }
 }
 
 pub(super) fn quote(screen: &[String]) -> String {

@@ -7,7 +7,7 @@ use peer_adapters::runtime::Capture;
 use peer_adapters::screen::{self, Phase as ScreenPhase};
 use tokio::time::Instant;
 
-use crate::engine::error::NotReady;
+use crate::engine::error::{AnswerWith, NotReady};
 use crate::engine::life::record_end::{self, EndContext};
 use crate::engine::message::room;
 use crate::engine::observe::changes::Changes;
@@ -242,7 +242,8 @@ impl Engine {
         let key = if accepted { screen::next_key(dialog) } else { None };
         let Some(key) = key else {
             let acceptable = (!dialog.needs_person).then(|| dialog.id.clone());
-            let why = NotReady::NeedsPerson { question: dialog.question.clone(), acceptable };
+            let (question, answer) = (dialog.question.clone(), AnswerWith::of(dialog.answerable));
+            let why = NotReady::NeedsPerson { question, acceptable, answer };
             return Err(self.not_ready(peer, record, why).await);
         };
         let runtime = self.runtime_of(&record.place)?;

@@ -81,5 +81,5 @@ impl Proof {
 }
 
 fn unreadable(peer: &Peer, how: Undelivered, error: &TranscriptError) -> EngineError {
-    EngineError::NotAccepted { peer: peer.name.clone(), how, why: conversation::tell(error), asks: false }
+    EngineError::NotAccepted { peer: peer.name.clone(), how, why: conversation::tell(error), asks: None }
 }

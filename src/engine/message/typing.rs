@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::fingerprint::fingerprint;
 use super::held::{Held, Waits, placeholder_of};
 use super::proof::Proof;
-use crate::engine::error::Undelivered;
+use crate::engine::error::{AnswerWith, Undelivered};
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::room;
 use crate::engine::observe::changes::{Changes, Due};
@@ -90,7 +90,7 @@ impl Typing<'_> {
     }
 
     pub(super) fn undelivered(&self, how: Undelivered, why: impl Into<String>) -> EngineError {
-        EngineError::NotAccepted { peer: self.peer.name.clone(), how, why: why.into(), asks: false }
+        EngineError::NotAccepted { peer: self.peer.name.clone(), how, why: why.into(), asks: None }
     }
 
     /// Describes the pane's size, if that is why nothing is seen.
@@ -404,7 +404,8 @@ impl Typing<'_> {
                             None => return Err(Last::of(&view)),
                         },
                         (_, Some(what)) => {
-                            return Err(Last { what: format!("it waits for a person: {what}"), asks: true });
+                            let what = format!("it waits for a person: {what}");
+                            return Err(Last { what, asks: Some(AnswerWith::Attach) });
                         }
                         _ => {}
                     }
@@ -445,19 +446,23 @@ impl Typing<'_> {
 /// What was seen last, when something else was expected.
 struct Last {
     what: String,
-    /// Whether it is a question for a person.
-    asks: bool,
+    /// How a person can answer it, if it is a question.
+    asks: Option<AnswerWith>,
 }
 
 impl From<String> for Last {
     fn from(what: String) -> Self {
-        Self { what, asks: false }
+        Self { what, asks: None }
     }
 }
 
 impl Last {
     fn of(view: &View) -> Self {
-        Self { what: describe(view), asks: matches!(view.phase, Phase::Dialog(_)) }
+        let asks = match &view.phase {
+            Phase::Dialog(dialog) => Some(AnswerWith::of(dialog.answerable)),
+            Phase::Starting | Phase::Busy | Phase::Ready => None,
+        };
+        Self { what: describe(view), asks }
     }
 }
 

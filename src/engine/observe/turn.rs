@@ -326,7 +326,7 @@ fn busy_since(record: &SessionRecord, before: Option<&TurnObservation>, now: Tim
 
 fn of_status(own: &AgentStatus, now: Timestamp) -> TurnObservation {
     let turn = match &own.waits_for {
-        Some(what) => Turn::Waiting(Ask { kind: kind_in_words(what), question: Some(what.clone()) }),
+        Some(what) => Turn::Waiting(Ask { kind: kind_in_words(what), question: Some(what.clone()), answerable: false }),
         None if own.busy => Turn::Busy,
         None => Turn::Free,
     };
@@ -346,5 +346,6 @@ pub(crate) fn ask(dialog: &DialogView) -> Ask {
         DialogKind::SignIn => AskKind::SignIn,
         DialogKind::Menu => AskKind::Menu,
     };
-    Ask { kind, question: Some(dialog.question.clone()).filter(|question| !question.is_empty()) }
+    let question = Some(dialog.question.clone()).filter(|question| !question.is_empty());
+    Ask { kind, question, answerable: dialog.answerable }
 }

@@ -243,7 +243,7 @@ impl Engine {
 
 impl Question {
     fn of(menu: &Menu) -> Self {
-        let Ask { kind, question } = turn::ask(&menu.dialog);
+        let Ask { kind, question, .. } = turn::ask(&menu.dialog);
         let cursor = menu.cursor.map(|cursor| cursor + 1);
         Self { kind, question, text: menu.text.clone(), rows: menu.rows.clone(), cursor }
     }

@@ -10,7 +10,7 @@ use peer_adapters::watch::Watch;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::engine::error::Undelivered;
+use crate::engine::error::{AnswerWith, Undelivered};
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::{Delivery, Message, check_message};
 use crate::engine::observe::turn::Turns;
@@ -171,6 +171,7 @@ impl Engine {
                 peer: peer.name.clone(),
                 kind: row.waiting_for.unwrap_or(AskKind::Menu),
                 question: row.question,
+                answer: AnswerWith::of(row.answerable),
             }),
             Verdict::Ended => Err(EngineError::EndedMeanwhile { peer: peer.name.clone(), state: row.state }),
         }

@@ -36,6 +36,8 @@ pub struct Row {
     pub waiting_for: Option<AskKind>,
     /// Its question, if that is known.
     pub question: Option<String>,
+    /// Whether `peer answer` can choose an answer to it.
+    pub answerable: bool,
     /// When the usage limit is over that has stopped it, where that is known.
     pub limited_until_ms: Option<Timestamp>,
     /// When something was seen to happen last in a turn that is stalled.
@@ -204,6 +206,7 @@ impl Engine {
             since_ms: since(shown.state, live, seen.as_ref(), stopped, end),
             waiting_for: ask.map(|ask| ask.kind),
             question: ask.and_then(|ask| ask.question.clone()),
+            answerable: ask.is_some_and(|ask| ask.answerable),
             limited_until_ms: seen.as_ref().and_then(|seen| match seen.turn {
                 Turn::Limited(limit) if shown.state == State::Limited => limit.until_ms,
                 _ => None,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use peer_adapters::runtime::Size;
 use serde::Serialize;
 
+use crate::engine::error::AnswerWith;
 use crate::engine::message::room;
 use crate::engine::observe::conversation;
 use crate::engine::observe::turn::Turns;
@@ -237,7 +238,7 @@ fn next(row: &Row, wake: Option<&WakeDecision>, broken: Option<&EngineError>) ->
     }
     let refused = matches!(wake, Some(WakeDecision::Refuse(_)));
     match row.state {
-        State::Waiting => format!("peer attach {name}"),
+        State::Waiting => AnswerWith::of(row.answerable).commands(name.as_str()),
         State::Awake => format!("peer send {name} TEXT"),
         State::Busy | State::Starting | State::Limited | State::Stalled | State::Crashed => {
             format!("peer screen {name}")

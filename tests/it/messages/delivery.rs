@@ -293,7 +293,7 @@ fn a_dialog_that_nobody_accepted_needs_a_person_and_is_left_as_it_is(on: Runtime
     assert!(run.stderr.starts_with(&format!("error: a was started, but it needs a person: {question}")), "{run:?}");
     assert!(
         run.stderr.ends_with(
-            "hint: peer attach a and answer it, or allow it in `peer edit a`: accept = [\"trust-folder\"]\n"
+            "hint: peer answer a, or peer attach a, or allow it in `peer edit a`: accept = [\"trust-folder\"]\n"
         ),
         "{run:?}"
     );

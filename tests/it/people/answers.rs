@@ -11,6 +11,8 @@ on_each_runtime! {
     a_row_is_taken_where_it_is_seen_to_have_the_cursor_and_an_enter_means_it
     trust_is_answered_before_the_agent_is_ready
     one_that_asks_nothing_is_left_alone
+    what_can_be_answered_is_said_with_the_command_that_answers
+    what_cannot_be_answered_is_attached_to
 }
 
 const ASK: &str = "ASK May I run rm? | Yes | Yes, and do not ask again | No, and say why";
@@ -118,4 +120,54 @@ fn one_that_asks_nothing_is_left_alone(on: RuntimeKind) {
     world.peer(&["answer", "a"]).prints("a has no open question\n");
     assert_eq!(world.peer(&["answer", "a", "--json"]).json()["asks"], Value::Null);
     world.peer(&["answer", "a", "1"]).fails(4, "error: a has no open question\nhint: peer status a\n");
+}
+
+const EITHER: &str = "peer answer a, or peer attach a";
+
+fn what_can_be_answered_is_said_with_the_command_that_answers(on: RuntimeKind) {
+    let world = asker(on, &[], ASK);
+    let story = world.peer(&["status", "a"]).stdout;
+    assert!(story.ends_with(&format!("\n        Next: {EITHER}\n")), "{story}");
+    let status = world.peer(&["status", "a", "--json"]).json();
+    assert_eq!((&status["next"], &status["answerable"]), (&json!(EITHER), &json!(true)));
+    world.peer(&["status"]).prints(&format!("a  waiting (question: May I run rm?): {EITHER}\nin all: 1 waiting\n"));
+    let list = world.peer(&["list"]);
+    assert_eq!((list.code, list.stderr), (0, format!("hint: {EITHER}\n")));
+    assert_eq!(world.peer(&["list", "--format", "{name}"]).stderr, "", "a script is not told");
+    world
+        .peer(&["wait", "a"])
+        .fails(8, &format!("error: a needs a person (question): May I run rm?\nhint: {EITHER}\n"));
+    let sent = world.peer(&["send", "a", "more"]);
+    assert!(sent.code == 7 && sent.stderr.ends_with(&format!("\nhint: {EITHER}; then send it again\n")), "{sent:?}");
+    // It does what it says.
+    assert!(world.peer(&["answer", "a"]).stdout.contains("> 1. Yes"));
+    world.peer(&["answer", "a", "1"]).prints("a: chose 1. Yes; it is ready for a message\n");
+    assert_eq!((world.peer(&["list"]).stderr, chosen(&world)), (String::new(), vec!["1. Yes".to_owned()]));
+    // A dialog before the first prompt, and a second peer that waits.
+    world.demo("b", &["--trust-dialog"]);
+    let woken = world.peer(&["wake", "b"]);
+    let hint = "\nhint: peer answer b, or peer attach b, or allow it in `peer edit b`: accept = [\"trust-folder\"]\n";
+    assert!(woken.code == 5 && woken.stderr.ends_with(hint), "{woken:?}");
+    world.peer(&["send", "a", ASK]);
+    world.await_screen("a", "Enter to confirm");
+    assert_eq!(world.peer(&["list"]).stderr, "hint: peer status names the command for each question\n");
+    assert_eq!(world.peer(&["status"]).stdout.lines().filter(|line| line.contains("peer answer ")).count(), 2);
+}
+
+/// The same question, of a profile that does not describe where its cursor is.
+fn what_cannot_be_answered_is_attached_to(on: RuntimeKind) {
+    let world = World::on(on);
+    let profile = include_str!("../../../scripts/demo/agents/demo.toml").replace("cursor = '^ ❯ '\n", "");
+    world.profile("demo", &profile);
+    world.demo("a", &["--asks"]);
+    world.peer(&["wake", "a", "-m", ASK]).prints("a: woken fresh (first-wake); message delivered\n");
+    world.await_screen("a", "Enter to confirm");
+    assert!(world.peer(&["status", "a"]).stdout.ends_with("\n        Next: peer attach a\n"));
+    assert_eq!(world.peer(&["status", "a", "--json"]).json()["answerable"], json!(false));
+    assert!(world.peer(&["status"]).stdout.starts_with("a  waiting (question: May I run rm?): peer attach a\n"));
+    assert_eq!(world.peer(&["list"]).stderr, "hint: peer attach a\n");
+    let sent = world.peer(&["send", "a", "more"]);
+    assert!(sent.stderr.ends_with("\nhint: peer attach a and answer it; then send it again\n"), "{sent:?}");
+    let answered = world.peer(&["answer", "a", "1"]);
+    assert!(answered.code == 7 && answered.stderr.ends_with("\nhint: peer attach a and answer it\n"), "{answered:?}");
 }

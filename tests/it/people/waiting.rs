@@ -67,7 +67,9 @@ fn one_that_asks_is_seen_to_wait_everywhere(on: RuntimeKind) {
     assert_eq!(prints(&world, &["list", "--waiting", "--format", "{name}"]), "");
 
     types(&world, "ask", "May I");
-    let table = prints(&world, &["list"]);
+    let list = world.peer(&["list"]);
+    assert_eq!((list.code, list.stderr.as_str()), (0, "hint: peer attach api\n"));
+    let table = list.stdout;
     assert!(table.contains("NEEDS") && table.contains(&format!("waiting  permission: {ASKS}")), "{table}");
     assert_eq!(
         prints(&world, &["list", "--waiting", "--format", "{name} {state} {waiting_for}: {question}"]),

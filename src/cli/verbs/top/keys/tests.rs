@@ -17,6 +17,7 @@ fn row(name: &str, incarnation: u64) -> Row {
         limited_until_ms: None,
         progress_ms: None,
         question: None,
+        answerable: false,
         since_ms: None,
         agent: "claude".to_owned(),
         runtime: "tmux".to_owned(),
