@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::home::Home;
+use super::keys::LEAVE;
 use super::look::TAG;
 use crate::agent::belongs_to_session;
 use crate::command::Argv;
@@ -78,16 +79,18 @@ pub(super) fn create(binary: &Path, home: &Home, new: &NewSession) -> Argv {
     argv
 }
 
-/// A layout of one pane that runs `argv`, which is UTF-8. Not after `attach --create NAME --`, which zellij supports
+/// A layout of one pane that runs `argv`, which is UTF-8. The pane's name is what zellij shows in the title of an attached
+/// terminal, behind the session's name: without zellij's bars, it is the only place that can say how to leave. Not after `attach --create NAME --`, which zellij supports
 /// only from 0.45.1 on.
 ///
 /// # Source
 /// zellij 0.44.1 and 0.45.1, `kdl_layout_parser.rs`: variables and `~` are expanded in the command and not in its
-/// arguments.
+/// arguments. A pane with a name keeps it, whatever title its program sets; `zellij watch` sets no title.
 fn layout(argv: &[OsString]) -> String {
     let mut words = argv.iter().map(|word| quoted(&word.to_string_lossy()));
     let command = words.next().unwrap_or_default();
-    format!("layout {{ pane command={command} {{ args {}; }}; }}", words.collect::<Vec<_>>().join(" "))
+    let name = quoted(&format!("{LEAVE}: leave"));
+    format!("layout {{ pane name={name} command={command} {{ args {}; }}; }}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// Quotes a string for KDL.
@@ -216,7 +219,7 @@ mod tests {
     #[test]
     fn a_layout_holds_any_text() {
         let argv: Vec<OsString> = ["/bin/sh", "a \"b\" \\ {c};", "$HOME\n\u{1b}é", ""].map(OsString::from).into();
-        let expected = r#"layout { pane command="/bin/sh" { args "a \"b\" \\ {c};" "$HOME\u{a}\u{1b}é" ""; }; }"#;
+        let expected = r#"layout { pane name="C-b d: leave" command="/bin/sh" { args "a \"b\" \\ {c};" "$HOME\u{a}\u{1b}é" ""; }; }"#;
         assert_eq!(layout(&argv), expected);
     }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use peer_adapters::runtime::RuntimeKind;
 
+use crate::cli::render::terminal::{columns, width};
 use crate::cli::{CliError, Context, Outcome, error};
 use crate::engine::Engine;
 use crate::engine::verbs::attach::{Attach, AttachCommand};
@@ -50,7 +51,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         engine.progress.notice(&format!("this is the pane of {name}"));
         return Ok(0);
     };
-    engine.progress.notice(&how_to_leave(&name, &way));
+    engine.progress.notice(&how_to_leave(&name, &way, columns().unwrap_or(COMMON)));
     if args.window {
         return in_window(&engine, &name, &way, context).await;
     }
@@ -71,6 +72,9 @@ async fn in_window(engine: &Engine, name: &PeerName, way: &AttachCommand, contex
     Ok(0)
 }
 
+/// The columns of a terminal that does not report them.
+const COMMON: usize = 80;
+
 /// How long the line that says how to leave is shown before the screen is cleared, until the user has left a pane once.
 const READ: Duration = Duration::from_secs(2);
 
@@ -86,17 +90,87 @@ async fn longest_waiting(engine: &Engine) -> Result<PeerName, CliError> {
     })
 }
 
-/// The line that is shown before the terminal is handed over, and is there again afterwards.
-fn how_to_leave(name: &PeerName, way: &AttachCommand) -> String {
-    let AttachCommand { leave, read_only, nested, .. } = way;
-    let nested = match (nested, way.runtime) {
-        (None, _) => "",
-        (Some(RuntimeKind::Zellij), RuntimeKind::Zellij) => {
-            "; your own zellij may ask first what to do with a nested session: Esc lets it be, nested_session_handling in its \
-             config decides it; where it takes C-b, press it twice"
+/// The line that is shown before the terminal is handed over, and is there again afterwards: one line of at most `room`
+/// columns, with the `note: ` in front of it. It always says what must be known to leave. The name, which the user has just
+/// typed, and the rest are added as far as they fit.
+fn how_to_leave(name: &PeerName, way: &AttachCommand, room: usize) -> String {
+    let room = room.saturating_sub("note: ".len());
+    let fits = |line: &String| width(line) <= room;
+    let bare = format!("leave with {}{}", way.leave, in_a_multiplexer(way));
+    let named = Some(format!("{name}: {bare}")).filter(fits).unwrap_or(bare);
+    let watching = if way.read_only { format!("{named}; nothing typed reaches it") } else { named.clone() };
+    let whole = format!("{watching}; the agent goes on");
+    [whole, watching].into_iter().find(fits).unwrap_or(named)
+}
+
+/// What differs inside a multiplexer of the user's own, which gets every key first.
+fn in_a_multiplexer(way: &AttachCommand) -> String {
+    let Some(own) = way.nested else { return String::new() };
+    let twice = way.leave.starts_with("C-b");
+    // zellij asks what to do with a session inside its own, unless its config decides it; Esc leaves it as it is.
+    let asks = own == RuntimeKind::Zellij && way.runtime == RuntimeKind::Zellij;
+    match (twice, asks) {
+        (true, true) => " (C-b twice if your zellij takes it; Esc if it asks first)".to_owned(),
+        (true, false) => format!(" (C-b twice if your {own} takes it)"),
+        (false, true) => " (Esc if your zellij asks first)".to_owned(),
+        (false, false) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peer_adapters::command::Argv;
+
+    use super::*;
+    use crate::policy::ending::Incarnation;
+
+    /// Every way to a pane: what leaves it, where it is, what is around this terminal, and whether it only watches.
+    fn ways() -> Vec<AttachCommand> {
+        let (tmux, zellij) = (RuntimeKind::Tmux, RuntimeKind::Zellij);
+        // The second is of a session that an older version made.
+        let leaves = [(tmux, "C-b d", false), (zellij, "C-b d", false), (zellij, "C-g C-o d", false)];
+        let watching = [(tmux, "C-b d", true), (zellij, "C-c", true)];
+        let mut ways = Vec::new();
+        for (runtime, leave, read_only) in leaves.into_iter().chain(watching) {
+            for nested in [None, Some(tmux), Some(zellij)] {
+                for hides_leave_hint in [false, true] {
+                    let (argv, incarnation) = (Argv::new("/bin/true"), Incarnation(1));
+                    ways.push(AttachCommand { argv, incarnation, read_only, leave, hides_leave_hint, runtime, nested });
+                }
+            }
         }
-        (Some(_), _) => "; where your own multiplexer takes C-b, press it twice",
-    };
-    let typed = if *read_only { ", and nothing typed reaches it" } else { "" };
-    format!("{name}: leave with {leave}{nested}; the agent goes on{typed}")
+        ways
+    }
+
+    #[test]
+    fn how_to_leave_is_one_line_of_80_columns_whatever_the_name_and_the_way() {
+        for way in ways() {
+            for letters in [1, 3, 12, 48] {
+                let name: PeerName = "n".repeat(letters).parse().expect("a name");
+                let line = format!("note: {}", how_to_leave(&name, &way, 80));
+                assert!(width(&line) <= 80 && !line.contains('\n'), "{} columns: {line}", width(&line));
+                assert!(line.contains(&format!("leave with {}", way.leave)), "{line}");
+                let twice = way.nested.is_some() && way.leave == "C-b d";
+                assert_eq!(line.contains("C-b twice"), twice, "{line}");
+                let zellij = RuntimeKind::Zellij;
+                assert_eq!(line.contains("Esc"), (way.runtime, way.nested) == (zellij, Some(zellij)), "{line}");
+                if letters == 12 && way.nested.is_none() {
+                    assert!(line.starts_with("note: nnnnnnnnnnnn: leave with ") && line.contains("; "), "{line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn how_to_leave_says_more_where_there_is_room() {
+        let say = |way: &AttachCommand, room| how_to_leave(&"api".parse().expect("a name"), way, room);
+        let mut way = ways().remove(0);
+        assert_eq!(say(&way, 80), "api: leave with C-b d; the agent goes on");
+        assert_eq!((say(&way, 40), say(&way, 20)), ("api: leave with C-b d".to_owned(), "leave with C-b d".to_owned()));
+        way.read_only = true;
+        assert_eq!(say(&way, 80), "api: leave with C-b d; nothing typed reaches it; the agent goes on");
+        way.nested = Some(RuntimeKind::Tmux);
+        assert_eq!(say(&way, 80), "api: leave with C-b d (C-b twice if your tmux takes it)");
+        assert!(say(&way, 120).ends_with(" takes it); nothing typed reaches it; the agent goes on"));
+    }
 }

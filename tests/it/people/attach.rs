@@ -14,6 +14,8 @@ on_each_runtime! {
     looking_only_types_nothing
     typing_reaches_the_agent_after_scrolling_back
     the_prefix_twice_reaches_the_agent
+    how_to_leave_fits_into_one_row_whatever_the_name
+    how_to_leave_is_shown_while_the_terminal_is_attached
     a_window_of_the_persons_own_tmux_shows_it
 }
 
@@ -228,6 +230,41 @@ fn the_prefix_twice_reaches_the_agent(on: RuntimeKind) {
     terminal.awaits("ready");
     terminal.presses(&["C-b", "C-b", "C-g"]);
     terminal.awaits("^B^G");
+    terminal.leaves();
+}
+
+fn how_to_leave_fits_into_one_row_whatever_the_name(on: RuntimeKind) {
+    let world = World::on(on);
+    let name = "n".repeat(48);
+    world.add(&name, &["sh", "-c", "echo ready; exec cat"]);
+    world.peer(&["wake", &name]);
+    let terminal = Terminal::running(&world, &["attach", &name]);
+    // What the terminal wraps is two rows here. zellij wipes the line after a while; with tmux it is there afterwards.
+    let rows = || world.tmux_on(&world.path("s-person"), &["capture-pane", "-p"]);
+    let is_said = || rows().lines().any(|row| row == format!("note: {name}: leave with C-b d"));
+    if on == RuntimeKind::Zellij {
+        wait_until("it is said in one row", is_said);
+    }
+    terminal.awaits("ready");
+    terminal.leaves();
+    assert!(on == RuntimeKind::Zellij || is_said(), "{}", rows());
+}
+
+fn how_to_leave_is_shown_while_the_terminal_is_attached(on: RuntimeKind) {
+    let world = World::on(on);
+    // It sets a title of its own, as agents do.
+    world.add("a", &["sh", "-c", "printf '\\033]0;mine\\007'; echo ready; exec cat"]);
+    world.peer(&["wake", "a"]);
+    let terminal = Terminal::running(&world, &["attach", "a"]);
+    terminal.awaits("ready");
+    match on {
+        RuntimeKind::Tmux => terminal.awaits("C-b d: leave"),
+        // It has no bars; this is what the user's terminal shows in its title.
+        RuntimeKind::Zellij => {
+            let title = || world.tmux_on(&world.path("s-person"), &["display-message", "-p", "#{pane_title}"]);
+            wait_until("the title says it", || title() == "a-1 | C-b d: leave\n");
+        }
+    }
     terminal.leaves();
 }
 
