@@ -1,7 +1,8 @@
 //! Tables as wide as their content, or as narrow as the terminal.
 //!
-//! If a table does not fit, long texts are first cut to their least width. Then whole columns go: first those that are
-//! empty in every row, then those that matter least.
+//! If a table does not fit, long texts are first cut to their least width, and cells that have shorter forms take one: no
+//! such cell is ever cut in the middle of a word. Then whole columns go: first those that are empty in every row, then those
+//! that matter least. Names are cut only when no column is left that can go.
 
 use std::borrow::Cow;
 
@@ -20,6 +21,8 @@ pub(crate) struct Column {
     pub(crate) title: &'static str,
     /// The width to which texts may be cut; `None`: they are not cut.
     pub(crate) least: Option<usize>,
+    /// Whether they are cut only when no other column can go.
+    pub(crate) whole: bool,
     /// Whether texts are cut at the front.
     pub(crate) front: bool,
     /// The order in which columns go when there is no room, highest first; 0: never.
@@ -33,15 +36,29 @@ pub(crate) struct Column {
 pub(crate) struct Cell<'a> {
     pub(crate) text: Cow<'a, str>,
     pub(crate) hue: Option<Hue>,
+    /// What can stand for the text where there is less room, longest first.
+    shorter: Vec<String>,
 }
 
 impl<'a> Cell<'a> {
     pub(crate) fn plain(text: impl Into<Cow<'a, str>>) -> Self {
-        Self { text: text.into(), hue: None }
+        Self { text: text.into(), hue: None, shorter: Vec::new() }
     }
 
     pub(crate) fn coloured(hue: Hue, text: impl Into<Cow<'a, str>>) -> Self {
-        Self { text: text.into(), hue: Some(hue) }
+        Self { text: text.into(), hue: Some(hue), shorter: Vec::new() }
+    }
+
+    /// A text that is never cut, with what can stand for it where there is less room, longest first.
+    pub(crate) fn in_forms(text: impl Into<Cow<'a, str>>, shorter: Vec<String>) -> Self {
+        Self { shorter, ..Self::plain(text) }
+    }
+
+    /// Returns the longest form that fits, or else the shortest.
+    fn form(&self, room: usize) -> &str {
+        let shortest = self.shorter.last().map_or(&*self.text, String::as_str);
+        let mut forms = std::iter::once(&*self.text).chain(self.shorter.iter().map(String::as_str));
+        forms.find(|form| width(form) <= room).unwrap_or(shortest)
     }
 }
 
@@ -54,7 +71,8 @@ pub(crate) fn render(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<us
         let last = shown.last().map_or(0, |(at, _)| *at);
         for (at, wide) in &shown {
             let (column, cell) = (&columns[*at], &cells[*at]);
-            let text = if column.front { cut_front(&cell.text, *wide) } else { cut(&cell.text, *wide) };
+            let text = cell.form(*wide);
+            let text = if column.front { cut_front(text, *wide) } else { cut(text, *wide) };
             let padding = if *at == last { 0 } else { wide - width(&text) + GAP };
             match cell.hue {
                 Some(hue) => line.push_str(&paint.paint(hue, &text)),
@@ -75,34 +93,72 @@ fn layout(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<usize>) -> Ve
     let mut shown: Vec<(usize, usize)> = there.map(|at| (at, wide(at))).collect();
     let Some(room) = room else { return shown };
     loop {
-        let mut fitted = shown.clone();
-        if squeeze(columns, &mut fitted, room) {
-            return fitted;
-        }
         // Every empty column goes before any other.
         let first = |(at, _): &(usize, usize)| u16::from(columns[*at].goes) + if silent(*at) { 256 } else { 0 };
         let droppable = shown.iter().enumerate().filter(|(_, (at, _))| columns[*at].goes > 0);
-        match droppable.max_by_key(|(_, column)| first(column)).map(|(index, _)| index) {
+        let next = droppable.max_by_key(|(_, column)| first(column)).map(|(index, _)| index);
+        let mut fitted = shown.clone();
+        if squeeze(columns, rows, &mut fitted, room, next.is_none()) {
+            spread(columns, rows, &mut fitted, &shown, room);
+            return fitted;
+        }
+        match next {
             Some(index) => shown.remove(index),
             None => return fitted,
         };
     }
 }
 
-/// Cuts the widest column that may be cut, again and again, until the table fits. Returns whether it does.
-fn squeeze(columns: &[Column], shown: &mut [(usize, usize)], room: usize) -> bool {
-    let gaps = GAP * shown.len().saturating_sub(1);
-    loop {
-        let total = gaps + shown.iter().map(|(_, wide)| wide).sum::<usize>();
-        if total <= room {
-            return true;
-        }
-        let spare = |(at, wide): &(usize, usize)| wide.saturating_sub(columns[*at].least.unwrap_or(*wide));
-        match shown.iter_mut().filter(|column| spare(column) > 0).max_by_key(|(_, wide)| *wide) {
-            Some((_, wide)) => *wide -= 1,
-            None => return false,
-        }
+fn total(shown: &[(usize, usize)]) -> usize {
+    GAP * shown.len().saturating_sub(1) + shown.iter().map(|(_, wide)| wide).sum::<usize>()
+}
+
+/// Makes the widest column that can be narrower so, again and again, until the table fits. Returns whether it does.
+fn squeeze(
+    columns: &[Column],
+    rows: &[Vec<Cell<'_>>],
+    shown: &mut [(usize, usize)],
+    room: usize,
+    is_last_resort: bool,
+) -> bool {
+    let narrower = |(at, wide): (usize, usize)| {
+        let column = &columns[at];
+        let next = if has_forms(rows, at) {
+            let fitting = rows.iter().map(|row| width(row[at].form(wide.saturating_sub(1))));
+            fitting.max().unwrap_or(0).max(width(column.title))
+        } else {
+            let least = column.least.filter(|_| is_last_resort || !column.whole).unwrap_or(wide);
+            wide.saturating_sub(1).max(least)
+        };
+        Some(next).filter(|next| *next < wide)
+    };
+    while total(shown) > room {
+        let able = shown.iter_mut().filter_map(|column| Some((narrower(*column)?, column)));
+        let Some((next, (_, wide))) = able.max_by_key(|(_, (_, wide))| *wide) else { return false };
+        *wide = next;
     }
+    true
+}
+
+/// Gives the room that a shorter form has left to texts that were cut, the most important first.
+fn spread(
+    columns: &[Column],
+    rows: &[Vec<Cell<'_>>],
+    fitted: &mut [(usize, usize)],
+    whole: &[(usize, usize)],
+    room: usize,
+) {
+    let mut spare = room - total(fitted);
+    let mut cut: Vec<_> = fitted.iter_mut().zip(whole).filter(|((at, _), _)| !has_forms(rows, *at)).collect();
+    cut.sort_by_key(|((at, _), _)| columns[*at].goes);
+    for ((_, wide), (_, most)) in cut {
+        let more = spare.min(most - *wide);
+        (*wide, spare) = (*wide + more, spare - more);
+    }
+}
+
+fn has_forms(rows: &[Vec<Cell<'_>>], at: usize) -> bool {
+    rows.iter().any(|row| !row[at].shorter.is_empty())
 }
 
 #[cfg(test)]
@@ -110,10 +166,10 @@ mod tests {
     use super::*;
 
     const COLUMNS: [Column; 4] = [
-        Column { title: "NAME", least: Some(4), front: false, goes: 0, optional: false },
-        Column { title: "TOPIC", least: Some(6), front: false, goes: 1, optional: false },
-        Column { title: "HELD", least: None, front: false, goes: 1, optional: false },
-        Column { title: "CWD", least: Some(6), front: true, goes: 2, optional: false },
+        Column { title: "NAME", least: Some(4), whole: true, front: false, goes: 0, optional: false },
+        Column { title: "TOPIC", least: Some(6), whole: false, front: false, goes: 1, optional: false },
+        Column { title: "HELD", least: None, whole: false, front: false, goes: 1, optional: false },
+        Column { title: "CWD", least: Some(6), whole: false, front: true, goes: 2, optional: false },
     ];
 
     fn lines(room: Option<usize>) -> Vec<String> {
@@ -149,6 +205,41 @@ mod tests {
             ["NAME  TOPIC    CWD", "api   修复登…  …rc/api", "docs  -        …tation"].map(str::to_owned).to_vec()
         );
         assert_eq!(lines(Some(12)), ["NAME  TOPIC", "api   修复…", "docs  -"]);
+    }
+
+    #[test]
+    fn a_cell_with_shorter_forms_takes_one_and_the_room_goes_to_the_cut_texts() {
+        let columns = [COLUMNS[0], COLUMNS[1], Column { title: "LAST", least: None, ..COLUMNS[1] }];
+        let ended = |text: &'static str, shorter: [&str; 2]| Cell::in_forms(text, shorter.map(str::to_owned).to_vec());
+        let rows = [
+            vec![
+                Cell::plain("api"),
+                Cell::plain("a long topic"),
+                ended("crashed (exit 3) 3h ago", ["crashed 3h ago", "3h ago"]),
+            ],
+            vec![Cell::plain("docs"), Cell::plain("-"), Cell::plain("-")],
+        ];
+        for (room, expected) in [
+            (43, "api   a long topic  crashed (exit 3) 3h ago"),
+            (42, "api   a long topic  crashed 3h ago"),
+            (34, "api   a long topic  crashed 3h ago"),
+            (33, "api   a long topic  3h ago"),
+            (25, "api   a long top…  3h ago"),
+            (20, "api   a lon…  3h ago"),
+        ] {
+            let lines = render(&columns, &rows, Some(room), Paint::never());
+            assert_eq!(lines[1], expected, "{room}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_cut_when_nothing_else_can_go() {
+        let row = vec![Cell::plain("frontend"), Cell::plain("a topic"), Cell::plain("in 5m"), Cell::plain("/srv")];
+        let line = |room| render(&COLUMNS, std::slice::from_ref(&row), Some(room), Paint::never()).remove(1);
+        assert_eq!(line(30), "frontend  a topic  in 5m  /srv");
+        assert_eq!(line(29), "frontend  a top…  in 5m  /srv");
+        assert_eq!(line(17), "frontend  a topic");
+        assert_eq!((line(8), line(7), line(4)), ("frontend".to_owned(), "fronte…".to_owned(), "fro…".to_owned()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::cli::args::order::Order;
 use crate::cli::render::output::{self, printable};
-use crate::cli::render::row::last_end;
+use crate::cli::render::row::{last_end, shorter_last_end};
 use crate::cli::render::table::{self, Cell, Column, NOTHING};
 use crate::cli::render::template::Template;
 use crate::cli::render::terminal::{Hue, Paint, columns, relative, rough, rows as height};
@@ -132,13 +132,13 @@ pub(crate) fn document(fleet: &Fleet) -> serde_json::Value {
 }
 
 const fn column(title: &'static str, least: Option<usize>, goes: u8) -> Column {
-    Column { title, least, front: false, goes, optional: false }
+    Column { title, least, whole: false, front: false, goes, optional: false }
 }
 
 /// The order is that of the contract. In a narrow terminal, the columns that their neighbours imply go first; what an
 /// agent is comes before what happened to it.
 const COLUMNS: [Column; 12] = [
-    column("NAME", Some(8), 0),
+    Column { whole: true, ..column("NAME", Some(8), 0) },
     column("STATE", None, 0),
     // Left out unless a peer needs something.
     Column { optional: true, ..column("NEEDS", Some(20), 0) },
@@ -150,7 +150,7 @@ const COLUMNS: [Column; 12] = [
     column("IDLE", None, 1),
     column("RESTARTS", None, 7),
     column("HELD-UNTIL", None, 6),
-    column("LAST-END", Some(14), 4),
+    column("LAST-END", None, 4),
     Column { front: true, ..column("CWD", Some(16), 8) },
 ];
 
@@ -220,7 +220,10 @@ fn cells(row: &Row, now: Timestamp) -> Vec<Cell<'_>> {
         quiet(row.idle_s.map(|idle| rough(Duration::from_secs(idle)))),
         restarts,
         quiet(row.held_until_ms.map(|until| relative(until, now))),
-        quiet(last_end(row, now)),
+        match last_end(row, now) {
+            Some(told) => Cell::in_forms(told, shorter_last_end(row, now)),
+            None => Cell::coloured(Hue::Quiet, NOTHING),
+        },
         Cell::plain(printable(&crate::cli::render::output::home_as_tilde(&row.cwd))),
     ]
 }

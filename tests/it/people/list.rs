@@ -288,6 +288,35 @@ fn a_common_terminal_shows_which_agent_it_is_and_where() {
 }
 
 #[test]
+fn a_last_end_that_is_shown_can_be_read_at_any_width() {
+    let world = World::new();
+    ended(&world, "crashed", &["sh", "-c", "exit 3"], Duration::from_secs(3 * 3600 + 5));
+    world.add("frontend-of-the-shop", &["cat"]);
+    world.peer(&["wake", "frontend-of-the-shop"]);
+    world.peer(&["stop", "frontend-of-the-shop"]);
+    world.edit("frontend-of-the-shop", "end", |end| end["cause"] = json!("idle-reaped"));
+    for name in ["crashed", "frontend-of-the-shop"] {
+        world.write(name, "topic", "the login page\n");
+    }
+    let ago = regex::Regex::new(r"^(crashed \(exit 3\) |crashed |idle-reaped |stopped )?\d+[smh] ago( {2}.*)?$")
+        .expect("valid");
+    let mut shown = 0;
+    for width in ["56", "72", "80", "90", "100", "130"] {
+        let screen = output(&world, &pane(&world, width, "24", &["TERM=screen"], "list"), &[]);
+        let mut lines = screen.lines();
+        let heading = lines.next().expect("a heading");
+        let Some(at) = heading.find("LAST-END") else { continue };
+        shown += 1;
+        for line in lines.filter(|line| !line.trim().is_empty()) {
+            assert!(line.starts_with("crashed  ") || line.starts_with("frontend-of-the-shop  "), "{width}: {screen}");
+            let cell: String = line.chars().skip(at).collect();
+            assert!(ago.is_match(&cell), "{width}: {cell:?} in\n{screen}");
+        }
+    }
+    assert!(shown >= 3, "it is shown at 80 columns and more: {shown}");
+}
+
+#[test]
 fn watch_shows_what_changes() {
     let world = World::new();
     world.add("api", &["cat"]);
