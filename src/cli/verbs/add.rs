@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use peer_adapters::inherited::{Limit, LimitName, Umask, check_nice};
 use serde_json::json;
 
-use crate::cli::render::output::printable;
+use crate::cli::render::output::{self, printable};
+use crate::cli::render::terminal::width;
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::{PaneSize, PeerSpec, Span, is_variable_name};
 use crate::engine::Engine;
@@ -56,10 +57,10 @@ pub(crate) struct Args {
     /// A variable for the agent; may be repeated
     #[arg(long = "env", value_name = "K=V", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// Keep a variable of this environment for the agent, in a file only you can read; may be repeated
+    /// Keep variables of this environment for the agent, in a file only you can read; separated by commas, or repeated
     ///
-    /// The value is read now. Without an agent or a command it applies to a peer that is already declared.
-    #[arg(long = "keep-env", value_name = "NAME")]
+    /// The values are read now. Without an agent or a command it applies to a peer that is already declared.
+    #[arg(long = "keep-env", value_name = "NAME", value_delimiter = ',')]
     keep_env: Vec<String>,
     /// A file with variables for the agent, one NAME=VALUE per line, readable only by you
     #[arg(long, value_name = "FILE", conflicts_with = "keep_env")]
@@ -219,12 +220,45 @@ fn report(
         context.out.line(format!("{name}: {outcome} ({what}){kept}{later}{goes_on}"))?;
     }
     if !not_kept.is_empty() {
-        let names = not_kept.join(", ");
-        let cure = how_to_keep(name, &not_kept);
-        engine.progress.notice(&format!(
-            "{name}: its agent lives by {names}, set here and not kept: a wake from cron, a timer or another shell would be \
-             without; {cure} keeps what is set here in a file that only you can read"
-        ));
+        output::note(&lacking(name, &not_kept));
+        output::hint(&how_to_keep(name, &not_kept));
     }
     Ok(0)
+}
+
+/// The columns that a note may take, so that it is one row of a common terminal.
+const ROW: usize = 80;
+
+/// Names what a wake from elsewhere would lack, as far as it fits; the command below names each.
+fn lacking(name: &PeerName, variables: &[String]) -> String {
+    let told = |named: usize| {
+        let rest = match variables.len() - named {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{name}: a timer or another shell lacks {}{rest}", variables[..named].join(", "))
+    };
+    let fits = |text: &String| "note: ".len() + width(text) <= ROW;
+    (1..=variables.len()).rev().map(told).find(fits).unwrap_or_else(|| told(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lacking_is_one_row_that_names_as_many_as_fit() {
+        let told = |name: &str, variables: &[&str]| {
+            lacking(&name.parse().expect("a name"), &variables.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(told("web", &["A_KEY"]), "web: a timer or another shell lacks A_KEY");
+        let two = ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"];
+        let line = told("web", &two);
+        assert_eq!(line, "web: a timer or another shell lacks ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL");
+        assert!("note: ".len() + line.len() <= ROW);
+        let line = told("frontend", &two);
+        assert_eq!(line, "frontend: a timer or another shell lacks ANTHROPIC_API_KEY and 1 more");
+        let line = told("web", &["A_KEY"; 20]);
+        assert!("note: ".len() + line.len() <= ROW && line.ends_with(", A_KEY and 16 more"), "{line}");
+    }
 }

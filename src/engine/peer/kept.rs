@@ -185,6 +185,5 @@ pub(crate) fn missing(profile: &Profile, had: &[String], has: &[String]) -> Vec<
 
 /// Returns the command with which the user keeps these variables of a peer.
 pub fn how_to_keep(name: &PeerName, variables: &[String]) -> String {
-    let separator = " --keep-env ";
-    format!("peer add {name}{separator}{}", variables.join(separator))
+    format!("peer add {name} --keep-env {}", variables.join(","))
 }

@@ -126,7 +126,7 @@ fn claude_that_is_woken_without_its_key_is_told_of_and_has_it_once_it_is_kept(on
     };
     let told = restarted(&["wake", "claude"]);
     let names = "it is started without ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL, which its agent lives by";
-    let cure = ["add", "claude", "--keep-env", "ANTHROPIC_API_KEY", "--keep-env", "ANTHROPIC_BASE_URL"];
+    let cure = ["add", "claude", "--keep-env", "ANTHROPIC_API_KEY,ANTHROPIC_BASE_URL"];
     assert!(told.contains(names) && told.contains(&format!("peer {}", cure.join(" "))), "{told}");
     agent.world.await_screen("claude", "Not logged in");
     let kept = agent.peer(&cure);

@@ -210,6 +210,8 @@ fn what_cannot_be_kept_is_refused_and_no_value_is_said() {
         ("sk-ant-secret", 2, "error: --keep-env: not a valid variable name"),
         ("MINE_KEY=secret", 2, "error: --keep-env: not a valid variable name"),
         ("", 2, "error: --keep-env: not a valid variable name"),
+        ("MINE_KEY,", 2, "error: --keep-env: not a valid variable name"),
+        ("MINE_KEY,sk-ant-secret", 2, "error: --keep-env: not a valid variable name"),
         ("1A", 2, "not a valid variable name"),
         (
             "MINE_KEY",
@@ -242,15 +244,28 @@ fn what_cannot_be_kept_is_refused_and_no_value_is_said() {
 }
 
 #[test]
+fn what_is_not_kept_is_two_lines_and_the_second_can_be_typed() {
+    let world = with_profile(RuntimeKind::Tmux);
+    let set = [("MINE_KEY", "one"), ("MINE_URL", "u")];
+    let run = add(&world, &set, &[]);
+    assert_eq!(
+        run.stderr,
+        "note: a: a timer or another shell lacks MINE_KEY, MINE_URL\nhint: peer add a --keep-env MINE_KEY,MINE_URL\n"
+    );
+    let words: Vec<&str> = run.stderr.lines().nth(1).expect("a hint").split_whitespace().skip(2).collect();
+    let kept = peer_with(&world, &set, &words);
+    kept.prints(&format!("a: kept (mine on tmux: {}); keeps MINE_KEY, MINE_URL\n", cat()));
+    world.peer(&["wake", "a"]);
+    let has = environment(world.agent("a"));
+    assert_eq!((has["MINE_KEY"].as_str(), has["MINE_URL"].as_str()), ("one", "u"));
+}
+
+#[test]
 fn more_is_kept_for_a_peer_that_is_declared() {
     let world = with_profile(RuntimeKind::Tmux);
     let run = add(&world, &[("MINE_KEY", "one"), ("MINE_URL", ""), ("OTHER_KEY", "x")], &[]);
     assert_eq!((run.code, run.stdout.as_str()), (0, format!("a: added (mine on tmux: {})\n", cat()).as_str()));
-    assert_eq!(
-        run.stderr,
-        "note: a: its agent lives by MINE_KEY, set here and not kept: a wake from cron, a timer or another shell would be \
-         without; peer add a --keep-env MINE_KEY keeps what is set here in a file that only you can read\n"
-    );
+    assert_eq!(run.stderr, "note: a: a timer or another shell lacks MINE_KEY\nhint: peer add a --keep-env MINE_KEY\n");
     // The user's own comments stay as they are.
     let path = world.path("config/peers/a.toml");
     fs::write(&path, format!("# mine\n{}", spec(&world))).expect("written");

@@ -65,7 +65,7 @@ fn a_wake_that_lacks_what_the_last_one_had_says_so_before_it_starts(on: RuntimeK
     // An empty variable counts as missing.
     let bare = restarted(&world, &[("MINE_URL", "")]);
     let names = ["MINE_KEY", "MINE_URL", "WITH_A"];
-    assert_eq!(bare.stderr, note(&names.join(", "), " --keep-env MINE_KEY --keep-env MINE_URL --keep-env WITH_A"));
+    assert_eq!(bare.stderr, note(&names.join(", "), " --keep-env MINE_KEY,MINE_URL,WITH_A"));
     assert_eq!(bare.json()["peers"][0]["missing_env"], json!(names));
     assert_eq!(decided(&world)["missing_env"], json!(names));
     // Later views show it too.
