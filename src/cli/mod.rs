@@ -135,6 +135,20 @@ impl Context {
         self.engine_telling(Box::new(progress::Terminal::new()))
     }
 
+    /// Opens the engine for a verb that observes or ends what is on record, even if `config.toml` cannot be used. The user
+    /// is told what is wrong with it.
+    fn engine_by_records(&self) -> Result<Engine, CliError> {
+        let engine = open_engine_by_records(Box::new(progress::Terminal::new()))?;
+        if let Err(error) = engine.usable_settings() {
+            let told = CliError::from(error);
+            engine.progress.notice(&format!("{told}; until this is fixed, nothing is started and no hook runs"));
+            if let Some(hint) = told.hint() {
+                render::output::hint(&hint);
+            }
+        }
+        Ok(engine)
+    }
+
     /// Opens the engine with another receiver of its progress.
     fn engine_telling(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
         let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
@@ -146,6 +160,13 @@ impl Context {
 fn open_engine(executable: PathBuf, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
     let dirs = Directories::of_environment()?;
     Ok(Engine::open(dirs.state, dirs.config, executable, progress)?)
+}
+
+/// As [`open_engine`], for a verb that needs only what is on record.
+fn open_engine_by_records(progress: Box<dyn Progress>) -> Result<Engine, CliError> {
+    let dirs = Directories::of_environment()?;
+    let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
+    Ok(Engine::open_by_records(dirs.state, dirs.config, executable, progress)?)
 }
 
 /// The directories of state and configuration.

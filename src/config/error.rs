@@ -109,6 +109,28 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Whether the file itself is what is wrong: its content, or that it cannot be read. Another user cannot have written
+    /// it, so what does not depend on it may go on.
+    pub(crate) const fn is_mistake(&self) -> bool {
+        matches!(self, Self::Invalid { .. } | Self::Io { .. })
+    }
+
+    /// Returns the same error once more, for each caller that needs what could not be read.
+    pub(crate) fn again(&self) -> Self {
+        let same = |source: &io::Error| io::Error::new(source.kind(), source.to_string());
+        match self {
+            Self::Io { action, path, source } => Self::Io { action, path: path.clone(), source: same(source) },
+            Self::Untrusted { path, why } => Self::Untrusted { path: path.clone(), why: *why },
+            Self::Exposed { path, why } => Self::Exposed { path: path.clone(), why: *why },
+            Self::NoEnvFile { path, source } => Self::NoEnvFile { path: path.clone(), source: same(source) },
+            Self::Invalid { place, problem, hint } => {
+                Self::Invalid { place: place.clone(), problem: problem.clone(), hint: hint.clone() }
+            }
+        }
+    }
+}
+
 fn inside(place: &Place) -> String {
     place.table.as_ref().map(|table| format!(" (inside {table})")).unwrap_or_default()
 }

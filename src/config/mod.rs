@@ -74,6 +74,15 @@ impl ConfigDir {
         Ok(settings)
     }
 
+    /// Reads as much as possible of an unusable `config.toml`. Use it to observe or end what is on record, never to start
+    /// anything, and never for the place of a server: a key that is misspelled reads as one that is missing.
+    pub(crate) fn lenient_settings(&self) -> Settings {
+        read(&self.root.join("config.toml"))
+            .ok()
+            .flatten()
+            .map_or_else(Settings::default, |text| Settings::lenient(&text))
+    }
+
     /// Returns the path of a peer's spec, whether or not it exists.
     pub fn spec_path(&self, name: &PeerName) -> PathBuf {
         self.root.join("peers").join(format!("{name}.toml"))

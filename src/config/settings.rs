@@ -166,6 +166,24 @@ impl Hook {
 }
 
 impl Settings {
+    /// Parses the readable keys of an invalid file, without its hooks.
+    pub(super) fn lenient(text: &str) -> Self {
+        let Ok(typed) = text.parse::<toml::Table>() else { return Self::default() };
+        let mut known = toml::Table::new();
+        for (name, table) in typed.into_iter().filter(|(name, _)| name != "hook") {
+            let toml::Value::Table(keys) = table else { continue };
+            for (key, value) in keys {
+                let mut with = known.clone();
+                let table = with.entry(&name).or_insert_with(|| toml::Table::new().into());
+                table.as_table_mut().expect("one of ours").insert(key, value);
+                if with.clone().try_into::<Self>().is_ok() {
+                    known = with;
+                }
+            }
+        }
+        known.try_into().unwrap_or_default()
+    }
+
     /// Checks what the types cannot express. The error is the path of the key from its outermost table, the problem,
     /// and what to write instead.
     pub(super) fn check(&self) -> Result<(), (Vec<String>, String, String)> {
@@ -183,5 +201,24 @@ impl Settings {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_read_of_an_invalid_file_is_kept_but_its_hooks() {
+        let text = "runtime = \"tmux\"\nidel = 3\n[tmux]\nsokcet = \"x\"\nbinary = \"/opt/tmux\"\n\
+                    [defaults]\nmax_restarts = 7\nidle_timeout = 3\n[probe]\ntimeout = \"9s\"\n[tmxu]\nsocket = \"y\"\n\
+                    [[hook]]\non = [\"*\"]\ncommand = [\"/bin/a\"]\n";
+        toml::from_str::<Settings>(text).expect_err("it is invalid");
+        let read = Settings::lenient(text);
+        assert_eq!((read.tmux.binary, read.defaults.max_restarts), (Some(PathBuf::from("/opt/tmux")), Some(7)));
+        assert_eq!((read.probe.timeout.0, read.defaults.idle_timeout), (Duration::from_secs(9), None));
+        assert!(read.hooks.is_empty() && read.tmux.socket == TmuxSettings::default().socket);
+        let nothing = Settings::lenient("[probe]\ntimeout = \"9s\"\n[tmux\n");
+        assert_eq!(nothing.probe.timeout.0, ProbeSettings::default().timeout.0);
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use peer_adapters::inherited::Inherited;
 use tokio::time::Instant;
 
-use crate::config::{ConfigDir, Settings};
+use crate::config::{ConfigDir, ConfigError, Settings};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
@@ -76,8 +76,10 @@ pub struct Engine {
     pub state: StateDir,
     /// The configuration directory.
     pub config: ConfigDir,
-    /// `config.toml`.
+    /// `config.toml`, or what can be read of it ([`Engine::usable_settings`]).
     pub settings: Settings,
+    /// Why `config.toml` cannot be used.
+    unusable_settings: Option<ConfigError>,
     /// The environment of the caller of this command.
     pub env: Vec<(OsString, OsString)>,
     /// The caller's umask, nice value and limits, if the caller is not this process.
@@ -100,17 +102,46 @@ impl Engine {
     /// # Errors
     /// `config.toml` is wrong, or the state directory cannot be trusted.
     pub fn open(state: PathBuf, config: PathBuf, executable: PathBuf, progress: Box<dyn Progress>) -> Result<Self> {
+        let engine = Self::opened(state, config, executable, progress)?;
+        engine.usable_settings()?;
+        engine.finish_interrupted_renaming()?;
+        Ok(engine)
+    }
+
+    /// Opens an engine for verbs that observe or end what is on record: a mistake in `config.toml` must not lock the user
+    /// out while agents run. No hook runs then, and whatever would start something, or needs the place of a server that no
+    /// record has, fails with that mistake.
+    ///
+    /// # Errors
+    /// Another user may have written to the configuration, or the state directory cannot be trusted.
+    pub fn open_by_records(
+        state: PathBuf,
+        config: PathBuf,
+        executable: PathBuf,
+        progress: Box<dyn Progress>,
+    ) -> Result<Self> {
+        let engine = Self::opened(state, config, executable, progress)?;
+        engine.finish_interrupted_renaming()?;
+        Ok(engine)
+    }
+
+    fn opened(state: PathBuf, config: PathBuf, executable: PathBuf, progress: Box<dyn Progress>) -> Result<Self> {
         let config = ConfigDir::new(config);
         config.check()?;
-        let settings = config.settings()?;
+        let (settings, unusable_settings) = match config.settings() {
+            Ok(settings) => (settings, None),
+            Err(error) if error.is_mistake() => (config.lenient_settings(), Some(error)),
+            Err(error) => return Err(error.into()),
+        };
         let state = StateDir::open(state)?;
         let state = hooks::with_listener(state, &settings.hooks, config.root(), &executable);
         let runtimes = Runtimes::new(&settings, &state);
         let env = std::env::vars_os().collect();
-        let engine = Self {
+        Ok(Self {
             state,
             config,
             settings,
+            unusable_settings,
             env,
             inherited: None,
             progress,
@@ -119,9 +150,15 @@ impl Engine {
             interruption: message::interruption::Interruption::default(),
             runtimes,
             profiles: peer::Profiles::default(),
-        };
-        engine.finish_interrupted_renaming()?;
-        Ok(engine)
+        })
+    }
+
+    /// Fails if `config.toml` cannot be used. Whatever depends on it asks this first.
+    ///
+    /// # Errors
+    /// The mistake, with file and line.
+    pub fn usable_settings(&self) -> Result<()> {
+        self.unusable_settings.as_ref().map_or(Ok(()), |error| Err(error.again().into()))
     }
 
     /// Returns the current wall-clock time.

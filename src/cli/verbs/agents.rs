@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
-    let engine = context.engine()?;
+    let engine = context.engine_by_records()?;
     let own = engine.config.profile_names().map_err(EngineError::from)?;
     let source = |name: &str| if own.iter().any(|known| known == name) { "yours" } else { "built-in" };
     if let Some(name) = &args.name {

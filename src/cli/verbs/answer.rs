@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
-    let engine = context.engine()?;
+    let engine = context.engine_by_records()?;
     let Some(choice) = &args.choice else {
         let question = engine.question(&args.name).await;
         return match question {

@@ -40,7 +40,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         let name = args.name.as_ref().map_or("NAME", PeerName::as_str);
         return Err(CliError::usage("attach needs a terminal", format!("peer screen {name} prints what it shows")));
     }
-    let engine = context.engine()?;
+    let engine = context.engine_by_records()?;
     let name = match &args.name {
         Some(name) => name.clone(),
         None => longest_waiting(&engine).await?,

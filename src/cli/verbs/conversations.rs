@@ -25,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
-    let engine = context.engine()?;
+    let engine = context.engine_by_records()?;
     let known = engine.conversations(&args.name)?;
     if args.json {
         let document = json!({ "peer": args.name, "conversations": known });

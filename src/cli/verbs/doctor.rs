@@ -3,8 +3,9 @@ use std::ffi::OsString;
 use serde_json::json;
 
 use crate::cli::render::output::printable;
+use crate::cli::render::progress;
 use crate::cli::render::terminal::{Hue, Paint};
-use crate::cli::{Context, Directories, Outcome};
+use crate::cli::{Context, Directories, Outcome, open_engine_by_records};
 use crate::engine::verbs::doctor::{Finding, Level};
 
 /// Check the setup and suggest fixes
@@ -28,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
-    let found = look(args, context).await;
+    let found = look(args).await;
     let broken = found.iter().any(|finding| finding.level == Level::Broken);
     if args.json {
         context.out.document("doctor", &json!({ "findings": found, "broken": broken }))?;
@@ -47,16 +48,16 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
 }
 
 /// Runs the checks. An engine that cannot be opened is a finding too: the doctor must not need a healthy patient.
-async fn look(args: &Args, context: &Context) -> Vec<Finding> {
+async fn look(args: &Args) -> Vec<Finding> {
     let broken = |error: crate::cli::CliError| {
         let (what, cure) = (error.to_string(), error.hint());
         vec![Finding { level: Level::Broken, about: "peer".to_owned(), what, cure }]
     };
-    let mut engine = match context.engine() {
+    let mut engine = match open_engine_by_records(Box::new(progress::Terminal::new())) {
         Ok(engine) => engine,
         Err(error) => return broken(error),
     };
-    let mut found = Vec::new();
+    let mut found = engine.usable_settings().err().map(|error| broken(error.into())).unwrap_or_default();
     let mut shell = None;
     if args.as_cron {
         found.extend(elsewhere(&engine));

@@ -11,7 +11,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
-    let said = match context.engine()?.interrupt(&args.name).await? {
+    let said = match context.engine_by_records()?.interrupt(&args.name).await? {
         Interrupted::Turn => "interrupted",
         Interrupted::Nothing => "no turn is in progress; nothing was pressed",
     };

@@ -20,7 +20,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
-    context.engine()?.press_keys(&args.name, &args.key).await?;
+    context.engine_by_records()?.press_keys(&args.name, &args.key).await?;
     let words: Vec<String> = args.key.iter().map(Key::to_string).collect();
     context.out.line(format!("{}: pressed {}", args.name, words.join(" ")))?;
     Ok(0)

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
-    let engine = context.engine()?;
+    let engine = context.engine_by_records()?;
     if args.json {
         context.out.document("last", &document(&engine, &args.name, args.number)?)?;
         return Ok(0);

@@ -76,7 +76,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     if args.every.0 < Duration::from_millis(100) {
         return Err(CliError::usage("--every is shorter than 100ms", "the minimum is 100ms; the default is 2s"));
     }
-    let engine = context.engine()?;
+    let engine = context.engine_by_records()?;
     loop {
         let mut fleet = if args.names.is_empty() { engine.list().await? } else { engine.list_of(&args.names).await? };
         fleet.rows.retain(|row| args.which.wants(row.state));

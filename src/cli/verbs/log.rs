@@ -39,7 +39,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
-    let engine = context.engine()?;
+    let engine = context.engine_by_records()?;
     if let Some(name) = &args.name
         && !is_known(&engine, name)?
     {

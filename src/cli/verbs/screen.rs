@@ -20,7 +20,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
-    let engine = context.engine()?;
+    let engine = context.engine_by_records()?;
     let screen = engine.screen(&args.name, args.lines.unwrap_or(0)).await?.ok_or_else(|| CliError::Usage {
         problem: format!("{} has no screen: it has never run", args.name),
         hint: Some(format!("peer wake {}", args.name)),

@@ -39,7 +39,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
-    let engine = context.engine()?;
+    let engine = context.engine_by_records()?;
     let conversation = engine.transcript(&args.name, args.conversation.as_deref())?;
     if args.path {
         context.out.line(printable(&conversation.path.display().to_string()))?;

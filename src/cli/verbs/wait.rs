@@ -43,7 +43,7 @@ fn goals() -> impl TypedValueParser<Value = Goal> {
 }
 
 pub(crate) async fn run(args: Args, context: &mut Context) -> cli::Outcome {
-    let engine = context.engine()?;
+    let engine = context.engine_by_records()?;
     let mut names = args.names;
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));

@@ -300,6 +300,7 @@ impl Engine {
     pub(crate) fn server_address(&self, kind: RuntimeKind, peer: &Peer, session: &str) -> Result<PathBuf> {
         match kind {
             RuntimeKind::Tmux => {
+                self.usable_settings()?;
                 let socket = peer.spec.socket.as_deref().unwrap_or(&self.settings.tmux.socket);
                 if Path::new(socket).is_absolute() {
                     return Ok(socket.into());

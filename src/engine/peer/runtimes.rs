@@ -137,8 +137,9 @@ impl Engine {
     /// Returns the runtime for a new session of this peer, and its binary.
     ///
     /// # Errors
-    /// As [`Engine::runtime_binary`].
+    /// As [`Engine::runtime_binary`]; or `config.toml`, which may name another binary, cannot be used.
     pub fn runtime_for(&self, spec: &PeerSpec) -> Result<(RuntimeKind, PathBuf, Arc<dyn Runtime>)> {
+        self.usable_settings()?;
         let kind = kind_of(&spec.runtime)?;
         let binary = self.runtime_binary(kind, Some(spec))?;
         Ok((kind, binary.clone(), self.runtimes.get(kind, binary)))

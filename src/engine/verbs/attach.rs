@@ -78,6 +78,7 @@ impl Engine {
         let record = if let Some(record) = attachable(&peer, &live)? {
             record
         } else {
+            self.usable_settings()?;
             let woken = self.wake(name, &self.request_to_attach(&peer, &live)?, &Message::default()).await;
             let live = self.live_in_reach(&peer, peer.files.session()?.present()).await?;
             match (woken, attachable(&peer, &live)?) {

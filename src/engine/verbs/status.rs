@@ -134,7 +134,11 @@ impl Engine {
         let told = broken.as_ref().map(ToString::to_string);
         let warnings = told.into_iter().chain(unread).chain(self.warnings(&peer)).collect();
         Ok(Status {
-            next: next(&row, wake.as_ref(), broken.as_ref()),
+            next: match self.usable_settings() {
+                // No wake is possible until that is mended.
+                Err(_) if wake.is_some() => "peer doctor".to_owned(),
+                _ => next(&row, wake.as_ref(), broken.as_ref()),
+            },
             axes,
             heartbeat: self.pulse(name)?,
             session: live.record().map(|record| view(record, &live)),

@@ -142,7 +142,7 @@ fn a_mistake_in_the_configuration_or_a_profile_is_refused_the_same_way() {
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stderr.contains("agents/mine.toml") && run.stderr.contains("interrupt"), "{run:?}");
     world.configure("\n[tick]\nbudjet = \"5s\"\n");
-    let run = world.peer(&["list"]);
+    let run = world.peer(&["wake", "a"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stderr.contains("config.toml:8: budjet: unknown field"), "{run:?}");
     assert!(run.stderr.ends_with("hint: did you mean `budget`?\n"), "{run:?}");

@@ -1,6 +1,7 @@
 //! Files from other programs and users: broken, strange and hostile ones.
 
 mod bad_records;
+mod broken_config;
 mod broken_specs;
 mod declaring;
 mod editing;

@@ -99,7 +99,7 @@ fn a_hook_that_makes_no_sense_is_refused_with_file_line_and_key() {
     let world = World::new();
     world.configure("\n[[hook]]\non = [\"*\"]\ncommand = []\n");
     let file = world.path("config/config.toml");
-    world.peer(&["list"]).fails(
+    world.peer(&["reap"]).fails(
         1,
         &format!(
             "error: {}:9: command: a hook has no command\n\

@@ -180,8 +180,12 @@ async fn servers(
         .filter(|place| place.runtime == RuntimeKind::Tmux.as_str())
         .map(|place| place.server.clone())
         .collect();
-    let own = Path::new(&engine.settings.tmux.socket);
-    known.insert(if own.is_absolute() { own.to_owned() } else { Tmux::default_socket(&engine.settings.tmux.socket) });
+    // Only `config.toml` says where this one is.
+    if engine.usable_settings().is_ok() {
+        let own = Path::new(&engine.settings.tmux.socket);
+        let named = || Tmux::default_socket(&engine.settings.tmux.socket);
+        known.insert(if own.is_absolute() { own.to_owned() } else { named() });
+    }
     let Ok(binary) = engine.runtime_binary(RuntimeKind::Tmux, None) else { return Vec::new() };
     let tmux = Tmux::new(binary, engine.state.root().join("tmux.conf"), engine.settings.probe.timeout.0);
     let mut found = Vec::new();

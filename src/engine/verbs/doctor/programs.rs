@@ -35,7 +35,8 @@ async fn runtimes(engine: &Engine) -> Vec<Finding> {
             found.push(absent.cure(format!("install {kind} to use it")));
         }
     }
-    if installed == 0 {
+    // An unusable `config.toml` may name one.
+    if installed == 0 && engine.usable_settings().is_ok() {
         let (tmux, zellij) = (oldest(RuntimeKind::Tmux), oldest(RuntimeKind::Zellij));
         let cure = format!("install tmux {tmux} or newer, or zellij {zellij} or newer");
         found.push(Finding::new(Level::Broken, "runtime", "no multiplexer is installed").cure(cure));
