@@ -1,8 +1,15 @@
 //! Each hint of an error can be typed, and does what it says.
 
-use nix::sys::signal::Signal;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use crate::common::{World, signal};
+use nix::sys::signal::Signal;
+use peer_adapters::process;
+use serde_json::json;
+
+use crate::common::{Run, World, lives, signal, wait_until};
 
 /// Runs `words`, which fail with `code`, then the command in the hint, and checks its effect.
 #[track_caller]
@@ -34,10 +41,9 @@ fn what_was_removed_leads_back_to_itself() {
     world.add("a", &["cat"]);
     world.peer(&["rm", "a"]);
     for verb in [&["wake", "a"][..], &["status", "a"], &["send", "a", "hello"], &["stop", "a"], &["show", "a"]] {
-        world.peer(verb).fails(
-            3,
-            "error: there is no peer named a\nhint: it was removed: peer restore a brings it back\n",
-        );
+        world
+            .peer(verb)
+            .fails(3, "error: there is no peer named a\nhint: it was removed: peer restore a brings it back\n");
     }
     typed(&world, &["wake", "a"], 3, "restore a", "a: is back");
     assert_eq!(world.peer(&["wake", "a"]).code, 0);
@@ -137,4 +143,141 @@ fn a_verb_of_another_tool_leads_to_ours() {
     ] {
         typed(&world, &[habit, "a"], 2, hinted, says);
     }
+}
+
+/// What hosted the agent is gone, and the record is of another machine or of another pid namespace.
+#[test]
+fn what_ran_elsewhere_leads_to_its_release() {
+    for (key, elsewhere) in [("machine", json!("0123456789abcdef0123456789abcdef")), ("pid_namespace", json!(7))] {
+        let world = World::new();
+        world.demo("a", &[]);
+        world.peer(&["wake", "a", "-m", "hello"]);
+        let (agent, conversation) = (world.agent("a"), world.conversation("a"));
+        // As after a power cut: nothing of it is left that could record an end.
+        signal(world.pane_process("a"), Signal::SIGKILL);
+        world.lose_server("a");
+        let _ = process::status(agent).map(|found| found.map(|status| process::signal(status.id, Signal::SIGKILL)));
+        wait_until("all of it has ended", || !lives(agent) && world.processes().is_empty());
+        world.edit("a", "session", |record| record["host"][key] = elsewhere.clone());
+        for verb in [&["wake", "a"][..], &["send", "a", "more"], &["stop", "a"], &["new", "a"], &["rm", "a"]] {
+            let refused = world.peer(verb);
+            let hint =
+                "hint: run this command there, or peer release a if that machine or container is gone for good\n";
+            assert!(refused.code == 6 && refused.stderr.ends_with(hint), "{key}: {verb:?}: {refused:?}");
+        }
+        // Without a terminal nobody can be asked, and the hint says so.
+        typed(&world, &["release", "a"], 2, "release a --yes", "is given up; the next wake resumes it here");
+        world.peer(&["wake", "a", "-m", "more"]).prints("a: woken resumed (runtime-lost); message delivered\n");
+        assert_eq!(world.said(&conversation), ["hello", "more"], "{key}");
+        typed(&world, &["release", "a"], 4, "stop a", "a: parked and stopped");
+    }
+}
+
+/// An agent that has become another user's, as one behind `sudo` does.
+#[test]
+fn what_cannot_be_signalled_leads_to_the_signal_of_its_owner() {
+    const SOMEBODY: u32 = 65_534;
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let world = World::new();
+    // A program that makes itself root, and `peer`, both where that user may run them.
+    let (becomes_root, peer) = (world.work().join("becomes-root"), world.work().join("peer"));
+    fs::copy("/usr/bin/setpriv", &becomes_root).expect("setpriv");
+    fs::copy(env!("CARGO_BIN_EXE_peer"), &peer).expect("copied");
+    fs::set_permissions(&becomes_root, fs::Permissions::from_mode(0o4755)).expect("ours");
+    for dir in ["", "home", "work", "config", "config/config.toml"] {
+        chown(world.path(dir), Some(SOMEBODY), Some(SOMEBODY)).expect("chown");
+    }
+    let as_somebody = |words: &[&str]| {
+        let of_peer = world.command(words);
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&peer).args(words);
+        command.env_clear().envs(of_peer.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        Run::of(command.current_dir(world.work()).stdin(Stdio::null()), None)
+    };
+    let program = becomes_root.to_str().expect("UTF-8");
+    let argv = [program, "--reuid", "0", "--regid", "0", "--clear-groups", "sleep", "1000"];
+    let added = as_somebody(&[&["add", "a", "--runtime", "tmux", "--agent", "command", "--"][..], &argv].concat());
+    assert_eq!(added.code, 0, "{added:?}");
+    assert_eq!(as_somebody(&["wake", "a"]).code, 0);
+    let agent = world.agent("a");
+    wait_until("it is root's", || {
+        let status = fs::read_to_string(Path::new("/proc").join(agent.to_string()).join("status")).unwrap_or_default();
+        status.contains("\nUid:\t0\t0\t0\t0\n")
+    });
+    let refused = as_somebody(&["stop", "a"]);
+    let problem = format!("error: cannot send SIGTERM to process {agent} of uid 0: ");
+    let hint = format!("hint: sudo kill -TERM -- -{agent}; then peer stop a\n");
+    assert!(
+        refused.code == 1 && refused.stderr.starts_with(&problem) && refused.stderr.ends_with(&hint),
+        "{refused:?}"
+    );
+    assert!(lives(agent) && !world.session("a").is_null());
+    // As root, which `sudo` makes of the user; it runs the program of that name.
+    let typed = Command::new("kill").args(["-TERM", "--", &format!("-{agent}")]).status();
+    assert!(typed.expect("kill(1)").success());
+    wait_until("it has ended", || !lives(agent));
+    let stopped = as_somebody(&["stop", "a"]);
+    assert!(stopped.code == 0 && stopped.stdout.starts_with("a: "), "{stopped:?}");
+    assert_eq!(as_somebody(&["wake", "a"]).code, 4, "it is stopped");
+}
+
+#[test]
+fn what_a_peer_needs_is_restored_as_the_hint_says() {
+    let world = World::new();
+    fs::create_dir(world.path("work/there")).expect("create");
+    let program = world.work().join("agent");
+    fs::copy("/bin/cat", &program).expect("copied");
+    world.declare("a", &["--agent", "command", "--cwd", "there"], &[program.to_str().expect("UTF-8")]);
+    let edit = |from: &str, to: &str| {
+        let mut edit = world.command(&["edit", "a"]);
+        let run = Run::of(edit.env("EDITOR", format!("sed -i 's|{from}|{to}|'")), None);
+        assert_eq!(run.code, 0, "{run:?}");
+    };
+    // The working directory.
+    fs::remove_dir(world.path("work/there")).expect("ours");
+    let there = world.path("work/there").canonicalize().unwrap_or_else(|_| world.path("work/there"));
+    let hint = format!("hint: restore {}, or set another cwd in `peer edit a`\n", there.display());
+    let refused = world.peer(&["wake", "a"]);
+    assert!(refused.code == 1 && refused.stderr.ends_with(&hint), "{refused:?}");
+    fs::create_dir(&there).expect("restored");
+    assert_eq!(world.peer(&["wake", "a"]).code, 0);
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    fs::remove_dir(&there).expect("ours");
+    edit("work/there", "work");
+    assert_eq!(world.peer(&["wake", "a"]).code, 0);
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    // Its program.
+    fs::remove_file(&program).expect("ours");
+    let refused = world.peer(&["wake", "a"]);
+    let hint = "hint: install it again, or set another command in `peer edit a`\n";
+    assert!(refused.code == 1 && refused.stderr.ends_with(hint), "{refused:?}");
+    edit("work/agent", "work/other");
+    fs::copy("/bin/cat", world.work().join("other")).expect("copied");
+    assert_eq!(world.peer(&["wake", "a"]).code, 0);
+}
+
+#[test]
+fn what_an_agent_would_not_get_as_typed_leads_to_what_it_does() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    let refused = world.peer_with_input(&["send", "a", "-"], "one\u{1b}[31m two\n");
+    let hint = "hint: remove it, e.g. with tr -d '\\000-\\010\\013-\\037\\177'\n";
+    assert!(refused.code == 1 && refused.stderr.ends_with(hint), "{refused:?}");
+    // The hint, in a shell.
+    let shell = format!(
+        "printf 'one\\033[31m two' | {} | {} send a -",
+        &hint["hint: remove it, e.g. with ".len()..].trim_end(),
+        env!("CARGO_BIN_EXE_peer")
+    );
+    let of_peer = world.command(&[]);
+    let mut sh = Command::new("sh");
+    sh.args(["-c", &shell]).env_clear().envs(of_peer.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let run = Run::of(sh.current_dir(world.work()).stdin(Stdio::null()), None);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(world.said(&world.conversation("a")), ["one[31m two"]);
 }

@@ -21,6 +21,7 @@ mod picture;
 mod renaming;
 mod status;
 mod timer;
+mod timer_hints;
 mod top;
 mod top_safety;
 mod top_views;

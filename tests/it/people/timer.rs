@@ -10,7 +10,7 @@ use crate::common;
 use crate::common::{Run, World};
 
 /// A program with this name, before all others on the PATH.
-fn stand_in(world: &World, name: &str, script: &str) -> String {
+pub(super) fn stand_in(world: &World, name: &str, script: &str) -> String {
     let dir = world.path("bin");
     fs::create_dir_all(&dir).expect("create");
     let program = dir.join(name);
@@ -20,7 +20,7 @@ fn stand_in(world: &World, name: &str, script: &str) -> String {
 }
 
 /// A `crontab` that keeps its text in a file of the world and prints what Debian's prints.
-fn own_crontab(world: &World) -> (PathBuf, String) {
+pub(super) fn own_crontab(world: &World) -> (PathBuf, String) {
     let file = world.path("crontab");
     let path = stand_in(
         world,
@@ -45,7 +45,7 @@ fn cron(world: &World) {
 }
 
 #[track_caller]
-fn peer(world: &World, path: &str, args: &[&str]) -> Run {
+pub(super) fn peer(world: &World, path: &str, args: &[&str]) -> Run {
     Run::of(world.command(args).env("PATH", path), None)
 }
 
@@ -203,7 +203,7 @@ fn systemd_is_chosen_where_it_runs_and_told_in_order() {
 
 /// A systemd in the world: it answers where its directory is named, remembers what is enabled, and starts units.
 /// `fails` names a verb that it refuses.
-fn own_systemd(world: &World, fails: &str) -> (PathBuf, String) {
+pub(super) fn own_systemd(world: &World, fails: &str) -> (PathBuf, String) {
     let run_dir = world.path("run");
     fs::create_dir_all(run_dir.join("systemd")).expect("create");
     fs::write(run_dir.join("systemd/private"), "").expect("the manager's socket stands in");
