@@ -5,5 +5,6 @@ mod lying_clients;
 mod moved_by_hand;
 mod screens;
 mod skew;
+mod stopped_servers;
 mod versions;
 mod zellij_by_hand;
