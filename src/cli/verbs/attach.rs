@@ -55,9 +55,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     if args.window {
         return in_window(&engine, &name, &way, context).await;
     }
-    if way.hides_leave_hint {
-        tokio::time::sleep(READ).await;
-    }
+    tokio::time::sleep(if way.hides_leave_hint { READ } else { ARRIVED }).await;
     let status = engine.run_attached(&name, way).await?;
     Ok(if status.success() { 0 } else { error::code::FAILED })
 }
@@ -77,6 +75,10 @@ const COMMON: usize = 80;
 
 /// How long the line that says how to leave is shown before the screen is cleared, until the user has left a pane once.
 const READ: Duration = Duration::from_secs(2);
+
+/// How long the terminal has for that line otherwise. A client of tmux discards what is on the way to the terminal when it
+/// takes over (`tty_start_tty` of 3.3a, `TCOFLUSH`); a loaded terminal was seen to lose the line in 3 of 50.
+const ARRIVED: Duration = Duration::from_millis(100);
 
 /// Returns the peer that has waited for a person for the longest time.
 async fn longest_waiting(engine: &Engine) -> Result<PeerName, CliError> {

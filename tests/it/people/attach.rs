@@ -1,7 +1,9 @@
 //! `peer attach` as a user meets it: the terminal is attached to any agent at once, and the user can leave it.
 
+use std::time::{Duration, Instant};
+
 use crate::common::attached::Attached;
-use crate::common::{World, on_each_runtime, wait_until};
+use crate::common::{PATIENCE, World, on_each_runtime, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 
 on_each_runtime! {
@@ -46,7 +48,11 @@ impl<'a> Terminal<'a> {
 
     #[track_caller]
     fn awaits(&self, text: &str) {
-        wait_until(&format!("the person sees {text:?}"), || self.shows().contains(text));
+        let end = Instant::now() + PATIENCE;
+        while !self.shows().contains(text) {
+            assert!(Instant::now() < end, "the person does not see {text:?}, but:\n{}", self.shows());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn presses(&self, keys: &[&str]) {
@@ -59,10 +65,19 @@ impl<'a> Terminal<'a> {
         self.0.tmux_on(&self.0.path("s-person"), &["send-keys", "-l", text]);
     }
 
+    /// Leaves, with the keys pressed again if necessary: keys that arrive within a millisecond count as pasted in tmux
+    /// (`assume-paste-time`), and a loaded machine brings them together.
     #[track_caller]
     fn leaves(&self) {
-        self.presses(&["C-b", "d"]);
-        self.awaits("left with 0");
+        let end = Instant::now() + PATIENCE;
+        while !self.shows().contains("left with 0") {
+            assert!(Instant::now() < end, "the person cannot leave:\n{}", self.shows());
+            self.presses(&["C-b", "d"]);
+            let again = Instant::now() + Duration::from_secs(3);
+            while Instant::now() < again && !self.shows().contains("left with 0") {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
     }
 }
 
