@@ -11,9 +11,11 @@ use nix::libc;
 use serde::{Deserialize, Serialize};
 
 mod late;
+mod title;
 pub mod variables;
 
 pub use late::drop_late_answers;
+pub use title::KeptTitle;
 
 nix::ioctl_read_bad!(
     /// Unread bytes in a terminal's input queue: `FIONREAD`, tty_ioctl(4).

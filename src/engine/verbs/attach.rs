@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use peer_adapters::command::{self, Argv};
 use peer_adapters::runtime::{AttachMode, RuntimeKind};
+use peer_adapters::terminal::KeptTitle;
 
 use crate::engine::message::Message;
 use crate::engine::observe::target;
@@ -166,7 +167,9 @@ impl Engine {
     pub async fn run_attached(&self, name: &PeerName, way: AttachCommand) -> Result<ExitStatus> {
         let peer = self.known(name)?;
         let runtime = way.runtime;
+        let title = if runtime == RuntimeKind::Zellij { KeptTitle::of_stdout() } else { None };
         let status = self.run_until_seen(&peer, way).await?;
+        drop(title);
         if status.success() {
             self.state.record_detach(runtime.as_str())?;
         }

@@ -270,17 +270,20 @@ fn how_to_leave_is_shown_while_the_terminal_is_attached(on: RuntimeKind) {
     // It sets a title of its own, as agents do.
     world.add("a", &["sh", "-c", "printf '\\033]0;mine\\007'; echo ready; exec cat"]);
     world.peer(&["wake", "a"]);
+    let title = || world.tmux_on(&world.path("s-person"), &["display-message", "-p", "#{pane_title}"]);
+    let before = Terminal::running(&world, &["help"]);
+    before.awaits("left with 0");
+    let own = title();
+    drop(before);
     let terminal = Terminal::running(&world, &["attach", "a"]);
     terminal.awaits("ready");
     match on {
         RuntimeKind::Tmux => terminal.awaits("C-b d: leave"),
         // It has no bars; this is what the user's terminal shows in its title.
-        RuntimeKind::Zellij => {
-            let title = || world.tmux_on(&world.path("s-person"), &["display-message", "-p", "#{pane_title}"]);
-            wait_until("the title says it", || title() == "a-1 | C-b d: leave\n");
-        }
+        RuntimeKind::Zellij => wait_until("the title says it", || title() == "a-1 | C-b d: leave\n"),
     }
     terminal.leaves();
+    assert_eq!(title(), own, "the user's shell has its own title again");
 }
 
 fn a_window_of_the_persons_own_tmux_shows_it(on: RuntimeKind) {
