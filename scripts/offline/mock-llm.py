@@ -21,6 +21,7 @@ These work in every format but Gemini's:
 
 And these but Gemini's:
   `LIMIT <s>`     the service refuses, because a usage limit is reached that is over in <s> seconds: 429, in its own words
+  `SIGNED-OUT`    the service refuses, because the account or the key is not known to it: 401, in its own words
 
 Usage: mock-llm.py [PORT]      binds 127.0.0.1 only; 0 picks a port; prints `listening PORT`.
 """
@@ -167,6 +168,8 @@ class Handler(BaseHTTPRequestHandler):
         limit = re.search(r"LIMIT (\d+)", text)
         if limit and not path.endswith("enerateContent"):
             return self.refuse(path, int(limit.group(1)))
+        if "SIGNED-OUT" in text and not path.endswith("enerateContent"):
+            return self.turn_away(path)
         n = next(count)
         reply = f"ack {n} turns={len(texts)}: {text[:60]}"
         said = re.search(r"SAY (.*)", text, re.S)
@@ -206,6 +209,19 @@ class Handler(BaseHTTPRequestHandler):
         error = {"type": "insufficient_quota", "code": "insufficient_quota", "param": None,
                  "message": "You exceeded your current quota, please check your plan and billing details."}
         return self.send_json({"error": error}, 429, [retry])
+
+    def turn_away(self, path):
+        """As a service does that does not know the account or the key."""
+        if path.endswith("/messages"):
+            by_key = self.headers.get("x-api-key")
+            message = "invalid x-api-key" if by_key else \
+                "OAuth token has expired. Please obtain a new token or refresh your existing token."
+            return self.send_json({"type": "error", "error": {"type": "authentication_error", "message": message},
+                                   "request_id": "req_011CV000000000000000000"}, 401, [("x-should-retry", "false")])
+        error = {"message": "Incorrect API key provided: sk-test-0000. You can find your API key at "
+                            "https://platform.openai.com/account/api-keys.",
+                 "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}
+        self.send_json({"error": error}, 401)
 
     def anthropic(self, body, n, reply, call):
         usage = {"input_tokens": 10, "output_tokens": 10}

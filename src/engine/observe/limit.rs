@@ -100,9 +100,11 @@ fn clock(words: &[String], now: &ZonedDateTime) -> Option<Timestamp> {
         Some((place, time(word, half)?))
     })?;
     let on = |date: Date| date.to_datetime(time).to_zoned_datetime(now.time_zone().clone()).ok();
+    // Seconds are not written, so a limit that is over in this minute is not over tomorrow.
+    let minute = now.with().second(0).subsec_nanosecond(0).build().ok()?;
     let at = match words[..place].iter().zip(&words[1..]).find_map(|(month, day)| date(month, day, now)) {
         Some(date) => on(date)?,
-        None => on(now.date()).filter(|at| at > now).or_else(|| on(now.date().tomorrow().ok()?))?,
+        None => on(now.date()).filter(|at| *at >= minute).or_else(|| on(now.date().tomorrow().ok()?))?,
     };
     millis(&at)
 }
@@ -147,7 +149,7 @@ mod tests {
 
     /// Returns the end of a limit in this text, as written at 22:30 in Berlin on the 28th of November.
     fn told(text: &str) -> Option<String> {
-        let at: Timestamp = "2026-11-28T21:30:00Z".parse().expect("a time");
+        let at: Timestamp = "2026-11-28T21:30:05Z".parse().expect("a time");
         let here = TimeZone::get("Europe/Berlin").expect("a zone");
         until(text, at, &here).map(|until| until.to_string().replace(".000Z", "Z"))
     }
@@ -161,10 +163,12 @@ mod tests {
             ("Claude AI usage limit reached|1795305600", "2026-11-22T00:00:00Z"),
             ("You've hit your usage limit. Upgrade to Pro or try again at 11:05 PM.", "2026-11-28T22:05:00Z"),
             ("You've hit your usage limit. Try again at Jan 3rd, 2027 7:00 AM.", "2027-01-03T06:00:00Z"),
-            ("Try again in 2 hours 13 minutes.", "2026-11-28T23:43:00Z"),
-            ("try again in 3 days 4 hours", "2026-12-02T01:30:00Z"),
-            ("usage limit, retry in 1h 5m", "2026-11-28T22:35:00Z"),
+            ("Try again in 2 hours 13 minutes.", "2026-11-28T23:43:05Z"),
+            ("try again in 3 days 4 hours", "2026-12-02T01:30:05Z"),
+            ("usage limit, retry in 1h 5m", "2026-11-28T22:35:05Z"),
             ("resets at 23:45", "2026-11-28T22:45:00Z"),
+            ("try again at 10:30 PM", "2026-11-28T21:30:00Z"),
+            ("try again at 10:29 PM", "2026-11-29T21:29:00Z"),
             ("the limit is over at 2026-11-29T07:00:00Z", "2026-11-29T07:00:00Z"),
         ] {
             assert_eq!(told(text).as_deref(), Some(expected), "{text}");

@@ -3,6 +3,7 @@
 mod answers;
 mod conversations;
 mod hooks;
+mod limits;
 mod lives;
 mod looks;
 #[cfg(feature = "mcp")]
