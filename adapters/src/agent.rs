@@ -22,7 +22,7 @@ mod values;
 pub use environment::{Environment, belongs_to_session, session_in};
 pub use error::ProfileError;
 pub use hooks::{EXECUTABLE, Given, Handed, Hooks, Report};
-pub use mcp::{McpRule, McpServer};
+pub use mcp::{GIVEN, McpRule, McpServer};
 pub use message::{Alteration, Unsendable, letters};
 pub use values::{ChildFiles, Pattern, ReportingExtension, Variable};
 

@@ -47,6 +47,7 @@ const OURS: &[&str] = &[
     "PEER_EVENT_CAUSE",
     "PEER_EVENT_PEER",
     "PEER_EXECUTABLE",
+    "PEER_GIVEN",
     "PEER_INCARNATION",
     "PEER_NAME",
 ];

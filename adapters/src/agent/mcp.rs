@@ -1,8 +1,14 @@
 //! How to pass an agent an MCP (Model Context Protocol) server for one launch without editing the user's files.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-/// The arguments that pass an MCP server to an agent.
+/// The environment variable with the names of the variables that `peer` set for one launch, separated by spaces: they are
+/// not for an agent that this one wakes.
+pub const GIVEN: &str = "PEER_GIVEN";
+
+/// The arguments or variables that pass an MCP server to an agent.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct McpRule {
@@ -10,7 +16,12 @@ pub struct McpRule {
     /// `{command}` (the server's program, whose one argument is `mcp`), `{name}`, `{incarnation}`, `{state}` and
     /// `{config}` (the values of its `PEER_NAME`, `PEER_INCARNATION`, `PEER_STATE_DIR` and `PEER_CONFIG_DIR`). Each is
     /// replaced by a string in double quotes that is valid in both JSON and TOML.
+    #[serde(default)]
     pub arguments: Vec<String>,
+    /// Environment variables, for an agent that has no such argument; with the same placeholders. One that the user has
+    /// set is kept.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
 }
 
 /// How an agent starts the server.
@@ -28,17 +39,27 @@ pub struct McpServer<'a> {
     pub config: &'a str,
 }
 
+impl McpServer<'_> {
+    fn values(&self) -> [(&str, &str); 5] {
+        [
+            ("{command}", self.command),
+            ("{name}", self.name),
+            ("{incarnation}", self.incarnation),
+            ("{state}", self.state),
+            ("{config}", self.config),
+        ]
+    }
+}
+
 impl McpRule {
     /// Returns the arguments with the placeholders replaced by the values of `server`.
     pub fn words(&self, server: &McpServer<'_>) -> Vec<String> {
-        let values = [
-            ("{command}", server.command),
-            ("{name}", server.name),
-            ("{incarnation}", server.incarnation),
-            ("{state}", server.state),
-            ("{config}", server.config),
-        ];
-        self.arguments.iter().map(|word| filled(word, &values)).collect()
+        self.arguments.iter().map(|word| filled(word, &server.values())).collect()
+    }
+
+    /// Returns the variables with the placeholders replaced by the values of `server`.
+    pub fn variables(&self, server: &McpServer<'_>) -> Vec<(String, String)> {
+        self.env.iter().map(|(key, value)| (key.clone(), filled(value, &server.values()))).collect()
     }
 }
 
@@ -83,6 +104,20 @@ mod tests {
             json!({ "PEER_NAME": "api", "PEER_INCARNATION": "7", "PEER_STATE_DIR": "/s\\t", "PEER_CONFIG_DIR": "/c" });
         let server = json!({ "type": "stdio", "command": SERVER.command, "args": ["mcp"], "env": env });
         assert_eq!(told, json!({ "mcpServers": { "peer": server } }));
+    }
+
+    #[test]
+    fn opencode_is_given_a_document_in_a_variable() {
+        let rule = Profile::builtin("opencode").expect("built in").mcp.expect("it takes one");
+        assert_eq!(rule.words(&SERVER), [""; 0]);
+        let [(name, value)] = &rule.variables(&SERVER)[..] else { panic!("one variable") };
+        assert_eq!(name, "OPENCODE_CONFIG_CONTENT");
+        let told: serde_json::Value = serde_json::from_str(value).expect("JSON");
+        let peer = &told["mcp"]["peer"];
+        assert_eq!((&peer["type"], &peer["command"]), (&json!("local"), &json!([SERVER.command, "mcp"])));
+        let env =
+            json!({ "PEER_NAME": "api", "PEER_INCARNATION": "7", "PEER_STATE_DIR": "/s\\t", "PEER_CONFIG_DIR": "/c" });
+        assert_eq!(peer["environment"], env);
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! Arguments that an agent gets for one launch in addition to its own, so that none of the user's files has to be
-//! edited.
+//! What an agent gets for one launch in addition to its own arguments and environment, so that none of the user's files has
+//! to be edited.
 
-use peer_adapters::agent::McpServer;
+use peer_adapters::agent::{GIVEN, McpServer};
 
+use crate::engine::peer::environment::Environment;
 use crate::engine::{Engine, Peer};
 use crate::policy::ending::Incarnation;
 
 impl Engine {
-    /// Returns the arguments that give the agent `peer mcp`, if its spec asks for it.
-    pub(crate) fn mcp_words(&self, peer: &Peer, incarnation: Incarnation) -> Vec<String> {
+    /// Returns the arguments that give the agent `peer mcp`, if its spec asks for it, and sets the variables that do. A
+    /// variable that the user has set is kept, with a notice.
+    pub(crate) fn give_mcp(&self, peer: &Peer, incarnation: Incarnation, env: &mut Environment) -> Vec<String> {
         let Some(rule) = peer.profile.mcp.as_ref().filter(|_| peer.spec.mcp) else { return Vec::new() };
         let paths = [self.executable.as_path(), self.state.root(), self.config.root()].map(std::path::Path::to_str);
         let [Some(command), Some(state), Some(config)] = paths else {
@@ -16,6 +18,21 @@ impl Engine {
             return Vec::new();
         };
         let (name, incarnation) = (peer.name.as_str(), incarnation.to_string());
-        rule.words(&McpServer { command, name, incarnation: &incarnation, state, config })
+        let server = McpServer { command, name, incarnation: &incarnation, state, config };
+        let mut given = Vec::new();
+        for (key, value) in rule.variables(&server) {
+            if env.iter().any(|(own, value)| *own == *key && !value.is_empty()) {
+                let name = &peer.name;
+                self.progress.notice(&format!("{name}: its own {key} is kept, so it gets no MCP server of peer's"));
+                continue;
+            }
+            env.retain(|(own, _)| *own != *key);
+            env.push((key.clone().into(), value.into()));
+            given.push(key);
+        }
+        if !given.is_empty() {
+            env.push((GIVEN.into(), given.join(" ").into()));
+        }
+        rule.words(&server)
     }
 }

@@ -189,11 +189,11 @@ impl Engine {
         let mut env = self.launch_environment(peer, record.incarnation)?;
         self.note_missing(peer, record, &env)?;
         let hooks = self.give_hooks(peer, &mut env);
+        let given = self.give_mcp(peer, record.incarnation, &mut env);
         if let Some(speaker) = peer.profile.conversation.says {
             self.state.keep_file(speaker.file_name(), speaker.text())?;
         }
         let arguments = conversation::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.arguments(start));
-        let given = self.mcp_words(peer, record.incarnation);
         let launch = Launch {
             argv: peer
                 .spec

@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use peer_adapters::agent::{Variable, session_in};
+use peer_adapters::agent::{GIVEN, Variable, session_in};
 use peer_adapters::transcript::SAID;
 
 use crate::config::EnvFile;
@@ -56,7 +56,10 @@ impl Engine {
     /// Order of precedence: the spec, then its `env_file`, then the profile, then the waker's environment.
     fn environment(&self, peer: &Peer, incarnation: Incarnation, kept: &EnvFile) -> Environment {
         let is_set = |key: &str| self.var(key).is_some();
-        let passed = |key: &OsStr| !SERVICE_VARIABLES.iter().any(|own| key == *own);
+        // What `peer` gave to the agent that is the waker, for its launch.
+        let given = self.var(GIVEN).map(|names| names.to_string_lossy().into_owned()).unwrap_or_default();
+        let passed =
+            |key: &OsStr| !SERVICE_VARIABLES.iter().any(|own| key == *own) && !given.split(' ').any(|name| key == name);
         let mut env: Environment = self
             .env
             .iter()

@@ -9,6 +9,7 @@ use peer_adapters::runtime::RuntimeKind;
 on_each_runtime! {
     nothing_of_the_waking_agents_session_reaches_the_woken_one
     the_session_of_an_agent_of_ones_own_profile_stays_with_it
+    what_the_waking_agent_was_given_for_its_launch_stays_with_it
 }
 
 /// Variables that agents, `peer` and multiplexers set for the processes that they start, in any profile.
@@ -38,6 +39,7 @@ const SESSIONS: &[&str] = &[
     "PEER_EVENT",
     "PEER_EVENT_CAUSE",
     "PEER_EVENT_PEER",
+    "PEER_GIVEN",
 ];
 
 /// Variables that our own pane sets to other values.
@@ -100,6 +102,18 @@ fn nothing_of_the_waking_agents_session_reaches_the_woken_one(on: RuntimeKind) {
     let kept: Vec<_> = PASSING.iter().filter(|name| has.get(**name).is_none_or(|value| value != THEIRS)).collect();
     assert!(kept.is_empty(), "did not pass: {kept:?}");
     assert_eq!((has["PEER_NAME"].as_str(), has["PEER_INCARNATION"].as_str()), ("a", "1"));
+}
+
+fn what_the_waking_agent_was_given_for_its_launch_stays_with_it(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("a", &["cat"]);
+    let mut wake = world.command(&["wake", "a"]);
+    wake.env("PEER_GIVEN", "ITS_SERVER ITS_OTHER").envs(["ITS_SERVER", "ITS_OTHER", "ITS"].map(|name| (name, THEIRS)));
+    Run::of(&mut wake, None).prints("a: woken fresh (first-wake)\n");
+    let has = environment(world.agent("a"));
+    let leaked: Vec<_> = ["ITS_SERVER", "ITS_OTHER"].into_iter().filter(|name| has.contains_key(*name)).collect();
+    assert!(leaked.is_empty(), "{leaked:?}");
+    assert_eq!(has["ITS"], THEIRS);
 }
 
 fn the_session_of_an_agent_of_ones_own_profile_stays_with_it(on: RuntimeKind) {

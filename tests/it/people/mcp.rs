@@ -16,6 +16,7 @@ use crate::common::{PATIENCE, Run, World, on_each_runtime, wait_until};
 on_each_runtime! {
     each_tool_does_what_its_verb_does
     a_call_that_blocks_holds_up_nobody_and_can_be_cancelled
+    an_agent_is_given_it_by_a_variable_and_a_persons_own_is_kept
 }
 
 const TOOLS: [&str; 9] = ["list", "status", "why", "send", "wake", "wait", "last", "screen", "inbox"];
@@ -45,6 +46,27 @@ fn each_tool_is_told_with_its_arguments_and_what_it_does() {
         }
         assert_eq!(client.close().await, Some(0));
     });
+}
+
+fn an_agent_is_given_it_by_a_variable_and_a_persons_own_is_kept(on: RuntimeKind) {
+    let world = World::on(on);
+    world.profile("mine", "description = \"mine\"\n[mcp.env]\nMY_SERVER = '[{command},{name},{incarnation}]'\n");
+    world.declare("a", &["--agent", "mine"], &["cat"]);
+    world.set_in_spec("a", "mcp = true");
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    let given = |incarnation: u32| -> Value {
+        let launch = world.path(&format!("state/panes/a.{incarnation}.launch"));
+        let launch: Value = serde_json::from_slice(&std::fs::read(launch).expect("a launch file")).expect("JSON");
+        let env = launch["env"].as_array().expect("a list").iter();
+        env.filter(|pair| pair[0] == "MY_SERVER").map(|pair| pair[1].clone()).collect()
+    };
+    let told: Value = serde_json::from_str(given(1)[0].as_str().expect("it has one")).expect("JSON");
+    assert_eq!((&told[1], &told[2]), (&json!("a"), &json!("1")));
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    let run = Run::of(world.command(&["wake", "a"]).env("MY_SERVER", "mine"), None);
+    assert!(run.code == 0 && run.stderr.contains("a: its own MY_SERVER is kept, so it gets no MCP server"), "{run:?}");
+    assert_eq!(given(2), json!(["mine"]));
 }
 
 fn each_tool_does_what_its_verb_does(on: RuntimeKind) {
