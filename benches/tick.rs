@@ -11,7 +11,7 @@ mod common;
 mod lab;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use common::World;
@@ -116,16 +116,11 @@ fn effects(world: &World) {
 }
 
 fn instructions(world: &World) {
-    let Ok(valgrind) = which::which("valgrind") else {
+    let Some(count) = lab::instructions(world, &["reap"]) else {
         return table::number("instructions", "?", None, "valgrind is not installed");
     };
-    let mut counted =
-        lab::under(&valgrind, &["--tool=callgrind", "--callgrind-out-file=/dev/null"], &lab::peer(world, &["reap"]));
-    let output = counted.stdin(Stdio::null()).output().expect("valgrind starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let count = said.lines().find_map(|line| line.split_once("Collected : ")).and_then(|(_, n)| n.trim().parse().ok());
-    let count: f64 = count.unwrap_or_else(|| panic!("{said}"));
-    table::number("instructions, by callgrind", &format!("{:.1} M", count / 1e6), None, "");
+    let millions = format!("{}.{} M", count / 1_000_000, count / 100_000 % 10);
+    table::number("instructions, by callgrind", &millions, None, "");
 }
 
 /// The same fleet, awake for longer than its idle timeout and kept awake by the output of its panes: each tick has to

@@ -1,4 +1,4 @@
-//! `cargo bench --bench turns`: the cost of observing turns. Compares a list of 1,000 peers with their turns to one
+//! `cargo bench --bench turns`: the cost of observing turns (`-- list` for the list alone). Compares a list of 1,000 peers with their turns to one
 //! without, and measures `peer wait` on 100 peers and the delay until it notices the end of a turn.
 //!
 //! The agents are sleeping processes that keep Claude Code's status file or show a line in their pane; see
@@ -40,6 +40,9 @@ fn main() {
     lab::machine();
     table::head();
     list();
+    if std::env::args().any(|word| word == "list") {
+        return;
+    }
     waits(CLAUDE, "by their status files");
     waits(SCREEN, "by their screens");
     noticed();
@@ -59,6 +62,23 @@ fn list() {
     let (ours, raw) = in_turns(15, |_| list(&with), |_| list(&without));
     table::line("list of 1,000 with turns, one without", ours.wall, Some(raw.wall), Promise::Times(1.2));
     table::line("  user+system time of it", ours.cpu, Some(raw.cpu), Promise::None);
+    counted(&with, &without);
+}
+
+/// Prints what does not depend on the load of the machine: system calls and instructions of a list.
+fn counted(with: &World, without: &World) {
+    let numbers = |of: fn(&World, &[&str]) -> Option<u64>| of(with, &["list"]).zip(of(without, &["list"]));
+    if let Some((ours, raw)) = numbers(lab::system_calls) {
+        table::number("  system calls of it", &format!("{ours}, without turns {raw}"), None, "");
+    }
+    if let Some((ours, raw)) = numbers(lab::instructions) {
+        table::number(
+            "  instructions of it",
+            &format!("{} M, without turns {} M", ours / 1_000_000, raw / 1_000_000),
+            None,
+            "",
+        );
+    }
 }
 
 /// Measures the share of a core that `peer wait` on all peers takes, including its clients and the runtime's server.

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::agent::{Profile, Start, TranscriptKind};
+use crate::agent::{Profile, Start, StatusKind, TranscriptKind};
 use crate::process::ProcessId;
 
 mod children;
@@ -354,6 +354,13 @@ impl Files<'_> {
         self.layout().map_or(Ok(None), |layout| layout.status(pid))
     }
 
+    /// Returns the directory of the agent's status files, if it keeps any.
+    pub fn status_directory(&self) -> Option<PathBuf> {
+        self.profile.conversation.status.map(|kind| match kind {
+            StatusKind::ClaudeSession => claude::Claude(*self).status_directory(),
+        })
+    }
+
     /// Returns `true` if the text is one of the messages.
     fn holds(&self, messages: &[String], text: &str) -> bool {
         messages.iter().any(|message| self.profile.matches_record(message, text))
@@ -372,6 +379,21 @@ impl Files<'_> {
     /// Returns the directory that a variable names, if it is set and not empty.
     fn directory(&self, variable: &str) -> Option<PathBuf> {
         (self.env)(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+}
+
+/// Returns what a status file in `directory` ([`Files::status_directory`]) reports about a process that is known to be
+/// alive. Reads one small file, and asks the kernel nothing.
+///
+/// # Errors
+/// Nothing is known.
+pub fn status_in(
+    kind: StatusKind,
+    directory: &Path,
+    process: ProcessId,
+) -> Result<Option<AgentStatus>, TranscriptError> {
+    match kind {
+        StatusKind::ClaudeSession => claude::status_in(directory, process),
     }
 }
 

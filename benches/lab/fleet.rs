@@ -196,6 +196,7 @@ fn record(
     let record = SessionRecord {
         process: Some(AgentProcess { id, session: agent.session }),
         phase: Phase::Ready { ready_at_ms: woke_at },
+        status_dir: (profile == "claude").then(|| world.path("agents/sessions")),
         ..SessionRecord::starting(Incarnation(1), place, driver, boot_id, profile, "first-wake", woke_at)
     };
     locked.write_session(&record).expect("write");

@@ -91,6 +91,30 @@ pub fn under(tool: &Path, words: &[&str], command: &Command) -> Command {
     watched
 }
 
+/// System calls of one run of `peer` and its clients. `None` if strace is not installed.
+pub fn system_calls(world: &World, words: &[&str]) -> Option<u64> {
+    let strace = which::which("strace").ok()?;
+    let trace = world.path("calls");
+    cost(&mut under(&strace, &["-f", "-qq", "-c", "-o", trace.to_str().expect("text")], &peer(world, words)));
+    let text = std::fs::read_to_string(trace).expect("strace wrote it");
+    // The columns are: share, seconds, microseconds a call, calls, errors if there were any, name.
+    let total = text.lines().rfind(|line| line.trim_end().ends_with("total"))?;
+    total.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// Instructions of one run of `peer`. `None` if valgrind is not installed.
+///
+/// # Panics
+/// valgrind printed no count.
+pub fn instructions(world: &World, words: &[&str]) -> Option<u64> {
+    let valgrind = which::which("valgrind").ok()?;
+    let options = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
+    let output = under(&valgrind, &options, &peer(world, words)).stdin(Stdio::null()).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let count = said.lines().find_map(|line| line.split_once("Collected : ")).and_then(|(_, n)| n.trim().parse().ok());
+    Some(count.unwrap_or_else(|| panic!("{said}")))
+}
+
 /// Programs that one run of `peer` and all its descendants execute, not counting its own execution. `None` if strace is
 /// not installed.
 pub fn processes_started(world: &World, words: &[&str]) -> Option<usize> {

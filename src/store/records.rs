@@ -142,6 +142,10 @@ pub struct SessionRecord {
     /// point elsewhere later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub real_cwd: Option<PathBuf>,
+    /// The directory of the agent's status files, if it keeps any, by the environment that it was started with. With it, a
+    /// look at many agents need not read their launch files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_dir: Option<PathBuf>,
     /// The conversation, if its id is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
@@ -262,6 +266,7 @@ impl SessionRecord {
             boot_id,
             agent: agent.to_owned(),
             real_cwd: None,
+            status_dir: None,
             conversation: None,
             unidentified_since_ms: None,
             process_markers: Vec::new(),

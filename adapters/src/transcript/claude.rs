@@ -18,6 +18,7 @@ use super::entries::count;
 use super::limits::{is_limit, seconds};
 use super::{AgentStatus, Entry, EntryKind, Files, Glance, Layout, Notice, Run, Tokens, TranscriptError, lines};
 use crate::file;
+use crate::process::ProcessId;
 
 pub(super) struct Claude<'a>(pub(super) Files<'a>);
 
@@ -40,24 +41,52 @@ struct Status {
     updated_at: Option<u64>,
 }
 
+impl Status {
+    fn told(self) -> Option<AgentStatus> {
+        let since = self.updated_at.map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
+        let doing = self.doing?;
+        let waits_for = (doing == "waiting").then(|| self.waiting_for.unwrap_or_else(|| "an answer".to_owned()));
+        Some(AgentStatus { busy: doing != "idle", since, waits_for })
+    }
+}
+
+fn status_path(directory: &Path, pid: u32) -> PathBuf {
+    directory.join(format!("{pid}.json"))
+}
+
+fn read_status(directory: &Path, pid: u32) -> Result<Option<Status>, TranscriptError> {
+    let path = status_path(directory, pid);
+    match file::read(&path, file::MOST) {
+        // Half-written, or in another version's format: unusable now, and the next attempt may succeed.
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(TranscriptError::io(&path)(error)),
+    }
+}
+
+/// As [`super::status_in`].
+pub(super) fn status_in(directory: &Path, process: ProcessId) -> Result<Option<AgentStatus>, TranscriptError> {
+    let wrote = |status: &Status| status.proc_start.as_ref().is_none_or(|start| *start == process.start.to_string());
+    Ok(read_status(directory, process.pid)?.filter(wrote).and_then(Status::told))
+}
+
 impl Claude<'_> {
     fn config(&self) -> PathBuf {
         self.0.directory("CLAUDE_CONFIG_DIR").unwrap_or_else(|| self.0.home.join(".claude"))
     }
 
+    /// Returns the directory of the status files.
+    pub(super) fn status_directory(&self) -> PathBuf {
+        self.config().join("sessions")
+    }
+
     fn status_path(&self, pid: u32) -> PathBuf {
-        self.config().join(format!("sessions/{pid}.json"))
+        status_path(&self.status_directory(), pid)
     }
 
     /// Returns the status file for this pid, whichever process wrote it.
     fn status_of_number(&self, pid: u32) -> Result<Option<Status>, TranscriptError> {
-        let path = self.status_path(pid);
-        match file::read(&path, file::MOST) {
-            // Half-written, or in another version's format: unusable now, and the next attempt may succeed.
-            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(TranscriptError::io(&path)(error)),
-        }
+        read_status(&self.status_directory(), pid)
     }
 
     /// Returns the status file of a process, unless it was left by an earlier process with that pid.
@@ -334,12 +363,6 @@ impl Layout for Claude<'_> {
     }
 
     fn status(&self, pid: u32) -> Result<Option<AgentStatus>, TranscriptError> {
-        let told = self.status_file(pid)?;
-        Ok(told.and_then(|status| {
-            let since = status.updated_at.map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
-            let doing = status.doing?;
-            let waits_for = (doing == "waiting").then(|| status.waiting_for.unwrap_or_else(|| "an answer".to_owned()));
-            Some(AgentStatus { busy: doing != "idle", since, waits_for })
-        }))
+        Ok(self.status_file(pid)?.and_then(Status::told))
     }
 }

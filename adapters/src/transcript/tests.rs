@@ -197,6 +197,12 @@ fn claudes_status_file_counts_only_for_the_process_that_wrote_it() {
     home.write(&file, &status("1", "busy"));
     assert_eq!(files.turn_in_progress(Some(ID), pid).expect("readable"), None);
     assert_eq!(find(), None);
+    let directory = files.status_directory().expect("it keeps some");
+    let is_busy = |start: u64| {
+        let told = status_in(StatusKind::ClaudeSession, &directory, ProcessId { pid, start }).expect("readable");
+        told.map(|told| told.busy)
+    };
+    assert_eq!((is_busy(1), is_busy(2)), (Some(true), None));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use peer_adapters::inherited::Inherited;
 use peer_adapters::process;
 use peer_adapters::runtime::{NewSession, RuntimeError, RuntimeKind};
 use peer_adapters::tmux::Tmux;
+use peer_adapters::transcript::Files;
 use peer_adapters::version::Executable;
 use peer_adapters::zellij::Zellij;
 use tokio::time::Instant;
@@ -193,7 +194,9 @@ impl Engine {
         if let Some(speaker) = peer.profile.conversation.says {
             self.state.keep_file(speaker.file_name(), speaker.text())?;
         }
-        let arguments = conversation::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.arguments(start));
+        let of_files = |files: &Files<'_>| (files.arguments(start), files.status_directory());
+        let (arguments, status_dir) = conversation::with_files(&peer.profile, &peer.spec.cwd, &env, of_files);
+        record.status_dir = status_dir;
         let launch = Launch {
             argv: peer
                 .spec

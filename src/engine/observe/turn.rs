@@ -10,10 +10,10 @@ use futures_util::StreamExt;
 use peer_adapters::agent::{DialogKind, Profile, Report};
 use peer_adapters::runtime::ACTIVITY_STEP;
 use peer_adapters::screen::{self, DialogView, Phase as Shows};
-use peer_adapters::transcript::AgentStatus;
+use peer_adapters::transcript::{AgentStatus, status_in};
 use tokio::time::Instant;
 
-use crate::engine::observe::conversation;
+use crate::engine::observe::{conversation, process_id};
 use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, Peer};
 use crate::policy::ending::Incarnation;
@@ -235,10 +235,14 @@ impl Engine {
 /// falls back to awake, which the axes observed.
 pub(crate) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
     let Live::Session(record, observation) = live else { return None };
-    peer.profile.conversation.status.filter(|_| observation.process.alive() == Some(true))?;
+    let kind = peer.profile.conversation.status.filter(|_| observation.process.alive() == Some(true))?;
+    let agent = process_id(record.process?.id);
+    if let Some(directory) = &record.status_dir {
+        return status_in(kind, directory, agent).ok()?;
+    }
+    // An older version recorded none.
     let launched = conversation::Launched::of(&peer.files, record, &peer.spec.cwd).ok()?;
-    let pid = record.process?.id.pid;
-    launched.look(&peer.profile, |files| files.status(pid)).ok()?
+    launched.look(&peer.profile, |files| status_in(kind, &files.status_directory()?, agent).ok()?)
 }
 
 /// How long a hook that reports the end of a turn is believed over the screen, which is drawn a moment later.

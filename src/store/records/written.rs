@@ -45,6 +45,8 @@ pub(super) struct Record {
     boot_id: String,
     agent: String,
     real_cwd: Option<PathBuf>,
+    #[serde(default)]
+    status_dir: Option<PathBuf>,
     conversation: Option<String>,
     #[serde(alias = "begun_at_ms")]
     unidentified_since_ms: Option<Timestamp>,
@@ -118,6 +120,7 @@ impl TryFrom<Record> for SessionRecord {
             boot_id: read.boot_id,
             agent: read.agent,
             real_cwd: read.real_cwd,
+            status_dir: read.status_dir,
             conversation: read.conversation,
             unidentified_since_ms: read.unidentified_since_ms,
             process_markers: read.process_markers,

@@ -13,6 +13,7 @@ on_each_runtime! {
     commands_that_only_look_tell_of_nothing
     a_turn_that_is_stopped_by_hand_is_over_for_the_next_tick
     a_status_file_tells_when_a_turn_began_and_ended
+    a_status_file_is_found_without_the_launch_file_and_by_an_older_record_with_it
     a_status_file_that_is_busy_behind_the_turn_tells_of_no_turn_where_hooks_do
     a_question_without_hooks_is_told_of_each_time_it_is_asked
     ticks_and_hooks_at_once_tell_of_each_turn_once
@@ -172,6 +173,20 @@ fn a_status_file_tells_when_a_turn_began_and_ended(on: RuntimeKind) {
     assert_eq!((&event["event"], &event["duration_ms"]), (&json!("turn.finished"), &json!(4_500)), "{event}");
     tick(&world, &[]);
     assert_eq!(told(&world), [["turn.started", "status-file"], ["turn.finished", "status-file"]]);
+}
+
+fn a_status_file_is_found_without_the_launch_file_and_by_an_older_record_with_it(on: RuntimeKind) {
+    let world = awake(on, &with_status(), &[]);
+    let dir = world.path("home/demo/sessions");
+    assert_eq!(world.session("a")["status_dir"], json!(dir));
+    says(&world, "busy", now_ms());
+    // A list of many agents does not read their launch files.
+    let (launch, aside) = (world.path("state/panes/a.1.launch"), world.path("aside"));
+    fs::rename(&launch, &aside).expect("moved");
+    assert_eq!(state(&world), "busy");
+    fs::rename(&aside, &launch).expect("moved back");
+    world.edit("a", "session", |record| drop(record.as_object_mut().expect("an object").remove("status_dir")));
+    assert_eq!(state(&world), "busy", "an older version recorded none");
 }
 
 fn a_status_file_that_is_busy_behind_the_turn_tells_of_no_turn_where_hooks_do(on: RuntimeKind) {
