@@ -190,8 +190,9 @@ fn a_status_file_is_found_without_the_launch_file_and_by_an_older_record_with_it
 }
 
 fn a_status_file_that_is_busy_behind_the_turn_tells_of_no_turn_where_hooks_do(on: RuntimeKind) {
-    let world = awake(on, &(with_status() + HOOKS), &[]);
-    world.peer(&["send", "a", "one"]);
+    let world = awake(on, &(with_status() + HOOKS), &["--slow-turn"]);
+    // Its two hooks run one after the other.
+    world.peer(&["send", "a", "SLOW 1 one"]);
     wait_until("both are told", || told(&world).len() == 2);
     // As Claude Code does while a subagent works.
     says(&world, "busy", now_ms());
