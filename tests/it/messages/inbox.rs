@@ -241,7 +241,7 @@ fn what_is_typed_and_never_seen_holds_up_the_others_three_times(on: RuntimeKind)
     assert!(dead.contains("  /clear\n      "), "{dead}");
 }
 
-/// `PEER_INBOX_MESSAGES` is the number of messages; CI takes a few, and 1,000 take a night.
+/// `PEER_INBOX_MESSAGES` is the number of messages; CI takes a few, and 1,000 take half an hour.
 fn each_message_arrives_once_and_in_order_whatever_is_killed(on: RuntimeKind) {
     let count = std::env::var("PEER_INBOX_MESSAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(16);
     let world = World::on(on);
