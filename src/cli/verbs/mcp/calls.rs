@@ -47,7 +47,8 @@ impl Done {
     }
 }
 
-/// Runs a call to its end. `peer` is the program that panes run. If the call is cancelled, a delivery in progress is interrupted as by Ctrl-C.
+/// Runs a call to its end. `peer` is the program that panes run. If the call is cancelled, a delivery in progress is
+/// interrupted as by Ctrl-C.
 pub(super) async fn run(peer: PathBuf, call: Call, cancelled: impl Future<Output = ()>) -> Done {
     let notices = Notices::default();
     let mut done = match open_engine(peer, Box::new(notices.clone())) {

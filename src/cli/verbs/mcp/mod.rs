@@ -2,7 +2,7 @@
 //! is here.
 //!
 //! `peer mcp` replaces itself by `peer-mcp`, the program beside it. Only that one is linked with the protocol's SDK, which would
-//! make `peer` larger by two thirds, and each start of it slower: a tick starts it once for each agent that it wakes.
+//! make `peer` larger by a tenth, and each start of it slower: each wake starts it twice.
 
 mod calls;
 mod server;
