@@ -138,15 +138,17 @@ impl Context {
     /// Opens the engine for a verb that observes or ends what is on record, even if `config.toml` cannot be used. The user
     /// is told what is wrong with it.
     fn engine_by_records(&self) -> Result<Engine, CliError> {
-        let engine = open_engine_by_records(Box::new(progress::Terminal::new()))?;
-        if let Err(error) = engine.usable_settings() {
-            let told = CliError::from(error);
-            engine.progress.notice(&format!("{told}; until this is fixed, nothing is started and no hook runs"));
-            if let Some(hint) = told.hint() {
-                render::output::hint(&hint);
-            }
+        let engine = self.engine_by_records_telling(Box::new(progress::Terminal::new()))?;
+        if let Some(hint) = notice_unusable_settings(&engine) {
+            render::output::hint(&hint);
         }
         Ok(engine)
+    }
+
+    /// As [`Context::engine_by_records`] with another receiver of the progress, and without telling the user.
+    fn engine_by_records_telling(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
+        let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
+        open_engine_by_records(executable, progress)
     }
 
     /// Opens the engine with another receiver of its progress.
@@ -163,10 +165,16 @@ fn open_engine(executable: PathBuf, progress: Box<dyn Progress>) -> Result<Engin
 }
 
 /// As [`open_engine`], for a verb that needs only what is on record.
-fn open_engine_by_records(progress: Box<dyn Progress>) -> Result<Engine, CliError> {
+fn open_engine_by_records(executable: PathBuf, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
     let dirs = Directories::of_environment()?;
-    let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
     Ok(Engine::open_by_records(dirs.state, dirs.config, executable, progress)?)
+}
+
+/// Reports a mistake in `config.toml`, and that the verb works without it. Returns the hint that goes with the mistake.
+fn notice_unusable_settings(engine: &Engine) -> Option<String> {
+    let mistake = CliError::from(engine.usable_settings().err()?);
+    engine.progress.notice(&format!("{mistake}; until this is fixed, nothing is started and no hook runs"));
+    mistake.hint()
 }
 
 /// The directories of state and configuration.

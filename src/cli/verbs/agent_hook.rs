@@ -38,11 +38,9 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     if let Some(at) = args.hear {
         let handed = file::read_stream(std::io::stdin(), MOST)?;
         // The report is ignored if the agent was restarted in the meantime.
-        let heard = tokio::time::timeout(
-            PATIENCE,
-            context.engine()?.hear_agent(report, Timestamp::from_ms(at), handed.as_bytes()),
-        )
-        .await;
+        let engine = context.engine_by_records()?;
+        let heard =
+            tokio::time::timeout(PATIENCE, engine.hear_agent(report, Timestamp::from_ms(at), handed.as_bytes())).await;
         if let Ok(Err(error)) = heard {
             tracing::debug!(%error, "what an agent reports");
         }

@@ -5,6 +5,6 @@ use crate::cli::{Context, Outcome};
 pub(crate) struct Args {}
 
 pub(crate) fn run(_args: &Args, context: &mut Context) -> Outcome {
-    context.engine()?.beat()?;
+    context.engine_by_records()?.beat()?;
     Ok(0)
 }

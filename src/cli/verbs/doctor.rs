@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cli::render::output::printable;
 use crate::cli::render::progress;
 use crate::cli::render::terminal::{Hue, Paint};
-use crate::cli::{Context, Directories, Outcome, open_engine_by_records};
+use crate::cli::{Context, Directories, Outcome};
 use crate::engine::verbs::doctor::{Finding, Level};
 
 /// Check the setup and suggest fixes
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
-    let found = look(args).await;
+    let found = look(args, context).await;
     let broken = found.iter().any(|finding| finding.level == Level::Broken);
     if args.json {
         context.out.document("doctor", &json!({ "findings": found, "broken": broken }))?;
@@ -48,12 +48,12 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
 }
 
 /// Runs the checks. An engine that cannot be opened is a finding too: the doctor must not need a healthy patient.
-async fn look(args: &Args) -> Vec<Finding> {
+async fn look(args: &Args, context: &Context) -> Vec<Finding> {
     let broken = |error: crate::cli::CliError| {
         let (what, cure) = (error.to_string(), error.hint());
         vec![Finding { level: Level::Broken, about: "peer".to_owned(), what, cure }]
     };
-    let mut engine = match open_engine_by_records(Box::new(progress::Terminal::new())) {
+    let mut engine = match context.engine_by_records_telling(Box::new(progress::Terminal::new())) {
         Ok(engine) => engine,
         Err(error) => return broken(error),
     };

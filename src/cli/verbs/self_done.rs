@@ -5,7 +5,7 @@ use crate::cli::{Context, Outcome};
 pub(crate) struct Args {}
 
 pub(crate) fn run(_args: &Args, context: &mut Context) -> Outcome {
-    let name = context.engine()?.self_done()?;
+    let name = context.engine_by_records()?.self_done()?;
     context.out.line(format!("{name}: done; it is parked once it has been quiet for a moment"))?;
     Ok(0)
 }

@@ -9,12 +9,15 @@ use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
 
 use crate::common::attached::Attached;
+use crate::common::top::Top;
 use crate::common::{Run, World, lives, on_each_runtime, stop, wait_until};
 
 on_each_runtime! {
     what_is_on_record_is_seen_and_ended
     what_would_start_something_is_refused_with_the_line
     a_server_that_hangs_is_unknown_and_not_absent
+    what_an_agent_reports_is_recorded
+    a_view_shows_the_mistake_and_ends_what_it_is_asked_to_end
     an_agent_whose_record_is_lost_is_found
     what_cannot_be_read_at_all_is_named
 }
@@ -117,6 +120,54 @@ fn what_would_start_something_is_refused_with_the_line(on: RuntimeKind) {
         "{found}"
     );
     assert!(code == 1 && found.contains("state: ") && found.contains("limits: "), "it checks the rest: {found}");
+}
+
+/// The word of an agent must not be lost, and must not fail it, because a person made a mistake elsewhere.
+fn what_an_agent_reports_is_recorded(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.add("w", &["cat"]);
+    world.set_in_spec("w", "policy = \"ephemeral\"");
+    for name in ["a", "w"] {
+        assert_eq!(world.peer(&["wake", name]).code, 0);
+    }
+    break_config(&world);
+    let reported = |name: &str, verb: &str| {
+        Run::of(world.command(&[verb]).env("PEER_NAME", name).env("PEER_INCARNATION", "1"), None)
+    };
+    let (beat, done) = (reported("a", "beat"), reported("w", "self-done"));
+    assert!(beat.code == 0 && world.has("a", "beat"), "{beat:?}");
+    assert!(done.code == 0 && world.has("w", "done"), "{done:?}");
+    let mut hook = world.command(&["agent-hook", "turn-started", "--hear", "1"]);
+    let hook = Run::of(hook.env("PEER_NAME", "a").env("PEER_INCARNATION", "1"), None);
+    assert_eq!(hook.code, 0, "{hook:?}");
+    for name in ["a", "w"] {
+        works(&world, &["stop", name]);
+    }
+}
+
+fn a_view_shows_the_mistake_and_ends_what_it_is_asked_to_end(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.demo("b", &[]);
+    world.peer(&["wake", "a"]);
+    let agent = world.agent("a");
+    break_config(&world);
+    let top = Top::start(&world, "200", "50");
+    top.until_row("a", "awake");
+    top.until("the mistake", |screen| screen.contains("config.toml:2: sokcet: unknown field"));
+    top.press(&["x"]);
+    top.until("the question", |screen| screen.contains("stop a, and refuse wakes? y/n"));
+    top.press(&["y"]);
+    top.until_row("a", "stopped");
+    assert!(!lives(agent));
+    top.press(&["j"]);
+    top.until("b is chosen", |screen| screen.contains("\n> b "));
+    top.press(&["w"]);
+    top.until("the refusal", |screen| screen.contains("config.toml:2: sokcet") && screen.contains("did you mean"));
+    assert!(world.session("b").is_null());
+    top.press(&["q"]);
+    top.assert_given_back("[code 0]");
 }
 
 fn a_server_that_hangs_is_unknown_and_not_absent(on: RuntimeKind) {

@@ -17,6 +17,7 @@ on_each_runtime! {
     each_tool_does_what_its_verb_does
     a_call_that_blocks_holds_up_nobody_and_can_be_cancelled
     an_agent_is_given_it_by_a_variable_and_a_persons_own_is_kept
+    with_a_broken_configuration_tools_observe_and_start_nothing
 }
 
 const TOOLS: [&str; 9] = ["list", "status", "why", "send", "wake", "wait", "last", "screen", "inbox"];
@@ -67,6 +68,41 @@ fn an_agent_is_given_it_by_a_variable_and_a_persons_own_is_kept(on: RuntimeKind)
     let run = Run::of(world.command(&["wake", "a"]).env("MY_SERVER", "mine"), None);
     assert!(run.code == 0 && run.stderr.contains("a: its own MY_SERVER is kept, so it gets no MCP server"), "{run:?}");
     assert_eq!(given(2), json!(["mine"]));
+}
+
+fn with_a_broken_configuration_tools_observe_and_start_nothing(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.demo("b", &[]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    world.configure("\n[nonsense]\n");
+    let mistake = "config.toml:";
+    with_clients(async {
+        let client = Client::of_a_person(&world).await;
+        for (tool, arguments) in [
+            ("list", json!({})),
+            ("status", json!({ "name": "a" })),
+            ("wait", json!({ "names": ["a"] })),
+            ("last", json!({ "name": "a" })),
+            ("screen", json!({ "name": "a" })),
+        ] {
+            let done = client.done(tool, arguments).await;
+            let note = done["notices"][0].as_str();
+            assert!(note.is_some_and(|note| note.contains(mistake) && note.contains("nonsense")), "{tool}: {done}");
+        }
+        for (tool, arguments) in [
+            ("wake", json!({ "name": "b" })),
+            ("send", json!({ "name": "a", "text": "more" })),
+            ("why", json!({ "name": "a" })),
+            ("inbox", json!({ "name": "a" })),
+        ] {
+            let (code, said) = client.refused(tool, arguments).await;
+            assert!(code == 1 && said.contains(mistake) && said.contains("nonsense"), "{tool}: {said}");
+        }
+        assert_eq!(client.close().await, Some(0));
+    });
+    assert!(world.session("b").is_null());
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }
 
 fn each_tool_does_what_its_verb_does(on: RuntimeKind) {

@@ -48,6 +48,10 @@ async fn one(engine: &Engine, operation: &Operation, target: &Target) -> Result<
 
 async fn done(engine: &Engine, operation: &Operation, name: &PeerName) -> Result<String, EngineError> {
     let nothing = Message::default();
+    if !matches!(operation, Operation::Stop | Operation::Interrupt) {
+        // As on the command line: only what ends is done by records alone.
+        engine.usable_settings()?;
+    }
     match operation {
         Operation::Wake => {
             let woken = engine.wake(name, &WakeRequest::default(), &nothing).await?;

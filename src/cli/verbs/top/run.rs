@@ -15,7 +15,7 @@ use super::operation::Done;
 use super::pager::{Page, log_line};
 use super::terminal::{FullScreen, Keyboard};
 use super::{act, draw, pane};
-use crate::cli::{Context, Outcome};
+use crate::cli::{Context, Outcome, notice_unusable_settings};
 use crate::engine::verbs::attach::{Attach, AttachCommand};
 use crate::engine::verbs::top::{View, Watcher};
 use crate::engine::{Engine, EngineError, Progress};
@@ -70,7 +70,8 @@ struct Top {
 pub(super) async fn top(context: &mut Context, every: Duration) -> Outcome {
     let (tell, mut news) = mpsc::unbounded_channel();
     let whisper = StatusLine { tell: tell.clone(), last: Mutex::default() };
-    let engine = Rc::new(context.engine_telling(Box::new(whisper))?);
+    let engine = Rc::new(context.engine_by_records_telling(Box::new(whisper))?);
+    notice_unusable_settings(&engine);
     let (due, dues) = mpsc::unbounded_channel();
     let (chosen, choice) = watch::channel(None);
     tokio::task::spawn_local(look_again_and_again(Rc::clone(&engine), every, choice, dues, tell.clone()));
