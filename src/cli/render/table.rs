@@ -2,7 +2,7 @@
 //!
 //! If a table does not fit, long texts are first cut to their least width, and cells that have shorter forms take one: no
 //! such cell is ever cut in the middle of a word. Then whole columns go: first those that are empty in every row, then those
-//! that matter least. Names are cut only when no column is left that can go.
+//! that matter least. When no column is left that can go, names are cut, and every text to a few characters.
 
 use std::borrow::Cow;
 
@@ -10,6 +10,9 @@ use crate::cli::render::terminal::{Hue, Paint, cut, cut_front, width};
 
 /// Columns of space between two table columns.
 const GAP: usize = 2;
+
+/// The width to which any text may be cut when no column is left that can go: enough to recognise a word.
+const BARE: usize = 8;
 
 /// Text of a cell that has no value.
 pub(crate) const NOTHING: &str = "-";
@@ -127,7 +130,11 @@ fn squeeze(
             let fitting = rows.iter().map(|row| width(row[at].form(wide.saturating_sub(1))));
             fitting.max().unwrap_or(0).max(width(column.title))
         } else {
-            let least = column.least.filter(|_| is_last_resort || !column.whole).unwrap_or(wide);
+            let least = match column.least {
+                Some(least) if is_last_resort => least.min(BARE),
+                Some(least) if !column.whole => least,
+                _ => wide,
+            };
             wide.saturating_sub(1).max(least)
         };
         Some(next).filter(|next| *next < wide)
@@ -240,6 +247,23 @@ mod tests {
         assert_eq!(line(29), "frontend  a top…  in 5m  /srv");
         assert_eq!(line(17), "frontend  a topic");
         assert_eq!((line(8), line(7), line(4)), ("frontend".to_owned(), "fronte…".to_owned(), "fro…".to_owned()));
+    }
+
+    #[test]
+    fn a_question_is_cut_further_rather_than_wrapped() {
+        let columns = [
+            COLUMNS[0],
+            Column { title: "STATE", least: None, whole: false, front: false, goes: 0, optional: false },
+            Column { title: "NEEDS", least: Some(20), whole: false, front: false, goes: 0, optional: false },
+        ];
+        let rows = [
+            ["frontend", "waiting", "permission: Do you want to proceed?"].map(Cell::plain).to_vec(),
+            ["docs", "never-started", "-"].map(Cell::plain).to_vec(),
+        ];
+        let line = |room| render(&columns, &rows, Some(room), Paint::never()).remove(1);
+        assert_eq!(line(47), "frontend  waiting        permission: Do you wa…");
+        assert_eq!(line(40), "frontend  waiting        permission: Do…");
+        assert_eq!(line(33), "frontend  waiting        permiss…");
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn a_crontab_that_cannot_be_read_is_not_written() {
     run.fails(
         1,
         "error: crontab -l: exit 1: must be privileged\n\
-         hint: peer timer install --print prints the line, to be added manually\n",
+         hint: peer timer install --kind cron --print prints the line, to be added manually\n",
     );
     assert_eq!(fs::read_to_string(world.path("state/asked")).expect("it was asked"), "-l\n");
 }

@@ -160,7 +160,7 @@ pub(super) async fn write(text: &str) -> Result<()> {
 }
 
 fn failed(flag: &str, problem: String) -> EngineError {
-    let hint = Some("peer timer install --print prints the line, to be added manually".to_owned());
+    let hint = Some("peer timer install --kind cron --print prints the line, to be added manually".to_owned());
     EngineError::Declaration { what: format!("crontab {flag}"), problem, hint }
 }
 
