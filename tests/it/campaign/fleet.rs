@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use peer_adapters::process;
 use peer_adapters::runtime::RuntimeKind;
 
 use super::faults::FAULTS;
@@ -206,20 +207,28 @@ impl Fleet {
         self.never(twice, "messages twice", when);
     }
 
-    /// The agents of one peer, and the processes that they started.
+    /// The agents of one peer: its processes without those that another of them started, such as the stty(1) of a demo
+    /// agent whose window is resized.
     fn agents(&self, name: &str) -> Vec<u32> {
         let mark = format!("PEER_NAME={name}");
         let is_its = |pid: &u32| {
             let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
         };
-        self.world.processes().into_iter().filter(is_its).collect()
+        let its: Vec<u32> = self.world.processes().into_iter().filter(is_its).collect();
+        // The parent of a process that has ended since is not known, and it counts no more.
+        let parent = |pid: u32| process::status(pid).expect("/proc").map(|status| status.parent);
+        its.iter().copied().filter(|pid| parent(*pid).is_some_and(|parent| !its.contains(&parent))).collect()
     }
 
     /// Counts what must never happen, and prints everything that helps to find the cause.
     fn never(&mut self, happened: bool, what: &str, when: &str) {
         if happened {
             eprintln!("{what}, {} after {when}", self.world.kind().as_str());
+            for pid in self.world.processes() {
+                let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                eprintln!("    process {pid}: {}", line.replace('\0', " "));
+            }
             for event in self.world.log().iter().rev().take(12).rev() {
                 eprintln!("    {event}");
             }
