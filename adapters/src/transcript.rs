@@ -17,14 +17,14 @@ mod codex;
 #[cfg(feature = "sqlite")]
 mod database;
 mod entries;
-mod limits;
 mod lines;
 #[cfg(feature = "sqlite")]
 mod opencode;
 mod pi;
+mod refusal;
 
 pub use entries::{Entry, EntryKind, Glance, Tokens};
-pub use limits::Notice;
+pub use refusal::{Refusal, RefusedFor};
 
 /// The variable that names the file in which an agent reports its conversation.
 pub const SAID: &str = "PEER_CONVERSATION_FILE";
@@ -137,8 +137,8 @@ trait Layout {
     fn glance(&self, id: &str, path: PathBuf) -> Result<Glance, TranscriptError>;
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError>;
     fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError>;
-    /// See [`Files::limited`]; of a conversation that is there.
-    fn limited(&self, _id: &str) -> Result<Option<Notice>, TranscriptError> {
+    /// See [`Files::refused`]; of a conversation that is there.
+    fn refused(&self, _id: &str) -> Result<Option<Refusal>, TranscriptError> {
         Ok(None)
     }
     /// Returns the content of its status file; `None` for an agent without one.

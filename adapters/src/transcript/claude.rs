@@ -15,8 +15,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::entries::count;
-use super::limits::{is_limit, seconds};
-use super::{AgentStatus, Entry, EntryKind, Files, Glance, Layout, Notice, Run, Tokens, TranscriptError, lines};
+use super::refusal::{reason_in, seconds};
+use super::{
+    AgentStatus, Entry, EntryKind, Files, Glance, Layout, Refusal, RefusedFor, Run, Tokens, TranscriptError, lines,
+};
 use crate::file;
 use crate::process::ProcessId;
 
@@ -247,15 +249,26 @@ fn entry(record: &Value) -> Option<Entry> {
 }
 
 /// # Source
-/// Claude Code 2.1.328, with an account of a subscription, and 429 with the headers of the service: `error` is `rate_limit`, and
-/// `quotaLimits` has the end; with an API key it has none. What the newest record says of a limit; none where it tells of nothing that was said or answered.
-#[allow(clippy::option_option, reason = "a record tells of no limit, or tells nothing")]
-fn limit(record: &Value) -> Option<Option<Notice>> {
+/// Claude Code 2.1.328, with an account of a subscription, and 429 with the headers of the service: `error` is
+/// `rate_limit`, and `quotaLimits` has the end; with an API key it has none. After 401 it is `authentication_failed`; a
+/// `/login` that succeeds prints `Login successful`.
+///
+/// What the newest record says of a refusal; none where it tells of nothing that was said or answered.
+#[allow(clippy::option_option, reason = "a record tells of no refusal, or tells nothing")]
+fn refusal(record: &Value) -> Option<Option<Refusal>> {
     if record["isApiErrorMessage"] == true {
         let text = joined(&record["message"]["content"]).unwrap_or_default();
-        let is_one = record["error"] == "rate_limit" || is_limit(&text);
+        let reason = match record["error"].as_str() {
+            Some("rate_limit") => Some(RefusedFor::UsageLimit),
+            Some("authentication_failed") => Some(RefusedFor::Account),
+            _ => reason_in(&text),
+        };
         let until = seconds(&record["quotaLimits"], &["resetsAt"]);
-        return Some(is_one.then(|| Notice { at: lines::time(record), text, until }));
+        return Some(reason.map(|reason| Refusal { reason, at: lines::time(record), text, until }));
+    }
+    let is_signed_in = |text: String| text.starts_with("<local-command-") && text.contains("Login successful");
+    if joined(&record["message"]["content"]).or_else(|| joined(&record["content"])).is_some_and(is_signed_in) {
+        return Some(None);
     }
     match entry(record)?.kind {
         EntryKind::UserMessage(_) | EntryKind::AgentText { .. } => Some(None),
@@ -346,9 +359,9 @@ impl Layout for Claude<'_> {
         lines::glance(path, entry)
     }
 
-    fn limited(&self, id: &str) -> Result<Option<Notice>, TranscriptError> {
+    fn refused(&self, id: &str) -> Result<Option<Refusal>, TranscriptError> {
         let Some(path) = self.transcript(id)? else { return Ok(None) };
-        Ok(lines::last(&path, limit)?.flatten())
+        Ok(lines::last(&path, refusal)?.flatten())
     }
 
     fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use super::entries::count;
-use super::limits::is_limit;
-use super::{Entry, EntryKind, Files, Glance, Layout, Notice, Run, Tokens, TranscriptError, lines};
+use super::refusal::reason_in;
+use super::{Entry, EntryKind, Files, Glance, Layout, Refusal, RefusedFor, Run, Tokens, TranscriptError, lines};
 
 pub(super) struct Codex<'a>(pub(super) Files<'a>);
 
@@ -240,16 +240,22 @@ fn entry(record: &Value) -> Option<Entry> {
 }
 
 /// # Source
-/// Codex 0.169.0, and 429 with `usage_limit_reached`: the turn is complete with an `error`, whose text names the end by the clock of
-/// here. What the newest record says of a limit; none where it tells of nothing that was said or answered.
-#[allow(clippy::option_option, reason = "a record tells of no limit, or tells nothing")]
-fn limit(record: &Value) -> Option<Option<Notice>> {
+/// Codex 0.169.0, and 429 with `usage_limit_reached`: the turn is complete with an `error`, whose text names the end by
+/// the clock of here. After 401 it is `unauthorized`.
+///
+/// What the newest record says of a refusal; none where it tells of nothing that was said or answered.
+#[allow(clippy::option_option, reason = "a record tells of no refusal, or tells nothing")]
+fn refusal(record: &Value) -> Option<Option<Refusal>> {
     let payload = record.get("payload")?;
     let error = &payload["error"];
     if payload["type"] == "task_complete" && error.is_object() {
         let text = error["message"].as_str().unwrap_or_default().to_owned();
-        let is_one = error["codex_error_info"] == "usage_limit_exceeded" || is_limit(&text);
-        return Some(is_one.then(|| Notice { at: lines::time(record), text, until: None }));
+        let reason = match error["codex_error_info"].as_str() {
+            Some("usage_limit_exceeded") => Some(RefusedFor::UsageLimit),
+            Some("unauthorized") => Some(RefusedFor::Account),
+            _ => reason_in(&text),
+        };
+        return Some(reason.map(|reason| Refusal { reason, at: lines::time(record), text, until: None }));
     }
     match entry(record)?.kind {
         EntryKind::UserMessage(_) => Some(None),
@@ -340,9 +346,9 @@ impl Layout for Codex<'_> {
         lines::glance(path, entry)
     }
 
-    fn limited(&self, id: &str) -> Result<Option<Notice>, TranscriptError> {
+    fn refused(&self, id: &str) -> Result<Option<Refusal>, TranscriptError> {
         let Some(path) = self.rollout(id)? else { return Ok(None) };
-        Ok(lines::last(&path, limit)?.flatten())
+        Ok(lines::last(&path, refusal)?.flatten())
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

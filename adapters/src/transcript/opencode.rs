@@ -15,8 +15,10 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
 use super::entries::{count, first_words};
-use super::limits::is_limit;
-use super::{Entry, EntryKind, Files, Glance, Layout, Notice, Run, Tokens, TranscriptError, database, lines};
+use super::refusal::reason_in;
+use super::{
+    Entry, EntryKind, Files, Glance, Layout, Refusal, RefusedFor, Run, Tokens, TranscriptError, database, lines,
+};
 #[cfg(target_os = "linux")]
 use crate::file;
 
@@ -272,15 +274,19 @@ impl Layout for Opencode<'_> {
         Ok(Glance { path, first_at: first.map(milliseconds), last_at: last.map(milliseconds), first_words })
     }
 
-    fn limited(&self, id: &str) -> Result<Option<Notice>, TranscriptError> {
+    fn refused(&self, id: &str) -> Result<Option<Refusal>, TranscriptError> {
         let sql = "select data from message where session_id = ?1 order by time_created desc, id desc limit 1";
         let newest = self.ask(|db| db.query_row(sql, [id], |row| row.get::<_, String>(0)).optional())?.flatten();
         let data: Value = newest.and_then(|data| serde_json::from_str(&data).ok()).unwrap_or_default();
         let error = &data["error"]["data"];
         let text = error["message"].as_str().unwrap_or_default().to_owned();
         let at = data["time"]["created"].as_i64().map(milliseconds);
-        let is_one = error["statusCode"] == 429 || is_limit(&text);
-        Ok(is_one.then_some(Notice { at, text, until: None }))
+        let reason = match error["statusCode"].as_u64() {
+            Some(429) => Some(RefusedFor::UsageLimit),
+            Some(401) => Some(RefusedFor::Account),
+            _ => reason_in(&text),
+        };
+        Ok(reason.map(|reason| Refusal { reason, at, text, until: None }))
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

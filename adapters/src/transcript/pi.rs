@@ -13,8 +13,8 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::entries::count;
-use super::limits::is_limit;
-use super::{Entry, EntryKind, Files, Glance, Layout, Notice, Run, Tokens, TranscriptError, lines};
+use super::refusal::reason_in;
+use super::{Entry, EntryKind, Files, Glance, Layout, Refusal, Run, Tokens, TranscriptError, lines};
 
 pub(super) struct Pi<'a>(pub(super) Files<'a>);
 
@@ -88,15 +88,16 @@ fn entries(record: &Value) -> Vec<Entry> {
     }
 }
 
-/// What the newest record says of a limit; none where it tells of nothing that was said or answered.
-#[allow(clippy::option_option, reason = "a record tells of no limit, or tells nothing")]
-fn limit(record: &Value) -> Option<Option<Notice>> {
+/// What the newest record says of a refusal; none where it tells of nothing that was said or answered.
+#[allow(clippy::option_option, reason = "a record tells of no refusal, or tells nothing")]
+fn refusal(record: &Value) -> Option<Option<Refusal>> {
     let message = record.get("message")?;
     if !matches!(message["role"].as_str(), Some("assistant" | "user")) {
         return None;
     }
-    let error = message["errorMessage"].as_str().filter(|text| message["stopReason"] == "error" && is_limit(text));
-    Some(error.map(|text| Notice { at: lines::time(record), text: text.to_owned(), until: None }))
+    let error = message["errorMessage"].as_str().filter(|_| message["stopReason"] == "error");
+    let refused = error.and_then(|text| Some((reason_in(text)?, text.to_owned())));
+    Some(refused.map(|(reason, text)| Refusal { reason, at: lines::time(record), text, until: None }))
 }
 
 impl Layout for Pi<'_> {
@@ -139,8 +140,8 @@ impl Layout for Pi<'_> {
         lines::glance(path, |record| entries(record).into_iter().next())
     }
 
-    fn limited(&self, id: &str) -> Result<Option<Notice>, TranscriptError> {
-        Ok(lines::last(&self.file(id), limit)?.flatten())
+    fn refused(&self, id: &str) -> Result<Option<Refusal>, TranscriptError> {
+        Ok(lines::last(&self.file(id), refusal)?.flatten())
     }
 
     fn last_activity(&self, id: Option<&str>, _pid: u32) -> Result<Option<SystemTime>, TranscriptError> {

@@ -6,6 +6,8 @@ use super::*;
 mod changes;
 #[path = "entries/tests.rs"]
 mod entries;
+#[path = "refusal/tests.rs"]
+mod refusals;
 
 /// A home directory with an agent's files, in the layout that the agent was seen to write.
 struct Home {

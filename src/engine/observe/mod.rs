@@ -8,9 +8,9 @@ pub(crate) mod changes;
 pub mod conversation;
 pub(crate) mod fleet;
 pub mod fleet_observation;
-mod limit;
 pub(crate) mod reach;
 pub mod recover;
+mod refused;
 pub(crate) mod told;
 pub(crate) mod turn;
 

@@ -201,12 +201,13 @@ impl Engine {
             Some(Shows::Ready) => seen(Turn::Free, None),
             Some(Shows::Starting) | None => None,
         };
-        seen.map(|seen| self.unless_limited(peer, live, record, limited.as_deref(), seen))
+        seen.map(|seen| self.unless_refused(peer, live, record, limited.as_deref(), seen))
     }
 
-    /// Returns `seen`, or [`Turn::Limited`] in its place if a usage limit has stopped the agent. A limited agent looks
-    /// free, or shows a menu or a question that offers ways out of the limit.
-    fn unless_limited(
+    /// Returns `seen`, or what takes its place if the service has refused the agent: [`Turn::Limited`] for a usage limit,
+    /// or [`Turn::Waiting`] for someone to sign in. Such an agent looks free, or shows a menu or a question that offers
+    /// ways out of the limit.
+    fn unless_refused(
         &self,
         peer: &Peer,
         live: &Live,
@@ -222,10 +223,8 @@ impl Engine {
         if !may_be || matches!(live, Live::Starting(_)) {
             return seen;
         }
-        match self.limit_of(peer, record, shown) {
-            Some((limit, since_ms, witness)) => {
-                TurnObservation { turn: Turn::Limited(limit), witness, since_ms, ..seen }
-            }
+        match self.refused_turn(peer, record, shown) {
+            Some((turn, since_ms, witness)) => TurnObservation { turn, witness, since_ms, ..seen },
             None => seen,
         }
     }
@@ -289,7 +288,8 @@ fn stands(before: &TurnObservation, live: &Live, own: Option<&AgentStatus>) -> b
     let agrees = match (own.map(|own| own.waits_for.is_some()), &before.turn) {
         (None, _) => matches!(before.witness, Witness::Screen | Witness::Transcript),
         (Some(false), Turn::Free | Turn::Limited(_)) => true,
-        (Some(_), Turn::Waiting(_)) => before.witness == Witness::Screen,
+        (Some(false), Turn::Waiting(_)) => matches!(before.witness, Witness::Screen | Witness::Transcript),
+        (Some(true), Turn::Waiting(_)) => before.witness == Witness::Screen,
         (Some(_), _) => false,
     };
     // Text that `peer` typed shows on the screen, although the kernel may report that later.

@@ -16,7 +16,7 @@ use crate::engine::message::{Delivery, Message, check_message};
 use crate::engine::observe::turn::Turns;
 use crate::engine::verbs::transcript::{of_files, tells};
 use crate::engine::verbs::wake::Woken;
-use crate::engine::{Engine, EngineError, Peer, Result, pause};
+use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::answer::{Answer, Entry, TurnProgress, turn_progress};
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
@@ -87,8 +87,11 @@ impl Engine {
         let answer = self.interruption.before(Box::pin(self.await_answer(&peer, &delivery, deadline))).await;
         let answer = answer.map_err(left)??;
         if matches!(answer, Some(TurnProgress::Over { answer: None, .. })) {
-            // It was stopped: by a usage limit, or by somebody.
-            self.is_free(&peer, &mut Turns::default()).await?;
+            // It was stopped: by its service, or by somebody. Its screen may show the turn for a moment more.
+            let over = Instant::now();
+            while !self.is_free(&peer, &mut Turns::default()).await? && over.elapsed() < FREE {
+                tokio::time::sleep(POLL).await;
+            }
         }
         match answer {
             Some(TurnProgress::Over { since, at, answer }) => {

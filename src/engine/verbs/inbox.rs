@@ -20,6 +20,7 @@ use crate::policy::health::{Health, HealthPolicy, Restart};
 use crate::policy::inbox::{MAX_TRIES, RETURNS, Recovery, RecoveryFacts, recover};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
+use crate::policy::turn::Turn;
 use crate::policy::wake::{ContextPolicy, WakeDecision, WakeRequest, decide};
 use crate::store::{Event, Inbox, Locked, Phase, Queued, SessionRecord, StartedDelivery};
 
@@ -347,16 +348,23 @@ impl Engine {
             (Shows::Starting, _) => Some("its composer is not shown".to_owned()),
             (Shows::Ready, Composer::Holds(_)) if !is_ours => Some("its input box holds an unsent draft".to_owned()),
             (Shows::Ready, _) => {
-                // Of one that is not known to be over soon nobody knows whether it still holds: it is tried.
-                let limit = self.limit_of(peer, record, view.limited.as_deref()).map(|(limit, ..)| limit);
-                let holds = limit.filter(|limit| limit.holds(self.now())).and_then(|limit| limit.until_ms);
-                holds.map(|until| format!("a usage limit stops it until {until}"))
+                let refused = self.refused_turn(peer, record, view.limited.as_deref());
+                match refused.map(|(turn, ..)| turn.at(self.now())) {
+                    // Of one that is not known to be over soon nobody knows whether it still holds: it is tried.
+                    Some(Turn::Limited(limit)) => {
+                        limit.until_ms.map(|until| format!("a usage limit stops it until {until}"))
+                    }
+                    Some(Turn::Waiting(_)) => Some(SIGNED_OUT.to_owned()),
+                    _ => None,
+                }
             }
         })
     }
 }
 
 const WORKS: &str = "it is busy";
+const SIGNED_OUT: &str =
+    "its service does not accept its account or key: sign in in its pane, or send it a message directly";
 const ANOTHER: &str = "it has another message; each is for an incarnation of its own";
 
 /// Whether what waits is for the next incarnation: this one has the one message that it was started for.

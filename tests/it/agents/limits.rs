@@ -16,8 +16,11 @@ on_each_runtime! {
     claude_with_a_key_is_limited
     codex_is_limited_until_the_time_that_it_names
     codex_continues_when_its_limit_is_over
-    claude_whose_key_is_refused_takes_the_next_message
-    codex_whose_key_is_refused_takes_the_next_message
+    claude_continues_when_its_limit_is_over
+    claude_whose_key_is_refused_waits_for_someone_to_sign_in
+    codex_whose_key_is_refused_waits_for_someone_to_sign_in
+    pi_whose_key_is_refused_waits_for_someone_to_sign_in
+    opencode_whose_key_is_refused_waits_for_someone_to_sign_in
 }
 
 /// What the account of a subscription leaves in the home of Claude Code.
@@ -26,6 +29,9 @@ const SUBSCRIBED: &str = r#"{"claudeAiOauth":{"accessToken":"sk-ant-oat01-test",
 
 /// Codex asks at a limit whether it should switch to a smaller model, unless this is set.
 const NO_NUDGE: &[&str] = &["-c", "notice.hide_rate_limit_model_nudge=true"];
+
+/// A spec that continues behind a limit.
+const CONTINUE: &str = "on_limit = \"continue\"\nlimit_prompt = \"SAY on it again\"";
 
 fn row(agent: &Agent) -> Value {
     let document = agent.peer(&["list", agent.name, "--json"]);
@@ -77,8 +83,8 @@ fn goes_on(agent: &Agent) {
     agent.peer(&["stop", agent.name]);
 }
 
-fn claude_with_a_subscription_is_limited_until_the_time_that_it_names(on: RuntimeKind) {
-    let agent = Agent::new("claude", on, &[]);
+/// Starts a Claude Code that has the account of a subscription, and no key.
+fn wake_subscribed(agent: &Agent) {
     let dir = agent.world.path("home/.claude");
     fs::create_dir_all(&dir).expect("create");
     fs::write(dir.join(".credentials.json"), SUBSCRIBED).expect("write");
@@ -86,6 +92,11 @@ fn claude_with_a_subscription_is_limited_until_the_time_that_it_names(on: Runtim
     let woken = wake.env_remove("ANTHROPIC_API_KEY").output().expect("peer runs");
     assert!(woken.status.success(), "{woken:?}");
     agent.peer(&["wait", "claude"]);
+}
+
+fn claude_with_a_subscription_is_limited_until_the_time_that_it_names(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &[]);
+    wake_subscribed(&agent);
     is_limited(&agent, 7200);
     until_is_about(&agent, now_ms() + 7_200_000);
     goes_on(&agent);
@@ -111,16 +122,29 @@ fn codex_is_limited_until_the_time_that_it_names(on: RuntimeKind) {
 
 fn codex_continues_when_its_limit_is_over(on: RuntimeKind) {
     let agent = Agent::new("codex", on, NO_NUDGE);
-    agent.world.set_in_spec("codex", "on_limit = \"continue\"\nlimit_prompt = \"SAY on it again\"");
+    agent.world.set_in_spec("codex", CONTINUE);
     agent.peer(&["wake", "codex", "-m", "SAY hello"]);
     agent.peer(&["wait", "codex"]);
-    agent.peer(&["send", "codex", "LIMIT 45"]);
-    let last = || text(&agent.run(&["last", "codex"]).stdout);
+    continues(&agent);
+}
+
+fn claude_continues_when_its_limit_is_over(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &[]);
+    agent.world.set_in_spec("claude", CONTINUE);
+    wake_subscribed(&agent);
+    continues(&agent);
+}
+
+/// Lets a limit end, and checks that a tick sends the prompt of the spec, once.
+fn continues(agent: &Agent) {
+    let name = agent.name;
+    agent.peer(&["send", name, "LIMIT 45"]);
+    let last = || text(&agent.run(&["last", name]).stdout);
     let mut deeds = Vec::new();
     // The limit is over within the first wait, and the prompt comes within a minute after that.
     wait_until("the time that it names has come", || {
         deeds.extend(done(&tick(&agent.world, &[])));
-        let events = agent.world.events("codex", "agent.limited");
+        let events = agent.world.events(name, "agent.limited");
         let until = events.first().map(|event| event["until"].as_str().expect("a time").to_owned());
         let until = until.map(|until| until.parse::<jiff::Timestamp>().expect("a time"));
         !deeds.is_empty() || until.is_some_and(|until| until <= jiff::Timestamp::now())
@@ -130,27 +154,50 @@ fn codex_continues_when_its_limit_is_over(on: RuntimeKind) {
         !deeds.is_empty()
     });
     wait_until("it has answered", || last() == "on it again\n");
-    assert_eq!(deeds, [["codex", "continued", "limited"]]);
+    assert_eq!(deeds, [[name, "continued", "limited"]]);
     assert_eq!(done(&tick(&agent.world, &[])), [[""; 3]; 0], "once");
-    agent.peer(&["stop", "codex"]);
+    agent.peer(&["stop", name]);
 }
 
-fn claude_whose_key_is_refused_takes_the_next_message(on: RuntimeKind) {
+fn claude_whose_key_is_refused_waits_for_someone_to_sign_in(on: RuntimeKind) {
     is_refused(&Agent::new("claude", on, &[]));
 }
 
-fn codex_whose_key_is_refused_takes_the_next_message(on: RuntimeKind) {
+fn codex_whose_key_is_refused_waits_for_someone_to_sign_in(on: RuntimeKind) {
     is_refused(&Agent::new("codex", on, &[]));
 }
 
-/// The agent says so, its turn is over without an answer, and it takes a message.
+fn pi_whose_key_is_refused_waits_for_someone_to_sign_in(on: RuntimeKind) {
+    is_refused(&Agent::new("pi", on, &["--model", "mock/mock"]));
+}
+
+fn opencode_whose_key_is_refused_waits_for_someone_to_sign_in(on: RuntimeKind) {
+    is_refused(&Agent::new("opencode", on, &[]));
+}
+
+/// It needs a person, every view says so, its inbox is kept for it, and it takes what is sent to it directly.
 fn is_refused(agent: &Agent) {
     let name = agent.name;
     agent.peer(&["wake", name, "-m", "SAY hello"]);
     agent.peer(&["wait", name]);
     let asked = agent.run(&["send", name, "-w", "SIGNED-OUT", "--timeout", "1m"]);
-    assert!(asked.status.code() == Some(1) && asked.stdout.is_empty(), "{asked:?}");
+    let said = text(&asked.stderr);
+    assert!(asked.status.code() == Some(8) && asked.stdout.is_empty() && said.contains("sign-in"), "{asked:?}");
+    for _ in 0..2 {
+        let row = row(agent);
+        assert_eq!((&row["state"], &row["waiting_for"]), (&json!("waiting"), &json!("sign-in")), "{row}");
+        assert!(row["question"].is_string(), "{row}");
+        tick(&agent.world, &[]);
+    }
+    let asked = agent.world.events(name, "agent.waiting");
+    assert_eq!(asked.iter().map(|event| &event["cause"]).collect::<Vec<_>>(), ["sign-in"]);
+    agent.peer(&["send", name, "SAY from the inbox", "--queue"]);
+    assert!(agent.peer(&["inbox", name]).contains("does not accept its account or key"), "{}", agent.log());
     let answer = agent.peer(&["send", name, "-w", "SAY here I am", "--timeout", "1m"]);
     assert_eq!(answer, "here I am\n");
+    wait_until("what was queued is delivered", || {
+        tick(&agent.world, &[]);
+        text(&agent.run(&["last", name]).stdout) == "from the inbox\n"
+    });
     agent.peer(&["stop", name]);
 }

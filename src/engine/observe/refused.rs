@@ -1,35 +1,47 @@
-//! Determines whether a usage limit has stopped an agent, and until when: from the agent's own files, or else from its
-//! screen.
+//! Determines whether its service has stopped an agent: for a usage limit, and until when, or because its account or key
+//! is not accepted. From the agent's own files, or else from its screen.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, ZonedDateTime};
-use peer_adapters::transcript::Notice;
+use peer_adapters::transcript::{Refusal, RefusedFor};
 
 use crate::engine::{Engine, Peer};
 use crate::policy::time::Timestamp;
-use crate::policy::turn::{Limit, Witness};
+use crate::policy::turn::{Ask, AskKind, Limit, Turn, Witness};
 use crate::store::SessionRecord;
 
 impl Engine {
-    /// Returns the limit that has stopped the agent of `record`, with its start and witness. `shown` is what the screen
-    /// says about a limit. `None` if neither the agent's files nor its screen show one.
-    pub(crate) fn limit_of(
+    /// Returns what the refusal that has stopped the agent of `record` makes of its turn ([`Turn::Limited`], or
+    /// [`Turn::Waiting`] for someone to sign in), with its start and witness. `shown` is what the screen says about a
+    /// limit. `None` if neither the agent's files nor its screen show one.
+    pub(crate) fn refused_turn(
         &self,
         peer: &Peer,
         record: &SessionRecord,
         shown: Option<&str>,
-    ) -> Option<(Limit, Option<Timestamp>, Witness)> {
+    ) -> Option<(Turn, Option<Timestamp>, Witness)> {
         let id = record.conversation.as_deref();
-        let noted = id.and_then(|id| self.in_own_files(peer, &peer.profile, |files| files.limited(id)).ok()?.ok()?);
-        if let Some(Notice { at, text, until }) = noted {
+        let noted = id.and_then(|id| self.in_own_files(peer, &peer.profile, |files| files.refused(id)).ok()?.ok()?);
+        if let Some(Refusal { reason, at, text, until }) = noted {
             let since = at.map(Timestamp::from);
             let at = since.unwrap_or_else(|| self.now());
-            let until_ms = until.map(Timestamp::from).or_else(|| told(&text, at)).or_else(|| told(shown?, at));
-            return Some((Limit { until_ms }, since, Witness::Transcript));
+            match reason {
+                RefusedFor::UsageLimit => {
+                    let until = until.map(Timestamp::from).or_else(|| told(&text, at)).or_else(|| told(shown?, at));
+                    return Some((Turn::Limited(Limit { until_ms: until }), since, Witness::Transcript));
+                }
+                // An agent that was started since may have another account or key.
+                RefusedFor::Account if record.ready_at().is_some_and(|ready| at >= ready) => {
+                    let question = text.lines().next().map(str::to_owned);
+                    let ask = Ask { kind: AskKind::SignIn, question, answerable: false };
+                    return Some((Turn::Waiting(ask), since, Witness::Transcript));
+                }
+                RefusedFor::Account => {}
+            }
         }
         let shown = shown?;
-        Some((Limit { until_ms: told(shown, self.now()) }, None, Witness::Screen))
+        Some((Turn::Limited(Limit { until_ms: told(shown, self.now()) }), None, Witness::Screen))
     }
 }
 
