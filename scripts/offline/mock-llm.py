@@ -18,6 +18,7 @@ These work in every format but Gemini's:
   `SAY <text>`                the answer is only that text, up to the end of the message
   `CALL <tool> <arguments>`   a call of that tool with these arguments, a JSON object up to the end of the message, if
                               the agent offers the tool; then the usual answer
+  `PASS <n> <from> <to>`      a call of peer's tool `send` that hands `PASS <n-1> <to> <from>` to <to>, unless n is 0
 
 And these but Gemini's:
   `LIMIT <s>`     the service refuses, because a usage limit is reached that is over in <s> seconds: 429, in its own words
@@ -88,14 +89,23 @@ def is_answered(body):
 def tool_call(body, text):
     """The `(name, input)` of the next tool call, if the text requests a tool that the agent offers."""
     offered = {tool.get("name") or tool.get("function", {}).get("name") for tool in body.get("tools") or []}
+    # Codex tells of the tools of a server as functions of a namespace.
+    offered |= {f"{space['name']}__{tool['name']}" for space in body.get("tools") or []
+                if space.get("type") == "namespace" for tool in space.get("tools") or []}
+
+    def is_offered(tool):
+        # Claude Code tells of them by name alone, and takes a call of one all the same.
+        return tool in offered or (tool.startswith("mcp__") and "ToolSearch" in offered)
+
     asked = re.search(r"CALL (\w+) (\{.*\})", text, re.S)
-    # Claude Code tells of the tools of a server by name alone, and takes a call of one all the same.
-    is_deferred = asked and asked.group(1).startswith("mcp__") and "ToolSearch" in offered
-    # Codex tells of them as functions of a namespace.
-    within = {f"{space['name']}__{tool['name']}" for space in body.get("tools") or []
-              if space.get("type") == "namespace" for tool in space.get("tools") or []}
-    if asked and (asked.group(1) in offered | within or is_deferred) and not is_answered(body):
+    if asked and is_offered(asked.group(1)) and not is_answered(body):
         return asked.group(1), json.loads(asked.group(2))
+    passed = re.search(r"PASS ([1-9]\d*) (\w+) (\w+)", text)
+    if passed and not is_answered(body):
+        left, own, other = int(passed.group(1)) - 1, passed.group(2), passed.group(3)
+        tool = "peer_send" if is_offered("peer_send") else "mcp__peer__send"
+        if is_offered(tool):
+            return tool, {"name": other, "text": f"PASS {left} {other} {own}"}
     steps, subagent = re.search(r"STEPS (\d+)", text), re.search(r"SUBAGENT (\d+)", text)
     if steps and "Read" in offered and results_since(body, steps.group()) < int(steps.group(1)):
         time.sleep(1)

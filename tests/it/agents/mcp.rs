@@ -13,6 +13,8 @@ on_each_runtime! {
     claude_asks_another_peer
     codex_asks_another_peer
     opencode_asks_another_peer
+    claude_and_codex_hand_work_to_and_fro
+    claude_and_opencode_hand_work_to_and_fro
 }
 
 fn claude_asks_another_peer(on: RuntimeKind) {
@@ -54,6 +56,62 @@ fn asks_another_peer(agent: &Agent, tools: &str) {
     agent.peer(&["send", name, &format!("CALL {tools}screen {{\"name\":\"helper\"}}")]);
     wait_until("it is refused, and told so", || holds(&home, "may not read helper"));
     agent.peer(&["stop", name]);
+}
+
+/// How often each of two agents hands the work to the other: `PEER_TEST_ROUNDS`, or 3.
+fn rounds() -> usize {
+    std::env::var("PEER_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+}
+
+fn claude_and_codex_hand_work_to_and_fro(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &["--allowedTools", "mcp__peer"]);
+    agent.add("codex", on, &["--dangerously-bypass-approvals-and-sandbox"]);
+    hand_to_and_fro(&agent, "codex");
+}
+
+fn claude_and_opencode_hand_work_to_and_fro(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &["--allowedTools", "mcp__peer"]);
+    agent.add("opencode", on, &[]);
+    hand_to_and_fro(&agent, "opencode");
+}
+
+/// Two different agents work together without a person: each gets every message once and in order.
+fn hand_to_and_fro(agent: &Agent, other: &str) {
+    let (world, name, passes) = (&agent.world, agent.name, rounds() * 2);
+    let config = fs::read_to_string(world.path("config/config.toml")).expect("read");
+    fs::write(world.path("config/config.toml"), format!("max_hops = 0\n{config}")).expect("write");
+    for peer in [name, other] {
+        world.set_in_spec(peer, "mcp = true");
+    }
+    agent.peer(&["wake", name, "-m", &format!("PASS {passes} {name} {other}")]);
+    let mut done = 0;
+    while done < passes {
+        // Each pass has its own deadline.
+        wait_until(&format!("pass {done} of {passes}"), || {
+            let delivered = |peer: &str| world.events(peer, "message.delivered").len();
+            let now = delivered(name) + delivered(other) - 1;
+            std::mem::replace(&mut done, now) < now
+        });
+    }
+    let said = |peer: &str| -> Vec<String> {
+        let read = agent.peer(&["transcript", peer, "--json"]);
+        let lines = read.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        let by_user = lines.filter(|line| line["role"] == "user");
+        by_user.map(|line| line["text"].as_str().expect("text").to_owned()).collect()
+    };
+    let of = |first: usize, own: &str, other: &str| -> Vec<String> {
+        (0..=first).rev().step_by(2).map(|left| format!("PASS {left} {own} {other}")).collect()
+    };
+    wait_until("the last one is in the transcript", || {
+        said(name).last().is_some_and(|last| last.starts_with("PASS 0 "))
+    });
+    assert_eq!(said(name), of(passes, name, other));
+    assert_eq!(said(other), of(passes - 1, other, name));
+    let from: Vec<_> = world.events(other, "message.delivered").iter().map(|event| event["from"].clone()).collect();
+    assert_eq!(from, vec![json!(name); passes / 2]);
+    for peer in [name, other] {
+        agent.peer(&["stop", peer]);
+    }
 }
 
 /// Whether any file below a directory contains this text.

@@ -26,15 +26,17 @@ impl Agent {
         let made = std::process::Command::new(home).arg(world.path("home")).arg(world.work()).args(flags).status();
         assert!(made.expect("agent-home runs").success());
         let agent = Self { world, name };
-        let cwd = agent.world.work();
-        let mut args =
-            vec!["add", name, "--agent", name, "--runtime", on.as_str(), "--cwd", cwd.to_str().expect("utf-8")];
-        args.push("--");
-        args.push(name);
-        args.extend(words);
-        let added = agent.peer(&args);
-        assert!(added.starts_with(&format!("{name}: added")), "{added}");
+        agent.add(name, on, words);
         agent
+    }
+
+    /// Declares another real agent in the same world.
+    pub(crate) fn add(&self, name: &'static str, on: RuntimeKind, words: &[&str]) {
+        let cwd = self.world.work();
+        let cwd = cwd.to_str().expect("utf-8");
+        let declaration = ["add", name, "--agent", name, "--runtime", on.as_str(), "--cwd", cwd, "--", name];
+        let added = self.peer(&[&declaration[..], words].concat());
+        assert!(added.starts_with(&format!("{name}: added")), "{added}");
     }
 
     /// Runs `peer` with the variables of `scripts/offline` that the agents need; it must succeed.
