@@ -11,16 +11,48 @@
 //!                                           the record is written first and removed last
 //! ```
 //!
-//! The runtime's pane runs [`pane`], which starts the agent, stays its parent, and records its end.
+//! The runtime's pane runs [`pane_main`], which starts the agent, stays its parent, and records its end.
 //!
 //! Every effect names an incarnation, whose number only grows. A late effect of a hung server finds a newer incarnation
 //! recorded and is dropped. If a witness does not answer, the result is `unknown`, which never leads to a signal, a
 //! marker or a start. If a command is killed between two steps, the next command continues its work: each step can be
 //! repeated, and the record is removed last.
 
-pub mod cli;
-pub mod config;
-pub mod engine;
-pub mod pane;
-pub mod policy;
-pub mod store;
+// The modules are private, so `pub` in them means "for the other modules", and rustc finds what none of them uses.
+#![allow(unreachable_pub, reason = "see above")]
+
+mod cli;
+mod config;
+mod engine;
+mod pane;
+mod policy;
+mod store;
+
+pub use cli::run;
+#[cfg(feature = "mcp")]
+pub use cli::serve_mcp;
+pub use pane::main as pane_main;
+
+/// What the tests, benches and fuzzers of this repository use besides the program itself. It is not an interface, and changes
+/// at any time.
+#[doc(hidden)]
+pub mod testing {
+    #[cfg(feature = "top")]
+    pub use crate::cli::FullScreen;
+    pub use crate::config::{ConfigDir, EnvFile, PeerSpec, Settings};
+    pub use crate::engine::life::record_end::{EndContext, preview, record_end};
+    pub use crate::engine::observe::conversation::keep as keep_conversation;
+    pub use crate::engine::observe::recorded_host;
+    pub use crate::engine::verbs::timer::crontab_without;
+    pub use crate::engine::{Engine, Progress};
+    pub use crate::policy::ending::{End, EndCause, EndReport, Incarnation, Intent, Reached};
+    pub use crate::policy::health::{Deaths, Health, HealthPolicy, self_fresh_allowed};
+    pub use crate::policy::name::PeerName;
+    pub use crate::policy::recorded::RecordedState;
+    pub use crate::policy::time::Timestamp;
+    pub use crate::policy::wake::{ContextPolicy, Markers, Mode, WakeDecision, WakeFacts, WakeRequest, decide};
+    pub use crate::store::{
+        AgentProcess, ConversationEntry, Event, ExitRecord, Hangup, Heartbeat, LastEnd, Launch, Locked, Marker, OsText,
+        Outcome, Phase, Place, Process, Session, SessionRecord, StateDir, Stored,
+    };
+}

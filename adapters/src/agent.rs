@@ -11,19 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::Key;
 
+mod conversation;
+mod dialog;
 mod environment;
 mod error;
 mod hooks;
 mod load;
 mod mcp;
 mod message;
+mod quit;
 mod values;
 
+pub use conversation::{ActivitySource, Conversation, ConversationId, StatusKind, TranscriptKind};
+pub use dialog::{Dialog, DialogKind};
 pub use environment::{Environment, belongs_to_session, session_in};
 pub use error::ProfileError;
 pub use hooks::{EXECUTABLE, Given, Handed, Hooks, Report};
 pub use mcp::{GIVEN, McpRule, McpServer};
 pub use message::{Alteration, Unsendable, letters};
+pub use quit::{Quit, QuitStep};
 pub use values::{ChildFiles, Pattern, ReportingExtension, Variable};
 
 /// The built-in profiles: name and TOML text.
@@ -108,78 +114,6 @@ pub struct Arguments {
     pub resume: Vec<String>,
 }
 
-/// How the agent's conversations are identified and stored.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Conversation {
-    /// Where the id comes from.
-    pub id: ConversationId,
-    /// The format of the agent's transcript.
-    pub transcript: Option<TranscriptKind>,
-    /// The transcripts of the agents that the agent itself starts, if it writes them to files.
-    pub children: Option<ChildFiles>,
-    /// The file in which the agent reports what it is doing.
-    pub status: Option<StatusKind>,
-    /// Our extension by which the agent reports its conversation, if its files do not show it.
-    pub says: Option<ReportingExtension>,
-    /// The agent's own commands that begin another conversation, or return to an older one.
-    pub moved_by: Option<Pattern>,
-    /// Those among them that begin a conversation which leaves no trace until something is said in it.
-    pub begun_by: Option<Pattern>,
-    /// The sources for when the agent was last active, best first.
-    pub activity: Vec<ActivitySource>,
-}
-
-/// Where the id of a conversation comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ConversationId {
-    /// We generate a UUID and pass it with the fresh start.
-    Chosen,
-    /// The agent generates it; it is read from the agent's files after the first message.
-    Found,
-    /// There is none: the program has no conversations.
-    #[default]
-    None,
-}
-
-/// The transcript formats that [`crate::transcript`] reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TranscriptKind {
-    /// Claude Code: `projects/SLUG/ID.jsonl`.
-    ClaudeJsonl,
-    /// Codex: `sessions/Y/M/D/rollout-TIME-ID.jsonl`.
-    CodexRollout,
-    /// pi: `TIME_ID.jsonl`, first line `session`.
-    PiSession,
-    /// opencode: one sqlite database for all conversations.
-    #[cfg(feature = "sqlite")]
-    OpencodeDb,
-}
-
-/// The status file formats that [`crate::transcript`] reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StatusKind {
-    /// Claude Code: `sessions/PID.json`.
-    ClaudeSession,
-}
-
-/// A source for when an agent was last active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ActivitySource {
-    /// The agent's own status file.
-    StatusFile,
-    /// The time of the last record in the transcript.
-    Transcript,
-    /// Beats sent by the agent's hooks.
-    Beats,
-    /// Output of the pane. This is the last resort, since an animated status line never stops.
-    Output,
-}
-
 /// When the agent is ready for a message.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -207,72 +141,6 @@ impl Default for Ready {
             stable_for_resume: Duration::ZERO,
         }
     }
-}
-
-/// What a dialog needs from the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DialogKind {
-    /// The agent asks for permission to do something.
-    Permission,
-    /// The agent asks for information.
-    Question,
-    /// The agent asks whether to trust a directory.
-    Trust,
-    /// The agent has no account, key or model.
-    SignIn,
-    /// The user must choose an entry or close the menu.
-    Menu,
-}
-
-impl Dialog {
-    /// Returns what the dialog needs from the user.
-    pub fn kind(&self) -> DialogKind {
-        self.kind.unwrap_or(match self.id.as_str() {
-            "permission" => DialogKind::Permission,
-            id if id.starts_with("trust") => DialogKind::Trust,
-            "sign-in" => DialogKind::SignIn,
-            "menu" => DialogKind::Menu,
-            _ => DialogKind::Question,
-        })
-    }
-}
-
-/// A question that the agent asks on the screen.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dialog {
-    /// The name by which a peer's spec accepts it (`accept = ["trust-folder"]`).
-    pub id: String,
-    /// The pattern that recognises it. Its first capture group, if it has one, is the question shown to the user;
-    /// otherwise the whole match.
-    pub screen: Pattern,
-    /// What it needs from the user; by default derived from the id, or a question.
-    #[serde(default)]
-    pub kind: Option<DialogKind>,
-    /// The question to show instead of the text on the screen.
-    #[serde(default)]
-    pub question: Option<String>,
-    /// The beginning of the row to choose if the spec accepts the dialog.
-    #[serde(default)]
-    pub answer: Option<String>,
-    /// The beginning of the row with the cursor.
-    #[serde(default)]
-    pub cursor: Option<Pattern>,
-    /// A row that can be chosen, with or without the cursor. The group `label` is its label; the group `number` is its
-    /// number, if it has one.
-    #[serde(default)]
-    pub rows: Option<Pattern>,
-    /// The line just above the dialog, if the subject of the question is above what `screen` matches.
-    #[serde(default)]
-    pub above: Option<Pattern>,
-    /// Whether only a person may answer it, whatever the spec accepts.
-    #[serde(default)]
-    pub needs_person: bool,
-    /// Whether it is a box with its own background, drawn over the screen. `screen` is then matched only against the
-    /// text of such a box, whatever is below it.
-    #[serde(default)]
-    pub over: bool,
 }
 
 /// Where the user's unsent text is. Lines are searched from the bottom of the screen upwards.
@@ -361,37 +229,6 @@ pub enum Accepted {
     /// The program has emptied its terminal's input queue.
     #[default]
     Consumed,
-}
-
-/// How the agent is asked to leave, and how long it may take.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Quit {
-    /// What to press, in order, until the agent has ended. Empty if the agent cannot be asked to leave.
-    pub steps: Vec<QuitStep>,
-    /// How long to wait after the last step before SIGTERM.
-    #[serde(deserialize_with = "values::duration")]
-    pub grace: Duration,
-    /// How long to wait after SIGTERM before SIGKILL.
-    #[serde(deserialize_with = "values::duration")]
-    pub term_grace: Duration,
-}
-
-impl Default for Quit {
-    fn default() -> Self {
-        Self { steps: Vec::new(), grace: Duration::from_secs(5), term_grace: Duration::from_secs(5) }
-    }
-}
-
-/// One step of asking the agent to leave.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct QuitStep {
-    /// Keys pressed together.
-    pub keys: Vec<Key>,
-    /// How long to wait for the agent to end before the next step.
-    #[serde(deserialize_with = "values::duration")]
-    pub wait: Duration,
 }
 
 /// The start that the arguments are for.

@@ -7,30 +7,25 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use nix::libc;
 
+mod content;
 mod leftovers;
+mod trust;
 
+pub use content::part;
+use content::{all_of, content, text};
 pub use leftovers::{sweep, temporary};
+use trust::check_trust;
+pub use trust::{Untrusted, check_directory};
 
 /// The most that is read of a file that is normally small (a record, a spec, a status file): 16 MiB, a hundred times
 /// the longest one seen. A lower bound would refuse the list of conversations of a very old peer; a higher one would
 /// make a listing noticeably slow.
 pub const MOST: u64 = 16 << 20;
-
-/// How long reading one file may take: the slowest disk reads [`MOST`] in half of it. It is checked between two chunks,
-/// so a file system that does not answer at all blocks for as long as the kernel lets it.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The chunk that is read between two checks of the clock.
-const PART: usize = 1 << 20;
-
-/// Longer than nearly every spec and record, and than most files of `/proc`, which report no length.
-const BUFFER_LEN: usize = 4096;
 
 /// Opens a file for reading. Blocks only on the disk.
 ///
@@ -136,70 +131,6 @@ pub fn read_private(path: &Path, most: u64) -> io::Result<String> {
     text(content(file, &found, most)?)
 }
 
-/// Checks that only we or root control the entries of a directory. A directory that does not exist passes.
-///
-/// # Errors
-/// As for [`read_trusted`], or the directory cannot be examined.
-pub fn check_directory(dir: &Path) -> io::Result<()> {
-    match std::fs::metadata(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(found) if !found.is_dir() => Err(io::Error::new(ErrorKind::NotADirectory, "it is not a directory")),
-        Ok(found) => check_trust(&found),
-    }
-}
-
-/// Why a file or directory must not be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Untrusted {
-    /// It belongs neither to us nor to root.
-    #[error("it belongs to uid {0}")]
-    Owner(u32),
-    /// Others may write to it.
-    #[error("others may write to it (mode {0:03o})")]
-    Writable(u32),
-    /// Its group or others can read or write a secret.
-    #[error("its group or others can read or write it (mode {0:03o})")]
-    Readable(u32),
-}
-
-impl Untrusted {
-    /// Returns the [`Untrusted`] that is the reason of an error, if there is one.
-    pub fn of(error: &io::Error) -> Option<Self> {
-        error.get_ref()?.downcast_ref::<Self>().copied()
-    }
-}
-
-/// Checks owner and mode. Our own group may write (`umask 002`, where each user has a private group); any other group
-/// counts as others.
-fn check_trust(found: &Metadata) -> io::Result<()> {
-    let (mode, owner) = (found.mode() & 0o7777, found.uid());
-    let own_group = || found.gid() == nix::unistd::getegid().as_raw();
-    let why = if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
-        Untrusted::Owner(owner)
-    } else if mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group()) {
-        Untrusted::Writable(mode)
-    } else {
-        return Ok(());
-    };
-    Err(io::Error::new(ErrorKind::PermissionDenied, why))
-}
-
-/// Returns up to `most` bytes of an open file, starting at `from`; fewer if the file ends before that.
-///
-/// # Errors
-/// The disk's, or [`ErrorKind::TimedOut`].
-pub fn part(file: &File, from: u64, most: u64) -> io::Result<Vec<u8>> {
-    let length = file.metadata()?.len().saturating_sub(from).min(most);
-    let mut at = from;
-    let wanted = usize::try_from(length).unwrap_or(usize::MAX);
-    gather(wanted, |room| {
-        let read = file.read_at(room, at)?;
-        at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-        Ok(read)
-    })
-}
-
 /// Reads what a user names, possibly a pipe from their shell: waits as long as the writer takes, and accepts `most`
 /// bytes at most.
 ///
@@ -215,16 +146,6 @@ pub fn read_given(path: &Path, most: u64) -> io::Result<String> {
 /// As [`read_given`].
 pub fn read_stream(stream: impl Read, most: u64) -> io::Result<String> {
     text(all_of(stream, most)?)
-}
-
-fn all_of(stream: impl Read, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    stream.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most { Err(too_long(None, most)) } else { Ok(bytes) }
-}
-
-fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
 /// Returns `true` if the path leads to a regular file, and `false` if nothing is there. Opens nothing.
@@ -280,57 +201,11 @@ fn no_file(found: &Metadata) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("it is {what}, and not a regular file"))
 }
 
-fn too_long(length: Option<u64>, most: u64) -> io::Error {
-    let length = length.map_or_else(|| "more".to_owned(), |length| format!("{length} bytes"));
-    io::Error::new(ErrorKind::FileTooLarge, format!("it has {length}, and more than {most} are never read"))
-}
-
-/// # Source
-/// Linux, `generic_file_read_iter`: a read of a regular file is short only at its end. A file of `/proc` reports no
-/// length and is read to its end.
-fn content(mut file: File, found: &Metadata, most: u64) -> io::Result<Vec<u8>> {
-    if found.len() > most {
-        return Err(too_long(Some(found.len()), most));
-    }
-    if found.len() > 0 {
-        return gather(usize::try_from(found.len()).unwrap_or(usize::MAX), |room| file.read(room));
-    }
-    // An empty regular file, or one of the kernel's.
-    let mut room = [0; BUFFER_LEN];
-    let length = file.read(&mut room)?;
-    let mut content = room[..length].to_vec();
-    if length > 0 {
-        let left = most.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
-        content.extend(all_of(file, left)?);
-    }
-    Ok(content)
-}
-
-/// Reads until `wanted` bytes have arrived or the file ends.
-fn gather(wanted: usize, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
-    let mut content = vec![0; wanted];
-    let (mut filled, mut since) = (0, None::<Instant>);
-    while filled < wanted {
-        if filled > 0 && since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-            let what = format!("{filled} of {wanted} bytes were read in {} s", PATIENCE.as_secs());
-            return Err(io::Error::new(ErrorKind::TimedOut, what));
-        }
-        let end = wanted.min(filled + PART);
-        match read(&mut content[filled..end]) {
-            Ok(0) => break,
-            Ok(more) => filled += more,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    content.truncate(filled);
-    Ok(content)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
+    use super::content::{BUFFER_LEN, PART};
     use super::*;
 
     /// Creates one of everything that is not a file.

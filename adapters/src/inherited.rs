@@ -19,6 +19,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::file;
 
+mod limit;
+
+use limit::{LIMITS, limit_in};
+pub use limit::{Limit, LimitName};
+
 /// How many bytes of a `/proc` file are read; both files have less than 2 KiB.
 const PROC: u64 = 1 << 16;
 
@@ -47,7 +52,7 @@ impl std::str::FromStr for Umask {
     fn from_str(text: &str) -> Result<Self, String> {
         match u32::from_str_radix(text, 8) {
             Ok(bits) if bits <= 0o777 => Ok(Self(bits)),
-            _ => Err(format!("{text:?} is no umask: write it in octal, 000 to 777, like 022")),
+            _ => Err(format!("{text:?} is not a umask: write it in octal, 000 to 777, like 022")),
         }
     }
 }
@@ -69,134 +74,6 @@ impl From<Umask> for String {
 impl fmt::Display for Umask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:03o}", self.0)
-    }
-}
-
-/// A resource limit, written `SOFT:HARD` or as one number for both; `unlimited` means no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Limit {
-    soft: libc::rlim_t,
-    hard: libc::rlim_t,
-}
-
-const UNLIMITED: &str = "unlimited";
-
-impl std::str::FromStr for Limit {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (soft, hard) = text.split_once(':').unwrap_or((text, text));
-        let number = |part: &str| match part {
-            UNLIMITED => Some(libc::RLIM_INFINITY),
-            digits => digits.parse().ok(),
-        };
-        match (number(soft), number(hard)) {
-            (Some(soft), Some(hard)) if soft <= hard => Ok(Self { soft, hard }),
-            (Some(_), Some(_)) => Err(format!("{text:?} is no limit: the soft one is above the hard one")),
-            _ => Err(format!("{text:?} is no limit: write it like 4096, 1024:4096 or {UNLIMITED}")),
-        }
-    }
-}
-
-impl TryFrom<String> for Limit {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Limit> for String {
-    fn from(limit: Limit) -> Self {
-        limit.to_string()
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let one =
-            |limit: libc::rlim_t| if limit == libc::RLIM_INFINITY { UNLIMITED.to_owned() } else { limit.to_string() };
-        match self {
-            Self { soft, hard } if soft == hard => f.write_str(&one(*soft)),
-            Self { soft, hard } => write!(f, "{}:{}", one(*soft), one(*hard)),
-        }
-    }
-}
-
-/// A limited resource, as an index into `LIMITS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct LimitName(usize);
-
-/// Every limit that this system has, with its name in `/proc/PID/limits`.
-const LIMITS: &[(&str, Resource, &str)] = &[
-    ("as", Resource::RLIMIT_AS, "Max address space"),
-    ("core", Resource::RLIMIT_CORE, "Max core file size"),
-    ("cpu", Resource::RLIMIT_CPU, "Max cpu time"),
-    ("data", Resource::RLIMIT_DATA, "Max data size"),
-    ("fsize", Resource::RLIMIT_FSIZE, "Max file size"),
-    ("nofile", Resource::RLIMIT_NOFILE, "Max open files"),
-    ("stack", Resource::RLIMIT_STACK, "Max stack size"),
-    #[cfg(target_os = "linux")]
-    ("locks", Resource::RLIMIT_LOCKS, "Max file locks"),
-    #[cfg(target_os = "linux")]
-    ("memlock", Resource::RLIMIT_MEMLOCK, "Max locked memory"),
-    #[cfg(target_os = "linux")]
-    ("msgqueue", Resource::RLIMIT_MSGQUEUE, "Max msgqueue size"),
-    #[cfg(target_os = "linux")]
-    ("nice", Resource::RLIMIT_NICE, "Max nice priority"),
-    #[cfg(target_os = "linux")]
-    ("nproc", Resource::RLIMIT_NPROC, "Max processes"),
-    #[cfg(target_os = "linux")]
-    ("rss", Resource::RLIMIT_RSS, "Max resident set"),
-    #[cfg(target_os = "linux")]
-    ("rtprio", Resource::RLIMIT_RTPRIO, "Max realtime priority"),
-    #[cfg(target_os = "linux")]
-    ("rttime", Resource::RLIMIT_RTTIME, "Max realtime timeout"),
-    #[cfg(target_os = "linux")]
-    ("sigpending", Resource::RLIMIT_SIGPENDING, "Max pending signals"),
-];
-
-impl LimitName {
-    /// Returns every limit that this system has.
-    fn all() -> impl Iterator<Item = Self> {
-        (0..LIMITS.len()).map(Self)
-    }
-
-    fn resource(self) -> Resource {
-        LIMITS[self.0].1
-    }
-}
-
-impl std::str::FromStr for LimitName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::all().find(|name| LIMITS[name.0].0 == text).ok_or_else(|| {
-            let known: Vec<String> = Self::all().map(String::from).collect();
-            format!("there is no limit {text:?}: use one of {}", known.join(", "))
-        })
-    }
-}
-
-impl TryFrom<String> for LimitName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<LimitName> for String {
-    fn from(name: LimitName) -> Self {
-        name.to_string()
-    }
-}
-
-impl fmt::Display for LimitName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(LIMITS[self.0].0)
     }
 }
 
@@ -277,12 +154,6 @@ pub(crate) fn apply_server_defaults() {
     }
 }
 
-/// Returns the limit of that name from the text of `/proc/PID/limits`.
-fn limit_in(text: &str, name: LimitName) -> Option<Limit> {
-    let mut words = text.lines().find_map(|line| line.strip_prefix(LIMITS[name.0].2))?.split_whitespace();
-    format!("{}:{}", words.next()?, words.next()?).parse().ok()
-}
-
 /// Returns the umask of this process.
 #[cfg(target_os = "linux")]
 fn own_umask() -> Option<Umask> {
@@ -319,7 +190,11 @@ fn set_nice(nice: i32) {
 /// # Errors
 /// It is out of range; the message states the range.
 pub fn check_nice(value: i32) -> Result<(), String> {
-    if (-20..=19).contains(&value) { Ok(()) } else { Err(format!("{value} is no nice value: they go from -20 to 19")) }
+    if (-20..=19).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{value} is not a nice value: they go from -20 to 19"))
+    }
 }
 
 #[cfg(test)]

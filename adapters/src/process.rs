@@ -6,16 +6,20 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+
+mod child;
+mod host;
+mod signal;
+
+pub use child::{ChildChange, Reaped, next_child_change};
+pub use host::{Host, boot_id, host};
+pub use kernel::cpu_time;
+pub use signal::{ignores, signal, signal_group};
 
 #[cfg(target_os = "linux")]
 mod linux;
-pub use kernel::cpu_time;
 #[cfg(target_os = "linux")]
 use linux as kernel;
 #[cfg(target_os = "macos")]
@@ -121,17 +125,9 @@ pub fn children(parent: u32) -> io::Result<Vec<Status>> {
     kernel::children(parent, &|_| true)
 }
 
-/// Returns the live processes whose parents have ended. They are the children of the process that adopts orphans: the
-/// first process and, if it is one of our ancestors, this user's service manager. This is far cheaper than a walk over
-/// all processes.
-///
-/// # Errors
-/// The process table could not be read.
-pub fn orphans() -> io::Result<Vec<Status>> {
-    orphans_where(|_| true)
-}
-
-/// Returns those [`orphans`] whose pid is `wanted`. The others, which may be hundreds, are not read.
+/// Returns the live processes whose parents have ended and whose pid is `wanted`. They are the children of the process
+/// that adopts orphans: the first process and, if it is one of our ancestors, this user's service manager. This is far
+/// cheaper than a walk over all processes: the others, which may be hundreds, are not read.
 ///
 /// # Errors
 /// The process table could not be read.
@@ -212,40 +208,6 @@ fn memory_of(tree: &[Status]) -> Option<u64> {
     (!told.is_empty()).then(|| told.iter().sum())
 }
 
-/// Sends a signal to a process group, but only if the group still belongs to `leader`.
-///
-/// Returns whether there was a process to receive it. Refuses groups 0 and 1 and the caller's own.
-///
-/// # Errors
-/// Permission denied, or a group that must never be signalled.
-pub fn signal_group(leader: ProcessId, signal: Signal) -> io::Result<bool> {
-    let group = i32::try_from(leader.pid).map_err(|_| io::ErrorKind::InvalidInput)?;
-    if group <= 1 || Pid::from_raw(group) == nix::unistd::getpgrp() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("process group {group} is never signalled")));
-    }
-    // A group outlives its leader, and its number cannot be given to a new process while a member is left. So either
-    // the leader still exists, or the group is ours if no member started before the leader did.
-    let ours = match status(leader.pid)? {
-        Some(status) => status.id == leader,
-        None => members(Family::Group(leader.pid))?.iter().all(|member| member.id.start >= leader.start),
-    };
-    if !ours {
-        return Ok(false);
-    }
-    match killpg(Pid::from_raw(group), signal) {
-        Ok(()) => Ok(true),
-        Err(Errno::ESRCH) => Ok(false),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-/// Returns `true` if a process ignores a signal, as an interactive shell ignores `SIGTERM`. `false` if the kernel does
-/// not report it.
-pub fn ignores(pid: u32, signal: Signal) -> bool {
-    let bit = u32::try_from(signal as i32 - 1).ok();
-    kernel::ignored_signals(pid).zip(bit).is_some_and(|(mask, bit)| mask >> bit & 1 == 1)
-}
-
 /// Returns `true` if a program with one of these names is running on this machine.
 ///
 /// # Errors
@@ -257,72 +219,6 @@ pub fn is_running(names: &[&str]) -> io::Result<bool> {
 /// Returns the uid of a process's owner. `None` if the process has ended, or the kernel does not report it.
 pub fn owner(pid: u32) -> Option<u32> {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).ok()?).into()
-}
-
-/// Sends a signal to one process, but only if its identity still matches. Returns whether the process was there.
-///
-/// # Errors
-/// Permission denied.
-pub fn signal(id: ProcessId, signal: Signal) -> io::Result<bool> {
-    if find(id)?.is_none() {
-        return Ok(false);
-    }
-    let pid = i32::try_from(id.pid).map_err(|_| io::ErrorKind::InvalidInput)?;
-    match nix::sys::signal::kill(Pid::from_raw(pid), signal) {
-        Ok(()) => Ok(true),
-        Err(Errno::ESRCH) => Ok(false),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-/// Returns an id of this boot of the machine. A process record from another boot does not identify any process.
-///
-/// # Errors
-/// The kernel does not report it.
-pub fn boot_id() -> io::Result<String> {
-    static BOOT: OnceLock<String> = OnceLock::new();
-    once(&BOOT, kernel::boot_id).cloned()
-}
-
-/// The scope in which pids are valid: one machine and one pid namespace on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
-    /// The machine's id, stable across boots; `name:` and the host name if it has none.
-    pub machine: String,
-    /// The host name, for display.
-    pub name: String,
-    /// The inode number of the pid namespace, if the kernel has namespaces. A container has its own.
-    pub pid_namespace: Option<u64>,
-}
-
-impl Host {
-    /// Returns `true` if a pid means the same process here as in the given machine and namespace. An unknown namespace
-    /// counts as the same one.
-    pub fn shares_processes_with(&self, machine: &str, pid_namespace: Option<u64>) -> bool {
-        let apart = matches!((self.pid_namespace, pid_namespace), (Some(here), Some(there)) if here != there);
-        self.machine == machine && !apart
-    }
-
-    /// Returns `true` if a process with this machine id and host name ran on another machine. An image that is cloned
-    /// takes its machine id along, so after a reboot a different host name indicates a clone. A machine that was
-    /// renamed before a reboot looks the same; the two cases cannot be told apart.
-    pub fn is_not_of(&self, machine: &str, name: &str, another_boot: bool) -> bool {
-        self.machine != machine || another_boot && kernel::MACHINE_IDS_ARE_FILES && self.name != name
-    }
-}
-
-/// Returns where this process runs. Determined once per process.
-///
-/// # Errors
-/// The mounted `/proc` shows another pid namespace, so none of its contents are about us; or the kernel could not be
-/// queried.
-pub fn host() -> io::Result<&'static Host> {
-    static HOST: OnceLock<Host> = OnceLock::new();
-    once(&HOST, || {
-        let name = nix::unistd::gethostname()?.to_string_lossy().into_owned();
-        let machine = kernel::machine_id()?.unwrap_or_else(|| format!("name:{name}"));
-        Ok(Host { machine, name, pid_namespace: kernel::pid_namespace()? })
-    })
 }
 
 /// Returns the path of our own program. If it was replaced while the agent ran, that is the new program under the old
@@ -342,14 +238,6 @@ pub fn own_executable() -> io::Result<PathBuf> {
         Some(_) => PathBuf::from("/proc/self/exe"),
         None => executable,
     })
-}
-
-/// A failure is not cached: the next caller queries again.
-fn once<T>(cell: &'static OnceLock<T>, ask: impl FnOnce() -> io::Result<T>) -> io::Result<&'static T> {
-    match cell.get() {
-        Some(known) => Ok(known),
-        None => ask().map(|told| cell.get_or_init(|| told)),
-    }
 }
 
 /// Returns how long ago a process was started.
@@ -397,58 +285,6 @@ pub fn release_code_pages() {
     kernel::release_code_pages();
 }
 
-/// How a child that we waited for ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reaped {
-    /// The exit code, if it exited.
-    pub code: Option<i32>,
-    /// The signal number, if a signal ended it.
-    pub signal: Option<i32>,
-    /// The peak resident memory of the child and of the children it waited for, in KiB.
-    pub max_rss_kib: u64,
-}
-
-/// A state change of a child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChildChange {
-    /// It was stopped by this signal.
-    Stopped(i32),
-    /// It ended and was reaped.
-    Ended(Reaped),
-}
-
-/// Returns a state change of any of our children, or `None` if none has changed. Never blocks. Call it again until it
-/// returns `None`, because one `SIGCHLD` may stand for several changes.
-///
-/// # Errors
-/// We have no child.
-#[allow(unsafe_code, reason = "nix has no wait4, and only wait4 tells one child's peak memory")]
-pub fn next_child_change() -> io::Result<Option<(u32, ChildChange)>> {
-    use nix::libc;
-    let mut status = 0;
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: both pointers are valid for writes for the length of the call, and an all-zero rusage is a valid value.
-    let (reaped, usage) = unsafe {
-        let reaped = libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED, usage.as_mut_ptr());
-        (reaped, usage.assume_init())
-    };
-    if reaped < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let Some(child) = u32::try_from(reaped).ok().filter(|pid| *pid > 0) else { return Ok(None) };
-    if libc::WIFSTOPPED(status) {
-        return Ok(Some((child, ChildChange::Stopped(libc::WSTOPSIG(status)))));
-    }
-    let peak = u64::try_from(usage.ru_maxrss).unwrap_or(0);
-    let reaped = Reaped {
-        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
-        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
-        // Linux counts in KiB, macOS in bytes (getrusage(2) on each).
-        max_rss_kib: if cfg!(target_os = "macos") { peak / 1024 } else { peak },
-    };
-    Ok(Some((child, ChildChange::Ended(reaped))))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -459,16 +295,6 @@ mod tests {
         assert_eq!(find(me).expect("probe").map(|s| s.id), Some(me));
         let recycled = ProcessId { start: me.start + 1, ..me };
         assert_eq!(find(recycled).expect("probe"), None);
-    }
-
-    #[test]
-    fn a_pid_means_something_on_its_own_machine_and_in_its_own_namespace() {
-        let here = host().expect("told");
-        assert!(here.shares_processes_with(&here.machine, here.pid_namespace));
-        assert!(!here.shares_processes_with("name:elsewhere", here.pid_namespace));
-        let inside = here.pid_namespace.map(|inode| inode + 1);
-        assert_eq!(here.shares_processes_with(&here.machine, inside), here.pid_namespace.is_none());
-        assert!(here.shares_processes_with(&here.machine, None));
     }
 
     #[test]
@@ -487,14 +313,5 @@ mod tests {
         let found = with_first_arguments(&first).expect("told");
         let me = found.iter().find(|(status, _)| status.id.pid == std::process::id()).expect("among them");
         assert_eq!(me.1, own[1..]);
-    }
-
-    #[test]
-    fn own_group_and_init_are_never_signalled() {
-        let group = u32::try_from(nix::unistd::getpgrp().as_raw()).expect("positive");
-        for pid in [0, 1, group] {
-            let error = signal_group(ProcessId { pid, start: 0 }, Signal::SIGCONT).expect_err("refused");
-            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        }
     }
 }

@@ -17,19 +17,19 @@ use crate::process::{self, ProcessId};
 use crate::runtime::{
     AttachMode, Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Size, Target,
 };
-use crate::systemd::Scope;
-use crate::version::{Executable, Fitness, Versions};
+use crate::version::{Fitness, Versions};
 
 mod argv;
 mod check;
 mod classify;
+mod created;
 mod listing;
 mod probe;
 mod server;
 
 use argv::Line;
 use classify::Asked;
-use listing::NewPane;
+use created::created;
 
 const KIND: RuntimeKind = RuntimeKind::Tmux;
 
@@ -114,7 +114,9 @@ impl Tmux {
                 }
                 Err(_) => Err(error),
             },
-            Some(RuntimeError::Failed { .. }) if classify::was_cut_off(&output) => Err(cut_off(argv, &output, asked)),
+            Some(RuntimeError::Failed { .. }) if classify::was_cut_off(&output) => {
+                Err(classify::cut_off(argv, &output, asked))
+            }
             Some(error) => Err(error),
             None => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         }
@@ -122,46 +124,6 @@ impl Tmux {
 
     async fn output(&self, argv: &Argv, stdin: Option<&[u8]>, asked: Asked<'_>) -> Result<Output, RuntimeError> {
         command::run(argv, stdin, self.deadline).await.map_err(|error| classify::not_run(error, asked, self.deadline))
-    }
-
-    /// Starts a server on the socket, and waits until it listens. Concurrent starts are safe: tmux takes its own lock.
-    async fn start_server(&self, asked: Asked<'_>) -> Result<ProcessId, RuntimeError> {
-        if !self.config.is_file() {
-            // tmux would start anyway and show the error in the first pane, where it swallows every key.
-            return Err(classify::failed(asked, format!("no configuration file at {}", self.config.display())));
-        }
-        prepare_directory(asked)?;
-        let asked = Asked { command: "start-server", ..asked };
-        let args = argv::prefix(&self.config, asked.server, true);
-        let start = server::start(&self.binary, args);
-        if let Some(server) = self.start_in_scope(&start, asked).await? {
-            return Ok(server);
-        }
-        match self.run(&start, None, asked).await {
-            // A wrapper that prints lines of its own has started a server nevertheless.
-            Err(RuntimeError::Failed { .. }) if matches!(probe::probe(asked), Ok(Ok(_))) => {}
-            said => drop(said?),
-        }
-        probe::require(asked, None)
-    }
-
-    /// Starts the server in its own scope. `None` if no scope is available, or if the server is better off without one.
-    async fn start_in_scope(&self, start: &Argv, asked: Asked<'_>) -> Result<Option<ProcessId>, RuntimeError> {
-        let name = asked.server.file_name().unwrap_or_default().to_string_lossy();
-        let Some(scope) = Scope::find(KIND.as_str(), &name, asked.server).await else { return Ok(None) };
-        for spared in [true, false] {
-            let scoped = self.run(&scope.around(server::in_scope(start.clone()), spared), None, asked).await;
-            if scoped.is_ok()
-                && let Ok(server) = probe::probe(asked)?
-            {
-                return Ok(Some(server));
-            }
-            tracing::debug!(?scoped, spared, "no scope from systemd");
-            if !scoped.is_err_and(|error| Scope::refuses_to_spare(&error)) {
-                break;
-            }
-        }
-        Ok(None)
     }
 
     /// Runs a guarded command line against a pane. Empty output is success, [`argv::REFUSED`] means that the pane takes
@@ -185,15 +147,6 @@ impl Tmux {
     }
 }
 
-/// Creates the directory of the socket, or checks the existing one.
-fn prepare_directory(asked: Asked<'_>) -> Result<(), RuntimeError> {
-    let Some(dir) = asked.server.parent() else { return Ok(()) };
-    server::prepare_directory(dir).map_err(|error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied => probe::denied(asked, error.to_string()),
-        _ => classify::failed(asked, format!("cannot make directory {}: {error}", dir.display())),
-    })
-}
-
 /// The error for a pane that does not exist, or that runs something else by now.
 fn not_there(target: &Target) -> RuntimeError {
     let detail = format!("pane {} is gone or no longer belongs to this peer", target.pane);
@@ -212,81 +165,6 @@ impl Tmux {
         let rows = listing::rows(&said, server.pid)
             .ok_or_else(|| classify::failed(asked, format!("unexpected answer {said:?}")))?;
         Ok(Listing::Up { server, rows })
-    }
-
-    /// Looks for a session whose creation failed or was answered unreadably (by a wrapper that prints lines of its
-    /// own). Searches by tag, in a listing by the client that was used, then in one by the server's own executable.
-    ///
-    /// # Errors
-    /// `why` if a listing shows that the session does not exist; [`RuntimeError::Unconfirmed`] if no listing is
-    /// available.
-    async fn find_created(
-        &self,
-        new: &NewSession,
-        server: ProcessId,
-        asked: Asked<'_>,
-        why: RuntimeError,
-    ) -> Result<Created, RuntimeError> {
-        use RuntimeError::{DuplicateSession, NoBinary, NotAnswering, PermissionDenied, ServerGone, TimedOut};
-        // These mean that nothing was created, or that it is still unknown.
-        if matches!(
-            why,
-            DuplicateSession { .. }
-                | NoBinary { .. }
-                | NotAnswering { .. }
-                | PermissionDenied { .. }
-                | ServerGone { .. }
-                | TimedOut { .. }
-        ) {
-            return Err(why);
-        }
-        let own = Executable::of(server).map(|own| own.path);
-        for binary in [Some(self.binary.clone()), own].into_iter().flatten() {
-            let client = self.argv(binary, asked.server, argv::list_panes());
-            match self.list_by(&client, server, asked).await {
-                Ok(Listing::Up { rows, .. }) => {
-                    let row = rows.into_iter().find(|row| row.tag == new.tag && row.pane_pid.is_some()).ok_or(why)?;
-                    let pane_pid = row.pane_pid.unwrap_or_default();
-                    let made = NewPane {
-                        session_id: row.session_id,
-                        pane: row.pane,
-                        pane_pid,
-                        server: server.pid,
-                        version: None,
-                    };
-                    return Ok(created(new, server, made));
-                }
-                Ok(Listing::Gone(_)) => return Err(why),
-                Err(error) => tracing::debug!(%error, "looking for a session whose making was not confirmed"),
-            }
-        }
-        Err(RuntimeError::Unconfirmed { runtime: KIND, session: new.session.clone(), detail: why.to_string() })
-    }
-}
-
-fn created(new: &NewSession, server: ProcessId, made: NewPane) -> Created {
-    let target = Target {
-        server: new.server.clone(),
-        session: new.session.clone(),
-        session_id: made.session_id,
-        pane: made.pane,
-        server_process: Some(server),
-        pane_pid: Some(made.pane_pid),
-    };
-    Created { target, server, server_version: made.version.map(|version| format!("tmux {version}")) }
-}
-
-/// A client that the server disconnects reports that the server ended. If the server is alive, it is of another
-/// version.
-fn cut_off(argv: &Argv, output: &Output, asked: Asked<'_>) -> RuntimeError {
-    match probe::probe(asked) {
-        Ok(Ok(server)) => {
-            let said = output.summary();
-            let (client, pid) = (argv.program.display(), server.pid);
-            let detail = format!("{said}, but the server, pid {pid}, lives: {client} cannot talk to its version");
-            RuntimeError::VersionMismatch { runtime: KIND, server: asked.server.to_owned(), detail }
-        }
-        _ => classify::failed(asked, output.summary()),
     }
 }
 
@@ -419,7 +297,7 @@ impl Runtime for Tmux {
             let late = tokio::time::Instant::now() >= deadline;
             match probe::require(asked, Some(process)) {
                 Err(RuntimeError::Unreachable { .. }) if !signalled => {
-                    prepare_directory(asked)?;
+                    server::prepare_directory(asked)?;
                     server::nothing_but_a_socket(server).map_err(|error| classify::failed(asked, error.to_string()))?;
                     probe::answers(process, asked)?;
                     let sent = process::signal(process, Signal::SIGUSR1);

@@ -6,9 +6,9 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use crate::agent::{Profile, Start, StatusKind, TranscriptKind};
+use crate::agent::{Profile, Start, TranscriptKind};
 use crate::process::ProcessId;
 
 mod children;
@@ -17,14 +17,20 @@ mod codex;
 #[cfg(feature = "sqlite")]
 mod database;
 mod entries;
+mod layout;
 mod lines;
 #[cfg(feature = "sqlite")]
 mod opencode;
 mod pi;
 mod refusal;
+mod status;
+mod turn;
 
 pub use entries::{Entry, EntryKind, Glance, Tokens};
+use layout::Layout;
 pub use refusal::{Refusal, RefusedFor};
+pub use status::{AgentStatus, status_in};
+use turn::turn_of;
 
 /// The variable that names the file in which an agent reports its conversation.
 pub const SAID: &str = "PEER_CONVERSATION_FILE";
@@ -101,61 +107,6 @@ impl TranscriptError {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }
-}
-
-/// The queries that each transcript format must answer; see the methods of [`Files`] for their meaning.
-trait Layout {
-    fn path(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError>;
-    fn discover(&self, since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError>;
-    /// See [`Files::process_markers`]; none for an agent whose conversations cannot be found this way.
-    fn process_markers(&self, _pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
-        Ok(Vec::new())
-    }
-    /// Returns the conversations that these process markers belong to, that of the newest marker last.
-    fn of_markers(&self, _since: SystemTime, _process_markers: &[String]) -> Result<Vec<String>, TranscriptError> {
-        Ok(Vec::new())
-    }
-    /// See [`Files::current`]; `known` itself if the run is still in it.
-    fn current(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError>;
-    /// See [`Files::is_of_here`]; of a conversation that is there.
-    fn is_of_here(&self, _id: &str) -> Result<bool, TranscriptError> {
-        Ok(true)
-    }
-    /// See [`Files::open_in`]; none for an agent that does not tell.
-    fn open_in(&self, _id: &str) -> Result<Option<u32>, TranscriptError> {
-        Ok(None)
-    }
-    fn end(&self, id: &str) -> Result<u64, TranscriptError>;
-    fn messages_after(&self, id: &str, position: u64) -> Result<Vec<String>, TranscriptError>;
-    /// Returns the user's messages from `since` on; a record without a time counts as new.
-    fn messages_since(&self, id: &str, since: SystemTime) -> Result<Vec<String>, TranscriptError>;
-    /// See [`Files::telling`].
-    fn telling(&self, id: Option<&str>, pid: u32) -> Result<Vec<PathBuf>, TranscriptError>;
-    /// See [`Files::entries`]; the conversation exists.
-    fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError>;
-    /// See [`Files::glance`]; `path` is its transcript.
-    fn glance(&self, id: &str, path: PathBuf) -> Result<Glance, TranscriptError>;
-    fn last_activity(&self, id: Option<&str>, pid: u32) -> Result<Option<SystemTime>, TranscriptError>;
-    fn turn_in_progress(&self, id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError>;
-    /// See [`Files::refused`]; of a conversation that is there.
-    fn refused(&self, _id: &str) -> Result<Option<Refusal>, TranscriptError> {
-        Ok(None)
-    }
-    /// Returns the content of its status file; `None` for an agent without one.
-    fn status(&self, _pid: u32) -> Result<Option<AgentStatus>, TranscriptError> {
-        Ok(None)
-    }
-}
-
-/// What an agent reports about itself in its status file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentStatus {
-    /// Whether it is working or waiting for a permission.
-    pub busy: bool,
-    /// When its activity last changed, if it reports that.
-    pub since: Option<SystemTime>,
-    /// What it needs the user for, in its own words; it is then busy.
-    pub waits_for: Option<String>,
 }
 
 impl Files<'_> {
@@ -345,22 +296,6 @@ impl Files<'_> {
         self.layout().map_or(Ok(None), |layout| layout.turn_in_progress(id, pid))
     }
 
-    /// Returns what the agent's status file reports about the process `pid`. It is one small file, cheap enough for
-    /// each row of a list.
-    ///
-    /// # Errors
-    /// Nothing is known.
-    pub fn status(&self, pid: u32) -> Result<Option<AgentStatus>, TranscriptError> {
-        self.layout().map_or(Ok(None), |layout| layout.status(pid))
-    }
-
-    /// Returns the directory of the agent's status files, if it keeps any.
-    pub fn status_directory(&self) -> Option<PathBuf> {
-        self.profile.conversation.status.map(|kind| match kind {
-            StatusKind::ClaudeSession => claude::Claude(*self).status_directory(),
-        })
-    }
-
     /// Returns `true` if the text is one of the messages.
     fn holds(&self, messages: &[String], text: &str) -> bool {
         messages.iter().any(|message| self.profile.matches_record(message, text))
@@ -380,54 +315,6 @@ impl Files<'_> {
     fn directory(&self, variable: &str) -> Option<PathBuf> {
         (self.env)(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
-}
-
-/// Returns what a status file in `directory` ([`Files::status_directory`]) reports about a process that is known to be
-/// alive. Reads one small file, and asks the kernel nothing.
-///
-/// # Errors
-/// Nothing is known.
-pub fn status_in(
-    kind: StatusKind,
-    directory: &Path,
-    process: ProcessId,
-) -> Result<Option<AgentStatus>, TranscriptError> {
-    match kind {
-        StatusKind::ClaudeSession => claude::status_in(directory, process),
-    }
-}
-
-/// Returns whether a turn is in progress, by the newest record about turns: `(it continues, its time)`.
-///
-/// A record from before the process started belongs to an earlier process, which was killed in the middle of its turn.
-fn turn_of(pid: u32, newest: Option<(bool, SystemTime)>) -> Result<Option<bool>, TranscriptError> {
-    let Some((goes_on, time)) = newest else { return Ok(None) };
-    if !goes_on {
-        return Ok(Some(false));
-    }
-    let started = started(pid).map_err(TranscriptError::io(Path::new("/proc/stat")))?;
-    Ok(started.map(|started| time >= started))
-}
-
-/// Returns when a live process started, by the wall clock; up to 2 s early.
-#[cfg(target_os = "linux")]
-fn started(pid: u32) -> io::Result<Option<SystemTime>> {
-    // USER_HZ is 100 on every Linux that Rust runs on, whatever the kernel's own rate (proc(5)).
-    const TICKS: u64 = 100;
-    // `btime` is in whole seconds and moves with the clock. Better to take an old turn for a new one than the reverse.
-    const SLACK: u64 = 2;
-    let Some(process) = crate::process::status(pid)? else { return Ok(None) };
-    let text = crate::file::read_to_string(Path::new("/proc/stat"), crate::file::MOST)?;
-    let boot = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u64>().ok());
-    let since = boot.map(|boot| (boot + process.id.start / TICKS).saturating_sub(SLACK));
-    Ok(since.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
-}
-
-/// Returns when a live process started: its identity is that time, in microseconds.
-#[cfg(not(target_os = "linux"))]
-fn started(pid: u32) -> io::Result<Option<SystemTime>> {
-    let process = crate::process::status(pid)?;
-    Ok(process.map(|process| SystemTime::UNIX_EPOCH + Duration::from_micros(process.id.start)))
 }
 
 #[cfg(test)]

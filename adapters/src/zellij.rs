@@ -15,11 +15,13 @@ mod input;
 mod keys;
 mod left;
 mod look;
+mod place;
 mod record;
 mod remove;
 mod room;
 mod rows;
 mod shown;
+mod table;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,8 +31,9 @@ use async_trait::async_trait;
 use self::argv::PANE;
 use self::client::{failed, not_seen, server_gone, unclear, unreachable};
 use self::home::Home;
-use self::look::{Observation, Table, Up};
+use self::look::{Observation, Up};
 use self::shown::BottomCache;
+use self::table::Table;
 use crate::command::Argv;
 use crate::process::{self, ProcessId};
 use crate::runtime::{
@@ -103,7 +106,7 @@ impl Zellij {
     /// The session's name is too long for any of them; shorten it.
     pub fn server_dir(base: &Path, session: &str) -> Result<PathBuf, RuntimeError> {
         let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR");
-        home::choose(base, runtime_dir.as_deref(), session)
+        place::choose(base, runtime_dir.as_deref(), session)
             .ok_or_else(|| failed("attach", format!("no socket path for a session named {session:?} is short enough")))
     }
 
@@ -115,7 +118,7 @@ impl Zellij {
     /// A directory exists and cannot be read: it is unknown which sessions there are.
     pub fn server_dirs(base: &Path) -> Result<Vec<PathBuf>, RuntimeError> {
         let mut dirs = Vec::new();
-        for parent in home::parents(base, std::env::var_os("XDG_RUNTIME_DIR").as_deref()) {
+        for parent in place::parents(base, std::env::var_os("XDG_RUNTIME_DIR").as_deref()) {
             let not_read = |error: std::io::Error| not_seen(&Home::at(&parent), "list", &error);
             let entries = match std::fs::read_dir(&parent) {
                 Ok(entries) => entries,
@@ -152,7 +155,7 @@ impl Zellij {
     /// Deletes what creations of sessions of `base` left behind that were killed before they had started anything. Best
     /// effort: the next creation does the same.
     pub fn sweep_drafts(base: &Path) {
-        for parent in home::parents(base, std::env::var_os("XDG_RUNTIME_DIR").as_deref()) {
+        for parent in place::parents(base, std::env::var_os("XDG_RUNTIME_DIR").as_deref()) {
             let _ = home::sweep_drafts(&parent);
         }
     }

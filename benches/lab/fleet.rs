@@ -6,12 +6,10 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use peer::config::{ConfigDir, PeerSpec};
-use peer::engine::{Engine, Progress};
-use peer::policy::ending::Incarnation;
-use peer::policy::name::PeerName;
-use peer::policy::time::Timestamp;
-use peer::store::{AgentProcess, Launch, OsText, Phase, Place, Process, SessionRecord};
+use peer::testing::{
+    AgentProcess, ConfigDir, Engine, Incarnation, Launch, OsText, PeerName, PeerSpec, Phase, Place, Process, Progress,
+    SessionRecord, Timestamp,
+};
 use peer_adapters::inherited::Inherited;
 use peer_adapters::process;
 
@@ -170,7 +168,7 @@ fn record(
     let env = std::env::vars_os().chain([files]).map(|(key, value)| (OsText(key), OsText(value))).collect();
     let argv = ["/bin/sleep", "100000"].map(|word| OsText(word.into())).into();
     let config_dir = world.path("config");
-    let host = peer::engine::observe::recorded_host().expect("a host");
+    let host = peer::testing::recorded_host().expect("a host");
     let launch = Launch {
         argv,
         cwd: world.work(),

@@ -1,7 +1,7 @@
 //! The agent itself: a composer, turns, and dialogs.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +9,13 @@ use std::time::{Duration, Instant};
 use crate::dialog::Dialog;
 use crate::flags::Flags;
 use crate::input::{Decoder, Key};
-use crate::screen::{Cursor, Screen};
+use crate::screen::Screen;
 use crate::transcript::{self, Transcript};
+
+mod composer;
+mod report;
+
+use composer::shortened;
 
 /// An Enter that comes sooner after a paste is taken for a part of it, as in real agents.
 const PASTE_SETTLE: Duration = Duration::from_millis(30);
@@ -23,12 +28,6 @@ const LONE_ESCAPE: Duration = Duration::from_millis(30);
 
 /// A paste of more line ends, or of more characters, shows as a placeholder.
 const LONG_PASTE: (usize, usize) = (3, 800);
-
-/// Rows of the composer that are shown.
-const COMPOSER_ROWS: usize = 10;
-
-/// Characters of a message that an answer repeats.
-const ECHO: usize = 60;
 
 /// Whether the agent continues.
 pub(crate) enum Step {
@@ -96,31 +95,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Reports to the hook. Only the next report waits for it: an agent's turn takes longer than a hook takes to start, and
-    /// one of ours does not.
-    fn report(&mut self, what: &str, answer: &str) {
-        let Some(command) = &self.flags.hook else { return };
-        self.hook.take().map(thread::JoinHandle::join);
-        let handed = serde_json::json!({ "conversation": self.transcript.id(), "answer": answer }).to_string();
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", command, "hook", what]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(mut hook) = shell.spawn() else { return };
-        self.hook = Some(thread::spawn(move || {
-            let told = hook.stdin.take().map(|mut stdin| stdin.write_all(handed.as_bytes()));
-            drop((told, hook.wait()));
-        }));
-    }
-
     /// Draws for the first time.
     pub(crate) fn begin(&mut self) -> io::Result<()> {
         self.tell_at = Some(Instant::now());
         self.greet()
-    }
-
-    /// Writes the status file when it is due.
-    fn tell(&mut self) -> io::Result<()> {
-        let due = self.tell_at.take_if(|at| Instant::now() >= *at).is_some();
-        if due && self.flags.status_file { self.transcript.tell() } else { Ok(()) }
     }
 
     fn greet(&mut self) -> io::Result<()> {
@@ -358,59 +336,6 @@ impl<'a> Session<'a> {
         let (live, cursor) = self.dialogs.front().map_or_else(|| self.composer(), Dialog::draw);
         self.screen.draw(lines, &live, &cursor)
     }
-
-    /// The live area: what is in progress, then the composer between its two rules.
-    fn composer(&self) -> (Vec<String>, Cursor) {
-        let columns = self.screen.columns();
-        let mut live = Vec::new();
-        if self.turn.is_some() {
-            live.push("✻ Working… (esc to interrupt)".to_owned());
-        }
-        live.extend(self.queue.iter().map(|text| format!("  queued: {}", shortened(text))));
-        let rule = "─".repeat(columns);
-        live.push(rule.clone());
-        let rows = self.draft_rows(columns.saturating_sub(3).max(1));
-        let shown = &rows[rows.len().saturating_sub(COMPOSER_ROWS)..];
-        for (index, row) in shown.iter().enumerate() {
-            live.push(format!("{}{row}", if index == 0 { "> " } else { "  " }));
-        }
-        let cursor = Cursor { row: live.len() - 1, column: 2 + shown.last().map_or(0, |row| row.chars().count()) };
-        if let Some(ghost) = self.flags.ghost.as_ref().filter(|_| self.draft.is_empty())
-            && let Some(last) = live.last_mut()
-        {
-            last.extend(["\x1b[2m", ghost, "\x1b[22m"]);
-        }
-        live.push(rule);
-        if self.control_c_at.is_some() {
-            live.push("  Press Ctrl-C again to exit".to_owned());
-        }
-        (live, cursor)
-    }
-
-    /// The content of the composer, in rows of at most `width` characters; at least one row.
-    fn draft_rows(&self, width: usize) -> Vec<String> {
-        let text = self.draft.iter().fold(String::new(), |text, piece| match piece {
-            Piece::Char(c) => text + c.encode_utf8(&mut [0; 4]),
-            Piece::Paste { number, text: pasted } => match pasted.matches('\n').count() {
-                0 => text + &format!("[Pasted text #{number}]"),
-                lines => text + &format!("[Pasted text #{number} +{lines} lines]"),
-            },
-        });
-        let mut rows = Vec::new();
-        for line in text.split('\n') {
-            let characters: Vec<char> = line.chars().filter(|c| !c.is_control()).collect();
-            rows.extend(characters.chunks(width).map(|row| row.iter().collect::<String>()));
-            if characters.is_empty() {
-                rows.push(String::new());
-            }
-        }
-        rows
-    }
-}
-
-/// The first characters of a message, on one line.
-fn shortened(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(ECHO).collect()
 }
 
 /// The `<s>` of `SLOW <s>`.

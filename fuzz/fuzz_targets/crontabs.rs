@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
 
-use peer::engine::verbs::timer::crontab_without;
+use peer::testing::crontab_without;
 
 fuzz_target!(|text: &str| {
     let (without, _) = crontab_without(text, Path::new("/s/timer.sh"), "/s");

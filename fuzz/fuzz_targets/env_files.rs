@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
 
-use peer::config::EnvFile;
+use peer::testing::EnvFile;
 
 fuzz_target!(|text: &str| {
     if let Err(error) = EnvFile::parse(Path::new("env"), text) {

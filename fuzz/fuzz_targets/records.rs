@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use peer::policy::ending::{EndCause, EndReport, Reached};
-use peer::policy::health::{Deaths, Health, HealthPolicy};
-use peer::policy::time::Timestamp;
-use peer::store::{ConversationEntry, Event, ExitRecord, Heartbeat, LastEnd, Launch, Outcome, Session, SessionRecord};
+use peer::testing::{
+    ConversationEntry, Deaths, EndCause, EndReport, Event, ExitRecord, Health, HealthPolicy, Heartbeat, LastEnd, Launch,
+    Outcome, Reached, Session, SessionRecord, Timestamp,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let now = Timestamp::from_ms(1_795_305_600_000);

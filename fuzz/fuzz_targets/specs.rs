@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use peer::config::{PeerSpec, Settings};
+use peer::testing::{PeerSpec, Settings};
 use std::path::Path;
 
 fuzz_target!(|text: &str| {

@@ -8,5 +8,5 @@ use peer_adapters::signals;
 fn main() -> ExitCode {
     // If the kernel refuses, nothing has changed, and whatever fails later reports its own error.
     let _ = signals::restore();
-    ExitCode::from(peer::cli::serve_mcp(std::env::args_os().skip(1)))
+    ExitCode::from(peer::serve_mcp(std::env::args_os().skip(1)))
 }

@@ -132,13 +132,14 @@ struct Context {
 impl Context {
     /// Opens the engine over the directories that the environment names.
     fn engine(&self) -> Result<Engine, CliError> {
-        self.engine_telling(Box::new(progress::Terminal::new()))
+        let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
+        open_engine(executable, Box::new(progress::Terminal::new()))
     }
 
     /// Opens the engine for a verb that observes or ends what is on record, even if `config.toml` cannot be used. The user
     /// is told what is wrong with it.
     fn engine_by_records(&self) -> Result<Engine, CliError> {
-        let engine = self.engine_by_records_telling(Box::new(progress::Terminal::new()))?;
+        let engine = self.engine_by_records_with(Box::new(progress::Terminal::new()))?;
         if let Some(hint) = notice_unusable_settings(&engine) {
             render::output::hint(&hint);
         }
@@ -146,15 +147,9 @@ impl Context {
     }
 
     /// As [`Context::engine_by_records`] with another receiver of the progress, and without telling the user.
-    fn engine_by_records_telling(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
+    fn engine_by_records_with(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
         let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
         open_engine_by_records(executable, progress)
-    }
-
-    /// Opens the engine with another receiver of its progress.
-    fn engine_telling(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
-        let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
-        open_engine(executable, progress)
     }
 }
 
@@ -261,6 +256,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Executable)
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn dispatch(verb: Verb, context: &mut Context) -> Outcome {
     match verb {
         Verb::Add(args) => add::run(args, context).await,

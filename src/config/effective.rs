@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{PeerSpec, Settings};
-use crate::policy::health::Restart;
+use crate::policy::health::{MAX_RESTARTS_DEFAULT, Restart};
+use crate::policy::idle::IDLE_TIMEOUT_DEFAULT;
 use crate::policy::stall::{self, OnLimit, OnStall};
 use crate::policy::wake::ContextPolicy;
 
@@ -90,12 +91,8 @@ pub struct Effective {
     pub accept: Value<Vec<String>>,
 }
 
-/// One hour: long enough for a lunch break, short enough that a forgotten fleet sleeps overnight.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// Half an hour: a build or a download that says nothing for longer, and computes nothing, is rare.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// Twenty restarts in a row take more than an hour with the longest backoff.
-const MAX_RESTARTS: u32 = 20;
 
 impl Effective {
     /// Fills in the values that `spec` leaves out.
@@ -103,10 +100,10 @@ impl Effective {
         let defaults = &settings.defaults;
         let span = |value: Option<super::Span>| value.map(|span| (!span.0.is_zero()).then_some(span.0));
         Self {
-            idle_timeout: pick(span(spec.idle_timeout), span(defaults.idle_timeout), Some(IDLE_TIMEOUT)),
+            idle_timeout: pick(span(spec.idle_timeout), span(defaults.idle_timeout), Some(IDLE_TIMEOUT_DEFAULT)),
             restart: pick(spec.restart, defaults.restart, Restart::OnWake),
             policy: pick(spec.policy, defaults.policy, ContextPolicy::default()),
-            max_restarts: pick(spec.max_restarts, defaults.max_restarts, MAX_RESTARTS),
+            max_restarts: pick(spec.max_restarts, defaults.max_restarts, MAX_RESTARTS_DEFAULT),
             max_memory_kib: pick(
                 spec.max_memory.map(|size| Some(size.kib)),
                 defaults.max_memory.map(|size| Some(size.kib)),

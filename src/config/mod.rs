@@ -23,9 +23,9 @@ use crate::policy::name::PeerName;
 pub use effective::{Effective, Origin, Value};
 pub use env_file::{EnvFile, is_reserved, is_variable_name};
 pub use error::{ConfigError, Place, nearest};
-pub use settings::{Defaults, Hook, Settings, TmuxSettings};
+pub use settings::{Hook, Settings, TmuxSettings};
 pub use spec::PeerSpec;
-pub use values::{PaneSize, RUNTIMES, Size, Span, format_span};
+pub use values::{PaneSize, RUNTIMES, Span, format_span};
 
 /// The configuration directory.
 #[derive(Clone, Debug)]

@@ -71,7 +71,7 @@ pub struct PeerSpec {
     /// The longest wait for readiness. If unset, the profile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_timeout: Option<Span>,
-    /// How long nothing may happen in a turn before it is told of as stalled; 0 is never.
+    /// How long nothing may happen in a turn before it is reported as stalled; 0 is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stall_timeout: Option<Span>,
     /// What is done about a turn that is stalled.
@@ -175,7 +175,11 @@ impl PeerSpec {
         match self.command.first() {
             None => return bad("command", "it is empty", "give the agent's absolute path, then its arguments"),
             Some(program) if !Path::new(program).is_absolute() => {
-                return bad("command", "the first word is no absolute path", "write the whole path of the executable");
+                return bad(
+                    "command",
+                    "the first word is not an absolute path",
+                    "write the whole path of the executable",
+                );
             }
             Some(_) => {}
         }
@@ -184,19 +188,23 @@ impl PeerSpec {
             return bad("command", "a word holds a NUL character", nul);
         }
         if !self.cwd.is_absolute() {
-            return bad("cwd", "it is no absolute path", "write the whole path of the directory");
+            return bad("cwd", "it is not an absolute path", "write the whole path of the directory");
         }
         if let Some((problem, cure)) = check_runtime(&self.runtime) {
             return Err((vec!["runtime"], problem, cure));
         }
         if self.env_file.as_ref().is_some_and(|path| !path.is_absolute()) {
-            return bad("env_file", "it is no absolute path", "write the whole path of the file");
+            return bad("env_file", "it is not an absolute path", "write the whole path of the file");
         }
         if let Some((name, _)) = self.env.iter().find(|(_, value)| value.contains('\0')) {
             return Err((vec!["env", name], "its value holds a NUL character".to_owned(), nul.to_owned()));
         }
         if let Some(name) = self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            return Err((vec!["env"], format!("{name:?} is no variable's name"), "use a name without '='".to_owned()));
+            return Err((
+                vec!["env"],
+                format!("{name:?} is not a variable's name"),
+                "use a name without '='".to_owned(),
+            ));
         }
         if let Some(wrong) = self.may.iter().flatten().find(|pattern| !is_pattern(pattern)) {
             let problem = format!("{wrong:?} is neither a peer's name nor a pattern for some");

@@ -30,7 +30,7 @@ impl std::str::FromStr for Span {
             return Ok(Self(Duration::ZERO));
         }
         let span = humantime::parse_duration(text).ok().filter(|span| *span <= LONGEST);
-        span.map(Self).ok_or_else(|| format!("{text:?} is no duration: write it like 90s, 15m or 1h30m; 0 is never"))
+        span.map(Self).ok_or_else(|| format!("{text:?} is not a duration: write it like 90s, 15m or 1h30m; 0 is never"))
     }
 }
 
@@ -77,8 +77,8 @@ impl std::str::FromStr for PaneSize {
             text.split_once('x').and_then(|(columns, rows)| Some((columns.parse().ok()?, rows.parse().ok()?)));
         match numbers {
             Some((columns @ 20..=1000, rows @ 5..=1000)) => Ok(Self { columns, rows }),
-            Some(_) => Err(format!("{text:?} is no size of a terminal: from 20x5 to 1000x1000")),
-            None => Err(format!("{text:?} is no size of a terminal: write it like 200x50, columns first")),
+            Some(_) => Err(format!("{text:?} is not a terminal size: from 20x5 to 1000x1000")),
+            None => Err(format!("{text:?} is not a terminal size: write it like 200x50, columns first")),
         }
     }
 }
@@ -118,7 +118,7 @@ impl std::str::FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("{text:?} is no size: write it like 512M or 2G");
+        let bad = || format!("{text:?} is not a size: write it like 512M or 2G");
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let unit = text[digits.len()..].trim_end_matches(['i', 'B']);
         let number: u64 = digits.parse().map_err(|_| bad())?;

@@ -303,17 +303,17 @@ pub enum EngineError {
     },
     /// The spec of the peer whose agent makes the request does not allow it.
     #[error(
-        "{asker} may not {asked} {peer}: {}",
+        "{requester} may not {asked} {peer}: {}",
         if *.named { "`may` in its spec does not name it" } else { "its spec has no `may`, so it may only list and send" }
     )]
     NotAllowed {
         /// The peer whose agent made the request.
-        asker: PeerName,
+        requester: PeerName,
         /// The peer that it is about.
         peer: PeerName,
         /// What was requested.
         asked: Asked,
-        /// Whether the asker's spec has `may`.
+        /// Whether the requester's spec has `may`.
         named: bool,
     },
     /// The recorded incarnation is not the expected one; nothing was done.

@@ -18,7 +18,7 @@ use crate::store::{Event, StateDir};
 
 /// Returns the state directory, with the hooks currently in `config` subscribed to its events. If the configuration
 /// cannot be read there are no hooks; every other verb reports what is wrong with it.
-pub fn heard(state: StateDir, config: &Path) -> StateDir {
+pub fn with_hooks(state: StateDir, config: &Path) -> StateDir {
     let (Ok(settings), Ok(executable)) = (ConfigDir::new(config).settings(), peer_adapters::process::own_executable())
     else {
         return state;

@@ -97,8 +97,8 @@ fn refuse(
     let event = Event::new(now(), EventName::WakeFailed).peer(starting.files().name()).incarnation(record.incarnation);
     record.refuse(why.clone());
     starting.write_session(&record)?;
-    let heard = hooks::heard(state.clone(), &launch.config_dir);
-    heard.journal().append(&event.cause("machine-refused").with("detail", why))
+    let hooked = hooks::with_hooks(state.clone(), &launch.config_dir);
+    hooked.journal().append(&event.cause("machine-refused").with("detail", why))
 }
 
 fn store_process(id: ProcessId) -> Process {

@@ -79,13 +79,13 @@ pub(super) fn record_exit(
     // Recording the end removes the launch file, but a fresh restart needs it.
     let launch = locked.files().launch(exit.incarnation)?.present();
     // Read now and not at the start: an event runs the hooks that are configured when it happens.
-    let heard = launch.as_ref().map(|launch| hooks::heard(state.clone(), &launch.config_dir));
-    let state = heard.as_ref().unwrap_or(state);
-    let Some(ended) = record_end::after_exit(state, &locked, exit, started)? else { return Ok(None) };
+    let with_hooks = launch.as_ref().map(|launch| hooks::with_hooks(state.clone(), &launch.config_dir));
+    let state = with_hooks.as_ref().unwrap_or(state);
+    let Some(record) = record_end::after_exit(state, &locked, exit, started)? else { return Ok(None) };
     match launch {
-        Some(launch) if ended.record.intent == Some(Intent::SelfFresh) => {
+        Some(launch) if record.intent == Some(Intent::SelfFresh) => {
             signal_session(Signal::SIGKILL)?;
-            Ok(Some(successor::record_successor(state, &locked, &ended.record, launch)?))
+            Ok(Some(successor::record_successor(state, &locked, &record, launch)?))
         }
         _ => Ok(None),
     }

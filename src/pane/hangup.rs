@@ -150,8 +150,8 @@ impl TerminalServer {
     /// Determines whether the server survives, giving it a moment to finish exiting.
     fn fate(&self, heard: &mut HangupEvidence) -> Hangup {
         // A zellij server usually signals a pane that it closes. A killed server signals nothing.
-        let told_by = heard.hangup.and_then(|caught| caught.sender);
-        if (told_by.is_some() && told_by == self.0.map(|server| server.pid)) || heard.is_orderly_exit() {
+        let sender = heard.hangup.and_then(|caught| caught.sender);
+        if (sender.is_some() && sender == self.0.map(|server| server.pid)) || heard.is_orderly_exit() {
             return Hangup::PaneClosed;
         }
         let started = Instant::now();

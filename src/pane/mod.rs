@@ -14,6 +14,7 @@ mod hangup;
 mod signals;
 mod successor;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{self, Termios};
 use peer_adapters::command::{self, Argv};
+use peer_adapters::screen::printable;
 use peer_adapters::{presence, process};
 
 use self::child::{Started, start_agent};
@@ -64,13 +66,35 @@ pub enum PaneError {
     Kernel(#[from] io::Error),
 }
 
+/// Runs `peer pane STATE-DIR NAME INCARNATION`, which a runtime runs in a pane, with the arguments after `pane`, and
+/// returns the exit code. Users do not type it.
+pub fn main(arguments: &[OsString]) -> u8 {
+    let [state, name, incarnation] = arguments else {
+        eprintln!("error: pane: this is what peer itself runs in a pane\nhint: peer wake NAME");
+        return 2;
+    };
+    let name = name.to_str().and_then(|name| name.parse().ok());
+    let number = incarnation.to_str().and_then(|number| number.parse().ok());
+    let (Some(name), Some(number)) = (name, number) else {
+        eprintln!("error: pane: no peer's name, or no incarnation's number");
+        return 2;
+    };
+    match run(Path::new(state), &name, Incarnation(number)) {
+        Ok(code) => u8::try_from(code).unwrap_or(1),
+        Err(error) => {
+            eprintln!("peer: {}", printable(&error.to_string()));
+            1
+        }
+    }
+}
+
 /// Runs the agent of one incarnation to its end, and returns the exit code for the pane.
 ///
 /// Blocks until the agent has ended.
 ///
 /// # Errors
 /// If no agent was started, or it could not be watched. The message is meant for the pane's screen.
-pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i32, PaneError> {
+fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i32, PaneError> {
     let born = Instant::now();
     let signals = take_over_signals()?;
     // If the directory was deleted since, do not recreate it for a start that is not recorded anywhere.
@@ -90,7 +114,7 @@ pub fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i3
             (ended.code(), Some((ended.record(incarnation, born), Some(started))))
         }
         Started::Failed(error) => {
-            eprintln!("peer: {}", peer_adapters::screen::printable(&error));
+            eprintln!("peer: {}", printable(&error));
             let exit = ExitRecord { spawn_error: Some(error), ..ExitRecord::unseen(incarnation, now()) };
             (EXIT_NOT_EXECUTED, Some((exit, None)))
         }

@@ -3,7 +3,7 @@
 use peer_adapters::command::{self, Argv};
 use peer_adapters::process;
 
-use crate::engine::life::launch::Plan;
+use crate::engine::life::plan::Plan;
 use crate::engine::{Engine, EngineError, Progress, Result, wall_clock};
 use crate::policy::ending::{EndCause, Incarnation};
 use crate::policy::event::EventName;
@@ -40,7 +40,7 @@ fn start_next(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch: 
         // values.
         peer.spec.env_file = None;
     }
-    // A clean restart is no word of a person's.
+    // A clean restart is not a request of a person.
     let hops = ended.hops;
     let plan = Plan { resume: None, cause: WakeReason::Ended(EndCause::SelfFresh).into(), topic: None, hops };
     let next = locked.next_incarnation(engine.now())?;

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod classify;
+mod intent;
 mod record;
 #[cfg(test)]
 mod tests;
 
-pub use record::{End, EndReport, Exit, Reached, RecentEnd, RecentEnds};
-
-use record::{SIGHUP, SIGKILL, SIGTERM};
+pub use classify::{EndFacts, Evidence, Server, classify};
+pub use intent::Intent;
+pub use record::{End, EndReport, Exit, Reached, RecentEnds};
 
 use super::state::State;
-use super::time::Timestamp;
 
 /// The number of one start of an agent. It only grows over the life of a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -248,139 +249,5 @@ const DEATH: EndMeaning = EndMeaning {
 impl fmt::Display for EndCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-/// What a `peer` process recorded before it ended an agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Intent {
-    /// The reaper parks the agent.
-    IdleReaped,
-    /// `peer stop`.
-    Stopped,
-    /// `peer move`, `peer restart-runtime`.
-    Moved,
-    /// `peer self-fresh`.
-    SelfFresh,
-    /// `peer new`.
-    Replaced,
-    /// The agent exceeded its memory limit.
-    MemoryDrained,
-    /// The agent's heartbeats stopped.
-    Unresponsive,
-    /// The agent outlived its pane, which was closed.
-    Closed,
-    /// The agent outlived its runtime's server.
-    RuntimeLost,
-}
-
-impl Intent {
-    /// Returns the cause of the end that this intent leads to.
-    pub const fn cause(self) -> EndCause {
-        match self {
-            Self::IdleReaped => EndCause::IdleReaped,
-            Self::Stopped => EndCause::Stopped,
-            Self::Moved => EndCause::Moved,
-            Self::SelfFresh => EndCause::SelfFresh,
-            Self::Replaced => EndCause::Replaced,
-            Self::MemoryDrained => EndCause::MemoryDrained,
-            Self::Unresponsive => EndCause::Unresponsive,
-            Self::Closed => EndCause::Closed,
-            Self::RuntimeLost => EndCause::RuntimeLost,
-        }
-    }
-
-    /// Whether the intent applies to an agent that had already lost its terminal. An agent that has its terminal again
-    /// is left alone.
-    pub const fn is_for_orphan(self) -> bool {
-        matches!(self, Self::Closed | Self::RuntimeLost)
-    }
-
-    /// Returns this intent if it was written for the incarnation that was woken at `woke_at`.
-    ///
-    /// A park marker stays until the next wake is ready, so an older marker still exists while a resume fails. It does
-    /// not explain why that resume died.
-    pub fn written_for(self, written_at: Timestamp, woke_at: Timestamp) -> Option<Self> {
-        (written_at >= woke_at).then_some(self)
-    }
-}
-
-/// How an incarnation is known to be over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// Its parent process saw it exit.
-    Exit {
-        /// The exit code or signal.
-        exit: Exit,
-        /// When it had become ready, if it had.
-        ready_at: Option<Timestamp>,
-    },
-    /// The pane process received SIGHUP before the agent exited: the terminal was taken away, so the way in which the
-    /// agent then exited is not its own doing.
-    HungUp,
-    /// It could not be started.
-    SpawnFailed,
-    /// Both axes were probed twice, and the agent does not exist.
-    Absent,
-    /// The incarnation is over, and nothing else is known.
-    NotKnown,
-}
-
-/// Whether the runtime's server existed when the end was examined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Server {
-    /// The server answered.
-    Up,
-    /// The server has no socket, or nothing listens on it.
-    Gone,
-}
-
-/// The facts by which an end is classified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EndFacts {
-    /// The intent recorded before this incarnation was ended; see [`Intent::written_for`].
-    pub intent: Option<Intent>,
-    /// How it is known to be over.
-    pub evidence: Evidence,
-    /// The state of its runtime's server.
-    pub server: Server,
-    /// Whether the machine's boot id differs from that at the incarnation's start.
-    pub rebooted: bool,
-    /// When it ended, or was found to have ended.
-    pub at: Timestamp,
-}
-
-/// Returns the one cause of an end. A recorded intent comes first, then the exit record, then whatever took the agent
-/// away, then a confirmed absence. An end without any evidence counts as an absence too, and as a death.
-pub fn classify(facts: &EndFacts) -> EndCause {
-    if let Some(intent) = facts.intent {
-        return intent.cause();
-    }
-    let gone = facts.rebooted || facts.server == Server::Gone;
-    match facts.evidence {
-        // The hangup of a terminal reaches the agent too, and its parent may see the agent exit before its own SIGHUP.
-        Evidence::Exit { exit: Exit::Signal(SIGHUP), .. } if gone => taken_away(facts, EndCause::Killed),
-        // A machine that shuts down ends every process with these two signals. The agent's parent may have lived long
-        // enough to see it.
-        Evidence::Exit { exit: Exit::Signal(SIGTERM | SIGKILL), .. } if facts.rebooted => EndCause::Rebooted,
-        Evidence::Exit { exit: Exit::Signal(_), .. } => EndCause::Killed,
-        Evidence::Exit { exit: Exit::Code(0), ready_at } => {
-            let completed = ready_at.is_some_and(|ready| facts.at.since(ready) >= COMPLETED_AFTER);
-            if completed { EndCause::Completed } else { EndCause::CompletedEarly }
-        }
-        Evidence::Exit { exit: Exit::Code(_), .. } => EndCause::Crashed,
-        Evidence::SpawnFailed => EndCause::SpawnFailed,
-        Evidence::HungUp => taken_away(facts, EndCause::Closed),
-        Evidence::Absent | Evidence::NotKnown => taken_away(facts, EndCause::Vanished),
-    }
-}
-
-/// Returns what took the agent away if it did not exit by itself, or `alone` if its server still runs.
-const fn taken_away(facts: &EndFacts, alone: EndCause) -> EndCause {
-    match (facts.rebooted, facts.server) {
-        (true, _) => EndCause::Rebooted,
-        (false, Server::Gone) => EndCause::RuntimeLost,
-        (false, Server::Up) => alone,
     }
 }

@@ -11,7 +11,7 @@ mod deaths;
 #[cfg(test)]
 mod tests;
 
-pub use deaths::{DEATHS_MAX, Death, Deaths, STABLE_AFTER};
+pub use deaths::{DEATHS_MAX, Death, Deaths};
 
 use super::ending::{End, EndCause, MEMORY_DRAINS, RecentEnds, RestartDelayRule, SELF_FRESHES};
 use super::time::Timestamp;

@@ -8,9 +8,9 @@
 /// agents costs more before it ends.
 pub const MAX_HOPS: u32 = 8;
 
-/// Returns the hops of a message from an agent whose last received message had `heard` hops.
-pub const fn next(heard: u32) -> u32 {
-    heard.saturating_add(1)
+/// Returns the hops of a message from an agent whose last received message had `received` hops.
+pub const fn next(received: u32) -> u32 {
+    received.saturating_add(1)
 }
 
 /// Whether a message with `hops` hops may be delivered. A limit of 0 means no limit.

@@ -28,11 +28,11 @@ impl fmt::Display for Asked {
     }
 }
 
-/// Whether the agent of `asker` may do `asked` to `other`, where `may` is from the spec of `asker`. An agent may do
-/// everything to itself. Without `may`, it may list every peer and send to every peer. With `may`, it may do everything
-/// to the peers that match a pattern, and nothing to the others.
-pub fn is_allowed(may: Option<&[String]>, asker: &PeerName, other: &PeerName, asked: Asked) -> bool {
-    asker == other
+/// Whether the agent of `requester` may do `asked` to `other`, where `may` is from the spec of `requester`. An agent may
+/// do everything to itself. Without `may`, it may list every peer and send to every peer. With `may`, it may do
+/// everything to the peers that match a pattern, and nothing to the others.
+pub fn is_allowed(may: Option<&[String]>, requester: &PeerName, other: &PeerName, asked: Asked) -> bool {
+    requester == other
         || match may {
             None => matches!(asked, Asked::List | Asked::Send),
             Some(patterns) => patterns.iter().any(|pattern| matches(pattern, other.as_str())),

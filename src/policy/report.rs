@@ -10,7 +10,7 @@ use super::turn::{Turn, TurnObservation, Witness};
 
 /// What is known about the turns of one incarnation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
+pub struct TurnRecord {
     /// What the agent was last seen doing.
     #[serde(flatten)]
     pub seen: TurnObservation,
@@ -32,7 +32,7 @@ pub struct Known {
     pub unannounced_ms: Option<Timestamp>,
 }
 
-impl Known {
+impl TurnRecord {
     /// Returns what is known after an observation that changes nothing else.
     pub(super) fn with(before: Option<&Self>, seen: TurnObservation) -> Self {
         match before {
@@ -54,7 +54,7 @@ impl Known {
         self.finished_ms.is_none_or(|finished| finished <= began).then_some(began)
     }
 
-    /// As [`Known::in_progress_since`], if a hook reported the start.
+    /// As [`TurnRecord::in_progress_since`], if a hook reported the start.
     pub fn reported_since(&self) -> Option<Timestamp> {
         self.in_progress_since().filter(|_| self.began_by.is_none())
     }
@@ -77,17 +77,17 @@ impl Known {
             Some(next_began) => at < next_began,
             None => sent <= Some(finished) && self.began_ms <= Some(at),
         };
-        is_of_that_turn && at.since(finished) < TOLD_WITHIN
+        is_of_that_turn && at.since(finished) < HOOK_DELAY
     }
 }
 
 /// How long after the end of a turn its hook may run. A message that is answered sooner than that, after a look has
 /// announced the end of another turn, is taken for that turn.
-const TOLD_WITHIN: Duration = Duration::from_secs(2);
+const HOOK_DELAY: Duration = Duration::from_secs(2);
 
 /// A report from a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum TurnReport {
     /// A turn begins.
     Started {
         /// Whether this is a different turn from the known one, because no other source says that the known one
@@ -97,7 +97,7 @@ pub enum Heard {
     /// A turn is over.
     Finished {
         /// Whether the agent also reports the start of each turn.
-        starts_are_told: bool,
+        reports_starts: bool,
         /// When the turn began, for agents whose starts were not reported.
         since: Option<Timestamp>,
     },
@@ -118,70 +118,73 @@ pub enum Change {
 
 /// Returns what is new in a report made at `at`, and what is known after it. Hooks run concurrently, so a report may
 /// arrive after a later one. It is still announced, but it does not replace the newer state.
-pub fn hear(known: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change>, Known) {
-    let since = known.and_then(Known::in_progress_since);
-    match (heard, known) {
+pub fn apply(known: Option<&TurnRecord>, report: TurnReport, at: Timestamp) -> (Vec<Change>, TurnRecord) {
+    let since = known.and_then(TurnRecord::in_progress_since);
+    match (report, known) {
         // A look has announced it.
-        (Heard::Started { .. }, Some(known)) if since.is_some() && known.began_by.is_some() => {
-            (Vec::new(), Known { began_by: None, ..known.clone() })
+        (TurnReport::Started { .. }, Some(known)) if since.is_some() && known.began_by.is_some() => {
+            (Vec::new(), TurnRecord { began_by: None, ..known.clone() })
         }
-        (Heard::Finished { since: sent, .. }, Some(known)) if known.was_seen_to_end(at, sent) => {
-            (Vec::new(), Known { finished_by: None, ..known.clone() })
+        (TurnReport::Finished { since: sent, .. }, Some(known)) if known.was_seen_to_end(at, sent) => {
+            (Vec::new(), TurnRecord { finished_by: None, ..known.clone() })
         }
-        (Heard::Started { .. }, Some(known)) if known.finished_ms.is_some_and(|finished| finished >= at) => {
+        (TurnReport::Started { .. }, Some(known)) if known.finished_ms.is_some_and(|finished| finished >= at) => {
             let began_ms = known.began_ms.max(Some(at));
             let ended = known.unannounced_ms.filter(|ended| *ended >= at);
             let ended = ended.map(|ended| Change::Finished(Some(ended.since(at))));
             let news = [Change::Started].into_iter().chain(ended).collect();
-            (news, Known { began_ms, began_by: None, unannounced_ms: None, ..known.clone() })
+            (news, TurnRecord { began_ms, began_by: None, unannounced_ms: None, ..known.clone() })
         }
         // The question was observed after this report was made.
-        (Heard::Started { .. }, Some(known)) if known.seen.ask().is_some() && known.seen.at_ms >= at => {
-            (vec![Change::Started], Known { began_ms: Some(at), began_by: None, ..known.clone() })
+        (TurnReport::Started { .. }, Some(known)) if known.seen.ask().is_some() && known.seen.at_ms >= at => {
+            (vec![Change::Started], TurnRecord { began_ms: Some(at), began_by: None, ..known.clone() })
         }
-        (Heard::Finished { .. }, Some(known)) if since.is_some_and(|began| began > at) => {
-            (vec![Change::Finished(None)], Known { finished_ms: Some(at), finished_by: None, ..known.clone() })
+        (TurnReport::Finished { .. }, Some(known)) if since.is_some_and(|began| began > at) => {
+            (vec![Change::Finished(None)], TurnRecord { finished_ms: Some(at), finished_by: None, ..known.clone() })
         }
-        (heard, before) => hear_next(before, heard, at),
+        (report, before) => apply_next(before, report, at),
     }
 }
 
-fn hear_next(before: Option<&Known>, heard: Heard, at: Timestamp) -> (Vec<Change>, Known) {
-    let since = before.and_then(Known::in_progress_since);
+fn apply_next(before: Option<&TurnRecord>, report: TurnReport, at: Timestamp) -> (Vec<Change>, TurnRecord) {
+    let since = before.and_then(TurnRecord::in_progress_since);
     let finished_ms = before.and_then(|known| known.finished_ms);
     let by_hook = |turn, since_ms| TurnObservation { turn, witness: Witness::Hook, since_ms, at_ms: at };
-    match heard {
+    match report {
         // Reported in the middle of a turn, it belongs to that turn.
-        Heard::Started { anew: false } if since.is_some() => {
-            (Vec::new(), Known { began_ms: since, began_by: None, ..Known::with(before, by_hook(Turn::Busy, since)) })
-        }
-        Heard::Started { .. } => {
+        TurnReport::Started { anew: false } if since.is_some() => (
+            Vec::new(),
+            TurnRecord { began_ms: since, began_by: None, ..TurnRecord::with(before, by_hook(Turn::Busy, since)) },
+        ),
+        TurnReport::Started { .. } => {
             // The previous turn was stopped or failed, which no hook reports.
             let cut_off = since.map(|_| Change::Finished(None));
             let news = cut_off.into_iter().chain([Change::Started]).collect();
-            let mut now = Known { unannounced_ms: None, ..Known::with(before, by_hook(Turn::Busy, Some(at))) };
+            let mut now =
+                TurnRecord { unannounced_ms: None, ..TurnRecord::with(before, by_hook(Turn::Busy, Some(at))) };
             if cut_off.is_some() {
                 // Its own report may be late.
                 (now.finished_ms, now.finished_by) = (Some(at), Some(Witness::Hook));
             }
-            (news, Known { began_ms: Some(at), began_by: None, ..now })
+            (news, TurnRecord { began_ms: Some(at), began_by: None, ..now })
         }
-        Heard::Finished { starts_are_told, since: otherwise } => {
-            let is_told = starts_are_told && since.is_none() && finished_ms.is_some();
+        TurnReport::Finished { reports_starts, since: otherwise } => {
+            let is_announced = reports_starts && since.is_none() && finished_ms.is_some();
             let later = |began: &Timestamp| finished_ms.is_none_or(|finished| *began > finished);
-            let exact = before.and_then(Known::exact_start);
+            let exact = before.and_then(TurnRecord::exact_start);
             let took = exact.or_else(|| otherwise.filter(later)).map(|began| at.since(began));
-            let news = if is_told { Vec::new() } else { vec![Change::Finished(took)] };
-            let now = Known::with(before, by_hook(Turn::Free, None));
-            let unannounced_ms = is_told.then_some(at);
-            (news, Known { finished_ms: Some(at), finished_by: None, unannounced_ms, ..now })
+            let news = if is_announced { Vec::new() } else { vec![Change::Finished(took)] };
+            let now = TurnRecord::with(before, by_hook(Turn::Free, None));
+            let unannounced_ms = is_announced.then_some(at);
+            (news, TurnRecord { finished_ms: Some(at), finished_by: None, unannounced_ms, ..now })
         }
-        Heard::Asks(seen) => {
+        TurnReport::Asks(seen) => {
             // A question that was observed before this report was made is a different one, even if the text is
             // identical.
-            let is_told = before.is_some_and(|known| known.seen.at_ms >= at && !seen.is_new_request(known.seen.ask()));
-            let news = if is_told { Vec::new() } else { vec![Change::Asks] };
-            (news, Known::with(before, seen))
+            let is_announced =
+                before.is_some_and(|known| known.seen.at_ms >= at && !seen.is_new_request(known.seen.ask()));
+            let news = if is_announced { Vec::new() } else { vec![Change::Asks] };
+            (news, TurnRecord::with(before, seen))
         }
     }
 }
@@ -195,15 +198,15 @@ mod tests {
         Timestamp::from_ms(ms)
     }
 
-    const STARTED: Heard = Heard::Started { anew: true };
+    const STARTED: TurnReport = TurnReport::Started { anew: true };
 
-    fn finished(starts_are_told: bool) -> Heard {
-        Heard::Finished { starts_are_told, since: None }
+    fn finished(reports_starts: bool) -> TurnReport {
+        TurnReport::Finished { reports_starts, since: None }
     }
 
-    fn asks(at_ms: u64) -> Heard {
+    fn asks(at_ms: u64) -> TurnReport {
         let ask = Ask { kind: AskKind::Permission, question: Some("May I?".to_owned()), answerable: false };
-        Heard::Asks(TurnObservation {
+        TurnReport::Asks(TurnObservation {
             turn: Turn::Waiting(ask),
             witness: Witness::Hook,
             since_ms: None,
@@ -212,14 +215,14 @@ mod tests {
     }
 
     /// Returns what each of these reports announces, in order.
-    fn told(reports: &[(Heard, u64)]) -> Vec<Vec<Change>> {
-        let mut known: Option<Known> = None;
-        let hear = |(heard, when): &(Heard, u64)| {
-            let (news, now) = hear(known.as_ref(), heard.clone(), at(*when));
+    fn told(reports: &[(TurnReport, u64)]) -> Vec<Vec<Change>> {
+        let mut known: Option<TurnRecord> = None;
+        let applied = |(report, when): &(TurnReport, u64)| {
+            let (news, now) = apply(known.as_ref(), report.clone(), at(*when));
             known = Some(now);
             news
         };
-        reports.iter().map(hear).collect()
+        reports.iter().map(applied).collect()
     }
 
     #[test]
@@ -228,23 +231,23 @@ mod tests {
         assert_eq!(told(&[(STARTED, 1), (finished(true), 8)]), [vec![Change::Started], vec![took]]);
         // A second prompt in the middle of a turn does not start another, and a second end (a hook of the user's
         // continued the turn) is announced once.
-        let more = Heard::Started { anew: false };
+        let more = TurnReport::Started { anew: false };
         let reports = [(STARTED, 1), (more.clone(), 3), (finished(true), 8), (finished(true), 9), (more, 10)];
         assert_eq!(told(&reports), [vec![Change::Started], vec![], vec![took], vec![], vec![Change::Started]]);
     }
 
     #[test]
-    fn a_report_that_comes_behind_a_later_one_is_told_and_what_is_known_stays() {
-        let (news, known) = hear(None, finished(true), at(6));
+    fn a_report_that_comes_behind_a_later_one_is_announced_and_what_is_known_stays() {
+        let (news, known) = apply(None, finished(true), at(6));
         assert_eq!(news, [Change::Finished(None)]);
-        let (news, known) = hear(Some(&known), STARTED, at(5));
+        let (news, known) = apply(Some(&known), STARTED, at(5));
         assert_eq!((news, known.in_progress_since()), (vec![Change::Started], None));
-        let (_, asked) = hear(Some(&known), asks(9), at(8));
-        let (news, asked) = hear(Some(&asked), STARTED, at(7));
+        let (_, asked) = apply(Some(&known), asks(9), at(8));
+        let (news, asked) = apply(Some(&asked), STARTED, at(7));
         assert_eq!((news, asked.in_progress_since()), (vec![Change::Started], Some(at(7))));
         assert!(asked.seen.ask().is_some(), "it asks all the same");
-        let (_, known) = hear(Some(&known), STARTED, at(9));
-        let (news, known) = hear(Some(&known), finished(true), at(8));
+        let (_, known) = apply(Some(&known), STARTED, at(9));
+        let (news, known) = apply(Some(&known), finished(true), at(8));
         assert_eq!((news, known.in_progress_since()), (vec![Change::Finished(None)], Some(at(9))));
     }
 
@@ -267,16 +270,20 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_tells_of_starts_each_end_is_told() {
-        let since = |ms| Heard::Finished { starts_are_told: false, since: Some(at(ms)) };
+    fn where_nothing_tells_of_starts_each_end_is_announced() {
+        let since = |ms| TurnReport::Finished { reports_starts: false, since: Some(at(ms)) };
         let took = |ms| vec![Change::Finished(Some(Duration::from_millis(ms)))];
         let reports = [(since(1), 5), (since(1), 9), (since(10), 12)];
         assert_eq!(told(&reports), [took(4), vec![Change::Finished(None)], took(2)]);
-        assert_eq!(told(&[(finished(true), 5)]), [vec![Change::Finished(None)]], "of its beginning nobody heard");
+        assert_eq!(
+            told(&[(finished(true), 5)]),
+            [vec![Change::Finished(None)]],
+            "of its beginning nothing was reported"
+        );
     }
 
     #[test]
-    fn a_question_is_told_once_and_again_where_it_is_asked_again() {
+    fn a_question_is_announced_once_and_again_where_it_is_asked_again() {
         let reports = [(STARTED, 1), (asks(3), 2), (asks(5), 4), (finished(true), 9)];
         let took = Change::Finished(Some(Duration::from_millis(8)));
         assert_eq!(told(&reports), [vec![Change::Started], vec![Change::Asks], vec![Change::Asks], vec![took]]);
@@ -286,10 +293,10 @@ mod tests {
 
     #[test]
     fn what_is_known_is_read_again() {
-        let (_, known) = hear(None, STARTED, at(4));
+        let (_, known) = apply(None, STARTED, at(4));
         let json = serde_json::to_string(&known).expect("plain data");
-        assert_eq!(serde_json::from_str::<Known>(&json).expect("what was written"), known, "{json}");
+        assert_eq!(serde_json::from_str::<TurnRecord>(&json).expect("what was written"), known, "{json}");
         assert_eq!(known.in_progress_since(), Some(at(4)));
-        assert_eq!(hear(Some(&known), finished(true), at(5)).1.in_progress_since(), None);
+        assert_eq!(apply(Some(&known), finished(true), at(5)).1.in_progress_since(), None);
     }
 }

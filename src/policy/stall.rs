@@ -16,6 +16,7 @@ const STAMPED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// The last observed progress of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of JSON numbers state their unit")]
 pub struct Progress {
     /// When activity was last observed.
     pub at_ms: Timestamp,

@@ -53,11 +53,6 @@ impl Turn {
             other => other,
         }
     }
-
-    /// Whether a turn is in progress, stalled or not.
-    pub const fn is_in_progress(&self) -> bool {
-        matches!(self, Self::Busy | Self::Stalled(_))
-    }
 }
 
 /// What an agent needs the user for.

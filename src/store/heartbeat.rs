@@ -81,10 +81,10 @@ pub struct PeerObservation {
     /// The progress of its turn, while one goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// The usage limit that was told of, and is not over.
+    /// The usage limit that was reported, and is not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limited: Option<Limit>,
-    /// It was told of that its turn makes no progress, and it has made none since.
+    /// Whether it was reported that its turn makes no progress, and it has made none since.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stalled: bool,
     /// The memory of the agent's process tree, if it has a limit.

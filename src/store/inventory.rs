@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use super::{PeerFiles, RUN, Result, StateDir, StoreError};
+use super::peer_files::RUN;
+use super::{PeerFiles, Result, StateDir, StoreError};
 use crate::policy::name::PeerName;
 
 /// The names of the files in the state directory at one moment.

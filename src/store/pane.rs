@@ -1,82 +1,23 @@
 //! The files in `panes/` through which a wake and the pane process of an incarnation exchange data.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::io::{Seek, Write};
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use fs2::FileExt;
 use nix::sys::signal::Signal;
 use peer_adapters::file;
-use peer_adapters::inherited::Inherited;
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Locked, PeerFiles, Result, StateDir, StoreError, Stored, TextLength, atomic, lock};
+use super::locked::write_json;
+use super::{Launch, Locked, PeerFiles, Result, StateDir, StoreError, Stored, TextLength, atomic};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
-use crate::policy::report::Known;
+use crate::policy::report::TurnRecord;
 use crate::policy::time::Timestamp;
 
 /// The signal that `peer self-fresh` sends to the pane process once its marker is on disk.
 pub const SELF_FRESH: Signal = Signal::SIGUSR2;
-
-/// How to start the agent. It holds the whole environment, so it is passed as a file with mode 0600 and never as
-/// arguments.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Launch {
-    /// Absolute path of the executable, then its arguments.
-    pub argv: Vec<OsText>,
-    /// Working directory.
-    pub cwd: PathBuf,
-    /// The configuration directory of the wake. The pane process cannot derive it, because it has the runtime's
-    /// environment.
-    pub config_dir: PathBuf,
-    /// The host of the launch. On another host, the rest of this incarnation cannot be judged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<Host>,
-    /// The boot id of that machine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub boot_id: Option<String>,
-    /// How long a self-fresh waits between `SIGTERM` and `SIGKILL`.
-    #[serde(default)]
-    pub grace_ms: u64,
-    /// The agent's whole environment, except for what the terminal itself sets.
-    pub env: Vec<(OsText, OsText)>,
-    /// The umask, nice value and limits of the process that woke the peer, with the overrides of its spec.
-    #[serde(default)]
-    pub inherited: Inherited,
-}
-
-/// Text as the operating system passes it: a plain JSON string if it is UTF-8, and its bytes otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "OsTextForm", into = "OsTextForm")]
-pub struct OsText(pub OsString);
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum OsTextForm {
-    Text(String),
-    Bytes { bytes: Vec<u8> },
-}
-
-impl From<OsTextForm> for OsText {
-    fn from(form: OsTextForm) -> Self {
-        Self(match form {
-            OsTextForm::Text(text) => text.into(),
-            OsTextForm::Bytes { bytes } => OsString::from_vec(bytes),
-        })
-    }
-}
-
-impl From<OsText> for OsTextForm {
-    fn from(text: OsText) -> Self {
-        match text.0.into_string() {
-            Ok(text) => Self::Text(text),
-            Err(text) => Self::Bytes { bytes: text.into_vec() },
-        }
-    }
-}
 
 /// How the agent's process ended, as its parent saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,7 +105,7 @@ impl PeerFiles {
 
     /// Returns what is on record about the turns of one incarnation. `None` if that is nothing yet, or if another process
     /// is writing the file at this moment.
-    pub fn known_turn(&self, incarnation: Incarnation) -> Option<Known> {
+    pub fn known_turn(&self, incarnation: Incarnation) -> Option<TurnRecord> {
         serde_json::from_slice(&file::read(&self.turn_path(incarnation), MOST_OF_TURN).ok()?).ok()
     }
 
@@ -179,7 +120,7 @@ impl PeerFiles {
     pub fn change_known_turn<E: From<StoreError>>(
         &self,
         incarnation: Incarnation,
-        change: impl FnOnce(Option<Known>) -> std::result::Result<Option<Known>, E>,
+        change: impl FnOnce(Option<TurnRecord>) -> std::result::Result<Option<TurnRecord>, E>,
     ) -> std::result::Result<Option<()>, E> {
         let path = self.turn_path(incarnation);
         let mut file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
@@ -271,7 +212,7 @@ impl PeerFiles {
         if self.root.is_dir() {
             super::ensure_private_dir(path.parent().expect("it is in panes/"))?;
         }
-        lock::write_json(&path, exit)
+        write_json(&path, exit)
     }
 }
 
@@ -283,7 +224,7 @@ impl Locked {
     pub fn write_launch(&self, incarnation: Incarnation, launch: &Launch) -> Result<()> {
         let path = self.files().launch_path(incarnation);
         super::ensure_private_dir(path.parent().expect("it is in panes/"))?;
-        lock::write_json(&path, launch)
+        write_json(&path, launch)
     }
 
     /// Records the text that is about to be typed. Call this before the first key.
@@ -294,7 +235,7 @@ impl Locked {
         let path = self.files().pane_path(incarnation, TYPING);
         // A cleaner may have removed the directory while the agent ran; a message must still go out.
         super::ensure_private_dir(path.parent().expect("it is in panes/"))?;
-        lock::write_json(&path, claim)
+        write_json(&path, claim)
     }
 
     /// Removes the claim. Call this once the record shows what became of the text.

@@ -1,4 +1,4 @@
-//! The session record (`NAME.session`) and its parts, and the markers.
+//! The session record (`NAME.session`) and its parts.
 
 use std::path::PathBuf;
 
@@ -309,63 +309,6 @@ impl SessionRecord {
         match self.phase {
             Phase::Ready { ready_at_ms } => Some(ready_at_ms),
             Phase::Starting { .. } | Phase::Refused => None,
-        }
-    }
-}
-
-/// What an agent reports about itself from inside its pane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AgentSignal {
-    /// It is alive and working.
-    Beat,
-    /// Its task is done.
-    Done,
-}
-
-impl AgentSignal {
-    /// Returns the marker that it sets.
-    pub const fn marker(self) -> Marker {
-        match self {
-            Self::Beat => Marker::Beat,
-            Self::Done => Marker::Done,
-        }
-    }
-}
-
-/// Files whose existence alone is the information. Their only line is a time, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Marker {
-    /// The agent was parked, and the next wake may resume it. Written before the first signal.
-    IdleReaped,
-    /// The agent requested a fresh restart.
-    NewEager,
-    /// The user requested a fresh start at the next natural wake.
-    FreshNext,
-    /// A person gave it a conversation that was begun by hand: the next wake resumes that one.
-    Adopted,
-    /// The user stopped the peer: wakes are refused.
-    Stopped,
-    /// An ephemeral agent reported that it is done.
-    Done,
-    /// The agent's last heartbeat.
-    Beat,
-}
-
-impl Marker {
-    /// All markers.
-    pub const ALL: [Self; 7] =
-        [Self::IdleReaped, Self::NewEager, Self::FreshNext, Self::Adopted, Self::Stopped, Self::Done, Self::Beat];
-
-    /// Returns the suffix of the file: `NAME.suffix`.
-    pub const fn suffix(self) -> &'static str {
-        match self {
-            Self::IdleReaped => "idle-reaped",
-            Self::NewEager => "new-eager",
-            Self::FreshNext => "fresh-next",
-            Self::Adopted => "adopted",
-            Self::Stopped => "stopped",
-            Self::Done => "done",
-            Self::Beat => "beat",
         }
     }
 }

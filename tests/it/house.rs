@@ -203,7 +203,7 @@ fn the_engine_does_not_know_who_asks() {
 
 #[test]
 fn the_command_line_and_the_pane_do_not_know_each_other() {
-    let found = violations(&["src/cli", "src/bin"], |path| is_in(path, &["crate::pane", "peer::pane"]));
+    let found = violations(&["src/cli", "src/bin"], |path| is_in(path, &["crate::pane", "peer::pane_main"]));
     hold("src/cli may not import the process in the pane", &found);
     // The pane process lives as long as its agent: neither the command line's code nor a spec that changes meanwhile.
     let found = violations(&["src/pane"], |path| is_in(path, &["crate::cli", "crate::config", "clap", "tokio"]));
@@ -285,19 +285,20 @@ fn every_dependency_says_why() {
 }
 
 /// Longer files, each with the reason why it is better whole.
-const LONG: [(&str, &str); 2] = [
+const LONG: [(&str, &str); 3] = [
+    ("src/engine/error.rs", "a table: one row for each way in which a verb can fail"),
     ("src/policy/wake/tests.rs", "a table: one case for each row of the wake table"),
     ("tests/it/life/wake_table.rs", "the same table as a person meets it"),
 ];
 
 #[test]
 fn no_file_outgrows_its_reader() {
-    const MOST: usize = 500;
+    const MOST: usize = 350;
     let all = sources(&["src", "adapters/src", "adapters/tests", "tests", "examples", "benches"]);
     let long = |source: &&Source| source.lines > MOST && !LONG.iter().any(|(path, _)| *path == source.path);
     let found: Vec<String> =
         all.iter().filter(long).map(|source| format!("{}: {}", source.path, source.lines)).collect();
-    hold("a file of more than 500 lines holds a table, or is several files", &found);
+    hold("a file of more than 350 lines holds a table, or is several files", &found);
 }
 
 #[test]

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_an_agent_lives_by_is_kept_from_it() {
+    fn nothing_that_an_agent_depends_on_is_kept_from_it() {
         for (name, _) in BUILTIN {
             let profile = Profile::builtin(name).expect("built in");
             let environment = &profile.environment;
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn some_are_lived_by_where_another_is_set() {
+    fn some_are_essential_where_another_is_set() {
         let claude = Profile::builtin("claude").expect("built in");
         assert!(claude.needs("ANTHROPIC_API_KEY", |_| false) && !claude.needs("HOME", |_| true));
         assert!(!claude.needs("AWS_PROFILE", |_| false));

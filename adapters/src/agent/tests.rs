@@ -31,10 +31,10 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_one() {
 #[test]
 fn a_bad_value_is_refused_with_its_place_and_key() {
     for (text, at, key, says) in [
-        ("[ready]\ntimeout = \"soon\"\n", (2, 11), "timeout", "no duration"),
-        ("busy = [\"(\"]\n", (1, 8), "busy", "no regular expression"),
-        ("interrupt = [\"Hyper\"]\n", (1, 13), "interrupt", "is no key"),
-        ("[environment]\nremove = [\"A B\"]\n", (2, 10), "remove", "no variable"),
+        ("[ready]\ntimeout = \"soon\"\n", (2, 11), "timeout", "not a duration"),
+        ("busy = [\"(\"]\n", (1, 8), "busy", "not a regular expression"),
+        ("interrupt = [\"Hyper\"]\n", (1, 13), "interrupt", "is not a key"),
+        ("[environment]\nremove = [\"A B\"]\n", (2, 10), "remove", "not a variable"),
         ("[conversation]\nid = \"guessed\"\n", (2, 6), "id", "unknown variant"),
     ] {
         let error = wrong(text);

@@ -38,7 +38,7 @@ impl<'de> Deserialize<'de> for Pattern {
             // The library's own message is a drawing over several lines; its last line states the error.
             let why = error.to_string();
             let why = why.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-            D::Error::custom(format!("{text:?} is no regular expression: {why}"))
+            D::Error::custom(format!("{text:?} is not a regular expression: {why}"))
         })
     }
 }
@@ -92,7 +92,7 @@ impl<'de> Deserialize<'de> for Variable {
         let text = String::deserialize(deserializer)?;
         let name = text.strip_suffix('*').unwrap_or(&text);
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            return Err(D::Error::custom(format!("{text:?} is no variable: use a name, or its beginning and `*`")));
+            return Err(D::Error::custom(format!("{text:?} is not a variable: use a name, or its beginning and `*`")));
         }
         Ok(Self(text))
     }
@@ -152,7 +152,7 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
     match humantime::parse_duration(&text) {
         Ok(span) if span <= Duration::from_secs(36_525 * 86_400) => Ok(span),
         Ok(_) => Err(D::Error::custom(format!("{text:?} is longer than a hundred years"))),
-        Err(error) => Err(D::Error::custom(format!("{text:?} is no duration like `90s` or `1h30m`: {error}"))),
+        Err(error) => Err(D::Error::custom(format!("{text:?} is not a duration like `90s` or `1h30m`: {error}"))),
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-use super::{Argv, Client, GroupKill, Output, REAP, RunError, read_all, spawn_client};
+use super::client::{Client, GroupKill, REAP, read_all, spawn_client};
+use super::{Argv, Output, RunError};
 
 /// The result of waiting for a line.
 #[derive(Clone, Debug)]

@@ -96,7 +96,7 @@ impl TryFrom<String> for Key {
             _ => {
                 let names = Self::names().collect::<Vec<_>>().join(", ");
                 Err(format!(
-                    "{text:?} is no key: use {names}, F1 to F12, C-a to C-z, M- and a character, or one printable character"
+                    "{text:?} is not a key: use {names}, F1 to F12, C-a to C-z, M- and a character, or one printable character"
                 ))
             }
         }

@@ -20,10 +20,10 @@ const MAX_NAME: usize = 64;
 pub(super) fn new_session(new: &NewSession, line: &Line, asked: Asked<'_>) -> Result<(), RuntimeError> {
     let refuse = |detail: String| Err(classify::failed(asked, detail));
     if !is_name(&new.session) {
-        return refuse(format!("{:?} is no session name", new.session));
+        return refuse(format!("{:?} is not a session name", new.session));
     }
     if !listing::is_tag(&new.tag) {
-        return refuse(format!("{:?} is no tag", new.tag));
+        return refuse(format!("{:?} is not a tag", new.tag));
     }
     if new.argv.len() < 2 {
         return refuse("a command of one word would go through a shell".to_owned());

@@ -17,17 +17,17 @@ pub(super) fn probe(asked: Asked<'_>) -> Result<Result<ProcessId, Gone>, Runtime
         Listener::Up(found) if found.uid != nix::unistd::geteuid().as_raw() => {
             Err(denied(asked, format!("the server runs as uid {}", found.uid)))
         }
-        Listener::Up(found) => goes_on(found.process, asked).map(|()| Ok(found.process.id)),
+        Listener::Up(found) => can_react(found.process, asked).map(|()| Ok(found.process.id)),
     }
 }
 
 /// Checks that a process can react: one that is stopped cannot.
 pub(super) fn answers(process: ProcessId, asked: Asked<'_>) -> Result<(), RuntimeError> {
     let status = process::find(process).map_err(|error| unknown(&error, asked))?;
-    status.map_or(Ok(()), |status| goes_on(status, asked))
+    status.map_or(Ok(()), |status| can_react(status, asked))
 }
 
-fn goes_on(server: Status, asked: Asked<'_>) -> Result<(), RuntimeError> {
+fn can_react(server: Status, asked: Asked<'_>) -> Result<(), RuntimeError> {
     let pid = server.id.pid;
     if server.stopped {
         return Err(silent(asked, format!("process {pid} is stopped; `kill -CONT {pid}` lets it go on")));

@@ -10,13 +10,69 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use super::classify::{self, Asked};
+use super::{KIND, Tmux, argv, probe};
 use crate::command::Argv;
+use crate::process::ProcessId;
+use crate::runtime::RuntimeError;
+use crate::systemd::Scope;
 
 /// The variables that the server, and so every pane, inherits from the process that starts it.
 const KEPT: [&str; 6] = ["HOME", "PATH", "SHELL", "USER", "LOGNAME", "TERM"];
 
 /// A locale that exists everywhere and counts cells as UTF-8.
 const UTF8_LOCALE: &str = if cfg!(target_os = "macos") { "en_US.UTF-8" } else { "C.UTF-8" };
+
+impl Tmux {
+    /// Starts a server on the socket, and waits until it listens. Concurrent starts are safe: tmux takes its own lock.
+    pub(super) async fn start_server(&self, asked: Asked<'_>) -> Result<ProcessId, RuntimeError> {
+        if !self.config.is_file() {
+            // tmux would start anyway and show the error in the first pane, where it swallows every key.
+            return Err(classify::failed(asked, format!("no configuration file at {}", self.config.display())));
+        }
+        prepare_directory(asked)?;
+        let asked = Asked { command: "start-server", ..asked };
+        let args = argv::prefix(&self.config, asked.server, true);
+        let start = start(&self.binary, args);
+        if let Some(server) = self.start_in_scope(&start, asked).await? {
+            return Ok(server);
+        }
+        match self.run(&start, None, asked).await {
+            // A wrapper that prints lines of its own has started a server nevertheless.
+            Err(RuntimeError::Failed { .. }) if matches!(probe::probe(asked), Ok(Ok(_))) => {}
+            said => drop(said?),
+        }
+        probe::require(asked, None)
+    }
+
+    /// Starts the server in its own scope. `None` if no scope is available, or if the server is better off without one.
+    async fn start_in_scope(&self, start: &Argv, asked: Asked<'_>) -> Result<Option<ProcessId>, RuntimeError> {
+        let name = asked.server.file_name().unwrap_or_default().to_string_lossy();
+        let Some(scope) = Scope::find(KIND.as_str(), &name, asked.server).await else { return Ok(None) };
+        for spared in [true, false] {
+            let scoped = self.run(&scope.around(in_scope(start.clone()), spared), None, asked).await;
+            if scoped.is_ok()
+                && let Ok(server) = probe::probe(asked)?
+            {
+                return Ok(Some(server));
+            }
+            tracing::debug!(?scoped, spared, "no scope from systemd");
+            if !scoped.is_err_and(|error| Scope::refuses_to_spare(&error)) {
+                break;
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Creates the directory of the socket, or checks the existing one.
+pub(super) fn prepare_directory(asked: Asked<'_>) -> Result<(), RuntimeError> {
+    let Some(dir) = asked.server.parent() else { return Ok(()) };
+    make_private(dir).map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => probe::denied(asked, error.to_string()),
+        _ => classify::failed(asked, format!("cannot make directory {}: {error}", dir.display())),
+    })
+}
 
 /// Returns the command that starts a server and ends at once.
 pub(super) fn start(binary: &Path, args: Vec<OsString>) -> Argv {
@@ -62,7 +118,7 @@ fn locale(variable: impl Fn(&str) -> Option<OsString>) -> OsString {
 /// # Source
 /// tmux 3.3a makes such demands of `/tmp/tmux-UID` (`make_label` in `tmux.c`) and none of a path given with `-S`. The
 /// socket itself is closed to others (`server_create_socket`), so that they may see the directory does no harm.
-pub(super) fn prepare_directory(dir: &Path) -> io::Result<()> {
+fn make_private(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let found = fs::metadata(dir)?;
     let me = nix::unistd::geteuid().as_raw();
@@ -82,7 +138,7 @@ pub(super) fn prepare_directory(dir: &Path) -> io::Result<()> {
 pub(super) fn nothing_but_a_socket(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => Ok(()),
-        Ok(_) => Err(io::Error::other(format!("{} is no socket: move it away", path.display()))),
+        Ok(_) => Err(io::Error::other(format!("{} is not a socket: move it away", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
@@ -133,11 +189,11 @@ mod tests {
     fn a_directory_is_made_for_its_owner_and_refused_when_others_may_write() {
         let root = tempfile::tempdir().expect("directory");
         let dir = root.path().join("a/b");
-        prepare_directory(&dir).expect("made");
+        make_private(&dir).expect("made");
         assert_eq!(fs::metadata(&dir).expect("there").mode() & 0o777, 0o700);
         for (mode, fine) in [(0o755, true), (0o775, false), (0o757, false), (0o1777, false), (0o700, true)] {
             fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).expect("chmod");
-            let refused = prepare_directory(&dir).err().map(|error| error.kind());
+            let refused = make_private(&dir).err().map(|error| error.kind());
             assert_eq!(refused, (!fine).then_some(io::ErrorKind::PermissionDenied), "{mode:o}");
         }
     }

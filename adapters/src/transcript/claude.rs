@@ -11,7 +11,6 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::entries::count;
@@ -19,58 +18,16 @@ use super::refusal::{reason_in, seconds};
 use super::{
     AgentStatus, Entry, EntryKind, Files, Glance, Layout, Refusal, RefusedFor, Run, Tokens, TranscriptError, lines,
 };
-use crate::file;
-use crate::process::ProcessId;
+
+mod status;
+
+pub(super) use status::status_in;
+use status::{Status, read_status, status_path};
 
 pub(super) struct Claude<'a>(pub(super) Files<'a>);
 
 /// The length at which Claude Code cuts the directory's name and appends a hash of the path.
 const SLUG_CUT: usize = 200;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Status {
-    session_id: String,
-    /// The kernel's start time of the process, as a decimal string (field 22 of `/proc/PID/stat`).
-    proc_start: Option<String>,
-    /// `idle`, `busy`, or `waiting` for a permission.
-    #[serde(rename = "status")]
-    doing: Option<String>,
-    /// What it is waiting for: `permission prompt`, `input needed`.
-    waiting_for: Option<String>,
-    /// Milliseconds since the epoch.
-    #[serde(rename = "statusUpdatedAt")]
-    updated_at: Option<u64>,
-}
-
-impl Status {
-    fn told(self) -> Option<AgentStatus> {
-        let since = self.updated_at.map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
-        let doing = self.doing?;
-        let waits_for = (doing == "waiting").then(|| self.waiting_for.unwrap_or_else(|| "an answer".to_owned()));
-        Some(AgentStatus { busy: doing != "idle", since, waits_for })
-    }
-}
-
-fn status_path(directory: &Path, pid: u32) -> PathBuf {
-    directory.join(format!("{pid}.json"))
-}
-
-fn read_status(directory: &Path, pid: u32) -> Result<Option<Status>, TranscriptError> {
-    let path = status_path(directory, pid);
-    match file::read(&path, file::MOST) {
-        // Half-written, or in another version's format: unusable now, and the next attempt may succeed.
-        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(TranscriptError::io(&path)(error)),
-    }
-}
-
-/// As [`super::status_in`].
-pub(super) fn status_in(directory: &Path, process: ProcessId) -> Result<Option<AgentStatus>, TranscriptError> {
-    let wrote = |status: &Status| status.proc_start.as_ref().is_none_or(|start| *start == process.start.to_string());
-    Ok(read_status(directory, process.pid)?.filter(wrote).and_then(Status::told))
-}
 
 impl Claude<'_> {
     fn config(&self) -> PathBuf {
@@ -341,7 +298,7 @@ impl Layout for Claude<'_> {
         Ok(lines::since(&path, since)?.iter().flat_map(messages).collect())
     }
 
-    fn telling(&self, id: Option<&str>, pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
+    fn activity_files(&self, id: Option<&str>, pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
         let transcript = |id: &str| {
             let planned = || self.config().join("projects").join(self.slug()).join(format!("{id}.jsonl"));
             Ok(self.transcript(id)?.unwrap_or_else(planned))
@@ -372,10 +329,10 @@ impl Layout for Claude<'_> {
     }
 
     fn turn_in_progress(&self, _id: Option<&str>, pid: u32) -> Result<Option<bool>, TranscriptError> {
-        Ok(self.status_file(pid)?.and_then(|status| status.doing).map(|doing| doing != "idle"))
+        Ok(self.status_file(pid)?.and_then(|status| status.activity).map(|activity| activity != "idle"))
     }
 
     fn status(&self, pid: u32) -> Result<Option<AgentStatus>, TranscriptError> {
-        Ok(self.status_file(pid)?.and_then(Status::told))
+        Ok(self.status_file(pid)?.and_then(Status::reported))
     }
 }

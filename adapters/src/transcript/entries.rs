@@ -83,8 +83,8 @@ impl Files<'_> {
     ///
     /// # Errors
     /// Nothing is known.
-    pub fn telling(&self, id: Option<&str>, pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
-        self.layout().map_or(Ok(Vec::new()), |layout| layout.telling(id, pid))
+    pub fn activity_files(&self, id: Option<&str>, pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
+        self.layout().map_or(Ok(Vec::new()), |layout| layout.activity_files(id, pid))
     }
 
     /// Returns when the conversation began and was last written to, and its first words. `None` if there is no

@@ -230,7 +230,7 @@ impl Layout for Opencode<'_> {
     }
 
     /// Writes go to the database's write-ahead log first.
-    fn telling(&self, _id: Option<&str>, _pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
+    fn activity_files(&self, _id: Option<&str>, _pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
         let mut log = self.database().into_os_string();
         log.push("-wal");
         Ok(vec![log.into(), self.database()])

@@ -127,7 +127,7 @@ impl Layout for Pi<'_> {
         Ok(lines::since(&self.file(id), since)?.iter().flat_map(messages).collect())
     }
 
-    fn telling(&self, id: Option<&str>, _pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
+    fn activity_files(&self, id: Option<&str>, _pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
         Ok(id.map(|id| self.file(id)).into_iter().collect())
     }
 

@@ -22,11 +22,8 @@ use super::record::Record;
 use crate::file;
 use crate::process::{self, ProcessId};
 
-/// The longest path of a socket in bytes: `sun_path` less its terminating zero. zellij refuses longer ones.
-const SOCKET_PATH_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
-
 /// The directory that zellij puts between ours and the socket: the version of its client-server protocol.
-const CONTRACT: &str = "contract_version_1";
+pub(super) const CONTRACT: &str = "contract_version_1";
 
 const RECORD: &str = "session.json";
 
@@ -38,20 +35,7 @@ const DRAFT: &str = ".draft-";
 /// command; the locked mode leaves all keys but the prefix to the agent ([`keys`]); plugins (the bars, the session
 /// manager) cost 46 MB per session; and a user who attaches to one peer from the pane of another gets it full-screen,
 /// without a question.
-const CONFIG: &str = r#"session_serialization false
-disable_session_metadata true
-show_startup_tips false
-show_release_notes false
-pane_frames false
-mouse_mode true
-default_mode "locked"
-nested_session_handling "fullscreen"
-web_server false
-web_sharing "off"
-on_force_close "detach"
-default_shell "/bin/sh"
-load_plugins { }
-"#;
+const CONFIG: &str = include_str!("config.kdl");
 
 /// A session's directory, which may or may not exist.
 #[derive(Clone, Debug)]
@@ -288,53 +272,6 @@ fn check_private(dir: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
 }
 
-/// Returns `true` if zellij's socket of `session` fits below `dir`.
-fn fits(dir: &Path, session: &str) -> bool {
-    dir.as_os_str().len() + 1 + CONTRACT.len() + 1 + session.len() <= SOCKET_PATH_MAX
-}
-
-/// The usual parent of session directories.
-fn below(base: &Path) -> PathBuf {
-    base.join("zellij")
-}
-
-/// The parents to use if the base is too long. They are shared by all of a user's bases, and the variable for the first
-/// may be unset (cron).
-fn last_resorts(runtime_dir: Option<&OsStr>) -> impl Iterator<Item = PathBuf> {
-    let user = nix::unistd::geteuid();
-    let runtime_dir = runtime_dir.map(Path::new).filter(|dir| dir.is_absolute()).map(|dir| dir.join("peer"));
-    runtime_dir.into_iter().chain([PathBuf::from(format!("/tmp/peer-{user}"))])
-}
-
-/// Returns all directories in which [`choose`] may have put a session directory of `base`.
-pub(super) fn parents(base: &Path, runtime_dir: Option<&OsStr>) -> Vec<PathBuf> {
-    let usual = below(base);
-    // The longest name that a session may have.
-    let always_fits = fits(&usual.join(digest(&[])), &"n".repeat(64));
-    let fallbacks = last_resorts(runtime_dir).filter(|_| !always_fits).collect::<Vec<_>>();
-    std::iter::once(usual).chain(fallbacks).collect()
-}
-
-/// Chooses a directory for `session`, the readable place first: see [`super::Zellij::server_dir`].
-pub(super) fn choose(base: &Path, runtime_dir: Option<&OsStr>, session: &str) -> Option<PathBuf> {
-    // The base is part of the digest: two state directories must never share a fallback.
-    let digest = digest(&[base.as_os_str().as_bytes(), session.as_bytes()]);
-    let usual = [below(base).join(session), below(base).join(&digest)];
-    let resorts = last_resorts(runtime_dir).map(|dir| dir.join(&digest));
-    usual.into_iter().chain(resorts).find(|dir| fits(dir, session))
-}
-
-/// FNV-1a of the parts, 8 hexadecimal digits: below `/tmp/peer-1000` that leaves room for a name of 64 characters. Two
-/// sessions whose directories collide are refused as duplicates, and not mixed up. The digest must not change between
-/// builds, because later builds use recorded paths.
-fn digest(parts: &[&[u8]]) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in parts.iter().flat_map(|part| part.iter().chain(&[0])) {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    format!("{:08x}", hash >> 32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,23 +342,5 @@ mod tests {
         fs::write(home.dir().join("precious"), "x").expect("written");
         home.delete().expect_err("something is left");
         assert!(home.dir().join("precious").exists());
-    }
-
-    #[test]
-    fn the_readable_place_is_preferred_and_the_socket_always_fits() {
-        let session = "alice-1";
-        assert_eq!(choose(Path::new("/s"), None, session), Some("/s/zellij/alice-1".into()));
-        // The longest base that still fits: 107 bytes in all.
-        let longest = SOCKET_PATH_MAX - "//zellij//".len() - CONTRACT.len() - 1 - 2 * session.len();
-        let base = format!("/{}", "b".repeat(longest));
-        let chosen = choose(Path::new(&base), None, session).expect("fits");
-        assert_eq!(chosen.join(CONTRACT).join(session).as_os_str().len(), SOCKET_PATH_MAX);
-        let long = PathBuf::from(format!("/{}", "b".repeat(100)));
-        let runtime = choose(&long, Some(OsStr::new("/run/user/7")), session).expect("fits");
-        assert!(runtime.starts_with("/run/user/7/peer"), "{}", runtime.display());
-        let tmp = choose(&long, Some(OsStr::new("relative")), session).expect("fits");
-        assert!(tmp.starts_with(format!("/tmp/peer-{}", nix::unistd::geteuid())), "{}", tmp.display());
-        assert_ne!(choose(&long.join("other"), None, session), Some(tmp));
-        assert_eq!(choose(&long, None, &"n".repeat(100)), None);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::argv;
 use super::client::{RETRIES, not_seen, timed_out};
-use super::look::Table;
+use super::table::Table;
 use super::{POLL, Zellij};
 use crate::command::TerminalClient;
 use crate::runtime::{RuntimeError, Size, Target};

@@ -11,6 +11,7 @@ use crate::engine::EngineError;
 use crate::engine::error::{AnswerWith, NotReady, Unanswered, Undelivered, Unusable};
 use crate::policy::wake::Refusal;
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
     Some(match error {
         EngineError::Lacking { why, .. } => return engine_hint(why),
@@ -205,8 +206,8 @@ fn unusable_hint(peer: &str, conversation: &str, why: &Unusable) -> String {
 /// What only a person can do about what one agent wants of another.
 fn between_agents_hint(error: &EngineError) -> String {
     match error {
-        EngineError::NotAllowed { asker, peer, .. } => {
-            format!("whoever may decide that: peer edit {asker}: may = [\"{peer}\"]")
+        EngineError::NotAllowed { requester, peer, .. } => {
+            format!("whoever may decide that: peer edit {requester}: may = [\"{peer}\"]")
         }
         EngineError::TooManyHops { from: Some(from), .. } => format!(
             "a person's message begins a new chain: peer send {from} TEXT; max_hops in config.toml is the limit"

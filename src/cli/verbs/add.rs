@@ -9,7 +9,7 @@ use crate::cli::{CliError, Context, Outcome};
 use crate::config::{PaneSize, PeerSpec, Span, is_variable_name};
 use crate::engine::Engine;
 use crate::engine::peer::kept::how_to_keep;
-use crate::engine::verbs::declare::{Declaration, Declared};
+use crate::engine::verbs::add::{Declaration, Declared};
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
 

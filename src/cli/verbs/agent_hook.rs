@@ -28,20 +28,20 @@ pub(crate) struct Args {
     report: String,
     /// What it hands over, where that is not on stdin
     handed: Option<OsString>,
-    /// Hear what it reported at this time; what it handed over is on stdin
+    /// Record what it reported at this time; what it handed over is on stdin
     #[arg(long, value_name = "MS")]
-    hear: Option<u64>,
+    received_ms: Option<u64>,
 }
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let Some(report) = Report::ALL.into_iter().find(|report| report.as_str() == args.report) else { return Ok(0) };
-    if let Some(at) = args.hear {
+    if let Some(at) = args.received_ms {
         let handed = file::read_stream(std::io::stdin(), MOST)?;
         // The report is ignored if the agent was restarted in the meantime.
         let engine = context.engine_by_records()?;
-        let heard =
-            tokio::time::timeout(PATIENCE, engine.hear_agent(report, Timestamp::from_ms(at), handed.as_bytes())).await;
-        if let Ok(Err(error)) = heard {
+        let recorded =
+            tokio::time::timeout(PATIENCE, engine.take_report(report, Timestamp::from_ms(at), handed.as_bytes())).await;
+        if let Ok(Err(error)) = recorded {
             tracing::debug!(%error, "what an agent reports");
         }
         return Ok(0);
@@ -65,8 +65,9 @@ fn pass_on(report: Report, handed: Option<&OsString>) -> Result<(), Box<dyn std:
     };
     let own = peer_adapters::process::own_executable()?;
     let at = Timestamp::from(SystemTime::now()).as_ms().to_string();
-    let hears =
-        Argv::new(own).args(["agent-hook", report.as_str(), "--hear", &at]).cwd(Directories::of_environment()?.state);
-    command::spawn_detached_with_input(&hears, &handed)?;
+    let recorder = Argv::new(own)
+        .args(["agent-hook", report.as_str(), "--received-ms", &at])
+        .cwd(Directories::of_environment()?.state);
+    command::spawn_detached_with_input(&recorder, &handed)?;
     Ok(())
 }

@@ -138,7 +138,7 @@ fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
     lists.push(("dialogs that need a person".to_owned(), dialogs(profile, true)));
     let reports = profile.hooks.reports.iter().map(|report| report.as_str());
     lists.push(("what its agent reports by hooks of its own".to_owned(), reports.collect()));
-    lists.push(("its agent lives by".to_owned(), words(&environment.needs)));
+    lists.push(("its agent depends on".to_owned(), words(&environment.needs)));
     let with = environment.needs_with.iter();
     lists.extend(with.map(|(with, list)| (format!("and, where {with} is set, by"), words(list))));
     lists.push(("its sessions' own, kept from every agent".to_owned(), words(&environment.session)));

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
     }
     let shells = Shells::builtins();
     let Some(shell) = shells.completer(&args.shell) else {
-        return Err(CliError::usage(format!("{} is no shell that is known", args.shell), "peer completions --help"));
+        return Err(CliError::usage(format!("{} is not a known shell", args.shell), "peer completions --help"));
     };
     let mut text = Vec::new();
     shell.write_registration(complete::VARIABLE, "peer", "peer", "peer", &mut text)?;

@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::cli::render::output::printable;
 use crate::cli::render::terminal::{Hue, Paint, columns, cut};
 use crate::cli::{CliError, Context, Outcome};
-use crate::engine::verbs::conversations::Known;
+use crate::engine::verbs::conversations::KnownConversation;
 use crate::policy::name::PeerName;
 use crate::store::Origin;
 
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
     }
     let paint = Paint::of_stdout();
     for one in &known {
-        let line = format!("{}  {}", printable(&one.conversation), told(one));
+        let line = format!("{}  {}", printable(&one.conversation), described(one));
         context.out.line(if one.current { paint.paint(Hue::Strong, &line) } else { line })?;
         for line in below(one) {
             context.out.line(fitting(&format!("  {line}")))?;
@@ -54,7 +54,7 @@ fn fitting(line: &str) -> String {
 }
 
 /// Describes how the peer came to this conversation, how often it was resumed, and whether it is current.
-fn told(one: &Known) -> String {
+fn described(one: &KnownConversation) -> String {
     let how = match one.how {
         Origin::Started => "started",
         Origin::Switched => "in mid-session",
@@ -70,7 +70,7 @@ fn told(one: &Known) -> String {
 }
 
 /// Returns the detail lines: the times and first words that the agent's files show.
-fn below(one: &Known) -> Vec<String> {
+fn below(one: &KnownConversation) -> Vec<String> {
     let second = |at| humantime::format_rfc3339_seconds(std::time::SystemTime::from(at)).to_string();
     let mut lines = Vec::new();
     match (one.first_at, one.last_at) {

@@ -135,7 +135,7 @@ pub(crate) fn at(text: &str) -> Result<Timestamp, String> {
         return Ok(at);
     }
     next(text, &ZonedDateTime::now())
-        .ok_or_else(|| format!("{text:?} is no time: write it like 07:00, or 2026-11-29T07:00:00Z"))
+        .ok_or_else(|| format!("{text:?} is not a time: write it like 07:00, or 2026-11-29T07:00:00Z"))
 }
 
 /// The first moment after `now` at which a clock shows this time.

@@ -13,7 +13,7 @@ use crate::policy::state::State;
 
 /// Prints what each peer needs, and how many are in each state. The exit code is 0 whatever they need, because a need
 /// is not a failure.
-pub(crate) async fn tell(engine: &Engine, json: bool, context: &mut Context) -> Outcome {
+pub(crate) async fn print(engine: &Engine, json: bool, context: &mut Context) -> Outcome {
     let fleet = engine.list().await?;
     let needs: Vec<(&Row, Need)> = fleet.rows.iter().filter_map(|row| Some((row, need(row)?))).collect();
     let counts: Vec<(State, usize)> = State::ALL

@@ -47,9 +47,9 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
 /// Prints nothing if there is nothing to report, because cron mails what is printed.
 pub(crate) fn print(context: &mut Context, tick: &Tick, dry_run: bool) -> std::io::Result<()> {
     let would = if dry_run { "would be " } else { "" };
-    for deed in &tick.done {
-        let cause = if deed.cause.is_empty() { String::new() } else { format!(" ({})", deed.cause) };
-        context.out.line(output::printable(&format!("{}: {would}{}{cause}", deed.peer, deed.what)))?;
+    for action in &tick.done {
+        let cause = if action.cause.is_empty() { String::new() } else { format!(" ({})", action.cause) };
+        context.out.line(output::printable(&format!("{}: {would}{}{cause}", action.peer, action.what)))?;
     }
     context.out.flush()?;
     for line in &tick.skipped {

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use crate::cli::render::output::printable;
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::{Origin, TmuxSettings, Value as Setting, format_span};
+use crate::engine::{Engine, Peer};
 use crate::policy::name::PeerName;
 
 /// Print a peer's effective spec, and where each value comes from
@@ -24,6 +25,30 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
         let hint = error.hint.map(|hint| format!("; {}", hint.replace('\n', "; "))).unwrap_or_default();
         engine.progress.notice(&format!("{}: its spec cannot be used: {}{hint}", args.name, error.problem));
     }
+    let rows = rows(&engine, &peer);
+    let file = engine.config.spec_path(&args.name);
+    if args.json {
+        let values: serde_json::Map<String, Value> = rows
+            .into_iter()
+            .map(|(key, (value, origin))| (key.to_owned(), json!({ "value": value, "origin": origin })))
+            .collect();
+        context.out.document("show", &json!({ "peer": args.name, "file": file, "spec": values }))?;
+        return Ok(0);
+    }
+    context.out.line(printable(&format!("{}: {}", args.name, file.display())))?;
+    for (key, (value, origin)) in rows.iter().filter(|(_, (value, _))| !value.is_null()) {
+        let value = value.to_string();
+        let line = format!("  {key:<21} {:<44} {origin}", value.trim_matches('"'));
+        context.out.line(printable(line.trim_end()))?;
+    }
+    Ok(0)
+}
+
+/// A key of the effective spec, its value and where that comes from.
+type Row = (&'static str, (Value, Origin));
+
+#[expect(clippy::too_many_lines, reason = "one table")]
+fn rows(engine: &Engine, peer: &Peer) -> Vec<Row> {
     let said = if peer.is_declared { Origin::Spec } else { Origin::Known };
     let (spec, effective) = (&peer.spec, &peer.effective);
     let span = |setting: &Setting<Option<std::time::Duration>>| {
@@ -42,7 +67,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
         Some(value) => (json!(format_span(value)), effective.ready_timeout.origin),
         None => (json!(format_span(peer.profile.ready.timeout)), Origin::Profile),
     };
-    let rows: Vec<(&str, (Value, Origin))> = vec![
+    vec![
         ("agent", typed(json!(spec.agent))),
         ("command", typed(json!(spec.command))),
         ("cwd", typed(json!(spec.cwd))),
@@ -83,21 +108,5 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
         ("env", typed(json!(spec.env.keys().collect::<Vec<_>>()))),
         ("env_file", typed(json!(spec.env_file))),
         ("env_file_names", typed(kept)),
-    ];
-    let file = engine.config.spec_path(&args.name);
-    if args.json {
-        let values: serde_json::Map<String, Value> = rows
-            .into_iter()
-            .map(|(key, (value, origin))| (key.to_owned(), json!({ "value": value, "origin": origin })))
-            .collect();
-        context.out.document("show", &json!({ "peer": args.name, "file": file, "spec": values }))?;
-        return Ok(0);
-    }
-    context.out.line(printable(&format!("{}: {}", args.name, file.display())))?;
-    for (key, (value, origin)) in rows.iter().filter(|(_, (value, _))| !value.is_null()) {
-        let value = value.to_string();
-        let line = format!("  {key:<21} {:<44} {origin}", value.trim_matches('"'));
-        context.out.line(printable(line.trim_end()))?;
-    }
-    Ok(0)
+    ]
 }

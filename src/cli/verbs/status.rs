@@ -33,7 +33,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine_by_records()?;
-    let Some(name) = &args.name else { return overview::tell(&engine, args.json, context).await };
+    let Some(name) = &args.name else { return overview::print(&engine, args.json, context).await };
     if args.short {
         let mut fleet = engine.list_of(std::slice::from_ref(name)).await?;
         if fleet.rows.is_empty()

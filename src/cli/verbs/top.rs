@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 fn every(text: &str) -> Result<Duration, String> {
     let span: Result<Span, String> = text.parse();
-    let span = span.map_err(|_| format!("{text:?} is no duration: write it like 500ms, 2s or 1m"))?;
+    let span = span.map_err(|_| format!("{text:?} is not a duration: write it like 500ms, 2s or 1m"))?;
     Ok(span.0.max(SHORTEST))
 }
 

@@ -7,6 +7,7 @@ use crate::cli::args::several::{self, Names, Report};
 use crate::cli::{CliError, Context, Outcome, interrupted};
 use crate::engine::message::{Message, read_message};
 use crate::engine::verbs::wake::Woken;
+use crate::policy::wake::Decision;
 
 /// Bring agents up, fresh or resumed, and say why
 ///
@@ -63,9 +64,9 @@ pub(crate) fn report(woken: &Woken) -> Report {
         some => format!("; {some} queued messages delivered"),
     };
     let what = match woken.decision {
-        "fresh" => format!("woken fresh ({})", woken.cause),
-        "resume" => format!("woken resumed ({})", woken.cause),
-        _ => "already awake".to_owned(),
+        Decision::Fresh => format!("woken fresh ({})", woken.cause),
+        Decision::Resume => format!("woken resumed ({})", woken.cause),
+        Decision::AlreadyAwake => "already awake".to_owned(),
     };
     Report { line: format!("{}: {what}{delivered}{queued}", woken.peer), fields: json!(woken) }
 }

@@ -124,6 +124,7 @@ pub(super) fn numbered(rows: &[String]) -> String {
 
 /// How far a message came that was not confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(clippy::enum_variant_names, reason = "each says what has not happened")]
 pub enum Undelivered {
     /// Nothing of it is in the agent or its composer; it can be sent again.
     #[error("not typed")]

@@ -1,13 +1,39 @@
 //! What an agent gets for one launch in addition to its own arguments and environment, so that none of the user's files has
 //! to be edited.
 
-use peer_adapters::agent::{GIVEN, McpServer};
+use std::path::PathBuf;
+
+use peer_adapters::agent::{EXECUTABLE, GIVEN, Given, McpServer};
 
 use crate::engine::peer::environment::Environment;
 use crate::engine::{Engine, Peer};
 use crate::policy::ending::Incarnation;
 
 impl Engine {
+    /// Returns the arguments that give the agent hooks reporting to `peer`, and sets the variable by which they find it. The
+    /// user's own hooks go first: if ours would replace them, ours are left out with a notice.
+    pub(super) fn give_hooks(&self, peer: &Peer, env: &mut Environment) -> Vec<String> {
+        if !peer.effective.agent_hooks.value || peer.profile.hooks.reports.is_empty() {
+            return Vec::new();
+        }
+        let lookup = |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let home = lookup("HOME").map(PathBuf::from).unwrap_or_default();
+        match peer.profile.given_hooks(&peer.spec.command, &home, &lookup) {
+            Given::Words(words) => {
+                env.push((EXECUTABLE.into(), self.executable.clone().into()));
+                words
+            }
+            Given::LeftOut(why) => {
+                self.progress.notice(&format!(
+                    "{}: its own {why} is kept, so it gets no hooks of peer's and its turns are noticed a moment later \
+                     (agent_hooks = false in its spec silences this)",
+                    peer.name
+                ));
+                Vec::new()
+            }
+        }
+    }
+
     /// Returns the arguments that give the agent `peer mcp`, if its spec asks for it, and sets the variables that do. A
     /// variable that the user has set is kept, with a notice.
     pub(crate) fn give_mcp(&self, peer: &Peer, incarnation: Incarnation, env: &mut Environment) -> Vec<String> {

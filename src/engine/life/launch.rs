@@ -4,27 +4,21 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use peer_adapters::agent::{EXECUTABLE, Given, Start};
-use peer_adapters::inherited::Inherited;
-use peer_adapters::process;
-use peer_adapters::runtime::{NewSession, RuntimeError, RuntimeKind};
+use peer_adapters::runtime::{Created, NewSession, RuntimeError, RuntimeKind};
 use peer_adapters::tmux::Tmux;
-use peer_adapters::transcript::Files;
 use peer_adapters::version::Executable;
 use peer_adapters::zellij::Zellij;
 use tokio::time::Instant;
 
 use crate::config::PeerSpec;
-use crate::engine::observe::conversation;
+use crate::engine::life::plan::Plan;
 use crate::engine::observe::{self, recorded};
-use crate::engine::peer::environment::Environment;
 use crate::engine::peer::versions::Admitted;
 use crate::engine::{Engine, EngineError, Peer, Result, pause};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
-use crate::policy::wake::WakeCause;
-use crate::store::{Event, Gate, Launch, Locked, Marker, OsText, Place, SessionRecord, Stored, Unseen};
+use crate::store::{Event, Gate, Locked, Place, SessionRecord, Stored};
 
 /// Columns and rows of a pane that has never been attached to: wide enough that no agent wraps its interface.
 pub(crate) const SIZE: (u16, u16) = (200, 50);
@@ -32,19 +26,6 @@ pub(crate) const SIZE: (u16, u16) = (200, 50);
 /// Returns the columns and rows that a peer's pane is created with.
 pub(crate) fn size(spec: &PeerSpec) -> (u16, u16) {
     spec.size.map_or(SIZE, |size| (size.columns, size.rows))
-}
-
-/// How to start, as the policy decided.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The conversation to resume; `None` for a fresh start.
-    pub resume: Option<String>,
-    /// The cause.
-    pub cause: WakeCause,
-    /// The topic of the message that caused the wake.
-    pub topic: Option<String>,
-    /// The hops of the message that woke it, or of the wake of an agent that brings none.
-    pub hops: u32,
 }
 
 /// How long to wait for the pane process to start the agent and record it, which takes a millisecond or two.
@@ -87,23 +68,8 @@ impl Engine {
         }
         match created {
             Ok(created) => {
-                let is_new_request = known != Some(created.server);
-                if kind == RuntimeKind::Tmux && is_new_request {
-                    self.state.note_server(&record.place.server, recorded(created.server))?;
-                }
-                record.place.server_process = Some(recorded(created.server));
-                record.place.server_executable = Executable::name_of(created.server);
-                record.place.server_version = created.server_version.or(version.text);
-                record.place.session_id = created.target.session_id;
-                record.place.pane = created.target.pane;
-                if gate.is_some() {
-                    locked.write_session(&record)?;
-                }
-                drop(gate);
-                if is_new_request {
-                    self.tell_of_login(created.server, &record.place.server).await;
-                }
-                Ok(record)
+                let is_new_server = known != Some(created.server);
+                self.record_created(locked, gate, record, created, is_new_server, version.text).await
             }
             // The runtime reported an error, although its session exists.
             Err(error) if record.process.is_some() => {
@@ -128,6 +94,35 @@ impl Engine {
         }
     }
 
+    /// Completes the record with the runtime's answer, unless the pane process may still write it.
+    async fn record_created(
+        &self,
+        locked: &Locked,
+        gate: Option<Gate>,
+        mut record: SessionRecord,
+        created: Created,
+        is_new_server: bool,
+        installed_version: Option<String>,
+    ) -> Result<SessionRecord> {
+        let (server, place) = (created.server, &mut record.place);
+        if place.runtime == RuntimeKind::Tmux.as_str() && is_new_server {
+            self.state.note_server(&place.server, recorded(server))?;
+        }
+        place.server_process = Some(recorded(server));
+        place.server_executable = Executable::name_of(server);
+        place.server_version = created.server_version.or(installed_version);
+        place.session_id = created.target.session_id;
+        place.pane = created.target.pane;
+        if gate.is_some() {
+            locked.write_session(&record)?;
+        }
+        drop(gate);
+        if is_new_server {
+            self.warn_of_login(server, &record.place.server).await;
+        }
+        Ok(record)
+    }
+
     /// Logs a start that its runtime did not confirm, and returns its error.
     fn not_started(&self, peer: &Peer, incarnation: Incarnation, error: RuntimeError) -> EngineError {
         let event = Event::new(self.now(), EventName::WakeFailed).peer(&peer.name).incarnation(incarnation);
@@ -149,125 +144,6 @@ impl Engine {
             pause(started).await;
         }
         Ok(None)
-    }
-
-    /// Returns the record of an incarnation that has not been started.
-    pub(crate) fn planned(
-        &self,
-        peer: &Peer,
-        plan: &Plan,
-        incarnation: Incarnation,
-        mut place: Place,
-    ) -> Result<SessionRecord> {
-        place.host = Some(observe::recorded_host()?);
-        let (driver, boot_id, cause) = (recorded(process::me()?), process::boot_id()?, plan.cause.to_string());
-        let asked = SessionRecord::starting(incarnation, place, driver, boot_id, &peer.spec.agent, &cause, self.now());
-        Ok(SessionRecord {
-            real_cwd: Some(conversation::real(&peer.spec.cwd)),
-            resumed: plan.resume.is_some(),
-            prompt_due: plan.resume.is_none() && peer.spec.initial_prompt.is_some(),
-            topic: plan.topic.clone(),
-            hops: plan.hops,
-            unseen: unseen_in(peer, plan)?,
-            ..asked
-        })
-    }
-
-    /// Writes everything that must be on disk before the agent starts, in an order in which nothing important can be
-    /// lost.
-    pub(crate) fn write_plan(
-        &self,
-        peer: &Peer,
-        locked: &Locked,
-        plan: &Plan,
-        record: &mut SessionRecord,
-    ) -> Result<()> {
-        let chosen = peer.profile.chooses_id().then(|| uuid::Uuid::new_v4().to_string());
-        let start = match &plan.resume {
-            Some(conversation) => Start::Resume { conversation },
-            None => Start::Fresh { chosen: chosen.as_deref() },
-        };
-        let mut env = self.launch_environment(peer, record.incarnation)?;
-        self.note_missing(peer, record, &env)?;
-        let hooks = self.give_hooks(peer, &mut env);
-        let given = self.give_mcp(peer, record.incarnation, &mut env);
-        if let Some(speaker) = peer.profile.conversation.says {
-            self.state.keep_file(speaker.file_name(), speaker.text())?;
-        }
-        let of_files = |files: &Files<'_>| (files.arguments(start), files.status_directory());
-        let (arguments, status_dir) = conversation::with_files(&peer.profile, &peer.spec.cwd, &env, of_files);
-        record.status_dir = status_dir;
-        let launch = Launch {
-            argv: peer
-                .spec
-                .command
-                .iter()
-                .cloned()
-                .chain(hooks)
-                .chain(given)
-                .chain(arguments)
-                .map(|word| OsText(word.into()))
-                .collect(),
-            cwd: peer.spec.cwd.clone(),
-            config_dir: self.config.root().to_owned(),
-            host: record.place.host.clone(),
-            boot_id: Some(record.boot_id.clone()),
-            grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
-            env: env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect(),
-            inherited: self.inherited.clone().unwrap_or_else(Inherited::ours).with(&peer.spec.inherited()),
-        };
-        locked.write_launch(record.incarnation, &launch)?;
-        locked.write_session(record)?;
-        locked.remove_older_pane_files(record.incarnation)?;
-        let before = before_another(peer, plan)?;
-        if let Some(conversation) = plan.resume.as_ref().or(chosen.as_ref()) {
-            conversation::keep(locked, record, conversation, record.woke_at_ms)?;
-        }
-        self.log(
-            &Event::new(record.woke_at_ms, EventName::WakeDecided)
-                .peer(&peer.name)
-                .incarnation(record.incarnation)
-                .cause(record.cause.clone())
-                .with("decision", if record.resumed { "resume" } else { "fresh" })
-                .with("conversation", record.conversation.clone())
-                .with("topic", plan.topic.clone())
-                .with("missing_env", named(&record.missing_env))
-                .with("runtime", record.place.runtime.clone()),
-        )?;
-        if let (Some(before), Some(resumed)) = (before, &plan.resume) {
-            let changed = conversation::changed(&peer.name, record.incarnation, resumed);
-            self.log(&changed.cause(record.cause.clone()).with("previous", before))?;
-        }
-        // A request for a fresh start is used up now, because a failed start must not repeat it forever. What the last
-        // agent reported about itself does not apply to this one.
-        for said_by_the_last in [Marker::NewEager, Marker::Done, Marker::Beat] {
-            locked.unmark(said_by_the_last)?;
-        }
-        Ok(())
-    }
-
-    /// Returns the arguments that give the agent hooks reporting to `peer`, and sets the variable by which they find it. The
-    /// user's own hooks go first: if ours would replace them, ours are left out with a notice.
-    fn give_hooks(&self, peer: &Peer, env: &mut Environment) -> Vec<String> {
-        if !peer.effective.agent_hooks.value || peer.profile.hooks.reports.is_empty() {
-            return Vec::new();
-        }
-        let lookup = |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let home = lookup("HOME").map(PathBuf::from).unwrap_or_default();
-        match peer.profile.given_hooks(&peer.spec.command, &home, &lookup) {
-            Given::Words(words) => {
-                env.push((EXECUTABLE.into(), self.executable.clone().into()));
-                words
-            }
-            Given::LeftOut(why) => {
-                self.progress.notice(&format!(
-                    "{}: its own {why} is kept, so it gets no hooks of peer's and its turns are noticed a moment later \
-                     (agent_hooks = false in its spec silences this)",
-                    peer.name
-                ));
-                Vec::new()
-            }
-        }
     }
 
     /// Notifies the user if an agent has lower limits than its waker and its spec give it, because the server was
@@ -323,11 +199,6 @@ impl Engine {
     }
 }
 
-/// Returns the names for the log, or null if there are none.
-fn named(names: &[String]) -> serde_json::Value {
-    if names.is_empty() { serde_json::Value::Null } else { serde_json::json!(names) }
-}
-
 /// Returns the log's word for a start that the runtime did not carry out: the runtime could not be reached or did not
 /// answer, or it refused (no terminal, no process, no memory, a path that is too long).
 fn why_not_started(error: &RuntimeError) -> &'static str {
@@ -360,19 +231,4 @@ pub(crate) fn check_before_launch(peer: &Peer) -> Result<()> {
         path: program.to_owned(),
         source: errno.into(),
     })
-}
-
-/// The conversation that it was in last, where it is to go on in another one that it had, or was given.
-fn before_another(peer: &Peer, plan: &Plan) -> Result<Option<String>> {
-    if plan.resume.is_none() {
-        return Ok(None);
-    }
-    let last = peer.files.end()?.present().and_then(|last| last.conversation);
-    Ok(last.filter(|last| plan.resume.as_ref() != Some(last)))
-}
-
-/// Returns the message that was sent to the resumed conversation and not seen to arrive.
-fn unseen_in(peer: &Peer, plan: &Plan) -> Result<Option<Unseen>> {
-    let (Some(resumed), Some(last)) = (&plan.resume, peer.files.end()?.present()) else { return Ok(None) };
-    Ok(last.unseen.filter(|unseen| unseen.conversation.as_ref().is_none_or(|sent_to| sent_to == resumed)))
 }

@@ -1,7 +1,10 @@
 //! The life of an incarnation: it is launched, becomes ready, is ended, and its end is recorded.
 
+mod facts;
 mod given;
 pub mod launch;
+pub(crate) mod not_ready;
+pub mod plan;
 pub mod ready;
 pub mod record_end;
 pub mod terminate;

@@ -8,14 +8,14 @@ use peer_adapters::screen::{self, Phase as ScreenPhase};
 use tokio::time::Instant;
 
 use crate::engine::error::{AnswerWith, NotReady};
+use crate::engine::life::not_ready::Repetition;
 use crate::engine::life::record_end::{self, EndContext};
-use crate::engine::message::room;
 use crate::engine::observe::changes::Changes;
 use crate::engine::observe::conversation::ConversationFinder;
-use crate::engine::observe::{self, fnv1a, process_axis, process_id, recorded, target};
+use crate::engine::observe::{self, process_axis, process_id, recorded, target};
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::axis::Axis;
-use crate::policy::ending::{End, Incarnation};
+use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
 use crate::policy::time::Timestamp;
 use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
@@ -35,10 +35,6 @@ const BLIND: Duration = Duration::from_secs(5);
 
 /// How long the pane process may take to come up and start the agent after the runtime created the pane.
 const PANE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long to wait for the lock to record what was logged. The pane process, which may be recording its agent, needs
-/// milliseconds. Another process that holds it longer either ends this start, or costs one more log entry.
-const NOTE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The result of one look at the screen.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,20 +81,6 @@ impl Engine {
         result
     }
 
-    /// Clears what is left of a start whose agent was not executed: its pane, and its launch file, which contains
-    /// secrets. What cannot be cleared now is cleared by the next start or tick.
-    async fn clear_refused(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
-        let locked = self.lock(&peer.name).await?;
-        let Some(record) = peer.files.session()?.present() else { return Ok(()) };
-        if (record.incarnation, record.phase) != (incarnation, Phase::Refused) {
-            return Ok(());
-        }
-        if let Err(error) = self.runtime_of(&record.place)?.remove(&target(&record.place)).await {
-            tracing::debug!(%error, "the pane of a start that was refused");
-        }
-        Ok(locked.remove_pane_files(incarnation)?)
-    }
-
     /// As [`Engine::await_ready`], but leaves logging to the caller.
     pub(crate) async fn see_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let started = Instant::now();
@@ -142,17 +124,6 @@ impl Engine {
                 screen: self.kept_screen(peer),
             }),
         }
-    }
-
-    fn how_it_ended(&self, peer: &Peer, incarnation: Incarnation) -> Result<NotReady> {
-        let end = peer.files.end()?.present().map(|last| last.end).filter(|end| end.incarnation == incarnation);
-        let how = end.as_ref().map_or_else(|| "another start took its place".to_owned(), End::shown_as);
-        Ok(NotReady::Ended { how, failed_resumes: end.map_or(0, |end| end.failed_resumes) })
-    }
-
-    fn kept_screen(&self, peer: &Peer) -> Vec<String> {
-        let text = peer.files.kept_screen().ok().and_then(Stored::present).unwrap_or_default();
-        screen::last_lines(&text, 2)
     }
 
     /// Makes this process the one that watches the screen, in place of one that exited.
@@ -330,63 +301,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// Returns the error for a start that is not ready, with the last lines of its screen.
-    async fn not_ready(&self, peer: &Peer, record: &SessionRecord, why: NotReady) -> EngineError {
-        let why = match (why, room::cramped(record)) {
-            (NotReady::TimedOut(after), Some(size)) => NotReady::NoRoom { after, size },
-            (why, _) => why,
-        };
-        let screen = match self.capture(record).await {
-            Ok(text) => screen::last_lines(&text, 2),
-            Err(_) => self.kept_screen(peer),
-        };
-        EngineError::NotReady { peer: peer.name.clone(), incarnation: record.incarnation, why, screen }
-    }
-
-    /// Logs that a start is not ready, and records that it was logged. A start that ended already has its end in the
-    /// log. Blocks for at most `NOTE_PATIENCE`.
-    ///
-    /// # Errors
-    /// The state directory failed.
-    pub(crate) async fn log_not_ready(
-        &self,
-        peer: &Peer,
-        incarnation: Incarnation,
-        why: &NotReady,
-        repetition: Repetition,
-    ) -> Result<()> {
-        let (cause, question) = match why {
-            NotReady::Ended { .. } => return Ok(()),
-            NotReady::TimedOut(_) | NotReady::NoRoom { .. } => ("timed-out", ""),
-            NotReady::NeedsPerson { question, .. } => ("needs-person", question.as_str()),
-        };
-        // A hash instead of the question, because what a pane shows is not written to disk.
-        let report = format!("{cause}-{:016x}", fnv1a(question.as_bytes()));
-        let locked = tokio::time::timeout(NOTE_PATIENCE, self.lock(&peer.name)).await.ok().transpose()?;
-        let record = peer.files.session()?.present().filter(|record| record.incarnation == incarnation);
-        let same = record.as_ref().is_some_and(|record| record.last_reported.as_ref() == Some(&report));
-        if same && repetition == Repetition::Silent {
-            return Ok(());
-        }
-        self.log(
-            &Event::new(self.now(), EventName::WakeFailed).peer(&peer.name).incarnation(incarnation).cause(cause),
-        )?;
-        if let (Some(locked), Some(mut record), false) = (locked, record, same) {
-            record.last_reported = Some(report);
-            locked.write_session(&record)?;
-        }
-        Ok(())
-    }
-}
-
-/// What to do with a failure that is already in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Repetition {
-    /// Log it again: this start was requested, and its failure is the answer.
-    Logged,
-    /// Do not log it again: nothing requested it, and one entry per tick would crowd out everything else.
-    Silent,
 }
 
 /// Whether the profile has no screen rule, so that a started agent is ready.

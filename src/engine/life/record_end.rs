@@ -71,16 +71,8 @@ impl EndContext {
     }
 }
 
-/// An end that was recorded, with the session record that it replaced.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// The former session record.
-    pub record: SessionRecord,
-    /// The contents of `NAME.end` now.
-    pub last: LastEnd,
-}
-
-/// Records the end of the pane process's own agent. `None` if another process already recorded it.
+/// Records the end of the pane process's own agent, and returns the session record that the end replaced. `None` if
+/// another process already recorded it.
 ///
 /// # Errors
 /// The state directory failed. The exit record is on disk, and the next wake or tick completes the end.
@@ -89,7 +81,7 @@ pub fn after_exit(
     locked: &Locked,
     exit: &ExitRecord,
     started: Option<&StartedAs>,
-) -> Result<Option<Ended>> {
+) -> Result<Option<SessionRecord>> {
     let on_record = locked.files().session()?.present().filter(|record| record.incarnation == exit.incarnation);
     let remembered = if on_record.is_none() { remembered(locked, exit, started)? } else { None };
     let Some(mut record) = on_record.or(remembered) else {
@@ -104,8 +96,8 @@ pub fn after_exit(
         // The last chance to learn an id that the agent chose itself. The end must be recorded with or without it.
         let _ = finder.find(state, locked, &mut record);
     }
-    let last = record_end(state, locked, &record, EndContext::UNSEEN, std::time::SystemTime::now().into())?;
-    Ok(Some(Ended { record, last }))
+    record_end(state, locked, &record, EndContext::UNSEEN, std::time::SystemTime::now().into())?;
+    Ok(Some(record))
 }
 
 /// What the pane process remembers of its start.

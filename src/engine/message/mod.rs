@@ -9,6 +9,7 @@ pub(crate) mod room;
 mod sender;
 mod terminal;
 mod typing;
+mod view;
 
 use std::path::Path;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use peer_adapters::transcript::{Mark, TranscriptError};
 
 use super::fingerprint::fingerprint;
 use crate::engine::error::Undelivered;
-use crate::engine::observe::conversation::{self, Launched};
+use crate::engine::observe::launched::{self, Launched};
 use crate::engine::{EngineError, Peer, Result};
 use crate::policy::time::Timestamp;
 use crate::store::{Locked, SessionRecord, Unseen};
@@ -81,5 +81,5 @@ impl Proof {
 }
 
 fn unreadable(peer: &Peer, how: Undelivered, error: &TranscriptError) -> EngineError {
-    EngineError::NotAccepted { peer: peer.name.clone(), how, why: conversation::tell(error), asks: None }
+    EngineError::NotAccepted { peer: peer.name.clone(), how, why: launched::unreadable(error), asks: None }
 }

@@ -20,8 +20,8 @@ impl Engine {
     /// If the sender's session record cannot be read.
     pub fn signed(&self, message: Message) -> Result<Message> {
         let Some(from) = self.sender() else { return Ok(message) };
-        let heard = self.state.peer(&from).session()?.present().map_or(0, |record| record.hops);
-        Ok(Message { from: Some(from), hops: hops::next(heard), ..message })
+        let received = self.state.peer(&from).session()?.present().map_or(0, |record| record.hops);
+        Ok(Message { from: Some(from), hops: hops::next(received), ..message })
     }
 
     /// Refuses a message that has too many hops, and logs the refusal. Call this before anything is started, typed or

@@ -1,23 +1,24 @@
 //! Delivery through a composer: paste the text, see it there, press Enter, see it accepted.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use peer_adapters::agent::{Accepted, letters};
 use peer_adapters::runtime::{Key, Runtime};
-use peer_adapters::screen::{self, Composer, DialogView, Phase, View};
+use peer_adapters::screen::{Composer, Phase, View};
 use peer_adapters::terminal;
 use tokio::time::Instant;
 
 use super::fingerprint::fingerprint;
 use super::held::{Held, Waits, placeholder_of};
 use super::proof::Proof;
-use crate::engine::error::{AnswerWith, Undelivered};
+use super::view::{Last, NOTHING_SHOWN, SCREEN_POLL};
+use crate::engine::error::Undelivered;
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::room;
 use crate::engine::observe::changes::{Changes, Due};
-use crate::engine::observe::conversation::{ConversationFinder, Launched};
+use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::observe::{process_axis, target};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
@@ -32,17 +33,8 @@ const PASTE_RATE: u64 = 5_000;
 /// How long nothing of a paste may show before it counts as lost. It usually takes tens of milliseconds, and seconds if
 /// it is long or the machine is loaded.
 const LOST: Duration = Duration::from_secs(4);
-/// How an empty composer is described.
-const NOTHING_SHOWN: &str = "it is empty";
-/// How long a dialog must stay before a message is refused because of it; it may be drawn only for a moment.
-const DIALOG_STANDS: Duration = Duration::from_millis(300);
 /// How long acceptance may take in all.
 pub(super) const ACCEPT_PATIENCE: Duration = Duration::from_secs(20);
-/// How long the expected screen may fail to appear before the pane's view is cleared. A redraw takes less.
-const BLIND: Duration = Duration::from_secs(1);
-/// The least time between two looks at a screen: a capture costs 3 ms.
-const SCREEN_POLL: Duration = Duration::from_millis(15);
-
 /// The delivery of one text to one agent.
 pub(super) struct Typing<'a> {
     pub(super) engine: &'a Engine,
@@ -114,15 +106,6 @@ impl Typing<'_> {
 
     pub(super) fn check_alive(&self, how: Undelivered) -> Result<()> {
         if process_axis(self.record) == Axis::Dead { Err(self.undelivered(how, "it ended")) } else { Ok(()) }
-    }
-
-    pub(super) async fn view(&self) -> Option<View> {
-        // A failed capture proves nothing; the caller looks again until it times out.
-        self.look().await.ok()
-    }
-
-    async fn look(&self) -> Result<View> {
-        Ok(screen::read(&self.peer.profile, &self.engine.capture(self.record).await?))
     }
 
     /// Types into an agent with a composer. Text that a person left in it is not joined with the message.
@@ -209,17 +192,6 @@ impl Typing<'_> {
         self.runtime.press(&target(&self.record.place), &[key]).await?;
         let empty = |view: &View| view.composer == Composer::Empty;
         self.await_view(COMPOSER_PATIENCE, empty).await.map(|_| ()).map_err(|last| refused(self, last))
-    }
-
-    /// Makes the pane readable again if the user has scrolled it or made it small; at most once per `BLIND`.
-    async fn clear_view(&self, cleared: &mut Instant) {
-        if cleared.elapsed() >= BLIND {
-            // A failure costs nothing: the caller looks again until it times out.
-            if let Err(error) = self.engine.clear_view(self.peer, self.record, "").await {
-                tracing::debug!(%error, "the pane");
-            }
-            *cleared = Instant::now();
-        }
     }
 
     async fn paste_and_submit(&mut self, text: &str, command: bool, proof: Option<&Proof>) -> Result<()> {
@@ -364,114 +336,5 @@ impl Typing<'_> {
             view.queued || (begins && proof.is_unwritten(self.peer, self.record))
         };
         Ok(view.composer == Composer::Empty && proof.is_none_or(shows))
-    }
-
-    /// Looks at the screen until it is as `wanted`. Returns what was seen last if that does not happen, or if a dialog
-    /// is in the way. A dialog that the spec accepts is answered, with one key per frame.
-    async fn await_view(
-        &self,
-        patience: Duration,
-        mut wanted: impl FnMut(&View) -> bool,
-    ) -> std::result::Result<View, Last> {
-        let (started, mut cleared) = (Instant::now(), Instant::now());
-        let (mut last, mut asks, mut redrawn) = (String::new(), None::<(DialogView, Instant)>, false);
-        let launched = OnceCell::new();
-        let mut changes = Changes::of(self.record, SCREEN_POLL);
-        while started.elapsed() < patience {
-            let look = self.look().await;
-            changes.looked();
-            last = match look {
-                Ok(view) if wanted(&view) => return Ok(view),
-                Ok(view) => {
-                    let says = self.waits_for(&launched);
-                    let stands =
-                        asks.take().filter(|(dialog, _)| matches!(&view.phase, Phase::Dialog(now) if now == dialog));
-                    let since = stands.map_or_else(Instant::now, |(_, since)| since);
-                    if let Phase::Dialog(dialog) = &view.phase {
-                        asks = Some((dialog.clone(), since));
-                    }
-                    let stood = asks.is_some() && since.elapsed() >= DIALOG_STANDS;
-                    match (&view.phase, says) {
-                        (Phase::Dialog(dialog), says) if stood || says.is_some() => match self.key_for(dialog) {
-                            Some(key) if stood => {
-                                // A key that was lost is pressed again after the dialog has stayed for the same time
-                                // once more.
-                                asks = None;
-                                let pressed = self.runtime.press(&target(&self.record.place), &[key]).await;
-                                pressed.map_err(|error| error.to_string())?;
-                            }
-                            Some(_) => {}
-                            None => return Err(Last::of(&view)),
-                        },
-                        (_, Some(what)) => {
-                            let what = format!("it waits for a person: {what}");
-                            return Err(Last { what, asks: Some(AnswerWith::Attach) });
-                        }
-                        _ => {}
-                    }
-                    describe(&view)
-                }
-                Err(error) => format!("its screen could not be read: {error}"),
-            };
-            if process_axis(self.record) == Axis::Dead {
-                return Err("it ended".to_owned().into());
-            }
-            self.clear_view(&mut cleared).await;
-            if !redrawn && asks.is_none() && started.elapsed() >= BLIND {
-                redrawn = true;
-                self.engine.redraw(self.record).await;
-            }
-            self.waiting("to show its composer", started, patience);
-            changes.screen().await;
-        }
-        Err(last.into())
-    }
-
-    /// Returns the key that answers a dialog that the spec accepts.
-    fn key_for(&self, dialog: &DialogView) -> Option<Key> {
-        if self.peer.effective.accept.value.contains(&dialog.id) { screen::next_key(dialog) } else { None }
-    }
-
-    /// Returns what the agent itself reports as waiting for a person. Its launch file, which does not change, is read
-    /// once.
-    fn waits_for(&self, launched: &OnceCell<Option<Launched>>) -> Option<String> {
-        let agent = self.record.process?;
-        self.peer.profile.conversation.status?;
-        let read = || Launched::of(self.locked.files(), self.record, &self.peer.spec.cwd).ok();
-        let status = launched.get_or_init(read).as_ref()?.look(&self.peer.profile, |files| files.status(agent.id.pid));
-        status.ok().flatten()?.waits_for
-    }
-}
-
-/// What was seen last, when something else was expected.
-struct Last {
-    what: String,
-    /// How a person can answer it, if it is a question.
-    asks: Option<AnswerWith>,
-}
-
-impl From<String> for Last {
-    fn from(what: String) -> Self {
-        Self { what, asks: None }
-    }
-}
-
-impl Last {
-    fn of(view: &View) -> Self {
-        let asks = match &view.phase {
-            Phase::Dialog(dialog) => Some(AnswerWith::of(dialog.answerable)),
-            Phase::Starting | Phase::Busy | Phase::Ready => None,
-        };
-        Self { what: describe(view), asks }
-    }
-}
-
-fn describe(view: &View) -> String {
-    match (&view.phase, &view.composer) {
-        (Phase::Dialog(dialog), _) => format!("it asks: {}", dialog.question),
-        (_, Composer::Holds(_)) if view.popup => "a list of completions is open".to_owned(),
-        (_, Composer::Holds(_)) => "the input box holds an unsent draft".to_owned(),
-        (_, Composer::Empty) => NOTHING_SHOWN.to_owned(),
-        (_, Composer::Hidden) => "it is not shown".to_owned(),
     }
 }

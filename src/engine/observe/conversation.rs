@@ -6,11 +6,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use peer_adapters::agent::{ConversationId, EXECUTABLE, Profile};
+use peer_adapters::agent::{ConversationId, Profile};
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::transcript::{Files, Run, TranscriptError};
 
 use crate::config::ConfigDir;
+use crate::engine::observe::launched::{Launched, with_files};
 use crate::engine::observe::process_id;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
@@ -19,8 +20,7 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::turn::Witness;
 use crate::store::{
-    ConversationEntry, Event, LastEnd, Launch, Locked, Origin, Owners, PeerFiles, SessionRecord, StateDir, StoreError,
-    Stored,
+    ConversationEntry, Event, LastEnd, Locked, Origin, Owners, PeerFiles, SessionRecord, StateDir, StoreError,
 };
 
 /// Where to look in an agent's own files.
@@ -40,7 +40,7 @@ impl ConversationFinder {
 
     /// The same at the word of somebody, which the log then names.
     #[must_use]
-    pub fn told_by(self, witness: Witness) -> Self {
+    pub fn reported_by(self, witness: Witness) -> Self {
         Self { witness: Some(witness), ..self }
     }
 
@@ -133,31 +133,23 @@ impl ConversationFinder {
 
     /// Returns the conversation of the last incarnation, if it was unknown at the end and can be determined now.
     /// Changes nothing.
-    ///
-    /// # Errors
-    /// The state directory cannot be read.
-    pub fn late(
+    pub fn find_after_exit(
         &self,
         state: &StateDir,
         name: &PeerName,
         last: &LastEnd,
         env: &[(OsString, OsString)],
-    ) -> Result<Option<String>> {
-        let Some(pending_conversation) = last.pending_conversation.as_ref().filter(|_| last.agent == self.profile.name)
-        else {
-            return Ok(None);
-        };
+    ) -> Option<String> {
+        let pending = last.pending_conversation.as_ref().filter(|_| last.agent == self.profile.name)?;
         let owners = Others::of(state, name);
         let found = with_files(&self.profile, &self.cwd, env, |files| {
-            files.by_markers(pending_conversation.woke_at_ms.into(), &pending_conversation.process_markers, |id| {
-                owners.own(id)
-            })
+            files.by_markers(pending.woke_at_ms.into(), &pending.process_markers, |id| owners.own(id))
         });
         if let Err(error) = owners.check() {
             tracing::warn!(%error, "whose a conversation is");
-            return Ok(None);
+            return None;
         }
-        Ok(found.ok().flatten())
+        found.ok().flatten()
     }
 }
 
@@ -216,7 +208,7 @@ impl Engine {
     /// A file of `peer` cannot be read or written.
     pub(crate) fn find_late_conversation(&self, peer: &Peer, locked: &Locked) -> Result<()> {
         let Some(last) = peer.files.end()?.present() else { return Ok(()) };
-        let Some(id) = self.late_conversation(peer, &last)? else { return Ok(()) };
+        let Some(id) = self.late_conversation(peer, &last) else { return Ok(()) };
         let incarnation = last.end.incarnation;
         let (at_ms, conversation, agent) = (self.now(), id.clone(), last.agent.clone());
         locked.append_conversation(&ConversationEntry { at_ms, conversation, agent, incarnation, how: None })?;
@@ -225,15 +217,10 @@ impl Engine {
     }
 
     /// Returns what [`Engine::find_late_conversation`] would find.
-    ///
-    /// # Errors
-    /// The state directory cannot be read.
-    pub(crate) fn late_conversation(&self, peer: &Peer, last: &LastEnd) -> Result<Option<String>> {
-        if last.pending_conversation.is_none() {
-            return Ok(None);
-        }
+    pub(crate) fn late_conversation(&self, peer: &Peer, last: &LastEnd) -> Option<String> {
+        last.pending_conversation.as_ref()?;
         let env = self.agent_environment(peer);
-        ConversationFinder::new(&peer.profile, &peer.spec.cwd).late(&self.state, &peer.name, last, &env)
+        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find_after_exit(&self.state, &peer.name, last, &env)
     }
 }
 
@@ -305,82 +292,4 @@ pub(crate) fn tree(agent: ProcessId) -> Vec<u32> {
         next += 1;
     }
     tree
-}
-
-/// The directory and environment that an agent was launched with, which determine where its own files are.
-#[derive(Debug)]
-pub struct Launched {
-    env: Vec<(OsString, OsString)>,
-    real_cwd: PathBuf,
-}
-
-impl Launched {
-    /// Returns those of a recorded incarnation. `declared` is the directory in its spec, used for a record of an older
-    /// version.
-    ///
-    /// # Errors
-    /// The launch file exists and cannot be read.
-    pub fn of(files: &PeerFiles, record: &SessionRecord, declared: &Path) -> Result<Self> {
-        let env = launch_environment(files, record)?;
-        Ok(Self { env, real_cwd: record.real_cwd.clone().unwrap_or_else(|| real(declared)) })
-    }
-
-    /// Whether the launch file was found. Without it there is no environment.
-    pub const fn is_known(&self) -> bool {
-        !self.env.is_empty()
-    }
-
-    /// Whether the agent was given hooks that report to `peer`: only then does it get the variable that they need.
-    pub fn has_hooks(&self) -> bool {
-        self.env.iter().any(|(key, _)| key == EXECUTABLE)
-    }
-
-    /// Runs `look` on the agent's own files.
-    pub fn look<T>(&self, profile: &Profile, look: impl FnOnce(&Files<'_>) -> T) -> T {
-        in_files(profile, &self.real_cwd, &self.env, look)
-    }
-}
-
-/// Returns the real path of a directory, after which agents name their files. A directory that is gone keeps the given
-/// path.
-pub fn real(cwd: &Path) -> PathBuf {
-    std::fs::canonicalize(cwd).unwrap_or_else(|_| cwd.to_owned())
-}
-
-/// Returns the environment that the agent was launched with; empty if its launch file is gone.
-///
-/// # Errors
-/// The file exists and cannot be read.
-fn launch_environment(files: &PeerFiles, record: &SessionRecord) -> Result<Vec<(OsString, OsString)>> {
-    Ok(match files.launch(record.incarnation)? {
-        Stored::Present(Launch { env, .. }) => env.into_iter().map(|(key, value)| (key.0, value.0)).collect(),
-        Stored::Absent | Stored::Corrupt(_) => Vec::new(),
-    })
-}
-
-/// Runs `look` on the agent's own files, where an agent started now with `env` would find them.
-pub fn with_files<T>(
-    profile: &Profile,
-    cwd: &Path,
-    env: &[(OsString, OsString)],
-    look: impl FnOnce(&Files<'_>) -> T,
-) -> T {
-    let keeps_files = profile.conversation.transcript.is_some();
-    in_files(profile, &if keeps_files { real(cwd) } else { cwd.to_owned() }, env, look)
-}
-
-fn in_files<T>(
-    profile: &Profile,
-    real_cwd: &Path,
-    env: &[(OsString, OsString)],
-    look: impl FnOnce(&Files<'_>) -> T,
-) -> T {
-    let lookup = |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let home = lookup("HOME").map(PathBuf::from).unwrap_or_default();
-    look(&Files { profile, home: &home, env: &lookup, cwd: real_cwd })
-}
-
-/// Formats the notice for agent files that cannot be read, which is never a failure of the verb.
-pub fn tell(error: &TranscriptError) -> String {
-    format!("the agent's own files could not be read: {error}")
 }

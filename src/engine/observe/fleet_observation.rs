@@ -11,15 +11,17 @@ use peer_adapters::runtime::{Listing, Runtime, RuntimeError, RuntimeKind, Sessio
 use peer_adapters::zellij::Zellij;
 use tokio::task::JoinHandle;
 
-use crate::engine::observe::{
-    Observation, Own, Standing, is_at, is_pane_of, judge, process_axis, process_id, standing,
-};
+use crate::engine::observe::{Observation, Standing, is_at, process_axis, process_id, standing};
 use crate::engine::{Engine, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{Place, SessionRecord};
+
+mod answer;
+
+use answer::{Answer, Listed};
 
 /// The result of observing a fleet.
 #[derive(Debug, Default)]
@@ -248,91 +250,6 @@ impl FleetObservation {
             }
         }
     }
-}
-
-/// The answer of one server, with its panes grouped by the peer in their tag, so that a fleet is judged in one pass.
-struct Answer {
-    listing: std::result::Result<Listed, RuntimeError>,
-    at: Timestamp,
-    unknown: usize,
-}
-
-enum Listed {
-    Gone(peer_adapters::runtime::Gone),
-    Up(Panes),
-}
-
-/// What one server process hosts.
-struct Panes {
-    server: ProcessId,
-    /// The panes of each peer: one, plus what is left of older incarnations.
-    of: HashMap<String, Vec<SessionRow>>,
-    /// The panes without a tag of this state directory.
-    others: Vec<SessionRow>,
-}
-
-impl Panes {
-    /// Takes what concerns one record: its pane, and everything else with the peer's tag. The listing of another server
-    /// says nothing about the record, and what it lists does not count as a leftover.
-    fn take(&mut self, name: &PeerName, record: &SessionRecord) -> Own {
-        let server = self.server;
-        if record.place.server_process.is_some_and(|recorded| process_id(recorded) != server) {
-            return Own::Up { server, row: None, tagged: Vec::new() };
-        }
-        let mut tagged = self.of.remove(name.as_str()).unwrap_or_default();
-        let own = tagged.iter().position(|row| is_pane_of(record, row, true));
-        let row = own.map(|at| tagged.swap_remove(at)).or_else(|| self.take_untagged(record));
-        Own::Up { server, row, tagged }
-    }
-
-    /// Takes the recorded pane if the user changed its tag or moved it to a session with a tag: an older version of
-    /// `peer` tagged the session, not the pane.
-    fn take_untagged(&mut self, record: &SessionRecord) -> Option<SessionRow> {
-        let lists = std::iter::once(&mut self.others).chain(self.of.values_mut());
-        lists.into_iter().find_map(|rows| {
-            let at = rows.iter().position(|row| is_pane_of(record, row, false))?;
-            Some(rows.swap_remove(at))
-        })
-    }
-}
-
-impl Answer {
-    fn new(listing: std::result::Result<Listing, RuntimeError>, at: Timestamp, ours: &str) -> Self {
-        Self { listing: listing.map(|listing| by_peer(listing, ours)), at, unknown: 0 }
-    }
-
-    fn judge(&mut self, name: &PeerName, record: &SessionRecord, agent: Axis) -> Observation {
-        let own = match &mut self.listing {
-            Err(error) => {
-                self.unknown += 1;
-                Err(&*error)
-            }
-            Ok(Listed::Gone(gone)) => Ok(Own::Gone(*gone)),
-            Ok(Listed::Up(panes)) => Ok(panes.take(name, record)),
-        };
-        let mut observation = judge(record, own, self.at, agent);
-        // The agent may have ended with its session after the kernel was queried; that would not be an orphan.
-        if observation.process == Axis::Alive && observation.runtime == Axis::Dead {
-            observation.process = process_axis(record);
-        }
-        observation
-    }
-}
-
-fn by_peer(listing: Listing, ours: &str) -> Listed {
-    let (server, rows) = match listing {
-        Listing::Gone(gone) => return Listed::Gone(gone),
-        Listing::Up { server, rows } => (server, rows),
-    };
-    let mut panes = Panes { server, of: HashMap::with_capacity(rows.len()), others: Vec::new() };
-    for row in rows {
-        let peer = row.tag.strip_prefix(ours).and_then(|rest| rest.split_once('/')).map(|(peer, _)| peer.to_owned());
-        match peer {
-            Some(peer) => panes.of.entry(peer).or_insert_with(|| Vec::with_capacity(1)).push(row),
-            None => panes.others.push(row),
-        }
-    }
-    Listed::Up(panes)
 }
 
 /// Whether an absent session may have been created after its server was queried. A session that was ready before the

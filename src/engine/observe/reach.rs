@@ -12,8 +12,8 @@ use peer_adapters::socket::{self, Listener};
 use peer_adapters::tmux::Tmux;
 use tokio::time::Instant;
 
+use crate::engine::observe::live::Live;
 use crate::engine::observe::{Standing, process_id, recorded, standing};
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, Peer, Result, pause};
 use crate::policy::event::EventName;
 use crate::store::{Event, Place, SessionRecord, Stored};

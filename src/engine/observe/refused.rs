@@ -28,7 +28,7 @@ impl Engine {
             let at = since.unwrap_or_else(|| self.now());
             match reason {
                 RefusedFor::UsageLimit => {
-                    let until = until.map(Timestamp::from).or_else(|| told(&text, at)).or_else(|| told(shown?, at));
+                    let until = until.map(Timestamp::from).or_else(|| end_in(&text, at)).or_else(|| end_in(shown?, at));
                     return Some((Turn::Limited(Limit { until_ms: until }), since, Witness::Transcript));
                 }
                 // An agent that was started since may have another account or key.
@@ -41,14 +41,14 @@ impl Engine {
             }
         }
         let shown = shown?;
-        Some((Turn::Limited(Limit { until_ms: told(shown, self.now()) }), None, Witness::Screen))
+        Some((Turn::Limited(Limit { until_ms: end_in(shown, self.now()) }), None, Witness::Screen))
     }
 }
 
 /// Parses the end of a limit from an agent's message that was written at `at`: `resets 3pm (Europe/Berlin)`, `try again
 /// at 3:05 PM`, `resets Dec 2 at 9am`, `in 2 hours 5 minutes`, `…|1795305600`. Uses the time zone of this machine if
 /// the message names none.
-fn told(text: &str, at: Timestamp) -> Option<Timestamp> {
+fn end_in(text: &str, at: Timestamp) -> Option<Timestamp> {
     let here = TimeZone::system();
     until(text, at, &here)
 }

@@ -3,7 +3,6 @@
 //! A look at a screen costs a client of the runtime, so a screen is not captured again until its pane has produced new
 //! output.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,16 +12,17 @@ use peer_adapters::screen::{self, DialogView, Phase as Shows};
 use peer_adapters::transcript::{AgentStatus, status_in};
 use tokio::time::Instant;
 
-use crate::engine::observe::{conversation, process_id};
-use crate::engine::verbs::wake::Live;
+use crate::engine::observe::live::Live;
+use crate::engine::observe::{launched, process_id};
 use crate::engine::{Engine, Peer};
-use crate::policy::ending::Incarnation;
-use crate::policy::name::PeerName;
-use crate::policy::report::Known;
-use crate::policy::stall::Progress;
+use crate::policy::report::TurnRecord;
 use crate::policy::time::Timestamp;
 use crate::policy::turn::{Ask, AskKind, Stall, Turn, TurnObservation, Witness};
-use crate::store::{Heartbeat, SessionRecord};
+use crate::store::SessionRecord;
+
+mod earlier;
+
+pub(crate) use earlier::Turns;
 
 /// A screen counts as unchanged if the pane's last output is at least this much older than the look, because output may
 /// be shown a moment later.
@@ -33,7 +33,7 @@ const AT_ONCE: usize = 8;
 
 /// What is known about one living agent.
 #[derive(Debug, Default)]
-pub(crate) struct Doing {
+pub(crate) struct Activity {
     /// The agent's own report, if it keeps a status file.
     pub(crate) own: Option<AgentStatus>,
     /// What it is doing, if that is known.
@@ -50,66 +50,20 @@ struct Own<'a> {
     read_at: Timestamp,
 }
 
-/// An earlier observation of one incarnation.
-type Before = (Incarnation, TurnObservation, Option<Progress>);
-
-/// The earlier observations of a fleet.
-#[derive(Debug, Default)]
-pub(crate) struct Turns(Option<HashMap<PeerName, Before>>);
-
-impl Turns {
-    /// Returns an empty observation: every agent is checked anew.
-    pub(crate) fn none() -> Self {
-        Self(Some(HashMap::new()))
-    }
-
-    /// Returns what a tick observed.
-    pub(crate) fn of(beat: &Heartbeat) -> Self {
-        let seen = |(name, pulse): (&PeerName, &crate::store::PeerObservation)| {
-            Some((name.clone(), (pulse.incarnation, pulse.turn.clone()?, pulse.progress)))
-        };
-        Self(Some(beat.peers.iter().filter_map(seen).collect()))
-    }
-
-    pub(crate) fn get(&self, name: &PeerName, incarnation: Incarnation) -> Option<&TurnObservation> {
-        let (of, seen, _) = self.0.as_ref()?.get(name)?;
-        (*of == incarnation).then_some(seen)
-    }
-
-    /// Returns the progress of the incarnation's turn, as the last tick saw it.
-    fn progress(&self, name: &PeerName, incarnation: Incarnation) -> Option<Progress> {
-        let (of, _, progress) = self.0.as_ref()?.get(name)?;
-        progress.filter(|_| *of == incarnation)
-    }
-
-    /// Removes the observation of a peer if it was made before `at`: something has happened since.
-    pub(crate) fn forget_before(&mut self, name: &PeerName, at: Timestamp) {
-        let Some(known) = &mut self.0 else { return };
-        if known.get(name).is_some_and(|(_, seen, _)| seen.at_ms < at) {
-            known.remove(name);
-        }
-    }
-
-    /// Stores a new observation for the next one to build on.
-    pub(crate) fn keep(&mut self, name: &PeerName, incarnation: Incarnation, seen: Option<&TurnObservation>) {
-        let progress = self.progress(name, incarnation);
-        let known = self.0.get_or_insert_default();
-        match seen {
-            Some(seen) => drop(known.insert(name.clone(), (incarnation, seen.clone(), progress))),
-            None => drop(known.remove(name)),
-        }
-    }
-}
-
 impl Engine {
     /// Returns what each of these peers is doing, in the given order. Blocks until the runtimes have shown the screens
     /// that changed, for at most one probe deadline in all; what is not seen by then is unknown.
-    pub(crate) async fn doing(&self, of: &[(&Peer, &Live)], before: &mut Turns) -> Vec<Doing> {
-        self.doing_within(of, before, Duration::MAX).await
+    pub(crate) async fn activity(&self, of: &[(&Peer, &Live)], before: &mut Turns) -> Vec<Activity> {
+        self.activity_within(of, before, Duration::MAX).await
     }
 
-    /// Like [`Engine::doing`], but blocks for at most `room` if that is less than the probe deadline.
-    pub(crate) async fn doing_within(&self, of: &[(&Peer, &Live)], before: &mut Turns, room: Duration) -> Vec<Doing> {
+    /// Like [`Engine::activity`], but blocks for at most `room` if that is less than the probe deadline.
+    pub(crate) async fn activity_within(
+        &self,
+        of: &[(&Peer, &Live)],
+        before: &mut Turns,
+        room: Duration,
+    ) -> Vec<Activity> {
         // What is read is at least as new as this.
         let now = self.now();
         let own: Vec<_> = of.iter().map(|(peer, live)| own_status(peer, live)).collect();
@@ -127,20 +81,20 @@ impl Engine {
             let seen_before = live.record().and_then(|record| known.get(&peer.name, record.incarnation));
             let told = Own { status: own.as_ref(), read_at: now };
             let seen = self.turn(peer, live, told, seen_before, until).await;
-            Doing { own, seen, stall: None }
+            Activity { own, seen, stall: None }
         });
-        let mut doing: Vec<Doing> = futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await;
-        for ((peer, live), doing) in of.iter().zip(&mut doing) {
+        let mut activity: Vec<Activity> = futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await;
+        for ((peer, live), activity) in of.iter().zip(&mut activity) {
             if let Some(record) = live.record() {
-                before.keep(&peer.name, record.incarnation, doing.seen.as_ref());
+                before.keep(&peer.name, record.incarnation, activity.seen.as_ref());
                 let progress = before.progress(&peer.name, record.incarnation);
                 let timeout = peer.effective.stall_timeout.value;
-                let since = progress.filter(|_| doing.seen.as_ref().is_some_and(|seen| seen.turn == Turn::Busy));
+                let since = progress.filter(|_| activity.seen.as_ref().is_some_and(|seen| seen.turn == Turn::Busy));
                 let since = since.and_then(|progress| progress.stalled(last_output(live), timeout, self.now()));
-                doing.stall = since.map(|progress_ms| Stall { progress_ms });
+                activity.stall = since.map(|progress_ms| Stall { progress_ms });
             }
         }
-        doing
+        activity
     }
 
     async fn turn(
@@ -155,7 +109,7 @@ impl Engine {
         let seen = self.turn_seen(peer, live, own, before, until, record).await?;
         // The agent's own report of the start is exact. The other witnesses may give the time at which the turn last
         // continued.
-        let known = (seen.turn == Turn::Busy && tells_of_starts(&peer.profile)).then(|| known_turn(peer, record));
+        let known = (seen.turn == Turn::Busy && reports_starts(&peer.profile)).then(|| known_turn(peer, record));
         Some(match known.flatten().and_then(|known| known.reported_since()) {
             Some(since) => TurnObservation { witness: Witness::Hook, since_ms: Some(since), ..seen },
             None => seen,
@@ -172,9 +126,9 @@ impl Engine {
         record: &SessionRecord,
     ) -> Option<TurnObservation> {
         let now = self.now();
-        let own_word = own.status.map(|status| of_status(status, own.read_at));
+        let own_report = own.status.map(|status| of_status(status, own.read_at));
         if !wants_look(peer, live, own.status) {
-            return own_word;
+            return own_report;
         }
         if let Some(before) = before.filter(|before| stands(before, live, own.status)) {
             return Some(TurnObservation { at_ms: now, ..before.clone() });
@@ -186,13 +140,13 @@ impl Engine {
         let shows = view.map(|view| view.phase);
         let seen = |turn, since_ms| Some(TurnObservation { turn, witness: Witness::Screen, since_ms, at_ms: now });
         let seen = match shows {
-            Some(Shows::Dialog(dialog)) if will_be_answered(peer, live, &dialog) => own_word,
+            Some(Shows::Dialog(dialog)) if will_be_answered(peer, live, &dialog) => own_report,
             // The dialog has been there since the pane's last output.
             Some(Shows::Dialog(dialog)) => {
                 let since = before.filter(|before| before.ask().is_some()).and_then(|before| before.since_ms);
                 seen(Turn::Waiting(ask(&dialog)), since.or_else(|| last_output(live)))
             }
-            _ if own_word.is_some() => own_word,
+            _ if own_report.is_some() => own_report,
             // A hook has just reported the end of the turn, and the screen is not redrawn yet.
             Some(Shows::Busy) if is_just_over(peer, record, now) => {
                 Some(TurnObservation { turn: Turn::Free, witness: Witness::Hook, since_ms: None, at_ms: now })
@@ -240,7 +194,7 @@ pub(crate) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
         return status_in(kind, directory, agent).ok()?;
     }
     // An older version recorded none.
-    let launched = conversation::Launched::of(&peer.files, record, &peer.spec.cwd).ok()?;
+    let launched = launched::Launched::of(&peer.files, record, &peer.spec.cwd).ok()?;
     launched.look(&peer.profile, |files| status_in(kind, &files.status_directory()?, agent).ok()?)
 }
 
@@ -248,22 +202,22 @@ pub(crate) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
 pub(crate) const HOOK_LEAD: Duration = Duration::from_secs(1);
 
 /// Returns what is on record about the turns of this incarnation, if its agent can report them by hooks.
-pub(crate) fn known_turn(peer: &Peer, record: &SessionRecord) -> Option<Known> {
+pub(crate) fn known_turn(peer: &Peer, record: &SessionRecord) -> Option<TurnRecord> {
     if peer.profile.hooks.reports.is_empty() { None } else { peer.files.known_turn(record.incarnation) }
 }
 
-fn tells_of_starts(profile: &Profile) -> bool {
+fn reports_starts(profile: &Profile) -> bool {
     profile.hooks.reports.contains(&Report::TurnStarted)
 }
 
 fn is_just_over(peer: &Peer, record: &SessionRecord, now: Timestamp) -> bool {
-    let is_reported = |known: &Known| known.seen.turn == Turn::Free && known.seen.witness == Witness::Hook;
+    let is_reported = |known: &TurnRecord| known.seen.turn == Turn::Free && known.seen.witness == Witness::Hook;
     let finished = known_turn(peer, record).filter(is_reported);
     finished.and_then(|known| known.finished_ms).is_some_and(|finished| now.since(finished) < HOOK_LEAD)
 }
 
 /// Whether anything shows what an agent with this profile is doing.
-pub(crate) const fn tells_of_turns(profile: &Profile) -> bool {
+pub(crate) const fn shows_turns(profile: &Profile) -> bool {
     profile.conversation.status.is_some() || has_rules(profile)
 }
 

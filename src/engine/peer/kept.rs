@@ -138,7 +138,7 @@ impl Engine {
     pub fn not_kept(&self, spec: &PeerSpec) -> Vec<String> {
         let Ok(profile) = self.profile(&spec.agent) else { return Vec::new() };
         let kept = self.kept_variables(spec).unwrap_or_default();
-        let mut names = lived_by(&profile, &self.env);
+        let mut names = essential(&profile, &self.env);
         names.retain(|name| !spec.env.contains_key(name) && !kept.has(name));
         names
     }
@@ -146,14 +146,14 @@ impl Engine {
     /// Records which of the variables that its agent depends on are set for this start, and notifies the user of those
     /// that are missing although the last ready incarnation had them.
     pub(crate) fn note_missing(&self, peer: &Peer, record: &mut SessionRecord, env: &Environment) -> Result<()> {
-        record.essential_env = lived_by(&peer.profile, env);
+        record.essential_env = essential(&peer.profile, env);
         let had = peer.files.end()?.present().map(|last| last.essential_env).unwrap_or_default();
         record.missing_env = missing(&peer.profile, &had, &record.essential_env);
         if !record.missing_env.is_empty() {
             let (name, names) = (&peer.name, record.missing_env.join(", "));
             let cure = how_to_keep(name, &record.missing_env);
             self.progress.notice(&format!(
-                "{name}: it is started without {names}, which its agent lives by and had the last time; {cure}, where that \
+                "{name}: it is started without {names}, which its agent depends on and had the last time; {cure}, where that \
                  is set, or an env_file in its spec gives it to every wake"
             ));
         }
@@ -168,7 +168,7 @@ impl Engine {
 }
 
 /// Returns the names, sorted, of the set and non-empty variables that an agent of this profile depends on.
-pub(crate) fn lived_by(profile: &Profile, env: &[(OsString, OsString)]) -> Vec<String> {
+pub(crate) fn essential(profile: &Profile, env: &[(OsString, OsString)]) -> Vec<String> {
     let is_set = |name: &str| env.iter().any(|(key, value)| key == OsStr::new(name) && !value.is_empty());
     let set = env.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(key, _)| key.to_str());
     let mut names: Vec<String> = set.filter(|name| profile.needs(name, is_set)).map(str::to_owned).collect();

@@ -1,10 +1,10 @@
 //! A declared peer, with everything that its spec leads to.
 
-pub mod asker;
 pub mod deaths;
 pub mod environment;
 pub mod kept;
 mod known;
+pub mod requester;
 pub mod runtimes;
 pub mod undeclared;
 pub(crate) mod versions;

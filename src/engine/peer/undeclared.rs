@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::observe::conversation;
+use crate::engine::observe::launched;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::store::Stored;
@@ -77,7 +77,7 @@ impl Engine {
     fn may_have_been(&self, peer: &Peer, old: &PeerName) -> bool {
         let files = self.state.peer(old);
         if let Some(record) = files.session().ok().and_then(Stored::present) {
-            return record.agent == peer.spec.agent && record.real_cwd == Some(conversation::real(&peer.spec.cwd));
+            return record.agent == peer.spec.agent && record.real_cwd == Some(launched::real(&peer.spec.cwd));
         }
         let Some(last) = files.end().ok().and_then(Stored::present) else { return false };
         let is_there = || last.conversation.as_deref().is_none_or(|id| self.resumable(peer, Some(id)).is_some());

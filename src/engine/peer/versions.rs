@@ -24,7 +24,7 @@ const MOST: usize = 16;
 pub(crate) struct VersionFile(StateDir);
 
 #[derive(Default, Serialize, Deserialize)]
-struct Known {
+struct KnownVersions {
     executables: Vec<Entry>,
 }
 
@@ -42,7 +42,7 @@ impl VersionFile {
         Self(state)
     }
 
-    fn read(&self) -> Known {
+    fn read(&self) -> KnownVersions {
         let text = self.0.kept_file(FILE).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }

@@ -12,15 +12,17 @@ use peer_adapters::agent::Report;
 use peer_adapters::transcript::AgentStatus;
 use tokio::time::{Instant, sleep};
 
-use crate::engine::observe::conversation::{ConversationFinder, Launched};
+use crate::engine::observe::conversation::ConversationFinder;
+use crate::engine::observe::elsewhere;
+use crate::engine::observe::launched::Launched;
+use crate::engine::observe::live::Live;
 use crate::engine::observe::turn::Turns;
-use crate::engine::observe::{elsewhere, told};
+use crate::engine::observe::turn_event::turn_event;
 use crate::engine::verbs::transcript::of_files;
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::answer::answers;
 use crate::policy::ending::Incarnation;
-use crate::policy::report::{Change, Heard, hear};
+use crate::policy::report::{Change, TurnReport, apply};
 use crate::policy::time::Timestamp;
 use crate::policy::turn::{TurnObservation, Witness};
 use crate::store::SessionRecord;
@@ -37,7 +39,7 @@ const WORDS_WITHIN: Duration = Duration::from_millis(500);
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// The interval between two polls.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The age from which a turn in the status file is an earlier one that continues. A younger one is the turn that is
 /// being reported.
@@ -56,11 +58,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotInPane`], or an error if files of `peer` cannot be read or written.
-    pub async fn hear_agent(&self, report: Report, at: Timestamp, handed: &[u8]) -> Result<()> {
+    pub async fn take_report(&self, report: Report, at: Timestamp, handed: &[u8]) -> Result<()> {
         // A report cannot be about the future.
         let at = at.min(self.now());
         let (peer, incarnation) = self.caller()?;
-        let Some(handed) = peer.profile.handed(handed).filter(|_| hears(&peer, report)) else { return Ok(()) };
+        let Some(handed) = peer.profile.handed(handed).filter(|_| accepts(&peer, report)) else { return Ok(()) };
         let record = Self::own_record(&peer, incarnation)?;
         if record.process.is_none() || elsewhere(record.place.host.as_ref(), false, record.woke_at_ms)?.is_some() {
             return Ok(());
@@ -83,16 +85,16 @@ impl Engine {
             Report::TurnStarted => {
                 let known = by.peer.files.known_turn(incarnation);
                 let anew = known.is_none() || begins_anew(by.status().as_ref(), at);
-                self.tell(&by, Heard::Started { anew }, None).await
+                self.record_report(&by, TurnReport::Started { anew }, None).await
             }
             Report::TurnFinished => {
-                let starts_are_told = by.peer.profile.hooks.reports.contains(&Report::TurnStarted);
+                let reports_starts = by.peer.profile.hooks.reports.contains(&Report::TurnStarted);
                 let answered = handed.answered.or_else(|| self.answered(&by));
                 let since = by.record.delivered_at_ms;
-                self.tell(&by, Heard::Finished { starts_are_told, since }, answered).await
+                self.record_report(&by, TurnReport::Finished { reports_starts, since }, answered).await
             }
             Report::Waiting => match self.asked(&by).await? {
-                Some(seen) => self.tell(&by, Heard::Asks(seen), None).await,
+                Some(seen) => self.record_report(&by, TurnReport::Asks(seen), None).await,
                 // The question was allowed by a rule, or has been answered.
                 None => Ok(()),
             },
@@ -108,12 +110,12 @@ impl Engine {
         is_in: impl Fn(&SessionRecord) -> bool,
         patient: bool,
     ) -> Result<Option<SessionRecord>> {
-        let learner = ConversationFinder::new(&peer.profile, &peer.spec.cwd).told_by(Witness::Hook);
+        let finder = ConversationFinder::new(&peer.profile, &peer.spec.cwd).reported_by(Witness::Hook);
         let until = Instant::now() + NAMED_WITHIN;
         loop {
             if let Some(locked) = self.state.try_lock(&peer.name)? {
                 let mut record = Self::own_record(peer, incarnation)?;
-                learner.find(&self.state, &locked, &mut record)?;
+                finder.find(&self.state, &locked, &mut record)?;
                 if is_in(&record) {
                     return Ok(Some(record));
                 }
@@ -124,7 +126,7 @@ impl Engine {
             if Instant::now() >= until {
                 return Ok(None);
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -141,15 +143,16 @@ impl Engine {
                 }
                 let of = live.as_ref().map(|live| (&by.peer, live));
                 let room = until.saturating_duration_since(Instant::now());
-                let doing = self.doing_within(&of.into_iter().collect::<Vec<_>>(), &mut Turns::none(), room).await;
-                let seen = doing.into_iter().find_map(|doing| doing.seen.filter(|seen| seen.ask().is_some()));
+                let activity =
+                    self.activity_within(&of.into_iter().collect::<Vec<_>>(), &mut Turns::none(), room).await;
+                let seen = activity.into_iter().find_map(|activity| activity.seen.filter(|seen| seen.ask().is_some()));
                 let waited = without_words.get_or_insert_with(Instant::now).elapsed();
                 match seen {
                     Some(seen) if seen.witness == Witness::Screen || waited >= WORDS_WITHIN => return Ok(Some(seen)),
                     _ => {}
                 }
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(None)
     }
@@ -163,13 +166,13 @@ impl Engine {
     }
 
     /// Records the changes, and logs those that are new. Gives up after [`WRITTEN_WITHIN`].
-    async fn tell(&self, by: &Reporter, heard: Heard, answered: Option<bool>) -> Result<()> {
+    async fn record_report(&self, by: &Reporter, report: TurnReport, answered: Option<bool>) -> Result<()> {
         let until = Instant::now() + WRITTEN_WITHIN;
         loop {
-            let heard = heard.clone();
+            let report = report.clone();
             let changed = by.peer.files.change_known_turn(by.record.incarnation, |known| {
-                let (news, now) = hear(known.as_ref(), heard, by.at);
-                let event = |change| told::event(&by.peer.name, by.record.incarnation, by.at, change, &now);
+                let (news, now) = apply(known.as_ref(), report, by.at);
+                let event = |change| turn_event(&by.peer.name, by.record.incarnation, by.at, change, &now);
                 news.into_iter().try_for_each(|change| {
                     let answered = answered.filter(|_| matches!(change, Change::Finished(_)));
                     self.log(&event(change).with("witness", Witness::Hook.as_str()).with("answered", answered))
@@ -179,7 +182,7 @@ impl Engine {
             if changed.is_some() || Instant::now() >= until {
                 return Ok(());
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -195,7 +198,7 @@ impl Reporter {
 }
 
 /// Whether this peer accepts this report from its agent.
-fn hears(peer: &Peer, report: Report) -> bool {
+fn accepts(peer: &Peer, report: Report) -> bool {
     peer.effective.agent_hooks.value && peer.profile.hooks.reports.contains(&report)
 }
 

@@ -8,9 +8,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::engine::error::Unanswered;
+use crate::engine::observe::live::Live;
 use crate::engine::observe::turn::{self, own_status};
 use crate::engine::observe::{process_axis, target};
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::choice::choose;
@@ -31,6 +31,7 @@ const AFTER: Duration = Duration::from_secs(10);
 
 /// A question that an agent asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the JSON document")]
 pub struct Question {
     /// The kind of answer that a person must give.
     pub kind: AskKind,

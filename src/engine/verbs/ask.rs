@@ -148,8 +148,8 @@ impl Engine {
     /// Watches the files that show how a turn goes. Returns whether the agent's own files are among them.
     fn watch_answer(&self, peer: &Peer, watch: &mut Watch) -> bool {
         let record = peer.files.session().ok().and_then(Stored::present);
-        let own = record.map(|record| self.own_telling_files(peer, &record)).unwrap_or_default();
-        let watched = self.telling_files(peer).into_iter().filter(|file| watch.add(file, 0)).collect::<Vec<_>>();
+        let own = record.map(|record| self.own_activity_files(peer, &record)).unwrap_or_default();
+        let watched = self.activity_files(peer).into_iter().filter(|file| watch.add(file, 0)).collect::<Vec<_>>();
         own.iter().any(|file| watched.contains(file))
     }
 

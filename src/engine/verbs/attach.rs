@@ -10,9 +10,9 @@ use peer_adapters::runtime::{AttachMode, RuntimeKind};
 use peer_adapters::terminal::KeptTitle;
 
 use crate::engine::message::Message;
+use crate::engine::observe::live::Live;
 use crate::engine::observe::target;
 use crate::engine::peer::runtimes::kind_of;
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;

@@ -7,9 +7,9 @@ use serde::{Serialize, Serializer};
 
 use crate::config::Effective;
 use crate::engine::error::Unusable;
-use crate::engine::observe::conversation;
+use crate::engine::observe::live::Live;
+use crate::engine::observe::{conversation, launched};
 use crate::engine::verbs::transcript::tells;
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
@@ -22,7 +22,7 @@ const FIRST_WORDS: usize = 160;
 
 /// A conversation that a peer has or had.
 #[derive(Clone, Debug, Serialize)]
-pub struct Known {
+pub struct KnownConversation {
     /// The agent's own id of the conversation.
     pub conversation: String,
     /// The profile of the agent that the conversation belongs to.
@@ -62,12 +62,12 @@ impl Engine {
     ///
     /// # Errors
     /// If the peer is not declared, or a file of `peer` cannot be read.
-    pub fn conversations(&self, name: &PeerName) -> Result<Vec<Known>> {
+    pub fn conversations(&self, name: &PeerName) -> Result<Vec<KnownConversation>> {
         let peer = self.known(name)?;
         let current = self.current_conversation(&peer)?;
         let events: Vec<Event> = self.state.journal().read_all()?;
         let events: Vec<&Event> = events.iter().filter(|event| event.peer.as_ref() == Some(name)).collect();
-        let mut known: Vec<Known> = Vec::new();
+        let mut known: Vec<KnownConversation> = Vec::new();
         for entry in peer.files.conversations()? {
             // The first entry says how the conversation came about. The position of the last entry decides its place.
             let before = known.iter().position(|one| one.conversation == entry.conversation).map(|at| known.remove(at));
@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// Adds what the agent's own files say about the conversation.
-    fn look_into(&self, peer: &Peer, known: &mut Known) -> Result<()> {
+    fn look_into(&self, peer: &Peer, known: &mut KnownConversation) -> Result<()> {
         // The profile may have been removed since. Then nothing is known.
         let Ok(profile) = self.profile_of(peer, &known.conversation) else { return Ok(()) };
         if !tells(&profile) {
@@ -102,7 +102,7 @@ impl Engine {
                 known.last_at = last_at.map(Into::into);
                 known.first_words = first_words.as_deref().map(words).filter(|words| !words.is_empty());
             }
-            Err(error) => self.progress.notice(&format!("{}: {}", peer.name, conversation::tell(&error))),
+            Err(error) => self.progress.notice(&format!("{}: {}", peer.name, launched::unreadable(&error))),
         }
         Ok(())
     }
@@ -151,8 +151,8 @@ impl Engine {
         let now_in = match record {
             Some(record) => {
                 let mut record = record.clone();
-                let learner = conversation::ConversationFinder::new(&peer.profile, &peer.spec.cwd);
-                learner.preview(&self.state, &peer.files, &mut record)?;
+                let finder = conversation::ConversationFinder::new(&peer.profile, &peer.spec.cwd);
+                finder.preview(&self.state, &peer.files, &mut record)?;
                 record.conversation
             }
             None => None,
@@ -189,11 +189,15 @@ impl Engine {
             return Err(EngineError::ConversationOfAnother { peer, conversation, owner });
         }
         let env = self.agent_environment(peer);
-        let look = conversation::with_files(&peer.profile, &peer.spec.cwd, &env, |files| {
-            Ok::<_, TranscriptError>((files.is_of_here(id)?, files.open_in(id)?, files.telling(Some(id), 0)?.pop()))
+        let look = launched::with_files(&peer.profile, &peer.spec.cwd, &env, |files| {
+            Ok::<_, TranscriptError>((
+                files.is_of_here(id)?,
+                files.open_in(id)?,
+                files.activity_files(Some(id), 0)?.pop(),
+            ))
         });
         let (is_here, open_in, place): (bool, _, Option<std::path::PathBuf>) = look.map_err(|error| {
-            let why = conversation::tell(&error);
+            let why = launched::unreadable(&error);
             EngineError::NoTranscript { peer: peer.name.clone(), why }
         })?;
         match open_in {
@@ -273,7 +277,7 @@ impl Engine {
     }
 }
 
-fn of_entry(entry: ConversationEntry, events: &[&Event]) -> Known {
+fn of_entry(entry: ConversationEntry, events: &[&Event]) -> KnownConversation {
     let ConversationEntry { at_ms, conversation, agent, incarnation, how } = entry;
     // An entry from an older version does not say how. The log may.
     let switched = |event: &&Event| {
@@ -285,8 +289,8 @@ fn of_entry(entry: ConversationEntry, events: &[&Event]) -> Known {
     named(conversation, agent, how, Some(at_ms))
 }
 
-const fn named(conversation: String, agent: String, how: Origin, since: Option<Timestamp>) -> Known {
-    Known {
+const fn named(conversation: String, agent: String, how: Origin, since: Option<Timestamp>) -> KnownConversation {
+    KnownConversation {
         conversation,
         agent,
         how,

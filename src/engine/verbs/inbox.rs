@@ -1,36 +1,21 @@
-//! Messages that wait for their peer, delivered in order, each once.
-//!
-//! A delivery is recorded before its first key, with the position in the transcript after which the message will
-//! appear. The next process looks there, and types the message again only if it is known not to have arrived.
+//! Messages that wait for their peer: they are posted, shown, cancelled, and held up.
 
-use std::time::Duration;
+mod drain;
 
 use peer_adapters::screen::{self, Composer, Phase as Shows};
-use peer_adapters::terminal;
-use tokio::time::Instant;
 
-use crate::engine::error::Undelivered;
 use crate::engine::message::{Message, check_message};
-use crate::engine::observe::conversation::{ConversationFinder, Launched};
-use crate::engine::verbs::wake::Live;
-use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
-use crate::policy::ending::Incarnation;
+use crate::engine::observe::launched::Launched;
+use crate::engine::observe::live::Live;
+use crate::engine::{Engine, Peer, Result};
 use crate::policy::event::EventName;
 use crate::policy::health::{Health, HealthPolicy, Restart};
-use crate::policy::inbox::{MAX_TRIES, RETURNS, Recovery, RecoveryFacts, recover};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::turn::Turn;
-use crate::policy::wake::{ContextPolicy, WakeDecision, WakeRequest, decide};
-use crate::store::{Event, Inbox, Locked, Phase, Queued, SessionRecord, StartedDelivery};
-
-/// How long to wait for another process that works on the peer. A delivery of another message takes half a second; a
-/// process that holds the lock longer checks the inbox itself, or the next tick does.
-const LOCK_SOON: Duration = Duration::from_secs(2);
-/// How long an agent may take for the current turn, if there are more messages for it.
-const FREE_SOON: Duration = Duration::from_secs(1);
-/// How long to look for a message that may be in transit.
-const RECOVERY: Duration = Duration::from_secs(20);
+use crate::policy::wake::{WakeDecision, WakeRequest, decide};
+use crate::store::{Event, Inbox, Queued, SessionRecord};
+use drain::is_for_one;
 
 /// A message that was put into an inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +24,6 @@ pub struct Posted {
     pub id: u64,
     /// Whether it was delivered at once.
     pub delivered: bool,
-}
-
-/// The outcome of one message.
-enum Step {
-    /// It was delivered.
-    Delivered,
-    /// It was not delivered, and was moved out of the inbox.
-    PutAside,
-    /// It waits, for this reason.
-    Waits(String),
 }
 
 impl Engine {
@@ -143,185 +118,6 @@ impl Engine {
             .map(|left| format!("it crashed; its inbox is delivered after its backoff, in {} s", left.as_secs() + 1)))
     }
 
-    /// Delivers what waits for a peer that is awake, for as long as it is free. Returns the number of messages. A
-    /// failure is reported, and the message waits.
-    pub(crate) async fn drain_if_possible(&self, peer: &Peer) -> usize {
-        match self.drain(peer).await {
-            Ok(delivered) => delivered,
-            Err(error) => {
-                self.progress.notice(&format!("{}: its inbox waits: {error}", peer.name));
-                0
-            }
-        }
-    }
-
-    /// As `drain_if_possible`, but returns the error that kept the first remaining message from being delivered.
-    pub(crate) async fn drain(&self, peer: &Peer) -> Result<usize> {
-        let files = self.state.peer(&peer.name);
-        let mut delivered = 0;
-        while files.first_due(self.now())?.is_some() {
-            let Some(locked) = self.lock_soon(&peer.name).await? else { break };
-            // The previous holder of the lock may have delivered it.
-            let Some(message) = files.first_due(self.now())? else { break };
-            let record = match self.awake(peer).await {
-                Ok(record) if matches!(record.phase, Phase::Ready { .. }) && record.intent.is_none() => record,
-                Ok(_) | Err(EngineError::NotAwake { .. }) => break,
-                Err(error) => return Err(error),
-            };
-            if has_its_message(peer, &record) {
-                break;
-            }
-            let patience = if delivered > 0 { FREE_SOON } else { Duration::ZERO };
-            match self.deliver_queued(peer, &locked, record, message, patience).await? {
-                Step::Delivered => delivered += 1,
-                Step::PutAside => {}
-                Step::Waits(why) => {
-                    tracing::debug!(peer = %peer.name, %why, "its inbox waits");
-                    break;
-                }
-            }
-        }
-        Ok(delivered)
-    }
-
-    async fn lock_soon(&self, name: &PeerName) -> Result<Option<Locked>> {
-        let started = Instant::now();
-        loop {
-            match self.state.try_lock(name)? {
-                None if started.elapsed() < LOCK_SOON => pause(started).await,
-                locked => return Ok(locked),
-            }
-        }
-    }
-
-    async fn deliver_queued(
-        &self,
-        peer: &Peer,
-        locked: &Locked,
-        mut record: SessionRecord,
-        mut queued: Queued,
-        patience: Duration,
-    ) -> Result<Step> {
-        if let Some(begun) = queued.begun.clone() {
-            match self.recovered(peer, locked, &mut record, &begun).await? {
-                // Said to a worker that is over.
-                Recovery::Said if is_for_one(peer) && begun.incarnation != record.incarnation => {
-                    if queued.returned >= RETURNS {
-                        return self.put_aside(locked, queued, "not-done", "two workers ended with it");
-                    }
-                    queued.returned += 1;
-                }
-                Recovery::Said => {
-                    let event = Event::new(self.now(), EventName::MessageDelivered).peer(&peer.name);
-                    let event = event.incarnation(begun.incarnation).cause("found").with("message", queued.id);
-                    let event = event.with("from", queued.from.as_ref().map(PeerName::as_str));
-                    self.log(&event.with("topic", queued.topic.clone()))?;
-                    self.said(peer, locked, &queued, begun.incarnation)?;
-                    return Ok(Step::Delivered);
-                }
-                Recovery::PutAside => {
-                    return self.put_aside(locked, queued, "not-known", "whether it was said is not known");
-                }
-                Recovery::Look => return Ok(Step::Waits("what was typed last may be on its way".to_owned())),
-                Recovery::Deliver => {}
-            }
-        }
-        if let Some(why) = self.free_within(peer, &record, patience).await? {
-            return Ok(Step::Waits(why));
-        }
-        let message = Message {
-            text: Some(queued.text.clone()),
-            topic: queued.topic.clone(),
-            command: false,
-            from: queued.from.clone(),
-            hops: queued.hops,
-            queued: Some(queued.id),
-            asks: false,
-        };
-        let (said, unseen) = self.before_delivery(peer, locked, &mut record, &message)?;
-        let (incarnation, at_ms) = (record.incarnation, self.now());
-        queued.begun = Some(StartedDelivery { incarnation, at_ms, said, unseen });
-        locked.keep_message(&queued)?;
-        match self.deliver(peer, locked, &mut record, &message).await {
-            Ok(_) => {
-                self.said(peer, locked, &queued, incarnation)?;
-                Ok(Step::Delivered)
-            }
-            Err(EngineError::Unsendable { why, .. }) => self.put_aside(locked, queued, "unsendable", &why.to_string()),
-            Err(error) => {
-                if was_not_typed(&error) {
-                    queued.begun = None;
-                } else if matches!(error.itself(), EngineError::NotAccepted { .. }) {
-                    queued.tries += 1;
-                }
-                if queued.tries >= MAX_TRIES {
-                    return self.put_aside(locked, queued, "not-seen", &error.to_string());
-                }
-                queued.why = Some(error.to_string());
-                locked.keep_message(&queued)?;
-                Err(error)
-            }
-        }
-    }
-
-    /// It was said: nobody waits for it any more, but to whom each message has a worker of its own, which may die with it.
-    fn said(&self, peer: &Peer, locked: &Locked, queued: &Queued, to: Incarnation) -> Result<()> {
-        if is_for_one(peer) {
-            return Ok(locked.take_message(queued, to)?);
-        }
-        Ok(locked.drop_message(queued.id)?)
-    }
-
-    fn put_aside(&self, locked: &Locked, queued: Queued, cause: &str, why: &str) -> Result<Step> {
-        let queued = Queued { why: Some(why.to_owned()), ..queued };
-        let event = Event::new(self.now(), EventName::MessageExpired).peer(locked.files().name()).cause(cause);
-        self.log(&event.with("message", queued.id))?;
-        locked.expire_message(&queued)?;
-        Ok(Step::PutAside)
-    }
-
-    /// Determines what became of a delivery that another process began and did not live to complete.
-    async fn recovered(
-        &self,
-        peer: &Peer,
-        locked: &Locked,
-        record: &mut SessionRecord,
-        begun: &StartedDelivery,
-    ) -> Result<Recovery> {
-        let (started, mut rests_since) = (Instant::now(), None::<Instant>);
-        let same_incarnation = begun.incarnation == record.incarnation;
-        loop {
-            ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
-            let found = match &begun.unseen {
-                Some(unseen) => self.was_said(peer, locked, record, unseen, &begun.said)?,
-                None => false,
-            };
-            let rests = !found && has_read_all(record) && self.not_free(peer, record).await?.is_none();
-            rests_since = if rests { rests_since.or_else(|| Some(Instant::now())) } else { None };
-            let facts = RecoveryFacts {
-                found,
-                keeps_transcript: begun.unseen.is_some(),
-                same_incarnation,
-                at_rest: rests_since.map_or(Duration::ZERO, |since| since.elapsed()),
-            };
-            match recover(&facts) {
-                Recovery::Look if started.elapsed() < RECOVERY => tokio::time::sleep(POLL * 5).await,
-                recovery => return Ok(recovery),
-            }
-        }
-    }
-
-    /// Returns why the agent is not free, unless it becomes free within `patience`.
-    async fn free_within(&self, peer: &Peer, record: &SessionRecord, patience: Duration) -> Result<Option<String>> {
-        let started = Instant::now();
-        loop {
-            match self.not_free(peer, record).await? {
-                Some(_) if started.elapsed() < patience => tokio::time::sleep(POLL * 2).await,
-                why => return Ok(why),
-            }
-        }
-    }
-
     /// Returns why an agent that is awake takes no message now; `None` if it takes one.
     async fn not_free(&self, peer: &Peer, record: &SessionRecord) -> Result<Option<String>> {
         if let (Some(agent), Ok(launched)) = (record.process, Launched::of(&peer.files, record, &peer.spec.cwd)) {
@@ -350,7 +146,7 @@ impl Engine {
             (Shows::Ready, _) => {
                 let refused = self.refused_turn(peer, record, view.limited.as_deref());
                 match refused.map(|(turn, ..)| turn.at(self.now())) {
-                    // Of one that is not known to be over soon nobody knows whether it still holds: it is tried.
+                    // Whether a limit without a known end still holds is unknown, so the delivery is tried.
                     Some(Turn::Limited(limit)) => {
                         limit.until_ms.map(|until| format!("a usage limit stops it until {until}"))
                     }
@@ -372,26 +168,6 @@ pub(crate) fn has_its_message(peer: &Peer, record: &SessionRecord) -> bool {
     record.had_message && is_for_one(peer)
 }
 
-/// Whether each incarnation of it is for one message.
-fn is_for_one(peer: &Peer) -> bool {
-    peer.effective.policy.value == ContextPolicy::Ephemeral
-}
-
 fn next() -> String {
     "the next wake or tick delivers it".to_owned()
-}
-
-/// Whether nothing that was typed is left unread in its terminal.
-fn has_read_all(record: &SessionRecord) -> bool {
-    let input = record.process.map(|agent| terminal::input(agent.id.pid));
-    input.is_none_or(|input| input.is_ok_and(|input| input.unread == 0))
-}
-
-/// Whether nothing of the message is in the agent or its composer.
-fn was_not_typed(error: &EngineError) -> bool {
-    match error.itself() {
-        EngineError::NotAccepted { how, .. } | EngineError::Interrupted { how, .. } => *how == Undelivered::NotTyped,
-        EngineError::NoRoom { .. } => true,
-        _ => false,
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use peer_adapters::screen::{self, Phase as Shows};
 use tokio::time::Instant;
 
-use crate::engine::observe::conversation::Launched;
+use crate::engine::observe::launched::Launched;
 use crate::engine::observe::target;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::name::PeerName;
@@ -50,7 +50,7 @@ impl Engine {
         record.pressed_at_ms = Some(self.now());
         locked.write_session(&record)?;
         self.press_until_stopped(&peer, &record).await?;
-        self.await_own_word(&peer, &record).await;
+        self.await_own_report(&peer, &record).await;
         Ok(Interrupted::Turn)
     }
 
@@ -71,7 +71,7 @@ impl Engine {
 
     /// Waits until the agent's own files no longer report that it waits for a person, for at most `SAYS`. They are
     /// written a moment after the screen, and an immediate query would still show the question.
-    async fn await_own_word(&self, peer: &Peer, record: &SessionRecord) {
+    async fn await_own_report(&self, peer: &Peer, record: &SessionRecord) {
         let started = Instant::now();
         while started.elapsed() < SAYS && waits(peer, record) {
             tokio::time::sleep(POLL * 4).await;

@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::engine::life::record_end::{self, EndContext};
 use crate::engine::observe::Observation;
 use crate::engine::observe::fleet::Member;
-use crate::engine::observe::turn::{Doing, Turns};
+use crate::engine::observe::live::Live;
+use crate::engine::observe::turn::{Activity, Turns};
 use crate::engine::peer::undeclared::Undeclared;
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::{End, EndCause, Incarnation};
 use crate::policy::health::{Deaths, Health, HealthPolicy};
@@ -147,11 +147,11 @@ impl Engine {
             }
         }
         let mail = self.state.mail()?;
-        let doing = self.doing(&seen.iter().map(|(peer, live, _)| (peer, live)).collect::<Vec<_>>(), turns).await;
-        fleet.rows.extend(seen.into_iter().zip(doing).map(|((peer, live, past), doing)| {
+        let activity = self.activity(&seen.iter().map(|(peer, live, _)| (peer, live)).collect::<Vec<_>>(), turns).await;
+        fleet.rows.extend(seen.into_iter().zip(activity).map(|((peer, live, past), activity)| {
             let lost = running.contains(&peer.name) && self.has_no_record(&peer.name);
             let queued = mail.get(&peer.name).copied().unwrap_or_default();
-            let row = Row { queued, ..self.row(&peer, &live, past, doing) };
+            let row = Row { queued, ..self.row(&peer, &live, past, activity) };
             if lost { row.unrecorded() } else { row }
         }));
         Ok(fleet)
@@ -176,7 +176,7 @@ impl Engine {
         Some(Outcome { last, deaths: self.unless_changed_since(peer, deaths) })
     }
 
-    pub(crate) fn row(&self, peer: &Peer, live: &Live, past: Past, Doing { own, seen, stall }: Doing) -> Row {
+    pub(crate) fn row(&self, peer: &Peer, live: &Live, past: Past, Activity { own, seen, stall }: Activity) -> Row {
         let now = self.now();
         let Past { last, deaths, stopped, topic } = past;
         let end = last.as_ref().map(|last| &last.end);
@@ -207,10 +207,7 @@ impl Engine {
             waiting_for: ask.map(|ask| ask.kind),
             question: ask.and_then(|ask| ask.question.clone()),
             answerable: ask.is_some_and(|ask| ask.answerable),
-            limited_until_ms: seen.as_ref().and_then(|seen| match seen.turn {
-                Turn::Limited(limit) if shown.state == State::Limited => limit.until_ms,
-                _ => None,
-            }),
+            limited_until_ms: seen.as_ref().and_then(|seen| limited_until(shown.state, seen)),
             progress_ms: stall.filter(|_| shown.state == State::Stalled).map(|stall| stall.progress_ms),
             state: shown.state,
             detail: shown.detail,
@@ -238,6 +235,13 @@ impl Row {
     pub(crate) fn unrecorded(self) -> Self {
         let detail = Some(format!("its agent runs and its record is lost; peer wake {} rebuilds it", self.peer));
         Self { state: State::Unknown, detail, since_ms: None, held_until_ms: None, ..self }
+    }
+}
+
+fn limited_until(state: State, seen: &TurnObservation) -> Option<Timestamp> {
+    match seen.turn {
+        Turn::Limited(limit) if state == State::Limited => limit.until_ms,
+        _ => None,
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Ending {
 impl Engine {
     /// Notifies the user if a server that is new to the fleet ends with a login. Once only; a server that does not end
     /// with a login resets this.
-    pub(crate) async fn tell_of_login(&self, server: ProcessId, path: &Path) {
+    pub(crate) async fn warn_of_login(&self, server: ProcessId, path: &Path) {
         let Some(fate) = systemd::fate_of(server.pid).await else { return };
         let noted = match (ending(fate, server, path, 1), self.state.kept_file(TOLD)) {
             (Some(ending), None) => {

@@ -1,12 +1,12 @@
 //! The commands: one verb per file, under its own name, each a method of the engine.
 
+pub mod add;
 pub mod agent_hook;
 pub mod answer;
 pub mod ask;
 pub mod attach;
 pub mod beat;
 pub mod conversations;
-pub mod declare;
 pub mod doctor;
 pub mod edit;
 pub mod inbox;
@@ -23,6 +23,7 @@ pub mod rename;
 pub mod reset;
 pub mod restart_runtime;
 pub mod restore;
+pub mod rm;
 pub mod screen;
 pub mod self_fresh;
 pub mod send;

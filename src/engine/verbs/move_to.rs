@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use crate::config::PeerSpec;
 use crate::engine::message::Message;
+use crate::engine::observe::live::Live;
 use crate::engine::peer::runtimes::kind_of;
-use crate::engine::verbs::wake::{Live, Woken};
+use crate::engine::verbs::wake::Woken;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::Intent;
 use crate::policy::event::EventName;

@@ -1,7 +1,8 @@
 //! `peer new`: a fresh start now, whatever the peer's state.
 
 use crate::engine::message::{Message, check_message};
-use crate::engine::verbs::wake::{Live, Woken};
+use crate::engine::observe::live::Live;
+use crate::engine::verbs::wake::Woken;
 use crate::engine::{Engine, Result};
 use crate::policy::ending::Intent;
 use crate::policy::name::PeerName;

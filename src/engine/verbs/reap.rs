@@ -1,7 +1,9 @@
 //! `peer reap`: one tick. Probes every peer on both axes, judges, acts, and stamps the heartbeat, within a time budget.
 
 mod act;
+mod action;
 mod clock;
+mod fleet;
 mod held_up;
 mod idle;
 mod judge;
@@ -10,29 +12,27 @@ mod memory;
 mod task;
 mod turns;
 mod unchanged;
+mod watch_over;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use peer_adapters::process;
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::zellij::Zellij;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::engine::observe::fleet::{Looked, Member};
-use crate::engine::observe::fleet_observation::UntrackedSession;
-use crate::engine::observe::{Observation, process_id, recorded};
-use crate::engine::verbs::wake::Live;
-use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::engine::observe::{process_id, recorded};
+use crate::engine::{Engine, EngineError, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::verdict::defer_mass_absence;
 use crate::store::{Event, Heartbeat, Marker, PeerFiles, SessionRecord, Stored, TickInProgress, TickLock, Watch};
-use judge::{judge_all, keep_the_others, not_judged, stamp};
+pub use action::{ActionKind, TickAction};
+use fleet::{Fleet, Subject, View};
+use judge::{judge_all, keep_the_others, stamp};
 
 /// How long after its budget a tick has written its stamps, on a machine under any load. After that, it hangs.
 const STAMPED_WITHIN: Duration = Duration::from_secs(10);
@@ -56,6 +56,7 @@ pub struct Request {
 
 /// The result of a tick.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the JSON document")]
 pub struct Tick {
     /// Its number; 0 for a dry run, which is not counted.
     pub tick: u64,
@@ -67,65 +68,6 @@ pub struct Tick {
     pub done: Vec<TickAction>,
     /// What it had no time for or could not do.
     pub skipped: Vec<String>,
-}
-
-/// One thing that a tick did, or in a dry run would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TickAction {
-    /// The peer.
-    pub peer: PeerName,
-    /// What was done: `parked`, `ended`, `orphan-ended`, `restarted` …
-    pub what: &'static str,
-    /// The cause.
-    pub cause: String,
-}
-
-/// One peer with a recorded incarnation, as this tick sees it.
-struct Subject {
-    peer: Peer,
-    /// Its files as the tick found them, for the cheap checks. Before anything is done, the files are read again.
-    files: PeerFiles,
-    record: SessionRecord,
-    observation: Observation,
-    seen_at: Timestamp,
-    /// When a tick last looked at it and found it healthy.
-    looked_at: Option<Timestamp>,
-}
-
-/// The input of a decision about one incarnation.
-#[derive(Clone, Copy)]
-struct View<'a> {
-    peer: &'a Peer,
-    files: &'a PeerFiles,
-    record: &'a SessionRecord,
-    observation: &'a Observation,
-}
-
-impl Subject {
-    fn view(&self) -> View<'_> {
-        View { peer: &self.peer, files: &self.files, record: &self.record, observation: &self.observation }
-    }
-
-    /// Whether this is a start in progress, or one that never completed: the concern of its driver, and later of the
-    /// process that takes over.
-    fn is_on_its_way(&self) -> bool {
-        self.record.ready_at().is_none()
-            && matches!(Live::of(self.record.clone(), self.observation.clone()), Live::Starting(_) | Live::None)
-    }
-}
-
-/// All the peers that a tick is about.
-struct Fleet {
-    /// Peers with a recorded incarnation, observed.
-    subjects: Vec<Subject>,
-    /// The other peers, which are not awake.
-    asleep: Vec<Peer>,
-    /// Peers whose spec or record cannot be read.
-    unreadable: BTreeSet<PeerName>,
-    /// Sessions of this fleet that no record names.
-    untracked: Vec<UntrackedSession>,
-    /// Directories of sessions that no record names and that host nothing of this fleet.
-    unused: Vec<PathBuf>,
 }
 
 impl Engine {
@@ -182,7 +124,7 @@ impl Engine {
     /// Takes the lock of ticks. `None` if another tick is in progress and has time left.
     ///
     /// # Errors
-    /// [`EngineError::TickHangs`]: nothing is parked, buried or restarted while that one is alive.
+    /// [`EngineError::TickHangs`]: nothing is parked, no end is recorded and nothing is restarted while that one is alive.
     fn take_turn(&self, budget: Duration) -> Result<Option<TickLock>> {
         let now = clock::running();
         let own =
@@ -264,84 +206,6 @@ impl Engine {
                 Ok(())
             }
         }
-    }
-
-    /// Reads every spec and record, and observes both axes of the peers that have one.
-    async fn fleet(&self, request: &Request, before: &Heartbeat, beat: &mut Heartbeat) -> Result<Fleet> {
-        let mut names = self.config.names()?;
-        names.retain(|name| request.only.as_ref().is_none_or(|only| only == name));
-        if let Some(only) = request.only.as_ref().filter(|_| names.is_empty()) {
-            return Err(self.no_such_peer(only));
-        }
-        // With only one peer's record, the sessions of all others would look untracked.
-        let all = request.only.is_none();
-        let look = self.look_at(&names, all, |peer, there| Ok(peer.files.as_of(there)));
-        let Looked { members, observed } = look.await?;
-        let seen_at = observed.agents_at;
-        let mut subjects = Vec::with_capacity(members.len());
-        let (mut asleep, mut unreadable) = (Vec::new(), BTreeSet::new());
-        for (name, member) in members {
-            // A broken spec does not say what to do with its peer.
-            match member.and_then(|mut member| member.broken.take().map_or(Ok(member), Err)) {
-                Ok(Member { peer, seen: Some((record, observation)), read: files, .. }) => {
-                    let looked_at = unchanged::looked_at(before, &peer.name, &record);
-                    subjects.push(Subject { peer, files, record, observation, seen_at, looked_at });
-                }
-                Ok(Member { peer, seen: None, .. }) => asleep.push(peer),
-                // One broken spec must not cost the other peers their tick.
-                Err(error) => {
-                    beat.skipped.push(skipped(&name, &error));
-                    unreadable.insert(name);
-                }
-            }
-        }
-        if !request.dry_run {
-            subjects = self.reach_all(subjects, beat).await?;
-        }
-        beat.skipped.extend(not_judged(&subjects));
-        if !request.dry_run {
-            observed.silent.iter().try_for_each(|silent| self.log_silent(silent))?;
-        }
-        let (untracked, unused) = if all { (observed.untracked, observed.unused) } else { (Vec::new(), Vec::new()) };
-        Ok(Fleet { subjects, asleep, unreadable, untracked, unused })
-    }
-
-    /// Makes servers that are alive and cannot be reached listen again, and observes the peers on them again.
-    async fn reach_all(&self, subjects: Vec<Subject>, beat: &mut Heartbeat) -> Result<Vec<Subject>> {
-        let is_hidden = |subject: &Subject| subject.observation.unreachable.is_some();
-        if !subjects.iter().any(is_hidden) {
-            return Ok(subjects);
-        }
-        let (hidden, seen): (Vec<_>, Vec<_>) = subjects.into_iter().partition(is_hidden);
-        let mut servers = BTreeMap::new();
-        for subject in &hidden {
-            if let Some(server) = subject.observation.unreachable {
-                servers.entry((server, subject.record.place.server.clone())).or_insert(&subject.record.place);
-            }
-        }
-        let reached = servers.iter().map(|((server, _), place)| self.reach(place, *server));
-        for reached in join_all(reached).await {
-            if let Err(error) = reached {
-                beat.skipped.push(error.to_string());
-            }
-        }
-        drop(servers);
-        let mut again = self.probe_again(hidden).await?;
-        again.extend(seen);
-        again.sort_by(|a, b| a.peer.name.cmp(&b.peer.name));
-        Ok(again)
-    }
-
-    /// Returns the subjects with a new observation.
-    async fn probe_again(&self, subjects: Vec<Subject>) -> Result<Vec<Subject>> {
-        let records: Vec<_> = subjects.iter().map(|subject| (subject.peer.name.clone(), &subject.record)).collect();
-        let mut observed = self.observe_fleet(&records).await?;
-        drop(records);
-        let subjects = subjects.into_iter().filter_map(|subject| {
-            let observation = observed.observations.remove(&subject.peer.name)?;
-            Some(Subject { observation, seen_at: observed.agents_at, ..subject })
-        });
-        Ok(subjects.collect())
     }
 
     fn log_tick(&self, beat: &Heartbeat, done: &[TickAction]) -> Result<()> {

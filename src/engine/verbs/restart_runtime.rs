@@ -13,10 +13,11 @@ use peer_adapters::runtime::{Listing, RuntimeKind};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::engine::observe::live::Live;
 use crate::engine::observe::process_id;
 use crate::engine::observe::turn::own_status;
 use crate::engine::peer::runtimes::kind_of;
-use crate::engine::verbs::wake::{Live, Woken};
+use crate::engine::verbs::wake::Woken;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::ending::Intent;
 use crate::policy::name::PeerName;

@@ -2,8 +2,8 @@
 
 use peer_adapters::runtime::Capture;
 
+use crate::engine::observe::live::Live;
 use crate::engine::observe::target;
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, Result};
 use crate::policy::axis::Axis;
 use crate::policy::name::PeerName;

@@ -44,7 +44,7 @@ impl Engine {
     pub(crate) fn caller(&self) -> Result<(Peer, Incarnation)> {
         let not_here = |problem: &str| EngineError::NotInPane { problem: problem.to_owned() };
         let text = |key| self.var(key).and_then(|value| value.to_str()).map(str::to_owned);
-        let name = text("PEER_NAME").ok_or_else(|| not_here("PEER_NAME is not set: this is no pane of peer's"))?;
+        let name = text("PEER_NAME").ok_or_else(|| not_here("PEER_NAME is not set: this is not a pane of peer"))?;
         let name: PeerName = name.parse().map_err(|error| not_here(&format!("PEER_NAME: {error}")))?;
         let number = text("PEER_INCARNATION").and_then(|number| number.parse().ok());
         let incarnation = Incarnation(number.ok_or_else(|| not_here("PEER_INCARNATION is not a number"))?);

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::engine::error::AnswerWith;
 use crate::engine::message::room;
-use crate::engine::observe::conversation;
+use crate::engine::observe::launched;
+use crate::engine::observe::live::Live;
 use crate::engine::observe::turn::Turns;
 use crate::engine::verbs::list::Row;
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::{Axis, Stamped};
 use crate::policy::ending::Incarnation;
@@ -114,8 +114,8 @@ impl Engine {
     pub async fn status(&self, name: &PeerName) -> Result<Status> {
         let peer = self.known(name)?;
         let (live, axes) = self.seen_now(&peer).await?;
-        let doing = self.doing(&[(&peer, &live)], &mut Turns::default()).await.pop().unwrap_or_default();
-        let mut row = self.row(&peer, &live, self.past(&peer)?, doing);
+        let activity = self.activity(&[(&peer, &live)], &mut Turns::default()).await.pop().unwrap_or_default();
+        let mut row = self.row(&peer, &live, self.past(&peer)?, activity);
         if matches!(live, Live::None) && self.is_unrecorded(&peer)? {
             row = row.unrecorded();
         }
@@ -193,12 +193,12 @@ impl Engine {
 
     /// Returns the path of the conversation's transcript. Unreadable files of the agent must not hide everything else.
     fn transcript_path(&self, peer: &Peer, live: &Live, conversation: Option<&str>) -> Option<PathBuf> {
-        let launched = live.record().and_then(|r| conversation::Launched::of(&peer.files, r, &peer.spec.cwd).ok());
-        if let Some(launched) = launched.filter(conversation::Launched::is_known) {
+        let launched = live.record().and_then(|r| launched::Launched::of(&peer.files, r, &peer.spec.cwd).ok());
+        if let Some(launched) = launched.filter(launched::Launched::is_known) {
             return launched.look(&peer.profile, |files| files.exists(conversation?).ok()?);
         }
         let env = self.agent_environment(peer);
-        conversation::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(conversation?).ok()?)
+        launched::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(conversation?).ok()?)
     }
 }
 

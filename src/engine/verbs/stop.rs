@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::engine::verbs::wake::Live;
+use crate::engine::observe::live::Live;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Intent;

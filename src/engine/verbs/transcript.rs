@@ -6,7 +6,8 @@ use std::sync::Arc;
 use peer_adapters::agent::Profile;
 use peer_adapters::transcript::{self, Files, TranscriptError};
 
-use crate::engine::observe::conversation::{self, ConversationFinder, Launched};
+use crate::engine::observe::conversation::ConversationFinder;
+use crate::engine::observe::launched::{self, Launched};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::answer::{Answer, Entry, EntryKind, Tokens, answers};
 use crate::policy::name::PeerName;
@@ -44,7 +45,7 @@ impl Engine {
             return Err(none("its agent keeps none".to_owned()));
         }
         let read = self.in_own_files(&peer, &profile, |files| Ok((files.exists(&id)?, files.entries(&id, 0)?)))?;
-        match read.map_err(|error: TranscriptError| none(conversation::tell(&error)))? {
+        match read.map_err(|error: TranscriptError| none(launched::unreadable(&error)))? {
             (Some(path), Some(entries)) => Ok(Conversation { id, path, entries: of_files(entries) }),
             _ => Err(none(format!("the conversation {id} is not among its agent's files, or nothing was said in it"))),
         }
@@ -133,7 +134,7 @@ impl Engine {
         let launched = record.map(|record| launched(peer, &record)).transpose()?;
         Ok(match launched.filter(Launched::is_known) {
             Some(launched) => launched.look(profile, look),
-            None => conversation::with_files(profile, &peer.spec.cwd, &self.agent_environment(peer), look),
+            None => launched::with_files(profile, &peer.spec.cwd, &self.agent_environment(peer), look),
         })
     }
 }

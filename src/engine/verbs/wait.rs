@@ -61,13 +61,6 @@ pub struct Waited {
     pub row: Row,
 }
 
-impl Waited {
-    /// Whether the peer is not running.
-    pub fn ended(&self) -> bool {
-        self.reached.is_none() && !self.needs_person
-    }
-}
-
 /// The outcome of a wait.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -116,21 +109,22 @@ impl Engine {
     }
 
     /// Returns the files that change when what the agent is doing changes, or when it ends.
-    pub(crate) fn telling_files(&self, peer: &Peer) -> Vec<PathBuf> {
+    pub(crate) fn activity_files(&self, peer: &Peer) -> Vec<PathBuf> {
         let mut files = vec![peer.files.path("session"), peer.files.path("end")];
         let Some(record) = peer.files.session().ok().and_then(Stored::present) else { return files };
         if !peer.profile.hooks.reports.is_empty() {
             files.push(peer.files.turn_path(record.incarnation));
         }
-        files.extend(self.own_telling_files(peer, &record));
+        files.extend(self.own_activity_files(peer, &record));
         files
     }
 
-    /// Returns the files of [`Engine::telling_files`] that the agent itself writes.
-    pub(crate) fn own_telling_files(&self, peer: &Peer, record: &SessionRecord) -> Vec<PathBuf> {
+    /// Returns the files of [`Engine::activity_files`] that the agent itself writes.
+    pub(crate) fn own_activity_files(&self, peer: &Peer, record: &SessionRecord) -> Vec<PathBuf> {
         let Some(agent) = record.process else { return Vec::new() };
         let id = record.conversation.as_deref();
-        let own = self.in_own_files(peer, &peer.profile, |own| own.telling(id, agent.id.pid).unwrap_or_default());
+        let own =
+            self.in_own_files(peer, &peer.profile, |own| own.activity_files(id, agent.id.pid).unwrap_or_default());
         own.unwrap_or_default()
     }
 
@@ -237,7 +231,7 @@ impl Waiting<'_> {
         }
         let mut watch = Watch::new();
         for (key, peer) in self.open.iter().enumerate() {
-            for file in self.engine.telling_files(peer) {
+            for file in self.engine.activity_files(peer) {
                 watch.add(&file, key);
             }
         }

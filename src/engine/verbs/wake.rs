@@ -2,26 +2,23 @@
 
 use std::time::Duration;
 
-use peer_adapters::process;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::engine::error::Undelivered;
-use crate::engine::life::launch::Plan;
+use crate::engine::life::plan::Plan;
 use crate::engine::life::record_end;
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::{Delivery, Message, check_message};
+use crate::engine::observe::Observation;
 use crate::engine::observe::conversation;
-use crate::engine::observe::{self, Observation};
+use crate::engine::observe::live::{Live, why_orphaned};
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
-use crate::policy::axis::Axis;
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::event::EventName;
-use crate::policy::health::Deaths;
 use crate::policy::name::PeerName;
-use crate::policy::recorded::RecordedState;
-use crate::policy::wake::{Markers, Refusal, WakeDecision, WakeFacts, WakeReason, WakeRequest, decide};
-use crate::store::{Event, LastEnd, Locked, Marker, Phase, SessionRecord, Stored};
+use crate::policy::wake::{Decision, Refusal, WakeDecision, WakeReason, WakeRequest, decide};
+use crate::store::{Event, Locked, Marker, SessionRecord, Stored};
 
 /// How often a wake starts over after it cleared what was in its way. At most two rounds are needed (an orphan, then
 /// its record); more means that something interferes.
@@ -34,8 +31,8 @@ pub struct Woken {
     pub peer: PeerName,
     /// Its incarnation.
     pub incarnation: Incarnation,
-    /// `fresh`, `resume` or `already-awake`.
-    pub decision: &'static str,
+    /// What was done.
+    pub decision: Decision,
     /// The cause, as the wake table names it.
     pub cause: String,
     /// Its conversation, if its id is known.
@@ -60,7 +57,7 @@ enum Round {
     /// Something was cleared; look again.
     Again,
     /// An incarnation is starting, started by this process or another.
-    Started { incarnation: Incarnation, decision: &'static str, cause: String, lacks: Vec<String> },
+    Started { incarnation: Incarnation, decision: Decision, cause: String, lacks: Vec<String> },
     /// The agent is restarting itself.
     Leaving { incarnation: Incarnation },
     /// The agent is awake.
@@ -71,7 +68,7 @@ enum Round {
 struct Up {
     locked: Locked,
     record: SessionRecord,
-    decision: &'static str,
+    decision: Decision,
     cause: String,
 }
 
@@ -129,8 +126,8 @@ impl Engine {
             match self.round(peer, &locked, request, hops, waited).await? {
                 Round::Again => {}
                 Round::Awake(record) => {
-                    let cause = "already-awake".to_owned();
-                    return Ok(Up { locked, record: *record, decision: "already-awake", cause });
+                    let decision = Decision::AlreadyAwake;
+                    return Ok(Up { locked, record: *record, decision, cause: decision.to_string() });
                 }
                 Round::Leaving { incarnation } => {
                     drop(locked);
@@ -180,8 +177,8 @@ impl Engine {
             }
             (WakeDecision::StillStarting, Live::Starting(record)) => Ok(Round::Started {
                 incarnation: record.incarnation,
-                decision: "already-awake",
-                cause: "already-awake".to_owned(),
+                decision: Decision::AlreadyAwake,
+                cause: Decision::AlreadyAwake.to_string(),
                 lacks: record.missing_env,
             }),
             (WakeDecision::EndOrphan, Live::Session(record, observation)) => {
@@ -213,7 +210,7 @@ impl Engine {
             self.progress.notice(&format!("{}: its conversation was not found, so it starts fresh", peer.name));
         }
         let record = self.launch(peer, locked, plan).await?;
-        let decision = if record.resumed { "resume" } else { "fresh" };
+        let decision = Decision::of_start(record.resumed);
         let SessionRecord { incarnation, cause, missing_env: lacks, .. } = record;
         Ok(Round::Started { incarnation, decision, cause, lacks })
     }
@@ -302,182 +299,5 @@ impl Engine {
                 .with("retry_after_s", refusal.retry_after().map(|after| after.as_secs())),
         )?;
         Ok(EngineError::Refused { peer: peer.name.clone(), verb: "wake", refusal })
-    }
-
-    /// Observes the recorded incarnation on both axes.
-    pub(crate) async fn live(&self, peer: &Peer, record: Option<SessionRecord>) -> Result<Live> {
-        let Some(record) = record else { return Ok(Live::None) };
-        let observation = self.observe(&peer.name, &record).await?;
-        if !observation.leftovers.is_empty() {
-            // Best effort: a leftover is a dead pane, and the next observation finds it again.
-            if let Err(error) = observe::sweep(self.runtime_of(&record.place)?.as_ref(), &record, &observation).await {
-                tracing::debug!(%error, "leftover sessions");
-            }
-        }
-        Ok(Live::of(record, observation))
-    }
-
-    /// Gathers all facts for the wake table.
-    pub(crate) fn facts(&self, peer: &Peer, live: &Live) -> Result<WakeFacts> {
-        let (last, deaths) = (peer.files.end()?.present(), peer.files.deaths()?.present().unwrap_or_default());
-        self.facts_of(peer, live.recorded(), last, deaths)
-    }
-
-    /// As `facts`, with the given records of the end and the deaths.
-    pub(crate) fn facts_of(
-        &self,
-        peer: &Peer,
-        live: RecordedState,
-        last: Option<LastEnd>,
-        deaths: Deaths,
-    ) -> Result<WakeFacts> {
-        let files = &peer.files;
-        let set_aside = last.is_none() && files.has_lost_end()?;
-        let adopted = if files.has(Marker::Adopted)? { files.adopted()? } else { None };
-        let known = match &last {
-            _ if adopted.is_some() => adopted.clone(),
-            Some(last) => self.late_conversation(peer, last)?.or_else(|| last.conversation.clone()),
-            None if set_aside => files.conversations()?.pop().map(|entry| entry.conversation),
-            None => None,
-        };
-        let conversation = self.resumable(peer, known.as_deref());
-        Ok(WakeFacts {
-            managed_by: self.manager_of(peer),
-            stopped: files.has(Marker::Stopped)?,
-            live,
-            markers: Markers {
-                idle_reaped: files.has(Marker::IdleReaped)?,
-                self_fresh_requested: files.has(Marker::NewEager)?,
-                fresh_next: files.has(Marker::FreshNext)?,
-                adopted: adopted.is_some(),
-            },
-            ever_ran: last.as_ref().map_or(set_aside, |last| last.end.lasting_cause().is_some()),
-            last_end: last.map(|last| last.end),
-            deaths: self.unless_changed_since(peer, deaths),
-            max_restarts: peer.effective.max_restarts.value,
-            context_policy: peer.effective.policy.value,
-            topics: files.topics()?,
-            conversation,
-            now_in: None,
-            resume_without_topic: peer.effective.resume_without_topic.value,
-        })
-    }
-
-    /// Returns the conversation that a resume would use: the last one, if the agent's own files still have it.
-    pub(crate) fn resumable(&self, peer: &Peer, last: Option<&str>) -> Option<String> {
-        let id = last?;
-        if !peer.profile.capabilities().resume {
-            return None;
-        }
-        let env = self.agent_environment(peer);
-        match conversation::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(id)) {
-            Ok(found) => found.map(|_| id.to_owned()),
-            Err(error) => {
-                // Unreadable does not mean absent: the agent itself decides, and if it fails the markers stay.
-                self.progress.notice(&conversation::tell(&error));
-                Some(id.to_owned())
-            }
-        }
-    }
-
-    /// Returns the record of a peer that is awake on both axes.
-    ///
-    /// # Errors
-    /// [`EngineError::NotAwake`], or a refusal while an axis is unknown.
-    pub(crate) async fn awake(&self, peer: &Peer) -> Result<SessionRecord> {
-        let record = peer.files.session()?.present();
-        match self.live_in_reach(peer, record).await? {
-            Live::Starting(record) => Ok(*record),
-            Live::Session(record, observation) => match observation.unknown() {
-                Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), verb: "wake", refusal }),
-                None if observation.process == Axis::Alive && observation.runtime == Axis::Alive => Ok(*record),
-                None => Err(EngineError::NotAwake { peer: peer.name.clone() }),
-            },
-            Live::None => Err(EngineError::NotAwake { peer: peer.name.clone() }),
-        }
-    }
-
-    /// Refuses while an axis is unknown, because then no signal may be sent and no marker set.
-    pub(crate) fn refuse_unknown(peer: &Peer, observation: &Observation) -> Result<()> {
-        match observation.unknown() {
-            Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), verb: "wake", refusal }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Returns the intent for ending an agent that has lost its session.
-pub(crate) fn why_orphaned(observation: &Observation) -> Intent {
-    if observation.server_gone { Intent::RuntimeLost } else { Intent::Closed }
-}
-
-/// Whether another process waits for this start. A kernel that cannot be queried is not proof that none does.
-fn is_driven(record: &SessionRecord) -> bool {
-    let Phase::Starting { driver } = record.phase else { return false };
-    !matches!(process::find(observe::process_id(driver)), Ok(None))
-}
-
-/// The recorded incarnation with its observation.
-#[derive(Debug)]
-pub(crate) enum Live {
-    /// None, or a start that never completed.
-    None,
-    /// A start in progress.
-    Starting(Box<SessionRecord>),
-    /// A session that was started; the policy decides whether it is alive.
-    Session(Box<SessionRecord>, Box<Observation>),
-}
-
-impl Live {
-    /// Distinguishes a start in progress, a start that never completed, and a session that was up.
-    pub(crate) fn of(mut record: SessionRecord, observation: Observation) -> Self {
-        if record.phase == Phase::Refused {
-            return Self::None;
-        }
-        observe::complete(&mut record, &observation);
-        if matches!(record.phase, Phase::Ready { .. }) {
-            return Self::Session(Box::new(record), Box::new(observation));
-        }
-        let pane_lives = observation.row.as_ref().is_some_and(|row| !row.pane_dead);
-        match (&observation.runtime, record.process.is_some(), &observation.process) {
-            // The pane has not started its agent yet, or the agent is up and not ready yet.
-            (Axis::Alive, false, _) if pane_lives => Self::Starting(Box::new(record)),
-            (Axis::Alive, true, Axis::Alive) => Self::Starting(Box::new(record)),
-            // A session can exist before its pane does (zellij 0.45.1: up to 300 ms, and for ever if the client that
-            // creates it exits first). If no process waits for it, it is fenced off; its end was not observed, so it is
-            // not counted as a death.
-            (Axis::Alive, false, _) if record.place.pane_process.is_none() => {
-                if is_driven(&record) {
-                    Self::Starting(Box::new(record))
-                } else {
-                    Self::None
-                }
-            }
-            // The runtime was never asked, or the request is stuck in it: the next incarnation fences it off.
-            (Axis::Dead, false, _) => Self::None,
-            _ => Self::Session(Box::new(record), Box::new(observation)),
-        }
-    }
-
-    /// Returns the record, if there is one.
-    pub(crate) fn record(&self) -> Option<&SessionRecord> {
-        match self {
-            Self::None => None,
-            Self::Starting(record) | Self::Session(record, _) => Some(record),
-        }
-    }
-
-    pub(crate) fn recorded(&self) -> RecordedState {
-        match self {
-            Self::None => RecordedState::None,
-            Self::Starting(_) => RecordedState::Starting,
-            Self::Session(_, observation) => match &observation.elsewhere {
-                Some(owner) => RecordedState::Elsewhere { owner: owner.clone() },
-                None => RecordedState::Session {
-                    runtime: observation.runtime.clone(),
-                    process: observation.process.clone(),
-                },
-            },
-        }
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::engine::life::record_end::{self, EndContext};
 use crate::engine::observe::conversation::ConversationFinder;
-use crate::engine::verbs::wake::{Live, why_orphaned};
+use crate::engine::observe::live::{Live, why_orphaned};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
 use crate::policy::recorded::RecordedState;

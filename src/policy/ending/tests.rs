@@ -1,6 +1,7 @@
 //! One test per kind of end: how it is detected, what it means, and how it is written.
 
 use super::*;
+use crate::policy::time::Timestamp;
 
 const AT: Timestamp = Timestamp::from_ms(1_795_305_600_000);
 
@@ -46,12 +47,6 @@ fn an_intent_comes_before_whatever_the_kill_looked_like() {
             assert_eq!(classify(&facts), cause);
         }
     }
-}
-
-#[test]
-fn a_park_marker_that_a_failed_resume_found_lying_there_is_not_why_it_died() {
-    assert_eq!(Intent::IdleReaped.written_for(before(60), before(5)), None);
-    assert_eq!(Intent::IdleReaped.written_for(before(1), before(5)), Some(Intent::IdleReaped));
 }
 
 #[test]
@@ -103,11 +98,6 @@ fn an_absence_is_told_by_what_is_gone_with_it() {
     assert_eq!(classify(&absent), EndCause::Vanished);
     assert_eq!(classify(&EndFacts { server: Server::Gone, ..absent }), EndCause::RuntimeLost);
     assert_eq!(classify(&EndFacts { rebooted: true, ..absent }), EndCause::Rebooted);
-}
-
-#[test]
-fn what_is_not_known_is_counted() {
-    assert!(classify(&facts(Evidence::NotKnown)).counted());
 }
 
 #[test]

@@ -79,6 +79,40 @@ impl Serialize for WakeCause {
     }
 }
 
+/// What a wake did, as printed, returned and logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// It started the agent in a new conversation.
+    Fresh,
+    /// It resumed the agent in an earlier conversation.
+    Resume,
+    /// It started nothing.
+    AlreadyAwake,
+}
+
+impl Decision {
+    /// Returns the decision by which an incarnation was started.
+    pub const fn of_start(resumed: bool) -> Self {
+        if resumed { Self::Resume } else { Self::Fresh }
+    }
+
+    /// Returns the name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Resume => "resume",
+            Self::AlreadyAwake => "already-awake",
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// Why a wake is refused, with the values that its message and its exit code need.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -164,11 +198,6 @@ impl Refusal {
             Self::CrashLoop { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
-    }
-
-    /// Whether the same wake may succeed later without any action by the user.
-    pub const fn retryable(&self) -> bool {
-        matches!(self, Self::RuntimeUnavailable { .. } | Self::Elsewhere { .. } | Self::CrashLoop { .. })
     }
 }
 

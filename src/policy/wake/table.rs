@@ -201,7 +201,7 @@ pub(super) fn first_that_holds(case: &Case<'_>) -> WakeDecision {
 /// The reason for resuming a parked peer.
 const PARKED: WakeReason = WakeReason::Ended(EndCause::IdleReaped);
 
-/// Whether another conversation is asked for than the one that it is awake in: nobody takes that away from under it.
+/// Whether another conversation is requested than the one that it is awake in, which is not taken away from it.
 fn elsewhere(case: &Case<'_>) -> Option<WakeDecision> {
     let asked = case.request.conversation.as_ref().filter(|asked| case.facts.now_in.as_ref() != Some(*asked))?;
     let (asked, now_in) = (asked.clone(), case.facts.now_in.clone());

@@ -9,5 +9,6 @@ mod looks;
 #[cfg(feature = "mcp")]
 mod mcp;
 mod messages;
+mod questions;
 mod trials;
 mod turns;

@@ -4,37 +4,35 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::common;
-use crate::common::{Run, World, lives, on_each_runtime};
+use crate::common::{Run, World, on_each_runtime};
 use peer_adapters::runtime::RuntimeKind;
 
 on_each_runtime! {
     what_was_kept_reaches_an_agent_that_is_woken_from_elsewhere
     the_spec_goes_over_its_file_and_that_over_the_profile_and_the_waker
-    a_file_that_went_bad_ends_nothing
 }
 
-const SECRET: &str = "sk-ant-$ecret \"of\" 'mine'";
+pub(super) const SECRET: &str = "sk-ant-$ecret \"of\" 'mine'";
 
-fn environment(pid: u32) -> BTreeMap<String, String> {
+pub(super) fn environment(pid: u32) -> BTreeMap<String, String> {
     let environ = fs::read(format!("/proc/{pid}/environ")).expect("ours");
     let environ = String::from_utf8_lossy(&environ).into_owned();
     environ.split('\0').filter_map(|entry| entry.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
-fn mode(path: &Path) -> u32 {
+pub(super) fn mode(path: &Path) -> u32 {
     path.metadata().expect("it is there").permissions().mode() & 0o777
 }
 
-fn chmod(path: &Path, mode: u32) {
+pub(super) fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
 }
 
 /// A profile whose agent needs two variables.
-fn with_profile(on: RuntimeKind) -> World {
+pub(super) fn with_profile(on: RuntimeKind) -> World {
     let world = World::on(on);
     let needs = "environment.needs = [\"MINE_KEY\", \"MINE_URL\"]\nenvironment.set = { MINE_SET = \"profile\", MINE_OVER = \"profile\" }\n";
     world.profile("mine", &format!("description = \"mine\"\nextends = \"command\"\n{needs}"));
@@ -42,27 +40,27 @@ fn with_profile(on: RuntimeKind) -> World {
 }
 
 /// `peer` with these variables.
-fn peer_with(world: &World, env: &[(&str, &str)], args: &[&str]) -> Run {
+pub(super) fn peer_with(world: &World, env: &[(&str, &str)], args: &[&str]) -> Run {
     Run::of(world.command(args).envs(env.iter().copied()), None)
 }
 
-fn add(world: &World, env: &[(&str, &str)], flags: &[&str]) -> Run {
+pub(super) fn add(world: &World, env: &[(&str, &str)], flags: &[&str]) -> Run {
     let runtime = world.kind().as_str();
     let words = [&["add", "a", "--agent", "mine", "--runtime", runtime], flags, &["--", "cat"]].concat();
     peer_with(world, env, &words)
 }
 
-fn cat() -> String {
+pub(super) fn cat() -> String {
     let found = std::env::var("PATH").expect("PATH");
     let found = found.split(':').map(|dir| format!("{dir}/cat")).find(|file| Path::new(file).exists());
     found.expect("it is installed")
 }
 
-fn kept_file(world: &World) -> PathBuf {
+pub(super) fn kept_file(world: &World) -> PathBuf {
     world.path("state/a.env")
 }
 
-fn spec(world: &World) -> String {
+pub(super) fn spec(world: &World) -> String {
     fs::read_to_string(world.path("config/peers/a.toml")).expect("a spec")
 }
 
@@ -114,92 +112,6 @@ fn the_spec_goes_over_its_file_and_that_over_the_profile_and_the_waker(on: Runti
     for (name, from) in expected {
         assert_eq!(has[name], from, "{name}");
     }
-}
-
-/// Whatever would start an agent reads the file first, and ends nothing if that fails.
-fn a_file_that_went_bad_ends_nothing(on: RuntimeKind) {
-    let world = with_profile(on);
-    assert_eq!(add(&world, &[("MINE_KEY", "x")], &["--keep-env", "MINE_KEY"]).code, 0);
-    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
-    let (agent, file) = (world.agent("a"), kept_file(&world));
-    chmod(&file, 0o644);
-    let said = format!(
-        "error: cannot use the env_file {0}: its group or others can read or write it (mode 644)\nhint: chmod 600 {0}\n",
-        file.display()
-    );
-    world.peer(&["new", "a"]).fails(1, &said);
-    let incarnation = world.session("a")["incarnation"].to_string();
-    let inside = [("PEER_NAME", "a"), ("PEER_INCARNATION", incarnation.as_str())];
-    peer_with(&world, &inside, &["self-fresh"]).fails(1, &said);
-    let other = if on == RuntimeKind::Tmux { "zellij" } else { "tmux" };
-    world.peer(&["move", "a", "--runtime", other]).fails(1, &said);
-    let restart = world.peer(&["restart-runtime", "a", "--now"]);
-    assert!(restart.code != 0 && format!("{restart:?}").contains("mode 644"), "{restart:?}");
-    assert!(lives(agent));
-    // An agent that is awake can still be messaged and viewed.
-    world.peer(&["wake", "a"]).prints("a: already awake\n");
-    for args in [&["list"][..], &["status", "a"], &["why", "a"], &["reap"]] {
-        assert_eq!(world.peer(args).code, 0, "{args:?}");
-    }
-    world.peer(&["stop", "a"]);
-    world.peer(&["start", "a"]);
-    world.peer(&["wake", "a"]).fails(1, &said);
-    chmod(&file, 0o600);
-    assert_eq!(world.peer(&["wake", "a"]).code, 0);
-}
-
-#[test]
-fn a_file_that_cannot_be_believed_starts_nothing_and_is_never_waited_for() {
-    let world = World::new();
-    world.add("a", &["cat"]);
-    let file = world.path("secrets");
-    world.set_in_spec("a", &format!("env_file = {}", common::quoted(&file)));
-    let cannot = |why: &str| format!("error: cannot read the env_file {}: {why}", file.display());
-    let refused = |says: &str| {
-        let run = world.peer(&["wake", "a"]);
-        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{says}: {run:?}");
-        assert!(run.stderr.starts_with(says) && !run.stderr.contains("secret-value"), "{says}: {run:?}");
-        let doctor = world.peer(&["doctor"]);
-        assert!(doctor.code == 1 && doctor.stdout.contains("broken   a: ") && !doctor.stdout.contains("secret-value"));
-        assert_eq!(world.peer(&["list"]).code, 0);
-    };
-    refused(&cannot("No such file or directory"));
-    fs::create_dir(&file).expect("made");
-    refused(&cannot("it is a directory, and not a regular file"));
-    fs::remove_dir(&file).expect("ours");
-    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("made");
-    refused(&cannot("it is a FIFO, and not a regular file"));
-    fs::remove_file(&file).expect("ours");
-    let written = |content: &[u8], mode: u32| {
-        fs::write(&file, content).expect("written");
-        chmod(&file, mode);
-    };
-    written("#".repeat((128 << 10) + 1).as_bytes(), 0o600);
-    refused(&cannot("it has 131073 bytes, and more than 131072 are never read"));
-    written(b"A=\xff\xfe", 0o600);
-    refused(&cannot("it is not UTF-8"));
-    written(b"A=secret-value", 0o640);
-    refused(&format!("error: cannot use the env_file {}: its group or others can read", file.display()));
-    written(b"A=1\nB=secret-value x\n", 0o600);
-    refused(&format!("error: {}:2: B: its value holds a space", file.display()));
-    written(b"A=1\n# again\nA=secret-value\n", 0o600);
-    refused(&format!("error: {}:3: A: it stands in line 1 already", file.display()));
-    written(b"PEER_NAME=secret-value", 0o600);
-    refused(&format!("error: {}:1: PEER_NAME: peer sets its own", file.display()));
-    if nix::unistd::geteuid().is_root() {
-        written(b"A=secret-value", 0o600);
-        chown(&file, Some(4_242), None).expect("root may");
-        refused(&format!("error: cannot trust {}: it belongs to uid 4242", file.display()));
-        chown(&file, Some(0), None).expect("root may");
-    }
-    assert!(world.server().is_none() && world.processes().is_empty());
-    written(b"A=1\n", 0o400);
-    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
-    world.set_in_spec("a", "");
-    let spec = spec(&world).replace(&file.display().to_string(), "secrets");
-    fs::write(world.path("config/peers/a.toml"), spec).expect("written");
-    let run = world.peer(&["wake", "a"]);
-    assert!(run.stderr.contains("a.toml:2: env_file: it is no absolute path"), "{run:?}");
 }
 
 #[test]
@@ -289,31 +201,6 @@ fn more_is_kept_for_a_peer_that_is_declared() {
     assert_eq!(environment(world.agent("a"))["MINE_KEY"], "two\nlines\r");
 }
 
-/// A shell can source the file that `peer` writes, and what the user writes in shell syntax has the same meaning for
-/// `peer`.
-#[test]
-fn a_shell_reads_the_file_as_it_is_read_here() {
-    let world = with_profile(RuntimeKind::Tmux);
-    let by_shell = |name: &str, file: &Path| {
-        let script = format!(". '{}'; printf %s \"${name}\"", file.display());
-        Run::of(std::process::Command::new("sh").args(["-c", &script]), None).stdout
-    };
-    for value in [SECRET, "plain/+=^%@:,.-_", "~/x", "`id`", "a\\nb\\", "#x", " x ", "it's", "a'b\"c$d`e\\f"] {
-        assert_eq!(add(&world, &[("MINE_KEY", value)], &["--keep-env", "MINE_KEY"]).code, 0, "{value}");
-        assert_eq!(by_shell("MINE_KEY", &kept_file(&world)), value);
-    }
-    let file = world.path("secrets");
-    fs::write(&file, "export A=a/b # why\nB='$x \"y\"'\n  C=\"\\$x \\\"y\\\" \\\\ \\`\"\nD=\nE=x=y\n")
-        .expect("written");
-    chmod(&file, 0o600);
-    assert_eq!(add(&world, &[], &["--replace", "--env-file", file.to_str().expect("UTF-8")]).code, 0);
-    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
-    let has = environment(world.agent("a"));
-    for name in ["A", "B", "C", "D", "E"] {
-        assert_eq!(has[name], by_shell(name, &file), "{name}");
-    }
-}
-
 #[test]
 fn what_is_kept_goes_with_its_declaration_and_a_persons_own_file_stays() {
     let world = with_profile(RuntimeKind::Tmux);
@@ -354,20 +241,4 @@ fn what_is_kept_goes_with_its_declaration_and_a_persons_own_file_stays() {
     chmod(&own, 0o644);
     assert!(add(&world, &[], &flag).stderr.contains("can read or write it (mode 644)"));
     assert!(!world.path("config/peers/a.toml").exists());
-}
-
-#[test]
-fn it_is_nobody_elses_to_read_at_any_moment_whatever_the_umask() {
-    let world = with_profile(RuntimeKind::Tmux);
-    let words = ["add", "a", "--agent", "mine", "--runtime", "tmux", "--keep-env", "MINE_KEY", "--", "cat"];
-    let run = world.peer_after("umask 000; export MINE_KEY=secret", &words);
-    assert_eq!(run.code, 0, "{run:?}");
-    assert_eq!(mode(&kept_file(&world)), 0o600);
-    // A file that a killed writer left behind is removed like any other.
-    let left = world.path("state/a.env.tmp");
-    fs::write(&left, "MINE_KEY=secret\n").expect("written");
-    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(1_000);
-    fs::File::options().write(true).open(&left).expect("ours").set_modified(old).expect("set");
-    world.peer(&["reap"]);
-    assert!(!left.exists() && kept_file(&world).exists());
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use crate::common;
 use crate::common::{Run, World, on_each_runtime};
@@ -36,7 +37,7 @@ fn peer_with(world: &World, env: &[(&str, &str)], args: &[&str]) -> Run {
 
 fn note(names: &str, flags: &str) -> String {
     format!(
-        "note: a: it is started without {names}, which its agent lives by and had the last time; peer add a{flags}, where \
+        "note: a: it is started without {names}, which its agent depends on and had the last time; peer add a{flags}, where \
          that is set, or an env_file in its spec gives it to every wake\n"
     )
 }
@@ -132,9 +133,8 @@ fn an_agent_that_starts_over_by_itself_has_what_it_had() {
     assert_eq!((&record["essential_env"], &record["missing_env"]), (&json!(["MINE_KEY"]), &Value::Null));
 }
 
-#[test]
-fn doctor_says_what_each_would_lack_where_cron_wakes_it() {
-    let world = world(RuntimeKind::Tmux);
+/// Makes a program for an interpreter that is beside it, and returns their directory.
+fn an_interpreted_agent(world: &World) -> PathBuf {
     let bin = world.path("bin");
     fs::create_dir(&bin).expect("made");
     for (name, text) in
@@ -143,6 +143,13 @@ fn doctor_says_what_each_would_lack_where_cron_wakes_it() {
         fs::write(bin.join(name), text).expect("written");
         fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).expect("ours");
     }
+    bin
+}
+
+#[test]
+fn doctor_says_what_each_would_lack_where_cron_wakes_it() {
+    let world = world(RuntimeKind::Tmux);
+    let bin = an_interpreted_agent(&world);
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("PATH"));
     let agent = bin.join("agent").display().to_string();
     let with = |env: &[(&str, &str)], args: &[&str]| {

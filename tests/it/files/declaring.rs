@@ -116,8 +116,12 @@ fn a_mistake_in_a_spec_names_file_line_key_and_cure() {
     let good = spec(&world, "a");
     for (line, said, hint) in [
         ("idle_timout = \"1h\"", ":1: idle_timout: unknown field", "hint: did you mean `idle_timeout`?"),
-        ("idle_timeout = \"soon\"", ":1: idle_timeout: \"soon\" is no duration: write it like 90s, 15m or 1h30m", ""),
-        ("max_memory = \"much\"", ":1: max_memory: \"much\" is no size: write it like 512M or 2G", ""),
+        (
+            "idle_timeout = \"soon\"",
+            ":1: idle_timeout: \"soon\" is not a duration: write it like 90s, 15m or 1h30m",
+            "",
+        ),
+        ("max_memory = \"much\"", ":1: max_memory: \"much\" is not a size: write it like 512M or 2G", ""),
         ("restart = \"allways\"", ":1: restart: unknown variant", "hint: did you mean `always`?"),
         ("policy = 3", ":1: policy: ", ""),
     ] {
@@ -129,7 +133,7 @@ fn a_mistake_in_a_spec_names_file_line_key_and_cure() {
     }
     fs::write(&file, good.replace("command = [\"/", "command = [\"")).expect("write");
     let run = world.peer(&["wake", "a"]);
-    assert!(run.stderr.contains(": command: the first word is no absolute path"), "{run:?}");
+    assert!(run.stderr.contains(": command: the first word is not an absolute path"), "{run:?}");
     assert!(world.server().is_none(), "nothing was started");
 }
 

@@ -31,6 +31,7 @@ fn holds(value: &Value, text: &str) -> bool {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "tables of commands")]
 fn nothing_that_others_wrote_is_carried_out_by_a_terminal() {
     let world = World::new();
     let dir = world.work().join(HOSTILE);

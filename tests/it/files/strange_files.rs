@@ -125,6 +125,27 @@ fn of_a_huge_transcript_its_end_is_read() {
     assert_eq!(status["transcript"], json!(path), "{status}");
 }
 
+/// Files of ours, and whether `peer status` names one that is spoilt.
+const FILES: [(&str, bool); 16] = [
+    ("config/peers/a.toml", true),
+    ("config/agents/mine.toml", false),
+    ("config/config.toml", true),
+    ("state/a.session", true),
+    ("state/a.end", true),
+    ("state/a.deaths", true),
+    ("state/a.conversations", false),
+    ("state/a.topic", true),
+    // What stop puts in its place is a file again.
+    ("state/a.stopped", false),
+    ("state/a.lock", true),
+    ("state/panes/a.1.exit", false),
+    ("state/heartbeat.json", false),
+    ("state/versions.json", false),
+    ("state/servers.json", false),
+    ("state/reap.lock", false),
+    ("state/lifecycle.log", false),
+];
+
 #[test]
 fn what_is_no_file_in_the_place_of_ours_is_named_and_waited_for_by_nobody() {
     let world = World::new();
@@ -134,26 +155,7 @@ fn what_is_no_file_in_the_place_of_ours_is_named_and_waited_for_by_nobody() {
     assert_eq!(world.peer(&["wake", "a", "b", "--topic", "x"]).code, 0);
     settle(&world, "a");
     world.profile("mine", "extends = \"command\"\ndescription = \"mine\"\n");
-    let files = [
-        ("config/peers/a.toml", true),
-        ("config/agents/mine.toml", false),
-        ("config/config.toml", true),
-        ("state/a.session", true),
-        ("state/a.end", true),
-        ("state/a.deaths", true),
-        ("state/a.conversations", false),
-        ("state/a.topic", true),
-        // What stop puts in its place is a file again.
-        ("state/a.stopped", false),
-        ("state/a.lock", true),
-        ("state/panes/a.1.exit", false),
-        ("state/heartbeat.json", false),
-        ("state/versions.json", false),
-        ("state/servers.json", false),
-        ("state/reap.lock", false),
-        ("state/lifecycle.log", false),
-    ];
-    for (file, shown) in files {
+    for (file, shown) in FILES {
         let path = world.path(file);
         let before = fs::read(&path).ok();
         // All files are opened in one place, so one of them stands for all.

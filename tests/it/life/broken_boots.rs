@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::common;
 use crate::common::{Run, World, on_each_runtime};
-use peer::store::StateDir;
+use peer::testing::StateDir;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 

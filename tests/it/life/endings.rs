@@ -19,31 +19,25 @@ on_each_runtime! {
     beats_that_were_promised_and_stop_end_it
     a_beat_from_inside_its_pane_counts_and_waits_for_nobody
     memory_warns_once_a_crossing_and_drains_above_its_limit
-    the_backoff_doubles_up_to_300_s_and_survives_any_restart_of_ours
-    the_default_policy_restarts_nothing
-    on_failure_leaves_a_completion_and_always_does_not
-    more_than_ten_clean_exits_in_60_s_wait_30_s
-    the_latch_closes_at_max_restarts_and_a_reset_opens_it
-    a_long_ready_life_forgives_the_deaths_before_it
 }
 
 /// Exits with the code in the file `leave`, once that exists.
 const LEAVES: &str = "while ! [ -e leave ]; do sleep 0.02; done; read code <leave; rm leave; exit \"$code\"";
 
-fn leaves(world: &World, name: &str, spec: &str) {
+pub(super) fn leaves(world: &World, name: &str, spec: &str) {
     world.add(name, &["sh", "-c", LEAVES]);
     world.set_in_spec(name, spec);
 }
 
 #[track_caller]
-fn wake(world: &World, name: &str) {
+pub(super) fn wake(world: &World, name: &str) {
     let run = world.peer(&["wake", name]);
     assert_eq!(run.code, 0, "{run:?}");
 }
 
 /// Makes the agent exit with `code`, and returns its end.
 #[track_caller]
-fn leave(world: &World, name: &str, code: i32) -> Value {
+pub(super) fn leave(world: &World, name: &str, code: i32) -> Value {
     let ended = world.events(name, "session.ended").len();
     fs::write(world.work().join("leave.new"), format!("{code}\n")).expect("write");
     fs::rename(world.work().join("leave.new"), world.work().join("leave")).expect("rename");
@@ -52,7 +46,7 @@ fn leave(world: &World, name: &str, code: i32) -> Value {
 }
 
 /// Makes the agent ready this many seconds earlier.
-fn ready_earlier(world: &World, name: &str, seconds: u64) {
+pub(super) fn ready_earlier(world: &World, name: &str, seconds: u64) {
     world.edit(name, "session", |record| {
         for key in ["woke_at_ms", "ready_at_ms"] {
             record[key] = json!(record[key].as_u64().expect("a time") - seconds * 1000);
@@ -61,7 +55,7 @@ fn ready_earlier(world: &World, name: &str, seconds: u64) {
 }
 
 /// Moves the last end and all deaths this many seconds into the past.
-fn earlier(world: &World, name: &str, seconds: u64) {
+pub(super) fn earlier(world: &World, name: &str, seconds: u64) {
     let shift = |at: &mut Value| *at = json!(at.as_u64().expect("a time") - seconds * 1000);
     world.edit(name, "end", |end| {
         shift(&mut end["at_ms"]);
@@ -76,7 +70,7 @@ fn earlier(world: &World, name: &str, seconds: u64) {
 }
 
 #[track_caller]
-fn tick(world: &World) -> Vec<String> {
+pub(super) fn tick(world: &World) -> Vec<String> {
     let run = world.peer(&["reap"]);
     assert!(run.code == 0 && run.stderr.is_empty(), "{run:?}");
     run.stdout.lines().filter(|line| !line.contains(": cleared ")).map(str::to_owned).collect()
@@ -84,13 +78,13 @@ fn tick(world: &World) -> Vec<String> {
 
 /// The peer's state and detail in the list.
 #[track_caller]
-fn listed_now(world: &World, name: &str) -> String {
+pub(super) fn listed_now(world: &World, name: &str) -> String {
     world.peer(&["list", name, "--format", "{state} ({detail})"]).stdout.trim().to_owned()
 }
 
 /// The peer's state in the list, and its hold in whole seconds after its last end.
 #[track_caller]
-fn listed(world: &World, name: &str) -> (String, Option<u64>) {
+pub(super) fn listed(world: &World, name: &str) -> (String, Option<u64>) {
     let document = world.peer(&["list", "--json"]).json();
     let rows = document["peers"].as_array().expect("rows");
     let row = rows.iter().find(|row| row["peer"] == name).expect("it is listed");
@@ -99,7 +93,7 @@ fn listed(world: &World, name: &str) -> (String, Option<u64>) {
 }
 
 #[track_caller]
-fn is(end: &Value, cause: &str, counted: bool, key: &str, value: &Value) {
+pub(super) fn is(end: &Value, cause: &str, counted: bool, key: &str, value: &Value) {
     assert_eq!((&end["cause"], &end["counted"], &end[key]), (&json!(cause), &json!(counted), value), "{end}");
 }
 
@@ -287,96 +281,4 @@ fn memory_warns_once_a_crossing_and_drains_above_its_limit(on: RuntimeKind) {
     earlier(&world, "a", 31);
     fs::remove_file(world.work().join("more")).expect("it is there");
     assert_eq!(tick(&world), ["a: restarted (fresh (memory-drained-no-conversation))"]);
-}
-
-fn the_backoff_doubles_up_to_300_s_and_survives_any_restart_of_ours(on: RuntimeKind) {
-    let world = World::on(on);
-    leaves(&world, "a", "restart = \"on-failure\"\nidle_timeout = \"0s\"");
-    wake(&world, "a");
-    for (death, hold) in [30, 60, 120, 240, 300, 300].into_iter().enumerate() {
-        is(&leave(&world, "a", 3), "crashed", true, "code", &json!(3));
-        assert_eq!((world.deaths("a"), listed(&world, "a")), (death + 1, ("held".to_owned(), Some(hold))));
-        assert!(tick(&world).is_empty(), "held");
-        earlier(&world, "a", hold - 5);
-        assert!(tick(&world).is_empty(), "still held");
-        // Past the hold, and with all but the last death past the guard's window.
-        earlier(&world, "a", 301);
-        assert_eq!(tick(&world), ["a: restarted (fresh (crashed))"]);
-    }
-}
-
-fn the_default_policy_restarts_nothing(on: RuntimeKind) {
-    let world = World::on(on);
-    leaves(&world, "a", "idle_timeout = \"0s\"");
-    wake(&world, "a");
-    leave(&world, "a", 3);
-    earlier(&world, "a", 3600);
-    assert!(tick(&world).is_empty() && tick(&world).is_empty());
-    assert_eq!(listed(&world, "a"), ("crashed".into(), None));
-}
-
-fn on_failure_leaves_a_completion_and_always_does_not(on: RuntimeKind) {
-    let world = World::on(on);
-    leaves(&world, "a", "restart = \"on-failure\"\nidle_timeout = \"0s\"");
-    wake(&world, "a");
-    ready_earlier(&world, "a", 60);
-    is(&leave(&world, "a", 0), "completed", false, "code", &json!(0));
-    assert!(tick(&world).is_empty());
-    let path = world.path("config/peers/a.toml");
-    let spec = fs::read_to_string(&path).expect("readable");
-    fs::write(path, spec.replace("on-failure", "always")).expect("write");
-    assert_eq!(tick(&world), ["a: restarted (fresh (completed))"]);
-    // An agent that was parked or stopped is not restarted, because that was intended.
-    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
-    assert!(tick(&world).is_empty());
-    world.peer(&["start", "a"]);
-    assert!(tick(&world).is_empty());
-}
-
-fn more_than_ten_clean_exits_in_60_s_wait_30_s(on: RuntimeKind) {
-    let world = World::on(on);
-    leaves(&world, "a", "restart = \"always\"\nidle_timeout = \"0s\"");
-    wake(&world, "a");
-    ready_earlier(&world, "a", 60);
-    let at = leave(&world, "a", 0)["at_ms"].as_u64().expect("a time");
-    let exits = |count: u64| {
-        let recent: Vec<_> = (0..count).rev().map(|n| json!({"at_ms": at - n * 1000, "cause": "completed"})).collect();
-        world.edit("a", "end", |end| end["recent"] = json!(recent));
-    };
-    exits(11);
-    assert_eq!((listed(&world, "a"), tick(&world)), (("held".into(), Some(30)), vec![]));
-    exits(10);
-    assert_eq!(tick(&world), ["a: restarted (fresh (completed))"]);
-}
-
-fn the_latch_closes_at_max_restarts_and_a_reset_opens_it(on: RuntimeKind) {
-    let world = World::on(on);
-    leaves(&world, "a", "restart = \"on-failure\"\nmax_restarts = 2\nidle_timeout = \"0s\"");
-    // An old spec: one that was changed after the last death would open the latch by itself.
-    let spec = fs::File::options().append(true).open(world.path("config/peers/a.toml")).expect("it is there");
-    spec.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1)).expect("set");
-    wake(&world, "a");
-    leave(&world, "a", 3);
-    earlier(&world, "a", 400);
-    assert_eq!(tick(&world), ["a: restarted (fresh (crashed))"]);
-    leave(&world, "a", 3);
-    earlier(&world, "a", 4000);
-    assert_eq!((listed(&world, "a"), tick(&world)), (("failed".into(), None), vec![]));
-    assert_eq!(world.peer(&["wake", "a"]).code, 4);
-    assert_eq!(world.peer(&["reset", "a"]).code, 0);
-    assert_eq!((world.deaths("a"), listed(&world, "a").0), (0, "crashed".into()));
-    assert_eq!(tick(&world), ["a: restarted (fresh (crashed))"]);
-}
-
-fn a_long_ready_life_forgives_the_deaths_before_it(on: RuntimeKind) {
-    let world = World::on(on);
-    leaves(&world, "a", "idle_timeout = \"0s\"");
-    wake(&world, "a");
-    leave(&world, "a", 3);
-    wake(&world, "a");
-    assert!(tick(&world).is_empty());
-    assert_eq!(world.deaths("a"), 1);
-    ready_earlier(&world, "a", 300);
-    assert_eq!((tick(&world), world.deaths("a")), (vec![], 0));
-    assert_eq!(world.events("a", "peer.stable").len(), 1);
 }

@@ -5,15 +5,10 @@ use std::time::Duration;
 
 use crate::common::{World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
-use peer::engine::life::record_end::{self, EndContext};
-use peer::policy::ending::{Incarnation, Intent};
-use peer::policy::health::Deaths;
-use peer::policy::name::PeerName;
-use peer::policy::recorded::RecordedState;
-use peer::policy::time::Timestamp;
-use peer::policy::wake::{ContextPolicy, Markers, Mode, WakeDecision, WakeFacts, WakeRequest, decide};
-use peer::store::{
-    AgentProcess, ExitRecord, Hangup, LastEnd, Outcome, Phase, Place, Process, Session, SessionRecord, StateDir,
+use peer::testing::{
+    AgentProcess, ContextPolicy, Deaths, EndContext, ExitRecord, Hangup, Incarnation, Intent, LastEnd, Markers, Mode,
+    Outcome, PeerName, Phase, Place, Process, RecordedState, Session, SessionRecord, StateDir, Timestamp, WakeDecision,
+    WakeFacts, WakeRequest, decide, preview, record_end,
 };
 use peer_adapters::runtime::RuntimeKind;
 use proptest::prelude::*;
@@ -155,9 +150,9 @@ proptest! {
             let session = if cleared { Session::Cleared } else { Session::Left };
             let absence = EndContext { server_gone: life.server_gone, rebooted: life.rebooted, session };
             let files = locked.files();
-            let told = record_end::preview(files, &record, absence, NOW).expect("readable");
+            let told = preview(files, &record, absence, NOW).expect("readable");
             prop_assert!(files.session().expect("readable").present().is_some(), "telling changes nothing");
-            let recorded = record_end::record_end(&state, &locked, &record, absence, NOW).expect("written");
+            let recorded = record_end(&state, &locked, &record, absence, NOW).expect("written");
             prop_assert_eq!(&told.last, &recorded);
             let last = files.end().expect("readable").present();
             let deaths = files.deaths().expect("readable").present().unwrap_or_default();

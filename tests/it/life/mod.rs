@@ -1,5 +1,6 @@
 //! How an agent is started, kept, parked and ended, and what is recorded of it.
 
+mod backoff;
 mod broken_boots;
 mod crowd;
 mod elsewhere;
@@ -17,6 +18,7 @@ mod markers;
 mod moves;
 mod pane;
 mod reap;
+mod reap_servers;
 mod restarts;
 mod self_fresh;
 mod supervision;

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::common::{World, on_each_runtime};
+use crate::common::{Run, World, on_each_runtime};
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
@@ -27,6 +27,18 @@ fn of<'a>(listed: &'a [Value], id: &str) -> &'a Value {
     listed.iter().find(|one| one["conversation"] == id).unwrap_or_else(|| panic!("no {id}: {listed:?}"))
 }
 
+fn both_are_listed(world: &World, first: &str, second: &str) {
+    let known = listed(world, "a");
+    let ids: Vec<&Value> = known.iter().map(|one| &one["conversation"]).collect();
+    assert_eq!(ids, [first, second]);
+    assert_eq!((&known[0]["how"], &known[1]["how"]), (&json!("started"), &json!("switched")));
+    assert_eq!((&known[0]["current"], &known[1]["current"]), (&json!(false), &json!(true)));
+    assert_eq!((&known[0]["files"], &known[1]["first_words"]), (&json!(true), &json!("two")));
+    assert_eq!(known[0]["first_words"], "fix the login test");
+    let times = (known[0]["first_at"].as_str(), known[0]["last_at"].as_str());
+    assert!(times.0.is_some_and(|at| at.starts_with("20")) && times.0 <= times.1, "{times:?}");
+}
+
 fn what_it_ever_had_is_listed_and_any_of_it_gone_on_in(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &["--status-file"]);
@@ -42,15 +54,7 @@ fn what_it_ever_had_is_listed_and_any_of_it_gone_on_in(on: RuntimeKind) {
         if asleep {
             world.peer(&["stop", "a"]);
         }
-        let known = listed(&world, "a");
-        let ids: Vec<&Value> = known.iter().map(|one| &one["conversation"]).collect();
-        assert_eq!(ids, [&first, &second]);
-        assert_eq!((&known[0]["how"], &known[1]["how"]), (&json!("started"), &json!("switched")));
-        assert_eq!((&known[0]["current"], &known[1]["current"]), (&json!(false), &json!(true)));
-        assert_eq!((&known[0]["files"], &known[1]["first_words"]), (&json!(true), &json!("two")));
-        assert_eq!(known[0]["first_words"], "fix the login test");
-        let times = (known[0]["first_at"].as_str(), known[0]["last_at"].as_str());
-        assert!(times.0.is_some_and(|at| at.starts_with("20")) && times.0 <= times.1, "{times:?}");
+        both_are_listed(&world, &first, &second);
     }
     let text = world.peer(&["conversations", "a"]).stdout;
     assert!(text.contains(&format!("{first}  started\n  20")) && text.ends_with("Z\n  two\n"), "{text}");
@@ -88,23 +92,21 @@ fn what_it_ever_had_is_listed_and_any_of_it_gone_on_in(on: RuntimeKind) {
     assert_eq!(world.conversation("a"), second);
 }
 
-fn a_conversation_begun_by_hand_is_adopted(on: RuntimeKind) {
-    let world = World::on(on);
-    world.demo("other", &[]);
+/// Declares `a` with a conversation that was begun by hand.
+fn add_with(world: &World, on: RuntimeKind, id: &str) -> Run {
     let place = format!("CLAUDE_CONFIG_DIR={}", world.path("home/demo").display());
     let shown = world.peer(&["show", "other", "--json"]).json();
     let program = shown["spec"]["command"]["value"][0].as_str().expect("its program");
     let work = world.work();
-    let words = |id: &'static str| {
-        let dir = work.to_str().expect("UTF-8").to_owned();
-        let words = ["add", "a", "--runtime", on.as_str(), "--cwd", &dir, "--agent", "demo", "--env", &place];
-        let words = words.into_iter().chain(["--conversation", id, "--", program]);
-        words.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let add = |id| {
-        let words = words(id);
-        world.peer(&words.iter().map(String::as_str).collect::<Vec<_>>())
-    };
+    let dir = work.to_str().expect("UTF-8");
+    let words = ["add", "a", "--runtime", on.as_str(), "--cwd", dir, "--agent", "demo", "--env", &place];
+    world.peer(&[&words[..], &["--conversation", id, "--", program]].concat())
+}
+
+fn a_conversation_begun_by_hand_is_adopted(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("other", &[]);
+    let add = |id| add_with(&world, on, id);
     let none = add(BY_HAND);
     assert_eq!(none.code, 1, "{none:?}");
     assert!(none.stderr.contains("demo keeps no such conversation of ") && none.stderr.contains("hint: "), "{none:?}");

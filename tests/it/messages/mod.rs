@@ -5,6 +5,7 @@ mod changed_conversations;
 mod conversations;
 mod cut_off;
 mod delivery;
+mod drafts;
 mod hops;
 mod inbox;
 mod interrupted;

@@ -10,16 +10,10 @@ use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
-use peer::engine::life::record_end::{self, EndContext};
-use peer::engine::observe::conversation;
-use peer::policy::ending::{Incarnation, Intent};
-use peer::policy::health::self_fresh_allowed;
-use peer::policy::name::PeerName;
-use peer::policy::recorded::RecordedState;
-use peer::policy::time::Timestamp;
-use peer::policy::wake::{ContextPolicy, Markers, WakeDecision, WakeFacts, WakeRequest, decide};
-use peer::store::{
-    AgentProcess, ExitRecord, Hangup, Launch, Locked, Marker, Phase, Place, Process, Session, SessionRecord, StateDir,
+use peer::testing::{
+    AgentProcess, ContextPolicy, EndContext, ExitRecord, Hangup, Incarnation, Intent, Launch, Locked, Marker, Markers,
+    PeerName, Phase, Place, Process, RecordedState, Session, SessionRecord, StateDir, Timestamp, WakeDecision,
+    WakeFacts, WakeRequest, decide, keep_conversation, record_end, self_fresh_allowed,
 };
 use peer_adapters::inherited::Inherited;
 
@@ -201,7 +195,7 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
     locked.write_launch(incarnation, &launch).expect("written");
     locked.write_session(&record).expect("written");
     locked.remove_older_pane_files(incarnation).expect("removed");
-    conversation::keep(locked, &mut record, id, now).expect("written");
+    keep_conversation(locked, &mut record, id, now).expect("written");
     for marker in [Marker::NewEager, Marker::Done, Marker::Beat] {
         locked.unmark(marker).expect("removed");
     }
@@ -238,7 +232,7 @@ fn leave(state: &StateDir, locked: &Locked, record: &SessionRecord, exit: Exit, 
     }
     let rebooted = matches!(exit, Exit::Rebooted);
     let absence = EndContext { server_gone: rebooted, rebooted, session: Session::Left };
-    record_end::record_end(state, locked, record, absence, now).expect("written");
+    record_end(state, locked, record, absence, now).expect("written");
 }
 
 /// Like `Engine::end`: the intent, the marker, then the end that the pane process sees.
@@ -271,7 +265,7 @@ fn finish(state: &StateDir, locked: &Locked, mut record: SessionRecord, now: Tim
     let exit = files.exit(record.incarnation).expect("readable").present();
     let last = files.end().expect("readable").present();
     if exit.is_some() || last.is_some_and(|last| last.end.incarnation == record.incarnation) {
-        record_end::record_end(state, locked, &record, EndContext::UNSEEN, now).expect("written");
+        record_end(state, locked, &record, EndContext::UNSEEN, now).expect("written");
     } else if record.intent.take().is_some() {
         locked.write_session(&record).expect("written");
         locked.unmark(Marker::IdleReaped).expect("removed");
@@ -317,7 +311,7 @@ fn look(state: &StateDir, name: &PeerName) -> Peer {
     }
 }
 
-fn self_freshes(end: &peer::policy::ending::End) -> Vec<u64> {
+fn self_freshes(end: &peer::testing::End) -> Vec<u64> {
     let end = serde_json::to_value(end).expect("plain data");
     let recent = end["recent"].as_array().cloned().unwrap_or_default();
     let own = recent.iter().filter(|entry| entry["cause"] == "self-fresh");
@@ -325,9 +319,9 @@ fn self_freshes(end: &peer::policy::ending::End) -> Vec<u64> {
     times[times.len().saturating_sub(5)..].to_vec()
 }
 
-fn corrupt<T>(stored: peer::store::Stored<T>) -> Option<String> {
+fn corrupt<T>(stored: peer::testing::Stored<T>) -> Option<String> {
     match stored {
-        peer::store::Stored::Corrupt(why) => Some(why),
-        peer::store::Stored::Absent | peer::store::Stored::Present(_) => None,
+        peer::testing::Stored::Corrupt(why) => Some(why),
+        peer::testing::Stored::Absent | peer::testing::Stored::Present(_) => None,
     }
 }

@@ -68,7 +68,7 @@ fn names(events: &[Value]) -> Vec<&str> {
 /// Makes a report as a hook in the pane does, and handles it in the foreground.
 #[track_caller]
 fn reports(world: &World, incarnation: &str, report: &str, handed: &str) -> Run {
-    let mut hook = world.command(&["agent-hook", report, "--hear", "99999999999999"]);
+    let mut hook = world.command(&["agent-hook", report, "--received-ms", "99999999999999"]);
     Run::of(hook.env("PEER_NAME", "a").env("PEER_INCARNATION", incarnation), Some(handed))
 }
 
@@ -227,7 +227,7 @@ fn a_report_is_quiet_and_done_whatever_it_is(on: RuntimeKind) {
         Run::of(hook.envs(environment), Some(handed)).prints("");
     }
     // A report about a peer that does not exist.
-    let mut hook = world.command(&["agent-hook", "turn-started", "--hear", "1"]);
+    let mut hook = world.command(&["agent-hook", "turn-started", "--received-ms", "1"]);
     Run::of(hook.env("PEER_NAME", "nobody").env("PEER_INCARNATION", "1"), Some("{}")).prints("");
     assert!(turns(&world).is_empty());
     // A real report is still accepted after all that.

@@ -226,7 +226,7 @@ fn ticks_and_hooks_at_once_tell_of_each_turn_once(on: RuntimeKind) {
     let world = awake(on, &(demo() + &hooks), &["--slow-turn"]);
     let handed = json!({ "conversation": world.conversation("a"), "answer": "done" }).to_string();
     let reports = || {
-        let mut hook = world.command(&["agent-hook", "turn-finished", "--hear", &now_ms().to_string()]);
+        let mut hook = world.command(&["agent-hook", "turn-finished", "--received-ms", &now_ms().to_string()]);
         Run::of(hook.env("PEER_NAME", "a").env("PEER_INCARNATION", "1"), Some(&handed)).prints("");
     };
     for number in 1..=3 {

@@ -13,15 +13,19 @@ mod history;
 mod hooks;
 mod keys;
 mod list;
+mod list_on_a_terminal;
 mod looks;
 mod man;
 #[cfg(feature = "mcp")]
 mod mcp;
+#[cfg(feature = "mcp")]
+mod mcp_raw;
 mod picture;
 mod renaming;
 mod status;
 mod timer;
 mod timer_hints;
+mod timer_systemd;
 mod top;
 mod top_safety;
 mod top_views;

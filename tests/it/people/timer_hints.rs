@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use super::timer::{own_crontab, own_systemd, peer, stand_in};
+use super::timer::{own_crontab, peer, stand_in};
+use super::timer_systemd::own_systemd;
 use crate::common::{Run, World, wait_until};
 
 fn words(command: &str) -> Vec<&str> {

@@ -8,7 +8,7 @@ use crate::common::{World, lives, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
 
 #[test]
-fn keys_wake_stop_send_filter_sort_and_quit() {
+fn keys_wake_send_and_stop() {
     let world = World::new();
     world.demo("api", &[]);
     world.add("docs", &["cat"]);
@@ -48,7 +48,18 @@ fn keys_wake_stop_send_filter_sort_and_quit() {
     top.until("the refusal", |screen| {
         screen.contains("cannot wake api: it was stopped with `peer stop`   hint: peer start api")
     });
-    // Choose, filter, order.
+    top.press(&["q"]);
+    top.assert_given_back("[code 0]");
+}
+
+#[test]
+fn keys_choose_filter_sort_and_quit() {
+    let world = World::new();
+    world.demo("api", &[]);
+    world.add("docs", &["cat"]);
+    world.add("zebra", &["cat"]);
+    let top = Top::start(&world, "140", "30");
+    top.until_row("zebra", "never-started");
     top.press(&["j"]);
     top.until("docs is chosen", |screen| screen.contains("\n> docs"));
     top.press(&["/"]);
@@ -57,7 +68,7 @@ fn keys_wake_stop_send_filter_sort_and_quit() {
     top.press(&["Escape"]);
     top.until_row("docs", "never-started");
     top.press(&["o"]);
-    top.until("the order", |screen| screen.starts_with("peer top  3 peers  1 stopped  2 never-started  by state"));
+    top.until("the order", |screen| screen.starts_with("peer top  3 peers  3 never-started  by state"));
     top.press(&["?"]);
     top.until("help", |screen| {
         screen.contains("any key closes this") && screen.contains("attach to it, waking it first")
@@ -169,7 +180,7 @@ fn without_a_terminal_it_says_what_to_use() {
 #[test]
 #[ignore = "run in a terminal by a_panic_gives_the_terminal_back"]
 fn panics_in_full_screen() {
-    let _held = peer::cli::FullScreen::enter().expect("a terminal");
+    let _held = peer::testing::FullScreen::enter().expect("a terminal");
     panic!("on purpose");
 }
 

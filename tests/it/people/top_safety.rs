@@ -44,7 +44,7 @@ fn a_paste_where_no_text_is_typed_does_nothing() {
     let top = Top::start(&world, "140", "20");
     top.until_row("api", "never-started");
     top.paste("wake\nx\ny\nq", true);
-    top.until("what to do", |screen| screen.contains("what was pasted is no command"));
+    top.until("what to do", |screen| screen.contains("what was pasted is not a command"));
     // Into a question, too.
     top.press(&["x"]);
     top.until("the question", |screen| screen.contains("stop api, and refuse wakes? y/n"));

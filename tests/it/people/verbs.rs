@@ -86,7 +86,7 @@ fn verbs_for_a_pane_say_so_elsewhere() {
     for verb in ["beat", "self-done", "self-fresh"] {
         world.peer(&[verb]).fails(
             4,
-            "error: this command only works inside an agent's pane: PEER_NAME is not set: this is no pane of peer's\n\
+            "error: this command only works inside an agent's pane: PEER_NAME is not set: this is not a pane of peer\n\
              hint: from outside, peer new NAME starts it fresh, peer stop NAME parks it\n",
         );
     }

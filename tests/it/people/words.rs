@@ -145,7 +145,7 @@ fn a_mistyped_verb_or_flag_gets_the_right_one() {
         (&["why"], "error: the following required arguments were not provided: <NAME>\nhint: peer why --help\n"),
         (
             &["log", "--since", "soon"],
-            "error: invalid value 'soon' for '--since <TIME>': \"soon\" is no duration: write it like 90s, 15m or \
+            "error: invalid value 'soon' for '--since <TIME>': \"soon\" is not a duration: write it like 90s, 15m or \
              1h30m; 0 is never\nhint: peer log --help\n",
         ),
     ];

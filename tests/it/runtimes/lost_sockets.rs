@@ -154,7 +154,7 @@ fn a_server_that_cannot_listen_again_is_unknown_and_says_why() {
     // tmux would remove any file there.
     fs::write(socket(&world), "precious").expect("written");
     let run = world.peer(&["wake", "a"]);
-    assert!(run.code == 6 && run.stderr.contains("is no socket: move it away"), "{run:?}");
+    assert!(run.code == 6 && run.stderr.contains("is not a socket: move it away"), "{run:?}");
     assert_eq!(fs::read_to_string(socket(&world)).expect("it is there"), "precious");
     remove(&socket(&world));
     world.peer(&["wake", "a"]).prints("a: already awake\n");

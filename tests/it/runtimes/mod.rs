@@ -8,3 +8,4 @@ mod skew;
 mod stopped_servers;
 mod versions;
 mod zellij_by_hand;
+mod zellij_cut_off;

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -17,7 +16,7 @@ use peer_adapters::runtime::Target;
 use serde_json::Value;
 
 /// A fleet of one peer that has had a message, and the place of its session.
-fn awake() -> (World, Target) {
+pub(super) fn awake() -> (World, Target) {
     let world = World::on(Zellij);
     world.demo("a", &[]);
     world.set_in_spec("a", "idle_timeout = \"0s\"");
@@ -29,7 +28,7 @@ fn awake() -> (World, Target) {
 
 /// Runs a zellij command as a user would, until it has taken effect: a client may miss its session (0.45.1).
 #[track_caller]
-fn by_hand(world: &World, place: &Target, session: &str, action: &[&str], came_about: impl Fn() -> bool) {
+pub(super) fn by_hand(world: &World, place: &Target, session: &str, action: &[&str], came_about: impl Fn() -> bool) {
     wait_until(&format!("{action:?} comes about"), || {
         let said = world.zellij(place, &[&["--session", session, "action"], action].concat());
         assert!(!said.contains("error:"), "{action:?}: {said}");
@@ -43,7 +42,7 @@ fn by_hand(world: &World, place: &Target, session: &str, action: &[&str], came_a
 
 /// Asserts that every verb finds the same agent, two ticks leave it alone, and no death is counted.
 #[track_caller]
-fn everything_works(world: &World, agent: u32, what: &str) {
+pub(super) fn everything_works(world: &World, agent: u32, what: &str) {
     let listed = world.peer(&["list", "--json"]);
     assert_eq!(listed.code, 0, "{what}: {listed:?}");
     for _ in 0..2 {
@@ -65,7 +64,7 @@ fn everything_works(world: &World, agent: u32, what: &str) {
 
 /// Asserts that a stop parks the agent and leaves nothing behind.
 #[track_caller]
-fn stops_without_a_trace(world: &World, what: &str) {
+pub(super) fn stops_without_a_trace(world: &World, what: &str) {
     let agent = world.agent("a");
     world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
     assert!(!lives(agent), "{what}");
@@ -109,7 +108,7 @@ fn a_renamed_session_whose_server_was_killed_is_lost_and_resumed() {
 }
 
 /// The processes in other panes of a session.
-fn others(server: ProcessId, ours: u32) -> Vec<u32> {
+pub(super) fn others(server: ProcessId, ours: u32) -> Vec<u32> {
     let children = process::children(server.pid).expect("/proc");
     children.into_iter().map(|child| child.id.pid).filter(|pid| *pid != ours).collect()
 }
@@ -158,7 +157,7 @@ fn our_pane_closed_by_a_person_leaves_their_own_alone() {
 }
 
 /// `peer` with these arguments on a terminal as large as the pane, which script(1) makes.
-fn on_a_terminal(world: &World, words: &str) -> Command {
+pub(super) fn on_a_terminal(world: &World, words: &str) -> Command {
     let peer = world.command(&[]);
     let mut script = Command::new("script");
     let line = format!("stty rows 50 cols 200; exec {} {words}", peer.get_program().display());
@@ -168,7 +167,7 @@ fn on_a_terminal(world: &World, words: &str) -> Command {
 }
 
 /// A user at another terminal, who types into the session.
-struct Person(Child);
+pub(super) struct Person(Child);
 
 impl Person {
     #[track_caller]
@@ -195,14 +194,14 @@ impl Drop for Person {
 }
 
 /// The panes of a session as zellij lists them.
-fn panes(world: &World, place: &Target) -> Vec<Value> {
+pub(super) fn panes(world: &World, place: &Target) -> Vec<Value> {
     let said = world.zellij(place, &["--session", &place.session, "action", "list-panes", "--json", "--all"]);
     serde_json::from_str(&said).unwrap_or_default()
 }
 
 /// What zellij says of our pane.
 #[track_caller]
-fn ours(world: &World, place: &Target) -> Value {
+pub(super) fn ours(world: &World, place: &Target) -> Value {
     wait_for("our pane is listed", || {
         panes(world, place).into_iter().find(|pane| pane["id"] == 0 && pane["is_plugin"] == false)
     })
@@ -268,138 +267,6 @@ fn a_record_of_zellijs_that_was_removed_or_damaged_is_made_again() {
         fs::remove_file(&file).expect("it is there again");
     }
     stops_without_a_trace(&world, "without its record");
-}
-
-/// The ways in which a cleaner makes a session unreachable.
-const CUTS: [&str; 4] = ["its socket", "the directory of its socket", "its directory", "the directory of all"];
-
-#[track_caller]
-fn cut_off(place: &Target, how: &str) {
-    let sockets = place.server.join("contract_version_1");
-    match how {
-        "its socket" => fs::remove_file(sockets.join(&place.session)).expect("removed"),
-        "the directory of its socket" => fs::remove_dir_all(sockets).expect("removed"),
-        "its directory" => fs::remove_dir_all(&place.server).expect("removed"),
-        _ => fs::remove_dir_all(place.server.parent().expect("a parent")).expect("removed"),
-    }
-}
-
-/// Asserts that nothing is done to an unreachable session, and every view says what can be done.
-#[track_caller]
-fn is_left_alone(world: &World, name: &str, what: &str) {
-    let (record, agent) = (world.session(name), world.agent(name));
-    assert_eq!(world.peer(&["list"]).code, 0, "{what}");
-    for _ in 0..2 {
-        settle(world, name);
-        let document = tick(world, &[]);
-        assert_eq!(done(&document), Vec::<[String; 3]>::new(), "{what}");
-        assert!(skipped(&document).iter().any(|line| line.contains("`peer stop` ends it")), "{what}: {document}");
-        assert_eq!(verdict(world, name), "unknown", "{what}");
-    }
-    for verb in [&["wake", name][..], &["send", name, "hello"], &["screen", name]] {
-        let run = world.peer(verb);
-        assert!(run.code == 6 && run.stderr.contains("`peer stop` ends it"), "{what}: {run:?}");
-        assert!(run.took < std::time::Duration::from_secs(5), "{what}: {run:?}");
-    }
-    let attached = on_a_terminal(world, "attach a").output().expect("script(1)");
-    let said = String::from_utf8_lossy(&attached.stdout).into_owned();
-    assert!(attached.status.code() == Some(6) && said.contains("`peer stop` ends it"), "{what}: {said}");
-    assert_eq!((world.session(name)["process"].clone(), lives(agent)), (record["process"].clone(), true), "{what}");
-    assert!(!world.has(name, "idle-reaped") && world.end(name).is_null(), "{what}");
-}
-
-#[test]
-fn a_session_that_nobody_can_reach_is_left_alone_until_a_person_stops_it() {
-    for how in CUTS {
-        let (world, place) = awake();
-        let (agent, conversation) = (world.agent("a"), world.conversation("a"));
-        world.demo("b", &[]);
-        world.set_in_spec("b", "idle_timeout = \"0s\"");
-        if how != "the directory of all" {
-            assert_eq!(world.peer(&["wake", "b"]).code, 0);
-        }
-        cut_off(&place, how);
-        is_left_alone(&world, "a", how);
-        world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
-        assert!(!lives(agent) && world.zellij_servers().len() == world.session_dirs().len(), "{how}");
-        world.peer(&["start", "a"]);
-        world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
-        assert_eq!((world.conversation("a"), world.deaths("a")), (conversation, 0), "{how}");
-        assert!(how == "the directory of all" || lives(world.agent("b")), "{how}");
-        let all = world.peer(&["stop", "--all"]);
-        assert_eq!((all.code, world.processes()), (0, vec![]), "{how}: {all:?}");
-        tick(&world, &[]);
-        assert_eq!((world.zellij_servers(), world.session_dirs()), (vec![], vec![]), "{how}");
-    }
-}
-
-/// As logind removes it with the last login of a user who does not linger, and makes it again.
-#[test]
-fn a_session_whose_runtime_directory_is_removed_is_left_alone_until_a_person_stops_it() {
-    for made_anew in [true, false] {
-        let world = World::with_a_runtime_directory();
-        let run = world.runtime_directory();
-        world.demo("a", &[]);
-        world.set_in_spec("a", "idle_timeout = \"0s\"");
-        assert_eq!(world.peer(&["wake", "a", "-m", "first"]).code, 0);
-        let (place, agent, conversation) = (world.place("a"), world.agent("a"), world.conversation("a"));
-        assert!(place.server.starts_with(run), "{}", place.server.display());
-        fs::remove_dir_all(run).expect("removed");
-        if made_anew {
-            fs::DirBuilder::new().mode(0o700).create(run).expect("created");
-        }
-        is_left_alone(&world, "a", "its runtime directory");
-        world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
-        assert_eq!((lives(agent), world.zellij_servers(), world.deaths("a")), (false, vec![], 0));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(run).expect("created");
-        world.peer(&["start", "a"]);
-        world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
-        assert_eq!(world.conversation("a"), conversation);
-        stops_without_a_trace(&world, "its runtime directory");
-    }
-}
-
-#[test]
-fn one_that_nobody_can_reach_is_made_new_at_a_persons_word() {
-    let (world, place) = awake();
-    let (agent, server) = (world.agent("a"), world.server_of("a"));
-    cut_off(&place, "its directory");
-    let run = world.peer(&["new", "a"]);
-    assert_eq!(run.code, 0, "{run:?}");
-    assert_eq!((lives(agent), lives(server.pid), world.processes()), (false, false, vec![world.agent("a")]));
-    assert_eq!((world.end("a")["cause"].as_str(), world.deaths("a")), (Some("replaced"), 0));
-}
-
-#[test]
-fn a_crash_that_nobody_could_reach_stays_a_crash() {
-    let (world, place) = awake();
-    cut_off(&place, "its socket");
-    signal(world.agent("a"), Signal::SIGKILL);
-    world.await_end("a");
-    world.peer(&["stop", "a"]).prints("a: stopped; it was not awake\n");
-    assert_eq!(world.end("a")["cause"], "killed");
-    tick(&world, &[]);
-    assert_eq!((world.zellij_servers(), world.session_dirs()), (vec![], vec![]));
-}
-
-#[test]
-fn a_persons_pane_in_a_session_that_nobody_can_reach_is_nobodys_to_end() {
-    let (world, place) = awake();
-    let (agent, server, pane) = (world.agent("a"), world.server_of("a"), world.pane_process("a"));
-    by_hand(&world, &place, &place.session, &["new-pane", "--", "sleep", "4711"], || !others(server, pane).is_empty());
-    let own = others(server, pane);
-    cut_off(&place, "its directory");
-    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
-    assert!(!lives(agent));
-    tick(&world, &[]);
-    // Our pane process stays for a moment to keep the agent's last output.
-    wait_until("only theirs is left", || others(server, 0) == own);
-    for pid in &own {
-        signal(*pid, Signal::SIGKILL);
-    }
-    wait_until("it is gone", || others(server, 0).is_empty());
-    tick(&world, &[]);
-    assert_eq!((world.zellij_servers(), world.session_dirs()), (vec![], vec![]));
 }
 
 #[test]

@@ -88,6 +88,23 @@ fn what_a_claude_that_left_had_written_tells_where_it_was() {
 #[cfg(target_os = "linux")]
 const BEGUN: [&str; 2] = ["01a2228b-fbde-73a2-9e83-22db06ce3434", "01a2228c-12c8-7f43-be96-7b79aac791db"];
 
+/// How a rollout begins that a person asked for.
+#[cfg(target_os = "linux")]
+const PERSON: &str = "\"cli\"";
+
+/// Writes a rollout of Codex with these events.
+#[cfg(target_os = "linux")]
+fn rollout(home: &Home, id: &str, source: &str, events: &[(&str, &str)]) {
+    let mut text = format!(
+        "{{\"type\":\"session_meta\",\"payload\":{{\"id\":\"{id}\",\"cwd\":\"/srv/my.demo\",\"source\":{source}}}}}\n"
+    );
+    let event = |(time, kind): &(&str, &str)| {
+        format!("{{\"timestamp\":\"2026-11-28T{time}Z\",\"payload\":{{\"type\":\"{kind}\"}}}}\n")
+    };
+    text.extend(events.iter().map(event));
+    home.write(&format!(".codex/sessions/2026/11/28/rollout-2026-11-28T14-25-29-{id}.jsonl"), &text);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn codex_is_in_the_conversation_that_it_began_last_or_in_which_a_person_spoke_last() {
@@ -95,20 +112,9 @@ fn codex_is_in_the_conversation_that_it_began_last_or_in_which_a_person_spoke_la
     let [old, new] = BEGUN;
     let hold =
         |id: &str| fs::File::open(home.write(&format!(".codex/thread-writer-locks/{id}.lock"), "")).expect("exists");
-    let rollout = |id: &str, source: &str, events: &[(&str, &str)]| {
-        let mut text = format!(
-            "{{\"type\":\"session_meta\",\"payload\":{{\"id\":\"{id}\",\"cwd\":\"/srv/my.demo\",\"source\":{source}}}}}\n"
-        );
-        let event = |(time, kind): &(&str, &str)| {
-            format!("{{\"timestamp\":\"2026-11-28T{time}Z\",\"payload\":{{\"type\":\"{kind}\"}}}}\n")
-        };
-        text.extend(events.iter().map(event));
-        home.write(&format!(".codex/sessions/2026/11/28/rollout-2026-11-28T14-25-29-{id}.jsonl"), &text);
-    };
     let pids = [std::process::id()];
     let from = |known: &str| home.files().current(&run(&pids, &[]), known, |_| false).expect("readable");
-    let person = "\"cli\"";
-    rollout(old, person, &[("14:25:30", "task_started"), ("14:25:31", "task_complete")]);
+    rollout(&home, old, PERSON, &[("14:25:30", "task_started"), ("14:25:31", "task_complete")]);
     let mut held = vec![hold(old)];
     assert_eq!(from(old), None);
     held.push(hold(new));
@@ -120,22 +126,29 @@ fn codex_is_in_the_conversation_that_it_began_last_or_in_which_a_person_spoke_la
         home.write(&path, begun);
         assert_eq!((from(old).as_deref(), from(new)), (Some(new), None), "its first line is being written: {begun:?}");
     }
-    rollout(new, "{\"subagent\":\"review\"}", &[]);
+    rollout(&home, new, "{\"subagent\":\"review\"}", &[]);
     assert_eq!(from(new), None, "nothing is newer than the one that is known");
     std::fs::remove_file(home.dir.path().join(&path)).expect("removed");
-    rollout(old, person, &[("14:25:30", "task_started")]);
+    rollout(&home, old, PERSON, &[("14:25:30", "task_started")]);
     assert_eq!(from(old), None, "a turn is in progress: it may be a sub-agent's");
-    rollout(new, "{\"subagent\":\"review\"}", &[]);
+    rollout(&home, new, "{\"subagent\":\"review\"}", &[]);
     assert_eq!(from(old), None, "it is a sub-agent's");
-    rollout(old, person, &[("14:25:30", "task_started"), ("14:25:31", "task_complete")]);
-    rollout(new, person, &[("14:25:37", "task_started"), ("14:25:38", "task_complete")]);
+    rollout(&home, old, PERSON, &[("14:25:30", "task_started"), ("14:25:31", "task_complete")]);
+    rollout(&home, new, PERSON, &[("14:25:37", "task_started"), ("14:25:38", "task_complete")]);
     assert_eq!((from(old).as_deref(), from(new)), (Some(new), None));
-    rollout(old, person, &[("14:25:30", "task_started"), ("14:26:29", "task_started")]);
+    rollout(&home, old, PERSON, &[("14:25:30", "task_started"), ("14:26:29", "task_started")]);
     assert_eq!((from(new).as_deref(), from(old)), (Some(old), None), "gone back to");
-    drop(held);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn codex_that_has_ended_is_known_by_its_log_or_by_the_locks_that_it_held() {
+    let home = Home::new("codex");
+    let [old, new] = BEGUN;
+    rollout(&home, new, PERSON, &[("14:25:37", "task_started"), ("14:25:38", "task_complete")]);
     let logs = rusqlite::Connection::open(home.write(".codex/logs_2.sqlite", "")).expect("opens");
     let unnoted = || home.files().current(&run(&[], &[]), old, |_| false).expect("readable");
-    rollout(old, person, &[("14:25:30", "task_started")]);
+    rollout(&home, old, PERSON, &[("14:25:30", "task_started")]);
     assert_eq!(unnoted(), None, "a log of another version");
     logs.execute_batch("create table logs (ts integer not null, thread_id text, process_uuid text)").expect("is sql");
     let logged = |thread: &str, process: &str| {
@@ -146,7 +159,7 @@ fn codex_is_in_the_conversation_that_it_began_last_or_in_which_a_person_spoke_la
     assert_eq!(unnoted(), None, "of another process");
     logged(new, "pid:1:a");
     assert_eq!(unnoted().as_deref(), Some(new), "told by its log");
-    rollout(old, person, &[("14:25:30", "task_started"), ("14:26:29", "task_started")]);
+    rollout(&home, old, PERSON, &[("14:25:30", "task_started"), ("14:26:29", "task_started")]);
     let process_markers = [old.to_owned(), new.to_owned()];
     let dead = |known: &str| home.files().current(&run(&[], &process_markers), known, |_| false).expect("readable");
     assert_eq!((dead(new).as_deref(), dead(old)), (Some(old), None), "told by its process_markers");

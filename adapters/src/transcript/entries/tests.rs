@@ -114,8 +114,8 @@ fn pi_tells_who_said_what() {
     assert_eq!((glance.first_words.as_deref(), glance.last_at), (Some("one"), Some(at("2026-11-29T01:49:49.887Z"))));
 }
 
-#[test]
-fn opencode_tells_who_said_what_and_to_which_message() {
+/// An opencode whose second message came while the first was being answered.
+fn opencode_with_two_messages() -> Home {
     let home = Home::new("opencode");
     let path = home.write(".local/share/opencode/opencode.db", "");
     let db = rusqlite::Connection::open(path).expect("opened");
@@ -153,6 +153,12 @@ fn opencode_tells_who_said_what_and_to_which_message() {
         "",
     );
     say("a4", 17, r#"{"role":"assistant","parentID":"u2","time":{"created":17}}"#, "so far");
+    home
+}
+
+#[test]
+fn opencode_tells_who_said_what_and_to_which_message() {
+    let home = opencode_with_two_messages();
     let files = home.files();
     let all = [
         "said one",

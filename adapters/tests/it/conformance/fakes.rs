@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use peer_adapters::process;
 use peer_adapters::runtime::{Capture, Key, Runtime, RuntimeError, Target};
 
-use crate::conformance::cases::install;
 use crate::conformance::hosts::{Host, eventually, find_row, idle};
+use crate::conformance::servers::install;
 
 /// How long a fake may take; each call that hangs waits this long.
 const SHORT: Duration = Duration::from_millis(300);

@@ -7,6 +7,8 @@
 mod cases;
 mod fakes;
 mod hosts;
+mod removal;
+mod servers;
 
 /// Generates a test of each case for each runtime.
 macro_rules! conformance {
@@ -38,9 +40,13 @@ cases {
     keys_arrive_in_order
     a_pane_whose_program_ended_is_dead_and_takes_no_input
     whoever_is_attached_is_counted_and_resizes_the_pane
+}
+removal {
     a_removed_session_takes_its_program_along
     a_program_that_ignores_the_hangup_becomes_an_orphan
     removing_one_session_leaves_the_others
+}
+servers {
     a_stopped_server_is_unknown_and_never_waited_for
     a_killed_server_is_gone_and_can_be_followed_by_another
     a_server_of_somebody_else_is_unknown

@@ -86,9 +86,9 @@ async fn what_tmux_would_misread_is_refused_before_anything_is_started() {
     let lab = Lab::new();
     let new = lab.session("a", &["sleep", "1000"]);
     for name in ["", "a.b", "a:b", "a b", "-a", "_a", "#{pid}", "ü", "a\n", &"x".repeat(65)] {
-        refused(&lab, &NewSession { session: name.to_owned(), ..new.clone() }, "no session name").await;
+        refused(&lab, &NewSession { session: name.to_owned(), ..new.clone() }, "not a session name").await;
     }
-    refused(&lab, &NewSession { tag: "a;b".to_owned(), ..new.clone() }, "no tag").await;
+    refused(&lab, &NewSession { tag: "a;b".to_owned(), ..new.clone() }, "not a tag").await;
     refused(&lab, &NewSession { argv: vec!["sleep".into()], ..new.clone() }, "one word").await;
     let long = vec!["sleep".into(), OsString::from("x".repeat(20_000))];
     refused(&lab, &NewSession { argv: long, ..new.clone() }, "too long").await;

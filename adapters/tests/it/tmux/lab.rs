@@ -181,7 +181,7 @@ pub(super) fn is_second_run() -> bool {
 /// Runs one test of `server.rs` again in a separate process, with `change` applied to its environment or user.
 pub(super) async fn again(test: &str, change: impl FnOnce(Argv) -> Argv) {
     let program = std::env::current_exe().expect("own path");
-    let test = format!("tmux::server::{test}");
+    let test = format!("tmux::{test}");
     let run = Argv::new(program).args([&test, "--exact", "--nocapture"]).env("PEER_TEST_SECOND_RUN", "1");
     let output = peer_adapters::command::run(&change(run), None, Duration::from_secs(60)).await.expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout);

@@ -6,4 +6,5 @@ mod input;
 mod lab;
 mod server;
 mod skew;
+mod start;
 mod versions;

@@ -1,5 +1,6 @@
 //! zellij behaviour beyond the trait.
 
+mod directories;
 mod lab;
 mod life;
 mod pane;

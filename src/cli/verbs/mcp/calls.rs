@@ -16,7 +16,7 @@ use crate::cli::verbs::{inbox, last, list, wait};
 use crate::cli::{CliError, notice_unusable_settings, open_engine, open_engine_by_records};
 use crate::config::Span;
 use crate::engine::message::Message;
-use crate::engine::peer::asker::Asker;
+use crate::engine::peer::requester::Requester;
 use crate::engine::verbs::wait::Wanted;
 use crate::engine::{Engine, Progress};
 use crate::policy::may::Asked;
@@ -80,10 +80,10 @@ async fn until_cancelled(
     call: Call,
     cancelled: impl Future<Output = ()>,
 ) -> Result<Done, CliError> {
-    let asker = engine.asker()?;
+    let requester = engine.requester()?;
     let only_looks = !matches!(call, Call::Send(_) | Call::Wake(_));
     // The future of a delivery is large. Boxing it keeps the futures of its callers small.
-    let mut work = Box::pin(carry_out(&engine, &asker, call));
+    let mut work = Box::pin(carry_out(&engine, &requester, call));
     tokio::select! {
         biased;
         done = &mut work => done,
@@ -97,51 +97,51 @@ async fn until_cancelled(
     }
 }
 
-async fn carry_out(engine: &Engine, asker: &Asker, call: Call) -> Result<Done, CliError> {
+async fn carry_out(engine: &Engine, requester: &Requester, call: Call) -> Result<Done, CliError> {
     match call {
-        Call::List(call) => listed(engine, asker, call).await,
+        Call::List(call) => listed(engine, requester, call).await,
         Call::Status(call) => {
-            asker.check(&call.name, Asked::Read)?;
+            requester.check(&call.name, Asked::Read)?;
             Done::of("status", &engine.status(&call.name).await?, false)
         }
         Call::Why(call) => {
-            asker.check(&call.name, Asked::Read)?;
+            requester.check(&call.name, Asked::Read)?;
             let request = WakeRequest { topic: call.topic, ..WakeRequest::default() };
             Done::of("why", &engine.why(&call.name, &request).await?, false)
         }
-        Call::Send(call) => sent(engine, asker, call).await,
-        Call::Wake(call) => woken(engine, asker, call).await,
-        Call::Wait(call) => waited(engine, asker, call).await,
+        Call::Send(call) => sent(engine, requester, call).await,
+        Call::Wake(call) => woken(engine, requester, call).await,
+        Call::Wait(call) => waited(engine, requester, call).await,
         Call::Last(Last { name, number }) => {
-            asker.check(&name, Asked::Read)?;
+            requester.check(&name, Asked::Read)?;
             Done::of("last", &last::document(engine, &name, number.unwrap_or(1).into())?, false)
         }
-        Call::Screen(call) => screen(engine, asker, call).await,
+        Call::Screen(call) => screen(engine, requester, call).await,
         Call::Inbox(Inbox { name, dead }) => {
-            asker.check(&name, Asked::Read)?;
+            requester.check(&name, Asked::Read)?;
             let (inbox, why) = (engine.inbox(&name)?, inbox::why(engine, &name, dead).await?);
             Done::of("inbox", &inbox::document(&name, &inbox, dead, why.as_deref()), false)
         }
     }
 }
 
-async fn listed(engine: &Engine, asker: &Asker, call: List) -> Result<Done, CliError> {
+async fn listed(engine: &Engine, requester: &Requester, call: List) -> Result<Done, CliError> {
     let states = call.states.iter().map(|word| among(word, &State::ALL, State::as_str));
     let states = states.collect::<Result<Vec<_>, _>>()?;
     for name in &call.names {
-        asker.check(name, Asked::List)?;
+        requester.check(name, Asked::List)?;
     }
     let mut fleet = if call.names.is_empty() { engine.list().await? } else { engine.list_of(&call.names).await? };
-    let sees = |name: &PeerName| asker.check(name, Asked::List).is_ok();
+    let sees = |name: &PeerName| requester.check(name, Asked::List).is_ok();
     fleet.rows.retain(|row| sees(&row.peer) && (states.is_empty() || states.contains(&row.state)));
     fleet.broken.retain(|(name, _)| sees(name));
     fleet.undeclared.retain(|one| sees(&one.peer));
     Done::of("list", &list::document(&fleet), false)
 }
 
-async fn sent(engine: &Engine, asker: &Asker, call: SendTo) -> Result<Done, CliError> {
+async fn sent(engine: &Engine, requester: &Requester, call: SendTo) -> Result<Done, CliError> {
     let SendTo { name, text, topic, wait, timeout, queue, after } = call;
-    asker.check(&name, Asked::Send)?;
+    requester.check(&name, Asked::Send)?;
     if text.trim().is_empty() {
         return Err(CliError::usage("the message is empty", "wake wakes it without one"));
     }
@@ -160,7 +160,7 @@ async fn sent(engine: &Engine, asker: &Asker, call: SendTo) -> Result<Done, CliE
         return Done::of("send", &body, false);
     }
     if wait {
-        not_itself(asker, &name)?;
+        not_itself(requester, &name)?;
         let timeout = span(timeout.as_deref())?.unwrap_or(PATIENCE);
         let asked = engine.send_and_wait(&name, &message, true, Some(timeout)).await?;
         let failed = asked.answer.is_none();
@@ -169,18 +169,18 @@ async fn sent(engine: &Engine, asker: &Asker, call: SendTo) -> Result<Done, CliE
     Done::of("send", &engine.send(&name, &message, true).await?, false)
 }
 
-async fn woken(engine: &Engine, asker: &Asker, call: Wake) -> Result<Done, CliError> {
-    asker.check(&call.name, Asked::Wake)?;
+async fn woken(engine: &Engine, requester: &Requester, call: Wake) -> Result<Done, CliError> {
+    requester.check(&call.name, Asked::Wake)?;
     let request = WakeRequest { topic: call.topic.clone(), ..WakeRequest::default() };
     let message = engine.signed(Message { text: call.message, topic: call.topic, ..Message::default() })?;
     Done::of("wake", &engine.wake(&call.name, &request, &message).await?, false)
 }
 
-async fn waited(engine: &Engine, asker: &Asker, call: Wait) -> Result<Done, CliError> {
+async fn waited(engine: &Engine, requester: &Requester, call: Wait) -> Result<Done, CliError> {
     let mut names: Vec<PeerName> = Vec::new();
     for name in call.names {
-        asker.check(&name, Asked::Read)?;
-        not_itself(asker, &name)?;
+        requester.check(&name, Asked::Read)?;
+        not_itself(requester, &name)?;
         if !names.contains(&name) {
             names.push(name);
         }
@@ -196,9 +196,9 @@ async fn waited(engine: &Engine, asker: &Asker, call: Wait) -> Result<Done, CliE
     Done::of("wait", &document, code != 0)
 }
 
-async fn screen(engine: &Engine, asker: &Asker, call: Screen) -> Result<Done, CliError> {
+async fn screen(engine: &Engine, requester: &Requester, call: Screen) -> Result<Done, CliError> {
     let Screen { name, lines } = call;
-    asker.check(&name, Asked::Read)?;
+    requester.check(&name, Asked::Read)?;
     let screen = engine.screen(&name, lines.unwrap_or(0).into()).await?.ok_or_else(|| CliError::Usage {
         problem: format!("{name} has no screen: it never ran"),
         hint: Some(format!("peer wake {name}")),
@@ -211,8 +211,8 @@ async fn screen(engine: &Engine, asker: &Asker, call: Screen) -> Result<Done, Cl
 }
 
 /// Refuses to let a peer's agent wait for itself: its turn cannot end before this call does.
-fn not_itself(asker: &Asker, name: &PeerName) -> Result<(), CliError> {
-    if asker.is(name) {
+fn not_itself(requester: &Requester, name: &PeerName) -> Result<(), CliError> {
+    if requester.is(name) {
         return Err(CliError::usage(
             format!("{name} would wait for the end of its own turn, to which this call belongs"),
             "finish the turn",

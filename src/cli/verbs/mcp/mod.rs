@@ -34,7 +34,7 @@ use server::Server;
 )]
 pub(crate) struct Args {}
 
-/// The command with which a user gives the tools to an agent that is no peer.
+/// The command with which a user gives the tools to an agent that is not a peer.
 const HINT: &str = "claude mcp add peer -- peer mcp";
 
 /// The file name of the program that serves, in the directory of `peer`.

@@ -236,7 +236,7 @@ const TOOLS: [Entry; 9] = [
 
 /// Returns all tools, as listed to a client.
 pub(super) fn all() -> Vec<Tool> {
-    TOOLS.iter().map(Entry::told).collect()
+    TOOLS.iter().map(Entry::definition).collect()
 }
 
 /// Parses a call of the tool `name`. Returns `None` if there is no such tool.
@@ -247,7 +247,7 @@ pub(super) fn read(name: &str, arguments: Value) -> Option<Result<Call, CliError
 }
 
 impl Entry {
-    fn told(&self) -> Tool {
+    fn definition(&self) -> Tool {
         let schema = (self.schema)().expect("the arguments of each tool are an object");
         let annotations = match self.does {
             Does::Looks => ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(false),

@@ -268,7 +268,7 @@ impl App {
             let names = failed.iter().map(|target| target.name.clone()).collect();
             self.drafts.insert(names, text.clone());
         }
-        self.message = told(&operation, &results);
+        self.message = summary(&operation, &results);
         if let (Mode::Browse, None, [(target, Err(Failure::Changed(now)))]) = (&self.mode, &self.pager, &*results) {
             let meant = vec![Target { incarnation: *now, ..target.clone() }];
             let since = format!("{}: nothing was done", target.changed_to(*now));
@@ -314,7 +314,7 @@ pub(super) fn target(row: &Row) -> Target {
 }
 
 /// Formats the outcome of an operation in one line.
-fn told(operation: &Operation, results: &[(Target, Result<String, Failure>)]) -> String {
+fn summary(operation: &Operation, results: &[(Target, Result<String, Failure>)]) -> String {
     let words = |(target, how): &(Target, Result<String, Failure>)| match how {
         Ok(what) => format!("{}: {what}", target.name),
         Err(Failure::Changed(now)) => format!("{}: nothing was done", target.changed_to(*now)),

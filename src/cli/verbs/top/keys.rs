@@ -73,7 +73,7 @@ impl App {
             (Mode::Browse, Some(pager)) if pager.searching => pager.search.insert_in_line(text),
             (Mode::Filter, _) => self.filter.insert_in_line(text),
             (Mode::Browse | Mode::Confirm(_) | Mode::Help(_), _) => {
-                "what was pasted is no command; s, and paste it again, sends it".clone_into(&mut self.message);
+                "what was pasted is not a command; s, and paste it again, sends it".clone_into(&mut self.message);
             }
         }
     }

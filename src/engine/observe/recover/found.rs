@@ -9,7 +9,7 @@ use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::zellij::Zellij;
 
 use crate::engine::observe::{recorded, recorded_host};
-use crate::engine::peer::kept::lived_by;
+use crate::engine::peer::kept::essential;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
@@ -47,8 +47,8 @@ impl Pane {
         Ok(children.into_iter().find(|child| child.group == child.id.pid && child.session == pane))
     }
 
-    fn told(&self, variable: &str) -> Result<Option<OsString>> {
-        Ok(process::environment_variable(self.process.id.pid, variable)?)
+    fn variable(&self, name: &str) -> Result<Option<OsString>> {
+        Ok(process::environment_variable(self.process.id.pid, name)?)
     }
 }
 
@@ -69,7 +69,7 @@ impl Engine {
         let claim = peer.files.typing_claim(pane.incarnation)?.present();
         let (typing, typing_extent) = claim.map(|claim| (claim.text, claim.extent)).unzip();
         Ok(Some(SessionRecord {
-            essential_env: lived_by(&peer.profile, &env),
+            essential_env: essential(&peer.profile, &env),
             process: Some(AgentProcess { id: recorded(agent.id), session: agent.session }),
             conversation,
             typing,
@@ -104,7 +104,7 @@ impl Engine {
     fn place_of(&self, peer: &Peer, pane: &Pane) -> Result<Place> {
         let own_name = || format!("{}-{}", peer.name, pane.incarnation);
         let text =
-            |variable| Ok::<_, crate::engine::EngineError>(pane.told(variable)?.and_then(|v| v.into_string().ok()));
+            |variable| Ok::<_, crate::engine::EngineError>(pane.variable(variable)?.and_then(|v| v.into_string().ok()));
         // TMUX is `socket,server pid,session number`; the path may contain a comma.
         let tmux = text("TMUX")?;
         let tmux = tmux.as_deref().and_then(|value| {
@@ -117,7 +117,7 @@ impl Engine {
         } else {
             // After a self-fresh, both are named after an older incarnation.
             let session = text("ZELLIJ_SESSION_NAME")?.unwrap_or_else(own_name);
-            let server = pane.told("ZELLIJ_SOCKET_DIR")?.map(PathBuf::from);
+            let server = pane.variable("ZELLIJ_SOCKET_DIR")?.map(PathBuf::from);
             let server = server.map_or_else(|| self.server_address(RuntimeKind::Zellij, peer, &session), Ok)?;
             (RuntimeKind::Zellij, server, session)
         };

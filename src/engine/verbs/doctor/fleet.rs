@@ -16,20 +16,7 @@ use crate::store::{Damage, Place, SessionRecord, Stored};
 pub(super) async fn look(engine: &Engine, shell: Option<&Environment>) -> Result<Vec<Finding>> {
     let names = engine.config.names()?;
     let mut found = damaged(&engine.state.damaged(), "state");
-    let mut records = Vec::new();
-    let mut left = Vec::new();
-    for name in &names {
-        let files = engine.state.peer(name);
-        // An unreadable record is reported as damaged below.
-        let record = files.session().ok().and_then(Stored::present);
-        match engine.peer(name) {
-            Ok(peer) => found.extend(super::peers::look(engine, &peer, record.as_ref(), shell)),
-            Err(error) => found.push(broken(name, &error).cure(format!("peer edit {name}"))),
-        }
-        records.extend(record.map(|record| (name.clone(), record)));
-        found.extend(damaged(&files.damaged(), name.as_str()));
-        left.extend(files.end().ok().and_then(|stored| stored.present()?.left));
-    }
+    let (records, left) = on_record(engine, &names, shell, &mut found);
     let asked: Vec<_> = records.iter().map(|(name, record)| (name.clone(), record)).collect();
     let observations = engine.observe_fleet(&asked).await?.observations;
     let mut unsaid: BTreeMap<PathBuf, (String, String)> = BTreeMap::new();
@@ -68,6 +55,30 @@ pub(super) async fn look(engine: &Engine, shell: Option<&Environment>) -> Result
         ));
     }
     Ok(found)
+}
+
+/// Returns the records of these peers, and what their last incarnations left on their servers. What is wrong with their
+/// files is added to `found`.
+fn on_record(
+    engine: &Engine,
+    names: &[PeerName],
+    shell: Option<&Environment>,
+    found: &mut Vec<Finding>,
+) -> (Vec<(PeerName, SessionRecord)>, Vec<Place>) {
+    let (mut records, mut left) = (Vec::new(), Vec::new());
+    for name in names {
+        let files = engine.state.peer(name);
+        // An unreadable record is reported as damaged below.
+        let record = files.session().ok().and_then(Stored::present);
+        match engine.peer(name) {
+            Ok(peer) => found.extend(super::peers::look(engine, &peer, record.as_ref(), shell)),
+            Err(error) => found.push(broken(name, &error).cure(format!("peer edit {name}"))),
+        }
+        records.extend(record.map(|record| (name.clone(), record)));
+        found.extend(damaged(&files.damaged(), name.as_str()));
+        left.extend(files.end().ok().and_then(|stored| stored.present()?.left));
+    }
+    (records, left)
 }
 
 /// Returns the peers that run without a record. If the kernel cannot be queried, there is no finding.

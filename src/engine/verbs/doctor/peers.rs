@@ -8,7 +8,7 @@ use peer_adapters::{command, file};
 
 use super::{Finding, Level};
 use crate::engine::peer::environment::Environment;
-use crate::engine::peer::kept::{how_to_keep, lived_by, missing};
+use crate::engine::peer::kept::{essential, how_to_keep, missing};
 use crate::engine::{Engine, Peer};
 use crate::policy::ending::Incarnation;
 use crate::store::{SessionRecord, Stored};
@@ -66,10 +66,10 @@ fn lacks(peer: &Peer, record: Option<&SessionRecord>, shell: &Environment, env: 
     let now = record.filter(|record| record.ready_at().is_some()).map(|record| record.essential_env.clone());
     let last = || peer.files.end().ok().and_then(Stored::present).map(|last| last.essential_env);
     let mut had = now.or_else(last).unwrap_or_default();
-    had.extend(lived_by(&peer.profile, shell));
+    had.extend(essential(&peer.profile, shell));
     had.sort();
     had.dedup();
-    missing(&peer.profile, &had, &lived_by(&peer.profile, env))
+    missing(&peer.profile, &had, &essential(&peer.profile, env))
 }
 
 /// Returns the interpreter of a script, if it would not be found: by the kernel, or by env(1) on the `PATH` of `env`.

@@ -10,12 +10,12 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::task::{Due, Task};
-use super::{Fleet, Request, TickAction, View, idle, skipped};
+use super::{ActionKind, Fleet, Request, TickAction, View, idle, skipped};
 use crate::engine::error::NotReady;
-use crate::engine::life::ready::Repetition;
+use crate::engine::life::not_ready::Repetition;
 use crate::engine::message::Message;
 use crate::engine::observe::fleet_observation::Silent;
-use crate::engine::verbs::wake::Live;
+use crate::engine::observe::live::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::{EndCause, Intent};
@@ -200,7 +200,7 @@ impl Engine {
         let observation = self.observe(&peer.name, &record).await?;
         Self::refuse_unknown(peer, &observation)?;
         match task {
-            Task::Bury | Task::EndLost { survivor: false } if observation.process == Axis::Dead => {
+            Task::RecordEnd | Task::EndLost { survivor: false } if observation.process == Axis::Dead => {
                 self.record_dead_session(peer, locked, &record, &observation).await?;
             }
             Task::EndOrphan | Task::EndLost { survivor: true } if observation.runtime == Axis::Dead => {
@@ -270,7 +270,7 @@ impl Engine {
         match self.wake(&peer.name, &WakeRequest::default(), &Message::default()).await {
             Ok(woken) => {
                 let cause = format!("{} ({})", woken.decision, woken.cause);
-                Ok(Some(TickAction { peer: peer.name.clone(), what: "restarted", cause }))
+                Ok(Some(TickAction { peer: peer.name.clone(), what: ActionKind::Restarted, cause }))
             }
             // A refusal by the wake table is already in the log.
             Err(EngineError::Refused { .. }) => Ok(None),

@@ -6,12 +6,12 @@ use std::time::Duration;
 use peer_adapters::process;
 use tokio::time::Instant;
 
-use super::{Subject, TickAction, idle, skipped};
+use super::{ActionKind, Subject, TickAction, idle, skipped};
 use crate::engine::message::Message;
 use crate::engine::observe::conversation;
+use crate::engine::observe::live::Live;
 use crate::engine::observe::process_id;
 use crate::engine::verbs::interrupt::Interrupted;
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::{Incarnation, Intent};
@@ -122,7 +122,7 @@ impl Engine {
         for (subject, how) in held_up {
             let act = Box::pin(self.act_on(&subject.peer, subject.record.incarnation, how));
             match tokio::time::timeout_at(deadline, act).await {
-                Ok(Ok(deed)) => done.extend(deed),
+                Ok(Ok(action)) => done.extend(action),
                 Ok(Err(error)) => beat.skipped.push(skipped(&subject.peer.name, &error)),
                 Err(_) => {
                     let error = EngineError::OutOfTime { peer: subject.peer.name.clone() };
@@ -134,18 +134,20 @@ impl Engine {
     }
 
     async fn act_on(&self, peer: &Peer, incarnation: Incarnation, how: HeldUp) -> Result<Option<TickAction>> {
-        let deed = |what, cause: &str| TickAction { peer: peer.name.clone(), what, cause: cause.to_owned() };
+        let action = |what, cause: &str| TickAction { peer: peer.name.clone(), what, cause: cause.to_owned() };
         match how {
-            HeldUp::Limited(limit) => Ok(self.go_on(peer, limit).await?.then(|| deed("continued", "limited"))),
+            HeldUp::Limited(limit) => {
+                Ok(self.go_on(peer, limit).await?.then(|| action(ActionKind::Continued, "limited")))
+            }
             HeldUp::Stalled => match peer.effective.on_stall.value {
                 OnStall::Notify => Ok(None),
                 OnStall::Interrupt => {
                     let pressed = self.interrupt(&peer.name).await? == Interrupted::Turn;
-                    Ok(pressed.then(|| deed("interrupted", "stalled")))
+                    Ok(pressed.then(|| action(ActionKind::Interrupted, "stalled")))
                 }
                 OnStall::Restart => {
                     let restarted = self.restart_stalled(peer, incarnation).await?;
-                    Ok(restarted.then(|| deed("restarted", "stalled")))
+                    Ok(restarted.then(|| action(ActionKind::Restarted, "stalled")))
                 }
             },
         }

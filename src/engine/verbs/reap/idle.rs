@@ -7,7 +7,7 @@ use peer_adapters::transcript::{Files, TranscriptError};
 
 use super::{View, since_wake};
 use crate::engine::observe::Observation;
-use crate::engine::observe::conversation;
+use crate::engine::observe::launched;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::idle::{Activity, IdleDecision, IdleFacts, Turn, idle};
 use crate::policy::time::Timestamp;
@@ -71,9 +71,9 @@ fn with_own_files<T>(view: View<'_>, look: impl FnOnce(&Files<'_>) -> T) -> Resu
     // files.
     let View { peer, record, .. } = view;
     if peer.profile.conversation.transcript.is_none() {
-        return Ok(conversation::with_files(&peer.profile, &peer.spec.cwd, &[], look));
+        return Ok(launched::with_files(&peer.profile, &peer.spec.cwd, &[], look));
     }
-    Ok(conversation::Launched::of(&peer.files, record, &peer.spec.cwd)?.look(&peer.profile, look))
+    Ok(launched::Launched::of(&peer.files, record, &peer.spec.cwd)?.look(&peer.profile, look))
 }
 
 /// Adds what the agent's children did since its last other activity.

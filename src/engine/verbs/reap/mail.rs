@@ -1,7 +1,7 @@
 //! Delivery of inboxes by a tick.
 
 use super::task::{Due, Task};
-use super::{Fleet, TickAction, skipped};
+use super::{ActionKind, Fleet, TickAction, skipped};
 use crate::engine::message::Message;
 use crate::engine::verbs::inbox::has_its_message;
 use crate::engine::{Engine, EngineError, Peer, Result};
@@ -69,6 +69,10 @@ impl Engine {
             }
         };
         let cause = format!("{delivered} of its inbox");
-        Ok((delivered > 0 || !awake).then(|| TickAction { peer: peer.name.clone(), what: "delivered", cause }))
+        Ok((delivered > 0 || !awake).then(|| TickAction {
+            peer: peer.name.clone(),
+            what: ActionKind::Delivered,
+            cause,
+        }))
     }
 }

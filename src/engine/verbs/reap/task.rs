@@ -3,27 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use peer_adapters::agent::ConversationId;
 use peer_adapters::process;
 
-use super::{Fleet, Subject, TickAction, View, idle, since_wake, skipped};
-use crate::engine::observe::conversation::ConversationFinder;
+use super::{ActionKind, Fleet, Subject, TickAction, skipped};
 use crate::engine::observe::fleet_observation::UntrackedSession;
+use crate::engine::observe::live::Live;
 use crate::engine::observe::{elsewhere, process_id};
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::{EndCause, Intent};
-use crate::policy::event::EventName;
 use crate::policy::health::{AutoRestart, Health, HealthPolicy, should_restart};
-use crate::policy::idle::IdleDecision;
 use crate::policy::name::PeerName;
-use crate::policy::time::Timestamp;
 use crate::policy::verdict::{Action, Judgement};
-use crate::store::{Event, Heartbeat, LastEnd, Marker, Phase, SessionRecord};
-
-/// The share of the memory limit, in percent, above which a warning is logged before the agent is drained. A lower
-/// value would also warn about agents that are merely well used, a higher one would be too late to react to.
-const MEMORY_WARNING_PERCENT: u64 = 80;
+use crate::store::{Heartbeat, LastEnd, Marker, Phase, SessionRecord};
 
 /// How long after an end each tick looks for its conversation; a wake always looks. An agent writes its files within
 /// seconds, and without this limit ticks would look for ever for a conversation that never began.
@@ -33,13 +24,13 @@ const LATE_FILES: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub(super) enum Task {
     /// Record an end that has happened.
-    Bury,
+    RecordEnd,
     /// End an agent whose session is gone.
     EndOrphan,
     /// Its server is gone: end the survivor, if there is one, and record the end.
     EndLost { survivor: bool },
     /// End a healthy agent with this intent, reported with these words.
-    End { intent: Intent, what: &'static str, cause: String },
+    End { intent: Intent, what: ActionKind, cause: String },
     /// Reconstruct the record of a living agent.
     Recover,
     /// Remove a session of this fleet that no record names.
@@ -57,18 +48,18 @@ pub(super) enum Task {
 impl Task {
     pub(super) fn action(&self, peer: &PeerName) -> TickAction {
         let (what, cause) = match self {
-            Self::Bury => ("ended", "confirmed".to_owned()),
-            Self::EndOrphan => ("orphan-ended", "session gone".to_owned()),
-            Self::EndLost { .. } => ("ended", "runtime-lost".to_owned()),
+            Self::RecordEnd => (ActionKind::Ended, "confirmed".to_owned()),
+            Self::EndOrphan => (ActionKind::OrphanEnded, "session gone".to_owned()),
+            Self::EndLost { .. } => (ActionKind::Ended, "runtime-lost".to_owned()),
             Self::End { what, cause, .. } => (*what, cause.clone()),
-            Self::Recover => ("recovered", "its record was lost".to_owned()),
+            Self::Recover => (ActionKind::Recovered, "its record was lost".to_owned()),
             Self::ClearUntracked(untracked) => {
-                ("cleared", format!("session {} is not on record", untracked.row.session))
+                (ActionKind::Cleared, format!("session {} is not on record", untracked.row.session))
             }
-            Self::Clear => ("cleared", "its session was left".to_owned()),
-            Self::Restart => ("restarted", String::new()),
-            Self::Mail { .. } => ("delivered", "its inbox".to_owned()),
-            Self::Drive => ("supervised", "its start was left alone".to_owned()),
+            Self::Clear => (ActionKind::Cleared, "its session was left".to_owned()),
+            Self::Restart => (ActionKind::Restarted, String::new()),
+            Self::Mail { .. } => (ActionKind::Delivered, "its inbox".to_owned()),
+            Self::Drive => (ActionKind::Supervised, "its start was left alone".to_owned()),
         };
         TickAction { peer: peer.clone(), what, cause }
     }
@@ -113,7 +104,7 @@ impl Engine {
             }
         }
         for peer in &fleet.asleep {
-            if !dry_run && let Err(error) = self.learn_if_late(peer) {
+            if !dry_run && let Err(error) = self.find_late(peer) {
                 beat.skipped.push(skipped(&peer.name, &error));
             }
             let lost = unrecorded.contains(&peer.name);
@@ -162,7 +153,7 @@ impl Engine {
         }
         Ok(match judgement.map(|judgement| judgement.action) {
             Some(Action::Watch) => self.watch_over(subject, beat, dry_run)?,
-            Some(Action::End) => Some(Task::Bury),
+            Some(Action::End) => Some(Task::RecordEnd),
             Some(Action::EndOrphan) => Some(Task::EndOrphan),
             Some(Action::EndLost { survivor }) => Some(Task::EndLost { survivor }),
             Some(Action::Defer(_) | Action::ProbeAgain) | None => None,
@@ -190,73 +181,8 @@ impl Engine {
         }
     }
 
-    /// Checks beats, memory and idleness of a healthy peer, in the order of their urgency.
-    fn watch_over(&self, subject: &Subject, beat: &mut Heartbeat, dry_run: bool) -> Result<Option<Task>> {
-        if !dry_run {
-            self.forgive_if_stable(subject)?;
-            self.learn_current(subject)?;
-        }
-        // An end was begun and its process was killed. If this were ignored, the agent's next crash would be recorded
-        // as that end. A self-fresh is completed by the pane process.
-        let begun = |intent: &Intent| *intent != Intent::SelfFresh && !intent.is_for_orphan();
-        if let Some(intent) = subject.record.intent.filter(begun) {
-            return Ok(Some(Task::End { intent, what: "ended", cause: "its ending was cut short".to_owned() }));
-        }
-        if let Some(silence) = self.unresponsive(subject.view(), beat.machine_woke_at_ms)? {
-            let cause = format!("no beat for {} s", silence.as_secs());
-            return Ok(Some(Task::End { intent: Intent::Unresponsive, what: "ended", cause }));
-        }
-        if let Some(task) = self.too_large(subject, beat, dry_run)? {
-            return Ok(Some(task));
-        }
-        Ok(match idle::decide(self, subject.view(), beat.machine_woke_at_ms)? {
-            IdleDecision::Keep(_) => None,
-            IdleDecision::Park { idle } => {
-                let cause = format!("idle for {} s", idle.as_secs());
-                Some(Task::End { intent: Intent::IdleReaped, what: "parked", cause })
-            }
-        })
-    }
-
-    /// Forgets earlier deaths once the incarnation has been ready for long enough.
-    fn forgive_if_stable(&self, subject: &Subject) -> Result<()> {
-        let (peer, record) = (&subject.peer, &subject.record);
-        let Some(ready_for) = record.ready_at().map(|at| self.now().since(at)) else { return Ok(()) };
-        let deaths = subject.files.deaths()?.present().unwrap_or_default();
-        if !deaths.clone().trim_stable(ready_for) {
-            return Ok(());
-        }
-        // The holder of the lock may be recording the next death.
-        let Some(locked) = self.state.try_lock(&peer.name)? else { return Ok(()) };
-        let same = peer.files.session()?.present().is_some_and(|now| now.incarnation == record.incarnation);
-        if same && locked.trim_stable(ready_for)? {
-            let event = Event::new(self.now(), EventName::PeerStable).peer(&peer.name).incarnation(record.incarnation);
-            self.log(&event.with("deaths", deaths.len()))?;
-        }
-        Ok(())
-    }
-
-    /// Learns which conversation an agent is in, because the user may have begun one in its pane.
-    fn learn_current(&self, subject: &Subject) -> Result<()> {
-        let (peer, record) = (&subject.peer, &subject.record);
-        if peer.profile.conversation.id == ConversationId::None || subject.is_unchanged() {
-            return Ok(());
-        }
-        let finder = ConversationFinder::new(&peer.profile, &peer.spec.cwd);
-        let mut seen = record.clone();
-        finder.preview(&self.state, &peer.files, &mut seen)?;
-        if seen == *record {
-            return Ok(());
-        }
-        // The holder of the lock delivers a message or ends the agent, and learns the conversation in either case.
-        let Some(locked) = self.state.try_lock(&peer.name)? else { return Ok(()) };
-        let current = peer.files.session()?.present().filter(|now| now.incarnation == record.incarnation);
-        let Some(mut current) = current else { return Ok(()) };
-        finder.find(&self.state, &locked, &mut current)
-    }
-
     /// Looks again for the conversation of an incarnation that ended recently; its files may have lagged behind.
-    fn learn_if_late(&self, peer: &Peer) -> Result<()> {
+    fn find_late(&self, peer: &Peer) -> Result<()> {
         let recent =
             |last: &LastEnd| last.pending_conversation.is_some() && self.now().since(last.end.at_ms) < LATE_FILES;
         if peer.files.end()?.present().as_ref().is_some_and(recent)
@@ -265,41 +191,6 @@ impl Engine {
             self.find_late_conversation(peer, &locked)?;
         }
         Ok(())
-    }
-
-    /// Returns how long a peer with a beat timeout has been silent, if that is too long. The first beat is due counting
-    /// from the moment it was ready, or the machine resumed.
-    pub(super) fn unresponsive(
-        &self,
-        View { peer, files, record, .. }: View<'_>,
-        machine_woke_at: Option<Timestamp>,
-    ) -> Result<Option<Duration>> {
-        let Some(promised) = peer.effective.beat_timeout.value else { return Ok(None) };
-        let Some(ready) = record.ready_at() else { return Ok(None) };
-        let last = since_wake(files, record, Marker::Beat)?.max(machine_woke_at).max(Some(ready));
-        let silence = last.map(|last| self.now().since(last)).unwrap_or_default();
-        Ok((silence > promised).then_some(silence))
-    }
-
-    /// Logs a warning each time memory crosses the warning level, and drains an agent above its limit.
-    fn too_large(&self, subject: &Subject, beat: &mut Heartbeat, dry_run: bool) -> Result<Option<Task>> {
-        let name = &subject.peer.name;
-        let (Some(limit), Some(pulse)) = (subject.peer.effective.max_memory_kib.value, beat.peers.get_mut(name)) else {
-            return Ok(None);
-        };
-        let Some(held) = pulse.memory_kib else { return Ok(None) };
-        if held > limit {
-            let cause = format!("{} MiB of {} MiB", held / 1024, limit / 1024);
-            return Ok(Some(Task::End { intent: Intent::MemoryDrained, what: "drained", cause }));
-        }
-        let high = held.saturating_mul(100) > limit.saturating_mul(MEMORY_WARNING_PERCENT);
-        if high && !pulse.memory_warned && !dry_run {
-            let event =
-                Event::new(self.now(), EventName::MemoryHigh).peer(name).incarnation(subject.record.incarnation);
-            self.log(&event.with("memory_kib", held).with("limit_kib", limit))?;
-        }
-        pulse.memory_warned = high;
-        Ok(None)
     }
 
     /// Returns the peers that run without a record, with one query of the kernel. All processes are walked only if that

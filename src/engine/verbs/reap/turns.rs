@@ -8,15 +8,15 @@ use tokio::time::{Instant, sleep};
 
 use super::held_up::HeldUp;
 use super::{Subject, TickAction};
-use crate::engine::observe::conversation::Launched;
-use crate::engine::observe::told;
-use crate::engine::observe::turn::{Doing, Turns, tells_of_turns};
+use crate::engine::observe::launched::Launched;
+use crate::engine::observe::live::Live;
+use crate::engine::observe::turn::{Activity, Turns, shows_turns};
+use crate::engine::observe::turn_event::turn_event;
 use crate::engine::verbs::transcript::{of_files, tells};
-use crate::engine::verbs::wake::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::answer::ended_with_answer;
 use crate::policy::look::{Look, compare, may_change};
-use crate::policy::report::{Change, Known};
+use crate::policy::report::{Change, TurnRecord};
 use crate::policy::time::Timestamp;
 use crate::policy::turn::{Turn, TurnObservation, current_request};
 use crate::store::{Heartbeat, PeerObservation, SessionRecord};
@@ -33,7 +33,7 @@ struct Watched<'a> {
     subject: &'a Subject,
     live: Live,
     /// What was on record about its turns before the look.
-    known: Option<Known>,
+    known: Option<TurnRecord>,
 }
 
 impl Engine {
@@ -52,7 +52,7 @@ impl Engine {
         let mut turns = Turns::of(before);
         let watched: Vec<_> = subjects
             .iter()
-            .filter(|subject| tells_of_turns(&subject.peer.profile))
+            .filter(|subject| shows_turns(&subject.peer.profile))
             .filter(left_alone)
             .map(|subject| {
                 let live = Live::of(subject.record.clone(), subject.observation.clone());
@@ -66,20 +66,20 @@ impl Engine {
             .collect();
         let of: Vec<_> = watched.iter().map(|watched| (&watched.subject.peer, &watched.live)).collect();
         let room = deadline.saturating_duration_since(Instant::now());
-        let doing = match room {
+        let activity = match room {
             // What is not observed is unknown.
-            Duration::ZERO => watched.iter().map(|_| Doing::default()).collect(),
-            room => self.doing_within(&of, &mut turns, room).await,
+            Duration::ZERO => watched.iter().map(|_| Activity::default()).collect(),
+            room => self.activity_within(&of, &mut turns, room).await,
         };
         let mut held_up = Vec::new();
-        for (watched, Doing { seen, .. }) in watched.iter().zip(doing) {
+        for (watched, Activity { seen, .. }) in watched.iter().zip(activity) {
             let subject = watched.subject;
             let (name, incarnation) = (&subject.peer.name, subject.record.incarnation);
             let same = before.peers.get(name).filter(|pulse| pulse.incarnation == incarnation);
-            let is_told = self.tell_turn(watched, same, seen.as_ref()).await?;
+            let is_recorded = self.record_turn(watched, same, seen.as_ref()).await?;
             let Some(pulse) = beat.peers.get_mut(name) else { continue };
             held_up.extend(self.tell_held_up(subject, same, seen.as_ref(), pulse, before)?.map(|how| (subject, how)));
-            pulse.asked = current_request(seen.as_ref().filter(|_| is_told), same.and_then(asked));
+            pulse.asked = current_request(seen.as_ref().filter(|_| is_recorded), same.and_then(asked));
             pulse.turn = seen;
         }
         Ok(held_up)
@@ -87,7 +87,7 @@ impl Engine {
 
     /// Logs what this look shows and no hook or earlier look has reported. Returns `false` if another process kept the
     /// record of the turns, so that nothing was logged.
-    async fn tell_turn(
+    async fn record_turn(
         &self,
         watched: &Watched<'_>,
         before: Option<&PeerObservation>,
@@ -129,8 +129,8 @@ impl Engine {
         }
     }
 
-    fn tell_change(&self, subject: &Subject, seen: &TurnObservation, change: Change, now: &Known) -> Result<()> {
-        let event = told::event(&subject.peer.name, subject.record.incarnation, self.now(), change, now);
+    fn tell_change(&self, subject: &Subject, seen: &TurnObservation, change: Change, now: &TurnRecord) -> Result<()> {
+        let event = turn_event(&subject.peer.name, subject.record.incarnation, self.now(), change, now);
         let event = event.with("witness", seen.witness.as_str());
         self.log(&match change {
             // Known only if it was before the look.
@@ -154,7 +154,7 @@ impl Engine {
     }
 }
 
-/// Whether the hooks of this incarnation report the start of each turn, and are heard.
+/// Whether the hooks of this incarnation report the start of each turn, and their reports are accepted.
 fn reports_starts(peer: &Peer, record: &SessionRecord) -> bool {
     peer.profile.hooks.reports.contains(&Report::TurnStarted)
         && peer.effective.agent_hooks.value

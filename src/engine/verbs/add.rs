@@ -1,4 +1,4 @@
-//! `peer add`, `rm`, `edit`: the user's declarations.
+//! `peer add`: declares a peer.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -11,17 +11,14 @@ use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::transcript::Files;
 
 use crate::config::{PaneSize, PeerSpec, Span};
-use crate::engine::observe::conversation::with_files;
+use crate::engine::observe::launched::with_files;
 use crate::engine::peer::runtimes::kind_of;
 use crate::engine::peer::{check_accepted, check_mcp};
-use crate::engine::verbs::wake::Live;
-use crate::engine::{Engine, EngineError, Peer, Result};
-use crate::policy::ending::Intent;
+use crate::engine::{Engine, EngineError, Result};
 use crate::policy::event::EventName;
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
-use crate::policy::wake::Refusal;
-use crate::store::{Event, Locked, Place, Stored};
+use crate::store::Event;
 
 /// A declaration as it was typed.
 #[derive(Clone, Debug, Default)]
@@ -103,7 +100,7 @@ impl Engine {
             let peer = self.as_declared(name, spec)?;
             let env = self.agent_environment(&peer);
             let look = |files: &Files<'_>| files.is_of_here(conversation);
-            // One whose files cannot be read does not keep another one from being told.
+            // An agent whose files cannot be read does not keep another one from being found.
             found.extend(with_files(&peer.profile, &cwd, &env, look).is_ok_and(|is| is).then_some(agent));
         }
         match &found[..] {
@@ -134,9 +131,8 @@ impl Engine {
             self.kept_variables(&spec)?;
         }
         let text = spec.to_toml();
-        let path = self.config.spec_path(name);
         // What is written must be readable again.
-        PeerSpec::parse(&path, &text)?;
+        PeerSpec::parse(&self.config.spec_path(name), &text)?;
         let outcome = match &old {
             Ok(None) => Declared::Added,
             Ok(Some(old)) if without_path(old) == without_path(&spec) && keep.is_empty() => {
@@ -147,13 +143,7 @@ impl Engine {
                 return Ok((Declared::Kept, self.keep(name, &keep).await?));
             }
             Ok(Some(_)) | Err(_) if replace => Declared::Replaced,
-            Ok(Some(_)) => {
-                return Err(EngineError::Declaration {
-                    what: format!("add {name}"),
-                    problem: "it is already declared with different settings".to_owned(),
-                    hint: Some(format!("peer show {name}, then the same command with --replace")),
-                });
-            }
+            Ok(Some(_)) => return Err(declared_otherwise(name)),
             Err(_) => return Err(old.map(drop).expect_err("it is one").into()),
         };
         if !keep.is_empty() {
@@ -200,27 +190,10 @@ impl Engine {
             command: std::iter::once(program).chain(arguments.iter().cloned()).collect(),
             cwd,
             runtime: runtime.as_str().to_owned(),
-            socket: None,
             idle_timeout: typed.idle,
             restart: typed.restart,
-            policy: None,
             initial_prompt: typed.prompt,
-            resume_without_topic: None,
-            show_sender: false,
-            mcp: false,
-            may: None,
             accept: (!typed.accept.is_empty()).then_some(typed.accept),
-            managed_by: None,
-            max_restarts: None,
-            max_memory: None,
-            beat_timeout: None,
-            ready_timeout: None,
-            stall_timeout: None,
-            on_stall: None,
-            on_limit: None,
-            limit_prompt: None,
-            reap_attached: None,
-            agent_hooks: None,
             size: typed.size,
             umask: typed.umask,
             nice: typed.nice,
@@ -228,6 +201,7 @@ impl Engine {
             env_file,
             search_path: self.var("PATH").and_then(|path| path.to_str()).map(str::to_owned),
             env: typed.env,
+            ..PeerSpec::default()
         })
     }
 
@@ -281,131 +255,13 @@ impl Engine {
             hint: None,
         })
     }
+}
 
-    /// Removes a peer: its spec and its state, with its conversations, go to the trash. The values that were kept for
-    /// it are deleted, because a trash is no place for secrets. An `env_file` of the user's own is left alone.
-    ///
-    /// # Errors
-    /// [`EngineError::Awake`] without `force`.
-    pub async fn rm(&self, name: &PeerName, force: bool) -> Result<PathBuf> {
-        let path = self.config.spec_path(name);
-        let is_there = std::fs::symlink_metadata(&path).is_ok();
-        if !is_there && !self.state.peer(name).has_run() {
-            return Err(self.no_such_peer(name));
-        }
-        let locked = self.lock(name).await?;
-        // A file that is about to be removed, such as a launch file, may be the only one that has the highest
-        // incarnation number.
-        locked.keep_highest(self.now())?;
-        let peer = self.known(name)?;
-        let server = self.tmux_server_of(&peer);
-        self.shut_down_for_removal(&peer, &locked, force).await.map_err(|error| error.instead_of("remove"))?;
-        locked.forget_env()?;
-        let inbox = self.state.peer(name).inbox()?;
-        for message in inbox.waiting.into_iter().chain(inbox.taken) {
-            self.log(
-                &Event::new(self.now(), EventName::MessageExpired)
-                    .peer(name)
-                    .cause("removed")
-                    .with("message", message.id),
-            )?;
-        }
-        let trash = self.state.discard(&locked, self.now())?;
-        if is_there {
-            self.put_away(name, &path, trash.join(format!("{name}.toml")))?;
-        }
-        self.log(
-            &Event::new(self.now(), EventName::PeerRemoved).peer(name).with("trash", trash.to_string_lossy().as_ref()),
-        )?;
-        if let Some(server) = server
-            && !self.is_anybodys(&server)?
-        {
-            self.retire(&server).await;
-        }
-        Ok(trash)
-    }
-
-    /// Returns the tmux server that a peer is on, or would be started on.
-    fn tmux_server_of(&self, peer: &Peer) -> Option<PathBuf> {
-        if peer.spec.runtime != RuntimeKind::Tmux.as_str() {
-            return None;
-        }
-        let on_record = peer.files.session().ok().and_then(Stored::present).map(|record| record.place.server);
-        on_record.or_else(|| self.server_address(RuntimeKind::Tmux, peer, "").ok())
-    }
-
-    /// Whether a declared peer is on this server, or would be started on it.
-    fn is_anybodys(&self, server: &Path) -> Result<bool> {
-        Ok(self.config.names()?.iter().any(|name| {
-            // If that is unknown, the server may be in use.
-            self.known(name).map_or(true, |peer| self.tmux_server_of(&peer).is_some_and(|own| own == server))
-        }))
-    }
-
-    /// Ends a server of this fleet that no peer needs any more. Best effort.
-    async fn retire(&self, server: &Path) {
-        let Ok(binary) = self.runtime_binary(RuntimeKind::Tmux, None) else { return };
-        let place = Place::planned(RuntimeKind::Tmux.as_str(), binary, server.to_owned(), String::new());
-        let Ok(runtime) = self.runtime_of(&place) else { return };
-        if let Err(error) = runtime.retire(server).await {
-            tracing::debug!(%error, "a server that hosts nothing");
-        }
-    }
-
-    /// Moves a spec, even one that is not a regular file, to the trash, which may be on another file system.
-    fn put_away(&self, name: &PeerName, path: &Path, kept: PathBuf) -> Result<()> {
-        match std::fs::rename(path, &kept) {
-            Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-                let text = self.config.spec_text(name)?.unwrap_or_default();
-                std::fs::write(&kept, text).map_err(|source| EngineError::Io {
-                    action: "write",
-                    path: kept,
-                    source,
-                })?;
-                std::fs::remove_file(path)
-            }
-            moved => moved,
-        }
-        .map_err(|source| EngineError::Io { action: "remove", path: path.to_owned(), source })
-    }
-
-    /// Removes everything of a peer from its runtime's server, recorded or not.
-    pub(crate) async fn shut_down_for_removal(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
-        // A session hidden by an older record is found once that record is gone.
-        loop {
-            let record = match self.on_record(peer, locked) {
-                Err(EngineError::Refused { refusal: Refusal::Elsewhere { owner }, .. }) if force => {
-                    self.leave_there(peer, &owner);
-                    return Ok(());
-                }
-                record => record?,
-            };
-            match self.live_in_reach(peer, record).await? {
-                Live::None => return self.clear_left(peer, locked).await,
-                Live::Session(record, observation) if observation.is_over() => {
-                    self.record_dead_session(peer, locked, &record, &observation).await?;
-                }
-                Live::Session(_, observation) if observation.elsewhere.is_some() && !force => {
-                    return Self::refuse_unknown(peer, &observation);
-                }
-                Live::Session(_, observation) if observation.elsewhere.is_some() => {
-                    self.leave_there(peer, &observation.elsewhere.unwrap_or_default());
-                    return Ok(());
-                }
-                Live::Starting(_) | Live::Session(..) if !force => {
-                    return Err(EngineError::Awake { peer: peer.name.clone() });
-                }
-                Live::Starting(record) => drop(self.end(peer, locked, *record, Some(Intent::Stopped)).await?),
-                Live::Session(record, observation) => {
-                    drop(self.end_by_hand(peer, locked, *record, &observation, Intent::Stopped).await?);
-                }
-            }
-        }
-    }
-
-    /// The peer's files are moved away. What runs elsewhere under its name cannot be ended from here.
-    fn leave_there(&self, peer: &Peer, owner: &str) {
-        self.progress.notice(&format!("{}: it was started {owner}, and is left running there", peer.name));
+fn declared_otherwise(name: &PeerName) -> EngineError {
+    EngineError::Declaration {
+        what: format!("add {name}"),
+        problem: "it is already declared with different settings".to_owned(),
+        hint: Some(format!("peer show {name}, then the same command with --replace")),
     }
 }
 

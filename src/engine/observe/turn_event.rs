@@ -3,12 +3,18 @@
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
-use crate::policy::report::{Change, Known};
+use crate::policy::report::{Change, TurnRecord};
 use crate::policy::time::Timestamp;
 use crate::store::Event;
 
 /// Returns the event of a change, without its witness; `now` is what is known after it.
-pub(crate) fn event(name: &PeerName, incarnation: Incarnation, at: Timestamp, change: Change, now: &Known) -> Event {
+pub(crate) fn turn_event(
+    name: &PeerName,
+    incarnation: Incarnation,
+    at: Timestamp,
+    change: Change,
+    now: &TurnRecord,
+) -> Event {
     let event_at = |at, event_name| Event::new(at, event_name).peer(name).incarnation(incarnation);
     let event = |event_name| event_at(at, event_name);
     match change {

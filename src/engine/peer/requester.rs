@@ -7,7 +7,7 @@ use crate::policy::name::PeerName;
 
 /// The origin of an MCP request.
 #[derive(Clone, Debug)]
-pub enum Asker {
+pub enum Requester {
     /// A person, or an agent outside the fleet.
     Person,
     /// The agent of a peer, in its pane.
@@ -26,20 +26,20 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotInPane`] if those variables are set, but do not name a recorded incarnation.
-    pub fn asker(&mut self) -> Result<Asker> {
+    pub fn requester(&mut self) -> Result<Requester> {
         if self.var("PEER_NAME").is_none() {
-            return Ok(Asker::Person);
+            return Ok(Requester::Person);
         }
         let (peer, incarnation) = self.caller()?;
         Self::own_record(&peer, incarnation)?;
         if let Some(launch) = peer.files.launch(incarnation)?.present() {
             self.env = launch.env.into_iter().map(|(key, value)| (key.0, value.0)).collect();
         }
-        Ok(Asker::Agent { name: peer.name, may: peer.spec.may })
+        Ok(Requester::Agent { name: peer.name, may: peer.spec.may })
     }
 }
 
-impl Asker {
+impl Requester {
     /// Checks whether `asked` is allowed on the peer `other`.
     ///
     /// # Errors
@@ -47,7 +47,12 @@ impl Asker {
     pub fn check(&self, other: &PeerName, asked: Asked) -> Result<()> {
         match self {
             Self::Agent { name, may } if !is_allowed(may.as_deref(), name, other, asked) => {
-                Err(EngineError::NotAllowed { asker: name.clone(), peer: other.clone(), asked, named: may.is_some() })
+                Err(EngineError::NotAllowed {
+                    requester: name.clone(),
+                    peer: other.clone(),
+                    asked,
+                    named: may.is_some(),
+                })
             }
             Self::Person | Self::Agent { .. } => Ok(()),
         }

@@ -1,0 +1,55 @@
+//! Whose files and directories are believed: those that only we or root can write to.
+
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Checks that only we or root control the entries of a directory. A directory that does not exist passes.
+///
+/// # Errors
+/// As for [`super::read_trusted`], or the directory cannot be examined.
+pub fn check_directory(dir: &Path) -> io::Result<()> {
+    match std::fs::metadata(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if !found.is_dir() => Err(io::Error::new(ErrorKind::NotADirectory, "it is not a directory")),
+        Ok(found) => check_trust(&found),
+    }
+}
+
+/// Why a file or directory must not be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untrusted {
+    /// It belongs neither to us nor to root.
+    #[error("it belongs to uid {0}")]
+    Owner(u32),
+    /// Others may write to it.
+    #[error("others may write to it (mode {0:03o})")]
+    Writable(u32),
+    /// Its group or others can read or write a secret.
+    #[error("its group or others can read or write it (mode {0:03o})")]
+    Readable(u32),
+}
+
+impl Untrusted {
+    /// Returns the [`Untrusted`] that is the reason of an error, if there is one.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref::<Self>().copied()
+    }
+}
+
+/// Checks owner and mode. Our own group may write (`umask 002`, where each user has a private group); any other group
+/// counts as others.
+pub(super) fn check_trust(found: &Metadata) -> io::Result<()> {
+    let (mode, owner) = (found.mode() & 0o7777, found.uid());
+    let own_group = || found.gid() == nix::unistd::getegid().as_raw();
+    let why = if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+        Untrusted::Owner(owner)
+    } else if mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group()) {
+        Untrusted::Writable(mode)
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(ErrorKind::PermissionDenied, why))
+}

@@ -1,0 +1,74 @@
+//! The facts for the wake table.
+
+use crate::engine::observe::launched;
+use crate::engine::observe::live::Live;
+use crate::engine::{Engine, Peer, Result};
+use crate::policy::health::Deaths;
+use crate::policy::recorded::RecordedState;
+use crate::policy::wake::{Markers, WakeFacts};
+use crate::store::{LastEnd, Marker};
+
+impl Engine {
+    /// Gathers all facts for the wake table.
+    pub(crate) fn facts(&self, peer: &Peer, live: &Live) -> Result<WakeFacts> {
+        let (last, deaths) = (peer.files.end()?.present(), peer.files.deaths()?.present().unwrap_or_default());
+        self.facts_of(peer, live.recorded(), last, deaths)
+    }
+
+    /// As `facts`, with the given records of the end and the deaths.
+    pub(crate) fn facts_of(
+        &self,
+        peer: &Peer,
+        live: RecordedState,
+        last: Option<LastEnd>,
+        deaths: Deaths,
+    ) -> Result<WakeFacts> {
+        let files = &peer.files;
+        let set_aside = last.is_none() && files.has_lost_end()?;
+        let adopted = if files.has(Marker::Adopted)? { files.adopted()? } else { None };
+        let known = match &last {
+            _ if adopted.is_some() => adopted.clone(),
+            Some(last) => self.late_conversation(peer, last).or_else(|| last.conversation.clone()),
+            None if set_aside => files.conversations()?.pop().map(|entry| entry.conversation),
+            None => None,
+        };
+        let conversation = self.resumable(peer, known.as_deref());
+        Ok(WakeFacts {
+            managed_by: self.manager_of(peer),
+            stopped: files.has(Marker::Stopped)?,
+            live,
+            markers: Markers {
+                idle_reaped: files.has(Marker::IdleReaped)?,
+                self_fresh_requested: files.has(Marker::NewEager)?,
+                fresh_next: files.has(Marker::FreshNext)?,
+                adopted: adopted.is_some(),
+            },
+            ever_ran: last.as_ref().map_or(set_aside, |last| last.end.lasting_cause().is_some()),
+            last_end: last.map(|last| last.end),
+            deaths: self.unless_changed_since(peer, deaths),
+            max_restarts: peer.effective.max_restarts.value,
+            context_policy: peer.effective.policy.value,
+            topics: files.topics()?,
+            conversation,
+            now_in: None,
+            resume_without_topic: peer.effective.resume_without_topic.value,
+        })
+    }
+
+    /// Returns the conversation that a resume would use: the last one, if the agent's own files still have it.
+    pub(crate) fn resumable(&self, peer: &Peer, last: Option<&str>) -> Option<String> {
+        let id = last?;
+        if !peer.profile.capabilities().resume {
+            return None;
+        }
+        let env = self.agent_environment(peer);
+        match launched::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(id)) {
+            Ok(found) => found.map(|_| id.to_owned()),
+            Err(error) => {
+                // Unreadable does not mean absent: the agent itself decides, and if it fails the markers stay.
+                self.progress.notice(&launched::unreadable(&error));
+                Some(id.to_owned())
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `peer rm`: takes a peer's declaration back, and puts its files into the trash.
+
+use std::path::{Path, PathBuf};
+
+use peer_adapters::runtime::RuntimeKind;
+
+use crate::engine::observe::live::Live;
+use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::ending::Intent;
+use crate::policy::event::EventName;
+use crate::policy::name::PeerName;
+use crate::policy::wake::Refusal;
+use crate::store::{Event, Locked, Place, Stored};
+
+impl Engine {
+    /// Removes a peer: its spec and its state, with its conversations, go to the trash. The values that were kept for
+    /// it are deleted, because secrets do not belong in the trash. An `env_file` of the user's own is left alone.
+    ///
+    /// # Errors
+    /// [`EngineError::Awake`] without `force`.
+    pub async fn rm(&self, name: &PeerName, force: bool) -> Result<PathBuf> {
+        let path = self.config.spec_path(name);
+        let is_there = std::fs::symlink_metadata(&path).is_ok();
+        if !is_there && !self.state.peer(name).has_run() {
+            return Err(self.no_such_peer(name));
+        }
+        let locked = self.lock(name).await?;
+        // A file that is about to be removed, such as a launch file, may be the only one that has the highest
+        // incarnation number.
+        locked.keep_highest(self.now())?;
+        let peer = self.known(name)?;
+        let server = self.tmux_server_of(&peer);
+        self.shut_down_for_removal(&peer, &locked, force).await.map_err(|error| error.instead_of("remove"))?;
+        locked.forget_env()?;
+        let inbox = self.state.peer(name).inbox()?;
+        for message in inbox.waiting.into_iter().chain(inbox.taken) {
+            self.log(
+                &Event::new(self.now(), EventName::MessageExpired)
+                    .peer(name)
+                    .cause("removed")
+                    .with("message", message.id),
+            )?;
+        }
+        let trash = self.state.discard(&locked, self.now())?;
+        if is_there {
+            self.put_away(name, &path, trash.join(format!("{name}.toml")))?;
+        }
+        self.log(
+            &Event::new(self.now(), EventName::PeerRemoved).peer(name).with("trash", trash.to_string_lossy().as_ref()),
+        )?;
+        if let Some(server) = server
+            && !self.is_anybodys(&server)?
+        {
+            self.retire(&server).await;
+        }
+        Ok(trash)
+    }
+
+    /// Returns the tmux server that a peer is on, or would be started on.
+    fn tmux_server_of(&self, peer: &Peer) -> Option<PathBuf> {
+        if peer.spec.runtime != RuntimeKind::Tmux.as_str() {
+            return None;
+        }
+        let on_record = peer.files.session().ok().and_then(Stored::present).map(|record| record.place.server);
+        on_record.or_else(|| self.server_address(RuntimeKind::Tmux, peer, "").ok())
+    }
+
+    /// Whether a declared peer is on this server, or would be started on it.
+    fn is_anybodys(&self, server: &Path) -> Result<bool> {
+        Ok(self.config.names()?.iter().any(|name| {
+            // If that is unknown, the server may be in use.
+            self.known(name).map_or(true, |peer| self.tmux_server_of(&peer).is_some_and(|own| own == server))
+        }))
+    }
+
+    /// Ends a server of this fleet that no peer needs any more. Best effort.
+    async fn retire(&self, server: &Path) {
+        let Ok(binary) = self.runtime_binary(RuntimeKind::Tmux, None) else { return };
+        let place = Place::planned(RuntimeKind::Tmux.as_str(), binary, server.to_owned(), String::new());
+        let Ok(runtime) = self.runtime_of(&place) else { return };
+        if let Err(error) = runtime.retire(server).await {
+            tracing::debug!(%error, "a server that hosts nothing");
+        }
+    }
+
+    /// Moves a spec, even one that is not a regular file, to the trash, which may be on another file system.
+    fn put_away(&self, name: &PeerName, path: &Path, kept: PathBuf) -> Result<()> {
+        match std::fs::rename(path, &kept) {
+            Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+                let text = self.config.spec_text(name)?.unwrap_or_default();
+                std::fs::write(&kept, text).map_err(|source| EngineError::Io {
+                    action: "write",
+                    path: kept,
+                    source,
+                })?;
+                std::fs::remove_file(path)
+            }
+            moved => moved,
+        }
+        .map_err(|source| EngineError::Io { action: "remove", path: path.to_owned(), source })
+    }
+
+    /// Removes everything of a peer from its runtime's server, recorded or not.
+    pub(crate) async fn shut_down_for_removal(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
+        // A session hidden by an older record is found once that record is gone.
+        loop {
+            let record = match self.on_record(peer, locked) {
+                Err(EngineError::Refused { refusal: Refusal::Elsewhere { owner }, .. }) if force => {
+                    self.leave_there(peer, &owner);
+                    return Ok(());
+                }
+                record => record?,
+            };
+            match self.live_in_reach(peer, record).await? {
+                Live::None => return self.clear_left(peer, locked).await,
+                Live::Session(record, observation) if observation.is_over() => {
+                    self.record_dead_session(peer, locked, &record, &observation).await?;
+                }
+                Live::Session(_, observation) if observation.elsewhere.is_some() && !force => {
+                    return Self::refuse_unknown(peer, &observation);
+                }
+                Live::Session(_, observation) if observation.elsewhere.is_some() => {
+                    self.leave_there(peer, &observation.elsewhere.unwrap_or_default());
+                    return Ok(());
+                }
+                Live::Starting(_) | Live::Session(..) if !force => {
+                    return Err(EngineError::Awake { peer: peer.name.clone() });
+                }
+                Live::Starting(record) => drop(self.end(peer, locked, *record, Some(Intent::Stopped)).await?),
+                Live::Session(record, observation) => {
+                    drop(self.end_by_hand(peer, locked, *record, &observation, Intent::Stopped).await?);
+                }
+            }
+        }
+    }
+
+    /// The peer's files are moved away. What runs elsewhere under its name cannot be ended from here.
+    fn leave_there(&self, peer: &Peer, owner: &str) {
+        self.progress.notice(&format!("{}: it was started {owner}, and is left running there", peer.name));
+    }
+}
