@@ -19,7 +19,7 @@
 //! repeated, and the record is removed last.
 
 // The modules are private, so `pub` in them means "for the other modules", and rustc finds what none of them uses.
-#![allow(unreachable_pub, reason = "see above")]
+#![allow(unreachable_pub, rustdoc::private_intra_doc_links, reason = "see above")]
 
 mod cli;
 mod config;

@@ -43,7 +43,9 @@ pub use ending::{LastEnd, Outcome, Session};
 pub use heartbeat::{Heartbeat, PeerObservation, TickInProgress, TickLock, Watch};
 pub use inbox::{Inbox, Queued, StartedDelivery};
 pub use inventory::Inventory;
-pub use journal::{Event, Journal, Tail};
+#[cfg(feature = "top")]
+pub use journal::Tail;
+pub use journal::{Event, Journal};
 pub use launch::{Launch, OsText};
 pub use lock::{AwaitedTurn, Gate, Locked, Starting};
 pub use marker::{AgentSignal, Marker};

@@ -32,6 +32,7 @@ pub mod status;
 pub mod stop;
 pub(crate) mod sweep;
 pub mod timer;
+#[cfg(feature = "top")]
 pub mod top;
 pub mod transcript;
 pub mod wait;

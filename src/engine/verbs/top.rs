@@ -10,7 +10,6 @@ use peer_adapters::process;
 use crate::engine::observe::turn::Turns;
 use crate::engine::verbs::list::Fleet;
 use crate::engine::{Engine, Result};
-use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::Tail;
@@ -51,16 +50,6 @@ pub struct View {
     pub memory: HashMap<PeerName, Vec<u64>>,
     /// How often each peer was started in each of the last [`SPANS`] spans of five minutes, oldest first.
     pub starts: HashMap<PeerName, [u64; SPANS]>,
-}
-
-impl Engine {
-    /// Returns the incarnation of one peer that is recorded now. Reads one file.
-    ///
-    /// # Errors
-    /// The peer is not declared, or its record cannot be read.
-    pub fn recorded_incarnation(&self, name: &PeerName) -> Result<Option<Incarnation>> {
-        Ok(self.known(name)?.files.session()?.present().map(|record| record.incarnation))
-    }
 }
 
 impl Watcher {
