@@ -18,35 +18,11 @@ pub use crate::terminal::Size;
 
 mod error;
 mod key;
+mod kind;
 
 pub use error::RuntimeError;
 pub use key::Key;
-
-/// The terminal multiplexers that can host a pane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RuntimeKind {
-    /// tmux, 3.2 or newer: one server on a private socket hosts all sessions.
-    Tmux,
-    /// zellij, 0.44.1 or newer: each session has its own server in a private socket directory.
-    Zellij,
-}
-
-impl RuntimeKind {
-    /// Returns the name that users type and that records contain. It is also the name of the binary.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tmux => "tmux",
-            Self::Zellij => "zellij",
-        }
-    }
-}
-
-impl std::fmt::Display for RuntimeKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+pub use kind::{ClientBehaviour, Facts, RuntimeKind, Setup, Supported, SurroundingServer, Variables};
 
 /// The address of one session: everything an effect needs to reach this session and no other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,6 +232,17 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// The server did not answer and is unchanged.
     async fn retire(&self, server: &Path) -> Result<bool, RuntimeError> {
+        let _ = server;
+        Ok(false)
+    }
+
+    /// Cleans up after a session in `server` that is no longer recorded by the caller: its server has ended, or a user's
+    /// panes lived on in it until now. Returns whether its files are gone; those of a session that is alive or being
+    /// created stay.
+    ///
+    /// # Errors
+    /// The state is unknown, or the files cannot be deleted; try again.
+    async fn sweep(&self, server: &Path) -> Result<bool, RuntimeError> {
         let _ = server;
         Ok(false)
     }

@@ -23,6 +23,7 @@ mod argv;
 mod check;
 mod classify;
 mod created;
+mod facts;
 mod listing;
 mod probe;
 mod server;
@@ -30,11 +31,9 @@ mod server;
 use argv::Line;
 use classify::Asked;
 use created::created;
+pub(crate) use facts::FACTS;
 
 const KIND: RuntimeKind = RuntimeKind::Tmux;
-
-/// The interval of checks whether a server listens again; it needs less than a millisecond.
-const LISTENS: Duration = Duration::from_millis(1);
 
 /// The tmux installed on this machine, driven through its own client.
 #[derive(Clone, Debug)]
@@ -303,7 +302,7 @@ impl Runtime for Tmux {
                     let sent = process::signal(process, Signal::SIGUSR1);
                     signalled = sent.map_err(|error| probe::denied(asked, error.to_string()))?;
                 }
-                Err(RuntimeError::Unreachable { .. }) if !late => tokio::time::sleep(LISTENS).await,
+                Err(RuntimeError::Unreachable { .. }) if !late => tokio::time::sleep(server::LISTENS).await,
                 answer => return answer.map(|_| signalled),
             }
         }
@@ -329,7 +328,7 @@ impl Runtime for Tmux {
                 self.run(&self.client(asked, process, argv::exit_when_empty(false)).await?, None, asked).await?;
                 return Ok(false);
             }
-            tokio::time::sleep(LISTENS * 20).await;
+            tokio::time::sleep(server::LISTENS * 20).await;
         }
         Ok(false)
     }
@@ -338,8 +337,8 @@ impl Runtime for Tmux {
         let asked = asked("attach-session", target);
         let server = probe::require(asked, target.server_process)?;
         let binary = self.versions.client(KIND, &self.binary, server).await?;
-        let argv =
-            Argv::new(binary).args(argv::prefix(&self.config, &target.server, false)).args(argv::attach(target, how).0);
+        let words = argv::prefix(&self.config, &target.server, false).into_iter().chain(argv::attach(target, how).0);
+        let argv = Argv::new(binary).args(words);
         // Outside, a TMUX left over from another server would count as nesting; inside, it names the client to switch.
         Ok(if how.inside { argv } else { argv.env_remove("TMUX").env_remove("TMUX_PANE") })
     }

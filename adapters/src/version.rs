@@ -46,29 +46,14 @@ impl Fitness {
     pub fn refusal(self, runtime: RuntimeKind, binary: &Path, said: Option<String>) -> RuntimeError {
         let said = said.unwrap_or_else(|| "nothing".to_owned());
         let detail = match self {
-            Self::TooOld => format!("{said} is installed, and {} or newer is needed", oldest(runtime)),
+            Self::TooOld => {
+                format!("{said} is installed, and {} or newer is needed", runtime.facts().supported().oldest)
+            }
             Self::ExtraOutput => format!("it prints lines of its own, so that its answers cannot be read: {said:?}"),
             Self::Untested => format!("{said} is newer than any tested version"),
             Self::Supported | Self::Unreadable => format!("asked for its version it printed {said:?}"),
         };
         RuntimeError::VersionMismatch { runtime, server: binary.to_owned(), detail }
-    }
-}
-
-/// The oldest version that works, and the newest that is tested.
-const fn range(kind: RuntimeKind) -> ([u32; 3], [u32; 3]) {
-    match kind {
-        // 3.1c does not know `-N`. The newest was the development version of 3.8.
-        RuntimeKind::Tmux => ([3, 2, 0], [3, 8, 0]),
-        RuntimeKind::Zellij => ([0, 44, 1], [0, 45, u32::MAX]),
-    }
-}
-
-/// Returns the oldest accepted version of a runtime, as text.
-pub const fn oldest(kind: RuntimeKind) -> &'static str {
-    match kind {
-        RuntimeKind::Tmux => "3.2",
-        RuntimeKind::Zellij => "0.44.1",
     }
 }
 
@@ -86,29 +71,21 @@ impl Version {
     /// Returns how the version relates to the tested ones.
     pub fn fitness(&self, kind: RuntimeKind) -> Fitness {
         let Some(text) = &self.text else { return Fitness::Unreadable };
-        let (oldest, newest) = range(kind);
+        let supported = kind.facts().supported();
         match numbers(text) {
-            Some(numbers) if numbers < oldest => Fitness::TooOld,
+            found @ Some(_) if found < parts(supported.oldest) => Fitness::TooOld,
             _ if self.besides.is_some() => Fitness::ExtraOutput,
-            Some(numbers) if numbers <= newest => Fitness::Supported,
+            Some(numbers) if numbers <= supported.newest => Fitness::Supported,
             _ => Fitness::Untested,
         }
     }
 
-    /// Returns `true` if a client of this version can do everything with a server of version `server`.
-    ///
-    /// # Source
-    /// Each of 3.2a, 3.3a, 3.4, 3.5a, 3.6a, 3.7c and the development version against each other. The header of a
-    /// message changed in 3.6, under the same protocol number: an older client is cut off by a newer server (`server
-    /// exited unexpectedly`), and a newer one cannot hand its terminal to an older server (`open terminal failed: not a
-    /// terminal`).
+    /// Returns `true` if a client of this version can do everything with a server of version `server`: if both speak the
+    /// same protocol, or are the same version where that is unknown.
     pub fn fits(&self, server: &Self, kind: RuntimeKind) -> bool {
         let family = |version: &Self| {
             let numbers = version.text.as_deref().and_then(numbers)?;
-            Some(match kind {
-                RuntimeKind::Tmux => [u32::from(numbers >= [3, 6, 0]), 0, 0],
-                RuntimeKind::Zellij => numbers,
-            })
+            Some(kind.facts().protocol(numbers))
         };
         match (family(self), family(server)) {
             (Some(client), Some(server)) => client == server && self.besides.is_none(),
@@ -127,7 +104,11 @@ fn version_in<'a>(kind: RuntimeKind, name: &str, line: &'a str) -> Option<&'a st
 
 /// `tmux 3.3a` → 3, 3, 0. tmux builds without a version number (`tmux master`, `tmux openbsd-7.6`) have none.
 fn numbers(version: &str) -> Option<[u32; 3]> {
-    let number = version.split_once(' ')?.1.trim_start_matches("next-");
+    parts(version.split_once(' ')?.1.trim_start_matches("next-"))
+}
+
+/// `3.3a` → 3, 3, 0.
+fn parts(number: &str) -> Option<[u32; 3]> {
     let mut parts = number.split(['.', '-', '+']).map(|part| {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
         part[..digits].parse().ok()

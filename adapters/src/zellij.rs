@@ -10,6 +10,7 @@ mod argv;
 mod client;
 mod create;
 mod errors;
+mod facts;
 mod home;
 mod input;
 mod keys;
@@ -30,6 +31,7 @@ use async_trait::async_trait;
 
 use self::argv::PANE;
 use self::client::{failed, not_seen, server_gone, unclear, unreachable};
+pub(crate) use self::facts::FACTS;
 use self::home::Home;
 use self::look::{Observation, Up};
 use self::shown::BottomCache;
@@ -259,6 +261,10 @@ impl Runtime for Zellij {
 
     async fn remove(&self, target: &Target) -> Result<(), RuntimeError> {
         self.clear(&Home::at(&target.server), &target.session, target.server_process).await
+    }
+
+    async fn sweep(&self, server: &Path) -> Result<bool, RuntimeError> {
+        self.sweep_directory(server).await
     }
 
     async fn discard_failed_create(&self, server: &Path, session: &str) -> Result<(), RuntimeError> {

@@ -1,8 +1,9 @@
 //! The settings in `config.toml`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use peer_adapters::runtime::RuntimeKind;
 use serde::Deserialize;
 
 use super::values::{Size, Span, check_runtime};
@@ -32,6 +33,25 @@ pub struct Settings {
     /// Commands to run on events.
     #[serde(rename = "hook")]
     pub hooks: Vec<Hook>,
+}
+
+impl Settings {
+    /// Returns the configured binary of a runtime.
+    pub fn binary(&self, kind: RuntimeKind) -> Option<&Path> {
+        match kind {
+            RuntimeKind::Tmux => self.tmux.binary.as_deref(),
+            RuntimeKind::Zellij => self.zellij.binary.as_deref(),
+        }
+    }
+
+    /// Returns what the configuration calls the fleet's server of a runtime: a name, or an absolute path. Empty for a
+    /// runtime whose servers have no names.
+    pub fn server(&self, kind: RuntimeKind) -> &str {
+        match kind {
+            RuntimeKind::Tmux => &self.tmux.socket,
+            RuntimeKind::Zellij => "",
+        }
+    }
 }
 
 impl Default for Settings {

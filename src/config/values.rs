@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use peer_adapters::runtime::RuntimeKind;
 use serde::{Deserialize, Serialize};
 
 /// The supported runtimes.
-pub const RUNTIMES: [&str; 2] = ["tmux", "zellij"];
+pub const RUNTIMES: [&str; RuntimeKind::ALL.len()] = RuntimeKind::NAMES;
 
 /// Returns what is wrong with the name of a runtime, and what to write instead, if it is not a supported one.
 pub(super) fn check_runtime(name: &str) -> Option<(String, String)> {

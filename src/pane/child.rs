@@ -5,15 +5,11 @@ use std::time::Duration;
 
 use peer_adapters::command::{self, Argv};
 use peer_adapters::process::{self, ProcessId};
-use peer_adapters::runtime::RuntimeKind;
-use peer_adapters::terminal::variables::is_set_by;
-use peer_adapters::zellij::Zellij;
 
 use super::{PaneError, now};
 use crate::engine::hooks;
 use crate::engine::life::record_end::StartedAs;
 use crate::engine::observe::recorded_host;
-use crate::engine::peer::runtimes;
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
@@ -114,8 +110,7 @@ fn argv(launch: &Launch, place: &Place) -> Argv {
     for (key, value) in &launch.env {
         argv = argv.env(&key.0, &value.0);
     }
-    let runtime = runtimes::kind_of(&place.runtime).ok();
-    let own = |key: &OsString| runtime.zip(key.to_str()).is_some_and(|(runtime, key)| is_set_by(runtime, key));
+    let own = |key: &OsString| place.kind().zip(key.to_str()).is_some_and(|(kind, key)| kind.facts().sets(key));
     for (key, value) in std::env::vars_os().filter(|(key, _)| own(key)) {
         argv = argv.env(key, value);
     }
@@ -124,5 +119,5 @@ fn argv(launch: &Launch, place: &Place) -> Argv {
 
 /// Whether this process is a server that serves only this session.
 fn hosts(process: ProcessId, place: &Place) -> bool {
-    place.runtime == RuntimeKind::Zellij.as_str() && Zellij::is_server(&place.server, &place.session, process)
+    place.kind().is_some_and(|kind| kind.facts().is_own_server(&place.server, &place.session, process))
 }

@@ -12,9 +12,8 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::termios;
 use peer_adapters::process::{self, ProcessId, Reaped};
-use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::runtime::{Facts, RuntimeKind};
 use peer_adapters::signals::{Caught, Signals};
-use peer_adapters::zellij::Zellij;
 
 use crate::store::{Hangup, Place};
 
@@ -76,27 +75,27 @@ impl HangupEvidence {
         }
     }
 
-    /// Returns whether an orderly exit of the server has begun. `false` for tmux, whose server has many sessions, so
-    /// that its exit never closes just one of them.
+    /// Returns whether an orderly exit of the server has begun. `false` for a server of many sessions: its exit never
+    /// closes just one of them.
     fn is_orderly_exit(&mut self) -> bool {
         if let Some(orderly_exit) = self.orderly_exit {
             return orderly_exit;
         }
-        let orderly_exit = self.place.runtime == RuntimeKind::Zellij.as_str() && self.ends_in_order();
+        let facts = self.place.kind().map(RuntimeKind::facts).filter(|facts| !facts.shares_server());
+        let orderly_exit = facts.is_some_and(|facts| self.ends_in_order(facts));
         self.orderly_exit = Some(orderly_exit);
         orderly_exit
     }
 
-    /// Returns whether the zellij server removes its socket, which it does on an orderly exit and not when it is
-    /// killed.
+    /// Returns whether the server removes its socket, which it does on an orderly exit and not when it is killed.
     ///
     /// The check must be made at once and only once, because a client that finds a dead server's socket removes it too
-    /// (observed with 0.45.1). Blocks for at most `IN_ORDER`.
-    fn ends_in_order(&self) -> bool {
+    /// (observed with zellij 0.45.1). Blocks for at most `IN_ORDER`.
+    fn ends_in_order(&self, facts: &dyn Facts) -> bool {
         let started = Instant::now();
         loop {
             let over = self.parent.is_none_or(is_gone) || started.elapsed() >= IN_ORDER;
-            if !Zellij::has_socket(&self.place.server) {
+            if facts.has_removed_socket(&self.place.server) {
                 return true;
             }
             if over {

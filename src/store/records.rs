@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use peer_adapters::runtime::RuntimeKind;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::ending::{Incarnation, Intent};
@@ -117,6 +118,11 @@ impl Place {
             server_executable: None,
             host: None,
         }
+    }
+
+    /// Returns the multiplexer; `None` if this version does not know it.
+    pub fn kind(&self) -> Option<RuntimeKind> {
+        RuntimeKind::named(&self.runtime)
     }
 }
 

@@ -187,10 +187,10 @@ fn adapters_decide_nothing() {
 #[test]
 fn store_and_config_know_policy_alone() {
     let others = ["crate::engine", "crate::cli", "crate::pane", "peer_adapters", "tokio"];
-    let allowed = ["peer_adapters::file", "peer_adapters::inherited"];
+    let allowed = ["peer_adapters::file", "peer_adapters::inherited", "peer_adapters::runtime::RuntimeKind"];
     let found = violations(&["src/store", "src/config"], |path| is_in(path, &others) && !is_in(path, &allowed));
     hold(
-        "src/store and src/config may import of ours only policy, files, umask and limits, and each other's types",
+        "src/store and src/config may import of ours only policy, files, umask and limits, the names of runtimes, and each other's types",
         &found,
     );
 }
@@ -208,6 +208,21 @@ fn the_command_line_and_the_pane_do_not_know_each_other() {
     // The pane process lives as long as its agent: neither the command line's code nor a spec that changes meanwhile.
     let found = violations(&["src/pane"], |path| is_in(path, &["crate::cli", "crate::config", "clap", "tokio"]));
     hold("src/pane may import neither the command line nor the configuration", &found);
+}
+
+#[test]
+fn what_differs_between_runtimes_is_known_to_their_adapters() {
+    // The settings have a table for each.
+    let may = ["src/config/settings.rs"];
+    let compares = |path: &&String| path.ends_with("RuntimeKind::Tmux") || path.ends_with("RuntimeKind::Zellij");
+    let is_adapter = |path: &str| is_in(path, &["peer_adapters::tmux", "peer_adapters::zellij"]);
+    let mut found = Vec::new();
+    for source in sources(&["src"]).iter().filter(|source| !source.is_under(&may)) {
+        let paths = paths(source.shipped());
+        let named = paths.iter().filter(|path| compares(path) || is_adapter(path));
+        found.extend(named.map(|path| format!("{}: {path}", source.path)));
+    }
+    hold("src may not ask which runtime it is: that is behind `Facts` and `Runtime`", &found);
 }
 
 #[test]

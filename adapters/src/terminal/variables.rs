@@ -3,14 +3,13 @@
 //! An agent runs for days in a terminal of ours, whatever terminal it was woken from. The variables of the waker's
 //! terminal are wrong there: Claude Code that finds `ITERM_SESSION_ID` opens its helpers in a window that was closed
 //! long ago, and a program that finds `KITTY_WINDOW_ID` draws pictures that cannot be shown. So none of these passes
-//! from the waker to an agent; those that our own terminal sets do ([`is_set_by`]).
+//! from the waker to an agent; those that our own terminal sets do
+//! ([`Facts::sets`](crate::runtime::Facts::sets)).
 //!
 //! Variables that reach something which outlives a window do pass: `SSH_AUTH_SOCK`, `DISPLAY`, `WAYLAND_DISPLAY`,
 //! `XAUTHORITY`, `XDG_RUNTIME_DIR` and the like, `DBUS_SESSION_BUS_ADDRESS`. `SSH_CONNECTION` and `SSH_CLIENT` do not:
 //! they reach nothing, they name a login that ends before the agent does, and the agent's behaviour would depend on
 //! where it was woken from (Debian's bash reads `.bashrc` for a command when it finds `SSH_CLIENT`).
-
-use crate::runtime::RuntimeKind;
 
 /// Variables by full name.
 ///
@@ -142,16 +141,6 @@ pub fn belongs_to_terminal(name: &str, is_set: impl Fn(&str) -> bool) -> bool {
     NAMES.contains(&name)
         || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
         || COMPANIONS.iter().any(|(variable, with)| *variable == name && is_set(with))
-}
-
-/// Returns `true` if this runtime sets the variable in its panes.
-pub fn is_set_by(runtime: RuntimeKind, name: &str) -> bool {
-    match runtime {
-        RuntimeKind::Tmux => {
-            matches!(name, "COLORTERM" | "TERM" | "TERM_PROGRAM" | "TERM_PROGRAM_VERSION" | "TMUX" | "TMUX_PANE")
-        }
-        RuntimeKind::Zellij => matches!(name, "COLORTERM" | "TERM") || name.starts_with("ZELLIJ"),
-    }
 }
 
 #[cfg(test)]

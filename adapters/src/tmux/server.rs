@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::time::Duration;
 
 use super::classify::{self, Asked};
 use super::{KIND, Tmux, argv, probe};
@@ -16,6 +17,9 @@ use crate::command::Argv;
 use crate::process::ProcessId;
 use crate::runtime::RuntimeError;
 use crate::systemd::Scope;
+
+/// The interval of checks whether a server listens again; it needs less than a millisecond.
+pub(super) const LISTENS: Duration = Duration::from_millis(1);
 
 /// The variables that the server, and so every pane, inherits from the process that starts it.
 const KEPT: [&str; 6] = ["HOME", "PATH", "SHELL", "USER", "LOGNAME", "TERM"];

@@ -83,10 +83,7 @@ impl Versions {
     /// # Errors
     /// As [`Versions::of`].
     pub async fn ask(&self, kind: RuntimeKind, path: &Path) -> Result<Version, RuntimeError> {
-        let flag = match kind {
-            RuntimeKind::Tmux => "-V",
-            RuntimeKind::Zellij => "--version",
-        };
+        let flag = kind.facts().supported().flag;
         let argv = Argv::new(path).arg(flag).env_remove("TMUX").ends_with_us();
         match command::run(&argv, None, self.deadline).await {
             Ok(output) => {

@@ -60,13 +60,8 @@ impl Zellij {
         home.mark_closed(&record).map_err(seen)
     }
 
-    /// Cleans up after a session that is no longer recorded by the caller: its server has ended, or a user's panes
-    /// lived on in it until now. Returns whether its directory is gone; that of a session that is alive or being
-    /// created stays.
-    ///
-    /// # Errors
-    /// The state is unknown, or the directory cannot be deleted; try again.
-    pub async fn sweep(&self, dir: &Path) -> Result<bool, RuntimeError> {
+    /// As [`Runtime::sweep`](crate::runtime::Runtime::sweep).
+    pub(super) async fn sweep_directory(&self, dir: &Path) -> Result<bool, RuntimeError> {
         let home = Home::at(dir);
         let seen = |error: std::io::Error| not_seen(&home, "remove", &error);
         let table = Table::read();

@@ -1,8 +1,6 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use peer_adapters::runtime::RuntimeKind;
-
 use crate::cli::render::terminal::{columns, width};
 use crate::cli::{CliError, Context, Outcome, error};
 use crate::engine::Engine;
@@ -109,12 +107,12 @@ fn how_to_leave(name: &PeerName, way: &AttachCommand, room: usize) -> String {
 fn in_a_multiplexer(way: &AttachCommand) -> String {
     let Some(own) = way.nested else { return String::new() };
     let twice = way.leave.starts_with("C-b");
-    // zellij asks what to do with a session inside its own, unless its config decides it; Esc leaves it as it is.
-    let asks = own == RuntimeKind::Zellij && way.runtime == RuntimeKind::Zellij;
+    // It asks what to do with a session inside its own, unless its config decides it; Esc leaves it as it is.
+    let asks = own == way.runtime && own.facts().client().may_ask_inside_own;
     match (twice, asks) {
-        (true, true) => " (C-b twice if your zellij takes it; Esc if it asks first)".to_owned(),
+        (true, true) => format!(" (C-b twice if your {own} takes it; Esc if it asks first)"),
         (true, false) => format!(" (C-b twice if your {own} takes it)"),
-        (false, true) => " (Esc if your zellij asks first)".to_owned(),
+        (false, true) => format!(" (Esc if your {own} asks first)"),
         (false, false) => String::new(),
     }
 }
@@ -122,6 +120,7 @@ fn in_a_multiplexer(way: &AttachCommand) -> String {
 #[cfg(test)]
 mod tests {
     use peer_adapters::command::Argv;
+    use peer_adapters::runtime::RuntimeKind;
 
     use super::*;
     use crate::policy::ending::Incarnation;

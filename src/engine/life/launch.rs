@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use peer_adapters::runtime::{Created, NewSession, RuntimeError, RuntimeKind};
-use peer_adapters::tmux::Tmux;
 use peer_adapters::version::Executable;
-use peer_adapters::zellij::Zellij;
 use tokio::time::Instant;
 
 use crate::config::PeerSpec;
@@ -105,7 +103,7 @@ impl Engine {
         installed_version: Option<String>,
     ) -> Result<SessionRecord> {
         let (server, place) = (created.server, &mut record.place);
-        if place.runtime == RuntimeKind::Tmux.as_str() && is_new_server {
+        if place.kind().is_some_and(|kind| kind.facts().shares_server()) && is_new_server {
             self.state.note_server(&place.server, recorded(server))?;
         }
         place.server_process = Some(recorded(server));
@@ -177,24 +175,21 @@ impl Engine {
     /// Returns the server's address: for tmux the private server's socket or the peer's own, for zellij a directory per
     /// session.
     pub(crate) fn server_address(&self, kind: RuntimeKind, peer: &Peer, session: &str) -> Result<PathBuf> {
-        match kind {
-            RuntimeKind::Tmux => {
-                self.usable_settings()?;
-                let socket = peer.spec.socket.as_deref().unwrap_or(&self.settings.tmux.socket);
-                if Path::new(socket).is_absolute() {
-                    return Ok(socket.into());
-                }
-                Ok(self.where_it_was(socket)?.unwrap_or_else(|| Tmux::default_socket(socket)))
-            }
-            RuntimeKind::Zellij => Ok(Zellij::server_dir(self.state.root(), session)?),
+        if kind.facts().shares_server() {
+            self.usable_settings()?;
+        }
+        let named = peer.spec.socket.as_deref().unwrap_or_else(|| self.settings.server(kind));
+        match self.where_it_was(kind, named)? {
+            Some(server) => Ok(server),
+            None => Ok(kind.facts().address(self.state.root(), named, session)?),
         }
     }
 
     /// Writes the configuration that `peer` provides for the runtime, if it differs.
     fn write_runtime_config(&self, kind: RuntimeKind) -> Result<()> {
-        match kind {
-            RuntimeKind::Tmux => Ok(self.state.keep_file("tmux.conf", Tmux::CONFIG)?),
-            RuntimeKind::Zellij => Ok(()),
+        match kind.facts().configuration() {
+            Some((name, text)) => Ok(self.state.keep_file(name, text)?),
+            None => Ok(()),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use futures_util::future::{OptionFuture, join, join_all};
 use peer_adapters::process::ProcessId;
 use peer_adapters::runtime::{Listing, Runtime, RuntimeError, RuntimeKind, SessionRow};
-use peer_adapters::zellij::Zellij;
 use tokio::task::JoinHandle;
 
 use crate::engine::observe::{Observation, Standing, is_at, process_axis, process_id, standing};
@@ -32,8 +31,8 @@ pub struct FleetObservation {
     pub silent: Vec<Silent>,
     /// Sessions with a tag of this state directory that no record names.
     pub untracked: Vec<UntrackedSession>,
-    /// Directories of zellij sessions that no record names and in which nothing of this fleet runs.
-    pub unused: Vec<PathBuf>,
+    /// Directories of sessions with servers of their own that no record names and in which nothing of this fleet runs.
+    pub unused: Vec<(RuntimeKind, PathBuf)>,
     /// When the kernel was queried about the agents.
     pub agents_at: Timestamp,
 }
@@ -89,8 +88,8 @@ impl Engine {
         self.observe_servers(records, &[], None).await
     }
 
-    /// As [`Engine::observe_fleet`], and also observes zellij sessions that no record names, at the cost of one
-    /// directory listing. (A tmux server lists all of its sessions anyway.)
+    /// As [`Engine::observe_fleet`], and also observes sessions with servers of their own that no record names, at the
+    /// cost of one directory listing. (A shared server lists all of its sessions anyway.)
     ///
     /// # Errors
     /// As [`Engine::observe_fleet`].
@@ -99,15 +98,18 @@ impl Engine {
         records: &[(PeerName, &SessionRecord)],
     ) -> Result<FleetObservation> {
         let claimed: HashSet<&Path> = records.iter().map(|(_, record)| record.place.server.as_path()).collect();
-        let (dirs, unread) = match Zellij::server_dirs(self.state.root()) {
-            Ok(dirs) => (dirs, None),
-            Err(error) => (Vec::new(), Some(Silent { error, peers: 0 })),
-        };
-        let more: Vec<_> = dirs.into_iter().filter(|dir| !claimed.contains(dir.as_path())).collect();
+        let (mut more, mut unread) = (Vec::new(), Vec::new());
+        for kind in RuntimeKind::ALL {
+            match kind.facts().servers_on_disk(self.state.root()) {
+                Ok(dirs) => more.extend(dirs.into_iter().map(|dir| (kind, dir))),
+                Err(error) => unread.push(Silent { error, peers: 0 }),
+            }
+        }
+        more.retain(|(_, dir)| !claimed.contains(dir.as_path()));
         let mut observed = self.observe_servers(records, &more, None).await?;
         observed.silent.extend(unread);
-        let more: HashSet<PathBuf> = more.into_iter().collect();
-        observed.unused.retain(|dir| more.contains(dir));
+        let more: HashSet<_> = more.into_iter().collect();
+        observed.unused.retain(|unused| more.contains(unused));
         Ok(observed)
     }
 
@@ -137,10 +139,9 @@ impl Engine {
     /// Starts the query of the server that a record names, without waiting for its answer. `None` if the server cannot
     /// be queried separately, or if the record is from another boot.
     ///
-    /// Only for tmux: its one server is most likely that of all other records too, while a zellij server has one
-    /// session.
+    /// Only for a shared server, which is most likely that of all other records too.
     pub(crate) async fn prefetch(&self, record: &SessionRecord) -> Option<Prefetched> {
-        let runtime = self.runtime_of(&record.place).ok().filter(|runtime| runtime.kind() == RuntimeKind::Tmux)?;
+        let runtime = self.runtime_of(&record.place).ok().filter(|runtime| runtime.kind().facts().shares_server())?;
         if standing(record) != Standing::Here {
             return None;
         }
@@ -155,7 +156,7 @@ impl Engine {
     async fn observe_servers(
         &self,
         records: &[(PeerName, &SessionRecord)],
-        more: &[PathBuf],
+        more: &[(RuntimeKind, PathBuf)],
         mut prefetched: Option<Prefetched>,
     ) -> Result<FleetObservation> {
         let standings: Vec<_> = records.iter().map(|(_, record)| standing(record)).collect();
@@ -189,7 +190,7 @@ impl Engine {
     async fn ask<'a>(
         &self,
         records: impl Iterator<Item = &'a SessionRecord>,
-        more: &'a [PathBuf],
+        more: &'a [(RuntimeKind, PathBuf)],
         prefetched: Option<&'a mut Prefetched>,
     ) -> Result<HashMap<Server<'a>, Answer>> {
         let ours = self.tag_root();
@@ -204,16 +205,14 @@ impl Engine {
                 of_runtime.entry(binary).or_insert_with(|| (runtime, Vec::new())).1.push(server);
             }
         }
-        if !more.is_empty() {
-            let zellij = RuntimeKind::Zellij.as_str();
-            let dirs = more.iter().map(|dir| (zellij, dir.as_os_str()));
-            // Together with the other zellij servers, if there are any: the kernel's socket table is read once per
-            // runtime.
-            if let Some((_, (_, servers))) = of_runtime.iter_mut().find(|((runtime, _), _)| *runtime == zellij) {
-                servers.extend(dirs);
+        for (kind, dir) in more {
+            let server = (kind.as_str(), dir.as_os_str());
+            // Together with the other servers of that runtime, if there are any: the kernel's socket table is read once
+            // per runtime.
+            if let Some((_, (_, servers))) = of_runtime.iter_mut().find(|((runtime, _), _)| *runtime == server.0) {
+                servers.push(server);
             } else {
-                let runtime = self.zellij_by_the_kernel();
-                of_runtime.insert((zellij, Path::new("")), (runtime, dirs.collect()));
+                of_runtime.insert((server.0, Path::new("")), (self.by_the_kernel(*kind), vec![server]));
             }
         }
         let asked = of_runtime.into_values().map(async |(runtime, servers)| {
@@ -236,14 +235,15 @@ impl Engine {
 impl FleetObservation {
     /// Collects what no record claimed.
     fn collect_unclaimed(&mut self, server: Server<'_>, answer: Answer) {
+        let place = || Some((RuntimeKind::named(server.0)?, PathBuf::from(server.1)));
         match answer.listing {
             // No peer depends on this server, and nothing can be said about it now.
             Err(error) if answer.unknown == 0 => tracing::debug!(%error, "a session that is not on record"),
             Err(error) => self.silent.push(Silent { error, peers: answer.unknown }),
-            Ok(Listed::Gone(_)) => self.unused.push(server.1.into()),
+            Ok(Listed::Gone(_)) => self.unused.extend(place()),
             Ok(Listed::Up(panes)) => {
                 if panes.of.is_empty() {
-                    self.unused.push(server.1.into());
+                    self.unused.extend(place());
                 }
                 let left = panes.of.into_values().flatten();
                 self.untracked.extend(left.filter_map(|row| untracked(server, panes.server, row)));

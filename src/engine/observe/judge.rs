@@ -1,7 +1,7 @@
 //! Judges a record by what its server answered and what the kernel knows.
 
 use peer_adapters::process::{self, ProcessId};
-use peer_adapters::runtime::{Gone, RuntimeError, RuntimeKind, SessionRow};
+use peer_adapters::runtime::{Gone, RuntimeError, SessionRow};
 
 use super::{Observation, process_id, recorded};
 use crate::policy::axis::Axis;
@@ -123,11 +123,9 @@ fn contradiction(record: &SessionRecord) -> Option<String> {
 
 /// Returns why nothing is known about what the recorded server hosts, and the way out.
 fn unreachable(record: &SessionRecord, server: Process, gone: Gone) -> String {
-    let Place { runtime, .. } = &record.place;
-    let way_out = if *runtime == RuntimeKind::Tmux.as_str() {
-        format!("; `peer doctor --fix`, any wake or tick makes it listen again, as does `kill -USR1 {}`", server.pid)
-    } else {
-        "; `peer stop` ends it, to be resumed in a new session".to_owned()
+    let way_out = match reconnect_command(record, server.pid) {
+        Some(command) => format!("; `peer doctor --fix`, any wake or tick makes it listen again, as does `{command}`"),
+        None => "; `peer stop` ends it, to be resumed in a new session".to_owned(),
     };
     format!(
         "{}: its server, process {}, lives and cannot be reached ({gone:?}){way_out}",
@@ -137,17 +135,18 @@ fn unreachable(record: &SessionRecord, server: Process, gone: Gone) -> String {
 }
 
 fn replaced(record: &SessionRecord, recorded: Process, found: ProcessId) -> String {
-    let Place { runtime, .. } = &record.place;
-    let way_out = if *runtime == RuntimeKind::Tmux.as_str() {
-        format!("; end process {}, or take the path back with `kill -USR1 {}`", found.pid, recorded.pid)
-    } else {
-        String::new()
-    };
+    let way_out = reconnect_command(record, recorded.pid)
+        .map(|command| format!("; end process {}, or take the path back with `{command}`", found.pid))
+        .unwrap_or_default();
     let at = at(&record.place);
     format!(
         "{at}: process {} listens there, and not its server, process {}, which lives{way_out}",
         found.pid, recorded.pid
     )
+}
+
+fn reconnect_command(record: &SessionRecord, pid: u32) -> Option<String> {
+    record.place.kind()?.facts().reconnect_command(pid)
 }
 
 fn at(place: &Place) -> String {

@@ -21,7 +21,7 @@ pub(crate) mod turn_event;
 use std::path::Path;
 
 use peer_adapters::process::{self, ProcessId};
-use peer_adapters::runtime::{Listing, Runtime, RuntimeKind, SessionRow, Target};
+use peer_adapters::runtime::{Listing, Runtime, SessionRow, Target};
 
 use super::{Engine, Result};
 use crate::policy::axis::Axis;
@@ -76,9 +76,9 @@ impl Observation {
     }
 
     /// Whether the session can no longer be reached and everything else is known, so that the user may end it by its
-    /// processes. Only for zellij, whose servers cannot be made to listen again.
+    /// processes. Only for a session with a server of its own, which cannot be made to listen again.
     pub fn is_cut_off(&self, place: &Place) -> bool {
-        place.runtime == RuntimeKind::Zellij.as_str()
+        place.kind().is_some_and(|kind| !kind.facts().shares_server())
             && self.unreachable.is_some()
             && self.process.why_unknown().is_none()
     }

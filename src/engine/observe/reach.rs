@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind};
 use peer_adapters::socket::{self, Listener};
-use peer_adapters::tmux::Tmux;
 use tokio::time::Instant;
 
 use crate::engine::observe::live::Live;
@@ -76,7 +75,7 @@ impl Engine {
     /// # Errors
     /// [`RuntimeError::OtherServer`]; or the recorded server cannot be made to listen.
     pub(crate) async fn claim(&self, runtime: &dyn Runtime, path: &Path) -> Result<Option<ProcessId>> {
-        if runtime.kind() != RuntimeKind::Tmux {
+        if !runtime.kind().facts().shares_server() {
             return Ok(None);
         }
         let found = match socket::listener(path) {
@@ -102,11 +101,11 @@ impl Engine {
         }
     }
 
-    /// Returns the fleet's socket of that name in a `$TMUX_TMPDIR` that no longer exists. tmux would fall back to
-    /// another directory, while the server that listened there is alive with all its panes.
-    pub(crate) fn where_it_was(&self, name: &str) -> Result<Option<PathBuf>> {
-        let gone = self.var("TMUX_TMPDIR").map(Path::new).filter(|dir| dir.is_absolute() && !dir.exists());
-        let Some(socket) = gone.map(|dir| Tmux::socket_in(dir, name)) else { return Ok(None) };
+    /// Returns the address of the fleet's server of that name in a directory that no longer exists, if the server that
+    /// listened there is alive with all its panes.
+    pub(crate) fn where_it_was(&self, kind: RuntimeKind, name: &str) -> Result<Option<PathBuf>> {
+        let of = |variable: &str| self.var(variable).cloned();
+        let Some(socket) = kind.facts().vanished_address(name, &of) else { return Ok(None) };
         let server = self.state.server_at(&socket)?.map(process_id);
         Ok(server.filter(|server| lives(*server)).map(|_| socket))
     }

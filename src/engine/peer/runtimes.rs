@@ -7,10 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use peer_adapters::command;
-use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind};
-use peer_adapters::tmux::Tmux;
+use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind, Setup};
 use peer_adapters::version::Versions;
-use peer_adapters::zellij::Zellij;
 
 use crate::config::{PeerSpec, Settings};
 use crate::engine::peer::versions::VersionFile;
@@ -21,8 +19,7 @@ use crate::store::{Place, StateDir};
 pub(crate) struct Runtimes {
     deadline: Duration,
     state: PathBuf,
-    tmux: Option<PathBuf>,
-    zellij: Option<PathBuf>,
+    configured: HashMap<RuntimeKind, PathBuf>,
     made: Mutex<HashMap<(RuntimeKind, PathBuf), Arc<dyn Runtime>>>,
     versions: Versions,
 }
@@ -34,27 +31,28 @@ impl Runtimes {
             deadline,
             state: state.root().to_owned(),
             versions: Versions::new(Some(Arc::new(VersionFile::new(state.clone()))), deadline),
-            tmux: settings.tmux.binary.clone(),
-            zellij: settings.zellij.binary.clone(),
+            configured: RuntimeKind::ALL
+                .into_iter()
+                .filter_map(|kind| Some((kind, settings.binary(kind)?.to_owned())))
+                .collect(),
             made: Mutex::default(),
         }
     }
 
     fn configured(&self, kind: RuntimeKind) -> Option<&PathBuf> {
-        match kind {
-            RuntimeKind::Tmux => self.tmux.as_ref(),
-            RuntimeKind::Zellij => self.zellij.as_ref(),
-        }
+        self.configured.get(&kind)
     }
 
     fn get(&self, kind: RuntimeKind, binary: PathBuf) -> Arc<dyn Runtime> {
         let mut made = self.made.lock().expect("no holder of this lock panics");
-        let runtime = made.entry((kind, binary.clone())).or_insert_with(|| match kind {
-            RuntimeKind::Tmux => {
-                let tmux = Tmux::new(binary, self.state.join("tmux.conf"), self.deadline);
-                Arc::new(tmux.with_versions(self.versions.clone()))
-            }
-            RuntimeKind::Zellij => Arc::new(Zellij::new(binary, self.deadline).with_versions(self.versions.clone())),
+        let runtime = made.entry((kind, binary.clone())).or_insert_with(|| {
+            let configuration = kind.facts().configuration().map_or("", |(name, _)| name);
+            kind.facts().open(Setup {
+                binary,
+                configuration: self.state.join(configuration),
+                deadline: self.deadline,
+                versions: self.versions.clone(),
+            })
         });
         Arc::clone(runtime)
     }
@@ -70,15 +68,11 @@ impl Runtimes {
 /// # Errors
 /// The name is unknown. Specs with such a name are rejected when they are read.
 pub fn kind_of(name: &str) -> Result<RuntimeKind> {
-    match name {
-        "tmux" => Ok(RuntimeKind::Tmux),
-        "zellij" => Ok(RuntimeKind::Zellij),
-        other => Err(EngineError::Declaration {
-            what: format!("runtime {other:?}"),
-            problem: "no such runtime".to_owned(),
-            hint: Some("use tmux or zellij".to_owned()),
-        }),
-    }
+    RuntimeKind::named(name).ok_or_else(|| EngineError::Declaration {
+        what: format!("runtime {name:?}"),
+        problem: "no such runtime".to_owned(),
+        hint: Some(format!("use {}", RuntimeKind::NAMES.join(" or "))),
+    })
 }
 
 impl Engine {
@@ -101,18 +95,14 @@ impl Engine {
         binary.unwrap_or_else(|_| recorded.clone())
     }
 
-    /// Returns a zellij adapter for questions that the kernel can answer, for which no binary is needed.
-    pub(crate) fn zellij_by_the_kernel(&self) -> Arc<dyn Runtime> {
-        let kind = RuntimeKind::Zellij;
+    /// Returns a runtime for questions that the kernel can answer, for which no binary is needed.
+    pub(crate) fn by_the_kernel(&self, kind: RuntimeKind) -> Arc<dyn Runtime> {
         self.runtimes.get(kind, self.runtimes.configured(kind).cloned().unwrap_or_else(|| kind.as_str().into()))
     }
 
-    /// Returns the zellij adapter itself, for cleaning up what only zellij leaves behind. If its binary is not found,
-    /// the kernel's facts suffice.
-    pub(crate) fn zellij(&self) -> Zellij {
-        let kind = RuntimeKind::Zellij;
-        let binary = self.runtime_binary(kind, None).unwrap_or_else(|_| kind.as_str().into());
-        Zellij::new(binary, self.runtimes.deadline).with_versions(self.runtimes.versions.clone())
+    /// Returns a runtime for cleaning up. If its binary is not found, the kernel's facts suffice.
+    pub(crate) fn to_clean_up(&self, kind: RuntimeKind) -> Arc<dyn Runtime> {
+        self.runtimes.get(kind, self.runtime_binary(kind, None).unwrap_or_else(|_| kind.as_str().into()))
     }
 
     /// Finds the binary of a runtime: as configured, else on the caller's `PATH`, else on the one that the peer was
@@ -143,17 +133,5 @@ impl Engine {
         let kind = kind_of(&spec.runtime)?;
         let binary = self.runtime_binary(kind, Some(spec))?;
         Ok((kind, binary.clone(), self.runtimes.get(kind, binary)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_spec_may_name_is_a_kind() {
-        for name in crate::config::RUNTIMES {
-            assert_eq!(kind_of(name).expect("a kind").as_str(), name);
-        }
     }
 }

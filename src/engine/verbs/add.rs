@@ -240,14 +240,13 @@ impl Engine {
     }
 
     fn first_installed(&self) -> Result<RuntimeKind> {
-        [RuntimeKind::Tmux, RuntimeKind::Zellij]
-            .into_iter()
-            .find(|kind| self.runtime_binary(*kind, None).is_ok())
-            .ok_or_else(|| EngineError::Declaration {
+        RuntimeKind::ALL.into_iter().find(|kind| self.runtime_binary(*kind, None).is_ok()).ok_or_else(|| {
+            EngineError::Declaration {
                 what: "runtime".to_owned(),
-                problem: "neither tmux nor zellij is on PATH".to_owned(),
+                problem: format!("neither {} is on PATH", RuntimeKind::NAMES.join(" nor ")),
                 hint: Some("install one of them, e.g. apt-get install tmux".to_owned()),
-            })
+            }
+        })
     }
 
     /// Resolves a program now, as a shell would, so that a wake from cron runs the same program.

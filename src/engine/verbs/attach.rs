@@ -1,7 +1,6 @@
 //! `peer attach`: lends the terminal to the pane. A peer that is not awake is woken first, always by resuming.
 
-use std::ffi::OsStr;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -27,10 +26,6 @@ const RETRIES: u32 = 2;
 /// A client that fails later than this was attached for a while, and its end is reported to the user. A client that was
 /// dropped ends within 200 ms on an idle machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
-
-/// Variables that a multiplexer sets for the programs in its panes.
-const TMUX: &str = "TMUX";
-const ZELLIJ: &str = "ZELLIJ";
 
 /// The pause before a client is started again: a server needs some 10 ms to notice that a client is gone, and drops one
 /// that connects meanwhile.
@@ -90,10 +85,11 @@ impl Engine {
         };
         let kind = kind_of(&record.place.runtime)?;
         let inside = self.is_inside(&record)?;
-        if inside && self.own_pane(kind).as_ref() == Some(&record.place.pane) {
+        let client = kind.facts().client();
+        if inside && kind.facts().pane_around(&self.variables()).as_ref() == Some(&record.place.pane) {
             return Ok(Attach::Here);
         }
-        if read_only && kind == RuntimeKind::Zellij && !self.is_looked_at(&peer, &record).await? {
+        if read_only && client.blind_alone_if_read_only && !self.is_looked_at(&peer, &record).await? {
             return Err(EngineError::NobodyAttached { peer: peer.name });
         }
         let (runtime, target) = (self.runtime_of(&record.place)?, target(&record.place));
@@ -102,7 +98,7 @@ impl Engine {
             incarnation: record.incarnation,
             read_only,
             leave: runtime.leave(&target, read_only),
-            hides_leave_hint: kind == RuntimeKind::Zellij && !self.state.has_detached(kind.as_str()),
+            hides_leave_hint: client.wipes_screen && !self.state.has_detached(kind.as_str()),
             runtime: kind,
             nested: self.around().filter(|_| !inside),
         }))
@@ -110,33 +106,33 @@ impl Engine {
 
     /// Returns the multiplexer in which this terminal is a pane.
     fn around(&self) -> Option<RuntimeKind> {
-        let has = |key| self.var(key).is_some_and(|value| !value.is_empty());
-        match (has(TMUX), has(ZELLIJ)) {
-            (true, _) => Some(RuntimeKind::Tmux),
-            (false, true) => Some(RuntimeKind::Zellij),
-            (false, false) => None,
-        }
+        RuntimeKind::ALL.into_iter().find(|kind| kind.facts().server_around(&self.variables()).is_some())
     }
 
-    /// Opens a window in the user's own tmux, if this terminal is one of its panes. The window attaches to a peer and
-    /// closes when the user leaves. Returns `false` if this terminal is in no tmux.
+    /// Returns a lookup in the environment of the caller.
+    fn variables(&self) -> impl Fn(&str) -> Option<OsString> {
+        |name| self.var(name).cloned()
+    }
+
+    /// Opens a window in the user's own multiplexer, if this terminal is one of its panes and it opens windows that way
+    /// (tmux). The window attaches to a peer and closes when the user leaves. Returns `false` if no window can be opened.
     ///
     /// # Errors
-    /// That tmux refuses.
+    /// That multiplexer refuses.
     pub async fn attach_in_window(&self, name: &PeerName, way: &AttachCommand) -> Result<bool> {
-        let tmux = self.var(TMUX).and_then(|value| value.to_str()).and_then(|value| value.rsplitn(3, ',').nth(2));
-        let Some(socket) = tmux.filter(|_| way.nested == Some(RuntimeKind::Tmux)) else { return Ok(false) };
-        let binary = self.runtime_binary(RuntimeKind::Tmux, None)?;
-        let mut open = Argv::new(binary).args(["-S", socket, "new-window", "-n", name.as_str()]);
+        let Some(kind) = way.nested else { return Ok(false) };
         let ours = |key: &str| key.starts_with("PEER_") && !matches!(key, "PEER_NAME" | "PEER_INCARNATION");
-        for (key, value) in self.env.iter().filter(|(key, _)| key.to_str().is_some_and(ours)) {
-            let mut pair = key.clone();
-            pair.push("=");
-            pair.push(value);
-            open = open.arg("-e").arg(pair);
-        }
-        let open = open.arg("--").arg(&self.executable).args(["attach", name.as_str()]);
-        let open = if way.read_only { open.arg("--read-only") } else { open };
+        let passed: Vec<(&OsStr, &OsStr)> = self
+            .env
+            .iter()
+            .filter(|(key, _)| key.to_str().is_some_and(ours))
+            .map(|(key, value)| (key.as_os_str(), value.as_os_str()))
+            .collect();
+        let attach = Argv::new(&self.executable).args(["attach", name.as_str()]);
+        let attach = if way.read_only { attach.arg("--read-only") } else { attach };
+        let binary = self.runtime_binary(kind, None)?;
+        let open = kind.facts().window(&self.variables(), &binary, name.as_str(), &passed, &attach);
+        let Some(open) = open else { return Ok(false) };
         let program = open.program.clone();
         let failed = |why: String| EngineError::Io {
             action: "open a window with",
@@ -158,16 +154,16 @@ impl Engine {
         Ok(if nothing && empty { WakeRequest::default() } else { resume })
     }
 
-    /// Runs an attach in the foreground until the user detaches or the pane ends. A zellij client that fails at once
-    /// while its session is alive was dropped (0.45.1 on a loaded machine: 2 of 40), and is started again; a client
-    /// that was detached by the user succeeds.
+    /// Runs an attach in the foreground until the user detaches or the pane ends. A client that fails at once while its
+    /// session is alive may have been dropped, and is started again if its runtime does that; a client that was detached
+    /// by the user succeeds.
     ///
     /// # Errors
     /// The runtime's client cannot be started.
     pub async fn run_attached(&self, name: &PeerName, way: AttachCommand) -> Result<ExitStatus> {
         let peer = self.known(name)?;
         let runtime = way.runtime;
-        let title = if runtime == RuntimeKind::Zellij { KeptTitle::of_stdout() } else { None };
+        let title = if runtime.facts().client().sets_title { KeptTitle::of_stdout() } else { None };
         let status = self.run_until_seen(&peer, way).await?;
         drop(title);
         if status.success() {
@@ -194,12 +190,12 @@ impl Engine {
         run(argv).await
     }
 
-    /// Returns the client to start again, if that incarnation is known to be alive and is on zellij.
+    /// Returns the client to start again, if that incarnation is known to be alive and its client may be dropped.
     async fn attach_again(&self, peer: &Peer, incarnation: Incarnation, read_only: bool) -> Result<Option<Argv>> {
         let record = peer.files.session()?.present().filter(|record| record.incarnation == incarnation);
         match self.live(peer, record).await? {
             Live::Session(record, observation)
-                if kind_of(&record.place.runtime)? == RuntimeKind::Zellij
+                if kind_of(&record.place.runtime)?.facts().client().may_be_dropped
                     && (&observation.runtime, &observation.process) == (&Axis::Alive, &Axis::Alive) =>
             {
                 let inside = self.is_inside(&record)?;
@@ -213,29 +209,14 @@ impl Engine {
         }
     }
 
-    /// Returns the pane that this command runs in, in the form of the runtime's records.
-    fn own_pane(&self, kind: RuntimeKind) -> Option<String> {
-        let text = |key| self.var(key).and_then(|value| value.to_str()).map(str::to_owned);
-        match kind {
-            RuntimeKind::Tmux => text("TMUX_PANE"),
-            RuntimeKind::Zellij => text("ZELLIJ_PANE_ID").map(|number| format!("terminal_{number}")),
-        }
-    }
-
     /// Whether this command runs in a pane of the recorded server.
     fn is_inside(&self, record: &SessionRecord) -> Result<bool> {
-        let server = match kind_of(&record.place.runtime)? {
-            // TMUX=/path/of/socket,server-pid,session
-            RuntimeKind::Tmux => {
-                let tmux = self.var(TMUX).and_then(|value| value.to_str()).unwrap_or_default();
-                let mut parts = tmux.rsplitn(3, ',').skip(1);
-                let pid = parts.next().and_then(|pid| pid.parse().ok());
-                let same = record.place.server_process.is_none_or(|recorded| Some(recorded.pid) == pid);
-                parts.next().filter(|_| same).map(Path::new)
-            }
-            RuntimeKind::Zellij => self.var(ZELLIJ).and(self.var("ZELLIJ_SOCKET_DIR")).map(OsStr::new).map(Path::new),
-        };
-        Ok(server.is_some_and(|server| server == record.place.server))
+        let around = kind_of(&record.place.runtime)?.facts().server_around(&self.variables());
+        let recorded = record.place.server_process.map(|server| server.pid);
+        Ok(around.is_some_and(|around| {
+            let same = around.pid.is_none_or(|pid| recorded.is_none_or(|recorded| recorded == pid));
+            same && around.address.is_some_and(|address| address == record.place.server)
+        }))
     }
 }
 

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use peer_adapters::process;
 use peer_adapters::runtime::RuntimeKind;
-use peer_adapters::zellij::Zellij;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -185,27 +184,28 @@ impl Engine {
         })
     }
 
-    /// Ends zellij clients that a killed `peer` left. Searches only if there are sessions, or were a moment ago.
+    /// Ends clients that a killed `peer` left. Searches only if there are sessions with servers of their own, or were a
+    /// moment ago.
     fn end_abandoned_clients(&self, subjects: &[Subject]) -> Result<()> {
-        let places: Vec<&Path> = subjects
-            .iter()
-            .map(|subject| &subject.record.place)
-            .filter(|p| p.runtime == RuntimeKind::Zellij.as_str())
-            .map(|p| p.server.as_path())
-            .collect();
-        let below = self.state.root().join(RuntimeKind::Zellij.as_str());
-        if places.is_empty() && !below.is_dir() {
-            return Ok(());
-        }
-        match Zellij::end_abandoned_clients(|dir| dir.starts_with(&below) || places.contains(&dir)) {
-            Ok(0) => Ok(()),
-            Ok(ended) => self.log(&Event::new(self.now(), EventName::ClientsEnded).with("clients", ended)),
-            // Best effort; the next tick tries again.
-            Err(error) => {
-                tracing::debug!(%error, "left clients");
-                Ok(())
+        let mut ended = 0;
+        for kind in RuntimeKind::ALL.into_iter().filter(|kind| !kind.facts().shares_server()) {
+            let places = subjects.iter().map(|subject| &subject.record.place);
+            let places: Vec<&Path> =
+                places.filter(|place| place.kind() == Some(kind)).map(|place| place.server.as_path()).collect();
+            let below = self.state.root().join(kind.as_str());
+            if places.is_empty() && !below.is_dir() {
+                continue;
+            }
+            match kind.facts().end_abandoned_clients(&|dir| dir.starts_with(&below) || places.contains(&dir)) {
+                Ok(clients) => ended += clients,
+                // Best effort; the next tick tries again.
+                Err(error) => tracing::debug!(%error, "left clients"),
             }
         }
+        if ended == 0 {
+            return Ok(());
+        }
+        self.log(&Event::new(self.now(), EventName::ClientsEnded).with("clients", ended))
     }
 
     fn log_tick(&self, beat: &Heartbeat, done: &[TickAction]) -> Result<()> {

@@ -1,7 +1,5 @@
 //! `peer release`: the user declares that what runs elsewhere is gone.
 
-use peer_adapters::runtime::RuntimeKind;
-use peer_adapters::zellij::Zellij;
 use serde::Serialize;
 
 use crate::engine::life::record_end::{self, EndContext};
@@ -83,11 +81,11 @@ impl Engine {
         self.log(&event.with("owner", owner))
     }
 
-    /// zellij keeps a session's files below the state directory. Those of a session that is elsewhere would never be
-    /// deleted otherwise.
+    /// Deletes the session's own files below the state directory, if its runtime keeps some. Those of a session that is
+    /// elsewhere would never be deleted otherwise.
     fn discard_session_files(&self, place: &Place) {
-        let zellij = place.runtime == RuntimeKind::Zellij.as_str() && place.server.starts_with(self.state.root());
-        if zellij && let Err(error) = Zellij::discard(&place.server) {
+        let kind = place.kind().filter(|_| place.server.starts_with(self.state.root()));
+        if let Some(Err(error)) = kind.map(|kind| kind.facts().discard(&place.server)) {
             self.progress.notice(&error.to_string());
         }
     }

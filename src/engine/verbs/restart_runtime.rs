@@ -150,7 +150,7 @@ impl Engine {
             why.extend(self.what_forbids_a_park(&peer, record.clone(), now).await?.map(|it| format!("{name} {it}")));
         }
         why.dedup();
-        if kind_of(&place.runtime)? == RuntimeKind::Tmux
+        if kind_of(&place.runtime)?.facts().shares_server()
             && let Ok(Listing::Up { rows, .. }) = self.runtime_of(place)?.list(&place.server).await
         {
             let theirs = rows.iter().filter(|row| !row.tag.starts_with(&self.tag_root()));
@@ -212,7 +212,8 @@ impl Engine {
     async fn end_server(&self, place: &Place) -> std::result::Result<(), String> {
         let Some(server) = place.server_process.map(process_id) else { return Ok(()) };
         let lives = || process::find(server).map(|found| found.is_some()).map_err(|error| error.to_string());
-        if kind_of(&place.runtime).map_err(|error| error.to_string())? == RuntimeKind::Tmux && lives()? {
+        let kind = kind_of(&place.runtime).map_err(|error| error.to_string())?;
+        if kind.facts().shares_server() && lives()? {
             let runtime = self.runtime_of(place).map_err(|error| error.to_string())?;
             match runtime.list(&place.server).await.map_err(|error| error.to_string())? {
                 Listing::Up { server: listens, rows } if listens == server => {

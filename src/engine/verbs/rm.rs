@@ -29,7 +29,7 @@ impl Engine {
         // incarnation number.
         locked.keep_highest(self.now())?;
         let peer = self.known(name)?;
-        let server = self.tmux_server_of(&peer);
+        let server = self.shared_server_of(&peer);
         self.shut_down_for_removal(&peer, &locked, force).await.map_err(|error| error.instead_of("remove"))?;
         locked.forget_env()?;
         let inbox = self.state.peer(name).inbox()?;
@@ -48,35 +48,33 @@ impl Engine {
         self.log(
             &Event::new(self.now(), EventName::PeerRemoved).peer(name).with("trash", trash.to_string_lossy().as_ref()),
         )?;
-        if let Some(server) = server
+        if let Some((kind, server)) = server
             && !self.is_anybodys(&server)?
         {
-            self.retire(&server).await;
+            self.retire(kind, &server).await;
         }
         Ok(trash)
     }
 
-    /// Returns the tmux server that a peer is on, or would be started on.
-    fn tmux_server_of(&self, peer: &Peer) -> Option<PathBuf> {
-        if peer.spec.runtime != RuntimeKind::Tmux.as_str() {
-            return None;
-        }
+    /// Returns the shared server that a peer is on, or would be started on.
+    fn shared_server_of(&self, peer: &Peer) -> Option<(RuntimeKind, PathBuf)> {
+        let kind = RuntimeKind::named(&peer.spec.runtime).filter(|kind| kind.facts().shares_server())?;
         let on_record = peer.files.session().ok().and_then(Stored::present).map(|record| record.place.server);
-        on_record.or_else(|| self.server_address(RuntimeKind::Tmux, peer, "").ok())
+        Some((kind, on_record.or_else(|| self.server_address(kind, peer, "").ok())?))
     }
 
     /// Whether a declared peer is on this server, or would be started on it.
     fn is_anybodys(&self, server: &Path) -> Result<bool> {
         Ok(self.config.names()?.iter().any(|name| {
             // If that is unknown, the server may be in use.
-            self.known(name).map_or(true, |peer| self.tmux_server_of(&peer).is_some_and(|own| own == server))
+            self.known(name).map_or(true, |peer| self.shared_server_of(&peer).is_some_and(|(_, own)| own == server))
         }))
     }
 
     /// Ends a server of this fleet that no peer needs any more. Best effort.
-    async fn retire(&self, server: &Path) {
-        let Ok(binary) = self.runtime_binary(RuntimeKind::Tmux, None) else { return };
-        let place = Place::planned(RuntimeKind::Tmux.as_str(), binary, server.to_owned(), String::new());
+    async fn retire(&self, kind: RuntimeKind, server: &Path) {
+        let Ok(binary) = self.runtime_binary(kind, None) else { return };
+        let place = Place::planned(kind.as_str(), binary, server.to_owned(), String::new());
         let Ok(runtime) = self.runtime_of(&place) else { return };
         if let Err(error) = runtime.retire(server).await {
             tracing::debug!(%error, "a server that hosts nothing");

@@ -1,10 +1,9 @@
-//! Clean-up of directories of zellij sessions that no record names any more: from starts and ends that were cut short,
-//! and from sessions in which the user's own panes outlived the peer's. tmux keeps nothing on disk.
+//! Clean-up of directories of sessions that no record names any more: from starts and ends that were cut short, and from
+//! sessions in which the user's own panes outlived the peer's. A shared server keeps nothing on disk.
 
 use std::path::{Path, PathBuf};
 
 use peer_adapters::runtime::{Listing, RuntimeKind};
-use peer_adapters::zellij::Zellij;
 use tokio::time::Instant;
 
 use crate::engine::observe::fleet_observation::{self, UntrackedSession};
@@ -22,17 +21,19 @@ enum Owner {
 
 impl Engine {
     /// Cleans up these directories until `deadline`. Best effort: the next tick finds what is left.
-    pub(crate) async fn sweep_sessions(&self, dirs: &[PathBuf], deadline: Instant) {
-        Zellij::sweep_drafts(self.state.root());
-        for dir in dirs.iter().take_while(|_| Instant::now() < deadline) {
-            if let Err(error) = self.sweep_session(dir).await {
+    pub(crate) async fn sweep_sessions(&self, dirs: &[(RuntimeKind, PathBuf)], deadline: Instant) {
+        for kind in RuntimeKind::ALL {
+            kind.facts().sweep_drafts(self.state.root());
+        }
+        for (kind, dir) in dirs.iter().take_while(|_| Instant::now() < deadline) {
+            if let Err(error) = self.sweep_session(*kind, dir).await {
                 tracing::debug!(%error, dir = %dir.display(), "the directory of a session");
             }
         }
     }
 
-    async fn sweep_session(&self, dir: &Path) -> Result<()> {
-        let locked = match self.owner_of(dir) {
+    async fn sweep_session(&self, kind: RuntimeKind, dir: &Path) -> Result<()> {
+        let locked = match self.owner_of(kind, dir) {
             None => return Ok(()),
             // While its lock is held, no session of a peer is created; a peer that is not declared creates none.
             Some(Owner::Peer(name)) if self.config.spec_path(&name).exists() => {
@@ -44,7 +45,7 @@ impl Engine {
             }
             Some(Owner::Peer(_) | Owner::Ours) => None,
         };
-        self.zellij().sweep(dir).await?;
+        self.to_clean_up(kind).sweep(dir).await?;
         drop(locked);
         Ok(())
     }
@@ -55,31 +56,36 @@ impl Engine {
     /// Something there cannot be observed, or cannot be ended.
     pub(crate) async fn sweep_peer(&self, peer: &Peer, locked: &Locked) -> Result<()> {
         let on_record = locked.files().session()?.present().map(|record| record.place.server);
-        let zellij = self.zellij_by_the_kernel();
-        for dir in Zellij::server_dirs(self.state.root())? {
-            let is_its = || matches!(self.owner_of(&dir), Some(Owner::Peer(name)) if name == peer.name);
-            if on_record.as_ref() == Some(&dir) || !may_be_of(&dir, &peer.name) || !is_its() {
-                continue;
-            }
-            if let Ok(Listing::Up { server, rows }) = zellij.list(&dir).await {
-                let at = (RuntimeKind::Zellij.as_str(), dir.as_os_str());
-                let untracked: Vec<UntrackedSession> =
-                    rows.into_iter().filter_map(|row| fleet_observation::untracked(at, server, row)).collect();
-                for untracked in &untracked {
-                    self.clear_untracked(peer, locked, untracked).await?;
+        for kind in RuntimeKind::ALL {
+            for dir in kind.facts().servers_on_disk(self.state.root())? {
+                let is_its = || matches!(self.owner_of(kind, &dir), Some(Owner::Peer(name)) if name == peer.name);
+                if on_record.as_ref() != Some(&dir) && may_be_of(&dir, &peer.name) && is_its() {
+                    self.sweep_directory_of(peer, locked, kind, &dir).await?;
                 }
             }
-            self.zellij().sweep(&dir).await?;
         }
         Ok(())
     }
 
-    fn owner_of(&self, dir: &Path) -> Option<Owner> {
-        if let Some(tag) = Zellij::tag_of(dir) {
+    async fn sweep_directory_of(&self, peer: &Peer, locked: &Locked, kind: RuntimeKind, dir: &Path) -> Result<()> {
+        if let Ok(Listing::Up { server, rows }) = self.by_the_kernel(kind).list(dir).await {
+            let at = (kind.as_str(), dir.as_os_str());
+            let untracked: Vec<UntrackedSession> =
+                rows.into_iter().filter_map(|row| fleet_observation::untracked(at, server, row)).collect();
+            for untracked in &untracked {
+                self.clear_untracked(peer, locked, untracked).await?;
+            }
+        }
+        self.to_clean_up(kind).sweep(dir).await?;
+        Ok(())
+    }
+
+    fn owner_of(&self, kind: RuntimeKind, dir: &Path) -> Option<Owner> {
+        if let Some(tag) = kind.facts().tag_on_disk(dir) {
             let rest = tag.strip_prefix(&self.tag_root())?;
             return Some(Owner::Peer(rest.split_once('/')?.0.parse().ok()?));
         }
-        if dir.parent() != Some(&self.state.root().join(RuntimeKind::Zellij.as_str())) {
+        if dir.parent() != Some(&self.state.root().join(kind.as_str())) {
             return None;
         }
         let name = dir.file_name()?.to_str()?.rsplit_once('-').and_then(|(name, _)| name.parse().ok());

@@ -2,12 +2,16 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use peer_adapters::command;
 use peer_adapters::process::{self, ProcessId};
-use peer_adapters::runtime::{Capture, Created, Gone, Listing, NewSession, Runtime, SessionRow, Target};
+use peer_adapters::runtime::{
+    Capture, Created, Gone, Listing, NewSession, Runtime, RuntimeKind, SessionRow, Setup, Target,
+};
+use peer_adapters::version::Versions;
 
 /// How long a condition may take on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -174,13 +178,11 @@ impl Drop for Zellij {
 }
 
 /// Returns a runtime whose binary does not exist: that a server may not be accessed is determined without it.
-pub(crate) fn without_binary(kind: &str) -> Box<dyn Runtime> {
+pub(crate) fn without_binary(kind: &str) -> Arc<dyn Runtime> {
     let nowhere = PathBuf::from("/nonexistent");
-    match kind {
-        "tmux" => Box::new(peer_adapters::tmux::Tmux::new(nowhere.clone(), nowhere, DEADLINE)),
-        "zellij" => Box::new(peer_adapters::zellij::Zellij::new(nowhere, DEADLINE)),
-        other => panic!("no runtime is called {other}"),
-    }
+    let kind = RuntimeKind::named(kind).unwrap_or_else(|| panic!("no runtime is called {kind}"));
+    let versions = Versions::new(None, DEADLINE);
+    kind.facts().open(Setup { binary: nowhere.clone(), configuration: nowhere, deadline: DEADLINE, versions })
 }
 
 /// Ends them by pid, because a client would hang if the test left the server stopped.

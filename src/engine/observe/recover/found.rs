@@ -1,15 +1,14 @@
 //! What a living pane process reveals about its incarnation when no file does.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use peer_adapters::inherited::Inherited;
 use peer_adapters::process::{self, ProcessId, Status};
-use peer_adapters::runtime::RuntimeKind;
-use peer_adapters::zellij::Zellij;
+use peer_adapters::runtime::{RuntimeKind, SurroundingServer};
 
 use crate::engine::observe::{recorded, recorded_host};
 use crate::engine::peer::kept::essential;
+use crate::engine::peer::runtimes::kind_of;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
@@ -45,10 +44,6 @@ impl Pane {
         let pane = self.process.id.pid;
         let children = process::children(pane)?;
         Ok(children.into_iter().find(|child| child.group == child.id.pid && child.session == pane))
-    }
-
-    fn variable(&self, name: &str) -> Result<Option<OsString>> {
-        Ok(process::environment_variable(self.process.id.pid, name)?)
     }
 }
 
@@ -102,30 +97,19 @@ impl Engine {
     /// Returns the server of a pane process, from its terminal's environment variables. The next listing completes the
     /// address.
     fn place_of(&self, peer: &Peer, pane: &Pane) -> Result<Place> {
-        let own_name = || format!("{}-{}", peer.name, pane.incarnation);
-        let text =
-            |variable| Ok::<_, crate::engine::EngineError>(pane.variable(variable)?.and_then(|v| v.into_string().ok()));
-        // TMUX is `socket,server pid,session number`; the path may contain a comma.
-        let tmux = text("TMUX")?;
-        let tmux = tmux.as_deref().and_then(|value| {
-            let mut parts = value.rsplitn(3, ',').skip(1);
-            Some((parts.next()?.parse().ok()?, PathBuf::from(parts.next()?)))
-        });
-        let (told_pid, socket) = tmux.unzip();
-        let (kind, server, session) = if let Some(socket) = socket {
-            (RuntimeKind::Tmux, socket, own_name())
-        } else {
-            // After a self-fresh, both are named after an older incarnation.
-            let session = text("ZELLIJ_SESSION_NAME")?.unwrap_or_else(own_name);
-            let server = pane.variable("ZELLIJ_SOCKET_DIR")?.map(PathBuf::from);
-            let server = server.map_or_else(|| self.server_address(RuntimeKind::Zellij, peer, &session), Ok)?;
-            (RuntimeKind::Zellij, server, session)
+        let env = process::environment(pane.process.id.pid)?;
+        let of = |variable: &str| env.iter().find(|(key, _)| key == variable).map(|(_, value)| value.clone());
+        let around = RuntimeKind::ALL.into_iter().find_map(|kind| Some((kind, kind.facts().server_around(&of)?)));
+        let (kind, around) = match around {
+            Some((kind, around)) => (kind, around),
+            None => (kind_of(&peer.spec.runtime)?, SurroundingServer::default()),
         };
+        // After a self-fresh, session and server are named after an older incarnation.
+        let session = around.session.unwrap_or_else(|| format!("{}-{}", peer.name, pane.incarnation));
+        let server = around.address.map_or_else(|| self.server_address(kind, peer, &session), Ok)?;
         // A pane process is the child of its server while the server is alive.
-        let hosts = |parent: ProcessId| match kind {
-            RuntimeKind::Tmux => told_pid == Some(parent.pid),
-            RuntimeKind::Zellij => Zellij::is_server(&server, &session, parent),
-        };
+        let hosts =
+            |parent: ProcessId| around.pid == Some(parent.pid) || kind.facts().is_own_server(&server, &session, parent);
         let parent = process::status(pane.process.parent)?.map(|status| status.id).filter(|parent| hosts(*parent));
         let binary = self.runtime_binary(kind, Some(&peer.spec))?;
         Ok(Place {

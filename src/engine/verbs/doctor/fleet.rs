@@ -1,10 +1,9 @@
 //! Checks of the peers: specs that do not parse, programs that are gone, agents and sessions that do not match.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use peer_adapters::runtime::{Gone, Listing, RuntimeKind, SessionRow};
-use peer_adapters::tmux::Tmux;
 
 use super::{Finding, Level};
 use crate::engine::observe::{Observation, Standing, elsewhere, is_at, process_id, standing};
@@ -174,6 +173,29 @@ fn axes(
     }
 }
 
+/// Returns the shared servers of this fleet that can be asked, recorded or configured.
+fn shared_servers(
+    engine: &Engine,
+    records: &[(PeerName, SessionRecord)],
+    left: &[Place],
+) -> BTreeSet<(RuntimeKind, PathBuf)> {
+    let is_here = |place: &&Place| matches!(elsewhere(place.host.as_ref(), false, engine.now()), Ok(None));
+    let recorded = records
+        .iter()
+        .filter(|(_, record)| !matches!(standing(record), Standing::Elsewhere(_)))
+        .map(|(_, record)| &record.place)
+        .chain(left)
+        .filter(is_here)
+        .filter_map(|place| Some((place.kind()?, place.server.clone())));
+    // Only `config.toml` says where these are.
+    let configured = RuntimeKind::ALL.into_iter().filter(|_| engine.usable_settings().is_ok()).filter_map(|kind| {
+        Some((kind, kind.facts().address(engine.state.root(), engine.settings.server(kind), "").ok()?))
+    });
+    let can_be_asked =
+        |(kind, _): &(RuntimeKind, PathBuf)| kind.facts().shares_server() && engine.runtime_binary(*kind, None).is_ok();
+    recorded.chain(configured).filter(can_be_asked).collect()
+}
+
 /// Returns sockets without a listener, and sessions of this fleet that belong to no peer.
 async fn servers(
     engine: &Engine,
@@ -181,28 +203,9 @@ async fn servers(
     left: &[Place],
     spoken_for: &BTreeSet<PeerName>,
 ) -> Vec<Finding> {
-    let is_here = |place: &&Place| matches!(elsewhere(place.host.as_ref(), false, engine.now()), Ok(None));
-    let mut known: BTreeSet<PathBuf> = records
-        .iter()
-        .filter(|(_, record)| !matches!(standing(record), Standing::Elsewhere(_)))
-        .map(|(_, record)| &record.place)
-        .chain(left)
-        .filter(is_here)
-        .filter(|place| place.runtime == RuntimeKind::Tmux.as_str())
-        .map(|place| place.server.clone())
-        .collect();
-    // Only `config.toml` says where this one is.
-    if engine.usable_settings().is_ok() {
-        let own = Path::new(&engine.settings.tmux.socket);
-        let named = || Tmux::default_socket(&engine.settings.tmux.socket);
-        known.insert(if own.is_absolute() { own.to_owned() } else { named() });
-    }
-    let Ok(binary) = engine.runtime_binary(RuntimeKind::Tmux, None) else { return Vec::new() };
-    let tmux = Tmux::new(binary, engine.state.root().join("tmux.conf"), engine.settings.probe.timeout.0);
     let mut found = Vec::new();
-    for server in known {
-        use peer_adapters::runtime::Runtime;
-        match tmux.list(&server).await {
+    for (kind, server) in shared_servers(engine, records, left) {
+        match engine.to_clean_up(kind).list(&server).await {
             Ok(Listing::Gone(Gone::NotListening)) => {
                 let what = format!("{} is a socket without a listener", server.display());
                 found.push(Finding::new(Level::Note, "socket", what).cure("the next wake replaces it"));
@@ -221,8 +224,11 @@ async fn servers(
                 };
                 for row in rows.iter().filter(ours).filter(|row| !belongs(row)) {
                     let what = format!("session {} on {} belongs to no peer", row.session, server.display());
-                    let cure = format!("tmux -S {} kill-pane -t {}", server.display(), row.pane);
-                    found.push(Finding::new(Level::Warning, "session", what).cure(cure));
+                    let finding = Finding::new(Level::Warning, "session", what);
+                    found.push(match kind.facts().close_command(&server, &row.pane) {
+                        Some(cure) => finding.cure(cure),
+                        None => finding,
+                    });
                 }
             }
             // A server that does not answer is already reported if a peer is on it; one that was never started is not a

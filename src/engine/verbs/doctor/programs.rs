@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use peer_adapters::agent::BUILTIN;
 use peer_adapters::command;
 use peer_adapters::runtime::RuntimeKind;
-use peer_adapters::version::{Fitness, oldest};
+use peer_adapters::version::Fitness;
 
 use super::{Finding, Level};
 use crate::config::nearest;
@@ -26,7 +26,7 @@ pub(super) async fn look(engine: &Engine) -> Result<Vec<Finding>> {
 async fn runtimes(engine: &Engine) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut installed = 0;
-    for kind in [RuntimeKind::Tmux, RuntimeKind::Zellij] {
+    for kind in RuntimeKind::ALL {
         if let Ok(binary) = engine.runtime_binary(kind, None) {
             installed += 1;
             found.extend(runtime(engine, kind, &binary).await);
@@ -37,8 +37,8 @@ async fn runtimes(engine: &Engine) -> Vec<Finding> {
     }
     // An unusable `config.toml` may name one.
     if installed == 0 && engine.usable_settings().is_ok() {
-        let (tmux, zellij) = (oldest(RuntimeKind::Tmux), oldest(RuntimeKind::Zellij));
-        let cure = format!("install tmux {tmux} or newer, or zellij {zellij} or newer");
+        let oldest = RuntimeKind::ALL.map(|kind| format!("{kind} {} or newer", kind.facts().supported().oldest));
+        let cure = format!("install {}", oldest.join(", or "));
         found.push(Finding::new(Level::Broken, "runtime", "no multiplexer is installed").cure(cure));
     }
     found
@@ -58,7 +58,7 @@ async fn runtime(engine: &Engine, kind: RuntimeKind, binary: &Path) -> Vec<Findi
     let what = format!("{} at {}", said.clone().unwrap_or_default(), binary.display());
     let mut found = vec![match version.fitness(kind) {
         Fitness::TooOld => return vec![finding(Level::Broken, refusal()).cure(format!("install a newer {kind}"))],
-        Fitness::Supported => match known_bad(&what) {
+        Fitness::Supported => match kind.facts().known_problem(&what) {
             Some((bad, cure)) => finding(Level::Note, format!("{what}: {bad}")).cure(cure),
             None => finding(Level::Ok, what),
         },
@@ -73,18 +73,6 @@ async fn runtime(engine: &Engine, kind: RuntimeKind, binary: &Path) -> Vec<Findi
         );
     }
     found
-}
-
-/// Returns a known problem of a version that otherwise works.
-///
-/// # Source
-/// tmux 3.3a: `paste-buffer` into a dead pane ended the server with all its sessions; the fix (tmux PR 3830) is in 3.4.
-fn known_bad(version: &str) -> Option<(&'static str, &'static str)> {
-    let number = version.strip_prefix("tmux ")?;
-    number.starts_with("3.3").then_some((
-        "pasting into a dead pane crashes the server; this program checks first, other tools may not",
-        "tmux 3.4 has the fix",
-    ))
 }
 
 /// Lists every profile whose program exists, in one line; a profile that cannot be read is broken.

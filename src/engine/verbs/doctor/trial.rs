@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use peer_adapters::process;
-use peer_adapters::runtime::{Capture, Listing, NewSession, Runtime, RuntimeError, RuntimeKind};
+use peer_adapters::runtime::{Capture, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Setup};
 use peer_adapters::socket::{self, Listener};
-use peer_adapters::tmux::Tmux;
-use peer_adapters::zellij::Zellij;
+use peer_adapters::version::Versions;
 use tokio::time::Instant;
 
 use crate::engine::POLL;
@@ -40,17 +39,14 @@ impl Drop for Ground {
 /// reason.
 pub(super) async fn run(kind: RuntimeKind, binary: &Path, deadline: Duration) -> Result<(), String> {
     let ground = Ground::new().map_err(|error| format!("cannot create a directory for it: {error}"))?;
-    let (runtime, server): (Box<dyn Runtime>, PathBuf) = match kind {
-        RuntimeKind::Tmux => {
-            let config = ground.0.join("tmux.conf");
-            fs::write(&config, Tmux::CONFIG).map_err(|error| format!("its configuration: {error}"))?;
-            (Box::new(Tmux::new(binary.to_owned(), config, deadline)), ground.0.join("s"))
-        }
-        RuntimeKind::Zellij => {
-            let server = Zellij::server_dir(&ground.0, WORD).map_err(|error| error.to_string())?;
-            (Box::new(Zellij::new(binary.to_owned(), deadline)), server)
-        }
-    };
+    let configuration = ground.0.join("configuration");
+    if let Some((_, text)) = kind.facts().configuration() {
+        fs::write(&configuration, text).map_err(|error| format!("its configuration: {error}"))?;
+    }
+    let versions = Versions::new(None, deadline);
+    let runtime = kind.facts().open(Setup { binary: binary.to_owned(), configuration, deadline, versions });
+    let socket = ground.0.join("s");
+    let server = kind.facts().address(&ground.0, &socket.to_string_lossy(), WORD).map_err(|error| error.to_string())?;
     let tried = round_trip(runtime.as_ref(), &server, &ground.0, deadline).await;
     let cleared = clear(kind, runtime.as_ref(), &server).await;
     tried.and(cleared)
@@ -89,16 +85,11 @@ async fn round_trip(runtime: &dyn Runtime, server: &Path, dir: &Path, deadline: 
 
 /// Ends what is left of the trial, including its server.
 async fn clear(kind: RuntimeKind, runtime: &dyn Runtime, server: &Path) -> Result<(), String> {
-    match kind {
-        RuntimeKind::Tmux => {
-            if let Ok(Listener::Up(found)) = socket::listener(server) {
-                let ended = process::signal(found.process.id, Signal::SIGTERM);
-                ended.map_err(|error| format!("its server could not be ended: {error}"))?;
-            }
-            Ok(())
-        }
-        RuntimeKind::Zellij => {
-            runtime.discard_failed_create(server, WORD).await.map_err(|error| format!("it was not ended: {error}"))
-        }
+    if kind.facts().shares_server()
+        && let Ok(Listener::Up(found)) = socket::listener(server)
+    {
+        let ended = process::signal(found.process.id, Signal::SIGTERM);
+        ended.map_err(|error| format!("its server could not be ended: {error}"))?;
     }
+    runtime.discard_failed_create(server, WORD).await.map_err(|error| format!("it was not ended: {error}"))
 }

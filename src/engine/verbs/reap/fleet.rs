@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use futures_util::future::join_all;
+use peer_adapters::runtime::RuntimeKind;
 
 use super::judge::not_judged;
 use super::{Request, skipped, unchanged};
@@ -61,7 +62,7 @@ pub(super) struct Fleet {
     /// Sessions of this fleet that no record names.
     pub(super) untracked: Vec<UntrackedSession>,
     /// Directories of sessions that no record names and that host nothing of this fleet.
-    pub(super) unused: Vec<PathBuf>,
+    pub(super) unused: Vec<(RuntimeKind, PathBuf)>,
 }
 
 impl Engine {
