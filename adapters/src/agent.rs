@@ -28,7 +28,7 @@ pub use environment::{Environment, belongs_to_session, session_in};
 pub use error::ProfileError;
 pub use hooks::{EXECUTABLE, Given, Handed, Hooks, Report};
 pub use mcp::{GIVEN, McpRule, McpServer};
-pub use message::{Alteration, Unsendable, letters};
+pub use message::{Alteration, Unsendable, decomposed, letters};
 pub use quit::{Quit, QuitStep};
 pub use values::{ChildFiles, Pattern, ReportingExtension, Variable};
 

@@ -126,6 +126,11 @@ pub fn letters(text: &str) -> String {
     text.nfc().filter(|c| !c.is_whitespace() && !c.is_control() && !is_format(*c)).collect()
 }
 
+/// Returns a text with each accent behind its letter.
+pub fn decomposed(text: &str) -> String {
+    text.nfd().collect()
+}
+
 /// Returns `true` for characters that a terminal does not draw, or draws around other characters.
 fn is_format(c: char) -> bool {
     draws_nothing(c) || matches!(c, '\u{600}'..='\u{605}' | '\u{6dd}' | '\u{70f}' | '\u{110bd}')
