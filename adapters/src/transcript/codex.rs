@@ -4,10 +4,13 @@
 //! Codex 0.169.0, run in tmux with `--no-daemon`: the process holds `thread-writer-locks/ID.lock` and the rollout open
 //! from its start on, so the kernel shows exactly which process has which. The rollout appears with the first message;
 //! the lock exists before it. After `/new`, `/fork` and `/resume` the process also keeps those of the previous
-//! conversation: it is in the one that it began last or in which the user spoke last. When it has ended, its log shows
-//! which it had: rows of `logs_2.sqlite` have `process_uuid` and `thread_id`. Without `--no-daemon` a daemon that all
-//! of a user's Codexes share holds them.
+//! conversation: it is in the one that it entered last or in which the user spoke last. `/resume` removes the lock of the
+//! chosen conversation and makes it anew, so a lock's time is when its conversation was entered. When the process has
+//! ended, its log shows which it had: rows of `logs_2.sqlite` have `process_uuid` and `thread_id`, and those written while
+//! it entered an older one name `thread/resume`. Without `--no-daemon` a daemon that all of a user's Codexes share holds
+//! them.
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -31,8 +34,18 @@ impl Codex<'_> {
         self.home().join("sessions")
     }
 
+    fn locks(&self) -> PathBuf {
+        self.home().join("thread-writer-locks")
+    }
+
     fn locked_by(&self, pids: &[u32]) -> Vec<String> {
-        locked_by(&self.home().join("thread-writer-locks"), pids)
+        locked_by(&self.locks(), pids)
+    }
+
+    /// Returns when a live process entered these conversations, whose locks it holds.
+    fn entered(&self, ids: &[String]) -> Entered {
+        let at = |id: &String| self.locks().join(format!("{id}.lock")).metadata().and_then(|lock| lock.modified()).ok();
+        ids.iter().filter_map(|id| Some((id.clone(), at(id)?))).collect()
     }
 
     /// Returns the conversations in the log entries of one process from `since` on: the process that had `known` then.
@@ -52,6 +65,33 @@ impl Codex<'_> {
             Err(TranscriptError::Database { .. }) => Ok(Vec::new()),
             logged => logged.map(Option::unwrap_or_default),
         }
+    }
+
+    /// Returns the older conversations that one process entered from `since` on, by its log, and when: the process that had
+    /// `known` then.
+    #[cfg(feature = "sqlite")]
+    fn resumed_beside(&self, known: &str, since: SystemTime) -> Result<Entered, TranscriptError> {
+        let sql = "select thread_id, max(ts * 1000 + ts_nanos / 1000000) from logs where thread_id is not null and ts >= ?2 \
+                   and process_uuid in (select process_uuid from logs where thread_id = ?1 and ts >= ?2) \
+                   and instr(feedback_log_body, 'rpc.method=\"thread/resume\"') group by thread_id";
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let since = i64::try_from(since).unwrap_or(i64::MAX);
+        let logged = super::database::ask(&self.home().join("logs_2.sqlite"), |db| {
+            let mut statement = db.prepare(sql)?;
+            let at = |ms: i64| SystemTime::UNIX_EPOCH + Duration::from_millis(ms.try_into().unwrap_or(0));
+            let rows = statement.query_map((known, since), |row| Ok((row.get(0)?, at(row.get(1)?))))?;
+            rows.collect::<rusqlite::Result<Entered>>()
+        });
+        match logged {
+            Err(TranscriptError::Database { .. }) => Ok(Entered::new()),
+            logged => logged.map(Option::unwrap_or_default),
+        }
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    #[allow(clippy::unnecessary_wraps, reason = "the signature of the one that reads the log")]
+    fn resumed_beside(&self, _known: &str, _since: SystemTime) -> Result<Entered, TranscriptError> {
+        Ok(Entered::new())
     }
 
     /// This build cannot read Codex's log: the process markers have to do.
@@ -84,7 +124,7 @@ impl Codex<'_> {
     }
 
     /// Of these conversations of one process, returns the current one: the one in which the newest turn began, or which
-    /// itself began after that. A conversation in which nothing was said counts only for a live run, and only while no
+    /// itself began, or was `entered`, after that. A conversation in which nothing was said counts only for a live run, and only while no
     /// turn of that run is in progress: otherwise it may be a sub-agent's that is just starting. `lives_since` is the
     /// start of such a run.
     ///
@@ -93,6 +133,7 @@ impl Codex<'_> {
         &self,
         ids: &[String],
         known: Option<&str>,
+        entered: &Entered,
         lives_since: Option<SystemTime>,
     ) -> Result<Option<String>, TranscriptError> {
         let mut stages = Vec::new();
@@ -101,8 +142,9 @@ impl Codex<'_> {
         }
         let idle = |since| !stages.iter().any(|stage| stage.in_turn && stage.spoke >= since);
         let unsaid = lives_since.is_some_and(idle);
-        let newest = stages.into_iter().filter(|stage| stage.said || unsaid).max_by_key(|stage| stage.spoke);
-        Ok(newest.filter(|stage| known.is_none_or(|known| stage.spoke >= begun(known))).map(|stage| stage.id))
+        let moved = |stage: &ConversationState| entered.get(&stage.id).map_or(stage.spoke, |at| stage.spoke.max(*at));
+        let newest = stages.into_iter().filter(|stage| stage.said || unsaid).max_by_key(|stage| moved(stage));
+        Ok(newest.filter(|stage| known.is_none_or(|known| moved(stage) >= begun(known))).map(|stage| stage.id))
     }
 
     /// Returns `true` if the rollout is a conversation with a user in this directory, and not a sub-agent's.
@@ -118,6 +160,9 @@ impl Codex<'_> {
         by_person && field("cwd").and_then(Value::as_str).is_some_and(|cwd| Path::new(cwd) == self.0.cwd)
     }
 }
+
+/// When conversations were entered, by their ids.
+type Entered = HashMap<String, SystemTime>;
 
 /// The state of a conversation.
 struct ConversationState {
@@ -191,7 +236,8 @@ impl Layout for Codex<'_> {
     }
 
     fn discover(&self, _since: SystemTime, pids: &[u32]) -> Result<Vec<String>, TranscriptError> {
-        Ok(self.latest(&self.locked_by(pids), None, None)?.into_iter().collect())
+        let ids = self.locked_by(pids);
+        Ok(self.latest(&ids, None, &self.entered(&ids), None)?.into_iter().collect())
     }
 
     fn current(&self, run: &Run<'_>, known: &str) -> Result<Option<String>, TranscriptError> {
@@ -205,7 +251,8 @@ impl Layout for Codex<'_> {
         if ids.iter().all(|id| id == known) {
             return Ok(None);
         }
-        self.latest(&ids, Some(known), lives.then_some(run.since))
+        let entered = if lives { self.entered(&ids) } else { self.resumed_beside(known, run.since)? };
+        self.latest(&ids, Some(known), &entered, lives.then_some(run.since))
     }
 
     /// The ids whose locks they hold: no other process ever writes those conversations at the same time.
@@ -214,7 +261,7 @@ impl Layout for Codex<'_> {
     }
 
     fn of_markers(&self, _since: SystemTime, process_markers: &[String]) -> Result<Vec<String>, TranscriptError> {
-        Ok(self.latest(process_markers, None, None)?.into_iter().collect())
+        Ok(self.latest(process_markers, None, &Entered::new(), None)?.into_iter().collect())
     }
 
     fn is_of_here(&self, id: &str) -> Result<bool, TranscriptError> {

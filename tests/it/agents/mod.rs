@@ -4,6 +4,7 @@ mod answers;
 mod conversations;
 mod hooks;
 mod limits;
+mod lists;
 mod lives;
 mod looks;
 #[cfg(feature = "mcp")]

@@ -110,8 +110,15 @@ fn rollout(home: &Home, id: &str, source: &str, events: &[(&str, &str)]) {
 fn codex_is_in_the_conversation_that_it_began_last_or_in_which_a_person_spoke_last() {
     let home = Home::new("codex");
     let [old, new] = BEGUN;
-    let hold =
-        |id: &str| fs::File::open(home.write(&format!(".codex/thread-writer-locks/{id}.lock"), "")).expect("exists");
+    // Codex makes a lock when it enters a conversation.
+    let lock = |id: &str, entered: &str| {
+        let lock = home.write(&format!(".codex/thread-writer-locks/{id}.lock"), "");
+        let lock = fs::File::options().write(true).open(lock).expect("exists");
+        let entered = humantime::parse_rfc3339(&format!("2026-11-28T{entered}Z")).expect("a time");
+        lock.set_modified(entered).expect("its time is set");
+        lock
+    };
+    let hold = |id: &str| lock(id, if id == old { "14:25:29" } else { "14:25:34" });
     let pids = [std::process::id()];
     let from = |known: &str| home.files().current(&run(&pids, &[]), known, |_| false).expect("readable");
     rollout(&home, old, PERSON, &[("14:25:30", "task_started"), ("14:25:31", "task_complete")]);
@@ -138,6 +145,14 @@ fn codex_is_in_the_conversation_that_it_began_last_or_in_which_a_person_spoke_la
     assert_eq!((from(old).as_deref(), from(new)), (Some(new), None));
     rollout(&home, old, PERSON, &[("14:25:30", "task_started"), ("14:26:29", "task_started")]);
     assert_eq!((from(new).as_deref(), from(old)), (Some(old), None), "gone back to");
+    held.push(lock(new, "14:26:50"));
+    assert_eq!(
+        (from(old).as_deref(), from(new)),
+        (Some(new), None),
+        "chosen from its list, and nothing said in it yet"
+    );
+    held.push(lock(old, "14:26:59"));
+    assert_eq!((from(new).as_deref(), from(old)), (Some(old), None), "and the other");
 }
 
 #[cfg(target_os = "linux")]
@@ -163,6 +178,20 @@ fn codex_that_has_ended_is_known_by_its_log_or_by_the_locks_that_it_held() {
     let process_markers = [old.to_owned(), new.to_owned()];
     let dead = |known: &str| home.files().current(&run(&[], &process_markers), known, |_| false).expect("readable");
     assert_eq!((dead(new).as_deref(), dead(old)), (Some(old), None), "told by its process_markers");
+    let columns =
+        "alter table logs add ts_nanos integer not null default 0; alter table logs add feedback_log_body text";
+    logs.execute_batch(columns).expect("is sql");
+    let entered = |thread: &str, process: &str, at: i64, body: &str| {
+        let sql = "insert into logs values (?1, ?2, ?3, 7000000, ?4)";
+        logs.execute(sql, (at, thread, process, body)).expect("is sql");
+    };
+    // 14:26:40, after the last message.
+    entered(new, "pid:1:a", 1_795_876_000, "rpc.method=\"turn/start\"");
+    assert_eq!(dead(old), None, "written there, and not entered");
+    entered(new, "pid:2:b", 1_795_876_000, "rpc.method=\"thread/resume\"");
+    assert_eq!(dead(old), None, "entered by another process");
+    entered(new, "pid:1:a", 1_795_876_000, "request{rpc.method=\"thread/resume\" rpc.transport=\"in-process\"}");
+    assert_eq!((dead(old).as_deref(), dead(new)), (Some(new), None), "chosen from its list before it ended");
 }
 
 #[test]
