@@ -3,6 +3,7 @@
 mod answers;
 mod conversations;
 mod hooks;
+mod interrupts;
 mod limits;
 mod lists;
 mod lives;
@@ -13,3 +14,4 @@ mod messages;
 mod questions;
 mod trials;
 mod turns;
+mod words;
