@@ -1,6 +1,6 @@
 //! The real Claude Code, Codex, pi and opencode write down exactly what they are sent, once, or the message is refused
 //! before anything is typed. Run by `scripts/test-agents` with a sample of the messages; `PEER_TEST_MESSAGES=all` takes
-//! all.
+//! all, and a number all from that one on.
 
 use crate::common::corpus;
 use crate::common::real_agent::Agent;
@@ -33,13 +33,22 @@ fn opencode_has_exactly_what_was_said(on: RuntimeKind) {
     all_arrives(&Agent::new("opencode", on, &[]));
 }
 
+/// Returns the number of the first message to be sent, and that of the next less the first.
+fn asked() -> (usize, usize) {
+    match std::env::var("PEER_TEST_MESSAGES").as_deref() {
+        Ok("all") => (0, 1),
+        Ok(from) => (from.parse().expect("all, or the number of a message"), 1),
+        Err(_) => (0, 31),
+    }
+}
+
 fn all_arrives(agent: &Agent) {
     let messages = corpus::corpus();
-    let step = if std::env::var("PEER_TEST_MESSAGES").is_ok_and(|which| which == "all") { 1 } else { 31 };
+    let (from, step) = asked();
     agent.peer(&["wake", agent.name, "-m", "the first message"]);
     wait_for("the first one is written down", || (said(agent).len() == 1).then_some(()));
     let (mut exact, mut refused, mut wrong) = (0, 0, Vec::new());
-    for (number, message) in messages.iter().enumerate().step_by(step) {
+    for (number, message) in messages.iter().enumerate().skip(from).step_by(step) {
         let before = said(agent).len();
         let file = agent.world.path("message");
         std::fs::write(&file, message).expect("written");

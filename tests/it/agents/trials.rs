@@ -1,7 +1,8 @@
 //! Repeated starts of the real agents that are not what they look like. Run manually, because they take hours:
 //!
 //! ```text
-//! PEER_TRIALS=200 scripts/test-agents real_trials     # or claude, codex, tmux, slow_starts, …
+//! PEER_TRIALS=200 scripts/test-agents real_trials     # or real_trials_claude, trials::tmux, …
+//! PEER_TRIALS_LOAD=0                                  # how many processes compete with slow starts (8), beside other work
 //! ```
 //!
 //! No agent may be taken for ready before it is, and no message may be lost or delivered twice.
@@ -131,11 +132,19 @@ impl Drop for Load {
     }
 }
 
+/// Returns the machine's load average of the last minute.
+fn load_average() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").expect("readable");
+    text.split(' ').next().and_then(|load| load.parse().ok()).expect("a number")
+}
+
 fn slow_starts(agent: &Agent) {
     let name = agent.name;
-    let load = Load::of(8);
-    let mut all = Vec::new();
+    let competing = std::env::var("PEER_TRIALS_LOAD").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
+    let load = Load::of(competing);
+    let (mut all, mut least, mut most) = (Vec::new(), f64::MAX, 0.0_f64);
     for trial in 0..trials() {
+        (least, most) = (least.min(load_average()), most.max(load_average()));
         let text = format!("slow start {trial}");
         let run = agent.run(&["wake", name, "--fresh", "-m", &text]);
         assert!(run.status.success(), "trial {trial}: {run:?}\n{}", agent.log());
@@ -149,7 +158,8 @@ fn slow_starts(agent: &Agent) {
         agent.peer(&["start", name]);
     }
     drop(load);
-    println!("{name} on {}: {} starts under a load of 8, each message once", agent.world.kind().as_str(), all.len());
+    let (on, starts) = (agent.world.kind().as_str(), all.len());
+    println!("{name} on {on}: {starts} starts under a load of {least} to {most}, each message once");
 }
 
 fn dialogs(agent: &Agent) {
