@@ -33,22 +33,22 @@ fn opencode_has_exactly_what_was_said(on: RuntimeKind) {
     all_arrives(&Agent::new("opencode", on, &[]));
 }
 
-/// Returns the number of the first message to be sent, and that of the next less the first.
-fn asked() -> (usize, usize) {
+/// Returns the numbers of the messages to be sent.
+fn asked(messages: &[String]) -> Vec<usize> {
     match std::env::var("PEER_TEST_MESSAGES").as_deref() {
-        Ok("all") => (0, 1),
-        Ok(from) => (from.parse().expect("all, or the number of a message"), 1),
-        Err(_) => (0, 31),
+        Ok("all") => (0..messages.len()).collect(),
+        Ok(from) => (from.parse().expect("all, or the number of a message")..messages.len()).collect(),
+        Err(_) => corpus::sample(messages),
     }
 }
 
 fn all_arrives(agent: &Agent) {
     let messages = corpus::corpus();
-    let (from, step) = asked();
     agent.peer(&["wake", agent.name, "-m", "the first message"]);
     wait_for("the first one is written down", || (said(agent).len() == 1).then_some(()));
     let (mut exact, mut refused, mut wrong) = (0, 0, Vec::new());
-    for (number, message) in messages.iter().enumerate().skip(from).step_by(step) {
+    for number in asked(&messages) {
+        let message = &messages[number];
         let before = said(agent).len();
         let file = agent.world.path("message");
         std::fs::write(&file, message).expect("written");

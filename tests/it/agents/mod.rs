@@ -12,6 +12,7 @@ mod looks;
 mod mcp;
 mod messages;
 mod questions;
+mod survivors;
 mod trials;
 mod turns;
 mod words;

@@ -128,6 +128,29 @@ const TRICKY: &[&str] = &[
     "? help me",
 ];
 
+/// The messages that a sample always has: each was lost, altered, run or said twice by an agent once.
+const FOUND: &[&str] = &[
+    "please read @ma",
+    "the sign is $",
+    "$HO",
+    "exit",
+    "C:\\work\\",
+    "\\",
+    "\n/x y",
+    "cafe\u{301} decomposed",
+    "zero\u{200b}width",
+    "para\u{2029}graph",
+    "a\n──────────\nb",
+];
+
+/// The numbers of the messages of a sample.
+pub(crate) fn sample(messages: &[String]) -> Vec<usize> {
+    let is_found = |number: &usize| FOUND.contains(&messages[*number].as_str());
+    let sample: Vec<usize> = (0..messages.len()).filter(|number| number % 31 == 0 || is_found(number)).collect();
+    assert_eq!(sample.iter().filter(|number| is_found(number)).count(), FOUND.len(), "each is in the corpus");
+    sample
+}
+
 /// All messages, the long ones last.
 pub(crate) fn corpus() -> Vec<String> {
     let mut messages = Vec::new();
