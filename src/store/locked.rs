@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::atomic::{self, Durability};
-use super::{Locked, Marker, PeerFiles, Result, SessionRecord, StoreError, Stored};
+use super::{ClearedBy, Locked, Marker, PeerFiles, Result, SessionRecord, StoreError, Stored};
 use crate::policy::health::Deaths;
 use crate::policy::time::Timestamp;
 use crate::policy::wake::topic_line;
@@ -49,6 +49,14 @@ impl Locked {
     /// If the directory is read-only.
     pub fn unmark(&self, marker: Marker) -> Result<()> {
         self.remove(marker.suffix())
+    }
+
+    /// Removes every marker that this step clears.
+    ///
+    /// # Errors
+    /// As [`Locked::unmark`].
+    pub fn clear_markers(&self, step: ClearedBy) -> Result<()> {
+        Marker::ALL.into_iter().filter(|marker| marker.cleared_by() == step).try_for_each(|marker| self.unmark(marker))
     }
 
     /// Starts the topic list of a new conversation, with the given topic if there is one.

@@ -38,6 +38,18 @@ pub enum Marker {
     Beat,
 }
 
+/// The step in a peer's life that removes a marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClearedBy {
+    /// An incarnation is launched: a request for a start is used up, because a failed start must not repeat it forever, and
+    /// what the last agent reported about itself does not apply to this one.
+    Launch,
+    /// An incarnation is ready: what the marker says of the conversation is done.
+    Ready,
+    /// The user lets the peer be woken again (`peer start`).
+    Start,
+}
+
 impl Marker {
     /// All markers.
     pub const ALL: [Self; 7] =
@@ -53,6 +65,15 @@ impl Marker {
             Self::Stopped => "stopped",
             Self::Done => "done",
             Self::Beat => "beat",
+        }
+    }
+
+    /// Returns the step that removes the marker. A command may withdraw it before.
+    pub const fn cleared_by(self) -> ClearedBy {
+        match self {
+            Self::NewEager | Self::Done | Self::Beat => ClearedBy::Launch,
+            Self::IdleReaped | Self::FreshNext | Self::Adopted => ClearedBy::Ready,
+            Self::Stopped => ClearedBy::Start,
         }
     }
 }

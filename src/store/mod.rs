@@ -48,7 +48,7 @@ pub use journal::Tail;
 pub use journal::{Event, Journal};
 pub use launch::{Launch, OsText};
 pub use lock::{AwaitedTurn, Gate, Locked, Starting};
-pub use marker::{AgentSignal, Marker};
+pub use marker::{AgentSignal, ClearedBy, Marker};
 pub use pane::{ExitRecord, Hangup, SELF_FRESH, TypingClaim};
 pub use peer_files::PeerFiles;
 pub use records::{AgentProcess, Host, Phase, Place, Process, SessionRecord, TextLength, Unseen};

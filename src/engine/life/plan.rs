@@ -12,7 +12,7 @@ use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
 use crate::policy::wake::{Decision, WakeCause};
-use crate::store::{Event, Launch, Locked, Marker, OsText, Place, SessionRecord, Unseen};
+use crate::store::{ClearedBy, Event, Launch, Locked, OsText, Place, SessionRecord, Unseen};
 
 /// How to start, as the policy decided.
 #[derive(Clone, Debug)]
@@ -88,11 +88,7 @@ impl Engine {
             let changed = conversation::changed(&peer.name, record.incarnation, resumed);
             self.log(&changed.cause(record.cause.clone()).with("previous", before))?;
         }
-        // A request for a fresh start is used up now, because a failed start must not repeat it forever. What the last
-        // agent reported about itself does not apply to this one.
-        for said_by_the_last in [Marker::NewEager, Marker::Done, Marker::Beat] {
-            locked.unmark(said_by_the_last)?;
-        }
+        locked.clear_markers(ClearedBy::Launch)?;
         Ok(())
     }
 

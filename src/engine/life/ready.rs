@@ -18,7 +18,7 @@ use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
 use crate::policy::time::Timestamp;
-use crate::store::{Event, Locked, Marker, Phase, SessionRecord, Stored};
+use crate::store::{ClearedBy, Event, Locked, Phase, SessionRecord, Stored};
 
 /// The least time between two looks at a screen: a starting agent writes all the time, and a capture costs 3 ms.
 const SCREEN_POLL: Duration = Duration::from_millis(25);
@@ -288,9 +288,7 @@ impl Engine {
         record.phase = Phase::Ready { ready_at_ms: now };
         record.last_reported = None;
         locked.write_session(record)?;
-        locked.unmark(Marker::IdleReaped)?;
-        locked.unmark(Marker::FreshNext)?;
-        locked.unmark(Marker::Adopted)?;
+        locked.clear_markers(ClearedBy::Ready)?;
         // The topics on file are those of the conversation that it was in last.
         let last = locked.files().end()?.present().and_then(|last| last.conversation);
         let same = last.is_none() || last == record.conversation;

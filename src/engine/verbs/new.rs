@@ -7,7 +7,7 @@ use crate::engine::{Engine, Result};
 use crate::policy::ending::Intent;
 use crate::policy::name::PeerName;
 use crate::policy::wake::{Mode, WakeRequest};
-use crate::store::Marker;
+use crate::store::ClearedBy;
 
 impl Engine {
     /// Ends what runs, clears what would prevent it, and starts fresh.
@@ -36,7 +36,7 @@ impl Engine {
                     self.end_by_hand(&peer, &locked, *record, &observation, Intent::Replaced).await?;
                 }
             }
-            locked.unmark(Marker::Stopped)?;
+            locked.clear_markers(ClearedBy::Start)?;
         }
         let request = WakeRequest { mode: Mode::Fresh, force: true, topic: message.topic.clone(), conversation: None };
         self.wake(name, &request, message).await

@@ -3,7 +3,7 @@
 use crate::engine::{Engine, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
-use crate::store::{Event, Marker};
+use crate::store::{ClearedBy, Event, Marker};
 
 impl Engine {
     /// Removes the stop. Returns whether there was one.
@@ -14,7 +14,7 @@ impl Engine {
         let peer = self.known(name)?;
         let locked = self.lock(name).await?;
         let stopped = peer.files.has(Marker::Stopped)?;
-        locked.unmark(Marker::Stopped)?;
+        locked.clear_markers(ClearedBy::Start)?;
         if stopped {
             self.log(&Event::new(self.now(), EventName::PeerStarted).peer(name))?;
         }

@@ -18,7 +18,7 @@ use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::wake::{Decision, Refusal, WakeDecision, WakeReason, WakeRequest, decide};
-use crate::store::{Event, Locked, Marker, SessionRecord, Stored};
+use crate::store::{ClearedBy, Event, Locked, Marker, SessionRecord, Stored};
 
 /// How often a wake starts over after it cleared what was in its way. At most two rounds are needed (an orphan, then
 /// its record); more means that something interferes.
@@ -236,7 +236,7 @@ impl Engine {
         self.end(peer, locked, record, Some(intent)).await?;
         // This wake overrides the interrupted stop. A stop that had set its marker would have refused this wake before.
         if !refused {
-            locked.unmark(Marker::Stopped)?;
+            locked.clear_markers(ClearedBy::Start)?;
         }
         Ok(Round::Again)
     }
