@@ -69,6 +69,14 @@ impl TurnRecord {
         self.seen.at_ms.max(self.began_ms.unwrap_or_default()).max(self.finished_ms.unwrap_or_default())
     }
 
+    /// Returns the end of a turn that began at `at`, if a look has taken it for that of the turn before: the agent's own
+    /// files had its time, and its start was not reported yet.
+    fn seen_to_end_since(&self, at: Timestamp) -> Option<Timestamp> {
+        let is_exact =
+            self.finished_by.is_some() && self.seen.turn == Turn::Free && self.finished_ms == self.seen.since_ms;
+        self.finished_ms.filter(|finished| is_exact && *finished >= at)
+    }
+
     /// Whether a look has announced the end of the turn whose end is reported at `at`. `sent` is when the agent got its
     /// last message.
     fn was_seen_to_end(&self, at: Timestamp, sent: Option<Timestamp>) -> bool {
@@ -130,7 +138,7 @@ pub fn apply(known: Option<&TurnRecord>, report: TurnReport, at: Timestamp) -> (
         }
         (TurnReport::Started { .. }, Some(known)) if known.finished_ms.is_some_and(|finished| finished >= at) => {
             let began_ms = known.began_ms.max(Some(at));
-            let ended = known.unannounced_ms.filter(|ended| *ended >= at);
+            let ended = known.unannounced_ms.filter(|ended| *ended >= at).or_else(|| known.seen_to_end_since(at));
             let ended = ended.map(|ended| Change::Finished(Some(ended.since(at))));
             let news = [Change::Started].into_iter().chain(ended).collect();
             (news, TurnRecord { began_ms, began_by: None, unannounced_ms: None, ..known.clone() })

@@ -144,6 +144,17 @@ fn a_report_of_what_a_look_has_announced_is_no_news() {
 }
 
 #[test]
+fn the_end_of_a_short_turn_is_not_that_of_the_interrupted_one_before_it() {
+    let mut log = Log::default();
+    log.report(STARTED, 1_000);
+    // That one was interrupted, which no hook reports. The next one is over before its own hooks have run.
+    let over = log.sees(&file(Turn::Free, 9_010, 9_020));
+    assert_eq!(over, Some(Change::Finished(Some(Duration::from_millis(8_010)))));
+    assert_eq!(log.report(STARTED, 9_000), [Change::Started, Change::Finished(Some(Duration::from_millis(10)))]);
+    assert_eq!(log.report(finished(true, None), 9_010), []);
+}
+
+#[test]
 fn a_clock_that_was_set_back_does_not_silence_the_looks() {
     let mut log = Log::default();
     log.sees(&screen(Turn::Busy, 9_000_000));
