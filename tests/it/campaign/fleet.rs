@@ -46,13 +46,6 @@ pub(super) struct Fleet {
     messages: u64,
 }
 
-impl Random {
-    /// A random index into `length` elements.
-    pub(super) fn index(&mut self, length: usize) -> usize {
-        usize::try_from(self.below(length as u64)).expect("below a length")
-    }
-}
-
 impl Fleet {
     pub(super) fn new(kind: RuntimeKind, seed: u64) -> Self {
         let world = World::on_within(kind, PROBE_TIMEOUT);

@@ -138,7 +138,7 @@ fn what_an_agent_reports_is_recorded(on: RuntimeKind) {
     let (beat, done) = (reported("a", "beat"), reported("w", "self-done"));
     assert!(beat.code == 0 && world.has("a", "beat"), "{beat:?}");
     assert!(done.code == 0 && world.has("w", "done"), "{done:?}");
-    let mut hook = world.command(&["agent-hook", "turn-started", "--hear", "1"]);
+    let mut hook = world.command(&["agent-hook", "turn-started", "--received-ms", "1"]);
     let hook = Run::of(hook.env("PEER_NAME", "a").env("PEER_INCARNATION", "1"), None);
     assert_eq!(hook.code, 0, "{hook:?}");
     for name in ["a", "w"] {

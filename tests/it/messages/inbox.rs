@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::common::random::Random;
 use crate::common::{Run, World, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
+use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
@@ -272,10 +273,10 @@ fn each_message_arrives_once_and_in_order_whatever_is_killed(on: RuntimeKind) {
             }
             2 => {
                 std::thread::sleep(Duration::from_millis(100 + random.below(1400)));
-                let whom = if random.below(2) == 0 { "process" } else { "pane_process" };
-                if let Some(pid) = world.json_or_null("a", "session")[whom]["pid"].as_u64() {
-                    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).expect("a pid"));
-                    let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
+                let whom = ["process", "pane_process", "server_process"][random.index(3)];
+                let recorded = serde_json::from_value::<ProcessId>(world.json_or_null("a", "session")[whom].clone());
+                if let Some(living) = recorded.ok().filter(|process| matches!(process::find(*process), Ok(Some(_)))) {
+                    let _ = process::signal(living, Signal::SIGKILL);
                 }
             }
             _ => {}
