@@ -138,8 +138,8 @@ pub trait Facts: Sync {
         None
     }
 
-    /// Whether one server hosts many sessions, those of other users of it among them. If not, each session has a server
-    /// of its own, which ends with it.
+    /// Whether one server hosts many sessions, possibly some that are not ours. If not, each session has a server of its
+    /// own, which ends with it.
     fn shares_server(&self) -> bool;
 
     /// Chooses the address of the server of a new session: `named` is what the configuration calls it (a name, or an

@@ -160,7 +160,7 @@ impl Engine {
 
 const WORKS: &str = "it is busy";
 const SIGNED_OUT: &str =
-    "its service does not accept its account or key: sign in in its pane, or send it a message directly";
+    "its service does not accept its account or key: sign in from its pane, or send it a message directly";
 const ANOTHER: &str = "it has another message; each is for an incarnation of its own";
 
 /// Whether what waits is for the next incarnation: this one has the one message that it was started for.
