@@ -19,10 +19,12 @@ pub use crate::terminal::Size;
 mod error;
 mod key;
 mod kind;
+mod name;
 
 pub use error::RuntimeError;
 pub use key::Key;
 pub use kind::{ClientBehaviour, Facts, RuntimeKind, Setup, Supported, SurroundingServer, Variables};
+pub use name::RuntimeName;
 
 /// The address of one session: everything an effect needs to reach this session and no other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

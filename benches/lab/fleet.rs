@@ -12,6 +12,7 @@ use peer::testing::{
 };
 use peer_adapters::inherited::Inherited;
 use peer_adapters::process;
+use peer_adapters::runtime::RuntimeKind;
 
 use crate::common::World;
 
@@ -187,7 +188,7 @@ fn record(
         server_process: Some(Process { pid: server.pid, start: server.start }),
         pane_process: Some(id),
         host: Some(host),
-        ..Place::planned("tmux", tmux, world.socket(), made.session.clone())
+        ..Place::planned(RuntimeKind::Tmux, tmux, world.socket(), made.session.clone())
     };
     let boot_id = process::boot_id().expect("a boot id");
     let driver = Process::NOBODY;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::runtime::{RuntimeKind, RuntimeName};
 use serde::Deserialize;
 
 use super::values::{Size, Span, check_runtime};
@@ -17,7 +17,7 @@ use crate::policy::wake::ContextPolicy;
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The runtime of a new peer. If unset, the first one that is installed.
-    pub runtime: Option<String>,
+    pub runtime: Option<RuntimeName>,
     /// How many messages of agents may follow one another without a person's message among them; 0 means no limit.
     pub max_hops: u32,
     /// How to reach tmux.
@@ -207,7 +207,7 @@ impl Settings {
     /// Checks what the types cannot express. The error is the path of the key from its outermost table, the problem,
     /// and what to write instead.
     pub(super) fn check(&self) -> Result<(), (Vec<String>, String, String)> {
-        if let Some((problem, cure)) = self.runtime.as_deref().and_then(check_runtime) {
+        if let Some((problem, cure)) = self.runtime.as_ref().and_then(check_runtime) {
             return Err((vec!["runtime".to_owned()], problem, cure));
         }
         for (number, hook) in self.hooks.iter().enumerate() {

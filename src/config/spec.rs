@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use peer_adapters::inherited::{self, Inherited, Limit, LimitName, Umask};
+use peer_adapters::runtime::{RuntimeKind, RuntimeName};
 use serde::{Deserialize, Serialize};
 
 use super::error::{self, ConfigError, Place};
@@ -24,7 +25,7 @@ pub struct PeerSpec {
     /// The absolute path of the working directory.
     pub cwd: PathBuf,
     /// `tmux` or `zellij`.
-    pub runtime: String,
+    pub runtime: RuntimeName,
     /// A separate tmux socket, by name or absolute path, for isolation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<String>,
@@ -132,7 +133,7 @@ impl PeerSpec {
     ///
     /// # Errors
     /// If the text is not a spec.
-    pub fn with_runtime(path: &Path, text: &str, runtime: &str) -> Result<String, ConfigError> {
+    pub fn with_runtime(path: &Path, text: &str, runtime: RuntimeKind) -> Result<String, ConfigError> {
         /// The position of the value in the text.
         #[derive(Deserialize)]
         struct Typed {
@@ -140,7 +141,7 @@ impl PeerSpec {
         }
         let typed: Typed = error::parse(path, text)?;
         let mut changed = text.to_owned();
-        changed.replace_range(typed.runtime.span(), &toml::Value::from(runtime).to_string());
+        changed.replace_range(typed.runtime.span(), &toml::Value::from(runtime.as_str()).to_string());
         Ok(changed)
     }
 
@@ -260,9 +261,9 @@ mod tests {
         let text = "# mine\nagent = \"claude\"\nruntime='tmux' # the old one\ncommand = [\"/bin/a\"]\ncwd = \"/\"\n\
                     initial_prompt = \"runtime = tmux\"\n\n[env]\nruntime = \"tmux\"\n";
         let path = Path::new("peers/a.toml");
-        let changed = PeerSpec::with_runtime(path, text, "zellij").expect("a spec");
+        let changed = PeerSpec::with_runtime(path, text, RuntimeKind::Zellij).expect("a spec");
         assert_eq!(changed, text.replacen("'tmux'", "\"zellij\"", 1));
-        assert_eq!(PeerSpec::parse(path, &changed).expect("a spec").runtime, "zellij");
-        PeerSpec::with_runtime(path, "agent = 1", "zellij").expect_err("no spec");
+        assert_eq!(PeerSpec::parse(path, &changed).expect("a spec").runtime, RuntimeKind::Zellij.into());
+        PeerSpec::with_runtime(path, "agent = 1", RuntimeKind::Zellij).expect_err("no spec");
     }
 }

@@ -3,16 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::runtime::{RuntimeKind, RuntimeName};
 use serde::{Deserialize, Serialize};
 
-/// The supported runtimes.
-pub const RUNTIMES: [&str; RuntimeKind::ALL.len()] = RuntimeKind::NAMES;
-
 /// Returns what is wrong with the name of a runtime, and what to write instead, if it is not a supported one.
-pub(super) fn check_runtime(name: &str) -> Option<(String, String)> {
-    let wrong = !RUNTIMES.contains(&name);
-    wrong.then(|| (format!("there is no runtime {name:?}"), format!("write one of {}", RUNTIMES.join(", "))))
+pub(super) fn check_runtime(runtime: &RuntimeName) -> Option<(String, String)> {
+    let RuntimeName::Unknown(name) = runtime else { return None };
+    Some((format!("there is no runtime {name:?}"), format!("write one of {}", RuntimeKind::NAMES.join(", "))))
 }
 
 /// A hundred years: longer than any useful wait, and short enough to be added to any timestamp.

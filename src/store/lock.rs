@@ -167,6 +167,7 @@ impl Locked {
 #[cfg(test)]
 mod tests {
     use peer_adapters::inherited::Inherited;
+    use peer_adapters::runtime::RuntimeKind;
 
     use super::*;
     use crate::policy::time::Timestamp;
@@ -178,7 +179,7 @@ mod tests {
     fn starting() -> (tempfile::TempDir, StateDir, SessionRecord) {
         let dir = tempfile::tempdir().expect("directory");
         let state = StateDir::open(dir.path().join("state")).expect("state");
-        let place = Place::planned("tmux", "/usr/bin/tmux".into(), "/nonexistent".into(), "a-1".to_owned());
+        let place = Place::planned(RuntimeKind::Tmux, "/usr/bin/tmux".into(), "/nonexistent".into(), "a-1".to_owned());
         let (driver, woke_at) = (Process { pid: 1, start: 1 }, Timestamp::from_ms(1));
         let record = SessionRecord::starting(FIRST, place, driver, String::new(), "command", "first-wake", woke_at);
         let launch = Launch {

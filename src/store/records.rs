@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::runtime::{RuntimeKind, RuntimeName};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::ending::{Incarnation, Intent};
@@ -71,7 +71,7 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// `tmux` or `zellij`.
-    pub runtime: String,
+    pub runtime: RuntimeName,
     /// The absolute path of the runtime's binary, so that a live agent is found even with a bare `PATH`, as in cron.
     pub binary: PathBuf,
     /// Absolute path of the tmux socket or the zellij session directory.
@@ -104,9 +104,9 @@ pub struct Place {
 
 impl Place {
     /// Creates the place of a session that does not exist yet: only its name, runtime and server are known.
-    pub fn planned(runtime: &str, binary: PathBuf, server: PathBuf, session: String) -> Self {
+    pub fn planned(runtime: RuntimeKind, binary: PathBuf, server: PathBuf, session: String) -> Self {
         Self {
-            runtime: runtime.to_owned(),
+            runtime: runtime.into(),
             binary,
             server,
             session,
@@ -122,7 +122,7 @@ impl Place {
 
     /// Returns the multiplexer; `None` if this version does not know it.
     pub fn kind(&self) -> Option<RuntimeKind> {
-        RuntimeKind::named(&self.runtime)
+        self.runtime.kind()
     }
 }
 
@@ -171,7 +171,8 @@ pub struct SessionRecord {
     pub missing_env: Vec<String>,
     /// Whether it continues an earlier conversation.
     pub resumed: bool,
-    /// Why it was started in this way.
+    /// Why it was started in this way. A string, because nothing decides by it: the cause of a newer version is shown and
+    /// logged as it is.
     pub cause: String,
     /// When it was requested.
     pub woke_at_ms: Timestamp,

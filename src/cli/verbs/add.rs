@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use peer_adapters::inherited::{Limit, LimitName, Umask, check_nice};
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
 
 use crate::cli::render::output::{self, printable};
@@ -28,8 +29,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROFILE", add = crate::cli::args::complete::profiles())]
     agent: Option<String>,
     /// Where its pane runs: tmux or zellij; defaults to `runtime` in config.toml, then to the first one installed
-    #[arg(long, value_name = "RUNTIME", value_parser = crate::config::RUNTIMES)]
-    runtime: Option<String>,
+    #[arg(long, value_name = "RUNTIME", value_parser = crate::cli::args::runtime())]
+    runtime: Option<RuntimeKind>,
     /// Its working directory; defaults to the current one
     #[arg(long, value_name = "DIR")]
     cwd: Option<PathBuf>,

@@ -2,7 +2,6 @@ use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
 
 use crate::cli::{Context, Outcome};
-use crate::engine::peer::runtimes::kind_of;
 use crate::policy::name::PeerName;
 
 /// Move a peer to the other runtime, with its conversation
@@ -15,11 +14,11 @@ pub(crate) struct Args {
     /// Name of the peer
     name: PeerName,
     /// Target runtime: tmux or zellij
-    #[arg(value_name = "RUNTIME", value_parser = crate::config::RUNTIMES, required_unless_present = "runtime")]
-    to: Option<String>,
+    #[arg(value_name = "RUNTIME", value_parser = crate::cli::args::runtime(), required_unless_present = "runtime")]
+    to: Option<RuntimeKind>,
     /// The same as a flag
-    #[arg(long, value_name = "RUNTIME", value_parser = crate::config::RUNTIMES, conflicts_with = "to")]
-    runtime: Option<String>,
+    #[arg(long, value_name = "RUNTIME", value_parser = crate::cli::args::runtime(), conflicts_with = "to")]
+    runtime: Option<RuntimeKind>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -27,7 +26,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
-    let to: RuntimeKind = kind_of(&args.to.or(args.runtime).unwrap_or_default())?;
+    let to = args.to.or(args.runtime).expect("clap requires one of them");
     let moved = engine.move_to(&args.name, to).await?;
     engine.progress.settled();
     if args.json {

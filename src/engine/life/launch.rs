@@ -46,7 +46,7 @@ impl Engine {
         let server = self.server_address(kind, peer, &session)?;
         // Before anything is changed.
         let known = self.claim(runtime.as_ref(), &server).await?;
-        let place = Place::planned(kind.as_str(), binary, server, session);
+        let place = Place::planned(kind, binary, server, session);
         let mut record = self.planned(peer, plan, incarnation, place)?;
         self.write_plan(peer, locked, plan, &mut record)?;
         let new = NewSession {

@@ -122,7 +122,7 @@ impl Engine {
                 .with("conversation", record.conversation.clone())
                 .with("topic", plan.topic.clone())
                 .with("missing_env", named(&record.missing_env))
-                .with("runtime", record.place.runtime.clone()),
+                .with("runtime", record.place.runtime.as_str()),
         )
     }
 }

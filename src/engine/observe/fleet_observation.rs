@@ -61,8 +61,8 @@ pub struct UntrackedSession {
     pub peer: PeerName,
     /// The incarnation in its tag.
     pub incarnation: Incarnation,
-    /// `tmux` or `zellij`.
-    pub runtime: String,
+    /// Its runtime.
+    pub runtime: RuntimeKind,
     /// The address of the server that lists it.
     pub server: PathBuf,
     /// The server's process.
@@ -169,12 +169,12 @@ impl Engine {
         let observations = HashMap::with_capacity(records.len());
         let mut observed = FleetObservation { observations, agents_at, ..FleetObservation::default() };
         for (((name, record), agent), standing) in records.iter().zip(agents).zip(standings) {
-            let server = server(record);
-            let observation = match answers.get_mut(&server).filter(|_| standing == Standing::Here) {
+            let server = server(record).filter(|_| standing == Standing::Here);
+            let observation = match server.and_then(|server| answers.get_mut(&server)) {
                 Some(answer) => answer.judge(name, record, agent),
                 None => standing.observation(self.now()),
             };
-            if let Some(process) = observation.answered {
+            if let Some((server, process)) = server.zip(observation.answered) {
                 observed
                     .untracked
                     .extend(observation.leftovers.iter().filter_map(|row| untracked(server, process, row.clone())));
@@ -194,11 +194,11 @@ impl Engine {
         prefetched: Option<&'a mut Prefetched>,
     ) -> Result<HashMap<Server<'a>, Answer>> {
         let ours = self.tag_root();
-        let prefetched = prefetched.map(|Prefetched { place, at, listing }| (address(place), *at, listing));
+        let prefetched = prefetched.and_then(|Prefetched { place, at, listing }| Some((address(place)?, *at, listing)));
         let mut known: HashSet<_> = prefetched.iter().map(|(server, ..)| *server).collect();
         let mut of_runtime = HashMap::<_, (Arc<dyn Runtime>, Vec<Server<'a>>)>::new();
         for record in records {
-            let server = server(record);
+            let Some(server) = server(record) else { continue };
             if known.insert(server) {
                 let runtime = self.runtime_of(&record.place)?;
                 let binary = (server.0, record.place.binary.as_path());
@@ -206,7 +206,7 @@ impl Engine {
             }
         }
         for (kind, dir) in more {
-            let server = (kind.as_str(), dir.as_os_str());
+            let server = (*kind, dir.as_os_str());
             // Together with the other servers of that runtime, if there are any: the kernel's socket table is read once
             // per runtime.
             if let Some((_, (_, servers))) = of_runtime.iter_mut().find(|((runtime, _), _)| *runtime == server.0) {
@@ -235,15 +235,15 @@ impl Engine {
 impl FleetObservation {
     /// Collects what no record claimed.
     fn collect_unclaimed(&mut self, server: Server<'_>, answer: Answer) {
-        let place = || Some((RuntimeKind::named(server.0)?, PathBuf::from(server.1)));
+        let place = (server.0, PathBuf::from(server.1));
         match answer.listing {
             // No peer depends on this server, and nothing can be said about it now.
             Err(error) if answer.unknown == 0 => tracing::debug!(%error, "a session that is not on record"),
             Err(error) => self.silent.push(Silent { error, peers: answer.unknown }),
-            Ok(Listed::Gone(_)) => self.unused.extend(place()),
+            Ok(Listed::Gone(_)) => self.unused.push(place),
             Ok(Listed::Up(panes)) => {
                 if panes.of.is_empty() {
-                    self.unused.extend(place());
+                    self.unused.push(place);
                 }
                 let left = panes.of.into_values().flatten();
                 self.untracked.extend(left.filter_map(|row| untracked(server, panes.server, row)));
@@ -264,17 +264,18 @@ pub(crate) fn untracked(server: Server<'_>, process: ProcessId, row: SessionRow)
     let mut parts = row.tag.split('/').skip(1);
     let peer = parts.next()?.parse().ok()?;
     let incarnation = Incarnation(parts.next()?.parse().ok()?);
-    let (runtime, server) = (server.0.to_owned(), server.1.into());
+    let (runtime, server) = (server.0, server.1.into());
     Some(UntrackedSession { peer, incarnation, runtime, server, server_process: process, row })
 }
 
 /// A server, by runtime and address. The address is text because hashing a path splits it into components.
-pub(crate) type Server<'a> = (&'a str, &'a OsStr);
+pub(crate) type Server<'a> = (RuntimeKind, &'a OsStr);
 
-fn server(record: &SessionRecord) -> Server<'_> {
+fn server(record: &SessionRecord) -> Option<Server<'_>> {
     address(&record.place)
 }
 
-fn address(place: &Place) -> Server<'_> {
-    (&place.runtime, place.server.as_os_str())
+/// `None` for a runtime that this version does not know.
+fn address(place: &Place) -> Option<Server<'_>> {
+    Some((place.kind()?, place.server.as_os_str()))
 }

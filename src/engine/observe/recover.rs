@@ -257,14 +257,13 @@ impl Engine {
     }
 
     fn place_of_untracked(&self, peer: &Peer, untracked: &UntrackedSession) -> Result<Place> {
-        let kind = crate::engine::peer::runtimes::kind_of(&untracked.runtime)?;
-        let binary = self.runtime_binary(kind, Some(&peer.spec))?;
+        let binary = self.runtime_binary(untracked.runtime, Some(&peer.spec))?;
         Ok(Place {
             session_id: untracked.row.session_id.clone(),
             pane: untracked.row.pane.clone(),
             server_process: Some(recorded(untracked.server_process)),
             host: Some(recorded_host()?),
-            ..Place::planned(&untracked.runtime, binary, untracked.server.clone(), untracked.row.session.clone())
+            ..Place::planned(untracked.runtime, binary, untracked.server.clone(), untracked.row.session.clone())
         })
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use peer_adapters::agent::Profile;
+use peer_adapters::runtime::RuntimeName;
 
 use crate::config::{ConfigError, Effective, PeerSpec};
 use crate::engine::life::launch::check_before_launch;
@@ -22,7 +23,7 @@ const ANY: &str = "command";
 #[derive(Debug, Default)]
 struct LastKnown {
     agent: Option<String>,
-    runtime: Option<String>,
+    runtime: Option<RuntimeName>,
     cwd: Option<PathBuf>,
     command: Option<Vec<String>>,
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use peer_adapters::command;
-use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind, Setup};
+use peer_adapters::runtime::{Runtime, RuntimeError, RuntimeKind, RuntimeName, Setup};
 use peer_adapters::version::Versions;
 
 use crate::config::{PeerSpec, Settings};
@@ -63,13 +63,13 @@ impl Runtimes {
     }
 }
 
-/// Parses the runtime's name in a spec or a record.
+/// Returns the runtime that a spec or a record names.
 ///
 /// # Errors
-/// The name is unknown. Specs with such a name are rejected when they are read.
-pub fn kind_of(name: &str) -> Result<RuntimeKind> {
-    RuntimeKind::named(name).ok_or_else(|| EngineError::Declaration {
-        what: format!("runtime {name:?}"),
+/// This version does not know it. Specs with such a name are rejected when they are read.
+pub fn kind_of(name: &RuntimeName) -> Result<RuntimeKind> {
+    name.kind().ok_or_else(|| EngineError::Declaration {
+        what: format!("runtime {:?}", name.as_str()),
         problem: "no such runtime".to_owned(),
         hint: Some(format!("use {}", RuntimeKind::NAMES.join(" or "))),
     })

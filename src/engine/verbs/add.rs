@@ -27,7 +27,7 @@ pub struct Declaration {
     /// `--agent`; derived from the command if not given.
     pub agent: Option<String>,
     /// `--runtime`.
-    pub runtime: Option<String>,
+    pub runtime: Option<RuntimeKind>,
     /// `--cwd`; the caller's directory if not given.
     pub cwd: Option<PathBuf>,
     /// `--idle`.
@@ -187,9 +187,10 @@ impl Engine {
             });
         };
         let program = self.executable_of(program, &cwd)?;
-        let runtime = match typed.runtime.or_else(|| self.settings.runtime.clone()) {
-            Some(runtime) => kind_of(&runtime)?,
-            None => self.first_installed()?,
+        let runtime = match (typed.runtime, &self.settings.runtime) {
+            (Some(runtime), _) => runtime,
+            (None, Some(configured)) => kind_of(configured)?,
+            (None, None) => self.first_installed()?,
         };
         let env_file = typed.env_file.map(std::path::absolute).transpose().map_err(EngineError::Kernel)?;
         // A missing runtime is reported now, and not at the first wake.
@@ -198,7 +199,7 @@ impl Engine {
             agent,
             command: std::iter::once(program).chain(arguments.iter().cloned()).collect(),
             cwd,
-            runtime: runtime.as_str().to_owned(),
+            runtime: runtime.into(),
             idle_timeout: typed.idle,
             restart: typed.restart,
             initial_prompt: typed.prompt,

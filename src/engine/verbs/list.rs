@@ -212,7 +212,7 @@ impl Engine {
             state: shown.state,
             detail: shown.detail,
             agent: peer.spec.agent.clone(),
-            runtime: peer.spec.runtime.clone(),
+            runtime: peer.spec.runtime.to_string(),
             topic,
             incarnation: live.record().map(|record| record.incarnation),
             conversation: conversation.or_else(|| last.as_ref()?.conversation.clone()),

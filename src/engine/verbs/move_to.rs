@@ -83,7 +83,7 @@ impl Engine {
     /// Returns the text of the changed spec.
     fn text_moved(&self, name: &PeerName, to: RuntimeKind) -> Result<String> {
         let Some(text) = self.config.spec_text(name)? else { return Err(self.no_such_peer(name)) };
-        Ok(PeerSpec::with_runtime(&self.config.spec_path(name), &text, to.as_str())?)
+        Ok(PeerSpec::with_runtime(&self.config.spec_path(name), &text, to)?)
     }
 
     /// Reports everything that is known to fail before anything is ended.

@@ -58,7 +58,7 @@ impl Engine {
 
     /// Returns the shared server that a peer is on, or would be started on.
     fn shared_server_of(&self, peer: &Peer) -> Option<(RuntimeKind, PathBuf)> {
-        let kind = RuntimeKind::named(&peer.spec.runtime).filter(|kind| kind.facts().shares_server())?;
+        let kind = peer.spec.runtime.kind().filter(|kind| kind.facts().shares_server())?;
         let on_record = peer.files.session().ok().and_then(Stored::present).map(|record| record.place.server);
         Some((kind, on_record.or_else(|| self.server_address(kind, peer, "").ok())?))
     }
@@ -74,7 +74,7 @@ impl Engine {
     /// Ends a server of this fleet that no peer needs any more. Best effort.
     async fn retire(&self, kind: RuntimeKind, server: &Path) {
         let Ok(binary) = self.runtime_binary(kind, None) else { return };
-        let place = Place::planned(kind.as_str(), binary, server.to_owned(), String::new());
+        let place = Place::planned(kind, binary, server.to_owned(), String::new());
         let Ok(runtime) = self.runtime_of(&place) else { return };
         if let Err(error) = runtime.retire(server).await {
             tracing::debug!(%error, "a server that hosts nothing");

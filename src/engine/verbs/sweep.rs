@@ -69,7 +69,7 @@ impl Engine {
 
     async fn sweep_directory_of(&self, peer: &Peer, locked: &Locked, kind: RuntimeKind, dir: &Path) -> Result<()> {
         if let Ok(Listing::Up { server, rows }) = self.by_the_kernel(kind).list(dir).await {
-            let at = (kind.as_str(), dir.as_os_str());
+            let at = (kind, dir.as_os_str());
             let untracked: Vec<UntrackedSession> =
                 rows.into_iter().filter_map(|row| fleet_observation::untracked(at, server, row)).collect();
             for untracked in &untracked {

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use peer_adapters::runtime::RuntimeName;
 use serde::Deserialize;
 
 use super::{Host, Phase, Place, Process, SessionRecord, TextLength, Unseen};
@@ -28,7 +29,7 @@ impl From<AgentProcess> for super::AgentProcess {
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of one incarnation")]
 pub(super) struct Record {
     incarnation: Incarnation,
-    runtime: String,
+    runtime: RuntimeName,
     binary: PathBuf,
     server: PathBuf,
     session: String,
@@ -154,6 +155,7 @@ impl TryFrom<Record> for SessionRecord {
 
 #[cfg(test)]
 mod tests {
+    use peer_adapters::runtime::RuntimeKind;
     use serde_json::{Value, json};
 
     use super::*;
@@ -169,7 +171,7 @@ mod tests {
             server_version: Some("tmux 3.3a".to_owned()),
             server_executable: Some("/usr/bin/tmux".into()),
             host: Some(Host { machine: "m".to_owned(), name: "n".to_owned(), pid_namespace: Some(4) }),
-            ..Place::planned("tmux", "/usr/bin/tmux".into(), "/s".into(), "a-1".to_owned())
+            ..Place::planned(RuntimeKind::Tmux, "/usr/bin/tmux".into(), "/s".into(), "a-1".to_owned())
         };
         let at = Timestamp::from_ms(9);
         let record = SessionRecord {

@@ -105,3 +105,54 @@ fn a_record_with_an_unknown_runtime_is_named_by_every_view() {
         assert!(said.contains("bad") && said.contains("screen"), "{verb:?}: {run:?}");
     }
 }
+
+/// A newer version knows a third runtime, and started an agent there. Here that agent is unknown: it is neither ended nor
+/// started a second time, and its files stay as they are.
+#[test]
+fn what_a_newer_version_started_on_a_runtime_of_its_own_is_left_alone() {
+    let world = World::new();
+    world.add("new", &["cat"]);
+    assert_eq!(world.peer(&["wake", "new"]).code, 0);
+    let (agent, pane) = (world.agent("new"), world.pane_process("new"));
+    world.edit("new", "session", |record| record["runtime"] = json!("screen"));
+    let path = world.path("config/peers/new.toml");
+    let text = |path| fs::read_to_string(path).expect("read");
+    let spec = text(path.clone()).replace("runtime = \"tmux\"", "runtime = \"screen\"");
+    fs::write(&path, &spec).expect("write");
+    let record = text(world.file("new", "session"));
+    assert!(record.contains("screen") && spec.contains("screen"), "{record}\n{spec}");
+
+    let unchanged = |what: &str| {
+        assert!(lives(agent) && lives(pane), "{what}");
+        assert_eq!(text(world.file("new", "session")), record, "{what}");
+        assert_eq!(text(path.clone()), spec, "{what}");
+    };
+    for verb in [
+        &["wake", "new", "-m", "hello"][..],
+        &["wake", "new", "--fresh"],
+        &["new", "new"],
+        &["send", "new", "hello"],
+        &["stop", "new"],
+        &["stop", "new", "--force"],
+        &["attach", "new"],
+        &["rm", "new"],
+        &["restart-runtime", "new"],
+    ] {
+        let run = world.peer(verb);
+        assert!(run.code != 0, "{verb:?}: {run:?}");
+        unchanged(&format!("{verb:?}: {run:?}"));
+    }
+    // A tick says so, and counts no death, however often it looks.
+    for _ in 0..3 {
+        let tick = world.peer(&["reap"]);
+        assert!(format!("{}{}", tick.stdout, tick.stderr).contains("screen"), "{tick:?}");
+        unchanged(&format!("{tick:?}"));
+    }
+    let list = world.peer(&["list", "--json"]).json();
+    assert_eq!(list["peers"][0]["state"], "unknown", "{list}");
+    assert!(!world.has("new", "deaths") && !world.has("new", "end"));
+    // The version that knows the runtime goes on where it was.
+    world.edit("new", "session", |record| record["runtime"] = json!("tmux"));
+    fs::write(&path, spec.replace("screen", "tmux")).expect("write");
+    world.peer(&["wake", "new"]).prints("new: already awake\n");
+}

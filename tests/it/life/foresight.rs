@@ -90,7 +90,7 @@ fn any_life() -> impl Strategy<Value = Life> {
 }
 
 fn record(life: &Life, incarnation: Incarnation) -> SessionRecord {
-    let place = Place::planned("tmux", "/usr/bin/tmux".into(), "/nonexistent/s".into(), "a-1".to_owned());
+    let place = Place::planned(RuntimeKind::Tmux, "/usr/bin/tmux".into(), "/nonexistent/s".into(), "a-1".to_owned());
     let (nobody, boot) = (Process::NOBODY, "x".to_owned());
     let mut record = SessionRecord::starting(incarnation, place, nobody, boot, "demo", "x", ago(700));
     record.resumed = life.resumed;

@@ -16,6 +16,7 @@ use peer::testing::{
     WakeFacts, WakeRequest, decide, keep_conversation, record_end, self_fresh_allowed,
 };
 use peer_adapters::inherited::Inherited;
+use peer_adapters::runtime::RuntimeKind;
 
 use super::plain::{Exit, Live, Op, Peer};
 
@@ -177,7 +178,7 @@ fn plan(locked: &Locked, id: &str, resumed: bool, now: Timestamp) {
     let incarnation = locked.next_incarnation(now).expect("readable");
     let none = Process { pid: 1, start: 1 };
     let session = format!("{}-{incarnation}", locked.files().name());
-    let place = Place::planned("tmux", "/usr/bin/tmux".into(), "/nonexistent/socket".into(), session);
+    let place = Place::planned(RuntimeKind::Tmux, "/usr/bin/tmux".into(), "/nonexistent/socket".into(), session);
     let mut record = SessionRecord {
         resumed,
         ..SessionRecord::starting(incarnation, place, none, "model".to_owned(), "model", "model", now)

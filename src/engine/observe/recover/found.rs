@@ -116,7 +116,7 @@ impl Engine {
             server_process: parent.map(recorded),
             pane_process: Some(recorded(pane.process.id)),
             host: Some(recorded_host()?),
-            ..Place::planned(kind.as_str(), binary, server, session)
+            ..Place::planned(kind, binary, server, session)
         })
     }
 }
