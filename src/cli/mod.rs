@@ -130,26 +130,27 @@ struct Context {
 }
 
 impl Context {
-    /// Opens the engine over the directories that the environment names.
+    /// Opens the engine for a verb that needs a `config.toml` without mistakes.
     fn engine(&self) -> Result<Engine, CliError> {
-        let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
-        open_engine(executable, Box::new(progress::Terminal::new()))
+        let engine = self.engine_with(Box::new(progress::Terminal::new()))?;
+        engine.usable_settings()?;
+        Ok(engine)
     }
 
     /// Opens the engine for a verb that observes or ends what is on record, even if `config.toml` cannot be used. The user
     /// is told what is wrong with it.
     fn engine_by_records(&self) -> Result<Engine, CliError> {
-        let engine = self.engine_by_records_with(Box::new(progress::Terminal::new()))?;
+        let engine = self.engine_with(Box::new(progress::Terminal::new()))?;
         if let Some(hint) = notice_unusable_settings(&engine) {
             render::output::hint(&hint);
         }
         Ok(engine)
     }
 
-    /// As [`Context::engine_by_records`] with another receiver of the progress, and without telling the user.
-    fn engine_by_records_with(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
+    /// Opens the engine, whatever is wrong with `config.toml`.
+    fn engine_with(&self, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
         let executable = peer_adapters::process::own_executable().map_err(CliError::Executable)?;
-        open_engine_by_records(executable, progress)
+        open_engine(executable, progress)
     }
 }
 
@@ -157,12 +158,6 @@ impl Context {
 fn open_engine(executable: PathBuf, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
     let dirs = Directories::of_environment()?;
     Ok(Engine::open(dirs.state, dirs.config, executable, progress)?)
-}
-
-/// As [`open_engine`], for a verb that needs only what is on record.
-fn open_engine_by_records(executable: PathBuf, progress: Box<dyn Progress>) -> Result<Engine, CliError> {
-    let dirs = Directories::of_environment()?;
-    Ok(Engine::open_by_records(dirs.state, dirs.config, executable, progress)?)
 }
 
 /// Reports a mistake in `config.toml`, and that the verb works without it. Returns the hint that goes with the mistake.

@@ -97,35 +97,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens an engine on these directories. Reads `config.toml` and starts nothing.
-    ///
-    /// # Errors
-    /// `config.toml` is wrong, or the state directory cannot be trusted.
-    pub fn open(state: PathBuf, config: PathBuf, executable: PathBuf, progress: Box<dyn Progress>) -> Result<Self> {
-        let engine = Self::opened(state, config, executable, progress)?;
-        engine.usable_settings()?;
-        engine.finish_interrupted_renaming()?;
-        Ok(engine)
-    }
-
-    /// Opens an engine for verbs that observe or end what is on record: a mistake in `config.toml` must not lock the user
-    /// out while agents run. No hook runs then, and whatever would start something, or needs the place of a server that no
-    /// record has, fails with that mistake.
+    /// Opens an engine on these directories. Reads `config.toml` and starts nothing. With a mistake in `config.toml` it can
+    /// observe and end what is on record, because the user must not be locked out while agents run. No hook runs then, and
+    /// whatever would start something, or needs the place of a server that no record has, fails with that mistake
+    /// ([`Engine::usable_settings`]).
     ///
     /// # Errors
     /// Another user may have written to the configuration, or the state directory cannot be trusted.
-    pub fn open_by_records(
-        state: PathBuf,
-        config: PathBuf,
-        executable: PathBuf,
-        progress: Box<dyn Progress>,
-    ) -> Result<Self> {
-        let engine = Self::opened(state, config, executable, progress)?;
-        engine.finish_interrupted_renaming()?;
-        Ok(engine)
-    }
-
-    fn opened(state: PathBuf, config: PathBuf, executable: PathBuf, progress: Box<dyn Progress>) -> Result<Self> {
+    pub fn open(state: PathBuf, config: PathBuf, executable: PathBuf, progress: Box<dyn Progress>) -> Result<Self> {
         let config = ConfigDir::new(config);
         config.check()?;
         let (settings, unusable_settings) = match config.settings() {
@@ -137,7 +116,7 @@ impl Engine {
         let state = hooks::with_listener(state, &settings.hooks, config.root(), &executable);
         let runtimes = Runtimes::new(&settings, &state);
         let env = std::env::vars_os().collect();
-        Ok(Self {
+        let engine = Self {
             state,
             config,
             settings,
@@ -150,7 +129,9 @@ impl Engine {
             interruption: message::interruption::Interruption::default(),
             runtimes,
             profiles: peer::Profiles::default(),
-        })
+        };
+        engine.finish_interrupted_renaming()?;
+        Ok(engine)
     }
 
     /// Fails if `config.toml` cannot be used. Whatever depends on it asks this first.

@@ -65,6 +65,7 @@ fn start_next(state: &StateDir, locked: &Locked, ended: &SessionRecord, launch: 
 fn pane_engine(state: &StateDir, launch: Launch) -> Result<Engine> {
     let executable = process::own_executable().map_err(EngineError::Kernel)?;
     let mut engine = Engine::open(state.root().to_owned(), launch.config_dir, executable, Box::new(NoProgress))?;
+    engine.usable_settings()?;
     engine.inherited = Some(launch.inherited);
     engine.env = launch.env.into_iter().map(|(key, value)| (key.0, value.0)).collect();
     Ok(engine)

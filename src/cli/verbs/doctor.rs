@@ -53,7 +53,7 @@ async fn look(args: &Args, context: &Context) -> Vec<Finding> {
         let (what, cure) = (error.to_string(), error.hint());
         vec![Finding { level: Level::Broken, about: "peer".to_owned(), what, cure }]
     };
-    let mut engine = match context.engine_by_records_with(Box::new(progress::Terminal::new())) {
+    let mut engine = match context.engine_with(Box::new(progress::Terminal::new())) {
         Ok(engine) => engine,
         Err(error) => return broken(error),
     };

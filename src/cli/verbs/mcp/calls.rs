@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::tools::{Call, Inbox, Last, List, Screen, SendTo, Wait, Wake};
 use crate::cli::render::output::document;
 use crate::cli::verbs::{inbox, last, list, wait};
-use crate::cli::{CliError, notice_unusable_settings, open_engine, open_engine_by_records};
+use crate::cli::{CliError, notice_unusable_settings, open_engine};
 use crate::config::Span;
 use crate::engine::message::Message;
 use crate::engine::peer::requester::Requester;
@@ -64,15 +64,14 @@ pub(super) async fn run(peer: PathBuf, call: Call, cancelled: impl Future<Output
 
 /// Opens the engine. A call that observes is answered even if `config.toml` cannot be used, as its verb is.
 fn opened(peer: PathBuf, call: &Call, notices: &Notices) -> Result<Engine, CliError> {
-    let progress = Box::new(notices.clone());
+    let engine = open_engine(peer, Box::new(notices.clone()))?;
     match call {
         Call::List(_) | Call::Status(_) | Call::Wait(_) | Call::Last(_) | Call::Screen(_) => {
-            let engine = open_engine_by_records(peer, progress)?;
             notice_unusable_settings(&engine);
-            Ok(engine)
         }
-        Call::Why(_) | Call::Send(_) | Call::Wake(_) | Call::Inbox(_) => open_engine(peer, progress),
+        Call::Why(_) | Call::Send(_) | Call::Wake(_) | Call::Inbox(_) => engine.usable_settings()?,
     }
+    Ok(engine)
 }
 
 async fn until_cancelled(

@@ -70,7 +70,7 @@ struct Top {
 pub(super) async fn top(context: &mut Context, every: Duration) -> Outcome {
     let (tell, mut news) = mpsc::unbounded_channel();
     let whisper = StatusLine { tell: tell.clone(), last: Mutex::default() };
-    let engine = Rc::new(context.engine_by_records_with(Box::new(whisper))?);
+    let engine = Rc::new(context.engine_with(Box::new(whisper))?);
     notice_unusable_settings(&engine);
     let (due, dues) = mpsc::unbounded_channel();
     let (chosen, choice) = watch::channel(None);
