@@ -28,7 +28,7 @@ pub use environment::{Environment, belongs_to_session, session_in};
 pub use error::ProfileError;
 pub use hooks::{EXECUTABLE, Given, Handed, Hooks, Report};
 pub use mcp::{GIVEN, McpRule, McpServer};
-pub use message::{Alteration, Unsendable, decomposed, letters};
+pub use message::{Alteration, Unsendable, decomposed, letters, without_marks};
 pub use quit::{Quit, QuitStep};
 pub use values::{ChildFiles, Pattern, ReportingExtension, Variable};
 
@@ -183,6 +183,11 @@ pub struct MessageRule {
     /// Text after which a space is typed, because otherwise Enter would accept a completion (`@ma`) or break the line
     /// (`\`). Not for an agent that would keep the space where it matters.
     pub space_after: Option<Pattern>,
+    /// Text before which a space is typed, because otherwise the composer would show it with something else in place of its
+    /// first character. Not for an agent that would keep the space where it matters.
+    pub space_before: Option<Pattern>,
+    /// Text that the composer shows with something else in it, so that it could not be checked before Enter. It is refused.
+    pub misdrawn: Option<Pattern>,
     /// What the agent changes in a message before recording it. These changes are ignored in comparisons.
     pub alters: Vec<Alteration>,
     /// Whether the agent writes its transcript only with its first answer. Until then, the start of a turn proves a
@@ -208,6 +213,8 @@ impl Default for MessageRule {
             queued: None,
             command: None,
             space_after: None,
+            space_before: None,
+            misdrawn: None,
             alters: vec![Alteration::Ends],
             first_by_turn: false,
             popup: None,

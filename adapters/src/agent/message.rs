@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
+use unicode_width::UnicodeWidthChar;
 
-use super::Profile;
+use super::{Pattern, Profile};
 
 /// Why a text would not arrive unchanged. No part of it may be typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +20,12 @@ pub enum Unsendable {
         /// Its line, from 1.
         line: usize,
     },
-    /// It contains only white space and format characters.
+    /// It contains only white space, and characters that show only on others: accents, format characters.
     #[error("it holds nothing that would be said")]
     Nothing,
+    /// The composer would show something else, and it could not be checked before Enter.
+    #[error("a line of it begins with an accent or a format character, which the agent may draw wrongly")]
+    Misdrawn,
 }
 
 impl Profile {
@@ -38,8 +42,12 @@ impl Profile {
         if !command && self.is_command(text) {
             return Err(Unsendable::Command);
         }
-        if letters(text).is_empty() {
+        // Marks without a letter to be drawn on may not show, so nobody could tell whether they were typed.
+        if letters(&without_marks(text)).is_empty() {
             return Err(Unsendable::Nothing);
+        }
+        if self.message.misdrawn.as_ref().is_some_and(|pattern| pattern.is_match(&text.replace("\r\n", "\n"))) {
+            return Err(Unsendable::Misdrawn);
         }
         for (number, line) in text.split('\n').enumerate() {
             // A Windows line ending is allowed.
@@ -52,11 +60,13 @@ impl Profile {
     }
 
     /// Returns the text as it is pasted: followed by a space if its last word would otherwise open a list of
-    /// completions, or turn Enter into a line break ([`super::MessageRule::space_after`]).
+    /// completions, or turn Enter into a line break ([`super::MessageRule::space_after`]), and after a space if its first
+    /// character would otherwise show as another one ([`super::MessageRule::space_before`]).
     pub fn pasted(&self, text: &str) -> String {
         let text = text.replace("\r\n", "\n");
-        let spaced = self.message.space_after.as_ref().is_some_and(|pattern| pattern.is_match(&text));
-        if spaced { text + " " } else { text }
+        let needs = |rule: &Option<Pattern>| rule.as_ref().is_some_and(|pattern| pattern.is_match(&text));
+        let space = |rule| if needs(rule) { " " } else { "" };
+        format!("{}{text}{}", space(&self.message.space_before), space(&self.message.space_after))
     }
 }
 
@@ -124,6 +134,12 @@ fn without_format(text: &str) -> String {
 /// does not draw some characters.
 pub fn letters(text: &str) -> String {
     text.nfc().filter(|c| !c.is_whitespace() && !c.is_control() && !is_format(*c)).collect()
+}
+
+/// Returns a text without the characters that take no column of a terminal, as accents that are not composed with their
+/// letter.
+pub fn without_marks(text: &str) -> String {
+    text.chars().filter(|c| c.width() != Some(0)).collect()
 }
 
 /// Returns a text with each accent behind its letter.
@@ -240,7 +256,9 @@ mod tests {
     #[test]
     fn a_control_character_is_refused_with_its_place() {
         let profile = Profile::builtin("claude").expect("built in");
-        assert_eq!(profile.check_message(" \u{200b}\n", false), Err(Unsendable::Nothing));
+        for nothing in [" \u{200b}\n", "\u{301}", " \u{20dd}\u{200d}"] {
+            assert_eq!(profile.check_message(nothing, false), Err(Unsendable::Nothing), "{nothing:?}");
+        }
         assert_eq!(profile.check_message("tab\there, umlaut ü\r\nand CRLF\r\n", false), Ok(()));
         for (text, character, line) in [
             ("one\rtwo", '\r', 1),
@@ -250,6 +268,31 @@ mod tests {
         ] {
             assert_eq!(profile.check_message(text, true), Err(Unsendable::Control { character, line }), "{text:?}");
         }
+    }
+
+    /// Seen in zellij 0.45.1: opencode draws a first character without a column of its own over the first cell, where what
+    /// was there before stays, and loses the last character.
+    #[test]
+    fn what_opencode_draws_wrongly_is_typed_behind_a_space_or_refused() {
+        let profile = profile("opencode");
+        for text in ["\u{301}x", "\u{20dd}x", "\u{200d}x", "\u{feff}x"] {
+            assert_eq!(
+                (profile.pasted(text), profile.check_message(text, false)),
+                (format!(" {text}"), Ok(())),
+                "{text:?}"
+            );
+            assert!(profile.matches_record(&profile.pasted(text), text), "{text:?}");
+            for (text, seen) in [
+                (format!("ab\n{text}"), Err(Unsendable::Misdrawn)),
+                (format!("ab\r\n{text}"), Err(Unsendable::Misdrawn)),
+                // From three lines on it shows as a placeholder.
+                (format!("ab\n{text}\n"), Ok(())),
+                (format!("ab{text}\n x"), Ok(())),
+            ] {
+                assert_eq!(profile.check_message(&text, false), seen, "{text:?}");
+            }
+        }
+        assert_eq!(profile.pasted("cafe\u{301}"), "cafe\u{301}");
     }
 
     #[test]

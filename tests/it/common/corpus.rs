@@ -141,6 +141,7 @@ const FOUND: &[&str] = &[
     "zero\u{200b}width",
     "para\u{2029}graph",
     "a\n──────────\nb",
+    "\u{301}x",
 ];
 
 /// The numbers of the messages of a sample.
