@@ -76,6 +76,9 @@ pub enum Hangup {
 pub struct TypingClaim {
     /// The fingerprint of the text.
     pub text: String,
+    /// Its fingerprint without the characters that take no column, if it has any: some terminals do not draw them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmarked: Option<String>,
     /// Its length. Records of older versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extent: Option<TextLength>,

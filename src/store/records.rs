@@ -191,6 +191,9 @@ pub struct SessionRecord {
     /// A fingerprint of the text that a sender is typing now. If it is found later, a killed sender left it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typing: Option<String>,
+    /// A fingerprint of that text without the characters that take no column, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typing_unmarked: Option<String>,
     /// The length of that text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typing_extent: Option<TextLength>,
@@ -287,6 +290,7 @@ impl SessionRecord {
             had_message: false,
             pressed_at_ms: None,
             typing: None,
+            typing_unmarked: None,
             typing_extent: None,
             typed: None,
             typed_was_accepted: false,

@@ -9,7 +9,7 @@ use peer_adapters::agent::Pattern;
 use peer_adapters::screen::{Composer, View};
 use tokio::time::Instant;
 
-use super::fingerprint::fingerprint;
+use super::fingerprint::{fingerprint, unmarked};
 use super::held::{beside, placeholder_of};
 use super::typing::Typing;
 use crate::engine::error::Undelivered;
@@ -37,9 +37,10 @@ impl Typing<'_> {
     /// # Errors
     /// The record cannot be written; then nothing may be typed.
     pub(super) fn claim(&mut self, text: &str) -> Result<()> {
-        let claim = TypingClaim { text: fingerprint(text), extent: Some(extent(text)) };
+        let claim = TypingClaim { text: fingerprint(text), unmarked: unmarked(text), extent: Some(extent(text)) };
         self.locked.write_typing_claim(self.record.incarnation, &claim)?;
         self.record.typing = Some(claim.text);
+        self.record.typing_unmarked = claim.unmarked;
         self.record.typing_extent = claim.extent;
         Ok(self.locked.write_session(self.record)?)
     }
@@ -52,7 +53,8 @@ impl Typing<'_> {
     /// As for any message.
     pub(super) async fn finish_interrupted_send(&mut self, text: Option<&str>) -> Result<Finished> {
         let Some(text_of) = self.record.typing.take() else { return Ok(Finished::Nothing) };
-        let claimed = TypingClaim { text: text_of, extent: self.record.typing_extent.take() };
+        let (unmarked, extent) = (self.record.typing_unmarked.take(), self.record.typing_extent.take());
+        let claimed = TypingClaim { text: text_of, unmarked, extent };
         let (mut finished, placeholder) = (Finished::Nothing, placeholder_of(self.peer));
         if self.holds_claimed(&claimed).await {
             tokio::time::sleep(self.peer.profile.message.settle).await;
@@ -103,7 +105,8 @@ fn holds(view: &View, claimed: &TypingClaim, placeholder: Option<&Pattern>) -> b
         beside(pattern, text).is_some_and(|(before, behind)| before.is_empty() && behind.trim().is_empty())
     };
     let fits = || claimed.extent.is_none_or(|extent| may_be(text, extent));
-    fingerprint(text) == claimed.text || (placeholder.is_some_and(is_placeholder) && fits())
+    let is_drawn = || claimed.unmarked.as_ref().is_some_and(|drawn| fingerprint(text) == *drawn);
+    fingerprint(text) == claimed.text || is_drawn() || (placeholder.is_some_and(is_placeholder) && fits())
 }
 
 /// Returns the length of a text.

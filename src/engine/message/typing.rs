@@ -123,6 +123,7 @@ impl Typing<'_> {
         // known, and text that is left in the composer is recognized by `typed`.
         if sent.is_ok() || room::cramped(self.record).is_none() {
             self.record.typed = self.record.typing.take();
+            self.record.typing_unmarked = None;
             self.record.typing_extent = None;
             self.record.typed_was_accepted = sent.is_ok();
         }

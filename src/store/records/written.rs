@@ -68,6 +68,7 @@ pub(super) struct Record {
     #[serde(default)]
     pressed_at_ms: Option<Timestamp>,
     typing: Option<String>,
+    typing_unmarked: Option<String>,
     typing_extent: Option<TextLength>,
     typed: Option<String>,
     #[serde(default, alias = "typed_is_said")]
@@ -135,6 +136,7 @@ impl TryFrom<Record> for SessionRecord {
             had_message: read.had_message,
             pressed_at_ms: read.pressed_at_ms,
             typing: read.typing,
+            typing_unmarked: read.typing_unmarked,
             typing_extent: read.typing_extent,
             typed: read.typed,
             typed_was_accepted: read.typed_was_accepted,
@@ -188,6 +190,7 @@ mod tests {
             had_message: true,
             pressed_at_ms: Some(at),
             typing: Some("f".to_owned()),
+            typing_unmarked: Some("e".to_owned()),
             typing_extent: Some(TextLength { min_lines: 1, max_lines: 2, characters: 3 }),
             typed: Some("h".to_owned()),
             typed_was_accepted: true,

@@ -15,6 +15,7 @@ on_each_runtime! {
     before_its_enter_it_stands_in_the_composer_and_is_said_once
     after_its_enter_nobody_knows
     a_killed_senders_text_is_known_although_the_record_is_lost
+    a_killed_senders_accents_are_known_and_a_draft_is_still_a_persons
     a_message_goes_out_although_the_directory_of_panes_was_removed
 }
 
@@ -81,6 +82,34 @@ fn a_killed_senders_text_is_known_although_the_record_is_lost(on: RuntimeKind) {
     assert_eq!(world.peer(&["send", "a", "hello"]).code, 0);
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
     assert!(!world.path("state/panes/a.1.typing").exists(), "what became of it is known");
+}
+
+/// zellij does not draw an accent that is not composed with its letter.
+fn a_killed_senders_accents_are_known_and_a_draft_is_still_a_persons(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    let typed = |message: &str, begins: &str| {
+        world.profile("demo", &DEMO.replace("settle = \"100ms\"", "settle = \"60s\""));
+        let mut sender = sender(&world, &["send", "a", message]);
+        let shown = format!("> {begins}");
+        wait_until("it is typed", || world.screen("a").lines().any(|line| line.starts_with(&shown)));
+        signal(sender.id(), Signal::SIGKILL);
+        sender.wait().expect("it is a child of ours");
+        world.profile("demo", DEMO);
+    };
+    typed("cafe\u{301} for two", "caf");
+    world.peer(&["send", "a", "another"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["cafe\u{301} for two", "another"]);
+    typed("the\u{301} for two", "th");
+    world.press("a", &["-l", " and me"]);
+    wait_until("it shows", || {
+        world.screen("a").lines().any(|line| line.starts_with("> th") && line.contains("and me"))
+    });
+    let run = world.peer(&["send", "a", "not typed"]);
+    assert!(run.code == 7 && run.stderr.contains("the input box holds an unsent draft"), "{run:?}");
+    assert!(world.screen("a").contains("and me"), "untouched");
+    assert_eq!(world.said(&world.conversation("a")).len(), 2);
 }
 
 fn a_message_goes_out_although_the_directory_of_panes_was_removed(on: RuntimeKind) {

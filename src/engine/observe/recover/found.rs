@@ -62,13 +62,15 @@ impl Engine {
         // The same applies to its environment.
         let env = process::environment(agent.id.pid).unwrap_or_default();
         let claim = peer.files.typing_claim(pane.incarnation)?.present();
-        let (typing, typing_extent) = claim.map(|claim| (claim.text, claim.extent)).unzip();
+        let (typing, rest) = claim.map(|claim| (claim.text, (claim.unmarked, claim.extent))).unzip();
+        let (typing_unmarked, typing_extent) = rest.unwrap_or_default();
         Ok(Some(SessionRecord {
             essential_env: essential(&peer.profile, &env),
             process: Some(AgentProcess { id: recorded(agent.id), session: agent.session }),
             conversation,
             typing,
-            typing_extent: typing_extent.flatten(),
+            typing_unmarked,
+            typing_extent,
             // Neither its topics nor its readiness can be known any more. This keeps the topics, and makes readiness
             // hold for longer.
             resumed: true,
