@@ -80,7 +80,7 @@ pub fn read(profile: &Profile, text: &str) -> View {
     let lines: Vec<Line> = text.lines().map(Line::parse).collect();
     let plain = lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
     let place = profile.composer.as_ref().and_then(|rule| Some((rule, region(rule, &lines, &plain)?)));
-    let phase = phase(profile, text, &plain, place.as_ref().map(|(_, region)| composer_end(region)));
+    let phase = phase(profile, text, &plain, place.as_ref().map(|(_, region)| region));
     // The rows of a menu may look like a composer that holds text.
     let place = place.filter(|_| !matches!(phase, Phase::Dialog(_)));
     let composer = place.map_or(Composer::Hidden, |(rule, region)| composer(rule, &region));
@@ -100,10 +100,12 @@ fn composer_end(region: &Region<'_>) -> usize {
     region.top + region.lines.len()
 }
 
-fn phase(profile: &Profile, text: &str, plain: &str, composer: Option<usize>) -> Phase {
+fn phase(profile: &Profile, text: &str, plain: &str, region: Option<&Region<'_>>) -> Phase {
     let over = if profile.dialog.iter().any(|dialog| dialog.over) { overlay::boxes(text) } else { Vec::new() };
-    let shown = |dialog: &Dialog| {
-        if dialog.over { over.iter().find_map(|text| seen(dialog, text, None)) } else { seen(dialog, plain, composer) }
+    let shown = |dialog: &Dialog| match (dialog.over, dialog.inside) {
+        (true, _) => over.iter().find_map(|text| seen(dialog, text, None)),
+        (false, true) => seen(dialog, &region.and_then(drawn_inside)?, None),
+        (false, false) => seen(dialog, plain, region.map(composer_end)),
     };
     if let Some(dialog) = profile.dialog.iter().find_map(shown) {
         return Phase::Dialog(dialog);
@@ -113,6 +115,12 @@ fn phase(profile: &Profile, text: &str, plain: &str, composer: Option<usize>) ->
     }
     // A program without patterns is ready as soon as it runs.
     if profile.ready.screen.iter().all(|pattern| pattern.is_match(plain)) { Phase::Ready } else { Phase::Starting }
+}
+
+/// Returns the text between the edges of a composer, if the agent has drawn something of its own there.
+fn drawn_inside(region: &Region<'_>) -> Option<String> {
+    let text = || region.lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
+    region.lines.iter().any(|line| line.is_coloured).then(text)
 }
 
 /// Matches a dialog, which takes the place of the composer. Text that only looks like a dialog, in an answer, a

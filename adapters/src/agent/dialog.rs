@@ -55,6 +55,10 @@ pub struct Dialog {
     /// text of such a box, whatever is below it.
     #[serde(default)]
     pub over: bool,
+    /// Whether it stands between the edges of the composer, in place of what is typed. `screen` is then matched only against
+    /// the text there, and only if part of it has a colour of its own, which typed text never has.
+    #[serde(default)]
+    pub inside: bool,
 }
 
 impl Dialog {

@@ -9,23 +9,26 @@ pub(super) struct Line {
     /// For each character of `plain`, whether it is drawn dim: then it is a suggestion by the agent, not the user's
     /// text.
     dim: Vec<bool>,
+    /// Whether part of the text has a colour of its own.
+    pub(super) is_coloured: bool,
 }
 
 impl Line {
     /// Parses one line. Attributes do not carry over from the previous line: an agent that draws dim text over two
     /// lines sets it on both, and tmux 3.3a repeats it.
     pub(super) fn parse(text: &str) -> Self {
-        let mut line = Self { plain: String::new(), dim: Vec::new() };
+        let mut line = Self { plain: String::new(), dim: Vec::new(), is_coloured: false };
         let mut inverse = Vec::new();
-        let (mut is_dim, mut is_inverse) = (false, false);
+        let (mut is_dim, mut is_inverse, mut is_coloured) = (false, false, false);
         for piece in pieces(text) {
             match piece {
                 Piece::Char(c) => {
                     line.plain.push(c);
                     line.dim.push(is_dim);
+                    line.is_coloured |= is_coloured && c != ' ';
                     inverse.push(is_inverse);
                 }
-                Piece::Attributes(codes) => attributes(codes, &mut is_dim, &mut is_inverse),
+                Piece::Attributes(codes) => attributes(codes, &mut is_dim, &mut is_inverse, &mut is_coloured),
             }
         }
         // The cursor is an inverse cell drawn over the first character of a suggestion: it counts as dim if the next
@@ -148,20 +151,24 @@ fn escape(text: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn attributes(codes: &str, dim: &mut bool, inverse: &mut bool) {
+fn attributes(codes: &str, dim: &mut bool, inverse: &mut bool, coloured: &mut bool) {
     let mut codes = codes.split([';', ':']);
     while let Some(code) = codes.next() {
         match code {
-            "" | "0" => (*dim, *inverse) = (false, false),
+            "" | "0" => (*dim, *inverse, *coloured) = (false, false, false),
             "2" => *dim = true,
             "22" => *dim = false,
             "7" => *inverse = true,
             "27" => *inverse = false,
             // A colour's own numbers are not attributes: `38;5;N` and `38;2;R;G;B`.
             "38" | "48" | "58" => {
+                *coloured |= code == "38";
                 let numbers = if codes.next() == Some("2") { 3 } else { 1 };
                 codes.nth(numbers - 1);
             }
+            "39" => *coloured = false,
+            "30" | "31" | "32" | "33" | "34" | "35" | "36" | "37" => *coloured = true,
+            "90" | "91" | "92" | "93" | "94" | "95" | "96" | "97" => *coloured = true,
             _ => {}
         }
     }
@@ -195,6 +202,18 @@ mod tests {
     fn dim_text_is_left_out_and_a_colour_number_is_no_attribute() {
         assert_eq!(Line::parse("> \u{1b}[2mghost\u{1b}[22m typed").after(None, None), ">  typed");
         assert_eq!(Line::parse("\u{1b}[38;5;2mtyped\u{1b}[48;2;2;2;2m too").after(None, None), "typed too");
+    }
+
+    #[test]
+    fn a_colour_of_its_own_is_one_of_the_text_and_not_of_the_space_around_it() {
+        for text in ["\u{1b}[38;5;2mx", "a \u{1b}[1;91mx\u{1b}[0m", "\u{1b}[38;2;1;2;3m→\u{1b}[39m x"] {
+            assert!(Line::parse(text).is_coloured, "{text:?}");
+        }
+        for text in
+            ["x", "\u{1b}[31m \u{1b}[39mx", "\u{1b}[31m\u{1b}[0mx", "\u{1b}[48;2;38;38;31mx\u{1b}[7m \u{1b}[1mx"]
+        {
+            assert!(!Line::parse(text).is_coloured, "{text:?}");
+        }
     }
 
     #[test]

@@ -48,8 +48,8 @@ pub fn menu(profile: &Profile, text: &str) -> Option<Menu> {
     let plain = lines.iter().map(|line| line.plain.as_str()).collect::<Vec<_>>().join("\n");
     let place = profile.composer.as_ref().and_then(|rule| region(rule, &lines, &plain));
     let composer = place.as_ref().map(composer_end);
-    let Phase::Dialog(dialog) = phase(profile, text, &plain, composer) else { return None };
-    let rule = profile.dialog.iter().find(|rule| rule.id == dialog.id && !rule.over);
+    let Phase::Dialog(dialog) = phase(profile, text, &plain, place.as_ref()) else { return None };
+    let rule = profile.dialog.iter().find(|rule| rule.id == dialog.id && !rule.over && !rule.inside);
     let seen = rule.and_then(|rule| Some((rule, first_row_of(rule, &plain, composer)?)));
     let Some((rule, start)) = seen else {
         return Some(Menu { text: vec![dialog.question.clone()], dialog, rows: Vec::new(), cursor: None });
@@ -71,7 +71,7 @@ pub fn menu(profile: &Profile, text: &str) -> Option<Menu> {
 
 /// Whether the rows of a dialog and its cursor can be read from the screen.
 pub(super) fn is_answerable(rule: &Dialog, plain: &str, composer: Option<usize>) -> bool {
-    let Some(start) = first_row_of(rule, plain, composer).filter(|_| !rule.over) else { return false };
+    let Some(start) = first_row_of(rule, plain, composer).filter(|_| !rule.over && !rule.inside) else { return false };
     let rows = rows(rule, &plain.lines().collect::<Vec<_>>(), start);
     rows.iter().filter(|row| row.has_cursor).count() == 1
 }

@@ -2,6 +2,8 @@ use std::path::Path;
 
 use super::*;
 
+#[path = "lists/tests.rs"]
+mod lists;
 #[path = "menus/tests.rs"]
 mod menus;
 
@@ -237,6 +239,15 @@ fn lookalikes() -> Vec<Vec<String>> {
         "opencode-question",
         "opencode-picker",
         "pi-no-model",
+        "claude-window-resume",
+        "claude-window-model",
+        "claude-transcript",
+        "claude-sessions",
+        "codex-list-resume",
+        "codex-list-theme",
+        "codex-pager",
+        "pi-list-resume",
+        "pi-list-tree",
         "claude-busy",
         "codex-queued",
         "opencode-queued",
@@ -287,6 +298,7 @@ proptest::proptest! {
     fn a_real_dialog_is_seen_below_whatever_was_said(
         name in proptest::sample::select(&[
             "claude-permission", "claude-question", "codex-permission", "opencode-permission", "opencode-question",
+            "claude-window-resume", "claude-window-config", "claude-transcript", "codex-list-theme", "codex-pager",
         ][..]),
         block in proptest::sample::select(lookalikes()),
         indent in proptest::sample::select(&["", " ", "  ", "● ", "• ", "  ┃  "][..]),

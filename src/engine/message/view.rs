@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
+use peer_adapters::agent::DialogKind;
 use peer_adapters::runtime::Key;
 use peer_adapters::screen::{self, Composer, DialogView, Phase, View};
 use tokio::time::Instant;
@@ -164,6 +165,9 @@ impl Last {
 
 fn describe(view: &View) -> String {
     match (&view.phase, &view.composer) {
+        // A description of ours.
+        (Phase::Dialog(dialog), _) if dialog.question.starts_with(char::is_lowercase) => dialog.question.clone(),
+        (Phase::Dialog(dialog), _) if dialog.kind == DialogKind::Menu => format!("a menu is open: {}", dialog.question),
         (Phase::Dialog(dialog), _) => format!("it asks: {}", dialog.question),
         (_, Composer::Holds(_)) if view.popup => "a list of completions is open".to_owned(),
         (_, Composer::Holds(_)) => "the input box holds an unsent draft".to_owned(),

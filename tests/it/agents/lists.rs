@@ -1,6 +1,8 @@
 //! The real agents in an older conversation that a user chose from the agent's own list (`/resume`, `/sessions`). Run by
 //! `scripts/test-agents`.
 
+use std::time::{Duration, Instant};
+
 use crate::common::real_agent::Agent;
 use crate::common::{on_each_runtime, wait_until};
 use peer_adapters::runtime::RuntimeKind;
@@ -26,16 +28,42 @@ struct Lister {
     opens: &'static str,
     /// What the screen shows while the list is open.
     shows: &'static str,
+    /// What is said to be open.
+    told: &'static str,
 }
 
-const CLAUDE: Lister =
-    Lister { name: "claude", words: &[], begins: "/clear", opens: "/resume", shows: "Resume session" };
-const CODEX: Lister =
-    Lister { name: "codex", words: &[], begins: "/new", opens: "/resume", shows: "Resume a previous session" };
-const PI: Lister =
-    Lister { name: "pi", words: &["--model", "mock/mock"], begins: "/new", opens: "/resume", shows: "Resume Session" };
-const OPENCODE: Lister =
-    Lister { name: "opencode", words: &[], begins: "/new", opens: "/sessions", shows: "rename ctrl+r" };
+const CLAUDE: Lister = Lister {
+    name: "claude",
+    words: &[],
+    begins: "/clear",
+    opens: "/resume",
+    shows: "Resume session",
+    told: "a menu is open: Resume session",
+};
+const CODEX: Lister = Lister {
+    name: "codex",
+    words: &[],
+    begins: "/new",
+    opens: "/resume",
+    shows: "Resume a previous session",
+    told: "a menu is open: Resume a previous session",
+};
+const PI: Lister = Lister {
+    name: "pi",
+    words: &["--model", "mock/mock"],
+    begins: "/new",
+    opens: "/resume",
+    shows: "Resume Session",
+    told: "a list is open in place of its composer",
+};
+const OPENCODE: Lister = Lister {
+    name: "opencode",
+    words: &[],
+    begins: "/new",
+    opens: "/sessions",
+    shows: "rename ctrl+r",
+    told: "a window is open over its composer",
+};
 
 /// Has two conversations, and goes back to the first by the list. Returns the ids of both.
 fn chosen(lister: &Lister, on: RuntimeKind) -> (Agent, [String; 2]) {
@@ -55,12 +83,18 @@ fn chosen(lister: &Lister, on: RuntimeKind) -> (Agent, [String; 2]) {
         let screen = screen();
         screen.contains(lister.shows) && screen.contains("the first message")
     });
-    // Nothing may go into the search box of the list.
+    // Nothing may go into the search box of the list, and whoever sends something need not wait to learn that.
+    let asked = Instant::now();
     let refused = agent.run(&["send", name, "not typed"]);
-    assert_eq!(refused.status.code(), Some(7), "{refused:?}\n{}", screen());
+    let took = asked.elapsed();
+    let says = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(7) && says.contains(lister.told), "{refused:?}\n{}", screen());
+    assert!(took < Duration::from_secs(5), "{took:?}: {says}");
     assert!(!screen().contains("not typed"), "{}", screen());
+    let status = agent.peer(&["status", name, "--short"]);
+    assert!(status.starts_with(&format!("{name} waiting (menu)")), "{status}");
     agent.world.press(name, &["Down"]);
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(500));
     agent.world.press(name, &["Enter"]);
     wait_until("it shows the first conversation", || {
         let screen = screen();
