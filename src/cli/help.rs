@@ -157,7 +157,7 @@ mod tests {
         for event in EventName::ALL {
             line("events", event.as_str());
         }
-        for code in 0..=7 {
+        for code in 0..=9 {
             line("exit-codes", &code.to_string());
         }
     }

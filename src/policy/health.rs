@@ -13,7 +13,7 @@ mod tests;
 
 pub use deaths::{DEATHS_MAX, Death, Deaths};
 
-use super::ending::{End, EndCause, MEMORY_DRAINS, RecentEnds, RestartDelayRule, SELF_FRESHES};
+use super::ending::{End, EndCause, MEMORY_DRAINS, RecentEnds, RestartDelayRule, RestartedBy, SELF_FRESHES};
 use super::time::Timestamp;
 
 /// The number of counted deaths within [`GUARD_WINDOW`] at which every wake is refused. Two are bad luck (a crash and a
@@ -100,23 +100,13 @@ pub enum Restart {
 }
 
 impl Restart {
-    /// Whether this policy covers an end of this cause. A self-fresh is always followed by a fresh start, since it asks
-    /// for one.
+    /// Whether this policy covers an end of this cause.
     const fn covers(self, cause: EndCause) -> bool {
-        match cause {
-            EndCause::SelfFresh => true,
-            EndCause::IdleReaped | EndCause::Stopped | EndCause::Moved => false,
-            EndCause::Completed | EndCause::Replaced => matches!(self, Self::Always),
-            EndCause::CompletedEarly
-            | EndCause::Crashed
-            | EndCause::Killed
-            | EndCause::Vanished
-            | EndCause::Unresponsive
-            | EndCause::SpawnFailed
-            | EndCause::MemoryDrained
-            | EndCause::Closed
-            | EndCause::RuntimeLost
-            | EndCause::Rebooted => !matches!(self, Self::OnWake),
+        match cause.meaning().restarted_by {
+            RestartedBy::None => false,
+            RestartedBy::OnlyAlways => matches!(self, Self::Always),
+            RestartedBy::OnFailure => !matches!(self, Self::OnWake),
+            RestartedBy::Every => true,
         }
     }
 }

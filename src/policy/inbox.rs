@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ending::EndCause;
+use super::ending::{EndCause, WorkerMessage};
 
 /// How long an agent must have been at rest before a message missing from its transcript counts as not delivered. An
 /// agent records a message within a quarter of a second, and much later on a loaded machine.
@@ -70,19 +70,12 @@ pub enum Afterwards {
 /// Decides what becomes of the message. `said_done`: the worker ran `peer self-done`; `returned`: how often the message was
 /// given back before.
 pub fn afterwards(said_done: bool, cause: EndCause, returned: u32) -> Afterwards {
-    match cause {
+    match cause.meaning().message {
         _ if said_done => Afterwards::Done,
-        // It was idle for long enough, or exited in order, and simply does not report.
-        EndCause::IdleReaped | EndCause::Completed => Afterwards::Done,
-        // Not caused by the worker.
-        EndCause::Stopped
-        | EndCause::Moved
-        | EndCause::Replaced
-        | EndCause::Closed
-        | EndCause::RuntimeLost
-        | EndCause::Rebooted => Afterwards::Again { counted: false },
-        _ if returned >= RETURNS => Afterwards::PutAside,
-        _ => Afterwards::Again { counted: true },
+        WorkerMessage::Done => Afterwards::Done,
+        WorkerMessage::Returned => Afterwards::Again { counted: false },
+        WorkerMessage::ReturnedOnce if returned >= RETURNS => Afterwards::PutAside,
+        WorkerMessage::ReturnedOnce => Afterwards::Again { counted: true },
     }
 }
 
@@ -100,22 +93,30 @@ mod tests {
 
     #[test]
     fn a_worker_gives_its_message_back_once() {
-        for cause in EndCause::ALL {
+        for &cause in EndCause::ALL {
             assert_eq!(afterwards(true, cause, 0), Afterwards::Done, "{cause:?}");
             if cause.counted() {
                 assert_eq!(afterwards(false, cause, 0), Afterwards::Again { counted: true }, "{cause:?}");
                 assert_eq!(afterwards(false, cause, 1), Afterwards::PutAside, "{cause:?}");
             }
         }
-        for (cause, becomes) in [
+        let again = Afterwards::Again { counted: false };
+        let other = [
             (EndCause::IdleReaped, Afterwards::Done),
             (EndCause::Completed, Afterwards::Done),
-            (EndCause::Stopped, Afterwards::Again { counted: false }),
-            (EndCause::RuntimeLost, Afterwards::Again { counted: false }),
+            (EndCause::Stopped, again),
+            (EndCause::Moved, again),
+            (EndCause::Replaced, again),
+            (EndCause::Closed, again),
+            (EndCause::RuntimeLost, again),
+            (EndCause::Rebooted, again),
+            (EndCause::SelfFresh, Afterwards::PutAside),
             (EndCause::MemoryDrained, Afterwards::PutAside),
-        ] {
+        ];
+        for (cause, becomes) in other {
             assert_eq!(afterwards(false, cause, 1), becomes, "{cause:?}");
         }
+        assert_eq!(EndCause::ALL.iter().filter(|cause| !cause.counted()).count(), other.len());
     }
 
     #[test]

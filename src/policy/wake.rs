@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::axis::Axis;
-use super::ending::{End, EndCause};
+use super::ending::{End, EndCause, NextWake};
 use super::health::{Breaker, Deaths};
 use super::recorded::RecordedState;
 use super::time::Timestamp;
@@ -215,23 +215,11 @@ impl Past {
         let Some(cause) = facts.last_end.as_ref().and_then(End::lasting_cause) else {
             return Self::without_an_end(facts);
         };
-        match cause {
-            EndCause::CompletedEarly
-            | EndCause::Crashed
-            | EndCause::Killed
-            | EndCause::Vanished
-            | EndCause::Unresponsive
-            | EndCause::SpawnFailed
-            // Exit 0: the work is done.
-            | EndCause::Completed
-            // The old context was given up, and the fresh start that should have followed did not happen.
-            | EndCause::SelfFresh
-            | EndCause::Replaced => Self::Unusable(cause),
-            EndCause::Closed | EndCause::RuntimeLost | EndCause::Rebooted | EndCause::Stopped | EndCause::Moved => {
-                Self::Interrupted(cause)
-            }
-            EndCause::MemoryDrained => Self::Drained { again: is_second_drain(facts) },
-            EndCause::IdleReaped => Self::Parked,
+        match cause.meaning().next_wake {
+            NextWake::Fresh => Self::Unusable(cause),
+            NextWake::Resume => Self::Interrupted(cause),
+            NextWake::OfDrained => Self::Drained { again: is_second_drain(facts) },
+            NextWake::OfParked => Self::Parked,
         }
     }
 

@@ -1,6 +1,7 @@
 //! One test per kind of end: how it is detected, what it means, and how it is written.
 
 use super::*;
+use crate::policy::state::State;
 use crate::policy::time::Timestamp;
 
 const AT: Timestamp = Timestamp::from_ms(1_795_305_600_000);
