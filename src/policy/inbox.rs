@@ -116,7 +116,8 @@ mod tests {
         for (cause, becomes) in other {
             assert_eq!(afterwards(false, cause, 1), becomes, "{cause:?}");
         }
-        assert_eq!(EndCause::ALL.iter().filter(|cause| !cause.counted()).count(), other.len());
+        let not_deaths = EndCause::ALL.iter().filter(|cause| !cause.counted()).count();
+        assert_eq!(not_deaths, other.len(), "every cause that is no death is listed above");
     }
 
     #[test]

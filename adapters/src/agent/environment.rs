@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn what_is_read_of_the_built_in_profiles_in_short_is_what_they_say() {
         for (name, text) in BUILTIN {
-            assert_eq!(text.matches("\nsession = [").count(), 1, "{name}");
+            let found = text.matches("\nsession = [").count();
+            assert_eq!(found, 1, "{name}: [environment] has one line that begins with `session = [`");
         }
         let whole = BUILTIN.iter().flat_map(|(name, _)| Profile::builtin(name).expect("built in").environment.session);
         assert_eq!(session_variables(), whole.collect::<Vec<_>>());
