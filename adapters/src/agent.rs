@@ -19,6 +19,7 @@ mod hooks;
 mod load;
 mod mcp;
 mod message;
+mod pattern;
 mod quit;
 mod values;
 
@@ -29,8 +30,9 @@ pub use error::ProfileError;
 pub use hooks::{EXECUTABLE, Given, Handed, Hooks, Report};
 pub use mcp::{GIVEN, McpRule, McpServer};
 pub use message::{Alteration, Unsendable, decomposed, letters, without_marks};
+pub use pattern::Pattern;
 pub use quit::{Quit, QuitStep};
-pub use values::{ChildFiles, Pattern, ReportingExtension, Variable};
+pub use values::{ChildFiles, ReportingExtension, Variable};
 
 /// The built-in profiles: name and TOML text.
 pub const BUILTIN: &[(&str, &str)] = &[

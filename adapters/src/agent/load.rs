@@ -63,7 +63,7 @@ impl Profile {
             let message = format!("dialog {:?} needs `answer` and `cursor`, or `needs_person = true`", dialog.id);
             return Some(("dialog", message));
         }
-        let unlabelled = |rows: &Pattern| !rows.regex().capture_names().any(|name| name == Some("label"));
+        let unlabelled = |rows: &Pattern| !rows.has_group("label");
         if let Some(dialog) = self.dialog.iter().find(|dialog| dialog.rows.as_ref().is_some_and(unlabelled)) {
             return Some(("dialog", format!("dialog {:?}: `rows` needs a group named label: (?P<label>…)", dialog.id)));
         }

@@ -1,47 +1,11 @@
 //! The value types of profiles. Each is validated during parsing, so that an error carries its line.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use regex::{Regex, RegexBuilder};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-
-/// A regular expression over the plain text of a screen; `^` and `$` match at line boundaries.
-#[derive(Clone)]
-pub struct Pattern(Regex);
-
-impl Pattern {
-    /// Returns the compiled expression.
-    pub fn regex(&self) -> &Regex {
-        &self.0
-    }
-
-    /// Returns `true` if it matches anywhere in `text`.
-    pub fn is_match(&self, text: &str) -> bool {
-        self.0.is_match(text)
-    }
-}
-
-impl fmt::Debug for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Pattern {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        RegexBuilder::new(&text).multi_line(true).build().map(Self).map_err(|error| {
-            // The library's own message is a drawing over several lines; its last line states the error.
-            let why = error.to_string();
-            let why = why.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-            D::Error::custom(format!("{text:?} is not a regular expression: {why}"))
-        })
-    }
-}
 
 /// One of our extensions for an agent, by which it reports its conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

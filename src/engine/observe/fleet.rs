@@ -107,30 +107,30 @@ impl Engine {
             }
         }
         let rest = &names[records.len()..];
-        records.append(&mut if prefetched.is_some() { self.read_records(rest) } else { self.read_side_by_side(rest) });
+        records.append(&mut if prefetched.is_some() {
+            rest.iter().map(|name| self.record(name)).collect()
+        } else {
+            side_by_side(rest, |name| self.record(name))
+        });
         (records, prefetched)
-    }
-
-    /// Reads records without a query in progress; many are read on two threads. While a server is answering, it has
-    /// more use for the second core.
-    fn read_side_by_side(&self, names: &[PeerName]) -> Vec<Result<Option<SessionRecord>>> {
-        if names.len() < PARALLEL_READ_MIN {
-            return self.read_records(names);
-        }
-        let (first, second) = names.split_at(names.len() / 2);
-        std::thread::scope(|scope| {
-            let second = scope.spawn(|| self.read_records(second));
-            let mut records = self.read_records(first);
-            records.append(&mut second.join().expect("reading does not panic"));
-            records
-        })
-    }
-
-    fn read_records(&self, names: &[PeerName]) -> Vec<Result<Option<SessionRecord>>> {
-        names.iter().map(|name| self.record(name)).collect()
     }
 
     fn record(&self, name: &PeerName) -> Result<Option<SessionRecord>> {
         Ok(self.state.peer(name).session()?.present())
     }
+}
+
+/// Reads files of many peers, on two threads if there are enough. Not while a server is answering: it has more use for
+/// the second core.
+pub(crate) fn side_by_side<T: Sync, R: Send>(of: &[T], read: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if of.len() < PARALLEL_READ_MIN {
+        return of.iter().map(read).collect();
+    }
+    let (first, second) = of.split_at(of.len() / 2);
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| second.iter().map(&read).collect::<Vec<R>>());
+        let mut done: Vec<R> = first.iter().map(&read).collect();
+        done.append(&mut second.join().expect("reading does not panic"));
+        done
+    })
 }

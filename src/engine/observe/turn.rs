@@ -12,6 +12,7 @@ use peer_adapters::screen::{self, DialogView, Phase as Shows};
 use peer_adapters::transcript::{AgentStatus, status_in};
 use tokio::time::Instant;
 
+use crate::engine::observe::fleet::side_by_side;
 use crate::engine::observe::live::Live;
 use crate::engine::observe::{launched, process_id};
 use crate::engine::{Engine, Peer};
@@ -66,7 +67,7 @@ impl Engine {
     ) -> Vec<Activity> {
         // What is read is at least as new as this.
         let now = self.now();
-        let own: Vec<_> = of.iter().map(|(peer, live)| own_status(peer, live)).collect();
+        let own = side_by_side(of, |(peer, live)| own_status(peer, live));
         let wants = |((peer, live), own): (&(&Peer, &Live), &Option<AgentStatus>)| {
             wants_look(peer, live, own.as_ref()) || may_stall(peer, own.as_ref(), now)
         };
