@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::fingerprint::fingerprint;
 use super::held::{Held, Waits, placeholder_of};
 use super::proof::Proof;
-use super::view::{Last, NOTHING_SHOWN, SCREEN_POLL};
+use super::view::{Last, NOTHING_SHOWN};
 use crate::engine::error::Undelivered;
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::room;
@@ -33,6 +33,9 @@ const PASTE_RATE: u64 = 5_000;
 /// How long nothing of a paste may show before it counts as lost. It usually takes tens of milliseconds, and seconds if
 /// it is long or the machine is loaded.
 const LOST: Duration = Duration::from_secs(4);
+/// How long an agent usually takes to write a message into its transcript (pi 21 ms, Codex 30 ms). Until then, the screen
+/// proves nothing.
+const RECORDED_WITHIN: Duration = Duration::from_millis(35);
 /// How long acceptance may take in all.
 pub(super) const ACCEPT_PATIENCE: Duration = Duration::from_secs(20);
 /// The delivery of one text to one agent.
@@ -94,10 +97,9 @@ impl Typing<'_> {
     fn left_in_composer(&self) -> String {
         let small = self.small();
         if small.is_empty() {
-            small
-        } else {
-            format!("{small}; the text is in its input box; the next message sends it first")
+            return small;
         }
+        format!("{small}; the text is in its input box; the next message sends it first")
     }
 
     pub(super) fn waiting(&self, what: &str, started: Instant, limit: Duration) {
@@ -181,7 +183,8 @@ impl Typing<'_> {
             Composer::Empty | Composer::Hidden => false,
         };
         let wanted = |view: &View| view.composer == Composer::Empty || is_ours(view);
-        let view = self.await_view(COMPOSER_PATIENCE, wanted).await.map_err(|last| refused(self, last))?;
+        let view = self.await_view(&mut self.unseen(), COMPOSER_PATIENCE, wanted).await;
+        let view = view.map_err(|last| refused(self, last))?;
         if view.composer == Composer::Empty {
             return Ok(());
         }
@@ -190,23 +193,26 @@ impl Typing<'_> {
         let Some(key) = key else { return Err(refused(self, Last::of(&view))) };
         // Only once, however long the composer still shows the text: a second C-c in an empty composer ends Claude
         // Code, Codex and pi, and a slow agent may read both at once.
+        let mut changes = self.before_keys();
         self.runtime.press(&target(&self.record.place), &[key]).await?;
         let empty = |view: &View| view.composer == Composer::Empty;
-        self.await_view(COMPOSER_PATIENCE, empty).await.map(|_| ()).map_err(|last| refused(self, last))
+        self.await_view(&mut changes, COMPOSER_PATIENCE, empty).await.map(|_| ()).map_err(|last| refused(self, last))
     }
 
     async fn paste_and_submit(&mut self, text: &str, command: bool, proof: Option<&Proof>) -> Result<()> {
         let pasted = if command { text.to_owned() } else { self.peer.profile.pasted(text) };
+        let mut changes = self.before_keys();
         self.paste(&pasted).await?;
         let mut waits = Waits::for_text(text, command, self.peer);
         // The first text to show may be the whole message; otherwise wait for the rest.
-        let mut shown = self.await_shown(text).await;
+        let mut shown = self.await_shown(&mut changes, text).await;
         if shown.as_ref().is_err_and(|last| last.what == NOTHING_SHOWN) && self.has_read_all() {
+            changes = self.before_keys();
             self.paste(&pasted).await?;
             shown = Err(String::new().into());
         }
         if !shown.is_ok_and(|view| waits.is_over(&view)) {
-            self.await_text(&mut waits).await?;
+            self.await_text(&mut changes, &mut waits).await?;
         }
         // Some agents take an Enter right after a paste as part of the paste.
         tokio::time::sleep(self.peer.profile.message.settle).await;
@@ -240,19 +246,19 @@ impl Typing<'_> {
     /// Waits until part of a paste shows. If nothing has shown by then and everything was read, the paste was lost: an
     /// agent draws its composer before it reads input, and discards what came before that. If both pastes arrive after
     /// all, the composer does not hold the text alone, and it is not sent.
-    async fn await_shown(&self, text: &str) -> std::result::Result<View, Last> {
+    async fn await_shown(&self, changes: &mut Changes, text: &str) -> std::result::Result<View, Last> {
         let patience = LOST + Duration::from_secs(text.len() as u64 / PASTE_RATE);
-        self.await_view(patience, |view| view.composer != Composer::Empty).await
+        self.await_view(changes, patience, |view| view.composer != Composer::Empty).await
     }
 
     /// Waits until the composer holds exactly the text, or as much of it as it can show, and no list of completions is
     /// open from which Enter would choose.
-    async fn await_text(&self, waits: &mut Waits<'_>) -> Result<()> {
+    async fn await_text(&self, changes: &mut Changes, waits: &mut Waits<'_>) -> Result<()> {
         let patience = PASTE_PATIENCE + Duration::from_secs(waits.text.len() as u64 / PASTE_RATE);
-        let shown = self.await_view(patience, |view| waits.is_over(view)).await;
+        let shown = self.await_view(changes, patience, |view| waits.is_over(view)).await;
         shown.map(|_| ()).map_err(|last| {
-            let why = format!("the pasted text did not appear on its own: {}{}", last.what, self.left_in_composer());
-            self.undelivered(Undelivered::NotSent, why)
+            let (shows, left) = (last.what, self.left_in_composer());
+            self.undelivered(Undelivered::NotSent, format!("the pasted text did not appear on its own: {shows}{left}"))
         })
     }
 
@@ -267,11 +273,14 @@ impl Typing<'_> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
         let (mut is_ours, mut last) = (true, None);
         while started.elapsed() < ACCEPT_PATIENCE {
+            let (mut changes, mut due) = (self.before_keys(), Due::Files);
             if is_ours {
                 self.press_enter().await?;
             }
-            let (pressed, mut changes) = (Instant::now(), Changes::of(self.record, SCREEN_POLL));
-            let mut due = Due::Screen;
+            let pressed = Instant::now();
+            if proof.is_some() {
+                changes.delay_first(RECORDED_WITHIN);
+            }
             while pressed.elapsed() < self.peer.profile.message.again {
                 let accepted = self.accepted(text, proof, due).await;
                 if accepted.map_err(|error| self.sent(error))? {
@@ -290,8 +299,8 @@ impl Typing<'_> {
         let beside =
             |view: View| matches!(view.composer, Composer::Holds(shown) if letters(&shown).contains(&letters(text)));
         let how = if is_ours || last.is_some_and(beside) { Undelivered::NotSent } else { Undelivered::NotSeen };
-        let why = format!("it appears neither in its transcript nor on its screen{}", self.left_in_composer());
-        Err(self.undelivered(how, why))
+        let left = self.left_in_composer();
+        Err(self.undelivered(how, format!("it appears neither in its transcript nor on its screen{left}")))
     }
 
     /// Turns a failure after the text was sent into an unconfirmed delivery.

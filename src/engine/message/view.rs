@@ -26,9 +26,19 @@ const DIALOG_STANDS: Duration = Duration::from_millis(300);
 const BLIND: Duration = Duration::from_secs(1);
 
 /// The least time between two looks at a screen: a capture costs 3 ms.
-pub(super) const SCREEN_POLL: Duration = Duration::from_millis(15);
+const SCREEN_POLL: Duration = Duration::from_millis(15);
 
 impl Typing<'_> {
+    /// Watches the agent, whose screen has not been looked at.
+    pub(super) fn unseen(&self) -> Changes {
+        Changes::unseen(self.record, SCREEN_POLL)
+    }
+
+    /// Watches the agent, which is about to get keys.
+    pub(super) fn before_keys(&self) -> Changes {
+        Changes::before_keys(self.record, SCREEN_POLL)
+    }
+
     pub(super) async fn view(&self) -> Option<View> {
         // A failed capture proves nothing; the caller looks again until it times out.
         self.look().await.ok()
@@ -49,18 +59,19 @@ impl Typing<'_> {
         }
     }
 
-    /// Looks at the screen until it is as `wanted`. Returns what was seen last if that does not happen, or if a dialog
-    /// is in the way. A dialog that the spec accepts is answered, with one key per frame.
+    /// Looks at the screen whenever it has changed, until it is as `wanted`. Returns what was seen last if that does not
+    /// happen, or if a dialog is in the way. A dialog that the spec accepts is answered, with one key per frame.
     pub(super) async fn await_view(
         &self,
+        changes: &mut Changes,
         patience: Duration,
         mut wanted: impl FnMut(&View) -> bool,
     ) -> std::result::Result<View, Last> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
         let (mut last, mut asks, mut redrawn) = (String::new(), None::<(DialogView, Instant)>, false);
         let launched = OnceCell::new();
-        let mut changes = Changes::of(self.record, SCREEN_POLL);
         while started.elapsed() < patience {
+            changes.screen().await;
             let look = self.look().await;
             changes.looked();
             last = match look {
@@ -80,7 +91,6 @@ impl Typing<'_> {
                 self.engine.redraw(self.record).await;
             }
             self.waiting("to show its composer", started, patience);
-            changes.screen().await;
         }
         Err(last.into())
     }
