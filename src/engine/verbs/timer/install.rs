@@ -105,14 +105,19 @@ impl Engine {
     /// Adds a hint to the error of an installation.
     fn with_way_out(&self, kind: Kind, error: EngineError) -> EngineError {
         let EngineError::Declaration { what, problem, hint: None } = error else { return error };
-        let way_out = (kind == Kind::Systemd && self.manager_dir().is_none()).then(|| {
-            let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
-            let user = user.map_or_else(|| nix::unistd::geteuid().to_string(), |user| user.name);
-            format!(
-                "no systemd manager of {user} runs: log in as {user} (ssh, machinectl shell {user}@), or have root run \
-                 loginctl enable-linger {user}, and install again; or peer timer install --kind cron"
-            )
-        });
+        let by_cron = "or peer timer install --kind cron";
+        let way_out = match kind {
+            Kind::Systemd if self.manager_dir().is_none() => {
+                let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+                let user = user.map_or_else(|| nix::unistd::geteuid().to_string(), |user| user.name);
+                Some(format!(
+                    "no systemd manager of {user} runs: log in as {user} (ssh, machinectl shell {user}@), or have root \
+                     run loginctl enable-linger {user}, and install again; {by_cron}"
+                ))
+            }
+            Kind::Systemd => Some(format!("systemctl --user status shows what your systemd manager does; {by_cron}")),
+            Kind::Launchd | Kind::Cron => None,
+        };
         EngineError::Declaration { what, problem, hint: way_out }
     }
 }
