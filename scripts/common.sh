@@ -74,17 +74,28 @@ target_directory() {
     cargo metadata --no-deps --locked --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
+# name_not_run FILE: prints what tests noted that cannot run on this machine.
+name_not_run() {
+    [[ -e $1 ]] || return 0
+    say 'not run on this machine'
+    sed 's/^/    /' "$1"
+}
+
 # run_tests ARGUMENT…: `cargo test ARGUMENT…`. A case that failed is run once more, alone. If it passes then, a line that begins
 # with `unsteady:` names it, as a flaw to fix; if it fails again, run_tests fails. The words of the array `inside`, if any, come
 # before each cargo.
 inside=()
 run_tests() {
-    local log target targets cases case listed behind=() failed=0
+    local log target targets cases case listed behind=() failed=0 not_run
+    not_run=$(target_directory)/tmp/not-run
+    rm -f "$not_run"
     log=$(mktemp "${TMPDIR:-/tmp}/peer-tests.XXXXXX")
     if "${inside[@]}" cargo test --no-fail-fast "$@" 2>&1 | tee "$log"; then
         rm -f "$log"
+        name_not_run "$not_run"
         return
     fi
+    name_not_run "$not_run"
     # cargo lists the failed targets at the end, each with the arguments that run it; none if it ran no test.
     # shellcheck disable=SC2016 # cargo's own quotes
     mapfile -t targets < <(sed -n 's/^    `\(-p .*\)`$/\1/p' "$log")

@@ -8,6 +8,7 @@ pub(crate) mod files;
 #[cfg(feature = "mcp")]
 pub(crate) mod mcp;
 pub(crate) mod mock_model;
+pub(crate) mod not_run;
 pub(crate) mod random;
 pub(crate) mod real_agent;
 pub(crate) mod run;

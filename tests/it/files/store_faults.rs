@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
 use crate::common;
+use crate::common::not_run::{cannot_run, is_root};
 use crate::common::{Run, World, lives, signal};
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -43,7 +44,7 @@ fn a_state_directory_that_others_may_write_to_is_refused() {
 
 #[test]
 fn a_state_directory_of_another_user_is_refused() {
-    if !nix::unistd::geteuid().is_root() {
+    if !is_root() {
         return;
     }
     let world = World::new();
@@ -124,7 +125,7 @@ fn a_read_only_state_directory_is_said() {
     }
     let run = Run::of(&mut shell, None);
     if run.stderr.contains("unshare") || run.stderr.contains("mount:") {
-        eprintln!("skipped: no mount namespaces here: {}", run.stderr);
+        cannot_run(&format!("no mount namespaces: {}", run.stderr));
         return;
     }
     assert_eq!(run.code, 1, "{run:?}");

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::common::not_run::is_root;
 use crate::common::{Run, World};
 
 fn chmod(path: &Path, mode: u32) {
@@ -50,7 +51,7 @@ fn what_others_may_write_to_is_not_carried_out() {
 
 #[test]
 fn what_belongs_to_another_user_is_not_carried_out() {
-    if !nix::unistd::geteuid().is_root() {
+    if !is_root() {
         return;
     }
     let world = World::new();

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::common;
 use crate::common::attached::Attached;
+use crate::common::not_run::cannot_run;
 use crate::common::{World, lives, on_each_runtime, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
@@ -256,7 +257,7 @@ fn a_suspension_between_two_ticks_is_seen_by_the_clocks() {
     let namespace = ["--time", "--monotonic", "-60"];
     let has = Command::new("unshare").args(namespace).arg("true").stderr(Stdio::null()).status();
     if !has.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no time namespaces for this user here");
+        cannot_run("no time namespaces for this user");
         return;
     }
     let world = World::new();

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::common;
+use crate::common::not_run::cannot_run;
 use crate::common::{World, lives, on_each_runtime, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::process;
@@ -60,8 +61,7 @@ fn left_client() -> Option<(World, u32)> {
     }
     signal(left, Signal::SIGKILL);
     let taken_in = format!("the parent of an orphan is neither the first process nor a service manager: {left}");
-    assert!(std::env::var_os("CI").is_none(), "{taken_in}");
-    eprintln!("skipped: {taken_in}");
+    cannot_run(&taken_in);
     None
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::common;
+use crate::common::not_run::cannot_run;
 use crate::common::{Run, World, lives};
 use serde_json::{Value, json};
 
@@ -150,7 +151,7 @@ fn too_few_descriptors_are_an_error_and_no_panic() {
 fn an_agent_of_another_user_is_seen_and_cannot_be_signalled() {
     let has = Command::new("setpriv").args(["--bounding-set", "-kill", "true"]).stderr(Stdio::null()).status();
     if !nix::unistd::geteuid().is_root() || !has.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: only root can start an agent of another user, and give up the right to signal it");
+        cannot_run("only root can start an agent of another user, and give up the right to signal it");
         return;
     }
     let world = World::new();

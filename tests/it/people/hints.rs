@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use peer_adapters::process;
 use serde_json::json;
 
+use crate::common::not_run::is_root;
 use crate::common::{Run, World, lives, signal, wait_until};
 
 /// Runs `words`, which fail with `code`, then the command in the hint, and checks its effect.
@@ -177,7 +178,7 @@ fn what_ran_elsewhere_leads_to_its_release() {
 #[test]
 fn what_cannot_be_signalled_leads_to_the_signal_of_its_owner() {
     const SOMEBODY: u32 = 65_534;
-    if !nix::unistd::geteuid().is_root() {
+    if !is_root() {
         return;
     }
     let world = World::new();

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use super::timer_systemd::{files_below, own_systemd, printed};
 use crate::common;
+use crate::common::not_run::cannot_run;
 use crate::common::{Run, World};
 
 /// A program with this name, before all others on the PATH.
@@ -237,7 +238,7 @@ fn debians_crontab_takes_it_and_gives_it_back() {
     let private = "mount -t tmpfs none /var/spool/cron/crontabs";
     let may = Command::new("unshare").args(["--mount", "sh", "-c", private]).output();
     if !may.is_ok_and(|output| output.status.success()) {
-        eprintln!("not run: it needs cron, and root for a crontab directory of its own");
+        cannot_run("it needs cron, and root for a crontab directory of its own");
         return;
     }
     let world = World::new();
