@@ -36,6 +36,8 @@ pub(crate) struct Flags {
     pub(crate) swallow_enter: u32,
     /// `--swallow-until FILE`: Enters in the composer do nothing until the file exists.
     pub(crate) swallow_until: Option<PathBuf>,
+    /// `--slow-draw MS`: computes for this time after it has taken a long message, before it draws anything.
+    pub(crate) slow_draw: Duration,
     /// `--slow-turn`: a message with `SLOW <seconds>` in it takes that long.
     pub(crate) slow_turn: bool,
     /// `--merge-queue`: messages that queued during a turn are handled and answered together, as in Claude Code.
@@ -88,6 +90,7 @@ impl Flags {
                 "--late-dialog" => flags.late_dialog = milliseconds(&value()?)?,
                 "--swallow-enter" => flags.swallow_enter = number(&value()?)?,
                 "--swallow-until" => flags.swallow_until = Some(value()?.into()),
+                "--slow-draw" => flags.slow_draw = milliseconds(&value()?)?,
                 "--slow-turn" => flags.slow_turn = true,
                 "--merge-queue" => flags.merge_queue = true,
                 "--die-on-resume" => flags.die_on_resume = Some(milliseconds(&value()?)?),

@@ -260,6 +260,8 @@ impl<'a> Session<'a> {
     fn begin_turn(&mut self, text: String) -> io::Result<()> {
         self.transcript.user(&text)?;
         self.report("turn-started", "");
+        let drawn_from = Instant::now() + self.flags.slow_draw;
+        while text.chars().count() > LONG_PASTE.1 && Instant::now() < drawn_from {}
         self.draw(&[format!("> {}", shortened(&text)), String::new()])?;
         self.dialogs = if self.flags.asks { Dialog::of_message(&text) } else { VecDeque::new() };
         if !self.dialogs.is_empty() {

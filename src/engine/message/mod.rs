@@ -1,5 +1,6 @@
 //! Typing a message into a living agent, and confirming that it was accepted.
 
+mod computing;
 mod fingerprint;
 mod held;
 mod interrupted_send;

@@ -8,6 +8,7 @@ use peer_adapters::runtime::Key;
 use peer_adapters::screen::{self, Composer, DialogView, Phase, View};
 use tokio::time::Instant;
 
+use super::computing::Computing;
 use super::typing::Typing;
 use crate::engine::Result;
 use crate::engine::error::AnswerWith;
@@ -59,8 +60,9 @@ impl Typing<'_> {
         }
     }
 
-    /// Looks at the screen whenever it has changed, until it is as `wanted`. Returns what was seen last if that does not
-    /// happen, or if a dialog is in the way. A dialog that the spec accepts is answered, with one key per frame.
+    /// Looks at the screen whenever it has changed, until it is as `wanted`, for as long as `patience` and what the agent
+    /// computes without drawing. Returns what was seen last if that does not happen, or if a dialog is in the way. A dialog
+    /// that the spec accepts is answered, with one key per frame.
     pub(super) async fn await_view(
         &self,
         changes: &mut Changes,
@@ -70,7 +72,8 @@ impl Typing<'_> {
         let (started, mut cleared) = (Instant::now(), Instant::now());
         let (mut last, mut asks, mut redrawn) = (String::new(), None::<(DialogView, Instant)>, false);
         let launched = OnceCell::new();
-        while started.elapsed() < patience {
+        let mut computing = Computing::of(self.record);
+        while started.elapsed() < patience + computing.time() {
             changes.screen().await;
             let look = self.look().await;
             changes.looked();

@@ -10,6 +10,7 @@ use std::process::Stdio;
 on_each_runtime! {
     what_was_typed_and_not_sent_is_said_once
     a_composer_that_is_slow_to_empty_is_cleared_once
+    a_message_that_an_agent_is_still_drawing_is_no_draft
     a_long_text_that_was_not_sent_is_known_by_what_the_composer_makes_of_it
     what_a_person_types_behind_a_swallowed_enter_is_not_sent
     a_draft_that_reads_like_the_last_message_is_a_persons
@@ -34,6 +35,18 @@ fn a_composer_that_is_slow_to_empty_is_cleared_once(on: RuntimeKind) {
     wait_until("it is empty", || !world.screen("a").contains("> hello"));
     world.peer(&["send", "a", "another"]).prints("a: already awake; message delivered\n");
     assert_eq!((world.said(&world.conversation("a")), world.agent("a")), (vec!["another".to_owned()], agent));
+}
+
+/// pi computes for 12 s after a message of 100 KB, and its composer shows it for as long.
+fn a_message_that_an_agent_is_still_drawing_is_no_draft(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &["--slow-draw", "13000"]);
+    world.peer(&["wake", "a"]);
+    let long = "x".repeat(5_000);
+    world.peer_with_input(&["send", "a", "-"], &long).prints("a: already awake; message delivered\n");
+    assert!(world.screen("a").contains("> [Pasted text #1"), "it is still in the composer");
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), [long.as_str(), "hello"]);
 }
 
 /// Its Enter is swallowed while a sender tries.
