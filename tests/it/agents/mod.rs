@@ -1,5 +1,6 @@
 //! The real agents, without a network: run by `scripts/test-agents`.
 
+mod accidents;
 mod answers;
 mod conversations;
 mod hooks;
