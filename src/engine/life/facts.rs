@@ -2,11 +2,11 @@
 
 use crate::engine::observe::launched;
 use crate::engine::observe::live::Live;
-use crate::engine::{Engine, Peer, Result};
+use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::health::Deaths;
 use crate::policy::recorded::RecordedState;
 use crate::policy::wake::{Markers, WakeFacts};
-use crate::store::{LastEnd, Marker};
+use crate::store::{LastEnd, Marker, Stored};
 
 impl Engine {
     /// Gathers all facts for the wake table.
@@ -24,7 +24,9 @@ impl Engine {
         deaths: Deaths,
     ) -> Result<WakeFacts> {
         let files = &peer.files;
-        let set_aside = last.is_none() && files.has_lost_end()?;
+        // One that does not parse counts as set aside already: `why` reads what the next wake sets aside.
+        let lost = || Ok::<_, EngineError>(matches!(files.end()?, Stored::Corrupt(_)) || files.has_lost_end()?);
+        let set_aside = last.is_none() && lost()?;
         let adopted = if files.has(Marker::Adopted)? { files.adopted()? } else { None };
         let known = match &last {
             _ if adopted.is_some() => adopted.clone(),

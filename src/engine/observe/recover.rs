@@ -166,9 +166,9 @@ impl Engine {
         Ok(self.may_run(&peer.name)? && self.panes()?.contains_key(&peer.name) && self.has_no_record(&peer.name))
     }
 
-    /// Whether there is no record now.
+    /// Whether there is no record now. One that does not parse is none: the next command that takes the lock sets it aside.
     pub(crate) fn has_no_record(&self, name: &PeerName) -> bool {
-        matches!(self.state.peer(name).session(), Ok(Stored::Absent))
+        matches!(self.state.peer(name).session(), Ok(Stored::Absent | Stored::Corrupt(_)))
     }
 
     /// Returns the pane processes of this state directory, each peer's newest first. Costs one walk over all processes.

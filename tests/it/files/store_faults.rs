@@ -177,6 +177,8 @@ fn a_corrupt_end_is_set_aside_and_a_park_still_resumes() {
     world.peer(&["stop", "a"]);
     world.peer(&["start", "a"]);
     world.write("a", "end", "not JSON");
+    let why = world.peer(&["why", "a"]);
+    assert!(why.stdout.starts_with(&format!("a: a wake would resume {conversation} (idle-reaped)\n")), "{why:?}");
     let run = world.peer(&["wake", "a"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, "a: woken resumed (idle-reaped)\n"), "{run:?}");
     assert_eq!((aside(&world, "a"), world.conversation("a")), (vec!["end".to_owned()], conversation));
@@ -191,7 +193,24 @@ fn a_corrupt_end_of_a_crash_is_not_revived() {
     signal(world.agent("a"), Signal::SIGKILL);
     world.await_end("a");
     world.write("a", "end", "");
+    let why = world.peer(&["why", "a"]);
+    assert!(why.stdout.starts_with("a: a wake would start fresh (vanished)\n"), "{why:?}");
     assert_eq!(world.peer(&["wake", "a"]).stdout, "a: woken fresh (vanished)\n");
+}
+
+#[test]
+fn an_agent_whose_record_does_not_parse_is_shown_as_running() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    let agent = world.agent("a");
+    // As a newer version may write it.
+    world.edit("a", "session", |record| record["intent"] = json!("hibernated"));
+    let list = world.peer(&["list", "--json"]).json();
+    assert_eq!(list["peers"][0]["state"], "unknown", "{list}");
+    assert!(list["peers"][0]["detail"].as_str().is_some_and(|why| why.contains("its agent runs")), "{list}");
+    assert_eq!(world.peer(&["wake", "a"]).stdout, "a: already awake\n");
+    assert_eq!(world.agent("a"), agent);
 }
 
 #[test]
