@@ -81,7 +81,8 @@ fn counted(with: &World, without: &World) {
     }
 }
 
-/// Measures the share of a core that `peer wait` on all peers takes, including its clients and the runtime's server.
+/// Measures the share of a core that `peer wait` on all peers takes: itself, its clients, and what the runtime's server
+/// does in addition to what it does for idle panes.
 fn waits(kind: Kind, how: &str) {
     let world = fleet_of(AWAITED, kind);
     let names: Vec<String> = (0..AWAITED).map(|number| fleet::name(number).to_string()).collect();
@@ -89,19 +90,19 @@ fn waits(kind: Kind, how: &str) {
     let words: Vec<&str> =
         ["wait", "--timeout", &timeout].into_iter().chain(names.iter().map(String::as_str)).collect();
     let server = world.server().expect("a server").pid;
+    let idle = cpu_of(server);
+    std::thread::sleep(WAITED);
+    let idle = cpu_of(server).saturating_sub(idle);
     let (before, children) = (cpu_of(server), lab::children_cpu());
     let run = lab::peer(&world, &words).stderr(Stdio::null()).status().expect("it starts");
     assert_eq!(run.code(), Some(9), "nobody's turn ends");
     let ours = lab::children_cpu().saturating_sub(children);
-    let share = (ours + cpu_of(server).saturating_sub(before)).as_secs_f64() / WAITED.as_secs_f64() * 100.0;
-    let what = format!("wait on {AWAITED} {how}, of a core");
-    table::number(&what, &format!("{share:.2} %"), Some(share < 1.0), "under 1 %");
-    table::number(
-        "  of that its own",
-        &format!("{:.2} %", ours.as_secs_f64() / WAITED.as_secs_f64() * 100.0),
-        None,
-        "",
-    );
+    let servers = cpu_of(server).saturating_sub(before).saturating_sub(idle);
+    let share = |of: Duration| of.as_secs_f64() / WAITED.as_secs_f64() * 100.0;
+    let (all, what) = (share(ours + servers), format!("wait on {AWAITED} {how}, of a core"));
+    table::number(&what, &format!("{all:.2} %"), Some(all < 1.0), "under 1 %");
+    table::number("  of that its own and its clients'", &format!("{:.2} %", share(ours)), None, "");
+    table::number("  the server without it", &format!("{:.2} %", share(idle)), None, "");
 }
 
 fn fleet_of(size: usize, kind: Kind) -> World {

@@ -100,7 +100,7 @@ impl Engine {
     /// Returns the current state of every declared peer, with one listing call per server.
     ///
     /// # Errors
-    /// The directory of specs cannot be listed, or a record names an unknown runtime.
+    /// The directory of specs or the state directory cannot be listed.
     pub async fn list(&self) -> Result<Fleet> {
         let names = self.config.names()?;
         let fleet = self.list_of(&names).await?;

@@ -15,7 +15,9 @@ use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
 on_each_runtime! {
-    whatever_a_client_says_a_living_agent_is_not_ended
+    whatever_a_broken_client_says_a_living_agent_is_not_ended
+    whatever_a_client_says_in_its_own_words_a_living_agent_is_not_ended
+    whatever_a_listing_or_a_screen_says_a_living_agent_is_not_ended
     a_start_of_which_nobody_can_tell_whether_it_was_made_is_found_or_fenced_off
 }
 
@@ -101,16 +103,6 @@ const ZELLIJ_SHOWS: [Lie; 5] = [
 /// The true answer.
 const REAL: &str = "exec $real \"$@\"";
 
-/// The false answers, one after the other; each runtime has thirty.
-fn lies(on: RuntimeKind) -> Vec<(&'static str, String)> {
-    let (said, listed) = match on {
-        RuntimeKind::Tmux => (&TMUX[..], &TMUX_LISTS[..]),
-        RuntimeKind::Zellij => (&ZELLIJ[..], &ZELLIJ_SHOWS[..]),
-    };
-    let always = ANY.iter().chain(said).map(|(what, lie)| (*what, (*lie).to_owned()));
-    always.chain(listed.iter().map(|(what, lie)| (*what, format!("[ -z \"$lists\" ] || {REAL}\n{lie}")))).collect()
-}
-
 /// Replaces the runtime's client by one that gives the answer in `lie`.
 fn install(world: &World) {
     let kind = world.kind().as_str();
@@ -183,7 +175,23 @@ fn is_stopped(world: &World, what: &str) {
     assert_eq!(world.deaths("a"), 0, "{what}");
 }
 
-fn whatever_a_client_says_a_living_agent_is_not_ended(on: RuntimeKind) {
+fn whatever_a_broken_client_says_a_living_agent_is_not_ended(on: RuntimeKind) {
+    not_ended(on, &ANY.map(|(what, lie)| (what, lie.to_owned())));
+}
+
+fn whatever_a_client_says_in_its_own_words_a_living_agent_is_not_ended(on: RuntimeKind) {
+    let said = if on == RuntimeKind::Tmux { &TMUX[..] } else { &ZELLIJ[..] };
+    not_ended(on, &said.iter().map(|(what, lie)| (*what, (*lie).to_owned())).collect::<Vec<_>>());
+}
+
+fn whatever_a_listing_or_a_screen_says_a_living_agent_is_not_ended(on: RuntimeKind) {
+    let listed = if on == RuntimeKind::Tmux { &TMUX_LISTS[..] } else { &ZELLIJ_SHOWS[..] };
+    let only_then = |lie: &str| format!("[ -z \"$lists\" ] || {REAL}\n{lie}");
+    not_ended(on, &listed.iter().map(|(what, lie)| (*what, only_then(lie))).collect::<Vec<_>>());
+}
+
+/// Gives the false answers one after the other.
+fn not_ended(on: RuntimeKind, lies: &[(&str, String)]) {
     let world = World::on_within(on, "5s");
     install(&world);
     tell(&world, REAL);
@@ -198,12 +206,12 @@ fn whatever_a_client_says_a_living_agent_is_not_ended(on: RuntimeKind) {
         assert_eq!(world.tmux_on(&world.path("s-other"), &["-f", "/dev/null", "new-session", "-d", "sleep 1000"]), "");
         fs::rename(world.path("s-other"), world.path("other")).expect("renamed");
     }
-    for (what, lie) in lies(on) {
+    for (what, lie) in lies {
         tell(&world, REAL);
         assert_eq!(world.peer(&["wake", "a", "-m", "hello"]).code, 0, "{what}");
         settle(&world, "a");
-        tell(&world, &lie);
-        if what == "nothing at all" && on == RuntimeKind::Tmux {
+        tell(&world, lie);
+        if *what == "nothing at all" && on == RuntimeKind::Tmux {
             let run = world.peer(&["wake", "a"]);
             let told = format!(
                 "error: cannot wake a: its state is unknown (runtime axis): tmux at {} does not list its pane, \
