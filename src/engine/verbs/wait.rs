@@ -25,7 +25,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The least time between two observations, as a multiple of what one costs: they take at most a hundredth of a core. The
 /// clients of the runtimes and the servers take some processor time beside.
-const IDLE_FACTOR: u32 = 130;
+const IDLE_FACTOR: u32 = 150;
 
 /// How long to wait after a change before observing, because changes come in bursts.
 const BURST: Duration = Duration::from_millis(10);
