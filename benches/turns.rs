@@ -1,4 +1,4 @@
-//! `cargo bench --bench turns`: the cost of observing turns (`-- list` for the list alone). Compares a list of 1,000 peers with their turns to one
+//! `cargo bench --bench turns`: the cost of observing turns (`-- list` or `-- wait` for one part). Compares a list of 1,000 peers with their turns to one
 //! without, and measures `peer wait` on 100 peers and the delay until it notices the end of a turn.
 //!
 //! The agents are sleeping processes that keep Claude Code's status file or show a line in their pane; see
@@ -39,8 +39,11 @@ const PROFILE: &str = "description = \"shows\"\nbusy = ['^works']\n[ready]\nscre
 fn main() {
     lab::machine();
     table::head();
-    list();
-    if std::env::args().any(|word| word == "list") {
+    let is_named = |part: &str| std::env::args().any(|word| word == part);
+    if !is_named("wait") {
+        list();
+    }
+    if is_named("list") {
         return;
     }
     waits(CLAUDE, "by their status files");

@@ -1,7 +1,9 @@
 //! `peer wait`: waits until a turn is over, or until something else has happened.
 //!
 //! The agents' own files are watched, so that most of the time nothing needs to be observed. All peers together are
-//! observed once a second anyway, and less often if that takes long: it may cost a hundredth of a core.
+//! observed once a second anyway, and less often if that takes much processor time: it may cost a hundredth of a core.
+
+mod pace;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use peer_adapters::watch::Watch;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use self::pace::{Budget, Cost, Lagging};
 use crate::engine::observe::turn::{HOOK_LEAD, Turns, known_turn};
 use crate::engine::verbs::list::Row;
 use crate::engine::{Engine, EngineError, Peer, Result};
@@ -23,15 +26,8 @@ use crate::store::{SessionRecord, Stored};
 /// The interval at which all peers are observed.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The least time between two observations, as a multiple of what one costs: they take at most a hundredth of a core. The
-/// clients of the runtimes and the servers take some processor time beside.
-const IDLE_FACTOR: u32 = 150;
-
 /// How long to wait after a change before observing, because changes come in bursts.
 const BURST: Duration = Duration::from_millis(10);
-
-/// How much time the observations of single peers may take before they are throttled.
-const ALLOWANCE: Duration = Duration::from_millis(200);
 
 /// How long the same files are watched. An agent that restarts or continues in another conversation has other files.
 const REGISTERED: Duration = Duration::from_secs(5);
@@ -87,18 +83,19 @@ impl Engine {
             free_since: HashMap::new(),
             turns: Turns::default(),
             watched: Watched::default(),
-            began: Instant::now(),
-            spent: Duration::ZERO,
+            lagging: Lagging::default(),
+            budget: Budget::new(),
         };
         let mut outcome = Outcome::default();
         loop {
-            let began = Instant::now();
+            let cost = Cost::begin();
+            // A change between the look and the watch would not be noticed.
+            waiting.watch();
             waiting.look(&mut outcome, None).await?;
             if waiting.is_over(&outcome) {
                 return Ok(outcome);
             }
-            waiting.watch();
-            let next = Instant::now() + POLL_INTERVAL.max(began.elapsed() * IDLE_FACTOR);
+            let next = Instant::now() + POLL_INTERVAL.max(cost.allowed_every());
             if waiting.until(next, deadline, &mut outcome).await? {
                 return Ok(outcome);
             }
@@ -160,9 +157,9 @@ struct Waiting<'a> {
     free_since: HashMap<PeerName, Instant>,
     turns: Turns,
     watched: Watched,
-    began: Instant,
-    /// How much time the observations of peers with changed files have taken.
-    spent: Duration,
+    lagging: Lagging,
+    /// What the observations of single peers may cost.
+    budget: Budget,
 }
 
 /// The watched files of the open peers.
@@ -175,13 +172,14 @@ struct Watched {
 }
 
 impl Waiting<'_> {
-    /// Observes all open peers, or only those with the indices `only`, and moves the settled ones to `outcome`.
-    async fn look(&mut self, outcome: &mut Outcome, only: Option<&[usize]>) -> Result<()> {
-        let meant = |index: &usize| only.is_none_or(|only| only.contains(index));
-        let names: Vec<PeerName> =
-            self.open.iter().enumerate().filter(|(index, _)| meant(index)).map(|(_, peer)| peer.name.clone()).collect();
+    /// Observes all open peers, or only those of `only`, and moves the settled ones to `outcome`. Returns those that are
+    /// still busy.
+    async fn look(&mut self, outcome: &mut Outcome, only: Option<&[PeerName]>) -> Result<Vec<PeerName>> {
+        let meant = |name: &PeerName| only.is_none_or(|only| only.contains(name));
+        let names: Vec<PeerName> = self.open.iter().map(|peer| peer.name.clone()).filter(meant).collect();
+        let mut busy = Vec::new();
         if names.is_empty() {
-            return Ok(());
+            return Ok(busy);
         }
         let fleet = self.engine.list_since(&names, &mut self.turns).await?;
         for (name, error) in fleet.broken {
@@ -196,7 +194,10 @@ impl Waiting<'_> {
             let in_turn = row.state == State::Awake && self.believes_turn(at);
             let verdict = judge(row.state, in_turn, &self.wanted.goals);
             let (reached, needs_person) = match verdict {
-                Verdict::NotYet => continue,
+                Verdict::NotYet => {
+                    busy.extend((row.state == State::Busy).then_some(row.peer));
+                    continue;
+                }
                 Verdict::Reached(goal) => (Some(goal), false),
                 Verdict::NeedsPerson => (None, true),
                 Verdict::Ended => (None, false),
@@ -204,7 +205,7 @@ impl Waiting<'_> {
             self.open.remove(at);
             outcome.settled.push(Waited { reached, needs_person, row });
         }
-        Ok(())
+        Ok(busy)
     }
 
     /// Whether a turn continues behind a free screen.
@@ -245,30 +246,46 @@ impl Waiting<'_> {
     async fn until(&mut self, next: Instant, deadline: Option<Instant>, outcome: &mut Outcome) -> Result<bool> {
         let next = deadline.map_or(next, |deadline| next.min(deadline));
         loop {
-            let Ok(changed) = tokio::time::timeout_at(next, self.watched.watch.changed()).await else {
+            let due = self.lagging.due().map_or(next, |due| due.min(next));
+            let changed = tokio::time::timeout_at(due, self.watched.watch.changed()).await;
+            if changed.is_err() && due == next {
                 return Ok(false);
-            };
-            // Files that are written all the time are checked as often as the budget allows.
-            let earned = ALLOWANCE + self.began.elapsed() / IDLE_FACTOR;
-            let owed = self.spent.saturating_sub(earned) * IDLE_FACTOR;
-            tokio::time::sleep_until(next.min(Instant::now() + BURST.max(owed))).await;
-            let looked = Instant::now();
-            let at = |key: &usize| self.open.iter().position(|peer| peer.name == self.watched.names[*key]);
-            let changed =
-                changed.iter().filter_map(at).filter(|index| self.is_worth_a_look(*index)).collect::<Vec<_>>();
-            if !changed.is_empty() {
-                self.look(outcome, Some(&changed)).await?;
             }
-            self.spent += looked.elapsed();
+            if changed.is_ok() {
+                // Files that are written all the time are checked as often as the budget allows.
+                tokio::time::sleep_until(next.min(Instant::now() + BURST.max(self.budget.owed()))).await;
+            }
+            let cost = Cost::begin();
+            if let Ok(changed) = changed {
+                self.look_at_changed(&changed, outcome).await?;
+            } else {
+                let lagging = self.lagging.take();
+                let busy = self.look(outcome, Some(&lagging)).await?;
+                self.lagging.looked(busy);
+            }
+            self.budget.spend(&cost);
             if self.is_over(outcome) {
                 return Ok(true);
             }
         }
     }
 
-    /// Whether a change of the peer's files warrants an observation. A write during a turn does not, unless the
-    /// beginning of a turn is a goal.
-    fn is_worth_a_look(&self, index: usize) -> bool {
-        self.wanted.goals.contains(&Goal::Busy) || self.engine.is_in_turn(&self.open[index]) != Some(true)
+    /// Observes the peers with these keys. A write during a turn does not warrant that, unless the beginning of a turn is
+    /// a goal.
+    async fn look_at_changed(&mut self, keys: &[usize], outcome: &mut Outcome) -> Result<()> {
+        let (mut changed, mut over) = (Vec::new(), Vec::new());
+        for peer in &self.open {
+            if !keys.iter().any(|key| self.watched.names[*key] == peer.name) {
+                continue;
+            }
+            let in_turn = self.engine.is_in_turn(peer);
+            if in_turn != Some(true) || self.wanted.goals.contains(&Goal::Busy) {
+                changed.push(peer.name.clone());
+            }
+            over.extend((in_turn == Some(false)).then(|| peer.name.clone()));
+        }
+        let busy = self.look(outcome, Some(&changed)).await?;
+        self.lagging.add(busy.into_iter().filter(|name| over.contains(name)).collect());
+        Ok(())
     }
 }
