@@ -141,6 +141,12 @@ impl Fleet {
             self.count("by hand: own draft cleared");
             run = self.wake(&name, &message);
         }
+        if run.code == 7 {
+            // The runtime did not answer within its deadline, on a machine that is busy. Sent again, the message is looked
+            // for first, so it is said once all the same; that is checked at the end.
+            self.count("messages sent again after exit 7");
+            run = self.wake(&name, &message);
+        }
         if run.code == 0 {
             self.known[peer].said.push(message);
         }
