@@ -164,7 +164,10 @@ impl Zellij {
 
     /// Returns the tag of the session in `server`, if one is known; starts nothing.
     pub fn tag_of(server: &Path) -> Option<String> {
-        look::known(&Home::at(server), &Table::read()).ok().flatten().map(|record| record.tag)
+        let home = Home::at(server);
+        // A tick asks for every directory, also for those of other fleets; few need the table of sockets.
+        let record = home.read().ok().flatten();
+        record.or_else(|| look::known(&home, &Table::read()).ok().flatten()).map(|record| record.tag)
     }
 
     /// Returns `true` if the process is the server of the session in `server`, according to its arguments; `false` in
