@@ -135,7 +135,7 @@ pub fn read_private(path: &Path, most: u64) -> io::Result<String> {
 /// bytes at most.
 ///
 /// # Errors
-/// As [`read_to_string`].
+/// The stream's own; [`ErrorKind::FileTooLarge`] if it is longer, [`ErrorKind::InvalidData`] if it is not UTF-8.
 pub fn read_given(path: &Path, most: u64) -> io::Result<String> {
     text(all_of(File::open(path)?, most)?)
 }

@@ -40,7 +40,7 @@ pub struct Input {
 
 impl Input {
     /// Returns how many bytes were read since `before`.
-    pub fn grown_since(self, before: Self) -> Option<u64> {
+    pub fn bytes_read_since(self, before: Self) -> Option<u64> {
         self.read.zip(before.read).map(|(now, before)| now.saturating_sub(before))
     }
 
@@ -58,7 +58,7 @@ pub struct Reads {
     before: std::time::SystemTime,
 }
 
-/// The kernel updates the access time on a read only if it differs from the previous one by 8 s.
+/// How far the access time is set back: twice the 8 s by which it must differ before the kernel notes a read.
 ///
 /// # Source
 /// Linux `tty_update_time` in `drivers/tty/tty_io.c`, 2.6 to 6.18; seen with 6.18. A queue that is discarded

@@ -11,9 +11,10 @@ use super::render::terminal::wrap;
 use super::{Cli, CliError, Context, Outcome};
 use crate::policy::event::EventName;
 
-/// Topics that are explained beside the verbs.
+/// Returns the text of a topic.
 type Topic = fn() -> String;
 
+/// Topics that are explained beside the verbs.
 const TOPICS: [(&str, Topic); 5] = [
     ("states", || include_str!("help/states.txt").to_owned()),
     ("causes", || include_str!("help/causes.txt").to_owned()),

@@ -190,13 +190,21 @@ impl Settings {
     pub(super) fn lenient(text: &str) -> Self {
         let Ok(typed) = text.parse::<toml::Table>() else { return Self::default() };
         let mut known = toml::Table::new();
+        let holds = |keys: &toml::Table| keys.clone().try_into::<Self>().is_ok_and(|read| read.check().is_ok());
         for (name, table) in typed.into_iter().filter(|(name, _)| name != "hook") {
-            let toml::Value::Table(keys) = table else { continue };
+            let toml::Value::Table(keys) = table else {
+                let mut with = known.clone();
+                with.insert(name, table);
+                if holds(&with) {
+                    known = with;
+                }
+                continue;
+            };
             for (key, value) in keys {
                 let mut with = known.clone();
                 let table = with.entry(&name).or_insert_with(|| toml::Table::new().into());
                 table.as_table_mut().expect("one of ours").insert(key, value);
-                if with.clone().try_into::<Self>().is_ok() {
+                if holds(&with) {
                     known = with;
                 }
             }
@@ -209,6 +217,12 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), (Vec<String>, String, String)> {
         if let Some((problem, cure)) = self.runtime.as_ref().and_then(check_runtime) {
             return Err((vec!["runtime".to_owned()], problem, cure));
+        }
+        for (table, key, span) in [("probe", "timeout", self.probe.timeout), ("tick", "budget", self.tick.budget)] {
+            if span.0.is_zero() {
+                let problem = format!("{key} is zero, so nothing could be done in time");
+                return Err((vec![table.to_owned(), key.to_owned()], problem, "write it like 2s".to_owned()));
+            }
         }
         for (number, hook) in self.hooks.iter().enumerate() {
             let key = |key: &str| vec!["hook".to_owned(), number.to_string(), key.to_owned()];
@@ -238,7 +252,19 @@ mod tests {
         assert_eq!((read.tmux.binary, read.defaults.max_restarts), (Some(PathBuf::from("/opt/tmux")), Some(7)));
         assert_eq!((read.probe.timeout.0, read.defaults.idle_timeout), (Duration::from_secs(9), None));
         assert!(read.hooks.is_empty() && read.tmux.socket == TmuxSettings::default().socket);
+        assert_eq!(read.runtime, Some(RuntimeKind::ALL[0].into()));
         let nothing = Settings::lenient("[probe]\ntimeout = \"9s\"\n[tmux\n");
         assert_eq!(nothing.probe.timeout.0, ProbeSettings::default().timeout.0);
+    }
+
+    #[test]
+    fn a_time_of_nothing_is_a_mistake_and_is_not_used() {
+        for (text, key) in [("[probe]\ntimeout = \"0\"\n", "timeout"), ("[tick]\nbudget = \"0s\"\n", "budget")] {
+            let settings: Settings = toml::from_str(text).expect("it has the right types");
+            let (at, problem, _) = settings.check().expect_err("nothing could be done in time");
+            assert!(at.ends_with(&[key.to_owned()]) && problem.contains("zero"), "{at:?} {problem}");
+            let read = Settings::lenient(text);
+            assert!(!read.probe.timeout.0.is_zero() && !read.tick.budget.0.is_zero(), "{text}");
+        }
     }
 }

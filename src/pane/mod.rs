@@ -2,8 +2,8 @@
 //!
 //! A multiplexer reports an exit late, wrongly or not at all (tmux up to 3.5a loses the status of a dead pane, zellij
 //! has no signal numbers), and neither survives its own server. A parent process learns of the exit from the kernel at
-//! once. The price is one small process per agent, so nothing here uses an async runtime, and nothing is loaded before
-//! the agent has ended.
+//! once. The price is one small process per agent, so nothing here uses an async runtime, and no configuration or
+//! profile is read before the agent has ended.
 //!
 //! An agent must behave exactly as in a plain start. It leads its own foreground process group, gets the terminal's
 //! signals from the kernel, and is continued if a stop would otherwise leave it without a process to continue it.
@@ -46,7 +46,7 @@ const MIN_LIFETIME: Duration = Duration::from_millis(200);
 /// The exit code that a shell reports for a program that it cannot execute.
 const EXIT_NOT_EXECUTED: i32 = 127;
 
-/// Why the pane process exited without running an agent.
+/// Why the pane process failed: it ran no agent, or it could not watch it or record its end.
 #[derive(Debug, thiserror::Error)]
 pub enum PaneError {
     /// Another incarnation is recorded, or this one was started before. This fence keeps a late start from running.

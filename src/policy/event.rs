@@ -45,7 +45,7 @@ events! {
     ConversationLearned = "conversation.learned": "the id of a conversation became known",
     HookFailed = "hook.failed": "a hook failed or timed out; no hook runs for this event",
     KeysPressed = "keys.pressed": "keys were pressed in a pane with peer key; which",
-    MemoryAlert = "memory.alert": "the machine is short of memory",
+    MemoryAlert = "memory.alert": "an agent was ended for its memory more than 3 times in 600 s; its limit may be too low",
     MemoryHigh = "memory.high": "an agent uses four fifths of its memory limit",
     MessageDelivered = "message.delivered": "an agent accepted a message",
     MessageExpired = "message.expired": "a queued message will not be delivered; cause: cancelled, removed, unsendable, not-known (may have been sent), not-seen (not confirmed) or not-done (two workers died with it)",

@@ -67,15 +67,20 @@ fn latched(deaths: &Deaths, max_restarts: u32) -> bool {
 }
 
 /// Returns [`Breaker::CrashLoop`] while too many deaths are recent.
-///
-/// A death up to one window in the future also counts as recent, so that setting the clock back a little does not
-/// release the guard. A death further ahead was recorded by a wrong clock, and must not block wakes until that day.
 fn guard(deaths: &Deaths, now: Timestamp) -> Option<Breaker> {
-    let recent = |death: &&Death| now.since(death.at_ms) < GUARD_WINDOW && death.at_ms.since(now) < GUARD_WINDOW;
-    let times: Vec<Timestamp> = deaths.as_slice().iter().filter(recent).map(|death| death.at_ms).collect();
+    let times = recent(deaths, now);
     let decisive = times.len().checked_sub(GUARD_DEATHS).map(|index| times[index])?;
     let retry_after = GUARD_WINDOW.saturating_sub(now.since(decisive)) + decisive.since(now);
     Some(Breaker::CrashLoop { deaths: times.len(), retry_after })
+}
+
+/// Returns when the deaths were that the guard counts.
+///
+/// A death up to one window in the future also counts as recent, so that setting the clock back a little does not
+/// release the guard. A death further ahead was recorded by a wrong clock, and must not block wakes until that day.
+pub fn recent(deaths: &Deaths, now: Timestamp) -> Vec<Timestamp> {
+    let counts = |death: &&Death| now.since(death.at_ms) < GUARD_WINDOW && death.at_ms.since(now) < GUARD_WINDOW;
+    deaths.as_slice().iter().filter(counts).map(|death| death.at_ms).collect()
 }
 
 /// The first step of the backoff: 30 s. A shorter one hammers an API that is down; a longer one turns one hiccup into a

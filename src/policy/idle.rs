@@ -85,7 +85,7 @@ pub enum KeepReason {
     TurnInProgress,
     /// A user is attached.
     Attached,
-    /// Whether a turn is in progress is unknown; holds the reason.
+    /// Whether a turn is in progress, or when the agent was last active, is unknown; holds the reason.
     NotKnown(String),
 }
 

@@ -5,9 +5,9 @@ use super::axis::Axis;
 /// What is known about the recorded incarnation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordedState {
-    /// There is no `.session` file: both axes are dead, and nothing was probed.
+    /// No incarnation runs: there is no `.session` file, or it is of a start that was refused or never completed.
     None,
-    /// Another process is starting it, and its time to become ready has not run out.
+    /// It is being started: its pane or its agent is alive and not ready, however long that has taken.
     Starting,
     /// It was started on another machine or in another pid namespace, so its state cannot be determined here.
     Elsewhere {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A point in time: milliseconds since the Unix epoch, by the machine's wall clock.
 ///
-/// In JSON it is a plain number (fields end in `_at_ms`). For people and in marker files it is formatted as RFC 3339 in
+/// In JSON it is a plain number (fields end in `_ms`). For people and in marker files it is formatted as RFC 3339 in
 /// UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

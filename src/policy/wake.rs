@@ -73,7 +73,7 @@ pub struct Markers {
     pub self_fresh_requested: bool,
     /// `NAME.fresh-next`: the user requested a fresh start at the next wake.
     pub fresh_next: bool,
-    /// `NAME.adopted`: a person gave it a conversation that was begun by hand.
+    /// `NAME.adopted`: the user gave it a conversation that was started outside `peer`.
     pub adopted: bool,
 }
 
@@ -90,7 +90,7 @@ pub struct WakeFacts {
     pub markers: Markers,
     /// The content of `NAME.end`.
     pub last_end: Option<End>,
-    /// The content of `NAME.deaths`, trimmed.
+    /// The counted deaths; none if the peer had failed and its spec was changed since.
     pub deaths: Deaths,
     /// `max_restarts` in its spec; 0 never latches.
     pub max_restarts: u32,
@@ -159,14 +159,14 @@ enum Past {
     Nothing,
     /// A context that is not revived because it is broken, finished or given up; holds the cause of the end.
     Unusable(EndCause),
-    /// The session was taken away from a healthy context.
+    /// A healthy context whose session was taken away, moved or stopped; holds the cause of the end.
     Interrupted(EndCause),
     /// The agent was ended because of its memory.
     Drained {
         /// Whether it was the second time within [`SECOND_DRAIN_WINDOW`].
         again: bool,
     },
-    /// The agent was ended on purpose, to be resumed.
+    /// The agent was parked because it was idle.
     Parked,
     /// The agent runs, so what it will leave behind is unknown.
     Running,

@@ -37,7 +37,7 @@ pub struct Queued {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PeerName>,
     /// The number of agents' messages in the chain that led to it, including itself; 0 for a person's message.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub hops: u32,
     /// Its topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,13 +48,13 @@ pub struct Queued {
     /// The text of the message.
     pub text: String,
     /// How many times it was typed but not confirmed.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub tries: u32,
     /// The ephemeral worker that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Incarnation>,
     /// How often a worker died with it.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub returned: u32,
     /// The delivery that was begun and is not known to have finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -300,7 +300,7 @@ impl Locked {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_none(tries: &u32) -> bool {
+fn is_zero(tries: &u32) -> bool {
     *tries == 0
 }
 

@@ -24,7 +24,7 @@ impl Inventory {
 }
 
 impl Inventory {
-    /// Returns every peer that was ever started, in order of name.
+    /// Returns every peer that was ever started or was given a conversation, in order of name.
     pub fn started(&self) -> BTreeSet<PeerName> {
         let files = self.0.iter().filter_map(|file| file.to_str()?.rsplit_once('.'));
         files.filter(|(_, suffix)| RUN.contains(suffix)).filter_map(|(name, _)| name.parse().ok()).collect()

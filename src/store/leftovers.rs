@@ -6,8 +6,16 @@ use super::{Marker, Result, StateDir, StoreError};
 use crate::policy::name::PeerName;
 
 /// Files of the whole fleet that are written through a temporary file.
-const OF_THE_FLEET: [&str; 6] =
-    ["heartbeat.json", "hints.json", "servers.json", "versions.json", "tmux.conf", "pi-extension.js"];
+const OF_THE_FLEET: [&str; 8] = [
+    "heartbeat.json",
+    "hints.json",
+    "login-told",
+    "pi-extension.js",
+    "renaming.json",
+    "servers.json",
+    "tmux.conf",
+    "versions.json",
+];
 
 /// Files of one peer that are written through a temporary file, besides its markers.
 const OF_A_PEER: [&str; 6] = ["session", "end", "deaths", "topic", "screen", "env"];
@@ -36,7 +44,7 @@ fn is_ours(file: &str) -> bool {
     OF_THE_FLEET.contains(&file) || file.split_once('.').is_some_and(of_a_peer)
 }
 
-/// Matches `NAME.N.launch`, `NAME.N.exit` and `NAME.N.conversation`.
+/// Matches `NAME.N.launch`, `NAME.N.exit`, `NAME.N.conversation` and `NAME.N.typing`.
 fn is_of_a_pane(file: &str) -> bool {
     let mut parts = file.split('.');
     let name = parts.next().is_some_and(|name| name.parse::<PeerName>().is_ok());
@@ -64,6 +72,8 @@ mod tests {
             "a.session.tmp",
             "a.beat.tmp77",
             "heartbeat.json.tmp",
+            "renaming.json.tmp77",
+            "login-told.tmp",
             "tmux.conf.tmp1",
             "a-b.idle-reaped.tmp",
             "a.lock.corrupt-1.tmp",

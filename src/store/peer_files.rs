@@ -145,7 +145,7 @@ impl PeerFiles {
         self.path("env")
     }
 
-    /// Whether the peer was ever started, as far as its files show.
+    /// Whether the peer was ever started or given a conversation, as far as its files show.
     pub fn has_run(&self) -> bool {
         RUN.iter().any(|suffix| self.path(suffix).exists())
     }

@@ -73,7 +73,7 @@ impl StateDir {
             if !file.starts_with(&ours) {
                 continue;
             }
-            // `NAME.N.exit` belongs into `panes/`.
+            // `NAME.N.exit` belongs in `panes/`.
             let of_a_pane = file.split('.').nth(1).is_some_and(|part| part.parse::<u64>().is_ok());
             let dir = if of_a_pane { self.root().join("panes") } else { self.root().to_owned() };
             fs::rename(&path, dir.join(file)).map_err(StoreError::new("move", &path))?;

@@ -50,7 +50,7 @@ pub fn menu(profile: &Profile, text: &str) -> Option<Menu> {
     let composer = place.as_ref().map(composer_end);
     let Phase::Dialog(dialog) = phase(profile, text, &plain, place.as_ref()) else { return None };
     let rule = profile.dialog.iter().find(|rule| rule.id == dialog.id && !rule.over && !rule.inside);
-    let seen = rule.and_then(|rule| Some((rule, first_row_of(rule, &plain, composer)?)));
+    let seen = rule.and_then(|rule| Some((rule, line_of_match(rule, &plain, composer)?)));
     let Some((rule, start)) = seen else {
         return Some(Menu { text: vec![dialog.question.clone()], dialog, rows: Vec::new(), cursor: None });
     };
@@ -71,13 +71,13 @@ pub fn menu(profile: &Profile, text: &str) -> Option<Menu> {
 
 /// Whether the rows of a dialog and its cursor can be read from the screen.
 pub(super) fn is_answerable(rule: &Dialog, plain: &str, composer: Option<usize>) -> bool {
-    let Some(start) = first_row_of(rule, plain, composer).filter(|_| !rule.over && !rule.inside) else { return false };
+    let Some(start) = line_of_match(rule, plain, composer).filter(|_| !rule.over && !rule.inside) else { return false };
     let rows = rows(rule, &plain.lines().collect::<Vec<_>>(), start);
     rows.iter().filter(|row| row.has_cursor).count() == 1
 }
 
 /// Returns the line where the dialog's pattern matches.
-fn first_row_of(rule: &Dialog, plain: &str, composer: Option<usize>) -> Option<usize> {
+fn line_of_match(rule: &Dialog, plain: &str, composer: Option<usize>) -> Option<usize> {
     let found = rule.screen.regex().find_iter(plain).find(|found| is_shown(found, plain, composer))?;
     Some(plain.get(..found.start())?.matches('\n').count())
 }

@@ -7,8 +7,8 @@ use crate::cli::Cli;
 use crate::cli::error::code;
 use crate::cli::render::output;
 
-/// Verbs that other tools (tmux, docker, kubectl, systemctl, git) use, and what to type here. A verb that can be undone
-/// or changes nothing is not listed: it is an alias of ours.
+/// Verbs that other tools (tmux, docker, kubectl, systemctl, git) use, and what to type here. Only `ls`, `ps` and
+/// `logs` are not listed: they are aliases of ours.
 const HABITS: &[(&[&str], &str)] = &[
     (&["up"], "peer wake NAME starts it"),
     (&["run", "new-session", "new-window"], "peer add NAME -- COMMAND declares it, peer wake NAME starts it"),

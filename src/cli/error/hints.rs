@@ -47,7 +47,9 @@ pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NotAllowed { .. } | EngineError::TooManyHops { .. } => between_agents_hint(error),
         EngineError::NotAwake { peer } => format!("peer wake {peer}"),
         EngineError::AsksNothing { peer } => format!("peer status {peer}"),
-        EngineError::NoSuchRow { peer, .. } => format!("peer answer {peer} ROW, by its number or its whole label"),
+        EngineError::NoSuchRow { peer, .. } => {
+            format!("peer answer {peer} ROW: its number, its label, or the first words of its label")
+        }
         EngineError::NotAnswered { peer, why } => unanswered_hint(peer.as_str(), *why),
         EngineError::StillStarting { peer } => format!("peer attach {peer} to see what it is waiting for"),
         EngineError::NotElsewhere { peer } => format!("peer stop {peer} ends it here"),
@@ -185,8 +187,8 @@ fn conversations_hint(peer: &str, meant: &[String], known: &[String]) -> String 
     let newest: Vec<&str> = among.iter().rev().take(NAMED).rev().map(String::as_str).collect();
     match among.len() {
         0 => format!("it never had one; peer wake {peer} begins one"),
-        1..=NAMED => format!("it has {}; peer conversations {peer} says more of them", newest.join(", ")),
-        all => format!("it has {all}, at last {}; peer conversations {peer} lists them", newest.join(", ")),
+        1..=NAMED => format!("it has {}; peer conversations {peer} describes them", newest.join(", ")),
+        all => format!("it has {all}, most recently {}; peer conversations {peer} lists them", newest.join(", ")),
     }
 }
 

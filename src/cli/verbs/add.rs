@@ -69,10 +69,10 @@ pub(crate) struct Args {
     /// A dialog of the agent that may be answered for you, e.g. trust-folder; may be repeated
     #[arg(long, value_name = "DIALOG", add = crate::cli::args::complete::dialogs())]
     accept: Vec<String>,
-    /// A conversation that was begun by hand, by its whole id: the first wake goes on in it
+    /// Adopt a conversation that was started outside peer, by its full id; the first wake resumes it
     ///
-    /// It must be among the agent's own files, begun in the same directory, and no other peer's. Alone, without an agent or a
-    /// command, it is for a peer that is declared already, or the agent is told by whose files hold it.
+    /// It must be among the agent's own files, begun in the same directory, and no other peer's. Without an agent or a
+    /// command, it applies to a declared peer; for a new one, the agent is the one whose files contain it.
     #[arg(long, value_name = "ID")]
     conversation: Option<String>,
     /// Replace an existing declaration of this name

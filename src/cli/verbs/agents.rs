@@ -133,7 +133,7 @@ fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
     let seen = profile.seen.as_deref().map_or_else(String::new, |seen| format!(", seen with {seen}"));
     context.out.line(printable(&format!("{} ({source}{seen}): {}", profile.name, profile.description)))?;
     let (environment, guesses) = (&profile.environment, guesses(profile));
-    let mut lists = vec![("times that it waits for".to_owned(), guesses.iter().map(String::as_str).collect())];
+    let mut lists = vec![("fixed waiting times".to_owned(), guesses.iter().map(String::as_str).collect())];
     lists.push(("dialogs that a spec may accept".to_owned(), dialogs(profile, false)));
     lists.push(("dialogs that need a person".to_owned(), dialogs(profile, true)));
     let reports = profile.hooks.reports.iter().map(|report| report.as_str());
@@ -141,7 +141,7 @@ fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
     lists.push(("its agent depends on".to_owned(), words(&environment.needs)));
     let with = environment.needs_with.iter();
     lists.extend(with.map(|(with, list)| (format!("and, where {with} is set, by"), words(list))));
-    lists.push(("its sessions' own, kept from every agent".to_owned(), words(&environment.session)));
+    lists.push(("session variables, never passed on".to_owned(), words(&environment.session)));
     lists.push(("removed".to_owned(), words(&environment.remove)));
     lists.push(("set".to_owned(), environment.set.keys().map(String::as_str).collect()));
     for (what, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {

@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
-    /// The row: its number, its label, or an unambiguous prefix of its label
+    /// The row: its number, its label, or the first words of its label if only one row begins with them
     #[arg(value_name = "ROW|LABEL")]
     choice: Option<String>,
     /// Print one JSON document

@@ -57,7 +57,7 @@ fn fitting(line: &str) -> String {
 fn described(one: &KnownConversation) -> String {
     let how = match one.how {
         Origin::Started => "started",
-        Origin::Switched => "in mid-session",
+        Origin::Switched => "switched to in mid-session",
         Origin::Adopted => "adopted",
     };
     let resumed = match one.resumed {

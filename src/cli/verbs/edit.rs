@@ -80,7 +80,7 @@ async fn edit_until_saved(
                 Ok(Edited::Unchanged) => return Ok("nothing changed".to_owned()),
                 Ok(Edited::Saved { awake: false }) => return Ok("saved".to_owned()),
                 Ok(Edited::Saved { awake: true }) => {
-                    return Ok("saved; what its agent is started with holds from the next start on".to_owned());
+                    return Ok("saved; what its agent is started with takes effect at the next start".to_owned());
                 }
                 Ok(Edited::Changed(now)) => {
                     let was = format!("the spec of {name} was changed by another command meanwhile");

@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     if let Some(id) = args.cancel {
         if !engine.cancel(&args.name, id).await? {
             let hint = format!("peer inbox {} lists the queued messages", args.name);
-            return Err(CliError::usage(format!("no message {id} waits for {}", args.name), hint));
+            return Err(CliError::Nothing { problem: format!("no message {id} waits for {}", args.name), hint });
         }
         if args.json {
             context.out.document("inbox", &named(&args.name, json!({ "cancelled": id })))?;

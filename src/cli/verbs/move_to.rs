@@ -12,6 +12,7 @@ use crate::policy::name::PeerName;
 #[command(after_help = "Examples:\n  peer move api zellij")]
 pub(crate) struct Args {
     /// Name of the peer
+    #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
     /// Target runtime: tmux or zellij
     #[arg(value_name = "RUNTIME", value_parser = crate::cli::args::runtime(), required_unless_present = "runtime")]

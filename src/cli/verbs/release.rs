@@ -61,6 +61,8 @@ fn said_gone(name: &PeerName, owner: &str) -> Result<bool, CliError> {
             format!("peer release {name} --yes, if that machine or container is gone"),
         ));
     }
-    let question = format!("{name} was started {owner}. Is that gone for good? If not, its agent gets a twin. [y/N]");
+    let question = format!(
+        "{name} was started {owner}. Is that gone for good? If not, a second agent will run in the same conversation. [y/N]"
+    );
     Ok(output::ask(&question).is_ok_and(|answer| answer.eq_ignore_ascii_case("y")))
 }

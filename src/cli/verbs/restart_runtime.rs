@@ -14,7 +14,7 @@ use crate::policy::name::PeerName;
 #[command(after_help = "Examples:\n  peer restart-runtime --dry-run\n  peer restart-runtime api")]
 pub(crate) struct Args {
     /// Only the servers of these peers; defaults to every server of the fleet
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = crate::cli::args::complete::peers())]
     names: Vec<PeerName>,
     /// Even if a peer is busy or would start fresh
     #[arg(long)]

@@ -48,6 +48,6 @@ fn said_so(names: &[PeerName]) -> Result<bool, CliError> {
         let problem = format!("rm --all removes {}, and there is no terminal to ask on", all.join(", "));
         return Err(CliError::usage(problem, "peer rm --all --yes, or peer rm with their names"));
     }
-    let question = format!("Forget {}? [y/N]", all.join(", "));
+    let question = format!("Remove {}? [y/N]", all.join(", "));
     Ok(output::ask(&question).is_ok_and(|answer| answer.eq_ignore_ascii_case("y")))
 }

@@ -21,9 +21,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine_by_records()?;
-    let screen = engine.screen(&args.name, args.lines.unwrap_or(0)).await?.ok_or_else(|| CliError::Usage {
+    let screen = engine.screen(&args.name, args.lines.unwrap_or(0)).await?.ok_or_else(|| CliError::Nothing {
         problem: format!("{} has no screen: it has never run", args.name),
-        hint: Some(format!("peer wake {}", args.name)),
+        hint: format!("peer wake {}", args.name),
     })?;
     let text = if args.ansi { coloured(&screen.text) } else { plain(&screen.text) };
     let lines: Vec<&str> = text.trim_end().lines().collect();

@@ -55,6 +55,7 @@ fn rows(engine: &Engine, peer: &Peer) -> Vec<Row> {
         (json!(setting.value.map_or_else(|| "0".to_owned(), format_span)), setting.origin)
     };
     let typed = |value: Value| (value, said);
+    let flag = |set: bool| if set { typed(json!(true)) } else { (json!(false), Origin::Default) };
     let kept = match engine.kept_variables(spec) {
         Ok(_) if spec.env_file.is_none() => Value::Null,
         Ok(kept) => json!(kept.names().collect::<Vec<_>>()),
@@ -76,6 +77,9 @@ fn rows(engine: &Engine, peer: &Peer) -> Vec<Row> {
             "socket",
             match &spec.socket {
                 Some(socket) => typed(json!(socket)),
+                None if !spec.runtime.kind().is_some_and(|kind| kind.facts().shares_server()) => {
+                    (Value::Null, Origin::Default)
+                }
                 None if engine.settings.tmux.socket == TmuxSettings::default().socket => {
                     (json!(engine.settings.tmux.socket), Origin::Default)
                 }
@@ -97,7 +101,8 @@ fn rows(engine: &Engine, peer: &Peer) -> Vec<Row> {
         ("reap_attached", (json!(effective.reap_attached.value), effective.reap_attached.origin)),
         ("agent_hooks", (json!(effective.agent_hooks.value), effective.agent_hooks.origin)),
         ("accept", (json!(effective.accept.value), effective.accept.origin)),
-        ("mcp", typed(json!(spec.mcp))),
+        ("mcp", flag(spec.mcp)),
+        ("show_sender", flag(spec.show_sender)),
         ("may", typed(json!(spec.may))),
         ("initial_prompt", typed(json!(spec.initial_prompt))),
         ("managed_by", typed(json!(spec.managed_by))),
@@ -105,7 +110,8 @@ fn rows(engine: &Engine, peer: &Peer) -> Vec<Row> {
         ("umask", typed(json!(spec.umask))),
         ("nice", typed(json!(spec.nice))),
         ("limits", typed(if spec.limits.is_empty() { Value::Null } else { json!(spec.limits) })),
-        ("env", typed(json!(spec.env.keys().collect::<Vec<_>>()))),
+        ("search_path", typed(json!(spec.search_path))),
+        ("env", typed(if spec.env.is_empty() { Value::Null } else { json!(spec.env.keys().collect::<Vec<_>>()) })),
         ("env_file", typed(json!(spec.env_file))),
         ("env_file_names", typed(kept)),
     ]

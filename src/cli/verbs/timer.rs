@@ -93,7 +93,7 @@ fn show(context: &mut Context, plan: &Plan) -> std::io::Result<()> {
         context.out.line(text)?;
     }
     if let Some(block) = &plan.crontab {
-        context.out.line("# into your crontab, and nothing else of it changed")?;
+        context.out.line("# in your crontab, whose other lines stay as they are")?;
         context.out.line(block)?;
     }
     for words in &plan.commands {

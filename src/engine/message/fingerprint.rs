@@ -10,7 +10,7 @@ pub(super) fn fingerprint(text: &str) -> String {
 }
 
 /// Returns the fingerprint of what zellij 0.45.1 draws of a text: it drops the characters that take no column. `None` if the
-/// text has none, because then a text with an accent is another one.
+/// text has none, because then a text that differs only in an accent is a different text.
 pub(super) fn unmarked(text: &str) -> Option<String> {
     let drawn = without_marks(text);
     (letters(&drawn) != letters(text)).then(|| fingerprint(&drawn))

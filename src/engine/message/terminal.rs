@@ -101,5 +101,5 @@ impl Typing<'_> {
 /// instead; then it must have read these bytes and hardly more.
 fn has_read(now: Input, before: Input, typed: u64) -> bool {
     let most = if now.switched_to_keys_since(before) { typed + SET_UP_READS } else { u64::MAX };
-    now.unread == 0 && now.grown_since(before).is_some_and(|grown| (typed..=most).contains(&grown))
+    now.unread == 0 && now.bytes_read_since(before).is_some_and(|grown| (typed..=most).contains(&grown))
 }

@@ -28,7 +28,7 @@ use crate::store::{
 pub struct ConversationFinder {
     profile: Profile,
     cwd: PathBuf,
-    /// Who said that the conversation may be another, where somebody did.
+    /// The witness that reported a change of conversation, if one did.
     witness: Option<Witness>,
 }
 
@@ -38,7 +38,7 @@ impl ConversationFinder {
         Self { profile: profile.clone(), cwd: cwd.to_owned(), witness: None }
     }
 
-    /// The same at the word of somebody, which the log then names.
+    /// Returns the same finder with the witness that reported the change, which the log names.
     #[must_use]
     pub fn reported_by(self, witness: Witness) -> Self {
         Self { witness: Some(witness), ..self }

@@ -107,6 +107,7 @@ impl Engine {
             other => return Ok(other.observation(self.now())),
         }
         let runtime = self.runtime_of(&record.place)?;
+        let listed_at = self.now();
         let listing = runtime.list(&record.place.server).await;
         let answer = match listing {
             Err(ref error) => Err(error),
@@ -120,7 +121,7 @@ impl Engine {
                 Ok(Own::Up { server, row, tagged: rows })
             }
         };
-        Ok(judge(record, answer, self.now(), process_axis(record)))
+        Ok(judge(record, answer, listed_at, process_axis(record)))
     }
 
     /// Returns the tag of one incarnation's session, made of the state directory, the peer and the incarnation.
@@ -156,7 +157,7 @@ pub(crate) fn is_at(place: &Place, row: &SessionRow) -> bool {
     same_process.unwrap_or(true) && same_pane.or(same_process).unwrap_or(place.session == row.session)
 }
 
-/// Distinguishes state directories on a shared server. FNV-1a, because the hash must be the same in every build.
+/// Returns the FNV-1a hash. It must be the same in every build, because tags, records and names of files contain it.
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -16,7 +16,7 @@ use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::observe::elsewhere;
 use crate::engine::observe::launched::Launched;
 use crate::engine::observe::live::Live;
-use crate::engine::observe::turn::Turns;
+use crate::engine::observe::turn::{Turns, known_turn};
 use crate::engine::observe::turn_event::turn_event;
 use crate::engine::verbs::transcript::of_files;
 use crate::engine::{Engine, EngineError, Peer, Result};
@@ -161,7 +161,10 @@ impl Engine {
     fn answered(&self, by: &Reporter) -> Option<bool> {
         let id = by.record.conversation.as_deref()?;
         let entries = self.in_own_files(&by.peer, &by.peer.profile, |files| files.entries(id, 0)).ok()?.ok()??;
-        let last = answers(&of_files(entries)).pop()?;
+        let began = known_turn(&by.peer, &by.record).and_then(|known| known.in_progress_since());
+        // A turn without text has no entry of its own; the last one is that of an earlier turn then.
+        let is_its_own = |at: Timestamp| began.is_none_or(|began| at >= began);
+        let last = answers(&of_files(entries)).pop().filter(|last| last.at.is_none_or(is_its_own))?;
         Some(last.over && !last.text.is_empty())
     }
 

@@ -85,7 +85,7 @@ impl Engine {
     /// [`EngineError::NotAwake`], or a runtime error.
     pub async fn question(&self, name: &PeerName) -> Result<Option<Question>> {
         let peer = self.known(name)?;
-        let record = self.awake(&peer).await?;
+        let record = self.awake(&peer).await.map_err(|error| error.instead_of("answer"))?;
         Ok(match self.standing_menu(&peer, &record).await? {
             Some(menu) => Some(Question::of(&menu)),
             None => self.asks_unseen(&peer).await?,
@@ -102,7 +102,7 @@ impl Engine {
         let peer = self.known(name)?;
         // Held to the end, so that no message is typed into the dialog.
         let _locked = self.lock(name).await?;
-        let record = self.awake(&peer).await?;
+        let record = self.awake(&peer).await.map_err(|error| error.instead_of("answer"))?;
         let Some(menu) = self.standing_menu(&peer, &record).await? else {
             return Err(match self.asks_unseen(&peer).await? {
                 Some(_) => not_answered(&peer, Unanswered::NoRows),

@@ -51,8 +51,9 @@ impl Engine {
     /// Delivers a message as [`Engine::send`] does, and waits for the end of its turn, for at most `timeout`.
     ///
     /// # Errors
-    /// As [`Engine::send`]; [`EngineError::NoTranscript`] before anything is typed; [`EngineError::NeedsPerson`],
-    /// [`EngineError::NoAnswerInTime`], [`EngineError::EndedMeanwhile`] once the message is delivered.
+    /// As [`Engine::send`]; [`EngineError::NoTranscript`] before anything is typed; [`EngineError::NoAnswerInTime`],
+    /// which says whether the message was sent; [`EngineError::NeedsPerson`], [`EngineError::HeldUp`],
+    /// [`EngineError::EndedMeanwhile`], [`EngineError::LeftWaiting`] once it is delivered.
     pub async fn send_and_wait(
         &self,
         name: &PeerName,

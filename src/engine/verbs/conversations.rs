@@ -261,10 +261,9 @@ impl Engine {
             return Some(manager.clone());
         }
         let home = std::path::PathBuf::from(self.var("HOME")?);
-        let units = match self.var("XDG_CONFIG_HOME") {
-            Some(dir) => std::path::PathBuf::from(dir),
-            None => home.join(".config"),
-        };
+        // Empty means unset (XDG Base Directory Specification).
+        let units = self.var("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty());
+        let units = units.map_or_else(|| home.join(".config"), std::path::PathBuf::from);
         let unit = units.join("systemd/user").join(format!("peer-{}.service", peer.name));
         let plist = home.join("Library/LaunchAgents").join(format!("peer.{}.plist", peer.name));
         [unit, plist].into_iter().find(|path| path.exists()).map(|path| path.display().to_string())

@@ -9,7 +9,7 @@ use crate::engine::observe::launched::Launched;
 use crate::engine::observe::live::Live;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::event::EventName;
-use crate::policy::health::{Health, HealthPolicy, Restart};
+use crate::policy::health::{Health, HealthPolicy, Restart, RestartDelay};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::turn::Turn;
@@ -113,9 +113,13 @@ impl Engine {
         let policy = HealthPolicy { restart: Restart::OnFailure, max_restarts: peer.effective.max_restarts.value };
         let last = peer.files.end()?.present();
         let health = Health::assess(&self.deaths(peer)?, last.as_ref().map(|last| &last.end), policy, now);
-        let held = health.held_until(now).map(|until| until.since(now));
-        Ok(held
-            .map(|left| format!("it crashed; its inbox is delivered after its backoff, in {} s", left.as_secs() + 1)))
+        let left = health.held_until(now).map(|until| until.since(now).as_secs() + 1);
+        Ok(left.map(|left| match health.restart_delay {
+            Some(RestartDelay::Pause { cause, .. }) => {
+                format!("its last end was {cause}; its inbox is delivered after a pause, in {left} s")
+            }
+            _ => format!("it crashed; its inbox is delivered after its backoff, in {left} s"),
+        }))
     }
 
     /// Returns why an agent that is awake takes no message now; `None` if it takes one.
@@ -141,7 +145,7 @@ impl Engine {
         Ok(match (view.phase, view.composer) {
             (Shows::Busy, _) => Some(WORKS.to_owned()),
             (Shows::Dialog(dialog), _) => Some(format!("it asks: {}", dialog.question)),
-            (Shows::Starting, _) => Some("its composer is not shown".to_owned()),
+            (Shows::Starting, _) => Some("its input box is not shown".to_owned()),
             (Shows::Ready, Composer::Holds(_)) if !is_ours => Some("its input box holds an unsent draft".to_owned()),
             (Shows::Ready, _) => {
                 let refused = self.refused_turn(peer, record, view.limited.as_deref());

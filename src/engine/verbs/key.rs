@@ -23,7 +23,7 @@ impl Engine {
     pub async fn press_keys(&self, name: &PeerName, keys: &[Key]) -> Result<()> {
         let peer = self.known(name)?;
         let locked = self.lock(name).await?;
-        let mut record = self.awake(&peer).await?;
+        let mut record = self.awake(&peer).await.map_err(|error| error.instead_of("press keys in"))?;
         if record.process.is_none() {
             return Err(EngineError::NotAwake { peer: peer.name });
         }

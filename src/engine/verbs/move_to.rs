@@ -46,8 +46,9 @@ impl Engine {
     /// afterwards.
     ///
     /// # Errors
-    /// Nothing was changed, except: [`EngineError::MovedNotWoken`] once the spec is changed. The peer is asleep then,
-    /// with its conversation, and moving it back works.
+    /// Before the peer is parked, nothing was changed. If its spec cannot be written after that, it is parked in the old
+    /// runtime. [`EngineError::MovedNotWoken`]: the spec is changed; the peer is asleep with its conversation, and moving
+    /// it back works.
     pub async fn move_to(&self, name: &PeerName, to: RuntimeKind) -> Result<Moved> {
         let peer = self.peer(name)?;
         let from = kind_of(&peer.spec.runtime)?;
@@ -92,7 +93,10 @@ impl Engine {
             Err(EngineError::Declaration { what: format!("move {}", peer.name), problem, hint: Some(hint) })
         };
         if let Some(manager) = self.manager_of(peer) {
-            let hint = format!("remove managed_by in `peer edit {}` first", peer.name);
+            let hint = match peer.spec.managed_by {
+                Some(_) => format!("remove managed_by in `peer edit {}` first", peer.name),
+                None => format!("remove or rename {manager} first"),
+            };
             return refuse(format!("its lifecycle is managed by {manager}"), hint);
         }
         if self.var("PEER_NAME").is_some_and(|own| own == peer.name.as_str()) {

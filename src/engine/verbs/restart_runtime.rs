@@ -144,10 +144,21 @@ impl Engine {
     async fn what_forbids(&self, place: &Place, on_it: &[(PeerName, SessionRecord)], now: bool) -> Result<Vec<String>> {
         let mut why = Vec::new();
         for (name, record) in on_it {
-            let peer = self.peer(name)?;
+            // The outcome of a server that was restarted before must not be lost with this one.
+            let peer = match self.peer(name) {
+                Ok(peer) => peer,
+                Err(error) => {
+                    why.push(format!("{name}: {error}"));
+                    continue;
+                }
+            };
             why.extend(self.admit(&peer.spec).await.err().map(|error| error.to_string()));
             why.extend(self.kept_variables(&peer.spec).err().map(|error| error.to_string()));
-            why.extend(self.what_forbids_a_park(&peer, record.clone(), now).await?.map(|it| format!("{name} {it}")));
+            let forbids = self.what_forbids_a_park(&peer, record.clone(), now).await;
+            why.extend(match forbids {
+                Ok(forbids) => forbids.map(|it| format!("{name} {it}")),
+                Err(error) => Some(format!("{name}: {error}")),
+            });
         }
         why.dedup();
         if kind_of(&place.runtime)?.facts().shares_server()

@@ -15,7 +15,7 @@ impl Engine {
         let peer = self.known(name)?;
         if !wake {
             // Checked without the lock. The wake below takes it, and finds an awake peer unless it ends in between.
-            self.awake(&peer).await?;
+            self.awake(&peer).await.map_err(|error| error.instead_of("send to"))?;
         }
         let request = WakeRequest { topic: message.topic.clone(), ..WakeRequest::default() };
         self.wake_peer(&peer, &request, message).await

@@ -14,10 +14,9 @@ use crate::engine::verbs::list::Row;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::{Axis, Stamped};
 use crate::policy::ending::Incarnation;
-use crate::policy::health::{Deaths, GUARD_WINDOW};
+use crate::policy::health::{self, GUARD_WINDOW};
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
-use crate::policy::time::Timestamp;
 use crate::policy::verdict::Verdict;
 use crate::policy::wake::{WakeDecision, WakeRequest};
 use crate::store::{LastEnd, Place, SessionRecord};
@@ -122,7 +121,7 @@ impl Engine {
         // Counted as the next wake will count them, including an end that is not recorded yet.
         let deaths = match self.to_be_recorded(&peer, &live) {
             Some(to_be) => to_be.deaths,
-            None => peer.files.deaths()?.present().unwrap_or_default(),
+            None => self.deaths(&peer)?,
         };
         let wake = self.next_wake(&peer, &live, &row);
         if let Some(WakeDecision::Resume { conversation, .. }) = &wake {
@@ -145,7 +144,7 @@ impl Engine {
             transcript: self.transcript_path(&peer, &live, row.conversation.as_deref()),
             conversations: peer.files.conversations()?.len(),
             end: peer.files.end()?.present(),
-            deaths_in_window: recent(&deaths, self.now()),
+            deaths_in_window: health::recent(&deaths, self.now()).len(),
             deaths_window_s: GUARD_WINDOW.as_secs(),
             topics: peer.files.topics()?,
             kept_env: kept.map(|kept| kept.names().map(str::to_owned).collect()).unwrap_or_default(),
@@ -222,10 +221,6 @@ fn view(record: &SessionRecord, live: &Live) -> SessionView {
         attached: row.map_or(0, |row| row.attached),
         size: room::pane_size(record),
     }
-}
-
-fn recent(deaths: &Deaths, now: Timestamp) -> usize {
-    deaths.as_slice().iter().filter(|death| now.since(death.at_ms) < GUARD_WINDOW).count()
 }
 
 /// States of an agent that runs, or of which that is not known: no wake would start it.

@@ -42,9 +42,10 @@ macro_rules! causes {
 causes! {
     /// The reaper parked the agent because it was idle for too long.
     IdleReaped = "idle-reaped" => EndMeaning { next_wake: NextWake::OfParked, message: WorkerMessage::Done, ..PARKED },
-    /// `peer stop` parked the agent.
+    /// `peer stop` parked the agent, or `peer rm` or `peer rename` with `--force`.
     Stopped = "stopped" => EndMeaning { state: State::Stopped, shown_as: "stopped", ..PARKED },
-    /// The agent was parked to continue in another runtime, or in another version of its runtime.
+    /// The agent was parked to be resumed at once: in another runtime or another version of it, or because its turn was
+    /// stalled.
     Moved = "moved" => EndMeaning { shown_as: "moved", ..PARKED },
     /// The agent requested a fresh restart of itself.
     SelfFresh = "self-fresh" => EndMeaning {
@@ -57,7 +58,7 @@ causes! {
         message: WorkerMessage::ReturnedOnce,
         ..PARKED
     },
-    /// The user requested a fresh start (`peer new`, `wake --fresh`) while the agent was awake. Visible only if the fresh start
+    /// The user requested a fresh start (`peer new`) while the agent ran. Visible only if the fresh start
     /// that should have followed did not happen.
     Replaced = "replaced" => EndMeaning {
         shown_as: "replaced",

@@ -10,9 +10,9 @@ use super::EndCause;
 pub enum Intent {
     /// The reaper parks the agent.
     IdleReaped,
-    /// `peer stop`.
+    /// `peer stop`, or `peer rm` or `peer rename` with `--force`.
     Stopped,
-    /// `peer move`, `peer restart-runtime`.
+    /// `peer move`, `peer restart-runtime`, or a restart because its turn was stalled.
     Moved,
     /// `peer self-fresh`.
     SelfFresh,

@@ -195,11 +195,6 @@ pub struct RecentEnd {
     pub cause: EndCause,
 }
 
-/// The largest number of entries that [`RecentEnds`] keeps. The three budgets together need at most 18 (10, 5 and 3)
-/// plus one excess entry each. With a smaller limit, ends of one kind could displace those of another and free its
-/// budget early.
-const RECENT_MAX: usize = 32;
-
 /// Recent ends that are not deaths but have a budget (clean exits and closed panes, self-freshes, memory drains),
 /// oldest first.
 ///
@@ -243,13 +238,17 @@ impl RecentEnds {
         self.0.iter().rev().find(|end| end.cause == cause).map(|end| end.at_ms)
     }
 
-    /// Adds an end, if its cause has a budget.
+    /// Adds an end, if its cause has a budget. Keeps the newest ends of each budget, one more than it allows: more are
+    /// never needed, and ends of one kind displace none of another.
     pub fn record(&mut self, cause: EndCause, at: Timestamp) {
-        if cause.meaning().budget.is_none() {
-            return;
-        }
+        let Some(budget) = cause.meaning().budget else { return };
         self.0.push(RecentEnd { at_ms: at, cause });
-        let excess = self.0.len().saturating_sub(RECENT_MAX);
-        self.0.drain(..excess);
+        let shares = |end: &RecentEnd| end.cause.budget_cause() == cause.budget_cause();
+        let mut excess = self.0.iter().filter(|end| shares(end)).count().saturating_sub(budget.most + 1);
+        self.0.retain(|end| {
+            let drops = excess > 0 && shares(end);
+            excess -= usize::from(drops);
+            !drops
+        });
     }
 }

@@ -193,3 +193,22 @@ fn a_failed_spawn_carries_the_end_before_it_and_every_end_the_budgets() {
     assert_eq!((crashed.before, crashed.lasting_cause()), (None, Some(EndCause::Crashed)));
     assert_eq!(crashed.recent, drained.recent);
 }
+
+#[test]
+fn ends_of_one_budget_displace_none_of_another() {
+    let mut recent = RecentEnds::default();
+    let at = |second: u64| Timestamp::from_ms(1_000_000 + second * 1_000);
+    for second in 0..2 {
+        recent.record(EndCause::MemoryDrained, at(second));
+    }
+    for second in 2..200 {
+        recent.record(EndCause::Completed, at(second));
+    }
+    assert_eq!(recent.count(EndCause::MemoryDrained, Duration::from_secs(600), at(200)), 2);
+    let budget = EndCause::Completed.meaning().budget.expect("clean exits have one");
+    assert!(recent.room(EndCause::Completed, budget, at(200)).is_err(), "the excess still shows");
+    assert!(
+        recent.count(EndCause::Completed, Duration::from_secs(600), at(200)) <= budget.most + 1,
+        "and no more is kept"
+    );
+}

@@ -96,7 +96,7 @@ impl Deaths {
     }
 
     /// Forgets every death once an incarnation has been ready for [`STABLE_AFTER`], and returns whether there were any.
-    /// The tick calls it while the peer is awake, before it records a death of that incarnation.
+    /// Called by each tick while the peer is awake, and at its end before that death is added.
     pub fn trim_stable(&mut self, ready_for: Duration) -> bool {
         let stable = ready_for >= STABLE_AFTER && !self.is_empty();
         if stable {

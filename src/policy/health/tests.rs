@@ -55,6 +55,8 @@ fn guard_a_clock_that_was_wrong_does_not_refuse_until_that_day() {
     assert_eq!(Breaker::judge(&far, 20, NOW), Breaker::Closed);
     let near = Deaths::from(vec![later(2), later(3), later(4)]);
     assert_eq!(Breaker::judge(&near, 20, NOW), Breaker::CrashLoop { deaths: 3, retry_after: seconds(302) });
+    // What is shown as recent is what the guard counts.
+    assert_eq!((recent(&far, NOW).len(), recent(&near, NOW).len()), (0, 3));
 }
 
 #[test]

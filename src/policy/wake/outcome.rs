@@ -139,7 +139,7 @@ pub enum Refusal {
         /// Where it was started, and since when.
         owner: String,
     },
-    /// Row 5, where another conversation is asked for than the one that it is in.
+    /// Row 5: another conversation is requested than the current one.
     #[error("it is awake in another conversation{}", .now_in.as_ref().map(|id| format!(", {id}")).unwrap_or_default())]
     InAnotherConversation {
         /// Which is asked for.

@@ -195,7 +195,7 @@ pub(super) static TABLE: [Row; 20] = [
 /// Returns the decision of the first row that holds.
 pub(super) fn first_that_holds(case: &Case<'_>) -> WakeDecision {
     let first = TABLE.iter().find_map(|row| (row.evaluate)(case));
-    first.expect("rows 14 to 21 cover every past that a peer can have")
+    first.expect("rows 4 to 7 cover a recorded session, and rows 14 to 21 every past")
 }
 
 /// The reason for resuming a parked peer.

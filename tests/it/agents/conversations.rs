@@ -222,7 +222,7 @@ fn goes_on_in_any(name: &'static str, on: RuntimeKind, words: &[&str], command: 
     assert_eq!(woken, format!("{name}: woken resumed (asked-conversation); message delivered\n"));
     agent.remembers(2, "back again");
     let told = agent.peer(&["conversations", name]);
-    assert!(told.contains(&format!("{second}  in mid-session\n")), "{told}");
+    assert!(told.contains(&format!("{second}  switched to in mid-session\n")), "{told}");
     assert!(told.contains(&format!("{first}  started, resumed once, current\n")), "{told}");
     assert!(told.contains("\n  the first message\n") && told.contains("\n  in the new one\n"), "{told}");
     agent.peer(&["stop", name]);

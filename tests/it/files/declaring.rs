@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use crate::common;
 use crate::common::{Run, World, lives};
+use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
 
 /// An editor that runs this script on the file `$1`.
@@ -224,11 +225,18 @@ fn show_says_where_each_value_comes_from() {
         ("policy", "executor", "default"),
         ("ready_timeout", "2m", "profile"),
         ("env", "[\"TOKEN\"]", "spec"),
+        ("mcp", "false", "default"),
+        ("show_sender", "false", "default"),
     ] {
         let line = stdout.lines().find(|line| line.trim_start().starts_with(key)).expect(key);
         assert_eq!(line.split_whitespace().collect::<Vec<_>>(), [key, value, origin]);
     }
     assert!(!stdout.contains("secret"), "values of variables are not shown");
+    let other = World::on(RuntimeKind::Zellij);
+    other.add("z", &["cat"]);
+    let of_zellij = other.peer(&["show", "z"]).stdout;
+    let has = |key: &str| of_zellij.lines().any(|line| line.trim_start().starts_with(key));
+    assert!(!has("socket") && !has("env "), "what it does not have is not shown: {of_zellij}");
     let document = world.peer(&["show", "a", "--json"]).json();
     assert_eq!(
         (&document["schema"], &document["spec"]["restart"]["origin"]),

@@ -10,6 +10,7 @@ use peer_adapters::runtime::RuntimeKind;
 
 on_each_runtime! {
     its_peers_go_on_in_their_conversations
+    a_spec_that_cannot_be_read_costs_no_other_server_its_outcome
     one_that_is_killed_on_the_way_leaves_peers_that_resume
 }
 
@@ -47,6 +48,29 @@ fn its_peers_go_on_in_their_conversations(kind: RuntimeKind) {
         assert_eq!(world.deaths(name), 0);
     }
     assert!(!world.has("c", "session"), "one that was asleep stays so");
+}
+
+fn a_spec_that_cannot_be_read_costs_no_other_server_its_outcome(kind: RuntimeKind) {
+    let world = World::on(kind);
+    for name in ["a", "b"] {
+        world.demo(name, &[]);
+        fine(&world, &["wake", name, "-m", "one"]);
+    }
+    let agent = world.agent("b");
+    std::fs::write(world.path("config/peers/b.toml"), "agent = 3\n").expect("written");
+    let run = world.peer(&["restart-runtime", "--json"]);
+    assert_ne!(run.code, 0, "{run:?}");
+    let document = run.json();
+    let servers = document["servers"].as_array().expect("servers");
+    let of = |name: &str| {
+        let hosts = |server: &&serde_json::Value| server["peers"].as_array().expect("names").contains(&name.into());
+        servers.iter().find(hosts).expect("its server")
+    };
+    assert_eq!(of("b")["outcome"], "refused", "{document}");
+    assert!(of("b")["why"].to_string().contains("b: "), "{document}");
+    // On tmux they share a server, so neither is touched.
+    assert_eq!(of("a")["outcome"], if kind == RuntimeKind::Tmux { "refused" } else { "restarted" }, "{document}");
+    assert_eq!(world.agent("b"), agent);
 }
 
 fn one_that_is_killed_on_the_way_leaves_peers_that_resume(kind: RuntimeKind) {

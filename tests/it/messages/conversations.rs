@@ -58,7 +58,7 @@ fn what_it_ever_had_is_listed_and_any_of_it_gone_on_in(on: RuntimeKind) {
     }
     let text = world.peer(&["conversations", "a"]).stdout;
     assert!(text.contains(&format!("{first}  started\n  20")) && text.ends_with("Z\n  two\n"), "{text}");
-    assert!(text.contains(&format!("{second}  in mid-session, current\n")), "{text}");
+    assert!(text.contains(&format!("{second}  switched to in mid-session, current\n")), "{text}");
 
     world.peer(&["start", "a"]);
     let why = world.peer(&["why", "a", "--conversation", &first[..8], "--json"]).json();
@@ -164,7 +164,7 @@ fn what_is_ambiguous_or_unknown_or_anothers_is_told_with_what_there_is() {
         world.peer(&["start", name]);
     }
     let ids = world.conversations("a");
-    let hint = format!("hint: it has {}, {}; peer conversations a says more of them\n", ids[0], ids[1]);
+    let hint = format!("hint: it has {}, {}; peer conversations a describes them\n", ids[0], ids[1]);
     world
         .peer(&["wake", "a", "--conversation", "zzz"])
         .fails(1, &format!("error: a has no conversation \"zzz\"\n{hint}"));
@@ -175,7 +175,7 @@ fn what_is_ambiguous_or_unknown_or_anothers_is_told_with_what_there_is() {
     let text = text.replace(&ids[0], &alike[0]).replace(&ids[1], &alike[1]);
     fs::write(&path, text).expect("written");
     let ambiguous = world.peer(&["wake", "a", "--conversation", "same"]);
-    let hint = format!("hint: it has {}, {}; peer conversations a says more of them\n", alike[0], alike[1]);
+    let hint = format!("hint: it has {}, {}; peer conversations a describes them\n", alike[0], alike[1]);
     ambiguous.fails(1, &format!("error: a has more than one conversation \"same\"\n{hint}"));
     // The agent's files are gone: no other conversation is started instead.
     let gone = world.peer(&["wake", "a", "--conversation", &alike[0]]);

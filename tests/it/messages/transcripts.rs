@@ -58,7 +58,7 @@ fn the_last_answers_and_the_conversation_are_printed_awake_and_asleep(on: Runtim
     let id = world.conversation("a");
     assert_eq!(prints(&world, &["transcript", "a", "--conversation", &id[..6]]), prints(&world, &["transcript", "a"]));
     let none = world.peer(&["transcript", "a", "--conversation", "zzz"]);
-    let hint = format!("hint: it has {id}; peer conversations a says more of them\n");
+    let hint = format!("hint: it has {id}; peer conversations a describes them\n");
     none.fails(1, &format!("error: a has no conversation \"zzz\"\n{hint}"));
     world.demo("b", &[]);
     let of_another = world.peer(&["transcript", "b", "--conversation", &id]);

@@ -65,7 +65,7 @@ fn a_choice_that_is_no_row_is_refused_with_the_rows(on: RuntimeKind) {
     let world = asker(on, &[], "ASK Which one? | Allow once | Allow always | Reject");
     let before = world.screen("a");
     let rows = "1. Allow once / 2. Allow always / 3. Reject";
-    let hint = "hint: peer answer a ROW, by its number or its whole label\n";
+    let hint = "hint: peer answer a ROW: its number, its label, or the first words of its label\n";
     for (choice, is) in [("Allow", "several rows"), ("Deny", "no row"), ("4", "no row"), ("0", "no row")] {
         let run = world.peer(&["answer", "a", choice]);
         run.fails(2, &format!("error: \"{choice}\" matches {is} in the question of a: {rows}\n{hint}"));

@@ -107,6 +107,9 @@ fn on_a_server_that_hangs_each_verb_says_what_it_did_not_do() {
         (&["stop", "a"][..], "error: cannot stop a: its state is unknown (runtime axis)"),
         (&["screen", "a"], "error: cannot show a: its state is unknown"),
         (&["interrupt", "a"], "error: cannot interrupt a: its state is unknown"),
+        (&["key", "a", "Enter"], "error: cannot press keys in a: its state is unknown"),
+        (&["answer", "a"], "error: cannot answer a: its state is unknown"),
+        (&["send", "a", "hello", "--no-wake"], "error: cannot send to a: its state is unknown"),
         (&["rm", "a", "--force"], "error: cannot remove a: its state is unknown"),
         (&["wake", "a"], "error: cannot wake a: its state is unknown"),
     ] {

@@ -65,7 +65,7 @@ fn what_was_removed_leads_back_to_itself() {
 fn what_is_refused_leads_to_what_allows_it() {
     let world = World::new();
     world.add("a", &["cat"]);
-    typed(&world, &["screen", "a"], 2, "wake a", "a: woken fresh (first-wake)");
+    typed(&world, &["screen", "a"], 1, "wake a", "a: woken fresh (first-wake)");
     typed(&world, &["attach", "--waiting"], 2, "screen NAME", "");
     typed(&world, &["rm", "a"], 4, "stop a", "a: parked and stopped");
     typed(&world, &["wake", "a"], 4, "start a", "a: may be woken again");

@@ -6,7 +6,7 @@ use crate::common::{World, wait_until};
 fn screen_prints_the_pane_its_last_lines_its_colours_and_what_was_kept() {
     let world = World::new();
     world.add("a", &["sh", "-c", r"printf 'one\ntwo\n\033[32mthree\033[0m\n'; exec cat"]);
-    world.peer(&["screen", "a"]).fails(2, "error: a has no screen: it has never run\nhint: peer wake a\n");
+    world.peer(&["screen", "a"]).fails(1, "error: a has no screen: it has never run\nhint: peer wake a\n");
     world.peer(&["wake", "a"]);
     wait_until("it is drawn", || world.peer(&["screen", "a"]).stdout.contains("three"));
     world.peer(&["screen", "a"]).prints("one\ntwo\nthree\n");
@@ -43,7 +43,7 @@ fn agents_lists_the_profiles_and_whose_they_are() {
         "extends = \"claude\"\ndescription = \"held\"\nready.stable_for_resume = \"3s\"\nmessage.settle = \"50ms\"\n";
     world.profile("held", held);
     let run = world.peer(&["agents", "held"]);
-    let times = "  times that it waits for:\n    ready.stable_for_resume = 3s: its screen must look ready so long after a resume\n    \
+    let times = "  fixed waiting times:\n    ready.stable_for_resume = 3s: its screen must look ready so long after a resume\n    \
                  message.settle = 50ms: between what is typed and Enter\n";
     assert!(run.stdout.contains(times), "{run:?}");
     let named = world.peer(&["agents", "held", "--json"]).json()["agents"][0]["times"].clone();

@@ -36,11 +36,11 @@ pub(super) fn entry(record: &Value) -> Option<Entry> {
     let kind = match payload["type"].as_str() {
         Some("message") if payload["role"] == "user" => {
             let kinds = within["content_item_kinds"].as_array();
-            let matches_record = |text: &String| match kinds {
+            let is_users_own = |text: &String| match kinds {
                 Some(kinds) => kinds.iter().any(|kind| kind == "user.text"),
                 None => !text.starts_with('<') && !text.starts_with("# AGENTS.md"),
             };
-            EntryKind::UserMessage(text().filter(matches_record)?)
+            EntryKind::UserMessage(text().filter(is_users_own)?)
         }
         Some("user_message") => EntryKind::UserMessage(payload["message"].as_str()?.to_owned()),
         Some("message") if payload["role"] == "assistant" => {

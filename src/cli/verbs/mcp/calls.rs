@@ -135,7 +135,7 @@ async fn listed(engine: &Engine, requester: &Requester, call: List) -> Result<Do
     fleet.rows.retain(|row| sees(&row.peer) && (states.is_empty() || states.contains(&row.state)));
     fleet.broken.retain(|(name, _)| sees(name));
     fleet.undeclared.retain(|one| sees(&one.peer));
-    Done::of("list", &list::document(&fleet), false)
+    Done::of("list", &list::document(&fleet), !fleet.broken.is_empty())
 }
 
 async fn sent(engine: &Engine, requester: &Requester, call: SendTo) -> Result<Done, CliError> {
@@ -198,9 +198,9 @@ async fn waited(engine: &Engine, requester: &Requester, call: Wait) -> Result<Do
 async fn screen(engine: &Engine, requester: &Requester, call: Screen) -> Result<Done, CliError> {
     let Screen { name, lines } = call;
     requester.check(&name, Asked::Read)?;
-    let screen = engine.screen(&name, lines.unwrap_or(0).into()).await?.ok_or_else(|| CliError::Usage {
+    let screen = engine.screen(&name, lines.unwrap_or(0).into()).await?.ok_or_else(|| CliError::Nothing {
         problem: format!("{name} has no screen: it never ran"),
-        hint: Some(format!("peer wake {name}")),
+        hint: format!("peer wake {name}"),
     })?;
     let text = plain(&screen.text);
     let shown: Vec<&str> = text.trim_end().lines().map(str::trim_end).collect();

@@ -70,13 +70,13 @@ pub(super) struct SendTo {
     /// Wait for the end of the turn of this message, and return what was answered in it
     #[serde(default)]
     pub(super) wait: bool,
-    /// With wait: for so long at most, as in 90s, 10m, 1h
+    /// With wait: give up after this time, e.g. 90s, 10m, 1h
     #[serde(default)]
     pub(super) timeout: Option<String>,
     /// Put it into the peer's inbox in place of typing it now: delivered in order when the peer is free
     #[serde(default)]
     pub(super) queue: bool,
-    /// With queue: not before so much later, as in 2h
+    /// With queue: not before this long from now, e.g. 2h
     #[serde(default)]
     pub(super) after: Option<String>,
 }

@@ -20,7 +20,7 @@ use layout::Plan;
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, now: Timestamp, plain: bool) {
     if !app.has_looked() {
-        return frame.render_widget(Paragraph::new("looking at everybody"), frame.area());
+        return frame.render_widget(Paragraph::new("listing the fleet"), frame.area());
     }
     if let Some(pager) = &app.pager {
         return pager::draw(frame, app, pager, plain);

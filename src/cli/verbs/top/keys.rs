@@ -78,10 +78,16 @@ impl App {
         }
     }
 
+    /// Whether the user types a line: a message, a filter or a search.
+    fn has_line(&self) -> bool {
+        let searches = self.pager.as_ref().is_some_and(|pager| pager.searching);
+        matches!(self.mode, Mode::Write(_) | Mode::Filter) || (matches!(self.mode, Mode::Browse) && searches)
+    }
+
     fn key(&mut self, key: Key, around: Around) -> Option<Effect> {
         let key = match key {
             // As in a shell: cancel the line, or quit if there is none.
-            Key::Ctrl('c') if matches!(self.mode, Mode::Write(_) | Mode::Filter) => Key::Esc,
+            Key::Ctrl('c') if self.has_line() => Key::Esc,
             Key::Ctrl('c') => return self.quit(),
             key => key,
         };

@@ -207,7 +207,7 @@ impl Top {
     async fn lend(&mut self, name: &PeerName, way: AttachCommand) -> std::io::Result<String> {
         self.screen.lend()?;
         let ran = self.engine.run_attached(name, way).await;
-        self.screen.restore_files()?;
+        self.screen.take_back()?;
         let _ = self.due.send(Due::Now);
         Ok(match ran {
             Ok(_) => format!("back from {name}"),

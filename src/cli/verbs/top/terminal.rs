@@ -93,7 +93,7 @@ impl FullScreen {
     }
 
     /// Takes the terminal back. Answers to that program's queries that it did not wait for are not keys.
-    pub(super) fn restore_files(&mut self) -> io::Result<()> {
+    pub(super) fn take_back(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
         execute!(stdout(), EnterAlternateScreen, Hide)?;
         drain();

@@ -122,7 +122,7 @@ fn unknown_event(on: &str) -> Option<Finding> {
     let mut heard = heard.map(|event| event.as_str());
     let known = on == "*" || heard.clone().any(|event| event == on || (on.ends_with('.') && event.starts_with(on)));
     let cure = nearest(on, &mut heard)
-        .map_or_else(|| "peer log shows their names".to_owned(), |near| format!("did you mean {near}?"));
+        .map_or_else(|| "peer help events lists them".to_owned(), |near| format!("did you mean {near}?"));
     (!known)
         .then(|| Finding::new(Level::Warning, "hook", format!("no event is named {on:?}, so it never runs")).cure(cure))
 }

@@ -5,8 +5,6 @@ use super::{ActionKind, Fleet, TickAction, skipped};
 use crate::engine::message::Message;
 use crate::engine::verbs::inbox::has_its_message;
 use crate::engine::{Engine, EngineError, Peer, Result};
-use crate::policy::name::PeerName;
-use crate::policy::turn::Turn;
 use crate::policy::wake::WakeRequest;
 use crate::store::{Heartbeat, SessionRecord};
 
@@ -18,12 +16,7 @@ impl Engine {
         if mail.is_empty() {
             return Ok(());
         }
-        let is_free = |name: &PeerName| {
-            let turn = beat.peers.get(name).and_then(|pulse| pulse.turn.as_ref());
-            turn.is_none_or(|seen| seen.turn == Turn::Free)
-        };
         let awake = fleet.subjects.iter().filter(|subject| subject.record.ready_at().is_some());
-        let awake = awake.filter(|subject| is_free(&subject.peer.name));
         let awake = awake.map(|subject| (&subject.peer, Some(&subject.record)));
         let of: Vec<_> = awake.chain(fleet.asleep.iter().map(|peer| (peer, None))).collect();
         for (peer, record) in of {

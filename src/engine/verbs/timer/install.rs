@@ -8,7 +8,8 @@ impl Engine {
     /// Carries a plan out. Installing is idempotent: an older timer of this fleet, of whatever kind, is replaced.
     ///
     /// # Errors
-    /// A file cannot be written, or the service manager refuses. Everything is then as it was before.
+    /// A file cannot be written, or the service manager refuses. The files are then as they were before; a
+    /// launchd agent may be unloaded. Or an older timer of another kind cannot be removed: the new one is installed then.
     pub async fn timer_install(&self, plan: &Plan) -> Result<()> {
         let mut undo = Undo::default();
         if let Err(error) = self.carry_out_plan(plan, &mut undo).await {

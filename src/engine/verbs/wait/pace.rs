@@ -15,7 +15,7 @@ const IDLE_FACTOR: u32 = 150;
 /// How much processor time the observations of single peers may take before they are throttled.
 const ALLOWANCE: Duration = Duration::from_millis(200);
 
-/// When to look again at a screen that still shows a turn although the agent's files tell that it is over, each time
+/// When to look again at a screen that still shows a turn although the agent's files show that it is over, each time
 /// counted from the look before. An agent draws after it has written: opencode 20 to 80 ms later on an idle machine.
 const REDRAWN: [Duration; 5] = [
     Duration::from_millis(30),
@@ -69,7 +69,7 @@ impl Budget {
     }
 }
 
-/// The peers whose screens show a turn although their files tell that it is over.
+/// The peers whose screens show a turn although their files show that it is over.
 #[derive(Default)]
 pub(super) struct Lagging {
     names: Vec<PeerName>,

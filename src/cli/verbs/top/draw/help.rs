@@ -10,7 +10,7 @@ use crate::cli::render::terminal::width;
 const KEYS: &[(&str, &str)] = &[
     ("w", "wake the chosen peer, as the table says (peer why)"),
     ("x", "stop it: park it and refuse wakes"),
-    ("S", "start: take the stop back"),
+    ("S", "start: allow wakes again"),
     ("n", "new: start it fresh now, whatever state it is in"),
     ("r", "refresh: start it fresh at its next wake"),
     ("i", "interrupt its turn"),

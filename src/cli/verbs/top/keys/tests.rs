@@ -223,6 +223,10 @@ fn nothing_covers_a_question_and_a_line_is_cancelled_first() {
     by_hand(&mut app, "nshello");
     assert_eq!(app.typed(key(Key::Ctrl('c'))), []);
     assert_eq!(app.mode, Mode::Browse);
+    by_hand(&mut app, "v/what");
+    assert_eq!(app.typed(key(Key::Ctrl('c'))), []);
+    assert!(app.pager.as_ref().is_some_and(|pager| !pager.searching), "the search is cancelled, and nothing else");
+    by_hand(&mut app, "q");
     by_hand(&mut app, "s");
     assert_eq!(prompt(&app).text.text(), "hello");
     // Letters in quick succession are not an answer, to this question or any other.
