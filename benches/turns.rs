@@ -1,5 +1,6 @@
-//! `cargo bench --bench turns`: the cost of observing turns (`-- list` or `-- wait` for one part). Compares a list of 1,000 peers with their turns to one
-//! without, and measures `peer wait` on 100 peers and the delay until it notices the end of a turn.
+//! `cargo bench --bench turns`: the cost of observing turns (`-- list` or `-- wait` for one part). Compares a list of 1,000
+//! peers with their turns to one without, and measures `peer wait` on 100 peers and the delay until it notices the end of
+//! a turn.
 //!
 //! The agents are sleeping processes that keep Claude Code's status file or show a line in their pane; see
 //! `lab/fleet.rs`.

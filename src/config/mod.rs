@@ -48,7 +48,8 @@ impl ConfigDir {
     /// that run as this user. Costs a check of three directories. Each file is checked when it is read.
     ///
     /// # Errors
-    /// [`ConfigError::Untrusted`], or [`ConfigError::Io`] if a directory cannot be examined. No command from the configuration may be run then.
+    /// [`ConfigError::Untrusted`], or [`ConfigError::Io`] if a directory cannot be examined. No command from the
+    /// configuration may be run then.
     pub fn check(&self) -> Result<(), ConfigError> {
         let [peers, agents] = ["peers", "agents"].map(|dir| self.root.join(dir));
         for dir in [&self.root, &peers, &agents] {
