@@ -30,9 +30,17 @@ fn a_client_that_waits_for_an_answer_ends_with_whoever_asked(on: RuntimeKind) {
         world.command(&["send", "a", "hello"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     let waits: u32 = wait_for("its client waits", || std::fs::read_to_string(&note).ok()?.trim().parse().ok());
     assert!(lives(waits));
+    // A client is tied to its caller right after it was started, and a busy machine can run the client first.
+    wait_until("the caller waits for its client", || sleeps(sender.id()));
     sender.kill().expect("our child");
     sender.wait().expect("our child");
     wait_until("its client is gone", || !lives(waits));
+}
+
+/// Whether a process sleeps until something happens (proc_pid_stat(5), state S).
+fn sleeps(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+    stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('S'))
 }
 
 /// Names a runtime's client in `config.toml`, in which tmux has a section already.
