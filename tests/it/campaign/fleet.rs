@@ -141,7 +141,7 @@ impl Fleet {
             self.count("by hand: own draft cleared");
             run = self.wake(&name, &message);
         }
-        if run.code == 7 {
+        if run.code == 7 && run.stderr.contains(": no answer to ") {
             // The runtime did not answer within its deadline, on a machine that is busy. Sent again, the message is looked
             // for first, so it is said once all the same; that is checked at the end.
             self.count("messages sent again after exit 7");

@@ -37,7 +37,7 @@ fn a_client_that_waits_for_an_answer_ends_with_whoever_asked(on: RuntimeKind) {
     wait_until("its client is gone", || !lives(waits));
 }
 
-/// Whether a process sleeps until something happens (proc_pid_stat(5), state S).
+/// Whether a process sleeps until something happens (proc(5), state S).
 fn sleeps(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
     stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('S'))
