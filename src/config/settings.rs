@@ -190,23 +190,23 @@ impl Settings {
     pub(super) fn lenient(text: &str) -> Self {
         let Ok(typed) = text.parse::<toml::Table>() else { return Self::default() };
         let mut known = toml::Table::new();
-        let holds = |keys: &toml::Table| keys.clone().try_into::<Self>().is_ok_and(|read| read.check().is_ok());
-        for (name, table) in typed.into_iter().filter(|(name, _)| name != "hook") {
-            let toml::Value::Table(keys) = table else {
-                let mut with = known.clone();
-                with.insert(name, table);
-                if holds(&with) {
-                    known = with;
-                }
+        let mut keep_if_valid = |add: &dyn Fn(&mut toml::Table)| {
+            let mut with = known.clone();
+            add(&mut with);
+            if with.clone().try_into::<Self>().is_ok_and(|read| read.check().is_ok()) {
+                known = with;
+            }
+        };
+        for (name, value) in typed.iter().filter(|(name, _)| *name != "hook") {
+            let toml::Value::Table(keys) = value else {
+                keep_if_valid(&|with| drop(with.insert(name.clone(), value.clone())));
                 continue;
             };
             for (key, value) in keys {
-                let mut with = known.clone();
-                let table = with.entry(&name).or_insert_with(|| toml::Table::new().into());
-                table.as_table_mut().expect("one of ours").insert(key, value);
-                if holds(&with) {
-                    known = with;
-                }
+                keep_if_valid(&|with| {
+                    let table = with.entry(name).or_insert_with(|| toml::Table::new().into());
+                    table.as_table_mut().expect("one of ours").insert(key.clone(), value.clone());
+                });
             }
         }
         known.try_into().unwrap_or_default()

@@ -140,25 +140,25 @@ impl Engine {
         Ok(server)
     }
 
+    /// Returns what this peer has against a restart of its server.
+    async fn what_forbids_of(&self, name: &PeerName, record: &SessionRecord, now: bool) -> Result<Vec<String>> {
+        let peer = self.peer(name)?;
+        let mut why = Vec::new();
+        why.extend(self.admit(&peer.spec).await.err().map(|error| error.to_string()));
+        why.extend(self.kept_variables(&peer.spec).err().map(|error| error.to_string()));
+        why.extend(self.what_forbids_a_park(&peer, record.clone(), now).await?.map(|it| format!("{name} {it}")));
+        Ok(why)
+    }
+
     /// Returns everything that is known to forbid the restart, before anything is changed.
     async fn what_forbids(&self, place: &Place, on_it: &[(PeerName, SessionRecord)], now: bool) -> Result<Vec<String>> {
         let mut why = Vec::new();
         for (name, record) in on_it {
-            // The outcome of a server that was restarted before must not be lost with this one.
-            let peer = match self.peer(name) {
-                Ok(peer) => peer,
-                Err(error) => {
-                    why.push(format!("{name}: {error}"));
-                    continue;
-                }
-            };
-            why.extend(self.admit(&peer.spec).await.err().map(|error| error.to_string()));
-            why.extend(self.kept_variables(&peer.spec).err().map(|error| error.to_string()));
-            let forbids = self.what_forbids_a_park(&peer, record.clone(), now).await;
-            why.extend(match forbids {
-                Ok(forbids) => forbids.map(|it| format!("{name} {it}")),
-                Err(error) => Some(format!("{name}: {error}")),
-            });
+            // An error here must not hide the outcomes of servers that were restarted before.
+            match self.what_forbids_of(name, record, now).await {
+                Ok(reasons) => why.extend(reasons),
+                Err(error) => why.push(format!("{name}: {error}")),
+            }
         }
         why.dedup();
         if kind_of(&place.runtime)?.facts().shares_server()

@@ -247,22 +247,22 @@ impl Waiting<'_> {
         let next = deadline.map_or(next, |deadline| next.min(deadline));
         loop {
             let due = self.lagging.due().map_or(next, |due| due.min(next));
-            let changed = tokio::time::timeout_at(due, self.watched.watch.changed()).await;
-            if changed.is_err() && due == next {
-                return Ok(false);
-            }
-            if changed.is_ok() {
-                // Files that are written all the time are checked as often as the budget allows.
-                tokio::time::sleep_until(next.min(Instant::now() + BURST.max(self.budget.owed()))).await;
-            }
-            let cost = Cost::begin();
-            if let Ok(changed) = changed {
-                self.look_at_changed(&changed, outcome).await?;
-            } else {
-                let lagging = self.lagging.take();
-                let busy = self.look(outcome, Some(&lagging)).await?;
-                self.lagging.looked(busy);
-            }
+            let cost = match tokio::time::timeout_at(due, self.watched.watch.changed()).await {
+                Ok(changed) => {
+                    // Files that are written all the time are checked as often as the budget allows.
+                    tokio::time::sleep_until(next.min(Instant::now() + BURST.max(self.budget.owed()))).await;
+                    let cost = Cost::begin();
+                    self.look_at_changed(&changed, outcome).await?;
+                    cost
+                }
+                Err(_) if due == next => return Ok(false),
+                Err(_) => {
+                    let (cost, lagging) = (Cost::begin(), self.lagging.take());
+                    let busy = self.look(outcome, Some(&lagging)).await?;
+                    self.lagging.looked(busy);
+                    cost
+                }
+            };
             self.budget.spend(&cost);
             if self.is_over(outcome) {
                 return Ok(true);
