@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use peer_adapters::process;
-use peer_adapters::runtime::{Listing, RuntimeKind};
+use peer_adapters::runtime::{Listing, RuntimeName};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -52,8 +52,8 @@ pub enum RestartOutcome {
 /// One server, and what became of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct RestartedServer {
-    /// The runtime.
-    pub runtime: RuntimeKind,
+    /// The runtime, as the records name it.
+    pub runtime: RuntimeName,
     /// Its socket, or its session's directory.
     pub server: PathBuf,
     /// The version that it runs.
@@ -75,7 +75,8 @@ impl Engine {
     /// the server, and wakes the peers.
     ///
     /// # Errors
-    /// A name is not declared, or the directory of specs cannot be read. What fails for one server is in its outcome.
+    /// A name is not declared, a record cannot be read, or the directory of specs cannot be read; nothing was changed.
+    /// What fails for one server is in its outcome.
     pub async fn restart_runtime(&self, names: &[PeerName], how: RestartRequest) -> Result<Vec<RestartedServer>> {
         for name in names {
             self.peer(name)?;
@@ -89,24 +90,20 @@ impl Engine {
         servers.retain(|_, on_it| names.is_empty() || on_it.iter().any(|(name, _)| names.contains(name)));
         let mut restarted = Vec::new();
         for on_it in servers.into_values() {
-            restarted.push(self.restart_server(on_it, how).await?);
+            restarted.push(self.restart_server(on_it, how).await);
         }
         Ok(restarted)
     }
 
-    async fn restart_server(
-        &self,
-        on_it: Vec<(PeerName, SessionRecord)>,
-        how: RestartRequest,
-    ) -> Result<RestartedServer> {
+    async fn restart_server(&self, on_it: Vec<(PeerName, SessionRecord)>, how: RestartRequest) -> RestartedServer {
         let place = on_it[0].1.place.clone();
         let mut server = RestartedServer {
-            runtime: kind_of(&place.runtime)?,
+            runtime: place.runtime.clone(),
             version: place.server_version.clone(),
             pid: place.server_process.map(|process| process.pid),
             peers: on_it.iter().map(|(name, _)| name.clone()).collect(),
             outcome: RestartOutcome::Planned,
-            why: self.what_forbids(&place, &on_it, how.now).await?,
+            why: self.what_forbids(&place, &on_it, how.now).await,
             woken: Vec::new(),
             server: place.server.clone(),
         };
@@ -114,7 +111,7 @@ impl Engine {
             server.outcome = RestartOutcome::Refused;
         }
         if how.dry_run || !server.why.is_empty() {
-            return Ok(server);
+            return server;
         }
         let mut parked = Vec::new();
         for name in &server.peers {
@@ -137,7 +134,7 @@ impl Engine {
             }
         }
         server.outcome = if server.why.is_empty() { RestartOutcome::Restarted } else { RestartOutcome::Incomplete };
-        Ok(server)
+        server
     }
 
     /// Returns what this peer has against a restart of its server.
@@ -151,7 +148,7 @@ impl Engine {
     }
 
     /// Returns everything that is known to forbid the restart, before anything is changed.
-    async fn what_forbids(&self, place: &Place, on_it: &[(PeerName, SessionRecord)], now: bool) -> Result<Vec<String>> {
+    async fn what_forbids(&self, place: &Place, on_it: &[(PeerName, SessionRecord)], now: bool) -> Vec<String> {
         let mut why = Vec::new();
         for (name, record) in on_it {
             // An error here must not hide the outcomes of servers that were restarted before.
@@ -161,8 +158,9 @@ impl Engine {
             }
         }
         why.dedup();
-        if kind_of(&place.runtime)?.facts().shares_server()
-            && let Ok(Listing::Up { rows, .. }) = self.runtime_of(place)?.list(&place.server).await
+        if place.kind().is_some_and(|kind| kind.facts().shares_server())
+            && let Ok(runtime) = self.runtime_of(place)
+            && let Ok(Listing::Up { rows, .. }) = runtime.list(&place.server).await
         {
             let theirs = rows.iter().filter(|row| !row.tag.starts_with(&self.tag_root()));
             why.extend(theirs.map(|row| format!("session {} on it does not belong to this fleet", row.session)));
@@ -175,7 +173,7 @@ impl Engine {
                     .map(|row| format!("session {} belongs to no peer", row.session)),
             );
         }
-        Ok(why)
+        why
     }
 
     async fn what_forbids_a_park(&self, peer: &Peer, record: SessionRecord, now: bool) -> Result<Option<String>> {

@@ -106,6 +106,24 @@ fn a_record_with_an_unknown_runtime_is_named_by_every_view() {
     }
 }
 
+#[test]
+fn a_restart_of_all_servers_leaves_that_of_an_unknown_runtime_and_restarts_the_others() {
+    let world = World::new();
+    world.add("bad", &["cat"]);
+    world.peer(&["add", "good", "--runtime", "zellij", "--", "cat"]);
+    assert_eq!(world.peer(&["wake", "bad", "good"]).code, 0);
+    let (left, ended) = (world.agent("bad"), world.agent("good"));
+    unknown_runtime(&world, "");
+    let run = world.peer(&["restart-runtime", "--now", "--json"]);
+    let servers = run.json()["servers"].as_array().expect("servers").clone();
+    let of = |name: &str| servers.iter().find(|server| server["peers"] == json!([name])).expect("its server");
+    assert_eq!((of("bad")["outcome"].as_str(), of("bad")["runtime"].as_str()), (Some("refused"), Some("screen")));
+    assert!(of("bad")["why"].to_string().contains("no such runtime"), "{run:?}");
+    assert_eq!(of("good")["outcome"], "restarted", "{run:?}");
+    assert_eq!(run.code, 4, "{run:?}");
+    assert!(lives(left) && !lives(ended) && lives(world.agent("good")));
+}
+
 /// A newer version knows a third runtime, and started an agent there. Here that agent is unknown: it is neither ended nor
 /// started a second time, and its files stay as they are.
 #[test]
