@@ -74,6 +74,10 @@ pub struct Row {
     pub last_end_at_ms: Option<Timestamp>,
     /// Its working directory.
     pub cwd: PathBuf,
+    /// Whether it has ended and its end is not recorded yet: the state is derived, and what is shown of the last end is
+    /// that of an earlier one.
+    #[serde(skip)]
+    pub unrecorded_end: bool,
 }
 
 /// Every declared peer, and those that could not be shown.
@@ -226,6 +230,7 @@ impl Engine {
             last_end_cause: end.map(|end| end.cause),
             last_end_at_ms: end.map(|end| end.at_ms),
             cwd: peer.spec.cwd.clone(),
+            unrecorded_end: to_be.is_some(),
         }
     }
 }

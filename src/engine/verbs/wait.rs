@@ -35,6 +35,10 @@ const REGISTERED: Duration = Duration::from_secs(5);
 /// How long a delivered message may take to show as a turn, if only the agent's screen shows turns.
 const TAKEN_UP: Duration = Duration::from_secs(1);
 
+/// How long the end of an agent may take to be recorded. Its pane process needs milliseconds; if that is gone, a tick or
+/// a wake records it.
+const RECORDED: Duration = Duration::from_secs(1);
+
 /// What to wait for.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -81,6 +85,7 @@ impl Engine {
             wanted,
             open: peers,
             free_since: HashMap::new(),
+            over_since: HashMap::new(),
             turns: Turns::default(),
             watched: Watched::default(),
             lagging: Lagging::default(),
@@ -155,6 +160,8 @@ struct Waiting<'a> {
     open: Vec<Peer>,
     /// Since when a screen has been free although a file reports a turn.
     free_since: HashMap<PeerName, Instant>,
+    /// Since when an agent has been gone whose end is not recorded.
+    over_since: HashMap<PeerName, Instant>,
     turns: Turns,
     watched: Watched,
     lagging: Lagging,
@@ -191,6 +198,9 @@ impl Waiting<'_> {
         }
         for row in fleet.rows {
             let Some(at) = self.open.iter().position(|peer| peer.name == row.peer) else { continue };
+            if row.unrecorded_end && since(&mut self.over_since, &row.peer) < RECORDED {
+                continue;
+            }
             let in_turn = row.state == State::Awake && self.believes_turn(at);
             let verdict = judge(row.state, in_turn, &self.wanted.goals);
             let (reached, needs_person) = match verdict {
@@ -215,7 +225,7 @@ impl Waiting<'_> {
             self.free_since.remove(&peer.name);
             return false;
         }
-        self.free_since.entry(peer.name.clone()).or_insert_with(Instant::now).elapsed() < SCREEN_WINS
+        since(&mut self.free_since, &peer.name) < SCREEN_WINS
     }
 
     fn is_over(&self, outcome: &Outcome) -> bool {
@@ -288,4 +298,9 @@ impl Waiting<'_> {
         self.lagging.add(busy.into_iter().filter(|name| over.contains(name)).collect());
         Ok(())
     }
+}
+
+/// Returns how long ago something was first seen of a peer: now, if it was not seen before.
+fn since(seen: &mut HashMap<PeerName, Instant>, name: &PeerName) -> Duration {
+    seen.entry(name.clone()).or_insert_with(Instant::now).elapsed()
 }

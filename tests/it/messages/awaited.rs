@@ -12,6 +12,7 @@ on_each_runtime! {
     a_turn_is_waited_for_until_it_is_over
     all_are_waited_for_or_the_first
     one_that_needs_a_person_or_has_ended_is_not_waited_for
+    an_end_that_nobody_records_is_an_end
     a_message_is_answered_on_stdout
     overlapping_messages_have_their_own_answers
     what_waits_behind_a_turn_has_its_own_answer
@@ -130,6 +131,21 @@ fn one_that_needs_a_person_or_has_ended_is_not_waited_for(on: RuntimeKind) {
     assert_eq!(error, "error: a does not run: it is stopped\nhint: peer wake a\n");
     prints(&world, &["wait", "a", "--until", "ended"]);
     prints(&world, &["wait", "a", "--until", "busy,asleep"]);
+}
+
+fn an_end_that_nobody_records_is_an_end(on: RuntimeKind) {
+    let world = demo(on, &["a"]);
+    let (pane, agent) = (world.pane_process("a"), world.agent("a"));
+    let wait = started(&world, &["wait", "a", "--until", "busy"]);
+    // Stopped first, so that it records nothing.
+    for (process, kind) in [(pane, Signal::SIGSTOP), (agent, Signal::SIGKILL), (pane, Signal::SIGKILL)] {
+        signal(process, kind);
+    }
+    let (code, out, error) = ended(wait);
+    assert_eq!((code, out.as_str()), (5, ""), "{error}");
+    assert!(error.starts_with("error: a does not run: it is ") && error.contains("not recorded yet"), "{error}");
+    assert_eq!(prints(&world, &["wait", "a", "--until", "ended"]), "");
+    assert!(!world.has("a", "end"), "nobody recorded it");
 }
 
 fn a_message_is_answered_on_stdout(on: RuntimeKind) {

@@ -34,6 +34,7 @@ fn row(name: &str, incarnation: u64) -> Row {
         last_end_cause: None,
         last_end_at_ms: None,
         cwd: "/".into(),
+        unrecorded_end: false,
     }
 }
 
