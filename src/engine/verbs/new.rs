@@ -3,7 +3,7 @@
 use crate::engine::message::{Message, check_message};
 use crate::engine::observe::live::Live;
 use crate::engine::verbs::wake::Woken;
-use crate::engine::{Engine, Result};
+use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Intent;
 use crate::policy::name::PeerName;
 use crate::policy::wake::{Mode, WakeRequest};
@@ -21,24 +21,26 @@ impl Engine {
         self.kept_variables(&peer.spec)?;
         check_message(&peer, message)?;
         self.check_hops(name, message)?;
-        {
-            let locked = self.lock(name).await?;
-            let record = self.on_record(&peer, &locked)?;
-            match self.live_in_reach(&peer, record).await? {
-                Live::None => self.clear_left(&peer, &locked).await?,
-                Live::Session(record, observation) if observation.is_over() => {
-                    self.record_dead_session(&peer, &locked, &record, &observation).await?;
-                }
-                Live::Starting(record) => {
-                    self.end(&peer, &locked, *record, Some(Intent::Replaced)).await?;
-                }
-                Live::Session(record, observation) => {
-                    self.end_by_hand(&peer, &locked, *record, &observation, Intent::Replaced).await?;
-                }
-            }
-            locked.clear_markers(ClearedBy::Start)?;
-        }
+        self.end_for_another(&peer).await.map_err(|error| error.instead_of("restart"))?;
         let request = WakeRequest { mode: Mode::Fresh, force: true, topic: message.topic.clone(), conversation: None };
         self.wake(name, &request, message).await
+    }
+
+    async fn end_for_another(&self, peer: &Peer) -> Result<()> {
+        let locked = self.lock(&peer.name).await?;
+        let record = self.on_record(peer, &locked)?;
+        match self.live_in_reach(peer, record).await? {
+            Live::None => self.clear_left(peer, &locked).await?,
+            Live::Session(record, observation) if observation.is_over() => {
+                self.record_dead_session(peer, &locked, &record, &observation).await?;
+            }
+            Live::Starting(record) => {
+                self.end(peer, &locked, *record, Some(Intent::Replaced)).await?;
+            }
+            Live::Session(record, observation) => {
+                self.end_by_hand(peer, &locked, *record, &observation, Intent::Replaced).await?;
+            }
+        }
+        Ok(locked.clear_markers(ClearedBy::Start)?)
     }
 }

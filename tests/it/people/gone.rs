@@ -111,6 +111,7 @@ fn on_a_server_that_hangs_each_verb_says_what_it_did_not_do() {
         (&["answer", "a"], "error: cannot answer a: its state is unknown"),
         (&["send", "a", "hello", "--no-wake"], "error: cannot send to a: its state is unknown"),
         (&["rm", "a", "--force"], "error: cannot remove a: its state is unknown"),
+        (&["new", "a"], "error: cannot restart a: its state is unknown"),
         (&["wake", "a"], "error: cannot wake a: its state is unknown"),
     ] {
         let run = world.peer(words);

@@ -83,6 +83,9 @@ async fn serve_as(peer: PathBuf) -> Outcome {
     drop(calls.write().await);
     match ended {
         Ok(_) => Ok(0),
-        Err(error) => Err(CliError::Executable(std::io::Error::other(error))),
+        Err(error) => Err(CliError::Nothing {
+            problem: format!("serving this client failed: {error}"),
+            hint: "restart the agent, which starts it again".to_owned(),
+        }),
     }
 }
