@@ -47,7 +47,7 @@ pub(super) fn with_listener(state: StateDir, hooks: &[Hook], config: &Path, exec
     let silent = state.clone();
     state.with_listener(move |event| {
         // No hook runs for a failed hook: one that always fails would run for ever.
-        if event.event == EventName::HookFailed.as_str() || !hooks.iter().any(|hook| hook.wants(&event.event)) {
+        if event.is(EventName::HookFailed) || !hooks.iter().any(|hook| hook.wants(&event.event)) {
             return;
         }
         let input = serde_json::to_vec(&event.for_hooks()).expect("an event is plain data");

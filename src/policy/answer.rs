@@ -1,8 +1,8 @@
 //! Reads a conversation: its messages, its answers, and the progress of the turn that one message began.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::time::Timestamp;
+use super::time::{Timestamp, rfc3339};
 
 /// One record of a transcript. Records come in the order in which they were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,14 +85,6 @@ pub struct Answer {
     pub tokens: Option<Tokens>,
     /// Whether its turn is known to be over. If it is not, more text may follow.
     pub over: bool,
-}
-
-#[allow(clippy::ref_option, reason = "serde passes the field")]
-fn rfc3339<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => serializer.collect_str(at),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// The progress of the turn that one message began.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A point in time: milliseconds since the Unix epoch, by the machine's wall clock.
 ///
@@ -78,6 +78,18 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, NotATime> {
         humantime::parse_rfc3339_weak(text.trim()).map(Self::from).map_err(|_| NotATime(text.to_owned()))
+    }
+}
+
+/// Writes a time that may be unknown as it is displayed, and not as a number: for `serialize_with`.
+///
+/// # Errors
+/// Those of the serializer.
+#[allow(clippy::ref_option, reason = "serde passes the field")]
+pub fn rfc3339<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => serializer.collect_str(at),
+        None => serializer.serialize_none(),
     }
 }
 

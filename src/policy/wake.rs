@@ -7,7 +7,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use outcome::{Decision, Refusal, RowReading, WakeCause, WakeDecision, WakeReason};
+pub use outcome::{Decision, Refusal, RowReading, STOP_ENDS_IT, WakeCause, WakeDecision, WakeReason};
 
 use std::time::Duration;
 

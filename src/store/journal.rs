@@ -51,6 +51,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether this is an event of that name.
+    pub fn is(&self, name: EventName) -> bool {
+        self.event == name.as_str()
+    }
+
     /// Creates an event that happened at `now`.
     pub fn new(now: Timestamp, event: EventName) -> Self {
         Self {

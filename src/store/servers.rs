@@ -19,7 +19,7 @@ const FILE: &str = "servers.json";
 /// The exclusive right to make a server listen again. One process at a time may do so, because each attempt disconnects
 /// the clients that are about to query the server.
 #[derive(Debug)]
-pub struct Reaching {
+pub struct ReconnectLock {
     /// Held until this is dropped.
     _lock: File,
 }
@@ -29,11 +29,11 @@ impl StateDir {
     ///
     /// # Errors
     /// If the lock file cannot be created.
-    pub fn try_reconnect_lock(&self) -> Result<Option<Reaching>> {
+    pub fn try_reconnect_lock(&self) -> Result<Option<ReconnectLock>> {
         let path = self.root.join("servers.lock");
         let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
         match FileExt::try_lock_exclusive(&file) {
-            Ok(()) => Ok(Some(Reaching { _lock: file })),
+            Ok(()) => Ok(Some(ReconnectLock { _lock: file })),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(StoreError::new("lock", path)(error)),
         }

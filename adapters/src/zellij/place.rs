@@ -1,8 +1,11 @@
 //! Where a session's directory is: a readable place if the path of its socket fits, otherwise a shorter one.
 
 use std::ffi::OsStr;
+use std::hash::Hasher;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use fnv::FnvHasher;
 
 use super::home::CONTRACT;
 
@@ -49,11 +52,12 @@ pub(super) fn choose(base: &Path, runtime_dir: Option<&OsStr>, session: &str) ->
 /// sessions whose directories collide are refused as duplicates, and not mixed up. The digest must not change between
 /// builds, because later builds use recorded paths.
 fn digest(parts: &[&[u8]]) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in parts.iter().flat_map(|part| part.iter().chain(&[0])) {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let mut hasher = FnvHasher::default();
+    for part in parts {
+        hasher.write(part);
+        hasher.write(&[0]);
     }
-    format!("{:08x}", hash >> 32)
+    format!("{:08x}", hasher.finish() >> 32)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use peer_adapters::runtime::RuntimeError;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
 use crate::engine::error::{AnswerWith, NotReady, Unanswered, Undelivered, Unusable};
-use crate::policy::wake::Refusal;
+use crate::policy::wake::{Refusal, STOP_ENDS_IT};
 
 #[expect(clippy::too_many_lines, reason = "one table")]
 pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
@@ -266,7 +266,7 @@ fn refusal_hint(peer: &str, refusal: &Refusal) -> String {
             format!("peer stop {peer} && peer start {peer} && peer wake {peer} --conversation {asked}")
         }
         Refusal::ConversationGone { .. } => format!("peer conversations {peer} says which of them are there"),
-        Refusal::RuntimeUnavailable { why, .. } if why.contains("`peer stop` ends it") => {
+        Refusal::RuntimeUnavailable { why, .. } if why.contains(STOP_ENDS_IT) => {
             format!("nothing was touched; peer stop {peer} && peer start {peer} && peer wake {peer}")
         }
         Refusal::RuntimeUnavailable { .. } => "nothing was touched; try again".to_owned(),

@@ -8,7 +8,7 @@ pub mod interruption;
 mod proof;
 pub(crate) mod room;
 mod sender;
-mod terminal;
+pub(in crate::engine) mod terminal;
 mod typing;
 mod view;
 

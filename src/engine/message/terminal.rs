@@ -10,6 +10,7 @@ use super::typing::{ACCEPT_PATIENCE, Typing};
 use crate::engine::error::Undelivered;
 use crate::engine::observe::target;
 use crate::engine::{POLL, Result};
+use crate::store::SessionRecord;
 
 /// How long a process without open files may still count as alive: microseconds, on a loaded machine milliseconds.
 const LEAVING: Duration = Duration::from_secs(1);
@@ -19,6 +20,13 @@ const SET_UP_READS: u64 = 64;
 
 /// How long to wait for a program without a composer to sleep. A program that computes for longer is typed to anyway.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether nothing that was typed is left unread in the agent's terminal. An agent that is stopped has not read the
+/// paste yet, and would get it twice.
+pub(in crate::engine) fn has_read_all(record: &SessionRecord) -> bool {
+    let input = record.process.map(|agent| terminal::input(agent.id.pid));
+    input.is_none_or(|input| input.is_ok_and(|input| input.unread == 0))
+}
 
 impl Typing<'_> {
     /// Returns what the program's terminal holds and what the program has read. An exiting process closes its files a

@@ -7,12 +7,12 @@ use nix::sys::signal::Signal;
 use peer_adapters::agent::{Accepted, letters};
 use peer_adapters::runtime::{Key, Runtime};
 use peer_adapters::screen::{Composer, Phase, View};
-use peer_adapters::terminal;
 use tokio::time::Instant;
 
 use super::fingerprint::fingerprint;
 use super::held::{Held, Waits, placeholder_of};
 use super::proof::Proof;
+use super::terminal::has_read_all;
 use super::view::{Last, NOTHING_SHOWN};
 use crate::engine::error::Undelivered;
 use crate::engine::message::interruption::interrupted;
@@ -206,7 +206,7 @@ impl Typing<'_> {
         let mut waits = Waits::for_text(text, command, self.peer);
         // The first text to show may be the whole message; otherwise wait for the rest.
         let mut shown = self.await_shown(&mut changes, text).await;
-        if shown.as_ref().is_err_and(|last| last.what == NOTHING_SHOWN) && self.has_read_all() {
+        if shown.as_ref().is_err_and(|last| last.what == NOTHING_SHOWN) && has_read_all(self.record) {
             changes = self.before_keys();
             self.paste(&pasted).await?;
             shown = Err(String::new().into());
@@ -234,13 +234,6 @@ impl Typing<'_> {
             let how = if error.may_have_taken_effect() { Undelivered::NotSeen } else { Undelivered::NotSent };
             self.undelivered(how, error.to_string())
         })
-    }
-
-    /// Whether nothing is left unread in the terminal. An agent that is stopped has not read the paste yet, and would
-    /// get it twice.
-    fn has_read_all(&self) -> bool {
-        let input = self.record.process.map(|agent| terminal::input(agent.id.pid));
-        input.is_none_or(|input| input.is_ok_and(|input| input.unread == 0))
     }
 
     /// Waits until part of a paste shows. If nothing has shown by then and everything was read, the paste was lost: an

@@ -83,7 +83,7 @@ impl Engine {
     /// Observes every record. Blocks for at most one probe deadline, because the servers are queried concurrently.
     ///
     /// # Errors
-    /// A record names an unknown runtime. What could not be observed is unknown, and not an error.
+    /// A record names a runtime that this version does not know. What could not be observed is unknown, and not an error.
     pub async fn observe_fleet(&self, records: &[(PeerName, &SessionRecord)]) -> Result<FleetObservation> {
         self.observe_servers(records, &[], None).await
     }

@@ -6,6 +6,7 @@ use peer_adapters::runtime::{Gone, RuntimeError, SessionRow};
 use super::{Observation, process_id, recorded};
 use crate::policy::axis::Axis;
 use crate::policy::time::Timestamp;
+use crate::policy::wake::STOP_ENDS_IT;
 use crate::store::{Place, Process, SessionRecord};
 
 /// The answer of a server, as far as it concerns one peer.
@@ -125,7 +126,7 @@ fn contradiction(record: &SessionRecord) -> Option<String> {
 fn unreachable(record: &SessionRecord, server: Process, gone: Gone) -> String {
     let way_out = match reconnect_command(record, server.pid) {
         Some(command) => format!("; `peer doctor --fix`, any wake or tick makes it listen again, as does `{command}`"),
-        None => "; `peer stop` ends it, to be resumed in a new session".to_owned(),
+        None => format!("; {STOP_ENDS_IT}, to be resumed in a new session"),
     };
     format!(
         "{}: its server, process {}, lives and cannot be reached ({gone:?}){way_out}",

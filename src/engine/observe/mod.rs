@@ -18,8 +18,10 @@ mod standing;
 pub(crate) mod turn;
 pub(crate) mod turn_event;
 
+use std::hash::Hasher;
 use std::path::Path;
 
+use fnv::FnvHasher;
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::{Listing, Runtime, SessionRow, Target};
 
@@ -100,7 +102,7 @@ impl Engine {
     /// Observes both axes: one listing call to the record's own server, and one query of the kernel.
     ///
     /// # Errors
-    /// The record names an unknown runtime. What could not be observed is [`Axis::Unknown`], and not an error.
+    /// The record names a runtime that this version does not know. What could not be observed is [`Axis::Unknown`], and not an error.
     pub async fn observe(&self, name: &PeerName, record: &SessionRecord) -> Result<Observation> {
         match standing(record) {
             Standing::Here => {}
@@ -135,7 +137,7 @@ impl Engine {
 
     /// Returns the prefix of all tags of this state directory.
     pub(crate) fn tag_root(&self) -> String {
-        format!("{:016x}/", fnv1a(self.state.root().as_os_str().as_encoded_bytes()))
+        format!("{:016x}/", fleet_number(self.state.root()))
     }
 }
 
@@ -159,7 +161,15 @@ pub(crate) fn is_at(place: &Place, row: &SessionRow) -> bool {
 
 /// Returns the FNV-1a hash. It must be the same in every build, because tags, records and names of files contain it.
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    let mut hasher = FnvHasher::default();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// Returns the number that stands for the fleet of this state directory in names outside of it: tags of sessions, names
+/// in the kernel, and units of a timer.
+pub(crate) fn fleet_number(state: &Path) -> u64 {
+    fnv1a(state.as_os_str().as_encoded_bytes())
 }
 
 /// Completes the address of a session whose starter died before it recorded the runtime's answer.

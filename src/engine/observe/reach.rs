@@ -48,9 +48,9 @@ impl Engine {
 
     async fn listen_again(&self, runtime: &dyn Runtime, path: &Path, server: ProcessId) -> Result<bool> {
         let started = Instant::now();
-        let _reaching = loop {
-            if let Some(reaching) = self.state.try_reconnect_lock()? {
-                break reaching;
+        let _lock = loop {
+            if let Some(lock) = self.state.try_reconnect_lock()? {
+                break lock;
             }
             pause(started).await;
         };

@@ -13,7 +13,7 @@ use std::path::Path;
 use peer_adapters::{presence, process};
 
 use crate::engine::observe::fleet_observation::UntrackedSession;
-use crate::engine::observe::{fnv1a, recorded, recorded_host, target_of_row};
+use crate::engine::observe::{fleet_number, recorded, recorded_host, target_of_row};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
@@ -37,7 +37,7 @@ pub fn presence_name(state: &Path, peer: &PeerName) -> String {
 
 /// Returns the prefix of all names of one state directory; two directories on one machine must not share it.
 fn presence_root(state: &Path) -> String {
-    format!("peer/{:016x}/", fnv1a(state.as_os_str().as_encoded_bytes()))
+    format!("peer/{:016x}/", fleet_number(state))
 }
 
 /// Returns the incarnation of this peer, other than `own`, whose pane process has a living agent.

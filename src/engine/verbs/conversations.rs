@@ -3,7 +3,7 @@
 
 use peer_adapters::screen::printable;
 use peer_adapters::transcript::{Glance, TranscriptError};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::config::Effective;
 use crate::engine::error::Unusable;
@@ -13,7 +13,7 @@ use crate::engine::verbs::transcript::tells;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
-use crate::policy::time::Timestamp;
+use crate::policy::time::{Timestamp, rfc3339};
 use crate::policy::wake::{WakeFacts, WakeRequest};
 use crate::store::{ConversationEntry, Event, Marker, Origin, SessionRecord};
 
@@ -46,14 +46,6 @@ pub struct KnownConversation {
     pub last_at: Option<Timestamp>,
     /// The first message in it, without control characters and cut to 160 characters.
     pub first_words: Option<String>,
-}
-
-#[allow(clippy::ref_option, reason = "serde passes the field")]
-fn rfc3339<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => serializer.collect_str(at),
-        None => serializer.serialize_none(),
-    }
 }
 
 impl Engine {
@@ -280,7 +272,7 @@ fn of_entry(entry: ConversationEntry, events: &[&Event]) -> KnownConversation {
     let ConversationEntry { at_ms, conversation, agent, incarnation, how } = entry;
     // An entry from an older version does not say how. The log may.
     let switched = |event: &&Event| {
-        event.event == "conversation.changed"
+        event.is(EventName::ConversationChanged)
             && event.incarnation == Some(incarnation)
             && event.details.get("conversation").and_then(|id| id.as_str()) == Some(&conversation)
     };
@@ -306,7 +298,7 @@ const fn named(conversation: String, agent: String, how: Origin, since: Option<T
 /// Whether `event` is the decision to start the agent with `conversation`.
 fn resumes(event: &Event, conversation: &str) -> bool {
     let text = |key: &str| event.details.get(key).and_then(|value| value.as_str());
-    event.event == "wake.decided" && text("decision") == Some("resume") && text("conversation") == Some(conversation)
+    event.is(EventName::WakeDecided) && text("decision") == Some("resume") && text("conversation") == Some(conversation)
 }
 
 /// Formats foreign text as one line of bounded length.

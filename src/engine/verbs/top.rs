@@ -10,6 +10,7 @@ use peer_adapters::process;
 use crate::engine::observe::turn::Turns;
 use crate::engine::verbs::list::Fleet;
 use crate::engine::{Engine, Result};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::Tail;
@@ -115,7 +116,7 @@ impl Watcher {
 
     fn count_starts(&mut self, now: Timestamp) -> Result<()> {
         let oldest = SPAN * u32::try_from(SPANS).unwrap_or(u32::MAX);
-        for event in self.log.next_events()?.into_iter().filter(|event| event.event == "wake.decided") {
+        for event in self.log.next_events()?.into_iter().filter(|event| event.is(EventName::WakeDecided)) {
             if let (Some(peer), Ok(at)) = (event.peer, event.ts.parse::<Timestamp>()) {
                 self.starts.entry(peer).or_default().push_back(at);
             }

@@ -113,6 +113,9 @@ impl fmt::Display for Decision {
     }
 }
 
+/// The way out of a session that nothing can reach any more, as the reason of a [`Refusal::RuntimeUnavailable`] names it.
+pub const STOP_ENDS_IT: &str = "`peer stop` ends it";
+
 /// Why a wake is refused, with the values that its message and its exit code need.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

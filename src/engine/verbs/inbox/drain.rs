@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use peer_adapters::terminal;
 use tokio::time::Instant;
 
 use super::has_its_message;
 use crate::engine::error::Undelivered;
 use crate::engine::message::Message;
+use crate::engine::message::terminal::has_read_all;
 use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::ending::Incarnation;
@@ -240,12 +240,6 @@ impl Engine {
 /// Whether each incarnation of it is for one message.
 pub(super) fn is_for_one(peer: &Peer) -> bool {
     peer.effective.policy.value == ContextPolicy::Ephemeral
-}
-
-/// Whether nothing that was typed is left unread in its terminal.
-fn has_read_all(record: &SessionRecord) -> bool {
-    let input = record.process.map(|agent| terminal::input(agent.id.pid));
-    input.is_none_or(|input| input.is_ok_and(|input| input.unread == 0))
 }
 
 /// Whether nothing of the message is in the agent or its composer.

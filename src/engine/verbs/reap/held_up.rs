@@ -172,7 +172,7 @@ impl Engine {
         let events = self.state.journal().read_all()?;
         let recent = events.iter().filter(|event| {
             event.peer.as_ref() == Some(&peer.name)
-                && event.event == "session.reaped"
+                && event.is(EventName::SessionReaped)
                 && event.details.get("detail").and_then(|detail| detail.as_str()) == Some("stalled")
                 && event.ts.parse::<Timestamp>().is_ok_and(|at| self.now().since(at) < STALL_RESTART_WINDOW)
         });

@@ -9,7 +9,7 @@ use peer_adapters::file;
 
 use super::crontab::Line;
 use super::{Engine, EngineError, Result, texts};
-use crate::engine::observe::fnv1a;
+use crate::engine::observe::fleet_number;
 
 /// The launchd label. Not `peer.NAME`, which identifies the user's own agent for one peer.
 const LABEL: &str = "io.github.peer-cli.reap";
@@ -53,8 +53,7 @@ impl Named {
 
 impl Engine {
     fn fleet_number(&self) -> String {
-        let number = fnv1a(self.state.root().as_os_str().as_encoded_bytes());
-        format!("{:08x}", number & u64::from(u32::MAX))
+        format!("{:08x}", fleet_number(self.state.root()) & u64::from(u32::MAX))
     }
 
     fn state_text(&self) -> String {
