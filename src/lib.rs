@@ -1,4 +1,4 @@
-//! `peer` keeps named, long-lived terminal agents warm on demand.
+//! `peer` starts, resumes and parks named, long-lived terminal agents on demand.
 //!
 //! Theory of operation: there is no daemon. Each command observes, decides, acts and exits.
 //!

@@ -62,7 +62,7 @@ pub enum PaneError {
     #[error(transparent)]
     RecordEnd(#[from] crate::engine::EngineError),
     /// A system call failed.
-    #[error("cannot watch the agent: {0}")]
+    #[error("cannot start or watch the agent: {0}")]
     Kernel(#[from] io::Error),
 }
 

@@ -86,7 +86,7 @@ pub enum KeepReason {
     /// A user is attached.
     Attached,
     /// Whether a turn is in progress, or when the agent was last active, is unknown; holds the reason.
-    NotKnown(String),
+    Unknown(String),
 }
 
 /// Whether a peer is parked.
@@ -139,7 +139,7 @@ pub fn idle(facts: &IdleFacts, now: Timestamp) -> IdleDecision {
     match (&facts.turn, &facts.activity) {
         (Turn::InProgress, _) => IdleDecision::Keep(KeepReason::TurnInProgress),
         _ if facts.attached => IdleDecision::Keep(KeepReason::Attached),
-        (Turn::Unknown(why), _) | (_, Activity::Unknown(why)) => IdleDecision::Keep(KeepReason::NotKnown(why.clone())),
+        (Turn::Unknown(why), _) | (_, Activity::Unknown(why)) => IdleDecision::Keep(KeepReason::Unknown(why.clone())),
         (Turn::Over | Turn::Unreported, Activity::Last(_) | Activity::NoneYet) => IdleDecision::Park { idle },
     }
 }
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn what_could_not_be_read_is_never_a_reason_to_park() {
         let why = || "permission denied".to_owned();
-        let expected = kept_by(KeepReason::NotKnown(why()));
+        let expected = kept_by(KeepReason::Unknown(why()));
         assert_eq!(idle(&IdleFacts { turn: Turn::Unknown(why()), ..facts() }, NOW), expected);
         assert_eq!(idle(&IdleFacts { activity: Activity::Unknown(why()), ..facts() }, NOW), expected);
     }

@@ -22,7 +22,8 @@ use super::{Argv, Output, RunError};
 /// stderr and keeps it open is waited for too.
 ///
 /// # Errors
-/// [`RunError::TimedOut`] says nothing about what the command did: treat its effect as unknown.
+/// [`RunError::NotStarted`]: nothing happened. [`RunError::TimedOut`] and [`RunError::Io`] say nothing about what the
+/// command did: treat its effect as unknown.
 pub async fn run(argv: &Argv, stdin: Option<&[u8]>, deadline: Duration) -> Result<Output, RunError> {
     let Client { mut child, _lifeline } =
         spawn_client(argv, if stdin.is_some() { Stdio::piped() } else { Stdio::null() })?;

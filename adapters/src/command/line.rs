@@ -24,7 +24,7 @@ pub enum Answer {
 /// The group is also killed when the deadline passes, or when the returned future is dropped early.
 ///
 /// # Errors
-/// [`RunError::TimedOut`]; [`RunError::Io`] if the line is longer than `longest`.
+/// [`RunError::NotStarted`]; [`RunError::TimedOut`]; [`RunError::Io`] also if the line is longer than `longest`.
 pub async fn first_line(argv: &Argv, deadline: Duration, longest: usize) -> Result<Answer, RunError> {
     let Client { mut child, _lifeline } = spawn_client(argv, Stdio::null())?;
     // Declared after the child, so it is dropped first: until the leader is reaped, its number cannot name another

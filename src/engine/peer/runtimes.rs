@@ -80,7 +80,7 @@ impl Engine {
     /// hide it.
     ///
     /// # Errors
-    /// The record names an unknown runtime.
+    /// The record names a runtime that this version does not know.
     pub fn runtime_of(&self, place: &Place) -> Result<Arc<dyn Runtime>> {
         let kind = kind_of(&place.runtime)?;
         Ok(self.runtimes.get(kind, self.client_binary(kind, place)))

@@ -19,7 +19,7 @@ pub(super) struct Row {
 pub(super) static TABLE: [Row; 20] = [
     Row {
         number: 2,
-        condition: "someone else owns its lifecycle",
+        condition: "something else manages its lifecycle (managed_by)",
         result_text: "refuse (managed-elsewhere)",
         evaluate: |case| {
             let by = case.facts.managed_by.clone()?;
@@ -28,7 +28,7 @@ pub(super) static TABLE: [Row; 20] = [
     },
     Row {
         number: 3,
-        condition: "stopped by hand",
+        condition: "stopped with `peer stop`",
         result_text: "refuse (stopped)",
         evaluate: |case| case.facts.stopped.then_some(WakeDecision::Refuse(Refusal::Stopped)),
     },
@@ -109,7 +109,7 @@ pub(super) static TABLE: [Row; 20] = [
     },
     Row {
         number: 12,
-        condition: "asked to resume, or given a conversation of a person's own",
+        condition: "asked to resume, or a conversation was adopted for it",
         result_text: "resume (adopted, asked-resume), or refuse (nothing-to-resume)",
         evaluate: |case| match (case.request.mode, &case.facts.conversation) {
             (Mode::Resume, Some(_)) => Some(case.resume(WakeReason::AskedResume)),
@@ -148,7 +148,7 @@ pub(super) static TABLE: [Row; 20] = [
     },
     Row {
         number: 17,
-        condition: "closed, runtime lost, rebooted, moved or stopped and started",
+        condition: "interrupted: closed, lost, rebooted, moved or stopped",
         result_text: "resume (closed, runtime-lost, rebooted, moved, stopped)",
         evaluate: |case| match case.past {
             Past::Interrupted(end) => Some(case.resume(WakeReason::Ended(end))),
