@@ -71,7 +71,7 @@ async fn edit_until_saved(
         let failed = |error: CliError| Stop { problem: error.to_string(), code: error.code(), untouched: false };
         let ran = open_editor(editor, draft.path());
         let text = draft.read().map_err(failed)?;
-        let untouched = text == shown;
+        let untouched = text == first;
         if let Err(problem) = ran {
             return Err(Stop { problem, code: code::USAGE, untouched });
         }
@@ -94,9 +94,9 @@ async fn edit_until_saved(
             Err(rejected) => rejected,
         };
         // A user who saves the refused text unchanged gives up.
-        if untouched || !std::io::stdin().is_terminal() {
+        if text == shown || !std::io::stdin().is_terminal() {
             let Rejected { problem, code, .. } = rejected;
-            return Err(Stop { problem, code, untouched: text == first });
+            return Err(Stop { problem, code, untouched });
         }
         draft.write(&rejected.note, &text).map_err(failed)?;
         shown = text;

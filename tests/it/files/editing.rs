@@ -103,6 +103,15 @@ fn saving_the_rejected_text_again_ends_it_and_keeps_it() {
 }
 
 #[test]
+fn an_editor_that_is_left_without_saving_loses_nothing_of_the_rejected_text() {
+    let (world, edit) = edited_by("grep -q '^# peer edit: ' \"$1\" && exit 1; echo 'nonsense' >> \"$1\"");
+    let before = spec(&world);
+    let run = at_a_terminal(&edit);
+    assert!(run.code == 2 && spec(&world) == before, "{run:?}");
+    assert!(kept(&world, &run.stdout.replace("\r\n", "\n")).ends_with("nonsense\n"));
+}
+
+#[test]
 fn without_a_terminal_only_an_editor_that_was_named_is_run() {
     let (world, mut edit) = edited_by("exit 1");
     edit.env_remove("EDITOR");
