@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use peer_adapters::signals;
 
 fn main() -> ExitCode {
-    // If the kernel refuses, nothing has changed, and whatever fails later reports its own error.
-    let _ = signals::restore();
     let mut arguments = std::env::args_os();
-    // The pane process lives as long as its agent, so it does not load the command line's code.
+    // The pane process lives as long as its agent, so it does not load the command line's code. It takes over the signals
+    // itself: one that was sent to its predecessor may be pending, and would end it.
     if arguments.nth(1).is_some_and(|verb| verb == "pane") {
         return ExitCode::from(peer::pane_main(&arguments.collect::<Vec<_>>()));
     }
+    // If the kernel refuses, nothing has changed, and whatever fails later reports its own error.
+    let _ = signals::restore();
     start_tracing();
     ExitCode::from(peer::run(std::env::args_os()))
 }

@@ -11,11 +11,16 @@ use nix::sys::signal::{SigSet, Signal};
 ///
 /// # Errors
 /// None that kernels are known to have.
-#[allow(unsafe_code, reason = "nix marks each change of a disposition as unsafe; see SAFETY")]
 pub fn restore() -> io::Result<()> {
+    restore_children()?;
+    Ok(SigSet::empty().thread_set_mask()?)
+}
+
+#[allow(unsafe_code, reason = "nix marks each change of a disposition as unsafe; see SAFETY")]
+fn restore_children() -> io::Result<()> {
     // SAFETY: the disposition becomes the default, which runs none of our code.
     unsafe { nix::sys::signal::signal(Signal::SIGCHLD, nix::sys::signal::SigHandler::SigDfl) }?;
-    Ok(SigSet::empty().thread_set_mask()?)
+    Ok(())
 }
 
 /// Makes the kernel end this process after `span` (rounded up to seconds), whatever it is waiting for then, by SIGALRM,
@@ -54,16 +59,18 @@ pub struct Caught {
 }
 
 impl Signals {
-    /// Blocks these signals for this thread. From now on they can only be waited for.
+    /// Blocks these signals, and no others, for this thread, and undoes an ignored `SIGCHLD`, as [`restore`] does. From now
+    /// on they can only be waited for. One that is blocked and pending already, as it may be after execve(2), stays so.
     ///
     /// # Errors
     /// The process is out of file descriptors.
-    pub fn block(signals: &[Signal]) -> io::Result<Self> {
+    pub fn take_over(signals: &[Signal]) -> io::Result<Self> {
+        restore_children()?;
         let mut set = SigSet::empty();
         for signal in signals {
             set.add(*signal);
         }
-        set.thread_block()?;
+        set.thread_set_mask()?;
         Ok(Self { kernel: kernel::Signals::new(set)? })
     }
 
@@ -194,7 +201,7 @@ mod tests {
     #[test]
     fn what_was_sent_is_caught_with_its_sender_and_nothing_else_comes() {
         let thread = std::thread::spawn(|| {
-            let signals = Signals::block(&[Signal::SIGUSR1, Signal::SIGUSR2]).expect("blocked");
+            let signals = Signals::take_over(&[Signal::SIGUSR1, Signal::SIGUSR2]).expect("blocked");
             assert_eq!(signals.wait_for(Duration::ZERO).expect("looked"), None);
             nix::sys::signal::raise(Signal::SIGUSR2).expect("sent");
             let caught = signals.wait_for(Duration::from_secs(5)).expect("looked").expect("it is pending");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use peer_adapters::command::{self, Argv};
 use peer_adapters::process::{self, ProcessId};
 
+use super::signals::end_now;
 use super::{PaneError, now};
 use crate::engine::hooks;
 use crate::engine::life::record_end::StartedAs;
@@ -71,14 +72,22 @@ pub(super) fn start_agent(
             return Ok(Started::Failed(why));
         }
     };
+    if let Err(error) = record_agent(&starting, &mut record, pid) {
+        // Nothing would supervise it.
+        end_now(pid);
+        return Err(error);
+    }
+    let started = Box::new(StartedAs { record, config_dir: launch.config_dir });
+    Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), started })
+}
+
+fn record_agent(starting: &Starting, record: &mut SessionRecord, pid: u32) -> Result<(), PaneError> {
     // The child cannot have been reaped, because this process is its parent and has not waited yet. A zombie has no
     // status, and needs no record.
     if let Some(status) = process::status(pid)? {
         record.process = Some(AgentProcess { id: store_process(status.id), session: status.session });
     }
-    starting.write_session(&record)?;
-    let started = Box::new(StartedAs { record, config_dir: launch.config_dir });
-    Ok(Started::Running { pid, grace: Duration::from_millis(launch.grace_ms), started })
+    Ok(starting.write_session(record)?)
 }
 
 /// Records that nothing was executed and that this is not a death. Processes that wait for this start read the reason.

@@ -1,6 +1,6 @@
 //! Handles the end of the agent: writes the exit record at once, then records the end.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use peer_adapters::process::{ProcessId, Reaped};
@@ -8,29 +8,32 @@ use peer_adapters::signals::Signals;
 
 use super::hangup::{HangupEvidence, TerminalServer};
 use super::signals::signal_session;
-use super::{PaneError, now, successor};
+use super::{PaneError, successor};
 use crate::engine::hooks;
 use crate::engine::life::record_end::{self, StartedAs};
 use crate::engine::observe::process_id;
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
+use crate::policy::time::Timestamp;
 use crate::store::{ExitRecord, Hangup, PeerFiles, SessionRecord, StateDir, Stored};
 
 /// The agent's end, as the pane process saw it.
 pub(super) struct Ended {
+    /// When it was reaped. Finding out about a hangup takes up to a second more.
+    pub(super) at: Timestamp,
+    pub(super) uptime: Duration,
     pub(super) reaped: Reaped,
-    pub(super) hangup: Option<Hangup>,
 }
 
 impl Ended {
-    pub(super) fn record(&self, incarnation: Incarnation, born: Instant) -> ExitRecord {
+    pub(super) fn record(&self, incarnation: Incarnation, hangup: Option<Hangup>) -> ExitRecord {
         ExitRecord {
             code: self.reaped.code,
             signal: self.reaped.signal,
-            uptime_ms: u64::try_from(born.elapsed().as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: u64::try_from(self.uptime.as_millis()).unwrap_or(u64::MAX),
             max_rss_kib: self.reaped.max_rss_kib,
-            hangup: self.hangup,
-            ..ExitRecord::unseen(incarnation, now())
+            hangup,
+            ..ExitRecord::unseen(incarnation, self.at)
         }
     }
 
@@ -43,7 +46,8 @@ impl Ended {
 /// Returns how the agent's terminal was taken away, if that happened before or together with the agent's end.
 ///
 /// The recorded server is checked, because after a self-fresh this process may have another parent. `parent` is used if
-/// no server was recorded yet. An end that `peer` intended already has its cause, so nothing is checked for it.
+/// no server was recorded yet. An end that `peer` intended already has its cause, so nothing is checked for it. A record that
+/// cannot be read does not keep the end from being recorded.
 pub(super) fn hangup_before(
     files: &PeerFiles,
     started: &SessionRecord,
@@ -53,11 +57,12 @@ pub(super) fn hangup_before(
     signals: &Signals,
 ) -> Result<Option<Hangup>, PaneError> {
     let incarnation = started.incarnation;
-    let record = match files.session()? {
-        Stored::Present(record) => Some(record).filter(|record| record.incarnation == incarnation),
+    let record = match files.session() {
+        Ok(Stored::Present(record)) => Some(record).filter(|record| record.incarnation == incarnation),
         // Without a session record, either the end is recorded already, or the user deleted both files.
-        Stored::Absent | Stored::Corrupt(_) => {
-            let ended = files.end()?.present().is_some_and(|last| last.end.incarnation >= incarnation);
+        Ok(Stored::Absent | Stored::Corrupt(_)) | Err(_) => {
+            let last = files.end().ok().and_then(Stored::present);
+            let ended = last.is_some_and(|last| last.end.incarnation >= incarnation);
             (!ended).then(|| started.clone())
         }
     };

@@ -30,10 +30,10 @@ use self::exit::{Ended, hangup_before, record_exit};
 use self::hangup::HangupEvidence;
 use self::signals::{Agent, signal_session, take_over_signals, watch};
 use crate::engine::observe::recover;
-use crate::policy::ending::Incarnation;
+use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
-use crate::store::{ExitRecord, StateDir, StoreError};
+use crate::store::{ExitRecord, StateDir, StoreError, Stored};
 
 /// How long the pane stays after its agent ends. tmux 3.3a loses a program's last output when the pane ends with it (37
 /// of 300 times; never of 200 when it stayed 10 ms), and that output has the reason for the end.
@@ -108,10 +108,15 @@ fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i32, P
     let (code, end) = match start_agent(&state, name, incarnation, parent)? {
         Started::Running { pid, grace, started } => {
             let heard = HangupEvidence::nothing_yet(started.record.place.clone(), parent);
-            let (reaped, heard) = watch(&signals, &Agent { pid, grace }, heard)?;
-            let hangup = hangup_before(&state.peer(name), &started.record, parent, &reaped, heard, &signals)?;
-            let ended = Ended { reaped, hangup };
-            (ended.code(), Some((ended.record(incarnation, born), Some(started))))
+            let files = state.peer(name);
+            let wants_fresh = || {
+                let record = files.session().ok().and_then(Stored::present);
+                record.is_some_and(|now| now.incarnation == incarnation && now.intent == Some(Intent::SelfFresh))
+            };
+            let (reaped, heard) = watch(&signals, &Agent { pid, grace }, heard, wants_fresh)?;
+            let ended = Ended { at: now(), uptime: born.elapsed(), reaped };
+            let hangup = hangup_before(&files, &started.record, parent, &ended.reaped, heard, &signals)?;
+            (ended.code(), Some((ended.record(incarnation, hangup), Some(started))))
         }
         Started::Failed(error) => {
             eprintln!("peer: {}", printable(&error));

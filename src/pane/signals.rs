@@ -10,10 +10,10 @@ use peer_adapters::signals::Signals;
 use super::hangup::HangupEvidence;
 use crate::store::SELF_FRESH;
 
-/// Blocks every signal that the pane process waits for, so that none is lost between two waits. The agent gets the
-/// defaults back.
+/// Blocks every signal that the pane process waits for, so that none is lost between two waits, nor across exec(2) when it
+/// becomes its own successor. The agent gets the defaults back.
 pub(super) fn take_over_signals() -> io::Result<Signals> {
-    Signals::block(&[
+    Signals::take_over(&[
         Signal::SIGCHLD,
         Signal::SIGHUP,
         Signal::SIGTERM,
@@ -36,11 +36,13 @@ pub(super) struct Agent {
 }
 
 /// Waits for the agent's end, and forwards the signals that a parent in a terminal forwards. Also returns the evidence
-/// that the terminal is being taken away.
+/// that the terminal is being taken away. `wants_fresh` tells whether this agent has requested a self-fresh: the signal may
+/// have been meant for the agent before it, of whose requests the last came too late.
 pub(super) fn watch(
     signals: &Signals,
     agent: &Agent,
     mut heard: HangupEvidence,
+    wants_fresh: impl Fn() -> bool,
 ) -> io::Result<(Reaped, HangupEvidence)> {
     let mut asked_to_end = false;
     process::release_code_pages();
@@ -59,6 +61,7 @@ pub(super) fn watch(
                 // A stopped agent would never see the hangup. The kernel sends both signals to a session leader too.
                 pass_on(agent.pid, Signal::SIGCONT);
             }
+            SELF_FRESH if !wants_fresh() => {}
             SELF_FRESH => {
                 asked_to_end = true;
                 pass_on(agent.pid, Signal::SIGTERM);
@@ -116,6 +119,13 @@ fn pass_on(pid: u32, signal: Signal) {
         // If the group is gone, the signal has no effect, and a SIGCHLD is pending.
         let _ = nix::sys::signal::killpg(group, signal);
     }
+}
+
+/// Ends the agent's process group at once, and waits for the agent's end.
+pub(super) fn end_now(pid: u32) {
+    pass_on(pid, Signal::SIGKILL);
+    // An error means that it is reaped already.
+    let _ = nix::sys::wait::waitpid(raw(pid), None);
 }
 
 /// Sends a signal to the processes that the agent left in this terminal session, including background process groups.

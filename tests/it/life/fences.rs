@@ -44,6 +44,48 @@ fn a_pane_without_a_record_leaves() {
     assert_eq!(run.code, 2, "{run:?}");
 }
 
+/// Another `peer self-fresh` of the same agent signals the pane process while it becomes its own successor.
+#[test]
+fn a_signal_that_is_pending_when_a_pane_process_begins_does_not_end_it() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer(&["list"]);
+    let script = "import os, signal, sys\n\
+                  sent = {signal.SIGUSR2, signal.SIGALRM, signal.SIGHUP}\n\
+                  signal.pthread_sigmask(signal.SIG_BLOCK, sent)\n\
+                  [os.kill(os.getpid(), number) for number in sent]\n\
+                  os.execv(sys.argv[1], sys.argv[1:])";
+    let plain = world.command(&[]);
+    let mut python = Command::new("python3");
+    python.args(["-c", script, env!("CARGO_BIN_EXE_peer"), "pane"]).arg(world.path("state")).args(["a", "1"]);
+    python.env_clear().envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?)))).stdin(Stdio::null());
+    Run::of(&mut python, None)
+        .fails(1, "peer: incarnation 1 of this peer is not the one to start; nothing was started\n");
+}
+
+#[test]
+fn an_agent_that_cannot_be_recorded_does_not_stay() {
+    let world = World::with_probe_timeout("1s");
+    slow_tmux(&world);
+    world.add("other", &["cat"]);
+    world.add("a", &["sleep", "1000"]);
+    assert_eq!(world.peer(&["wake", "other"]).code, 0, "a server that is up");
+    let others = world.processes();
+    std::fs::write(world.path("gate"), "").expect("write");
+    assert_eq!(world.peer(&["wake", "a"]).code, 6, "its pane comes late");
+    // A limit on the size of files looks like a full disk to a writer.
+    let plain = world.command(&[]);
+    let mut shell = Command::new("bash");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_peer"), "pane"]);
+    shell.arg(world.path("state")).args(["a", "1"]).env_clear().stdin(Stdio::null());
+    shell.envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let run = Run::of(&mut shell, None);
+    assert!(run.code == 1 && run.stderr.contains("File too large"), "{run:?}");
+    assert_eq!(world.processes(), others);
+    std::fs::remove_file(world.path("gate")).expect("remove");
+    wait_until("with room on the disk it is started", || world.session("a")["process"].is_object());
+}
+
 /// A tmux whose `new-session` comes late: the client waits until a file is removed, and keeps running when `peer` gives
 /// up on it.
 fn slow_tmux(world: &World) {

@@ -16,6 +16,7 @@ on_each_runtime! {
     an_agent_that_closes_its_terminal_is_watched_all_the_same
     a_session_closed_by_hand_is_nobodys_death
     a_server_that_goes_is_nobodys_death
+    an_end_is_written_down_even_if_the_session_record_is_unreadable
     a_pane_process_that_is_killed_leaves_the_truth_to_the_axes
     a_binary_that_vanished_is_said_before_anything_is_begun
     a_working_directory_that_vanished_is_said_before_anything_is_begun
@@ -180,6 +181,37 @@ fn a_server_that_is_ended_in_order_is_nobodys_death_either() {
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
     world.tmux(&["kill-server"]);
     is_nobodys_death(&world, "a");
+}
+
+/// On tmux only: a server of zellij signals the panes that it closes, so there is nothing to wait for.
+#[test]
+fn an_end_has_the_time_at_which_it_was_seen_and_not_that_at_which_it_was_explained() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.add("b", &["cat"]);
+    world.peer(&["wake", "a", "b"]);
+    world.close_session("a");
+    let at_ms = world.await_end("a")["at_ms"].as_u64().expect("a time");
+    let logged = world.events("a", "session.ended")[0]["ts"].as_str().map(humantime::parse_rfc3339);
+    let logged = logged.expect("a time").expect("RFC 3339").duration_since(std::time::UNIX_EPOCH).expect("after it");
+    // For this second it is waited whether the server goes too.
+    let explained = logged.saturating_sub(std::time::Duration::from_millis(at_ms));
+    assert!(explained >= std::time::Duration::from_secs(1), "{explained:?}");
+}
+
+fn an_end_is_written_down_even_if_the_session_record_is_unreadable(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");
+    let (agent, path) = (world.agent("a"), world.file("a", "session"));
+    let record = std::fs::read(&path).expect("a record");
+    std::fs::remove_file(&path).and_then(|()| std::fs::create_dir(&path)).expect("a directory in its place");
+    signal(agent, Signal::SIGKILL);
+    let exit = world.path("state/panes/a.1.exit");
+    wait_until("its end is written down", || exit.exists());
+    std::fs::remove_dir(&path).and_then(|()| std::fs::write(&path, record)).expect("as it was");
+    world.peer(&["wake", "a"]).prints("a: woken fresh (killed)\n");
+    assert_eq!((&world.end("a")["signal"], world.deaths("a")), (&9.into(), 1));
 }
 
 fn a_pane_process_that_is_killed_leaves_the_truth_to_the_axes(on: RuntimeKind) {

@@ -16,6 +16,7 @@ on_each_runtime! {
     it_is_refused_outside_a_pane_and_to_an_incarnation_that_is_over
     an_agent_that_ignores_what_it_is_asked_is_replaced_with_all_its_jobs
     five_in_300_s_are_its_budget
+    a_signal_that_nothing_requested_ends_no_agent
     a_fresh_start_that_fails_leaves_no_mark_to_loop
     a_pane_process_that_is_gone_leaves_the_fresh_start_to_the_tick
     it_works_after_the_binary_was_replaced
@@ -143,6 +144,26 @@ fn five_in_300_s_are_its_budget(on: RuntimeKind) {
     assert_eq!(inside(&world, "self-fresh", 6).code, 0);
     await_fresh(&world, 7);
     assert_eq!(world.deaths("a"), 0);
+}
+
+/// The signal of a request that the agent before this one has made.
+fn a_signal_that_nothing_requested_ends_no_agent(on: RuntimeKind) {
+    let world = World::on(on);
+    world.add("a", &["sh", "-c", "trap 'echo first' USR1; echo up; while :; do sleep 0.05; done"]);
+    world.peer(&["wake", "a"]);
+    world.await_screen("a", "up");
+    let agent = world.agent("a");
+    signal(world.pane_process("a"), Signal::SIGUSR2);
+    // The pane process handles this one first or second.
+    signal(world.pane_process("a"), Signal::SIGUSR1);
+    world.await_screen("a", "first");
+    assert!(lives(agent) && world.end("a").is_null(), "{:?}", world.end("a"));
+    // It still obeys a request.
+    assert_eq!(inside(&world, "self-fresh", 1).code, 0);
+    wait_until("a fresh agent runs", || {
+        let record = world.session("a");
+        record["incarnation"] == 2 && record["process"]["pid"].as_u64().is_some_and(|pid| pid != u64::from(agent))
+    });
 }
 
 fn a_fresh_start_that_fails_leaves_no_mark_to_loop(on: RuntimeKind) {
