@@ -40,6 +40,7 @@ pub fn may_change(known: Option<&TurnRecord>, seen: &TurnObservation) -> bool {
     match &seen.turn {
         Turn::Busy | Turn::Stalled(_) => !in_progress || asked.is_some(),
         Turn::Free | Turn::Limited(_) => in_progress || asked.is_some(),
+        // How a question can be answered may be learned only later, or change.
         Turn::Waiting(ask) => asked != Some(ask),
     }
 }
@@ -58,7 +59,10 @@ pub fn compare(known: Option<&TurnRecord>, look: &Look<'_>) -> Option<(Option<Ch
     let in_progress = known.filter(|known| known.in_progress_since().is_some());
     match (&seen.turn, in_progress) {
         // A person's own menu is a question too, so it says nothing about a turn.
-        (Turn::Waiting(_), _) => Some((Some(Change::Asks), TurnRecord::with(known, seen.clone()))),
+        (Turn::Waiting(_), _) => {
+            let is_new = seen.is_new_request(known.and_then(|known| known.seen.ask()));
+            Some((is_new.then_some(Change::Asks), TurnRecord::with(known, seen.clone())))
+        }
         (Turn::Busy | Turn::Stalled(_), None) if !look.reports_starts => started(known, seen),
         (Turn::Free | Turn::Limited(_), Some(known)) => finished(known, look),
         // The question was answered.

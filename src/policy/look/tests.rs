@@ -90,6 +90,18 @@ fn a_question_neither_begins_nor_ends_a_turn_and_is_announced_when_it_is_another
 }
 
 #[test]
+fn that_a_question_can_be_answered_is_on_record_and_no_news() {
+    let with_rows =
+        |answerable| Turn::Waiting(Ask { kind: AskKind::Question, question: Some("a?".to_owned()), answerable });
+    let mut log = Log::default();
+    assert_eq!(log.sees(&screen(with_rows(false), 1)), Some(Change::Asks));
+    for (when, answerable) in [(2, true), (3, false), (4, true)] {
+        assert_eq!(log.sees(&screen(with_rows(answerable), when)), None);
+        assert_eq!(log.known.as_ref().map(|known| &known.seen.turn), Some(&with_rows(answerable)));
+    }
+}
+
+#[test]
 fn a_turn_that_was_reported_is_over_only_by_something_newer() {
     let began = 1_000;
     let begun = || {
