@@ -99,16 +99,13 @@ impl Effective {
     pub fn of(spec: &PeerSpec, settings: &Settings) -> Self {
         let defaults = &settings.defaults;
         let span = |value: Option<super::Span>| value.map(|span| (!span.0.is_zero()).then_some(span.0));
+        let size = |value: Option<super::values::Size>| value.map(|size| (size.kib > 0).then_some(size.kib));
         Self {
             idle_timeout: pick(span(spec.idle_timeout), span(defaults.idle_timeout), Some(IDLE_TIMEOUT_DEFAULT)),
             restart: pick(spec.restart, defaults.restart, Restart::OnWake),
             policy: pick(spec.policy, defaults.policy, ContextPolicy::default()),
             max_restarts: pick(spec.max_restarts, defaults.max_restarts, MAX_RESTARTS_DEFAULT),
-            max_memory_kib: pick(
-                spec.max_memory.map(|size| Some(size.kib)),
-                defaults.max_memory.map(|size| Some(size.kib)),
-                None,
-            ),
+            max_memory_kib: pick(size(spec.max_memory), size(defaults.max_memory), None),
             beat_timeout: pick(span(spec.beat_timeout), span(defaults.beat_timeout), None),
             ready_timeout: pick(span(spec.ready_timeout), span(defaults.ready_timeout), None),
             resume_without_topic: pick(spec.resume_without_topic, defaults.resume_without_topic, true),

@@ -68,9 +68,7 @@ impl ConfigDir {
         let settings: Settings = error::parse(&path, &text)?;
         settings.check().map_err(|(keys, problem, hint)| {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            // The problem text names the table already.
-            let place = Place { table: None, ..Place::of_key(&path, &text, &keys) };
-            ConfigError::Invalid { place: Box::new(place), problem, hint: Some(hint) }
+            ConfigError::Invalid { place: Box::new(Place::of_key(&path, &text, &keys)), problem, hint: Some(hint) }
         })?;
         Ok(settings)
     }

@@ -220,7 +220,7 @@ impl Settings {
         }
         for (table, key, span) in [("probe", "timeout", self.probe.timeout), ("tick", "budget", self.tick.budget)] {
             if span.0.is_zero() {
-                let problem = format!("{key} is zero, so nothing could be done in time");
+                let problem = "zero leaves no time for anything".to_owned();
                 return Err((vec![table.to_owned(), key.to_owned()], problem, "write it like 2s".to_owned()));
             }
         }

@@ -257,6 +257,21 @@ mod tests {
     }
 
     #[test]
+    fn a_memory_limit_of_zero_is_none_whatever_the_default_is() {
+        let limit = |spec: &str, defaults: &str| {
+            let spec = format!("{spec}agent = \"command\"\ncommand = [\"/bin/a\"]\ncwd = \"/\"\nruntime = \"tmux\"\n");
+            let spec = PeerSpec::parse(Path::new("peers/a.toml"), &spec).expect("a spec");
+            let settings = toml::from_str(&format!("[defaults]\n{defaults}")).expect("settings");
+            super::super::Effective::of(&spec, &settings).max_memory_kib.value
+        };
+        assert_eq!(limit("", "max_memory = \"2K\""), Some(2));
+        for none in ["0", "0K", "0GiB"] {
+            assert_eq!(limit(&format!("max_memory = {none:?}\n"), "max_memory = \"2K\""), None);
+            assert_eq!(limit("", &format!("max_memory = {none:?}")), None);
+        }
+    }
+
+    #[test]
     fn another_runtime_changes_that_value_and_nothing_else() {
         let text = "# mine\nagent = \"claude\"\nruntime='tmux' # the old one\ncommand = [\"/bin/a\"]\ncwd = \"/\"\n\
                     initial_prompt = \"runtime = tmux\"\n\n[env]\nruntime = \"tmux\"\n";

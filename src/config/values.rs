@@ -101,7 +101,7 @@ impl fmt::Display for PaneSize {
     }
 }
 
-/// An amount of memory, written `512M` or `2G`, in powers of 1024 as in `ulimit` and systemd.
+/// An amount of memory, written `512M` or `2G`, in powers of 1024 as in `ulimit` and systemd. `0` means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Size {
@@ -116,9 +116,14 @@ impl std::str::FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("{text:?} is not a size: write it like 512M or 2G");
+        let bad = || format!("{text:?} is not a size: write it like 512M or 2G; 0 is no limit");
+        if text.trim() == "0" {
+            return Ok(Self { kib: 0 });
+        }
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit = text[digits.len()..].trim_end_matches(['i', 'B']);
+        let unit = &text[digits.len()..];
+        let unit = unit.strip_suffix('B').unwrap_or(unit);
+        let unit = unit.strip_suffix('i').unwrap_or(unit);
         let number: u64 = digits.parse().map_err(|_| bad())?;
         let (_, factor) = UNITS
             .into_iter()
@@ -144,6 +149,9 @@ impl From<Size> for String {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kib == 0 {
+            return f.pad("0");
+        }
         let (letter, factor) = UNITS
             .into_iter()
             .rev()
@@ -163,7 +171,17 @@ mod tests {
             let span: Span = text.parse().expect(text);
             assert_eq!(span.to_string().parse(), Ok(span));
         }
-        for (text, kib) in [("1K", 1), ("512M", 512 << 10), ("2G", 2 << 20), ("2GiB", 2 << 20), ("3m", 3 << 10)] {
+        for (text, kib) in [
+            ("1K", 1),
+            ("512M", 512 << 10),
+            ("2G", 2 << 20),
+            ("2GB", 2 << 20),
+            ("2Gi", 2 << 20),
+            ("2GiB", 2 << 20),
+            ("3m", 3 << 10),
+            ("0", 0),
+            ("0G", 0),
+        ] {
             let size: Size = text.parse().expect(text);
             assert_eq!(size.kib, kib);
             assert_eq!(size.to_string().parse(), Ok(size));
@@ -173,7 +191,7 @@ mod tests {
     #[test]
     fn what_is_neither_says_how_to_write_it() {
         assert!("soon".parse::<Span>().expect_err("no duration").contains("like 90s"));
-        for text in ["", "G", "12", "1.5G", "99999999999999999999G"] {
+        for text in ["", "G", "12", "1.5G", "99999999999999999999G", "2GiiiBBB", "2GBB", "2BiG", "2B", "2iB", "2i"] {
             assert!(text.parse::<Size>().expect_err(text).contains("like 512M"));
         }
     }

@@ -122,7 +122,11 @@ fn a_mistake_in_a_spec_names_file_line_key_and_cure() {
             ":1: idle_timeout: \"soon\" is not a duration: write it like 90s, 15m or 1h30m",
             "",
         ),
-        ("max_memory = \"much\"", ":1: max_memory: \"much\" is not a size: write it like 512M or 2G", ""),
+        (
+            "max_memory = \"much\"",
+            ":1: max_memory: \"much\" is not a size: write it like 512M or 2G; 0 is no limit",
+            "",
+        ),
         ("restart = \"allways\"", ":1: restart: unknown variant", "hint: did you mean `always`?"),
         ("policy = 3", ":1: policy: ", ""),
     ] {

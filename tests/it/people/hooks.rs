@@ -102,7 +102,7 @@ fn a_hook_that_makes_no_sense_is_refused_with_file_line_and_key() {
     world.peer(&["reap"]).fails(
         1,
         &format!(
-            "error: {}:9: command: a hook has no command\n\
+            "error: {}:9: command: a hook has no command (inside [[hook]])\n\
              hint: name a program and its arguments, each as a word of its own\n",
             file.display()
         ),
