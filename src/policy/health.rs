@@ -173,11 +173,10 @@ pub struct Health {
 impl Health {
     /// Assesses the recorded state at `now`.
     pub fn assess(deaths: &Deaths, last_end: Option<&End>, policy: HealthPolicy, now: Timestamp) -> Self {
-        let delay = last_end.and_then(|end| restart_delay_after(end, deaths, policy.restart));
         Self {
             deaths: deaths.len(),
             breaker: Breaker::judge(deaths, policy.max_restarts, now),
-            restart_delay: delay.filter(|delay| now < delay.until()),
+            restart_delay: last_end.and_then(|end| restart_delay_after(end, deaths, policy.restart, now)),
         }
     }
 
@@ -192,21 +191,26 @@ impl Health {
     }
 }
 
-/// Returns the delay that follows `end`, even if it is already over.
-fn restart_delay_after(end: &End, deaths: &Deaths, restart: Restart) -> Option<RestartDelay> {
+/// Returns the delay that follows `end`, if it is not over.
+///
+/// An end up to as far in the future as its delay is long holds too, as a death does for the guard. One further ahead was
+/// recorded by a wrong clock, and must not hold the peer until that day.
+fn restart_delay_after(end: &End, deaths: &Deaths, restart: Restart, now: Timestamp) -> Option<RestartDelay> {
+    let until = |span| Some(end.at_ms.after(span)).filter(|until| now < *until && end.at_ms.since(now) < span);
     let pause = |until| RestartDelay::Pause { until, cause: end.cause };
     match end.cause.meaning().restart_delay {
         RestartDelayRule::None => None,
         RestartDelayRule::Backoff => {
             let owed = restart != Restart::OnWake && !deaths.is_empty();
-            owed.then(|| RestartDelay::Backoff { until: end.at_ms.after(backoff(deaths.len())), deaths: deaths.len() })
+            let until = until(backoff(deaths.len())).filter(|_| owed)?;
+            Some(RestartDelay::Backoff { until, deaths: deaths.len() })
         }
         // A reset clears the recent ends, and the delay with them.
-        RestartDelayRule::Always(span) => end.recent.last(end.cause).map(|_| pause(end.at_ms.after(span))),
+        RestartDelayRule::Always(span) => end.recent.last(end.cause).and_then(|_| until(span)).map(pause),
         RestartDelayRule::PastBudget(span) => {
             let budget = end.cause.meaning().budget?;
             let past = end.recent.count(end.cause, budget.window, end.at_ms) > budget.most;
-            past.then(|| pause(end.at_ms.after(span)))
+            until(span).filter(|_| past).map(pause)
         }
     }
 }

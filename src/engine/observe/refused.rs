@@ -83,9 +83,14 @@ fn zone(word: &str) -> Option<TimeZone> {
 
 /// Parses a duration from `now`: `in 2 hours 5 minutes`, `in 2h 5m`, `in 3 days`.
 fn spans(words: &[String], now: &ZonedDateTime) -> Option<Timestamp> {
-    let begins = words.iter().position(|word| word.eq_ignore_ascii_case("in"))? + 1;
+    // Not each `in` begins one: `signed in as …`.
+    let begins = |(at, word): (usize, &String)| word.eq_ignore_ascii_case("in").then_some(at + 1);
+    words.iter().enumerate().filter_map(begins).find_map(|begins| span_from(&words[begins..], now))
+}
+
+fn span_from(words: &[String], now: &ZonedDateTime) -> Option<Timestamp> {
     let (mut span, mut found, mut number) = (Span::new(), false, None);
-    for word in &words[begins..] {
+    for word in words {
         let digits = word.chars().take_while(char::is_ascii_digit).count();
         if digits > 0 {
             number = word[..digits].parse::<i64>().ok();
@@ -178,6 +183,7 @@ mod tests {
             ("Try again in 2 hours 13 minutes.", "2026-11-28T23:43:05Z"),
             ("try again in 3 days 4 hours", "2026-12-02T01:30:05Z"),
             ("usage limit, retry in 1h 5m", "2026-11-28T22:35:05Z"),
+            ("You are signed in as me. Usage limit, try again in 2 hours", "2026-11-28T23:30:05Z"),
             ("resets at 23:45", "2026-11-28T22:45:00Z"),
             ("try again at 10:30 PM", "2026-11-28T21:30:00Z"),
             ("try again at 10:29 PM", "2026-11-29T21:29:00Z"),

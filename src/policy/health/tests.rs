@@ -111,6 +111,20 @@ fn backoff_holds_only_where_something_is_restarted_by_itself() {
 }
 
 #[test]
+fn a_clock_that_was_wrong_at_the_end_does_not_hold_until_that_day() {
+    for (cause, span) in [(EndCause::Crashed, 30), (EndCause::MemoryDrained, 30)] {
+        let delay = |after| {
+            let mut end = end(cause, 0, None);
+            end.at_ms = NOW.after(seconds(after));
+            let health = Health::assess(&ring(&[400]), Some(&end), FAILURE, NOW);
+            health.restart_delay.map(RestartDelay::until)
+        };
+        assert_eq!(delay(86_400), None, "{cause:?}");
+        assert_eq!(delay(2), Some(NOW.after(seconds(span + 2))), "{cause:?}: set back a little");
+    }
+}
+
+#[test]
 fn stability_300_s_of_ready_uptime_forget_the_deaths() {
     let mut deaths = ring(&[500, 400]);
     assert!(!deaths.trim_stable(seconds(299)));
