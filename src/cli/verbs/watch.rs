@@ -35,7 +35,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let half = watchdog::half(variable, std::process::id());
     let watchdog = half.map(|half| Watchdog::start(half, || notify("WATCHDOG=1")));
     let well_for = |span| watchdog.iter().for_each(|watchdog| watchdog.well_for(span));
-    let budget = engine.settings.tick.budget.0;
+    let mut budget = engine.settings.tick.budget.0;
     let request = Request { every: Some(args.every.0), ..Request::default() };
     let mut ready = false;
     loop {
@@ -46,13 +46,19 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
             _ = interrupted.recv() => break,
             _ = timer.tick() => {}
         }
-        well_for(budget);
-        match engine.reap(&request).await {
+        // Opened again for each tick, like by a timer: what the user edits holds from the next one on.
+        let ticked = async {
+            let engine = context.engine()?;
+            budget = engine.settings.tick.budget.0;
+            well_for(budget);
+            engine.reap(&request).await.map_err(CliError::from)
+        };
+        match ticked.await {
             Ok(Some(tick)) => crate::cli::verbs::reap::print(context, &tick, false)?,
             Ok(None) => output::note("another tick is under way; this one does nothing"),
             // A full disk may be temporary, and a service that ends at its first error does not come back by itself.
             Err(error) => {
-                CliError::from(error).report();
+                error.report();
             }
         }
         if !ready {

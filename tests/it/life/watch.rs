@@ -171,6 +171,26 @@ fn sigterm_waits_for_the_tick_that_is_under_way() {
 }
 
 #[test]
+fn what_is_edited_holds_from_the_next_tick_on() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a"]);
+    let said = world.path("said");
+    let mut command = world.command(&["watch", "--every", "1s"]);
+    let stderr = std::fs::File::create(&said).expect("ours");
+    let mut child = command.stdout(Stdio::null()).stderr(stderr).spawn().expect("it starts");
+    wait_until("a tick is done", || ticks(&world) > 0);
+    assert!(world.has("a", "session"), "an hour has not passed");
+    world.configure("\n[defaults]\nidle_timeout = \"1ms\"\n");
+    wait_until("it is parked", || world.has("a", "idle-reaped") && !world.has("a", "session"));
+    world.configure("nonsense = 1\n");
+    let shows = || std::fs::read_to_string(&said).expect("ours").contains("nonsense");
+    wait_until("the mistake refuses a tick", shows);
+    signal(child.id(), Signal::SIGTERM);
+    assert!(child.wait().expect("ours").success());
+}
+
+#[test]
 fn an_interval_that_leaves_no_time_to_work_is_refused() {
     let world = World::new();
     assert_eq!(world.peer(&["watch", "--every", "10ms"]).code, 2);
