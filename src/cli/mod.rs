@@ -216,7 +216,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     terminal::choose_colors(cli.color);
     let mut context = Context { out: Out::stdout() };
     let outcome = runtime().and_then(|runtime| runtime.block_on(dispatch(cli.verb, &mut context)));
-    match outcome.and_then(|code| context.out.flush().map(|()| code).map_err(CliError::from)) {
+    let flushed = context.out.flush().map_err(CliError::from);
+    match outcome.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code,
         Err(error) if error.is_broken_pipe() => 0,
         Err(error) => error.report(),

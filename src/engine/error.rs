@@ -233,6 +233,8 @@ pub enum EngineError {
     NotAwake {
         /// The peer.
         peer: PeerName,
+        /// The command that the user most likely needs next.
+        next: String,
     },
     /// The peer is still starting, and the verb needs it to be ready.
     #[error("{peer} is still starting: there is no turn to interrupt; no key was pressed")]

@@ -45,7 +45,7 @@ pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
             "its conversation is kept: peer wake {peer} --resume tries again; peer move {peer} --runtime {from} moves it back"
         ),
         EngineError::NotAllowed { .. } | EngineError::TooManyHops { .. } => between_agents_hint(error),
-        EngineError::NotAwake { peer } => format!("peer wake {peer}"),
+        EngineError::NotAwake { next, .. } => next.clone(),
         EngineError::AsksNothing { peer } => format!("peer status {peer}"),
         EngineError::NoSuchRow { peer, .. } => {
             format!("peer answer {peer} ROW: its number, its label, or the first words of its label")

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Stdout, Write};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use peer_adapters::screen::{coloured, misleads};
 use serde::Serialize;
@@ -15,14 +16,32 @@ use serde_json::{Map, Value};
 /// Large enough that a list of a few hundred peers, or a document of some dozens, goes out in one write.
 const BUFFER_LEN: usize = 64 * 1024;
 
-/// Standard output. Its lock is not held: `peer mcp` writes there from another thread.
-pub(crate) struct Out {
-    writer: BufWriter<Stdout>,
+/// What is not written to standard output yet. What goes to stderr writes it first, because both may be one terminal or one
+/// file. The lock of standard output itself is not held: `peer mcp` writes there from another thread.
+static BUFFER: LazyLock<Mutex<BufWriter<Stdout>>> =
+    LazyLock::new(|| Mutex::new(BufWriter::with_capacity(BUFFER_LEN, io::stdout())));
+
+fn buffer() -> MutexGuard<'static, BufWriter<Stdout>> {
+    BUFFER.lock().expect("no holder of this lock panics")
 }
+
+/// Writes out what was printed, before something else is printed on stderr.
+pub(crate) fn before_stderr() {
+    // A reader that is gone is reported by the next flush.
+    let _ = buffer().flush();
+}
+
+fn to_stderr(text: &str) {
+    before_stderr();
+    eprint!("{text}");
+}
+
+/// Standard output.
+pub(crate) struct Out(());
 
 impl Out {
     pub(crate) fn stdout() -> Self {
-        Self { writer: BufWriter::with_capacity(BUFFER_LEN, io::stdout()) }
+        Self(())
     }
 
     /// Prints one line, with its colours.
@@ -39,23 +58,23 @@ impl Out {
 
     /// Prints our own text as it is.
     pub(crate) fn raw(&mut self, text: &[u8]) -> io::Result<()> {
-        self.writer.write_all(text)
+        buffer().write_all(text)
     }
 
     /// Prints one document: the fields of `body` after `"schema": "peer.<verb>/1"`.
     pub(crate) fn document(&mut self, verb: &str, body: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(&document(verb, body)?)?;
-        writeln!(self.writer, "{}", escaped(&text))
+        writeln!(buffer(), "{}", escaped(&text))
     }
 
     /// Prints one value as one line of JSON.
     pub(crate) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string(value)?;
-        writeln!(self.writer, "{}", escaped(&text))
+        writeln!(buffer(), "{}", escaped(&text))
     }
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        buffer().flush()
     }
 }
 
@@ -95,29 +114,29 @@ pub(crate) use peer_adapters::screen::printable;
 
 /// Prints what failed, on stderr.
 pub(crate) fn error(problem: &str) {
-    eprintln!("error: {}", printable(problem));
+    to_stderr(&format!("error: {}\n", printable(problem)));
 }
 
 /// Prints the next command to type, on stderr; further lines of `hint` get a line each.
 pub(crate) fn hint(hint: &str) {
     for hint in hint.lines() {
-        eprintln!("hint: {}", printable(hint));
+        to_stderr(&format!("hint: {}\n", printable(hint)));
     }
 }
 
 /// Prints something worth knowing, on stderr.
 pub(crate) fn note(text: &str) {
-    eprintln!("note: {}", printable(text));
+    to_stderr(&format!("note: {}\n", printable(text)));
 }
 
 /// Prints what a tick had no time for or could not do, on stderr.
 pub(crate) fn skipped(text: &str) {
-    eprintln!("skipped: {}", printable(text));
+    to_stderr(&format!("skipped: {}\n", printable(text)));
 }
 
 /// Asks the user a question and returns the answer without its end of line.
 pub(crate) fn ask(question: &str) -> io::Result<String> {
-    eprint!("{} ", printable(question));
+    to_stderr(&format!("{} ", printable(question)));
     let mut answer = String::new();
     if io::stdin().read_line(&mut answer)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -127,7 +146,7 @@ pub(crate) fn ask(question: &str) -> io::Result<String> {
 
 /// Prints the parser's own help on stderr.
 pub(crate) fn usage(text: &str) {
-    eprint!("{}", coloured(text));
+    to_stderr(&coloured(text));
 }
 
 /// A path as the user would write it, with `~` for the home directory.

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::cli::render::output::printable;
+use crate::cli::render::output::{before_stderr, printable};
 use crate::engine::Progress;
 
 /// Shorter waits are not shown.
@@ -24,6 +24,7 @@ impl Terminal {
         let Some(shown) = &self.shown else { return };
         let mut shown = shown.lock().expect("no holder of this lock panics");
         if *shown != text {
+            before_stderr();
             // Return to the beginning of the line and erase it. A terminal that is gone is not a reason to fail.
             let _ = write!(io::stderr(), "\r\x1b[K{text}");
             *shown = text;
@@ -41,6 +42,7 @@ impl Progress for Terminal {
 
     fn notice(&self, text: &str) {
         self.show(String::new());
+        before_stderr();
         // A terminal that is gone is not a reason to fail.
         let _ = writeln!(io::stderr(), "note: {}", printable(text));
     }

@@ -129,23 +129,35 @@ pub(crate) async fn post(
     Ok(0)
 }
 
-/// Parses a time of day by this machine's clock, today or, if it has passed, tomorrow; or a time in RFC 3339.
+/// Parses a time as a person types it: a time of day, today or, if it has passed, tomorrow; or a date and time.
 pub(crate) fn at(text: &str) -> Result<Timestamp, String> {
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Ok(at);
-    }
-    next(text, &ZonedDateTime::now())
-        .ok_or_else(|| format!("{text:?} is not a time: write it like 07:00, or 2026-11-29T07:00:00Z"))
+    moment(text, &ZonedDateTime::now()).ok_or_else(|| {
+        format!("{text:?} is not a time: write it like 07:00, 2026-11-29T07:00 or 2026-11-29T07:00:00+01:00")
+    })
 }
 
-/// The first moment after `now` at which a clock shows this time.
-fn next(text: &str, now: &ZonedDateTime) -> Option<Timestamp> {
+/// The moment that a text names. What names no zone is by the clock that shows `now`.
+fn moment(text: &str, now: &ZonedDateTime) -> Option<Timestamp> {
+    // A date alone names no moment.
+    let text = Some(text.trim()).filter(|text| text.contains(':'))?;
+    let with_zone = || text.parse().or_else(|_| text.parse().map(|at: ZonedDateTime| at.timestamp())).ok();
+    // Ignores an offset, so it comes last.
+    let here = || Some(zoned(text.parse().ok()?, now)?.timestamp());
+    next(text, now).or_else(|| u64::try_from(with_zone().or_else(here)?.as_millisecond()).ok()).map(Timestamp::from_ms)
+}
+
+fn zoned(at: civil::DateTime, now: &ZonedDateTime) -> Option<ZonedDateTime> {
+    at.to_zoned_datetime(now.time_zone().clone()).ok()
+}
+
+/// The first moment after `now` at which a clock shows this time, in milliseconds since the epoch.
+fn next(text: &str, now: &ZonedDateTime) -> Option<u64> {
     let (hours, minutes) = text.split_once(':').filter(|(_, minutes)| minutes.len() == 2)?;
     let time = civil::Time::new(hours.parse().ok()?, minutes.parse().ok()?, 0, 0).ok()?;
-    let on = |date: civil::Date| date.to_datetime(time).to_zoned_datetime(now.time_zone().clone()).ok();
+    let on = |date: civil::Date| zoned(date.to_datetime(time), now);
     let today = on(now.date()).filter(|at| at > now);
     let at = today.or_else(|| on(now.date().tomorrow().ok()?))?;
-    u64::try_from(at.timestamp().as_millisecond()).ok().map(Timestamp::from_ms)
+    u64::try_from(at.timestamp().as_millisecond()).ok()
 }
 
 #[cfg(test)]
@@ -156,7 +168,7 @@ mod tests {
     fn a_time_of_day_is_the_next_one_by_the_clock_of_here() {
         let told = |text: &str, now: &str| {
             let now: ZonedDateTime = now.parse().expect("a time");
-            next(text, &now).map(|at| at.to_string())
+            moment(text, &now).map(|at| at.to_string())
         };
         let evening = "2026-11-28T22:30:00[Europe/Berlin]";
         assert_eq!(told("07:00", evening).as_deref(), Some("2026-11-29T06:00:00.000Z"));
@@ -164,8 +176,26 @@ mod tests {
         assert_eq!(told("22:30", evening).as_deref(), Some("2026-11-29T21:30:00.000Z"));
         // In the night in which the clock is set back.
         assert_eq!(told("07:00", "2026-10-24T12:00:00[Europe/Berlin]").as_deref(), Some("2026-10-25T06:00:00.000Z"));
-        for wrong in ["7", "25:00", "07:0", "07:60", "soon", ""] {
+        for wrong in ["7", "25:00", "07:0", "07:60", "soon", "", "2026-11-29", "2026-02-30T07:00", "1960-01-01T07:00Z"]
+        {
             assert_eq!(told(wrong, evening), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_date_and_time_is_by_its_zone_or_else_by_the_clock_of_here() {
+        let now = "2026-11-28T22:30:00[Europe/Berlin]".parse().expect("a time");
+        for (text, expected) in [
+            ("2026-11-29T07:00:00Z", "2026-11-29T07:00:00.000Z"),
+            ("2026-11-29T07:00:00+01:00", "2026-11-29T06:00:00.000Z"),
+            ("2026-11-29T07:00:00.123456789+01:00", "2026-11-29T06:00:00.123Z"),
+            ("2026-11-29T07:00[America/New_York]", "2026-11-29T12:00:00.000Z"),
+            ("2026-11-29T07:00:00-05:00[America/New_York]", "2026-11-29T12:00:00.000Z"),
+            ("2026-11-29T07:00", "2026-11-29T06:00:00.000Z"),
+            ("2026-11-29 07:00:00", "2026-11-29T06:00:00.000Z"),
+            ("2027-06-01 07:00", "2027-06-01T05:00:00.000Z"),
+        ] {
+            assert_eq!(moment(text, &now).map(|at| at.to_string()).as_deref(), Some(expected), "{text}");
         }
     }
 }

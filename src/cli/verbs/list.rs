@@ -79,6 +79,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let engine = context.engine_by_records()?;
     loop {
         let mut fleet = if args.names.is_empty() { engine.list().await? } else { engine.list_of(&args.names).await? };
+        let is_empty = fleet.rows.is_empty() && fleet.broken.is_empty();
         fleet.rows.retain(|row| args.which.wants(row.state));
         args.sort.sort(&mut fleet.rows, |row| row);
         if args.reverse {
@@ -93,6 +94,9 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
             }
         } else {
             table(args, context, &fleet, now)?;
+            if is_empty {
+                output::hint("no peer is declared yet: peer add NAME -- COMMAND");
+            }
         }
         context.out.flush()?;
         let code = report(&fleet);
@@ -172,9 +176,6 @@ fn table(args: &Args, context: &mut Context, fleet: &Fleet, now: Timestamp) -> s
         if args.watch {
             context.out.line("")?;
         }
-    }
-    if fleet.rows.is_empty() && fleet.broken.is_empty() {
-        output::hint("no peer is declared yet: peer add NAME -- COMMAND");
     }
     if let Some(hint) = how_to_answer(&fleet.rows).filter(|_| !args.watch) {
         output::hint(&hint);

@@ -7,7 +7,6 @@ use crate::cli::render::terminal::{Hue, Paint, width};
 use crate::cli::verbs::list;
 use crate::cli::{Context, Outcome};
 use crate::engine::Engine;
-use crate::engine::error::AnswerWith;
 use crate::engine::verbs::list::Row;
 use crate::policy::state::State;
 
@@ -59,21 +58,22 @@ struct Need {
 
 /// Returns what a peer needs a person for; `None` if it carries on, or sleeps, by itself.
 fn need(row: &Row) -> Option<Need> {
-    let name = &row.peer;
-    let next = match row.state {
-        State::Waiting => AnswerWith::of(row.answerable).commands(name.as_str()),
-        State::Limited | State::Stalled => format!("peer screen {name}"),
-        State::Crashed | State::Held => format!("peer why {name}"),
-        State::Failed => format!("peer reset {name}"),
-        State::Lost => format!("peer wake {name}"),
-        State::Unknown => "peer doctor".to_owned(),
+    let needs_person = match row.state {
+        State::Waiting
+        | State::Limited
+        | State::Stalled
+        | State::Crashed
+        | State::Held
+        | State::Failed
+        | State::Lost
+        | State::Unknown => true,
         State::Awake
         | State::Starting
         | State::Busy
         | State::Asleep
         | State::Stopped
         | State::Completed
-        | State::NeverStarted => return None,
+        | State::NeverStarted => false,
     };
-    Some(Need { why: row.detail.clone(), next })
+    needs_person.then(|| Need { why: row.detail.clone(), next: row.next_command() })
 }

@@ -52,7 +52,7 @@ struct Later {
     /// Queue the message: it is delivered once, in order, when the agent can take it
     #[arg(long, conflicts_with_all = ["command", "no_wake", "wait"])]
     queue: bool,
-    /// With --queue: not before this time, as 07:00 or RFC 3339
+    /// With --queue: not before this time, as 07:00, 2026-11-29T07:00 (both by this machine's clock) or RFC 3339
     #[arg(long, value_name = "TIME", requires = "queue", conflicts_with = "after", value_parser = super::inbox::at)]
     at: Option<Timestamp>,
     /// With --queue: not before this long from now, e.g. 2h

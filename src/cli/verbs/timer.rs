@@ -4,9 +4,9 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::cli::render::output::{self, printable};
-use crate::cli::render::terminal::{relative, rough};
+use crate::cli::render::terminal::relative;
 use crate::cli::{CliError, Context, Outcome};
-use crate::config::Span;
+use crate::config::{Span, format_span};
 use crate::engine::verbs::timer::{Kind, Plan};
 
 /// Run `peer reap` regularly from systemd, launchd or cron
@@ -79,7 +79,7 @@ async fn install(context: &mut Context, every: Duration, kind: Option<Kind>, onl
     }
     let plan = engine.timer_plan(kind, every)?;
     engine.timer_install(&plan).await?;
-    context.out.line(format!("timer: installed ({}), a tick every {}", plan.kind.as_str(), rough(every)))?;
+    context.out.line(format!("timer: installed ({}), a tick every {}", plan.kind.as_str(), format_span(every)))?;
     context.out.flush()?;
     for note in &plan.notes {
         output::note(note);
@@ -128,7 +128,7 @@ async fn status(context: &mut Context, as_json: bool) -> Outcome {
         Some(at) => format!("the last tick was {} ({at})", relative(at, engine.now())),
         None => "there was no tick yet".to_owned(),
     };
-    let every = |seconds| rough(Duration::from_secs(seconds));
+    let every = |seconds| format_span(Duration::from_secs(seconds));
     let watch = status.watch.map(|watch| format!("peer watch (process {}), every {}", watch.pid, every(watch.every_s)));
     let timer = match (status.kind, status.every_s) {
         (Some(kind), Some(seconds)) => Some(format!("{}, every {}", kind.as_str(), every(seconds))),

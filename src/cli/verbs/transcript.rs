@@ -84,7 +84,7 @@ impl Shown {
             }
             *self = Self { id: conversation.id.clone(), last: Vec::new() };
         }
-        let agent = &engine.peer(&args.name)?.spec.agent;
+        let agent = &engine.known(&args.name)?.spec.agent;
         // An agent may write an answer in parts.
         let settled = settled(&self.last, &spoken).min(spoken.len());
         let grown = self.last.last().zip(settled.checked_sub(1).map(|last| &spoken[last]));

@@ -112,7 +112,7 @@ fn failure(waited: &Waited) -> (String, String) {
         );
     }
     let detail = waited.row.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-    (format!("{peer} does not run: it is {}{detail}", waited.row.state), format!("peer wake {peer}"))
+    (format!("{peer} does not run: it is {}{detail}", waited.row.state), waited.row.next_command())
 }
 
 fn listed(goals: &[Goal]) -> String {

@@ -2,6 +2,7 @@
 
 use peer_adapters::process;
 
+use super::turn::Activity;
 use super::{Observation, complete, process_id, sweep};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
@@ -107,13 +108,25 @@ impl Engine {
         let record = peer.files.session()?.present();
         match self.live_in_reach(peer, record).await? {
             Live::Starting(record) => Ok(*record),
-            Live::Session(record, observation) => match observation.unknown() {
-                Some(refusal) => Err(EngineError::Refused { peer: peer.name.clone(), verb: "wake", refusal }),
-                None if observation.process == Axis::Alive && observation.runtime == Axis::Alive => Ok(*record),
-                None => Err(EngineError::NotAwake { peer: peer.name.clone() }),
-            },
-            Live::None => Err(EngineError::NotAwake { peer: peer.name.clone() }),
+            Live::Session(record, observation) => {
+                Self::refuse_unknown(peer, &observation)?;
+                if observation.process == Axis::Alive && observation.runtime == Axis::Alive {
+                    return Ok(*record);
+                }
+                Err(self.not_awake(peer, &Live::Session(record, observation)))
+            }
+            Live::None => Err(self.not_awake(peer, &Live::None)),
         }
+    }
+
+    /// Returns the error for a peer that has to be awake and is not.
+    pub(crate) fn not_awake(&self, peer: &Peer, live: &Live) -> EngineError {
+        // Files that cannot be read are named by the command that looks at them.
+        let next = match self.past(peer) {
+            Ok(past) => self.row(peer, live, past, Activity::default()).next_command(),
+            Err(_) => format!("peer status {}", peer.name),
+        };
+        EngineError::NotAwake { peer: peer.name.clone(), next }
     }
 
     /// Refuses while an axis is unknown, because then no signal may be sent and no marker set.

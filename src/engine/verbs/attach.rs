@@ -79,7 +79,7 @@ impl Engine {
             let live = self.live_in_reach(&peer, peer.files.session()?.present()).await?;
             match (woken, attachable(&peer, &live)?) {
                 (Ok(_) | Err(EngineError::NotReady { .. }), Some(record)) => record,
-                (Ok(_), None) => return Err(EngineError::NotAwake { peer: name.clone() }),
+                (Ok(_), None) => return Err(self.not_awake(&peer, &live)),
                 (Err(error), _) => return Err(error),
             }
         };

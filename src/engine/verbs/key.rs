@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use peer_adapters::runtime::Key;
 
+use crate::engine::observe::live::Live;
 use crate::engine::observe::target;
 use crate::engine::{Engine, EngineError, Result};
 use crate::policy::event::EventName;
@@ -25,7 +26,7 @@ impl Engine {
         let locked = self.lock(name).await?;
         let mut record = self.awake(&peer).await.map_err(|error| error.instead_of("press keys in"))?;
         if record.process.is_none() {
-            return Err(EngineError::NotAwake { peer: peer.name });
+            return Err(self.not_awake(&peer, &Live::Starting(Box::new(record))));
         }
         // Text that an agent puts back into its composer at such a key is `peer`'s own, as after `peer interrupt`.
         let stops_turn = keys.iter().any(|key| peer.profile.interrupt.contains(key));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use peer_adapters::transcript::AgentStatus;
 use serde::Serialize;
 
+use crate::engine::error::AnswerWith;
 use crate::engine::life::record_end::{self, EndContext};
 use crate::engine::observe::Observation;
 use crate::engine::observe::fleet::Member;
@@ -236,6 +237,23 @@ impl Engine {
 }
 
 impl Row {
+    /// Returns the command that the user most likely needs next, by the peer's state alone.
+    pub(crate) fn next_command(&self) -> String {
+        let name = &self.peer;
+        match self.state {
+            State::Waiting => AnswerWith::of(self.answerable).commands(name.as_str()),
+            State::Awake => format!("peer send {name} TEXT"),
+            State::Busy | State::Starting | State::Limited | State::Stalled | State::Crashed => {
+                format!("peer screen {name}")
+            }
+            State::Asleep | State::Completed | State::Lost | State::NeverStarted => format!("peer wake {name}"),
+            State::Stopped => format!("peer start {name}"),
+            State::Held => format!("peer why {name}"),
+            State::Failed => format!("peer reset {name}"),
+            State::Unknown => "peer doctor".to_owned(),
+        }
+    }
+
     /// Returns the row of a peer whose agent runs and whose record is lost, so its files say nothing about its state.
     pub(crate) fn unrecorded(self) -> Self {
         let detail = Some(format!("its agent runs and its record is lost; peer wake {} rebuilds it", self.peer));

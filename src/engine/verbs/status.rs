@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use peer_adapters::runtime::Size;
 use serde::Serialize;
 
-use crate::engine::error::AnswerWith;
 use crate::engine::message::room;
 use crate::engine::observe::launched;
 use crate::engine::observe::live::Live;
@@ -235,18 +234,9 @@ fn next(row: &Row, wake: Option<&WakeDecision>, broken: Option<&EngineError>) ->
         Some(_) => return format!("peer edit {name}"),
         None => {}
     }
-    let refused = matches!(wake, Some(WakeDecision::Refuse(_)));
-    match row.state {
-        State::Waiting => AnswerWith::of(row.answerable).commands(name.as_str()),
-        State::Awake => format!("peer send {name} TEXT"),
-        State::Busy | State::Starting | State::Limited | State::Stalled | State::Crashed => {
-            format!("peer screen {name}")
-        }
-        State::Asleep | State::Completed | State::Lost | State::NeverStarted if refused => format!("peer why {name}"),
-        State::Asleep | State::Completed | State::Lost | State::NeverStarted => format!("peer wake {name}"),
-        State::Stopped => format!("peer start {name}"),
-        State::Held => format!("peer why {name}"),
-        State::Failed => format!("peer reset {name}"),
-        State::Unknown => "peer doctor".to_owned(),
+    let is_asleep = matches!(row.state, State::Asleep | State::Completed | State::Lost | State::NeverStarted);
+    if is_asleep && matches!(wake, Some(WakeDecision::Refuse(_))) {
+        return format!("peer why {name}");
     }
+    row.next_command()
 }

@@ -69,6 +69,7 @@ fn what_runs_is_seen_spoken_to_and_stopped_by_its_record(on: RuntimeKind) {
         assert!(show.stdout.contains("demo_agent") && show.stderr.contains(says), "{way}: {show:?}");
         assert!(works(&world, &["why", "a"]).stdout.contains("already-awake"));
         assert!(works(&world, &["screen", "a"]).stdout.contains("hello"));
+        assert!(works(&world, &["transcript", "a"]).stdout.contains("hello"), "{way}");
         works(&world, &["log", "a"]);
         works(&world, &["interrupt", "a"]);
         works(&world, &["reset", "a"]);

@@ -128,7 +128,7 @@ fn one_that_needs_a_person_or_has_ended_is_not_waited_for(on: RuntimeKind) {
     prints(&world, &["stop", "a"]);
     let (code, out, error) = ended(wait);
     assert_eq!((code, out.as_str()), (5, ""), "{error}");
-    assert_eq!(error, "error: a does not run: it is stopped\nhint: peer wake a\n");
+    assert_eq!(error, "error: a does not run: it is stopped\nhint: peer start a\n");
     prints(&world, &["wait", "a", "--until", "ended"]);
     prints(&world, &["wait", "a", "--until", "busy,asleep"]);
 }

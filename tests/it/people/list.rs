@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::common::World;
+use crate::common::{Run, World};
 use serde_json::{Value, json};
 
 /// Milliseconds since the epoch, `ago` before now.
@@ -43,6 +44,30 @@ fn talker(world: &World, name: &str) -> PathBuf {
 fn says(world: &World, place: &Path, name: &str, doing: &str, ago: Duration) {
     let status = json!({ "sessionId": "x", "status": doing, "statusUpdatedAt": before(ago) });
     fs::write(place.join(format!("sessions/{}.json", world.agent(name))), status.to_string()).expect("write");
+}
+
+#[test]
+fn what_goes_to_stderr_comes_after_what_was_printed_before() {
+    let world = World::new();
+    let plain = world.command(&[]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" list 2>&1", env!("CARGO_BIN_EXE_peer")]).env_clear().current_dir(world.work());
+    shell.envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let run = Run::of(&mut shell, None);
+    assert!(
+        run.stdout.starts_with("NAME  STATE  ") && run.stdout.contains("\nhint: no peer is declared yet"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn that_nobody_is_declared_is_not_said_of_what_is_left_out() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    for words in [&["list", "--waiting"][..], &["list", "--state", "busy"]] {
+        let run = world.peer(words);
+        assert_eq!((run.code, run.stderr.as_str(), run.stdout.lines().count()), (0, "", 1), "{run:?}");
+    }
 }
 
 #[test]

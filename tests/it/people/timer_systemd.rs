@@ -61,8 +61,8 @@ fn systemd_is_chosen_where_it_runs_and_told_in_order() {
     let peer = |args: &[&str]| Run::of(world.command(args).env("PATH", &path).env("XDG_RUNTIME_DIR", &run_dir), None);
     let cron = peer(&["timer", "install", "--kind", "cron"]);
     assert!(cron.code == 0 && crontab.exists());
-    let run = peer(&["timer", "install", "--every", "2m"]);
-    assert_eq!((run.code, run.stdout.as_str()), (0, "timer: installed (systemd), a tick every 2m\n"), "{run:?}");
+    let run = peer(&["timer", "install", "--every", "90s"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "timer: installed (systemd), a tick every 1m30s\n"), "{run:?}");
     assert!(run.stderr.contains("loginctl enable-linger"), "{run:?}");
     assert!(!crontab.exists(), "two timers would tick");
     assert_eq!(
@@ -71,7 +71,7 @@ fn systemd_is_chosen_where_it_runs_and_told_in_order() {
     );
     let units = world.path("home/.config/systemd/user");
     assert!(units.join("peer.timer").exists() && units.join("peer.service").exists());
-    assert!(peer(&["timer", "status"]).stdout.starts_with("timer: systemd, every 2m; "));
+    assert!(peer(&["timer", "status"]).stdout.starts_with("timer: systemd, every 1m30s; "));
     peer(&["timer", "uninstall"]).prints("timer: removed (systemd)\n");
     assert!(!units.join("peer.timer").exists() && !units.join("peer.service").exists());
 }

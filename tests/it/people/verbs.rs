@@ -66,6 +66,7 @@ fn stop_start_refresh_reset_interrupt_and_rm_say_what_they_did_one_line_a_peer()
     world.peer(&["interrupt", "b"]).fails(4, "error: b is not awake\nhint: peer wake b\n");
     world.peer(&["stop", "a", "b"]).prints("a: parked and stopped\nb: stopped; it was not awake\n");
     world.peer(&["stop", "a"]).prints("a: stopped; it was not awake\n");
+    world.peer(&["interrupt", "b"]).fails(4, "error: b is not awake\nhint: peer start b\n");
     world.peer(&["start", "a", "b"]).prints("a: may be woken again\nb: may be woken again\n");
     world.peer(&["start", "a"]).prints("a: was not stopped\n");
     world.peer(&["refresh", "--all"]).prints("a: fresh at its next wake\nb: fresh at its next wake\n");
