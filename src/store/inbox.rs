@@ -132,18 +132,19 @@ impl StateDir {
         dirs.map(|dir| sweep(&dir).map_err(StoreError::new("list", &dir))).sum()
     }
 
-    /// Returns the number of waiting messages of each peer that has any. Lists every non-empty inbox.
+    /// Returns the number of waiting messages of each peer that has any, or why its inbox cannot be listed. Lists every
+    /// non-empty inbox.
     ///
     /// # Errors
-    /// If a directory cannot be listed.
-    pub fn mail(&self) -> Result<BTreeMap<PeerName, usize>> {
+    /// If the directory of the inboxes cannot be listed.
+    pub fn mail(&self) -> Result<BTreeMap<PeerName, Result<usize>>> {
         let mut mail = BTreeMap::new();
         for entry in listed(&self.root().join(DIR))? {
             let Some(name) = entry.file_name().to_str().and_then(|name| name.parse::<PeerName>().ok()) else {
                 continue;
             };
-            let waiting = numbers(&entry.path())?.into_iter().filter(|(_, kind)| *kind == WAITS).count();
-            if waiting > 0 {
+            let waiting = numbers(&entry.path()).map(|all| all.iter().filter(|(_, kind)| *kind == WAITS).count());
+            if !matches!(waiting, Ok(0)) {
                 mail.insert(name, waiting);
             }
         }

@@ -126,6 +126,7 @@ impl PeerFiles {
         change: impl FnOnce(Option<TurnRecord>) -> std::result::Result<Option<TurnRecord>, E>,
     ) -> std::result::Result<Option<()>, E> {
         let path = self.turn_path(incarnation);
+        self.make_panes()?;
         let mut file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
         match FileExt::try_lock_exclusive(&file) {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
@@ -209,13 +210,14 @@ impl PeerFiles {
     /// # Errors
     /// If the disk is full. The end will then be recorded as unseen.
     pub fn write_exit(&self, exit: &ExitRecord) -> Result<()> {
-        let path = self.pane_path(exit.incarnation, "exit");
-        // The directory may have been deleted while the agent ran. If the whole state directory is gone, do not
-        // recreate it.
-        if self.root.is_dir() {
-            super::ensure_private_dir(path.parent().expect("it is in panes/"))?;
-        }
-        write_json(&path, exit)
+        self.make_panes()?;
+        write_json(&self.pane_path(exit.incarnation, "exit"), exit)
+    }
+
+    /// Creates `panes/` if it was deleted while the agent ran. If the whole state directory is gone, it is not
+    /// recreated.
+    fn make_panes(&self) -> Result<()> {
+        if self.root.is_dir() { super::ensure_private_dir(&self.root.join("panes")) } else { Ok(()) }
     }
 }
 

@@ -151,15 +151,29 @@ impl Engine {
                 Err(error) => fleet.broken.push((name, error)),
             }
         }
-        let mail = self.state.mail()?;
+        let queued = self.queued_of(&seen, &mut fleet.broken)?;
         let activity = self.activity(&seen.iter().map(|(peer, live, _)| (peer, live)).collect::<Vec<_>>(), turns).await;
-        fleet.rows.extend(seen.into_iter().zip(activity).map(|((peer, live, past), activity)| {
-            let lost = running.contains(&peer.name) && self.has_no_record(&peer.name);
-            let queued = mail.get(&peer.name).copied().unwrap_or_default();
-            let row = Row { queued, ..self.row(&peer, &live, past, activity) };
-            if lost { row.unrecorded() } else { row }
-        }));
+        fleet.rows.extend(seen.into_iter().zip(activity).zip(queued).map(
+            |(((peer, live, past), activity), queued)| {
+                let lost = running.contains(&peer.name) && self.has_no_record(&peer.name);
+                let row = Row { queued, ..self.row(&peer, &live, past, activity) };
+                if lost { row.unrecorded() } else { row }
+            },
+        ));
         Ok(fleet)
+    }
+
+    /// Returns how many messages wait for each of these peers. An inbox that cannot be listed is added to `broken`.
+    fn queued_of(&self, seen: &[(Peer, Live, Past)], broken: &mut Vec<(PeerName, EngineError)>) -> Result<Vec<usize>> {
+        let mut mail = self.state.mail()?;
+        let of = |(peer, ..): &(Peer, Live, Past)| match mail.remove(&peer.name).transpose() {
+            Ok(waiting) => waiting.unwrap_or_default(),
+            Err(error) => {
+                broken.push((peer.name.clone(), error.into()));
+                0
+            }
+        };
+        Ok(seen.iter().map(of).collect())
     }
 
     /// Reads what a row shows about the time before the recorded incarnation.

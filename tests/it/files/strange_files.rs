@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::common::ticks::settle;
+use crate::common::ticks::{done, pulse, settle, skipped, tick};
 use crate::common::{Run, World};
 use serde_json::{Value, json};
 
@@ -183,6 +183,47 @@ fn what_is_no_file_in_the_place_of_ours_is_named_and_waited_for_by_nobody() {
         world.peer(&["start", "a"]);
         world.peer(&["wake", "a"]);
     }
+}
+
+#[test]
+fn a_bad_file_of_one_peers_turns_or_none_at_all_costs_no_tick() {
+    let world = World::new();
+    for name in ["a", "b"] {
+        world.demo(name, &["--slow-turn"]);
+        assert_eq!(world.peer(&["wake", name, "-m", "SLOW 3000"]).code, 0);
+    }
+    let busy = |name: &str| pulse(&world, name)["turn"]["turn"] == "busy";
+    fifo(&world.path("state/panes/a.1.turn"));
+    let told = skipped(&tick(&world, &[]));
+    assert!(told.len() == 1 && told[0].starts_with("a: ") && told[0].contains("it is a FIFO"), "{told:?}");
+    assert!(busy("a") && busy("b"), "all are stamped");
+    let started = |name: &str| world.events(name, "turn.started").len();
+    assert_eq!((started("a"), started("b")), (0, 1));
+    // A cleaner took the whole directory.
+    fs::remove_dir_all(world.path("state/panes")).expect("it is there");
+    assert_eq!(skipped(&tick(&world, &[])), Vec::<String>::new());
+    assert_eq!(started("a"), 1);
+    assert_eq!(world.peer(&["reap"]).code, 0);
+}
+
+#[test]
+fn an_inbox_that_cannot_be_listed_costs_the_other_peers_nothing() {
+    let world = World::new();
+    for name in ["a", "b"] {
+        world.demo(name, &[]);
+    }
+    world.peer(&["wake", "a"]);
+    assert_eq!(world.peer(&["send", "b", "--queue", "hello"]).code, 0);
+    // A link to itself cannot be followed, not even by root.
+    symlink("a", world.path("state/inbox/a")).expect("symlink");
+    let told = tick(&world, &[]);
+    assert_eq!(done(&told), [["b", "delivered", "1 of its inbox"]]);
+    let told = skipped(&told);
+    assert!(told.len() == 1 && told[0].starts_with("a: cannot list "), "{told:?}");
+    let list = world.peer(&["list", "--json"]);
+    let document = list.json();
+    let states: Vec<_> = document["peers"].as_array().expect("rows").iter().map(|row| &row["state"]).collect();
+    assert!(list.code == 1 && states == ["awake", "awake"] && document["broken"][0]["peer"] == "a", "{document}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ impl Engine {
     /// Adds tasks for peers that have mail due and no other task. Usually costs one check of a directory that does not
     /// exist.
     pub(super) fn add_mail<'a>(&self, fleet: &'a Fleet, tasks: &mut Vec<Due<'a>>, beat: &mut Heartbeat) -> Result<()> {
-        let mail = self.state.mail()?;
+        let mut mail = self.state.mail()?;
         if mail.is_empty() {
             return Ok(());
         }
@@ -21,10 +21,13 @@ impl Engine {
         let of: Vec<_> = awake.chain(fleet.asleep.iter().map(|peer| (peer, None))).collect();
         for (peer, record) in of {
             let busy = tasks.iter().any(|(other, ..)| other.name == peer.name);
-            if busy || !mail.contains_key(&peer.name) {
-                continue;
-            }
-            match self.mail_for(peer, record) {
+            let task = match mail.remove(&peer.name) {
+                // One inbox that cannot be listed must not cost the other peers their tick.
+                Some(Err(error)) => Err(error.into()),
+                Some(Ok(_)) if !busy => self.mail_for(peer, record),
+                _ => continue,
+            };
+            match task {
                 Ok(task) => tasks.extend(task.map(|task| (peer, record, task))),
                 Err(error) => beat.skipped.push(skipped(&peer.name, &error)),
             }

@@ -7,7 +7,7 @@ use peer_adapters::agent::Report;
 use tokio::time::{Instant, sleep};
 
 use super::held_up::HeldUp;
-use super::{Subject, TickAction};
+use super::{Subject, TickAction, skipped};
 use crate::engine::observe::launched::Launched;
 use crate::engine::observe::live::Live;
 use crate::engine::observe::turn::{Activity, Turns, shows_turns};
@@ -76,7 +76,11 @@ impl Engine {
             let subject = watched.subject;
             let (name, incarnation) = (&subject.peer.name, subject.record.incarnation);
             let same = before.peers.get(name).filter(|pulse| pulse.incarnation == incarnation);
-            let is_recorded = self.record_turn(watched, same, seen.as_ref()).await?;
+            // One peer's file must not cost the others their tick. The next one tries again.
+            let is_recorded = self.record_turn(watched, same, seen.as_ref()).await.unwrap_or_else(|error| {
+                beat.skipped.push(skipped(name, &error));
+                false
+            });
             let Some(pulse) = beat.peers.get_mut(name) else { continue };
             held_up.extend(self.tell_held_up(subject, same, seen.as_ref(), pulse, before)?.map(|how| (subject, how)));
             pulse.asked = current_request(seen.as_ref().filter(|_| is_recorded), same.and_then(asked));
