@@ -39,10 +39,13 @@ pub struct Signs {
 
 impl Progress {
     /// Returns the progress after an observation of `signs`. The first observation counts as progress, because the CPU
-    /// time used before it has no baseline.
-    pub fn after(before: Option<Self>, signs: Signs, now: Timestamp) -> Self {
+    /// time used before it has no baseline. So does the first one after a long gap, unless the stall has been `reported`:
+    /// that the agent continues is reported once it does something.
+    pub fn after(before: Option<Self>, reported: bool, signs: Signs, now: Timestamp) -> Self {
         let Signs { newest, cpu_ms } = signs;
-        let Some(before) = before else { return Self { at_ms: now, cpu_ms, looked_ms: now } };
+        let Some(before) = before.filter(|before| reported || before.is_recent(now)) else {
+            return Self { at_ms: now, cpu_ms, looked_ms: now };
+        };
         let used = cpu_ms.zip(before.cpu_ms).map_or(0, |(now, then)| now.saturating_sub(then));
         let computes = u128::from(used) * 100 > now.since(before.looked_ms).as_millis() * COMPUTES_PERCENT;
         // The sum shrinks when one of the processes has exited, and an exit is activity.
@@ -55,8 +58,11 @@ impl Progress {
     /// last output, as observed now. Also returns `None` if the last observation is too old.
     pub fn stalled(self, output: Option<Timestamp>, timeout: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
         let at = output.map_or(self.at_ms, |output| self.at_ms.max(output));
-        let known = now.since(self.looked_ms) <= STAMPED_WITHIN;
-        timeout.filter(|timeout| known && now.since(at) >= *timeout).map(|_| at)
+        timeout.filter(|timeout| self.is_recent(now) && now.since(at) >= *timeout).map(|_| at)
+    }
+
+    fn is_recent(self, now: Timestamp) -> bool {
+        now.since(self.looked_ms) <= STAMPED_WITHIN
     }
 }
 
@@ -123,7 +129,7 @@ mod tests {
     fn stalled(looks: &[(u64, Signs)], now: u64) -> Option<u64> {
         let mut progress = None;
         for (when, signs) in looks {
-            progress = Some(Progress::after(progress, *signs, at(*when)));
+            progress = Some(Progress::after(progress, false, *signs, at(*when)));
         }
         let since = progress?.stalled(None, Some(Duration::from_secs(100)), at(now))?;
         Some((since.as_ms() - 1_000_000_000) / 1000)
@@ -145,15 +151,27 @@ mod tests {
         assert_eq!(stalled(&[first, (120, signs(None, 6500))], 219), None);
         assert_eq!(stalled(&[first, (120, signs(None, 1100))], 160), Some(60));
         assert_eq!(stalled(&[first, (120, signs(None, 100))], 219), None, "a process of it has ended");
-        let seen = Progress::after(None, signs(None, 0), at(0));
+        let seen = Progress::after(None, false, signs(None, 0), at(0));
         assert_eq!(seen.stalled(Some(at(70)), Some(Duration::from_secs(100)), at(150)), None);
     }
 
     #[test]
     fn where_nobody_has_looked_for_a_while_or_nobody_wants_to_know_nothing_is_told() {
-        let seen = Progress::after(None, signs(None, 0), at(0));
+        let seen = Progress::after(None, false, signs(None, 0), at(0));
         assert_eq!(seen.stalled(None, Some(Duration::from_secs(100)), at(601)), None);
         assert_eq!(seen.stalled(None, None, at(500)), None);
+    }
+
+    #[test]
+    fn the_first_look_after_a_gap_tells_nothing_of_the_time_before_it() {
+        let looks = |second| [(0, signs(Some(0), 500)), (second, signs(Some(0), 500))];
+        assert_eq!(stalled(&looks(600), 600), Some(0), "it was observed");
+        assert_eq!(stalled(&looks(601), 700), None);
+        assert_eq!(stalled(&looks(601), 701), Some(601));
+        // What was reported stays so until the agent does something.
+        let before = Progress::after(None, false, signs(None, 500), at(0));
+        assert_eq!(Progress::after(Some(before), true, signs(None, 500), at(700)).at_ms, at(0));
+        assert_eq!(Progress::after(Some(before), true, signs(Some(650), 500), at(700)).at_ms, at(650));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 on_each_runtime! {
     one_that_a_limit_stops_is_seen_everywhere_until_it_goes_on
     one_that_makes_no_progress_is_told_of_once_and_goes_on
+    a_machine_that_slept_tells_nothing_of_the_turn_meanwhile
     a_turn_without_progress_is_interrupted_where_its_spec_says_so
     a_turn_without_progress_is_parked_and_resumed_twice_an_hour
     a_limit_that_is_over_is_followed_by_the_prompt
@@ -89,6 +90,36 @@ fn one_that_a_limit_stops_is_seen_everywhere_until_it_goes_on(on: RuntimeKind) {
 
 /// Returns a world in which two ticks have seen a turn without progress, and the report of the second tick.
 fn stalled(on: RuntimeKind, lines: &str) -> (World, Value) {
+    let world = silent(on, lines);
+    let told = tick(&world, &[]);
+    (world, told)
+}
+
+/// Changes what the last tick noted of the clocks, as if the machine had slept since.
+fn as_if_it_had_slept(world: &World) {
+    let path = world.path("state/heartbeat.json");
+    let mut beat: Value = serde_json::from_slice(&fs::read(&path).expect("a heartbeat")).expect("JSON");
+    beat["up_ms"] = json!(beat["up_ms"].as_u64().expect("a time") - 60_000);
+    fs::write(&path, beat.to_string()).expect("write");
+}
+
+fn a_machine_that_slept_tells_nothing_of_the_turn_meanwhile(on: RuntimeKind) {
+    let world = silent(on, "");
+    as_if_it_had_slept(&world);
+    tick(&world, &[]);
+    assert!(world.events("a", "agent.stalled").is_empty() && state(&world) == "busy");
+    let since = pulse(&world, "a")["progress"]["at_ms"].as_u64().expect("a time");
+    wait_until("two seconds have passed", || now_s() * 1000 > since + 3000);
+    tick(&world, &[]);
+    assert_eq!((world.events("a", "agent.stalled").len(), state(&world).as_str()), (1, "stalled"));
+    // What was reported is not taken back because the machine slept again.
+    as_if_it_had_slept(&world);
+    tick(&world, &[]);
+    assert_eq!((world.events("a", "agent.resumed").len(), state(&world).as_str()), (0, "stalled"));
+}
+
+/// Returns a world in which a tick has seen a turn, which has made no progress for its timeout since.
+fn silent(on: RuntimeKind, lines: &str) -> World {
     let world = limited(on, &format!("stall_timeout = \"2s\"\n{lines}"));
     world.peer(&["send", "a", "SLOW 3000"]);
     wait_until("its turn is seen", || state(&world) == "busy");
@@ -96,8 +127,7 @@ fn stalled(on: RuntimeKind, lines: &str) -> (World, Value) {
     assert!(world.events("a", "agent.stalled").is_empty(), "a first look tells nothing of the time before it");
     let since = pulse(&world, "a")["progress"]["at_ms"].as_u64().expect("a time");
     wait_until("two seconds have passed", || now_s() * 1000 > since + 3000);
-    let told = tick(&world, &[]);
-    (world, told)
+    world
 }
 
 fn one_that_makes_no_progress_is_told_of_once_and_goes_on(on: RuntimeKind) {

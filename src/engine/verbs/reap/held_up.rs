@@ -42,7 +42,7 @@ impl Engine {
         before: Option<&PeerObservation>,
         seen: Option<&TurnObservation>,
         pulse: &mut PeerObservation,
-        last: &Heartbeat,
+        machine_woke_at: Option<Timestamp>,
     ) -> Result<Option<HeldUp>> {
         let (limited, stalled) = before.map_or((None, false), |before| (before.limited, before.stalled));
         (pulse.limited, pulse.stalled) = (limited, stalled);
@@ -66,8 +66,7 @@ impl Engine {
                 return Ok(None);
             }
             Turn::Busy => {
-                let known = before.and_then(|before| before.progress);
-                let progress = self.progress(subject, seen, known, last.machine_woke_at_ms, now);
+                let progress = self.progress(subject, seen, before, machine_woke_at, now);
                 pulse.progress = Some(progress);
                 let timeout = subject.peer.effective.stall_timeout.value;
                 pulse.stalled = progress.stalled(None, timeout, now).is_some();
@@ -95,20 +94,24 @@ impl Engine {
         &self,
         subject: &Subject,
         seen: &TurnObservation,
-        before: Option<Progress>,
+        before: Option<&PeerObservation>,
         machine_woke_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Progress {
+        let reported = before.is_some_and(|before| before.stalled);
+        let before = before.and_then(|before| before.progress);
         let output = subject.observation.last_output();
         let record = &subject.record;
+        // Once a stall is reported, only the agent itself shows that it continues.
+        let machine_woke_at = machine_woke_at.filter(|_| !reported);
         let newest = output.max(seen.since_ms).max(record.delivered_at_ms).max(machine_woke_at);
         if output.is_some_and(|output| now.since(output) < JUST_NOW) {
-            return Progress::after(before, Signs { newest, cpu_ms: None }, now);
+            return Progress::after(before, reported, Signs { newest, cpu_ms: None }, now);
         }
         let written = idle::last_written(subject.view()).ok().flatten();
         let cpu = record.process.map(|agent| cpu_of(process_id(agent.id)));
         let cpu_ms = cpu.flatten().map(|cpu| u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX));
-        Progress::after(before, Signs { newest: newest.max(written), cpu_ms }, now)
+        Progress::after(before, reported, Signs { newest: newest.max(written), cpu_ms }, now)
     }
 
     /// Does, by `deadline`, what the specs of held-up peers ask for.

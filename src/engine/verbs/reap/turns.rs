@@ -81,8 +81,10 @@ impl Engine {
                 beat.skipped.push(skipped(name, &error));
                 false
             });
+            let machine_woke_at = beat.machine_woke_at_ms;
             let Some(pulse) = beat.peers.get_mut(name) else { continue };
-            held_up.extend(self.tell_held_up(subject, same, seen.as_ref(), pulse, before)?.map(|how| (subject, how)));
+            let told = self.tell_held_up(subject, same, seen.as_ref(), pulse, machine_woke_at)?;
+            held_up.extend(told.map(|how| (subject, how)));
             pulse.asked = current_request(seen.as_ref().filter(|_| is_recorded), same.and_then(asked));
             pulse.turn = seen;
         }
