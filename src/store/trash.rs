@@ -62,11 +62,29 @@ impl StateDir {
     /// # Errors
     /// If a file cannot be moved.
     pub fn restore_files(&self, _locked: &Locked, trashed: &Trashed) -> Result<()> {
+        fs::create_dir_all(self.root().join("panes")).map_err(StoreError::new("create", self.root()))?;
+        for (from, to) in self.to_restore(trashed)? {
+            fs::rename(&from, to).map_err(StoreError::new("move", from))?;
+        }
+        Ok(())
+    }
+
+    /// Returns a file that a restore would overwrite: a later peer of this name left it. What an interrupted restore has
+    /// moved back is no longer in the trash, so it is not in the way.
+    ///
+    /// # Errors
+    /// If the trash cannot be listed.
+    pub fn in_the_way_of(&self, trashed: &Trashed) -> Result<Option<PathBuf>> {
+        Ok(self.to_restore(trashed)?.into_iter().map(|(_, to)| to).find(|to| fs::symlink_metadata(to).is_ok()))
+    }
+
+    /// Returns each file in the trash that belongs back, except the spec, with its place.
+    fn to_restore(&self, trashed: &Trashed) -> Result<Vec<(PathBuf, PathBuf)>> {
         let spec = trashed.spec_path();
         let entries: io::Result<Vec<_>> = fs::read_dir(&trashed.dir).and_then(Iterator::collect);
         let entries = entries.map_err(StoreError::new("list", &trashed.dir))?;
-        fs::create_dir_all(self.root().join("panes")).map_err(StoreError::new("create", self.root()))?;
         let ours = format!("{}.", trashed.peer);
+        let mut found = Vec::new();
         for path in entries.iter().map(fs::DirEntry::path) {
             let Some(file) = path.file_name().and_then(|file| file.to_str()).filter(|_| path != spec) else { continue };
             // The messages in its inbox were given up when it was removed, and their senders were informed.
@@ -76,9 +94,10 @@ impl StateDir {
             // `NAME.N.exit` belongs in `panes/`.
             let of_a_pane = file.split('.').nth(1).is_some_and(|part| part.parse::<u64>().is_ok());
             let dir = if of_a_pane { self.root().join("panes") } else { self.root().to_owned() };
-            fs::rename(&path, dir.join(file)).map_err(StoreError::new("move", &path))?;
+            let to = dir.join(file);
+            found.push((path, to));
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Removes the rest of the peer from the trash, once its spec is back in place.

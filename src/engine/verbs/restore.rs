@@ -29,7 +29,7 @@ impl Engine {
     /// asleep afterwards.
     ///
     /// # Errors
-    /// There is none, or a peer of this name is declared; nothing was changed.
+    /// There is none, or a peer of this name is declared or has left files; nothing was changed.
     pub async fn restore(&self, name: &PeerName) -> Result<Restored> {
         let refused = |problem: &str, hint: String| {
             Err(EngineError::Declaration {
@@ -48,6 +48,14 @@ impl Engine {
         if self.config.spec_path(name).exists() {
             let hint = format!("peer rename {name} NEW renames that one");
             return refused("there is a peer of this name", hint);
+        }
+        if let Some(path) = self.state.in_the_way_of(&trashed)? {
+            let hint = if locked.files().has_run() {
+                format!("peer rm {name} moves the files of the later one to the trash; then peer restore {name}")
+            } else {
+                "move that file away".to_owned()
+            };
+            return refused(&format!("it would overwrite {}, which is newer than the removal", path.display()), hint);
         }
         let text = trashed.spec()?;
         self.log(&Event::new(self.now(), EventName::PeerRestored).peer(name))?;

@@ -149,6 +149,27 @@ fn what_was_removed_comes_back_as_it_was() {
 }
 
 #[test]
+fn a_restore_overwrites_nothing_of_a_later_peer_and_one_that_was_killed_is_finished() {
+    let world = World::new();
+    let first = stopped(&world, "api");
+    world.peer(&["rm", "api"]);
+    let second = stopped(&world, "api");
+    fs::remove_file(world.path("config/peers/api.toml")).expect("removed by hand");
+    let before = world.snapshot();
+    let run = world.peer(&["restore", "api"]);
+    assert!(run.code == 1 && run.stderr.starts_with("error: restore api: it would overwrite "), "{run:?}");
+    assert!(run.stderr.contains("hint: peer rm api moves the files of the later one to the trash"), "{run:?}");
+    assert!(world.snapshot() == before && world.conversation("api") == second);
+    assert_eq!(world.peer(&["rm", "api"]).code, 0);
+    // A restore that was killed after its first file.
+    let mut dirs = fs::read_dir(world.path("state/trash")).expect("listed").map(|entry| entry.expect("entry").path());
+    let trash = dirs.find(|dir| dir.join("api.toml").exists()).expect("it has the spec");
+    fs::rename(trash.join("api.conversations"), world.file("api", "conversations")).expect("moved");
+    assert_eq!(world.peer(&["restore", "api"]).code, 0);
+    goes_on(&world, "api", &first, &["one", "two"]);
+}
+
+#[test]
 fn kept_variables_are_not_in_the_trash_and_that_is_said() {
     let world = World::new();
     world.add("a", &["cat"]);
