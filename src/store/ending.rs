@@ -128,11 +128,11 @@ impl Outcome {
         previous: Option<LastEnd>,
         mut deaths: Deaths,
     ) -> Self {
-        let ready_for = record.ready_at().map(|ready| report.at.since(ready)).unwrap_or_default();
         let last = match previous {
             Some(last) if last.end.incarnation == record.incarnation => last,
             previous => LastEnd::after(record, report, previous, session),
         };
+        let ready_for = record.ready_at().map(|ready| last.end.at_ms.since(ready)).unwrap_or_default();
         deaths.trim_stable(ready_for);
         deaths.record(last.end.cause, last.end.incarnation, last.end.at_ms);
         Self { last, deaths }
@@ -201,5 +201,47 @@ impl Locked {
             self.write_deaths(&deaths)?;
         }
         Ok(trimmed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peer_adapters::runtime::RuntimeKind;
+
+    use super::*;
+    use crate::policy::ending::{EndCause, Exit, Incarnation, Reached};
+    use crate::store::{Phase, Process};
+
+    fn at(s: u64) -> Timestamp {
+        Timestamp::from_ms(1_000_000_000 + s * 1000)
+    }
+
+    fn report(incarnation: u64, ended_s: u64) -> EndReport {
+        EndReport {
+            incarnation: Incarnation(incarnation),
+            cause: EndCause::Crashed,
+            at: at(ended_s),
+            exit: Some(Exit::Code(3)),
+            uptime: Duration::from_secs(10),
+            max_rss_kib: None,
+            reached: Reached::Ready,
+        }
+    }
+
+    #[test]
+    fn a_pass_that_comes_late_forgets_no_death() {
+        let place = Place::planned(RuntimeKind::Tmux, "/usr/bin/tmux".into(), "/nonexistent".into(), "a-3".to_owned());
+        let driver = Process { pid: 1, start: 1 };
+        let mut record = SessionRecord::starting(Incarnation(3), place, driver, String::new(), "command", "x", at(90));
+        record.phase = Phase::Ready { ready_at_ms: at(90) };
+        let mut deaths = Deaths::default();
+        for (incarnation, ended_s) in [(1, 50), (2, 80)] {
+            deaths.record(EndCause::Crashed, Incarnation(incarnation), at(ended_s));
+        }
+        let first = Outcome::of(&record, report(3, 100), Session::Left, None, deaths);
+        assert_eq!(first.deaths.len(), 3);
+        // Killed before it removed the record. The next pass sees no exit record, and takes its own time for that of the end.
+        let next = Outcome::of(&record, report(3, 1000), Session::Left, Some(first.last.clone()), first.deaths.clone());
+        assert_eq!(next, first);
     }
 }
