@@ -52,6 +52,7 @@ pub use marker::{AgentSignal, ClearedBy, Marker};
 pub use pane::{ExitRecord, Hangup, SELF_FRESH, TypingClaim};
 pub use peer_files::PeerFiles;
 pub use records::{AgentProcess, Host, Phase, Place, Process, SessionRecord, TextLength, Unseen};
+pub use servers::ReconnectLock;
 pub use trash::Trashed;
 
 /// The error for a failed operation on a state file.

@@ -15,7 +15,7 @@ use crate::engine::observe::live::Live;
 use crate::engine::observe::{Standing, process_id, recorded, standing};
 use crate::engine::{Engine, Peer, Result, pause};
 use crate::policy::event::EventName;
-use crate::store::{Event, Place, SessionRecord, Stored};
+use crate::store::{Event, Place, ReconnectLock, SessionRecord, Stored};
 
 /// How often one observation makes a server listen again. Another command that does the same takes the socket away for
 /// a moment.
@@ -47,13 +47,7 @@ impl Engine {
     }
 
     async fn listen_again(&self, runtime: &dyn Runtime, path: &Path, server: ProcessId) -> Result<bool> {
-        let started = Instant::now();
-        let _lock = loop {
-            if let Some(lock) = self.state.try_reconnect_lock()? {
-                break lock;
-            }
-            pause(started).await;
-        };
+        let _lock = self.reconnect_lock(runtime.kind(), path).await?;
         match runtime.listen_again(path, server).await {
             Ok(false) => return Ok(false),
             Ok(true) => {}
@@ -64,6 +58,27 @@ impl Engine {
         let event = Event::new(self.now(), EventName::ServerReached).with("server", path.display().to_string());
         self.log(&event.with("pid", server.pid))?;
         Ok(true)
+    }
+
+    /// Waits until no other process makes a server listen again. That takes milliseconds, unless that process is stopped.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotAnswering`] after the time that a probe may take.
+    async fn reconnect_lock(&self, kind: RuntimeKind, path: &Path) -> Result<ReconnectLock> {
+        let (started, limit) = (Instant::now(), self.settings.probe.timeout.0);
+        loop {
+            if let Some(lock) = self.state.try_reconnect_lock()? {
+                return Ok(lock);
+            }
+            let elapsed = started.elapsed();
+            if elapsed > limit {
+                let lock = self.state.root().join("servers.lock");
+                let detail = format!("another peer command has held {} for {limit:?}", lock.display());
+                return Err(RuntimeError::NotAnswering { runtime: kind, server: path.to_owned(), detail }.into());
+            }
+            self.progress.waiting("another peer command to reach the server", elapsed, limit);
+            pause(started).await;
+        }
     }
 
     /// Checks whether a session may be created at `path`: never beside a server that is recorded there, is alive, and
