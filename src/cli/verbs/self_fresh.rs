@@ -9,9 +9,11 @@ pub(crate) struct Args {}
 pub(crate) async fn run(_args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let marked = engine.self_fresh().await?;
-    context.out.line(format!("{}: incarnation {} ends now; a fresh one follows", marked.peer, marked.incarnation))?;
-    // The agent that runs this verb is about to be ended, so the answer goes out first.
-    context.out.flush()?;
+    let answer = format!("{}: incarnation {} ends now; a fresh one follows", marked.peer, marked.incarnation);
+    // The agent that runs this verb is about to be ended, so the answer goes out first. If nobody takes it, the restart
+    // that is on record begins all the same.
+    let answered = context.out.line(answer).and_then(|()| context.out.flush());
     marked.begin()?;
+    answered?;
     Ok(0)
 }

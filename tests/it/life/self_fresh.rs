@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::common;
 use crate::common::attached::Attached;
+use crate::common::ticks::{done, settle, tick};
 use crate::common::{Run, World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
@@ -20,6 +21,8 @@ on_each_runtime! {
     a_fresh_start_that_fails_leaves_no_mark_to_loop
     a_pane_process_that_is_gone_leaves_the_fresh_start_to_the_tick
     it_works_after_the_binary_was_replaced
+    it_begins_though_nobody_takes_the_answer
+    one_that_never_began_is_completed_by_ticks
 }
 
 fn the_kill_that_was_meant_for_the_old_agent_spares_the_fresh_one(on: RuntimeKind) {
@@ -240,4 +243,40 @@ fn it_works_after_the_binary_was_replaced(on: RuntimeKind) {
     assert_eq!(inside(&world, "self-fresh", 2).code, 0);
     await_fresh(&world, 3);
     assert_eq!(world.deaths("a"), 0);
+}
+
+fn it_begins_though_nobody_takes_the_answer(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+    let mut command = world.command(&["self-fresh"]);
+    command.env("PEER_NAME", "a").env("PEER_INCARNATION", "1").stdout(full).stderr(Stdio::null());
+    assert_eq!(command.status().expect("it ends").code(), Some(1), "the answer was not written");
+    await_fresh(&world, 2);
+    assert_eq!((world.end("a")["cause"].as_str(), world.deaths("a")), (Some("self-fresh"), 0));
+}
+
+fn one_that_never_began_is_completed_by_ticks(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo_with("a", &["--prompt", "you are a"], &[]);
+    world.set_in_spec("a", "idle_timeout = \"0s\"");
+    world.peer(&["wake", "a", "-m", "hello"]);
+    settle(&world, "a");
+    // As if the command was killed before its signal.
+    world.edit("a", "session", |record| record["intent"] = json!("self-fresh"));
+    let mark = |ago_s| {
+        let at = SystemTime::now() - Duration::from_secs(ago_s);
+        world.write("a", "new-eager", &format!("{}\n", humantime::format_rfc3339_millis(at)));
+    };
+    mark(0);
+    assert_eq!(done(&tick(&world, &[])), [[""; 3]; 0], "the pane process has its time");
+    mark(60);
+    assert_eq!(done(&tick(&world, &[])), [["a", "ended", "its ending was cut short"]]);
+    assert_eq!((world.end("a")["cause"].as_str(), world.deaths("a")), (Some("self-fresh"), 0));
+    assert_eq!(done(&tick(&world, &[])), [["a", "restarted", "fresh (self-fresh)"]]);
+    assert_eq!(
+        (world.said(&world.conversation("a")), world.has("a", "new-eager")),
+        (vec!["you are a".to_owned()], false)
+    );
 }

@@ -18,6 +18,10 @@ use crate::store::{Event, Heartbeat, Marker};
 /// value would also warn about agents that are merely well used, a higher one would be too late to react to.
 const MEMORY_WARNING_PERCENT: u64 = 80;
 
+/// How long after its request a self-fresh has begun, on a machine under any load. A shorter time would take a client
+/// away from a pane that is about to get its fresh agent; a longer one leaves an agent that is to be replaced at work.
+const SELF_FRESH_BEGINS: Duration = Duration::from_secs(10);
+
 impl Engine {
     /// Checks beats, memory and idleness of a healthy peer, in the order of their urgency.
     pub(super) fn watch_over(&self, subject: &Subject, beat: &mut Heartbeat, dry_run: bool) -> Result<Option<Task>> {
@@ -26,9 +30,12 @@ impl Engine {
             self.update_conversation(subject)?;
         }
         // An end was begun and its process was killed. If this were ignored, the agent's next crash would be recorded
-        // as that end. A self-fresh is completed by the pane process.
-        let begun = |intent: &Intent| *intent != Intent::SelfFresh && !intent.is_for_orphan();
-        if let Some(intent) = subject.record.intent.filter(begun) {
+        // as that end.
+        let begun = match subject.record.intent.filter(|intent| !intent.is_for_orphan()) {
+            Some(Intent::SelfFresh) if !self.is_overdue_self_fresh(subject.view())? => None,
+            begun => begun,
+        };
+        if let Some(intent) = begun {
             return Ok(Some(Task::End {
                 intent,
                 what: ActionKind::Ended,
@@ -49,6 +56,14 @@ impl Engine {
                 Some(Task::End { intent: Intent::IdleReaped, what: ActionKind::Parked, cause })
             }
         })
+    }
+
+    /// Whether the pane process has not completed a self-fresh in its time: it was never signalled, or is stopped or gone.
+    fn is_overdue_self_fresh(&self, View { files, record, .. }: View<'_>) -> Result<bool> {
+        let Some(asked_at) = since_wake(files, record, Marker::NewEager)? else { return Ok(false) };
+        let launch = files.launch(record.incarnation)?.present();
+        let grace = launch.map(|launch| Duration::from_millis(launch.grace_ms)).unwrap_or_default();
+        Ok(self.now().since(asked_at) > grace.saturating_add(SELF_FRESH_BEGINS))
     }
 
     /// Forgets earlier deaths once the incarnation has been ready for long enough.
