@@ -1,9 +1,9 @@
 use serde_json::json;
 
 use crate::cli::error::code;
-use crate::cli::render::output::printable;
+use crate::cli::render::output::{self, printable};
 use crate::cli::{Context, Outcome};
-use crate::engine::verbs::restart_runtime::{RestartOutcome, RestartRequest, RestartedServer};
+use crate::engine::verbs::restart_runtime::{RestartOutcome, RestartRequest, RestartedServer, Restarts};
 use crate::policy::name::PeerName;
 
 /// Restart the fleet's tmux or zellij servers, e.g. after an upgrade
@@ -30,25 +30,32 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let how = RestartRequest { now: args.now, dry_run: args.dry_run };
-    let servers = engine.restart_runtime(&args.names, how).await?;
+    let Restarts { servers, broken } = engine.restart_runtime(&args.names, how).await?;
     engine.progress.settled();
     let any = |outcome| servers.iter().any(|server| server.outcome == outcome);
     let exit = match () {
         () if any(RestartOutcome::Incomplete) => code::FAILED,
-        () if any(RestartOutcome::Refused) => code::REFUSED,
+        () if any(RestartOutcome::Refused) || !broken.is_empty() => code::REFUSED,
         () => 0,
     };
     if args.json {
-        context.out.document("restart-runtime", &json!({ "dry_run": args.dry_run, "servers": servers }))?;
+        let broken: Vec<_> =
+            broken.iter().map(|(name, error)| json!({ "peer": name, "error": error.to_string() })).collect();
+        let document = json!({ "dry_run": args.dry_run, "servers": servers, "broken": broken });
+        context.out.document("restart-runtime", &document)?;
         return Ok(exit);
     }
-    if servers.is_empty() {
+    if servers.is_empty() && broken.is_empty() {
         context.out.line("no server hosts a peer".to_owned())?;
     }
     for server in &servers {
         for line in lines(server) {
             context.out.line(printable(&line))?;
         }
+    }
+    context.out.flush()?;
+    for (name, error) in &broken {
+        output::error(&format!("{name}: {error}; where it runs is unknown, and it was not touched"));
     }
     Ok(exit)
 }

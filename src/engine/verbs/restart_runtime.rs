@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use peer_adapters::process;
+use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::{Listing, RuntimeName};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ use crate::engine::verbs::wake::Woken;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::ending::Intent;
 use crate::policy::name::PeerName;
-use crate::store::{Place, SessionRecord};
+use crate::store::{Place, Process, SessionRecord, Stored};
 
 /// How long a server may take to end. It takes milliseconds.
 const END_PATIENCE: Duration = Duration::from_secs(10);
@@ -70,33 +70,51 @@ pub struct RestartedServer {
     pub woken: Vec<Woken>,
 }
 
+/// The outcome of a restart.
+#[derive(Debug, Default)]
+pub struct Restarts {
+    /// The servers that were meant, sorted by their addresses.
+    pub servers: Vec<RestartedServer>,
+    /// Peers that were meant and whose record cannot be read: where they run is unknown, and nothing of theirs was changed.
+    pub broken: Vec<(PeerName, EngineError)>,
+}
+
 impl Engine {
     /// Parks all peers of each server that hosts one of `names` (of every recorded server, if `names` is empty), ends
     /// the server, and wakes the peers.
     ///
     /// # Errors
-    /// A name is not declared, a record cannot be read, or the directory of specs cannot be read; nothing was changed.
-    /// What fails for one server is in its outcome.
-    pub async fn restart_runtime(&self, names: &[PeerName], how: RestartRequest) -> Result<Vec<RestartedServer>> {
+    /// A name is not declared, or the directory of specs cannot be read; nothing was changed. What fails for one server is
+    /// in its outcome.
+    pub async fn restart_runtime(&self, names: &[PeerName], how: RestartRequest) -> Result<Restarts> {
         for name in names {
             self.peer(name)?;
         }
+        let is_meant = |name: &PeerName| names.is_empty() || names.contains(name);
         let mut servers: BTreeMap<PathBuf, Vec<(PeerName, SessionRecord)>> = BTreeMap::new();
+        let mut restarts = Restarts::default();
         for name in self.config.names()? {
-            if let Some(record) = self.state.peer(&name).session()?.present() {
-                servers.entry(record.place.server.clone()).or_default().push((name, record));
+            match self.state.peer(&name).session().map(Stored::present) {
+                Ok(Some(record)) => servers.entry(record.place.server.clone()).or_default().push((name, record)),
+                Ok(None) => {}
+                Err(error) if is_meant(&name) => restarts.broken.push((name, error.into())),
+                // If it runs on a server that is meant, its session belongs to no record, and refuses that server.
+                Err(_) => {}
             }
         }
-        servers.retain(|_, on_it| names.is_empty() || on_it.iter().any(|(name, _)| names.contains(name)));
-        let mut restarted = Vec::new();
+        servers.retain(|_, on_it| on_it.iter().any(|(name, _)| is_meant(name)));
         for on_it in servers.into_values() {
-            restarted.push(self.restart_server(on_it, how).await);
+            restarts.servers.push(self.restart_server(on_it, how).await);
         }
-        Ok(restarted)
+        Ok(restarts)
     }
 
     async fn restart_server(&self, on_it: Vec<(PeerName, SessionRecord)>, how: RestartRequest) -> RestartedServer {
-        let place = on_it[0].1.place.clone();
+        let processes = processes_of(&on_it);
+        // A record may still name a server that has ended.
+        let of_living =
+            |(_, record): &&(PeerName, SessionRecord)| record.place.server_process == processes.first().copied();
+        let place = on_it.iter().find(of_living).unwrap_or(&on_it[0]).1.place.clone();
         let mut server = RestartedServer {
             runtime: place.runtime.clone(),
             version: place.server_version.clone(),
@@ -122,10 +140,12 @@ impl Engine {
                 Err(error) => server.why.push(format!("{name}: {error}")),
             }
         }
-        if server.why.is_empty()
-            && let Err(why) = self.end_server(&place).await
-        {
-            server.why.push(why);
+        for process in processes {
+            if server.why.is_empty()
+                && let Err(why) = self.end_server(&place, process_id(process)).await
+            {
+                server.why.push(why);
+            }
         }
         for name in &parked {
             match self.wake_again(name).await {
@@ -217,9 +237,8 @@ impl Engine {
         }
     }
 
-    /// Ends the recorded server, once its own listing shows that nothing runs in it.
-    async fn end_server(&self, place: &Place) -> std::result::Result<(), String> {
-        let Some(server) = place.server_process.map(process_id) else { return Ok(()) };
+    /// Ends a recorded server, once its own listing shows that nothing runs in it.
+    async fn end_server(&self, place: &Place, server: ProcessId) -> std::result::Result<(), String> {
         let lives = || process::find(server).map(|found| found.is_some()).map_err(|error| error.to_string());
         let kind = kind_of(&place.runtime).map_err(|error| error.to_string())?;
         if kind.facts().shares_server() && lives()? {
@@ -251,4 +270,15 @@ impl Engine {
         self.progress.notice(&format!("{name}: waking it"));
         self.wake_moved(name).await
     }
+}
+
+/// Returns the servers at one address that these records name and that have not ended, each once.
+fn processes_of(on_it: &[(PeerName, SessionRecord)]) -> Vec<Process> {
+    let mut found: Vec<Process> = Vec::new();
+    for server in on_it.iter().filter_map(|(_, record)| record.place.server_process) {
+        if !found.contains(&server) && !matches!(process::find(process_id(server)), Ok(None)) {
+            found.push(server);
+        }
+    }
+    found
 }

@@ -114,3 +114,45 @@ fn what_forbids_it_is_said_and_nothing_is_touched() {
     assert!(run.code == 0 && begin.elapsed() < Duration::from_secs(30), "{run:?}");
     assert!(world.server() != server && !lives(agent) && world.deaths("a") == 0);
 }
+
+/// A server ended while nobody looked, and only one of its peers has been woken since.
+#[test]
+fn the_server_that_lives_is_ended_though_a_record_names_one_that_has_ended() {
+    let world = World::new();
+    for name in ["a", "b"] {
+        world.demo(name, &[]);
+        fine(&world, &["wake", name, "-m", "one"]);
+    }
+    let first = world.server_of("a");
+    // The pane processes first, so that they record no end.
+    for pid in ["a", "b"].map(|name| world.pane_process(name)).into_iter().chain([first.pid]) {
+        common::signal(pid, Signal::SIGKILL);
+    }
+    wait_until("the server has ended", || process::find(first).expect("/proc").is_none());
+    fine(&world, &["wake", "b"]);
+    let second = world.server_of("b");
+    assert!(world.server_of("a") == first && second != first, "the record of the other one still names it");
+    let document = world.peer(&["restart-runtime", "--json"]).json();
+    assert_eq!(document["servers"][0]["outcome"], "restarted", "{document}");
+    assert_eq!(document["servers"][0]["pid"], second.pid, "{document}");
+    assert!(process::find(second).expect("/proc").is_none() && world.server_of("b") != second);
+}
+
+#[test]
+fn a_record_that_is_no_file_refuses_its_own_peer() {
+    let world = World::on(RuntimeKind::Zellij);
+    for name in ["a", "b"] {
+        world.demo(name, &[]);
+        fine(&world, &["wake", name, "-m", "one"]);
+    }
+    let (agent, other) = (world.agent("a"), world.agent("b"));
+    std::fs::rename(world.file("a", "session"), world.path("aside")).expect("moved");
+    std::fs::create_dir(world.file("a", "session")).expect("made");
+    let run = world.peer(&["restart-runtime", "b"]);
+    assert!(run.code == 0 && !lives(other), "{run:?}");
+    let run = world.peer(&["restart-runtime"]);
+    assert!(run.code == 4 && run.stderr.contains("a: cannot read") && run.stdout.contains(": restarted"), "{run:?}");
+    let document = world.peer(&["restart-runtime", "a", "--json"]).json();
+    assert_eq!((&document["servers"], &document["broken"][0]["peer"]), (&serde_json::json!([]), &"a".into()));
+    assert!(lives(agent));
+}
