@@ -11,8 +11,11 @@ use tokio::time::Instant;
 
 use super::fingerprint::{fingerprint, unmarked};
 use super::held::{beside, placeholder_of};
+use super::proof::Proof;
 use super::typing::Typing;
 use crate::engine::error::Undelivered;
+use crate::engine::message::interruption::interrupted;
+use crate::engine::message::room;
 use crate::engine::{POLL, Result};
 use crate::policy::event::EventName;
 use crate::store::{Event, TextLength, TypingClaim};
@@ -52,30 +55,79 @@ impl Typing<'_> {
     /// # Errors
     /// As for any message.
     pub(super) async fn finish_interrupted_send(&mut self, text: Option<&str>) -> Result<Finished> {
-        let Some(text_of) = self.record.typing.take() else { return Ok(Finished::Nothing) };
-        let (unmarked, extent) = (self.record.typing_unmarked.take(), self.record.typing_extent.take());
+        let Some(text_of) = self.record.typing.clone() else { return Ok(Finished::Nothing) };
+        let (unmarked, extent) = (self.record.typing_unmarked.clone(), self.record.typing_extent);
         let claimed = TypingClaim { text: text_of, unmarked, extent };
-        let (mut finished, placeholder) = (Finished::Nothing, placeholder_of(self.peer));
-        if self.holds_claimed(&claimed).await {
-            tokio::time::sleep(self.peer.profile.message.settle).await;
+        let (engine, peer) = (self.engine, self.peer);
+        let stopped = |signal| interrupted(peer, Undelivered::NotTyped, signal);
+        let holds_claimed = engine.interruption.before(self.holds_claimed(&claimed)).await.map_err(stopped)?;
+        let mut finished = Finished::Nothing;
+        if holds_claimed {
+            tokio::time::sleep(peer.profile.message.settle).await;
             if let Some(text) = text.filter(|text| fingerprint(text) == claimed.text) {
-                let proof = self.proof()?;
-                self.submit(text, proof.as_ref(), |view| holds(view, &claimed, placeholder)).await?;
-                finished = Finished::This;
-            } else {
-                let sent = self.submit("", None, |view| holds(view, &claimed, placeholder)).await;
-                sent.map_err(|error| {
-                    let why = format!("an earlier sender's text is still in the input box: {error}");
-                    self.undelivered(Undelivered::NotTyped, why)
-                })?;
-                self.record.prompt_due = false;
-                self.log_finished()?;
-                finished = Finished::Another;
+                self.send_left(text, &claimed).await?;
+                return Ok(Finished::This);
             }
+            let placeholder = placeholder_of(peer);
+            let submit = self.submit("", None, |view| holds(view, &claimed, placeholder));
+            let sent = engine.interruption.before(submit).await.map_err(stopped)?;
+            sent.map_err(|error| {
+                let why = format!("an earlier sender's text is still in the input box: {error}");
+                self.undelivered(Undelivered::NotTyped, why)
+            })?;
+            self.record.prompt_due = false;
+            self.reached.set(Undelivered::NotTyped);
+            self.log_finished()?;
+            finished = Finished::Another;
         }
+        self.forget_claim();
         self.locked.write_session(self.record)?;
         self.locked.remove_typing_claim(self.record.incarnation)?;
         Ok(finished)
+    }
+
+    /// Sends the text that an earlier sender left, which is the message to be delivered now. It is in the composer, so its
+    /// outcome is recorded as that of any message.
+    async fn send_left(&mut self, text: &str, claimed: &TypingClaim) -> Result<()> {
+        let (engine, proof, placeholder) = (self.engine, self.proof()?, placeholder_of(self.peer));
+        self.reached.set(Undelivered::NotSent);
+        let submit = self.submit(text, proof.as_ref(), |view| holds(view, claimed, placeholder));
+        let sent = match engine.interruption.before(submit).await {
+            Ok(sent) => sent,
+            Err(signal) => self.stopped(text, proof.as_ref(), signal).await,
+        };
+        self.record_outcome(text, proof.as_ref(), sent).await
+    }
+
+    fn forget_claim(&mut self) {
+        self.record.typing = None;
+        self.record.typing_unmarked = None;
+        self.record.typing_extent = None;
+    }
+
+    /// Records what became of a text that was in the composer, and returns it.
+    pub(super) async fn record_outcome(&mut self, text: &str, proof: Option<&Proof>, sent: Result<()>) -> Result<()> {
+        // A killed sender leaves its claim, and so does one that could not see what it did. Otherwise the outcome is
+        // known, and text that is left in the composer is recognized by `typed`.
+        if sent.is_ok() || room::cramped(self.record).is_none() {
+            self.record.typed = self.record.typing.take();
+            self.record.typed_was_accepted = sent.is_ok();
+            self.forget_claim();
+        }
+        if sent.as_ref().is_err_and(|error| error.unconfirmed() == Some(Undelivered::NotSeen.as_str())) {
+            self.record.unseen = proof.map(|proof| proof.unseen(text));
+        }
+        if sent.is_err() {
+            // A long text shows as the agent's placeholder, or as some lines of it.
+            if let Some(shown) = self.shown_of(text).await.filter(|_| self.record.typed.is_some()) {
+                self.record.typed = Some(fingerprint(&shown));
+            }
+            self.locked.write_session(self.record)?;
+        }
+        if self.record.typing.is_none() {
+            self.locked.remove_typing_claim(self.record.incarnation)?;
+        }
+        sent
     }
 
     fn log_finished(&self) -> Result<()> {

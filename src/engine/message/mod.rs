@@ -28,6 +28,7 @@ use crate::policy::inbox::signed;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{Event, Locked, SessionRecord, Unseen};
+use fingerprint::fingerprint;
 use interrupted_send::Finished;
 use interruption::interrupted;
 use proof::Proof;
@@ -92,14 +93,15 @@ impl Engine {
             // The prompt comes from the spec.
             self.check_declared(peer)?;
         }
+        self.look_for_prompt(peer, locked, record)?;
         let text = compose(peer, record, message);
         if record.typing.is_none() && text.is_none() {
             return Ok(None);
         }
         check(peer, text.as_deref(), message)?;
-        let stopped = |signal| interrupted(peer, Undelivered::NotTyped, signal);
         let clear = self.clear_view(peer, record, text.as_deref().unwrap_or_default());
-        self.interruption.before(clear).await.map_err(stopped)??;
+        let cleared = self.interruption.before(clear).await;
+        cleared.map_err(|signal| interrupted(peer, Undelivered::NotTyped, signal))??;
         let runtime = self.runtime_of(&record.place)?;
         // The transcript position must be taken in the conversation that the agent is in now.
         ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
@@ -116,8 +118,7 @@ impl Engine {
             self.note_delivery(peer, locked, record, message, None).await?;
             return Ok(text.map(|text| Delivery { text, mark: place.0, at: place.1 }));
         }
-        let finish = typing.finish_interrupted_send(text.as_deref());
-        let finished = self.interruption.before(finish).await.map_err(stopped)??;
+        let finished = typing.finish_interrupted_send(text.as_deref()).await?;
         // The prompt may have been part of the text that was finished.
         let Some(text) = compose(peer, typing.record, message) else { return Ok(None) };
         if finished != Finished::This {
@@ -140,6 +141,7 @@ impl Engine {
         record: &mut SessionRecord,
         message: &Message,
     ) -> Result<(String, Option<Unseen>)> {
+        self.look_for_prompt(peer, locked, record)?;
         let said = compose(peer, record, message).unwrap_or_default();
         if peer.profile.message.accepted != Accepted::Transcript {
             return Ok((said, None));
@@ -174,6 +176,22 @@ impl Engine {
         Ok(false)
     }
 
+    /// Looks for an initial prompt that was sent alone and not seen to arrive. If it has arrived, it is not said again
+    /// before the next message.
+    fn look_for_prompt(&self, peer: &Peer, locked: &Locked, record: &mut SessionRecord) -> Result<()> {
+        let Some(prompt) = peer.spec.initial_prompt.as_deref().filter(|_| record.prompt_due) else { return Ok(()) };
+        let Some(unseen) = record.unseen.clone().filter(|unseen| unseen.text == fingerprint(prompt)) else {
+            return Ok(());
+        };
+        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
+        if !Proof::behind(peer, locked, record, &unseen)?.given(peer, record, prompt)? {
+            return Ok(());
+        }
+        note_said(locked, record, unseen.at_ms, false)?;
+        let found = Event::new(self.now(), EventName::MessageDelivered).peer(&peer.name).cause("found");
+        self.log(&found.incarnation(record.incarnation))
+    }
+
     async fn note_delivery(
         &self,
         peer: &Peer,
@@ -182,11 +200,7 @@ impl Engine {
         message: &Message,
         moved_from: Option<String>,
     ) -> Result<()> {
-        record.prompt_due = false;
-        record.unseen = None;
-        record.delivered_at_ms = Some(self.now());
-        record.had_message |= message.said().is_some();
-        locked.write_session(record)?;
+        note_said(locked, record, self.now(), message.said().is_some())?;
         let untold =
             message.text.as_deref().is_some_and(|text| message.command && peer.profile.begins_without_trace(text));
         self.learn_conversation(peer, locked, record, moved_from, untold).await?;
@@ -235,6 +249,15 @@ impl Engine {
             tokio::time::sleep(POLL * 10).await;
         }
     }
+}
+
+/// Records that the agent has what was typed last: the initial prompt, a message (`said`), or both.
+pub(crate) fn note_said(locked: &Locked, record: &mut SessionRecord, at: Timestamp, said: bool) -> Result<()> {
+    record.prompt_due = false;
+    record.unseen = None;
+    record.delivered_at_ms = record.delivered_at_ms.max(Some(at));
+    record.had_message |= said;
+    Ok(locked.write_session(record)?)
 }
 
 /// Checks that a message would arrive unchanged. To be called before anything is ended or started for it.

@@ -121,33 +121,12 @@ impl Typing<'_> {
             Ok(sent) => sent,
             Err(signal) => self.stopped(text, proof, signal).await,
         };
-        // A killed sender leaves its claim, and so does one that could not see what it did. Otherwise the outcome is
-        // known, and text that is left in the composer is recognized by `typed`.
-        if sent.is_ok() || room::cramped(self.record).is_none() {
-            self.record.typed = self.record.typing.take();
-            self.record.typing_unmarked = None;
-            self.record.typing_extent = None;
-            self.record.typed_was_accepted = sent.is_ok();
-        }
-        if sent.as_ref().is_err_and(|error| error.unconfirmed() == Some(Undelivered::NotSeen.as_str())) {
-            self.record.unseen = proof.map(|proof| proof.unseen(text));
-        }
-        if sent.is_err() {
-            // A long text shows as the agent's placeholder, or as some lines of it.
-            if let Some(shown) = self.shown_of(text).await.filter(|_| self.record.typed.is_some()) {
-                self.record.typed = Some(fingerprint(&shown));
-            }
-            self.locked.write_session(self.record)?;
-        }
-        if self.record.typing.is_none() {
-            self.locked.remove_typing_claim(self.record.incarnation)?;
-        }
-        sent
+        self.record_outcome(text, proof, sent).await
     }
 
     /// Determines what became of a text that a signal stopped. The agent's record and its composer show more than the
     /// steps that were completed.
-    async fn stopped(&mut self, text: &str, proof: Option<&Proof>, signal: Signal) -> Result<()> {
+    pub(super) async fn stopped(&mut self, text: &str, proof: Option<&Proof>, signal: Signal) -> Result<()> {
         let sent = self.reached.get() == Undelivered::NotSeen;
         if sent
             && let Some(proof) = proof
@@ -160,7 +139,7 @@ impl Typing<'_> {
     }
 
     /// Returns what the composer shows, if that is this text or part of it, and nothing else.
-    async fn shown_of(&self, text: &str) -> Option<String> {
+    pub(super) async fn shown_of(&self, text: &str) -> Option<String> {
         let Composer::Holds(shown) = self.view().await?.composer else { return None };
         (Held::of(&shown, text, placeholder_of(self.peer)) != Held::Other).then_some(shown)
     }

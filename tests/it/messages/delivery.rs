@@ -152,6 +152,21 @@ fn the_initial_prompt_goes_before_the_first_message_of_each_fresh_conversation(o
     assert_eq!(world.said(&world.conversation("a")), ["You are a."], "without a message the prompt alone");
 }
 
+#[test]
+fn an_initial_prompt_that_was_not_seen_to_arrive_is_not_said_again_before_a_message() {
+    let world = World::new();
+    world.demo_with("a", &["--prompt", "You are a."], &[]);
+    world.peer(&["wake", "a"]);
+    world.edit("a", "session", |record| {
+        record["prompt_due"] = json!(true);
+        record["unseen"] = json!({
+            "text": record["typed"], "conversation": record["conversation"], "position": 0, "at_ms": record["woke_at_ms"]
+        });
+    });
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["You are a.", "hello"]);
+}
+
 fn swallowed_enters_are_pressed_again(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &["--swallow-enter", "2"]);

@@ -14,6 +14,7 @@ on_each_runtime! {
     before_its_agent_is_ready_nothing_was_typed
     before_its_enter_it_stands_in_the_composer_and_is_said_once
     after_its_enter_nobody_knows
+    the_next_sender_of_a_text_that_was_left_says_what_became_of_it
     a_killed_senders_text_is_known_although_the_record_is_lost
     a_killed_senders_accents_are_known_and_a_draft_is_still_a_persons
     a_message_goes_out_although_the_directory_of_panes_was_removed
@@ -63,6 +64,26 @@ fn before_its_enter_it_stands_in_the_composer_and_is_said_once(on: RuntimeKind) 
     let says = "error: the message to a was typed but not sent: SIGTERM came first\nhint: peer screen a; it is safe to send it again\n";
     assert_eq!(run.stderr, says);
     world.profile("demo", DEMO);
+    world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
+}
+
+fn the_next_sender_of_a_text_that_was_left_says_what_became_of_it(on: RuntimeKind) {
+    let world = World::on(on);
+    let takes_enter = world.path("takes-enter");
+    world.demo("a", &["--swallow-until", takes_enter.to_str().expect("UTF-8")]);
+    world.peer(&["wake", "a"]);
+    world.profile("demo", &DEMO.replace("settle = \"100ms\"", "settle = \"60s\""));
+    let mut killed = sender(&world, &["send", "a", "hello"]);
+    wait_until("it is typed", || world.screen("a").lines().any(|line| line.starts_with("> hello")));
+    signal(killed.id(), Signal::SIGKILL);
+    killed.wait().expect("it is a child of ours");
+    world.profile("demo", DEMO);
+    let next = sender(&world, &["send", "a", "hello"]);
+    world.await_screen("a", "swallowed an Enter");
+    let (run, told) = ends(&world, next, Signal::SIGINT);
+    assert_eq!((run.code, &told["cause"]), (130, &json!("not-sent")), "{run:?}");
+    std::fs::write(takes_enter, "").expect("written");
     world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }

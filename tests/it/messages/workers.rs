@@ -28,6 +28,27 @@ fn delivered(world: &World) -> Vec<[u64; 2]> {
     events.iter().map(|event| [number(event, "incarnation"), number(event, "message")]).collect()
 }
 
+/// A process was killed between the acceptance of a message and its record.
+#[test]
+fn a_worker_whose_message_is_found_again_gets_no_other() {
+    let world = workers(RuntimeKind::Tmux, &[]);
+    world.peer(&["wake", "w"]);
+    world.press("w", &["-l", "one"]);
+    world.press("w", &["Enter"]);
+    wait_until("it has it", || world.said(&world.conversation("w")) == ["one"]);
+    let at = &world.session("w")["woke_at_ms"];
+    let unseen = json!({ "text": "", "conversation": world.conversation("w"), "position": 0, "at_ms": at });
+    let begun = json!({ "incarnation": 1, "at_ms": at, "said": "one", "unseen": unseen });
+    let message = json!({ "id": 1, "at_ms": at, "text": "one", "topic": "numbers", "begun": begun });
+    fs::create_dir_all(world.path("state/inbox/w")).expect("created");
+    fs::write(world.path("state/inbox/w/1.message"), message.to_string()).expect("written");
+    world.peer(&["send", "w", "--queue", "two"]).prints("w: queued as 2\n");
+    tick(&world, &[]);
+    assert_eq!((delivered(&world), ids(&world, "messages"), ids(&world, "taken")), (vec![[1, 1]], vec![2], vec![1]));
+    assert_eq!(world.said(&world.conversation("w")), ["one"]);
+    assert!(fs::read_to_string(world.file("w", "topic")).expect("topics").contains("numbers"));
+}
+
 fn ids(world: &World, key: &str) -> Vec<u64> {
     let told = world.peer(&["inbox", "w", "--json"]).json()[key].clone();
     told.as_array().expect("a list").iter().map(|message| message["id"].as_u64().expect("a number")).collect()

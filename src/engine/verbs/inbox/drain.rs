@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::has_its_message;
 use crate::engine::error::Undelivered;
-use crate::engine::message::Message;
 use crate::engine::message::terminal::has_read_all;
+use crate::engine::message::{Message, note_said};
 use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::ending::Incarnation;
@@ -162,6 +162,12 @@ impl Engine {
                 Ok(None)
             }
             Recovery::Said => {
+                if begun.incarnation == record.incarnation {
+                    note_said(locked, record, begun.at_ms, true)?;
+                    if let Some(topic) = &queued.topic {
+                        locked.add_topic(topic)?;
+                    }
+                }
                 let event = Event::new(self.now(), EventName::MessageDelivered).peer(&peer.name);
                 let event = event.incarnation(begun.incarnation).cause("found").with("message", queued.id);
                 let event = event.with("from", queued.from.as_ref().map(PeerName::as_str));
