@@ -48,6 +48,8 @@ pub struct WakeRequest {
     pub topic: Option<String>,
     /// With [`Mode::Resume`]: this one of its conversations, by its whole id, and not the last one.
     pub conversation: Option<String>,
+    /// Nothing is to be started: the caller wants the agent that is awake, or none.
+    pub only_if_awake: bool,
 }
 
 /// How long a peer's context is worth keeping: `policy` in its spec.

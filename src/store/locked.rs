@@ -59,6 +59,29 @@ impl Locked {
         Marker::ALL.into_iter().filter(|marker| marker.cleared_by() == step).try_for_each(|marker| self.unmark(marker))
     }
 
+    /// Removes the markers that the readiness of an incarnation consumes, if its record says that this is due. A process
+    /// may be killed between the two, and a marker must not hold twice.
+    ///
+    /// # Errors
+    /// As [`Locked::write_session`].
+    pub fn consume_markers(&self, record: &mut SessionRecord) -> Result<()> {
+        if record.consumes_markers {
+            self.clear_markers(ClearedBy::Ready)?;
+            record.consumes_markers = false;
+            self.write_session(record)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there are markers that this step clears.
+    ///
+    /// # Errors
+    /// A file exists and cannot be read.
+    pub fn has_markers(&self, step: ClearedBy) -> Result<bool> {
+        let mut markers = Marker::ALL.into_iter().filter(|marker| marker.cleared_by() == step);
+        markers.try_fold(false, |found, marker| Ok(found || self.files.has(marker)?))
+    }
+
     /// Starts the topic list of a new conversation, with the given topic if there is one.
     ///
     /// # Errors

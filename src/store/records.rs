@@ -221,6 +221,9 @@ pub struct SessionRecord {
     /// The topic of the message that woke the peer, kept until the agent is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
+    /// Whether the markers that its readiness consumes are still to be removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consumes_markers: bool,
     /// Why it is being ended, written before the first signal. A process that finds the agent ended records this cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
@@ -299,6 +302,7 @@ impl SessionRecord {
             refused: None,
             prompt_due: false,
             topic: None,
+            consumes_markers: false,
             intent: None,
             phase: Phase::Starting { driver },
         }

@@ -30,6 +30,12 @@ impl Choice {
             (_, true) => Mode::Resume,
             (false, false) => Mode::Auto,
         };
-        WakeRequest { mode, force: self.force, topic: self.topic.clone(), conversation: self.conversation.clone() }
+        WakeRequest {
+            mode,
+            force: self.force,
+            topic: self.topic.clone(),
+            conversation: self.conversation.clone(),
+            only_if_awake: false,
+        }
     }
 }

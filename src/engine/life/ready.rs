@@ -8,6 +8,7 @@ use peer_adapters::screen::{self, Phase as ScreenPhase};
 use tokio::time::Instant;
 
 use crate::engine::error::{AnswerWith, NotReady};
+use crate::engine::life::driving::Driving;
 use crate::engine::life::not_ready::Repetition;
 use crate::engine::life::record_end::{self, EndContext};
 use crate::engine::observe::changes::Changes;
@@ -88,8 +89,15 @@ impl Engine {
         loop {
             let record = self.current(peer, incarnation)?;
             let Phase::Starting { driver } = record.phase else { return Ok(()) };
-            if driver == recorded(process::me()?) {
-                return self.drive(peer, incarnation, started, limit).await;
+            if driver == recorded(process::me()?)
+                && let Some(driving) = Driving::begin(peer, incarnation)
+            {
+                let driven = self.drive(peer, incarnation, started, limit).await;
+                drop(driving);
+                if driven.is_err() {
+                    self.leave_start(peer).await;
+                }
+                return driven;
             }
             if process::find(process_id(driver))?.is_none() {
                 self.take_over(peer, incarnation).await?;
@@ -147,6 +155,9 @@ impl Engine {
         let mut changes = None;
         loop {
             let record = self.current(peer, incarnation)?;
+            if !matches!(record.phase, Phase::Starting { .. }) {
+                return Ok(());
+            }
             if record.process.is_some() && process_axis(&record) == Axis::Dead {
                 self.settle_dead(peer, &record).await?;
                 continue;
@@ -161,9 +172,7 @@ impl Engine {
                     self.answer(peer, &record, dialog).await?;
                     steady = Steady::default();
                 }
-                Look::Ready if stood >= hold(peer, &record) => {
-                    return self.declare_ready(peer, incarnation).await;
-                }
+                Look::Ready if stood >= hold(peer, &record) => self.declare_ready(peer, incarnation).await?,
                 Look::NotYet if stood >= BLIND && cleared.elapsed() >= BLIND => {
                     // A client may have left the pane scrolled or too small. If that cannot be undone, the next look is
                     // as good as this one.
@@ -231,17 +240,24 @@ impl Engine {
     /// Records the end of an agent that died before it was ready, unless its pane process already did.
     async fn settle_dead(&self, peer: &Peer, record: &SessionRecord) -> Result<()> {
         let locked = self.lock(&peer.name).await?;
-        if matches!(peer.files.session()?, Stored::Present(now) if now.incarnation == record.incarnation) {
-            self.settle_locked(peer, &locked, record).await?;
+        match peer.files.session()? {
+            Stored::Present(now) if now.incarnation == record.incarnation => {
+                self.settle_locked(peer, &locked, &now).await
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     async fn settle_locked(&self, peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<()> {
         self.await_exit_record(peer, record).await?;
         let observation = self.observe(&peer.name, record).await?;
+        let observation = self.confirm_end(peer, record, observation).await?;
+        // Without an exit record, what took the agent along decides whether it is a death.
+        if peer.files.exit(record.incarnation)?.present().is_none() {
+            Self::refuse_unknown(peer, &observation)?;
+        }
         self.keep_screen(record, locked, &observation).await;
-        record_end::record_end(&self.state, locked, record, EndContext::UNSEEN, self.now())?;
+        record_end::record_end(&self.state, locked, record, EndContext::left(&observation), self.now())?;
         Ok(())
     }
 
@@ -263,13 +279,13 @@ impl Engine {
         Ok(record)
     }
 
-    /// Records that the agent is ready. The markers are consumed only now, so that a failed start costs no context.
+    /// Records that the agent is ready, unless it may have ended meanwhile. The markers are consumed only now, so that a
+    /// failed start costs no context.
     async fn declare_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let locked = self.lock(&peer.name).await?;
         let mut record = self.current(peer, incarnation)?;
-        if process_axis(&record) != Axis::Alive {
-            drop(locked);
-            return Box::pin(self.see_ready(peer, incarnation)).await;
+        if process_axis(&record) != Axis::Alive || !matches!(record.phase, Phase::Starting { .. }) {
+            return Ok(());
         }
         // Before any message: the user may type in the pane and end the agent before `peer` looks again.
         ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, &locked, &mut record)?;
@@ -287,8 +303,9 @@ impl Engine {
     fn mark_ready(&self, locked: &Locked, record: &mut SessionRecord, now: Timestamp) -> Result<()> {
         record.phase = Phase::Ready { ready_at_ms: now };
         record.last_reported = None;
+        record.consumes_markers = locked.has_markers(ClearedBy::Ready)?;
         locked.write_session(record)?;
-        locked.clear_markers(ClearedBy::Ready)?;
+        locked.consume_markers(record)?;
         // The topics on file are those of the conversation that it was in last.
         let last = locked.files().end()?.present().and_then(|last| last.conversation);
         let same = last.is_none() || last == record.conversation;

@@ -69,6 +69,11 @@ impl EndContext {
             session: Session::Cleared,
         }
     }
+
+    /// Returns the context for an observation whose session still has the last screen.
+    pub fn left(observation: &Observation) -> Self {
+        Self { session: Session::Left, ..Self::cleared(observation) }
+    }
 }
 
 /// Records the end of the pane process's own agent, and returns the session record that the end replaced. `None` if
@@ -167,6 +172,7 @@ pub fn record_end(
     context: EndContext,
     now: Timestamp,
 ) -> Result<LastEnd> {
+    locked.consume_markers(&mut record.clone())?;
     let outcome = preview(locked.files(), record, context, now)?;
     settle_taken(state, locked, record, &outcome.last, now)?;
     locked.record_end(record, &outcome)?;

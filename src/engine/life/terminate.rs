@@ -88,6 +88,7 @@ impl Engine {
 
     /// Step 1. Only a park leaves the marker that lets the next wake resume.
     fn write_intent(&self, locked: &Locked, record: &mut SessionRecord, why: Option<Intent>) -> Result<()> {
+        locked.consume_markers(record)?;
         record.intent = why;
         locked.write_session(record)?;
         if matches!(why, Some(Intent::IdleReaped | Intent::Stopped | Intent::Moved)) {

@@ -1,13 +1,15 @@
 //! What a recorded incarnation is: nothing, a start in progress, or a session, with what was observed of it.
 
 use peer_adapters::process;
+use tokio::time::Instant;
 
 use super::turn::Activity;
 use super::{Observation, complete, process_id, sweep};
-use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Intent;
 use crate::policy::recorded::RecordedState;
+use crate::policy::verdict::CONFIRM_AFTER;
 use crate::store::{Phase, SessionRecord};
 
 /// The recorded incarnation with its observation.
@@ -98,6 +100,30 @@ impl Engine {
             }
         }
         Ok(Live::of(record, observation))
+    }
+
+    /// Returns the last observation of an incarnation whose agent is gone, given that `observation` is one. If nobody
+    /// recorded how the agent ended, what took it along may have taken its server too, which can end a moment later: that
+    /// is waited for, for half a second at most.
+    ///
+    /// # Errors
+    /// As [`Engine::observe`].
+    pub(crate) async fn confirm_end(
+        &self,
+        peer: &Peer,
+        record: &SessionRecord,
+        mut observation: Observation,
+    ) -> Result<Observation> {
+        let started = Instant::now();
+        while !observation.server_gone
+            && !observation.ended
+            && started.elapsed() < CONFIRM_AFTER
+            && peer.files.exit(record.incarnation)?.present().is_none()
+        {
+            tokio::time::sleep(POLL * 5).await;
+            observation = self.observe(&peer.name, record).await?;
+        }
+        Ok(observation)
     }
 
     /// Returns the record of a peer that is awake on both axes.

@@ -22,7 +22,13 @@ impl Engine {
         check_message(&peer, message)?;
         self.check_hops(name, message)?;
         self.end_for_another(&peer).await.map_err(|error| error.instead_of("restart"))?;
-        let request = WakeRequest { mode: Mode::Fresh, force: true, topic: message.topic.clone(), conversation: None };
+        let request = WakeRequest {
+            mode: Mode::Fresh,
+            force: true,
+            topic: message.topic.clone(),
+            conversation: None,
+            only_if_awake: false,
+        };
         self.wake(name, &request, message).await
     }
 

@@ -14,10 +14,10 @@ impl Engine {
     pub async fn send(&self, name: &PeerName, message: &Message, wake: bool) -> Result<Woken> {
         let peer = self.known(name)?;
         if !wake {
-            // Checked without the lock. The wake below takes it, and finds an awake peer unless it ends in between.
+            // Most callers learn this here, without waiting for the lock.
             self.awake(&peer).await.map_err(|error| error.instead_of("send to"))?;
         }
-        let request = WakeRequest { topic: message.topic.clone(), ..WakeRequest::default() };
+        let request = WakeRequest { topic: message.topic.clone(), only_if_awake: !wake, ..WakeRequest::default() };
         self.wake_peer(&peer, &request, message).await
     }
 }

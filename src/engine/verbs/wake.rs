@@ -102,8 +102,13 @@ impl Engine {
     async fn wake_and_deliver(&self, peer: &Peer, request: &WakeRequest, message: &Message) -> Result<Woken> {
         // An interrupted start continues without its caller, and the next caller finds it. A message does not continue.
         let up = self.interruption.before(Box::pin(self.bring_up(peer, request, message.hops))).await;
-        let Up { locked, mut record, decision, cause } =
-            up.map_err(|signal| interrupted(peer, Undelivered::NotTyped, signal))??;
+        let Up { locked, mut record, decision, cause } = match up {
+            Ok(up) => up?,
+            Err(signal) => {
+                self.leave_start(peer).await;
+                return Err(interrupted(peer, Undelivered::NotTyped, signal));
+            }
+        };
         let delivered = self.deliver(peer, &locked, &mut record, message).await;
         let delivery = delivered.map_err(|error| error.lacking(record.missing_env.clone()))?;
         Ok(Woken {
@@ -188,6 +193,9 @@ impl Engine {
             (WakeDecision::RecordEnd, Live::Session(record, observation)) => {
                 self.record_dead_session(peer, locked, &record, &observation).await?;
                 Ok(Round::Again)
+            }
+            (WakeDecision::Fresh { .. } | WakeDecision::Resume { .. }, live) if request.only_if_awake => {
+                Err(self.not_awake(peer, &live))
             }
             (WakeDecision::Fresh { cause }, _) => {
                 let plan = Plan { resume: None, cause, topic: request.topic.clone(), hops };
@@ -283,6 +291,7 @@ impl Engine {
         let mut record = record.clone();
         conversation::ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, &mut record)?;
         self.await_exit_record(peer, &record).await?;
+        let observation = &self.confirm_end(peer, &record, observation.clone()).await?;
         self.keep_screen(&record, locked, observation).await;
         self.clear_session(peer, &record).await?;
         // A pane process that was alive until its pane was cleared has recorded that end.

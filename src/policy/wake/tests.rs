@@ -557,7 +557,13 @@ fn any_request() -> impl Strategy<Value = WakeRequest> {
     let modes = [Mode::Auto, Mode::Auto, Mode::Fresh, Mode::Resume];
     let topics = [None, Some("a"), Some("b"), Some("")];
     (proptest::sample::select(modes.to_vec()), any::<bool>(), proptest::sample::select(topics.to_vec())).prop_map(
-        |(mode, force, topic)| WakeRequest { mode, force, topic: topic.map(str::to_owned), conversation: None },
+        |(mode, force, topic)| WakeRequest {
+            mode,
+            force,
+            topic: topic.map(str::to_owned),
+            conversation: None,
+            only_if_awake: false,
+        },
     )
 }
 

@@ -80,6 +80,8 @@ pub(super) struct Record {
     #[serde(default)]
     prompt_due: bool,
     topic: Option<String>,
+    #[serde(default)]
+    consumes_markers: bool,
     intent: Option<Intent>,
     phase: PhaseName,
     driver: Option<Process>,
@@ -145,6 +147,7 @@ impl TryFrom<Record> for SessionRecord {
             refused: read.refused,
             prompt_due: read.prompt_due,
             topic: read.topic,
+            consumes_markers: read.consumes_markers,
             intent: read.intent,
             phase: match read.phase {
                 PhaseName::Starting => Phase::Starting { driver: read.driver.ok_or(Missing("driver"))? },
@@ -199,6 +202,7 @@ mod tests {
             refused: Some("no".to_owned()),
             prompt_due: true,
             topic: Some("x".to_owned()),
+            consumes_markers: true,
             intent: Some(Intent::Stopped),
             phase,
             ..SessionRecord::starting(Incarnation(1), place, process, "b".to_owned(), "command", "first-wake", at)

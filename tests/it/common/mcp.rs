@@ -1,16 +1,17 @@
 //! A real client of `peer mcp`.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rmcp::RoleClient;
 use rmcp::ServiceExt;
-use rmcp::model::CallToolRequestParams;
-use rmcp::service::{RunningService, ServiceError};
+use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest};
+use rmcp::service::{PeerRequestOptions, RequestHandle, RunningService, ServiceError};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::task::LocalSet;
 
-use super::World;
+use super::{PATIENCE, World};
 
 /// A client, and the server that it started.
 pub(crate) struct Client {
@@ -54,6 +55,13 @@ impl Client {
         (result.is_error == Some(true), document)
     }
 
+    /// Begins a call that can be cancelled.
+    pub(crate) async fn begin(&self, tool: &str, arguments: Value) -> RequestHandle<RoleClient> {
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params(tool, arguments)));
+        let begun = self.service.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
+        begun.expect("it is sent")
+    }
+
     /// Makes a call that must succeed, and returns its document.
     pub(crate) async fn done(&self, tool: &str, arguments: Value) -> Value {
         let (failed, document) = self.call(tool, arguments).await;
@@ -80,8 +88,17 @@ impl Client {
     }
 }
 
+/// Waits until something holds, while clients work.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Returns the parameters of a call.
-pub(crate) fn params(tool: &str, arguments: Value) -> CallToolRequestParams {
+fn params(tool: &str, arguments: Value) -> CallToolRequestParams {
     let params = CallToolRequestParams::new(tool.to_owned());
     match arguments {
         Value::Object(arguments) => params.with_arguments(arguments),

@@ -136,7 +136,8 @@ proptest! {
         let state = StateDir::open(dir.path().join("state")).expect("state");
         let name: PeerName = "a".parse().expect("a name");
         let locked = state.try_lock(&name).expect("usable").expect("free");
-        let request = WakeRequest { mode: modes, force: false, topic: by_topic.then(|| "b".to_owned()), conversation: None };
+        let topic = by_topic.then(|| "b".to_owned());
+        let request = WakeRequest { mode: modes, topic, ..WakeRequest::default() };
         for (number, life) in lives.iter().enumerate() {
             let incarnation = Incarnation(number as u64 + 1);
             let record = record(life, incarnation);

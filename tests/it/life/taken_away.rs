@@ -16,6 +16,7 @@ on_each_runtime! {
     a_signal_to_the_agent_alone_is_its_own_end
     a_signal_to_the_pane_process_closes_it_and_one_that_cannot_be_caught_is_seen_by_nobody
     a_server_killed_at_any_moment_of_a_start_is_nobodys_death
+    a_start_that_is_killed_with_its_server_and_pane_is_nobodys_death
     a_server_killed_at_any_moment_of_a_self_fresh_is_nobodys_death
 }
 
@@ -243,6 +244,24 @@ fn a_server_killed_at_any_moment_of_a_start_is_nobodys_death(on: RuntimeKind) {
         wake.wait().expect("ours");
         is_uncounted(&world, "a", &what);
         assert_eq!(world.conversation("a"), conversation, "{what}: {}", world.end("a"));
+    }
+}
+
+/// As a service manager does that is out of memory: nobody is left to record the end but the process that waits for it.
+fn a_start_that_is_killed_with_its_server_and_pane_is_nobodys_death(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &["--start-delay", "600000"]);
+    for _ in 0..3 {
+        let mut wake = world.command(&["wake", "a"]).spawn().expect("it starts");
+        let known = |key| world.session("a")[key].is_object();
+        wait_until("its agent is started", || known("process") && known("server_process"));
+        let victims = Victims::of(&world, "a");
+        let (stop, kill) = (Signal::SIGSTOP, Signal::SIGKILL);
+        for (pid, kind) in [(victims.pane, stop), (victims.server, kill), (victims.agent, kill), (victims.pane, kill)] {
+            signal(pid, kind);
+        }
+        wake.wait().expect("ours");
+        is_nobodys_death(&world, "a", &["runtime-lost"], "killed at once");
     }
 }
 

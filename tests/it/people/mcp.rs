@@ -3,11 +3,9 @@
 use std::time::Instant;
 
 use peer_adapters::runtime::RuntimeKind;
-use rmcp::model::{CallToolRequest, ClientRequest};
-use rmcp::service::PeerRequestOptions;
 use serde_json::{Value, json};
 
-use crate::common::mcp::{Client, params, with_clients};
+use crate::common::mcp::{Client, with_clients};
 use crate::common::{PATIENCE, World, on_each_runtime};
 
 on_each_runtime! {
@@ -130,11 +128,7 @@ fn a_call_that_blocks_holds_up_nobody_and_can_be_cancelled(on: RuntimeKind) {
     let begun = Instant::now();
     with_clients(async {
         let client = Client::of_a_person(&world).await;
-        let begin = async |tool: &str, arguments: Value| {
-            let request = ClientRequest::CallToolRequest(CallToolRequest::new(params(tool, arguments)));
-            let begun = client.service.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
-            begun.expect("it is sent")
-        };
+        let begin = async |tool: &str, arguments: Value| client.begin(tool, arguments).await;
         let asked = begin("send", json!({ "name": "a", "text": "SLOW 600 long", "wait": true })).await;
         let waits = begin("wait", json!({ "names": ["a"], "until": ["ended"] })).await;
         let answer = client.done("send", json!({ "name": "b", "text": "quick", "wait": true })).await;

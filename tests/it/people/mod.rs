@@ -20,6 +20,8 @@ mod man;
 mod mcp;
 #[cfg(feature = "mcp")]
 mod mcp_raw;
+#[cfg(feature = "mcp")]
+mod mcp_starts;
 mod picture;
 mod renaming;
 mod status;

@@ -292,7 +292,10 @@ impl Engine {
             Ok(Ok(())) => None,
             Ok(Err(EngineError::NotReady { why, .. })) => Some(why),
             Ok(Err(error)) => return Err(error),
-            Err(_) => Some(NotReady::TimedOut(limit)),
+            Err(_) => {
+                self.leave_start(peer).await;
+                Some(NotReady::TimedOut(limit))
+            }
         };
         if let Some(why) = why {
             // It stays as it is until a person answers or ends it; the list shows it meanwhile.
