@@ -129,12 +129,14 @@ fn drawn_inside(region: &Region<'_>) -> Option<String> {
 fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogView> {
     let shown = |found: &regex::Captures<'_>| found.get(0).is_some_and(|whole| is_shown(&whole, plain, composer));
     let found = dialog.screen.regex().captures_iter(plain).find(shown)?;
+    // What is above it may look like its rows: the user's earlier messages begin like the one with the cursor.
+    let start = found.get(0).map_or(0, |whole| row_of(&whole, plain));
     let question = match (&dialog.question, found.get(1), found.get(0)) {
         (Some(question), ..) => question.clone(),
         (None, Some(part), _) | (None, None, Some(part)) => part.as_str().to_owned(),
         (None, None, None) => String::new(),
     };
-    let line_of = |is: &dyn Fn(&str) -> bool| plain.lines().position(is);
+    let line_of = |is: &dyn Fn(&str) -> bool| plain.lines().skip(start).position(is).map(|line| start + line);
     Some(DialogView {
         id: dialog.id.clone(),
         kind: dialog.kind(),
@@ -148,8 +150,12 @@ fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogV
 }
 
 fn is_shown(whole: &regex::Match<'_>, plain: &str, composer: Option<usize>) -> bool {
-    let row = || plain.get(..whole.start()).unwrap_or_default().matches('\n').count();
-    whole.end() >= plain.trim_end().len() || composer.is_none_or(|composer| composer <= row())
+    whole.end() >= plain.trim_end().len() || composer.is_none_or(|composer| composer <= row_of(whole, plain))
+}
+
+/// Returns the line on which a match begins.
+fn row_of(whole: &regex::Match<'_>, plain: &str) -> usize {
+    plain.get(..whole.start()).unwrap_or_default().matches('\n').count()
 }
 
 /// Returns the label of a row, with or without the cursor.

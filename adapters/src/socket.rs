@@ -55,6 +55,14 @@ pub fn listener(path: &Path) -> io::Result<Listener> {
     }
 }
 
+/// Returns `true` if a process listens on the socket at `path`, also one that is not visible here. Never blocks. `false` if that
+/// is not known.
+pub fn listens(path: &Path) -> bool {
+    let asked = || Some((UnixAddr::new(path).ok()?, non_blocking_socket().ok()?));
+    asked()
+        .is_some_and(|(address, socket)| matches!(connect(socket.as_raw_fd(), &address), Ok(()) | Err(Errno::EAGAIN)))
+}
+
 enum Answer {
     Told(Listener),
     /// We were connected, and the process that started to listen has ended: either just now, or another process

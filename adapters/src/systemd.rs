@@ -8,7 +8,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use nix::unistd::{Uid, User};
 
 use crate::command::{self, Argv};
 use crate::file;
+use crate::socket;
 
 mod scope;
 
@@ -159,7 +159,7 @@ fn is_ours(dir: &Path) -> bool {
 fn has_manager(dir: &Path) -> bool {
     let bus = dir.join("bus");
     let is_socket = fs::metadata(&bus).is_ok_and(|found| found.file_type().is_socket());
-    (is_socket && UnixStream::connect(&bus).is_ok()) || dir.join("systemd/private").exists()
+    (is_socket && socket::listens(&bus)) || dir.join("systemd/private").exists()
 }
 
 #[cfg(test)]
@@ -233,6 +233,19 @@ mod tests {
         assert_eq!(kills("", Some("a")), None);
     }
 
+    /// A socket that takes no more connections, with one that waits.
+    #[cfg(target_os = "linux")]
+    fn full(path: &Path) -> (std::os::fd::OwnedFd, std::os::unix::net::UnixStream) {
+        use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+        bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &UnixAddr::new(path).expect("short")).expect("bound");
+        listen(&listener, Backlog::new(0).expect("in range")).expect("listens");
+        let first = std::os::unix::net::UnixStream::connect(path).expect("there is room for one");
+        assert_eq!(crate::socket::listener(path).expect("answers"), crate::socket::Listener::Full);
+        (listener, first)
+    }
+
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_manager_is_there_only_where_it_listens() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -244,6 +257,11 @@ mod tests {
         let listener = UnixListener::bind(dir.path().join("bus")).expect("bound");
         assert_eq!(asked().as_deref(), Some(dir.path()));
         drop(listener);
+        fs::remove_file(dir.path().join("bus")).expect("ours");
+        // A bus that is hung, so that its queue is full.
+        let hung = full(&dir.path().join("bus"));
+        assert_eq!(asked().as_deref(), Some(dir.path()));
+        drop(hung);
         assert_eq!(asked(), None, "nobody listens any more");
         fs::create_dir(dir.path().join("systemd")).expect("made");
         let _listener = UnixListener::bind(dir.path().join("systemd/private")).expect("bound");

@@ -26,6 +26,7 @@ mod created;
 mod facts;
 mod listing;
 mod probe;
+mod retire;
 mod server;
 
 use argv::Line;
@@ -308,29 +309,8 @@ impl Runtime for Tmux {
         }
     }
 
-    /// # Source
-    /// With `exit-empty` a server exits when it has no session. The server checks this itself, so nothing can come in
-    /// between (`server_loop` in `server.c`, 2.7 to 3.7c).
     async fn retire(&self, server: &Path) -> Result<bool, RuntimeError> {
-        let asked = Asked { command: "set-option", server, session: "" };
-        let Ok(process) = probe::probe(asked)? else { return Ok(false) };
-        let hosts = |listing| matches!(listing, Listing::Up { rows, .. } if !rows.is_empty());
-        if hosts(self.list(server).await?) {
-            return Ok(false);
-        }
-        self.run(&self.client(asked, process, argv::exit_when_empty(true)).await?, None, asked).await?;
-        let started = tokio::time::Instant::now();
-        while started.elapsed() < self.deadline {
-            if !matches!(process::find(process), Ok(Some(_))) {
-                return Ok(true);
-            }
-            if hosts(self.list(server).await?) {
-                self.run(&self.client(asked, process, argv::exit_when_empty(false)).await?, None, asked).await?;
-                return Ok(false);
-            }
-            tokio::time::sleep(server::LISTENS * 20).await;
-        }
-        Ok(false)
+        self.end_if_empty(server).await
     }
 
     async fn attach(&self, target: &Target, how: AttachMode) -> Result<Argv, RuntimeError> {

@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::unistd::{Gid, Group, User};
+
 /// Checks that only we or root control the entries of a directory. A directory that does not exist passes.
 ///
 /// # Errors
@@ -39,17 +41,46 @@ impl Untrusted {
     }
 }
 
-/// Checks owner and mode. Our own group may write (`umask 002`, where each user has a private group); any other group
-/// counts as others.
+/// Checks owner and mode. Our private group may write (`umask 002`, where each user has one); any other group, also one that
+/// we are in, counts as others.
 pub(super) fn check_trust(found: &Metadata) -> io::Result<()> {
     let (mode, owner) = (found.mode() & 0o7777, found.uid());
-    let own_group = || found.gid() == nix::unistd::getegid().as_raw();
     let why = if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
         Untrusted::Owner(owner)
-    } else if mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group()) {
+    } else if mode & 0o002 != 0 || (mode & 0o020 != 0 && !is_private_group(found.gid())) {
         Untrusted::Writable(mode)
     } else {
         return Ok(());
     };
     Err(io::Error::new(ErrorKind::PermissionDenied, why))
+}
+
+/// Whether nobody but us is in this group.
+pub(super) fn is_private_group(gid: u32) -> bool {
+    let us = nix::unistd::geteuid();
+    let user = User::from_uid(us).ok().flatten();
+    match (user, Group::from_gid(Gid::from_raw(gid)).ok().flatten()) {
+        (Some(user), Some(group)) => is_private(&user.name, &group.name, &group.mem),
+        // In a container, ids often have no names.
+        _ => gid == us.as_raw(),
+    }
+}
+
+/// Whether a group is the private one of a user, as `useradd` makes it: of the user's name, and without other members.
+fn is_private(user: &str, group: &str, members: &[String]) -> bool {
+    user == group && members.iter().all(|member| member == user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_is_shared_is_not_private() {
+        let members = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(is_private("ann", "ann", &members(&[])) && is_private("ann", "ann", &members(&["ann"])));
+        assert!(!is_private("ann", "ann", &members(&["ann", "bob"])), "another member");
+        // The group in which every user of the machine is: our own by its number alone.
+        assert!(!is_private("ann", "users", &members(&[])) && !is_private("ann", "staff", &members(&["ann"])));
+    }
 }

@@ -27,7 +27,7 @@ pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
             StatError::Malformed => Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat"))),
         }),
         // ESRCH: the process ended between open and read.
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH) => {
+        Err(error) if is_gone(&error) => {
             // With hidepid=2 a foreign process looks absent; ours never do. A missing /proc must not read as "all
             // dead".
             if std::path::Path::new("/proc/self/stat").exists() { Ok(None) } else { Err(error) }
@@ -36,15 +36,31 @@ pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
     }
 }
 
+/// As [`status`], for a process that a walk came across.
+fn met(pid: u32) -> io::Result<Option<Status>> {
+    match status(pid) {
+        Err(error) if is_foreign(&error) => Ok(None),
+        answer => answer,
+    }
+}
+
+/// Whether this error is about a process that is not ours: we may not read it, or its line is strange. Any other error says
+/// nothing about the process, and everything that the walk has not read is unknown.
+fn is_foreign(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidData)
+}
+
+/// Whether an error in the files of a process means that it has ended.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH)
+}
+
 pub(super) fn all() -> io::Result<Vec<Status>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        // A process that ends during the walk is simply not there; one that we may not read is not ours.
-        if let Ok(Some(status)) = status(pid) {
-            found.push(status);
-        }
+        found.extend(met(pid)?);
     }
     Ok(found)
 }
@@ -52,8 +68,9 @@ pub(super) fn all() -> io::Result<Vec<Status>> {
 /// Reads `/proc/PID/task/TID/children`, one small file per thread, if the kernel has it (`CONFIG_PROC_CHILDREN`). This
 /// takes tens of microseconds, while a walk over all of `/proc` takes milliseconds.
 pub(super) fn children(parent: u32, wanted: &dyn Fn(u32) -> bool) -> io::Result<Vec<Status>> {
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{parent}/task")) else {
-        return Ok(Vec::new());
+    let tasks = match std::fs::read_dir(format!("/proc/{parent}/task")) {
+        Err(error) if is_gone(&error) || is_foreign(&error) => return Ok(Vec::new()),
+        tasks => tasks?,
     };
     let mut found = Vec::new();
     for task in tasks.flatten() {
@@ -61,7 +78,9 @@ pub(super) fn children(parent: u32, wanted: &dyn Fn(u32) -> bool) -> io::Result<
             Ok(pids) => {
                 let pids = pids.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).filter(|pid| wanted(*pid));
                 // The list is read before the processes, and a pid may have been reused in between.
-                found.extend(pids.filter_map(|pid| status(pid).ok().flatten()).filter(|child| child.parent == parent));
+                for pid in pids {
+                    found.extend(met(pid)?.filter(|child| child.parent == parent));
+                }
             }
             // The thread ended during the walk. On a kernel without this file, the open fails although the thread
             // exists.
@@ -295,39 +314,4 @@ fn parse_stat(text: &[u8]) -> Result<Status, StatError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_process_computes_is_counted() {
-        let before = cpu_time(std::process::id()).expect("ours");
-        while cpu_time(std::process::id()).expect("ours") < before + Duration::from_millis(30) {
-            std::hint::black_box((0..10_000_u64).sum::<u64>());
-        }
-        assert_eq!(cpu_time(u32::MAX), None);
-    }
-
-    #[test]
-    fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
-        let line = b"77 (a) b) (c) S 1 77 70 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
-        let Ok(status) = parse_stat(line) else { panic!("parses") };
-        assert_eq!(status.id, ProcessId { pid: 77, start: 4242 });
-        assert_eq!((status.parent, status.group, status.session), (1, 77, 70));
-        assert_eq!((status.stopped, status.computes, status.has_terminal), (false, false, false));
-        let line = b"78 (sh) S 77 78 78 34817 78 4194304 0 0 0 0 0 0 0 0 20 0 1 0 4243 0 0";
-        assert!(parse_stat(line).is_ok_and(|status| status.has_terminal));
-    }
-
-    #[test]
-    fn a_zombie_has_ended() {
-        let line = b"77 (x) Z 1 77 70 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
-        assert!(matches!(parse_stat(line), Err(StatError::Zombie)));
-    }
-
-    #[test]
-    fn a_process_whose_first_thread_has_ended_lives_on_in_the_others() {
-        let line = b"24161 (zl) Z 24160 24132 11141 0 -1 4227084 144 0 0 0 0 0 0 0 20 0 2 0 1596498 0 0";
-        let Ok(status) = parse_stat(line) else { panic!("it lives") };
-        assert_eq!(status.id, ProcessId { pid: 24161, start: 1_596_498 });
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! A dialog's question and the rows that can be chosen, for a user who answers it.
 
 use super::cells::Line;
-use super::{DialogView, Phase, composer_end, is_shown, phase, region};
+use super::{DialogView, Phase, composer_end, is_shown, phase, region, row_of};
 use crate::agent::{Dialog, Profile};
 use crate::runtime::Key;
 
@@ -79,7 +79,7 @@ pub(super) fn is_answerable(rule: &Dialog, plain: &str, composer: Option<usize>)
 /// Returns the line where the dialog's pattern matches.
 fn line_of_match(rule: &Dialog, plain: &str, composer: Option<usize>) -> Option<usize> {
     let found = rule.screen.regex().find_iter(plain).find(|found| is_shown(found, plain, composer))?;
-    Some(plain.get(..found.start())?.matches('\n').count())
+    Some(row_of(&found, plain))
 }
 
 /// Returns the line where the dialog begins: its subject is above the question.

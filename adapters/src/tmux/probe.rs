@@ -56,6 +56,10 @@ pub(super) fn require(asked: Asked<'_>, recorded: Option<ProcessId>) -> Result<P
 }
 
 /// The error that states what denies access.
+pub(super) fn has_ended(process: ProcessId, asked: Asked<'_>) -> Result<bool, RuntimeError> {
+    Ok(process::find(process).map_err(|error| unknown(&error, asked))?.is_none())
+}
+
 pub(super) fn denied(asked: Asked<'_>, detail: String) -> RuntimeError {
     RuntimeError::PermissionDenied { runtime: KIND, server: asked.server.to_owned(), detail }
 }

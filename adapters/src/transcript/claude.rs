@@ -29,6 +29,9 @@ pub(super) struct Claude<'a>(pub(super) Files<'a>);
 /// The length at which Claude Code cuts the directory's name and appends a hash of the path.
 const SLUG_CUT: usize = 200;
 
+/// The longest name that a file can have.
+const NAME_MAX: usize = 255;
+
 impl Claude<'_> {
     fn config(&self) -> PathBuf {
         self.0.directory("CLAUDE_CONFIG_DIR").unwrap_or_else(|| self.0.home.join(".claude"))
@@ -95,17 +98,29 @@ impl Claude<'_> {
 
     /// Returns the transcripts of this directory that were written to since.
     fn written_since(&self, since: SystemTime) -> Result<Vec<PathBuf>, TranscriptError> {
-        let dir = self.config().join("projects").join(self.slug());
-        let entries = match std::fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(TranscriptError::io(&dir)(error)),
-        };
         let recent = |path: &PathBuf| {
             path.extension().is_some_and(|ending| ending == "jsonl")
                 && path.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| at >= since)
         };
-        Ok(entries.flatten().map(|entry| entry.path()).filter(recent).collect())
+        let mut found = Vec::new();
+        for dir in self.directories()? {
+            found.extend(within(&dir)?.into_iter().filter(recent));
+        }
+        Ok(found)
+    }
+
+    /// Returns the directories that may have the transcripts of this working directory: the one of its name, and if that is
+    /// too long, those with the beginning of it that Claude Code leaves.
+    fn directories(&self) -> Result<Vec<PathBuf>, TranscriptError> {
+        let (projects, slug) = (self.config().join("projects"), self.slug());
+        let whole = projects.join(&slug);
+        let mut found = Vec::new();
+        if let Some(cut) = slug.get(..SLUG_CUT).filter(|cut| *cut != slug) {
+            let begins = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(cut));
+            found.extend(within(&projects)?.into_iter().filter(|path| *path != whole && begins(path)));
+        }
+        found.extend((slug.len() <= NAME_MAX).then_some(whole));
+        Ok(found)
     }
 
     /// Returns the directory's name: each UTF-16 unit of the path that is not an ASCII letter or digit becomes `-`.
@@ -122,29 +137,22 @@ impl Claude<'_> {
     }
 
     fn transcript(&self, id: &str) -> Result<Option<PathBuf>, TranscriptError> {
-        let projects = self.config().join("projects");
-        let (slug, file) = (self.slug(), format!("{id}.jsonl"));
-        let path = projects.join(&slug).join(&file);
-        if lines::exists(&path)? {
-            return Ok(Some(path));
-        }
-        if slug.len() <= SLUG_CUT {
-            return Ok(None);
-        }
-        let entries = match std::fs::read_dir(&projects) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(TranscriptError::io(&projects)(error)),
-        };
-        let cut = slug.get(..SLUG_CUT).unwrap_or(&slug);
-        let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(cut));
-        let found = entries.flatten().map(|entry| entry.path()).filter(is_ours).map(|dir| dir.join(&file));
-        for path in found {
+        for dir in self.directories()? {
+            let path = dir.join(format!("{id}.jsonl"));
             if lines::exists(&path)? {
                 return Ok(Some(path));
             }
         }
         Ok(None)
+    }
+}
+
+/// Returns what a directory contains: nothing if there is none.
+fn within(dir: &Path) -> Result<Vec<PathBuf>, TranscriptError> {
+    match std::fs::read_dir(dir) {
+        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(TranscriptError::io(dir)(error)),
     }
 }
 
@@ -300,8 +308,12 @@ impl Layout for Claude<'_> {
 
     fn activity_files(&self, id: Option<&str>, pid: u32) -> Result<Vec<PathBuf>, TranscriptError> {
         let transcript = |id: &str| {
-            let planned = || self.config().join("projects").join(self.slug()).join(format!("{id}.jsonl"));
-            Ok(self.transcript(id)?.unwrap_or_else(planned))
+            if let Some(path) = self.transcript(id)? {
+                return Ok(path);
+            }
+            // Where it will be.
+            let dir = self.directories()?.into_iter().next().unwrap_or_else(|| self.config().join("projects"));
+            Ok(dir.join(format!("{id}.jsonl")))
         };
         let transcript = id.map(transcript).transpose()?;
         Ok(std::iter::once(self.status_path(pid)).chain(transcript).collect())

@@ -132,6 +132,8 @@ fn line_ending_at(path: &Path, offset: u64) -> io::Result<Option<String>> {
 
 /// How many messages of a conversation are read (the newest), and how long a part of them may be: as much as of a file.
 const MOST_MESSAGES: i64 = 4096;
+/// How many messages from the beginning are searched for the first words of a user.
+const MOST_AT_FIRST: i64 = 64;
 const MOST_TEXT: i64 = 1 << 20;
 
 /// Returns the entries for a message and its texts. The last answer of a turn makes two entries.
@@ -164,6 +166,40 @@ fn entries(id: String, data: &Value, text: String) -> Vec<Entry> {
 
 fn milliseconds(ms: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(ms.try_into().unwrap_or(0))
+}
+
+impl Opencode<'_> {
+    /// Returns the entries of up to `most` messages after a position, per message: the newest first (`desc`) or the oldest
+    /// (`asc`).
+    fn rows(&self, id: &str, position: u64, order: &str, most: i64) -> Result<Vec<Vec<Entry>>, TranscriptError> {
+        let sql = format!(
+            "select id, data, (select group_concat(text, char(10)) from (select json_extract(part.data, '$.text') as text \
+                   from part where part.message_id = message.id and json_extract(part.data, '$.type') = 'text' \
+                   and length(part.data) < ?4 and json_extract(part.data, '$.synthetic') is not 1 order by part.id limit 64)) \
+                   from message where session_id = ?1 and time_created > ?2 and length(data) < ?4 \
+                   order by time_created {order}, id {order} limit ?3"
+        );
+        let after = i64::try_from(position).unwrap_or(i64::MAX);
+        let rows = self.ask(|db| {
+            let mut statement = db.prepare(&sql)?;
+            let rows = statement.query_map((id, after, most, MOST_TEXT), |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
+            })?;
+            let mut room = lines::MAX_WINDOW;
+            let fits = |row: &rusqlite::Result<(String, String, Option<String>)>| {
+                let length =
+                    row.as_ref().map_or(0, |(_, data, text)| data.len() + text.as_ref().map_or(0, String::len));
+                room = room.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
+                room > 0
+            };
+            rows.take_while(fits).collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        let read = |(id, data, text): (String, String, Option<String>)| {
+            let data = serde_json::from_str(&data).ok()?;
+            Some(entries(id, &data, text.unwrap_or_default()))
+        };
+        Ok(rows.unwrap_or_default().into_iter().filter_map(read).collect())
+    }
 }
 
 impl Layout for Opencode<'_> {
@@ -237,31 +273,9 @@ impl Layout for Opencode<'_> {
     }
 
     fn entries_after(&self, id: &str, position: u64) -> Result<Vec<Entry>, TranscriptError> {
-        let sql = "select id, data, (select group_concat(text, char(10)) from (select json_extract(part.data, '$.text') as text \
-                   from part where part.message_id = message.id and json_extract(part.data, '$.type') = 'text' \
-                   and length(part.data) < ?4 and json_extract(part.data, '$.synthetic') is not 1 order by part.id limit 64)) \
-                   from message where session_id = ?1 and time_created > ?2 and length(data) < ?4 \
-                   order by time_created desc, id desc limit ?3";
-        let after = i64::try_from(position).unwrap_or(i64::MAX);
-        let rows = self.ask(|db| {
-            let mut statement = db.prepare(sql)?;
-            let rows = statement.query_map((id, after, MOST_MESSAGES, MOST_TEXT), |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
-            })?;
-            let mut room = lines::MAX_WINDOW;
-            let fits = |row: &rusqlite::Result<(String, String, Option<String>)>| {
-                let length =
-                    row.as_ref().map_or(0, |(_, data, text)| data.len() + text.as_ref().map_or(0, String::len));
-                room = room.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
-                room > 0
-            };
-            rows.take_while(fits).collect::<rusqlite::Result<Vec<_>>>()
-        })?;
-        let read = |(id, data, text): (String, String, Option<String>)| {
-            let data = serde_json::from_str(&data).ok()?;
-            Some(entries(id, &data, text.unwrap_or_default()))
-        };
-        Ok(rows.unwrap_or_default().into_iter().rev().filter_map(read).flatten().collect())
+        let mut newest = self.rows(id, position, "desc", MOST_MESSAGES)?;
+        newest.reverse();
+        Ok(newest.into_iter().flatten().collect())
     }
 
     fn glance(&self, id: &str, path: PathBuf) -> Result<Glance, TranscriptError> {
@@ -270,7 +284,7 @@ impl Layout for Opencode<'_> {
             db.query_row(sql, [id], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))
         })?;
         let (first, last) = times.unwrap_or_default();
-        let first_words = first_words(self.entries_after(id, 0)?);
+        let first_words = first_words(self.rows(id, 0, "asc", MOST_AT_FIRST)?.into_iter().flatten());
         Ok(Glance { path, first_at: first.map(milliseconds), last_at: last.map(milliseconds), first_words })
     }
 

@@ -43,10 +43,9 @@ impl Files<'_> {
 /// Returns why the service refused, by the text of its error: a usage limit or a rate limit, or an account or key that
 /// it does not accept. `None` for any other error.
 pub(super) fn reason_in(text: &str) -> Option<RefusedFor> {
-    const LIMIT: [&str; 8] =
-        ["usage limit", "usage_limit", "hit your", "limit reached", "rate limit", "rate_limit", "quota", "429"];
-    const ACCOUNT: [&str; 7] = [
-        "401",
+    const LIMIT: [&str; 7] =
+        ["usage limit", "usage_limit", "hit your", "limit reached", "rate limit", "rate_limit", "quota"];
+    const ACCOUNT: [&str; 6] = [
         "unauthorized",
         "invalid api key",
         "incorrect api key",
@@ -54,13 +53,24 @@ pub(super) fn reason_in(text: &str) -> Option<RefusedFor> {
         "authentication_error",
         "please run /login",
     ];
-    let text = text.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    match (has(&LIMIT), has(&ACCOUNT)) {
+    // EDQUOT is an error of the machine.
+    let text = text.to_ascii_lowercase().replace("disk quota", "");
+    let has = |words: &[&str], status| words.iter().any(|word| text.contains(word)) || has_status(&text, status);
+    match (has(&LIMIT, "429"), has(&ACCOUNT, "401")) {
         (true, _) => Some(RefusedFor::UsageLimit),
         (_, true) => Some(RefusedFor::Account),
         _ => None,
     }
+}
+
+/// Whether a text in lower case names this HTTP status: as its first word, after a word that introduces one, or after the words
+/// for it. Anywhere else the number is part of an address or an id.
+fn has_status(text: &str, status: &str) -> bool {
+    const BEFORE: [&str; 7] = ["status", "statuscode", "status_code", "code", "error", "requests", "unauthorized"];
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '-' | '_');
+    let words = || text.split(|c| !is_part(c)).map(|word| word.trim_matches('.')).filter(|word| !word.is_empty());
+    let before = std::iter::once("status").chain(words());
+    before.zip(words()).any(|(before, word)| word == status && (BEFORE.contains(&before) || before.starts_with("http")))
 }
 
 /// Returns the time under the first of these keys that holds seconds since the epoch.

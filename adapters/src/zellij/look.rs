@@ -130,6 +130,17 @@ pub(super) fn known(home: &Home, table: &Table) -> io::Result<Option<Record>> {
     }
 }
 
+/// Returns whether a session in this home may have a server: one that listens, or one by its arguments, because the kernel's
+/// table is empty on macOS and has only the sockets of its own network namespace.
+pub(super) fn is_served(home: &Home) -> io::Result<bool> {
+    let sockets = home.sockets();
+    if !Table::read().listening_in(&sockets).is_empty() {
+        return Ok(true);
+    }
+    let servers = process::with_first_arguments(&["--server".as_ref()])?;
+    Ok(servers.iter().any(|(_, words)| words.get(1).is_some_and(|path| Path::new(path).starts_with(&sockets))))
+}
+
 /// Rebuilds the record of a session from its live server, which has the socket's path in its arguments and our tag in
 /// its environment. Writes it again if possible.
 fn rebuilt(home: &Home, table: &Table) -> io::Result<Option<Record>> {

@@ -54,7 +54,7 @@ impl Zellij {
         let ended = ended?;
         // A user who started zellij in our pane has another session in the directory, which could not be reached
         // without it.
-        if ended && Table::read().listening_in(&home.sockets()).is_empty() {
+        if ended && !look::is_served(home).map_err(seen)? {
             return home.delete().map_err(seen);
         }
         home.mark_closed(&record).map_err(seen)
@@ -80,7 +80,7 @@ impl Zellij {
                 Observation::Up(_) | Observation::Unreachable(..) | Observation::Unclear(_) => false,
             },
         };
-        let alone = unused && Table::read().listening_in(&home.sockets()).is_empty();
+        let alone = unused && !look::is_served(&home).map_err(seen)?;
         Ok(alone && home.is_only_ours().map_err(seen)? && home.delete_as_judged(record.as_ref()).map_err(seen)?)
     }
 

@@ -1,12 +1,15 @@
 //! Sessions of zellij that nobody can reach any more: their sockets or directories were removed.
 
 use super::zellij_by_hand::{awake, by_hand, on_a_terminal, others, stops_without_a_trace};
+use crate::common::not_run::cannot_run;
 use crate::common::ticks::{done, settle, skipped, tick, verdict};
-use crate::common::{World, lives, signal, wait_until};
+use crate::common::{Run, World, lives, signal, wait_until};
 use nix::sys::signal::Signal;
-use peer_adapters::runtime::Target;
+use peer_adapters::runtime::{RuntimeKind, Target};
+use peer_adapters::socket::{Listener, listener};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
+use std::process::{Command, Stdio};
 
 /// The ways in which a cleaner makes a session unreachable.
 const CUTS: [&str; 4] = ["its socket", "the directory of its socket", "its directory", "the directory of all"];
@@ -44,6 +47,30 @@ fn is_left_alone(world: &World, name: &str, what: &str) {
     assert!(attached.status.code() == Some(6) && said.contains("`peer stop` ends it"), "{what}: {said}");
     assert_eq!((world.session(name)["process"].clone(), lives(agent)), (record["process"].clone(), true), "{what}");
     assert!(!world.has(name, "idle-reaped") && world.end(name).is_null(), "{what}");
+}
+
+/// The kernel's table of sockets is empty there, as it is on macOS.
+#[test]
+fn a_stop_from_another_network_namespace_leaves_the_users_own_session_where_it_is() {
+    let has = Command::new("unshare").args(["--net", "true"]).stderr(Stdio::null()).status();
+    if !has.is_ok_and(|status| status.success()) {
+        return cannot_run("no network namespaces for this user");
+    }
+    let world = World::on(RuntimeKind::Zellij);
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a"]);
+    let place = world.place("a");
+    let mine = place.server.join("contract_version_1/mine");
+    wait_until("the user's own is up", || {
+        world.zellij(&place, &["attach", "--create-background", "mine"]);
+        matches!(listener(&mine), Ok(Listener::Up(_)))
+    });
+    let plain = world.command(&[]);
+    let mut elsewhere = Command::new("unshare");
+    elsewhere.args(["--net", env!("CARGO_BIN_EXE_peer"), "stop", "a"]).env_clear().current_dir(world.work());
+    elsewhere.envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?)))).stdin(Stdio::null());
+    Run::of(&mut elsewhere, None).prints("a: parked and stopped\n");
+    assert!(matches!(listener(&mine), Ok(Listener::Up(_))), "{}", mine.display());
 }
 
 #[test]

@@ -103,3 +103,19 @@ fn a_dialog_is_answerable_if_its_rows_and_its_cursor_are_read() {
         assert!(cannot.iter().any(|one| one == name), "{name}: {cannot:?}");
     }
 }
+
+#[test]
+fn earlier_lines_that_look_like_its_rows_are_not_those_of_a_dialog() {
+    for (name, agent, above) in [
+        ("claude-trust", "claude", "❯ hello\n  ❯ Yes, I trust this folder\n"),
+        ("codex-resume-directory", "codex", "› hello\n› 2. Use current directory\n"),
+    ] {
+        let Phase::Dialog(alone) = view(name).phase else { panic!("{name}") };
+        let text = format!("{above}{}", screen(name));
+        let Phase::Dialog(below) = read(&Profile::builtin(agent).expect(agent), &text).phase else { panic!("{name}") };
+        let lower = |line: Option<usize>| line.map(|line| line + 2);
+        assert_eq!(below.answer_line, lower(alone.answer_line), "{name}");
+        assert_eq!(below.selected_line, lower(alone.selected_line), "{name}");
+        assert!(next_key(&alone).is_some() && next_key(&below) == next_key(&alone), "{name}");
+    }
+}

@@ -55,6 +55,27 @@ fn claudes_own_word_counts_and_not_that_of_one_that_it_started() {
     assert_eq!(own.expect("readable"), None);
 }
 
+/// Claude Code cuts the name of such a directory, and appends a hash.
+#[test]
+fn claude_is_followed_in_a_directory_whose_name_is_too_long() {
+    let home = Home { cwd: PathBuf::from(format!("/srv/{}", "d".repeat(300))), ..Home::new("claude") };
+    let dir = format!(".claude/projects/-srv-{}-1a2b3c", "d".repeat(195));
+    let write = |id: &str, time: &str| {
+        let record = format!(
+            "{{\"type\":\"assistant\",\"timestamp\":\"{time}\",\"session_id\":\"{ID}\",\"sessionId\":\"{id}\"}}\n"
+        );
+        home.write(&format!("{dir}/{id}.jsonl"), &record)
+    };
+    let before = write(ID, "2026-11-28T14:00:00Z");
+    let files = |id: &str| home.files().activity_files(Some(id), 1).expect("readable").pop().expect("its transcript");
+    assert_eq!(files(ID), before);
+    let planned = files(OTHER);
+    assert_eq!(planned, write(OTHER, "2026-11-28T15:00:00Z"), "where the next one will be");
+    let since = at("2026-01-01T00:00:00Z");
+    let left = home.files().current(&Run { since, ..run(&[], &[]) }, ID, |_| false).expect("readable");
+    assert_eq!(left.as_deref(), Some(OTHER));
+}
+
 #[test]
 fn what_a_claude_that_left_had_written_tells_where_it_was() {
     let home = Home::new("claude");

@@ -49,6 +49,28 @@ fn opencodes_database_is_read_while_it_is_written() {
     assert_eq!(turn(), Some(false));
 }
 
+#[test]
+fn the_first_words_of_a_long_conversation_are_those_at_its_beginning() {
+    let home = Home::new("opencode");
+    let path = home.write(".local/share/opencode/opencode.db", "");
+    let db = rusqlite::Connection::open(&path).expect("opens");
+    db.execute_batch(SCHEMA).expect("is sql");
+    db.execute_batch(
+        "insert into session values ('ses_1', null, '/srv/my.demo');
+         with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)
+         insert into message select printf('m%05d', i), 'ses_1', i * 10, i * 10, '{\"role\":\"user\"}' from n;
+         insert into part select 'p' || id, id, session_id, time_created, time_created,
+           json_object('type', 'text', 'text', 'words of ' || id) from message;",
+    )
+    .expect("is sql");
+    let seen = home.files().glance("ses_1").expect("readable").expect("it is there");
+    assert_eq!(seen.first_words.as_deref(), Some("words of m00001"));
+    assert_eq!(seen.first_at, Some(SystemTime::UNIX_EPOCH + Duration::from_millis(10)));
+    let entries = home.files().entries("ses_1", 0).expect("readable").expect("it is there");
+    assert_eq!(entries.len(), 4096, "the newest ones, oldest first");
+    assert!(matches!(&entries[4095].kind, EntryKind::UserMessage(text) if text == "words of m05000"));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn opencodes_conversation_is_the_one_that_its_process_logged() {

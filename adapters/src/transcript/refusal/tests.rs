@@ -62,6 +62,17 @@ fn the_words_of_a_service_tell_a_limit_from_a_key() {
         ("401 Incorrect API key provided: sk-test", Some(RefusedFor::Account)),
         ("Unauthorized", Some(RefusedFor::Account)),
         ("503 overloaded", None),
+        ("HTTP/1.1 429 Too Many Requests", Some(RefusedFor::UsageLimit)),
+        ("exceeded retry limit, last status: 429, request id: 1", Some(RefusedFor::UsageLimit)),
+        ("Too Many Requests (429).", Some(RefusedFor::UsageLimit)),
+        ("Request failed with status code 401.", Some(RefusedFor::Account)),
+        ("{\"error\":{\"code\":\"401\"}}", Some(RefusedFor::Account)),
+        ("connect ECONNREFUSED 127.0.0.1:4010", None),
+        ("connect ECONNREFUSED 127.0.0.1:401", None),
+        ("fetch failed: http://127.0.0.1:429/v1", None),
+        ("500 server error, request id req_0429-401-429", None),
+        ("ENOSPC: 401 of 429 blocks are left", None),
+        ("EDQUOT: disk quota exceeded, write", None),
         ("", None),
     ] {
         assert_eq!(reason_in(text), expected, "{text}");

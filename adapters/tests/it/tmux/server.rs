@@ -49,6 +49,29 @@ async fn a_stopped_server_is_named_at_once_and_asked_nothing() {
     assert_eq!(lab.names().await, ["a"], "nothing of it happens later");
 }
 
+/// A client keeps it: one that waits for a command of its own.
+#[tokio::test]
+async fn a_server_that_does_not_retire_is_not_left_to_end_with_its_next_session() {
+    let lab = Lab::new();
+    let created = lab.idle("a").await;
+    let busy = lab.path("busy");
+    let script = format!("touch {0}; while [ -e {0} ]; do sleep 0.05; done", busy.display());
+    let mut client = std::process::Command::new(lab::binary());
+    let mut client =
+        client.arg("-S").arg(lab.socket()).args(["run-shell", &script]).env_remove("TMUX").spawn().expect("tmux runs");
+    eventually("it waits", || busy.exists()).await;
+    lab.tmux.remove(&created.target).await.expect("removed");
+    let retired = lab.through(&lab::binary(), Duration::from_secs(1)).retire(&lab.socket()).await;
+    assert!(matches!(retired, Ok(false)), "{retired:?}");
+    assert_eq!(lab.raw(&["show-options", "-s", "exit-empty"]).await, "exit-empty off\n");
+    std::fs::remove_file(&busy).expect("ours");
+    client.wait().expect("ours");
+    assert!(
+        lab.tmux.retire(&lab.socket()).await.expect("retired")
+            && process::find(created.server).expect("probe").is_none()
+    );
+}
+
 /// The server stops between our probe and the client's call: the command waits in its queue.
 #[tokio::test]
 async fn a_late_creation_is_seen_by_the_next_listing() {
