@@ -20,7 +20,8 @@ pub(super) enum Durability {
 /// Writes `content` to `path` through a temporary file beside it, with mode 0600. A reader sees the old file or the new
 /// one.
 ///
-/// The temporary name is fixed, because the caller holds the lock that covers `path`. A writer that is killed leaves
+/// The temporary name is fixed, because one process writes `path` at a time: the holder of the peer's lock, or the pane
+/// process for what only it writes. A writer that is killed leaves
 /// one file, which the next write of the same path overwrites, so such files do not accumulate.
 pub(super) fn write(path: &Path, content: &[u8], durability: Durability) -> Result<()> {
     write_through(path, ".tmp", content, durability)

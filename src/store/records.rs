@@ -129,6 +129,7 @@ impl Place {
 /// The record of one incarnation. It is written before the runtime is called, and removed when the incarnation has
 /// ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+// Read as `written::Record`, which knows what may be missing.
 #[serde(try_from = "written::Record")]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of one incarnation")]
 pub struct SessionRecord {
@@ -138,7 +139,7 @@ pub struct SessionRecord {
     #[serde(flatten)]
     pub place: Place,
     /// The agent's process, once started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<AgentProcess>,
     /// The boot id of the machine at the start.
     pub boot_id: String,
@@ -146,28 +147,28 @@ pub struct SessionRecord {
     pub agent: String,
     /// The working directory with links resolved, as of the start. Agents name their files after it, and a link may
     /// point elsewhere later.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub real_cwd: Option<PathBuf>,
     /// The directory of the agent's status files, if it keeps any, by the environment that it was started with. With it, a
     /// look at many agents need not read their launch files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status_dir: Option<PathBuf>,
     /// The conversation, if its id is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
     /// When an unidentified conversation was begun in this incarnation. All later output and transcripts belong to that
     /// conversation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unidentified_since_ms: Option<Timestamp>,
     /// The markers of its processes in the agent's own files, newest last. If the agent later changes to another
     /// conversation, they identify it even after the processes have ended.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub process_markers: Vec<String>,
     /// The names of the essential environment variables that the agent was started with.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub essential_env: Vec<String>,
     /// The names of essential variables that the last ready incarnation had and this one was started without.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing_env: Vec<String>,
     /// Whether it continues an earlier conversation.
     pub resumed: bool,
@@ -177,55 +178,54 @@ pub struct SessionRecord {
     /// When it was requested.
     pub woke_at_ms: Timestamp,
     /// When the agent last accepted a message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered_at_ms: Option<Timestamp>,
     /// How many messages of agents led to its last message or its start; 0 if that was a person's.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub hops: u32,
     /// Whether it got a message; an ephemeral worker gets only one.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub had_message: bool,
     /// When keys were last pressed to stop a turn.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pressed_at_ms: Option<Timestamp>,
     /// A fingerprint of the text that a sender is typing now. If it is found later, a killed sender left it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub typing: Option<String>,
     /// A fingerprint of that text without the characters that take no column, if it has any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub typing_unmarked: Option<String>,
     /// The length of that text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub typing_extent: Option<TextLength>,
     /// A fingerprint of the last typed text whose result was recorded. Composer text with this fingerprint was typed by
     /// `peer`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub typed: Option<String>,
     /// Whether that text was accepted. Composer text that reads like it then belongs to the user, unless `peer`
     /// interrupted the agent afterwards: some agents put the prompt back after an interrupt.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub typed_was_accepted: bool,
     /// The last message that was sent but not confirmed. Cleared by the next successful delivery.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Unseen>,
     /// The last logged reason why this start is not ready, so that no tick logs it again: a cause, and a fingerprint of
     /// the question if the agent needs the user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reported: Option<String>,
     /// Why the start was refused, if it was. For processes that wait for this start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// Whether the initial prompt is still to be typed before the first message.
-    #[serde(default)]
     pub prompt_due: bool,
     /// The topic of the message that woke the peer, kept until the agent is ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// Whether the markers that its readiness consumes are still to be removed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub consumes_markers: bool,
     /// Why it is being ended, written before the first signal. A process that finds the agent ended records this cause.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
     /// The progress of the start.
     #[serde(flatten)]

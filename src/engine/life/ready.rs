@@ -14,6 +14,7 @@ use crate::engine::life::record_end::{self, EndContext};
 use crate::engine::observe::changes::Changes;
 use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::observe::{self, process_axis, process_id, recorded, target};
+use crate::engine::peer::DIALOG_SETTLE;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
@@ -23,10 +24,6 @@ use crate::store::{ClearedBy, Event, Locked, Phase, SessionRecord, Stored};
 
 /// The least time between two looks at a screen: a starting agent writes all the time, and a capture costs 3 ms.
 const SCREEN_POLL: Duration = Duration::from_millis(25);
-
-/// How long a dialog must stay unchanged before a key is pressed. What is drawn is not yet what Enter means: Claude
-/// Code 2.1.328 on a loaded machine applied an Enter to the row that was chosen one frame before, and ended.
-const DIALOG_SETTLE: Duration = Duration::from_millis(300);
 
 /// How long a dialog may take to redraw after a key. A key that arrives before the agent reads input is lost.
 const REDRAW_TIMEOUT: Duration = Duration::from_secs(1);
@@ -218,9 +215,7 @@ impl Engine {
 
     /// Answers a dialog that the spec accepts, with one key per frame; any other dialog needs a person.
     async fn answer(&self, peer: &Peer, record: &SessionRecord, dialog: &screen::DialogView) -> Result<()> {
-        let accepted = peer.effective.accept.value.contains(&dialog.id);
-        let key = if accepted { screen::next_key(dialog) } else { None };
-        let Some(key) = key else {
+        let Some(key) = peer.key_for(dialog) else {
             let acceptable = (!dialog.needs_person).then(|| dialog.id.clone());
             let (question, answer) = (dialog.question.clone(), AnswerWith::of(dialog.answerable));
             let why = NotReady::NeedsPerson { question, acceptable, answer };
@@ -288,7 +283,7 @@ impl Engine {
             return Ok(());
         }
         // Before any message: the user may type in the pane and end the agent before `peer` looks again.
-        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, &locked, &mut record)?;
+        ConversationFinder::of(peer).find(&self.state, &locked, &mut record)?;
         let now = self.now();
         self.mark_ready(&locked, &mut record, now)?;
         self.log(

@@ -78,7 +78,7 @@ impl Engine {
     ) -> Result<()> {
         self.write_intent(locked, record, why)?;
         // The next resume needs the conversation's id: look once more while the agent's process still exists.
-        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
+        ConversationFinder::of(peer).find(&self.state, locked, record)?;
         self.keep_screen(record, locked, observation).await;
         if process_axis(record) != Axis::Dead {
             self.terminate(peer, record, observation).await?;

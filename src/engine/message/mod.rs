@@ -104,7 +104,7 @@ impl Engine {
         cleared.map_err(|signal| interrupted(peer, Undelivered::NotTyped, signal))??;
         let runtime = self.runtime_of(&record.place)?;
         // The transcript position must be taken in the conversation that the agent is in now.
-        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
+        ConversationFinder::of(peer).find(&self.state, locked, record)?;
         let before = record.conversation.clone();
         let place = place(peer, locked, record, message)?;
         if message.said().is_some() && record.hops != message.hops {
@@ -146,7 +146,7 @@ impl Engine {
         if peer.profile.message.accepted != Accepted::Transcript {
             return Ok((said, None));
         }
-        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
+        ConversationFinder::of(peer).find(&self.state, locked, record)?;
         let unseen = Proof::taken_before(peer, locked, record)?.unseen(&said);
         Ok((said, Some(unseen)))
     }
@@ -183,7 +183,7 @@ impl Engine {
         let Some(unseen) = record.unseen.clone().filter(|unseen| unseen.text == fingerprint(prompt)) else {
             return Ok(());
         };
-        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
+        ConversationFinder::of(peer).find(&self.state, locked, record)?;
         if !Proof::behind(peer, locked, record, &unseen)?.given(peer, record, prompt)? {
             return Ok(());
         }
@@ -229,7 +229,7 @@ impl Engine {
         moved_from: Option<String>,
         untold: bool,
     ) -> Result<()> {
-        let finder = ConversationFinder::new(&peer.profile, &peer.spec.cwd);
+        let finder = ConversationFinder::of(peer);
         let first = record.conversation.is_none() && peer.profile.conversation.id == ConversationId::Found && !untold;
         let patience = match (&moved_from, first) {
             (Some(_), _) => MOVE_PATIENCE,

@@ -299,11 +299,7 @@ impl Typing<'_> {
         if let Some(proof) = proof {
             // The first message makes an agent choose its conversation id, which names the transcript. The user or the
             // preceding command may also have begun another conversation.
-            ConversationFinder::new(&self.peer.profile, &self.peer.spec.cwd).find(
-                &self.engine.state,
-                self.locked,
-                self.record,
-            )?;
+            ConversationFinder::of(self.peer).find(&self.engine.state, self.locked, self.record)?;
             if proof.given(self.peer, self.record, text)? {
                 return Ok(true);
             }

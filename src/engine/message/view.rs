@@ -4,7 +4,6 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use peer_adapters::agent::DialogKind;
-use peer_adapters::runtime::Key;
 use peer_adapters::screen::{self, Composer, DialogView, Phase, View};
 use tokio::time::Instant;
 
@@ -117,7 +116,7 @@ impl Typing<'_> {
         }
         let stood = asks.is_some() && since.elapsed() >= DIALOG_STANDS;
         match (&view.phase, says) {
-            (Phase::Dialog(dialog), says) if stood || says.is_some() => match self.key_for(dialog) {
+            (Phase::Dialog(dialog), says) if stood || says.is_some() => match self.peer.key_for(dialog) {
                 Some(key) if stood => {
                     // A key that was lost is pressed again after the dialog has stayed for the same time
                     // once more.
@@ -135,11 +134,6 @@ impl Typing<'_> {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Returns the key that answers a dialog that the spec accepts.
-    fn key_for(&self, dialog: &DialogView) -> Option<Key> {
-        if self.peer.effective.accept.value.contains(&dialog.id) { screen::next_key(dialog) } else { None }
     }
 
     /// Returns what the agent itself reports as waiting for a person. Its launch file, which does not change, is read

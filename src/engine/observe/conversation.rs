@@ -4,6 +4,7 @@
 use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use peer_adapters::agent::{ConversationId, Profile};
@@ -26,7 +27,7 @@ use crate::store::{
 /// Where to look in an agent's own files.
 #[derive(Debug)]
 pub struct ConversationFinder {
-    profile: Profile,
+    profile: Arc<Profile>,
     cwd: PathBuf,
     /// The witness that reported a change of conversation, if one did.
     witness: Option<Witness>,
@@ -34,8 +35,8 @@ pub struct ConversationFinder {
 
 impl ConversationFinder {
     /// A finder for a peer whose spec and profile are already loaded.
-    pub fn new(profile: &Profile, cwd: &Path) -> Self {
-        Self { profile: profile.clone(), cwd: cwd.to_owned(), witness: None }
+    pub fn of(peer: &Peer) -> Self {
+        Self { profile: Arc::clone(&peer.profile), cwd: peer.spec.cwd.clone(), witness: None }
     }
 
     /// Returns the same finder with the witness that reported the change, which the log names.
@@ -52,7 +53,7 @@ impl ConversationFinder {
             Some((_, text)) => Profile::parse(&spec.agent, &text).ok()?,
             None => Profile::builtin(&spec.agent)?,
         };
-        Some(Self { profile, cwd: spec.cwd, witness: None })
+        Some(Self { profile: Arc::new(profile), cwd: spec.cwd, witness: None })
     }
 
     /// Adds the agent's current conversation to the record and to the peer's list, if it can be determined and is not
@@ -109,8 +110,8 @@ impl ConversationFinder {
         let run =
             Run { since: record.written_since().into(), leader, pids: &pids, process_markers: &record.process_markers };
         let found = launched.look(&self.profile, |files| match &record.conversation {
-            Some(known) => files.current(&run, known, |id| owners.own(id)),
-            None => first(files, &run, |id| owners.own(id)),
+            Some(known) => files.current(&run, known, |id| owners.has(id)),
+            None => first(files, &run, |id| owners.has(id)),
         });
         // Without the other peers' lists the owner of an id is unknown. That is not an error of this peer.
         if let Err(error) = owners.check() {
@@ -143,7 +144,7 @@ impl ConversationFinder {
         let pending = last.pending_conversation.as_ref().filter(|_| last.agent == self.profile.name)?;
         let owners = Others::of(state, name);
         let found = with_files(&self.profile, &self.cwd, env, |files| {
-            files.by_markers(pending.woke_at_ms.into(), &pending.process_markers, |id| owners.own(id))
+            files.by_markers(pending.woke_at_ms.into(), &pending.process_markers, |id| owners.has(id))
         });
         if let Err(error) = owners.check() {
             tracing::warn!(%error, "whose a conversation is");
@@ -183,7 +184,8 @@ impl<'a> Others<'a> {
         Self { state, name, owners: OnceCell::new() }
     }
 
-    fn own(&self, id: &str) -> bool {
+    /// Whether the conversation belongs to another peer. If that is not known, it may.
+    fn has(&self, id: &str) -> bool {
         match self.owners.get_or_init(|| self.state.conversation_owners()) {
             Ok(owners) => owners.of(id).is_some_and(|owner| owner != self.name),
             Err(_) => true,
@@ -220,7 +222,7 @@ impl Engine {
     pub(crate) fn late_conversation(&self, peer: &Peer, last: &LastEnd) -> Option<String> {
         last.pending_conversation.as_ref()?;
         let env = self.agent_environment(peer);
-        ConversationFinder::new(&peer.profile, &peer.spec.cwd).find_after_exit(&self.state, &peer.name, last, &env)
+        ConversationFinder::of(peer).find_after_exit(&self.state, &peer.name, last, &env)
     }
 }
 

@@ -203,11 +203,7 @@ impl Engine {
             let (at_ms, incarnation) = (self.now(), record.incarnation);
             locked.append_conversation(&ConversationEntry { at_ms, conversation, agent, incarnation, how: None })?;
         }
-        crate::engine::observe::conversation::ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(
-            &self.state,
-            locked,
-            &mut record,
-        )?;
+        crate::engine::observe::conversation::ConversationFinder::of(peer).find(&self.state, locked, &mut record)?;
         let event =
             Event::new(self.now(), EventName::SessionRecovered).peer(&peer.name).incarnation(record.incarnation);
         self.log(&event.with("conversation", record.conversation.clone()))?;

@@ -110,7 +110,7 @@ impl Engine {
         let seen = self.turn_seen(peer, live, own, before, until, record).await?;
         // The agent's own report of the start is exact. The other witnesses may give the time at which the turn last
         // continued.
-        let known = (seen.turn == Turn::Busy && reports_starts(&peer.profile)).then(|| known_turn(peer, record));
+        let known = (seen.turn == Turn::Busy && reports_starts(&peer.profile)).then(|| reported_turn(peer, record));
         Some(match known.flatten().and_then(|known| known.reported_since()) {
             Some(since) => TurnObservation { witness: Witness::Hook, since_ms: Some(since), ..seen },
             None => seen,
@@ -203,7 +203,7 @@ pub(crate) fn own_status(peer: &Peer, live: &Live) -> Option<AgentStatus> {
 pub(crate) const HOOK_LEAD: Duration = Duration::from_secs(1);
 
 /// Returns what is on record about the turns of this incarnation, if its agent can report them by hooks.
-pub(crate) fn known_turn(peer: &Peer, record: &SessionRecord) -> Option<TurnRecord> {
+pub(crate) fn reported_turn(peer: &Peer, record: &SessionRecord) -> Option<TurnRecord> {
     if peer.profile.hooks.reports.is_empty() { None } else { peer.files.known_turn(record.incarnation) }
 }
 
@@ -213,7 +213,7 @@ fn reports_starts(profile: &Profile) -> bool {
 
 fn is_just_over(peer: &Peer, record: &SessionRecord, now: Timestamp) -> bool {
     let is_reported = |known: &TurnRecord| known.seen.turn == Turn::Free && known.seen.witness == Witness::Hook;
-    let finished = known_turn(peer, record).filter(is_reported);
+    let finished = reported_turn(peer, record).filter(is_reported);
     finished.and_then(|known| known.finished_ms).is_some_and(|finished| now.since(finished) < HOOK_LEAD)
 }
 
@@ -269,7 +269,7 @@ fn last_output(live: &Live) -> Option<Timestamp> {
 
 /// Whether the process that starts the agent will answer this dialog, because the spec accepts it.
 fn will_be_answered(peer: &Peer, live: &Live, dialog: &DialogView) -> bool {
-    matches!(live, Live::Starting(_)) && !dialog.needs_person && peer.effective.accept.value.contains(&dialog.id)
+    matches!(live, Live::Starting(_)) && peer.accepts(dialog)
 }
 
 /// Returns when a turn seen on a screen began: with the last message, unless it was seen before that, or is known to

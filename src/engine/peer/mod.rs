@@ -11,13 +11,20 @@ pub(crate) mod versions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use peer_adapters::agent::{self, Profile};
+use peer_adapters::runtime::Key;
+use peer_adapters::screen::{self, DialogView};
 
 use super::{Engine, EngineError, Result};
 use crate::config::{Effective, PeerSpec, nearest};
 use crate::policy::name::PeerName;
 use crate::store::PeerFiles;
+
+/// How long a dialog must stay unchanged before a key is pressed. What is drawn is not yet what Enter means: Claude Code
+/// 2.1.328 on a loaded machine applied an Enter to the row that was chosen one frame before, and ended.
+pub(crate) const DIALOG_SETTLE: Duration = Duration::from_millis(300);
 
 /// A declared peer.
 #[derive(Debug)]
@@ -35,6 +42,18 @@ pub struct Peer {
     /// Whether this is what the spec declares. Otherwise the spec cannot be used and this is reconstructed: nothing is
     /// started from it.
     pub is_declared: bool,
+}
+
+impl Peer {
+    /// Whether the spec lets `peer` answer this dialog.
+    pub fn accepts(&self, dialog: &DialogView) -> bool {
+        !dialog.needs_person && self.effective.accept.value.contains(&dialog.id)
+    }
+
+    /// Returns the key to press next in a dialog that the spec accepts.
+    pub fn key_for(&self, dialog: &DialogView) -> Option<Key> {
+        if self.accepts(dialog) { screen::next_key(dialog) } else { None }
+    }
 }
 
 impl Engine {

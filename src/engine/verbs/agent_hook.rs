@@ -3,8 +3,8 @@
 //! A hook is trusted as far as its environment goes: it must have the name and the number of the recorded incarnation.
 //! Its payload must be about the conversation of that incarnation, because some agents also run their hooks for other
 //! conversations. A question is accepted once the agent's own status file or its screen shows it. A change of
-//! conversation is verified in the agent's own files. The hook does not wait for the peer's lock, because a delivery
-//! holds it until the message is taken.
+//! conversation is verified in the agent's own files. A turn is recorded without the peer's lock, because a delivery holds
+//! it until the message is taken; a change of conversation needs it, and waits for it for two seconds at most.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::observe::elsewhere;
 use crate::engine::observe::launched::Launched;
 use crate::engine::observe::live::Live;
-use crate::engine::observe::turn::{Turns, known_turn};
+use crate::engine::observe::turn::{Turns, reported_turn};
 use crate::engine::observe::turn_event::turn_event;
 use crate::engine::verbs::transcript::of_files;
 use crate::engine::{Engine, EngineError, Peer, Result};
@@ -110,7 +110,7 @@ impl Engine {
         is_in: impl Fn(&SessionRecord) -> bool,
         patient: bool,
     ) -> Result<Option<SessionRecord>> {
-        let finder = ConversationFinder::new(&peer.profile, &peer.spec.cwd).reported_by(Witness::Hook);
+        let finder = ConversationFinder::of(peer).reported_by(Witness::Hook);
         let until = Instant::now() + NAMED_WITHIN;
         loop {
             if let Some(locked) = self.state.try_lock(&peer.name)? {
@@ -161,7 +161,7 @@ impl Engine {
     fn answered(&self, by: &Reporter) -> Option<bool> {
         let id = by.record.conversation.as_deref()?;
         let entries = self.in_own_files(&by.peer, &by.peer.profile, |files| files.entries(id, 0)).ok()?.ok()??;
-        let began = known_turn(&by.peer, &by.record).and_then(|known| known.in_progress_since());
+        let began = reported_turn(&by.peer, &by.record).and_then(|known| known.in_progress_since());
         // A turn without text has no entry of its own; the last one is that of an earlier turn then.
         let is_its_own = |at: Timestamp| began.is_none_or(|began| at >= began);
         let last = answers(&of_files(entries)).pop().filter(|last| last.at.is_none_or(is_its_own))?;

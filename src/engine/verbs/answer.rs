@@ -11,6 +11,7 @@ use crate::engine::error::Unanswered;
 use crate::engine::observe::live::Live;
 use crate::engine::observe::turn::{self, own_status};
 use crate::engine::observe::{process_axis, target};
+use crate::engine::peer::DIALOG_SETTLE;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::choice::choose;
@@ -19,9 +20,6 @@ use crate::policy::name::PeerName;
 use crate::policy::turn::{Ask, AskKind};
 use crate::store::{Event, Phase, SessionRecord};
 
-/// How long a dialog must stay unchanged before it is believed, and before a key is pressed: what is drawn is not yet
-/// what Enter means.
-const DIALOG_SETTLE: Duration = Duration::from_millis(300);
 /// How long a screen may keep changing under a dialog, and how long a dialog may take to redraw after a key.
 const REDRAW_TIMEOUT: Duration = Duration::from_secs(5);
 /// The interval between two looks.
@@ -253,9 +251,7 @@ impl Question {
 /// Whether the process that starts the agent answers this dialog, because the spec accepts it. Two processes that press
 /// keys would interfere with each other.
 fn answers_itself(peer: &Peer, record: &SessionRecord, menu: &Menu) -> bool {
-    matches!(record.phase, Phase::Starting { .. })
-        && !menu.dialog.needs_person
-        && peer.effective.accept.value.contains(&menu.dialog.id)
+    matches!(record.phase, Phase::Starting { .. }) && peer.accepts(&menu.dialog)
 }
 
 fn not_answered(peer: &Peer, why: Unanswered) -> EngineError {

@@ -143,7 +143,7 @@ impl Engine {
         let now_in = match record {
             Some(record) => {
                 let mut record = record.clone();
-                let finder = conversation::ConversationFinder::new(&peer.profile, &peer.spec.cwd);
+                let finder = conversation::ConversationFinder::of(peer);
                 finder.preview(&self.state, &peer.files, &mut record)?;
                 record.conversation
             }

@@ -1,7 +1,9 @@
 //! `peer rm`: takes a peer's declaration back, and puts its files into the trash.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use peer_adapters::file;
 use peer_adapters::runtime::RuntimeKind;
 
 use crate::engine::observe::live::Live;
@@ -86,11 +88,8 @@ impl Engine {
         match std::fs::rename(path, &kept) {
             Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
                 let text = self.config.spec_text(name)?.unwrap_or_default();
-                std::fs::write(&kept, text).map_err(|source| EngineError::Io {
-                    action: "write",
-                    path: kept,
-                    source,
-                })?;
+                let written = file::create_new(&kept).and_then(|mut copy| copy.write_all(text.as_bytes()));
+                written.map_err(|source| EngineError::Io { action: "write", path: kept, source })?;
                 std::fs::remove_file(path)
             }
             moved => moved,

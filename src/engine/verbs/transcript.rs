@@ -68,7 +68,7 @@ impl Engine {
     /// A file of `peer` cannot be read.
     pub(crate) fn current_conversation(&self, peer: &Peer) -> Result<Option<String>> {
         if let Some(mut record) = peer.files.session()?.present() {
-            ConversationFinder::new(&peer.profile, &peer.spec.cwd).preview(&self.state, &peer.files, &mut record)?;
+            ConversationFinder::of(peer).preview(&self.state, &peer.files, &mut record)?;
             if record.conversation.is_some() {
                 return Ok(record.conversation);
             }

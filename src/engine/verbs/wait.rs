@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use self::pace::{Budget, Cost, Lagging};
-use crate::engine::observe::turn::{HOOK_LEAD, Turns, known_turn};
+use crate::engine::observe::turn::{HOOK_LEAD, Turns, reported_turn};
 use crate::engine::verbs::list::Row;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::look::SCREEN_WINS;
@@ -142,7 +142,7 @@ impl Engine {
             (in_turn, files.last_activity(id, pid).ok().flatten())
         });
         let (in_turn, active) = told.ok()?;
-        let reported = known_turn(peer, &record).and_then(|known| known.reported_since());
+        let reported = reported_turn(peer, &record).and_then(|known| known.reported_since());
         if in_turn != Some(true) && reported.is_some_and(|began| self.now().since(began) < HOOK_LEAD) {
             return Some(true);
         }

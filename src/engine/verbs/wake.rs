@@ -289,7 +289,7 @@ impl Engine {
         observation: &Observation,
     ) -> Result<()> {
         let mut record = record.clone();
-        conversation::ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, &mut record)?;
+        conversation::ConversationFinder::of(peer).find(&self.state, locked, &mut record)?;
         self.await_exit_record(peer, &record).await?;
         let observation = &self.confirm_end(peer, &record, observation.clone()).await?;
         self.keep_screen(&record, locked, observation).await;

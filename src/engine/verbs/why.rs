@@ -94,7 +94,7 @@ impl Engine {
         if *decision == WakeDecision::EndOrphan {
             record.intent = record.intent.or_else(|| Some(why_orphaned(observation)));
         }
-        ConversationFinder::new(&peer.profile, &peer.spec.cwd).preview(&self.state, &peer.files, &mut record)?;
+        ConversationFinder::of(peer).preview(&self.state, &peer.files, &mut record)?;
         let Outcome { last, deaths } =
             record_end::preview(&peer.files, &record, EndContext::cleared(observation), self.now())?;
         let after = self.facts_of(peer, RecordedState::None, Some(last), deaths)?;

@@ -180,11 +180,11 @@ fn why_wraps_in_a_narrow_terminal() {
         env!("CARGO_BIN_EXE_peer")
     );
     let socket = world.path("s-look");
-    world.tmux_on(&socket, &["-f/dev/null", "new-session", "-d", "-x", "90", "-y", "60", "sh", "-c", &script]);
+    world.tmux_on(&socket, &["-f/dev/null", "new-session", "-d", "-x", "83", "-y", "60", "sh", "-c", &script]);
     let screen = wait_for("the table", || {
         Some(world.tmux_on(&socket, &["capture-pane", "-p"])).filter(|screen| screen.contains("=> decides"))
     });
     let at = screen.lines().position(|line| line.starts_with("=>  2")).expect("it decides");
     let below = screen.lines().nth(at + 1).expect("a line below");
-    assert!(below.starts_with(&" ".repeat(69)) && !below.trim().is_empty(), "{screen}");
+    assert!(below.starts_with(&" ".repeat(62)) && !below.trim().is_empty(), "{screen}");
 }

@@ -211,7 +211,7 @@ impl Engine {
         let (started, mut rests_since) = (Instant::now(), None::<Instant>);
         let same_incarnation = begun.incarnation == record.incarnation;
         loop {
-            ConversationFinder::new(&peer.profile, &peer.spec.cwd).find(&self.state, locked, record)?;
+            ConversationFinder::of(peer).find(&self.state, locked, record)?;
             let found = match &begun.unseen {
                 Some(unseen) => self.was_said(peer, locked, record, unseen, &begun.said)?,
                 None => false,

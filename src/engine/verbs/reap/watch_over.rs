@@ -90,7 +90,7 @@ impl Engine {
         if peer.profile.conversation.id == ConversationId::None || subject.is_unchanged() {
             return Ok(());
         }
-        let finder = ConversationFinder::new(&peer.profile, &peer.spec.cwd);
+        let finder = ConversationFinder::of(peer);
         let mut seen = record.clone();
         finder.preview(&self.state, &peer.files, &mut seen)?;
         if seen == *record {

@@ -73,7 +73,7 @@ impl Line {
     /// Returns what would be put into this crontab, marks included.
     ///
     /// # Errors
-    /// cron counts in whole minutes that divide an hour, or whole hours that divide a day.
+    /// The interval is no whole number of minutes that divides an hour.
     pub(super) fn block(&self, text: &str, every: Duration) -> Result<String> {
         let schedule = schedule(every).ok_or_else(|| EngineError::Declaration {
             what: format!("timer every {} s", every.as_secs()),

@@ -42,8 +42,8 @@ impl Watched {
     }
 }
 
-/// What changes when something happens: every write of `peer` is a rename in one of two directories, and an agent that
-/// does or shows anything writes.
+/// What changes when something happens: what `peer` does is in its log, and most of its writes are renames in one of
+/// two directories; an agent that does or shows anything writes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Signs {
     files: Vec<Stamp>,
