@@ -10,13 +10,11 @@ use super::signals::end_now;
 use super::{PaneError, now};
 use crate::engine::hooks;
 use crate::engine::life::record_end::StartedAs;
-use crate::engine::observe::recorded_host;
+use crate::engine::observe::{recorded, recorded_host};
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
-use crate::store::{
-    AgentProcess, Event, Launch, Place, Process, SessionRecord, Starting, StateDir, StoreError, Stored,
-};
+use crate::store::{AgentProcess, Event, Launch, Place, SessionRecord, Starting, StateDir, StoreError, Stored};
 
 pub(super) enum Started {
     Running {
@@ -50,14 +48,14 @@ pub(super) fn start_agent(
         Stored::Absent => return Err(PaneError::NoLaunch(incarnation, "it is missing".to_owned())),
         Stored::Corrupt(why) => return Err(PaneError::NoLaunch(incarnation, why)),
     };
-    record.place.pane_process = Some(store_process(process::me()?));
+    record.place.pane_process = Some(recorded(process::me()?));
     // The caller that requested this pane may be in another pid namespace, but the processes are in this one.
     record.place.host = Some(recorded_host()?);
     // The process that creates the pane also records its server, unless it is killed first.
     if let (None, Some(parent)) = (record.place.server_process, parent)
         && hosts(parent, &record.place)
     {
-        record.place.server_process = Some(store_process(parent));
+        record.place.server_process = Some(recorded(parent));
     }
     let pid = match command::spawn_agent(&argv(&launch, &record.place)) {
         Ok(pid) => pid,
@@ -85,7 +83,7 @@ fn record_agent(starting: &Starting, record: &mut SessionRecord, pid: u32) -> Re
     // The child cannot have been reaped, because this process is its parent and has not waited yet. A zombie has no
     // status, and needs no record.
     if let Some(status) = process::status(pid)? {
-        record.process = Some(AgentProcess { id: store_process(status.id), session: status.session });
+        record.process = Some(AgentProcess { id: recorded(status.id), session: status.session });
     }
     Ok(starting.write_session(record)?)
 }
@@ -104,10 +102,6 @@ fn refuse(
     starting.write_session(&record)?;
     let hooked = hooks::with_hooks(state.clone(), &launch.config_dir);
     hooked.journal().append(&event.cause("machine-refused").with("detail", why))
-}
-
-fn store_process(id: ProcessId) -> Process {
-    Process { pid: id.pid, start: id.start }
 }
 
 /// Builds the agent's command line. Variables that this terminal sets override the agent's own environment.

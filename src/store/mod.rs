@@ -185,11 +185,7 @@ impl StateDir {
     /// # Errors
     /// If the directory is read-only.
     pub fn forget_file(&self, name: &str) -> Result<()> {
-        let path = self.root.join(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::new("remove", path)(error)),
-            _ => Ok(()),
-        }
+        atomic::remove(&self.root.join(name))
     }
 
     /// Returns the content that [`StateDir::keep_file`] wrote, or `None` if it does not exist or cannot be read.

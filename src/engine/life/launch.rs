@@ -37,9 +37,7 @@ impl Engine {
     /// Nothing runs and the peer's state is unchanged, with one exception: after [`RuntimeError::TimedOut`] the pane
     /// may still come up, and the record stays, so that the next wake finds it or fences it off.
     pub async fn launch(&self, peer: &Peer, locked: &Locked, plan: &Plan) -> Result<SessionRecord> {
-        self.check_declared(peer)?;
-        check_before_launch(peer)?;
-        self.kept_variables(&peer.spec)?;
+        self.check_startable(peer)?;
         let Admitted { kind, binary, runtime, version } = self.admit(&peer.spec).await?;
         let incarnation = locked.next_incarnation(self.now())?;
         let session = format!("{}-{incarnation}", peer.name);
