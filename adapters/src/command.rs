@@ -232,10 +232,14 @@ pub fn is_out_of_resources(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// The executable cannot be started.
-#[allow(unsafe_code, reason = "pre_exec is the only way to act between fork and exec; see SAFETY")]
 pub fn spawn_detached(argv: &Argv) -> io::Result<u32> {
+    spawn_in_own_session(argv, Stdio::null()).map(|child| child.id())
+}
+
+#[allow(unsafe_code, reason = "pre_exec is the only way to act between fork and exec; see SAFETY")]
+fn spawn_in_own_session(argv: &Argv, stdin: Stdio) -> io::Result<std::process::Child> {
     let mut command = argv.to_command();
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null());
     // SAFETY: only async-signal-safe calls happen between fork and exec: setsid and sigprocmask.
     unsafe {
         command.pre_exec(|| {
@@ -244,7 +248,7 @@ pub fn spawn_detached(argv: &Argv) -> io::Result<u32> {
             Ok(())
         });
     }
-    command.spawn().map(|child| child.id())
+    command.spawn()
 }
 
 /// One of our own commands, which continues without us.
@@ -264,19 +268,8 @@ impl Background {
 ///
 /// # Errors
 /// The executable cannot be started, or ended before it had read its input.
-#[allow(unsafe_code, reason = "pre_exec is the only way to act between fork and exec; see SAFETY")]
 pub fn spawn_detached_with_input(argv: &Argv, input: &[u8]) -> io::Result<Background> {
-    let mut command = argv.to_command();
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    // SAFETY: only async-signal-safe calls happen between fork and exec: setsid and sigprocmask.
-    unsafe {
-        command.pre_exec(|| {
-            nix::unistd::setsid()?;
-            SigSet::empty().thread_set_mask()?;
-            Ok(())
-        });
-    }
-    let mut child = command.spawn()?;
+    let mut child = spawn_in_own_session(argv, Stdio::piped())?;
     if let Some(mut pipe) = child.stdin.take() {
         io::Write::write_all(&mut pipe, input)?;
     }

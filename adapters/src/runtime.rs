@@ -203,7 +203,8 @@ pub trait Runtime: Send + Sync {
     /// Presses keys in the given order.
     async fn press(&self, target: &Target, keys: &[Key]) -> Result<(), RuntimeError>;
 
-    /// Removes the session by its id, not by its name. Succeeds if the session does not exist.
+    /// Removes our pane, by id and not by name, and the session with it if nothing else is in it. Succeeds if the pane does not
+    /// exist.
     async fn remove(&self, target: &Target) -> Result<(), RuntimeError>;
 
     /// Cleans up after a creation that was abandoned because it timed out or its caller was killed. Succeeds if there
@@ -257,4 +258,10 @@ pub trait Runtime: Send + Sync {
 
     /// Returns the keys that detach from the session, in the usual notation (`C-b d`).
     fn leave(&self, target: &Target, read_only: bool) -> &'static str;
+}
+
+/// Removes the characters of a paste that could end its own bracket or act on the terminal: all control characters except
+/// newline and tab.
+pub(crate) fn strip_control_chars(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }

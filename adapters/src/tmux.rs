@@ -16,8 +16,9 @@ use crate::command::{self, Argv, Output};
 use crate::process::{self, ProcessId};
 use crate::runtime::{
     AttachMode, Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, Size, Target,
+    strip_control_chars,
 };
-use crate::version::{Fitness, Versions};
+use crate::version::Versions;
 
 mod argv;
 mod check;
@@ -178,12 +179,6 @@ fn buffer_name() -> String {
     format!("peer-{}-{}", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Removes control characters except newline and tab: an `ESC [201~` in the text would end its own bracket and turn the
-/// rest into keys. tmux before 3.7 passes it through.
-fn strip_control_chars(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
-}
-
 #[async_trait]
 impl Runtime for Tmux {
     fn kind(&self) -> RuntimeKind {
@@ -191,11 +186,7 @@ impl Runtime for Tmux {
     }
 
     async fn version(&self) -> Result<String, RuntimeError> {
-        let version = self.versions.ask(KIND, &self.binary).await?;
-        match (version.fitness(KIND), version.text) {
-            (Fitness::Supported | Fitness::Untested, Some(text)) => Ok(text),
-            (fitness, text) => Err(fitness.refusal(KIND, &self.binary, text.or(version.besides))),
-        }
+        self.versions.usable(KIND, &self.binary).await
     }
 
     async fn create(&self, new: &NewSession) -> Result<Created, RuntimeError> {

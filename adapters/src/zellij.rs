@@ -42,7 +42,7 @@ use crate::runtime::{
     AttachMode, Capture, Created, Key, Listing, NewSession, Runtime, RuntimeError, RuntimeKind, SessionRow, Size,
     Target,
 };
-use crate::version::{Fitness, Versions};
+use crate::version::Versions;
 
 /// The poll interval for conditions. A check costs some tens of microseconds.
 const POLL: Duration = Duration::from_millis(4);
@@ -221,11 +221,7 @@ impl Runtime for Zellij {
     }
 
     async fn version(&self) -> Result<String, RuntimeError> {
-        let version = self.versions.ask(RuntimeKind::Zellij, &self.binary).await?;
-        match (version.fitness(RuntimeKind::Zellij), version.text) {
-            (Fitness::Supported | Fitness::Untested, Some(text)) => Ok(text),
-            (fitness, text) => Err(fitness.refusal(RuntimeKind::Zellij, &self.binary, text.or(version.besides))),
-        }
+        self.versions.usable(RuntimeKind::Zellij, &self.binary).await
     }
 
     async fn create(&self, new: &NewSession) -> Result<Created, RuntimeError> {

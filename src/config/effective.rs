@@ -99,7 +99,7 @@ impl Effective {
     pub fn of(spec: &PeerSpec, settings: &Settings) -> Self {
         let defaults = &settings.defaults;
         let span = |value: Option<super::Span>| value.map(|span| (!span.0.is_zero()).then_some(span.0));
-        let size = |value: Option<super::values::Size>| value.map(|size| (size.kib > 0).then_some(size.kib));
+        let size = |value: Option<super::Size>| value.map(|size| (size.kib > 0).then_some(size.kib));
         Self {
             idle_timeout: pick(span(spec.idle_timeout), span(defaults.idle_timeout), Some(IDLE_TIMEOUT_DEFAULT)),
             restart: pick(spec.restart, defaults.restart, Restart::OnWake),

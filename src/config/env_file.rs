@@ -1,7 +1,8 @@
 //! The `env_file` of a peer: environment variables that do not belong in a spec, which may be in a repository. It has
 //! one `NAME=VALUE` per line, and other users cannot read it.
 //!
-//! A line means the same as in a shell, or is refused. Nothing is expanded, and text that a shell would expand must be
+//! A line means the same as in a shell, or is refused; but `\n`, `\r` and `\t` in double quotes, of which a shell keeps both
+//! characters, are a line break, a carriage return and a tab, as in other readers of such files. Nothing is expanded, and text that a shell would expand must be
 //! quoted. Error messages contain no value or part of a value.
 
 use std::collections::BTreeMap;

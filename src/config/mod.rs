@@ -25,7 +25,7 @@ pub use env_file::{EnvFile, is_reserved, is_variable_name};
 pub use error::{ConfigError, Place, nearest};
 pub use settings::{Hook, Settings, TmuxSettings};
 pub use spec::PeerSpec;
-pub use values::{PaneSize, Span, format_span};
+pub use values::{PaneSize, Size, Span, format_span};
 
 /// The configuration directory.
 #[derive(Clone, Debug)]

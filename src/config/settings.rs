@@ -7,6 +7,7 @@ use peer_adapters::runtime::{RuntimeKind, RuntimeName};
 use serde::Deserialize;
 
 use super::values::{Size, Span, check_runtime};
+use crate::policy::event::is_meant;
 use crate::policy::health::Restart;
 use crate::policy::hops::MAX_HOPS;
 use crate::policy::stall::{OnLimit, OnStall};
@@ -173,11 +174,9 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Whether the hook is run for this event: `on` has its full name, a prefix of it that ends in a dot (`wake.`), or
-    /// `*`.
+    /// Whether the hook is run for this event: `on` means it, or is `*`.
     pub fn wants(&self, event: &str) -> bool {
-        let names = |on: &String| on == event || on == "*" || (on.ends_with('.') && event.starts_with(on.as_str()));
-        self.on.iter().any(names)
+        self.on.iter().any(|on| on == "*" || is_meant(on, event))
     }
 
     fn default_timeout() -> Span {

@@ -85,6 +85,11 @@ events! {
     WakeRefused = "wake.refused": "a wake was refused, and why",
 }
 
+/// Whether a person means this event by `on`: its whole name, or a beginning of it that ends in a dot (`wake.`).
+pub fn is_meant(on: &str, event: &str) -> bool {
+    on == event || (on.ends_with('.') && event.starts_with(on))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,7 +50,7 @@ pub fn recover(facts: &RecoveryFacts) -> Recovery {
     }
 }
 
-/// How often a message may be given back because its worker died: once, then the next worker gets it.
+/// How often a message may be given back because its worker died: once. If the next worker dies of it too, it is put aside.
 pub const RETURNS: u32 = 1;
 
 /// What becomes of the message of an ephemeral worker (`policy = "ephemeral"`) that has ended.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Executable, Version};
+use super::{Executable, Fitness, Version};
 use crate::command::{self, Argv, RunError};
 use crate::file;
 use crate::process::ProcessId;
@@ -76,6 +76,18 @@ impl Versions {
         }
         self.known().insert(file, version.clone());
         Ok((version, is_new))
+    }
+
+    /// Runs the executable at `path`, and returns its version if it can be used.
+    ///
+    /// # Errors
+    /// As [`Versions::of`], or it is too old, or its version cannot be read.
+    pub async fn usable(&self, kind: RuntimeKind, path: &Path) -> Result<String, RuntimeError> {
+        let version = self.ask(kind, path).await?;
+        match (version.fitness(kind), version.text) {
+            (Fitness::Supported | Fitness::Untested, Some(text)) => Ok(text),
+            (fitness, text) => Err(fitness.refusal(kind, path, text.or(version.besides))),
+        }
     }
 
     /// Runs the executable at `path` for its version, without looking the answer up or storing it.

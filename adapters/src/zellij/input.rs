@@ -6,7 +6,7 @@ use super::client::failed;
 use super::home::Home;
 use super::look::Up;
 use crate::process::ProcessId;
-use crate::runtime::{Key, RuntimeError, RuntimeKind, Target};
+use crate::runtime::{Key, RuntimeError, RuntimeKind, Target, strip_control_chars};
 
 /// The longest text that one argument can hold: Linux allows 128 KiB with the terminating zero (`MAX_ARG_STRLEN`). More
 /// fails with `E2BIG` before zellij runs; macOS allows more.
@@ -86,12 +86,6 @@ impl Zellij {
         }
         Err(failed(verb, format!("it printed {:?}", String::from_utf8_lossy(&output.stdout))))
     }
-}
-
-/// Removes characters that could end the paste's bracket or act on the terminal: all control characters except newline
-/// and tab.
-fn strip_control_chars(text: &str) -> String {
-    text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
 }
 
 /// Splits `text` into pieces of at most `size` bytes between characters.

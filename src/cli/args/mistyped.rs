@@ -42,7 +42,7 @@ const HABITS: &[(&[&str], &str)] = &[
         "peer attach NAME attaches this terminal to it",
     ),
     (&["detach", "detach-client"], "peer attach --help shows how to detach"),
-    (&["exec", "send-keys"], "peer send NAME TEXT types into it"),
+    (&["exec", "send-keys"], "peer send NAME TEXT sends it a message; peer key NAME Enter presses a key"),
     (&["capture", "capture-pane", "cat"], "peer screen NAME prints what it shows"),
     (&["get", "list-sessions", "list-windows", "list-panes"], "peer list prints every peer"),
     (&["describe", "info", "display-message", "has-session"], "peer status NAME shows everything about it"),

@@ -5,6 +5,7 @@ use crate::cli::render::terminal::relative;
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::Span;
 use crate::engine::{Engine, EngineError};
+use crate::policy::event::is_meant;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::Event;
@@ -76,9 +77,7 @@ fn is_known(engine: &Engine, name: &PeerName) -> Result<bool, EngineError> {
 
 fn wanted(args: &Args, oldest: Option<Timestamp>, event: &Event) -> bool {
     let of_peer = args.name.as_ref().is_none_or(|name| event.peer.as_ref() == Some(name));
-    let named = args.event.as_ref().is_none_or(|wanted| {
-        event.event == *wanted || (wanted.ends_with('.') && event.event.starts_with(wanted.as_str()))
-    });
+    let named = args.event.as_ref().is_none_or(|on| is_meant(on, &event.event));
     let young = oldest.is_none_or(|oldest| event.ts.parse::<Timestamp>().is_ok_and(|at| at >= oldest));
     of_peer && named && young
 }

@@ -10,8 +10,8 @@ use crate::policy::name::PeerName;
 
 /// Write off agents whose container or machine is gone for good
 ///
-/// Its incarnation is recorded as lost, which does not count as a death, and the next wake resumes its conversation here. If
-/// the agent is in fact still running there, that wake starts a second one in the same conversation, so make sure first.
+/// Each incarnation is recorded as lost, which does not count as a death, and the next wake resumes its conversation here. If
+/// an agent is in fact still running there, that wake starts a second one in the same conversation, so make sure first.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

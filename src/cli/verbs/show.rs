@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::cli::render::output::printable;
 use crate::cli::{CliError, Context, Outcome};
-use crate::config::{Origin, TmuxSettings, Value as Setting, format_span};
+use crate::config::{Origin, Size, TmuxSettings, Value as Setting, format_span};
 use crate::engine::{Engine, Peer};
 use crate::policy::name::PeerName;
 
@@ -36,7 +36,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
         return Ok(0);
     }
     context.out.line(printable(&format!("{}: {}", args.name, file.display())))?;
-    for (key, (value, origin)) in rows.iter().filter(|(_, (value, _))| !value.is_null()) {
+    // The number of KiB is for programs.
+    for (key, (value, origin)) in rows.iter().filter(|(key, (value, _))| !value.is_null() && *key != "max_memory_kib") {
         let value = value.to_string();
         let line = format!("  {key:<21} {:<44} {origin}", value.trim_matches('"'));
         context.out.line(printable(line.trim_end()))?;
@@ -68,6 +69,7 @@ fn rows(engine: &Engine, peer: &Peer) -> Vec<Row> {
         Some(value) => (json!(format_span(value)), effective.ready_timeout.origin),
         None => (json!(format_span(peer.profile.ready.timeout)), Origin::Profile),
     };
+    let max_memory = Size { kib: effective.max_memory_kib.value.unwrap_or_default() };
     vec![
         ("agent", typed(json!(spec.agent))),
         ("command", typed(json!(spec.command))),
@@ -92,6 +94,7 @@ fn rows(engine: &Engine, peer: &Peer) -> Vec<Row> {
         ("ready_timeout", ready),
         ("beat_timeout", span(&effective.beat_timeout)),
         ("max_restarts", (json!(effective.max_restarts.value), effective.max_restarts.origin)),
+        ("max_memory", (json!(max_memory.to_string()), effective.max_memory_kib.origin)),
         ("max_memory_kib", (json!(effective.max_memory_kib.value), effective.max_memory_kib.origin)),
         ("resume_without_topic", (json!(effective.resume_without_topic.value), effective.resume_without_topic.origin)),
         ("stall_timeout", span(&effective.stall_timeout)),

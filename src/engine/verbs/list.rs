@@ -1,5 +1,6 @@
 //! `peer list`: one line per peer.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -117,7 +118,9 @@ impl Engine {
     /// # Errors
     /// As [`Engine::list`]; a name that is not declared is in `broken`.
     pub async fn list_of(&self, names: &[PeerName]) -> Result<Fleet> {
-        self.list_since(names, &mut Turns::default()).await
+        // A name that was typed twice is one peer.
+        let names: Vec<PeerName> = names.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+        self.list_since(&names, &mut Turns::default()).await
     }
 
     /// As [`Engine::list_of`], for a caller that looks repeatedly: screens that have not changed since are not captured

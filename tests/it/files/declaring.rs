@@ -221,11 +221,13 @@ fn show_says_where_each_value_comes_from() {
     let world = World::new();
     world.configure("\n[defaults]\nrestart = \"always\"\n");
     world.declare("a", &["--agent", "command", "--idle", "30m", "--env", "TOKEN=secret"], &["cat"]);
+    world.set_in_spec("a", "max_memory = \"2048M\"");
     let Run { code, stdout, stderr, .. } = world.peer(&["show", "a"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
     for (key, value, origin) in [
         ("idle_timeout", "30m", "spec"),
         ("restart", "always", "config.toml"),
+        ("max_memory", "2G", "spec"),
         ("policy", "executor", "default"),
         ("ready_timeout", "2m", "profile"),
         ("env", "[\"TOKEN\"]", "spec"),
@@ -240,12 +242,12 @@ fn show_says_where_each_value_comes_from() {
     other.add("z", &["cat"]);
     let of_zellij = other.peer(&["show", "z"]).stdout;
     let has = |key: &str| of_zellij.lines().any(|line| line.trim_start().starts_with(key));
-    assert!(!has("socket") && !has("env "), "what it does not have is not shown: {of_zellij}");
+    assert!(!has("socket") && !has("env "), "{of_zellij}");
     let document = world.peer(&["show", "a", "--json"]).json();
-    assert_eq!(
-        (&document["schema"], &document["spec"]["restart"]["origin"]),
-        (&json!("peer.show/1"), &json!("config"))
-    );
+    let memory = [&document["spec"]["max_memory"]["value"], &document["spec"]["max_memory_kib"]["value"]];
+    assert_eq!(memory, [&json!("2G"), &json!(2 << 20)]);
+    let told = [&document["schema"], &document["spec"]["restart"]["origin"]];
+    assert_eq!(told, [&json!("peer.show/1"), &json!("config")]);
 }
 
 #[test]

@@ -61,6 +61,15 @@ fn what_goes_to_stderr_comes_after_what_was_printed_before() {
 }
 
 #[test]
+fn a_name_that_is_typed_twice_is_one_peer() {
+    let world = World::new();
+    for name in ["a", "b"] {
+        world.add(name, &["cat"]);
+    }
+    world.peer(&["list", "b", "a", "b", "--format", "{name}"]).prints("a\nb\n");
+}
+
+#[test]
 fn that_nobody_is_declared_is_not_said_of_what_is_left_out() {
     let world = World::new();
     world.add("a", &["cat"]);

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Block, Clear, Paragraph};
 
-use crate::cli::render::terminal::width;
+use crate::cli::render::terminal::{width, wrap};
 
 /// Each key and what it does.
 const KEYS: &[(&str, &str)] = &[
@@ -57,31 +57,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, scrolled: usize) {
 fn lines(room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for (keys, what) in KEYS {
-        for (at, line) in wrapped(what, room.saturating_sub(INDENT)).into_iter().enumerate() {
+        for (at, line) in wrap(what, Some(room.saturating_sub(INDENT))).into_iter().enumerate() {
             let keys = if at == 0 { *keys } else { "" };
             let gap = " ".repeat(INDENT.saturating_sub(width(keys)));
             lines.push(format!("{keys}{gap}{line}"));
         }
     }
     lines.push(String::new());
-    lines.extend(wrapped(MORE, room));
-    lines
-}
-
-/// Wraps words into lines of at most `room` columns.
-fn wrapped(text: &str, room: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("there is one");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if width(line) + 1 + width(word) <= room {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
+    lines.extend(wrap(MORE, Some(room)));
     lines
 }
 
