@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,13 +18,15 @@ use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
+mod tail;
+
+#[cfg(feature = "top")]
+pub use tail::Tail;
+
 /// A fleet of 50 fills this in about a month. A larger file is slow to read as a whole; a smaller one loses last week.
 const ROTATE_AT_BYTES: u64 = 5 * 1024 * 1024;
 /// `lifecycle.log.1` (newest) to `.5`.
 const KEPT: u32 = 5;
-/// The largest file that is read whole. `peer` never writes one this long, even with a very long last line. Of a longer
-/// file, only the end is read.
-const MOST_READ: u64 = 4 * ROTATE_AT_BYTES;
 
 /// One event. Readers ignore names and fields that they do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,11 +202,6 @@ impl Journal {
         fs::rename(&self.path, self.rotated(1)).map_err(StoreError::new("rotate", &self.path))
     }
 
-    /// Returns a reader that yields every kept event, oldest first, and then new ones.
-    pub fn tail(&self) -> Tail {
-        Tail { journal: self.clone(), open: None }
-    }
-
     /// Returns all kept events, oldest first. Lines that do not parse are skipped.
     ///
     /// # Errors
@@ -212,83 +209,6 @@ impl Journal {
     pub fn read_all(&self) -> Result<Vec<Event>> {
         self.tail().next_events()
     }
-}
-
-/// Reads the log as it grows, across rotations.
-#[derive(Debug)]
-pub struct Tail {
-    journal: Journal,
-    open: Option<(BufReader<File>, Vec<u8>)>,
-}
-
-impl Tail {
-    /// Returns the events since the last call; on the first call, all kept events. Does not block.
-    ///
-    /// # Errors
-    /// If a file exists and cannot be read.
-    pub fn next_events(&mut self) -> Result<Vec<Event>> {
-        let mut events = Vec::new();
-        if self.open.is_none() {
-            for number in (1..=KEPT).rev() {
-                if let Some(mut old) = open(&self.journal.rotated(number))? {
-                    drain(&mut old, &mut Vec::new(), &mut events)
-                        .map_err(StoreError::new("read", &self.journal.path))?;
-                }
-            }
-        }
-        loop {
-            let Some((reader, partial)) = &mut self.open else {
-                match open(&self.journal.path)? {
-                    Some(reader) => self.open = Some((reader, Vec::new())),
-                    None => return Ok(events),
-                }
-                continue;
-            };
-            let read = || StoreError::new("read", &self.journal.path);
-            // Check for a rotation before reading. Later lines go to the new file.
-            let ours = reader.get_ref().metadata().map_err(read())?.ino();
-            let rotated = fs::metadata(&self.journal.path).is_ok_and(|meta| meta.ino() != ours);
-            drain(reader, partial, &mut events).map_err(read())?;
-            if !rotated {
-                return Ok(events);
-            }
-            self.open = None;
-            if let Some(reader) = open(&self.journal.path)? {
-                self.open = Some((reader, Vec::new()));
-            }
-        }
-    }
-}
-
-fn open(path: &Path) -> Result<Option<BufReader<File>>> {
-    match file::open(path).and_then(newest_part) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some).map_err(StoreError::new("read", path)),
-    }
-}
-
-/// Reads a file from its beginning, or only its last part if it is longer than `peer` lets any log file grow.
-fn newest_part(mut file: File) -> std::io::Result<BufReader<File>> {
-    let length = file.metadata()?.len();
-    if length <= MOST_READ {
-        return Ok(BufReader::new(file));
-    }
-    // Start one byte early, so that a line that begins exactly there counts as whole.
-    file.seek(SeekFrom::Start(length - MOST_READ - 1))?;
-    let mut reader = BufReader::new(file);
-    reader.skip_until(b'\n')?;
-    Ok(reader)
-}
-
-/// Parses whole lines into events. `partial` keeps the beginning of a line that is not complete yet.
-fn drain(reader: &mut BufReader<File>, partial: &mut Vec<u8>, events: &mut Vec<Event>) -> std::io::Result<()> {
-    while reader.read_until(b'\n', partial)? > 0 {
-        if partial.last() == Some(&b'\n') {
-            events.extend(serde_json::from_slice(partial).ok());
-            partial.clear();
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
