@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::records::{Host, Place, SessionRecord, Unseen};
-use super::{Locked, Result};
-use crate::policy::ending::{End, EndReport};
+use super::{Locked, Result, Stored};
+use crate::policy::ending::{End, EndReport, Incarnation};
 use crate::policy::health::Deaths;
 use crate::policy::time::Timestamp;
 
@@ -140,19 +140,40 @@ impl Outcome {
 }
 
 impl Locked {
-    /// Records the end of the recorded incarnation, then removes its session record.
+    /// Records the end of the recorded incarnation.
     ///
     /// # Errors
     /// If a file could not be written. The session record remains, and the next pass finishes the work.
-    pub fn record_end(&self, record: &SessionRecord, outcome: &Outcome) -> Result<()> {
+    pub fn write_outcome(&self, outcome: &Outcome) -> Result<()> {
         if self.files().end()?.present().as_ref() != Some(&outcome.last) {
             self.write_json("end", &outcome.last)?;
         }
         if self.files().deaths()?.present().unwrap_or_default() != outcome.deaths {
             self.write_deaths(&outcome.deaths)?;
         }
+        Ok(())
+    }
+
+    /// Removes the session record of an incarnation whose end is recorded and logged, and its files in `panes/`.
+    ///
+    /// # Errors
+    /// If the directory is read-only. The next pass finishes the work.
+    pub fn remove_ended(&self, incarnation: Incarnation) -> Result<()> {
         self.remove("session")?;
-        self.remove_pane_files(record.incarnation)
+        self.remove_pane_files(incarnation)
+    }
+
+    /// Removes what a pass that was killed left in `panes/` of an incarnation whose end is recorded.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or the directory is read-only.
+    pub fn remove_pane_files_of_ended(&self) -> Result<()> {
+        match (self.files().session()?, self.files().end()?) {
+            (Stored::Absent, Stored::Present(last)) => {
+                self.remove_older_pane_files(Incarnation(last.end.incarnation.0.saturating_add(1)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Records that the session of the last incarnation has been cleared.
@@ -209,7 +230,7 @@ mod tests {
     use peer_adapters::runtime::RuntimeKind;
 
     use super::*;
-    use crate::policy::ending::{EndCause, Exit, Incarnation, Reached};
+    use crate::policy::ending::{EndCause, Exit, Reached};
     use crate::store::{Phase, Process};
 
     fn at(s: u64) -> Timestamp {

@@ -175,9 +175,24 @@ pub fn record_end(
     locked.consume_markers(&mut record.clone())?;
     let outcome = preview(locked.files(), record, context, now)?;
     settle_taken(state, locked, record, &outcome.last, now)?;
-    locked.record_end(record, &outcome)?;
-    state.journal().append(&ended(locked, record, &outcome.last, now))?;
+    let on_record = |last: LastEnd| last.end.incarnation == record.incarnation;
+    let is_repeated = locked.files().end()?.present().is_some_and(on_record);
+    locked.write_outcome(&outcome)?;
+    // Logged before the record is removed: if this is killed in between, the next pass finds the record, and the event.
+    if !is_repeated || !is_logged(state, locked, record)? {
+        state.journal().append(&ended(locked, record, &outcome.last, now))?;
+    }
+    locked.remove_ended(record.incarnation)?;
     Ok(outcome.last)
+}
+
+/// Whether a pass that was killed has logged this end.
+fn is_logged(state: &StateDir, locked: &Locked, record: &SessionRecord) -> Result<bool> {
+    Ok(state.journal().read_all()?.iter().any(|event| {
+        event.is(EventName::SessionEnded)
+            && event.peer.as_ref() == Some(locked.files().name())
+            && event.incarnation == Some(record.incarnation)
+    }))
 }
 
 /// Decides what becomes of the message of an ephemeral worker that has ended: done, queued again, or put aside.

@@ -182,3 +182,23 @@ fn a_clock_that_is_set_by_a_day_parks_nobody() {
     let parked = wait_for("a tick", || Some(world.peer(&["reap"])));
     assert_eq!(parked.stdout.matches(": parked").count(), 3, "{parked:?}");
 }
+
+#[test]
+fn an_end_whose_pass_was_killed_is_logged_once_and_its_launch_file_does_not_stay() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a"]);
+    let launch = world.path("state/panes/a.1.launch");
+    let files = [world.file("a", "session"), launch.clone()].map(|path| (fs::read(&path).expect("a file"), path));
+    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
+    let ends = || world.events("a", "session.ended").len();
+    assert_eq!((ends(), launch.exists()), (1, false));
+    // Killed before it removed the record, and before it removed the launch file.
+    for killed in [&files[..], &files[1..]] {
+        for (content, path) in killed {
+            fs::write(path, content).expect("written");
+        }
+        assert_eq!(world.peer(&["reap"]).code, 0);
+        assert_eq!((ends(), world.has("a", "session"), launch.exists()), (1, false, false));
+    }
+}

@@ -95,7 +95,8 @@ impl Engine {
         beat: &mut Heartbeat,
         dry_run: bool,
     ) -> Result<Vec<Due<'a>>> {
-        let unrecorded = self.unrecorded_among(fleet, beat)?;
+        let launched = if fleet.asleep.is_empty() { BTreeSet::new() } else { self.state.launched()? };
+        let unrecorded = self.unrecorded_among(fleet, &launched, beat);
         let mut tasks: Vec<Due<'a>> = Vec::new();
         for subject in &fleet.subjects {
             match self.task_for(subject, judged.get(&subject.peer.name), beat, dry_run) {
@@ -104,7 +105,7 @@ impl Engine {
             }
         }
         for peer in &fleet.asleep {
-            if !dry_run && let Err(error) = self.find_late(peer) {
+            if !dry_run && let Err(error) = self.tidy_up(peer, launched.contains(&peer.name)) {
                 beat.skipped.push(skipped(&peer.name, &error));
             }
             let lost = unrecorded.contains(&peer.name);
@@ -181,8 +182,13 @@ impl Engine {
         }
     }
 
-    /// Looks again for the conversation of an incarnation that ended recently; its files may have lagged behind.
-    fn find_late(&self, peer: &Peer) -> Result<()> {
+    /// Completes what was left open at the end of an incarnation: launch files, which hold secrets, if the pass that
+    /// recorded the end was killed before it removed them; and the conversation of one that ended recently, whose files may
+    /// have lagged behind.
+    fn tidy_up(&self, peer: &Peer, has_launch_file: bool) -> Result<()> {
+        if has_launch_file && let Some(locked) = self.state.try_lock(&peer.name)? {
+            locked.remove_pane_files_of_ended()?;
+        }
         let recent =
             |last: &LastEnd| last.pending_conversation.is_some() && self.now().since(last.end.at_ms) < LATE_FILES;
         if peer.files.end()?.present().as_ref().is_some_and(recent)
@@ -195,11 +201,12 @@ impl Engine {
 
     /// Returns the peers that run without a record, with one query of the kernel. All processes are walked only if that
     /// query, or a launch file without a record, gives a reason.
-    fn unrecorded_among(&self, fleet: &Fleet, beat: &mut Heartbeat) -> Result<BTreeSet<PeerName>> {
-        if fleet.asleep.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let launched = self.state.launched()?;
+    fn unrecorded_among(
+        &self,
+        fleet: &Fleet,
+        launched: &BTreeSet<PeerName>,
+        beat: &mut Heartbeat,
+    ) -> BTreeSet<PeerName> {
         let asleep: Vec<_> = fleet.asleep.iter().map(|peer| &peer.name).collect();
         let found = self.running(&asleep).and_then(|running| {
             let reason = asleep.iter().any(|name| running.contains(*name) || launched.contains(*name));
@@ -209,7 +216,7 @@ impl Engine {
             beat.skipped.push(error.to_string());
             BTreeSet::new()
         });
-        Ok(asleep.into_iter().filter(|name| found.contains(*name)).cloned().collect())
+        asleep.into_iter().filter(|name| found.contains(*name)).cloned().collect()
     }
 
     /// Returns the task for a peer that is not awake: restart it if its spec says so, or clear what is left of it.
