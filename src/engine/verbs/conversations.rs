@@ -203,10 +203,20 @@ impl Engine {
         }
     }
 
-    /// Whether the peer was given this conversation before. If so, the same declaration changes nothing.
+    /// Whether the peer was given this conversation before. If so, the same declaration changes nothing. An adoption that
+    /// was killed before it set its marker is not complete.
     pub(crate) fn has_adopted(&self, name: &PeerName, id: &str) -> Result<bool> {
         let adopted = |entry: &ConversationEntry| entry.conversation == id && entry.how == Some(Origin::Adopted);
-        Ok(self.state.peer(name).conversations()?.iter().any(adopted))
+        let files = self.state.peer(name);
+        let entries = files.conversations()?;
+        if !entries.iter().any(adopted) || files.has(Marker::Adopted)? || files.has(Marker::FreshNext)? {
+            return Ok(entries.iter().any(adopted));
+        }
+        // The marker is removed by an incarnation or by `refresh`, whose own marker excludes that.
+        let last = files.end()?.present().map(|last| last.end.incarnation).unwrap_or_default();
+        let ran = files.session()?.present().is_some()
+            || entries.last().is_none_or(|entry| !adopted(entry) || entry.incarnation != last);
+        Ok(ran)
     }
 
     /// Whether the next wake of a peer resumes a conversation that it was given.
@@ -235,8 +245,8 @@ impl Engine {
         let incarnation = last.map(|last| last.end.incarnation).unwrap_or_default();
         let (conversation, agent) = (id.to_owned(), peer.profile.name.clone());
         let how = Some(Origin::Adopted);
-        locked.append_conversation(&ConversationEntry { at_ms: now, conversation, agent, incarnation, how })?;
         locked.unmark(Marker::FreshNext)?;
+        locked.append_conversation(&ConversationEntry { at_ms: now, conversation, agent, incarnation, how })?;
         locked.mark(Marker::Adopted, now)?;
         self.log(
             &Event::new(now, EventName::ConversationAdopted)

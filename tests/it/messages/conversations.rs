@@ -115,6 +115,15 @@ fn a_conversation_begun_by_hand_is_adopted(on: RuntimeKind) {
     let added = add(BY_HAND);
     assert!(added.code == 0 && added.stdout.ends_with(&format!("; its next wake goes on in {BY_HAND}\n")), "{added:?}");
     assert_eq!(world.events("a", "conversation.adopted")[0]["conversation"], BY_HAND);
+    // As if it had been killed before it set its marker: the same again completes it.
+    let clear = |marker: &str| std::fs::remove_file(world.file("a", marker)).expect("it was set");
+    clear("adopted");
+    assert!(add(BY_HAND).code == 0 && world.has("a", "adopted"));
+    // What a refresh gave up stays so.
+    world.peer(&["refresh", "a"]);
+    assert!(add(BY_HAND).code == 0 && !world.has("a", "adopted") && world.has("a", "fresh-next"));
+    clear("fresh-next");
+    assert!(add(BY_HAND).code == 0 && world.has("a", "adopted"));
     assert_eq!(world.peer(&["why", "a", "--json"]).json()["decision"], format!("resume {BY_HAND} (adopted)"));
     assert_eq!(of(&listed(&world, "a"), BY_HAND)["how"], "adopted");
     assert!(world.peer(&["transcript", "a"]).stdout.contains("hello"));
