@@ -141,14 +141,7 @@ impl StateDir {
     /// # Errors
     /// As [`StateDir::heartbeat`].
     pub fn stored_heartbeat(&self) -> Result<Stored<Heartbeat>> {
-        Ok(match super::read_text(&self.root().join(HEARTBEAT))? {
-            Stored::Absent => Stored::Absent,
-            Stored::Corrupt(why) => Stored::Corrupt(why),
-            Stored::Present(text) => match serde_json::from_str(&text) {
-                Ok(heartbeat) => Stored::Present(heartbeat),
-                Err(error) => Stored::Corrupt(error.to_string()),
-            },
-        })
+        Ok(super::read_text(&self.root().join(HEARTBEAT))?.parse())
     }
 
     /// Writes the tick in compact form, because with a thousand peers it is written every minute and read by programs.

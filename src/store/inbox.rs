@@ -331,14 +331,7 @@ fn numbers(dir: &Path) -> Result<Vec<(u64, &'static str)>> {
 }
 
 fn read(path: &Path) -> Result<Stored<Queued>> {
-    Ok(match super::read_text(path)? {
-        Stored::Absent => Stored::Absent,
-        Stored::Corrupt(why) => Stored::Corrupt(why),
-        Stored::Present(text) => match serde_json::from_str(&text) {
-            Ok(message) => Stored::Present(message),
-            Err(error) => Stored::Corrupt(error.to_string()),
-        },
-    })
+    Ok(super::read_text(path)?.parse())
 }
 
 fn write(path: &Path, message: &Queued) -> Result<()> {

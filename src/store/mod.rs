@@ -32,6 +32,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use peer_adapters::file;
+use serde::de::DeserializeOwned;
 
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
@@ -99,6 +100,20 @@ impl<T> Stored<T> {
 }
 
 /// The state directory.
+impl Stored<String> {
+    /// Parses JSON. Text that does not parse is corrupt.
+    fn parse<T: DeserializeOwned>(self) -> Stored<T> {
+        match self {
+            Self::Absent => Stored::Absent,
+            Self::Corrupt(why) => Stored::Corrupt(why),
+            Self::Present(text) => match serde_json::from_str(&text) {
+                Ok(value) => Stored::Present(value),
+                Err(error) => Stored::Corrupt(error.to_string()),
+            },
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct StateDir {
     root: PathBuf,

@@ -154,8 +154,7 @@ impl PeerFiles {
     /// # Errors
     /// If the file exists and cannot be read.
     pub fn launch(&self, incarnation: Incarnation) -> Result<Stored<Launch>> {
-        let text = super::read_text(&self.launch_path(incarnation))?;
-        Ok(parse(text))
+        Ok(super::read_text(&self.launch_path(incarnation))?.parse())
     }
 
     /// Returns the incarnations that have a launch file, newest first, with the time at which it was written. A launch
@@ -192,7 +191,7 @@ impl PeerFiles {
     /// # Errors
     /// If the file exists and cannot be read.
     pub fn typing_claim(&self, incarnation: Incarnation) -> Result<Stored<TypingClaim>> {
-        Ok(parse(super::read_text(&self.pane_path(incarnation, TYPING))?))
+        Ok(super::read_text(&self.pane_path(incarnation, TYPING))?.parse())
     }
 
     /// Reads the exit record of an incarnation.
@@ -200,8 +199,7 @@ impl PeerFiles {
     /// # Errors
     /// If the file exists and cannot be read.
     pub fn exit(&self, incarnation: Incarnation) -> Result<Stored<ExitRecord>> {
-        let text = super::read_text(&self.pane_path(incarnation, "exit"))?;
-        Ok(parse(text))
+        Ok(super::read_text(&self.pane_path(incarnation, "exit"))?.parse())
     }
 
     /// Writes the exit record. It needs no lock, because only one process writes this file. The end must be on disk at
@@ -309,15 +307,4 @@ fn launch_files(root: &Path) -> Result<Vec<(PeerName, Incarnation)>> {
         }
     }
     Ok(found)
-}
-
-fn parse<T: serde::de::DeserializeOwned>(text: Stored<String>) -> Stored<T> {
-    match text {
-        Stored::Absent => Stored::Absent,
-        Stored::Corrupt(why) => Stored::Corrupt(why),
-        Stored::Present(text) => match serde_json::from_str(&text) {
-            Ok(value) => Stored::Present(value),
-            Err(error) => Stored::Corrupt(error.to_string()),
-        },
-    }
 }

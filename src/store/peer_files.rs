@@ -38,14 +38,7 @@ impl PeerFiles {
     }
 
     pub(super) fn read_json<T: DeserializeOwned>(&self, suffix: &str) -> Result<Stored<T>> {
-        self.read_text(suffix).map(|stored| match stored {
-            Stored::Absent => Stored::Absent,
-            Stored::Corrupt(why) => Stored::Corrupt(why),
-            Stored::Present(text) => match serde_json::from_str(&text) {
-                Ok(value) => Stored::Present(value),
-                Err(error) => Stored::Corrupt(error.to_string()),
-            },
-        })
+        Ok(self.read_text(suffix)?.parse())
     }
 
     pub(super) fn read_text(&self, suffix: &str) -> Result<Stored<String>> {
