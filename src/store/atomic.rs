@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use peer_adapters::file;
 
@@ -33,15 +33,33 @@ pub(super) fn write_unlocked(path: &Path, content: &[u8]) -> Result<()> {
     write_through(path, &format!(".tmp{}", std::process::id()), content, Durability::Cached)
 }
 
-fn write_through(path: &Path, suffix: &str, content: &[u8], durability: Durability) -> Result<()> {
+/// Like [`write_unlocked`], unless `path` exists: of two processes that create it at once, one does. Returns whether it
+/// was this one.
+pub(super) fn create(path: &Path, content: &[u8]) -> Result<bool> {
+    let temporary = write_beside(path, &format!(".tmp{}", std::process::id()), content, Durability::Cached)?;
+    let linked = fs::hard_link(&temporary, path);
+    remove(&temporary)?;
+    match linked {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        linked => linked.map(|()| true).map_err(StoreError::new("create", path)),
+    }
+}
+
+/// Writes `content` to a temporary file beside `path`, and returns its path.
+fn write_beside(path: &Path, suffix: &str, content: &[u8], durability: Durability) -> Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
-    let temporary = Path::new(&name);
-    let mut file = file::replace(temporary).map_err(StoreError::new("create", temporary))?;
-    file.write_all(content).map_err(StoreError::new("write", temporary))?;
+    let temporary = PathBuf::from(name);
+    let mut file = file::replace(&temporary).map_err(StoreError::new("create", &temporary))?;
+    file.write_all(content).map_err(StoreError::new("write", &temporary))?;
     if durability == Durability::Synced {
-        file.sync_all().map_err(StoreError::new("sync", temporary))?;
+        file.sync_all().map_err(StoreError::new("sync", &temporary))?;
     }
+    Ok(temporary)
+}
+
+fn write_through(path: &Path, suffix: &str, content: &[u8], durability: Durability) -> Result<()> {
+    let temporary = write_beside(path, suffix, content, durability)?;
     fs::rename(temporary, path).map_err(StoreError::new("rename", path))?;
     if durability == Durability::Synced {
         sync_directory_of(path)?;

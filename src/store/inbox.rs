@@ -6,11 +6,9 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt as _};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use fs2::FileExt;
-use peer_adapters::file;
 use serde::{Deserialize, Serialize};
 
 use super::atomic::{self, Durability};
@@ -20,6 +18,8 @@ use crate::policy::ending::Incarnation;
 use crate::policy::inbox::Afterwards;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
+
+mod senders;
 
 const DIR: &str = "inbox";
 const WAITS: &str = "message";
@@ -92,38 +92,6 @@ pub struct Inbox {
 }
 
 impl StateDir {
-    /// Adds a message to an inbox under the next number, and returns the number once the message is on disk. Blocks
-    /// only for other senders.
-    ///
-    /// # Errors
-    /// If the disk is full or the directory is read-only. The message is not queued then.
-    pub fn queue(&self, name: &PeerName, message: &Queued) -> Result<u64> {
-        let dir = self.root().join(DIR);
-        private_dir(&dir)?;
-        let path = dir.join(format!("{name}.lock"));
-        let counter = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
-        FileExt::lock_exclusive(&counter).map_err(StoreError::new("lock", &path))?;
-        let messages = dir.join(name.as_str());
-        let last = file::read_to_string(&path, file::MOST).ok().and_then(|text| text.trim().parse::<u64>().ok());
-        let highest = numbers(&messages)?.into_iter().map(|(id, _)| id).max();
-        let id = last.max(highest).unwrap_or(0) + 1;
-        // Written before the message, since an unused number does no harm.
-        let text = format!("{id}\n");
-        let written = counter.write_all_at(text.as_bytes(), 0).and_then(|()| counter.sync_all());
-        written.map_err(StoreError::new("write", &path))?;
-        let message = Queued { id, ..message.clone() };
-        loop {
-            private_dir(&messages)?;
-            match write(&messages.join(format!("{id}.{WAITS}")), &message) {
-                // A concurrent delivery of the last message has just removed the empty directory.
-                Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
-                written => break written?,
-            }
-        }
-        atomic::sync_directory_of(&messages)?;
-        Ok(id)
-    }
-
     /// Sweeps each inbox, and returns how many files were removed.
     pub(super) fn sweep_inboxes(&self, sweep: impl Fn(&Path) -> io::Result<usize>) -> Result<usize> {
         let dirs = listed(&self.root().join(DIR))?;

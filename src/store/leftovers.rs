@@ -1,5 +1,7 @@
 //! Removes temporary files whose writers were killed before the rename.
 
+use std::path::Path;
+
 use peer_adapters::file;
 
 use super::{Marker, Result, StateDir, StoreError};
@@ -32,6 +34,12 @@ impl StateDir {
         let inboxes = self.sweep_inboxes(|dir| file::sweep(dir, is_of_inbox, &lives))?;
         Ok(in_root + inboxes + file::sweep(&panes, is_of_a_pane, &lives).map_err(StoreError::new("list", panes))?)
     }
+}
+
+/// Whether this is a temporary file of ours that is one peer's, in the state directory or in `panes/`.
+pub(super) fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(file::temporary);
+    name.is_some_and(|(file, _)| is_ours(file) || is_of_a_pane(file))
 }
 
 fn is_ours(file: &str) -> bool {

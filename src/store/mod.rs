@@ -99,7 +99,6 @@ impl<T> Stored<T> {
     }
 }
 
-/// The state directory.
 impl Stored<String> {
     /// Parses JSON. Text that does not parse is corrupt.
     fn parse<T: DeserializeOwned>(self) -> Stored<T> {
@@ -114,6 +113,7 @@ impl Stored<String> {
     }
 }
 
+/// The state directory.
 #[derive(Clone, Debug)]
 pub struct StateDir {
     root: PathBuf,
@@ -210,8 +210,7 @@ impl StateDir {
 
     /// Moves all files of a peer to `trash/NAME-TIME/`, under its lock, and returns that path.
     ///
-    /// A remaining launch file is removed: it holds an environment, and secrets do not belong in the trash. The lock
-    /// file keeps the highest incarnation number.
+    /// The lock file keeps the highest incarnation number.
     ///
     /// # Errors
     /// If a file cannot be moved. Files that were moved before stay in the trash.
@@ -222,16 +221,22 @@ impl StateDir {
         ensure_private_dir(&self.root.join("trash"))?;
         ensure_private_dir(&trash)?;
         for path in locked.files().all_on_disk()? {
-            let file = path.file_name().expect("a listed file has a name");
-            if path.extension().is_some_and(|ending| ending == "launch") {
-                fs::remove_file(&path).map_err(StoreError::new("remove", &path))?;
+            if is_never_kept(&path) {
+                atomic::remove(&path)?;
                 continue;
             }
+            let file = path.file_name().expect("a listed file has a name");
             fs::rename(&path, trash.join(file)).map_err(StoreError::new("move", &path))?;
         }
         locked.clear_inbox();
         Ok(trash)
     }
+}
+
+/// Whether a peer's file is removed where its others are moved. A launch file, or what a killed writer left of one, holds
+/// the environment of an ended incarnation, and secrets do not belong in the trash.
+fn is_never_kept(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "launch") || leftovers::is_temporary(path)
 }
 
 /// Creates `path` as a directory that only this user can use, or checks that it is one.

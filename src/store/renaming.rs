@@ -5,7 +5,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Locked, Result, StateDir, StoreError, atomic};
+use super::{Locked, Result, StateDir, StoreError, atomic, is_never_kept};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
@@ -27,26 +27,26 @@ impl StateDir {
     }
 
     /// Begins a renaming, which the next command finishes from here on. Incarnation numbers of either name are not used
-    /// again under the new name.
+    /// again under the new name. Returns `false` if another one is recorded, whose peers have locks of their own; nothing
+    /// is begun then.
     ///
     /// # Errors
     /// If the disk is full or the directory is read-only. Nothing is renamed then.
-    pub fn begin_renaming(&self, from: &Locked, to: &Locked, now: Timestamp) -> Result<()> {
+    pub fn begin_renaming(&self, from: &Locked, to: &Locked, now: Timestamp) -> Result<bool> {
         from.keep_highest(now)?;
         to.keep_highest_of(from, now)?;
         let renaming = Renaming { from: from.files().name().clone(), to: to.files().name().clone() };
-        let path = self.root().join(FILE);
-        atomic::write_unlocked(&path, serde_json::to_string(&renaming).expect("two names").as_bytes())
+        atomic::create(&self.root().join(FILE), serde_json::to_string(&renaming).expect("two names").as_bytes())
     }
 
-    /// Renames the remaining files. A launch file is removed, because it holds the environment of an ended incarnation.
+    /// Renames the remaining files.
     ///
     /// # Errors
     /// If a file cannot be renamed. The next command continues there.
     pub fn rename_files(&self, from: &Locked, to: &Locked) -> Result<()> {
         let (old, new) = (from.files().name().as_str(), to.files().name().as_str());
         for path in from.files().all_on_disk()? {
-            if path.extension().is_some_and(|ending| ending == "launch") {
+            if is_never_kept(&path) {
                 atomic::remove(&path)?;
                 continue;
             }
@@ -71,5 +71,27 @@ impl StateDir {
     /// If the directory is read-only.
     pub fn end_renaming(&self) -> Result<()> {
         self.forget_file(FILE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_renamings_one_is_begun() {
+        let dir = tempfile::tempdir().expect("directory");
+        let state = StateDir::open(dir.path().join("state")).expect("state");
+        let lock = |name: &str| state.try_lock(&name.parse().expect("a name")).expect("usable").expect("free");
+        let (a, b, c, d) = (lock("a"), lock("b"), lock("c"), lock("d"));
+        let now = Timestamp::from_ms(1);
+        assert!(state.begin_renaming(&a, &b, now).expect("written"));
+        assert!(!state.begin_renaming(&c, &d, now).expect("usable"), "another one is under way");
+        assert_eq!(state.renaming().expect("recorded").from.as_str(), "a");
+        state.end_renaming().expect("removed");
+        assert!(state.begin_renaming(&c, &d, now).expect("written"));
+        let left =
+            fs::read_dir(state.root()).expect("listed").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        assert!(!left.into_iter().any(|file| file.contains(".tmp")));
     }
 }

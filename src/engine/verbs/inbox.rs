@@ -51,7 +51,9 @@ impl Engine {
             begun: None,
             why: None,
         };
-        let id = self.state.queue(name, &queued)?;
+        let mut told = self.state.journal().tail_from_now()?;
+        let is_declared = || self.config.spec_path(name).exists();
+        let Some(id) = self.state.queue(name, &queued, is_declared)? else { return Err(self.no_such_peer(name)) };
         let event = Event::new(now, EventName::MessageQueued)
             .peer(name)
             .with("message", id)

@@ -27,10 +27,7 @@ impl Engine {
             let problem = format!("the state directory has files of an undeclared peer {to}");
             return Err(refused(from, problem, format!("peer rename {from} with another name")));
         }
-        if let Some(other) = self.state.renaming() {
-            let problem = format!("{} is being renamed to {} right now", other.from, other.to);
-            return Err(refused(from, problem, format!("peer rename {from} {to}, once that is done")));
-        }
+        self.refuse_another(from, to)?;
         let inbox = old.files().inbox()?;
         if !(inbox.waiting.is_empty() && inbox.taken.is_empty()) {
             let problem = "messages wait in its inbox".to_owned();
@@ -41,9 +38,19 @@ impl Engine {
             ));
         }
         self.shut_down_for_removal(&peer, &old, force).await?;
+        if !self.state.begin_renaming(&old, &new, self.now())? {
+            self.refuse_another(from, to)?;
+            return Err(refused(from, "another rename has just ended".to_owned(), format!("peer rename {from} {to}")));
+        }
         self.log(&Event::new(self.now(), EventName::PeerRenamed).peer(to).with("from", from.as_str()))?;
-        self.state.begin_renaming(&old, &new, self.now())?;
         self.finish_renaming(&old, &new)
+    }
+
+    /// Refuses if another rename is recorded.
+    fn refuse_another(&self, from: &PeerName, to: &PeerName) -> Result<()> {
+        let Some(other) = self.state.renaming() else { return Ok(()) };
+        let problem = format!("{} is being renamed to {} right now", other.from, other.to);
+        Err(refused(from, problem, format!("peer rename {from} {to}, once that is done")))
     }
 
     fn refuse_taken(&self, from: &PeerName, to: &PeerName) -> Result<()> {
@@ -71,6 +78,9 @@ impl Engine {
     /// does the rest.
     fn finish_renaming(&self, old: &Locked, new: &Locked) -> Result<()> {
         let (from, to) = (old.files().name(), new.files().name());
+        // From here on nobody adds a message under the old name: the next sender finds no spec.
+        let senders = self.state.lock_inbox(from)?;
+        self.state.number_on(&senders, to)?;
         self.state.rename_files(old, new)?;
         if let Some(text) = self.config.spec_text(from)? {
             self.config.write_spec(to, &self.renamed_spec(from, to, text)?)?;

@@ -21,8 +21,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Awake`] without `force`.
     pub async fn rm(&self, name: &PeerName, force: bool) -> Result<PathBuf> {
-        let path = self.config.spec_path(name);
-        let is_there = std::fs::symlink_metadata(&path).is_ok();
+        let is_there = std::fs::symlink_metadata(self.config.spec_path(name)).is_ok();
         if !is_there && !self.state.peer(name).has_run() {
             return Err(self.no_such_peer(name));
         }
@@ -33,6 +32,22 @@ impl Engine {
         let peer = self.known(name)?;
         let server = self.shared_server_of(&peer);
         self.shut_down_for_removal(&peer, &locked, force).await.map_err(|error| error.instead_of("remove"))?;
+        let trash = self.put_all_away(name, &locked, is_there)?;
+        self.log(
+            &Event::new(self.now(), EventName::PeerRemoved).peer(name).with("trash", trash.to_string_lossy().as_ref()),
+        )?;
+        if let Some((kind, server)) = server
+            && !self.is_anybodys(&server)?
+        {
+            self.retire(kind, &server).await;
+        }
+        Ok(trash)
+    }
+
+    /// Moves a peer's files to the trash, and its spec if there is one. Reports each message that it gives up.
+    fn put_all_away(&self, name: &PeerName, locked: &Locked, has_spec: bool) -> Result<PathBuf> {
+        // From here on nobody adds a message: the next sender finds no spec.
+        let _senders = self.state.lock_inbox(name)?;
         locked.forget_env()?;
         let inbox = self.state.peer(name).inbox()?;
         for message in inbox.waiting.into_iter().chain(inbox.taken) {
@@ -43,17 +58,9 @@ impl Engine {
                     .with("message", message.id),
             )?;
         }
-        let trash = self.state.discard(&locked, self.now())?;
-        if is_there {
-            self.put_away(name, &path, trash.join(format!("{name}.toml")))?;
-        }
-        self.log(
-            &Event::new(self.now(), EventName::PeerRemoved).peer(name).with("trash", trash.to_string_lossy().as_ref()),
-        )?;
-        if let Some((kind, server)) = server
-            && !self.is_anybodys(&server)?
-        {
-            self.retire(kind, &server).await;
+        let trash = self.state.discard(locked, self.now())?;
+        if has_spec {
+            self.put_away(name, &self.config.spec_path(name), trash.join(format!("{name}.toml")))?;
         }
         Ok(trash)
     }

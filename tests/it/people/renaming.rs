@@ -180,3 +180,29 @@ fn kept_variables_are_not_in_the_trash_and_that_is_said() {
     assert_eq!(world.peer_after("export TOKEN=red", &["add", "a", "--keep-env", "TOKEN"]).code, 0);
     assert_eq!(world.peer(&["wake", "a"]).code, 0);
 }
+
+#[test]
+fn messages_are_numbered_on_and_what_a_killed_writer_left_of_a_secret_is_not_kept() {
+    let world = World::new();
+    world.add("api", &["cat"]);
+    for id in ["1", "2"] {
+        assert_eq!(world.peer(&["send", "api", "--queue", "hello"]).code, 0);
+        assert_eq!(world.peer(&["inbox", "api", "--cancel", id]).code, 0);
+    }
+    fs::create_dir_all(world.path("state/panes")).expect("made");
+    let leave = |name: &str| {
+        for file in [format!("state/panes/{name}.1.launch.tmp"), format!("state/{name}.env.tmp")] {
+            fs::write(world.path(&file), "SECRET").expect("written");
+        }
+    };
+    let is_kept = || world.snapshot().values().any(|(content, _)| content == b"SECRET");
+    leave("api");
+    world.peer(&["rename", "api", "web"]).prints("api: is called web now\n");
+    assert!(!is_kept());
+    assert_eq!(world.peer(&["send", "web", "--queue", "hello"]).code, 0);
+    assert!(world.path("state/inbox/web/3.message").exists(), "no number comes twice");
+    leave("web");
+    assert_eq!(world.peer(&["rm", "web"]).code, 0);
+    assert!(!is_kept());
+    assert_eq!(world.events("web", "message.expired").last().expect("an event")["message"], 3);
+}
