@@ -61,7 +61,14 @@ impl Engine {
         let event = event.with("from", queued.from.as_ref().map(PeerName::as_str));
         self.log(&event.with("not_before", not_before.map(|at| at.to_string())))?;
         self.drain_if_possible(&peer).await;
-        Ok(Posted { id, delivered: !peer.files.waits(id) })
+        // If it waits no more, it may also have been put aside or cancelled.
+        let is_ours = |event: &Event| {
+            event.is(EventName::MessageDelivered)
+                && event.peer.as_ref() == Some(name)
+                && event.details.get("message").and_then(serde_json::Value::as_u64) == Some(id)
+        };
+        let delivered = !peer.files.waits(id) && told.next_events()?.iter().any(is_ours);
+        Ok(Posted { id, delivered })
     }
 
     /// Returns the contents of a peer's inbox.

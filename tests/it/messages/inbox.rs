@@ -22,6 +22,7 @@ on_each_runtime! {
     what_cannot_be_looked_for_is_never_said_twice
     what_is_typed_and_never_seen_holds_up_the_others_three_times
     each_message_arrives_once_and_in_order_whatever_is_killed
+    what_is_cancelled_meanwhile_is_not_called_delivered
 }
 
 fn asleep(on: RuntimeKind) -> World {
@@ -293,4 +294,19 @@ fn each_message_arrives_once_and_in_order_whatever_is_killed(on: RuntimeKind) {
 fn sent_so_far(world: &World) -> usize {
     let counter = fs::read_to_string(world.path("state/inbox/a.lock")).expect("a counter");
     counter.trim().parse().expect("a number")
+}
+
+fn what_is_cancelled_meanwhile_is_not_called_delivered(on: RuntimeKind) {
+    let world = asleep(on);
+    // Another command works on the peer, so the sender waits for it.
+    let lock = fs::File::create(world.file("a", "lock")).expect("a lock file");
+    fs2::FileExt::lock_exclusive(&lock).expect("nobody else has it");
+    let send =
+        world.command(&["send", "a", "--queue", "hello", "--json"]).stdout(Stdio::piped()).spawn().expect("it starts");
+    let message = world.path("state/inbox/a/1.message");
+    wait_until("it is queued", || message.exists());
+    fs::remove_file(&message).expect("as a cancellation does it");
+    drop(lock);
+    let told: Value = serde_json::from_slice(&send.wait_with_output().expect("it ends").stdout).expect("JSON");
+    assert_eq!((&told["queued"], &told["delivered"]), (&json!(1), &json!(false)), "{told}");
 }
