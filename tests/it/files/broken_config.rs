@@ -152,6 +152,8 @@ fn a_view_shows_the_mistake_and_ends_what_it_is_asked_to_end(on: RuntimeKind) {
     world.demo("b", &[]);
     world.peer(&["wake", "a"]);
     let agent = world.agent("a");
+    let file = world.path("config/config.toml");
+    let good = fs::read(&file).expect("readable");
     break_config(&world);
     let top = Top::start(&world, "200", "50");
     top.until_row("a", "awake");
@@ -165,6 +167,9 @@ fn a_view_shows_the_mistake_and_ends_what_it_is_asked_to_end(on: RuntimeKind) {
     top.until("b is chosen", |screen| screen.contains("\n> b "));
     top.press(&["w"]);
     top.until("the refusal", |screen| screen.contains("config.toml:2: sokcet") && screen.contains("did you mean"));
+    fs::write(&file, good).expect("written");
+    top.press(&["w"]);
+    top.until("that it is mended", |screen| screen.contains("it had a mistake when this view was opened"));
     assert!(world.session("b").is_null());
     top.press(&["q"]);
     top.assert_given_back("[code 0]");

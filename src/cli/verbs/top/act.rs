@@ -50,7 +50,7 @@ async fn done(engine: &Engine, operation: &Operation, name: &PeerName) -> Result
     let nothing = Message::default();
     if !matches!(operation, Operation::Stop | Operation::Interrupt) {
         // As on the command line: only what ends is done by records alone.
-        engine.usable_settings()?;
+        engine.usable_settings().map_err(|mistake| unless_mended(engine, mistake))?;
     }
     match operation {
         Operation::Wake => {
@@ -82,6 +82,15 @@ async fn done(engine: &Engine, operation: &Operation, name: &PeerName) -> Result
 }
 
 /// Formats an error with its hint.
+/// The view has read what could be read of `config.toml` when it was opened.
+fn unless_mended(engine: &Engine, mistake: EngineError) -> EngineError {
+    if engine.config.settings().is_err() {
+        return mistake;
+    }
+    let problem = "it had a mistake when this view was opened".to_owned();
+    EngineError::Declaration { what: "config.toml".to_owned(), problem, hint: Some("quit, then peer top".to_owned()) }
+}
+
 pub(super) fn in_words(error: EngineError) -> String {
     let error = CliError::from(error);
     let hint = error.hint().map(|hint| format!("   hint: {hint}")).unwrap_or_default();
