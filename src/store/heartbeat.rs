@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 
-use fs2::FileExt;
 use peer_adapters::file;
 use serde::{Deserialize, Serialize};
 
+use super::lock::{Wait, lock_file};
 use super::records::Process;
 use super::{Result, StateDir, StoreError, Stored, atomic};
 use crate::policy::axis::{Axis, Stamped};
@@ -162,20 +162,15 @@ impl StateDir {
     pub fn try_tick(&self, own: TickInProgress) -> Result<std::result::Result<TickLock, Option<TickInProgress>>> {
         let path = self.root().join("reap.lock");
         let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
-        match FileExt::try_lock_exclusive(&file) {
-            Ok(()) => {
-                let mut ticking = TickLock { lock: file };
-                let text = serde_json::to_vec(&own).expect("numbers");
-                let told = ticking.lock.set_len(0).and_then(|()| ticking.lock.write_all(&text));
-                told.map_err(StoreError::new("write", path))?;
-                Ok(Ok(ticking))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                // An empty or partial file means that the other tick is just beginning or ending.
-                let text = file::read(&path, file::MOST).unwrap_or_default();
-                Ok(Err(serde_json::from_slice(&text).ok()))
-            }
-            Err(error) => Err(StoreError::new("lock", path)(error)),
+        if !lock_file(&file, &path, Wait::Never)? {
+            // An empty or partial file means that the other tick is just beginning or ending.
+            let text = file::read(&path, file::MOST).unwrap_or_default();
+            return Ok(Err(serde_json::from_slice(&text).ok()));
         }
+        let mut ticking = TickLock { lock: file };
+        let text = serde_json::to_vec(&own).expect("numbers");
+        let told = ticking.lock.set_len(0).and_then(|()| ticking.lock.write_all(&text));
+        told.map_err(StoreError::new("write", path))?;
+        Ok(Ok(ticking))
     }
 }

@@ -33,13 +33,13 @@ pub struct Gate {
 
 /// Whether to wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wait {
+pub(super) enum Wait {
     Never,
     Forever,
 }
 
 /// Locks the file. Returns `false` if another process holds the lock and `wait` is [`Wait::Never`].
-fn lock_file(file: &File, path: &Path, wait: Wait) -> Result<bool> {
+pub(super) fn lock_file(file: &File, path: &Path, wait: Wait) -> Result<bool> {
     loop {
         let locked = match wait {
             Wait::Never => FileExt::try_lock_exclusive(file),

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
-use fs2::FileExt;
 use nix::sys::signal::Signal;
 use peer_adapters::file;
 use serde::{Deserialize, Serialize};
 
+use super::lock::{Wait, lock_file};
 use super::locked::write_json;
 use super::{Launch, Locked, PeerFiles, Result, StateDir, StoreError, Stored, TextLength, atomic};
 use crate::policy::ending::Incarnation;
@@ -128,9 +128,8 @@ impl PeerFiles {
         let path = self.turn_path(incarnation);
         self.make_panes()?;
         let mut file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
-        match FileExt::try_lock_exclusive(&file) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
-            other => other.map_err(StoreError::new("lock", &path))?,
+        if !lock_file(&file, &path, Wait::Never)? {
+            return Ok(None);
         }
         let before = file::part(&file, 0, MOST_OF_TURN).map_err(StoreError::new("read", &path))?;
         let Some(known) = change(serde_json::from_slice(&before).ok())? else { return Ok(Some(())) };

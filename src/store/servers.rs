@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use fs2::FileExt;
 use peer_adapters::file;
 
+use super::lock::{Wait, lock_file};
 use super::records::Process;
 use super::{Result, StateDir, StoreError, Stored, read_text};
 
@@ -32,11 +32,7 @@ impl StateDir {
     pub fn try_reconnect_lock(&self) -> Result<Option<ReconnectLock>> {
         let path = self.root.join("servers.lock");
         let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
-        match FileExt::try_lock_exclusive(&file) {
-            Ok(()) => Ok(Some(ReconnectLock { _lock: file })),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(StoreError::new("lock", path)(error)),
-        }
+        Ok(lock_file(&file, &path, Wait::Never)?.then_some(ReconnectLock { _lock: file }))
     }
 
     /// Returns the server that was last known to listen at `path`.

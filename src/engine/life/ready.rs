@@ -82,7 +82,7 @@ impl Engine {
     /// As [`Engine::await_ready`], but leaves logging to the caller.
     pub(crate) async fn see_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<()> {
         let started = Instant::now();
-        let limit = peer.effective.ready_timeout.value.unwrap_or(peer.profile.ready.timeout);
+        let limit = peer.ready_timeout();
         loop {
             let record = self.current(peer, incarnation)?;
             let Phase::Starting { driver } = record.phase else { return Ok(()) };

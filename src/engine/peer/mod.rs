@@ -45,6 +45,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Returns how long a start may take until its agent is ready: the time in its spec, else that of its profile.
+    pub fn ready_timeout(&self) -> Duration {
+        self.effective.ready_timeout.value.unwrap_or(self.profile.ready.timeout)
+    }
+
     /// Whether the spec lets `peer` answer this dialog.
     pub fn accepts(&self, dialog: &DialogView) -> bool {
         !dialog.needs_person && self.effective.accept.value.contains(&dialog.id)

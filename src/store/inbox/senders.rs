@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
-use fs2::FileExt;
 use peer_adapters::file;
 
 use super::{DIR, Queued, WAITS, numbers, private_dir, write};
 use crate::policy::name::PeerName;
+use crate::store::lock::{Wait, lock_file};
 use crate::store::{Result, StateDir, StoreError, atomic};
 
 /// The exclusive right to add to an inbox, held until it is dropped. Who removes or renames a peer holds it until the spec
@@ -46,7 +46,7 @@ impl StateDir {
         private_dir(&dir)?;
         let path = dir.join(format!("{name}.lock"));
         let counter = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
-        FileExt::lock_exclusive(&counter).map_err(StoreError::new("lock", &path))?;
+        lock_file(&counter, &path, Wait::Forever)?;
         Ok(Senders { counter, path })
     }
 

@@ -285,7 +285,7 @@ impl Engine {
     /// Sees a start through whose driver is gone; a start that has exceeded its time gets a short look. Returns whether
     /// it is ready now, with its initial prompt typed.
     async fn supervise(&self, peer: &Peer, record: &SessionRecord) -> Result<bool> {
-        let limit = peer.effective.ready_timeout.value.unwrap_or(peer.profile.ready.timeout);
+        let limit = peer.ready_timeout();
         let left = limit.saturating_sub(self.now().since(record.woke_at_ms));
         let patience = left.max(LATE_START_LOOK + peer.profile.ready.stable_for_resume);
         let why = match tokio::time::timeout(patience, self.see_ready(peer, record.incarnation)).await {

@@ -9,9 +9,10 @@ use super::{ActionKind, Fleet, Subject, TickAction, skipped};
 use crate::engine::observe::fleet_observation::UntrackedSession;
 use crate::engine::observe::live::Live;
 use crate::engine::observe::{elsewhere, process_id};
+use crate::engine::verbs::list::health_policy;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::{EndCause, Intent};
-use crate::policy::health::{AutoRestart, Health, HealthPolicy, should_restart};
+use crate::policy::health::{AutoRestart, Health, should_restart};
 use crate::policy::name::PeerName;
 use crate::policy::verdict::{Action, Judgement};
 use crate::store::{Heartbeat, LastEnd, Marker, Phase, SessionRecord};
@@ -232,8 +233,7 @@ impl Engine {
         {
             return Ok(None);
         }
-        let policy =
-            HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value };
+        let policy = health_policy(peer);
         let deaths = self.deaths(peer)?;
         let now = self.now();
         let health = Health::assess(&deaths, Some(&last.end), policy, now);
