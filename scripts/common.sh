@@ -86,7 +86,7 @@ name_not_run() {
 # before each cargo.
 inside=()
 run_tests() {
-    local log target targets cases case listed behind=() failed=0 not_run
+    local log target targets cases case listed behind=() failed=0 again not_run
     not_run=$(target_directory)/tmp/not-run
     rm -f "$not_run"
     log=$(mktemp "${TMPDIR:-/tmp}/peer-tests.XXXXXX")
@@ -114,10 +114,12 @@ run_tests() {
         esac
     done
     for target in "${targets[@]}"; do
+        again=0
         for case in "${cases[@]}"; do
             # shellcheck disable=SC2086 # cargo's own words
             listed=$("${inside[@]}" cargo test -q --locked $target -- --include-ignored --exact --list "$case" 2>/dev/null) || true
             [[ $listed == *"$case: test"* ]] || continue
+            again=$((again + 1))
             say "once more, alone: $target $case"
             # shellcheck disable=SC2086 # cargo's own words
             if "${inside[@]}" cargo test --locked $target -- "${behind[@]}" --exact "$case"; then
@@ -126,6 +128,8 @@ run_tests() {
                 failed=1
             fi
         done
+        # A target that was killed, or that failed outside its cases, names none.
+        ((again > 0)) || failed=1
     done
     return "$failed"
 }

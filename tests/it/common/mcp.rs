@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::task::LocalSet;
 
+use super::run::HANG;
 use super::{PATIENCE, World};
 
 /// A client, and the server that it started.
@@ -43,12 +44,12 @@ impl Client {
         command.envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut server = command.spawn().expect("it starts");
         let transport = (server.stdout.take().expect("piped"), server.stdin.take().expect("piped"));
-        Self { service: ().serve(transport).await.expect("it speaks MCP"), server }
+        Self { service: within(().serve(transport)).await.expect("it speaks MCP"), server }
     }
 
     /// Calls a tool. Returns whether it failed, and its document.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> (bool, Value) {
-        let result = self.service.call_tool(params(tool, arguments)).await.expect("an answer");
+        let result = within(self.service.call_tool(params(tool, arguments))).await.expect("an answer");
         let document = result.structured_content.expect("a document");
         let text = result.content[0].as_text().expect("text").text.clone();
         assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), document, "for clients that know text alone");
@@ -78,14 +79,19 @@ impl Client {
 
     /// Calls a tool that does not exist, and returns the protocol error.
     pub(crate) async fn unknown(&self, tool: &str) -> ServiceError {
-        self.service.call_tool(params(tool, Value::Null)).await.expect_err("no such tool")
+        within(self.service.call_tool(params(tool, Value::Null))).await.expect_err("no such tool")
     }
 
     /// Closes the server's stdin, and returns its exit code.
     pub(crate) async fn close(mut self) -> Option<i32> {
-        self.service.cancel().await.expect("closed");
-        self.server.wait().await.expect("our child").code()
+        within(self.service.cancel()).await.expect("closed");
+        within(self.server.wait()).await.expect("our child").code()
     }
+}
+
+/// Fails the test if the server does not answer.
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(HANG, work).await.expect("it hangs")
 }
 
 /// Waits until something holds, while clients work.

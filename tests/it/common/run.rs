@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// No command of ours may take longer, whatever the load; it hangs if it does.
-const HANG: Duration = Duration::from_secs(180);
+pub(crate) const HANG: Duration = Duration::from_secs(180);
 
 /// The result of a command.
 #[derive(Debug)]
@@ -31,18 +32,17 @@ impl Run {
     /// Waits for a command that was started with piped stdout and stderr.
     #[track_caller]
     pub(crate) fn finish(mut child: Child, input: Option<&str>, started: Instant) -> Self {
-        let stdout = child.stdout.take().expect("piped");
-        let stderr = child.stderr.take().expect("piped");
-        if let Some(input) = input {
+        let stdout = read(child.stdout.take().expect("piped"));
+        let stderr = read(child.stderr.take().expect("piped"));
+        if let Some(input) = input.map(str::to_owned) {
+            let mut stdin = child.stdin.take().expect("piped");
             // A command need not read its input; its exit code says whether that is an error.
-            let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+            std::thread::spawn(move || stdin.write_all(input.as_bytes()));
         }
-        let (stdout, stderr) = std::thread::scope(|scope| {
-            let stdout = scope.spawn(|| text(stdout));
-            let stderr = scope.spawn(|| text(stderr));
-            (stdout.join().expect("stdout"), stderr.join().expect("stderr"))
-        });
         let status = wait(&mut child, started);
+        // A process that it has left behind may keep its output open.
+        let all = |text: Receiver<String>| text.recv_timeout(HANG).expect("its output ends when it does");
+        let (stdout, stderr) = (all(stdout), all(stderr));
         Self { code: status.code().unwrap_or(-1), stdout, stderr, took: started.elapsed() }
     }
 
@@ -67,10 +67,15 @@ impl Run {
     }
 }
 
-fn text(mut stream: impl Read) -> String {
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).expect("readable");
-    String::from_utf8_lossy(&bytes).into_owned()
+/// Reads beside the test, which waits no longer than it wants to.
+fn read(mut stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sends, receives) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("readable");
+        sends.send(String::from_utf8_lossy(&bytes).into_owned())
+    });
+    receives
 }
 
 #[track_caller]

@@ -144,14 +144,14 @@ fn a_start_time_that_differs_is_another_process(on: RuntimeKind) {
 
 fn grace_times_are_honoured(on: RuntimeKind) {
     let world = World::on(on);
-    graces(&world, "5s", "1500ms");
+    graces(&world, "30s", "30s");
     // It needs a second after SIGTERM to save its work.
     let script = "trap 'sleep 1; echo saved >saved; exit 0' TERM; echo up; while :; do sleep 0.05; done";
     world.declare("a", &["--agent", "graced"], &["sh", "-c", script]);
     world.peer(&["wake", "a"]);
     world.await_screen("a", "up");
     let run = world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
-    assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&run.took), "{run:?}");
+    assert!((Duration::from_secs(1)..Duration::from_secs(30)).contains(&run.took), "{run:?}");
     assert_eq!(std::fs::read_to_string(world.work().join("saved")).expect("it saved"), "saved\n");
     assert_eq!(world.end("a")["code"], 0);
 }

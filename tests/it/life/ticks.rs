@@ -117,9 +117,10 @@ fn what_the_budget_has_no_room_for_is_said_and_done_by_the_next_tick() {
     assert!(world.has("f", "session"), "{first}");
     let text = fs::read_to_string(world.path("state/heartbeat.json")).expect("stamped all the same");
     assert!(text.contains("had no time left"), "{text}");
-    while names.iter().any(|name| world.has(name, "session")) {
+    wait_until("all are parked", || {
         tick(&world, &["--budget", "20s"]);
-    }
+        !names.iter().any(|name| world.has(name, "session"))
+    });
     assert!(names.iter().all(|name| world.end(name)["cause"] == "idle-reaped"), "a cut ladder is gone on with");
     assert_eq!(world.processes(), Vec::<u32>::new());
 }

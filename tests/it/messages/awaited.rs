@@ -2,8 +2,9 @@
 //! message.
 
 use std::process::{Child, Stdio};
+use std::time::Instant;
 
-use crate::common::{World, lives, on_each_runtime, signal, wait_until};
+use crate::common::{Run, World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
@@ -48,9 +49,8 @@ fn started(world: &World, words: &[&str]) -> Child {
 /// The exit code and the output.
 #[track_caller]
 fn ended(child: Child) -> (i32, String, String) {
-    let out = child.wait_with_output().expect("ours");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (out.status.code().unwrap_or(-1), text(out.stdout), text(out.stderr))
+    let run = Run::finish(child, None, Instant::now());
+    (run.code, run.stdout, run.stderr)
 }
 
 fn is_waiting(child: &mut Child) -> bool {

@@ -1,11 +1,12 @@
 //! What stands in a composer: a person's draft is never sent or cleared, and text of our own is known again.
 
-use crate::common::{World, on_each_runtime, signal, stop, wait_until};
+use crate::common::{Run, World, on_each_runtime, signal, stop, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::terminal;
 use serde_json::json;
 use std::process::Stdio;
+use std::time::Instant;
 
 on_each_runtime! {
     what_was_typed_and_not_sent_is_said_once
@@ -88,16 +89,19 @@ fn what_a_person_types_behind_a_swallowed_enter_is_not_sent(on: RuntimeKind) {
         let world = World::on(on);
         world.demo("a", &["--swallow-enter", "1"]);
         world.peer(&["wake", "a"]);
-        let sender = world.command(&["send", "a", message]).stderr(Stdio::piped()).spawn().expect("peer runs");
+        let sender = world
+            .command(&["send", "a", message])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("peer runs");
         let composer = |what: &str| world.screen("a").lines().any(|line| line.starts_with("> ") && line.contains(what));
         wait_until("it is typed", || composer("hello") || composer("first") || composer("[Pasted"));
-        // The first Enter has been pressed by now, and the next comes a second later.
-        wait_until("its Enter was swallowed", || !world.events("a", "wake.ready").is_empty());
+        // The next Enter comes a second later.
+        world.await_screen("a", "swallowed an Enter");
         world.press("a", &["-l", draft]);
-        let output = sender.wait_with_output().expect("it ends");
-        let told = String::from_utf8_lossy(&output.stderr);
-        // If the draft came before the first Enter, nothing was sent either.
-        assert!(output.status.code() == Some(7) && told.contains("typed but not sent"), "{output:?}");
+        let run = Run::finish(sender, None, Instant::now());
+        assert!(run.code == 7 && run.stderr.contains("typed but not sent"), "{run:?}");
         assert_eq!(world.said(&world.conversation("a")), Vec::<String>::new());
         assert!(composer(draft.trim()) || world.screen("a").contains(draft.trim()), "untouched");
     }
