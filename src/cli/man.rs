@@ -14,7 +14,7 @@ const WRITTEN: [(&str, &str); 1] = [("peer-files.5", include_str!("man/peer-file
 /// Print the manual page, or write all pages to a directory
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer man | man -l -                    read it now\n  peer man ~/.cargo/share/man/man1       write every page where man(1) finds it"
+    after_help = "Examples:\n  peer man | man -l -                    # read it now\n  peer man ~/.cargo/share/man/man1       # write every page where man(1) finds it"
 )]
 pub(super) struct Args {
     /// Where to write peer.1, one page per verb, and peer-files.5, which goes to man5 beside a directory called man1

@@ -8,7 +8,7 @@ pub(crate) struct Choice {
     /// What the message is about; a topic that is new to the conversation may start a new one
     #[arg(long, short, add = crate::cli::args::complete::topics())]
     pub(crate) topic: Option<String>,
-    /// Start a new conversation, whatever the rules say
+    /// Start a new conversation where the rules would resume; not if it is awake or stopped (`peer new`)
     #[arg(long, conflicts_with = "resume")]
     fresh: bool,
     /// Continue the last conversation, or refuse

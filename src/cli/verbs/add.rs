@@ -20,7 +20,7 @@ use crate::policy::name::PeerName;
 /// absolute path is stored. Repeating the same declaration is not an error.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer add api -- claude\n  peer add docs --cwd ~/docs --idle 30m -- codex --model o5\n  peer add shell -- bash\n  peer add api --keep-env ANTHROPIC_API_KEY      also from cron, a timer or another shell"
+    after_help = "Examples:\n  peer add api -- claude\n  peer add docs --cwd ~/docs --idle 30m -- codex --model o5\n  peer add shell -- bash\n  peer add api --keep-env ANTHROPIC_API_KEY      # also from cron, a timer or another shell"
 )]
 pub(crate) struct Args {
     /// 1 to 48 characters of a-z, 0-9, - and _

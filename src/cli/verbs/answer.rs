@@ -10,7 +10,8 @@ use crate::policy::name::PeerName;
 /// Show an agent's open question, or choose an answer
 ///
 /// Moves the cursor one key at a time and presses Enter only once the chosen row is seen to have it, and only while the
-/// question is still the same one. No question is ever answered automatically.
+/// question is still the same one. No question is ever answered automatically. For an answer in your own words, or for several
+/// rows, use `peer attach`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer answer api\n  peer answer api 1\n  peer answer api 'Yes, I trust this folder'"

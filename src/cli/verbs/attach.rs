@@ -16,7 +16,7 @@ use crate::policy::state::State;
 /// C-b C-b sends the agent a C-b.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer attach api           detach with C-b d\n  peer attach --waiting     the one that has waited longest for an answer\n  peer attach api -r        watch without being able to type\n  peer attach api --window  in a window of your own tmux; detach with C-b C-b d"
+    after_help = "Examples:\n  peer attach api           # detach with C-b d\n  peer attach --waiting     # the one that has waited longest for an answer\n  peer attach api -r        # watch without being able to type\n  peer attach api --window  # in a window of your own tmux; detach with C-b C-b d"
 )]
 pub(crate) struct Args {
     /// Name of the peer

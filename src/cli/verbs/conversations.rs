@@ -13,7 +13,7 @@ use crate::store::Origin;
 /// the current one; peer wake NAME --conversation ID continues any other.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer conversations api\n  peer wake api --conversation 9c1e       go on in that one\n  peer transcript api --conversation 9c1e\n  peer conversations api --json | jq -r '.conversations[] | select(.files).conversation'"
+    after_help = "Examples:\n  peer conversations api\n  peer wake api --conversation 9c1e       # go on in that one\n  peer transcript api --conversation 9c1e\n  peer conversations api --json | jq -r '.conversations[] | select(.files).conversation'"
 )]
 pub(crate) struct Args {
     /// Name of the peer

@@ -14,7 +14,7 @@ use crate::engine::verbs::doctor::{Finding, Level};
 /// hooks, and the timer. Changes nothing without --fix. Exits with 1 if something is broken.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer doctor              check everything\n  peer doctor --as-cron    check what a tick run by cron would see\n  peer doctor --fix        recover a server whose socket was removed"
+    after_help = "Examples:\n  peer doctor              # check everything\n  peer doctor --as-cron    # check what a tick run by cron would see\n  peer doctor --fix        # recover a server whose socket was removed"
 )]
 pub(crate) struct Args {
     /// Check with the environment that cron provides: HOME, a short PATH and nothing else

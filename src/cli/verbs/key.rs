@@ -8,7 +8,7 @@ use crate::policy::name::PeerName;
 /// Keys are named as in tmux, on both runtimes. To send text, use `peer send`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Keys: Enter, Escape, Tab, BTab or S-Tab, Up, Down, Left, Right, BSpace, Space, Home, End, PageUp, PageDown,\nInsert, Delete, F1 to F12, C-a to C-z, M- and a character, or one printable character.\n\nExamples:\n  peer key api Escape\n  peer key api Down Enter\n  peer key api C-c C-c"
+    after_help = "Keys: Enter, Escape, Tab, BTab or S-Tab, Up, Down, Left, Right, BSpace, Space, Home, End, PageUp, PageDown, Insert, Delete, F1 to F12, C-a to C-z, M- and a character, or one printable character.\n\nExamples:\n  peer key api Escape\n  peer key api Down Enter\n  peer key api C-c C-c"
 )]
 pub(crate) struct Args {
     /// Name of the peer

@@ -6,8 +6,8 @@ use crate::policy::name::PeerName;
 
 /// Move a peer to the other runtime, with its conversation
 ///
-/// A running agent is parked and resumed on the other runtime. A sleeping or stopped one stays as it is. Only `runtime` changes
-/// in its spec.
+/// A running agent is parked and resumed on the other runtime; a turn in progress ends, so `peer wait NAME` first. One that
+/// keeps no conversation has to be stopped first. A sleeping or stopped peer stays as it is. Only `runtime` changes in its spec.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  peer move api zellij")]
 pub(crate) struct Args {

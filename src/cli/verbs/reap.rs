@@ -12,7 +12,7 @@ use crate::policy::name::PeerName;
 /// agents, records which died and why, ends orphans, and restarts peers whose spec says so. Two ticks never overlap.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  * * * * * peer reap              a crontab line\n  peer reap --dry-run              print what would be done, and why"
+    after_help = "Examples:\n  peer timer install --kind cron   # a line in the crontab, with the right PATH\n  peer reap --dry-run              # print what would be done, and why"
 )]
 pub(crate) struct Args {
     /// Print what would be done, without doing it

@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// New name
     #[arg(value_name = "NEW")]
     to: PeerName,
-    /// Stop it first if it is awake, as `peer stop` does
+    /// End its agent first if it is awake; its conversation is kept
     #[arg(long, short)]
     force: bool,
     /// Print one JSON document

@@ -11,7 +11,7 @@ use crate::policy::name::PeerName;
 /// Brings back the spec, the conversations and the markers of the most recently removed peer of that name. Values kept with
 /// `peer add --keep-env` were deleted and must be given again.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  peer restore        list removed peers\n  peer restore api")]
+#[command(after_help = "Examples:\n  peer restore        # list removed peers\n  peer restore api")]
 pub(crate) struct Args {
     /// Name of the removed peer; lists all of them if omitted
     #[arg(add = crate::cli::args::complete::removed())]

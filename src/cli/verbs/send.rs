@@ -16,7 +16,7 @@ use crate::policy::time::Timestamp;
 /// Exits with 0 only once the agent is seen to have accepted the message. Long and multi-line text arrives unchanged.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  peer send api -w 'which tests fail?'      prints the answer\n  git diff | peer send api -\n  peer send api --queue --after 2h 'look at the nightly run'"
+    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  peer send api -w 'which tests fail?'      # prints the answer\n  git diff | peer send api -\n  peer send api --queue --after 2h 'look at the nightly run'"
 )]
 pub(crate) struct Args {
     /// Name of the peer
@@ -49,7 +49,7 @@ pub(crate) struct Args {
 /// When it is to be delivered, if not now.
 #[derive(Debug, clap::Args)]
 struct Later {
-    /// Queue the message: it is delivered once, in order, when the agent can take it
+    /// Queue the message: delivered once and in order, now if the agent is free, else by the next wake or tick
     #[arg(long, conflicts_with_all = ["command", "no_wake", "wait"])]
     queue: bool,
     /// With --queue: not before this time, as 07:00, 2026-11-29T07:00 (both by this machine's clock) or RFC 3339

@@ -17,13 +17,13 @@ use crate::policy::time::Timestamp;
 /// starting, its files, and the command to run next. Changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer status                what needs attention, and the next command\n  peer status api            everything about one peer\n  peer status api --short    api awake 5m: for a shell prompt or a status line"
+    after_help = "Examples:\n  peer status                # what needs attention, and the next command\n  peer status api            # everything about one peer\n  peer status api --short    # api awake 5m: for a shell prompt or a status line"
 )]
 pub(crate) struct Args {
     /// Name of the peer; defaults to an overview of all
     #[arg(add = crate::cli::args::complete::peers())]
     name: Option<PeerName>,
-    /// Print one line for a shell prompt: name, state, since when
+    /// With a name: print one line for a shell prompt: name, state, since when
     #[arg(long, short, conflicts_with = "json", requires = "name")]
     short: bool,
     /// Print one JSON document

@@ -12,7 +12,7 @@ use crate::engine::verbs::timer::{Kind, Plan};
 /// Run `peer reap` regularly from systemd, launchd or cron
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer timer install --print     print what would be written\n  peer timer install             run a tick every minute\n  peer timer status              check whether it runs"
+    after_help = "Examples:\n  peer timer install --print     # print what would be written\n  peer timer install             # run a tick every minute\n  peer timer status              # check whether it runs"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]

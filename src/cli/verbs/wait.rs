@@ -14,10 +14,10 @@ use crate::policy::wait::Goal;
 /// Wait until peers finish their turns or reach another state
 ///
 /// Waits for all of the named peers, or with --any for the first one, whose name it prints. Gives up with exit code 8 if a
-/// peer needs a person, 5 if it no longer runs, and 9 after --timeout. Waiting costs next to nothing.
+/// peer needs a person, is limited or is stalled, 5 if it no longer runs, and 9 after --timeout. Waiting costs next to nothing.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer send api 'run the tests' && peer wait api && peer last api\n  peer wait api web --timeout 10m\n  peer wait api web db --any            prints the name of the first one\n  peer wait api --until waiting,ended"
+    after_help = "Examples:\n  peer send api 'run the tests' && peer wait api && peer last api\n  peer wait api web --timeout 10m\n  peer wait api web db --any            # prints the name of the first one\n  peer wait api --until waiting,ended"
 )]
 pub(crate) struct Args {
     /// Names of peers

@@ -15,7 +15,7 @@ use crate::policy::wake::Decision;
 /// An agent that is already awake only gets the message.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer wake api\n  peer wake api --topic login -m 'fix the login test'\n  peer wake --all --jobs 4\n  peer wake api --fresh --force      after a crash loop"
+    after_help = "Examples:\n  peer wake api\n  peer wake api --topic login -m 'fix the login test'\n  peer wake --all --jobs 4\n  peer wake api --fresh --force      # after a crash loop"
 )]
 pub(crate) struct Args {
     #[command(flatten)]

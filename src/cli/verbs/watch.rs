@@ -11,7 +11,7 @@ use crate::engine::verbs::reap::Request;
 /// Run ticks in the foreground until stopped; for a service manager
 ///
 /// Exits cleanly on SIGTERM and SIGINT, never in the middle of a tick. Under systemd it reports readiness and feeds the
-/// watchdog (Type=notify, `WatchdogSec`=), unless a tick exceeds its budget.
+/// watchdog (`Type=notify`, `WatchdogSec=`), unless a tick exceeds its budget.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Interval from the start of one tick to the next

@@ -11,7 +11,7 @@ use crate::policy::wake::RowReading;
 /// `+`: it would decide if those above it did not apply.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer why api                    what `peer wake api` would do\n  peer why api --topic billing    the same, for a message on this topic"
+    after_help = "Examples:\n  peer why api                    # what `peer wake api` would do\n  peer why api --topic billing    # the same, for a message on this topic"
 )]
 pub(crate) struct Args {
     /// Name of the peer
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
             context.out.line(hue(row).map_or(line.clone(), |hue| paint.paint(hue, &line)))?;
         }
     }
-    context.out.line("\n=> decides: the first row that holds    + holds too, and comes too late")?;
+    context.out.line("\n=> applies and decides    + also applies, but a rule above it decides")?;
     Ok(0)
 }
 

@@ -34,7 +34,7 @@ pub(super) static TABLE: [Row; 20] = [
     },
     Row {
         number: 4,
-        condition: "an axis is unknown",
+        condition: "its pane or its process cannot be checked",
         result_text: "refuse, retryable (runtime-unavailable)",
         evaluate: |case| {
             if let RecordedState::Elsewhere { owner } = &case.facts.live {

@@ -12,11 +12,11 @@ fn why_shows_the_whole_table_and_marks_what_decides() {
     assert_eq!(lines[0], "api: a wake would start fresh (first-wake)");
     assert_eq!(lines[1], "");
     let does = lines[2].find("WHAT IT DOES").filter(|_| lines[2].starts_with("    #  WHEN  ")).expect("a heading");
-    let decides: Vec<&&str> = lines.iter().filter(|line| line.starts_with("=>") && !line.contains(':')).collect();
+    let decides: Vec<&&str> = lines.iter().filter(|line| line.starts_with("=> 1")).collect();
     let [decides] = &decides[..] else { panic!("{decides:?}") };
     assert!(decides.starts_with("=> 14  never ran before  "), "{decides}");
     assert_eq!(&decides[does..], "start fresh (first-wake)");
-    assert_eq!(lines.last(), Some(&"=> decides: the first row that holds    + holds too, and comes too late"));
+    assert_eq!(lines.last(), Some(&"=> applies and decides    + also applies, but a rule above it decides"));
     // Row 1 to row 21, aligned: the results begin in one column.
     let rows = &lines[3..lines.len() - 2];
     assert_eq!(rows.len(), 21);
@@ -181,7 +181,7 @@ fn why_wraps_in_a_narrow_terminal() {
     let socket = world.path("s-look");
     world.tmux_on(&socket, &["-f/dev/null", "new-session", "-d", "-x", "83", "-y", "60", "sh", "-c", &script]);
     let screen = wait_for("the table", || {
-        Some(world.tmux_on(&socket, &["capture-pane", "-p"])).filter(|screen| screen.contains("=> decides"))
+        Some(world.tmux_on(&socket, &["capture-pane", "-p"])).filter(|screen| screen.contains("=> applies"))
     });
     let at = screen.lines().position(|line| line.starts_with("=>  2")).expect("it decides");
     let below = screen.lines().nth(at + 1).expect("a line below");

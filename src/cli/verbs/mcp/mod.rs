@@ -30,7 +30,7 @@ use server::Server;
 /// Elsewhere it may do what whoever runs it may. `mcp = true` in a spec gives it to that peer's agent for each launch.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Tools: list, status, why, send, wake, wait, last, screen, inbox\n\nExamples:\n  claude mcp add peer -- peer mcp      for an agent that is no peer\n  peer edit api                        for one that is: mcp = true, and may = [\"web-*\"]"
+    after_help = "Tools: list, status, why, send, wake, wait, last, screen, inbox\n\nExamples:\n  claude mcp add peer -- peer mcp      # for an agent that is no peer\n  peer edit api                        # for one that is: mcp = true, and may = [\"web-*\"]"
 )]
 pub(crate) struct Args {}
 
