@@ -154,13 +154,13 @@ impl Locked {
         Ok(())
     }
 
-    /// Removes the session record of an incarnation whose end is recorded and logged, and its files in `panes/`.
+    /// Removes the files in `panes/` of an incarnation whose end is recorded and logged, and its session record last.
     ///
     /// # Errors
     /// If the directory is read-only. The next pass finishes the work.
     pub fn remove_ended(&self, incarnation: Incarnation) -> Result<()> {
-        self.remove("session")?;
-        self.remove_pane_files(incarnation)
+        self.remove_pane_files(incarnation)?;
+        self.remove("session")
     }
 
     /// Removes what a pass that was killed left in `panes/` of an incarnation whose end is recorded.
