@@ -28,7 +28,7 @@ use peer_adapters::{presence, process};
 use self::child::{Started, start_agent};
 use self::exit::{Ended, hangup_before, record_exit};
 use self::hangup::HangupEvidence;
-use self::signals::{Agent, signal_session, take_over_signals, watch};
+use self::signals::{Agent, is_taken_away, signal_session, take_over_signals, watch};
 use crate::engine::observe::recover;
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
@@ -52,6 +52,9 @@ pub enum PaneError {
     /// Another incarnation is recorded, or this one was started before. This fence keeps a late start from running.
     #[error("incarnation {0} of this peer is not the one to start; nothing was started")]
     Superseded(Incarnation),
+    /// The terminal was hung up, or this process asked to end, before the agent was started.
+    #[error("the terminal of incarnation {0} was taken away; nothing was started")]
+    TakenAway(Incarnation),
     /// The launch file is missing or unreadable.
     #[error("the launch file of incarnation {0} is not usable: {1}")]
     NoLaunch(Incarnation, String),
@@ -105,6 +108,9 @@ fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i32, P
     let held = hold_name(&state, name, incarnation)?;
     let parent = process::status(std::os::unix::process::parent_id())?.map(|status| status.id);
     let terminal = termios::tcgetattr(io::stdin()).ok();
+    if is_taken_away(&signals)? {
+        return Err(PaneError::TakenAway(incarnation));
+    }
     let (code, end) = match start_agent(&state, name, incarnation, parent)? {
         Started::Running { pid, grace, started } => {
             let heard = HangupEvidence::nothing_yet(started.record.place.clone(), parent);

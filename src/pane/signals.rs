@@ -28,6 +28,17 @@ pub(super) fn take_over_signals() -> io::Result<Signals> {
     ])
 }
 
+/// Whether the terminal is being taken away already, so that an agent would only begin to die. A self-fresh is exec(2): what
+/// came during it is pending. Signals that were meant for the agent before are discarded.
+pub(super) fn is_taken_away(signals: &Signals) -> io::Result<bool> {
+    while let Some(caught) = signals.wait_for(Duration::ZERO)? {
+        if matches!(caught.signal, Signal::SIGHUP | Signal::SIGTERM) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The agent, as its parent knows it.
 pub(super) struct Agent {
     pub(super) pid: u32,

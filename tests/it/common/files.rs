@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{World, wait_for};
+use super::{World, wait_for, wait_until};
 
 impl World {
     /// The path of `NAME.suffix`.
@@ -64,10 +64,14 @@ impl World {
     /// Waits until the end of the recorded incarnation is recorded and logged, and returns it.
     #[track_caller]
     pub(crate) fn await_end(&self, name: &str) -> Value {
-        wait_for(&format!("the end of {name}"), || {
+        let end = wait_for(&format!("the end of {name}"), || {
             let logged = self.events(name, "session.ended").last().map(|event| event["incarnation"].clone());
             (!self.has(name, "session") && logged? == self.end(name)["incarnation"]).then(|| self.end(name))
-        })
+        });
+        // A tick passes a peer over whose lock is held, as it is by whoever has just recorded this end.
+        let lock = fs::File::open(self.file(name, "lock")).expect("it was locked");
+        wait_until("whoever recorded it is done", || lock.try_lock_shared().is_ok());
+        end
     }
 
     /// The agent's pid, from the record.

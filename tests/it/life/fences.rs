@@ -51,16 +51,20 @@ fn a_signal_that_is_pending_when_a_pane_process_begins_does_not_end_it() {
     world.add("a", &["cat"]);
     world.peer(&["list"]);
     let script = "import os, signal, sys\n\
-                  sent = {signal.SIGUSR2, signal.SIGALRM, signal.SIGHUP}\n\
+                  sent = {getattr(signal, name) for name in sys.argv[1].split()}\n\
                   signal.pthread_sigmask(signal.SIG_BLOCK, sent)\n\
                   [os.kill(os.getpid(), number) for number in sent]\n\
-                  os.execv(sys.argv[1], sys.argv[1:])";
-    let plain = world.command(&[]);
-    let mut python = Command::new("python3");
-    python.args(["-c", script, env!("CARGO_BIN_EXE_peer"), "pane"]).arg(world.path("state")).args(["a", "1"]);
-    python.env_clear().envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?)))).stdin(Stdio::null());
-    Run::of(&mut python, None)
-        .fails(1, "peer: incarnation 1 of this peer is not the one to start; nothing was started\n");
+                  os.execv(sys.argv[2], sys.argv[2:])";
+    for (sent, says) in [
+        ("SIGUSR2 SIGALRM SIGINT", "incarnation 1 of this peer is not the one to start; nothing was started"),
+        ("SIGUSR2 SIGHUP", "the terminal of incarnation 1 was taken away; nothing was started"),
+    ] {
+        let plain = world.command(&[]);
+        let mut python = Command::new("python3");
+        python.args(["-c", script, sent, env!("CARGO_BIN_EXE_peer"), "pane"]).arg(world.path("state")).args(["a", "1"]);
+        python.env_clear().envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?)))).stdin(Stdio::null());
+        Run::of(&mut python, None).fails(1, &format!("peer: {says}\n"));
+    }
 }
 
 #[test]

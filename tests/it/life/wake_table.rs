@@ -560,10 +560,7 @@ fn why_prints_the_table_for_people(on: RuntimeKind) {
     let mut lines = stdout.lines();
     assert_eq!(lines.next(), Some("a: a wake would start fresh (first-wake)"));
     let marked: Vec<&str> = stdout.lines().filter(|line| line.starts_with("=> 1")).collect();
-    assert_eq!(
-        marked,
-        ["=> 14  never ran before                                              start fresh (first-wake)"]
-    );
+    assert_eq!(marked, ["=> 14  never ran before                                       start fresh (first-wake)"]);
 }
 
 /// Graces short enough for a test.

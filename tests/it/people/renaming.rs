@@ -206,3 +206,16 @@ fn messages_are_numbered_on_and_what_a_killed_writer_left_of_a_secret_is_not_kep
     assert!(!is_kept());
     assert_eq!(world.events("web", "message.expired").last().expect("an event")["message"], 3);
 }
+
+/// Each peer has a lock of its name, and the fleet has two of its own.
+#[test]
+fn a_name_whose_lock_is_the_fleets_own_is_not_given() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    for name in ["reap", "servers"] {
+        let says = format!("{name}.lock in the state directory is the fleet's own\nhint: choose another name\n");
+        world.peer(&["add", name, "--", "cat"]).fails(1, &format!("error: add {name}: {says}"));
+        world.peer(&["rename", "a", name]).fails(1, &format!("error: rename a: {says}"));
+    }
+    assert_eq!(world.peer(&["list", "--format", "{name}"]).stdout, "a\n");
+}
