@@ -116,7 +116,12 @@ async fn each_call_to_a_server_that_stops_under_it_ends_in_time() {
     for error in found {
         assert!(matches!(error, RuntimeError::TimedOut { .. }), "{error}");
     }
-    assert_eq!(clients_left(&lab), [""; 0]);
+    // On a loaded machine, one (`start-server`) was seen to be there a moment longer.
+    let end = Instant::now() + lab::PATIENCE;
+    while !clients_left(&lab).is_empty() {
+        assert!(Instant::now() < end, "{:?}", clients_left(&lab));
+        tokio::task::yield_now().await;
+    }
     assert_eq!(lab.raw(&["list-buffers"]).await, "");
 }
 
