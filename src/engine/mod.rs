@@ -172,6 +172,21 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::lock`], for at most `patience` and without a word about it. `None` if another process still works on the
+    /// peer then.
+    ///
+    /// # Errors
+    /// The lock file cannot be created.
+    pub(crate) async fn lock_within(&self, name: &PeerName, patience: Duration) -> Result<Option<Locked>> {
+        let started = Instant::now();
+        loop {
+            match self.state.try_lock(name)? {
+                None if started.elapsed() < patience => pause(started).await,
+                locked => return Ok(locked),
+            }
+        }
+    }
+
     /// Appends to the decision log.
     ///
     /// # Errors

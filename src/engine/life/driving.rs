@@ -7,10 +7,9 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use peer_adapters::process;
-use tokio::time::Instant;
 
 use crate::engine::observe::recorded;
-use crate::engine::{Engine, POLL, Peer, Result};
+use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::store::{Phase, Process};
 
@@ -63,20 +62,13 @@ impl Engine {
     }
 
     async fn try_leave_start(&self, peer: &Peer) -> Result<()> {
-        let (started, own) = (Instant::now(), Phase::Starting { driver: recorded(process::me()?) });
-        while started.elapsed() < LEAVE_PATIENCE {
-            let Some(locked) = self.state.try_lock(&peer.name)? else {
-                tokio::time::sleep(POLL).await;
-                continue;
-            };
-            if let Some(mut record) = peer.files.session()?.present()
-                && record.phase == own
-                && !is_driven_here(peer, record.incarnation)
-            {
-                record.phase = Phase::Starting { driver: Process::NOBODY };
-                locked.write_session(&record)?;
-            }
-            return Ok(());
+        let Some(locked) = self.lock_within(&peer.name, LEAVE_PATIENCE).await? else { return Ok(()) };
+        if let Some(mut record) = peer.files.session()?.present()
+            && record.phase == (Phase::Starting { driver: recorded(process::me()?) })
+            && !is_driven_here(peer, record.incarnation)
+        {
+            record.phase = Phase::Starting { driver: Process::NOBODY };
+            locked.write_session(&record)?;
         }
         Ok(())
     }

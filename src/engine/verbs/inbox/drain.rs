@@ -12,7 +12,7 @@ use crate::engine::error::Undelivered;
 use crate::engine::message::terminal::has_read_all;
 use crate::engine::message::{Message, note_said};
 use crate::engine::observe::conversation::ConversationFinder;
-use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
+use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
 use crate::policy::inbox::{MAX_TRIES, RETURNS, Recovery, RecoveryFacts, recover};
@@ -58,7 +58,7 @@ impl Engine {
         let files = self.state.peer(&peer.name);
         let mut delivered = 0;
         while files.first_due(self.now())?.is_some() {
-            let Some(locked) = self.lock_soon(&peer.name).await? else { break };
+            let Some(locked) = self.lock_within(&peer.name, LOCK_SOON).await? else { break };
             // The previous holder of the lock may have delivered it.
             let Some(message) = files.first_due(self.now())? else { break };
             let record = match self.awake(peer).await {
@@ -80,16 +80,6 @@ impl Engine {
             }
         }
         Ok(delivered)
-    }
-
-    async fn lock_soon(&self, name: &PeerName) -> Result<Option<Locked>> {
-        let started = Instant::now();
-        loop {
-            match self.state.try_lock(name)? {
-                None if started.elapsed() < LOCK_SOON => pause(started).await,
-                locked => return Ok(locked),
-            }
-        }
     }
 
     async fn deliver_queued(
