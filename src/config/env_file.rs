@@ -2,8 +2,8 @@
 //! one `NAME=VALUE` per line, and other users cannot read it.
 //!
 //! A line means the same as in a shell, or is refused; but `\n`, `\r` and `\t` in double quotes, of which a shell keeps both
-//! characters, are a line break, a carriage return and a tab, as in other readers of such files. Nothing is expanded, and text that a shell would expand must be
-//! quoted. Error messages contain no value or part of a value.
+//! characters, are a line break, a carriage return and a tab, as in other readers of such files. Nothing is expanded,
+//! and text that a shell would expand must be quoted. Error messages contain no value or part of a value.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};

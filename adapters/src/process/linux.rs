@@ -241,8 +241,8 @@ pub(super) fn environment_variable(pid: u32, name: &str) -> io::Result<Option<Os
 }
 
 /// # Source
-/// proc(5): `utime`, `stime`, `cutime` and `cstime`, fields 14 to 17 of `/proc/PID/stat`, in clock ticks; `USER_HZ` is 100 on every
-/// Linux that Rust runs on, whatever the kernel's own rate.
+/// proc(5): `utime`, `stime`, `cutime` and `cstime`, fields 14 to 17 of `/proc/PID/stat`, in clock ticks; `USER_HZ`
+/// is 100 on every Linux that Rust runs on, whatever the kernel's own rate.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
     const TICK: Duration = Duration::from_millis(10);
     let text = read_stat(pid).ok()?;

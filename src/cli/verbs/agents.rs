@@ -9,8 +9,9 @@ use crate::engine::EngineError;
 
 /// List the agent profiles, built in and your own, and what each supports
 ///
-/// With a name, shows that profile: the dialogs that a spec may accept, its fixed waiting times, what its agent reports by hooks, the variables its agent
-/// depends on, and the session variables of the agent that are never passed on to the agents it wakes.
+/// With a name, shows that profile: the dialogs that a spec may accept, its fixed waiting times, what its agent
+/// reports by hooks, the variables its agent depends on, and the session variables of the agent that are never passed
+/// on to the agents it wakes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Show only this profile

@@ -10,8 +10,8 @@ use crate::policy::name::PeerName;
 /// Remove peers; their files go to the trash
 ///
 /// Requires --force for a running agent. The spec, the state and the list of conversations move to trash/ in the state
-/// directory; only values kept with `peer add --keep-env` are deleted. The trash is never emptied: delete trash/NAME-TIME when you no longer
-/// need it. --all asks for confirmation.
+/// directory; only values kept with `peer add --keep-env` are deleted. The trash is never emptied: delete
+/// trash/NAME-TIME when you no longer need it. --all asks for confirmation.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -102,7 +102,8 @@ impl Engine {
     /// Observes both axes: one listing call to the record's own server, and one query of the kernel.
     ///
     /// # Errors
-    /// The record names a runtime that this version does not know. What could not be observed is [`Axis::Unknown`], and not an error.
+    /// The record names a runtime that this version does not know. What could not be observed is [`Axis::Unknown`],
+    /// and not an error.
     pub async fn observe(&self, name: &PeerName, record: &SessionRecord) -> Result<Observation> {
         match standing(record) {
             Standing::Here => {}
