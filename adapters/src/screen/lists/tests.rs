@@ -6,6 +6,7 @@ use super::*;
 #[test]
 fn what_a_person_opened_in_place_of_the_composer_is_a_menu() {
     let (list, settings) = ("a list is open in place of its composer", "Settings Status Config Usage Stats");
+    let high = "a window that is higher than its pane is open in place of its composer";
     let permissions = "Permissions Recently blocked Allow Ask Deny Auto mode Workspace";
     for (name, id, question) in [
         ("claude-window-resume", "window", "Resume session"),
@@ -14,6 +15,10 @@ fn what_a_person_opened_in_place_of_the_composer_is_a_menu() {
         ("claude-window-model", "window", "Select model"),
         ("claude-window-permissions", "window", permissions),
         ("claude-window-directory", "window", "Add directory to workspace"),
+        ("claude-window-high-model", "high-window", high),
+        ("claude-window-high-config", "high-window", high),
+        ("claude-window-high-status", "high-window", high),
+        ("claude-window-high-theme", "high-window", high),
         ("claude-transcript", "transcript", "its transcript is open in place of its composer"),
         ("claude-history", "history", "it searches the prompts for what is typed"),
         ("claude-sessions", "sessions", "its list of sessions is open"),
@@ -36,6 +41,23 @@ fn what_a_person_opened_in_place_of_the_composer_is_a_menu() {
         assert_eq!((seen.id.as_str(), seen.kind, seen.question.as_str()), (id, DialogKind::Menu, question), "{name}");
         assert!(seen.needs_person && next_key(&seen).is_none(), "{name}");
         assert_eq!(view(name).composer, Composer::Hidden, "{name}");
+    }
+}
+
+/// However little of it is in sight, down to the composer itself.
+#[test]
+fn no_rest_of_a_conversation_is_a_window_that_is_higher_than_its_pane() {
+    let profile = Profile::builtin("claude").expect("built in");
+    for name in
+        ["claude-ready", "claude-after", "claude-busy", "claude-typed", "claude-queued", "claude-answered-narrow"]
+    {
+        let text = screen(name);
+        let lines: Vec<&str> = text.lines().collect();
+        let composer = lines.iter().rposition(|line| line.starts_with('❯')).expect("a composer");
+        for first in 0..=composer {
+            let seen = read(&profile, &lines[first..].join("\n"));
+            assert!(!matches!(seen.phase, Phase::Dialog(_)), "{name} from line {first}: {seen:?}");
+        }
     }
 }
 
