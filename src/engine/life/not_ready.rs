@@ -8,7 +8,7 @@ use crate::engine::error::NotReady;
 use crate::engine::message::room;
 use crate::engine::observe::{fnv1a, target};
 use crate::engine::{Engine, EngineError, Peer, Result};
-use crate::policy::ending::{End, Incarnation};
+use crate::policy::ending::{End, EndCause, Incarnation};
 use crate::policy::event::EventName;
 use crate::store::{Event, Phase, SessionRecord, Stored};
 
@@ -44,6 +44,15 @@ impl Engine {
         let end = peer.files.end()?.present().map(|last| last.end).filter(|end| end.incarnation == incarnation);
         let how = end.as_ref().map_or_else(|| "another start took its place".to_owned(), End::shown_as);
         Ok(NotReady::Ended { how, failed_resumes: end.map_or(0, |end| end.failed_resumes) })
+    }
+
+    /// Whether this incarnation ended because its runtime's server did, or because another start took its place.
+    pub(crate) fn was_taken_away(&self, peer: &Peer, incarnation: Incarnation) -> Result<bool> {
+        if let Some(record) = peer.files.session()?.present() {
+            return Ok(record.incarnation != incarnation);
+        }
+        let end = peer.files.end()?.present().map(|last| last.end);
+        Ok(end.is_some_and(|end| end.incarnation == incarnation && end.cause == EndCause::RuntimeLost))
     }
 
     pub(super) fn kept_screen(&self, peer: &Peer) -> Vec<String> {

@@ -141,19 +141,29 @@ impl Engine {
                 }
                 Round::Started { incarnation, decision, cause, lacks } => {
                     drop(locked);
-                    self.await_ready(peer, incarnation).await.map_err(|error| error.lacking(lacks.clone()))?;
-                    let locked = self.lock(&peer.name).await?;
-                    // One call starts one incarnation: if it was ready and has ended already, that is reported and it
-                    // is not replaced.
-                    let record = self.still_current(peer, &locked, incarnation).await;
-                    let record = record.map_err(|error| error.lacking(lacks))?;
-                    self.note_shortfalls(peer, &record);
-                    return Ok(Up { locked, record, decision, cause });
+                    match self.seen_ready(peer, incarnation).await {
+                        Ok((locked, record)) => {
+                            self.note_shortfalls(peer, &record);
+                            return Ok(Up { locked, record, decision, cause });
+                        }
+                        // This call has started nothing yet, and what it waited for lost its place without a fault.
+                        Err(_) if decision == Decision::AlreadyAwake && self.was_taken_away(peer, incarnation)? => {}
+                        Err(error) => return Err(error.lacking(lacks)),
+                    }
                 }
             }
         }
         let detail = "another process keeps starting it".to_owned();
         Err(EngineError::NotEnded { peer: peer.name.clone(), detail })
+    }
+
+    /// Waits until this incarnation is ready. One call starts one incarnation: if it was ready and has ended already,
+    /// that is reported and it is not replaced.
+    async fn seen_ready(&self, peer: &Peer, incarnation: Incarnation) -> Result<(Locked, SessionRecord)> {
+        self.await_ready(peer, incarnation).await?;
+        let locked = self.lock(&peer.name).await?;
+        let record = self.still_current(peer, &locked, incarnation).await?;
+        Ok((locked, record))
     }
 
     async fn round(
@@ -215,7 +225,8 @@ impl Engine {
             self.note_renamed(peer)?;
         }
         if plan.cause.no_conversation && peer.profile.capabilities().resume {
-            self.progress.notice(&format!("{}: its conversation was not found, so it starts fresh", peer.name));
+            let (name, cwd) = (&peer.name, peer.spec.cwd.display());
+            self.progress.notice(&format!("{name}: its conversation was not found for {cwd}, so it starts fresh"));
         }
         let record = self.launch(peer, locked, plan).await?;
         let decision = Decision::of_start(record.resumed);

@@ -9,6 +9,16 @@ use super::{World, wait_for, wait_until};
 /// One step of the wheel up over the second column and row, as a terminal reports it (xterm's SGR mouse mode).
 const WHEEL_UP: &[u8] = b"\x1b[<64;2;2M";
 
+/// `peer` with these words on a terminal that script(1) makes, behind the shell commands `before`.
+pub(crate) fn on_a_terminal(world: &World, before: &str, words: &str) -> Command {
+    let peer = world.command(&[]);
+    let line = format!("{before}exec {} {words}", peer.get_program().display());
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).env_clear().current_dir(world.work());
+    script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
+    script
+}
+
 /// A client that is attached until this is dropped.
 pub(crate) struct Attached(Child);
 
@@ -68,11 +78,7 @@ impl Attached {
     }
 
     fn begin(world: &World, name: &str, before: &str) -> Self {
-        let peer = world.command(&["attach", name]);
-        let line = format!("{before}exec {} attach {name}", peer.get_program().display());
-        let mut script = Command::new("script");
-        script.args(["-qec", &line, "/dev/null"]).env_clear().current_dir(world.work());
-        script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
+        let mut script = on_a_terminal(world, before, &format!("attach {name}"));
         let child = script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1)");
         Self(child)
     }

@@ -33,8 +33,9 @@ impl World {
         self.demo_behind(name, &[], &["/bin/sh", "-c", "seq -f 'line %g' 200; exec \"$@\"", "sh"], &[]);
     }
 
+    /// Declares it as what the command `before` executes: these words come first.
     #[track_caller]
-    fn demo_behind(&self, name: &str, flags: &[&str], before: &[&str], words: &[&str]) {
+    pub(crate) fn demo_behind(&self, name: &str, flags: &[&str], before: &[&str], words: &[&str]) {
         if !self.path("config/agents/demo.toml").exists() {
             self.profile("demo", include_str!("../../../scripts/demo/agents/demo.toml"));
         }

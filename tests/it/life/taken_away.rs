@@ -1,9 +1,11 @@
 //! An agent whose terminal, server or machine is taken away has not failed: nothing is counted, and the next wake
 //! resumes. Such events end several processes at once, in any order; a signal to the agent alone is its own end.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::common;
+use crate::common::attached::on_a_terminal;
 use crate::common::{World, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
@@ -17,6 +19,7 @@ on_each_runtime! {
     a_signal_to_the_pane_process_closes_it_and_one_that_cannot_be_caught_is_seen_by_nobody
     a_server_killed_at_any_moment_of_a_start_is_nobodys_death
     a_start_that_is_killed_with_its_server_and_pane_is_nobodys_death
+    a_wake_that_joined_a_start_goes_on_when_that_is_taken_away
     a_server_killed_at_any_moment_of_a_self_fresh_is_nobodys_death
 }
 
@@ -38,6 +41,14 @@ struct Victims {
 impl Victims {
     fn of(world: &World, name: &str) -> Self {
         Self { server: world.server_of(name).pid, pane: world.pane_process(name), agent: world.agent(name) }
+    }
+
+    /// As a service manager does that is out of memory. The pane process sees nothing of it.
+    fn kill_at_once(&self) {
+        let (stop, kill) = (Signal::SIGSTOP, Signal::SIGKILL);
+        for (pid, kind) in [(self.pane, stop), (self.server, kill), (self.agent, kill), (self.pane, kill)] {
+            signal(pid, kind);
+        }
     }
 
     fn in_order(&self, order: [usize; 3]) -> [u32; 3] {
@@ -255,14 +266,33 @@ fn a_start_that_is_killed_with_its_server_and_pane_is_nobodys_death(on: RuntimeK
         let mut wake = world.command(&["wake", "a"]).spawn().expect("it starts");
         let known = |key| world.session("a")[key].is_object();
         wait_until("its agent is started", || known("process") && known("server_process"));
-        let victims = Victims::of(&world, "a");
-        let (stop, kill) = (Signal::SIGSTOP, Signal::SIGKILL);
-        for (pid, kind) in [(victims.pane, stop), (victims.server, kill), (victims.agent, kill), (victims.pane, kill)] {
-            signal(pid, kind);
-        }
+        Victims::of(&world, "a").kill_at_once();
         wake.wait().expect("ours");
         is_nobodys_death(&world, "a", &["runtime-lost"], "killed at once");
     }
+}
+
+/// The wake that began the start reports how it ended. The other one has started nothing, and was asked for an agent.
+fn a_wake_that_joined_a_start_goes_on_when_that_is_taken_away(on: RuntimeKind) {
+    let world = World::on(on);
+    let slow = world.path("slow");
+    std::fs::write(&slow, "").expect("writable");
+    let script = format!("[ ! -e {} ] || set -- \"$@\" --start-delay 600000; exec \"$@\"", slow.display());
+    world.demo_behind("a", &[], &["/bin/sh", "-c", &script, "sh"], &[]);
+    let first = world.command(&["wake", "a"]).stderr(Stdio::piped()).spawn().expect("it starts");
+    let known = |key| world.session("a")[key].is_object();
+    wait_until("its agent is started", || known("process") && known("server_process"));
+    let said = std::fs::File::create(world.path("second.txt")).expect("writable");
+    let mut joins = on_a_terminal(&world, "", "wake a -m hello").stdout(said).spawn().expect("script(1)");
+    let said = || std::fs::read_to_string(world.path("second.txt")).expect("readable");
+    wait_until("the second wake waits for that start", || said().contains("waiting for a to be ready"));
+    std::fs::remove_file(&slow).expect("removable");
+    Victims::of(&world, "a").kill_at_once();
+    let first = first.wait_with_output().expect("ours");
+    assert_eq!(first.status.code(), Some(5), "{first:?}");
+    assert!(joins.wait().expect("ours").success(), "{}", said());
+    assert!(said().contains("message delivered"), "{}", said());
+    assert_eq!((world.deaths("a"), world.events("a", "message.delivered").len()), (0, 1));
 }
 
 fn a_server_killed_at_any_moment_of_a_self_fresh_is_nobodys_death(on: RuntimeKind) {
@@ -272,15 +302,11 @@ fn a_server_killed_at_any_moment_of_a_self_fresh_is_nobodys_death(on: RuntimeKin
     for delay in [0, 2, 5, 10, 15, 20, 40, 80] {
         world.peer(&["reset", "a"]);
         let (incarnation, server) = (world.session("a")["incarnation"].to_string(), world.server_of("a"));
-        // It becomes its own successor by exec(2).
-        let pane = world.pane_process("a");
         let mut command = world.command(&["self-fresh"]);
         let run = common::Run::of(command.env("PEER_NAME", "a").env("PEER_INCARNATION", incarnation), None);
         assert_eq!(run.code, 0, "{run:?}");
         std::thread::sleep(Duration::from_millis(delay));
         signal(server.pid, Signal::SIGKILL);
-        // A wake before that may find the fresh start in progress, and report how it ended.
-        wait_until("its pane process has seen it", || !lives(pane));
         is_uncounted(&world, "a", &format!("{delay} ms after a self-fresh"));
     }
 }

@@ -4,9 +4,10 @@
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use crate::common;
+use crate::common::attached::on_a_terminal;
 use crate::common::ticks::{done, settle, skipped, tick, verdict};
 use crate::common::{World, lives, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
@@ -156,15 +157,8 @@ fn our_pane_closed_by_a_person_leaves_their_own_alone() {
     assert_eq!((world.conversation("a"), others(server, 0)), (conversation, own));
 }
 
-/// `peer` with these arguments on a terminal as large as the pane, which script(1) makes.
-pub(super) fn on_a_terminal(world: &World, words: &str) -> Command {
-    let peer = world.command(&[]);
-    let mut script = Command::new("script");
-    let line = format!("stty rows 50 cols 200; exec {} {words}", peer.get_program().display());
-    script.args(["-qec", &line, "/dev/null"]).env_clear().current_dir(world.work());
-    script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
-    script
-}
+/// Makes the terminal as large as the pane.
+pub(super) const AS_LARGE: &str = "stty rows 50 cols 200; ";
 
 /// A user at another terminal, who types into the session.
 pub(super) struct Person(Child);
@@ -172,7 +166,7 @@ pub(super) struct Person(Child);
 impl Person {
     #[track_caller]
     fn at(world: &World, name: &str) -> Self {
-        let mut script = on_a_terminal(world, &format!("attach {name}"));
+        let mut script = on_a_terminal(world, AS_LARGE, &format!("attach {name}"));
         let person = Self(script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1)"));
         wait_until("somebody is attached", || {
             world.peer(&["status", name, "--json"]).json()["session"]["attached"].as_u64() > Some(0)

@@ -1,6 +1,7 @@
 //! Sessions of zellij that nobody can reach any more: their sockets or directories were removed.
 
-use super::zellij_by_hand::{awake, by_hand, on_a_terminal, others, stops_without_a_trace};
+use super::zellij_by_hand::{AS_LARGE, awake, by_hand, others, stops_without_a_trace};
+use crate::common::attached::on_a_terminal;
 use crate::common::not_run::cannot_run;
 use crate::common::ticks::{done, settle, skipped, tick, verdict};
 use crate::common::{Run, World, lives, signal, wait_until};
@@ -42,7 +43,7 @@ fn is_left_alone(world: &World, name: &str, what: &str) {
         assert!(run.code == 6 && run.stderr.contains("`peer stop` ends it"), "{what}: {run:?}");
         assert!(run.took < std::time::Duration::from_secs(5), "{what}: {run:?}");
     }
-    let attached = on_a_terminal(world, "attach a").output().expect("script(1)");
+    let attached = on_a_terminal(world, AS_LARGE, "attach a").output().expect("script(1)");
     let said = String::from_utf8_lossy(&attached.stdout).into_owned();
     assert!(attached.status.code() == Some(6) && said.contains("`peer stop` ends it"), "{what}: {said}");
     assert_eq!((world.session(name)["process"].clone(), lives(agent)), (record["process"].clone(), true), "{what}");
