@@ -5,8 +5,8 @@ use crate::policy::name::PeerName;
 
 /// Rename a peer; it keeps its conversations
 ///
-/// A running agent knows its own name, so renaming it requires --force, which stops it first. The log keeps the name under
-/// which each event was written.
+/// A running agent knows its own name, so renaming it requires --force, which parks it first: the next wake resumes it. The log
+/// keeps the name under which each event was written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  peer rename api web-api")]
 pub(crate) struct Args {
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// New name
     #[arg(value_name = "NEW")]
     to: PeerName,
-    /// End its agent first if it is awake; its conversation is kept
+    /// Park its agent first if it is awake; the next wake resumes it
     #[arg(long, short)]
     force: bool,
     /// Print one JSON document
@@ -27,6 +27,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     engine.rename(&args.from, &args.to, args.force).await?;
+    engine.progress.settled();
     if args.json {
         context.out.document("rename", &json!({ "peer": args.to, "from": args.from }))?;
     } else {

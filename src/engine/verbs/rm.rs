@@ -104,7 +104,8 @@ impl Engine {
         .map_err(|source| EngineError::Io { action: "remove", path: path.to_owned(), source })
     }
 
-    /// Removes everything of a peer from its runtime's server, recorded or not.
+    /// Removes everything of a peer from its runtime's server, recorded or not. An agent that runs is parked: what comes
+    /// back under another name, or from the trash, resumes.
     pub(crate) async fn shut_down_for_removal(&self, peer: &Peer, locked: &Locked, force: bool) -> Result<()> {
         // A session hidden by an older record is found once that record is gone.
         loop {
@@ -130,9 +131,9 @@ impl Engine {
                 Live::Starting(_) | Live::Session(..) if !force => {
                     return Err(EngineError::Awake { peer: peer.name.clone() });
                 }
-                Live::Starting(record) => drop(self.end(peer, locked, *record, Some(Intent::Stopped)).await?),
+                Live::Starting(record) => drop(self.end(peer, locked, *record, Some(Intent::Moved)).await?),
                 Live::Session(record, observation) => {
-                    drop(self.end_by_hand(peer, locked, *record, &observation, Intent::Stopped).await?);
+                    drop(self.end_by_hand(peer, locked, *record, &observation, Intent::Moved).await?);
                 }
             }
         }

@@ -42,10 +42,10 @@ macro_rules! causes {
 causes! {
     /// The reaper parked the agent because it was idle for too long.
     IdleReaped = "idle-reaped" => EndMeaning { next_wake: NextWake::OfParked, message: WorkerMessage::Done, ..PARKED },
-    /// `peer stop` parked the agent, or `peer rm` or `peer rename` with `--force`.
+    /// `peer stop` parked the agent.
     Stopped = "stopped" => EndMeaning { state: State::Stopped, shown_as: "stopped", ..PARKED },
-    /// The agent was parked to be resumed at once: in another runtime or another version of it, or because its turn was
-    /// stalled.
+    /// The agent was parked to be resumed: in another runtime or another version of it, under another name, from the
+    /// trash, or because its turn was stalled.
     Moved = "moved" => EndMeaning { shown_as: "moved", ..PARKED },
     /// The agent requested a fresh restart of itself.
     SelfFresh = "self-fresh" => EndMeaning {

@@ -10,9 +10,10 @@ use super::EndCause;
 pub enum Intent {
     /// The reaper parks the agent.
     IdleReaped,
-    /// `peer stop`, or `peer rm` or `peer rename` with `--force`.
+    /// `peer stop`.
     Stopped,
-    /// `peer move`, `peer restart-runtime`, or a restart because its turn was stalled.
+    /// `peer move`, `peer restart-runtime`, a restart because its turn was stalled, or `peer rename` or `peer rm` with
+    /// `--force`.
     Moved,
     /// `peer self-fresh`.
     SelfFresh,

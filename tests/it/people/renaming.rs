@@ -15,14 +15,19 @@ fn stopped(world: &World, name: &str) -> String {
     conversation
 }
 
-/// Asserts that the next wake resumes the conversation.
+/// Asserts that the next wake resumes the conversation, once it may.
 #[track_caller]
 fn goes_on(world: &World, name: &str, conversation: &str, said: &[&str]) {
     world.peer(&["start", name]);
+    resumes(world, name, "stopped", conversation, said);
+}
+
+#[track_caller]
+fn resumes(world: &World, name: &str, cause: &str, conversation: &str, said: &[&str]) {
     let last = said.last().expect("a message");
     world
         .peer(&["wake", name, "-t", "login", "-m", last])
-        .prints(&format!("{name}: woken resumed (stopped); message delivered\n"));
+        .prints(&format!("{name}: woken resumed ({cause}); message delivered\n"));
     assert_eq!(
         (world.conversation(name), world.said(conversation)),
         (conversation.to_owned(), said.iter().map(|text| (*text).to_owned()).collect())
@@ -48,7 +53,8 @@ fn a_renamed_peer_goes_on_with_its_conversation(kind: RuntimeKind) {
     assert_eq!(world.session("web")["incarnation"], 2);
     world.peer(&["rename", "web", "api"]).fails(4, "error: web is awake\nhint: peer stop web, or use --force\n");
     world.peer(&["rename", "web", "api", "--force"]).prints("web: is called api now\n");
-    goes_on(&world, "api", &conversation, &["one", "two", "three"]);
+    assert_eq!(world.peer(&["list", "--format", "{name} {state}"]).stdout, "api asleep\n");
+    resumes(&world, "api", "moved", &conversation, &["one", "two", "three"]);
     assert_eq!(world.processes(), [world.agent("api")], "one agent");
 }
 
@@ -137,6 +143,9 @@ fn what_was_removed_comes_back_as_it_was() {
     assert_eq!(fs::read_dir(world.path("state/trash")).expect("listed").count(), 0);
     goes_on(&world, "api", &conversation, &["one", "two"]);
     assert_eq!(world.events("api", "peer.restored").len(), 1);
+    assert_eq!(world.peer(&["rm", "api", "--force"]).code, 0);
+    assert_eq!(world.peer(&["restore", "api"]).code, 0);
+    resumes(&world, "api", "moved", &conversation, &["one", "two", "three"]);
     world.peer(&["stop", "api"]);
     world.peer(&["rm", "api"]);
     world.add("api", &["cat"]);
@@ -145,7 +154,7 @@ fn what_was_removed_comes_back_as_it_was() {
         .fails(1, "error: restore api: there is a peer of this name\nhint: peer rename api NEW renames that one\n");
     world.peer(&["rename", "api", "other"]).prints("api: is called other now\n");
     assert_eq!(world.peer(&["restore", "api"]).code, 0);
-    goes_on(&world, "api", &conversation, &["one", "two", "three"]);
+    goes_on(&world, "api", &conversation, &["one", "two", "three", "four"]);
 }
 
 #[test]
