@@ -8,7 +8,10 @@ pub enum RecordedState {
     /// No incarnation runs: there is no `.session` file, or it is of a start that was refused or never completed.
     None,
     /// It is being started: its pane or its agent is alive and not ready, however long that has taken.
-    Starting,
+    Starting {
+        /// Whether a process waits until it is ready. If none does, the next wake or tick sees the start through.
+        is_watched: bool,
+    },
     /// It was started on another machine or in another pid namespace, so its state cannot be determined here.
     Elsewhere {
         /// Where it was started, and since when.

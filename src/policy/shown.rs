@@ -50,8 +50,11 @@ impl Shown {
 pub fn state(facts: &StateFacts, now: Timestamp) -> Shown {
     match &facts.live {
         RecordedState::None => not_awake(facts, now),
-        RecordedState::Starting => match &facts.turn {
+        RecordedState::Starting { is_watched } => match &facts.turn {
             Some(Turn::Waiting(ask)) => Shown::new(State::Waiting, Some(ask.to_string())),
+            // Nobody records that it is ready, and its screen shows it.
+            Some(Turn::Free) if !is_watched => Shown::new(State::Awake, None),
+            Some(Turn::Busy) if !is_watched => Shown::new(State::Busy, None),
             _ => Shown::new(State::Starting, None),
         },
         RecordedState::Elsewhere { owner } => Shown::new(State::Unknown, Some(format!("started {owner}"))),
@@ -173,9 +176,16 @@ mod tests {
         };
         assert_eq!(shown(&doing(asks(None))), "waiting: permission");
         assert_eq!(shown(&doing(asks(Some("May I?")))), "waiting: permission: May I?");
-        let starting = |turn| shown(&StateFacts { live: RecordedState::Starting, turn, ..facts() });
-        assert_eq!((starting(None), starting(Some(Turn::Busy))), ("starting".to_owned(), "starting".to_owned()));
-        assert_eq!(starting(Some(asks(None))), "waiting: permission");
+        let starting =
+            |is_watched, turn| shown(&StateFacts { live: RecordedState::Starting { is_watched }, turn, ..facts() });
+        for (turn, watched, left) in [
+            (None, "starting", "starting"),
+            (Some(Turn::Busy), "starting", "busy"),
+            (Some(Turn::Free), "starting", "awake"),
+            (Some(asks(None)), "waiting: permission", "waiting: permission"),
+        ] {
+            assert_eq!((starting(true, turn.clone()), starting(false, turn)), (watched.to_owned(), left.to_owned()));
+        }
     }
 
     #[test]

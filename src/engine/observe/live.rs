@@ -65,7 +65,7 @@ impl Live {
     pub(crate) fn recorded(&self) -> RecordedState {
         match self {
             Self::None => RecordedState::None,
-            Self::Starting(_) => RecordedState::Starting,
+            Self::Starting(record) => RecordedState::Starting { is_watched: is_driven(record) },
             Self::Session(_, observation) => match &observation.elsewhere {
                 Some(owner) => RecordedState::Elsewhere { owner: owner.clone() },
                 None => RecordedState::Session {

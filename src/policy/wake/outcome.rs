@@ -151,7 +151,7 @@ pub enum Refusal {
         now_in: Option<String>,
     },
     /// Row 10.
-    #[error("its agent's files of the conversation {conversation} are gone")]
+    #[error("its agent has no files of the conversation {conversation} for its directory")]
     ConversationGone {
         /// Which was asked for.
         conversation: String,

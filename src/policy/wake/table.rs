@@ -49,7 +49,7 @@ pub(super) static TABLE: [Row; 20] = [
         condition: "alive on both axes, or being started",
         result_text: "find it awake (already-awake)",
         evaluate: |case| match case.facts.live {
-            RecordedState::Starting => Some(elsewhere(case).unwrap_or(WakeDecision::StillStarting)),
+            RecordedState::Starting { .. } => Some(elsewhere(case).unwrap_or(WakeDecision::StillStarting)),
             _ => (axes(case)? == (true, true)).then(|| elsewhere(case).unwrap_or(WakeDecision::AlreadyAwake)),
         },
     },
@@ -212,7 +212,7 @@ fn elsewhere(case: &Case<'_>) -> Option<WakeDecision> {
 fn axes(case: &Case<'_>) -> Option<(bool, bool)> {
     match &case.facts.live {
         RecordedState::Session { runtime, process } => Some((runtime.alive()?, process.alive()?)),
-        RecordedState::None | RecordedState::Starting | RecordedState::Elsewhere { .. } => None,
+        RecordedState::None | RecordedState::Starting { .. } | RecordedState::Elsewhere { .. } => None,
     }
 }
 

@@ -156,7 +156,12 @@ fn row_5_alive_on_both_axes_is_already_awake_whatever_is_asked() {
 
 #[test]
 fn row_5_the_second_sender_waits_for_the_first_ones_start() {
-    assert_row(5, "StillStarting", &WakeFacts { live: RecordedState::Starting, ..parked() }, &plain());
+    assert_row(
+        5,
+        "StillStarting",
+        &WakeFacts { live: RecordedState::Starting { is_watched: true }, ..parked() },
+        &plain(),
+    );
 }
 
 #[test]
@@ -273,7 +278,7 @@ fn row_5_refuses_another_conversation_than_the_one_that_it_is_awake_in() {
     assert_row(5, "AlreadyAwake", &awake(Some("conv-1")), &asking_for("conv-1"));
     for now_in in [Some("conv-2"), None] {
         assert_row(5, "refuse in-another-conversation", &awake(now_in), &asking_for("conv-1"));
-        let starting = WakeFacts { live: RecordedState::Starting, ..awake(now_in) };
+        let starting = WakeFacts { live: RecordedState::Starting { is_watched: true }, ..awake(now_in) };
         assert_row(5, "refuse in-another-conversation", &starting, &asking_for("conv-1"));
     }
 }
@@ -502,7 +507,7 @@ fn any_axis() -> impl Strategy<Value = Axis> {
 fn any_live() -> impl Strategy<Value = RecordedState> {
     prop_oneof![
         Just(RecordedState::None),
-        Just(RecordedState::Starting),
+        any::<bool>().prop_map(|is_watched| RecordedState::Starting { is_watched }),
         (any_axis(), any_axis()).prop_map(|(runtime, process)| RecordedState::Session { runtime, process }),
     ]
 }

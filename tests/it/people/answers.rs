@@ -105,6 +105,9 @@ fn trust_is_answered_before_the_agent_is_ready(on: RuntimeKind) {
     assert!(run.stdout.ends_with("  > 1. No, exit\n    2. Yes, I trust this folder\n"), "{run:?}");
     assert!(run.stdout.starts_with("a asks (trust): Quick safety check"), "{run:?}");
     world.peer(&["answer", "a", "yes"]).prints("a: chose 2. Yes, I trust this folder; it is ready for a message\n");
+    // The wake that began this start has ended, and no tick comes.
+    assert_eq!(world.peer(&["list", "--format", "{state}"]).stdout, "awake\n");
+    assert_eq!(world.peer(&["wait", "a", "--timeout", "10s"]).code, 0);
     world.peer(&["wake", "a", "-m", "hello"]).prints("a: already awake; message delivered\n");
     // "No" ends the agent, as the row says.
     world.demo("b", &["--trust-dialog"]);
