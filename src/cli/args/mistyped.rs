@@ -113,6 +113,12 @@ fn hint(error: &clap::Error, verb: Option<&str>) -> String {
         let names: Vec<String> = verbs().collect();
         return meant(typed, &names).unwrap_or_else(|| "peer --help lists the verbs".to_owned());
     }
+    if verb == Some("move")
+        && error.kind() == ErrorKind::InvalidValue
+        && said(ContextKind::InvalidValue).is_some_and(|value| value == "." || value.contains('/'))
+    {
+        return "peer edit NAME moves it to another directory (cwd)".to_owned();
+    }
     let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(said);
     if let Some(near) = suggested {
         return format!("did you mean {near}?");

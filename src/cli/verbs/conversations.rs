@@ -76,10 +76,11 @@ fn below(one: &KnownConversation) -> Vec<String> {
     match (one.first_at, one.last_at) {
         (Some(first), Some(last)) => lines.push(format!("{} to {}", second(first), second(last))),
         (Some(at), None) | (None, Some(at)) => lines.push(second(at)),
+        (None, None) if one.files == Some(false) => lines.extend(one.since.map(second)),
         (None, None) => lines.extend(one.since.map(|at| format!("{}, nothing was said", second(at)))),
     }
     match (one.files, &one.first_words) {
-        (Some(false), _) => lines.push("its agent has no files of it".to_owned()),
+        (Some(false), _) => lines.push("its agent has no files of it for its directory".to_owned()),
         (_, Some(words)) => lines.push(printable(words)),
         (_, None) => {}
     }

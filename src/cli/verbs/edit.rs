@@ -34,6 +34,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     };
     let editor = editor(&engine, &args.name)?;
     let draft = Draft::of(&args.name, &before)?;
+    let spec_before = PeerSpec::parse(&engine.config.spec_path(&args.name), &before).ok();
     let said = match edit_until_saved(&engine, &args.name, &editor, &draft, before).await {
         Ok(said) => said,
         Err(stop) => return Err(draft.kept(stop)),
@@ -41,6 +42,17 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     draft.remove();
     context.out.line(format!("{}: {said}", args.name))?;
     let spec = engine.peer(&args.name)?.spec;
+    if let Some(before) = spec_before.map(|spec| spec.cwd)
+        && engine.leaves_conversation_in(&args.name, &before)?
+    {
+        engine.progress.notice(&format!(
+            "{}: its agent keeps conversations by directory: the next start in {} is fresh; cwd = \"{}\" brings the \
+             conversation back",
+            args.name,
+            spec.cwd.display(),
+            before.display()
+        ));
+    }
     if let Some(unused) = engine.unused_env_file(&args.name, &spec) {
         let unused = unused.display();
         engine.progress.notice(&format!("{}: its spec does not name {unused} any more; rm {unused}", args.name));

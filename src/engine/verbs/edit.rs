@@ -1,5 +1,8 @@
 //! `peer edit`: replaces the text of a spec, unless it was changed meanwhile.
 
+use std::path::Path;
+
+use crate::engine::observe::launched;
 use crate::engine::{Engine, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
@@ -36,5 +39,23 @@ impl Engine {
         self.config.write_spec(name, text)?;
         self.log(&Event::new(self.now(), EventName::PeerEdited).peer(name))?;
         Ok(Edited::Saved { awake: locked.files().session()?.present().is_some() })
+    }
+
+    /// Whether a peer's conversation stays behind in its former directory: its agent has it there, and would not find
+    /// it from the present one. `false` if that is unknown.
+    ///
+    /// # Errors
+    /// A file of the peer cannot be read.
+    pub fn leaves_conversation_in(&self, name: &PeerName, before: &Path) -> Result<bool> {
+        let peer = self.peer(name)?;
+        let current = peer.files.session()?.present().and_then(|record| record.conversation);
+        let last = || Ok::<_, crate::engine::EngineError>(peer.files.end()?.present().and_then(|end| end.conversation));
+        let Some(id) = current.map_or_else(last, |id| Ok(Some(id)))? else { return Ok(false) };
+        let env = self.agent_environment(&peer);
+        let has = |cwd: &Path| {
+            let found = launched::with_files(&peer.profile, cwd, &env, |files| files.exists(&id));
+            found.ok().map(|found| found.is_some())
+        };
+        Ok(before != peer.spec.cwd && has(before) == Some(true) && has(&peer.spec.cwd) == Some(false))
     }
 }

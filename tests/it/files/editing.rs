@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -51,6 +51,43 @@ fn kept(world: &World, said: &str) -> String {
     assert!(said.contains(&format!("your text is in {}", draft.display())), "{said}");
     assert_eq!(draft.metadata().expect("there").permissions().mode() & 0o777, 0o600);
     fs::read_to_string(draft).expect("kept")
+}
+
+/// Claude Code and pi, like the demo agent, keep conversations by directory.
+#[test]
+fn a_changed_directory_that_leaves_the_conversation_behind_is_said_and_can_be_undone() {
+    let world = World::new();
+    fs::create_dir(world.path("work/new")).expect("ours");
+    world.demo("a", &[]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let conversation = world.conversation("a");
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    let (old, new) = (world.work(), world.path("work/new"));
+    let change = |from: &Path, to: &Path| {
+        let mut edit = world.command(&["edit", "a"]);
+        edit.env("EDITOR", format!("sed -i 's|^cwd = \"{}\"|cwd = \"{}\"|'", from.display(), to.display()));
+        Run::of(&mut edit, None)
+    };
+    let run = change(&old, &new);
+    let note = format!(
+        "note: a: its agent keeps conversations by directory: the next start in {} is fresh; cwd = \"{}\" brings the \
+         conversation back\n",
+        new.display(),
+        old.display()
+    );
+    assert_eq!((run.stdout.as_str(), run.stderr), ("a: saved\n", note));
+    let listed = world.peer(&["conversations", "a"]).stdout;
+    assert!(listed.contains("its agent has no files of it for its directory"), "{listed}");
+    assert!(!listed.contains("nothing was said"), "{listed}");
+    world.peer(&["move", "a", "work/new"]).fails(
+        2,
+        "error: invalid value 'work/new' for '[RUNTIME]' [possible values: tmux, zellij]\n\
+         hint: peer edit NAME moves it to another directory (cwd)\n",
+    );
+    change(&new, &old).prints("a: saved\n");
+    world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
+    assert_eq!(world.conversation("a"), conversation);
 }
 
 #[test]

@@ -459,7 +459,9 @@ fn row_17_without_a_conversation_to_be_found_is_fresh_and_says_so(on: RuntimeKin
     park(&world, "a");
     let run = world.peer(&["wake", "a"]);
     assert_eq!(run.stdout, "a: woken fresh (stopped-no-conversation)\n");
-    assert_eq!((run.code, run.stderr.as_str()), (0, "note: a: its conversation was not found, so it starts fresh\n"));
+    let cwd = world.work();
+    let note = format!("note: a: its conversation was not found for {}, so it starts fresh\n", cwd.display());
+    assert_eq!((run.code, run.stderr), (0, note));
     assert_eq!(world.events("a", "wake.decided")[1]["cause"], "stopped-no-conversation");
 }
 

@@ -6,6 +6,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::path::Path;
 
 use crate::common::ticks::tick;
 use crate::common::{World, on_each_runtime, signal, wait_until};
@@ -143,7 +144,7 @@ fn what_was_cleared_and_never_spoken_in_is_not_the_old_context_again(on: Runtime
     world.peer(&["start", "a"]);
     let woken = world.peer(&["wake", "a", "-m", "after"]);
     assert_eq!(woken.stdout, "a: woken fresh (stopped-no-conversation); message delivered\n", "{woken:?}");
-    assert_eq!(woken.stderr, "note: a: its conversation was not found, so it starts fresh\n");
+    assert_eq!(woken.stderr, not_found(&world.work()));
     let third = world.conversation("a");
     assert_eq!(world.conversations("a"), [first.as_str(), &second, &third]);
     assert_eq!((world.said(&first), world.said(&third)), (vec!["first".to_owned()], vec!["after".to_owned()]));
@@ -177,6 +178,10 @@ fn a_conversation_of_another_peer_is_never_taken(on: RuntimeKind) {
 }
 
 /// A demo agent whose directory is a link, which can be pointed to another directory.
+fn not_found(cwd: &Path) -> String {
+    format!("note: a: its conversation was not found for {}, so it starts fresh\n", cwd.display())
+}
+
 fn awake_behind_a_link(on: RuntimeKind) -> World {
     let world = World::on(on);
     for dir in ["work/one", "work/two"] {
@@ -209,6 +214,6 @@ fn a_link_that_moved_while_it_slept_is_a_fresh_start_that_is_said(on: RuntimeKin
     move_link(&world);
     let woken = world.peer(&["wake", "a", "-m", "second"]);
     assert_eq!(woken.stdout, "a: woken fresh (stopped-no-conversation); message delivered\n", "{woken:?}");
-    assert_eq!(woken.stderr, "note: a: its conversation was not found, so it starts fresh\n");
+    assert_eq!(woken.stderr, not_found(&world.path("work/link")));
     assert_eq!(world.conversations("a").len(), 2);
 }

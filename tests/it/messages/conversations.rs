@@ -188,7 +188,7 @@ fn what_is_ambiguous_or_unknown_or_anothers_is_told_with_what_there_is() {
     ambiguous.fails(1, &format!("error: a has more than one conversation \"same\"\n{hint}"));
     // The agent's files are gone: no other conversation is started instead.
     let gone = world.peer(&["wake", "a", "--conversation", &alike[0]]);
-    let problem = format!("cannot wake a: its agent's files of the conversation {} are gone", alike[0]);
+    let problem = format!("cannot wake a: its agent has no files of the conversation {} for its directory", alike[0]);
     gone.fails(4, &format!("error: {problem}\nhint: peer conversations a says which of them are there\n"));
     assert_eq!(of(&listed(&world, "a"), &alike[0])["files"], false);
     assert!(world.session("a").is_null(), "nothing was started");
