@@ -136,10 +136,17 @@ fn the_example_tells_the_desktop_of_a_crash_and_not_of_a_park() {
     world.add("calm", &["cat"]);
     world.peer(&["wake", "calm"]);
     world.peer(&["stop", "calm"]);
+    for cause in ["idle-reaped", "stopped", "moved", "self-fresh", "replaced", "completed"] {
+        let mut hook = std::process::Command::new(&command);
+        hook.env("PATH", &path).env("PEER_EVENT", "session.ended").env("PEER_EVENT_CAUSE", cause);
+        Run::of(hook.env("PEER_EVENT_PEER", "calm"), None).prints("");
+    }
     world.add("ill", &["sh", "-c", "exit 3"]);
     world.peer(&["wake", "ill"]);
     world.await_end("ill");
-    let told = wait_for("the desktop is told", || fs::read_to_string(world.path("told")).ok());
+    // The file is there before it is written to.
+    let told = || fs::read_to_string(world.path("told")).ok().filter(|told| !told.is_empty());
+    let told = wait_for("the desktop is told", told);
     assert!(told.starts_with("--app-name=peer|--|ill: ended|crashed|"), "{told}");
     assert!(!told.contains("calm") && world.log().iter().all(|event| event["event"] != "hook.failed"), "{told}");
 }
