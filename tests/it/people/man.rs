@@ -35,10 +35,16 @@ fn the_files_page_names_every_file_there_is() {
     world.peer(&["reap"]);
     world.peer(&["stop", "api"]);
     world.peer(&["refresh", "api"]);
+    world.peer(&["send", "api", "--queue", "later"]);
+    let page = page.replace("\\-", "-");
     for (path, _) in world.snapshot() {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let Some(suffix) = name.strip_prefix("api.") else { continue };
-        let kind = suffix.rsplit('.').next().expect("an ending");
-        assert!(page.contains(kind), "{name} is not told in peer-files(5)");
+        // `api.session`, `api.1.launch`, `inbox/api`; and `heartbeat.json`, which is the fleet's.
+        let kind = match name.strip_prefix("api") {
+            Some(suffix) => suffix.rsplit('.').next().expect("an ending"),
+            None => &name,
+        };
+        let kind = if path.parent().is_some_and(|dir| dir.ends_with("inbox/api")) { "message" } else { kind };
+        assert!(page.contains(kind), "{} is not told in peer-files(5)", path.display());
     }
 }
