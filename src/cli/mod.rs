@@ -45,7 +45,7 @@ type Outcome = Result<u8, CliError>;
     name = "peer",
     version,
     about = "Starts, resumes and parks named terminal agents on demand, in tmux or zellij",
-    after_help = "Getting started:\n  peer add api -- claude      # declare an agent in this directory\n  peer wake api -m 'hello'    # start it, fresh or resumed, and say why\n  peer attach api             # look at it\n\nTopics: peer help states, causes, events, markers, exit-codes\n\nExit codes: 0 done · 1 failed · 2 usage · 3 no such peer · 4 refused by state · 5 not ready · 6 runtime unavailable · 7 message not confirmed · 8 needs a person · 9 timed out",
+    after_help = "Getting started:\n  peer add api -- claude      # declare an agent in this directory\n  peer wake api -m 'hello'    # start it, fresh or resumed, and say why\n  peer attach api             # look at it\n\nTopics: peer help states, causes, events, markers, exit-codes\n\nAliases: peer ls and peer ps for peer list, peer logs for peer log\n\nExit codes: 0 done · 1 failed · 2 usage · 3 no such peer · 4 refused by state · 5 not ready · 6 runtime unavailable · 7 message not confirmed · 8 needs a person · 9 timed out",
     max_term_width = 100,
     disable_help_subcommand = true
 )]

@@ -80,7 +80,7 @@ events! {
     TurnFinished = "turn.finished": "a turn ended, as the agent reported or a tick saw (witness): its duration and whether it answered, where that is known",
     TurnStarted = "turn.started": "a turn began, as the agent reported or a tick saw (witness); since: when, if that was earlier and is known",
     WakeDecided = "wake.decided": "an agent is being started: fresh or resumed, and why",
-    WakeFailed = "wake.failed": "an agent did not become ready",
+    WakeFailed = "wake.failed": "an agent was not started, or did not become ready; cause: why",
     WakeReady = "wake.ready": "an agent is ready",
     WakeRefused = "wake.refused": "a wake was refused, and why",
 }

@@ -124,15 +124,13 @@ fn delivery_hint(error: &EngineError) -> Option<String> {
             format!("nothing reached the agent; peer status {peer} shows its state")
         }
         EngineError::NotAccepted { peer, how, .. } | EngineError::Interrupted { peer, how, .. } => match how {
-            Undelivered::NotTyped => format!("peer screen {peer}; then send it again"),
-            Undelivered::NotSent => format!("peer screen {peer}; it is safe to send it again"),
+            Undelivered::NotTyped => format!("peer screen {peer} shows why; then send it again"),
+            Undelivered::NotSent => format!("peer screen {peer} shows it; it is safe to send it again"),
             Undelivered::NotSeen => format!("check peer screen {peer} before sending it again"),
         },
-        EngineError::NoRoom { peer, attached: true, .. } => {
-            format!("enlarge or detach that terminal, then peer send {peer} again")
-        }
+        EngineError::NoRoom { attached: true, .. } => "enlarge or detach that terminal; then send it again".to_owned(),
         EngineError::NoRoom { peer, attached: false, .. } => {
-            format!("peer attach {peer} and close the panes beside it, then peer send {peer} again")
+            format!("peer attach {peer} and close the panes beside it; then send it again")
         }
         EngineError::Unsendable { peer, why: Unsendable::Command } => {
             format!(
@@ -156,7 +154,7 @@ fn awaited_hint(peer: &str, error: &EngineError) -> String {
         EngineError::HeldUp { .. } => {
             format!("peer screen {peer} shows it; peer wait {peer}, then peer last {peer}, once it goes on")
         }
-        EngineError::NoAnswerInTime { sent: false, .. } => format!("peer wait {peer}, then send it again"),
+        EngineError::NoAnswerInTime { sent: false, .. } => format!("peer wait {peer}; then send it again"),
         EngineError::EndedMeanwhile { .. } => {
             format!("peer status {peer} shows how it ended; peer last {peer} prints its last answer")
         }

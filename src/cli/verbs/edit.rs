@@ -19,7 +19,7 @@ use crate::policy::name::PeerName;
 /// that was not saved is kept, and its path is printed.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer edit api\n  EDITOR=nano peer edit api\n  EDITOR='sed -i s/1h/2h/' peer edit api      without a terminal"
+    after_help = "Examples:\n  peer edit api\n  EDITOR=nano peer edit api\n  EDITOR='sed -i s/1h/2h/' peer edit api      # without a terminal"
 )]
 pub(crate) struct Args {
     /// Name of the peer

@@ -15,6 +15,9 @@ const FOLLOW: Duration = Duration::from_millis(200);
 
 /// Print the decision log
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  peer log api                          # what was decided about one peer\n  peer log -f --event agent.waiting     # each question as it comes\n  peer log --event session.ended -n 20  # the last ends, and why\n\nAlias: peer logs"
+)]
 pub(crate) struct Args {
     /// Only events of this peer
     #[arg(add = crate::cli::args::complete::peers())]

@@ -16,7 +16,7 @@ use crate::policy::time::Timestamp;
 /// Exits with 0 only once the agent is seen to have accepted the message. Long and multi-line text arrives unchanged.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  peer send api -w 'which tests fail?'      # prints the answer\n  git diff | peer send api -\n  peer send api --queue --after 2h 'look at the nightly run'"
+    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  peer send api -w 'which tests fail?'      # prints the answer\n  git diff | peer send api -\n  peer send api --queue --after 2h 'look at the nightly run'\n  peer wake --all -m 'the release is out'   # wakes all, and sends it to each"
 )]
 pub(crate) struct Args {
     /// Name of the peer

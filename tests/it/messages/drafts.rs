@@ -143,7 +143,7 @@ fn a_draft_that_a_person_typed_is_not_clobbered(on: RuntimeKind) {
     assert_eq!(
         run.stderr,
         "error: the message to a was not typed: its input box was not free: the input box holds an unsent draft\n\
-         hint: peer screen a; then send it again\n"
+         hint: peer screen a shows why; then send it again\n"
     );
     assert!(world.screen("a").contains("> my draft"), "untouched");
     // The draft is sent, and the next message goes through.

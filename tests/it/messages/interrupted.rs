@@ -61,7 +61,7 @@ fn before_its_enter_it_stands_in_the_composer_and_is_said_once(on: RuntimeKind) 
     wait_until("it is typed", || world.screen("a").lines().any(|line| line.starts_with("> hello")));
     let (run, told) = ends(&world, sender, Signal::SIGTERM);
     assert_eq!((run.code, run.stdout.as_str(), &told["cause"]), (143, "", &json!("not-sent")));
-    let says = "error: the message to a was typed but not sent: SIGTERM came first\nhint: peer screen a; it is safe to send it again\n";
+    let says = "error: the message to a was typed but not sent: SIGTERM came first\nhint: peer screen a shows it; it is safe to send it again\n";
     assert_eq!(run.stderr, says);
     world.profile("demo", DEMO);
     world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");

@@ -100,7 +100,7 @@ fn a_pane_that_is_small_beside_others_is_refused_for_that() {
         run.stderr,
         format!(
             "error: the message to a was not typed: its pane has {columns} columns and {rows} rows\nhint: peer attach a and \
-             close the panes beside it, then peer send a again\n"
+             close the panes beside it; then send it again\n"
         )
     );
     assert_eq!(world.said(&world.conversation("a")), told.said);
@@ -210,7 +210,7 @@ fn a_peer_is_born_with_room_beside_a_tiny_terminal(on: RuntimeKind) {
         run.stderr,
         format!(
             "error: the message to a was not typed: its pane has 8 columns and {rows} rows, the size of the \
-             terminal that is attached\nhint: enlarge or detach that terminal, then peer send a again\n"
+             terminal that is attached\nhint: enlarge or detach that terminal; then send it again\n"
         )
     );
     world.demo("b", &[]);
