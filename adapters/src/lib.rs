@@ -9,6 +9,7 @@ pub mod agent;
 pub mod command;
 pub mod file;
 pub mod inherited;
+mod nearest;
 pub mod presence;
 pub mod process;
 pub mod runtime;
@@ -23,3 +24,5 @@ pub mod version;
 pub mod watch;
 pub mod writes;
 pub mod zellij;
+
+pub use nearest::nearest;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use peer_adapters::file::Untrusted;
+use peer_adapters::nearest;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
@@ -242,17 +243,6 @@ fn unknown_and_known(message: &str) -> Option<(&str, Vec<&str>)> {
     let mut names = quoted.split('`').skip(1).step_by(2);
     let unknown = names.next()?;
     Some((unknown, names.collect()))
-}
-
-/// Returns the known name most similar to `typed`, if one is similar enough to be meant.
-pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|name| (strsim::jaro_winkler(typed, name), name))
-        // With 0.75, `idel` finds `idle_timeout`, and `x` finds nothing.
-        .filter(|(likeness, _)| *likeness >= 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::policy::name::PeerName;
 
 pub use effective::{Effective, Origin, Value};
 pub use env_file::{EnvFile, is_reserved, is_variable_name};
-pub use error::{ConfigError, Place, nearest};
+pub use error::{ConfigError, Place};
 pub use settings::{Hook, Settings, TmuxSettings};
 pub use spec::PeerSpec;
 pub use values::{PaneSize, Size, Span, format_span};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::nearest;
+
 /// An error in a profile that makes it unusable. Displayed as `agent profile "x", line 3, column 1: …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileError {
@@ -45,7 +47,7 @@ impl ProfileError {
         let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
         let (key, nearest) = match quoted.split_first() {
             Some((unknown, known)) if error.message().starts_with("unknown field") => {
-                (Some((*unknown).to_owned()), nearest(unknown, known))
+                (Some((*unknown).to_owned()), nearest(unknown, known.iter().copied()).map(str::to_owned))
             }
             _ => (error.span().and_then(|span| key_before(text, &span)), None),
         };
@@ -53,19 +55,6 @@ impl ProfileError {
         let message = error.message().lines().next().unwrap_or("not TOML").trim().to_owned();
         Self { name: name.to_owned(), at, key, message, nearest }
     }
-}
-
-/// Returns the known key that is most similar to `unknown`, if any is similar.
-fn nearest(unknown: &str, known: &[&str]) -> Option<String> {
-    // Below 0.7 the suggestions are unrelated words ("seen" for "ghost"); a transposition or a missing letter scores
-    // higher.
-    const ALIKE: f64 = 0.7;
-    known
-        .iter()
-        .map(|key| (strsim::jaro_winkler(unknown, key), *key))
-        .filter(|(alike, _)| *alike > ALIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, key)| key.to_owned())
 }
 
 /// Returns the key on the line of the wrong value.

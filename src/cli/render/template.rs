@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use peer_adapters::nearest;
+
 use crate::cli::CliError;
 use crate::cli::render::output::printable;
 use crate::cli::render::terminal::{relative, rough};
-use crate::config::nearest;
 use crate::engine::verbs::list::Row;
 use crate::policy::time::Timestamp;
 

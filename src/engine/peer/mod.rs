@@ -14,11 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use peer_adapters::agent::{self, Profile};
+use peer_adapters::nearest;
 use peer_adapters::runtime::Key;
 use peer_adapters::screen::{self, DialogView};
 
 use super::{Engine, EngineError, Result};
-use crate::config::{Effective, PeerSpec, nearest};
+use crate::config::{Effective, PeerSpec};
 use crate::policy::name::PeerName;
 use crate::store::PeerFiles;
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use peer_adapters::agent::BUILTIN;
 use peer_adapters::command;
+use peer_adapters::nearest;
 use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::version::Fitness;
 
 use super::{Finding, Level};
-use crate::config::nearest;
 use crate::engine::{Engine, Result};
 use crate::policy::event::EventName;
 
