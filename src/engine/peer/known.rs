@@ -13,6 +13,7 @@ use peer_adapters::runtime::RuntimeName;
 use crate::config::{ConfigError, Effective, PeerSpec};
 use crate::engine::life::launch::check_before_launch;
 use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
 use crate::store::{Launch, PeerFiles, Stored};
 
@@ -58,6 +59,14 @@ impl Engine {
     /// The peer is not declared and never ran, or another user may have written its spec.
     pub fn known(&self, name: &PeerName) -> Result<Peer> {
         self.peer(name).or_else(|error| self.known_in_spite_of(name, &error).ok_or(error))
+    }
+
+    /// Returns the incarnation of one peer that is recorded now. Reads one file.
+    ///
+    /// # Errors
+    /// The peer is not declared, or its record cannot be read.
+    pub fn recorded_incarnation(&self, name: &PeerName) -> Result<Option<Incarnation>> {
+        Ok(self.known(name)?.files.session()?.present().map(|record| record.incarnation))
     }
 
     /// Reconstructs a peer that cannot be loaded for this reason. `None` if the reason is one that must stop the verb.

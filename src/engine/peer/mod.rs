@@ -1,9 +1,11 @@
 //! A declared peer, with everything that its spec leads to.
 
+mod caller;
 pub mod deaths;
 pub mod environment;
 pub mod kept;
 mod known;
+mod manager;
 pub mod requester;
 pub mod runtimes;
 pub mod undeclared;
@@ -20,6 +22,7 @@ use peer_adapters::screen::{self, DialogView};
 
 use super::{Engine, EngineError, Result};
 use crate::config::{Effective, PeerSpec};
+use crate::policy::health::HealthPolicy;
 use crate::policy::name::PeerName;
 use crate::store::PeerFiles;
 
@@ -49,6 +52,11 @@ impl Peer {
     /// Returns how long a start may take until its agent is ready: the time in its spec, else that of its profile.
     pub fn ready_timeout(&self) -> Duration {
         self.effective.ready_timeout.value.unwrap_or(self.profile.ready.timeout)
+    }
+
+    /// Returns what the spec says about restarts.
+    pub(crate) fn health_policy(&self) -> HealthPolicy {
+        HealthPolicy { restart: self.effective.restart.value, max_restarts: self.effective.max_restarts.value }
     }
 
     /// Whether the spec lets `peer` answer this dialog.
@@ -88,7 +96,6 @@ impl Engine {
 
     fn peer_with(&self, name: &PeerName, profile: impl FnOnce(&str) -> Result<Arc<Profile>>) -> Result<Peer> {
         let Some(spec) = self.config.spec(name)? else { return Err(self.no_such_peer(name)) };
-        let effective = Effective::of(&spec, &self.settings);
         let profile = profile(&spec.agent).map_err(|error| self.in_spec(name, error))?;
         let accepted = spec.accept.as_deref().unwrap_or_default();
         if let Err((wrong, problem, hint)) = check_accepted(&spec.agent, &profile, accepted) {
@@ -100,7 +107,21 @@ impl Engine {
         if let Err((problem, hint)) = check_mcp(&spec, &profile) {
             return Err(self.config.invalid_spec_value(name, "mcp", problem, Some(hint.to_owned())).into());
         }
-        Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name), is_declared: true })
+        Ok(self.declared(name, spec, profile))
+    }
+
+    /// Returns the peer as it would be with this spec.
+    ///
+    /// # Errors
+    /// As [`Engine::profile`].
+    pub(crate) fn as_declared(&self, name: &PeerName, spec: PeerSpec) -> Result<Peer> {
+        let profile = self.profile(&spec.agent)?;
+        Ok(self.declared(name, spec, profile))
+    }
+
+    fn declared(&self, name: &PeerName, spec: PeerSpec, profile: Arc<Profile>) -> Peer {
+        let effective = Effective::of(&spec, &self.settings);
+        Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name), is_declared: true }
     }
 
     /// Turns an unknown profile into a mistake in the spec that names it.

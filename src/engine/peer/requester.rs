@@ -31,7 +31,7 @@ impl Engine {
             return Ok(Requester::Person);
         }
         let (peer, incarnation) = self.caller()?;
-        Self::own_record(&peer, incarnation)?;
+        peer.own_record(incarnation)?;
         if let Some(launch) = peer.files.launch(incarnation)?.present() {
             self.env = launch.env.into_iter().map(|(key, value)| (key.0, value.0)).collect();
         }

@@ -15,7 +15,6 @@ use crate::engine::observe::launched::with_files;
 use crate::engine::peer::runtimes::kind_of;
 use crate::engine::peer::{check_accepted, check_mcp};
 use crate::engine::{Engine, EngineError, Result};
-use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
 use crate::policy::health::Restart;
 use crate::policy::name::PeerName;
@@ -72,14 +71,6 @@ pub enum Declared {
 }
 
 impl Engine {
-    /// Returns the incarnation of one peer that is recorded now. Reads one file.
-    ///
-    /// # Errors
-    /// The peer is not declared, or its record cannot be read.
-    pub fn recorded_incarnation(&self, name: &PeerName) -> Result<Option<Incarnation>> {
-        Ok(self.known(name)?.files.session()?.present().map(|record| record.incarnation))
-    }
-
     /// Declares a peer. Everything that can be checked is checked now: profile, runtime, directory, binary.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ impl Engine {
         let at = at.min(self.now());
         let (peer, incarnation) = self.caller()?;
         let Some(handed) = peer.profile.handed(handed).filter(|_| accepts(&peer, report)) else { return Ok(()) };
-        let record = Self::own_record(&peer, incarnation)?;
+        let record = peer.own_record(incarnation)?;
         if record.process.is_none() || elsewhere(record.place.host.as_ref(), false, record.woke_at_ms)?.is_some() {
             return Ok(());
         }
@@ -114,7 +114,7 @@ impl Engine {
         let until = Instant::now() + NAMED_WITHIN;
         loop {
             if let Some(locked) = self.state.try_lock(&peer.name)? {
-                let mut record = Self::own_record(peer, incarnation)?;
+                let mut record = peer.own_record(incarnation)?;
                 finder.find(&self.state, &locked, &mut record)?;
                 if is_in(&record) {
                     return Ok(Some(record));

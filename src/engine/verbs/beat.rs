@@ -23,7 +23,7 @@ impl Engine {
 
     fn note(&self, word: AgentSignal) -> Result<PeerName> {
         let (peer, incarnation) = self.caller()?;
-        Self::own_record(&peer, incarnation)?;
+        peer.own_record(incarnation)?;
         peer.files.note(word, self.now())?;
         Ok(peer.name)
     }

@@ -5,7 +5,6 @@ use peer_adapters::screen::printable;
 use peer_adapters::transcript::{Glance, TranscriptError};
 use serde::Serialize;
 
-use crate::config::Effective;
 use crate::engine::error::Unusable;
 use crate::engine::observe::live::Live;
 use crate::engine::observe::{conversation, launched};
@@ -254,27 +253,6 @@ impl Engine {
                 .with("conversation", id)
                 .with("previous", before),
         )
-    }
-
-    /// Returns what else starts and stops this agent: the manager in its spec, or a user unit or launchd plist with the
-    /// peer's name.
-    pub(crate) fn manager_of(&self, peer: &Peer) -> Option<String> {
-        if let Some(manager) = &peer.spec.managed_by {
-            return Some(manager.clone());
-        }
-        let home = std::path::PathBuf::from(self.var("HOME")?);
-        // Empty means unset (XDG Base Directory Specification).
-        let units = self.var("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty());
-        let units = units.map_or_else(|| home.join(".config"), std::path::PathBuf::from);
-        let unit = units.join("systemd/user").join(format!("peer-{}.service", peer.name));
-        let plist = home.join("Library/LaunchAgents").join(format!("peer.{}.plist", peer.name));
-        [unit, plist].into_iter().find(|path| path.exists()).map(|path| path.display().to_string())
-    }
-
-    /// Returns the peer as it would be with this spec.
-    pub(crate) fn as_declared(&self, name: &PeerName, spec: crate::config::PeerSpec) -> Result<Peer> {
-        let (effective, profile) = (Effective::of(&spec, &self.settings), self.profile(&spec.agent)?);
-        Ok(Peer { name: name.clone(), spec, effective, profile, files: self.state.peer(name), is_declared: true })
     }
 }
 

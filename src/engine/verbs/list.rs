@@ -16,7 +16,7 @@ use crate::engine::observe::turn::{Activity, Turns};
 use crate::engine::peer::undeclared::Undeclared;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::{End, EndCause, Incarnation};
-use crate::policy::health::{Deaths, Health, HealthPolicy};
+use crate::policy::health::{Deaths, Health};
 use crate::policy::name::PeerName;
 use crate::policy::shown::{StateFacts, state};
 use crate::policy::state::State;
@@ -207,7 +207,7 @@ impl Engine {
             Some(Outcome { last, deaths }) => (Some(&last.end), deaths),
             None => (end, &deaths),
         };
-        let health = Health::assess(deaths, latest, health_policy(peer), now);
+        let health = Health::assess(deaths, latest, peer.health_policy(), now);
         let facts = StateFacts {
             live: live.recorded(),
             turn: stall.map(Turn::Stalled).or_else(|| seen.as_ref().map(|seen| seen.turn.clone().at(now))),
@@ -291,11 +291,6 @@ fn over(live: &Live) -> Option<(&SessionRecord, &Observation)> {
         Live::Session(record, observation) if observation.is_over() => Some((record, observation)),
         Live::Session(..) | Live::Starting(_) | Live::None => None,
     }
-}
-
-/// Returns the health policy from a peer's spec.
-pub(crate) fn health_policy(peer: &Peer) -> HealthPolicy {
-    HealthPolicy { restart: peer.effective.restart.value, max_restarts: peer.effective.max_restarts.value }
 }
 
 /// Returns since when a peer has been in its state.

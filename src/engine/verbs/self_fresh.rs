@@ -6,12 +6,12 @@
 use peer_adapters::process;
 
 use crate::engine::observe::{elsewhere, process_id};
-use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::engine::{Engine, EngineError, Result};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::event::EventName;
 use crate::policy::health::self_fresh_allowed;
 use crate::policy::name::PeerName;
-use crate::store::{Event, Marker, Process, SELF_FRESH, SessionRecord};
+use crate::store::{Event, Marker, Process, SELF_FRESH};
 
 /// A clean restart that is marked and has not begun.
 #[derive(Debug)]
@@ -37,28 +37,6 @@ impl Marked {
 }
 
 impl Engine {
-    /// Returns the peer and incarnation of the caller, from the variables that a pane of `peer` has.
-    ///
-    /// # Errors
-    /// [`EngineError::NotInPane`]: the caller is not in a pane of `peer`.
-    pub(crate) fn caller(&self) -> Result<(Peer, Incarnation)> {
-        let not_here = |problem: &str| EngineError::NotInPane { problem: problem.to_owned() };
-        let text = |key| self.var(key).and_then(|value| value.to_str()).map(str::to_owned);
-        let name = text("PEER_NAME").ok_or_else(|| not_here("PEER_NAME is not set: this is not a pane of peer"))?;
-        let name: PeerName = name.parse().map_err(|error| not_here(&format!("PEER_NAME: {error}")))?;
-        let number = text("PEER_INCARNATION").and_then(|number| number.parse().ok());
-        let incarnation = Incarnation(number.ok_or_else(|| not_here("PEER_INCARNATION is not a number"))?);
-        Ok((self.peer(&name)?, incarnation))
-    }
-
-    /// Returns the caller's own record, if its incarnation is the recorded one.
-    pub(crate) fn own_record(peer: &Peer, incarnation: Incarnation) -> Result<SessionRecord> {
-        let record = peer.files.session()?.present().filter(|record| record.incarnation == incarnation);
-        record.ok_or_else(|| EngineError::NotInPane {
-            problem: format!("incarnation {incarnation} of {} is no longer the current one", peer.name),
-        })
-    }
-
     /// Marks a clean restart of the agent that ran this command.
     ///
     /// # Errors
@@ -69,7 +47,7 @@ impl Engine {
         // If the `env_file` cannot be read, the next agent could not be started.
         self.kept_variables(&peer.spec)?;
         let locked = self.lock(&peer.name).await?;
-        let mut record = Self::own_record(&peer, incarnation)?;
+        let mut record = peer.own_record(incarnation)?;
         // Inside a container that the agent runs, its pane process has another pid.
         if let Some(owner) = elsewhere(record.place.host.as_ref(), false, record.woke_at_ms)? {
             return Err(EngineError::NotInPane { problem: format!("the pane was started {}", owner.text) });
@@ -95,7 +73,7 @@ impl Engine {
         let peer = self.peer(name)?;
         self.await_ready(&peer, incarnation).await?;
         let locked = self.lock(name).await?;
-        let mut record = Self::own_record(&peer, incarnation)?;
+        let mut record = peer.own_record(incarnation)?;
         self.deliver(&peer, &locked, &mut record, &crate::engine::message::Message::default()).await?;
         Ok(())
     }

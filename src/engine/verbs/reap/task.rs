@@ -9,7 +9,6 @@ use super::{ActionKind, Fleet, Subject, TickAction, skipped};
 use crate::engine::observe::fleet_observation::UntrackedSession;
 use crate::engine::observe::live::Live;
 use crate::engine::observe::{elsewhere, process_id};
-use crate::engine::verbs::list::health_policy;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::{EndCause, Intent};
 use crate::policy::health::{AutoRestart, Health, should_restart};
@@ -233,7 +232,7 @@ impl Engine {
         {
             return Ok(None);
         }
-        let policy = health_policy(peer);
+        let policy = peer.health_policy();
         let deaths = self.deaths(peer)?;
         let now = self.now();
         let health = Health::assess(&deaths, Some(&last.end), policy, now);
