@@ -1,6 +1,7 @@
 //! The life of an incarnation: it is launched, becomes ready, is ended, and its end is recorded.
 
 mod driving;
+mod end;
 mod facts;
 mod given;
 pub mod launch;
@@ -8,4 +9,4 @@ pub(crate) mod not_ready;
 pub mod plan;
 pub mod ready;
 pub mod record_end;
-pub mod terminate;
+mod terminate;

@@ -7,12 +7,9 @@ use tokio::time::Instant;
 
 use crate::engine::error::Undelivered;
 use crate::engine::life::plan::Plan;
-use crate::engine::life::record_end;
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::{Delivery, Message, check_message};
-use crate::engine::observe::Observation;
-use crate::engine::observe::conversation;
-use crate::engine::observe::live::{Live, why_orphaned};
+use crate::engine::observe::live::Live;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::event::EventName;
@@ -272,42 +269,6 @@ impl Engine {
             self.progress.waiting(&what, started.elapsed(), LEAVE_PATIENCE);
             tokio::time::sleep(POLL).await;
         }
-        Ok(())
-    }
-
-    /// Row 6: the agent outlived its session. The cause of its end is what removed the session, and not how it reacts
-    /// to the ladder.
-    pub(crate) async fn end_orphan(
-        &self,
-        peer: &Peer,
-        locked: &Locked,
-        record: SessionRecord,
-        observation: &Observation,
-    ) -> Result<()> {
-        let incarnation = record.incarnation;
-        let intent = record.intent.unwrap_or_else(|| why_orphaned(observation));
-        self.end(peer, locked, record, Some(intent)).await?;
-        self.log(&Event::new(self.now(), EventName::SessionOrphanEnded).peer(&peer.name).incarnation(incarnation))
-    }
-
-    /// Row 7: the agent is gone. The rest of its session is cleared first, so that a pass that is killed in between
-    /// finds the record again.
-    pub(crate) async fn record_dead_session(
-        &self,
-        peer: &Peer,
-        locked: &Locked,
-        record: &SessionRecord,
-        observation: &Observation,
-    ) -> Result<()> {
-        let mut record = record.clone();
-        conversation::ConversationFinder::of(peer).find(&self.state, locked, &mut record)?;
-        self.await_exit_record(peer, &record).await?;
-        let observation = &self.confirm_end(peer, &record, observation.clone()).await?;
-        self.keep_screen(&record, locked, observation).await;
-        self.clear_session(peer, &record).await?;
-        // A pane process that was alive until its pane was cleared has recorded that end.
-        self.await_exit_record(peer, &record).await?;
-        record_end::record_end(&self.state, locked, &record, record_end::EndContext::cleared(observation), self.now())?;
         Ok(())
     }
 
