@@ -1,22 +1,55 @@
 //! The facts for the wake table.
 
+use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::observe::launched;
 use crate::engine::observe::live::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::health::Deaths;
 use crate::policy::recorded::RecordedState;
-use crate::policy::wake::{Markers, WakeFacts};
-use crate::store::{LastEnd, Marker, Stored};
+use crate::policy::wake::{Markers, WakeFacts, WakeRequest};
+use crate::store::{LastEnd, Marker, Outcome, SessionRecord, Stored};
 
 impl Engine {
-    /// Gathers all facts for the wake table.
-    pub(crate) fn facts(&self, peer: &Peer, live: &Live) -> Result<WakeFacts> {
+    /// Returns the facts for the wake table, as it is now.
+    ///
+    /// # Errors
+    /// If a file of `peer` cannot be read.
+    pub(crate) fn wake_facts(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeFacts> {
         let (last, deaths) = (peer.files.end()?.present(), peer.files.deaths()?.present().unwrap_or_default());
-        self.facts_of(peer, live.recorded(), last, deaths)
+        let facts = self.facts_of(peer, live.recorded(), last, deaths)?;
+        self.with_asked_conversation(peer, request, live.record(), facts)
     }
 
-    /// As `facts`, with the given records of the end and the deaths.
-    pub(crate) fn facts_of(
+    /// Returns the facts for the wake table, as it will be once this end is recorded.
+    ///
+    /// # Errors
+    /// If a file of `peer` cannot be read.
+    pub(crate) fn wake_facts_after(&self, peer: &Peer, end: Outcome, request: &WakeRequest) -> Result<WakeFacts> {
+        let facts = self.facts_of(peer, RecordedState::None, Some(end.last), end.deaths)?;
+        self.with_asked_conversation(peer, request, None, facts)
+    }
+
+    /// Adds, for a wake that names a conversation, whether it can be resumed, and which one the peer is in now.
+    fn with_asked_conversation(
+        &self,
+        peer: &Peer,
+        request: &WakeRequest,
+        record: Option<&SessionRecord>,
+        facts: WakeFacts,
+    ) -> Result<WakeFacts> {
+        let Some(asked) = request.conversation.as_deref() else { return Ok(facts) };
+        let now_in = match record {
+            Some(record) => {
+                let mut record = record.clone();
+                ConversationFinder::of(peer).preview(&self.state, &peer.files, &mut record)?;
+                record.conversation
+            }
+            None => None,
+        };
+        Ok(WakeFacts { conversation: self.resumable(peer, Some(asked)), now_in, ..facts })
+    }
+
+    fn facts_of(
         &self,
         peer: &Peer,
         live: RecordedState,

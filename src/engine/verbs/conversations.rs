@@ -6,14 +6,13 @@ use peer_adapters::transcript::{Glance, TranscriptError};
 use serde::Serialize;
 
 use crate::engine::error::Unusable;
-use crate::engine::observe::live::Live;
 use crate::engine::observe::{conversation, launched};
 use crate::engine::verbs::transcript::tells;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::{Timestamp, rfc3339};
-use crate::policy::wake::{WakeFacts, WakeRequest};
+use crate::policy::wake::WakeRequest;
 use crate::store::{ConversationEntry, Event, Marker, Origin, SessionRecord};
 
 /// The most characters shown of the first message: a line or two, enough for a person to recognize the conversation.
@@ -116,39 +115,6 @@ impl Engine {
             return Err(EngineError::ConversationOfAnother { peer: peer.name.clone(), conversation, owner });
         }
         Ok(WakeRequest { conversation: Some(conversation), ..request.clone() })
-    }
-
-    /// Returns the facts for the decision table, for a wake that may name a conversation.
-    ///
-    /// # Errors
-    /// If a file of `peer` cannot be read.
-    pub(crate) fn facts_for(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeFacts> {
-        self.facts_asked(peer, request, live.record(), self.facts(peer, live)?)
-    }
-
-    /// Adds to the facts of a wake that names a conversation: whether it can be resumed, and which one the peer is in
-    /// now.
-    ///
-    /// # Errors
-    /// If a file of `peer` cannot be read.
-    pub(crate) fn facts_asked(
-        &self,
-        peer: &Peer,
-        request: &WakeRequest,
-        record: Option<&SessionRecord>,
-        facts: WakeFacts,
-    ) -> Result<WakeFacts> {
-        let Some(asked) = request.conversation.as_deref() else { return Ok(facts) };
-        let now_in = match record {
-            Some(record) => {
-                let mut record = record.clone();
-                let finder = conversation::ConversationFinder::of(peer);
-                finder.preview(&self.state, &peer.files, &mut record)?;
-                record.conversation
-            }
-            None => None,
-        };
-        Ok(WakeFacts { conversation: self.resumable(peer, Some(asked)), now_in, ..facts })
     }
 
     /// Returns another peer that is in this conversation, or was in it last. A peer that only had it earlier does not

@@ -100,8 +100,9 @@ impl Engine {
     /// The peer's state cannot be read.
     pub async fn held_up(&self, peer: &Peer) -> Result<String> {
         let live = self.live_in_reach(peer, peer.files.session()?.present()).await?;
+        let request = WakeRequest::default();
         match &live {
-            Live::Session(record, _) => match decide(&self.facts(peer, &live)?, &WakeRequest::default(), self.now()) {
+            Live::Session(record, _) => match decide(&self.wake_facts(peer, &live, &request)?, &request, self.now()) {
                 WakeDecision::AlreadyAwake if has_its_message(peer, record) => Ok(ANOTHER.to_owned()),
                 WakeDecision::AlreadyAwake => Ok(self.not_free(peer, record).await?.unwrap_or_else(next)),
                 WakeDecision::Refuse(refusal) => Ok(refusal.to_string()),
@@ -115,11 +116,11 @@ impl Engine {
     /// Returns why a tick does not wake an inactive peer for its inbox: the refusal of the wake table, or the backoff,
     /// which applies here whatever the spec's restart policy.
     pub(crate) fn refuses_mail(&self, peer: &Peer) -> Result<Option<String>> {
-        let now = self.now();
-        if let WakeDecision::Refuse(refusal) = decide(&self.facts(peer, &Live::None)?, &WakeRequest::default(), now) {
+        let (now, request) = (self.now(), WakeRequest::default());
+        if let WakeDecision::Refuse(refusal) = decide(&self.wake_facts(peer, &Live::None, &request)?, &request, now) {
             return Ok(Some(refusal.to_string()));
         }
-        let policy = HealthPolicy { restart: Restart::OnFailure, max_restarts: peer.effective.max_restarts.value };
+        let policy = HealthPolicy { restart: Restart::OnFailure, ..peer.health_policy() };
         let last = peer.files.end()?.present();
         let health = Health::assess(&self.deaths(peer)?, last.as_ref().map(|last| &last.end), policy, now);
         let left = health.held_until(now).map(|until| until.since(now).as_secs() + 1);

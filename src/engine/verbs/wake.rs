@@ -176,7 +176,7 @@ impl Engine {
             self.clear_left(peer, locked).await?;
             self.find_late_conversation(peer, locked)?;
         }
-        let facts = self.facts_for(peer, &live, request)?;
+        let facts = self.wake_facts(peer, &live, request)?;
         match (decide(&facts, request, self.now()), live) {
             (WakeDecision::Refuse(refusal), _) => Err(self.refused(peer, refusal)?),
             (WakeDecision::AlreadyAwake, Live::Session(record, _)) => {

@@ -7,9 +7,7 @@ use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::observe::live::{Live, why_orphaned};
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::name::PeerName;
-use crate::policy::recorded::RecordedState;
 use crate::policy::wake::{RowReading, WakeDecision, WakeRequest, decide, explain};
-use crate::store::Outcome;
 
 /// What a wake would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,7 +49,7 @@ impl Engine {
             None => self.unrecorded(&peer)?,
         };
         let live = self.live(&peer, record).await?;
-        let facts = self.facts_for(&peer, &live, request)?;
+        let facts = self.wake_facts(&peer, &live, request)?;
         let now = self.now();
         let decision = decide(&facts, request, now);
         let then = self.then(&peer, &live, request, &decision)?;
@@ -73,7 +71,7 @@ impl Engine {
     /// # Errors
     /// The peer's files cannot be read.
     pub(crate) fn preview_wake(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeDecision> {
-        let decision = decide(&self.facts_for(peer, live, request)?, request, self.now());
+        let decision = decide(&self.wake_facts(peer, live, request)?, request, self.now());
         Ok(self.then(peer, live, request, &decision)?.unwrap_or(decision))
     }
 
@@ -95,10 +93,8 @@ impl Engine {
             record.intent = record.intent.or_else(|| Some(why_orphaned(observation)));
         }
         ConversationFinder::of(peer).preview(&self.state, &peer.files, &mut record)?;
-        let Outcome { last, deaths } =
-            record_end::preview(&peer.files, &record, EndContext::cleared(observation), self.now())?;
-        let after = self.facts_of(peer, RecordedState::None, Some(last), deaths)?;
-        let after = self.facts_asked(peer, request, None, after)?;
+        let end = record_end::preview(&peer.files, &record, EndContext::cleared(observation), self.now())?;
+        let after = self.wake_facts_after(peer, end, request)?;
         Ok(Some(decide(&after, request, self.now())))
     }
 }
