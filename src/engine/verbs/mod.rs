@@ -13,7 +13,6 @@ pub mod inbox;
 pub mod interrupt;
 pub(crate) mod key;
 pub mod list;
-pub(crate) mod login;
 pub mod move_to;
 pub mod new;
 pub mod reap;
@@ -30,7 +29,6 @@ pub mod send;
 pub mod start;
 pub mod status;
 pub mod stop;
-pub(crate) mod sweep;
 pub mod timer;
 #[cfg(feature = "top")]
 pub mod top;

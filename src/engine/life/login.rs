@@ -16,7 +16,7 @@ const TOLD: &str = "login-told";
 
 /// A server that does not outlive a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ending {
+pub(crate) struct LoginBoundServer {
     /// How many peers it hosts.
     pub(crate) peers: usize,
     /// Which server it is, and when it ends.
@@ -45,7 +45,7 @@ impl Engine {
     }
 
     /// Returns the recorded servers that end with a login, determined only by where each runs.
-    pub(crate) async fn ending_with_a_login(&self, records: &[(PeerName, SessionRecord)]) -> Vec<Ending> {
+    pub(crate) async fn ending_with_a_login(&self, records: &[(PeerName, SessionRecord)]) -> Vec<LoginBoundServer> {
         let here = |record: &SessionRecord| standing(record) == Standing::Here;
         let mut servers = BTreeMap::<(ProcessId, PathBuf), usize>::new();
         for (_, record) in records.iter().filter(|(_, record)| here(record)) {
@@ -66,7 +66,7 @@ impl Engine {
 }
 
 /// Describes the end of a server; `None` if no login ends it.
-fn ending(fate: EndedBy, server: ProcessId, path: &Path, peers: usize) -> Option<Ending> {
+fn ending(fate: EndedBy, server: ProcessId, path: &Path, peers: usize) -> Option<LoginBoundServer> {
     let (pid, path) = (server.pid, path.display());
     let (when, cure) = match fate {
         EndedBy::Stays => return None,
@@ -80,7 +80,7 @@ fn ending(fate: EndedBy, server: ProcessId, path: &Path, peers: usize) -> Option
             format!("loginctl enable-linger {}, then peer restart-runtime", name_of(uid)),
         ),
     };
-    Some(Ending { peers, what: format!("server {pid} at {path} ends {when}"), cure: cure.trim().to_owned() })
+    Some(LoginBoundServer { peers, what: format!("server {pid} at {path} ends {when}"), cure: cure.trim().to_owned() })
 }
 
 fn name_of(uid: Option<u32>) -> String {
