@@ -21,7 +21,7 @@ use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::policy::turn::Witness;
 use crate::store::{
-    ConversationEntry, Event, LastEnd, Locked, Origin, Owners, PeerFiles, SessionRecord, StateDir, StoreError,
+    ConversationEntry, Event, LastEnd, Locked, Marker, Origin, Owners, PeerFiles, SessionRecord, StateDir, StoreError,
 };
 
 /// Where to look in an agent's own files.
@@ -203,6 +203,26 @@ impl<'a> Others<'a> {
 }
 
 impl Engine {
+    /// Returns the conversation that a peer is in, or was in last. Writes nothing.
+    ///
+    /// # Errors
+    /// A file of `peer` cannot be read.
+    pub(crate) fn current_conversation(&self, peer: &Peer) -> Result<Option<String>> {
+        if let Some(mut record) = peer.files.session()?.present() {
+            ConversationFinder::of(peer).preview(&self.state, &peer.files, &mut record)?;
+            if record.conversation.is_some() {
+                return Ok(record.conversation);
+            }
+        }
+        if peer.files.has(Marker::Adopted)?
+            && let Some(adopted) = peer.files.adopted()?
+        {
+            return Ok(Some(adopted));
+        }
+        let last = peer.files.end()?.present().and_then(|last| last.conversation);
+        Ok(last.or_else(|| Some(peer.files.conversations().ok()?.pop()?.conversation)))
+    }
+
     /// Looks once more for the conversation of an incarnation that ended before its id was known. An id that is found
     /// becomes the one that a resume continues.
     ///

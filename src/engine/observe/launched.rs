@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use peer_adapters::agent::{EXECUTABLE, Profile};
 use peer_adapters::transcript::{Files, TranscriptError};
 
-use crate::engine::Result;
+use crate::engine::observe::{elsewhere, is_another_boot};
+use crate::engine::{Engine, Peer, Result};
+use crate::policy::ending::Incarnation;
 use crate::store::{Launch, PeerFiles, SessionRecord, Stored};
 
 /// The directory and environment that an agent was launched with, which determine where its own files are.
@@ -43,6 +45,21 @@ impl Launched {
     }
 }
 
+impl Engine {
+    /// Returns the incarnation and host of a launch file without a record, if it is from another machine or pid
+    /// namespace.
+    pub(crate) fn launched_elsewhere(&self, peer: &Peer) -> Result<Option<(Incarnation, String)>> {
+        for (incarnation, at) in peer.files.launched()? {
+            let Some(launch) = peer.files.launch(incarnation)?.present() else { continue };
+            let another_boot = launch.boot_id.as_deref().is_some_and(is_another_boot);
+            if let Some(owner) = elsewhere(launch.host.as_ref(), another_boot, at)? {
+                return Ok(Some((incarnation, owner.text)));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// Returns the real path of a directory, after which agents name their files. A directory that is gone keeps the given
 /// path.
 pub fn real(cwd: &Path) -> PathBuf {
@@ -67,7 +84,7 @@ pub fn with_files<T>(
     env: &[(OsString, OsString)],
     look: impl FnOnce(&Files<'_>) -> T,
 ) -> T {
-    let keeps_files = profile.conversation.transcript.is_some();
+    let keeps_files = profile.capabilities().transcript;
     in_files(profile, &if keeps_files { real(cwd) } else { cwd.to_owned() }, env, look)
 }
 

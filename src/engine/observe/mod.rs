@@ -11,6 +11,7 @@ pub mod fleet_observation;
 mod judge;
 pub mod launched;
 pub(crate) mod live;
+pub(crate) mod own_files;
 pub(crate) mod reach;
 pub mod recover;
 mod refused;

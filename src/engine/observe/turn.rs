@@ -52,6 +52,18 @@ struct Own<'a> {
 }
 
 impl Engine {
+    /// Whether the screen shows an agent at work, as the last check before a park. A screen that cannot be read does
+    /// not prove idleness.
+    pub(crate) async fn is_at_work(&self, peer: &Peer, record: &SessionRecord) -> bool {
+        if peer.profile.busy.is_empty() && peer.profile.dialog.is_empty() {
+            return false;
+        }
+        match self.capture(record).await {
+            Ok(text) => matches!(screen::read(&peer.profile, &text).phase, Shows::Busy | Shows::Dialog(_)),
+            Err(_) => true,
+        }
+    }
+
     /// Returns what each of these peers is doing, in the given order. Blocks until the runtimes have shown the screens
     /// that changed, for at most one probe deadline in all; what is not seen by then is unknown.
     pub(crate) async fn activity(&self, of: &[(&Peer, &Live)], before: &mut Turns) -> Vec<Activity> {

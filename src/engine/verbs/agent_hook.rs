@@ -16,9 +16,9 @@ use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::observe::elsewhere;
 use crate::engine::observe::launched::Launched;
 use crate::engine::observe::live::Live;
+use crate::engine::observe::own_files::policy_entries;
 use crate::engine::observe::turn::{Turns, reported_turn};
 use crate::engine::observe::turn_event::turn_event;
-use crate::engine::verbs::transcript::of_files;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::answer::answers;
 use crate::policy::ending::Incarnation;
@@ -164,7 +164,7 @@ impl Engine {
         let began = reported_turn(&by.peer, &by.record).and_then(|known| known.in_progress_since());
         // A turn without text has no entry of its own; the last one is that of an earlier turn then.
         let is_its_own = |at: Timestamp| began.is_none_or(|began| at >= began);
-        let last = answers(&of_files(entries)).pop().filter(|last| last.at.is_none_or(is_its_own))?;
+        let last = answers(&policy_entries(entries)).pop().filter(|last| last.at.is_none_or(is_its_own))?;
         Some(last.over && !last.text.is_empty())
     }
 

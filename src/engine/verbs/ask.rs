@@ -14,7 +14,7 @@ use crate::engine::error::{AnswerWith, Undelivered};
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::{Delivery, Message, check_message};
 use crate::engine::observe::turn::Turns;
-use crate::engine::verbs::transcript::{of_files, tells};
+use crate::engine::observe::own_files::policy_entries;
 use crate::engine::verbs::wake::Woken;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::answer::{Answer, Entry, TurnProgress, turn_progress};
@@ -64,7 +64,7 @@ impl Engine {
         let peer = self.peer(name)?;
         check_message(&peer, message)?;
         self.check_hops(name, message)?;
-        if !tells(&peer.profile) {
+        if !peer.profile.capabilities().transcript {
             let why = "its agent keeps none, so its answer could not be read; nothing was sent".to_owned();
             return Err(EngineError::NoTranscript { peer: name.clone(), why });
         }
@@ -188,7 +188,7 @@ impl Engine {
         let position = if known { delivery.mark.position } else { 0 };
         let read = self.in_own_files(peer, &peer.profile, |files| files.entries(&id, position))?;
         // What cannot be read now may be readable a moment later.
-        let mut entries = of_files(read.ok().flatten().unwrap_or_default());
+        let mut entries = policy_entries(read.ok().flatten().unwrap_or_default());
         if !known {
             // This is another conversation, which may contain older messages.
             entries.retain(|entry| entry.at.is_none_or(|at| at >= delivery.at));

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::engine::error::Unusable;
 use crate::engine::observe::{conversation, launched};
-use crate::engine::verbs::transcript::tells;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
@@ -81,7 +80,7 @@ impl Engine {
     fn look_into(&self, peer: &Peer, known: &mut KnownConversation) -> Result<()> {
         // The profile may have been removed since. Then nothing is known.
         let Ok(profile) = self.profile_of(peer, &known.conversation) else { return Ok(()) };
-        if !tells(&profile) {
+        if !profile.capabilities().transcript {
             return Ok(());
         }
         match self.in_own_files(peer, &profile, |files| files.glance(&known.conversation))? {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::engine::life::record_end::{self, EndContext};
-use crate::engine::observe::{Standing, elsewhere, is_another_boot, standing};
+use crate::engine::observe::{Standing, standing};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::{EndCause, Incarnation};
 use crate::policy::event::EventName;
@@ -88,18 +88,5 @@ impl Engine {
         if let Some(Err(error)) = kind.map(|kind| kind.facts().discard(&place.server)) {
             self.progress.notice(&error.to_string());
         }
-    }
-
-    /// Returns the incarnation and host of a launch file without a record, if it is from another machine or pid
-    /// namespace.
-    pub(crate) fn launched_elsewhere(&self, peer: &Peer) -> Result<Option<(Incarnation, String)>> {
-        for (incarnation, at) in peer.files.launched()? {
-            let Some(launch) = peer.files.launch(incarnation)?.present() else { continue };
-            let another_boot = launch.boot_id.as_deref().is_some_and(is_another_boot);
-            if let Some(owner) = elsewhere(launch.host.as_ref(), another_boot, at)? {
-                return Ok(Some((incarnation, owner.text)));
-            }
-        }
-        Ok(None)
     }
 }

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use peer_adapters::agent::Profile;
-use peer_adapters::transcript::{self, Files, TranscriptError};
+use peer_adapters::transcript::TranscriptError;
 
-use crate::engine::observe::conversation::ConversationFinder;
-use crate::engine::observe::launched::{self, Launched};
+use crate::engine::observe::launched;
+use crate::engine::observe::own_files::policy_entries;
 use crate::engine::{Engine, EngineError, Peer, Result};
-use crate::policy::answer::{Answer, Entry, EntryKind, Tokens, answers};
+use crate::policy::answer::{Answer, Entry, answers};
 use crate::policy::name::PeerName;
-use crate::store::{Marker, SessionRecord};
 
 /// A conversation, as far as it was read.
 #[derive(Clone, Debug)]
@@ -36,17 +35,21 @@ impl Engine {
         let id = match wanted {
             Some(wanted) => self.conversation_meant(&peer, wanted)?,
             None => self.current_conversation(&peer)?.ok_or_else(|| {
-                let why = if tells(&peer.profile) { "it has no conversation yet" } else { "its agent keeps none" };
+                let why = if peer.profile.capabilities().transcript {
+                    "it has no conversation yet"
+                } else {
+                    "its agent keeps none"
+                };
                 none(why.to_owned())
             })?,
         };
         let profile = self.profile_of(&peer, &id)?;
-        if !tells(&profile) {
+        if !profile.capabilities().transcript {
             return Err(none("its agent keeps none".to_owned()));
         }
         let read = self.in_own_files(&peer, &profile, |files| Ok((files.exists(&id)?, files.entries(&id, 0)?)))?;
         match read.map_err(|error: TranscriptError| none(launched::unreadable(&error)))? {
-            (Some(path), Some(entries)) => Ok(Conversation { id, path, entries: of_files(entries) }),
+            (Some(path), Some(entries)) => Ok(Conversation { id, path, entries: policy_entries(entries) }),
             _ => Err(none(format!("the conversation {id} is not among its agent's files, or nothing was said in it"))),
         }
     }
@@ -60,26 +63,6 @@ impl Engine {
         let conversation = self.transcript(name, None)?;
         let answers = answers(&conversation.entries);
         Ok((conversation, answers))
-    }
-
-    /// Returns the conversation that a peer is in, or was in last. Writes nothing.
-    ///
-    /// # Errors
-    /// A file of `peer` cannot be read.
-    pub(crate) fn current_conversation(&self, peer: &Peer) -> Result<Option<String>> {
-        if let Some(mut record) = peer.files.session()?.present() {
-            ConversationFinder::of(peer).preview(&self.state, &peer.files, &mut record)?;
-            if record.conversation.is_some() {
-                return Ok(record.conversation);
-            }
-        }
-        if peer.files.has(Marker::Adopted)?
-            && let Some(adopted) = peer.files.adopted()?
-        {
-            return Ok(Some(adopted));
-        }
-        let last = peer.files.end()?.present().and_then(|last| last.conversation);
-        Ok(last.or_else(|| Some(peer.files.conversations().ok()?.pop()?.conversation)))
     }
 
     /// Returns the one conversation of a peer whose id has this prefix.
@@ -119,50 +102,4 @@ impl Engine {
             _ => Ok(Arc::clone(&peer.profile)),
         }
     }
-
-    /// Runs `look` on the files of a peer's agent, where the recorded agent keeps them, or where one started now would.
-    ///
-    /// # Errors
-    /// The launch file exists and cannot be read.
-    pub(crate) fn in_own_files<T>(
-        &self,
-        peer: &Peer,
-        profile: &Profile,
-        look: impl FnOnce(&Files<'_>) -> T,
-    ) -> Result<T> {
-        let record = peer.files.session()?.present();
-        let launched = record.map(|record| launched(peer, &record)).transpose()?;
-        Ok(match launched.filter(Launched::is_known) {
-            Some(launched) => launched.look(profile, look),
-            None => launched::with_files(profile, &peer.spec.cwd, &self.agent_environment(peer), look),
-        })
-    }
-}
-
-fn launched(peer: &Peer, record: &SessionRecord) -> Result<Launched> {
-    Launched::of(&peer.files, record, &peer.spec.cwd)
-}
-
-/// Whether the conversations of an agent with this profile can be read.
-pub(crate) const fn tells(profile: &Profile) -> bool {
-    profile.conversation.transcript.is_some()
-}
-
-/// Converts the entries of an agent's files to the policy's form.
-pub(crate) fn of_files(entries: Vec<transcript::Entry>) -> Vec<Entry> {
-    entries.into_iter().map(of_file).collect()
-}
-
-fn of_file(entry: transcript::Entry) -> Entry {
-    let kind = match entry.kind {
-        transcript::EntryKind::UserMessage(text) => EntryKind::UserMessage(text),
-        transcript::EntryKind::QueuedMessage(text) => EntryKind::QueuedMessage(text),
-        transcript::EntryKind::AgentText { text, part_of, tokens } => EntryKind::AgentText {
-            text,
-            part_of,
-            tokens: tokens.map(|tokens| Tokens { input: tokens.input, output: tokens.output }),
-        },
-        transcript::EntryKind::TurnEnd { aborted } => EntryKind::TurnEnd { aborted },
-    };
-    Entry { at: entry.at.map(Into::into), of: entry.of, kind }
 }

@@ -6,7 +6,6 @@
 mod pace;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use peer_adapters::watch::Watch;
@@ -14,14 +13,13 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use self::pace::{Budget, Cost, Lagging};
-use crate::engine::observe::turn::{HOOK_LEAD, Turns, reported_turn};
+use crate::engine::observe::turn::Turns;
 use crate::engine::verbs::list::Row;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::look::SCREEN_WINS;
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
 use crate::policy::wait::{Goal, Verdict, judge};
-use crate::store::{SessionRecord, Stored};
 
 /// The interval at which all peers are observed.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -31,9 +29,6 @@ const BURST: Duration = Duration::from_millis(10);
 
 /// How long the same files are watched. An agent that restarts or continues in another conversation has other files.
 const REGISTERED: Duration = Duration::from_secs(5);
-
-/// How long a delivered message may take to show as a turn, if only the agent's screen shows turns.
-const TAKEN_UP: Duration = Duration::from_secs(1);
 
 /// How long the end of an agent may take to be recorded. Its pane process needs milliseconds; if that is gone, a tick or
 /// a wake records it.
@@ -109,47 +104,6 @@ impl Engine {
                 return Ok(outcome);
             }
         }
-    }
-
-    /// Returns the files that change when what the agent is doing changes, or when it ends.
-    pub(crate) fn activity_files(&self, peer: &Peer) -> Vec<PathBuf> {
-        let mut files = vec![peer.files.path("session"), peer.files.path("end")];
-        let Some(record) = peer.files.session().ok().and_then(Stored::present) else { return files };
-        if !peer.profile.hooks.reports.is_empty() {
-            files.push(peer.files.turn_path(record.incarnation));
-        }
-        files.extend(self.own_activity_files(peer, &record));
-        files
-    }
-
-    /// Returns the files of [`Engine::activity_files`] that the agent itself writes.
-    pub(crate) fn own_activity_files(&self, peer: &Peer, record: &SessionRecord) -> Vec<PathBuf> {
-        let Some(agent) = record.process else { return Vec::new() };
-        let id = record.conversation.as_deref();
-        let own =
-            self.in_own_files(peer, &peer.profile, |own| own.activity_files(id, agent.id.pid).unwrap_or_default());
-        own.unwrap_or_default()
-    }
-
-    /// Whether an agent whose screen is free is still in a turn: its own files say so, or a message was delivered a
-    /// moment ago and nothing shows yet that its turn is over.
-    pub(crate) fn is_in_turn(&self, peer: &Peer) -> Option<bool> {
-        let record = peer.files.session().ok()?.present()?;
-        let pid = record.process?.id.pid;
-        let id = record.conversation.as_deref();
-        let told = self.in_own_files(peer, &peer.profile, |files| {
-            let in_turn = files.turn_in_progress(id, pid).ok().flatten();
-            (in_turn, files.last_activity(id, pid).ok().flatten())
-        });
-        let (in_turn, active) = told.ok()?;
-        let reported = reported_turn(peer, &record).and_then(|known| known.reported_since());
-        if in_turn != Some(true) && reported.is_some_and(|began| self.now().since(began) < HOOK_LEAD) {
-            return Some(true);
-        }
-        let Some(delivered) = record.delivered_at_ms else { return in_turn };
-        let is_of_before = active.is_none_or(|active| delivered > active.into());
-        let just_now = self.now().since(delivered) < TAKEN_UP;
-        if in_turn != Some(true) && is_of_before && just_now { Some(true) } else { in_turn }
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use peer_adapters::screen::{self, Phase as ScreenPhase};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -252,18 +251,6 @@ impl Engine {
             self.log(&Event::new(self.now(), EventName::MemoryAlert).peer(&peer.name).incarnation(incarnation))?;
         }
         Ok(())
-    }
-
-    /// Whether the screen shows an agent at work, as the last check before a park. A screen that cannot be read does
-    /// not prove idleness.
-    pub(crate) async fn is_at_work(&self, peer: &Peer, record: &SessionRecord) -> bool {
-        if peer.profile.busy.is_empty() && peer.profile.dialog.is_empty() {
-            return false;
-        }
-        match self.capture(record).await {
-            Ok(text) => matches!(screen::read(&peer.profile, &text).phase, ScreenPhase::Busy | ScreenPhase::Dialog(_)),
-            Err(_) => true,
-        }
     }
 
     async fn restart(&self, peer: &Peer) -> Result<Option<TickAction>> {

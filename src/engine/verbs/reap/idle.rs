@@ -70,7 +70,7 @@ fn with_own_files<T>(view: View<'_>, look: impl FnOnce(&Files<'_>) -> T) -> Resu
     // The environment that locates the files is in the peer's largest file, which is not read for an agent that has no
     // files.
     let View { peer, record, .. } = view;
-    if peer.profile.conversation.transcript.is_none() {
+    if !peer.profile.capabilities().transcript {
         return Ok(launched::with_files(&peer.profile, &peer.spec.cwd, &[], look));
     }
     Ok(launched::Launched::of(&peer.files, record, &peer.spec.cwd)?.look(&peer.profile, look))

@@ -10,9 +10,9 @@ use super::held_up::HeldUp;
 use super::{Subject, TickAction, skipped};
 use crate::engine::observe::launched::Launched;
 use crate::engine::observe::live::Live;
+use crate::engine::observe::own_files::policy_entries;
 use crate::engine::observe::turn::{Activity, Turns, shows_turns};
 use crate::engine::observe::turn_event::turn_event;
-use crate::engine::verbs::transcript::{of_files, tells};
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::answer::ended_with_answer;
 use crate::policy::look::{Look, compare, may_change};
@@ -154,9 +154,9 @@ impl Engine {
 
     /// Whether the turn that began at `began` and is over has an answer, according to the agent's transcript.
     fn answered_since(&self, peer: &Peer, record: &SessionRecord, began: Timestamp) -> Option<bool> {
-        let id = record.conversation.as_deref().filter(|_| tells(&peer.profile))?;
+        let id = record.conversation.as_deref().filter(|_| peer.profile.capabilities().transcript)?;
         let entries = self.in_own_files(peer, &peer.profile, |files| files.entries(id, 0)).ok()?.ok()??;
-        ended_with_answer(&of_files(entries), began)
+        ended_with_answer(&policy_entries(entries), began)
     }
 }
 
