@@ -1,17 +1,17 @@
 //! `peer add`: declares a peer.
 
+mod adopt;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use peer_adapters::agent::{BUILTIN, Profile};
+use peer_adapters::agent::Profile;
 use peer_adapters::command;
 use peer_adapters::inherited::{Limit, LimitName, Umask};
 use peer_adapters::runtime::RuntimeKind;
-use peer_adapters::transcript::Files;
 
 use crate::config::{PaneSize, PeerSpec, Span};
-use crate::engine::observe::launched::with_files;
 use crate::engine::peer::runtimes::kind_of;
 use crate::engine::peer::{check_accepted, check_mcp};
 use crate::engine::{Engine, EngineError, Result};
@@ -91,29 +91,6 @@ impl Engine {
         let declared = self.declare(name, typed, replace).await?;
         self.adopt(name, &conversation).await?;
         Ok(declared)
-    }
-
-    /// The one built-in agent in whose files a conversation is that was begun in this directory.
-    fn agent_with(&self, name: &PeerName, typed: &Declaration, conversation: &str) -> Result<String> {
-        let cwd = absolute_directory(typed.cwd.as_deref().unwrap_or(Path::new(".")))?;
-        let mut found = Vec::new();
-        for (agent, _) in BUILTIN {
-            let (agent, env) = ((*agent).to_owned(), typed.env.clone());
-            let spec = PeerSpec { agent: agent.clone(), cwd: cwd.clone(), env, ..PeerSpec::default() };
-            let peer = self.as_declared(name, spec)?;
-            let env = self.agent_environment(&peer);
-            let look = |files: &Files<'_>| files.is_of_here(conversation);
-            // An agent whose files cannot be read does not keep another one from being found.
-            found.extend(with_files(&peer.profile, &cwd, &env, look).is_ok_and(|is| is).then_some(agent));
-        }
-        match &found[..] {
-            [agent] => Ok(agent.clone()),
-            _ => Err(EngineError::Declaration {
-                what: format!("add {name}"),
-                problem: format!("no agent has a conversation {conversation} that was begun in {}", cwd.display()),
-                hint: Some(format!("peer add {name} --conversation {conversation} --agent claude --cwd DIR")),
-            }),
-        }
     }
 
     async fn declare(&self, name: &PeerName, mut typed: Declaration, replace: bool) -> Result<(Declared, PeerSpec)> {

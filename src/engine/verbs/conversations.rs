@@ -1,18 +1,18 @@
-//! `peer conversations`, `wake --conversation`, `add --conversation`: lists every conversation that a peer ever had,
-//! and selects the one that it continues.
+//! `peer conversations` and `wake --conversation`: lists every conversation that a peer ever had, and selects the one that it
+//! continues.
 
 use peer_adapters::screen::printable;
-use peer_adapters::transcript::{Glance, TranscriptError};
+use peer_adapters::transcript::Glance;
 use serde::Serialize;
 
 use crate::engine::error::Unusable;
-use crate::engine::observe::{conversation, launched};
+use crate::engine::observe::launched;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::time::{Timestamp, rfc3339};
 use crate::policy::wake::WakeRequest;
-use crate::store::{ConversationEntry, Event, Marker, Origin, SessionRecord};
+use crate::store::{ConversationEntry, Event, Origin};
 
 /// The most characters shown of the first message: a line or two, enough for a person to recognize the conversation.
 const FIRST_WORDS: usize = 160;
@@ -129,96 +129,6 @@ impl Engine {
         }
         Ok(None)
     }
-
-    /// Checks whether a peer with this declaration can be given a conversation that was begun outside of `peer`.
-    ///
-    /// # Errors
-    /// If the agent has no such conversation in that directory or cannot resume one, the peer is awake, another peer
-    /// owns the conversation, or a process has it open.
-    pub(crate) fn check_adoptable(&self, peer: &Peer, id: &str) -> Result<()> {
-        check_resumes(peer, id)?;
-        if peer.files.session()?.present().is_some() {
-            return Err(unusable(&peer.name, id, Unusable::Awake));
-        }
-        if let Some(owner) = self.state.conversation_owners()?.other_than(&peer.name, id) {
-            let (peer, conversation) = (peer.name.clone(), id.to_owned());
-            return Err(EngineError::ConversationOfAnother { peer, conversation, owner });
-        }
-        let env = self.agent_environment(peer);
-        let look = launched::with_files(&peer.profile, &peer.spec.cwd, &env, |files| {
-            Ok::<_, TranscriptError>((
-                files.is_of_here(id)?,
-                files.open_in(id)?,
-                files.activity_files(Some(id), 0)?.pop(),
-            ))
-        });
-        let (is_here, open_in, place): (bool, _, Option<std::path::PathBuf>) = look.map_err(|error| {
-            let why = launched::unreadable(&error);
-            EngineError::NoTranscript { peer: peer.name.clone(), why }
-        })?;
-        match open_in {
-            _ if !is_here => {
-                let (agent, cwd) = (peer.profile.name.clone(), peer.spec.cwd.clone());
-                let place = place.filter(|place| !place.exists());
-                Err(unusable(&peer.name, id, Unusable::NotFound { agent, cwd, place }))
-            }
-            Some(pid) => Err(unusable(&peer.name, id, Unusable::Open { pid })),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether the peer was given this conversation before. If so, the same declaration changes nothing. An adoption that
-    /// was killed before it set its marker is not complete.
-    pub(crate) fn has_adopted(&self, name: &PeerName, id: &str) -> Result<bool> {
-        let adopted = |entry: &ConversationEntry| entry.conversation == id && entry.how == Some(Origin::Adopted);
-        let files = self.state.peer(name);
-        let entries = files.conversations()?;
-        if !entries.iter().any(adopted) || files.has(Marker::Adopted)? || files.has(Marker::FreshNext)? {
-            return Ok(entries.iter().any(adopted));
-        }
-        // The marker is removed by an incarnation or by `refresh`, whose own marker excludes that.
-        let last = files.end()?.present().map(|last| last.end.incarnation).unwrap_or_default();
-        let ran = files.session()?.present().is_some()
-            || entries.last().is_none_or(|entry| !adopted(entry) || entry.incarnation != last);
-        Ok(ran)
-    }
-
-    /// Whether the next wake of a peer resumes a conversation that it was given.
-    ///
-    /// # Errors
-    /// If the state directory cannot be read.
-    pub fn is_adoption_due(&self, name: &PeerName) -> Result<bool> {
-        Ok(self.state.peer(name).has(Marker::Adopted)?)
-    }
-
-    /// Gives a peer a conversation that was begun outside of `peer`: its next wake resumes that one. Has no effect for
-    /// a conversation that the peer was given before, which `wake --conversation` resumes.
-    ///
-    /// # Errors
-    /// [`EngineError::ConversationUnusable`], [`EngineError::ConversationOfAnother`].
-    pub async fn adopt(&self, name: &PeerName, id: &str) -> Result<()> {
-        let peer = self.peer(name)?;
-        let locked = self.lock(name).await?;
-        if self.has_adopted(name, id)? {
-            return Ok(());
-        }
-        self.check_adoptable(&peer, id)?;
-        let now = self.now();
-        let last = peer.files.end()?.present();
-        let before = last.as_ref().and_then(|last| last.conversation.clone());
-        let incarnation = last.map(|last| last.end.incarnation).unwrap_or_default();
-        let (conversation, agent) = (id.to_owned(), peer.profile.name.clone());
-        let how = Some(Origin::Adopted);
-        locked.unmark(Marker::FreshNext)?;
-        locked.append_conversation(&ConversationEntry { at_ms: now, conversation, agent, incarnation, how })?;
-        locked.mark(Marker::Adopted, now)?;
-        self.log(
-            &Event::new(now, EventName::ConversationAdopted)
-                .peer(name)
-                .with("conversation", id)
-                .with("previous", before),
-        )
-    }
 }
 
 fn of_entry(entry: ConversationEntry, events: &[&Event]) -> KnownConversation {
@@ -264,14 +174,14 @@ fn words(text: &str) -> String {
     }
 }
 
-fn check_resumes(peer: &Peer, id: &str) -> Result<()> {
+pub(super) fn check_resumes(peer: &Peer, id: &str) -> Result<()> {
     if peer.profile.capabilities().resume {
         return Ok(());
     }
     Err(unusable(&peer.name, id, Unusable::NoResume { agent: peer.profile.name.clone() }))
 }
 
-fn unusable(peer: &PeerName, conversation: &str, why: Unusable) -> EngineError {
+pub(super) fn unusable(peer: &PeerName, conversation: &str, why: Unusable) -> EngineError {
     EngineError::ConversationUnusable { peer: peer.clone(), conversation: conversation.to_owned(), why }
 }
 
