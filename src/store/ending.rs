@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::records::{Host, Place, SessionRecord, Unseen};
-use super::{Locked, Result, Stored};
+use super::{Locked, PeerFiles, Result, Stored};
 use crate::policy::ending::{End, EndReport, Incarnation};
 use crate::policy::health::Deaths;
 use crate::policy::time::Timestamp;
@@ -106,7 +106,16 @@ impl LastEnd {
     }
 }
 
-/// The files about a peer's ends after one more end.
+/// The files about a peer's ends, before one more end.
+#[derive(Clone, Debug, Default)]
+pub struct Ends {
+    /// The content of `NAME.end`, if there was an end.
+    pub last: Option<LastEnd>,
+    /// The content of `NAME.deaths`.
+    pub deaths: Deaths,
+}
+
+/// The files about a peer's ends, after one more end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The content of `NAME.end`.
@@ -116,18 +125,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Computes the outcome of `record`'s end from the current `previous` and `deaths`. It writes nothing, so that
-    /// recording an end and displaying an unrecorded one use the same result.
+    /// Computes the outcome of `record`'s end. It writes nothing, so that recording an end and displaying an unrecorded one
+    /// use the same result.
     ///
     /// If an earlier pass was killed half-way, its `NAME.end` is kept and the cause is not judged again. A long ready
     /// life clears the deaths before it. Then this death is added, once.
-    pub fn of(
-        record: &SessionRecord,
-        report: EndReport,
-        session: Session,
-        previous: Option<LastEnd>,
-        mut deaths: Deaths,
-    ) -> Self {
+    pub fn of(record: &SessionRecord, report: EndReport, session: Session, before: Ends) -> Self {
+        let Ends { last: previous, mut deaths } = before;
         let last = match previous {
             Some(last) if last.end.incarnation == record.incarnation => last,
             previous => LastEnd::after(record, report, previous, session),
@@ -139,16 +143,26 @@ impl Outcome {
     }
 }
 
+impl PeerFiles {
+    /// Reads the files about the peer's ends. One that does not parse counts as absent.
+    ///
+    /// # Errors
+    /// As [`PeerFiles::session`].
+    pub fn ends(&self) -> Result<Ends> {
+        Ok(Ends { last: self.end()?.present(), deaths: self.deaths()?.present().unwrap_or_default() })
+    }
+}
+
 impl Locked {
-    /// Records the end of the recorded incarnation.
+    /// Records the end of the recorded incarnation in the files that still are as they were `before`.
     ///
     /// # Errors
     /// If a file could not be written. The session record remains, and the next pass finishes the work.
-    pub fn write_outcome(&self, outcome: &Outcome) -> Result<()> {
-        if self.files().end()?.present().as_ref() != Some(&outcome.last) {
+    pub fn write_outcome(&self, before: &Ends, outcome: &Outcome) -> Result<()> {
+        if before.last.as_ref() != Some(&outcome.last) {
             self.write_json("end", &outcome.last)?;
         }
-        if self.files().deaths()?.present().unwrap_or_default() != outcome.deaths {
+        if before.deaths != outcome.deaths {
             self.write_deaths(&outcome.deaths)?;
         }
         Ok(())
@@ -259,10 +273,11 @@ mod tests {
         for (incarnation, ended_s) in [(1, 50), (2, 80)] {
             deaths.record(EndCause::Crashed, Incarnation(incarnation), at(ended_s));
         }
-        let first = Outcome::of(&record, report(3, 100), Session::Left, None, deaths);
+        let first = Outcome::of(&record, report(3, 100), Session::Left, Ends { last: None, deaths });
         assert_eq!(first.deaths.len(), 3);
         // Killed before it removed the record. The next pass sees no exit record, and takes its own time for that of the end.
-        let next = Outcome::of(&record, report(3, 1000), Session::Left, Some(first.last.clone()), first.deaths.clone());
+        let before = Ends { last: Some(first.last.clone()), deaths: first.deaths.clone() };
+        let next = Outcome::of(&record, report(3, 1000), Session::Left, before);
         assert_eq!(next, first);
     }
 }

@@ -40,7 +40,7 @@ use crate::policy::time::Timestamp;
 
 pub use conversations::{ConversationEntry, Origin, Owners};
 pub use damage::Damage;
-pub use ending::{LastEnd, Outcome, Session};
+pub use ending::{Ends, LastEnd, Outcome, Session};
 pub use heartbeat::{Heartbeat, PeerObservation, TickInProgress, TickLock, Watch};
 pub use inbox::{Inbox, Queued, StartedDelivery};
 pub use inventory::Inventory;

@@ -7,7 +7,7 @@ use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::health::Deaths;
 use crate::policy::recorded::RecordedState;
 use crate::policy::wake::{Markers, WakeFacts, WakeRequest};
-use crate::store::{LastEnd, Marker, Outcome, SessionRecord, Stored};
+use crate::store::{Ends, LastEnd, Marker, Outcome, SessionRecord, Stored};
 
 impl Engine {
     /// Returns the facts for the wake table, as it is now.
@@ -15,7 +15,7 @@ impl Engine {
     /// # Errors
     /// If a file of `peer` cannot be read.
     pub(crate) fn wake_facts(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeFacts> {
-        let (last, deaths) = (peer.files.end()?.present(), peer.files.deaths()?.present().unwrap_or_default());
+        let Ends { last, deaths } = peer.files.ends()?;
         let facts = self.facts_of(peer, live.recorded(), last, deaths)?;
         self.with_asked_conversation(peer, request, live.record(), facts)
     }
@@ -49,13 +49,7 @@ impl Engine {
         Ok(WakeFacts { conversation: self.resumable(peer, Some(asked)), now_in, ..facts })
     }
 
-    fn facts_of(
-        &self,
-        peer: &Peer,
-        live: RecordedState,
-        last: Option<LastEnd>,
-        deaths: Deaths,
-    ) -> Result<WakeFacts> {
+    fn facts_of(&self, peer: &Peer, live: RecordedState, last: Option<LastEnd>, deaths: Deaths) -> Result<WakeFacts> {
         let files = &peer.files;
         // One that does not parse counts as set aside already: `why` reads what the next wake sets aside.
         let lost = || Ok::<_, EngineError>(matches!(files.end()?, Stored::Corrupt(_)) || files.has_lost_end()?);

@@ -17,8 +17,8 @@ use crate::policy::event::EventName;
 use crate::policy::inbox::{Afterwards, afterwards};
 use crate::policy::time::Timestamp;
 use crate::store::{
-    ConversationEntry, Event, ExitRecord, Hangup, LastEnd, Locked, Marker, Outcome, PeerFiles, Phase, Queued, Session,
-    SessionRecord, StateDir,
+    ConversationEntry, Ends, Event, ExitRecord, Hangup, LastEnd, Locked, Marker, Outcome, PeerFiles, Phase, Queued,
+    Session, SessionRecord, StateDir,
 };
 
 /// How long a pane process may take to record that its agent has ended. The kernel notifies it at once and it needs a
@@ -155,10 +155,19 @@ fn may_be_asked_for(exit: &ExitRecord) -> bool {
 /// # Errors
 /// A file exists and cannot be read.
 pub fn preview(files: &PeerFiles, record: &SessionRecord, context: EndContext, now: Timestamp) -> Result<Outcome> {
+    outcome(files, record, context, now, files.ends()?)
+}
+
+fn outcome(
+    files: &PeerFiles,
+    record: &SessionRecord,
+    context: EndContext,
+    now: Timestamp,
+    before: Ends,
+) -> Result<Outcome> {
     let exit = files.exit(record.incarnation)?.present();
     let report = report(record, exit.as_ref(), context, now);
-    let (previous, deaths) = (files.end()?.present(), files.deaths()?.present().unwrap_or_default());
-    Ok(Outcome::of(record, report, context.session, previous, deaths))
+    Ok(Outcome::of(record, report, context.session, before))
 }
 
 /// Records and logs the end of the recorded incarnation, no matter which process observed it.
@@ -173,11 +182,11 @@ pub fn record_end(
     now: Timestamp,
 ) -> Result<LastEnd> {
     locked.consume_markers(&mut record.clone())?;
-    let outcome = preview(locked.files(), record, context, now)?;
+    let before = locked.files().ends()?;
+    let is_repeated = before.last.as_ref().is_some_and(|last| last.end.incarnation == record.incarnation);
+    let outcome = outcome(locked.files(), record, context, now, before.clone())?;
     settle_taken(state, locked, record, &outcome.last, now)?;
-    let on_record = |last: LastEnd| last.end.incarnation == record.incarnation;
-    let is_repeated = locked.files().end()?.present().is_some_and(on_record);
-    locked.write_outcome(&outcome)?;
+    locked.write_outcome(&before, &outcome)?;
     // Logged before the record is removed: if this is killed in between, the next pass finds the record, and the event.
     if !is_repeated || !is_logged(state, locked, record)? {
         state.journal().append(&ended(locked, record, &outcome.last, now))?;
