@@ -143,6 +143,12 @@ pub fn orphans_where(wanted: impl Fn(u32) -> bool) -> io::Result<Vec<Status>> {
     Ok(found)
 }
 
+/// Whether an error in reading what a process has means that the process has ended or is not ours. Any other error, such as
+/// that this process has no descriptor left, says nothing about that process.
+pub fn is_gone_or_foreign(error: &io::Error) -> bool {
+    kernel::is_gone_or_foreign(error)
+}
+
 /// Returns the arguments of a process, starting with the program name. Empty if they cannot be read.
 pub fn arguments(pid: u32) -> Vec<Vec<u8>> {
     kernel::arguments(pid)
@@ -164,11 +170,12 @@ pub fn with_arguments(arguments: &[&OsStr]) -> io::Result<Vec<Status>> {
 pub fn with_first_arguments(first: &[&OsStr]) -> io::Result<Vec<(Status, Vec<OsString>)>> {
     let mut found = kernel::all_arguments()?;
     found.retain(|(_, arguments)| arguments.len() > first.len() && arguments[1..=first.len()].iter().eq(first));
-    let living = found.into_iter().filter_map(|(pid, mut arguments)| {
+    let mut living = Vec::new();
+    for (pid, mut arguments) in found {
         arguments.remove(0);
-        Some((status(pid).ok().flatten()?, arguments))
-    });
-    Ok(living.collect())
+        living.extend(status(pid)?.map(|status| (status, arguments)));
+    }
+    Ok(living)
 }
 
 /// Returns the arguments of a process as they were at exec, starting with the program name.

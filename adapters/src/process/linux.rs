@@ -21,26 +21,29 @@ fn read_stat(pid: u32) -> io::Result<Vec<u8>> {
 }
 
 pub(super) fn status(pid: u32) -> io::Result<Option<Status>> {
-    match read_stat(pid) {
-        Ok(text) => parse_stat(&text).map(Some).or_else(|error| match error {
-            StatError::Zombie => Ok(None),
-            StatError::Malformed => Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat"))),
-        }),
-        // ESRCH: the process ended between open and read.
-        Err(error) if is_gone(&error) => {
-            // With hidepid=2 a foreign process looks absent; ours never do. A missing /proc must not read as "all
-            // dead".
-            if std::path::Path::new("/proc/self/stat").exists() { Ok(None) } else { Err(error) }
-        }
+    let Some(text) = unless_ended(read_stat(pid))? else { return Ok(None) };
+    match parse_stat(&text) {
+        Ok(status) => Ok(Some(status)),
+        Err(StatError::Zombie) => Ok(None),
+        Err(StatError::Malformed) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat"))),
+    }
+}
+
+/// Returns what a file of a process said, or `None` if the process has ended.
+fn unless_ended<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        // With hidepid=2 a foreign process looks absent; ours never do. A missing /proc must not read as "all dead".
+        Err(error) if is_gone(&error) && std::path::Path::new("/proc/self/stat").exists() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// As [`status`], for a process that a walk came across.
-fn met(pid: u32) -> io::Result<Option<Status>> {
-    match status(pid) {
+/// Returns what a walk read of a process that it came across, or `None` if that process is not ours.
+fn unless_foreign<T>(read: io::Result<Option<T>>) -> io::Result<Option<T>> {
+    match read {
         Err(error) if is_foreign(&error) => Ok(None),
-        answer => answer,
+        read => read,
     }
 }
 
@@ -52,24 +55,34 @@ fn is_foreign(error: &io::Error) -> bool {
 
 /// Whether an error in the files of a process means that it has ended.
 fn is_gone(error: &io::Error) -> bool {
+    // ESRCH: the process ended between open and read.
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH)
 }
 
-pub(super) fn all() -> io::Result<Vec<Status>> {
+pub(super) fn is_gone_or_foreign(error: &io::Error) -> bool {
+    is_gone(error) || is_foreign(error)
+}
+
+/// Walks over all processes. One that has ended meanwhile, or is not ours, is passed over.
+fn walk<T>(read: impl Fn(u32) -> io::Result<Option<T>>) -> io::Result<Vec<T>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        found.extend(met(pid)?);
+        found.extend(unless_foreign(read(pid))?);
     }
     Ok(found)
+}
+
+pub(super) fn all() -> io::Result<Vec<Status>> {
+    walk(status)
 }
 
 /// Reads `/proc/PID/task/TID/children`, one small file per thread, if the kernel has it (`CONFIG_PROC_CHILDREN`). This
 /// takes tens of microseconds, while a walk over all of `/proc` takes milliseconds.
 pub(super) fn children(parent: u32, wanted: &dyn Fn(u32) -> bool) -> io::Result<Vec<Status>> {
     let tasks = match std::fs::read_dir(format!("/proc/{parent}/task")) {
-        Err(error) if is_gone(&error) || is_foreign(&error) => return Ok(Vec::new()),
+        Err(error) if is_gone_or_foreign(&error) => return Ok(Vec::new()),
         tasks => tasks?,
     };
     let mut found = Vec::new();
@@ -79,7 +92,7 @@ pub(super) fn children(parent: u32, wanted: &dyn Fn(u32) -> bool) -> io::Result<
                 let pids = pids.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).filter(|pid| wanted(*pid));
                 // The list is read before the processes, and a pid may have been reused in between.
                 for pid in pids {
-                    found.extend(met(pid)?.filter(|child| child.parent == parent));
+                    found.extend(unless_foreign(status(pid))?.filter(|child| child.parent == parent));
                 }
             }
             // The thread ended during the walk. On a kernel without this file, the open fails although the thread
@@ -96,17 +109,11 @@ pub(super) fn children(parent: u32, wanted: &dyn Fn(u32) -> bool) -> io::Result<
 
 pub(super) fn with_arguments(arguments: &[&OsStr]) -> io::Result<Vec<Status>> {
     let wanted: Vec<u8> = arguments.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { continue };
+    walk(|pid| {
+        let Some(line) = unless_ended(std::fs::read(format!("/proc/{pid}/cmdline")))? else { return Ok(None) };
         let after_program = line.iter().position(|byte| *byte == 0).map_or(line.len(), |end| end + 1);
-        if line[after_program..] == wanted {
-            found.extend(status(pid).ok().flatten());
-        }
-    }
-    Ok(found)
+        if line[after_program..] == wanted { status(pid) } else { Ok(None) }
+    })
 }
 
 /// Reads the command line, in one call unless it is unusually long.
@@ -140,13 +147,8 @@ pub(super) fn ignored_signals(pid: u32) -> Option<u64> {
 
 /// Checks `/proc/PID/comm`, which has the first 15 bytes of a name.
 pub(super) fn is_running(names: &[&str]) -> io::Result<bool> {
-    for entry in std::fs::read_dir("/proc")? {
-        let comm = std::fs::read_to_string(entry?.path().join("comm")).unwrap_or_default();
-        if names.contains(&comm.trim_end()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let comms = walk(|pid| unless_ended(std::fs::read_to_string(format!("/proc/{pid}/comm"))))?;
+    Ok(comms.iter().any(|comm| names.contains(&comm.trim_end())))
 }
 
 /// # Source
@@ -159,18 +161,9 @@ pub(super) fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// Returns the arguments of every readable process, by pid. A kernel thread has none.
+/// Returns the arguments of every process of ours, by pid. A kernel thread has none.
 pub(super) fn all_arguments() -> io::Result<Vec<(u32, Vec<OsString>)>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        // A process that ended during the walk, or that we may not read, is not one that the caller looks for.
-        if let Ok(arguments) = arguments_of(pid) {
-            found.push((pid, arguments));
-        }
-    }
-    Ok(found)
+    walk(|pid| Ok(unless_ended(arguments_of(pid))?.map(|arguments| (pid, arguments))))
 }
 
 pub(super) fn arguments_of(pid: u32) -> io::Result<Vec<OsString>> {

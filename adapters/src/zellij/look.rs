@@ -236,11 +236,12 @@ fn pane_in(running: Running) -> io::Result<Option<Status>> {
 /// are its children and have the pane's number in their environment.
 pub(super) fn pane_of(pid: u32) -> io::Result<Option<ProcessId>> {
     for child in process::children(pid)? {
-        // A process that ends meanwhile has no environment any more.
-        if let Ok(Some(number)) = process::environment_variable(child.id.pid, PANE_NUMBER)
-            && number == OUR_NUMBER
-        {
-            return Ok(Some(child.id));
+        match process::environment_variable(child.id.pid, PANE_NUMBER) {
+            Ok(Some(number)) if number == OUR_NUMBER => return Ok(Some(child.id)),
+            Ok(_) => {}
+            // One that ended meanwhile has no environment any more.
+            Err(error) if process::is_gone_or_foreign(&error) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(None)

@@ -5,10 +5,16 @@ fn what_says_nothing_about_a_process_is_no_reason_to_pass_it_over() {
     use nix::libc::{EACCES, EIO, EMFILE, ENFILE, ENOENT, ENOMEM, EPERM, ESRCH};
     let is_passed_over = |errno| {
         let error = io::Error::from_raw_os_error(errno);
-        is_foreign(&error) || is_gone(&error)
+        is_gone_or_foreign(&error)
     };
     assert!([EACCES, EPERM, ENOENT, ESRCH].into_iter().all(is_passed_over));
     assert!(![EMFILE, ENFILE, ENOMEM, EIO].into_iter().any(is_passed_over));
+    // No walk leaves a process out of which nothing is known.
+    let failing = |errno| move |_: u32| unless_ended(Err::<(), _>(io::Error::from_raw_os_error(errno)));
+    assert!(
+        [EACCES, EPERM, ENOENT, ESRCH].into_iter().all(|errno| walk(failing(errno)).is_ok_and(|all| all.is_empty()))
+    );
+    assert!([EMFILE, ENFILE, ENOMEM, EIO].into_iter().all(|errno| walk(failing(errno)).is_err()));
 }
 
 #[test]
