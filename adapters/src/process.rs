@@ -105,6 +105,19 @@ pub fn tree(root: u32) -> io::Result<Vec<Status>> {
     Ok(descend(&kernel::all()?, root))
 }
 
+/// Returns the pids of a process and its live descendants, parents before their children, as far as they can be read. Takes
+/// tens of microseconds per process, where [`tree`] walks over all processes of the machine.
+pub fn pids_of_tree(root: u32) -> Vec<u32> {
+    let (mut tree, mut next) = (vec![root], 0);
+    while next < tree.len() {
+        // A process that ends during the walk has no children.
+        let below = children(tree[next]).unwrap_or_default();
+        tree.extend(below.iter().map(|status| status.id.pid));
+        next += 1;
+    }
+    tree
+}
+
 /// Returns `root` and its descendants from an already read process table.
 fn descend(all: &[Status], root: u32) -> Vec<Status> {
     let mut tree: Vec<Status> = all.iter().filter(|status| status.id.pid == root).copied().collect();

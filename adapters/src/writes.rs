@@ -27,23 +27,12 @@ impl Writes {
     /// `None` if the kernel does not report it: another user's process, and on macOS.
     pub fn count(&mut self) -> Option<u64> {
         if self.listed.is_none_or(|at| at.elapsed() >= LISTED_FOR) {
-            self.processes = tree(self.root);
+            self.processes = crate::process::pids_of_tree(self.root);
             self.listed = Some(Instant::now());
         }
         let told: Vec<u64> = self.processes.iter().filter_map(|pid| written_by(*pid)).collect();
         (!told.is_empty()).then(|| told.iter().sum())
     }
-}
-
-fn tree(root: u32) -> Vec<u32> {
-    let (mut tree, mut next) = (vec![root], 0);
-    while next < tree.len() {
-        // A process that ends during the walk has no children.
-        let children = crate::process::children(tree[next]).unwrap_or_default();
-        tree.extend(children.iter().map(|status| status.id.pid));
-        next += 1;
-    }
-    tree
 }
 
 /// # Source

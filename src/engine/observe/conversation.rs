@@ -299,19 +299,8 @@ fn note(record: &mut SessionRecord, id: String) {
     record.conversation = Some(id);
 }
 
-/// Returns the agent and its descendants, parents before their children. Empty if the pid now belongs to another
-/// process.
+/// Returns the agent and its descendants, parents before their children. Empty if the agent has ended.
 pub(crate) fn tree(agent: ProcessId) -> Vec<u32> {
-    let mut tree = Vec::new();
-    if process::find(agent).is_ok_and(|found| found.is_some()) {
-        tree.push(agent.pid);
-    }
-    let mut next = 0;
-    while next < tree.len() {
-        // A process that ends during the walk has no children.
-        let children = process::children(tree[next]).unwrap_or_default();
-        tree.extend(children.iter().map(|status| status.id.pid));
-        next += 1;
-    }
-    tree
+    let lives = process::find(agent).is_ok_and(|found| found.is_some());
+    if lives { process::pids_of_tree(agent.pid) } else { Vec::new() }
 }
