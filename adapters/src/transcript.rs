@@ -17,6 +17,7 @@ mod codex;
 #[cfg(feature = "sqlite")]
 mod database;
 mod entries;
+mod folder;
 mod layout;
 mod lines;
 #[cfg(feature = "sqlite")]

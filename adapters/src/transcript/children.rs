@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::{Files, TranscriptError, lines};
+use super::{Files, TranscriptError, folder, lines};
 
 /// How much older than its last record a file may appear: kernels use the time of the last clock tick, and FAT has
 /// steps of 2 s.
@@ -37,12 +37,12 @@ impl Files<'_> {
     pub fn child_activity(&self, id: &str, since: SystemTime) -> Result<Option<SystemTime>, TranscriptError> {
         let Some(pattern) = &self.profile.conversation.children else { return Ok(None) };
         let Some(own) = self.exists(id)? else { return Ok(None) };
-        let mut folder = own;
-        folder.pop();
-        folder.push(pattern.folder(id));
+        let mut dir = own;
+        dir.pop();
+        dir.push(pattern.folder(id));
         let mut written = Vec::new();
         written_since(
-            &folder,
+            &dir,
             DEPTH,
             since.checked_sub(COARSE).unwrap_or(since),
             &|name| pattern.matches(name),
@@ -61,21 +61,15 @@ impl Files<'_> {
     }
 }
 
-/// Collects the matching files below `folder` that were written after `since`.
+/// Collects the matching files below `dir` that were written after `since`.
 fn written_since(
-    folder: &Path,
+    dir: &Path,
     depth: usize,
     since: SystemTime,
     meant: &dyn Fn(&OsStr) -> bool,
     found: &mut Vec<(SystemTime, PathBuf)>,
 ) -> Result<(), TranscriptError> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(TranscriptError::io(folder)(error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(TranscriptError::io(folder))?;
+    for entry in folder::entries(dir)? {
         match modified(&entry, meant) {
             Ok(Seen::File(modified)) if modified > since => found.push((modified, entry.path())),
             Ok(Seen::Folder) if depth > 1 => written_since(&entry.path(), depth - 1, since, meant, found)?,

@@ -7,7 +7,7 @@
 //! killed leaves it. After `/clear`, `/branch` and `/resume` the same file names the new conversation. Records of a
 //! turn have `sessionId`, the conversation, and `session_id`, the one that the process was started with.
 
-use std::io::ErrorKind;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,8 @@ use serde_json::Value;
 use super::entries::count;
 use super::refusal::{reason_in, seconds};
 use super::{
-    AgentStatus, Entry, EntryKind, Files, Glance, Layout, Refusal, RefusedFor, Run, Tokens, TranscriptError, lines,
+    AgentStatus, Entry, EntryKind, Files, Glance, Layout, Refusal, RefusedFor, Run, Tokens, TranscriptError, folder,
+    lines,
 };
 
 mod status;
@@ -104,7 +105,7 @@ impl Claude<'_> {
         };
         let mut found = Vec::new();
         for dir in self.directories()? {
-            found.extend(within(&dir)?.into_iter().filter(recent));
+            found.extend(folder::entries(&dir)?.iter().map(DirEntry::path).filter(recent));
         }
         Ok(found)
     }
@@ -117,7 +118,8 @@ impl Claude<'_> {
         let mut found = Vec::new();
         if let Some(cut) = slug.get(..SLUG_CUT).filter(|cut| *cut != slug) {
             let begins = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(cut));
-            found.extend(within(&projects)?.into_iter().filter(|path| *path != whole && begins(path)));
+            let named = folder::entries(&projects)?;
+            found.extend(named.iter().map(DirEntry::path).filter(|path| *path != whole && begins(path)));
         }
         found.extend((slug.len() <= NAME_MAX).then_some(whole));
         Ok(found)
@@ -144,15 +146,6 @@ impl Claude<'_> {
             }
         }
         Ok(None)
-    }
-}
-
-/// Returns what a directory contains: nothing if there is none.
-fn within(dir: &Path) -> Result<Vec<PathBuf>, TranscriptError> {
-    match std::fs::read_dir(dir) {
-        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(TranscriptError::io(dir)(error)),
     }
 }
 
@@ -276,14 +269,8 @@ impl Layout for Claude<'_> {
     }
 
     fn open_in(&self, id: &str) -> Result<Option<u32>, TranscriptError> {
-        let dir = self.config().join("sessions");
-        let entries = match std::fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(TranscriptError::io(&dir)(error)),
-        };
-        let files = entries.flatten().map(|entry| entry.path());
-        for pid in files.filter_map(|path| path.file_stem()?.to_str()?.parse().ok()) {
+        let files = folder::entries(&self.status_directory())?;
+        for pid in files.iter().map(DirEntry::path).filter_map(|path| path.file_stem()?.to_str()?.parse().ok()) {
             let status = self.status_file(pid)?.filter(|status| status.session_id == id && status.proc_start.is_some());
             if status.is_some() {
                 return Ok(Some(pid));

@@ -11,13 +11,13 @@
 //! them.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::{Entry, Files, Glance, Layout, Refusal, Run, TranscriptError, lines};
+use super::{Entry, Files, Glance, Layout, Refusal, Run, TranscriptError, folder, lines};
 
 mod record;
 
@@ -184,12 +184,7 @@ fn begun(id: &str) -> SystemTime {
 /// Finds the file with this ending, `depth` directories below. Searches the newest directory first, as the names are
 /// dates.
 fn find(dir: &Path, ending: &str, depth: u32) -> Result<Option<PathBuf>, TranscriptError> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(TranscriptError::io(dir)(error)),
-    };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let mut paths: Vec<PathBuf> = folder::entries(dir)?.iter().map(DirEntry::path).collect();
     if depth == 0 {
         let ends = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ending));
         return Ok(paths.into_iter().find(ends));
