@@ -191,6 +191,12 @@ pub fn with_first_arguments(first: &[&OsStr]) -> io::Result<Vec<(Status, Vec<OsS
     Ok(living)
 }
 
+/// Returns the files that a process has open, each with its descriptor, under the names that the kernel has for them. Empty
+/// for a process that has ended or is not ours, and where the kernel does not show them (macOS).
+pub fn open_files(pid: u32) -> Vec<(u32, PathBuf)> {
+    kernel::open_files(pid)
+}
+
 /// Returns the arguments of a process as they were at exec, starting with the program name.
 ///
 /// # Errors

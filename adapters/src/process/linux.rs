@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{ProcessId, Status};
@@ -170,6 +171,14 @@ pub(super) fn arguments_of(pid: u32) -> io::Result<Vec<OsString>> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline"))?;
     let line = line.strip_suffix(b"\0").unwrap_or(&line);
     Ok(line.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect())
+}
+
+pub(super) fn open_files(pid: u32) -> Vec<(u32, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let file = |entry: std::fs::DirEntry| {
+        Some((entry.file_name().to_str()?.parse().ok()?, std::fs::read_link(entry.path()).ok()?))
+    };
+    entries.flatten().filter_map(file).collect()
 }
 
 pub(super) fn environment_of(pid: u32) -> io::Result<Vec<(OsString, OsString)>> {

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use nix::errno::Errno;
@@ -153,6 +154,11 @@ pub(super) fn arguments(pid: u32) -> Vec<Vec<u8>> {
     let Ok(bytes) = start_of(pid) else { return Vec::new() };
     let (count, words) = words(&bytes);
     words.take(count).map(<[u8]>::to_vec).collect()
+}
+
+/// What `proc_pidinfo` would tell is not read here.
+pub(super) fn open_files(_pid: u32) -> Vec<(u32, PathBuf)> {
+    Vec::new()
 }
 
 /// Not available without reading another process's kernel structures.

@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use super::{Entry, Files, Glance, Layout, Refusal, Run, TranscriptError, folder, lines};
+use crate::process;
 
 mod record;
 
@@ -198,13 +199,6 @@ fn find(dir: &Path, ending: &str, depth: u32) -> Result<Option<PathBuf>, Transcr
     Ok(None)
 }
 
-/// Returns the files that a process has open, by the kernel's names; none for a process that has ended or is not ours.
-#[cfg(target_os = "linux")]
-fn open_files(pid: u32) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
-    entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
-}
-
 /// Returns the conversations that these processes have locked in `locks`. A conversation has no rollout before its first
 /// message.
 fn locked_by(locks: &Path, pids: &[u32]) -> Vec<String> {
@@ -216,13 +210,8 @@ fn locked_by(locks: &Path, pids: &[u32]) -> Vec<String> {
         // `.coordination.lock` is the lock by which all Codexes coordinate the others.
         id.filter(|id| !id.starts_with('.')).map(str::to_owned)
     };
-    pids.iter().flat_map(|pid| open_files(*pid)).filter_map(id).collect()
-}
-
-/// Only Linux shows the open files of a process without a helper program.
-#[cfg(not(target_os = "linux"))]
-fn open_files(_pid: u32) -> Vec<PathBuf> {
-    Vec::new()
+    let open = pids.iter().flat_map(|pid| process::open_files(*pid));
+    open.filter_map(|(_, file)| id(file)).collect()
 }
 
 impl Layout for Codex<'_> {

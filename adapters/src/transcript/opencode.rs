@@ -19,14 +19,12 @@ use super::refusal::reason_in;
 use super::{
     Entry, EntryKind, Files, Glance, Layout, Refusal, RefusedFor, Run, Tokens, TranscriptError, database, lines,
 };
-#[cfg(target_os = "linux")]
-use crate::file;
+use crate::{file, process};
 
 pub(super) struct Opencode<'a>(pub(super) Files<'a>);
 
 /// The part of the log that may contain the line before an offset: lines are under 4 KiB, except for an error with a
 /// stack.
-#[cfg(target_os = "linux")]
 const LINE: u64 = 64 << 10;
 
 impl Opencode<'_> {
@@ -93,18 +91,13 @@ impl Opencode<'_> {
     }
 }
 
-/// Returns the random numbers under which a process writes the log: one for each of its descriptors that has written.
-#[cfg(target_os = "linux")]
+/// Returns the random numbers under which a process writes the log: one for each of its descriptors that has written. None
+/// where the kernel does not show the descriptors of another process (macOS).
 fn runs_of(pid: u32, log: &Path) -> io::Result<Vec<String>> {
     let Ok(log_path) = log.canonicalize() else { return Ok(Vec::new()) };
-    // A process that has ended, or is not ours, has no readable descriptors.
-    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Ok(Vec::new()) };
     let mut runs = Vec::new();
-    for entry in entries.flatten() {
-        if std::fs::read_link(entry.path()).ok().as_deref() != Some(&log_path) {
-            continue;
-        }
-        let info = format!("/proc/{pid}/fdinfo/{}", entry.file_name().to_string_lossy());
+    for (descriptor, _) in process::open_files(pid).into_iter().filter(|(_, path)| *path == log_path) {
+        let info = format!("/proc/{pid}/fdinfo/{descriptor}");
         let Ok(info) = file::read_to_string(Path::new(&info), file::MOST) else { continue };
         let offset = info.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse().ok()).unwrap_or(0);
         if let Some(line) = line_ending_at(&log_path, offset)? {
@@ -114,14 +107,7 @@ fn runs_of(pid: u32, log: &Path) -> io::Result<Vec<String>> {
     Ok(runs)
 }
 
-/// Only Linux shows the offset of another process's descriptor.
-#[cfg(not(target_os = "linux"))]
-fn runs_of(_pid: u32, _log: &Path) -> io::Result<Vec<String>> {
-    Ok(Vec::new())
-}
-
 /// Returns the last complete line before a byte offset, if one begins in the part that is read.
-#[cfg(target_os = "linux")]
 fn line_ending_at(path: &Path, offset: u64) -> io::Result<Option<String>> {
     let start = offset.saturating_sub(LINE);
     let bytes = file::part(&file::open(path)?, start, offset - start)?;
