@@ -18,18 +18,10 @@ pub struct PeerName(String);
 #[error("{0:?} is not a peer name: use 1 to 48 of a-z, 0-9, '-' and '_', beginning with a letter or a digit")]
 pub struct BadName(String);
 
-/// Names that no new peer gets: its lock (`NAME.lock`) would be one of the fleet's own.
-const RESERVED: [&str; 2] = ["reap", "servers"];
-
 impl PeerName {
     /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// Whether no new peer gets this name.
-    pub fn is_reserved(&self) -> bool {
-        RESERVED.contains(&self.as_str())
     }
 }
 

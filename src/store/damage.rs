@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use peer_adapters::file;
 use serde::de::DeserializeOwned;
 
-use super::heartbeat::HEARTBEAT;
+use super::fleet_files::HEARTBEAT;
 use super::{ConversationEntry, Heartbeat, PeerFiles, Process, StateDir, StoreError, Stored};
 
 /// One damaged file.

@@ -7,6 +7,7 @@ use std::io::Write;
 use peer_adapters::file;
 use serde::{Deserialize, Serialize};
 
+use super::fleet_files::{HEARTBEAT, TICK_LOCK};
 use super::lock::{Wait, lock_file};
 use super::records::Process;
 use super::{Result, StateDir, StoreError, Stored, atomic};
@@ -17,9 +18,6 @@ use crate::policy::stall::Progress;
 use crate::policy::time::Timestamp;
 use crate::policy::turn::{Ask, Limit, TurnObservation};
 use crate::policy::verdict::Verdict;
-
-/// The name of the file in the state directory.
-pub(super) const HEARTBEAT: &str = "heartbeat.json";
 
 /// The record of one tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +112,7 @@ impl Drop for TickLock {
     }
 }
 
-/// The tick in progress, as described in `reap.lock`.
+/// The tick in progress, as described in the lock of ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TickInProgress {
     /// The process that ticks.
@@ -160,7 +158,7 @@ impl StateDir {
     /// # Errors
     /// If the lock file cannot be created or written.
     pub fn try_tick(&self, own: TickInProgress) -> Result<std::result::Result<TickLock, Option<TickInProgress>>> {
-        let path = self.root().join("reap.lock");
+        let path = self.root().join(TICK_LOCK);
         let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
         if !lock_file(&file, &path, Wait::Never)? {
             // An empty or partial file means that the other tick is just beginning or ending.

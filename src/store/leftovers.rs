@@ -4,20 +4,8 @@ use std::path::Path;
 
 use peer_adapters::file;
 
-use super::{Marker, Result, StateDir, StoreError};
+use super::{Marker, Result, StateDir, StoreError, fleet_files};
 use crate::policy::name::PeerName;
-
-/// Files of the whole fleet that are written through a temporary file.
-const OF_THE_FLEET: [&str; 8] = [
-    "heartbeat.json",
-    "hints.json",
-    "login-told",
-    "pi-extension.js",
-    "renaming.json",
-    "servers.json",
-    "tmux.conf",
-    "versions.json",
-];
 
 /// Files of one peer that are written through a temporary file, besides its markers.
 const OF_A_PEER: [&str; 6] = ["session", "end", "deaths", "topic", "screen", "env"];
@@ -49,7 +37,7 @@ fn is_ours(file: &str) -> bool {
         // renamed.
         (known || suffix.starts_with("lock.corrupt-")) && name.parse::<PeerName>().is_ok()
     };
-    OF_THE_FLEET.contains(&file) || file.split_once('.').is_some_and(of_a_peer)
+    fleet_files::is_replaced(file) || file.split_once('.').is_some_and(of_a_peer)
 }
 
 /// Matches `NAME.N.launch`, `NAME.N.exit`, `NAME.N.conversation` and `NAME.N.typing`.
@@ -82,6 +70,7 @@ mod tests {
             "heartbeat.json.tmp",
             "renaming.json.tmp77",
             "login-told.tmp",
+            "timer.sh.tmp77",
             "tmux.conf.tmp1",
             "a-b.idle-reaped.tmp",
             "a.lock.corrupt-1.tmp",

@@ -8,6 +8,7 @@ mod atomic;
 mod conversations;
 mod damage;
 mod ending;
+mod fleet_files;
 mod heartbeat;
 mod hints;
 mod inbox;
@@ -154,7 +155,7 @@ impl StateDir {
 
     /// Returns the decision log.
     pub fn journal(&self) -> Journal {
-        Journal::new(self.root.join("lifecycle.log"), self.listener.clone())
+        Journal::new(self.root.join(fleet_files::LOG), self.listener.clone())
     }
 
     /// Tries to take a peer's lock. Returns `None` if another process holds it. Never blocks.

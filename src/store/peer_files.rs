@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::{
-    AgentSignal, AwaitedTurn, Inventory, LastEnd, Marker, Result, SessionRecord, StoreError, Stored, atomic, lock,
-    read_text,
+    AgentSignal, AwaitedTurn, Inventory, LastEnd, Marker, Result, SessionRecord, StoreError, Stored, atomic,
+    fleet_files, lock, read_text,
 };
 use crate::policy::health::Deaths;
 use crate::policy::name::PeerName;
@@ -176,8 +176,8 @@ impl PeerFiles {
         for entry in entries {
             let entry = entry.map_err(StoreError::new("list", dir))?;
             let name = entry.file_name();
-            let ours = name.to_str().and_then(|file| file.strip_prefix(&prefix)).is_some_and(|suffix| suffix != "lock");
-            if ours {
+            let Some(file) = name.to_str().filter(|file| !fleet_files::is_of_the_fleet(file)) else { continue };
+            if file.strip_prefix(&prefix).is_some_and(|suffix| suffix != "lock") {
                 found.push(entry.path());
             }
         }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use peer_adapters::file;
 
+use super::fleet_files::RECONNECT_LOCK;
 use super::lock::{Wait, lock_file};
 use super::records::Process;
 use super::{Result, StateDir, StoreError, Stored, read_text};
@@ -30,9 +31,14 @@ impl StateDir {
     /// # Errors
     /// If the lock file cannot be created.
     pub fn try_reconnect_lock(&self) -> Result<Option<ReconnectLock>> {
-        let path = self.root.join("servers.lock");
+        let path = self.reconnect_lock_path();
         let file = file::open_or_create(&path).map_err(StoreError::new("open", &path))?;
         Ok(lock_file(&file, &path, Wait::Never)?.then_some(ReconnectLock { _lock: file }))
+    }
+
+    /// Returns the path of the lock of those who make a server listen again.
+    pub fn reconnect_lock_path(&self) -> PathBuf {
+        self.root.join(RECONNECT_LOCK)
     }
 
     /// Returns the server that was last known to listen at `path`.

@@ -72,7 +72,7 @@ impl Engine {
             }
             let elapsed = started.elapsed();
             if elapsed > limit {
-                let lock = self.state.root().join("servers.lock");
+                let lock = self.state.reconnect_lock_path();
                 let detail = format!("another peer command has held {} for {limit:?}", lock.display());
                 return Err(RuntimeError::NotAnswering { runtime: kind, server: path.to_owned(), detail }.into());
             }

@@ -76,9 +76,6 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Declaration`] with a hint; nothing is written then.
     pub async fn add(&self, name: &PeerName, mut typed: Declaration, replace: bool) -> Result<(Declared, PeerSpec)> {
-        if name.is_reserved() && !self.config.spec_path(name).exists() {
-            return Err(reserved(format!("add {name}"), name));
-        }
         let Some(conversation) = typed.conversation.take() else { return self.declare(name, typed, replace).await };
         if typed.agent.is_none() && typed.command.is_empty() {
             typed.agent = Some(self.agent_with(name, &typed, &conversation)?);
@@ -235,12 +232,6 @@ impl Engine {
             hint: None,
         })
     }
-}
-
-/// Returns the error for a name that no new peer gets.
-pub(super) fn reserved(what: String, name: &PeerName) -> EngineError {
-    let problem = format!("{name}.lock in the state directory is the fleet's own");
-    EngineError::Declaration { what, problem, hint: Some("choose another name".to_owned()) }
 }
 
 fn declared_otherwise(name: &PeerName) -> EngineError {

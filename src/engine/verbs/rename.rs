@@ -1,7 +1,6 @@
 //! `peer rename`: the same peer, with its conversations, under another name.
 
 use crate::config::PeerSpec;
-use crate::engine::verbs::add::reserved;
 use crate::engine::{Engine, EngineError, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
@@ -55,9 +54,6 @@ impl Engine {
     }
 
     fn refuse_taken(&self, from: &PeerName, to: &PeerName) -> Result<()> {
-        if to.is_reserved() {
-            return Err(reserved(format!("rename {from}"), to));
-        }
         if self.config.spec_path(to).exists() {
             let problem = format!("a peer named {to} already exists");
             return Err(refused(from, problem, format!("peer rm {to}, or choose another name")));

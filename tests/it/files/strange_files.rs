@@ -142,7 +142,7 @@ const FILES: [(&str, bool); 16] = [
     ("state/heartbeat.json", false),
     ("state/versions.json", false),
     ("state/servers.json", false),
-    ("state/reap.lock", false),
+    ("state/reap-lock", false),
     ("state/lifecycle.log", false),
 ];
 

@@ -81,7 +81,7 @@ fn only_one_peer_leaves_what_is_known_of_the_others(on: RuntimeKind) {
 fn two_ticks_never_overlap_and_the_second_is_no_failure() {
     let world = World::with_probe_timeout("2s");
     fleet(&world, &["a"]);
-    let held = fs::File::create(world.path("state/reap.lock")).expect("create");
+    let held = fs::File::create(world.path("state/reap-lock")).expect("create");
     let held = nix::fcntl::Flock::lock(held, nix::fcntl::FlockArg::LockExclusive).expect("free");
     let run = world.peer(&["reap"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{run:?}");

@@ -27,13 +27,13 @@ fn a_tick_that_hangs_is_found_by_the_next_one() {
     fs2::FileExt::lock_exclusive(&log).expect("free");
     let mut hanging = world.command(&["reap", "--budget", "1s"]).stdout(Stdio::null()).spawn().expect("starts");
     let ticks = |told: Value| told["process"]["pid"] == hanging.id();
-    wait_until("it ticks", || read_json(&world, "state/reap.lock").is_some_and(ticks));
+    wait_until("it ticks", || read_json(&world, "state/reap-lock").is_some_and(ticks));
     let note = world.peer(&["reap"]);
     assert_eq!((note.code, note.stderr.as_str()), (0, "note: another tick is under way; this one does nothing\n"));
     // A minute later.
-    let mut told = read_json(&world, "state/reap.lock").expect("it says who it is");
+    let mut told = read_json(&world, "state/reap-lock").expect("it says who it is");
     told["began_ms"] = json!(told["began_ms"].as_u64().expect("a time").saturating_sub(60_000));
-    fs::write(world.path("state/reap.lock"), told.to_string()).expect("write");
+    fs::write(world.path("state/reap-lock"), told.to_string()).expect("write");
     let said = world.peer(&["reap"]);
     let pid = hanging.id();
     assert_eq!(said.code, 1, "{said:?}");
@@ -46,8 +46,8 @@ fn a_tick_that_hangs_is_found_by_the_next_one() {
     common::signal(server, Signal::SIGCONT);
     world.peer(&["reap"]).prints("");
     // The pid that a killed tick left is ignored.
-    let lock = File::options().write(true).open(world.path("state/reap.lock")).expect("there");
-    fs::write(world.path("state/reap.lock"), told.to_string()).expect("write");
+    let lock = File::options().write(true).open(world.path("state/reap-lock")).expect("there");
+    fs::write(world.path("state/reap-lock"), told.to_string()).expect("write");
     fs2::FileExt::lock_exclusive(&lock).expect("free");
     let note = world.peer(&["reap"]);
     assert_eq!((note.code, note.stderr.as_str()), (0, "note: another tick is under way; this one does nothing\n"));

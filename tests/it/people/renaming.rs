@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use peer_adapters::runtime::RuntimeKind;
 
+use crate::common::ticks::{done, fleet, tick, wait_until_quiet};
 use crate::common::{World, on_each_runtime};
 
 fn stopped(world: &World, name: &str) -> String {
@@ -216,15 +217,27 @@ fn messages_are_numbered_on_and_what_a_killed_writer_left_of_a_secret_is_not_kep
     assert_eq!(world.events("web", "message.expired").last().expect("an event")["message"], 3);
 }
 
-/// Each peer has a lock of its name, and the fleet has two of its own.
+/// Files of the fleet are named as those of these peers would be.
 #[test]
-fn a_name_whose_lock_is_the_fleets_own_is_not_given() {
+fn a_peer_that_is_named_like_a_file_of_the_fleet_has_its_own_files_and_a_lock_of_its_own() {
     let world = World::new();
-    world.add("a", &["cat"]);
-    for name in ["reap", "servers"] {
-        let says = format!("{name}.lock in the state directory is the fleet's own\nhint: choose another name\n");
-        world.peer(&["add", name, "--", "cat"]).fails(1, &format!("error: add {name}: {says}"));
-        world.peer(&["rename", "a", name]).fails(1, &format!("error: rename a: {says}"));
+    let names = ["heartbeat", "lifecycle", "reap", "servers", "timer", "tmux", "versions"];
+    fleet(&world, &names);
+    fs::write(world.path("state/timer.sh"), "").expect("written");
+    let spec = world.path("config/peers/reap.toml");
+    let text = fs::read_to_string(&spec).expect("readable");
+    fs::write(spec, text.replace("idle_timeout = \"0s\"", "idle_timeout = \"1s\"")).expect("written");
+    wait_until_quiet(&world, "reap", 2);
+    let parked = done(&tick(&world, &[]));
+    assert!(matches!(&parked[..], [[name, what, _]] if name == "reap" && what == "parked"), "{parked:?}");
+    let of_the_fleet = ["heartbeat.json", "lifecycle.log", "timer.sh", "tmux.conf", "versions.json"];
+    for name in names {
+        assert_eq!(world.peer(&["rm", name, "--force"]).code, 0, "{name}");
+        world.add(name, &["cat"]);
+        world.peer(&["rename", name, "other"]).prints(&format!("{name}: is called other now\n"));
+        assert_eq!(world.peer(&["rm", "other"]).code, 0, "{name}");
+        for file in of_the_fleet {
+            assert!(world.path("state").join(file).exists(), "{name}: {file}");
+        }
     }
-    assert_eq!(world.peer(&["list", "--format", "{name}"]).stdout, "a\n");
 }

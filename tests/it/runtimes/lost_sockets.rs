@@ -143,15 +143,15 @@ fn nobody_waits_for_ever_for_another_that_makes_a_server_listen_again() {
     fs::write(&config, patient.replace("\"30s\"", "\"2s\"")).expect("written");
     remove(&socket(&world));
     // Another command that is stopped while it does so.
-    let lock = fs::File::create(world.path("state/servers.lock")).expect("a lock file");
+    let lock = fs::File::create(world.path("state/servers-lock")).expect("a lock file");
     fs2::FileExt::lock_exclusive(&lock).expect("nobody else has it");
     for verb in [&["wake", "a"][..], &["wake", "c"], &["send", "a", "x"], &["stop", "a"]] {
         let run = world.peer(verb);
-        assert!(run.code == 6 && run.stderr.contains("/servers.lock for 2s"), "{verb:?}: {run:?}");
+        assert!(run.code == 6 && run.stderr.contains("/servers-lock for 2s"), "{verb:?}: {run:?}");
     }
     let document = tick(&world, &[]);
     let told = skipped(&document);
-    assert!(done(&document).is_empty() && told.iter().any(|line| line.contains("servers.lock")), "{document}");
+    assert!(done(&document).is_empty() && told.iter().any(|line| line.contains("servers-lock")), "{document}");
     drop(lock);
     fs::write(&config, patient).expect("written");
     world.peer(&["wake", "a"]).prints("a: already awake\n");
