@@ -6,7 +6,7 @@
 //! that.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -65,6 +65,25 @@ pub fn replace(path: &Path) -> io::Result<File> {
 /// [`ErrorKind::AlreadyExists`], or as [`open_or_create`].
 pub fn create_new(path: &Path) -> io::Result<File> {
     Ok(opened(OpenOptions::new().write(true).create_new(true).mode(0o600), path)?.0)
+}
+
+/// Replaces one of our own files (mode 0600) as a whole: a reader sees the old content or the new. The content is first
+/// written to `PATH.tmpPID`, which [`sweep`] removes if its writer is killed.
+///
+/// # Errors
+/// As [`replace`]. The file is as it was.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    // The pid keeps two writers from sharing a temporary file.
+    temporary.push(format!(".tmp{}", std::process::id()));
+    let temporary = Path::new(&temporary);
+    let written =
+        replace(temporary).and_then(|mut file| file.write_all(content)).and_then(|()| std::fs::rename(temporary, path));
+    if written.is_err() {
+        // Best effort: only that error matters.
+        let _ = std::fs::remove_file(temporary);
+    }
+    written
 }
 
 /// Waits until the entries of a directory are on disk (fsync).

@@ -121,16 +121,7 @@ impl ConfigDir {
         // Private whatever the caller's umask is, because specs contain commands that will be run.
         let dir = path.parent().expect("a spec is in peers/");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-        // The pid in the name keeps two concurrent `peer add` from writing to one temporary file.
-        let temporary = path.with_extension(format!("toml.tmp{}", std::process::id()));
-        let written = file::create_new(&temporary)
-            .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
-            .and_then(|()| fs::rename(&temporary, &path));
-        written.map_err(|source| {
-            // Best effort: only the error above matters.
-            let _ = fs::remove_file(&temporary);
-            failed(source)
-        })
+        file::write(&path, text.as_bytes()).map_err(failed)
     }
 
     /// Removes temporary files of killed spec writers, and returns how many there were. `lives` reports whether a

@@ -23,7 +23,7 @@ enum Done {
 }
 
 impl Undo {
-    /// Writes a file, and creates missing parent directories.
+    /// Writes a file as a whole, because cron or systemd may be reading it, and creates missing parent directories.
     ///
     /// # Errors
     /// It cannot be written; earlier changes can still be undone.
@@ -40,7 +40,7 @@ impl Undo {
             Err(error) => return Err(failed(error)),
         };
         self.done.push(Done::Wrote(path.to_owned(), before));
-        fs::write(path, text).map_err(failed)
+        file::write(path, text.as_bytes()).map_err(failed)
     }
 
     /// Notes a file, and its directory, that a command may create: `systemctl enable` creates a link.
@@ -60,7 +60,7 @@ impl Undo {
                 // Fails if the directory is not empty, because it is in use by then.
                 Done::MadeDirectory(dir) => fs::remove_dir(dir),
                 Done::Wrote(path, None) => fs::remove_file(path),
-                Done::Wrote(path, Some(before)) => fs::write(path, before),
+                Done::Wrote(path, Some(before)) => file::write(&path, &before),
             };
         }
     }
@@ -80,12 +80,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_taken_back_with_its_directories_and_nothing_else() {
+    fn what_was_written_is_whole_and_is_taken_back_with_its_directories_and_nothing_else() {
         let dir = tempfile::tempdir().expect("a directory");
         let (old, new, link) = (dir.path().join("old"), dir.path().join("a/b/new"), dir.path().join("a/b/wants/link"));
         fs::write(&old, "mine").expect("written");
         let mut undo = Undo::default();
+        let mut reader = fs::File::open(&old).expect("there");
         undo.write(&old, "ours").expect("written");
+        assert_eq!(io::read_to_string(&mut reader).expect("read"), "mine", "who reads it meanwhile reads it whole");
         undo.write(&new, "ours").expect("written");
         undo.made_by_others(link.clone());
         fs::create_dir(dir.path().join("a/b/wants")).expect("made");
