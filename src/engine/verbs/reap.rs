@@ -84,7 +84,7 @@ impl Engine {
         }
         let (started, started_at) = (Instant::now(), self.now());
         let deadline = started + budget;
-        let (before, damaged) = self.last_tick()?;
+        let (before, damaged) = self.last_tick();
         let mut beat = Heartbeat { skipped: damaged, ..self.begin(&before, started_at, request)? };
         if !request.dry_run {
             self.sweep_temporaries(&mut beat);
@@ -150,20 +150,22 @@ impl Engine {
         let swept = self.state.sweep_temporaries(lives).map_err(EngineError::from);
         let specs = self.config.sweep_temporaries(lives).map_err(EngineError::from);
         for error in [swept, specs].into_iter().filter_map(std::result::Result::err) {
-            beat.skipped.push(error.to_string());
+            note_once(beat, error.to_string());
         }
     }
 
     /// Returns the heartbeat of the last tick, and the files of the fleet that are damaged.
-    fn last_tick(&self) -> Result<(Heartbeat, Vec<String>)> {
-        let (before, unread) = match self.state.stored_heartbeat()? {
-            Stored::Present(before) => (before, None),
-            Stored::Absent => (Heartbeat::default(), None),
-            Stored::Corrupt(why) => (Heartbeat::default(), Some(why)),
+    fn last_tick(&self) -> (Heartbeat, Vec<String>) {
+        let (before, unread) = match self.state.stored_heartbeat() {
+            Ok(Stored::Present(before)) => (before, None),
+            Ok(Stored::Absent) => (Heartbeat::default(), None),
+            Ok(Stored::Corrupt(why)) => (Heartbeat::default(), Some(why)),
+            // This tick replaces it.
+            Err(error) => (Heartbeat::default(), Some(error.source.to_string())),
         };
         let damaged = self.state.damaged_with(unread).into_iter();
         let said = damaged.map(|found| format!("{}: {}; read as absent", found.file.display(), found.why));
-        Ok((before, said.collect()))
+        (before, said.collect())
     }
 
     fn begin(&self, before: &Heartbeat, started_at: Timestamp, request: &Request) -> Result<Heartbeat> {
@@ -225,6 +227,13 @@ impl Engine {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Adds what the tick could not do to the heartbeat. Several parts of a tick may meet one bad directory.
+fn note_once(beat: &mut Heartbeat, line: String) {
+    if !beat.skipped.contains(&line) {
+        beat.skipped.push(line);
+    }
 }
 
 /// Formats an action's error as a line for the heartbeat.

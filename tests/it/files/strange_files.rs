@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::common::ticks::{done, pulse, settle, skipped, tick};
+use crate::common::ticks::{done, fleet, pulse, settle, skipped, tick, verdict};
 use crate::common::{Run, World};
 use serde_json::{Value, json};
 
@@ -244,4 +244,31 @@ fn a_tab_never_waits() {
             assert_eq!(run.code, 0, "{words:?}: {run:?}");
         }
     }
+}
+
+#[test]
+fn a_bad_file_of_the_fleet_costs_one_line_and_no_tick() {
+    let world = World::new();
+    fleet(&world, &["a", "b"]);
+    world.add("c", &["cat"]);
+    tick(&world, &[]);
+    let (panes, aside) = (world.path("state/panes"), world.path("state/panes.aside"));
+    fs::rename(&panes, &aside).expect("renamed");
+    File::create(&panes).expect("made");
+    let told = skipped(&tick(&world, &[]));
+    assert!(matches!(&told[..], [line] if line.contains("/panes: Not a directory")), "{told:?}");
+    assert_eq!((verdict(&world, "a"), verdict(&world, "b")), ("healthy".into(), "healthy".into()));
+    fs::remove_file(&panes).and_then(|()| fs::rename(&aside, &panes)).expect("as before");
+    // A link to itself cannot be followed, not even by root.
+    let inboxes = world.path("state/inbox");
+    symlink("inbox", &inboxes).expect("symlink");
+    let told = skipped(&tick(&world, &[]));
+    assert!(matches!(&told[..], [line] if line.starts_with("cannot list ") && line.contains("/inbox: ")), "{told:?}");
+    clear(&inboxes);
+    let heartbeat = world.path("state/heartbeat.json");
+    clear(&heartbeat);
+    fifo(&heartbeat);
+    let told = skipped(&tick(&world, &[]));
+    assert!(matches!(&told[..], [line] if line.contains("heartbeat.json: it is a FIFO")), "{told:?}");
+    assert_eq!(skipped(&tick(&world, &[])), Vec::<String>::new());
 }

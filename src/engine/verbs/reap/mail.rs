@@ -1,7 +1,7 @@
 //! Delivery of inboxes by a tick.
 
 use super::task::{Due, Task};
-use super::{ActionKind, Fleet, TickAction, skipped};
+use super::{ActionKind, Fleet, TickAction, note_once, skipped};
 use crate::engine::message::Message;
 use crate::engine::verbs::inbox::has_its_message;
 use crate::engine::{Engine, EngineError, Peer, Result};
@@ -11,11 +11,12 @@ use crate::store::{Heartbeat, SessionRecord};
 impl Engine {
     /// Adds tasks for peers that have mail due and no other task. Usually costs one check of a directory that does not
     /// exist.
-    pub(super) fn add_mail<'a>(&self, fleet: &'a Fleet, tasks: &mut Vec<Due<'a>>, beat: &mut Heartbeat) -> Result<()> {
-        let mut mail = self.state.mail()?;
-        if mail.is_empty() {
-            return Ok(());
-        }
+    pub(super) fn add_mail<'a>(&self, fleet: &'a Fleet, tasks: &mut Vec<Due<'a>>, beat: &mut Heartbeat) {
+        let mut mail = match self.state.mail() {
+            Ok(mail) if mail.is_empty() => return,
+            Ok(mail) => mail,
+            Err(error) => return note_once(beat, error.to_string()),
+        };
         let awake = fleet.subjects.iter().filter(|subject| subject.record.ready_at().is_some());
         let awake = awake.map(|subject| (&subject.peer, Some(&subject.record)));
         let of: Vec<_> = awake.chain(fleet.asleep.iter().map(|peer| (peer, None))).collect();
@@ -32,7 +33,6 @@ impl Engine {
                 Err(error) => beat.skipped.push(skipped(&peer.name, &error)),
             }
         }
-        Ok(())
     }
 
     fn mail_for(&self, peer: &Peer, awake: Option<&SessionRecord>) -> Result<Option<Task>> {

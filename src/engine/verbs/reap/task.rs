@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use peer_adapters::process;
 
-use super::{ActionKind, Fleet, Subject, TickAction, skipped};
+use super::{ActionKind, Fleet, Subject, TickAction, note_once, skipped};
 use crate::engine::observe::fleet_observation::UntrackedSession;
 use crate::engine::observe::live::Live;
 use crate::engine::observe::{elsewhere, process_id};
@@ -94,8 +94,13 @@ impl Engine {
         judged: &BTreeMap<PeerName, Judgement>,
         beat: &mut Heartbeat,
         dry_run: bool,
-    ) -> Result<Vec<Due<'a>>> {
-        let launched = if fleet.asleep.is_empty() { BTreeSet::new() } else { self.state.launched()? };
+    ) -> Vec<Due<'a>> {
+        // Without the list, a lost record is found by what the kernel holds.
+        let launched = if fleet.asleep.is_empty() { Ok(BTreeSet::new()) } else { self.state.launched() };
+        let launched = launched.unwrap_or_else(|error| {
+            note_once(beat, error.to_string());
+            BTreeSet::new()
+        });
         let unrecorded = self.unrecorded_among(fleet, &launched, beat);
         let mut tasks: Vec<Due<'a>> = Vec::new();
         for subject in &fleet.subjects {
@@ -124,9 +129,9 @@ impl Engine {
                 Err(error) => beat.skipped.push(skipped(&untracked.peer, &error)),
             }
         }
-        self.add_mail(fleet, &mut tasks, beat)?;
+        self.add_mail(fleet, &mut tasks, beat);
         tasks.sort_by_key(|(_, _, task)| task.urgency());
-        Ok(tasks)
+        tasks
     }
 
     /// Returns restarts for the peers whose loss this tick has recorded, so that they are started again at once.
