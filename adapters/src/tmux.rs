@@ -116,7 +116,7 @@ impl Tmux {
                 Err(_) => Err(error),
             },
             Some(RuntimeError::Failed { .. }) if classify::was_cut_off(&output) => {
-                Err(classify::cut_off(argv, &output, asked))
+                Err(probe::cut_off(argv, &output, asked))
             }
             Some(error) => Err(error),
             None => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),

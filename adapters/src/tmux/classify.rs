@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{KIND, probe};
-use crate::command::{Argv, Output, RunError};
+use super::KIND;
+use crate::command::{Output, RunError};
 use crate::runtime::{Gone, RuntimeError};
 
 /// The request, for the error that names it.
@@ -114,20 +114,6 @@ fn error(meaning: Meaning, line: &str, asked: Asked<'_>) -> RuntimeError {
         Denied => RuntimeError::PermissionDenied { runtime, server, detail },
         Version => RuntimeError::VersionMismatch { runtime, server, detail },
         TooBig => failed(asked, format!("the command is longer than a tmux message, some 16000 bytes ({line})")),
-    }
-}
-
-/// A client that the server disconnects reports that the server ended. If the server is alive, it is of another
-/// version.
-pub(super) fn cut_off(argv: &Argv, output: &Output, asked: Asked<'_>) -> RuntimeError {
-    match probe::probe(asked) {
-        Ok(Ok(server)) => {
-            let said = output.summary();
-            let (client, pid) = (argv.program.display(), server.pid);
-            let detail = format!("{said}, but the server, pid {pid}, lives: {client} cannot talk to its version");
-            RuntimeError::VersionMismatch { runtime: KIND, server: asked.server.to_owned(), detail }
-        }
-        _ => failed(asked, output.summary()),
     }
 }
 

@@ -1,9 +1,10 @@
-//! Checks with the kernel whether a server is up, before any client is started.
+//! Checks with the kernel whether a server is up, before any client is started, and after one was cut off.
 
 use std::io;
 
 use super::KIND;
 use super::classify::{self, Asked};
+use crate::command::{Argv, Output};
 use crate::process::{self, ProcessId, Status};
 use crate::runtime::{Gone, RuntimeError};
 use crate::socket::{self, Listener};
@@ -55,11 +56,26 @@ pub(super) fn require(asked: Asked<'_>, recorded: Option<ProcessId>) -> Result<P
     }
 }
 
-/// The error that states what denies access.
+/// Whether the server process has ended.
 pub(super) fn has_ended(process: ProcessId, asked: Asked<'_>) -> Result<bool, RuntimeError> {
     Ok(process::find(process).map_err(|error| unknown(&error, asked))?.is_none())
 }
 
+/// A client that the server disconnects reports that the server ended. If the server is alive, it is of another
+/// version.
+pub(super) fn cut_off(argv: &Argv, output: &Output, asked: Asked<'_>) -> RuntimeError {
+    match probe(asked) {
+        Ok(Ok(server)) => {
+            let said = output.summary();
+            let (client, pid) = (argv.program.display(), server.pid);
+            let detail = format!("{said}, but the server, pid {pid}, lives: {client} cannot talk to its version");
+            RuntimeError::VersionMismatch { runtime: KIND, server: asked.server.to_owned(), detail }
+        }
+        _ => classify::failed(asked, output.summary()),
+    }
+}
+
+/// The error that states what denies access.
 pub(super) fn denied(asked: Asked<'_>, detail: String) -> RuntimeError {
     RuntimeError::PermissionDenied { runtime: KIND, server: asked.server.to_owned(), detail }
 }
