@@ -1,5 +1,6 @@
 //! Typing a message into a living agent, and confirming that it was accepted.
 
+mod composer;
 mod computing;
 mod fingerprint;
 mod held;
@@ -28,11 +29,12 @@ use crate::policy::inbox::signed;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{Event, Locked, SessionRecord, Unseen};
+use composer::PASTE_PATIENCE;
 use fingerprint::fingerprint;
 use interrupted_send::Finished;
 use interruption::interrupted;
 use proof::Proof;
-use typing::{PASTE_PATIENCE, Typing};
+use typing::Typing;
 
 /// How long to wait for another conversation to show after the command that begins it. Some agents show it only after
 /// the first message in it; for those the whole time passes.
@@ -217,6 +219,19 @@ impl Engine {
                 .with("message", message.queued)
                 .with("conversation", record.conversation.clone()),
         )
+    }
+
+    /// Logs that a message cannot be confirmed, if that is what `error` means, whatever is typed next.
+    pub(crate) fn log_unconfirmed(&self, peer: &Peer, error: &EngineError) -> Result<()> {
+        let Some(cause) = error.unconfirmed() else { return Ok(()) };
+        let signal = match error.itself() {
+            EngineError::Interrupted { signal, .. } => Some(*signal as i32),
+            _ => None,
+        };
+        let mut event =
+            Event::new(self.now(), EventName::MessageUnconfirmed).peer(&peer.name).cause(cause).with("signal", signal);
+        event.incarnation = peer.files.session()?.present().map(|record| record.incarnation);
+        self.log(&event)
     }
 
     /// Learns the agent's conversation after a message. The first message makes an agent choose its id, and a command

@@ -39,17 +39,4 @@ impl Engine {
         self.log(&event.with("hops", message.hops).with("topic", message.topic.clone()))?;
         Err(EngineError::TooManyHops { peer: to.clone(), from: message.from.clone(), hops: message.hops, limit })
     }
-
-    /// Logs that a message cannot be confirmed, if that is what `error` means, whatever is typed next.
-    pub(crate) fn log_unconfirmed(&self, peer: &Peer, error: &EngineError) -> Result<()> {
-        let Some(cause) = error.unconfirmed() else { return Ok(()) };
-        let signal = match error.itself() {
-            EngineError::Interrupted { signal, .. } => Some(*signal as i32),
-            _ => None,
-        };
-        let mut event =
-            Event::new(self.now(), EventName::MessageUnconfirmed).peer(&peer.name).cause(cause).with("signal", signal);
-        event.incarnation = peer.files.session()?.present().map(|record| record.incarnation);
-        self.log(&event)
-    }
 }
