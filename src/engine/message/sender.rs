@@ -1,7 +1,7 @@
 //! Identifies who sends a message: a person, or the agent of a peer, whose messages have hops.
 
 use super::Message;
-use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::engine::{Engine, EngineError, Result};
 use crate::policy::event::EventName;
 use crate::policy::hops;
 use crate::policy::name::PeerName;

@@ -3,7 +3,6 @@
 use peer_adapters::process;
 use tokio::time::Instant;
 
-use super::turn::Activity;
 use super::{Observation, complete, process_id, sweep};
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
@@ -124,35 +123,6 @@ impl Engine {
             observation = self.observe(&peer.name, record).await?;
         }
         Ok(observation)
-    }
-
-    /// Returns the record of a peer that is awake on both axes.
-    ///
-    /// # Errors
-    /// [`EngineError::NotAwake`], or a refusal while an axis is unknown.
-    pub(crate) async fn awake(&self, peer: &Peer) -> Result<SessionRecord> {
-        let record = peer.files.session()?.present();
-        match self.live_in_reach(peer, record).await? {
-            Live::Starting(record) => Ok(*record),
-            Live::Session(record, observation) => {
-                Self::refuse_unknown(peer, &observation)?;
-                if observation.process == Axis::Alive && observation.runtime == Axis::Alive {
-                    return Ok(*record);
-                }
-                Err(self.not_awake(peer, &Live::Session(record, observation)))
-            }
-            Live::None => Err(self.not_awake(peer, &Live::None)),
-        }
-    }
-
-    /// Returns the error for a peer that has to be awake and is not.
-    pub(crate) fn not_awake(&self, peer: &Peer, live: &Live) -> EngineError {
-        // Files that cannot be read are named by the command that looks at them.
-        let next = match self.past(peer) {
-            Ok(past) => self.row(peer, live, past, Activity::default()).next_command(),
-            Err(_) => format!("peer status {}", peer.name),
-        };
-        EngineError::NotAwake { peer: peer.name.clone(), next }
     }
 
     /// Refuses while an axis is unknown, because then no signal may be sent and no marker set.

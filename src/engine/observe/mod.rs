@@ -4,6 +4,7 @@
 //! sessions may be changed by the user and identify nothing. Only the recorded server can report a pane as absent, and
 //! it is believed only if the kernel does not contradict it.
 
+mod awake;
 pub(crate) mod changes;
 pub mod conversation;
 pub(crate) mod fleet;
