@@ -14,7 +14,7 @@ use crate::engine::life::record_end::{self, StartedAs};
 use crate::engine::observe::process_id;
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::name::PeerName;
-use crate::policy::time::Timestamp;
+use crate::policy::time::{Timestamp, millis};
 use crate::store::{ExitRecord, Hangup, PeerFiles, SessionRecord, StateDir, Stored};
 
 /// The agent's end, as the pane process saw it.
@@ -30,7 +30,7 @@ impl Ended {
         ExitRecord {
             code: self.reaped.code,
             signal: self.reaped.signal,
-            uptime_ms: u64::try_from(self.uptime.as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: millis(self.uptime),
             max_rss_kib: self.reaped.max_rss_kib,
             hangup,
             ..ExitRecord::unseen(incarnation, self.at)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::time::Timestamp;
+use super::time::{Timestamp, millis};
 
 /// The average share of one core, in percent, above which the CPU time of an agent's processes counts as progress.
 /// Drawing a spinner or firing a timer uses less; a compiler, a test run or a search uses more.
@@ -109,7 +109,7 @@ pub fn continues_at(name: &str, until: Timestamp) -> Timestamp {
     for byte in name.bytes().chain(until.as_ms().to_le_bytes()) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
-    let spread = u64::try_from(SPREAD.as_millis()).unwrap_or(u64::MAX);
+    let spread = millis(SPREAD);
     until.after(Duration::from_millis((hash >> 16) % spread))
 }
 

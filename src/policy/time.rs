@@ -33,14 +33,19 @@ impl Timestamp {
     /// Returns the time `span` earlier, but not before the epoch.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_sub(millis(span)))
     }
 
     /// Returns the time `span` later.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(millis(span)))
     }
+}
+
+/// Returns a time span in whole milliseconds, as JSON documents and state files have it (fields end in `_ms`).
+pub fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The last millisecond of the year 9999.
@@ -50,7 +55,7 @@ impl From<SystemTime> for Timestamp {
     /// Converts a time before the epoch to the epoch.
     fn from(time: SystemTime) -> Self {
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+        Self(millis(since_epoch))
     }
 }
 

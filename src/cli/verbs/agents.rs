@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::render::output::printable;
 use crate::cli::{CliError, Context, Outcome};
 use crate::engine::EngineError;
+use crate::policy::time::millis;
 
 /// List the agent profiles, built in and your own, and what each supports
 ///
@@ -98,11 +99,7 @@ fn times(profile: &Profile) -> Value {
         ("quit_ms", quit + profile.quit.grace),
         ("term_grace_ms", profile.quit.term_grace),
     ];
-    times.into_iter().map(|(name, time)| (name.to_owned(), milliseconds(time))).collect::<Map<_, _>>().into()
-}
-
-fn milliseconds(time: Duration) -> Value {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).into()
+    times.into_iter().map(|(name, time)| (name.to_owned(), Value::from(millis(time)))).collect::<Map<_, _>>().into()
 }
 
 /// The wait between a paste and its Enter, which is zero for a program without a composer.

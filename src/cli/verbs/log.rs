@@ -51,9 +51,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     }
     let journal = engine.state.journal();
     let mut tail = journal.tail();
-    let oldest = args.since.map(|span| {
-        Timestamp::from_ms(engine.now().as_ms().saturating_sub(u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)))
-    });
+    let oldest = args.since.map(|span| engine.now().before(span.0));
     // The limit is for the events that exist already; later ones are all new to the reader.
     let mut most = args.lines;
     loop {

@@ -11,6 +11,7 @@ use crate::engine::peer::environment::Environment;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
+use crate::policy::time::millis;
 use crate::policy::wake::{Decision, WakeCause};
 use crate::store::{ClearedBy, Event, Launch, Locked, OsText, Place, SessionRecord, Unseen};
 
@@ -106,7 +107,7 @@ impl Engine {
             config_dir: self.config.root().to_owned(),
             host: record.place.host.clone(),
             boot_id: Some(record.boot_id.clone()),
-            grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
+            grace_ms: millis(peer.profile.quit.term_grace),
             env: env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect(),
             inherited: self.inherited.clone().unwrap_or_else(Inherited::ours).with(&peer.spec.inherited()),
         }

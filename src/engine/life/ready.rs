@@ -19,7 +19,7 @@ use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
-use crate::policy::time::Timestamp;
+use crate::policy::time::{Timestamp, millis};
 use crate::store::{ClearedBy, Event, Locked, Phase, SessionRecord, Stored};
 
 /// The least time between two looks at a screen: a starting agent writes all the time, and a capture costs 3 ms.
@@ -291,7 +291,7 @@ impl Engine {
                 .peer(&peer.name)
                 .incarnation(incarnation)
                 .cause(record.cause.clone())
-                .with("after_ms", u64::try_from(now.since(record.woke_at_ms).as_millis()).unwrap_or(u64::MAX)),
+                .with("after_ms", millis(now.since(record.woke_at_ms))),
         )
     }
 

@@ -4,7 +4,7 @@ use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::report::{Change, TurnRecord};
-use crate::policy::time::Timestamp;
+use crate::policy::time::{Timestamp, millis};
 use crate::store::Event;
 
 /// Returns the event of a change, without its witness; `now` is what is known after it.
@@ -20,7 +20,7 @@ pub(crate) fn turn_event(
     match change {
         Change::Started => event(EventName::TurnStarted),
         Change::Finished(took) => {
-            let took = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+            let took = took.map(millis);
             // It may be announced with the report of its start, which came after that of its end.
             let ended = now.finished_ms.map_or(at, |finished| finished.max(at));
             event_at(ended, EventName::TurnFinished).with("duration_ms", took)

@@ -13,13 +13,14 @@ use tokio::time::Instant;
 use crate::engine::error::{AnswerWith, Undelivered};
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::{Delivery, Message, check_message};
-use crate::engine::observe::turn::Turns;
 use crate::engine::observe::own_files::policy_entries;
+use crate::engine::observe::turn::Turns;
 use crate::engine::verbs::wake::Woken;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::answer::{Answer, Entry, TurnProgress, turn_progress};
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
+use crate::policy::time::millis;
 use crate::policy::turn::AskKind;
 use crate::policy::wait::{Goal, Verdict, judge};
 use crate::store::Stored;
@@ -201,7 +202,7 @@ impl Asked {
     fn of(woken: Woken, took: Option<Duration>, answer: Option<Answer>) -> Self {
         Self {
             woken,
-            turn_ms: took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            turn_ms: took.map(millis),
             tokens: answer.as_ref().and_then(|answer| answer.tokens),
             answer: answer.map(|answer| answer.text),
         }

@@ -26,7 +26,7 @@ use crate::engine::observe::{process_id, recorded};
 use crate::engine::{Engine, EngineError, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
-use crate::policy::time::Timestamp;
+use crate::policy::time::{Timestamp, millis};
 use crate::policy::verdict::defer_mass_absence;
 use crate::store::{Event, Heartbeat, Marker, PeerFiles, SessionRecord, Stored, TickInProgress, TickLock, Watch};
 pub use action::{ActionKind, TickAction};
@@ -223,10 +223,6 @@ impl Engine {
                 .with("skipped", beat.skipped.clone()),
         )
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Adds what the tick could not do to the heartbeat. Several parts of a tick may meet one bad directory.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Budget, EndCause, Incarnation};
-use crate::policy::time::Timestamp;
+use crate::policy::time::{Timestamp, millis};
 
 /// How the agent's process ended, as its parent saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +145,7 @@ impl End {
             counted: cause.counted(),
             at_ms: at,
             exit,
-            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: millis(uptime),
             max_rss_kib,
             unready,
             before,

@@ -12,6 +12,7 @@ use crate::engine::peer::runtimes::kind_of;
 use crate::engine::{Engine, Peer, Result};
 use crate::policy::ending::Incarnation;
 use crate::policy::name::PeerName;
+use crate::policy::time::millis;
 use crate::store::{AgentProcess, Launch, OsText, Place, Process, SessionRecord};
 
 /// The cause of an incarnation whose record was reconstructed.
@@ -90,7 +91,7 @@ impl Engine {
             config_dir: self.config.root().to_owned(),
             host: Some(recorded_host()?),
             boot_id: Some(record.boot_id.clone()),
-            grace_ms: u64::try_from(peer.profile.quit.term_grace.as_millis()).unwrap_or(u64::MAX),
+            grace_ms: millis(peer.profile.quit.term_grace),
             env: env.into_iter().map(|(key, value)| (OsText(key), OsText(value))).collect(),
             inherited: Inherited::default(),
         }))

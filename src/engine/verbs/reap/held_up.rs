@@ -17,7 +17,7 @@ use crate::policy::axis::Axis;
 use crate::policy::ending::{Incarnation, Intent};
 use crate::policy::event::EventName;
 use crate::policy::stall::{OnLimit, OnStall, Progress, STALL_RESTART_WINDOW, STALL_RESTARTS, Signs, continues_at};
-use crate::policy::time::Timestamp;
+use crate::policy::time::{Timestamp, millis};
 use crate::policy::turn::{Limit, Turn, TurnObservation};
 use crate::policy::wake::{Mode, WakeRequest};
 use crate::store::{Event, Heartbeat, PeerObservation};
@@ -110,7 +110,7 @@ impl Engine {
         }
         let written = idle::last_written(subject.view()).ok().flatten();
         let cpu = record.process.map(|agent| cpu_of(process_id(agent.id)));
-        let cpu_ms = cpu.flatten().map(|cpu| u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX));
+        let cpu_ms = cpu.flatten().map(millis);
         Progress::after(before, reported, Signs { newest: newest.max(written), cpu_ms }, now)
     }
 
