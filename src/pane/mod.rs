@@ -136,7 +136,7 @@ fn run(state: &Path, name: &PeerName, incarnation: Incarnation) -> Result<i32, P
     if let Some((exit, started)) = end
         && let Some(next) = record_exit(&state, name, &exit, started.as_deref())?
     {
-        return Err(again(&state, name, next, terminal.as_ref()).into());
+        return Err(become_successor(&state, name, next, terminal.as_ref()).into());
     }
     // Processes that the agent left behind get a moment to exit too, and do not outlive the pane.
     signal_session(Signal::SIGTERM)?;
@@ -164,7 +164,7 @@ fn hold_name(state: &StateDir, name: &PeerName, incarnation: Incarnation) -> Res
 
 /// Becomes the pane process of the next incarnation in the same pane, so that attached users stay. Returns only on
 /// failure.
-fn again(state: &StateDir, name: &PeerName, next: Incarnation, terminal: Option<&Termios>) -> io::Error {
+fn become_successor(state: &StateDir, name: &PeerName, next: Incarnation, terminal: Option<&Termios>) -> io::Error {
     if let Some(terminal) = terminal {
         let _ = termios::tcsetattr(io::stdin(), termios::SetArg::TCSANOW, terminal);
     }

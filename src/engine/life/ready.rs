@@ -156,7 +156,7 @@ impl Engine {
                 return Ok(());
             }
             if record.process.is_some() && process_axis(&record) == Axis::Dead {
-                self.settle_dead(peer, &record).await?;
+                self.record_failed_start(peer, &record).await?;
                 continue;
             }
             if record.process.is_none() && started.elapsed() > PANE_PATIENCE {
@@ -169,7 +169,7 @@ impl Engine {
                     self.answer(peer, &record, dialog).await?;
                     steady = Steady::default();
                 }
-                Look::Ready if stood >= hold(peer, &record) => self.declare_ready(peer, incarnation).await?,
+                Look::Ready if stood >= must_last(peer, &record) => self.declare_ready(peer, incarnation).await?,
                 Look::NotYet if stood >= BLIND && cleared.elapsed() >= BLIND => {
                     // A client may have left the pane scrolled or too small. If that cannot be undone, the next look is
                     // as good as this one.
@@ -233,17 +233,17 @@ impl Engine {
     }
 
     /// Records the end of an agent that died before it was ready, unless its pane process already did.
-    async fn settle_dead(&self, peer: &Peer, record: &SessionRecord) -> Result<()> {
+    async fn record_failed_start(&self, peer: &Peer, record: &SessionRecord) -> Result<()> {
         let locked = self.lock(&peer.name).await?;
         match peer.files.session()? {
             Stored::Present(now) if now.incarnation == record.incarnation => {
-                self.settle_locked(peer, &locked, &now).await
+                self.record_end_of_start(peer, &locked, &now).await
             }
             _ => Ok(()),
         }
     }
 
-    async fn settle_locked(&self, peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<()> {
+    async fn record_end_of_start(&self, peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<()> {
         self.await_exit_record(peer, record).await?;
         let observation = self.observe(&peer.name, record).await?;
         let observation = self.confirm_end(peer, record, observation).await?;
@@ -268,7 +268,7 @@ impl Engine {
     ) -> Result<SessionRecord> {
         let record = self.current(peer, incarnation)?;
         if process_axis(&record) == Axis::Dead {
-            self.settle_locked(peer, locked, &record).await?;
+            self.record_end_of_start(peer, locked, &record).await?;
             return self.current(peer, incarnation);
         }
         Ok(record)
@@ -319,6 +319,6 @@ fn ready_when_started(peer: &Peer) -> bool {
 }
 
 /// Returns how long readiness must last before it is believed: a refused resume exits a moment after it looked healthy.
-fn hold(peer: &Peer, record: &SessionRecord) -> Duration {
+fn must_last(peer: &Peer, record: &SessionRecord) -> Duration {
     if record.resumed { peer.profile.ready.stable_for_resume } else { peer.profile.ready.stable_for_fresh }
 }

@@ -71,9 +71,7 @@ impl Observation {
     pub(crate) fn last_output(&self) -> Option<Timestamp> {
         self.row.as_ref().and_then(|row| row.activity_s).map(|s| Timestamp::from_ms(s.saturating_mul(1000)))
     }
-}
 
-impl Observation {
     /// Whether the agent is known to be gone.
     pub fn is_over(&self) -> bool {
         self.process == Axis::Dead && self.unknown().is_none()
