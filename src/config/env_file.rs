@@ -11,7 +11,7 @@ use std::path::Path;
 
 use peer_adapters::file::{self, Untrusted};
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Location};
 
 /// Environment variables. The values are never displayed.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl EnvFile {
         for (number, line) in (1..).zip(text.split('\n')) {
             let bad = |key: Option<&str>, problem: &str| {
                 let key = key.map(str::to_owned);
-                let place = Place { line: Some(number), key, ..Place::in_file(path) };
+                let place = Location { line: Some(number), key, ..Location::in_file(path) };
                 let hint = Some(
                     "NAME=VALUE; in single quotes what is more than letters, digits and _-./:,@%+=^ (man peer-files)"
                         .to_owned(),

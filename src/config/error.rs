@@ -13,7 +13,7 @@ use crate::policy::name::PeerName;
 
 /// A place in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The file.
     pub file: PathBuf,
     /// The line, counted from 1, if known.
@@ -24,7 +24,7 @@ pub struct Place {
     pub table: Option<String>,
 }
 
-impl Place {
+impl Location {
     /// Creates a place that names only the file.
     pub(super) fn in_file(file: &Path) -> Self {
         Self { file: file.to_owned(), line: None, key: None, table: None }
@@ -48,7 +48,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
         if let Some(line) = self.line {
@@ -102,7 +102,7 @@ pub enum ConfigError {
     #[error("{place}: {problem}{}", inside(.place))]
     Invalid {
         /// The place of the problem.
-        place: Box<Place>,
+        place: Box<Location>,
         /// What is wrong.
         problem: String,
         /// What to write instead, if known.
@@ -132,7 +132,7 @@ impl ConfigError {
     }
 }
 
-fn inside(place: &Place) -> String {
+fn inside(place: &Location) -> String {
     place.table.as_ref().map(|table| format!(" (inside {table})")).unwrap_or_default()
 }
 
@@ -143,7 +143,7 @@ pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, C
 
 fn explain(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let problem = error.message().trim_end().to_owned();
-    let mut place = Place::in_file(path);
+    let mut place = Location::in_file(path);
     if let Some(at) = error.span().map(|span| span.start.min(text.len())) {
         let (table, _) = DeTable::parse_recoverable(text);
         let mut steps = steps_to(table.get_ref(), at).unwrap_or_default();
@@ -297,7 +297,7 @@ mod tests {
             (&["hook", "1", "command"], "f:7: command", Some("[[hook]]")),
             (&["name"], "f: name", None),
         ] {
-            let place = Place::of_key(Path::new("f"), text, keys);
+            let place = Location::of_key(Path::new("f"), text, keys);
             assert_eq!((place.to_string().as_str(), place.table.as_deref()), (says, table));
         }
     }

@@ -22,7 +22,8 @@ use crate::policy::name::PeerName;
 
 pub use effective::{Effective, Origin, Value};
 pub use env_file::{EnvFile, is_reserved, is_variable_name};
-pub use error::{ConfigError, Place};
+pub use error::ConfigError;
+use error::Location;
 pub use settings::{Hook, Settings, TmuxSettings};
 pub use spec::PeerSpec;
 pub use values::{PaneSize, Size, Span, format_span};
@@ -68,7 +69,7 @@ impl ConfigDir {
         let settings: Settings = error::parse(&path, &text)?;
         settings.check().map_err(|(keys, problem, hint)| {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            ConfigError::Invalid { place: Box::new(Place::of_key(&path, &text, &keys)), problem, hint: Some(hint) }
+            ConfigError::Invalid { place: Box::new(Location::of_key(&path, &text, &keys)), problem, hint: Some(hint) }
         })?;
         Ok(settings)
     }
@@ -107,7 +108,7 @@ impl ConfigDir {
     /// Creates the error for a value in a peer's spec that only the code that uses the value can recognize as wrong.
     pub fn invalid_spec_value(&self, name: &PeerName, key: &str, problem: String, hint: Option<String>) -> ConfigError {
         let text = self.spec_text(name).ok().flatten().unwrap_or_default();
-        let place = Box::new(Place::of_key(&self.spec_path(name), &text, &[key]));
+        let place = Box::new(Location::of_key(&self.spec_path(name), &text, &[key]));
         ConfigError::Invalid { place, problem, hint }
     }
 

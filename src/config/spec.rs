@@ -7,7 +7,7 @@ use peer_adapters::inherited::{self, Inherited, Limit, LimitName, Umask};
 use peer_adapters::runtime::{RuntimeKind, RuntimeName};
 use serde::{Deserialize, Serialize};
 
-use super::error::{self, ConfigError, Place};
+use super::error::{self, ConfigError, Location};
 use super::values::{PaneSize, Size, Span, check_runtime};
 use crate::policy::health::Restart;
 use crate::policy::may::is_pattern;
@@ -122,7 +122,7 @@ impl PeerSpec {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let spec: Self = error::parse(path, text)?;
         spec.check().map_err(|(keys, problem, hint)| ConfigError::Invalid {
-            place: Box::new(Place::of_key(path, text, &keys)),
+            place: Box::new(Location::of_key(path, text, &keys)),
             problem,
             hint: Some(hint),
         })?;

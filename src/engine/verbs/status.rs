@@ -6,7 +6,6 @@ use peer_adapters::runtime::Size;
 use serde::Serialize;
 
 use crate::engine::message::room;
-use crate::engine::observe::launched;
 use crate::engine::observe::live::Live;
 use crate::engine::observe::turn::Turns;
 use crate::engine::verbs::list::Row;
@@ -140,7 +139,7 @@ impl Engine {
             axes,
             heartbeat: self.pulse(name)?,
             session: live.record().map(|record| view(record, &live)),
-            transcript: self.transcript_path(&peer, &live, row.conversation.as_deref()),
+            transcript: self.transcript_path(&peer, row.conversation.as_deref()),
             conversations: peer.files.conversations()?.len(),
             end: peer.files.end()?.present(),
             deaths_in_window: health::recent(&deaths, self.now()).len(),
@@ -190,13 +189,8 @@ impl Engine {
     }
 
     /// Returns the path of the conversation's transcript. Unreadable files of the agent must not hide everything else.
-    fn transcript_path(&self, peer: &Peer, live: &Live, conversation: Option<&str>) -> Option<PathBuf> {
-        let launched = live.record().and_then(|r| launched::Launched::of(&peer.files, r, &peer.spec.cwd).ok());
-        if let Some(launched) = launched.filter(launched::Launched::is_known) {
-            return launched.look(&peer.profile, |files| files.exists(conversation?).ok()?);
-        }
-        let env = self.agent_environment(peer);
-        launched::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.exists(conversation?).ok()?)
+    fn transcript_path(&self, peer: &Peer, conversation: Option<&str>) -> Option<PathBuf> {
+        self.in_own_files(peer, &peer.profile, |files| files.exists(conversation?).ok()?).ok()?
     }
 }
 
