@@ -24,9 +24,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The last activity of a conversation, from the best source in the agent's profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Activity {
+pub enum LastActivity {
     /// The time of the last activity.
-    Last(Timestamp),
+    At(Timestamp),
     /// The source is readable and shows no activity in this incarnation.
     NoneYet,
     /// The source could not be read; holds the reason. Never a reason to park.
@@ -35,7 +35,7 @@ pub enum Activity {
 
 /// Whether the agent is in the middle of a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum TurnState {
     /// The agent is working.
     InProgress,
     /// The agent is waiting for a message.
@@ -50,7 +50,7 @@ pub enum Turn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleFacts {
     /// The last activity of the agent's conversation.
-    pub activity: Activity,
+    pub activity: LastActivity,
     /// When the peer was woken.
     pub woke_at: Timestamp,
     /// When a message was last delivered.
@@ -60,7 +60,7 @@ pub struct IdleFacts {
     /// When the machine was last seen to have slept, or its clock to have been set. Time before that does not count.
     pub machine_woke_at: Option<Timestamp>,
     /// Whether a turn is in progress.
-    pub turn: Turn,
+    pub turn: TurnState,
     /// Whether an attached user keeps the peer awake. Also `false` if the spec says that attaching does not.
     pub attached: bool,
     /// `policy` in its spec.
@@ -108,8 +108,8 @@ impl IdleFacts {
     /// time lies before it and does not count.
     pub fn last_activity(&self, now: Timestamp) -> Timestamp {
         let activity = match self.activity {
-            Activity::Last(at) => Some(at),
-            Activity::NoneYet | Activity::Unknown(_) => None,
+            LastActivity::At(at) => Some(at),
+            LastActivity::NoneYet | LastActivity::Unknown(_) => None,
         };
         let all = [Some(self.woke_at), activity, self.last_delivery, self.child_activity];
         let set_at = self.machine_woke_at.filter(|at| *at <= now);
@@ -137,10 +137,14 @@ pub fn idle(facts: &IdleFacts, now: Timestamp) -> IdleDecision {
         return IdleDecision::Keep(KeepReason::Active { until: since.after(limit) });
     }
     match (&facts.turn, &facts.activity) {
-        (Turn::InProgress, _) => IdleDecision::Keep(KeepReason::TurnInProgress),
+        (TurnState::InProgress, _) => IdleDecision::Keep(KeepReason::TurnInProgress),
         _ if facts.attached => IdleDecision::Keep(KeepReason::Attached),
-        (Turn::Unknown(why), _) | (_, Activity::Unknown(why)) => IdleDecision::Keep(KeepReason::Unknown(why.clone())),
-        (Turn::Over | Turn::Unreported, Activity::Last(_) | Activity::NoneYet) => IdleDecision::Park { idle },
+        (TurnState::Unknown(why), _) | (_, LastActivity::Unknown(why)) => {
+            IdleDecision::Keep(KeepReason::Unknown(why.clone()))
+        }
+        (TurnState::Over | TurnState::Unreported, LastActivity::At(_) | LastActivity::NoneYet) => {
+            IdleDecision::Park { idle }
+        }
     }
 }
 
@@ -157,12 +161,12 @@ mod tests {
     /// An executor that was woken a day ago and did nothing for 3601 s.
     fn facts() -> IdleFacts {
         IdleFacts {
-            activity: Activity::Last(ago(3601)),
+            activity: LastActivity::At(ago(3601)),
             woke_at: ago(86_400),
             last_delivery: None,
             child_activity: None,
             machine_woke_at: None,
-            turn: Turn::Over,
+            turn: TurnState::Over,
             attached: false,
             context_policy: ContextPolicy::Executor,
             idle_timeout: IDLE_TIMEOUT_DEFAULT,
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn idle_is_more_than_the_timeout_and_not_just_as_much() {
         assert_eq!(idle(&facts(), NOW), parked(3601));
-        let still = IdleFacts { activity: Activity::Last(ago(3600)), ..facts() };
+        let still = IdleFacts { activity: LastActivity::At(ago(3600)), ..facts() };
         assert_eq!(idle(&still, NOW), kept_by(KeepReason::Active { until: NOW }));
     }
 
@@ -190,7 +194,7 @@ mod tests {
         let until = ago(10).after(IDLE_TIMEOUT_DEFAULT);
         let recent = Some(ago(10));
         for facts in [
-            IdleFacts { activity: Activity::Last(ago(10)), ..facts() },
+            IdleFacts { activity: LastActivity::At(ago(10)), ..facts() },
             IdleFacts { woke_at: ago(10), ..facts() },
             IdleFacts { last_delivery: recent, ..facts() },
             IdleFacts { child_activity: recent, ..facts() },
@@ -210,7 +214,7 @@ mod tests {
         let tomorrow = Timestamp::from_ms(NOW.as_ms() + 86_400_000);
         let ahead = |machine_woke_at| IdleFacts {
             woke_at: tomorrow,
-            activity: Activity::Last(tomorrow),
+            activity: LastActivity::At(tomorrow),
             last_delivery: Some(tomorrow),
             machine_woke_at,
             ..facts()
@@ -226,8 +230,11 @@ mod tests {
 
     #[test]
     fn a_long_turn_is_not_reaped_in_the_middle() {
-        assert_eq!(idle(&IdleFacts { turn: Turn::InProgress, ..facts() }, NOW), kept_by(KeepReason::TurnInProgress));
-        assert_eq!(idle(&IdleFacts { turn: Turn::Unreported, ..facts() }, NOW), parked(3601));
+        assert_eq!(
+            idle(&IdleFacts { turn: TurnState::InProgress, ..facts() }, NOW),
+            kept_by(KeepReason::TurnInProgress)
+        );
+        assert_eq!(idle(&IdleFacts { turn: TurnState::Unreported, ..facts() }, NOW), parked(3601));
     }
 
     #[test]
@@ -239,13 +246,13 @@ mod tests {
     fn what_could_not_be_read_is_never_a_reason_to_park() {
         let why = || "permission denied".to_owned();
         let expected = kept_by(KeepReason::Unknown(why()));
-        assert_eq!(idle(&IdleFacts { turn: Turn::Unknown(why()), ..facts() }, NOW), expected);
-        assert_eq!(idle(&IdleFacts { activity: Activity::Unknown(why()), ..facts() }, NOW), expected);
+        assert_eq!(idle(&IdleFacts { turn: TurnState::Unknown(why()), ..facts() }, NOW), expected);
+        assert_eq!(idle(&IdleFacts { activity: LastActivity::Unknown(why()), ..facts() }, NOW), expected);
     }
 
     #[test]
     fn an_agent_that_never_said_a_word_is_parked_by_its_wake_time() {
-        assert_eq!(idle(&IdleFacts { activity: Activity::NoneYet, ..facts() }, NOW), parked(86_400));
+        assert_eq!(idle(&IdleFacts { activity: LastActivity::NoneYet, ..facts() }, NOW), parked(86_400));
     }
 
     #[test]
@@ -260,7 +267,7 @@ mod tests {
     fn ephemeral_that_is_done_is_reaped_after_20_s_of_quiet() {
         let done = |done_at, activity| IdleFacts {
             context_policy: ContextPolicy::Ephemeral,
-            activity: Activity::Last(activity),
+            activity: LastActivity::At(activity),
             done_at: Some(done_at),
             ..facts()
         };
@@ -272,7 +279,7 @@ mod tests {
     #[test]
     fn ephemeral_that_never_said_so_is_reaped_after_600_s() {
         let quiet = |seconds| {
-            let activity = Activity::Last(ago(seconds));
+            let activity = LastActivity::At(ago(seconds));
             idle(&IdleFacts { context_policy: ContextPolicy::Ephemeral, activity, ..facts() }, NOW)
         };
         assert_eq!(quiet(601), parked(601));

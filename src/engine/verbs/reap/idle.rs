@@ -9,7 +9,7 @@ use super::{View, since_wake};
 use crate::engine::observe::Observation;
 use crate::engine::observe::launched;
 use crate::engine::{Engine, Peer, Result};
-use crate::policy::idle::{Activity, IdleDecision, IdleFacts, Turn, idle};
+use crate::policy::idle::{IdleDecision, IdleFacts, LastActivity, TurnState, idle};
 use crate::policy::time::Timestamp;
 use crate::policy::wake::ContextPolicy;
 use crate::store::Marker;
@@ -26,12 +26,12 @@ pub(super) fn decide(engine: &Engine, view: View<'_>, machine_woke_at: Option<Ti
     let now = engine.now();
     let context_policy = peer.effective.policy.value;
     let cheap = IdleFacts {
-        activity: Activity::NoneYet,
+        activity: LastActivity::NoneYet,
         woke_at: record.woke_at_ms,
         last_delivery: record.delivered_at_ms,
         child_activity: None,
         machine_woke_at,
-        turn: Turn::Unreported,
+        turn: TurnState::Unreported,
         attached: false,
         context_policy,
         idle_timeout: peer.effective.idle_timeout.value.unwrap_or(Duration::ZERO),
@@ -57,8 +57,8 @@ pub(super) fn decide(engine: &Engine, view: View<'_>, machine_woke_at: Option<Ti
 
 /// What the agent's own files and its pane show.
 struct OwnSigns {
-    activity: Activity,
-    turn: Turn,
+    activity: LastActivity,
+    turn: TurnState,
 }
 
 fn own_signs(view: View<'_>) -> Result<OwnSigns> {
@@ -83,7 +83,7 @@ fn with_children(view: View<'_>, facts: IdleFacts, now: Timestamp) -> Result<Idl
     let found = with_own_files(view, |files| told(files.child_activity(id, since)))?;
     Ok(match found {
         Ok(child_activity) => IdleFacts { child_activity, ..facts },
-        Err(why) => IdleFacts { activity: Activity::Unknown(why), ..facts },
+        Err(why) => IdleFacts { activity: LastActivity::Unknown(why), ..facts },
     })
 }
 
@@ -100,7 +100,7 @@ pub(super) fn last_written(view: View<'_>) -> Result<Option<Timestamp>> {
 }
 
 /// Returns the result of the first source that has one. A source that fails is not skipped in favour of a worse one.
-fn activity(View { peer, files: own, record, observation }: View<'_>, files: &Files<'_>) -> Result<Activity> {
+fn activity(View { peer, files: own, record, observation }: View<'_>, files: &Files<'_>) -> Result<LastActivity> {
     let id = record.conversation.as_deref();
     let pid = record.process.map_or(0, |agent| agent.id.pid);
     for source in &peer.profile.conversation.activity {
@@ -110,22 +110,22 @@ fn activity(View { peer, files: own, record, observation }: View<'_>, files: &Fi
             ActivitySource::Output => Ok(observation.last_output()),
         };
         match found {
-            Ok(Some(at)) => return Ok(Activity::Last(at)),
+            Ok(Some(at)) => return Ok(LastActivity::At(at)),
             Ok(None) => {}
-            Err(why) => return Ok(Activity::Unknown(why)),
+            Err(why) => return Ok(LastActivity::Unknown(why)),
         }
     }
-    Ok(Activity::NoneYet)
+    Ok(LastActivity::NoneYet)
 }
 
-fn turn(view: View<'_>, files: &Files<'_>) -> Turn {
+fn turn(view: View<'_>, files: &Files<'_>) -> TurnState {
     let pid = view.record.process.map_or(0, |agent| agent.id.pid);
     match files.turn_in_progress(view.record.conversation.as_deref(), pid) {
-        Ok(Some(true)) => Turn::InProgress,
-        Ok(Some(false)) => Turn::Over,
+        Ok(Some(true)) => TurnState::InProgress,
+        Ok(Some(false)) => TurnState::Over,
         // The screen may show it, and is checked before a park.
-        Ok(None) => Turn::Unreported,
-        Err(error) => Turn::Unknown(error.to_string()),
+        Ok(None) => TurnState::Unreported,
+        Err(error) => TurnState::Unknown(error.to_string()),
     }
 }
 
