@@ -103,7 +103,7 @@ fn version_in<'a>(kind: RuntimeKind, name: &str, line: &'a str) -> Option<&'a st
 }
 
 /// `tmux 3.3a` → 3, 3, 0. tmux builds without a version number (`tmux master`, `tmux openbsd-7.6`) have none.
-fn numbers(version: &str) -> Option<[u32; 3]> {
+pub(crate) fn numbers(version: &str) -> Option<[u32; 3]> {
     parts(version.split_once(' ')?.1.trim_start_matches("next-"))
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::argv::{self, PANE};
 use super::client::{failed, not_seen, timed_out};
 use super::home::{self, Home};
+use super::keys;
 use super::look::{self, Observation};
 use super::record::{Record, Running};
 use super::{POLL, Zellij};
@@ -65,7 +66,9 @@ impl Zellij {
         let seen = |error: std::io::Error| not_seen(home, "attach", &error);
         let me = process::me().map_err(seen)?;
         let record = Record::here(&new.session, &new.tag, me).map_err(seen)?;
-        match home.claim(&record) {
+        let version = self.versions.of(RuntimeKind::Zellij, &self.binary).await.ok().and_then(|version| version.text);
+        let keybinds = keys::keybinds(&version.unwrap_or_default());
+        match home.claim(&record, &keybinds) {
             Ok(()) => return Ok(record),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(seen(error)),
@@ -79,7 +82,7 @@ impl Zellij {
             _ => return Err(duplicate()),
         }
         home.delete().map_err(seen)?;
-        home.claim(&record).map_err(|error| match error.kind() {
+        home.claim(&record, &keybinds).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => duplicate(),
             _ => seen(error),
         })?;

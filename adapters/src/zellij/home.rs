@@ -99,13 +99,13 @@ impl Home {
     ///
     /// It is filled under another name and then renamed, so that the directory never exists without its record. Drafts
     /// whose creators were killed are deleted.
-    pub(super) fn claim(&self, record: &Record) -> io::Result<()> {
+    pub(super) fn claim(&self, record: &Record, keybinds: &str) -> io::Result<()> {
         let parent = self.dir.parent().ok_or(io::ErrorKind::InvalidInput)?;
         DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         check_private(parent)?;
         sweep_drafts(parent)?;
         let draft = self.draft(record.creator)?;
-        let made = draft.fill(record).and_then(|()| fs::rename(&draft.dir, &self.dir));
+        let made = draft.fill(record, keybinds).and_then(|()| fs::rename(&draft.dir, &self.dir));
         if made.is_err() {
             draft.delete()?;
         }
@@ -122,11 +122,11 @@ impl Home {
         Ok(Self::at(&self.dir.with_file_name(name)))
     }
 
-    fn fill(&self, record: &Record) -> io::Result<()> {
+    fn fill(&self, record: &Record, keybinds: &str) -> io::Result<()> {
         for dir in [self.dir.clone(), self.config(), self.cache(), self.tmp()] {
             DirBuilder::new().mode(0o700).create(dir)?;
         }
-        fs::write(self.config().join("config.kdl"), CONFIG.to_owned() + &keys::keybinds())?;
+        fs::write(self.config().join("config.kdl"), CONFIG.to_owned() + keybinds)?;
         self.write(record)
     }
 
@@ -285,9 +285,9 @@ mod tests {
     fn a_directory_is_claimed_once_and_leaves_nothing() {
         let base = tempfile::tempdir().expect("a directory");
         let home = Home::at(&base.path().join("z").join("one"));
-        home.claim(&record()).expect("free");
+        home.claim(&record(), "").expect("free");
         assert_eq!(home.read().expect("readable"), Some(record()));
-        assert_eq!(home.claim(&record()).expect_err("taken").kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(home.claim(&record(), "").expect_err("taken").kind(), io::ErrorKind::AlreadyExists);
         let mode = fs::metadata(home.dir()).expect("there").mode() & 0o777;
         assert_eq!(mode, 0o700);
         home.delete().expect("deleted");
@@ -304,11 +304,11 @@ mod tests {
         let draft = |maker: ProcessId| base.path().join(format!("{DRAFT}{}-{}-a-b-1", maker.pid, maker.start));
         let (living, gone) = (draft(me), draft(ProcessId { start: me.start + 1, ..me }));
         for dir in [&living, &gone] {
-            Home::at(dir).fill(&record()).expect("filled");
+            Home::at(dir).fill(&record(), "").expect("filled");
             assert!(!is_complete(dir));
         }
         let home = Home::at(&base.path().join("a-b-2"));
-        home.claim(&record()).expect("free");
+        home.claim(&record(), "").expect("free");
         assert_eq!((living.exists(), gone.exists(), is_complete(home.dir())), (true, false, true));
     }
 
@@ -316,7 +316,7 @@ mod tests {
     fn a_directory_that_took_the_place_of_the_judged_one_stays() {
         let base = tempfile::tempdir().expect("a directory");
         let home = Home::at(&base.path().join("one"));
-        home.claim(&record()).expect("free");
+        home.claim(&record(), "").expect("free");
         let other = Record { tag: "u".into(), ..record() };
         assert!(!home.delete_as_judged(Some(&other)).expect("looked at again"));
         assert!(!home.delete_as_judged(None).expect("looked at again"));
@@ -330,7 +330,7 @@ mod tests {
     fn a_parent_that_others_may_write_to_is_refused() {
         let base = tempfile::tempdir().expect("a directory");
         fs::set_permissions(base.path(), Permissions::from_mode(0o777)).expect("chmod");
-        let error = Home::at(&base.path().join("one")).claim(&record()).expect_err("refused");
+        let error = Home::at(&base.path().join("one")).claim(&record(), "").expect_err("refused");
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     }
 
@@ -338,7 +338,7 @@ mod tests {
     fn files_of_others_are_never_deleted() {
         let base = tempfile::tempdir().expect("a directory");
         let home = Home::at(&base.path().join("one"));
-        home.claim(&record()).expect("free");
+        home.claim(&record(), "").expect("free");
         fs::write(home.dir().join("precious"), "x").expect("written");
         home.delete().expect_err("something is left");
         assert!(home.dir().join("precious").exists());

@@ -1,25 +1,38 @@
 //! The key bindings for attached users: the same as tmux's, so that a user who knows one runtime can leave both.
 //!
 //! `C-b d` detaches, `C-b C-b` sends the prefix itself, `C-b [` scrolls. All other keys always go to the agent: only
-//! one key after the prefix is consumed, and a key that is pressed while scrolled back ends the scrolling and reaches
-//! the agent. No key splits, closes or quits: zellij's own keys for that would end the agent's pane.
+//! one key after the prefix is consumed, and a key other than Esc that is pressed while scrolled back ends the scrolling
+//! and reaches the agent. No key splits, closes or quits: zellij's own keys for that would end the agent's pane.
 
 use std::fmt::Write as _;
+
+use crate::version::numbers;
 
 /// The keys that detach, in the usual notation.
 pub(super) const LEAVE: &str = "C-b d";
 
-/// Returns the part of a session's configuration that defines the keys.
+/// The first version that was seen to give the keys back to a zellij in whose pane a session is attached.
+const HANDS_BACK: [u32; 3] = [0, 45, 1];
+
+/// Returns the part of a session's configuration that defines the keys, for an executable that says this of itself. Inside
+/// a zellij of the user's own, whose keys rest while this session has the focus, `C-b ]` gives them back.
 ///
 /// # Source
 /// zellij 0.44.1 and 0.45.1: a mode other than normal and locked swallows keys that it has no binding for; the wheel
 /// changes from the default mode to scroll and back (`sync_scroll_mode_if_scroll_changed`).
-pub(super) fn keybinds() -> String {
+pub(super) fn keybinds(version: &str) -> String {
     let mut text =
         String::from("keybinds clear-defaults=true {\n    locked { bind \"Ctrl b\" { SwitchToMode \"Tmux\"; }; }\n");
     text.push_str("    tmux {\n        bind \"d\" { Detach; }\n        bind \"[\" { SwitchToMode \"Scroll\"; }\n");
-    text.push_str("        bind \"Ctrl b\" { Write 2; SwitchToMode \"Locked\"; }\n        bind");
-    for (key, _) in keys().filter(|(key, _)| !matches!(key.as_str(), "d" | "[" | "Ctrl b")) {
+    text.push_str("        bind \"Ctrl b\" { Write 2; SwitchToMode \"Locked\"; }\n");
+    // An older version would not start with an action that it does not know.
+    let hands_back = numbers(version) >= Some(HANDS_BACK);
+    if hands_back {
+        text.push_str("        bind \"]\" { FocusHostSession; SwitchToMode \"Locked\"; }\n");
+    }
+    text.push_str("        bind");
+    let own = |key: &str| matches!(key, "d" | "[" | "Ctrl b") || (hands_back && key == "]");
+    for (key, _) in keys().filter(|(key, _)| !own(key)) {
         write!(text, " {}", quoted(&key)).expect("a string");
     }
     text.push_str(
@@ -27,7 +40,10 @@ pub(super) fn keybinds() -> String {
     );
     text.push_str("        bind \"Up\" { ScrollUp; }\n        bind \"Down\" { ScrollDown; }\n");
     text.push_str("        bind \"PageUp\" { PageScrollUp; }\n        bind \"PageDown\" { PageScrollDown; }\n");
-    for (key, bytes) in keys().filter(|(key, bytes)| key != "Ctrl b" && !bytes.is_empty()) {
+    // As in tmux, Esc only ends the scrolling: an agent that is at work would take it as an interrupt.
+    text.push_str("        bind \"Esc\" { ScrollToBottom; SwitchToMode \"Locked\"; }\n");
+    let other = |key: &str| !matches!(key, "Ctrl b" | "Esc");
+    for (key, bytes) in keys().filter(|(key, bytes)| other(key) && !bytes.is_empty()) {
         let bytes: Vec<String> = bytes.iter().map(u8::to_string).collect();
         writeln!(
             text,
@@ -73,8 +89,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_but_the_prefix_ends_scrolling_and_reaches_the_agent() {
-        let text = keybinds();
+    fn every_key_but_the_prefix_and_esc_ends_scrolling_and_reaches_the_agent() {
+        let text = keybinds("zellij 0.44.1");
         for bind in [
             r#"bind "a" { ScrollToBottom; SwitchToMode "Locked"; Write 97; }"#,
             r#"bind "\"" { ScrollToBottom; SwitchToMode "Locked"; Write 34; }"#,
@@ -84,6 +100,8 @@ mod tests {
         ] {
             assert!(text.contains(bind), "{bind}");
         }
+        assert!(text.contains("bind \"Esc\" { ScrollToBottom; SwitchToMode \"Locked\"; }"), "{text}");
+        assert!(!text.contains("FocusHostSession") && keybinds("zellij 0.45.1").contains("FocusHostSession"));
         assert!(!text.contains("Quit") && !text.contains("CloseFocus") && !text.contains("NewPane"));
     }
 }

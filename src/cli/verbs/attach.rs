@@ -12,8 +12,8 @@ use crate::policy::state::State;
 ///
 /// A running agent is attached at once, whatever it is waiting for. A sleeping one is resumed first; it is started fresh only
 /// if it never had a conversation. C-b d detaches, on tmux and zellij alike, and the agent keeps running. Inside your own
-/// tmux the session is nested, so press C-b C-b d; inside your own zellij, dismiss its question about nesting with Esc.
-/// C-b C-b sends the agent a C-b.
+/// tmux the session is nested, so press C-b C-b d; inside your own zellij, dismiss its question about nesting with Esc: then
+/// its keys rest, and C-b ] gives them back (zellij 0.45.1). C-b C-b sends the agent a C-b; C-b [ scrolls, and Esc ends that.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer attach api           # detach with C-b d\n  peer attach --waiting     # the one that has waited longest for an answer\n  peer attach api -r        # watch without being able to type\n  peer attach api --window  # in a window of your own tmux; detach with C-b C-b d"
