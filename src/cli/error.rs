@@ -2,9 +2,10 @@
 
 mod hints;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::render::output;
@@ -113,11 +114,23 @@ impl CliError {
 
     /// Prints `error:` and `hint:` on stderr and returns the exit code.
     pub(super) fn report(&self) -> u8 {
-        output::error(&self.to_string());
+        output::error(&self.problem());
         if let Some(hint) = self.hint() {
             output::hint(&hint);
         }
         self.code()
+    }
+
+    /// Returns what is wrong in words. At a keyboard, SIGINT is called by the key that sends it.
+    fn problem(&self) -> String {
+        let told = self.to_string();
+        let is_signal = matches!(self, Self::Engine(error) if matches!(
+            error.itself(),
+            EngineError::Interrupted { signal: Signal::SIGINT, .. }
+                | EngineError::LeftWaiting { signal: Signal::SIGINT, .. }
+                | EngineError::LeftStart { signal: Signal::SIGINT, .. }
+        ));
+        if is_signal && io::stdin().is_terminal() { told.replace("SIGINT came", "Ctrl-C came") } else { told }
     }
 
     /// Returns the exit code.
@@ -188,6 +201,7 @@ impl CliError {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn engine_code(error: &EngineError) -> u8 {
     match error {
         EngineError::MovedNotWoken { why, .. } | EngineError::Lacking { why, .. } => engine_code(why),
@@ -217,9 +231,9 @@ fn engine_code(error: &EngineError) -> u8 {
         }
         EngineError::NoSuchRow { .. } => code::USAGE,
         // As a shell reports a process that a signal ended: 128 plus the signal, of which there are 64.
-        EngineError::Interrupted { signal, .. } | EngineError::LeftWaiting { signal, .. } => {
-            128 + u8::try_from(*signal as i32).unwrap_or_default()
-        }
+        EngineError::Interrupted { signal, .. }
+        | EngineError::LeftWaiting { signal, .. }
+        | EngineError::LeftStart { signal, .. } => 128 + u8::try_from(*signal as i32).unwrap_or_default(),
         EngineError::Unsendable { .. }
         | EngineError::NoTranscript { .. }
         | EngineError::NoSuchConversation { .. }
@@ -234,6 +248,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::NotStarted { .. }
         | EngineError::NoDirectory { .. }
         | EngineError::NoProgram { .. }
+        | EngineError::NoEnvFile { .. }
         | EngineError::Io { .. }
         | EngineError::Profile { .. }
         | EngineError::Config(_)

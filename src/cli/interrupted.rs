@@ -1,4 +1,4 @@
-//! Signals that ask `peer` to quit while a message is being delivered: it first reports how far the message got.
+//! Signals that ask `peer` to quit while an agent starts or a message is being delivered: it first reports how far that got.
 
 use std::future::Future;
 
@@ -12,8 +12,8 @@ use crate::engine::Engine;
 /// Ctrl-C, a closed terminal, and the orderly end that service managers request.
 const ASK_TO_LEAVE: [Signal; 3] = [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM];
 
-/// Runs a verb to its end. If a signal asks `peer` to quit, the delivery stops where it is, and the verb reports how
-/// far it got. A signal that the parent process set to be ignored, as nohup(1) does, stays ignored.
+/// Runs a verb to its end. If a signal asks `peer` to quit, it stops where it is, and the verb reports how far
+/// it got. A signal that the parent process set to be ignored, as nohup(1) does, stays ignored.
 ///
 /// # Errors
 /// The signal handlers cannot be installed.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 
-use super::{Cli, CliError, Context, Outcome};
+use super::{Cli, CliError, Context, Outcome, help};
 
 /// Pages that are written, not generated from the parser's definition.
 const WRITTEN: [(&str, &str); 1] = [("peer-files.5", include_str!("man/peer-files.5"))];
@@ -23,7 +23,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
     if let Some(dir) = &args.dir {
-        write_all(dir).map_err(|source| CliError::Directory { path: dir.clone(), source })?;
+        refuse_verb(dir)?;
+        let written = write_all(dir).map_err(|source| CliError::Directory { path: dir.clone(), source })?;
+        context.out.line(format!("{written} pages written to {}", dir.display()))?;
     } else {
         let (_, page) = page::program(&Cli::command())?;
         context.out.raw(page.as_bytes())?;
@@ -31,14 +33,27 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-fn write_all(dir: &Path) -> std::io::Result<()> {
+/// `peer man edit` asks for the page of a verb, as `git help` takes it, unless there is such a directory.
+fn refuse_verb(dir: &Path) -> Result<(), CliError> {
+    match dir.to_str() {
+        Some(word) if !dir.exists() && help::names().any(|name| name == word) => Err(CliError::usage(
+            format!("peer man writes pages into a directory, and there is no directory {word}"),
+            format!("peer help {word}, or man peer-{word} where the pages are installed"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Writes every page and returns how many there are.
+fn write_all(dir: &Path) -> std::io::Result<usize> {
     std::fs::create_dir_all(dir)?;
     let pages = page::all(&Cli::command())?;
     pages.iter().try_for_each(|(name, text)| std::fs::write(dir.join(name), text))?;
     // man(1) looks for pages of chapter 5 only in man5.
     let formats = if dir.ends_with("man1") { dir.with_file_name("man5") } else { dir.to_owned() };
     std::fs::create_dir_all(&formats)?;
-    WRITTEN.iter().try_for_each(|(name, text)| std::fs::write(formats.join(name), text))
+    WRITTEN.iter().try_for_each(|(name, text)| std::fs::write(formats.join(name), text))?;
+    Ok(pages.len() + WRITTEN.len())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::policy::turn::AskKind;
 use crate::policy::wake::Refusal;
 use crate::store::StoreError;
 
-pub use how::{AnswerWith, NotReady, Unanswered, Undelivered, Unusable};
+pub use how::{AnswerWith, LeftStart, NotReady, Unanswered, Undelivered, Unusable};
 use how::{no_row, numbered, quote};
 
 /// The reason why a verb did not do what was requested.
@@ -181,6 +181,28 @@ pub enum EngineError {
         peer: PeerName,
         /// The signal.
         signal: Signal,
+    },
+    /// A signal asked this process to stop while an agent became ready, and there is no message for it.
+    #[error("{peer} {how}: {} came first", .signal.as_str())]
+    LeftStart {
+        /// The peer.
+        peer: PeerName,
+        /// What becomes of the start.
+        how: LeftStart,
+        /// The signal.
+        signal: Signal,
+    },
+    /// The `env_file` of the peer's spec does not exist.
+    #[error("cannot read the env_file {}: {source}", .path.display())]
+    NoEnvFile {
+        /// The peer.
+        peer: PeerName,
+        /// The path of the file.
+        path: PathBuf,
+        /// Whether it is the file that `peer add --keep-env` writes.
+        own: bool,
+        /// The error from the kernel.
+        source: io::Error,
     },
     /// The agent ended while its answer was awaited.
     #[error("{peer} ended before it answered: it is {state}")]

@@ -55,7 +55,7 @@ pub use pane::{ExitRecord, Hangup, SELF_FRESH, TypingClaim};
 pub use peer_files::PeerFiles;
 pub use records::{AgentProcess, Host, Phase, Place, Process, SessionRecord, TextLength, Unseen};
 pub use servers::ReconnectLock;
-pub use trash::Trashed;
+pub use trash::{Trashed, note_kept_names};
 
 /// The error for a failed operation on a state file.
 #[derive(Debug, thiserror::Error)]

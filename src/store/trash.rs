@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use peer_adapters::file;
 
 use super::{Locked, Result, StateDir, StoreError, atomic};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
+
+/// The file in the trash with the names of the variables that were kept for a peer, one a line.
+const KEPT_NAMES: &str = "kept-env";
 
 /// A removed peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,16 @@ impl Trashed {
         self.dir.join(format!("{}.toml", self.peer))
     }
 
+    fn kept_names_path(&self) -> PathBuf {
+        self.dir.join(KEPT_NAMES)
+    }
+
+    /// Returns the names of the variables that were kept for it. Their values were deleted.
+    pub fn kept_names(&self) -> Vec<String> {
+        let text = file::read_to_string(&self.kept_names_path(), file::MOST).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// Returns the content of its spec.
     ///
     /// # Errors
@@ -33,6 +46,15 @@ impl Trashed {
         let path = self.spec_path();
         file::read_to_string(&path, file::MOST).map_err(StoreError::new("read", path))
     }
+}
+
+/// Notes in the trash which variables were kept for a peer.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn note_kept_names(trash: &Path, names: &[String]) -> Result<()> {
+    let path = trash.join(KEPT_NAMES);
+    fs::write(&path, names.join("\n") + "\n").map_err(StoreError::new("write", path))
 }
 
 impl StateDir {
@@ -105,6 +127,7 @@ impl StateDir {
     /// # Errors
     /// If the directory is read-only.
     pub fn empty_trash_of(&self, trashed: &Trashed) -> Result<()> {
+        atomic::remove(&trashed.kept_names_path())?;
         atomic::remove(&trashed.spec_path())?;
         // Fails if there are other files in it, which stay.
         let _ = fs::remove_dir(&trashed.dir);

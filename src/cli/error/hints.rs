@@ -8,7 +8,7 @@ use peer_adapters::runtime::RuntimeError;
 
 use crate::config::ConfigError;
 use crate::engine::EngineError;
-use crate::engine::error::{AnswerWith, NotReady, Unanswered, Undelivered, Unusable};
+use crate::engine::error::{AnswerWith, LeftStart, NotReady, Unanswered, Undelivered, Unusable};
 use crate::policy::wake::{Refusal, STOP_ENDS_IT};
 
 #[expect(clippy::too_many_lines, reason = "one table")]
@@ -36,6 +36,14 @@ pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
         | EngineError::NoAnswerInTime { peer, .. }
         | EngineError::LeftWaiting { peer, .. }
         | EngineError::EndedMeanwhile { peer, .. } => awaited_hint(peer.as_str(), error),
+        EngineError::LeftStart { peer, how: LeftStart::NotBegun, .. } => format!("peer wake {peer}"),
+        EngineError::LeftStart { peer, .. } => format!("peer stop {peer} ends it"),
+        EngineError::NoEnvFile { peer, own: true, .. } => format!(
+            "peer add {peer} --keep-env VARIABLE writes it again; or remove env_file from its spec with `peer edit {peer}`"
+        ),
+        EngineError::NoEnvFile { peer, .. } => {
+            format!("restore it, or remove env_file from its spec with `peer edit {peer}`")
+        }
         EngineError::NoTranscript { peer, .. } => format!("peer screen {peer} prints what its pane shows"),
         EngineError::NoSuchConversation { .. }
         | EngineError::ConversationOfAnother { .. }
@@ -64,7 +72,7 @@ pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
         },
         EngineError::Config(ConfigError::Exposed { path, .. }) => format!("chmod 600 {}", path.display()),
         EngineError::Config(ConfigError::NoEnvFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            "restore it, or remove env_file from the spec with `peer edit NAME`".to_owned()
+            "env_file names a file of NAME=VALUE lines, which must exist".to_owned()
         }
         EngineError::Config(ConfigError::NoEnvFile { .. }) => {
             "env_file must name a file of NAME=VALUE lines".to_owned()

@@ -33,10 +33,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         (text, _) => text,
     };
     let message = engine.signed(Message { text, topic: args.topic, ..Message::default() })?;
-    let woken = match message.text {
-        Some(_) => interrupted::heeding(&engine, Box::pin(engine.new_conversation(&args.name, &message))).await?,
-        None => Box::pin(engine.new_conversation(&args.name, &message)).await,
-    }?;
+    let woken = interrupted::heeding(&engine, Box::pin(engine.new_conversation(&args.name, &message))).await??;
     engine.progress.settled();
     let report = crate::cli::verbs::wake::report(&woken);
     if args.json {

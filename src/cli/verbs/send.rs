@@ -16,7 +16,7 @@ use crate::policy::time::Timestamp;
 /// Exits with 0 only once the agent is seen to have accepted the message. Long and multi-line text arrives unchanged.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  peer send api -w 'which tests fail?'      # prints the answer\n  git diff | peer send api -\n  peer send api --queue --after 2h 'look at the nightly run'\n  peer wake --all -m 'the release is out'   # wakes all, and sends it to each"
+    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  peer send api -w 'which tests fail?'      # prints the answer\n  git diff | peer send api -\n  peer send api --after 2h 'look at the nightly run'\n  peer wake --all -m 'the release is out'   # wakes all, and sends it to each"
 )]
 pub(crate) struct Args {
     /// Name of the peer
@@ -52,12 +52,19 @@ struct Later {
     /// Queue the message: delivered once and in order, now if the agent is free, else by the next wake or tick
     #[arg(long, conflicts_with_all = ["command", "no_wake", "wait"])]
     queue: bool,
-    /// With --queue: not before this time, as 07:00, 2026-11-29T07:00 (both by this machine's clock) or RFC 3339
-    #[arg(long, value_name = "TIME", requires = "queue", conflicts_with = "after", value_parser = super::inbox::at)]
+    /// Queue it, and deliver it not before this time, as 07:00, 2026-11-29T07:00 (both by this machine's clock) or RFC 3339
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["after", "command", "no_wake", "wait"], value_parser = super::inbox::at)]
     at: Option<Timestamp>,
-    /// With --queue: not before this long from now, e.g. 2h
-    #[arg(long, value_name = "DURATION", requires = "queue")]
+    /// Queue it, and deliver it not before this long from now, e.g. 2h
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["command", "no_wake", "wait"])]
     after: Option<Span>,
+}
+
+impl Later {
+    /// A time alone says that it is to be queued.
+    fn is_meant(&self) -> bool {
+        self.queue || self.at.is_some() || self.after.is_some()
+    }
 }
 
 /// Whether its answer is waited for.
@@ -84,7 +91,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         asks: args.awaited.wait,
         ..Message::default()
     })?;
-    if args.later.queue {
+    if args.later.is_meant() {
         let not_before = args.later.at.or_else(|| args.later.after.map(|span| engine.now().after(span.0)));
         return super::inbox::post(&args.name, &message, not_before, args.json, context).await;
     }

@@ -5,14 +5,17 @@ use serde_json::json;
 use crate::cli::args::choice::Choice;
 use crate::cli::args::several::{self, Names, Report};
 use crate::cli::{CliError, Context, Outcome, interrupted};
+use crate::engine::EngineError;
 use crate::engine::message::{Message, read_message};
 use crate::engine::verbs::wake::Woken;
-use crate::policy::wake::Decision;
+use crate::policy::name::PeerName;
+use crate::policy::wake::{Decision, Refusal};
 
 /// Bring agents up, fresh or resumed, and say why
 ///
 /// How the agent last ended decides: a parked one is resumed, a crashed one starts fresh. `peer why NAME` shows every rule.
-/// An agent that is already awake only gets the message.
+/// An agent that is already awake only gets the message. --all leaves out peers that are stopped or managed by another
+/// program. Ctrl-C ends the wait, and what has begun goes on starting.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer wake api\n  peer wake api --topic login -m 'fix the login test'\n  peer wake --all --jobs 4\n  peer wake api --fresh --force      # after a crash loop"
@@ -38,6 +41,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
+    let are_all = args.names.are_all();
     let names = args.names.resolve(&engine)?;
     let text = match (args.message, &args.message_file) {
         (Some(text), _) => Some(text),
@@ -46,13 +50,25 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     };
     let request = args.choice.request();
     let message = engine.signed(Message { text, topic: args.choice.topic, ..Message::default() })?;
-    let has_message = message.text.is_some();
     let woken = several::each(context, &engine, "wake", args.json, names, args.jobs, async |name| {
-        let woken = engine.wake(&name, &request, &message).await.map_err(CliError::from)?;
-        Ok(report(&woken))
+        match engine.wake(&name, &request, &message).await {
+            Ok(woken) => Ok(report(&woken)),
+            Err(error) => left_out(&name, &error).filter(|_| are_all).ok_or_else(|| CliError::from(error)),
+        }
     });
-    // Without a message there is nothing to report on a signal: the start continues without us.
-    if has_message { interrupted::heeding(&engine, woken).await? } else { woken.await }
+    interrupted::heeding(&engine, woken).await?
+}
+
+/// What is said of a peer that `--all` does not mean: somebody decided that it is not woken like this.
+fn left_out(name: &PeerName, error: &EngineError) -> Option<Report> {
+    let EngineError::Refused { refusal, .. } = error else { return None };
+    let allows = match refusal {
+        Refusal::Stopped => format!("; peer start {name} lets it be woken"),
+        Refusal::ManagedElsewhere { .. } => String::new(),
+        _ => return None,
+    };
+    let line = format!("{name}: left out: {refusal}{allows}");
+    Some(Report { line, fields: json!({ "left_out": refusal.cause() }) })
 }
 
 /// The outcome in one line: what was done, why, and whether a message was delivered.

@@ -149,6 +149,20 @@ impl Undelivered {
     }
 }
 
+/// What becomes of a wake whose caller was asked to stop waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeftStart {
+    /// Nothing was started.
+    #[error("was not woken")]
+    NotBegun,
+    /// Its agent becomes ready without the caller.
+    #[error("goes on starting")]
+    GoesOn,
+    /// Its agent is ready.
+    #[error("is awake")]
+    Awake,
+}
+
 /// In which way a started agent is not ready.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {

@@ -30,7 +30,7 @@ impl Engine {
     /// The `env_file` of the peer's spec cannot be read.
     pub(crate) fn launch_environment(&self, peer: &Peer, incarnation: Incarnation) -> Result<Environment> {
         let theirs = self.session_variables_of_own_profiles();
-        let kept = self.kept_variables(&peer.spec)?;
+        let kept = self.kept_variables_of(peer)?;
         let mut env = self.environment(peer, incarnation, &kept);
         env.retain(|(key, _)| {
             let key = key.to_string_lossy();

@@ -23,6 +23,22 @@ impl Engine {
         Ok(spec.env_file.as_deref().map(EnvFile::read).transpose()?.unwrap_or_default())
     }
 
+    /// As [`Engine::kept_variables`], for a peer that is to be started.
+    ///
+    /// # Errors
+    /// [`EngineError::NoEnvFile`] if the file does not exist, and what else is wrong with it.
+    pub(crate) fn kept_variables_of(&self, peer: &Peer) -> Result<EnvFile> {
+        self.kept_variables(&peer.spec).map_err(|error| match error {
+            EngineError::Config(ConfigError::NoEnvFile { path, source })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                let own = path == peer.files.env_file();
+                EngineError::NoEnvFile { peer: peer.name.clone(), path, own, source }
+            }
+            error => error,
+        })
+    }
+
     /// Returns the path of the file that `peer` manages for a peer's variables, whether or not the file exists.
     ///
     /// # Errors

@@ -120,7 +120,7 @@ impl Engine {
     pub(crate) fn check_startable(&self, peer: &Peer) -> Result<()> {
         self.check_declared(peer)?;
         check_before_launch(peer)?;
-        self.kept_variables(&peer.spec).map(drop)
+        self.kept_variables_of(peer).map(drop)
     }
 
     /// Fails for a peer that was only reconstructed, which must not be started.

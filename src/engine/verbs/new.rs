@@ -18,7 +18,7 @@ impl Engine {
         let peer = self.peer(name)?;
         // What would refuse the start is reported before anything is ended.
         self.admit(&peer.spec).await?;
-        self.kept_variables(&peer.spec)?;
+        self.kept_variables_of(&peer)?;
         check_message(&peer, message)?;
         self.check_hops(name, message)?;
         self.end_for_another(&peer).await.map_err(|error| error.instead_of("restart"))?;

@@ -162,7 +162,7 @@ impl Engine {
         let peer = self.peer(name)?;
         let mut why = Vec::new();
         why.extend(self.admit(&peer.spec).await.err().map(|error| error.to_string()));
-        why.extend(self.kept_variables(&peer.spec).err().map(|error| error.to_string()));
+        why.extend(self.kept_variables_of(&peer).err().map(|error| error.to_string()));
         why.extend(self.what_forbids_a_park(&peer, record.clone(), now).await?.map(|it| format!("{name} {it}")));
         Ok(why)
     }

@@ -8,12 +8,14 @@ use crate::policy::time::Timestamp;
 use crate::store::{Event, Trashed};
 
 /// A peer that was brought back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
     /// When it was removed.
     pub removed_at: Timestamp,
     /// Whether the variables that were kept for it are gone: their values never go to the trash.
     pub lacks_kept_values: bool,
+    /// The names of these variables, if they were noted when it was removed.
+    pub kept_names: Vec<String>,
 }
 
 impl Engine {
@@ -62,10 +64,11 @@ impl Engine {
         self.state.restore_files(&locked, &trashed)?;
         // From here on it is declared.
         self.config.write_spec(name, &text)?;
+        let kept_names = trashed.kept_names();
         self.state.empty_trash_of(&trashed)?;
         let own = locked.files().env_file();
         let spec = PeerSpec::parse(&self.config.spec_path(name), &text).ok();
         let named = spec.is_some_and(|spec| spec.env_file.as_ref() == Some(&own));
-        Ok(Restored { removed_at: trashed.removed_at, lacks_kept_values: named && !own.exists() })
+        Ok(Restored { removed_at: trashed.removed_at, lacks_kept_values: named && !own.exists(), kept_names })
     }
 }

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use peer_adapters::file;
 use peer_adapters::runtime::RuntimeKind;
 
+use crate::config::EnvFile;
 use crate::engine::observe::live::Live;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::ending::Intent;
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::wake::Refusal;
-use crate::store::{Event, Locked, Place, Stored};
+use crate::store::{Event, Locked, Place, Stored, note_kept_names};
 
 impl Engine {
     /// Removes a peer: its spec and its state, with its conversations, go to the trash. The values that were kept for
@@ -48,6 +49,7 @@ impl Engine {
     fn put_all_away(&self, name: &PeerName, locked: &Locked, has_spec: bool) -> Result<PathBuf> {
         // From here on nobody adds a message: the next sender finds no spec.
         let _senders = self.state.lock_inbox(name)?;
+        let kept = EnvFile::read(&locked.files().env_file()).unwrap_or_default();
         locked.forget_env()?;
         let inbox = self.state.peer(name).inbox()?;
         for message in inbox.waiting.into_iter().chain(inbox.taken) {
@@ -59,6 +61,10 @@ impl Engine {
             )?;
         }
         let trash = self.state.discard(locked, self.now())?;
+        let kept: Vec<String> = kept.names().map(str::to_owned).collect();
+        if !kept.is_empty() {
+            note_kept_names(&trash, &kept)?;
+        }
         if has_spec {
             self.put_away(name, &self.config.spec_path(name), trash.join(format!("{name}.toml")))?;
         }

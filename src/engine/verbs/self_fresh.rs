@@ -45,7 +45,7 @@ impl Engine {
     pub async fn self_fresh(&self) -> Result<Marked> {
         let (peer, incarnation) = self.caller()?;
         // If the `env_file` cannot be read, the next agent could not be started.
-        self.kept_variables(&peer.spec)?;
+        self.kept_variables_of(&peer)?;
         let locked = self.lock(&peer.name).await?;
         let mut record = peer.own_record(incarnation)?;
         // Inside a container that the agent runs, its pane process has another pid.

@@ -1,5 +1,6 @@
 //! `peer status`: everything known about one peer. Changes nothing.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use peer_adapters::runtime::Size;
@@ -102,6 +103,13 @@ pub struct SessionView {
     pub size: Option<Size>,
 }
 
+/// How many conversations a peer ever had, as `peer conversations` lists them: one that it came back to is one.
+fn ever_had(peer: &Peer, current: Option<&str>) -> Result<usize> {
+    let entries = peer.files.conversations()?;
+    let ids: BTreeSet<&str> = entries.iter().map(|entry| entry.conversation.as_str()).chain(current).collect();
+    Ok(ids.len())
+}
+
 impl Engine {
     /// Collects everything about one peer, without its lock and without writing anything. Blocks for at most two probe
     /// deadlines: for a listing, and for a look at the screen of a peer that is awake.
@@ -140,7 +148,7 @@ impl Engine {
             heartbeat: self.pulse(name)?,
             session: live.record().map(|record| view(record, &live)),
             transcript: self.transcript_path(&peer, row.conversation.as_deref()),
-            conversations: peer.files.conversations()?.len(),
+            conversations: ever_had(&peer, row.conversation.as_deref())?,
             end: peer.files.end()?.present(),
             deaths_in_window: health::recent(&deaths, self.now()).len(),
             deaths_window_s: GUARD_WINDOW.as_secs(),

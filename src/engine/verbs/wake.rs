@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::engine::error::Undelivered;
+use crate::engine::error::{LeftStart, Undelivered};
 use crate::engine::life::plan::Plan;
 use crate::engine::message::interruption::interrupted;
 use crate::engine::message::{Delivery, Message, check_message};
@@ -69,6 +69,15 @@ struct Up {
     cause: String,
 }
 
+/// What goes on of a wake without its caller.
+fn left(peer: &Peer) -> Result<LeftStart> {
+    Ok(match peer.files.session()?.present().map(|record| record.ready_at().is_some()) {
+        None => LeftStart::NotBegun,
+        Some(false) => LeftStart::GoesOn,
+        Some(true) => LeftStart::Awake,
+    })
+}
+
 impl Engine {
     /// Wakes one peer and delivers `message`. Blocks until the peer is ready and the message accepted.
     ///
@@ -103,7 +112,10 @@ impl Engine {
             Ok(up) => up?,
             Err(signal) => {
                 self.leave_start(peer).await;
-                return Err(interrupted(peer, Undelivered::NotTyped, signal));
+                return Err(match message.text {
+                    Some(_) => interrupted(peer, Undelivered::NotTyped, signal),
+                    None => EngineError::LeftStart { peer: peer.name.clone(), how: left(peer)?, signal },
+                });
             }
         };
         let delivered = self.deliver(peer, &locked, &mut record, message).await;

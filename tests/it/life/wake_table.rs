@@ -552,6 +552,18 @@ fn several_are_woken_side_by_side_and_the_highest_code_wins(on: RuntimeKind) {
     );
     world.peer(&["start", "b"]);
     world.peer(&["wake", "--all"]).prints("a: already awake\nb: woken fresh (first-wake)\n");
+    // What a person or another program keeps down is not meant by `--all`, unlike by its name.
+    world.add("c", &["cat"]);
+    world.set_in_spec("c", "managed_by = \"systemd\"");
+    world.peer(&["stop", "b"]);
+    world.peer(&["wake", "--all"]).prints(
+        "a: already awake\n\
+         b: left out: it was stopped with `peer stop`; peer start b lets it be woken\n\
+         c: left out: its lifecycle is managed by systemd\n",
+    );
+    let told = world.peer(&["wake", "--all", "--json"]).json();
+    assert_eq!(told["peers"][1], serde_json::json!({ "peer": "b", "left_out": "stopped" }), "{told}");
+    assert_eq!((world.peer(&["wake", "b"]).code, world.peer(&["wake", "c"]).code), (4, 4));
 }
 
 fn why_prints_the_table_for_people(on: RuntimeKind) {

@@ -310,3 +310,17 @@ fn what_is_cancelled_meanwhile_is_not_called_delivered(on: RuntimeKind) {
     let told: Value = serde_json::from_slice(&send.wait_with_output().expect("it ends").stdout).expect("JSON");
     assert_eq!((&told["queued"], &told["delivered"]), (&json!(1), &json!(false)), "{told}");
 }
+
+#[test]
+fn a_time_alone_says_that_a_message_is_to_be_queued() {
+    let world = World::new();
+    world.demo("a", &[]);
+    world.peer(&["send", "a", "--after", "2h", "later"]).prints("a: queued as 1\n");
+    world.peer(&["send", "a", "--at", "2040-01-01T07:00", "much later"]).prints("a: queued as 2\n");
+    let waits = world.peer(&["inbox", "a", "--json"]).json();
+    assert!(
+        waits["messages"].as_array().is_some_and(|all| all.iter().all(|one| one["not_before_ms"].is_u64())),
+        "{waits}"
+    );
+    assert_eq!(world.peer(&["send", "a", "--after", "2h", "--wait", "both"]).code, 2);
+}

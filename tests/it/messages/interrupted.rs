@@ -12,6 +12,7 @@ use serde_json::json;
 
 on_each_runtime! {
     before_its_agent_is_ready_nothing_was_typed
+    a_start_without_a_message_goes_on_and_says_so
     before_its_enter_it_stands_in_the_composer_and_is_said_once
     after_its_enter_nobody_knows
     the_next_sender_of_a_text_that_was_left_says_what_became_of_it
@@ -49,6 +50,26 @@ fn before_its_agent_is_ready_nothing_was_typed(on: RuntimeKind) {
     assert_eq!((&told["cause"], &told["incarnation"]), (&json!("not-typed"), &json!(1)));
     assert!(lives(world.agent("a")), "its start goes on");
     assert!(world.peer(&["log", "a"]).stdout.contains("message.unconfirmed"));
+}
+
+fn a_start_without_a_message_goes_on_and_says_so(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &["--start-delay", "600000"]);
+    for verb in [&["wake", "a"][..], &["new", "a"]] {
+        let sender = sender(&world, verb);
+        let before = world.session("a")["incarnation"].as_u64().unwrap_or(0);
+        let is_next = |session: &serde_json::Value| verb[0] == "wake" || session["incarnation"].as_u64() > Some(before);
+        wait_until("its agent runs", || {
+            let session = world.session("a");
+            session["process"].is_object() && is_next(&session)
+        });
+        signal(sender.id(), Signal::SIGINT);
+        let run = Run::finish(sender, None, Instant::now());
+        run.fails(130, "error: a goes on starting: SIGINT came first\nhint: peer stop a ends it\n");
+        assert!(lives(world.agent("a")), "its start goes on");
+    }
+    assert!(world.events("a", "message.unconfirmed").is_empty(), "there was no message");
+    world.peer(&["stop", "a"]).prints("a: parked and stopped\n");
 }
 
 fn before_its_enter_it_stands_in_the_composer_and_is_said_once(on: RuntimeKind) {

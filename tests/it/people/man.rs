@@ -9,8 +9,9 @@ fn every_page_is_rendered_without_a_warning() {
     let world = World::new();
     let dir = world.path("man");
     std::fs::create_dir(&dir).expect("create");
-    world.peer(&["man", dir.to_str().expect("UTF-8")]).prints("");
+    let run = world.peer(&["man", dir.to_str().expect("UTF-8")]);
     let pages: Vec<_> = std::fs::read_dir(&dir).expect("pages").map(|entry| entry.expect("entry").path()).collect();
+    run.prints(&format!("{} pages written to {}\n", pages.len(), dir.display()));
     for page in ["peer.1", "peer-wake.1", "peer-timer-install.1", "peer-files.5"] {
         assert!(dir.join(page).exists(), "{page} is missing among {pages:?}");
     }
@@ -24,6 +25,21 @@ fn every_page_is_rendered_without_a_warning() {
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}: {run:?}", page.display());
         assert!(run.stdout.lines().count() > 5, "{}", page.display());
     }
+}
+
+/// `git help` takes the name of a verb.
+#[test]
+fn the_name_of_a_verb_is_no_new_directory() {
+    let world = World::new();
+    world.peer(&["man", "edit"]).fails(
+        2,
+        "error: peer man writes pages into a directory, and there is no directory edit\n\
+         hint: peer help edit, or man peer-edit where the pages are installed\n",
+    );
+    assert!(!world.work().join("edit").exists());
+    assert_eq!(world.peer(&["man", "./edit"]).code, 0);
+    assert!(world.work().join("edit/peer.1").exists());
+    assert_eq!(world.peer(&["man", "edit"]).code, 0, "it is there now");
 }
 
 #[test]

@@ -186,9 +186,16 @@ fn kept_variables_are_not_in_the_trash_and_that_is_said() {
     world.peer_after("export TOKEN=blue", &["add", "a", "--keep-env", "TOKEN"]);
     world.peer(&["rm", "a"]);
     let run = world.peer(&["restore", "a"]);
-    assert!(run.code == 0 && run.stderr.contains("peer add a --keep-env VARIABLE"), "{run:?}");
+    let again = "note: a: the values kept for it are (TOKEN) gone; peer add a --keep-env TOKEN keeps them again, \
+                 where they are set\n";
+    assert!(run.code == 0 && run.stderr == again, "{run:?}");
+    let refused = world.peer(&["wake", "a"]);
+    let hint =
+        "hint: peer add a --keep-env VARIABLE writes it again; or remove env_file from its spec with `peer edit a`\n";
+    assert!(refused.code == 1 && refused.stderr.ends_with(hint), "{refused:?}");
     assert_eq!(world.peer_after("export TOKEN=red", &["add", "a", "--keep-env", "TOKEN"]).code, 0);
     assert_eq!(world.peer(&["wake", "a"]).code, 0);
+    assert_eq!(fs::read_dir(world.path("state/trash")).expect("listed").count(), 0);
 }
 
 #[test]
@@ -240,4 +247,27 @@ fn a_peer_that_is_named_like_a_file_of_the_fleet_has_its_own_files_and_a_lock_of
             assert!(world.path("state").join(file).exists(), "{name}: {file}");
         }
     }
+}
+
+#[test]
+fn several_come_back_and_all_whose_names_are_free() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.add(name, &["cat"]);
+    }
+    assert_eq!(world.peer(&["rm", "--all", "--yes"]).code, 0);
+    world.peer(&["restore", "c", "a"]).prints("c: is back as it was 0s ago\na: is back as it was 0s ago\n");
+    let run = world.peer(&["restore", "a", "b"]);
+    assert_eq!((run.code, run.stdout.as_str()), (1, "b: is back as it was 0s ago\n"), "{run:?}");
+    assert!(run.stderr.starts_with("error: restore a: nothing of this name is in the trash\n"), "{run:?}");
+    assert_eq!(world.peer(&["rm", "--all", "--yes"]).code, 0);
+    // Its name belongs to another now.
+    world.add("b", &["cat"]);
+    let run = world.peer(&["restore", "--all"]);
+    let mut back: Vec<&str> = run.stdout.lines().collect();
+    back.sort_unstable();
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+    assert_eq!(back, ["a: is back as it was 0s ago", "c: is back as it was 0s ago"]);
+    let nothing = world.peer(&["restore", "--all", "--json"]).json();
+    assert_eq!(nothing["peers"], serde_json::json!([]), "{nothing}");
 }

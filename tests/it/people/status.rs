@@ -171,3 +171,23 @@ fn looking_changes_nothing() {
     world.peer(&["status", "apo"]).fails(3, "error: there is no peer named apo\nhint: did you mean api?\n");
     world.peer(&["status", "apo", "--short"]).fails(3, "error: there is no peer named apo\nhint: did you mean api?\n");
 }
+
+#[test]
+fn as_many_conversations_are_counted_as_are_listed() {
+    let world = World::new();
+    world.demo("api", &[]);
+    let wake = |flags: &[&str]| {
+        assert_eq!(world.peer(&[&["wake", "api", "-m", "hello"], flags].concat()).code, 0, "{flags:?}");
+        let conversation = world.conversation("api");
+        world.peer(&["stop", "api"]);
+        world.peer(&["start", "api"]);
+        conversation
+    };
+    let first = wake(&[]);
+    wake(&["--fresh"]);
+    assert_eq!(wake(&["--conversation", &first]), first);
+    let listed = world.peer(&["conversations", "api", "--json"]).json()["conversations"].as_array().map(Vec::len);
+    assert_eq!(listed, Some(2));
+    let story = status(&world, "api");
+    assert!(story.contains(" (the latest of 2)\n"), "{story}");
+}
