@@ -7,7 +7,8 @@ use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 
 use super::args::mistyped;
-use super::render::terminal::wrap;
+use super::render::fold::{fold, last_column};
+use super::render::terminal::{columns, wrap};
 use super::{Cli, CliError, Context, Outcome};
 use crate::policy::event::EventName;
 
@@ -23,8 +24,8 @@ const TOPICS: [(&str, Topic); 5] = [
     ("exit-codes", || include_str!("help/exit-codes.txt").to_owned()),
 ];
 
-/// The largest width of a topic, in columns.
-const TOPIC_WIDTH: usize = 100;
+/// The width of a table that is set here, in columns: that of a common terminal.
+const TOPIC_WIDTH: usize = 80;
 
 /// The text of `peer help events`, from the definition of the events.
 fn events() -> String {
@@ -71,7 +72,10 @@ fn template(whole: &Command) -> StyledStr {
         let _ = writeln!(text, "\n{header}{group}:{header:#}");
         for verb in names.iter().filter_map(|name| verbs.iter().find(|verb| verb.get_name() == *name)) {
             let (name, about) = (verb.get_name(), verb.get_about().map(ToString::to_string).unwrap_or_default());
-            let _ = writeln!(text, "  {literal}{name}{literal:#}{:room$}  {about}", "", room = width - name.len());
+            let line = format!("  {literal}{name}{literal:#}{:room$}  {about}", "", room = width - name.len());
+            for line in fold(&line, width + 4, columns()) {
+                let _ = writeln!(text, "{line}");
+            }
         }
     }
     let _ = write!(text, "\n{header}Options:{header:#}\n{{options}}{{after-help}}");
@@ -90,7 +94,9 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
     let mut whole = command();
     let Some(about) = &args.about else { return shown(&whole.render_help(), context) };
     if let Some((_, text)) = TOPICS.iter().find(|(topic, _)| topic == about) {
-        context.out.raw(text().as_bytes())?;
+        for line in text().lines() {
+            context.out.words(line, last_column(line))?;
+        }
         return Ok(0);
     }
     if let Some(verb) = whole.find_subcommand_mut(about) {
@@ -166,7 +172,12 @@ mod tests {
     #[test]
     fn a_topic_fits_into_a_small_terminal() {
         for (name, text) in TOPICS {
-            assert!(text().lines().all(|line| line.chars().count() <= TOPIC_WIDTH), "{name}");
+            for line in text().lines() {
+                let folded = fold(line, last_column(line), Some(TOPIC_WIDTH));
+                assert!(folded.iter().all(|line| line.chars().count() <= TOPIC_WIDTH), "{name}: {line}");
+                // A row of a table with more than two columns has no room to go on below itself.
+                assert!(folded.len() == 1 || last_column(line) < TOPIC_WIDTH / 3, "{name}: {line}");
+            }
         }
     }
 }

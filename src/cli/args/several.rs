@@ -71,7 +71,7 @@ where
     for (name, result) in names.iter().zip(results) {
         match result {
             Ok(report) if json => items.push(named(name, report.fields)),
-            Ok(report) => context.out.line(printable(&report.line))?,
+            Ok(report) => context.out.words(printable(&report.line), 2)?,
             Err(error) => {
                 worst = worst.max(error.code());
                 if json {

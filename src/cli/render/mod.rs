@@ -1,5 +1,6 @@
 //! Rendering: tables, templates, JSON, and what the terminal can show.
 
+pub(crate) mod fold;
 pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod row;

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
+use super::fold::fold;
+use super::terminal;
 use peer_adapters::screen::{coloured, misleads};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -48,6 +50,11 @@ impl Out {
     pub(crate) fn line(&mut self, text: impl std::fmt::Display) -> io::Result<()> {
         self.part(&text.to_string())?;
         self.raw(b"\n")
+    }
+
+    /// Prints one line of words. On a terminal that is too narrow for it, it goes on below itself, at column `hang`.
+    pub(crate) fn words(&mut self, text: impl std::fmt::Display, hang: usize) -> io::Result<()> {
+        fold(&text.to_string(), hang, terminal::columns()).into_iter().try_for_each(|line| self.line(line))
     }
 
     /// Prints text without the end of the line.
@@ -112,26 +119,39 @@ fn escaped(json: &str) -> Cow<'_, str> {
 /// Text from a pane, a topic or a file as one line that a terminal shows as it is.
 pub(crate) use peer_adapters::screen::printable;
 
+/// Returns the columns of the terminal on stderr; `None` if it is not a terminal.
+fn columns_of_stderr() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+}
+
+/// Prints a line of words on stderr, after a word that says what it is. It goes on below itself if the terminal is narrow.
+fn labelled(label: &str, text: &str) {
+    let line = format!("{label}: {}", printable(text));
+    for line in fold(&line, label.len() + 2, columns_of_stderr()) {
+        to_stderr(&format!("{line}\n"));
+    }
+}
+
 /// Prints what failed, on stderr.
 pub(crate) fn error(problem: &str) {
-    to_stderr(&format!("error: {}\n", printable(problem)));
+    labelled("error", problem);
 }
 
 /// Prints the next command to type, on stderr; further lines of `hint` get a line each.
 pub(crate) fn hint(hint: &str) {
     for hint in hint.lines() {
-        to_stderr(&format!("hint: {}\n", printable(hint)));
+        labelled("hint", hint);
     }
 }
 
 /// Prints something worth knowing, on stderr.
 pub(crate) fn note(text: &str) {
-    to_stderr(&format!("note: {}\n", printable(text)));
+    labelled("note", text);
 }
 
 /// Prints what a tick had no time for or could not do, on stderr.
 pub(crate) fn skipped(text: &str) {
-    to_stderr(&format!("skipped: {}\n", printable(text)));
+    labelled("skipped", text);
 }
 
 /// Asks the user a question and returns the answer without its end of line.

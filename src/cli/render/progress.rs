@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::cli::render::output::{before_stderr, printable};
+use crate::cli::render::output::{self, before_stderr, printable};
 use crate::engine::Progress;
 
 /// Shorter waits are not shown.
@@ -42,9 +42,7 @@ impl Progress for Terminal {
 
     fn notice(&self, text: &str) {
         self.show(String::new());
-        before_stderr();
-        // A terminal that is gone is not a reason to fail.
-        let _ = writeln!(io::stderr(), "note: {}", printable(text));
+        output::note(text);
     }
 
     fn settled(&self) {

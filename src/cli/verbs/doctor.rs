@@ -39,9 +39,9 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     for finding in &found {
         let level = paint.paint(hue(finding.level), finding.level.as_str());
         let room = " ".repeat(9 - finding.level.as_str().len());
-        context.out.line(format!("{level}{room}{}: {}", printable(&finding.about), printable(&finding.what)))?;
+        context.out.words(format!("{level}{room}{}: {}", printable(&finding.about), printable(&finding.what)), 9)?;
         if let Some(cure) = &finding.cure {
-            context.out.line(format!("         -> {}", printable(cure)))?;
+            context.out.words(format!("         -> {}", printable(cure)), 12)?;
         }
     }
     Ok(u8::from(broken))

@@ -39,7 +39,7 @@ pub(crate) async fn print(engine: &Engine, json: bool, context: &mut Context) ->
         let state = paint.paint(Hue::of(row.state), row.state.as_str());
         let padding = " ".repeat(wide - width(row.peer.as_str()));
         let why = why.as_deref().map(|why| format!(" ({})", printable(why))).unwrap_or_default();
-        context.out.line(format!("{name}{padding}  {state}{why}: {next}"))?;
+        context.out.words(format!("{name}{padding}  {state}{why}: {next}"), wide + 2)?;
     }
     let counted: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
     match (fleet.rows.is_empty() && fleet.broken.is_empty(), needs.is_empty()) {

@@ -15,7 +15,7 @@ use crate::policy::name::PeerName;
 /// that no peer has now. Values kept with `peer add --keep-env` were deleted and must be given again.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer restore          # list removed peers\n  peer restore api web\n  peer restore --all    # undo peer rm --all"
+    after_help = "Examples:\n  peer restore          # list removed peers\n  peer restore api web\n  peer restore --all    # all that was removed"
 )]
 pub(crate) struct Args {
     /// Names of removed peers; lists all of them if omitted

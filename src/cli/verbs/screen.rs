@@ -12,7 +12,7 @@ pub(crate) struct Args {
     #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
     /// Only the last N lines; more than the screen holds reads the scrollback
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", visible_short_alias = 'n', alias = "tail")]
     lines: Option<u32>,
     /// Keep colours and attributes
     #[arg(long)]

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
     for (key, (value, origin)) in rows.iter().filter(|(key, (value, _))| !value.is_null() && *key != "max_memory_kib") {
         let value = value.to_string();
         let line = format!("  {key:<21} {:<44} {origin}", value.trim_matches('"'));
-        context.out.line(printable(line.trim_end()))?;
+        context.out.words(printable(line.trim_end()), 24)?;
     }
     Ok(0)
 }

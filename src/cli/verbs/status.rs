@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         let mut story = Story { lines: Vec::new(), now: engine.now(), paint: Paint::of_stdout() };
         story.tell(&status);
         for line in story.lines {
-            context.out.line(line)?;
+            context.out.words(line, LABEL + 1)?;
         }
     }
     Ok(0)

@@ -1,6 +1,6 @@
 use crate::cli::args::choice::Choice;
 use crate::cli::render::output::printable;
-use crate::cli::render::terminal::{Hue, Paint, columns, wrap};
+use crate::cli::render::terminal::{Hue, Paint, columns, rows, width, wrap};
 use crate::cli::{Context, Outcome};
 use crate::policy::name::PeerName;
 use crate::policy::wake::RowReading;
@@ -36,15 +36,21 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         context.out.line(format!("{}: and then {}", why.peer, printable(then)))?;
     }
     let paint = Paint::of_stdout();
-    context.out.line("")?;
-    let heading = format!("    #  {:<CONDITION$}  WHAT IT DOES", "WHEN");
-    context.out.line(paint.paint(Hue::Strong, &heading))?;
+    let mut table = vec![String::new()];
+    let wide = condition_width(&why.rows, columns());
+    table.push(paint.paint(Hue::Strong, &format!("    #  {:<wide$}  WHAT IT DOES", "WHEN")));
     for row in &why.rows {
-        for line in lines(row, columns()) {
-            context.out.line(hue(row).map_or(line.clone(), |hue| paint.paint(hue, &line)))?;
-        }
+        let lines = lines(row, wide, columns());
+        table.extend(lines.into_iter().map(|line| hue(row).map_or(line.clone(), |hue| paint.paint(hue, &line))));
     }
-    context.out.line("\n=> applies and decides    + also applies, but a rule above it decides")?;
+    table.push("\n=> applies and decides    + also applies, but a rule above it decides".to_owned());
+    for line in &table {
+        context.out.line(line)?;
+    }
+    // The first line of a table that is higher than the screen has scrolled away.
+    if rows().is_some_and(|rows| table.len() + 3 > rows) {
+        context.out.line(format!("{}: a wake would {}", why.peer, printable(&why.decision)))?;
+    }
     Ok(0)
 }
 
@@ -52,21 +58,37 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
 const CONDITION: usize = 53;
 /// The width of `=> 14  `.
 const MARKS: usize = 7;
-/// The least width of the result column; a narrower one would break the words themselves.
-const LEAST: usize = 20;
+/// The longest word of a result for which the column of conditions gives way: a path may be longer than any terminal.
+const WORD: usize = 30;
+/// The least width of the column of conditions.
+const LEAST_CONDITION: usize = 24;
 
-/// Formats one row of the table. If the terminal is too narrow, the result continues in lines below itself.
-fn lines(row: &RowReading, room: Option<usize>) -> Vec<String> {
+/// The width of the column of conditions: if the terminal is narrow, they go on below themselves, so that no word of a
+/// result is broken.
+fn condition_width(rows: &[RowReading], room: Option<usize>) -> usize {
+    let words = rows.iter().flat_map(|row| row.result.split_whitespace()).map(width);
+    let longest = words.max().unwrap_or(0).min(WORD);
+    let left = room.map_or(CONDITION, |room| room.saturating_sub(MARKS + 2 + longest));
+    left.clamp(LEAST_CONDITION, CONDITION)
+}
+
+/// Formats one row of the table. What is too wide for its column goes on below itself.
+fn lines(row: &RowReading, wide: usize, room: Option<usize>) -> Vec<String> {
     let mark = match (row.decides, row.holds) {
         (true, _) => "=>",
         (false, true) => " +",
         (false, false) => "  ",
     };
-    let before = MARKS + CONDITION + 2;
-    let texts = wrap(&printable(&row.result), room.map(|room| room.saturating_sub(before).max(LEAST)));
-    let first = format!("{mark} {:>2}  {:<CONDITION$}  ", row.row, row.condition);
-    let indented = std::iter::once(first).chain(std::iter::repeat(" ".repeat(before)));
-    indented.zip(texts).map(|(head, text)| (head + &text).trim_end().to_owned()).collect()
+    let mut head = format!("{mark} {:>2}  ", row.row);
+    let results = wrap(&printable(&row.result), room.map(|room| room.saturating_sub(MARKS + wide + 2).max(1)));
+    let conditions = wrap(row.condition, Some(wide));
+    let mut lines = Vec::new();
+    for at in 0..conditions.len().max(results.len()) {
+        let part = |texts: &[String]| texts.get(at).cloned().unwrap_or_default();
+        lines.push(format!("{head}{:<wide$}  {}", part(&conditions), part(&results)).trim_end().to_owned());
+        head = " ".repeat(MARKS);
+    }
+    lines
 }
 
 const fn hue(row: &RowReading) -> Option<Hue> {
@@ -80,7 +102,6 @@ const fn hue(row: &RowReading) -> Option<Hue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::render::terminal::width;
 
     fn row(result: &str) -> RowReading {
         RowReading { row: 9, holds: true, decides: true, condition: "x", result: result.to_owned() }
@@ -88,10 +109,23 @@ mod tests {
 
     #[test]
     fn what_a_row_does_goes_on_below_itself() {
-        let told = lines(&row("refuse (failed): it failed"), Some(MARKS + CONDITION + 2 + 20));
+        let told = lines(&row("refuse (failed): it failed"), CONDITION, Some(MARKS + CONDITION + 2 + 20));
         let below = format!("{}failed", " ".repeat(MARKS + CONDITION + 2));
         assert_eq!(told[1..], [below]);
         assert!(told[0].starts_with("=>  9  x ") && told[0].ends_with("  refuse (failed): it"), "{told:?}");
+    }
+
+    #[test]
+    fn no_word_is_broken_in_a_common_terminal() {
+        let mut row = row("refuse (runtime-unavailable): tmux did not answer");
+        row.condition = "a condition that has as many columns as it may have..";
+        assert_eq!(width(row.condition), CONDITION);
+        let rows = [row];
+        let told = lines(&rows[0], condition_width(&rows, Some(80)), Some(80));
+        assert_eq!(told[0], "=>  9  a condition that has as many columns as it may     refuse");
+        assert!(told[1].starts_with("       have.. ") && told[1].ends_with("  (runtime-unavailable):"), "{told:?}");
+        assert!(told.iter().all(|line| width(line) <= 80), "{told:?}");
+        assert_eq!(condition_width(&rows, None), CONDITION);
     }
 
     #[test]

@@ -35,6 +35,12 @@ impl Attached {
         Self::with(world, name, &format!("stty cols {columns} rows {rows}; "))
     }
 
+    /// Attaches like [`Attached::to`], in a terminal of this name.
+    #[track_caller]
+    pub(crate) fn of_terminal(world: &World, name: &str, term: &str) -> Self {
+        Self::with(world, name, &format!("export TERM={term}; "))
+    }
+
     /// Attaches for a moment with a terminal of this size, whether or not there is anything to attach to.
     pub(crate) fn for_a_moment(world: &World, name: &str, (columns, rows): (u16, u16)) {
         let mut attached = Self::begin(world, name, &format!("stty cols {columns} rows {rows}; "));

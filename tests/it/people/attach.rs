@@ -190,7 +190,7 @@ fn looking_only_types_nothing(on: RuntimeKind) {
     world.peer(&["wake", "a"]);
     if on == RuntimeKind::Zellij {
         let alone = Terminal::running(&world, &["attach", "-r", "a"]);
-        alone.awaits("zellij shows nothing to a read-only client");
+        alone.awaits("zellij shows nothing to a read-only");
         alone.awaits("peer top");
     }
     let _other = (on == RuntimeKind::Zellij).then(|| Attached::to(&world, "a"));
@@ -322,4 +322,20 @@ fn a_window_of_the_persons_own_tmux_shows_it(on: RuntimeKind) {
     wait_until("its window has closed", || !windows().lines().any(|name| name == "a"));
     assert!(crate::common::lives(world.agent("a")));
     drop(terminal);
+}
+
+#[test]
+fn the_status_line_says_what_works_inside_a_tmux() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a"]);
+    for (term, says) in
+        [("xterm", "C-b d: leave  C-b s: switch"), ("screen", "C-b d: leave (C-b C-b d if your tmux takes it)")]
+    {
+        let attached = Attached::of_terminal(&world, "a", term);
+        let client = world.tmux(&["list-clients", "-F", "#{client_name}"]);
+        let line = world.tmux(&["display-message", "-p", "-c", client.trim(), "#{T:status-right}"]);
+        assert_eq!(line.trim(), says);
+        attached.close(&world, "a");
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Runs `peer` with these arguments in a new tmux pane of this size, and returns the pane.
 #[track_caller]
-fn pane(world: &World, width: &str, height: &str, env: &[&str], words: &str) -> String {
+pub(super) fn pane(world: &World, width: &str, height: &str, env: &[&str], words: &str) -> String {
     let peer = env!("CARGO_BIN_EXE_peer");
     let dirs = format!(
         "HOME={} PEER_STATE_DIR={} PEER_CONFIG_DIR={}",
@@ -26,7 +26,7 @@ fn pane(world: &World, width: &str, height: &str, env: &[&str], words: &str) -> 
 }
 
 /// What that pane shows.
-fn shows(world: &World, pane: &str, flags: &[&str]) -> String {
+pub(super) fn shows(world: &World, pane: &str, flags: &[&str]) -> String {
     world.tmux_on(&world.path("s-look"), &[&["capture-pane", "-p", "-t", pane], flags].concat())
 }
 

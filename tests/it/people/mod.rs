@@ -22,6 +22,7 @@ mod mcp;
 mod mcp_raw;
 #[cfg(feature = "mcp")]
 mod mcp_starts;
+mod narrow;
 mod picture;
 mod renaming;
 mod status;
