@@ -20,7 +20,7 @@ use crate::policy::time::Timestamp;
 /// List peers: state, topic, idle time, restarts and last end
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer list                                 # every peer\n  peer list --format '{name} {state}'        # for a script or a status line\n  peer list --waiting                       # peers that need an answer, and their questions\n  peer list --sort last-end                 # most recent end first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {waiting_for} {question} {detail} {limited_until} {progress} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle} {pid} {queued} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tab. What is not known is empty.\n\nAliases: peer ls, peer ps"
+    after_help = "Examples:\n  peer list                                 # every peer\n  peer list --format '{name} {state}'       # for a script or a status line\n  peer list --waiting                       # peers that need an answer, and their questions\n  peer list --sort last-end                 # most recent end first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {waiting_for} {question} {detail} {limited_until} {progress} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle} {pid} {queued} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tab. What is not known is empty.\n\nAliases: peer ls, peer ps"
 )]
 pub(crate) struct Args {
     /// Only these peers
