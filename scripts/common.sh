@@ -74,11 +74,9 @@ target_directory() {
     cargo metadata --no-deps --locked --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
-# name_not_run FILE: prints what tests noted that cannot run on this machine.
+# name_not_run FILE: prints what tests noted that cannot run on this machine, one line each, which .ci/run repeats at its end.
 name_not_run() {
-    [[ -e $1 ]] || return 0
-    say 'not run on this machine'
-    sed 's/^/    /' "$1"
+    [[ ! -e $1 ]] || sed 's/^/not run here: /' "$1"
 }
 
 # run_tests ARGUMENT…: `cargo test ARGUMENT…`. A case that failed is run once more, alone. If it passes then, a line that begins

@@ -10,6 +10,8 @@ use std::process::Command;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
+use crate::common::Run;
+
 /// How often each thing happened, by its name.
 pub(super) type Counts = BTreeMap<String, u64>;
 
@@ -25,29 +27,33 @@ pub(super) const NEVER: [&str; 8] = [
     "orphans left",
 ];
 
-/// The legs so far.
+/// The legs so far of the sources that are tested.
 pub(super) struct Ledger {
     file: Option<PathBuf>,
+    commit: String,
     legs: Vec<Value>,
 }
 
 impl Ledger {
-    /// Reads the legs that are in the file, if it exists.
-    pub(super) fn open(file: Option<PathBuf>) -> Self {
+    /// Reads the legs of this commit that are in the file, if it exists.
+    pub(super) fn open(file: Option<PathBuf>, commit: String) -> Self {
         let text = file.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-        let legs = text.lines().map(|line| serde_json::from_str(line).expect("a line of a ledger")).collect();
-        Self { file, legs }
+        let legs = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of a ledger"));
+        let legs = legs.filter(|leg| leg["commit"] == commit.as_str()).collect();
+        Self { file, commit, legs }
     }
 
+    /// Whether a leg was run on the runtime that is on the PATH.
     pub(super) fn has(&self, seed: u64, leg: u64, kind: RuntimeKind) -> bool {
-        let is = |line: &Value| line["seed"] == seed && line["leg"] == leg && line["runtime"] == kind.as_str();
-        self.legs.iter().any(is)
+        let version = version(kind);
+        self.legs.iter().any(|line| line["seed"] == seed && line["leg"] == leg && line["version"] == version.as_str())
     }
 
     /// Adds a leg, and writes it to disk at once.
     pub(super) fn add(&mut self, seed: u64, leg: u64, kind: RuntimeKind, counts: &Counts) {
         let version = version(kind);
-        let line = json!({ "seed": seed, "leg": leg, "runtime": kind.as_str(), "version": version, "counts": counts });
+        let line = json!({ "commit": self.commit, "seed": seed, "leg": leg, "runtime": kind.as_str(), "version": version,
+            "counts": counts });
         if let Some(file) = &self.file {
             let mut file = fs::OpenOptions::new().create(true).append(true).open(file).expect("the ledger");
             writeln!(file, "{line}").expect("the ledger");
@@ -95,6 +101,5 @@ impl Ledger {
 
 /// The version that the runtime on the PATH reports.
 fn version(kind: RuntimeKind) -> String {
-    let output = Command::new(kind.as_str()).arg("-V").output().expect("the runtime is on the PATH");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    Run::of(Command::new(kind.as_str()).arg("-V"), None).stdout.trim().to_owned()
 }

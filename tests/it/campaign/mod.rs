@@ -5,8 +5,8 @@
 //!
 //! `CAMPAIGN_LEGS` (1) is the number of fleets that live one after the other on each runtime, `CAMPAIGN_SEED` (1)
 //! determines their faults, and `CAMPAIGN_RUNTIMES` (`tmux zellij`) the runtimes. `CAMPAIGN_LEDGER` names a file that
-//! gets one JSON object per leg: legs that are in it already are not run again. `scripts/campaign` sets all of them,
-//! and sums up the ledger.
+//! gets one JSON object per leg, and `CAMPAIGN_COMMIT` what is tested: legs of it that are in the file already are not run
+//! again. `scripts/campaign` sets all of them, and sums up the ledger.
 
 mod faults;
 mod fleet;
@@ -26,7 +26,8 @@ fn a_fleet_under_random_faults_keeps_its_promises() {
     let number = |name: &str, default: u64| env::var(name).ok().map_or(default, |n| n.parse().expect("a number"));
     let (legs, seed) = (number("CAMPAIGN_LEGS", 1), number("CAMPAIGN_SEED", 1));
     let runtimes = env::var("CAMPAIGN_RUNTIMES").unwrap_or_else(|_| "tmux zellij".to_owned());
-    let mut ledger = Ledger::open(env::var_os("CAMPAIGN_LEDGER").map(Into::into));
+    let commit = env::var("CAMPAIGN_COMMIT").unwrap_or_default();
+    let mut ledger = Ledger::open(env::var_os("CAMPAIGN_LEDGER").map(Into::into), commit);
     for leg in 0..legs {
         for word in runtimes.split_whitespace() {
             let kind = [RuntimeKind::Tmux, RuntimeKind::Zellij].into_iter().find(|kind| kind.as_str() == word);
