@@ -21,6 +21,8 @@ pub(crate) struct Flags {
     pub(crate) leave_with: Option<u8>,
     /// `--start-delay MS`: the delay before anything is drawn.
     pub(crate) start_delay: Duration,
+    /// `--start-when FILE`: draws nothing until the file exists.
+    pub(crate) start_when: Option<PathBuf>,
     /// `--exit-after MS:CODE`, counted from the first drawing.
     pub(crate) exit_after: Option<(Duration, u8)>,
     /// `--trust-dialog`: asks first, with the cursor on no.
@@ -38,7 +40,8 @@ pub(crate) struct Flags {
     pub(crate) swallow_until: Option<PathBuf>,
     /// `--slow-draw MS`: computes for this time after it has taken a long message, before it draws anything.
     pub(crate) slow_draw: Duration,
-    /// `--slow-turn`: a message with `SLOW <seconds>` in it takes that long.
+    /// `--slow-turn`: a message with `SLOW <seconds>` in it takes that long, and one with `UNTIL <file>` until that file is in
+    /// the agent's directory.
     pub(crate) slow_turn: bool,
     /// `--merge-queue`: messages that queued during a turn are handled and answered together, as in Claude Code.
     pub(crate) merge_queue: bool,
@@ -83,6 +86,7 @@ impl Flags {
                 "--linger" => flags.linger = milliseconds(&value()?)?,
                 "--leave-with" => flags.leave_with = Some(number(&value()?)?),
                 "--start-delay" => flags.start_delay = milliseconds(&value()?)?,
+                "--start-when" => flags.start_when = Some(value()?.into()),
                 "--exit-after" => flags.exit_after = Some(exit_after(&value()?)?),
                 "--trust-dialog" => flags.trust_dialog = true,
                 "--asks" => flags.asks = true,

@@ -67,7 +67,7 @@ fn run(flags: &Flags) -> Result<u8, String> {
     let mut children = start_children(flags)?;
     let (sender, events) = mpsc::channel();
     let caught = watch_signals(sender.clone()).map_err(|error| format!("cannot wait for signals: {error}"))?;
-    thread::sleep(flags.start_delay);
+    wait_to_start(flags);
     let transcript = match open_transcript(flags) {
         Ok(transcript) => transcript,
         Err(refusal) => {
@@ -116,6 +116,14 @@ fn run(flags: &Flags) -> Result<u8, String> {
         }
         // The signal thread never ends, because it waits for ever.
         debug_assert!(!caught.is_finished());
+    }
+}
+
+/// Waits as a large agent does before it draws anything.
+fn wait_to_start(flags: &Flags) {
+    thread::sleep(flags.start_delay);
+    while flags.start_when.as_ref().is_some_and(|file| !file.exists()) {
+        thread::sleep(TICK);
     }
 }
 

@@ -14,8 +14,10 @@ use crate::transcript::{self, Transcript};
 
 mod composer;
 mod report;
+mod turn;
 
 use composer::shortened;
+use turn::{Ends, Turn};
 
 /// An Enter that comes sooner after a paste is taken for a part of it, as in real agents.
 const PASTE_SETTLE: Duration = Duration::from_millis(30);
@@ -39,11 +41,6 @@ pub(crate) enum Step {
 enum Piece {
     Char(char),
     Paste { number: usize, text: String },
-}
-
-struct Turn {
-    text: String,
-    until: Instant,
 }
 
 /// A running agent.
@@ -155,7 +152,7 @@ impl<'a> Session<'a> {
             self.control_c_at = None;
             self.draw(&[])?;
         }
-        if let Some(turn) = self.turn.take_if(|turn| Instant::now() >= turn.until) {
+        if let Some(turn) = self.turn.take_if(|turn| turn.ends.have_come()) {
             self.answer(&turn.text)?;
             self.next_turn()?;
         }
@@ -268,8 +265,8 @@ impl<'a> Session<'a> {
             self.report("waiting", "");
             return self.draw(&[]);
         }
-        match slow(&text).filter(|_| self.flags.slow_turn) {
-            Some(takes) => self.turn = Some(Turn { text, until: Instant::now() + takes }),
+        match Ends::of(&text).filter(|_| self.flags.slow_turn) {
+            Some(ends) => self.turn = Some(Turn { text, ends }),
             None => self.answer(&text)?,
         }
         self.draw(&[])
@@ -338,10 +335,4 @@ impl<'a> Session<'a> {
         let (live, cursor) = self.dialogs.front().map_or_else(|| self.composer(), Dialog::draw);
         self.screen.draw(lines, &live, &cursor)
     }
-}
-
-/// The `<s>` of `SLOW <s>`.
-fn slow(text: &str) -> Option<Duration> {
-    let mut words = text.split_whitespace().skip_while(|word| *word != "SLOW");
-    words.nth(1)?.parse().ok().filter(|seconds: &f64| (0.0..=3600.0).contains(seconds)).map(Duration::from_secs_f64)
 }

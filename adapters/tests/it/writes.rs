@@ -4,6 +4,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use peer_adapters::writes::Writes;
 
@@ -16,10 +18,13 @@ fn what_a_child_writes_counts_and_nothing_else_does() {
         .spawn()
         .expect("sh");
     let mut input = shell.stdin.take().expect("piped");
-    let mut output = BufReader::new(shell.stdout.take().expect("piped")).lines();
+    let (sends, receives) = channel();
+    let output = BufReader::new(shell.stdout.take().expect("piped"));
+    // Beside the test, which waits no longer than it wants to.
+    std::thread::spawn(move || output.lines().try_for_each(|line| sends.send(line.expect("text"))));
     let mut say = |text: &str| {
         writeln!(input, "{text}").expect("it reads");
-        assert_eq!(output.next().expect("a line").expect("text"), text);
+        assert_eq!(receives.recv_timeout(Duration::from_secs(60)).expect("a line"), text);
     };
     // The shell is up, with its child.
     say("one");

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 
 use crate::common::real_agent::Agent;
+use crate::common::run::output;
 use crate::common::said::said;
 use crate::common::{on_each_runtime, signal, stop, wait_until};
 
@@ -30,7 +31,7 @@ fn claude_whose_server_stands_still_before_the_enter_gets_each_message_once(on: 
     wait_until("it is typed", typed);
     let server = agent.world.server_of("claude").pid;
     stop(server);
-    let output = sender.wait_with_output().expect("it ends");
+    let output = output(sender);
     assert!(!output.status.success(), "{output:?}");
     signal(server, Signal::SIGCONT);
     agent.world.profile("claude", "extends = \"claude\"\ndescription = \"as before\"\n");

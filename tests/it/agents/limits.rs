@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Output;
 
-use crate::common::real_agent::Agent;
+use crate::common::real_agent::{Agent, ran};
 use crate::common::ticks::{done, tick};
 use crate::common::{on_each_runtime, wait_until};
 use peer_adapters::runtime::RuntimeKind;
@@ -89,7 +89,7 @@ fn wake_subscribed(agent: &Agent) {
     fs::create_dir_all(&dir).expect("create");
     fs::write(dir.join(".credentials.json"), SUBSCRIBED).expect("write");
     let mut wake = agent.command(&["wake", "claude", "-m", "SAY hello"]);
-    let woken = wake.env_remove("ANTHROPIC_API_KEY").output().expect("peer runs");
+    let woken = ran(wake.env_remove("ANTHROPIC_API_KEY"));
     assert!(woken.status.success(), "{woken:?}");
     agent.peer(&["wait", "claude"]);
 }

@@ -12,7 +12,7 @@ use std::process::{Child, Command};
 
 use crate::common::real_agent::Agent;
 use crate::common::said::said;
-use crate::common::{on_each_runtime, quoted, wait_for};
+use crate::common::{killed, on_each_runtime, quoted, wait_for};
 use peer_adapters::runtime::RuntimeKind;
 
 on_each_runtime! {
@@ -126,8 +126,7 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
+            killed(child);
         }
     }
 }

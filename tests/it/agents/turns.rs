@@ -66,7 +66,7 @@ fn answers_each(agent: &Agent) {
                 }
             });
         }
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        wait_until("the first message is typed behind it", || agent.world.screen(name).contains(" of 0 it is"));
         mock_model::release(hold.trim_start_matches("HOLD "));
     });
     agent.peer(&["wait", name, "--timeout", "1m"]);

@@ -10,7 +10,7 @@ use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::RuntimeKind;
 
 use super::fleet::Fleet;
-use crate::common::{World, attached::Attached};
+use crate::common::{World, attached::Attached, ended, killed};
 
 /// Longest life of a verb before it is killed: a wake on a running server takes some 30 ms, with a message some 250.
 const LONGEST_MS: u64 = 300;
@@ -124,12 +124,11 @@ fn kill_a_verb(fleet: &mut Fleet, peer: usize) {
         std::thread::sleep(Duration::from_micros(200));
     }
     if child.try_wait().expect("our child").is_none() {
-        child.kill().expect("our child");
+        killed(&mut child);
         fleet.count(&format!("killed verbs: {}", words[0]));
     } else {
         fleet.count("verbs that ended before they were killed");
     }
-    child.wait().expect("our child");
 }
 
 /// Stops a server while one verb runs.
@@ -152,7 +151,7 @@ fn pause_server(fleet: &mut Fleet, peer: usize) {
         std::thread::sleep(Duration::from_millis(1));
     }
     let _ = process::signal(server, Signal::SIGCONT);
-    child.wait().expect("our child");
+    ended(&mut child);
     fleet.count("paused servers");
 }
 

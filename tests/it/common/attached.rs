@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{World, wait_for, wait_until};
+use super::{World, ended, killed, wait_until};
 
 /// One step of the wheel up over the second column and row, as a terminal reports it (xterm's SGR mouse mode).
 const WHEEL_UP: &[u8] = b"\x1b[<64;2;2M";
@@ -12,7 +12,7 @@ const WHEEL_UP: &[u8] = b"\x1b[<64;2;2M";
 /// `peer` with these words on a terminal that script(1) makes, behind the shell commands `before`.
 pub(crate) fn on_a_terminal(world: &World, before: &str, words: &str) -> Command {
     let peer = world.command(&[]);
-    let line = format!("{before}exec {} {words}", peer.get_program().display());
+    let line = format!("{before}exec '{}' {words}", peer.get_program().display());
     let mut script = Command::new("script");
     script.args(["-qec", &line, "/dev/null"]).env_clear().current_dir(world.work());
     script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
@@ -73,7 +73,7 @@ impl Attached {
     /// Waits until the client has ended, and returns its exit code.
     #[track_caller]
     pub(crate) fn end(mut self) -> Option<i32> {
-        wait_for("it has ended", || self.0.try_wait().expect("our child")).code()
+        ended(&mut self.0).code()
     }
 
     /// Presses keys.
@@ -115,7 +115,6 @@ fn is_attached(world: &World, name: &str) -> bool {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        killed(&mut self.0);
     }
 }

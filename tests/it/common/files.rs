@@ -2,12 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::Value;
 
 use super::{World, wait_for, wait_until};
+
+/// Writes a shell script that can be run by its path.
+#[track_caller]
+pub(crate) fn executable(path: &Path, script: &str) {
+    fs::write(path, format!("#!/bin/sh\n{script}\n")).expect("write");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("executable");
+}
 
 impl World {
     /// The path of `NAME.suffix`.

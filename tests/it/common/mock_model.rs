@@ -2,6 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
+
+/// How long it may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const ADDRESS: (&str, u16) = ("127.0.0.1", 8099);
 
@@ -15,6 +19,7 @@ pub(crate) fn must_listen() {
 #[track_caller]
 pub(crate) fn release(turn: &str) {
     let mut model = TcpStream::connect(ADDRESS).expect("the mock model listens");
+    model.set_read_timeout(Some(PATIENCE)).expect("set");
     write!(model, "GET /release/{turn} HTTP/1.0\r\n\r\n").expect("sent");
     let mut answer = String::new();
     model.read_to_string(&mut answer).expect("answered");

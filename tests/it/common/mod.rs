@@ -30,7 +30,7 @@ use peer_adapters::runtime::RuntimeKind;
 use peer_adapters::socket::{self, Listener};
 use tempfile::TempDir;
 
-pub(crate) use run::Run;
+pub(crate) use run::{Run, ended, killed};
 pub(crate) use runtimes::on_each_runtime;
 
 /// How long a condition may take on a loaded machine before the test fails.
@@ -40,9 +40,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
-    while !condition() {
+    loop {
+        let asked = Instant::now();
+        if condition() {
+            return;
+        }
         assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        // A condition that runs programs must not take the machine from what it waits for.
+        std::thread::sleep(asked.elapsed().max(Duration::from_millis(5)));
     }
 }
 
@@ -81,6 +86,16 @@ pub(crate) fn quoted(path: &Path) -> String {
     toml::Value::from(path.to_str().expect("UTF-8")).to_string()
 }
 
+/// A new directory whose name begins so: where temporary files belong, or in /tmp if that path is too long for sockets or
+/// would have to be quoted in scripts.
+fn directory(prefix: &str) -> TempDir {
+    let usual = std::env::temp_dir();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+    let fits = usual.as_os_str().len() <= 40 && usual.as_os_str().as_encoded_bytes().iter().all(plain);
+    let place = if fits { usual } else { PathBuf::from("/tmp") };
+    tempfile::Builder::new().prefix(prefix).tempdir_in(place).expect("a directory")
+}
+
 /// One test's directory with everything in it.
 pub(crate) struct World {
     dir: TempDir,
@@ -103,9 +118,8 @@ impl World {
     /// An empty fleet on zellij, in a state directory whose path is too long for sockets: sessions are in the runtime
     /// directory.
     pub(crate) fn with_a_runtime_directory() -> Self {
-        let new = |prefix: &str| tempfile::Builder::new().prefix(prefix).tempdir().expect("a directory");
-        let dir = new(&format!("peer-{}-", "x".repeat(80)));
-        Self::in_directories(dir, Some(new("run-")), RuntimeKind::Zellij, "30s")
+        let dir = directory(&format!("peer-{}-", "x".repeat(80)));
+        Self::in_directories(dir, Some(directory("run-")), RuntimeKind::Zellij, "30s")
     }
 
     /// The runtime directory.
@@ -121,8 +135,7 @@ impl World {
 
     /// An empty fleet on either runtime, which must answer within `timeout`.
     pub(crate) fn on_within(kind: RuntimeKind, timeout: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("peer-").tempdir().expect("a directory");
-        Self::in_directories(dir, None, kind, timeout)
+        Self::in_directories(directory("peer-"), None, kind, timeout)
     }
 
     fn in_directories(dir: TempDir, run: Option<TempDir>, kind: RuntimeKind, timeout: &str) -> Self {

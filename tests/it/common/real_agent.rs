@@ -6,12 +6,19 @@ use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 
 use crate::common::mock_model;
-use crate::common::{World, signal, wait_for, wait_until};
+use crate::common::{Run, World, run, signal, wait_for, wait_until};
 
 /// An agent in its own world: a home that suits the agent, and a peer named after it.
 pub(crate) struct Agent {
     pub(crate) world: World,
     pub(crate) name: &'static str,
+}
+
+/// Runs a command of an agent's world to its end.
+#[track_caller]
+pub(crate) fn ran(command: &mut std::process::Command) -> std::process::Output {
+    let piped = std::process::Stdio::piped;
+    run::output(command.stdout(piped()).stderr(piped()).spawn().expect("peer runs"))
 }
 
 impl Agent {
@@ -23,8 +30,9 @@ impl Agent {
         mock_model::must_listen();
         let world = World::on(on);
         let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/offline/agent-home");
-        let made = std::process::Command::new(home).arg(world.path("home")).arg(world.work()).args(flags).status();
-        assert!(made.expect("agent-home runs").success());
+        let made =
+            Run::of(std::process::Command::new(home).arg(world.path("home")).arg(world.work()).args(flags), None);
+        assert_eq!(made.code, 0, "{made:?}");
         let agent = Self { world, name };
         agent.add(name, on, words);
         agent
@@ -47,7 +55,7 @@ impl Agent {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> std::process::Output {
-        self.command(args).output().expect("peer runs")
+        ran(&mut self.command(args))
     }
 
     /// Runs `peer` without any account in its environment, as a timer or another shell does.
@@ -56,7 +64,7 @@ impl Agent {
         for account in ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY"] {
             command.env_remove(account);
         }
-        command.output().expect("peer runs")
+        ran(&mut command)
     }
 
     /// The command of [`Agent::run`], not started yet.

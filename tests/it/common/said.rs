@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::common::Run;
 use crate::common::real_agent::Agent;
 
 /// The user's messages as the agent wrote them down, oldest first.
@@ -62,8 +63,8 @@ fn opencode_said(home: &Path) -> Vec<String> {
         print(json.dumps([d for d, in db.execute('select part.data from part join message on message.id = part.message_id \
         where json_extract(message.data, \"$.role\") = \"user\" order by part.time_created, part.id')]))";
     let database = home.join(".local/share/opencode/opencode.db");
-    let run = std::process::Command::new("python3").args(["-c", query]).arg(database).output().expect("python3 runs");
-    let parts: Vec<String> = serde_json::from_slice(&run.stdout).unwrap_or_default();
+    let run = Run::of(std::process::Command::new("python3").args(["-c", query]).arg(database), None);
+    let parts: Vec<String> = serde_json::from_str(&run.stdout).unwrap_or_default();
     parts
         .iter()
         .filter_map(|part| serde_json::from_str::<Value>(part).ok()?["text"].as_str().map(str::to_owned))

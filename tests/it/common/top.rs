@@ -22,7 +22,7 @@ impl<'a> Top<'a> {
     #[track_caller]
     pub(crate) fn start_with(world: &'a World, width: &str, height: &str, env: &str) -> Self {
         let script = format!(
-            "echo before; env -u TMUX {env} TERM=screen-256color HOME={} PEER_STATE_DIR={} PEER_CONFIG_DIR={} {} top --every 200ms; \
+            "echo before; env -u TMUX {env} TERM=screen-256color HOME={} PEER_STATE_DIR={} PEER_CONFIG_DIR={} '{}' top --every 200ms; \
              echo \"[code $?]\"; stty -a | grep -o -e ' echo ' -e ' icanon '; exec cat",
             world.path("home").display(),
             world.path("state").display(),
@@ -69,12 +69,13 @@ impl<'a> Top<'a> {
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
+            let asked = Instant::now();
             let screen = self.screen();
             if holds(&screen) {
                 return screen;
             }
             assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}; the screen:\n{screen}");
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(asked.elapsed().max(Duration::from_millis(5)));
         }
     }
 

@@ -113,7 +113,7 @@ fn what_cannot_be_given_back_is_said(on: RuntimeKind) {
 
 fn a_restart_of_itself_keeps_it(on: RuntimeKind) {
     let world = begun(on);
-    let script = format!("[ -e go ] && exec sleep 1000; until [ -e go ]; do sleep 0.05; done; {PEER} self-fresh");
+    let script = format!("[ -e go ] && exec sleep 1000; until [ -e go ]; do sleep 0.05; done; '{PEER}' self-fresh");
     let flags = ["--agent", "command", "--umask", "027", "--limit", "nofile=300", "--limit", "nproc=4000"];
     world.declare("a", &flags, &["sh", "-c", &script]);
     wakes(&world.peer(&["wake", "a"]), "a");

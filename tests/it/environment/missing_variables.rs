@@ -122,7 +122,7 @@ fn a_start_that_was_not_ready_says_nothing_of_what_it_lives_by() {
 #[test]
 fn an_agent_that_starts_over_by_itself_has_what_it_had() {
     let peer = env!("CARGO_BIN_EXE_peer");
-    let script = format!("[ -e go ] && exec sleep 1000; until [ -e go ]; do sleep 0.05; done; {peer} self-fresh");
+    let script = format!("[ -e go ] && exec sleep 1000; until [ -e go ]; do sleep 0.05; done; '{peer}' self-fresh");
     let world = declared(RuntimeKind::Tmux, &["sh", "-c", &script]);
     peer_with(&world, &[KEY], &["wake", "a"]).prints("a: woken fresh (first-wake)\n");
     fs::write(world.work().join("go"), "").expect("written");

@@ -28,7 +28,7 @@ fn edited_by(script: &str) -> (World, Command) {
 /// Runs the editor in a terminal, which script(1) makes; returns what the terminal shows in the end.
 fn at_a_terminal(edit: &Command) -> Run {
     let mut script = Command::new("script");
-    script.args(["-qec", &format!("exec {} edit a", edit.get_program().display()), "/dev/null"]).env_clear();
+    script.args(["-qec", &format!("exec '{}' edit a", edit.get_program().display()), "/dev/null"]).env_clear();
     script.envs(edit.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
     let mut child =
         script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("script(1)");

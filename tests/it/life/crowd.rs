@@ -114,7 +114,7 @@ fn two_state_directories_on_one_server_do_not_touch_each_others_sessions() {
     theirs.peer(&["wake", "b"]).prints("b: woken fresh (first-wake)\n");
     // tmux has one name space for sessions: a second a-1 is refused, and no session is taken over or ended.
     let run = theirs.peer(&["wake", "a"]);
-    assert_ne!(run.code, 0, "{run:?}");
+    assert_eq!(run.code, 6, "{run:?}");
     let agent = ours.agent("a");
     theirs.peer(&["stop", "a"]);
     theirs.peer(&["start", "a"]);

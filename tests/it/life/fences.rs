@@ -281,7 +281,7 @@ fn a_person_who_names_a_session_alike_is_left_alone() {
         .env_remove("TMUX");
     Run::of(&mut client, None);
     let run = world.peer(&["wake", "a"]);
-    assert_ne!(run.code, 0, "{run:?}");
+    assert_eq!(run.code, 6, "{run:?}");
     assert_eq!(world.deaths("a"), 0, "the server refused: the agent never ran, so nobody died");
     assert!(world.tmux(&["list-sessions"]).contains("a-1:"), "theirs is untouched");
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake)\n");

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::common;
 use crate::common::attached::Attached;
 use crate::common::not_run::cannot_run;
+use crate::common::run::succeeds;
 use crate::common::{World, lives, on_each_runtime, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
@@ -167,14 +168,15 @@ fn timeout_0_is_never(on: RuntimeKind) {
 
 fn a_turn_is_never_cut(on: RuntimeKind) {
     let world = World::on(on);
-    talked(&world, "idle_timeout = \"1s\"", &["--slow-turn"], "SLOW 3 please");
+    talked(&world, "idle_timeout = \"1s\"", &["--slow-turn"], "UNTIL over please");
     idle_for(&world, 100_000);
     wait_until("it is at work", || world.screen("a").contains("esc to interrupt"));
     stays(&world);
+    fs::write(world.work().join("over"), "").expect("write");
     wait_until("its turn is over", || world.screen("a").contains("ack turns=1"));
     idle_for(&world, 100_000);
     parks(&world, 100_000);
-    assert_eq!(world.said(&world.conversation("a")), ["SLOW 3 please"]);
+    assert_eq!(world.said(&world.conversation("a")), ["UNTIL over please"]);
 }
 
 fn a_peer_that_asks_a_person_is_not_idle(on: RuntimeKind) {
@@ -255,8 +257,7 @@ fn time_that_the_machine_slept_is_not_idle_time(on: RuntimeKind) {
 #[test]
 fn a_suspension_between_two_ticks_is_seen_by_the_clocks() {
     let namespace = ["--time", "--monotonic", "-60"];
-    let has = Command::new("unshare").args(namespace).arg("true").stderr(Stdio::null()).status();
-    if !has.is_ok_and(|status| status.success()) {
+    if !succeeds(Command::new("unshare").args(namespace).arg("true")) {
         cannot_run("no time namespaces for this user");
         return;
     }

@@ -15,7 +15,7 @@ on_each_runtime! {
     a_message_whose_sender_was_killed_arrives_once_at_most_and_the_next_one_once
 }
 
-use crate::common::{World, on_each_runtime, wait_until};
+use crate::common::{World, killed, on_each_runtime, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 
 /// How often each verb is killed.
@@ -45,9 +45,7 @@ fn kill_after(world: &World, args: &[&str], delay: Duration) {
     while Instant::now() < end && child.try_wait().expect("our child").is_none() {
         std::thread::sleep(Duration::from_micros(200));
     }
-    // A child that has ended is not signalled; it is waited for below.
-    let _ = child.kill();
-    child.wait().expect("our child");
+    killed(&mut child);
 }
 
 /// Asserts what must hold after an undisturbed wake.

@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 
 use crate::common;
 use crate::common::not_run::cannot_run;
-use crate::common::{World, lives, on_each_runtime, signal, wait_for, wait_until};
+use crate::common::run::succeeds;
+use crate::common::{World, killed, lives, on_each_runtime, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::process;
 use peer_adapters::runtime::RuntimeKind;
@@ -32,8 +33,7 @@ fn a_client_that_waits_for_an_answer_ends_with_whoever_asked(on: RuntimeKind) {
     assert!(lives(waits));
     // A client is tied to its caller right after it was started, and a busy machine can run the client first.
     wait_until("the caller waits for its client", || sleeps(sender.id()));
-    sender.kill().expect("our child");
-    sender.wait().expect("our child");
+    killed(&mut sender);
     wait_until("its client is gone", || !lives(waits));
 }
 
@@ -78,8 +78,7 @@ fn orphan(world: &World, name: &str) -> u32 {
     let note = world.path("orphan");
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "\"$@\" >/dev/null 2>&1 </dev/null & echo $! >\"$NOTE\"", "sh"]).env("NOTE", &note);
-    let status = subscribes(&mut shell, world, name).status();
-    assert!(status.expect("a shell").success());
+    assert!(succeeds(subscribes(&mut shell, world, name)));
     let pid = std::fs::read_to_string(&note).expect("noted").trim().parse().expect("a pid");
     let executed = || process::arguments(pid).get(3).is_some_and(|word| word == b"subscribe");
     wait_until("it is a client", executed);
@@ -107,8 +106,7 @@ fn a_tick_ends_a_client_that_nobody_waits_for_and_nothing_else() {
     world.peer(&["reap"]);
     wait_until("it is gone", || !lives(left));
     assert!(lives(asked_by_us.id()), "its parent waits for it");
-    asked_by_us.kill().expect("our child");
-    asked_by_us.wait().expect("our child");
+    killed(&mut asked_by_us);
     world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
 }
 

@@ -148,7 +148,7 @@ fn comes_back_from_a_runtime_that_fails(from: RuntimeKind, to: RuntimeKind, vers
     };
     std::fs::write(&path, bad).expect("write");
     let run = world.peer(&["move", "a", "--runtime", to.as_str()]);
-    assert_ne!(run.code, 0, "{run:?}");
+    assert_eq!(run.code, 6, "{run:?}");
     assert!(
         run.stderr.starts_with(&format!("error: a was moved to {to}, but could not be woken there: {to} ")),
         "{run:?}"

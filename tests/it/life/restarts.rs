@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common;
-use crate::common::{World, lives, on_each_runtime, wait_until};
+use crate::common::{World, killed, lives, on_each_runtime, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::process;
 use peer_adapters::runtime::RuntimeKind;
@@ -59,7 +59,7 @@ fn a_spec_that_cannot_be_read_costs_no_other_server_its_outcome(kind: RuntimeKin
     let agent = world.agent("b");
     std::fs::write(world.path("config/peers/b.toml"), "agent = 3\n").expect("written");
     let run = world.peer(&["restart-runtime", "--json"]);
-    assert_ne!(run.code, 0, "{run:?}");
+    assert_eq!(run.code, 4, "{run:?}");
     let document = run.json();
     let servers = document["servers"].as_array().expect("servers");
     let of = |name: &str| {
@@ -82,8 +82,7 @@ fn one_that_is_killed_on_the_way_leaves_peers_that_resume(kind: RuntimeKind) {
     let conversations = ["a", "b"].map(|name| world.session(name)["conversation"].clone());
     let mut restart = world.command(&["restart-runtime"]).spawn().expect("it starts");
     wait_until("one is parked", || world.has("a", "end") || world.has("b", "end"));
-    common::signal(restart.id(), Signal::SIGKILL);
-    restart.wait().expect("it was ours");
+    killed(&mut restart);
     for (name, conversation) in ["a", "b"].into_iter().zip(conversations) {
         fine(&world, &["wake", name]);
         assert_eq!((&world.session(name)["conversation"], world.deaths(name)), (&conversation, 0), "{name}");

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::common;
 use crate::common::attached::Attached;
+use crate::common::files::executable;
 use crate::common::ticks::{done, settle, tick};
-use crate::common::{Run, World, lives, on_each_runtime, signal, wait_until};
+use crate::common::{Run, World, ended, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
@@ -174,10 +175,9 @@ fn a_fresh_start_that_fails_leaves_no_mark_to_loop(on: RuntimeKind) {
     let quit = "[quit]\ngrace = \"2s\"\nterm_grace = \"2s\"\n";
     world.profile("graced", &format!("extends = \"command\"\ndescription = \"for a test\"\n{quit}"));
     let program = world.work().join("agent");
-    std::fs::copy("/bin/sh", &program).expect("copy");
     // It ignores the signals that ask it to end, so there is time between the answer and its end.
-    let script = "trap '' TERM; echo deaf; while :; do sleep 0.05; done";
-    world.declare("a", &["--agent", "graced"], &[program.to_str().expect("UTF-8"), "-c", script]);
+    executable(&program, "trap '' TERM; echo deaf; while :; do sleep 0.05; done");
+    world.declare("a", &["--agent", "graced"], &[program.to_str().expect("UTF-8")]);
     world.peer(&["wake", "a"]);
     world.await_screen("a", "deaf");
     assert_eq!(inside(&world, "self-fresh", 1).code, 0);
@@ -252,7 +252,8 @@ fn it_begins_though_nobody_takes_the_answer(on: RuntimeKind) {
     let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
     let mut command = world.command(&["self-fresh"]);
     command.env("PEER_NAME", "a").env("PEER_INCARNATION", "1").stdout(full).stderr(Stdio::null());
-    assert_eq!(command.status().expect("it ends").code(), Some(1), "the answer was not written");
+    let code = ended(&mut command.spawn().expect("it starts")).code();
+    assert_eq!(code, Some(1), "the answer was not written");
     await_fresh(&world, 2);
     assert_eq!((world.end("a")["cause"].as_str(), world.deaths("a")), (Some("self-fresh"), 0));
 }

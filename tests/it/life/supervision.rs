@@ -1,7 +1,7 @@
 //! Starts that no verb waits for any more: a tick sees them through, and reports once what blocks them.
 
 use crate::common::ticks::{done, skipped, tick, verdict};
-use crate::common::{World, lives, on_each_runtime, signal, wait_until};
+use crate::common::{World, killed, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
@@ -14,12 +14,12 @@ on_each_runtime! {
 
 fn a_start_that_was_left_alone_is_seen_through(on: RuntimeKind) {
     let world = World::on(on);
-    world.demo_with("a", &["--prompt", "you are a"], &["--start-delay", "1500"]);
+    world.demo_with("a", &["--prompt", "you are a"], &["--start-when", "may-start"]);
     let mut waker = world.command(&["wake", "a"]).spawn().expect("it starts");
     wait_until("its agent is started", || world.session("a")["process"].is_object());
-    waker.kill().expect("ours");
-    waker.wait().expect("ours");
+    killed(&mut waker);
     assert_eq!(world.session("a")["phase"], "starting");
+    std::fs::write(world.work().join("may-start"), "").expect("write");
     let document = tick(&world, &[]);
     assert_eq!(done(&document), [["a", "supervised", "its start was left alone"]]);
     assert_eq!(world.session("a")["phase"], "ready");

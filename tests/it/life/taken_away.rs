@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common;
 use crate::common::attached::on_a_terminal;
-use crate::common::{World, lives, on_each_runtime, signal, wait_until};
+use crate::common::{World, ended, lives, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
@@ -252,7 +252,7 @@ fn a_server_killed_at_any_moment_of_a_start_is_nobodys_death(on: RuntimeKind) {
         if let Some(parent) = parent.filter(|parent| *parent > 1 && *parent != server.pid) {
             signal(parent, Signal::SIGKILL);
         }
-        wake.wait().expect("ours");
+        ended(&mut wake);
         is_uncounted(&world, "a", &what);
         assert_eq!(world.conversation("a"), conversation, "{what}: {}", world.end("a"));
     }
@@ -266,8 +266,12 @@ fn a_start_that_is_killed_with_its_server_and_pane_is_nobodys_death(on: RuntimeK
         let mut wake = world.command(&["wake", "a"]).spawn().expect("it starts");
         let known = |key| world.session("a")[key].is_object();
         wait_until("its agent is started", || known("process") && known("server_process"));
+        // Once the runtime has answered, the wake lets go of the lock, and waits for the agent.
+        let lock = std::fs::File::open(world.file("a", "lock")).expect("it was locked");
+        wait_until("it waits for the agent alone", || lock.try_lock_shared().is_ok());
+        drop(lock);
         Victims::of(&world, "a").kill_at_once();
-        wake.wait().expect("ours");
+        ended(&mut wake);
         is_nobodys_death(&world, "a", &["runtime-lost"], "killed at once");
     }
 }
@@ -277,7 +281,7 @@ fn a_wake_that_joined_a_start_goes_on_when_that_is_taken_away(on: RuntimeKind) {
     let world = World::on(on);
     let slow = world.path("slow");
     std::fs::write(&slow, "").expect("writable");
-    let script = format!("[ ! -e {} ] || set -- \"$@\" --start-delay 600000; exec \"$@\"", slow.display());
+    let script = format!("[ ! -e '{}' ] || set -- \"$@\" --start-delay 600000; exec \"$@\"", slow.display());
     world.demo_behind("a", &[], &["/bin/sh", "-c", &script, "sh"], &[]);
     let first = world.command(&["wake", "a"]).stderr(Stdio::piped()).spawn().expect("it starts");
     let known = |key| world.session("a")[key].is_object();
@@ -288,9 +292,9 @@ fn a_wake_that_joined_a_start_goes_on_when_that_is_taken_away(on: RuntimeKind) {
     wait_until("the second wake waits for that start", || said().contains("waiting for a to be ready"));
     std::fs::remove_file(&slow).expect("removable");
     Victims::of(&world, "a").kill_at_once();
-    let first = first.wait_with_output().expect("ours");
-    assert_eq!(first.status.code(), Some(5), "{first:?}");
-    assert!(joins.wait().expect("ours").success(), "{}", said());
+    let first = common::Run::finish(first, None, std::time::Instant::now());
+    assert_eq!(first.code, 5, "{first:?}");
+    assert!(ended(&mut joins).success(), "{}", said());
     assert!(said().contains("message delivered"), "{}", said());
     assert_eq!((world.deaths("a"), world.events("a", "message.delivered").len()), (0, 1));
 }

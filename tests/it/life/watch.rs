@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::common;
-use crate::common::{PATIENCE, Run, World, signal, wait_until};
+use crate::common::{PATIENCE, Run, World, ended, killed, signal, wait_until};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -78,8 +78,7 @@ impl Service {
     }
 
     fn end(mut self) {
-        signal(self.child.id(), Signal::SIGKILL);
-        self.child.wait().expect("ours");
+        killed(&mut self.child);
     }
 }
 
@@ -187,7 +186,7 @@ fn what_is_edited_holds_from_the_next_tick_on() {
     let shows = || std::fs::read_to_string(&said).expect("ours").contains("nonsense");
     wait_until("the mistake refuses a tick", shows);
     signal(child.id(), Signal::SIGTERM);
-    assert!(child.wait().expect("ours").success());
+    assert!(ended(&mut child).success());
 }
 
 #[test]

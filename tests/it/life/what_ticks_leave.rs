@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::common;
 use crate::common::ticks::{settle, skipped, tick};
-use crate::common::{World, stop, wait_for, wait_until};
+use crate::common::{World, ended, killed, stop, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -40,8 +40,7 @@ fn a_tick_that_hangs_is_found_by_the_next_one() {
     assert!(said.stderr.starts_with(&format!("error: another tick (pid {pid}) has been running for ")), "{said:?}");
     assert!(said.stderr.contains("past its budget of 1 s: it is stuck\n"), "{said:?}");
     assert!(said.stderr.ends_with(&format!("hint: kill -KILL {pid}; the next tick continues its work\n")), "{said:?}");
-    hanging.kill().expect("ours");
-    hanging.wait().expect("ours");
+    killed(&mut hanging);
     drop(log);
     common::signal(server, Signal::SIGCONT);
     world.peer(&["reap"]).prints("");
@@ -62,7 +61,7 @@ fn what_killed_writers_left_is_swept_and_nothing_else() {
     let dead = {
         let mut child = std::process::Command::new("true").spawn().expect("starts");
         let pid = child.id();
-        child.wait().expect("ours");
+        ended(&mut child);
         pid
     };
     let me = std::process::id();

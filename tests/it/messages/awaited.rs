@@ -88,7 +88,7 @@ fn a_turn_is_waited_for_until_it_is_over(on: RuntimeKind) {
     assert!(is_waiting(&mut wait));
     signal(wait.id(), Signal::SIGINT);
     let pid = wait.id();
-    wait.wait().expect("ours");
+    ended(wait);
     assert!(!lives(pid));
 }
 

@@ -1,7 +1,7 @@
 //! Messages arrive whole and once, or the exit code says that their arrival was not seen.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 on_each_runtime! {
     a_hundred_kilobytes_arrive_whole
@@ -116,9 +116,10 @@ fn an_agent_that_stands_still_has_the_message_once(on: RuntimeKind) {
     let waits = || terminal::input(agent).is_ok_and(|input| input.unread > 0);
     wait_until("the message waits in its terminal", waits);
     // Longer than the time after which a paste that does not show is taken for lost.
-    let output = sender.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    let run = Run::finish(sender, None, Instant::now());
+    assert_eq!(run.code, 7, "{run:?}");
     signal(agent, Signal::SIGCONT);
+    wait_until("what was left shows", || world.screen("a").contains("> hello"));
     world.peer(&["send", "a", "hello"]).prints("a: already awake; message delivered\n");
     assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }
@@ -224,9 +225,13 @@ fn a_dialog_that_nobody_accepted_needs_a_person_and_is_left_as_it_is(on: Runtime
 
 fn an_agent_that_is_slow_to_start_is_waited_for(on: RuntimeKind) {
     let world = World::on(on);
-    world.demo("a", &["--start-delay", "2000"]);
-    let run = world.peer(&["wake", "a", "-m", "hello"]).prints("a: woken fresh (first-wake); message delivered\n");
-    assert!(run.took > Duration::from_secs(2));
+    world.demo("a", &["--start-when", "may-start"]);
+    let wake = world.command(&["wake", "a", "-m", "hello"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    wait_until("its agent is started", || world.session("a")["process"].is_object());
+    std::fs::write(world.work().join("may-start"), "").expect("write");
+    let run = Run::finish(wake.expect("it starts"), None, Instant::now());
+    run.prints("a: woken fresh (first-wake); message delivered\n");
+    assert_eq!(world.said(&world.conversation("a")), ["hello"]);
 }
 
 fn not_ready_in_time_leaves_it_running_and_shows_its_last_lines(on: RuntimeKind) {

@@ -14,7 +14,7 @@ on_each_runtime! {
 /// Declares an agent that passes every message on to another.
 fn passes_on(world: &World, name: &str, to: &str) {
     let (peer, said) = (env!("CARGO_BIN_EXE_peer"), world.path(&format!("said-{name}")));
-    let command = format!("{peer} send {to} \"$1 and on\" 2> {}", said.display());
+    let command = format!("'{peer}' send {to} \"$1 and on\" 2> {}", said.display());
     world.demo(name, &["--on-message", &command]);
 }
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::common::random::Random;
-use crate::common::{Run, World, on_each_runtime, signal, wait_until};
+use crate::common::{Run, World, ended, killed, on_each_runtime, signal, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::RuntimeKind;
@@ -191,8 +191,7 @@ fn a_delivery_that_was_cut_off_is_looked_for_before_it_is_tried_again(on: Runtim
     // Typed, and killed before its Enter is taken.
     let mut sender = world.command(&["send", "a", "--queue", "one"]).stdout(Stdio::null()).spawn().expect("it starts");
     world.await_screen("a", "swallowed an Enter");
-    sender.kill().expect("ours");
-    sender.wait().expect("ours");
+    killed(&mut sender);
     let begun = fs::read_to_string(world.path("state/inbox/a/1.message")).expect("a file");
     assert!(begun.contains("\"begun\""), "{begun}");
     // The user's Enter sends it meanwhile.
@@ -270,7 +269,7 @@ fn each_message_arrives_once_and_in_order_whatever_is_killed(on: RuntimeKind) {
         match random.below(6) {
             0 | 1 => {
                 std::thread::sleep(Duration::from_millis(100 + random.below(1400)));
-                child.kill().expect("ours");
+                killed(&mut child);
             }
             2 => {
                 std::thread::sleep(Duration::from_millis(100 + random.below(1400)));
@@ -282,7 +281,7 @@ fn each_message_arrives_once_and_in_order_whatever_is_killed(on: RuntimeKind) {
             }
             _ => {}
         }
-        child.wait().expect("ours");
+        ended(&mut child);
         if random.below(2) == 0 && sent_so_far(&world) < count {
             send(&world);
         }
@@ -307,7 +306,7 @@ fn what_is_cancelled_meanwhile_is_not_called_delivered(on: RuntimeKind) {
     wait_until("it is queued", || message.exists());
     fs::remove_file(&message).expect("as a cancellation does it");
     drop(lock);
-    let told: Value = serde_json::from_slice(&send.wait_with_output().expect("it ends").stdout).expect("JSON");
+    let told: Value = Run::finish(send, None, Instant::now()).json();
     assert_eq!((&told["queued"], &told["delivered"]), (&json!(1), &json!(false)), "{told}");
 }
 

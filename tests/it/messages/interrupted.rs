@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use crate::common::{Run, World, lives, on_each_runtime, signal, wait_until};
+use crate::common::{Run, World, killed, lives, on_each_runtime, signal, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
 
@@ -95,10 +95,9 @@ fn the_next_sender_of_a_text_that_was_left_says_what_became_of_it(on: RuntimeKin
     world.demo("a", &["--swallow-until", takes_enter.to_str().expect("UTF-8")]);
     world.peer(&["wake", "a"]);
     world.profile("demo", &DEMO.replace("settle = \"100ms\"", "settle = \"60s\""));
-    let mut killed = sender(&world, &["send", "a", "hello"]);
+    let mut first = sender(&world, &["send", "a", "hello"]);
     wait_until("it is typed", || world.screen("a").lines().any(|line| line.starts_with("> hello")));
-    signal(killed.id(), Signal::SIGKILL);
-    killed.wait().expect("it is a child of ours");
+    killed(&mut first);
     world.profile("demo", DEMO);
     let next = sender(&world, &["send", "a", "hello"]);
     world.await_screen("a", "swallowed an Enter");
@@ -117,8 +116,7 @@ fn a_killed_senders_text_is_known_although_the_record_is_lost(on: RuntimeKind) {
     world.profile("demo", &DEMO.replace("settle = \"100ms\"", "settle = \"60s\""));
     let mut sender = sender(&world, &["send", "a", "hello"]);
     wait_until("it is typed", || world.screen("a").lines().any(|line| line.starts_with("> hello")));
-    signal(sender.id(), Signal::SIGKILL);
-    sender.wait().expect("it is a child of ours");
+    killed(&mut sender);
     std::fs::write(world.path("state/a.session"), "").expect("written");
     world.profile("demo", DEMO);
     assert_eq!(world.peer(&["send", "a", "hello"]).code, 0);
@@ -136,8 +134,7 @@ fn a_killed_senders_accents_are_known_and_a_draft_is_still_a_persons(on: Runtime
         let mut sender = sender(&world, &["send", "a", message]);
         let shown = format!("> {begins}");
         wait_until("it is typed", || world.screen("a").lines().any(|line| line.starts_with(&shown)));
-        signal(sender.id(), Signal::SIGKILL);
-        sender.wait().expect("it is a child of ours");
+        killed(&mut sender);
         world.profile("demo", DEMO);
     };
     typed("cafe\u{301} for two", "caf");

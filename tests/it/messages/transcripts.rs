@@ -1,6 +1,6 @@
 //! Messages and answers are printed from the agent's own transcript: awake, asleep and as they come.
 
-use crate::common::{World, on_each_runtime, wait_for, wait_until};
+use crate::common::{World, killed, on_each_runtime, wait_for, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
@@ -88,8 +88,7 @@ fn a_conversation_that_is_followed_is_printed_as_it_comes(on: RuntimeKind) {
     prints(&world, &["send", "a", "three"]);
     let all = wait_for("that of the new one", || Some(texts()).filter(|texts| texts.len() == 6));
     assert_eq!(all[4..], ["three", "ack turns=1: three"]);
-    follow.kill().expect("ours");
-    follow.wait().expect("ours");
+    killed(&mut follow);
 }
 
 /// Text that an agent writes is not trusted.

@@ -55,7 +55,7 @@ fn ids(world: &World, key: &str) -> Vec<u64> {
 }
 
 fn each_message_has_an_incarnation_of_its_own(on: RuntimeKind) {
-    let world = workers(on, &["--on-message", &format!("{} self-done", env!("CARGO_BIN_EXE_peer"))]);
+    let world = workers(on, &["--on-message", &format!("'{}' self-done", env!("CARGO_BIN_EXE_peer"))]);
     for number in 1..=3 {
         world.peer(&["send", "w", "--queue", &format!("task {number}")]).prints(&format!("w: queued as {number}\n"));
     }

@@ -1,9 +1,9 @@
 //! The worker: the real store and policy, in the engine's order of writes, until it is killed.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
@@ -19,6 +19,8 @@ use peer_adapters::inherited::Inherited;
 use peer_adapters::runtime::RuntimeKind;
 
 use super::plain::{Exit, Live, Op, Peer};
+use crate::common::run::Lines;
+use crate::common::{ended, killed};
 
 /// The variable with the worker's state directory.
 pub(super) const DIRECTORY: &str = "MODEL_DIRECTORY";
@@ -27,7 +29,7 @@ pub(super) const DIRECTORY: &str = "MODEL_DIRECTORY";
 pub(super) struct Worker {
     child: Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    output: Lines,
 }
 
 impl Worker {
@@ -37,7 +39,7 @@ impl Worker {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let input = child.stdin.take().expect("piped");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let output = Lines::of(child.stdout.take().expect("piped"));
         Self { child, input, output }
     }
 
@@ -52,8 +54,7 @@ impl Worker {
     /// Waits for the last operation, and returns the state.
     pub(super) fn done(&mut self) -> Peer {
         loop {
-            let mut line = String::new();
-            assert_ne!(self.output.read_line(&mut line).expect("it answers"), 0, "it ended");
+            let line = self.output.next().expect("it lives");
             // libtest first prints which test it runs, on the line of the first answer.
             let Some(begin) = line.find('{') else { continue };
             return serde_json::from_str(&line[begin..]).unwrap_or_else(|error| panic!("{error}: {line:?}"));
@@ -71,15 +72,14 @@ impl Worker {
     pub(super) fn kill_in(mut self, index: usize, op: &Op, now: u64, micros: u64) {
         let line = serde_json::to_string(&(index, Some(op), now, Some(micros))).expect("plain data");
         self.input.write_all(format!("{line}\n").as_bytes()).expect("it reads");
-        let status = self.child.wait().expect("ours");
+        let status = ended(&mut self.child);
         assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{status}");
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        killed(&mut self.child);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Run, World, on_each_runtime, wait_for, wait_until};
+use crate::common::{Run, World, ended, on_each_runtime, wait_for, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
 
@@ -119,7 +119,7 @@ fn a_turn_ends_before_its_screen_shows_it(on: RuntimeKind) {
         reports(&world, "1", "turn-finished", &handed(&world)).prints("");
         wait.try_wait().expect("ours").is_some()
     });
-    assert!(wait.wait().expect("ours").success());
+    assert!(ended(&mut wait).success());
     wait_until("its screen is believed", || prints(&world, &["list", "a", "--format", "{state}"]) == "busy\n");
 }
 

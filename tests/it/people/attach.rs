@@ -35,7 +35,12 @@ impl<'a> Terminal<'a> {
         argv.extend(
             pairs.filter(|(key, _)| !matches!(*key, "TERM" | "TMUX")).map(|(key, value)| format!("{key}={value}")),
         );
-        let line = format!("{} {}; echo \"left with $?\"; exec cat", env!("CARGO_BIN_EXE_peer"), words.join(" "));
+        let line = format!(
+            "while [ -e '{}' ]; do sleep 0.01; done; '{}' {}; echo \"left with $?\"; exec cat",
+            world.path("hold").display(),
+            env!("CARGO_BIN_EXE_peer"),
+            words.join(" ")
+        );
         argv.extend(["sh", "-c", &line].map(str::to_owned));
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         assert_eq!(world.tmux_on(&person, &argv), "");
@@ -275,10 +280,14 @@ fn how_to_leave_is_shown_while_the_terminal_is_attached(on: RuntimeKind) {
     before.awaits("left with 0");
     let own = title();
     drop(before);
+    // Whatever it writes is copied from the first byte on.
+    std::fs::write(world.path("hold"), "").expect("written");
     let terminal = Terminal::running(&world, &["attach", "a"]);
     let written = world.path("written");
     let copy = format!("cat > '{}'", written.display());
     world.tmux_on(&world.path("s-person"), &["pipe-pane", &copy]);
+    wait_until("it is copied", || written.exists());
+    std::fs::remove_file(world.path("hold")).expect("ours");
     terminal.awaits("ready");
     if on == RuntimeKind::Zellij {
         // It has no bars; this is what the user's terminal gets as its title. This terminal is a tmux, which takes zellij's
@@ -309,7 +318,7 @@ fn a_window_of_the_persons_own_tmux_shows_it(on: RuntimeKind) {
     let pairs = of_peer.get_envs().filter_map(|(key, value)| Some((key.to_str()?, value?.to_str()?)));
     let pairs: Vec<String> =
         pairs.filter(|(key, _)| *key != "TERM").map(|(key, value)| format!("{key}={value}")).collect();
-    let line = format!("{} attach a --window; exec cat", env!("CARGO_BIN_EXE_peer"));
+    let line = format!("'{}' attach a --window; exec cat", env!("CARGO_BIN_EXE_peer"));
     let mut words = vec!["new-window", "env"];
     words.extend(pairs.iter().map(String::as_str));
     words.extend(["sh", "-c", &line]);

@@ -8,13 +8,15 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::Run;
+
 const COMPLETIONS: [(&str, &str); 4] =
     [("bash", "peer.bash"), ("zsh", "_peer"), ("fish", "peer.fish"), ("elvish", "peer.elv")];
 
 fn peer(arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new(env!("CARGO_BIN_EXE_peer")).args(arguments).output().expect("peer is built for this");
-    assert!(output.status.success(), "peer {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
+    let run = Run::of(Command::new(env!("CARGO_BIN_EXE_peer")).args(arguments), None);
+    assert_eq!(run.code, 0, "peer {arguments:?}: {run:?}");
+    run.stdout.into_bytes()
 }
 
 /// Compares the files of a directory of the repository with what they should be, or writes them.

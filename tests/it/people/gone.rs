@@ -5,6 +5,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
+use crate::common::files::executable;
 use crate::common::{World, lives, on_each_runtime, signal, stop, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::json;
@@ -85,7 +86,7 @@ fn a_declaration_holds_from_the_next_start_on(on: RuntimeKind) {
 fn a_program_that_is_gone_is_told_with_its_peer_and_a_way_out() {
     let world = World::new();
     let program = world.path("program");
-    fs::copy("/bin/cat", &program).expect("copied");
+    executable(&program, "exec cat");
     world.add("a", &[program.to_str().expect("UTF-8")]);
     fs::remove_file(&program).expect("ours");
     let says =

@@ -1,15 +1,13 @@
 //! Each hint of an error can be typed, and does what it says.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use peer_adapters::process;
 use serde_json::json;
 
-use crate::common::not_run::is_root;
+use crate::common::files::executable;
 use crate::common::{Run, World, lives, signal, wait_until};
 
 /// Runs `words`, which fail with `code`, then the command in the hint, and checks its effect.
@@ -29,7 +27,9 @@ fn what_does_not_exist_leads_to_its_declaration() {
     let world = World::new();
     typed(&world, &["wake", "a"], 3, "add a -- COMMAND", "a: added");
     typed(&world, &["add", "a", "--", "sh"], 1, "show a", "command");
-    world.peer(&["add", "a", "--replace", "--", "sh"]).prints("a: replaced (command on tmux: /usr/bin/sh)\n");
+    world
+        .peer(&["add", "a", "--replace", "--", "sh"])
+        .prints(&format!("a: replaced (command on tmux: {})\n", which::which("sh").expect("a shell").display()));
     typed(&world, &["add", "b"], 2, "add b -- COMMAND", "b: added");
     typed(&world, &["help", "zzz"], 2, "help", "Usage: peer");
     typed(&world, &["zzz"], 2, "--help", "Usage: peer");
@@ -174,62 +174,12 @@ fn what_ran_elsewhere_leads_to_its_release() {
     }
 }
 
-/// An agent that has become another user's, as one behind `sudo` does.
-#[test]
-fn what_cannot_be_signalled_leads_to_the_signal_of_its_owner() {
-    const SOMEBODY: u32 = 65_534;
-    if !is_root() {
-        return;
-    }
-    let world = World::new();
-    // A program that makes itself root, and `peer`, both where that user may run them.
-    let (becomes_root, peer) = (world.work().join("becomes-root"), world.work().join("peer"));
-    fs::copy("/usr/bin/setpriv", &becomes_root).expect("setpriv");
-    fs::copy(env!("CARGO_BIN_EXE_peer"), &peer).expect("copied");
-    fs::set_permissions(&becomes_root, fs::Permissions::from_mode(0o4755)).expect("ours");
-    for dir in ["", "home", "work", "config", "config/config.toml"] {
-        chown(world.path(dir), Some(SOMEBODY), Some(SOMEBODY)).expect("chown");
-    }
-    let as_somebody = |words: &[&str]| {
-        let of_peer = world.command(words);
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&peer).args(words);
-        command.env_clear().envs(of_peer.get_envs().filter_map(|(key, value)| Some((key, value?))));
-        Run::of(command.current_dir(world.work()).stdin(Stdio::null()), None)
-    };
-    let program = becomes_root.to_str().expect("UTF-8");
-    let argv = [program, "--reuid", "0", "--regid", "0", "--clear-groups", "sleep", "1000"];
-    let added = as_somebody(&[&["add", "a", "--runtime", "tmux", "--agent", "command", "--"][..], &argv].concat());
-    assert_eq!(added.code, 0, "{added:?}");
-    assert_eq!(as_somebody(&["wake", "a"]).code, 0);
-    let agent = world.agent("a");
-    wait_until("it is root's", || {
-        let status = fs::read_to_string(Path::new("/proc").join(agent.to_string()).join("status")).unwrap_or_default();
-        status.contains("\nUid:\t0\t0\t0\t0\n")
-    });
-    let refused = as_somebody(&["stop", "a"]);
-    let problem = format!("error: cannot send SIGTERM to process {agent} of uid 0: ");
-    let hint = format!("hint: sudo kill -TERM -- -{agent}; then peer stop a\n");
-    assert!(
-        refused.code == 1 && refused.stderr.starts_with(&problem) && refused.stderr.ends_with(&hint),
-        "{refused:?}"
-    );
-    assert!(lives(agent) && !world.session("a").is_null());
-    // As root, which `sudo` makes of the user; it runs the program of that name.
-    let typed = Command::new("kill").args(["-TERM", "--", &format!("-{agent}")]).status();
-    assert!(typed.expect("kill(1)").success());
-    wait_until("it has ended", || !lives(agent));
-    let stopped = as_somebody(&["stop", "a"]);
-    assert!(stopped.code == 0 && stopped.stdout.starts_with("a: "), "{stopped:?}");
-    assert_eq!(as_somebody(&["wake", "a"]).code, 4, "it is stopped");
-}
-
 #[test]
 fn what_a_peer_needs_is_restored_as_the_hint_says() {
     let world = World::new();
     fs::create_dir(world.path("work/there")).expect("create");
     let program = world.work().join("agent");
-    fs::copy("/bin/cat", &program).expect("copied");
+    executable(&program, "exec cat");
     world.declare("a", &["--agent", "command", "--cwd", "there"], &[program.to_str().expect("UTF-8")]);
     let edit = |from: &str, to: &str| {
         let mut edit = world.command(&["edit", "a"]);
@@ -257,7 +207,7 @@ fn what_a_peer_needs_is_restored_as_the_hint_says() {
     let hint = "hint: install it again, or set another command in `peer edit a`\n";
     assert!(refused.code == 1 && refused.stderr.ends_with(hint), "{refused:?}");
     edit("work/agent", "work/other");
-    fs::copy("/bin/cat", world.work().join("other")).expect("copied");
+    executable(&world.work().join("other"), "exec cat");
     assert_eq!(world.peer(&["wake", "a"]).code, 0);
 }
 
@@ -271,7 +221,7 @@ fn what_an_agent_would_not_get_as_typed_leads_to_what_it_does() {
     assert!(refused.code == 1 && refused.stderr.ends_with(hint), "{refused:?}");
     // The hint, in a shell.
     let shell = format!(
-        "printf 'one\\033[31m two' | {} | {} send a -",
+        "printf 'one\\033[31m two' | {} | '{}' send a -",
         &hint["hint: remove it, e.g. with ".len()..].trim_end(),
         env!("CARGO_BIN_EXE_peer")
     );

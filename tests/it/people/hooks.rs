@@ -160,7 +160,7 @@ fn the_example_prompt_names_the_agent_of_this_directory() {
     fs::write(world.path("work/.peer"), "api\n").expect("write");
     let bin = Path::new(env!("CARGO_BIN_EXE_peer")).parent().expect("a directory").display().to_string();
     let script =
-        format!("PS1='$ '; PATH={bin}:$PATH; . {}; eval \"echo \\\"$PS1\\\"\"", example("prompt.sh").display());
+        format!("PS1='$ '; PATH='{bin}':$PATH; . '{}'; eval \"echo \\\"$PS1\\\"\"", example("prompt.sh").display());
     for (dir, prompt) in [(below, "[api never-started] $ \n"), (world.path("home"), "$ \n")] {
         let mut shell = std::process::Command::new("bash");
         shell.envs(world.command(&[]).get_envs().filter_map(|(key, value)| Some((key, value?))));
@@ -179,7 +179,7 @@ fn the_example_status_line_counts_the_states() {
     let bin = Path::new(env!("CARGO_BIN_EXE_peer")).parent().expect("a directory").display().to_string();
     let config = world.path("tmux.conf");
     let own = format!(
-        "set-environment -g PATH {bin}:{}\nset-environment -g PEER_STATE_DIR {}\nset-environment -g PEER_CONFIG_DIR {}\n",
+        "set-environment -g PATH '{bin}:{}'\nset-environment -g PEER_STATE_DIR {}\nset-environment -g PEER_CONFIG_DIR {}\n",
         std::env::var("PATH").expect("PATH"),
         world.path("state").display(),
         world.path("config").display()

@@ -17,7 +17,7 @@ pub(super) fn pane(world: &World, width: &str, height: &str, env: &[&str], words
         world.path("config").display()
     );
     let script = format!(
-        "env -u NO_COLOR -u CI -u CLICOLOR -u CLICOLOR_FORCE {dirs} {} {peer} {words}; echo \"[code $?]\"; exec cat",
+        "env -u NO_COLOR -u CI -u CLICOLOR -u CLICOLOR_FORCE {dirs} {} '{peer}' {words}; echo \"[code $?]\"; exec cat",
         env.join(" ")
     );
     let socket = world.path("s-look");
@@ -143,7 +143,7 @@ fn watch_says_how_many_a_low_screen_does_not_show() {
 fn a_look_that_is_piped_into_head_ends_quietly() {
     let world = World::new();
     world.add("a", &["cat"]);
-    let script = format!("{} list --watch --every 100ms | head -n 1", env!("CARGO_BIN_EXE_peer"));
+    let script = format!("'{}' list --watch --every 100ms | head -n 1", env!("CARGO_BIN_EXE_peer"));
     let mut command = std::process::Command::new("sh");
     for (key, value) in world.command(&[]).get_envs() {
         command.env(key, value.expect("it is set"));

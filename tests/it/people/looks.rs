@@ -116,9 +116,10 @@ fn a_turn_without_hooks_is_told_of_by_the_ticks_once_at_each_end(on: RuntimeKind
         assert_eq!(event["duration_ms"], Value::Null, "a screen does not show when a turn ended");
     }
     // One with an answer.
-    world.peer(&["send", "a", "SLOW 6 and an answer"]);
+    world.peer(&["send", "a", "UNTIL over and an answer"]);
     wait_until("it is at work", || state(&world) == "busy");
     ticks(&world, 5);
+    fs::write(world.work().join("over"), "").expect("write");
     ticks(&world, 6);
     assert_eq!(turns(&world)[5]["answered"], true);
     world.peer(&["stop", "a"]);
@@ -151,8 +152,10 @@ fn a_turn_that_is_stopped_by_hand_is_over_for_the_next_tick(on: RuntimeKind) {
     ticks(&world, 2);
     let both = [["turn.started", "hook"], ["turn.finished", "screen"]];
     assert_eq!(told(&world), both);
-    world.peer(&["send", "a", "SLOW 1 another"]);
-    wait_until("the next one is a turn of its own", || told(&world).len() == 4);
+    world.peer(&["send", "a", "UNTIL over another"]);
+    wait_until("the next one is a turn of its own", || told(&world).len() == 3);
+    fs::write(world.work().join("over"), "").expect("write");
+    wait_until("it ends", || told(&world).len() == 4);
     assert_eq!(told(&world)[2..], [["turn.started", "hook"], ["turn.finished", "hook"]]);
     tick(&world, &[]);
     assert_eq!(told(&world).len(), 4);
@@ -192,7 +195,9 @@ fn a_status_file_is_found_without_the_launch_file_and_by_an_older_record_with_it
 fn a_status_file_that_is_busy_behind_the_turn_tells_of_no_turn_where_hooks_do(on: RuntimeKind) {
     let world = awake(on, &(with_status() + HOOKS), &["--slow-turn"]);
     // Its two hooks run one after the other.
-    world.peer(&["send", "a", "SLOW 1 one"]);
+    world.peer(&["send", "a", "UNTIL over one"]);
+    wait_until("its beginning is told", || told(&world).len() == 1);
+    fs::write(world.work().join("over"), "").expect("write");
     wait_until("both are told", || told(&world).len() == 2);
     // As Claude Code does while a subagent works.
     says(&world, "busy", now_ms());

@@ -1,10 +1,11 @@
 //! `peer mcp` without a client: what is no message, how it is given to an agent, and what it says at a terminal.
 
+use crate::common::run::{Lines, output};
 use crate::common::{Run, World, on_each_runtime, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::runtime::RuntimeKind;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::process::{Child, Stdio};
 
 on_each_runtime! {
@@ -14,7 +15,7 @@ on_each_runtime! {
 /// A server to which a test writes single lines, without an MCP client.
 struct Raw {
     child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    lines: Lines,
 }
 
 impl Raw {
@@ -22,7 +23,7 @@ impl Raw {
         let mut command = world.command(&["mcp"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let lines = Lines::of(child.stdout.take().expect("piped"));
         Self { child, lines }
     }
 
@@ -32,7 +33,7 @@ impl Raw {
     }
 
     fn hears(&mut self) -> Value {
-        let line = self.lines.next().expect("a line").expect("text");
+        let line = self.lines.next().expect("a line");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
@@ -46,8 +47,8 @@ impl Raw {
     /// Closes stdin. Returns the remaining lines of stdout, the text of stderr, and the exit code.
     fn end(mut self) -> (Vec<String>, String, Option<i32>) {
         drop(self.child.stdin.take());
-        let rest = self.lines.map(|line| line.expect("text")).collect();
-        let output = self.child.wait_with_output().expect("our child");
+        let rest = self.lines.rest();
+        let output = output(self.child);
         (rest, String::from_utf8_lossy(&output.stderr).into_owned(), output.status.code())
     }
 }

@@ -16,7 +16,7 @@ on_each_runtime! {
 fn a_start_that_a_call_gave_up_is_seen_through_by_others(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("asks", &["--trust-dialog"]);
-    world.demo("late", &["--start-delay", "1500"]);
+    world.demo("late", &["--start-when", "may-start"]);
     with_clients(async {
         let client = Client::of_a_person(&world).await;
         let (code, said) = client.refused("wake", json!({ "name": "asks" })).await;
@@ -28,6 +28,7 @@ fn a_start_that_a_call_gave_up_is_seen_through_by_others(on: RuntimeKind) {
         until("its agent is started", || world.session("late")["process"].is_object()).await;
         begun.cancel(None).await.expect("cancelled");
         until("nobody watches it", || world.session("late")["driver"]["pid"] == 0).await;
+        std::fs::write(world.work().join("may-start"), "").expect("write");
         let supervised = tick(&world, &[]);
         assert_eq!(done(&supervised), [["late", "supervised", "its start was left alone"]]);
         assert_eq!(client.close().await, Some(0));

@@ -122,7 +122,7 @@ fn the_view_has_the_columns_and_the_keys_of_this_binary() {
     let world = World::new();
     world.add("api", &["cat"]);
     let peer = format!(
-        "env -u TMUX TERM=screen HOME={} PEER_STATE_DIR={} PEER_CONFIG_DIR={} {} top",
+        "env -u TMUX TERM=screen HOME={} PEER_STATE_DIR={} PEER_CONFIG_DIR={} '{}' top",
         world.path("home").display(),
         world.path("state").display(),
         world.path("config").display(),

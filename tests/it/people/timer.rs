@@ -8,16 +8,16 @@ use std::process::Command;
 
 use super::timer_systemd::{files_below, own_systemd, printed};
 use crate::common;
+use crate::common::files::executable;
 use crate::common::not_run::cannot_run;
-use crate::common::{Run, World};
+use crate::common::run::succeeds;
+use crate::common::{Run, World, killed};
 
 /// A program with this name, before all others on the PATH.
 pub(super) fn stand_in(world: &World, name: &str, script: &str) -> String {
     let dir = world.path("bin");
     fs::create_dir_all(&dir).expect("create");
-    let program = dir.join(name);
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("write");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+    executable(&dir.join(name), script);
     format!("{}:{}", dir.display(), std::env::var("PATH").expect("PATH"))
 }
 
@@ -40,10 +40,11 @@ pub(super) fn own_crontab(world: &World) -> (PathBuf, String) {
 /// A process with the name of a cron daemon; it ends with the world.
 fn cron(world: &World) {
     let daemon = world.path("bin/cron");
-    fs::copy("/bin/sleep", &daemon).expect("copied");
+    // Linux calls a script's process after the script.
+    executable(&daemon, "while :; do sleep 1000; done");
     let mut shell = Command::new("sh");
-    shell.args(["-c", "\"$0\" 1000 >/dev/null 2>&1 &"]).arg(daemon).env("PEER_STATE_DIR", world.path("state"));
-    assert!(shell.status().expect("sh").success());
+    shell.args(["-c", "\"$0\" >/dev/null 2>&1 &"]).arg(daemon).env("PEER_STATE_DIR", world.path("state"));
+    assert!(succeeds(&mut shell), "sh");
 }
 
 #[track_caller]
@@ -194,8 +195,7 @@ fn a_watch_that_runs_is_known() {
     let doctor = peer(&world, &path, &["doctor"]);
     let told = format!("ok       timer: peer watch (process {}) every 600 s; ", child.id());
     assert!(doctor.stdout.contains(&told), "{doctor:?}");
-    child.kill().expect("ours");
-    child.wait().expect("ours");
+    killed(&mut child);
     let status = peer(&world, &path, &["timer", "status"]);
     assert!(status.code == 1 && status.stdout.starts_with("timer: none is installed; the last tick was"), "{status:?}");
 }
@@ -236,18 +236,17 @@ fn launchd_gets_a_plist_with_what_a_bare_environment_lacks() {
 #[test]
 fn debians_crontab_takes_it_and_gives_it_back() {
     let private = "mount -t tmpfs none /var/spool/cron/crontabs";
-    let may = Command::new("unshare").args(["--mount", "sh", "-c", private]).output();
-    if !may.is_ok_and(|output| output.status.success()) {
+    if !succeeds(Command::new("unshare").args(["--mount", "sh", "-c", private])) {
         cannot_run("it needs cron, and root for a crontab directory of its own");
         return;
     }
     let world = World::new();
     let script = format!(
-        "set -e; {private}; chmod 1730 /var/spool/cron/crontabs; peer={}\n\
+        "set -e; {private}; chmod 1730 /var/spool/cron/crontabs; peer='{}'\n\
          printf '# mine\\n1 2 3 4 5 echo 50\\\\%%  x\\n' | crontab -\ncrontab -l >before\n\
-         $peer timer install --kind cron\n$peer timer install --kind cron --every 10m\ncrontab -l >with\n\
-         $peer timer status || true\n$peer timer uninstall\ncrontab -l >after\ncmp before after\n\
-         crontab -r\n$peer timer install --kind cron\n$peer timer uninstall\n! crontab -l",
+         \"$peer\" timer install --kind cron\n\"$peer\" timer install --kind cron --every 10m\ncrontab -l >with\n\
+         \"$peer\" timer status || true\n\"$peer\" timer uninstall\ncrontab -l >after\ncmp before after\n\
+         crontab -r\n\"$peer\" timer install --kind cron\n\"$peer\" timer uninstall\n! crontab -l",
         env!("CARGO_BIN_EXE_peer")
     );
     let mut shell = Command::new("unshare");

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::timer::{own_crontab, peer, stand_in};
 use super::timer_systemd::own_systemd;
-use crate::common::{Run, World, wait_until};
+use crate::common::{Run, World, killed, wait_until};
 
 fn words(command: &str) -> Vec<&str> {
     command.strip_prefix("peer ").expect("a command of ours").split_whitespace().collect()
@@ -102,5 +102,5 @@ fn where_neither_is_there_a_watch_ticks() {
     let mut watch = watch.env("PATH", nothing).stdout(std::process::Stdio::null()).spawn().expect("spawned");
     wait_until("it ticks", || world.path("state/heartbeat.json").exists());
     wait_until("which status knows", || peer(&world, nothing, &["timer", "status"]).code == 0);
-    watch.kill().and_then(|()| watch.wait()).expect("our child");
+    killed(&mut watch);
 }

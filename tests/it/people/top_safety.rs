@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use crate::common::top::Top;
-use crate::common::{World, wait_until};
+use crate::common::{Run, World, killed, wait_until};
 use fs2::FileExt;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::pty::{Winsize, openpty};
@@ -188,13 +188,13 @@ fn a_terminal_that_cannot_be_drawn_on_is_refused() {
     let refused = "error: top cannot draw on this terminal: its TERM is dumb or not set\nhint: peer list --watch prints what it shows\n";
     for term in ["TERM=dumb", "-uTERM"] {
         let mut script = Command::new("script");
-        let line = format!("env {term} {} top 2>{}", env!("CARGO_BIN_EXE_peer"), world.path("said").display());
+        let line = format!("env {term} '{}' top 2>{}", env!("CARGO_BIN_EXE_peer"), world.path("said").display());
         let peer = world.command(&[]);
         script.args(["-qec", &line, "/dev/null"]).env_clear().env("TERM", "xterm");
         script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?))));
-        let status = script.stdin(Stdio::null()).stdout(Stdio::null()).status().expect("script(1)");
+        let run = Run::of(script.stdin(Stdio::null()), None);
         let said = std::fs::read_to_string(world.path("said")).expect("read");
-        assert_eq!((status.code(), said.as_str()), (Some(2), refused), "{term}");
+        assert_eq!((run.code, said.as_str()), (2, refused), "{term}: {run:?}");
     }
 }
 
@@ -211,7 +211,7 @@ fn pty() -> (File, OwnedFd) {
 fn what_the_terminal_answers_late_is_nobodys_command() {
     let world = World::new();
     let (mut terminal, end) = pty();
-    let line = format!("{} top; echo over; exec cat >{}", env!("CARGO_BIN_EXE_peer"), world.path("typed").display());
+    let line = format!("'{}' top; echo over; exec cat >{}", env!("CARGO_BIN_EXE_peer"), world.path("typed").display());
     let mut shell = Command::new("sh");
     let peer = world.command(&[]);
     shell.args(["-c", &line]).env_clear().envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?))));
@@ -240,6 +240,5 @@ fn what_the_terminal_answers_late_is_nobodys_command() {
     wait_until("the line is there", || std::fs::read_to_string(world.path("typed")).is_ok_and(|text| !text.is_empty()));
     assert_eq!(std::fs::read_to_string(world.path("typed")).expect("read"), "typed\n");
     drop(terminal);
-    let _ = shell.kill();
-    let _ = shell.wait();
+    killed(&mut shell);
 }

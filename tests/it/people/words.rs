@@ -1,6 +1,6 @@
 //! `peer why` and `peer log` for people, and the errors for mistyped commands.
 
-use crate::common::{Run, World, wait_for, wait_until};
+use crate::common::{Run, World, killed, wait_for, wait_until};
 
 #[test]
 fn why_shows_the_whole_table_and_marks_what_decides() {
@@ -79,8 +79,7 @@ fn log_shows_the_last_few_and_follows_from_there() {
     wait_until("the last one", || lines() == 1);
     world.peer(&["wake", "api"]);
     wait_until("the new one", || lines() == 2);
-    child.kill().expect("ours");
-    child.wait().expect("ours");
+    killed(&mut child);
 }
 
 #[test]
@@ -173,7 +172,7 @@ fn why_wraps_in_a_narrow_terminal() {
     world.add("api", &["cat"]);
     world.set_in_spec("api", "managed_by = \"a supervisor with a long name\"");
     let script = format!(
-        "TERM=screen PEER_STATE_DIR={} PEER_CONFIG_DIR={} {} why api; exec cat",
+        "TERM=screen PEER_STATE_DIR={} PEER_CONFIG_DIR={} '{}' why api; exec cat",
         world.path("state").display(),
         world.path("config").display(),
         env!("CARGO_BIN_EXE_peer")

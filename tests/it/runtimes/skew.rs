@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::common;
-use crate::common::{World, lives, wait_until};
+use crate::common::{World, killed, lives, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 
 /// The executable that scripts/test-runtimes names.
@@ -44,7 +44,7 @@ fn fine(world: &World, args: &[&str]) -> String {
 #[track_caller]
 fn attach(world: &World, name: &str) {
     let peer = world.command(&["attach", name]);
-    let line = format!("exec {} attach {name}", peer.get_program().display());
+    let line = format!("exec '{}' attach {name}", peer.get_program().display());
     let mut script = Command::new("script");
     script.args(["-qec", &line, "/dev/null"]).env_clear().env("TERM", "xterm").current_dir(world.work());
     script.envs(peer.get_envs().filter_map(|(key, value)| Some((key, value?))));
@@ -53,8 +53,7 @@ fn attach(world: &World, name: &str) {
         let status = world.peer(&["status", name, "--json"]).json();
         status["session"]["attached"] == 1
     });
-    terminal.kill().expect("it is ours");
-    terminal.wait().expect("it is ours");
+    killed(&mut terminal);
 }
 
 /// `before` is replaced by `after` under a peer that is awake: everything works on it through its own server's

@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use crate::common;
 use crate::common::attached::on_a_terminal;
 use crate::common::ticks::{done, settle, skipped, tick, verdict};
-use crate::common::{World, lives, signal, wait_for, wait_until};
+use crate::common::{World, killed, lives, signal, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::RuntimeKind::Zellij;
@@ -182,8 +182,7 @@ impl Person {
 
 impl Drop for Person {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        killed(&mut self.0);
     }
 }
 
@@ -289,7 +288,7 @@ fn a_killed_server_is_no_death_also_when_a_client_has_cleaned_up_after_it() {
         settle_if_on_record(&world);
         tick(&world, &[]);
         let cause = world.end("a")["cause"].as_str().expect("a cause").to_owned();
-        assert!(["runtime-lost", "closed"].contains(&cause.as_str()), "{along}: {cause}");
+        assert_eq!(cause, "runtime-lost", "{along}");
         assert_eq!(world.deaths("a"), 0, "{along}");
         assert!(world.peer(&["wake", "a"]).stdout.contains("woken resumed"), "{along}");
         assert_eq!(world.conversation("a"), conversation, "{along}");
@@ -314,8 +313,7 @@ fn bursts_of_kills_leave_no_directory_and_no_server() {
         for verb in [&["wake", "a", "--fresh", "--force"][..], &["stop", "a"], &["start", "a"]] {
             let mut child = world.command(verb).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
             std::thread::sleep(std::time::Duration::from_millis(40 + 37 * round));
-            let _ = child.kill();
-            child.wait().expect("our child");
+            killed(&mut child);
         }
     }
     // The files of a start that was killed before anything was started, and of an end that was killed at its last step.

@@ -3,6 +3,7 @@
 use super::zellij_by_hand::{AS_LARGE, awake, by_hand, others, stops_without_a_trace};
 use crate::common::attached::on_a_terminal;
 use crate::common::not_run::cannot_run;
+use crate::common::run::succeeds;
 use crate::common::ticks::{done, settle, skipped, tick, verdict};
 use crate::common::{Run, World, lives, signal, wait_until};
 use nix::sys::signal::Signal;
@@ -43,9 +44,8 @@ fn is_left_alone(world: &World, name: &str, what: &str) {
         assert!(run.code == 6 && run.stderr.contains("`peer stop` ends it"), "{what}: {run:?}");
         assert!(run.took < std::time::Duration::from_secs(5), "{what}: {run:?}");
     }
-    let attached = on_a_terminal(world, AS_LARGE, "attach a").output().expect("script(1)");
-    let said = String::from_utf8_lossy(&attached.stdout).into_owned();
-    assert!(attached.status.code() == Some(6) && said.contains("`peer stop` ends it"), "{what}: {said}");
+    let attached = Run::of(on_a_terminal(world, AS_LARGE, &format!("attach {name}")).stdin(Stdio::null()), None);
+    assert!(attached.code == 6 && attached.stdout.contains("`peer stop` ends it"), "{what}: {attached:?}");
     assert_eq!((world.session(name)["process"].clone(), lives(agent)), (record["process"].clone(), true), "{what}");
     assert!(!world.has(name, "idle-reaped") && world.end(name).is_null(), "{what}");
 }
@@ -53,8 +53,7 @@ fn is_left_alone(world: &World, name: &str, what: &str) {
 /// The kernel's table of sockets is empty there, as it is on macOS.
 #[test]
 fn a_stop_from_another_network_namespace_leaves_the_users_own_session_where_it_is() {
-    let has = Command::new("unshare").args(["--net", "true"]).stderr(Stdio::null()).status();
-    if !has.is_ok_and(|status| status.success()) {
+    if !succeeds(Command::new("unshare").args(["--net", "true"])) {
         return cannot_run("no network namespaces for this user");
     }
     let world = World::on(RuntimeKind::Zellij);

@@ -27,7 +27,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(flags: &[&str]) -> Self {
         mock_model::must_listen();
-        let dir = tempfile::Builder::new().prefix("peer").tempdir().expect("a temporary directory");
+        let dir = crate::directory("peer");
         let root = dir.path().canonicalize().expect("exists");
         let (home, cwd) = (root.join("home"), root.join("work.dir"));
         let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an executor");

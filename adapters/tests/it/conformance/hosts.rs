@@ -70,7 +70,7 @@ pub(crate) struct Tmux {
 
 impl Tmux {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("pct").tempdir().expect("a directory");
+        let dir = crate::directory("pct");
         std::fs::write(dir.path().join("tmux.conf"), peer_adapters::tmux::Tmux::CONFIG).expect("written");
         let runtime = peer_adapters::tmux::Tmux::new(binary("tmux"), dir.path().join("tmux.conf"), DEADLINE);
         Self { dir, runtime }
@@ -125,7 +125,7 @@ pub(crate) struct Zellij {
 
 impl Zellij {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("pcz").tempdir().expect("a directory");
+        let dir = crate::directory("pcz");
         Self { dir, runtime: peer_adapters::zellij::Zellij::new(binary("zellij"), DEADLINE) }
     }
 }

@@ -30,7 +30,7 @@ impl Lab {
     }
 
     pub(super) fn with_deadline(deadline: Duration) -> Self {
-        let dir = tempfile::Builder::new().prefix("peer-tmux-").tempdir().expect("a directory");
+        let dir = crate::directory("peer-tmux-");
         std::fs::write(dir.path().join("tmux.conf"), Tmux::CONFIG).expect("write the configuration");
         let tmux = Tmux::new(binary(), dir.path().join("tmux.conf"), deadline);
         Self { dir, tmux }

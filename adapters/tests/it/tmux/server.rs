@@ -65,7 +65,7 @@ async fn a_server_that_does_not_retire_is_not_left_to_end_with_its_next_session(
     assert!(matches!(retired, Ok(false)), "{retired:?}");
     assert_eq!(lab.raw(&["show-options", "-s", "exit-empty"]).await, "exit-empty off\n");
     std::fs::remove_file(&busy).expect("ours");
-    client.wait().expect("ours");
+    eventually("it is done", || client.try_wait().expect("ours").is_some()).await;
     assert!(
         lab.tmux.retire(&lab.socket()).await.expect("retired")
             && process::find(created.server).expect("probe").is_none()

@@ -23,7 +23,7 @@ impl Lab {
     pub(super) fn new() -> Self {
         let binary =
             which::which("zellij").expect("these tests need zellij 0.44.1 or newer on PATH: cargo install zellij");
-        let base = tempfile::Builder::new().prefix("pz").tempdir().expect("a temporary directory");
+        let base = crate::directory("pz");
         Self { base, zellij: Zellij::new(binary, Duration::from_secs(5)), next: AtomicU32::new(1) }
     }
 
