@@ -12,7 +12,7 @@ mod overlay;
 
 use cells::Line;
 pub use cells::{coloured, misleads, plain, printable};
-pub use menu::{Menu, menu};
+pub use menu::{Menu, MenuRow, menu};
 
 /// The interpretation of a screen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -95,7 +95,8 @@ def tool_call(body, text):
 
     def is_offered(tool):
         # Claude Code tells of them by name alone, and takes a call of one all the same.
-        return tool in offered or (tool.startswith("mcp__") and "ToolSearch" in offered)
+        by_name = tool.startswith("mcp__") or tool == "ExitPlanMode"
+        return tool in offered or (by_name and "ToolSearch" in offered)
 
     asked = re.search(r"CALL (\w+) (\{.*\})", text, re.S)
     if asked and is_offered(asked.group(1)) and not is_answered(body):

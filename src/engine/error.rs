@@ -21,7 +21,7 @@ use crate::policy::wake::Refusal;
 use crate::store::StoreError;
 
 pub use how::{AnswerWith, LeftStart, NotReady, Unanswered, Undelivered, Unusable};
-use how::{no_row, numbered, quote};
+use how::{no_row, quote};
 
 /// The reason why a verb did not do what was requested.
 #[derive(Debug, thiserror::Error)]
@@ -271,7 +271,7 @@ pub enum EngineError {
         peer: PeerName,
     },
     /// The choice matches no row of the peer's question, or more than one.
-    #[error("{choice:?} matches {} in the question of {peer}: {}", no_row(*.why), numbered(.rows))]
+    #[error("{choice:?} matches {} in the question of {peer}: {}", no_row(*.why), .rows.join(" / "))]
     NoSuchRow {
         /// The peer.
         peer: PeerName,
@@ -279,7 +279,7 @@ pub enum EngineError {
         choice: String,
         /// Whether no row matches, or several do.
         why: ChoiceError,
-        /// The rows of the question.
+        /// The rows of the question, with their numbers.
         rows: Vec<String>,
     },
     /// The peer's question was not answered.

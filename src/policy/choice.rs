@@ -9,22 +9,30 @@ pub enum ChoiceError {
     Ambiguous,
 }
 
+/// A row as far as a choice can name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choosable<'a> {
+    /// Its number, if it has one.
+    pub number: Option<usize>,
+    /// Its label, without a checkbox.
+    pub label: &'a str,
+}
+
 /// Returns the index of the row that `choice` selects.
 ///
-/// A choice is a row's number, counted from 1, its label, or a prefix of exactly one label that ends at a word
-/// boundary. Case is ignored.
+/// A choice is a row's number, its label, or a prefix of exactly one label that ends at a word boundary. Case is ignored.
 ///
 /// # Errors
 /// If no row matches, or several do.
-pub fn choose(labels: &[String], choice: &str) -> Result<usize, ChoiceError> {
+pub fn choose(rows: &[Choosable<'_>], choice: &str) -> Result<usize, ChoiceError> {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let choice = plain(choice);
     if !choice.is_empty() && choice.bytes().all(|byte| byte.is_ascii_digit()) {
-        let index = choice.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        return index.filter(|index| *index < labels.len()).ok_or(ChoiceError::NoMatch);
+        let number = choice.parse::<usize>().ok();
+        return rows.iter().position(|row| number.is_some() && row.number == number).ok_or(ChoiceError::NoMatch);
     }
     let only = |means: &dyn Fn(&str) -> bool| {
-        let mut found = labels.iter().enumerate().filter(|(_, label)| means(&plain(label))).map(|(index, _)| index);
+        let mut found = rows.iter().enumerate().filter(|(_, row)| means(&plain(row.label))).map(|(index, _)| index);
         match (found.next(), found.next()) {
             (None, _) => Err(ChoiceError::NoMatch),
             (Some(index), None) => Ok(index),
@@ -45,8 +53,24 @@ pub fn choose(labels: &[String], choice: &str) -> Result<usize, ChoiceError> {
 mod tests {
     use super::*;
 
-    fn rows(labels: &[&str]) -> Vec<String> {
-        labels.iter().map(|label| (*label).to_owned()).collect()
+    fn rows<'a>(labels: &[&'a str]) -> Vec<Choosable<'a>> {
+        labels.iter().enumerate().map(|(index, label)| Choosable { number: Some(index + 1), label }).collect()
+    }
+
+    #[test]
+    fn a_row_without_a_number_is_meant_by_its_label_and_the_others_by_the_numbers_that_they_show() {
+        let mut features = rows(&["Auth", "Search", "Submit", "Chat about this"]);
+        (features[2].number, features[3].number) = (None, Some(3));
+        for (choice, meant) in [
+            ("submit", Ok(2)),
+            ("3", Ok(3)),
+            ("4", Err(ChoiceError::NoMatch)),
+            ("99999999999999999999999", Err(ChoiceError::NoMatch)),
+            ("Chat", Ok(3)),
+            ("2", Ok(1)),
+        ] {
+            assert_eq!(choose(&features, choice), meant, "{choice:?}");
+        }
     }
 
     #[test]

@@ -42,9 +42,13 @@ pub struct Dialog {
     #[serde(default)]
     pub cursor: Option<Pattern>,
     /// A row that can be chosen, with or without the cursor. The group `label` is its label; the group `number` is its
-    /// number, if it has one.
+    /// number, if it has one; the group `tick` is what its checkbox contains, if it has one. The group `button` is the
+    /// label of a row without a number among rows that have one.
     #[serde(default)]
     pub rows: Option<Pattern>,
+    /// The label of a row that takes an answer in the user's own words.
+    #[serde(default)]
+    pub typed: Option<Pattern>,
     /// The line just above the dialog, if the subject of the question is above what `screen` matches.
     #[serde(default)]
     pub above: Option<Pattern>,

@@ -1,5 +1,9 @@
 //! A dialog's question and the rows that can be chosen, for a user who answers it.
 
+use std::fmt;
+
+use serde::Serialize;
+
 use super::cells::Line;
 use super::{DialogView, Phase, composer_end, is_shown, phase, region, row_of};
 use crate::agent::{Dialog, Profile};
@@ -15,13 +19,53 @@ pub struct Menu {
     pub dialog: DialogView,
     /// The text above the first row: the question and its subject.
     pub text: Vec<String>,
-    /// The labels of its rows, from the first one on; empty if the profile has no rule for them.
-    pub rows: Vec<String>,
+    /// Its rows, from the first one on; empty if the profile has no rule for them.
+    pub rows: Vec<MenuRow>,
     /// The index of the row with the cursor, if exactly one row has it.
     pub cursor: Option<usize>,
 }
 
+/// A row that can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MenuRow {
+    /// Its number on the screen, or its place if no row has a number. `None` for a row without a number among rows that
+    /// have one.
+    pub number: Option<usize>,
+    /// Its label, without a checkbox.
+    pub label: String,
+    /// Whether its checkbox is ticked, if it has one. Enter then changes that, and the question stays open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticked: Option<bool>,
+    /// Whether it is chosen by typing an answer into it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub typed: bool,
+}
+
+impl fmt::Display for MenuRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(number) = self.number {
+            write!(f, "{number}. ")?;
+        }
+        match self.ticked {
+            Some(true) => f.write_str("[x] ")?,
+            Some(false) => f.write_str("[ ] ")?,
+            None => {}
+        }
+        f.write_str(&self.label)
+    }
+}
+
 impl Menu {
+    /// Returns whether the checkbox of a row is ticked now, if it was changed since `before`, and the same is asked.
+    pub fn ticked_since(&self, before: &Self, row: usize) -> Option<bool> {
+        let (was, now) = (before.rows.get(row)?, self.rows.get(row)?);
+        // What is above the rows may tell how many questions are answered.
+        let same = (&self.dialog.id, &self.dialog.question) == (&before.dialog.id, &before.dialog.question)
+            && self.rows.len() == before.rows.len()
+            && (was.number, &was.label) == (now.number, &now.label);
+        now.ticked.filter(|_| same && was.ticked.is_some() && was.ticked != now.ticked)
+    }
+
     /// Returns `true` if it asks and offers the same as `before`. The cursor may be elsewhere, and a row that is typed
     /// into may have changed, unless it is `row`.
     pub fn is_same(&self, before: &Self, row: usize) -> bool {
@@ -64,7 +108,7 @@ pub fn menu(profile: &Profile, text: &str) -> Option<Menu> {
     Some(Menu {
         text: text.iter().map(trimmed).filter(|line| line.chars().any(char::is_alphanumeric)).collect(),
         cursor,
-        rows: rows.into_iter().map(|row| row.label).collect(),
+        rows: rows.into_iter().map(|row| row.shown).collect(),
         dialog,
     })
 }
@@ -85,14 +129,13 @@ fn line_of_match(rule: &Dialog, plain: &str, composer: Option<usize>) -> Option<
 /// Returns the line where the dialog begins: its subject is above the question.
 fn top(rule: &Dialog, lines: &[&str], start: usize) -> usize {
     let Some(above) = &rule.above else { return start };
-    let edge = lines.get(..start).unwrap_or_default().iter().rposition(|line| above.is_match(line));
+    let edge = lines.get(..=start).unwrap_or_default().iter().rposition(|line| above.is_match(line));
     edge.map_or(start, |edge| edge + 1)
 }
 
 struct Row {
     line: usize,
-    number: Option<usize>,
-    label: String,
+    shown: MenuRow,
     has_cursor: bool,
 }
 
@@ -102,20 +145,35 @@ fn rows(rule: &Dialog, lines: &[&str], start: usize) -> Vec<Row> {
     let Some(pattern) = &rule.rows else { return Vec::new() };
     let row = |(line, text): (usize, &&str)| {
         let found = pattern.regex().captures(text)?;
-        Some(Row {
-            line,
+        let label = found.name("label").or_else(|| found.name("button"))?.as_str();
+        let shown = MenuRow {
             number: found.name("number").and_then(|number| number.as_str().parse().ok()),
-            label: found.name("label")?.as_str().split_whitespace().collect::<Vec<_>>().join(" "),
-            has_cursor: rule.cursor.as_ref().is_some_and(|cursor| cursor.is_match(text)),
-        })
+            label: label.split_whitespace().collect::<Vec<_>>().join(" "),
+            ticked: found.name("tick").map(|tick| !tick.as_str().trim().is_empty()),
+            typed: rule.typed.as_ref().is_some_and(|typed| typed.is_match(label)),
+        };
+        let has_cursor = rule.cursor.as_ref().is_some_and(|cursor| cursor.is_match(text));
+        Some((Row { line, shown, has_cursor }, found.name("button").is_some()))
     };
-    let mut rows: Vec<Row> = lines.iter().enumerate().skip(start).filter_map(row).collect();
-    if rows.iter().any(|row| row.number.is_some()) {
-        rows.retain(|row| row.number.is_some());
-        let first = rows.iter().rposition(|row| row.number == Some(1)).unwrap_or(rows.len());
-        rows.drain(..first);
-        if rows.iter().enumerate().any(|(index, row)| row.number != Some(index + 1)) {
-            return Vec::new();
+    let found: Vec<(Row, bool)> = lines.iter().enumerate().skip(start).filter_map(row).collect();
+    if found.iter().all(|(row, _)| row.shown.number.is_none()) {
+        let mut rows: Vec<Row> = found.into_iter().map(|(row, _)| row).collect();
+        rows.iter_mut().enumerate().for_each(|(index, row)| row.shown.number = Some(index + 1));
+        return rows;
+    }
+    let first = found.iter().rposition(|(row, _)| row.shown.number == Some(1)).unwrap_or(found.len());
+    let last = found.iter().rposition(|(row, _)| row.shown.number.is_some()).unwrap_or_default();
+    let (mut rows, mut numbers) = (Vec::<Row>::new(), 0);
+    for (index, (row, is_button)) in found.into_iter().enumerate().skip(first) {
+        if row.shown.number.is_some() {
+            numbers += 1;
+            if row.shown.number != Some(numbers) {
+                return Vec::new();
+            }
+            rows.push(row);
+        // The description of a row may be the same word: it is never behind a checkbox, nor behind the last number.
+        } else if is_button && (index > last || rows.last().is_some_and(|row| row.shown.ticked.is_some())) {
+            rows.push(row);
         }
     }
     rows

@@ -229,6 +229,14 @@ fn lookalikes() -> Vec<Vec<String>> {
         "claude-trust",
         "claude-api-key",
         "claude-question",
+        "claude-questions",
+        "claude-review",
+        "claude-plan",
+        "claude-preview",
+        "codex-questions",
+        "codex-unanswered",
+        "codex-daemon",
+        "opencode-questions",
         "claude-sign-in",
         "claude-sign-in-browser",
         "claude-bypass",
@@ -298,6 +306,7 @@ proptest::proptest! {
     fn a_real_dialog_is_seen_below_whatever_was_said(
         name in proptest::sample::select(&[
             "claude-permission", "claude-question", "codex-permission", "opencode-permission", "opencode-question",
+            "claude-questions", "claude-review", "claude-plan", "claude-preview", "codex-questions", "codex-unanswered",
             "claude-window-resume", "claude-window-config", "claude-transcript", "codex-list-theme", "codex-pager",
         ][..]),
         block in proptest::sample::select(lookalikes()),

@@ -252,6 +252,7 @@ fn unanswered_hint(peer: &str, why: Unanswered) -> String {
         Unanswered::StartAnswers => format!("peer wake {peer}"),
         Unanswered::Changed => format!("peer answer {peer} shows what it asks now"),
         Unanswered::NoRows
+        | Unanswered::Typed
         | Unanswered::NoCursor
         | Unanswered::Restless
         | Unanswered::NotMoved

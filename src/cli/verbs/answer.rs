@@ -1,3 +1,5 @@
+use std::io;
+
 use serde_json::{Value, json};
 
 use crate::cli::args::several::named;
@@ -10,11 +12,12 @@ use crate::policy::name::PeerName;
 /// Show an agent's open question, or choose an answer
 ///
 /// Moves the cursor one key at a time and presses Enter only once the chosen row is seen to have it, and only while the
-/// question is still the same one. No question is ever answered automatically. For an answer in your own words, or for several
-/// rows, use `peer attach`.
+/// question is still the same one. Then it shows what the agent asks next, such as the same question with that row ticked: choose
+/// further rows, and the one that goes on (`Submit`). No question is ever answered automatically. For an answer in your own words,
+/// use `peer attach`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer answer api\n  peer answer api 1\n  peer answer api 'Yes, I trust this folder'"
+    after_help = "Examples:\n  peer answer api\n  peer answer api 1\n  peer answer api 'Yes, I trust this folder'\n  peer answer api Submit"
 )]
 pub(crate) struct Args {
     /// Name of the peer
@@ -43,9 +46,13 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
             context.out.document("answer", &named(&args.name, answered))?;
             Ok(0)
         }
-        Ok(Answered { row, label, after, .. }) => {
-            let told = format!("{}: chose {row}. {label}; {}", args.name, followed(&after));
+        Ok(Answered { row, label, did, after, .. }) => {
+            let number = row.map(|row| format!("{row}. ")).unwrap_or_default();
+            let told = format!("{}: {} {number}{label}; {}", args.name, did.as_str(), followed(&after));
             context.out.line(printable(&told))?;
+            if let After::Asks { asks, .. } = &after {
+                show_rows(&args, asks, context)?;
+            }
             Ok(0)
         }
         Err(error) => failed(&args, error, context),
@@ -73,24 +80,33 @@ fn show(args: &Args, question: Option<&Question>, context: &mut Context) -> Outc
     };
     let asked = question.question.as_deref().unwrap_or("something");
     context.out.line(printable(&format!("{} asks ({}): {asked}", args.name, question.kind)))?;
-    for line in question.text.iter().filter(|line| *line != asked) {
+    show_rows(args, question, context)?;
+    Ok(0)
+}
+
+/// Prints what is above the rows of a question, and its rows.
+fn show_rows(args: &Args, question: &Question, context: &mut Context) -> io::Result<()> {
+    let asked = question.question.as_deref();
+    for line in question.text.iter().filter(|line| Some(line.as_str()) != asked) {
         context.out.line(printable(&format!("    {line}")))?;
     }
-    for (index, label) in question.rows.iter().enumerate() {
+    for (index, row) in question.rows.iter().enumerate() {
         let mark = if question.cursor == Some(index + 1) { '>' } else { ' ' };
-        context.out.line(printable(&format!("  {mark} {}. {label}", index + 1)))?;
+        // As on the screen, behind the numbers of the others.
+        let indent = if row.number.is_none() { "   " } else { "" };
+        context.out.line(printable(&format!("  {mark} {indent}{row}")))?;
     }
     if question.rows.is_empty() {
         output::hint(&format!("peer attach {}", args.name));
     }
-    Ok(0)
+    Ok(())
 }
 
 fn followed(after: &After) -> String {
     match after {
         After::Busy => "it works".to_owned(),
         After::Free => "it is ready for a message".to_owned(),
-        After::Asks { next } => format!("it asks: {next}"),
+        After::Asks { next, .. } => format!("it asks: {next}"),
         After::Ended => "it ended".to_owned(),
         After::Unknown => "its question is gone".to_owned(),
     }

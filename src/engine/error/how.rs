@@ -36,6 +36,9 @@ pub enum Unanswered {
     /// The profile recognizes no rows in the question.
     #[error("its profile does not describe the rows of this question; no key was pressed")]
     NoRows,
+    /// The row takes an answer in the user's own words.
+    #[error("that row takes an answer in your own words; no key was pressed")]
+    Typed,
     /// The spec accepts this dialog, so the start answers it.
     #[error("its spec accepts this dialog, so a wake answers it; no key was pressed")]
     StartAnswers,
@@ -100,6 +103,7 @@ impl Unanswered {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoRows => "rows-unknown",
+            Self::Typed => "row-typed",
             Self::StartAnswers => "start-answers",
             Self::NoCursor => "cursor-unknown",
             Self::Restless => "screen-restless",
@@ -115,11 +119,6 @@ pub(super) fn no_row(why: ChoiceError) -> &'static str {
         ChoiceError::NoMatch => "no row",
         ChoiceError::Ambiguous => "several rows",
     }
-}
-
-pub(super) fn numbered(rows: &[String]) -> String {
-    let row = |(index, label): (usize, &String)| format!("{}. {label}", index + 1);
-    rows.iter().enumerate().map(row).collect::<Vec<_>>().join(" / ")
 }
 
 /// How far a message came that was not confirmed.

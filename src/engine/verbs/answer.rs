@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peer_adapters::runtime::Key;
-use peer_adapters::screen::{self, Menu, Phase as Shows};
+use peer_adapters::screen::{self, Menu, MenuRow, Phase as Shows};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::engine::observe::{process_axis, target};
 use crate::engine::peer::DIALOG_SETTLE;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
-use crate::policy::choice::choose;
+use crate::policy::choice::{Choosable, choose};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::turn::{Ask, AskKind};
@@ -37,9 +37,9 @@ pub struct Question {
     pub question: Option<String>,
     /// The text above the rows: the question and its context.
     pub text: Vec<String>,
-    /// The labels of the rows; empty if they are unknown.
-    pub rows: Vec<String>,
-    /// The number of the row with the cursor, starting at 1.
+    /// The rows; empty if they are unknown.
+    pub rows: Vec<MenuRow>,
+    /// The place of the row with the cursor among the rows, starting at 1.
     pub cursor: Option<usize>,
 }
 
@@ -48,13 +48,38 @@ pub struct Question {
 pub struct Answered {
     /// The question.
     pub question: String,
-    /// The number of the row, starting at 1.
-    pub row: usize,
+    /// The number of the row, if it has one.
+    pub row: Option<usize>,
     /// Its label.
     pub label: String,
+    /// What that did to the row.
+    pub did: Did,
     /// What the screen showed afterwards.
     #[serde(flatten)]
     pub after: After,
+}
+
+/// What an answer did to its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Did {
+    /// It was chosen.
+    Chose,
+    /// Its checkbox was ticked.
+    Ticked,
+    /// Its checkbox was cleared.
+    Unticked,
+}
+
+impl Did {
+    /// Returns the verb that tells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chose => "chose",
+            Self::Ticked => "ticked",
+            Self::Unticked => "unticked",
+        }
+    }
 }
 
 /// What a screen showed after an answer.
@@ -65,10 +90,12 @@ pub enum After {
     Busy,
     /// A composer that is ready for a message.
     Free,
-    /// Another question.
+    /// Another question, or the same one with another row ticked.
     Asks {
-        /// The question.
+        /// The question, on one line.
         next: String,
+        /// All of it.
+        asks: Box<Question>,
     },
     /// The agent ended.
     Ended,
@@ -113,19 +140,22 @@ impl Engine {
         if menu.rows.is_empty() {
             return Err(not_answered(&peer, Unanswered::NoRows));
         }
-        let row = choose(&menu.rows, choice).map_err(|why| EngineError::NoSuchRow {
+        let rows: Vec<_> = menu.rows.iter().map(|row| Choosable { number: row.number, label: &row.label }).collect();
+        let row = choose(&rows, choice).map_err(|why| EngineError::NoSuchRow {
             peer: peer.name.clone(),
             choice: choice.to_owned(),
             why,
-            rows: menu.rows.clone(),
+            rows: menu.rows.iter().map(MenuRow::to_string).collect(),
         })?;
+        let Some(MenuRow { number, label, typed: false, .. }) = menu.rows.get(row).cloned() else {
+            return Err(not_answered(&peer, Unanswered::Typed));
+        };
         let chosen = self.bring_cursor(&peer, &record, &menu, row).await?;
         self.press_one(&record, Key::Enter).await?;
-        let label = menu.rows.get(row).cloned().unwrap_or_default();
         let event = Event::new(self.now(), EventName::AgentAnswered).peer(&peer.name).incarnation(record.incarnation);
-        self.log(&event.cause(turn::ask(&menu.dialog).kind.as_str()).with("row", row + 1))?;
-        let after = self.after(&peer, &record, &chosen, row).await?;
-        Ok(Answered { question: menu.dialog.question, row: row + 1, label, after })
+        self.log(&event.cause(turn::ask(&menu.dialog).kind.as_str()).with("row", number))?;
+        let (did, after) = self.after(&peer, &record, &chosen, row).await?;
+        Ok(Answered { question: menu.dialog.question, row: number, label, did, after })
     }
 
     /// Moves the cursor to a row. Returns the menu as last seen, with the cursor on that row.
@@ -205,37 +235,51 @@ impl Engine {
         Ok(said.filter(|_| !matches!(live, Live::None)).map(question))
     }
 
-    /// Returns what the screen shows once this question is gone.
-    async fn after(&self, peer: &Peer, record: &SessionRecord, chosen: &Menu, row: usize) -> Result<After> {
+    /// Returns what the screen shows once this question is gone, or asked with another row ticked.
+    async fn after(&self, peer: &Peer, record: &SessionRecord, chosen: &Menu, row: usize) -> Result<(Did, After)> {
         let (pressed, mut last, mut ready) = (Instant::now(), None, None::<Instant>);
+        let mut asks = None::<(Menu, Instant)>;
         while pressed.elapsed() < AFTER {
             if process_axis(record) == Axis::Dead {
-                return Ok(After::Ended);
+                return Ok((Did::Chose, After::Ended));
             }
             // The pane may disappear a moment before its agent is seen to have ended.
             let Ok(text) = self.capture(record).await else {
                 tokio::time::sleep(SCREEN_POLL).await;
                 continue;
             };
-            let stands = screen::menu(&peer.profile, &text).is_some_and(|menu| menu.is_same(chosen, row));
+            let menu = screen::menu(&peer.profile, &text);
+            let stands = menu.as_ref().is_some_and(|menu| menu.is_same(chosen, row));
             last = Some(stands);
+            // The next question may be drawn in parts.
+            asks = match (menu.filter(|_| !stands), asks) {
+                (Some(now), Some((before, since))) if now == before => Some((before, since)),
+                (now, _) => now.map(|now| (now, Instant::now())),
+            };
+            if let Some((menu, _)) = asks.as_ref().filter(|(_, since)| since.elapsed() >= DIALOG_SETTLE) {
+                let did = match menu.ticked_since(chosen, row) {
+                    None => Did::Chose,
+                    Some(true) => Did::Ticked,
+                    Some(false) => Did::Unticked,
+                };
+                let next = menu.dialog.question.clone();
+                return Ok((did, After::Asks { next, asks: Box::new(Question::of(menu)) }));
+            }
             let shows = screen::read(&peer.profile, &text).phase;
             // A composer that is drawn only for a moment belongs to a turn that continues.
             ready = ready.filter(|_| shows == Shows::Ready);
             match shows {
-                _ if stands => {}
-                Shows::Dialog(next) => return Ok(After::Asks { next: next.question }),
-                Shows::Busy => return Ok(After::Busy),
+                Shows::Busy => return Ok((Did::Chose, After::Busy)),
                 Shows::Ready if ready.get_or_insert_with(Instant::now).elapsed() >= DIALOG_SETTLE => {
-                    return Ok(After::Free);
+                    return Ok((Did::Chose, After::Free));
                 }
-                Shows::Ready | Shows::Starting => {}
+                Shows::Dialog(_) | Shows::Ready | Shows::Starting => {}
             }
             tokio::time::sleep(SCREEN_POLL).await;
         }
         match last {
             Some(true) => Err(not_answered(peer, Unanswered::Stands)),
-            _ => Ok(After::Unknown),
+            _ => Ok((Did::Chose, After::Unknown)),
         }
     }
 }

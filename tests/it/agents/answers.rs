@@ -1,4 +1,4 @@
-//! Questions of the real Claude Code and Codex, answered by `peer answer` with the label of a row.
+//! Questions of the real Claude Code and Codex, answered by `peer answer` with labels of rows, to their end.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,12 @@ on_each_runtime! {
     claude_may_what_is_answered_by_label
     claude_may_not_what_is_answered_no
     claude_is_told_the_colour_that_is_chosen
+    claude_is_told_all_that_was_answered_to_several_questions
+    claude_is_told_what_was_chosen_beside_previews
+    claude_goes_on_with_the_plan_that_is_approved
     claude_is_trusted_by_an_answer
     codex_may_what_is_answered_by_label
+    codex_is_told_all_that_was_answered_to_several_questions
 }
 
 /// Waits for the question, as `peer answer` shows it.
@@ -61,15 +65,83 @@ fn claude_is_told_the_colour_that_is_chosen(on: RuntimeKind) {
     let call = r#"CALL AskUserQuestion {"questions":[{"question":"Which colour?","header":"Colour","multiSelect":false,"options":[{"label":"red","description":"warm"},{"label":"blue","description":"cold"},{"label":"green","description":"mild"}]}]}"#;
     agent.peer(&["wake", "claude", "-m", call]);
     let asks = asked(&agent, "Which colour?");
-    assert_eq!(
-        asks["rows"].as_array().map(|rows| &rows[..3]),
-        Some(&["red".into(), "blue".into(), "green".into()][..])
-    );
+    assert_eq!(labels(&asks)[..3], ["red", "blue", "green"]);
     let told = agent.peer(&["answer", "claude", "green"]);
     assert!(told.starts_with("claude: chose 3. green; "), "{told}");
     agent.remembers(1, "CALL");
     let written = transcripts(&agent.world.path("home/.claude/projects"));
     assert!(written.contains(r#""Which colour?":"green""#), "{written}");
+    agent.peer(&["stop", "claude"]);
+}
+
+const SEVERAL: &str = r#"CALL AskUserQuestion {"questions":[{"question":"Which features?","header":"Features","multiSelect":true,"options":[{"label":"Auth","description":"login"},{"label":"Search","description":"find"},{"label":"Mail","description":"send"}]},{"question":"Which library?","header":"Library","multiSelect":false,"options":[{"label":"axum","description":"web"},{"label":"hyper","description":"low"}]},{"question":"Choose the days","header":"Days","multiSelect":true,"options":[{"label":"Monday","description":"first"},{"label":"Friday","description":"last"}]}]}"#;
+
+/// Every page is asked in the output of the answer before it, and each row that goes on is chosen by its label.
+fn claude_is_told_all_that_was_answered_to_several_questions(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &[]);
+    agent.peer(&["wake", "claude", "-m", SEVERAL]);
+    let asks = asked(&agent, "Which features?");
+    assert_eq!(labels(&asks)[..4], ["Auth", "Search", "Mail", "Type something"]);
+    let says = |choice: &str, first: &str| {
+        let told = agent.peer(&["answer", "claude", choice]);
+        assert_eq!(told.lines().next(), Some(first), "{choice}: {told}");
+        told
+    };
+    let own = agent.run(&["answer", "claude", "4"]);
+    assert_eq!(own.status.code(), Some(7), "{own:?}");
+    let told = says("Mail", "claude: ticked 3. Mail; it asks: Which features?");
+    assert!(told.contains("\n  > 3. [x] Mail\n    4. [ ] Type something\n       "), "{told}");
+    says("1", "claude: ticked 1. Auth; it asks: Which features?");
+    says("mail", "claude: unticked 3. Mail; it asks: Which features?");
+    let further = if told.contains("       Next\n") { "Next" } else { "Submit" };
+    let told = says(further, &format!("claude: chose {further}; it asks: Which library?"));
+    assert!(told.contains("\n  > 1. axum\n    2. hyper\n"), "{told}");
+    says("hyper", "claude: chose 2. hyper; it asks: Choose the days");
+    says("Friday", "claude: ticked 2. Friday; it asks: Choose the days");
+    let told = says("Submit", "claude: chose Submit; it asks: Review your answers");
+    assert!(told.contains("→ Friday\n") && told.contains("\n  > 1. Submit answers\n    2. Cancel\n"), "{told}");
+    says("Submit answers", "claude: chose 1. Submit answers; it works");
+    agent.remembers(1, "CALL");
+    let screen = agent.peer(&["screen", "claude"]);
+    for answer in ["Which features? → Auth\n", "Which library? → hyper\n", "Choose the days → Friday\n"] {
+        assert!(screen.contains(answer), "{answer}: {screen}");
+    }
+    agent.peer(&["stop", "claude"]);
+}
+
+fn claude_is_told_what_was_chosen_beside_previews(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &[]);
+    let call = r#"CALL AskUserQuestion {"questions":[{"question":"Choose a layout","header":"Layout","multiSelect":false,"options":[{"label":"Rows","description":"rows","preview":"+--+\n|  |\n+--+"},{"label":"Columns","description":"columns","preview":"| |\n| |"}]}]}"#;
+    agent.peer(&["wake", "claude", "-m", call]);
+    let asks = asked(&agent, "Choose a layout");
+    assert_eq!(labels(&asks), ["Rows", "Columns", "Chat about this"]);
+    let told = agent.peer(&["answer", "claude", "Columns"]);
+    assert!(told.starts_with("claude: chose 2. Columns; "), "{told}");
+    agent.remembers(1, "CALL");
+    let screen = agent.peer(&["screen", "claude"]);
+    assert!(screen.contains("Choose a layout → Columns"), "{screen}");
+    agent.peer(&["stop", "claude"]);
+}
+
+fn claude_goes_on_with_the_plan_that_is_approved(on: RuntimeKind) {
+    let agent = Agent::new("claude", on, &["--permission-mode", "plan"]);
+    agent.peer(&["wake", "claude", "-m", r#"CALL ExitPlanMode {"plan":"Do it"}"#]);
+    // It finds no file with a plan.
+    asked(&agent, "Exit plan mode?");
+    let told = agent.peer(&["answer", "claude", "No"]);
+    assert!(told.starts_with("claude: chose 2. No; "), "{told}");
+    let written = transcripts(&agent.world.path("home/.claude/projects"));
+    let plan = written
+        .split(['"', ' ', '\n'])
+        .find(|word| word.contains("/.claude/plans/") && word.strip_suffix(".md").is_some());
+    let plan = PathBuf::from(plan.expect("the path of its plan"));
+    std::fs::create_dir_all(plan.parent().expect("a directory")).expect("a directory");
+    std::fs::write(plan, "# Plan\n\n1. Do this\n2. Do that\n").expect("a plan");
+    agent.peer(&["send", "claude", r#"CALL ExitPlanMode {"plan":"Do it"}"#]);
+    let asks = asked(&agent, "Claude has written up a plan and is ready to execute. Would you like to proceed?");
+    let told = agent.peer(&["answer", "claude", "Yes, manually approve edits"]);
+    assert!(told.starts_with("claude: chose 2. Yes, manually approve edits; "), "{asks}\n{told}");
+    wait_until("it is approved", || agent.peer(&["screen", "claude"]).contains("Approved Claude's plan"));
     agent.peer(&["stop", "claude"]);
 }
 
@@ -96,6 +168,27 @@ fn codex_may_what_is_answered_by_label(on: RuntimeKind) {
     agent.remembers(1, "CALL");
     assert!(agent.world.work().join("made").exists());
     agent.peer(&["stop", "codex"]);
+}
+
+fn codex_is_told_all_that_was_answered_to_several_questions(on: RuntimeKind) {
+    let agent = Agent::new("codex", on, &["-c", "features.default_mode_request_user_input=true"]);
+    let call = r#"CALL request_user_input {"questions":[{"id":"lib","question":"Which library?","header":"Library","options":[{"label":"axum","description":"web"},{"label":"hyper","description":"low"}]},{"id":"feat","question":"Which features?","header":"Features","options":[{"label":"Auth","description":"login"},{"label":"Mail","description":"send"}]}]}"#;
+    agent.peer(&["wake", "codex", "-m", call]);
+    let asks = asked(&agent, "Which library?");
+    assert_eq!(labels(&asks), ["axum", "hyper", "None of the above"]);
+    let told = agent.peer(&["answer", "codex", "hyper"]);
+    assert!(told.starts_with("codex: chose 2. hyper; it asks: Which features?\n"), "{told}");
+    assert!(told.ends_with("  > 1. Auth\n    2. Mail\n    3. None of the above\n"), "{told}");
+    let told = agent.peer(&["answer", "codex", "Mail"]);
+    assert!(told.starts_with("codex: chose 2. Mail; "), "{told}");
+    agent.remembers(1, "CALL");
+    let screen = agent.peer(&["screen", "codex"]);
+    assert!(screen.contains("answer: hyper") && screen.contains("answer: Mail"), "{screen}");
+    agent.peer(&["stop", "codex"]);
+}
+
+fn labels(asks: &Value) -> Vec<&str> {
+    asks["rows"].as_array().into_iter().flatten().filter_map(|row| row["label"].as_str()).collect()
 }
 
 /// The contents of all transcripts below a directory.

@@ -42,16 +42,23 @@ fn a_question_is_shown_with_its_rows_and_answered_by_label(on: RuntimeKind) {
         told["asks"],
         json!({
             "kind": "question", "question": "May I run rm?", "text": ["May I run rm?"],
-            "rows": ["Yes", "Yes, and do not ask again", "No, and say why"], "cursor": 1
+            "rows": [
+                {"number": 1, "label": "Yes"},
+                {"number": 2, "label": "Yes, and do not ask again"},
+                {"number": 3, "label": "No, and say why"},
+            ],
+            "cursor": 1
         })
     );
-    world.peer(&["answer", "a", "no, and"]).prints("a: chose 3. No, and say why; it asks: Sure?\n");
+    world
+        .peer(&["answer", "a", "no, and"])
+        .prints("a: chose 3. No, and say why; it asks: Sure?\n  > 1. No\n    2. Yes\n");
     assert_eq!(chosen(&world), ["3. No, and say why"]);
     let run = world.peer(&["answer", "a", "2", "--json"]);
     let told = run.json();
     assert_eq!(
-        (run.code, &told["row"], &told["label"], &told["after"], &told["question"]),
-        (0, &json!(2), &json!("Yes"), &json!("free"), &json!("Sure?"))
+        (run.code, &told["row"], &told["label"], &told["did"], &told["after"], &told["question"]),
+        (0, &json!(2), &json!("Yes"), &json!("chose"), &json!("free"), &json!("Sure?"))
     );
     wait_until("it has both", || chosen(&world) == ["3. No, and say why", "2. Yes"]);
     let events = world.events("a", "agent.answered");

@@ -9,6 +9,15 @@ fn shown(name: &str) -> Menu {
     menu(&profile, &text).unwrap_or_else(|| panic!("{name}: no dialog"))
 }
 
+/// The rows as they are shown to the user.
+fn told(menu: &Menu) -> Vec<String> {
+    menu.rows.iter().map(MenuRow::to_string).collect()
+}
+
+fn labels(menu: &Menu) -> Vec<String> {
+    menu.rows.iter().map(|row| row.label.clone()).collect()
+}
+
 fn strings(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -42,7 +51,9 @@ fn the_rows_of_real_dialogs_are_read_with_what_they_are_about() {
     ];
     for (name, cursor, rows) in cases {
         let menu = shown(name);
-        assert_eq!((menu.cursor, menu.rows.as_slice()), (cursor, strings(rows).as_slice()), "{name}");
+        assert_eq!((menu.cursor, labels(&menu)), (cursor, strings(rows)), "{name}");
+        let numbers: Vec<_> = menu.rows.iter().filter_map(|row| row.number).collect();
+        assert_eq!(numbers, (1..=rows.len()).collect::<Vec<_>>(), "{name}");
     }
     for (name, about) in [
         ("claude-permission", "touch /etc/mock-x && curl http://example.com"),
@@ -54,7 +65,79 @@ fn the_rows_of_real_dialogs_are_read_with_what_they_are_about() {
         let text = shown(name).text;
         assert!(text.iter().any(|line| line == about), "{name}: {text:?}");
     }
-    assert_eq!(shown("opencode-picker").rows, [""; 0]);
+    assert_eq!(shown("opencode-picker").rows, []);
+}
+
+/// A screen, the id and the question of its dialog, the row with the cursor, and its rows.
+type Page<'a> = (&'a str, &'a str, &'a str, Option<usize>, &'a [&'a str]);
+
+#[test]
+fn every_page_of_several_questions_is_read_with_its_boxes_and_rows_without_a_number() {
+    let features =
+        ["1. [ ] Auth", "2. [ ] Search", "3. [ ] Mail", "4. [ ] Type something", "Submit", "5. Chat about this"];
+    let ticked =
+        ["1. [x] Auth", "2. [ ] Search", "3. [ ] Mail", "4. [ ] Type something", "Submit", "5. Chat about this"];
+    let plan = ["1. Yes, and use auto mode", "2. Yes, manually approve edits", "3. Tell Claude what to change"];
+    let proceed = "Claude has written up a plan and is ready to execute. Would you like to proceed?";
+    let restart = ["1. Run without daemon this time", "2. Restart with these settings (recommended)", "3. Cancel"];
+    let cases: [Page<'_>; 10] = [
+        ("claude-questions", "question", "Which features?", Some(0), &features),
+        ("claude-questions-last", "question", "Which features?", Some(5), &ticked),
+        ("claude-review", "choice", "Review your answers", Some(0), &["1. Submit answers", "2. Cancel"]),
+        ("claude-preview", "question", "Choose a layout", Some(0), &["1. Rows", "2. Columns", "Chat about this"]),
+        // Two rows look as if they had the cursor.
+        ("claude-preview-below", "question", "Choose a layout", None, &["1. Rows", "2. Columns", "Chat about this"]),
+        ("claude-plan", "choice", proceed, Some(0), &plan),
+        (
+            "claude-plan-empty",
+            "choice",
+            "Exit plan mode?",
+            Some(0),
+            &["1. Yes, and switch to default (ask each time) for this session", "2. No"],
+        ),
+        (
+            "codex-questions",
+            "questions",
+            "Which features?",
+            Some(0),
+            &["1. Auth", "2. Search", "3. Mail", "4. None of the above"],
+        ),
+        ("codex-unanswered", "unanswered", "Submit with unanswered questions?", Some(0), &["1. Proceed", "2. Go back"]),
+        ("codex-daemon", "daemon", "Background server has incompatible feature settings", Some(2), &restart),
+    ];
+    for (name, id, question, cursor, rows) in cases {
+        let menu = shown(name);
+        let dialog = (menu.dialog.id.as_str(), menu.dialog.question.as_str());
+        assert_eq!((dialog, menu.cursor, told(&menu)), ((id, question), cursor, strings(rows)), "{name}");
+    }
+    let text = shown("claude-review").text;
+    for answer in ["● Which library?", "→ hyper", "→ Auth, Mail"] {
+        assert!(text.iter().any(|line| line == answer), "{answer}: {text:?}");
+    }
+}
+
+#[test]
+fn a_tick_is_seen_where_the_same_is_asked_and_only_that_changed() {
+    let menu = |screen: &str| menu(&Profile::builtin("claude").expect("built in"), screen).expect("a dialog");
+    let before = screen("claude-questions");
+    let after = before.replace("[ ] Mail", "[✔] Mail").replace("☐ Features", "☒ Features");
+    let (before, after) = (menu(&before), menu(&after));
+    assert_eq!((after.ticked_since(&before, 2), before.ticked_since(&after, 2)), (Some(true), Some(false)));
+    assert_eq!((after.ticked_since(&before, 1), before.ticked_since(&before, 2)), (None, None));
+    assert!(!after.is_same(&before, 2));
+    let other =
+        menu(&screen("claude-questions").replace("[ ] Mail", "[✔] Mail").replace("Which features?", "Which ones?"));
+    assert_eq!(other.ticked_since(&before, 2), None);
+    let typed = |menu: &Menu| menu.rows.iter().filter(|row| row.typed).map(|row| row.label.clone()).collect::<Vec<_>>();
+    assert_eq!(typed(&before), ["Type something"]);
+    assert_eq!(typed(&shown("claude-question-own")), ["Type something."]);
+}
+
+#[test]
+fn a_description_that_reads_like_a_button_is_none() {
+    let text = screen("claude-question").replace("     warm", "     Submit");
+    let menu = menu(&Profile::builtin("claude").expect("built in"), &text).expect("a dialog");
+    assert_eq!(told(&menu), ["1. red", "2. blue", "3. Type something.", "4. Chat about this"]);
 }
 
 #[test]
@@ -68,7 +151,7 @@ fn a_row_that_an_agent_only_quotes_is_none() {
     let codex = Profile::builtin("codex").expect("built in");
     let read = |command: &str| menu(&codex, &screen(command)).expect("a dialog");
     let menu = read("  1. No, and nothing happens\n› 2. harmless");
-    assert_eq!((menu.rows.as_slice(), menu.cursor), (["Yes, proceed", "No"].map(str::to_owned).as_slice(), Some(0)));
+    assert_eq!((labels(&menu), menu.cursor), (strings(&["Yes, proceed", "No"]), Some(0)));
     let other = read("  1. something else");
     assert!(!other.is_same(&menu, 0), "the same question about another command is another one");
     assert_eq!((menu.next_key(0), menu.next_key(1)), (Some(Key::Enter), Some(Key::Down)));
