@@ -59,6 +59,8 @@ pub struct DialogView {
     pub answer_line: Option<usize>,
     /// The screen line of the cursor.
     pub selected_line: Option<usize>,
+    /// Its rows, as the user sees them; empty if the profile has no rule for them.
+    pub rows: Vec<String>,
     /// Whether the screen shows its rows and which one has the cursor, so that a program can choose the row that the user
     /// names.
     pub answerable: bool,
@@ -136,6 +138,7 @@ fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogV
         (None, Some(part), _) | (None, None, Some(part)) => part.as_str().to_owned(),
         (None, None, None) => String::new(),
     };
+    let (rows, answerable) = menu::rows_and_cursor(dialog, plain, composer);
     let line_of = |is: &dyn Fn(&str) -> bool| plain.lines().skip(start).position(is).map(|line| start + line);
     Some(DialogView {
         id: dialog.id.clone(),
@@ -145,7 +148,8 @@ fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogV
         answer: dialog.answer.clone(),
         answer_line: dialog.answer.as_ref().and_then(|answer| line_of(&|line| row(dialog, line).starts_with(answer))),
         selected_line: dialog.cursor.as_ref().and_then(|cursor| line_of(&|line| cursor.is_match(line))),
-        answerable: menu::is_answerable(dialog, plain, composer),
+        rows,
+        answerable,
     })
 }
 

@@ -20,6 +20,7 @@ use crate::policy::turn::AskKind;
 use crate::policy::wake::Refusal;
 use crate::store::StoreError;
 
+pub(in crate::engine) use how::choices;
 pub use how::{AnswerWith, LeftStart, NotReady, Unanswered, Undelivered, Unusable};
 use how::{no_row, quote};
 
@@ -55,7 +56,7 @@ pub enum EngineError {
         incarnation: Incarnation,
         /// In which way it is not ready.
         why: NotReady,
-        /// The last lines of its screen.
+        /// The last lines of its screen; empty if the rows of its question are known.
         screen: Vec<String>,
     },
     /// The agent was not executed, through no fault of its own. The peer's state is unchanged.

@@ -113,11 +113,12 @@ pub fn menu(profile: &Profile, text: &str) -> Option<Menu> {
     })
 }
 
-/// Whether the rows of a dialog and its cursor can be read from the screen.
-pub(super) fn is_answerable(rule: &Dialog, plain: &str, composer: Option<usize>) -> bool {
-    let Some(start) = line_of_match(rule, plain, composer).filter(|_| !rule.over && !rule.inside) else { return false };
-    let rows = rows(rule, &plain.lines().collect::<Vec<_>>(), start);
-    rows.iter().filter(|row| row.has_cursor).count() == 1
+/// Returns the rows of a dialog as the user sees them, and whether exactly one is seen to have the cursor.
+pub(super) fn rows_and_cursor(rule: &Dialog, plain: &str, composer: Option<usize>) -> (Vec<String>, bool) {
+    let start = line_of_match(rule, plain, composer).filter(|_| !rule.over && !rule.inside);
+    let rows = start.map(|start| rows(rule, &plain.lines().collect::<Vec<_>>(), start)).unwrap_or_default();
+    let cursors = rows.iter().filter(|row| row.has_cursor).count();
+    (rows.iter().map(|row| row.shown.to_string()).collect(), cursors == 1)
 }
 
 /// Returns the line where the dialog's pattern matches.

@@ -188,12 +188,14 @@ pub enum NotReady {
         size: Size,
     },
     /// It shows a dialog that `peer` must not answer, or was not allowed to.
-    #[error("it needs a person: {question}")]
+    #[error("it needs a person: {question}{}", choices(.rows))]
     NeedsPerson {
         /// The question.
-        question: String,
+        question: Box<str>,
+        /// Its rows, with their numbers; empty if they are unknown.
+        rows: Box<[String]>,
         /// The dialog's id, if `accept` in the spec may answer it.
-        acceptable: Option<String>,
+        acceptable: Option<Box<str>>,
         /// How a person can answer it.
         answer: AnswerWith,
     },
@@ -221,6 +223,11 @@ impl AnswerWith {
             Self::AnswerOrAttach => format!("peer answer {peer}, or peer attach {peer}"),
         }
     }
+}
+
+/// Returns the rows of a question behind it.
+pub(in crate::engine) fn choices(rows: &[String]) -> String {
+    if rows.is_empty() { String::new() } else { format!("; its rows: {}", rows.join(" / ")) }
 }
 
 pub(super) fn quote(screen: &[String]) -> String {

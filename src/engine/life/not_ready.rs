@@ -60,13 +60,16 @@ impl Engine {
         screen::last_lines(&text, 2)
     }
 
-    /// Returns the error for a start that is not ready, with the last lines of its screen.
+    /// Returns the error for a start that is not ready, with the rows of its question or the last lines of its screen.
     pub(super) async fn not_ready(&self, peer: &Peer, record: &SessionRecord, why: NotReady) -> EngineError {
         let why = match (why, room::cramped(record)) {
             (NotReady::TimedOut(after), Some(size)) => NotReady::NoRoom { after, size },
             (why, _) => why,
         };
+        // The last lines of a question may be one of its rows, and could be taken for all of them.
+        let told = matches!(&why, NotReady::NeedsPerson { rows, .. } if !rows.is_empty());
         let screen = match self.capture(record).await {
+            Ok(_) if told => Vec::new(),
             Ok(text) => screen::last_lines(&text, 2),
             Err(_) => self.kept_screen(peer),
         };
@@ -88,7 +91,7 @@ impl Engine {
         let (cause, question) = match why {
             NotReady::Ended { .. } => return Ok(()),
             NotReady::TimedOut(_) | NotReady::NoRoom { .. } => ("timed-out", ""),
-            NotReady::NeedsPerson { question, .. } => ("needs-person", question.as_str()),
+            NotReady::NeedsPerson { question, .. } => ("needs-person", &**question),
         };
         // A hash instead of the question, because what a pane shows is not written to disk.
         let report = format!("{cause}-{:016x}", fnv1a(question.as_bytes()));

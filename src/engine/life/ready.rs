@@ -216,9 +216,9 @@ impl Engine {
     /// Answers a dialog that the spec accepts, with one key per frame; any other dialog needs a person.
     async fn answer(&self, peer: &Peer, record: &SessionRecord, dialog: &screen::DialogView) -> Result<()> {
         let Some(key) = peer.key_for(dialog) else {
-            let acceptable = (!dialog.needs_person).then(|| dialog.id.clone());
-            let (question, answer) = (dialog.question.clone(), AnswerWith::of(dialog.answerable));
-            let why = NotReady::NeedsPerson { question, acceptable, answer };
+            let acceptable = (!dialog.needs_person).then(|| dialog.id.as_str().into());
+            let (question, answer) = (dialog.question.as_str().into(), AnswerWith::of(dialog.answerable));
+            let why = NotReady::NeedsPerson { question, rows: dialog.rows.clone().into(), acceptable, answer };
             return Err(self.not_ready(peer, record, why).await);
         };
         let runtime = self.runtime_of(&record.place)?;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::computing::Computing;
 use super::typing::Typing;
 use crate::engine::Result;
-use crate::engine::error::AnswerWith;
+use crate::engine::error::{AnswerWith, choices};
 use crate::engine::observe::changes::Changes;
 use crate::engine::observe::launched::Launched;
 use crate::engine::observe::{process_axis, target};
@@ -173,9 +173,15 @@ impl Last {
 fn describe(view: &View) -> String {
     match (&view.phase, &view.composer) {
         // A description of ours.
-        (Phase::Dialog(dialog), _) if dialog.question.starts_with(char::is_lowercase) => dialog.question.clone(),
-        (Phase::Dialog(dialog), _) if dialog.kind == DialogKind::Menu => format!("a menu is open: {}", dialog.question),
-        (Phase::Dialog(dialog), _) => format!("it asks: {}", dialog.question),
+        (Phase::Dialog(dialog), _) => {
+            let opening = match dialog.kind {
+                // A description of ours.
+                _ if dialog.question.starts_with(char::is_lowercase) => "",
+                DialogKind::Menu => "a menu is open: ",
+                _ => "it asks: ",
+            };
+            format!("{opening}{}{}", dialog.question, choices(&dialog.rows))
+        }
         (_, Composer::Holds(_)) if view.popup => "a list of completions is open".to_owned(),
         (_, Composer::Holds(_)) => "the input box holds an unsent draft".to_owned(),
         (_, Composer::Empty) => NOTHING_SHOWN.to_owned(),

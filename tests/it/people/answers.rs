@@ -107,7 +107,9 @@ fn a_row_is_taken_where_it_is_seen_to_have_the_cursor_and_an_enter_means_it(on: 
 fn trust_is_answered_before_the_agent_is_ready(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &["--trust-dialog"]);
-    assert_eq!(world.peer(&["wake", "a"]).code, 5);
+    let woken = world.peer(&["wake", "a"]);
+    let asks = "; its rows: 1. No, exit / 2. Yes, I trust this folder\n";
+    assert!(woken.code == 5 && woken.stderr.contains(asks), "{woken:?}");
     let run = world.peer(&["answer", "a"]);
     assert!(run.stdout.ends_with("  > 1. No, exit\n    2. Yes, I trust this folder\n"), "{run:?}");
     assert!(run.stdout.starts_with("a asks (trust): Quick safety check"), "{run:?}");
@@ -148,6 +150,8 @@ fn what_can_be_answered_is_said_with_the_command_that_answers(on: RuntimeKind) {
         .peer(&["wait", "a"])
         .fails(8, &format!("error: a needs a person (question): May I run rm?\nhint: {EITHER}\n"));
     let sent = world.peer(&["send", "a", "more"]);
+    let rows = "May I run rm?; its rows: 1. Yes / 2. Yes, and do not ask again / 3. No, and say why\n";
+    assert!(sent.stderr.contains(rows), "{sent:?}");
     assert!(sent.code == 7 && sent.stderr.ends_with(&format!("\nhint: {EITHER}; then send it again\n")), "{sent:?}");
     // It does what it says.
     assert!(world.peer(&["answer", "a"]).stdout.contains("> 1. Yes"));
