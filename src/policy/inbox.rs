@@ -107,6 +107,7 @@ mod tests {
             (EndCause::Stopped, again),
             (EndCause::Moved, again),
             (EndCause::Replaced, again),
+            (EndCause::Declined, again),
             (EndCause::Closed, again),
             (EndCause::RuntimeLost, again),
             (EndCause::Rebooted, again),

@@ -49,6 +49,9 @@ pub struct Dialog {
     /// The label of a row that takes an answer in the user's own words.
     #[serde(default)]
     pub typed: Option<Pattern>,
+    /// The label of a row that ends the agent, as a person wants who chooses it.
+    #[serde(default)]
+    pub ends: Option<Pattern>,
     /// The line just above the dialog, if the subject of the question is above what `screen` matches.
     #[serde(default)]
     pub above: Option<Pattern>,

@@ -39,6 +39,9 @@ pub struct MenuRow {
     /// Whether it is chosen by typing an answer into it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub typed: bool,
+    /// Whether choosing it ends the agent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ends: bool,
 }
 
 impl fmt::Display for MenuRow {
@@ -151,6 +154,7 @@ fn rows(rule: &Dialog, lines: &[&str], start: usize) -> Vec<Row> {
             number: found.name("number").and_then(|number| number.as_str().parse().ok()),
             label: label.split_whitespace().collect::<Vec<_>>().join(" "),
             ticked: found.name("tick").map(|tick| !tick.as_str().trim().is_empty()),
+            ends: rule.ends.as_ref().is_some_and(|ends| ends.is_match(label)),
             typed: rule.typed.as_ref().is_some_and(|typed| typed.is_match(label)),
         };
         let has_cursor = rule.cursor.as_ref().is_some_and(|cursor| cursor.is_match(text));

@@ -107,7 +107,11 @@ fn followed(after: &After) -> String {
         After::Busy => "it works".to_owned(),
         After::Free => "it is ready for a message".to_owned(),
         After::Asks { next, .. } => format!("it asks: {next}"),
-        After::Ended => "it ended".to_owned(),
+        After::Ended { how: Some(how), counted, .. } => {
+            let counts = if *counted == Some(true) { "which counts as a death" } else { "which is no death" };
+            format!("it ended: {how}, {counts}")
+        }
+        After::Ended { .. } => "it ended".to_owned(),
         After::Unknown => "its question is gone".to_owned(),
     }
 }

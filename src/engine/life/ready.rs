@@ -243,7 +243,7 @@ impl Engine {
         }
     }
 
-    async fn record_end_of_start(&self, peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<()> {
+    pub(super) async fn record_end_of_start(&self, peer: &Peer, locked: &Locked, record: &SessionRecord) -> Result<()> {
         self.await_exit_record(peer, record).await?;
         let observation = self.observe(&peer.name, record).await?;
         let observation = self.confirm_end(peer, record, observation).await?;

@@ -15,6 +15,7 @@ use crate::engine::peer::DIALOG_SETTLE;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::choice::{Choosable, choose};
+use crate::policy::ending::{End, EndCause};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::policy::turn::{Ask, AskKind};
@@ -98,7 +99,15 @@ pub enum After {
         asks: Box<Question>,
     },
     /// The agent ended.
-    Ended,
+    Ended {
+        /// Why; `None` if that is not known yet.
+        cause: Option<EndCause>,
+        /// Whether it counts as a death.
+        counted: Option<bool>,
+        /// How, as it is shown to the user.
+        #[serde(skip)]
+        how: Option<String>,
+    },
     /// No question, and nothing else that is recognized.
     Unknown,
 }
@@ -126,7 +135,7 @@ impl Engine {
     pub async fn answer_question(&self, name: &PeerName, choice: &str) -> Result<Answered> {
         let peer = self.known(name)?;
         // Held to the end, so that no message is typed into the dialog.
-        let _locked = self.lock(name).await?;
+        let locked = self.lock(name).await?;
         let record = self.awake(&peer).await.map_err(|error| error.instead_of("answer"))?;
         let Some(menu) = self.standing_menu(&peer, &record).await? else {
             return Err(match self.asks_unseen(&peer).await? {
@@ -147,14 +156,22 @@ impl Engine {
             why,
             rows: menu.rows.iter().map(MenuRow::to_string).collect(),
         })?;
-        let Some(MenuRow { number, label, typed: false, .. }) = menu.rows.get(row).cloned() else {
+        let Some(MenuRow { number, label, ends, typed: false, .. }) = menu.rows.get(row).cloned() else {
             return Err(not_answered(&peer, Unanswered::Typed));
         };
         let chosen = self.bring_cursor(&peer, &record, &menu, row).await?;
         self.press_one(&record, Key::Enter).await?;
         let event = Event::new(self.now(), EventName::AgentAnswered).peer(&peer.name).incarnation(record.incarnation);
         self.log(&event.cause(turn::ask(&menu.dialog).kind.as_str()).with("row", number))?;
-        let (did, after) = self.after(&peer, &record, &chosen, row).await?;
+        let (did, mut after) = self.after(&peer, &record, &chosen, row).await?;
+        if matches!(after, After::Ended { .. }) {
+            let end = self.settle_answered(&peer, &locked, &record, ends).await?;
+            after = After::Ended {
+                cause: end.as_ref().map(|end| end.cause),
+                counted: end.as_ref().map(|end| end.counted),
+                how: end.as_ref().map(End::shown_as),
+            };
+        }
         Ok(Answered { question: menu.dialog.question, row: number, label, did, after })
     }
 
@@ -241,7 +258,7 @@ impl Engine {
         let mut asks = None::<(Menu, Instant)>;
         while pressed.elapsed() < AFTER {
             if process_axis(record) == Axis::Dead {
-                return Ok((Did::Chose, After::Ended));
+                return Ok((Did::Chose, After::Ended { cause: None, counted: None, how: None }));
             }
             // The pane may disappear a moment before its agent is seen to have ended.
             let Ok(text) = self.capture(record).await else {

@@ -66,6 +66,8 @@ causes! {
         next_wake: NextWake::Fresh,
         ..PARKED
     },
+    /// A person chose a row of the agent's question that ends it (`No, exit`), with `peer answer`.
+    Declined = "declined" => EndMeaning { shown_as: "declined", ..PARKED },
     /// The agent exited with 0 after it had been ready for at least [`COMPLETED_AFTER`](super::COMPLETED_AFTER).
     Completed = "completed" => EndMeaning {
         budget: Some(CLEAN_EXITS),

@@ -23,6 +23,8 @@ pub enum Intent {
     MemoryDrained,
     /// The agent's heartbeats stopped.
     Unresponsive,
+    /// A person chose a row that ends it. Recorded once it has exited, before its end is.
+    Declined,
     /// The agent outlived its pane, which was closed.
     Closed,
     /// The agent outlived its runtime's server.
@@ -40,6 +42,7 @@ impl Intent {
             Self::Replaced => EndCause::Replaced,
             Self::MemoryDrained => EndCause::MemoryDrained,
             Self::Unresponsive => EndCause::Unresponsive,
+            Self::Declined => EndCause::Declined,
             Self::Closed => EndCause::Closed,
             Self::RuntimeLost => EndCause::RuntimeLost,
         }

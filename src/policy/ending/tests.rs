@@ -40,6 +40,7 @@ fn an_intent_comes_before_whatever_the_kill_looked_like() {
         (Intent::Replaced, EndCause::Replaced),
         (Intent::MemoryDrained, EndCause::MemoryDrained),
         (Intent::Unresponsive, EndCause::Unresponsive),
+        (Intent::Declined, EndCause::Declined),
         (Intent::Closed, EndCause::Closed),
         (Intent::RuntimeLost, EndCause::RuntimeLost),
     ] {
@@ -117,6 +118,7 @@ fn each_end_means_what_the_contract_says() {
         (C::IdleReaped, None, false, None, RestartDelayRule::None, State::Asleep, "asleep"),
         (C::Stopped, None, false, None, RestartDelayRule::None, State::Stopped, "stopped"),
         (C::Moved, None, false, None, RestartDelayRule::None, State::Asleep, "moved"),
+        (C::Declined, None, false, None, RestartDelayRule::None, State::Asleep, "declined"),
         (C::SelfFresh, None, false, budget(5, 300), RestartDelayRule::None, State::Starting, "restarting"),
         (C::Replaced, None, false, None, RestartDelayRule::None, State::Asleep, "replaced"),
         (

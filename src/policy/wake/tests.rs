@@ -387,6 +387,7 @@ fn row_17_what_was_taken_away_healthy_is_resumed() {
     assert_row(17, "resume runtime-lost", &ended(EndCause::RuntimeLost), &plain());
     assert_row(17, "resume rebooted", &ended(EndCause::Rebooted), &plain());
     assert_row(17, "resume moved", &ended(EndCause::Moved), &about("something else"));
+    assert_row(17, "resume declined", &ended(EndCause::Declined), &plain());
 }
 
 #[test]
@@ -481,12 +482,13 @@ fn one_unreachable_tick_starts_no_duplicates() {
     assert_row(4, "refuse runtime-unavailable", &facts, &plain());
 }
 
-const CAUSES: [EndCause; 16] = [
+const CAUSES: [EndCause; 17] = [
     EndCause::IdleReaped,
     EndCause::Stopped,
     EndCause::Moved,
     EndCause::SelfFresh,
     EndCause::Replaced,
+    EndCause::Declined,
     EndCause::Completed,
     EndCause::CompletedEarly,
     EndCause::Crashed,

@@ -10,6 +10,7 @@ on_each_runtime! {
     a_question_that_changes_under_the_cursor_is_not_answered
     a_row_is_taken_where_it_is_seen_to_have_the_cursor_and_an_enter_means_it
     trust_is_answered_before_the_agent_is_ready
+    who_chooses_the_end_of_an_agent_kills_none
     one_that_asks_nothing_is_left_alone
     what_can_be_answered_is_said_with_the_command_that_answers
     what_cannot_be_answered_is_attached_to
@@ -121,7 +122,34 @@ fn trust_is_answered_before_the_agent_is_ready(on: RuntimeKind) {
     // "No" ends the agent, as the row says.
     world.demo("b", &["--trust-dialog"]);
     assert_eq!(world.peer(&["wake", "b"]).code, 5);
-    world.peer(&["answer", "b", "No, exit"]).prints("b: chose 1. No, exit; it ended\n");
+    world.peer(&["answer", "b", "No, exit"]).prints("b: chose 1. No, exit; it ended: declined, which is no death\n");
+}
+
+fn who_chooses_the_end_of_an_agent_kills_none(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &["--trust-dialog"]);
+    for _ in 0..3 {
+        assert_eq!(world.peer(&["wake", "a"]).code, 5);
+        let run = world.peer(&["answer", "a", "No", "--json"]);
+        let told = run.json();
+        assert_eq!(
+            (run.code, &told["after"], &told["cause"], &told["counted"]),
+            (0, &json!("ended"), &json!("declined"), &json!(false))
+        );
+    }
+    assert!(!world.file("a", "deaths").exists());
+    let ends: Vec<_> = world.events("a", "session.ended").iter().map(|end| end["cause"].clone()).collect();
+    assert_eq!(ends, ["declined"; 3]);
+    assert!(world.peer(&["status", "a"]).stdout.contains("declined"));
+    let asked = world.peer(&["wake", "a"]);
+    assert!(asked.code == 5 && asked.stderr.contains("it needs a person"), "not a crash loop: {asked:?}");
+    // Whoever is killed did not do as it was told, and neither did one whose profile tells of no such row.
+    let profile = include_str!("../../../scripts/demo/agents/demo.toml").replace("ends = '^No, exit$'\n", "");
+    world.profile("demo", &profile);
+    world
+        .peer(&["answer", "a", "No"])
+        .prints("a: chose 1. No, exit; it ended: crashed (exit 1), which counts as a death\n");
+    assert_eq!(world.end("a")["cause"], "crashed");
 }
 
 fn one_that_asks_nothing_is_left_alone(on: RuntimeKind) {
