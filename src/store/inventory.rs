@@ -10,10 +10,13 @@ use crate::policy::name::PeerName;
 
 /// The names of the files in the state directory at one moment.
 ///
-/// A peer has up to a dozen possible files, and few of them exist at a time. For a thousand peers, one listing takes a
-/// millisecond where as many failed opens would take ten. A file that is replaced during the listing can be missed on
-/// file systems that move the entry (btrfs, tmpfs). Use it only for display, or for facts that are checked again under
-/// the lock before any action.
+/// A peer has up to a dozen possible files, and few of them exist at a time. One listing takes the place of as many
+/// failed opens: `peer list` of 600 awake peers takes 31.7 ms of processor time instead of 34.0, and of 1,000 that are
+/// asleep 37.6 instead of 39.2. A tick gains nothing (29.4 and 29.1, 33.9 and 32.3). Medians of 25 and 21 runs in turns
+/// on 30 November 2026, with a load of 11 and a release build without link-time optimization.
+///
+/// A file that is replaced during the listing can be missed on file systems that move the entry (btrfs, tmpfs). Use it
+/// only for display, or for facts that are checked again under the lock before any action.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory(Arc<HashSet<OsString>>);
 
