@@ -105,8 +105,8 @@ pub fn tree(root: u32) -> io::Result<Vec<Status>> {
     Ok(descend(&kernel::all()?, root))
 }
 
-/// Returns the pids of a process and its live descendants, parents before their children, as far as they can be read. Takes
-/// tens of microseconds per process, where [`tree`] walks over all processes of the machine.
+/// Returns the pids of a process and its live descendants, parents before their children, as far as they can be read.
+/// Takes tens of microseconds per process, where [`tree`] walks over all processes of the machine.
 pub fn pids_of_tree(root: u32) -> Vec<u32> {
     let (mut tree, mut next) = (vec![root], 0);
     while next < tree.len() {
@@ -156,8 +156,8 @@ pub fn orphans_where(wanted: impl Fn(u32) -> bool) -> io::Result<Vec<Status>> {
     Ok(found)
 }
 
-/// Whether an error in reading what a process has means that the process has ended or is not ours. Any other error, such as
-/// that this process has no descriptor left, says nothing about that process.
+/// Whether an error in reading what a process has means that the process has ended or is not ours. Any other error,
+/// such as that this process has no descriptor left, says nothing about that process.
 pub fn is_gone_or_foreign(error: &io::Error) -> bool {
     kernel::is_gone_or_foreign(error)
 }
@@ -191,8 +191,8 @@ pub fn with_first_arguments(first: &[&OsStr]) -> io::Result<Vec<(Status, Vec<OsS
     Ok(living)
 }
 
-/// Returns the files that a process has open, each with its descriptor, under the names that the kernel has for them. Empty
-/// for a process that has ended or is not ours, and where the kernel does not show them (macOS).
+/// Returns the files that a process has open, each with its descriptor, under the names that the kernel has for them.
+/// Empty for a process that has ended or is not ours, and where the kernel does not show them (macOS).
 pub fn open_files(pid: u32) -> Vec<(u32, PathBuf)> {
     kernel::open_files(pid)
 }

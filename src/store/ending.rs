@@ -125,8 +125,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Computes the outcome of `record`'s end. It writes nothing, so that recording an end and displaying an unrecorded one
-    /// use the same result.
+    /// Computes the outcome of `record`'s end. It writes nothing, so that recording an end and displaying an unrecorded
+    /// one use the same result.
     ///
     /// If an earlier pass was killed half-way, its `NAME.end` is kept and the cause is not judged again. A long ready
     /// life clears the deaths before it. Then this death is added, once.

@@ -1,7 +1,7 @@
 //! The files of the whole fleet in the state directory, by name.
 //!
-//! Those of a peer are `NAME.suffix`, and a peer may be named `heartbeat` or `lifecycle`. None of its own files is ever named
-//! like one of these; the locks of the fleet have names without a dot, as no file of a peer has.
+//! Those of a peer are `NAME.suffix`, and a peer may be named `heartbeat` or `lifecycle`. None of its own files is ever
+//! named like one of these; the locks of the fleet have names without a dot, as no file of a peer has.
 
 use peer_adapters::file;
 

@@ -91,8 +91,8 @@ impl Opencode<'_> {
     }
 }
 
-/// Returns the random numbers under which a process writes the log: one for each of its descriptors that has written. None
-/// where the kernel does not show the descriptors of another process (macOS).
+/// Returns the random numbers under which a process writes the log: one for each of its descriptors that has written.
+/// None where the kernel does not show the descriptors of another process (macOS).
 fn runs_of(pid: u32, log: &Path) -> io::Result<Vec<String>> {
     let Ok(log_path) = log.canonicalize() else { return Ok(Vec::new()) };
     let mut runs = Vec::new();

@@ -1,5 +1,5 @@
-//! `peer conversations` and `wake --conversation`: lists every conversation that a peer ever had, and selects the one that it
-//! continues.
+//! `peer conversations` and `wake --conversation`: lists every conversation that a peer ever had, and selects the one
+//! that it continues.
 
 use peer_adapters::screen::printable;
 use peer_adapters::transcript::Glance;
