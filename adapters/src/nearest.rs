@@ -6,9 +6,12 @@ const SIMILAR: f64 = 0.75;
 
 /// Returns the known word that is most similar to `typed`, if one is similar enough to be meant.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // One slip of the fingers, or two letters that changed places: in a short word that is a large part of it.
+    let is_slip = |word: &str| typed.chars().count() > 2 && strsim::osa_distance(typed, word) == 1;
+    let similarity = |word: &str| strsim::jaro_winkler(typed, word).max(if is_slip(word) { 0.8 } else { 0.0 });
     known
         .into_iter()
-        .map(|word| (strsim::jaro_winkler(typed, word), word))
+        .map(|word| (similarity(word), word))
         .filter(|(similarity, _)| *similarity >= SIMILAR)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, word)| word)

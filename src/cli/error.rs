@@ -34,6 +34,14 @@ pub enum CliError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The engine failed, and the words that were typed say better what was meant.
+    #[error("{error}")]
+    Meant {
+        /// The error.
+        error: Box<EngineError>,
+        /// What to type instead.
+        hint: String,
+    },
     /// Printing failed.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
@@ -137,6 +145,7 @@ impl CliError {
     pub(super) fn code(&self) -> u8 {
         match self {
             Self::Engine(error) => engine_code(error),
+            Self::Meant { error, .. } => engine_code(error),
             Self::Usage { .. } => code::USAGE,
             Self::NotSaved { code, .. } => *code,
             Self::Print(_)
@@ -153,7 +162,7 @@ impl CliError {
         match self {
             Self::Engine(error) => engine_hint(error),
             Self::Usage { hint, .. } => hint.clone(),
-            Self::Nothing { hint, .. } | Self::NotSaved { hint, .. } => Some(hint.clone()),
+            Self::Nothing { hint, .. } | Self::NotSaved { hint, .. } | Self::Meant { hint, .. } => Some(hint.clone()),
             Self::NoHome => Some("set PEER_STATE_DIR and PEER_CONFIG_DIR".to_owned()),
             Self::TooFewFiles { .. } => Some("ulimit -n 1024".to_owned()),
             Self::Print(_) | Self::Directory { .. } | Self::Executable(_) => None,
@@ -162,7 +171,11 @@ impl CliError {
 
     /// Returns the error as JSON.
     pub(super) fn to_json(&self) -> Value {
-        let engine = if let Self::Engine(error) = self { Some(error) } else { None };
+        let engine = match self {
+            Self::Engine(error) => Some(error),
+            Self::Meant { error, .. } => Some(&**error),
+            _ => None,
+        };
         let (cause, retry_after_s) = match engine.map(EngineError::itself) {
             Some(EngineError::Refused { refusal, .. }) => {
                 (Some(refusal.cause()), refusal.retry_after().map(|after| after.as_secs_f64().ceil()))

@@ -211,7 +211,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(shown) => return mistyped::report(&shown, arguments.get(1).and_then(|verb| verb.to_str())),
+        Err(shown) => return mistyped::report(&shown, &arguments),
     };
     terminal::choose_colors(cli.color);
     let mut context = Context { out: Out::stdout() };

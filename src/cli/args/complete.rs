@@ -39,11 +39,12 @@ pub(crate) fn answer(arguments: &[OsString]) -> Option<u8> {
 
 /// Completes names of declared peers.
 pub(crate) fn peers() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| {
-        let Some(config) = config() else { return Vec::new() };
-        let names = config.names().unwrap_or_default();
-        names.iter().map(|name| CompletionCandidate::new(name.as_str())).collect()
-    })
+    ArgValueCandidates::new(|| declared().iter().map(|name| CompletionCandidate::new(name.as_str())).collect())
+}
+
+/// The names of declared peers, as far as they can be read.
+pub(crate) fn declared() -> Vec<PeerName> {
+    config().and_then(|config| config.names().ok()).unwrap_or_default()
 }
 
 /// Completes names of peers that were removed and can be brought back.

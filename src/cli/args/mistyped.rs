@@ -1,11 +1,15 @@
 //! Errors for arguments that do not parse, in the form of every other error: the problem, then what to type instead.
 
+use std::ffi::OsString;
+
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::Cli;
+use crate::cli::args::complete;
 use crate::cli::error::code;
 use crate::cli::render::output;
+use crate::policy::name::PeerName;
 
 /// Verbs that other tools (tmux, docker, kubectl, systemctl, git) use, and what to type here. Only `ls`, `ps` and
 /// `logs` are not listed: they are aliases of ours.
@@ -55,7 +59,29 @@ const HABITS: &[(&[&str], &str)] = &[
     (&["remove", "delete", "destroy"], "peer rm NAME removes it"),
     (&["mv"], "peer rename OLD NEW renames it; peer move NAME RUNTIME moves it to the other runtime"),
     (&["rename-session", "rename-window"], "peer rename OLD NEW renames it"),
+    (&["clear"], "peer new NAME starts a new conversation"),
+    (&["is-active", "is-failed"], "peer status NAME --short prints its state"),
+    (&["daemon-reload"], "peer show NAME prints its spec; every command reads specs and config.toml anew"),
+    (&["queue", "enqueue"], "peer send NAME TEXT --queue queues a message, peer inbox NAME lists them"),
     (&["undo", "undelete"], "peer restore NAME restores what peer rm removed"),
+];
+
+/// Flags of other tools, by verb, and what to type here.
+const FLAGS: &[(&str, &[&str], &str)] = &[
+    ("attach", &["-t", "--target"], "peer attach NAME"),
+    ("send", &["-m", "--message"], "peer send NAME TEXT"),
+    ("-v", &["-v"], "peer --version prints the version"),
+];
+
+/// Words for a state that are none of its names, and the state that is meant.
+const STATES: &[(&[&str], &str)] = &[
+    (&["running", "up", "alive", "active", "ready", "idle", "free"], "awake"),
+    (&["working"], "busy"),
+    (&["blocked", "asking"], "waiting"),
+    (&["sleeping", "parked", "paused", "down"], "asleep"),
+    (&["exited", "done", "finished"], "completed"),
+    (&["dead", "died", "killed"], "crashed"),
+    (&["new", "created"], "never-started"),
 ];
 
 /// Returns what an unknown verb stands for: the verb of another tool, or a slip of the fingers; `names` are the verbs
@@ -75,9 +101,9 @@ fn near<'a>(typed: &str, names: &'a [String]) -> Option<&'a String> {
     slipped.or(begun)
 }
 
-/// Prints the parser's error and returns the exit code; help and version go to stdout with code 0. `verb` is the first
-/// word that was typed.
-pub(crate) fn report(error: &clap::Error, verb: Option<&str>) -> u8 {
+/// Prints the parser's error and returns the exit code; help and version go to stdout with code 0. `arguments` begin with the
+/// program.
+pub(crate) fn report(error: &clap::Error, arguments: &[OsString]) -> u8 {
     if !error.use_stderr() {
         // A closed pipe is not a failure.
         let _ = error.print();
@@ -89,7 +115,8 @@ pub(crate) fn report(error: &clap::Error, verb: Option<&str>) -> u8 {
         return code::USAGE;
     }
     output::error(&problem(&text));
-    output::hint(&hint(error, verb));
+    let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    output::hint(&hint(error, &words));
     code::USAGE
 }
 
@@ -102,22 +129,33 @@ fn problem(text: &str) -> String {
     lines.join(" ")
 }
 
-fn hint(error: &clap::Error, verb: Option<&str>) -> String {
+fn hint(error: &clap::Error, words: &[&str]) -> String {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(value)) => Some(value.as_str()),
         // clap lists the most similar value last.
         Some(ContextValue::Strings(values)) => values.last().map(String::as_str),
         _ => None,
     };
+    let verb = words.first().copied();
     if let Some(typed) = said(ContextKind::InvalidSubcommand) {
         let names: Vec<String> = verbs().collect();
         return meant(typed, &names).unwrap_or_else(|| "peer --help lists the verbs".to_owned());
     }
-    if verb == Some("move")
-        && error.kind() == ErrorKind::InvalidValue
-        && said(ContextKind::InvalidValue).is_some_and(|value| value == "." || value.contains('/'))
-    {
-        return "peer edit NAME moves it to another directory (cwd)".to_owned();
+    let invalid = || said(ContextKind::InvalidArg).unwrap_or_default();
+    let habit = match error.kind() {
+        ErrorKind::UnknownArgument => FLAGS
+            .iter()
+            .find(|(of, flags, _)| Some(*of) == verb && flags.contains(&invalid()))
+            .map(|(.., meant)| (*meant).to_owned()),
+        ErrorKind::InvalidValue => state_meant(error),
+        ErrorKind::ValueValidation if verb == Some("wake") && invalid().contains("NAME") => {
+            said(ContextKind::InvalidValue).and_then(|text| text_meant(words, text))
+        }
+        ErrorKind::MissingRequiredArgument if invalid().starts_with("<NAME") => verb.and_then(names_to_choose),
+        _ => None,
+    };
+    if let Some(habit) = habit {
+        return habit;
     }
     let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(said);
     if let Some(near) = suggested {
@@ -131,6 +169,32 @@ fn hint(error: &clap::Error, verb: Option<&str>) -> String {
         return format!("peer add NAME -- {word}");
     }
     verb.map_or_else(|| "peer --help lists the verbs".to_owned(), |verb| format!("peer {verb} --help"))
+}
+
+/// The state that another word for it stands for, where states are what is possible.
+fn state_meant(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidValue) else { return None };
+    let Some(ContextValue::Strings(possible)) = error.get(ContextKind::ValidValue) else { return None };
+    let (_, state) = STATES.iter().find(|(words, _)| words.contains(&typed.as_str()))?;
+    possible.iter().any(|value| value == state).then(|| format!("did you mean {state}?"))
+}
+
+/// A text that follows the names of a wake, as `peer send` takes it.
+fn text_meant(words: &[&str], text: &str) -> Option<String> {
+    let names: Vec<&str> = words[1..].iter().copied().take_while(|word| *word != text).collect();
+    let is_plain = !names.is_empty() && !names.iter().any(|name| name.starts_with('-')) && !text.contains('\'');
+    is_plain.then(|| format!("peer wake {} -m '{text}'", names.join(" ")))
+}
+
+/// As many names as are read in a sentence.
+const NAMED: usize = 8;
+
+/// The names that a verb without one may be for.
+fn names_to_choose(verb: &str) -> Option<String> {
+    let names = complete::declared();
+    let named: Vec<&str> = names.iter().take(NAMED).map(PeerName::as_str).collect();
+    let more = if names.len() > NAMED { " …; peer list shows all" } else { "" };
+    (!named.is_empty() && verb != "add").then(|| format!("peer {verb} NAME; there are: {}{more}", named.join(", ")))
 }
 
 /// The verbs that `peer --help` lists.

@@ -11,9 +11,9 @@ pub(crate) fn last_end(row: &Row, now: Timestamp) -> Option<String> {
     Some(format!("{how} {}", relative(at, now)))
 }
 
-/// What stands for [`last_end`] where there is less room, longest first: `crashed 5m ago`, `5m ago`.
+/// What stands for [`last_end`] where there is less room, longest first: `crashed 5m ago`, `crashed 5m`, `5m ago`.
 pub(crate) fn shorter_last_end(row: &Row, now: Timestamp) -> Vec<String> {
     let Some((cause, at)) = row.last_end_cause.zip(row.last_end_at_ms) else { return Vec::new() };
     let ago = relative(at, now);
-    vec![format!("{cause} {ago}"), ago]
+    vec![format!("{cause} {ago}"), format!("{cause} {}", ago.trim_end_matches(" ago")), ago]
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use peer_adapters::inherited::{Limit, LimitName, Umask, check_nice};
@@ -123,6 +124,25 @@ impl Args {
         keeps != adopts && !said && self.env_file.is_none() && lists == 0
     }
 
+    /// Checks that an agent or a command was given, or a conversation that tells the agent.
+    fn check_command(&self, engine: &Engine) -> Result<(), CliError> {
+        let name = &self.name;
+        if self.agent.is_some() || !self.command.is_empty() || self.conversation.is_some() {
+            return Ok(());
+        }
+        Err(if engine.config.spec(name).is_ok_and(|spec| spec.is_some()) {
+            CliError::usage(
+                format!("add {name}: it is declared, and its declaration is replaced as a whole"),
+                format!("peer edit {name}, or the same with --replace and -- COMMAND"),
+            )
+        } else {
+            CliError::usage(
+                format!("add {name}: needs an agent or a command"),
+                format!("peer add {name} --agent claude, or peer add {name} -- COMMAND"),
+            )
+        })
+    }
+
     /// Checks the names given to `--keep-env`. The error does not repeat them: what was typed may be the secret itself.
     fn check_names(&self) -> Result<(), CliError> {
         if self.keep_env.iter().all(|name| is_variable_name(name)) {
@@ -142,13 +162,8 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     if args.only_adds() && context.engine()?.config.spec(&args.name).is_ok_and(|spec| spec.is_some()) {
         return adopt(&args, context).await;
     }
-    if args.agent.is_none() && args.command.is_empty() && args.conversation.is_none() {
-        return Err(CliError::usage(
-            format!("add {}: needs an agent or a command", args.name),
-            format!("peer add {} --agent claude, or peer add {0} -- COMMAND", args.name),
-        ));
-    }
     let engine = context.engine()?;
+    args.check_command(&engine)?;
     let typed = Declaration {
         agent: args.agent,
         runtime: args.runtime,
@@ -167,6 +182,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         conversation: args.conversation.clone(),
         command: args.command,
     };
+    let before = engine.config.spec(&args.name).ok().flatten();
     let (declared, spec) = engine.add(&args.name, typed, args.replace).await?;
     let outcome = match declared {
         Declared::Added => "added",
@@ -174,7 +190,34 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         Declared::Kept => "kept",
         Declared::Replaced => "replaced",
     };
-    report(&engine, &args.name, outcome, &spec, args.conversation.as_deref(), args.json, context)
+    let before = before.filter(|_| matches!(declared, Declared::Replaced));
+    let changed = before.map(|before| changed(&before, &spec)).unwrap_or_default();
+    report(&engine, &args.name, outcome, &spec, args.conversation.as_deref(), args.json, context)?;
+    for change in changed.iter().filter(|_| !args.json) {
+        output::note(&format!("{}: {change}", args.name));
+    }
+    Ok(0)
+}
+
+/// What a new declaration changes besides what is printed anyway: the key with both values, or the key alone where the values
+/// may be long or secret.
+fn changed(before: &PeerSpec, now: &PeerSpec) -> Vec<String> {
+    const SHOWN: [&str; 4] = ["agent", "command", "runtime", "search_path"];
+    const KEY_ALONE: [&str; 3] = ["env", "initial_prompt", "limit_prompt"];
+    let table = |spec: &PeerSpec| spec.to_toml().parse::<toml::Table>().unwrap_or_default();
+    let (before, now) = (table(before), table(now));
+    let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let differs = keys.into_iter().filter(|key| before.get(*key) != now.get(*key) && !SHOWN.contains(&key.as_str()));
+    let value =
+        |table: &toml::Table, key: &str| table.get(key).map_or_else(|| "not set".to_owned(), ToString::to_string);
+    let told = |key: &String| {
+        if KEY_ALONE.contains(&key.as_str()) {
+            format!("{key} is another now")
+        } else {
+            format!("{key} was {}, is {}", value(&before, key), value(&now, key))
+        }
+    };
+    differs.map(told).collect()
 }
 
 async fn adopt(args: &Args, context: &mut Context) -> Outcome {

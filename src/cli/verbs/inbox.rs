@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use jiff::{ZonedDateTime, civil};
 use serde_json::{Value, json};
 
@@ -89,7 +91,10 @@ pub(crate) fn document(name: &PeerName, inbox: &Inbox, dead: bool, why: Option<&
 
 /// `  3  5m ago  from web  (review)  look at the tests`
 fn line(message: &Queued, now: Timestamp) -> String {
-    let rough = |span: std::time::Duration| format_span(std::time::Duration::from_secs(span.as_secs()));
+    let rough = |span: Duration| match span.as_secs() {
+        0 => "0s".to_owned(),
+        seconds => format_span(Duration::from_secs(seconds)),
+    };
     let from = message.from.as_ref().map(|from| format!("  from {from}")).unwrap_or_default();
     let topic = message.topic.as_ref().map(|topic| format!("  ({topic})")).unwrap_or_default();
     let due = message.not_before_ms.filter(|at| *at > now).map(|at| format!("  due in {}", rough(at.since(now))));

@@ -57,6 +57,9 @@ fn states() -> impl TypedValueParser<Value = State> {
 /// Which of those that are named are shown.
 #[derive(Debug, clap::Args)]
 struct Which {
+    /// All of them are shown anyway: `ps -a` is a habit
+    #[arg(long = "all", short = 'a', hide = true)]
+    _all: bool,
     /// Only peers that need a person's answer
     #[arg(long, conflicts_with = "state")]
     waiting: bool,

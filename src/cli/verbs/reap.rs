@@ -51,6 +51,9 @@ pub(crate) fn print(context: &mut Context, tick: &Tick, dry_run: bool) -> std::i
         let cause = if action.cause.is_empty() { String::new() } else { format!(" ({})", action.cause) };
         context.out.line(output::printable(&format!("{}: {would}{}{cause}", action.peer, action.what)))?;
     }
+    if dry_run && tick.done.is_empty() && tick.skipped.is_empty() {
+        context.out.line("nothing would be done")?;
+    }
     context.out.flush()?;
     for line in &tick.skipped {
         output::skipped(line);

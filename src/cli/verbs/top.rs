@@ -20,6 +20,7 @@ use tokio::task::LocalSet;
 
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::Span;
+use crate::policy::name::PeerName;
 use run::UiEvent;
 
 pub use terminal::FullScreen;
@@ -33,6 +34,9 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// of the fleet, and none if nothing can have changed. The terminal is restored on exit.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The peer that is selected at first
+    #[arg(add = crate::cli::args::complete::peers())]
+    name: Option<PeerName>,
     /// Refresh interval; 0 means as often as possible, ten times a second
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = every)]
     every: Duration,
@@ -52,5 +56,5 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     if std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb") {
         return Err(CliError::usage("top cannot draw on this terminal: its TERM is dumb or not set", INSTEAD));
     }
-    LocalSet::new().run_until(run::top(context, args.every)).await
+    LocalSet::new().run_until(run::top(context, args.every, args.name.clone())).await
 }

@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> cli::Outcome {
         let left = |name: &&PeerName| !outcome.settled.iter().any(|waited| waited.row.peer == **name);
         let left: Vec<&str> = names.iter().filter(left).map(PeerName::as_str).collect();
         let waited = timeout.unwrap_or_default().as_secs();
-        output::error(&format!("within {waited} s there was no {} of {}", listed(&wanted.goals), left.join(", ")));
+        output::error(&format!("{} did not become {} within {waited} s", left.join(", "), listed(&wanted.goals)));
         output::hint("peer list shows their states; run the same command to keep waiting");
     }
     Ok(code)

@@ -5,9 +5,9 @@ use serde_json::json;
 use crate::cli::args::choice::Choice;
 use crate::cli::args::several::{self, Names, Report};
 use crate::cli::{CliError, Context, Outcome, interrupted};
-use crate::engine::EngineError;
 use crate::engine::message::{Message, read_message};
 use crate::engine::verbs::wake::Woken;
+use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
 use crate::policy::wake::{Decision, Refusal};
 
@@ -49,14 +49,31 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         (None, None) => None,
     };
     let request = args.choice.request();
+    let text_hint = if text.is_none() { text_meant(&engine, &names)? } else { None };
     let message = engine.signed(Message { text, topic: args.choice.topic, ..Message::default() })?;
     let woken = several::each(context, &engine, "wake", args.json, names, args.jobs, async |name| {
         match engine.wake(&name, &request, &message).await {
             Ok(woken) => Ok(report(&woken)),
+            Err(error @ EngineError::NoSuchPeer { nearest: None, removed: false, .. }) => Err(match &text_hint {
+                Some((last, hint)) if *last == name => CliError::Meant { error: Box::new(error), hint: hint.clone() },
+                _ => error.into(),
+            }),
             Err(error) => left_out(&name, &error).filter(|_| are_all).ok_or_else(|| CliError::from(error)),
         }
     });
     interrupted::heeding(&engine, woken).await?
+}
+
+/// A last word that is no peer, behind words that are: it may be the message, as in a send. Returns it with the hint.
+fn text_meant(engine: &Engine, names: &[PeerName]) -> Result<Option<(PeerName, String)>, CliError> {
+    let Some((last, others)) = names.split_last().filter(|(_, others)| !others.is_empty()) else { return Ok(None) };
+    let declared = engine.config.names().map_err(EngineError::from)?;
+    if declared.contains(last) || !others.iter().all(|name| declared.contains(name)) {
+        return Ok(None);
+    }
+    let others: Vec<&str> = others.iter().map(PeerName::as_str).collect();
+    let hint = format!("peer wake {} -m {last}, if it is the message; or peer add {last} -- COMMAND", others.join(" "));
+    Ok(Some((last.clone(), hint)))
 }
 
 /// What is said of a peer that `--all` does not mean: somebody decided that it is not woken like this.

@@ -548,7 +548,8 @@ fn several_are_woken_side_by_side_and_the_highest_code_wins(on: RuntimeKind) {
     assert_eq!(
         run.stderr,
         "error: cannot wake b: it was stopped with `peer stop`\nhint: peer start b\n\
-         error: there is no peer named nobody\nhint: peer add nobody -- COMMAND\n"
+         error: there is no peer named nobody\nhint: peer wake a b -m nobody, if it is the message; or peer add \
+         nobody -- COMMAND\n"
     );
     world.peer(&["start", "b"]);
     world.peer(&["wake", "--all"]).prints("a: already awake\nb: woken fresh (first-wake)\n");

@@ -70,7 +70,7 @@ fn a_turn_is_waited_for_until_it_is_over(on: RuntimeKind) {
     let late = world.peer(&["wait", "a", "--timeout", "1s"]);
     late.fails(
         9,
-        "error: within 1 s there was no idle of a\nhint: peer list shows their states; run the same command to keep waiting\n",
+        "error: a did not become idle within 1 s\nhint: peer list shows their states; run the same command to keep waiting\n",
     );
     assert!(is_waiting(&mut wait));
     prints(&world, &["interrupt", "a"]);

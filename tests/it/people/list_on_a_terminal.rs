@@ -91,8 +91,10 @@ fn a_last_end_that_is_shown_can_be_read_at_any_width() {
     for name in ["crashed", "frontend-of-the-shop"] {
         world.write(name, "topic", "the login page\n");
     }
-    let ago = regex::Regex::new(r"^(crashed \(exit 3\) |crashed |idle-reaped |stopped )?\d+[smh] ago( {2}.*)?$")
-        .expect("valid");
+    let ago = regex::Regex::new(
+        r"^((crashed \(exit 3\) )?\d+[smh] ago|(crashed|idle-reaped|stopped) \d+[smh]( ago)?)( {2}.*)?$",
+    )
+    .expect("valid");
     let mut shown = 0;
     for width in ["56", "72", "80", "90", "100", "130"] {
         let screen = output(&world, &pane(&world, width, "24", &["TERM=screen"], "list"), &[]);

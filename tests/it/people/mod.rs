@@ -7,6 +7,7 @@ mod complete;
 mod doctor;
 mod generated;
 mod gone;
+mod habits;
 mod held_up;
 mod hints;
 mod history;

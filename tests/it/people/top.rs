@@ -46,7 +46,7 @@ fn keys_wake_send_and_stop() {
     // A refusal is shown with its hint.
     top.press(&["w"]);
     top.until("the refusal", |screen| {
-        screen.contains("cannot wake api: it was stopped with `peer stop`   hint: peer start api")
+        screen.contains("cannot wake api: it was stopped with `peer stop`   hint: S lets it be woken")
     });
     top.press(&["q"]);
     top.assert_given_back("[code 0]");

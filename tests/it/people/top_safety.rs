@@ -136,7 +136,7 @@ fn a_message_goes_to_whom_it_was_begun_for() {
     assert!(world.said(&world.conversation("docs")).is_empty(), "{screen}");
     // The peer is stopped, so that fails, and the text stays.
     top.press(&["Enter"]);
-    top.until("the refusal", |screen| screen.contains("hint: peer start api   (s: the text again)"));
+    top.until("the refusal", |screen| screen.contains("hint: S lets it be woken   (s: the text again)"));
     world.peer(&["start", "api"]);
     top.press(&["Escape"]);
     top.until_row("api", "asleep");

@@ -101,9 +101,11 @@ fn completions_and_pages_go_where_the_readme_puts_them() {
     let lines: Vec<&str> = lines.collect();
     assert_eq!(lines.len(), 6, "{lines:?}");
     let pages = install.split('`').find(|text| text.starts_with("peer man ")).expect("it names the pages");
-    for line in lines.into_iter().chain([pages]) {
+    for line in lines {
         assert_eq!(type_into_a_shell(&world, line), [""; 0], "{line}");
     }
+    let said = type_into_a_shell(&world, pages);
+    assert!(said.len() == 1 && said[0].contains(" pages written to "), "{said:?}");
     for (file, held) in [
         (".local/share/bash-completion/completions/peer", "complete"),
         (".zfunc/_peer", "#compdef peer"),

@@ -16,12 +16,21 @@ use crate::policy::wake::WakeRequest;
 /// The limit of `peer wake` and `peer stop`.
 const AT_ONCE: usize = 4;
 
-/// Runs the operation on each target.
-pub(super) async fn act(engine: &Engine, number: u64, operation: Operation, targets: Vec<Target>) -> Done {
-    let gate = Semaphore::new(AT_ONCE);
+/// Runs the operation on each target. Of several, `settled` hears of each for which it is over.
+pub(super) async fn act(
+    engine: &Engine,
+    number: u64,
+    operation: Operation,
+    targets: Vec<Target>,
+    settled: impl Fn(&PeerName),
+) -> Done {
+    let (gate, several) = (Semaphore::new(AT_ONCE), targets.len() > 1);
     let each = targets.into_iter().map(async |target| {
         let _turn = gate.acquire().await.expect("the gate is never closed");
         let how = Box::pin(one(engine, &operation, &target)).await;
+        if several {
+            settled(&target.name);
+        }
         (target, how)
     });
     let results = futures_util::future::join_all(each).await;
@@ -81,7 +90,6 @@ async fn done(engine: &Engine, operation: &Operation, name: &PeerName) -> Result
     }
 }
 
-/// Formats an error with its hint.
 /// The view has read what could be read of `config.toml` when it was opened.
 fn unless_mended(engine: &Engine, mistake: EngineError) -> EngineError {
     if engine.config.settings().is_err() {
@@ -91,8 +99,34 @@ fn unless_mended(engine: &Engine, mistake: EngineError) -> EngineError {
     EngineError::Declaration { what: "config.toml".to_owned(), problem, hint: Some("quit, then peer top".to_owned()) }
 }
 
+/// Formats an error with its hint.
 pub(super) fn in_words(error: EngineError) -> String {
     let error = CliError::from(error);
-    let hint = error.hint().map(|hint| format!("   hint: {hint}")).unwrap_or_default();
+    let hint = error.hint().map(|hint| format!("   hint: {}", as_key(&hint).unwrap_or(&hint))).unwrap_or_default();
     format!("{error}{hint}")
+}
+
+/// The key that does what a hint says, where this view has one.
+fn as_key(hint: &str) -> Option<&'static str> {
+    match hint.split_whitespace().collect::<Vec<_>>()[..] {
+        ["peer", "start", _] => Some("S lets it be woken"),
+        ["peer", "wake", _] => Some("w wakes it"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::wake::Refusal;
+
+    #[test]
+    fn a_hint_names_the_key_that_does_it() {
+        let peer: PeerName = "api".parse().expect("a name");
+        let stopped = EngineError::Refused { peer: peer.clone(), verb: "wake", refusal: Refusal::Stopped };
+        let says = "cannot wake api: it was stopped with `peer stop`   hint: S lets it be woken";
+        assert_eq!(in_words(stopped), says);
+        let failed = EngineError::Refused { peer, verb: "wake", refusal: Refusal::Failed { deaths: 3 } };
+        assert!(in_words(failed).contains("hint: peer reset api, or "));
+    }
 }

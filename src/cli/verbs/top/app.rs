@@ -130,7 +130,9 @@ impl App {
         let wanted = |row: &&Row| {
             let words =
                 format!("{} {} {} {}", row.peer, row.state, row.agent, row.topic.as_deref().unwrap_or_default());
-            self.filter.text().split_whitespace().all(|word| words.contains(word))
+            let small = words.to_lowercase();
+            let has = |word: &str| (if word.contains(char::is_uppercase) { &words } else { &small }).contains(word);
+            self.filter.text().split_whitespace().all(has)
         };
         let mut rows: Vec<&Row> = self.view.fleet.rows.iter().filter(wanted).collect();
         self.order.sort(&mut rows, |row| row);
@@ -279,6 +281,14 @@ impl App {
                 }
                 operation => Mode::Confirm(Question { about: About::Operation(operation, meant), since: Some(since) }),
             };
+        }
+    }
+
+    /// Takes that an operation on several peers is over for one: its row shows its state again.
+    pub(super) fn settle(&mut self, number: u64, name: &PeerName) {
+        let running = self.running.iter_mut().find(|running| running.number == number && running.targets.len() > 1);
+        if let Some(running) = running {
+            running.targets.retain(|target| target.name != *name);
         }
     }
 

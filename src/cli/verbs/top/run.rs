@@ -38,6 +38,8 @@ pub(super) enum UiEvent {
     /// What an operation waits for, or a notice.
     Progress(String),
     Done(Done),
+    /// An operation on several peers is over for this one.
+    Settled(u64, PeerName),
     Attach(u64, PeerName, Result<Attach, EngineError>),
 }
 
@@ -52,6 +54,8 @@ struct Log {
 enum Due {
     /// An operation has ended; its outcome is shown after the listing with its effect.
     Done(Done),
+    /// An operation on several peers is over for this one.
+    Settled(u64, PeerName),
     /// The user asked for it, or is back from an attach.
     Now,
 }
@@ -67,10 +71,13 @@ struct Top {
     log: Option<Log>,
 }
 
-pub(super) async fn top(context: &mut Context, every: Duration) -> Outcome {
+pub(super) async fn top(context: &mut Context, every: Duration, first: Option<PeerName>) -> Outcome {
     let (tell, mut news) = mpsc::unbounded_channel();
     let whisper = StatusLine { tell: tell.clone(), last: Mutex::default() };
     let engine = Rc::new(context.engine_with(Box::new(whisper))?);
+    if let Some(name) = &first {
+        engine.known(name)?;
+    }
     notice_unusable_settings(&engine);
     let (due, dues) = mpsc::unbounded_channel();
     let (chosen, choice) = watch::channel(None);
@@ -83,6 +90,7 @@ pub(super) async fn top(context: &mut Context, every: Duration) -> Outcome {
     // From here on the terminal is ours. Dropping `screen` gives it back, also in a panic.
     let screen = FullScreen::enter()?;
     let mut top = Top { engine, app: App::new(), screen, tell, due, chosen, log: None };
+    top.app.chosen = first;
     loop {
         top.draw()?;
         tokio::select! {
@@ -140,7 +148,8 @@ impl Top {
             Effect::Do(number, operation, targets) => {
                 let (engine, due) = (Rc::clone(&self.engine), self.due.clone());
                 tokio::task::spawn_local(async move {
-                    let done = act::act(&engine, number, operation, targets).await;
+                    let settled = |name: &PeerName| drop(due.send(Due::Settled(number, name.clone())));
+                    let done = act::act(&engine, number, operation, targets, settled).await;
                     due.send(Due::Done(done)).is_ok()
                 });
             }
@@ -167,6 +176,7 @@ impl Top {
             }
             UiEvent::Progress(text) => self.app.message = text,
             UiEvent::Done(done) => self.app.finish(done),
+            UiEvent::Settled(number, name) => self.app.settle(number, &name),
             UiEvent::Attach(number, name, way) => {
                 self.app.end(number);
                 self.app.message = match way {
@@ -232,7 +242,12 @@ async fn look_again_and_again(
         let (seen, done) = tokio::select! {
             _ = ticks.tick() => (Some(watcher.look_again(&engine).await), None),
             Some(due) = dues.recv() => {
-                (Some(watcher.look(&engine).await.map(Some)), if let Due::Done(done) = due { Some(done) } else { None })
+                let done = match due {
+                    Due::Done(done) => Some(UiEvent::Done(done)),
+                    Due::Settled(number, name) => Some(UiEvent::Settled(number, name)),
+                    Due::Now => None,
+                };
+                (Some(watcher.look(&engine).await.map(Some)), done)
             }
             changed = chosen.changed() => match changed {
                 Ok(()) => (None, None),
@@ -244,7 +259,7 @@ async fn look_again_and_again(
             return;
         }
         if let Some(done) = done {
-            let _ = tell.send(UiEvent::Done(done));
+            let _ = tell.send(done);
         }
         if unchanged {
             continue;

@@ -7,9 +7,10 @@ use ratatui::widgets::{Block, Borders, Paragraph, Wrap};
 use super::layout::Chosen;
 use super::style;
 use crate::cli::render::output::{home_as_tilde, printable};
-use crate::cli::render::terminal::{Hue, cut, cut_front, relative};
+use crate::cli::render::terminal::{Hue, cut, cut_front, relative, rough};
 use crate::cli::verbs::top::app::App;
 use crate::cli::verbs::top::pane;
+use crate::engine::error::AnswerWith;
 use crate::engine::verbs::list::Row;
 use crate::policy::time::Timestamp;
 
@@ -56,7 +57,7 @@ fn shown<'a>(app: &'a App, row: &Row, height: usize) -> &'a [Line<'static>] {
 }
 
 fn story(row: &Row, now: Timestamp, room: usize, plain: bool) -> Vec<Line<'static>> {
-    let since = row.since_ms.map(|at| format!(" {}", relative(at, now))).unwrap_or_default();
+    let since = row.since_ms.map(|at| format!(" for {}", rough(now.since(at)))).unwrap_or_default();
     let detail = row.detail.as_deref().map(|detail| format!(": {}", printable(detail))).unwrap_or_default();
     let mut lines = vec![Line::from(vec![
         Span::styled(format!("{} ", row.peer), style(Hue::Strong, plain)),
@@ -68,6 +69,8 @@ fn story(row: &Row, now: Timestamp, room: usize, plain: bool) -> Vec<Line<'stati
             lines.push(Line::raw(cut(&format!("{label}: {}", printable(&value)), room).into_owned()));
         }
     };
+    let asks = row.waiting_for.map(|_| AnswerWith::of(row.answerable).commands(row.peer.as_str()));
+    fact("answer", asks);
     fact("agent", Some(format!("{} in {}, {}", row.agent, row.runtime, cut_front(&home_as_tilde(&row.cwd), 40))));
     fact("topic", row.topic.clone());
     fact("conversation", row.conversation.clone());

@@ -19,21 +19,26 @@ const KEYS: &[(&str, &str)] = &[
         "send it a message, waking it first: Enter sends, Alt-Enter or Ctrl-J begins a line, Esc puts it aside until the next s; a paste is text, however many lines it has",
     ),
     ("a Enter", "attach to it, waking it first"),
-    ("v", "view its screen and what scrolled out of it"),
+    (
+        "v",
+        "view its screen and what scrolled out of it; there, ← → move to the side, / searches and n N go on: small letters ignore case, as in less -i",
+    ),
     ("l", "log: what happened to it and why"),
     ("Space", "mark it, or no more: w x S n r i s are for all that are marked; * marks all that are shown, u unmarks"),
     ("Tab", "choose the next one that waits for a person"),
-    ("/", "filter by name, state, agent and topic; Esc clears it"),
+    ("/", "filter by name, state, agent and topic; small letters ignore case; Esc clears it"),
     ("o O", "order by name, state, idle time, last end, restarts; reversed. Whoever waits for a person comes first"),
     ("j k ↑ ↓", "choose; PageUp, PageDown, g, G; the mouse too"),
     ("m", "leave the mouse to the terminal, to select text, or take it back"),
     ("F5", "look now"),
     ("q", "quit"),
+    ("IDLE", "███··· fills up to the time at which it is parked; only dots: active just now, or never parked"),
+    ("MEM", "the memory of its processes, and how that changed"),
+    ("STARTS", "how often it was started, five minutes a bar"),
 ];
 
-const MORE: &str = "To come back from attach press C-b d, on tmux and on zellij; within a multiplexer of your own press C-b twice. \
-IDLE fills up to the time at which it is parked. MEM is the memory of its processes, \
-STARTS how often it was started, five minutes a bar.";
+const MORE: &str =
+    "To come back from attach press C-b d, on tmux and on zellij; within a multiplexer of your own press C-b twice.";
 
 const WIDEST: u16 = 104;
 /// The columns of the keys, with the gap after them.

@@ -2,7 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
-use ratatui::text::Line;
+use ratatui::text::{Line, Text};
 use ratatui::widgets::Paragraph;
 
 use super::foot::fitting;
@@ -16,10 +16,10 @@ const KEYS: &[(u8, &str)] = &[
     (2, "↑ ↓ PgUp PgDn scroll"),
     (0, "/ search"),
     (1, "n N next"),
-    (5, "g G ends"),
-    (6, "← → side"),
-    (3, "v screen"),
-    (4, "l log"),
+    (6, "g G ends"),
+    (3, "← → side"),
+    (4, "v screen"),
+    (5, "l log"),
     (7, "r read again"),
     (8, "a attach"),
 ];
@@ -34,6 +34,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, pager: &Pager, plain: bool)
         Some(_) if count == 0 => "nothing".to_owned(),
         Some(_) => format!("{}–{last} of {count}{}", pager.top + 1, if pager.follows { ", follows" } else { "" }),
     };
+    // What the pane shows is all of the page: its agent draws on a screen of its own, or nothing has scrolled yet.
+    let is_all = |screen: &Text<'_>| pager.page == Page::Screen && count > 0 && screen.lines.len() >= count;
+    let shown = app.screen.as_ref().filter(|(of, _)| *of == pager.name).is_some_and(|(_, screen)| is_all(screen));
+    let place = if shown { format!("{place}; nothing has scrolled out of it") } else { place };
     let clock = if pager.page == Page::Log { ", UTC" } else { "" };
     let heading = format!("{}  {}  {place}{clock}", pager.name, pager.page.as_str());
     let heading = cut(&heading, usize::from(head.width)).into_owned();

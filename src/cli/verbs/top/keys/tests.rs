@@ -243,3 +243,37 @@ fn before_anybody_is_seen_there_is_only_the_way_out() {
     assert_eq!(app.mode, Mode::Browse);
     assert_eq!(by_hand(&mut app, "q"), [Effect::Quit]);
 }
+
+#[test]
+fn a_row_shows_its_state_again_once_it_is_done_with() {
+    let mut app = app();
+    by_hand(&mut app, "*x");
+    let effects = by_hand(&mut app, "y");
+    let [Effect::Do(number, Operation::Stop, targets)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(targets.len(), 2);
+    app.settle(*number, &targets[0].name);
+    assert_eq!((app.doing_to(&targets[0].name), app.doing_to(&targets[1].name)), (None, Some("stopping")));
+    app.settle(*number, &targets[1].name);
+    assert_eq!(app.running.len(), 1, "its outcome has not come");
+}
+
+#[test]
+fn a_filter_in_small_letters_ignores_case() {
+    let mut app = app();
+    app.view.fleet.rows[0].topic = Some("Login Page".to_owned());
+    let shown = |app: &mut App, text: &str| {
+        app.filter = Editor::with(text.to_owned());
+        app.rows().iter().map(|row| row.peer.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&mut app, "login"), ["api"]);
+    assert_eq!(shown(&mut app, "Login"), ["api"]);
+    assert!(shown(&mut app, "LOGIN").is_empty());
+}
+
+#[test]
+fn the_peer_that_was_named_is_chosen_at_first() {
+    let mut app = App::new();
+    app.chosen = Some("docs".parse().expect("a name"));
+    app.see(fleet(&[("api", 5), ("docs", 2)]));
+    assert_eq!(app.chosen_row().map(|row| row.peer.as_str()), Some("docs"));
+}
