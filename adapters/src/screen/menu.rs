@@ -12,6 +12,9 @@ use crate::runtime::Key;
 /// Vertical bars that agents draw beside a text.
 const BARS: &str = "┃│▎";
 
+/// How many columns agents leave free at the right edge when they wrap a row, at most.
+const MARGIN: usize = 2;
+
 /// A dialog as the user sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Menu {
@@ -19,6 +22,8 @@ pub struct Menu {
     pub dialog: DialogView,
     /// The text above the first row: the question and its subject.
     pub text: Vec<String>,
+    /// Whether `text` lacks its beginning, which is above the screen.
+    pub is_cut: bool,
     /// Its rows, from the first one on; empty if the profile has no rule for them.
     pub rows: Vec<MenuRow>,
     /// The index of the row with the cursor, if exactly one row has it.
@@ -31,8 +36,11 @@ pub struct MenuRow {
     /// Its number on the screen, or its place if no row has a number. `None` for a row without a number among rows that
     /// have one.
     pub number: Option<usize>,
-    /// Its label, without a checkbox.
+    /// Its label, without a checkbox, and whole where the screen wraps it.
     pub label: String,
+    /// What the agent says about it, below the label.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub about: Vec<String>,
     /// Whether its checkbox is ticked, if it has one. Enter then changes that, and the question stays open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticked: Option<bool>,
@@ -99,17 +107,19 @@ pub fn menu(profile: &Profile, text: &str) -> Option<Menu> {
     let rule = profile.dialog.iter().find(|rule| rule.id == dialog.id && !rule.over && !rule.inside);
     let seen = rule.and_then(|rule| Some((rule, line_of_match(rule, &plain, composer)?)));
     let Some((rule, start)) = seen else {
-        return Some(Menu { text: vec![dialog.question.clone()], dialog, rows: Vec::new(), cursor: None });
+        let text = vec![dialog.question.clone()];
+        return Some(Menu { text, is_cut: false, dialog, rows: Vec::new(), cursor: None });
     };
     let lines: Vec<&str> = plain.lines().collect();
     let rows = rows(rule, &lines, start);
     let first = rows.first().map_or(lines.len(), |row| row.line);
-    let text = lines.get(top(rule, &lines, start)..first).unwrap_or_default();
-    let trimmed = |line: &&str| line.trim_matches(|c: char| c.is_whitespace() || BARS.contains(c)).to_owned();
+    let top = top(rule, &lines, start);
+    let text = lines.get(top.unwrap_or(0)..first).unwrap_or_default();
     let mut with_cursor = rows.iter().enumerate().filter(|(_, row)| row.has_cursor).map(|(index, _)| index);
     let cursor = with_cursor.next().filter(|_| with_cursor.next().is_none());
     Some(Menu {
-        text: text.iter().map(trimmed).filter(|line| line.chars().any(char::is_alphanumeric)).collect(),
+        text: text.iter().map(|line| trimmed(line)).filter(|line| line.chars().any(char::is_alphanumeric)).collect(),
+        is_cut: top.is_none(),
         cursor,
         rows: rows.into_iter().map(|row| row.shown).collect(),
         dialog,
@@ -130,35 +140,84 @@ fn line_of_match(rule: &Dialog, plain: &str, composer: Option<usize>) -> Option<
     Some(row_of(&found, plain))
 }
 
-/// Returns the line where the dialog begins: its subject is above the question.
-fn top(rule: &Dialog, lines: &[&str], start: usize) -> usize {
-    let Some(above) = &rule.above else { return start };
+/// Returns the line where the dialog begins: its subject is above the question. `None` if that is above the screen.
+fn top(rule: &Dialog, lines: &[&str], start: usize) -> Option<usize> {
+    let Some(above) = &rule.above else { return Some(start) };
     let edge = lines.get(..=start).unwrap_or_default().iter().rposition(|line| above.is_match(line));
-    edge.map_or(start, |edge| edge + 1)
+    edge.map(|edge| edge + 1)
+}
+
+fn is_beside_text(c: char) -> bool {
+    c.is_whitespace() || BARS.contains(c)
+}
+
+fn trimmed(line: &str) -> String {
+    line.trim_matches(is_beside_text).to_owned()
+}
+
+/// Adds what is below a row up to `next`, the line of the next one: the rest of its label where the screen wraps it, then
+/// what the agent says about it, which begins where the label does. What is further to the right is beside the dialog.
+fn add_below(row: &mut Row, lines: &[&str], next: usize) {
+    let columns = |line: &str| line.trim_end_matches(is_beside_text).chars().count();
+    let width = lines.iter().map(|line| columns(line)).max().unwrap_or_default().saturating_sub(MARGIN);
+    let mut room = width.saturating_sub(columns(lines[row.line]));
+    let mut is_label = true;
+    for line in lines.get(row.line + 1..next).unwrap_or_default() {
+        let indent = line.chars().take_while(|c| is_beside_text(*c)).count();
+        let text = trimmed(line);
+        if text.is_empty() || indent < row.column {
+            return;
+        }
+        // It was wrapped if its next word had no room on the line above.
+        is_label &= text.split(' ').next().is_some_and(|word| word.chars().count() >= room);
+        if is_label {
+            row.shown.label = format!("{} {text}", row.shown.label);
+            room = width.saturating_sub(columns(line));
+        } else if indent == row.column {
+            row.shown.about.push(text);
+        } else {
+            return;
+        }
+    }
 }
 
 struct Row {
     line: usize,
+    /// Where its label begins, in characters from the left.
+    column: usize,
     shown: MenuRow,
     has_cursor: bool,
 }
 
-/// Returns the rows that can be chosen. The subject may contain lines that look like rows: of numbered ones, the last
-/// sequence starting from 1 counts, and if a number is missing, there are no rows.
+/// Returns the rows that can be chosen, with what is below each of them.
 fn rows(rule: &Dialog, lines: &[&str], start: usize) -> Vec<Row> {
+    let mut rows = bare_rows(rule, lines, start);
+    let next: Vec<usize> = rows.iter().skip(1).map(|row| row.line).chain([lines.len()]).collect();
+    for (row, next) in rows.iter_mut().zip(next) {
+        add_below(row, lines, next);
+    }
+    rows
+}
+
+/// Returns the rows that can be chosen, each with its own line alone. The subject may contain lines that look like rows: of numbered ones, the last
+/// sequence starting from 1 counts, and if a number is missing, there are no rows.
+fn bare_rows(rule: &Dialog, lines: &[&str], start: usize) -> Vec<Row> {
     let Some(pattern) = &rule.rows else { return Vec::new() };
     let row = |(line, text): (usize, &&str)| {
         let found = pattern.regex().captures(text)?;
-        let label = found.name("label").or_else(|| found.name("button"))?.as_str();
+        let label = found.name("label").or_else(|| found.name("button"))?;
+        let column = text[..label.start()].chars().count();
+        let label = label.as_str();
         let shown = MenuRow {
             number: found.name("number").and_then(|number| number.as_str().parse().ok()),
             label: label.split_whitespace().collect::<Vec<_>>().join(" "),
+            about: Vec::new(),
             ticked: found.name("tick").map(|tick| !tick.as_str().trim().is_empty()),
             ends: rule.ends.as_ref().is_some_and(|ends| ends.is_match(label)),
             typed: rule.typed.as_ref().is_some_and(|typed| typed.is_match(label)),
         };
         let has_cursor = rule.cursor.as_ref().is_some_and(|cursor| cursor.is_match(text));
-        Some((Row { line, shown, has_cursor }, found.name("button").is_some()))
+        Some((Row { line, column, shown, has_cursor }, found.name("button").is_some()))
     };
     let found: Vec<(Row, bool)> = lines.iter().enumerate().skip(start).filter_map(row).collect();
     if found.iter().all(|(row, _)| row.shown.number.is_none()) {

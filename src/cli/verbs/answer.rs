@@ -95,8 +95,15 @@ fn show_rows(args: &Args, question: &Question, context: &mut Context) -> io::Res
         // As on the screen, behind the numbers of the others.
         let indent = if row.number.is_none() { "   " } else { "" };
         context.out.line(printable(&format!("  {mark} {indent}{row}")))?;
+        for line in &row.about {
+            context.out.line(printable(&format!("         {line}")))?;
+        }
     }
-    if question.rows.is_empty() {
+    if question.is_cut {
+        output::note(&format!("its beginning is above the screen: peer attach {}, in a higher terminal", args.name));
+    }
+    // Without a cursor in sight, no row can be chosen from here.
+    if question.cursor.is_none() {
         output::hint(&format!("peer attach {}", args.name));
     }
     Ok(())

@@ -38,6 +38,9 @@ pub struct Question {
     pub question: Option<String>,
     /// The text above the rows: the question and its context.
     pub text: Vec<String>,
+    /// Whether `text` lacks its beginning, which is above the screen.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
     /// The rows; empty if they are unknown.
     pub rows: Vec<MenuRow>,
     /// The place of the row with the cursor among the rows, starting at 1.
@@ -246,6 +249,7 @@ impl Engine {
             kind: turn::kind_in_words(&what),
             question: Some(what),
             text: Vec::new(),
+            is_cut: false,
             rows: Vec::new(),
             cursor: None,
         };
@@ -305,7 +309,7 @@ impl Question {
     fn of(menu: &Menu) -> Self {
         let Ask { kind, question, .. } = turn::ask(&menu.dialog);
         let cursor = menu.cursor.map(|cursor| cursor + 1);
-        Self { kind, question, text: menu.text.clone(), rows: menu.rows.clone(), cursor }
+        Self { kind, question, text: menu.text.clone(), is_cut: menu.is_cut, rows: menu.rows.clone(), cursor }
     }
 }
 

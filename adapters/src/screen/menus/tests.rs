@@ -116,6 +116,34 @@ fn every_page_of_several_questions_is_read_with_its_boxes_and_rows_without_a_num
     }
 }
 
+/// What a row permits must not look broader than it is.
+#[test]
+fn a_row_that_the_screen_wraps_is_whole_and_what_is_said_about_one_is_kept_apart() {
+    let narrow = shown("claude-permission-narrow");
+    let paths = "/srv/some-directory-with-a-long-name/build";
+    let for_all = format!("Yes, and don't ask again for rm -rf {paths} and mkdir -p {paths} commands in /srv/demo/wrk");
+    let auto = "Yes, and switch to auto mode · auto mode handles these prompts for you";
+    assert_eq!(labels(&narrow), ["Yes", &for_all, auto, "No"]);
+    assert!(narrow.rows.iter().all(|row| row.about.is_empty()) && !narrow.is_cut, "{narrow:?}");
+    for name in ["claude-question", "opencode-question", "opencode-question-wide"] {
+        let about: Vec<_> = shown(name).rows.into_iter().map(|row| row.about).collect();
+        assert_eq!(about[..3], [strings(&["warm"]), strings(&["cold"]), Vec::new()], "{name}");
+    }
+}
+
+/// A terminal of 60x15 is attached.
+#[test]
+fn a_dialog_whose_beginning_is_above_the_screen_shows_what_is_left_of_it_and_says_so() {
+    let cut = shown("claude-permission-cut");
+    let left =
+        ["rm -rf /srv/some-directory-with-a-long-name/build &&", "mkdir -p /srv/some-directory-with-a-long-name/build"];
+    assert_eq!(cut.text[..2], strings(&left));
+    assert!(cut.is_cut && cut.rows.len() == 4, "{cut:?}");
+    for name in ["claude-permission", "claude-question", "claude-trust", "codex-permission", "opencode-question"] {
+        assert!(!shown(name).is_cut, "{name}");
+    }
+}
+
 #[test]
 fn a_tick_is_seen_where_the_same_is_asked_and_only_that_changed() {
     let menu = |screen: &str| menu(&Profile::builtin("claude").expect("built in"), screen).expect("a dialog");
