@@ -147,6 +147,10 @@ fn hint(error: &clap::Error, words: &[&str]) -> String {
             .iter()
             .find(|(of, flags, _)| Some(*of) == verb && flags.contains(&invalid()))
             .map(|(.., meant)| (*meant).to_owned()),
+        ErrorKind::InvalidValue if verb == Some("move") => {
+            let is_path = said(ContextKind::InvalidValue).is_some_and(|value| value == "." || value.contains('/'));
+            is_path.then(|| "peer edit NAME moves it to another directory (cwd)".to_owned())
+        }
         ErrorKind::InvalidValue => state_meant(error),
         ErrorKind::ValueValidation if verb == Some("wake") && invalid().contains("NAME") => {
             said(ContextKind::InvalidValue).and_then(|text| text_meant(words, text))

@@ -209,8 +209,15 @@ fn what_is_kept_goes_with_its_declaration_and_a_persons_own_file_stays() {
     let run = add(&world, &[], &["--replace", "--idle", "5m"]);
     assert!(run.code == 0 && run.stdout.ends_with("; keeps MINE_KEY\n"), "{run:?}");
     let other = ["add", "a", "--replace", "--agent", "command", "--runtime", "tmux", "--", "cat"];
-    world.peer(&other).prints(&format!("a: replaced (command on tmux: {})\n", cat()));
-    assert!(!kept_file(&world).exists() && !spec(&world).contains("env_file"));
+    let run = world.peer(&other);
+    let kept = kept_file(&world);
+    let changed = format!(
+        "note: a: env_file was \"{}\", is not set\nnote: a: idle_timeout was \"5m\", is not set\n",
+        kept.display()
+    );
+    let told = format!("a: replaced (command on tmux: {})\n", cat());
+    assert_eq!((run.code, run.stdout, run.stderr), (0, told, changed));
+    assert!(!kept.exists() && !spec(&world).contains("env_file"));
     add(&world, &[("MINE_KEY", "secret")], &["--replace", "--keep-env", "MINE_KEY"]);
     assert_eq!(mode(&kept_file(&world)), 0o600);
     // An editor that removes the key.

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::common;
+use crate::common::run::succeeds;
 use crate::common::{Run, World, on_each_runtime};
 use peer::testing::StateDir;
 use peer_adapters::runtime::RuntimeKind;
@@ -248,7 +249,9 @@ fn too_few_files_for_a_wake_are_nobodys_death(on: RuntimeKind) {
 fn wake_with_little(world: &World, descriptors: u32) -> Run {
     let real = PathBuf::from(env!("CARGO_BIN_EXE_peer"));
     let copy = world.path("copy");
-    fs::copy(&real, &copy).expect("copied");
+    // By another process: while this one has it open for writing, a child that another case starts may have it open too,
+    // and what is open for writing cannot be executed.
+    assert!(succeeds(std::process::Command::new("cp").args([&real, &copy])), "copied");
     let state = StateDir::open(world.path("state")).expect("there");
     let locked = state.try_lock(&"a".parse().expect("a name")).expect("usable").expect("free");
     let told = world.command(&["wake", "a"]);

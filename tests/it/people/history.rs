@@ -14,7 +14,9 @@ fn events(world: &World) -> Vec<String> {
 fn each_thing_that_a_person_does_leaves_a_line() {
     let world = World::new();
     world.add("a", &["cat"]);
-    world.declare("a", &["--agent", "command", "--replace", "--idle", "1h"], &["cat"]);
+    let again = ["add", "a", "--agent", "command", "--replace", "--idle", "1h", "--runtime", "tmux", "--", "cat"];
+    let run = world.peer(&again);
+    assert_eq!((run.code, run.stderr.as_str()), (0, "note: a: idle_timeout was not set, is \"1h\"\n"), "{run:?}");
     let mut edit: Command = world.command(&["edit", "a"]);
     Run::of(edit.env("EDITOR", "sed -i s/1h/2h/"), None).prints("a: saved\n");
     world.peer(&["stop", "a"]);
