@@ -59,13 +59,7 @@ impl Versions {
     /// As [`Versions::of`].
     pub async fn look_up(&self, kind: RuntimeKind, path: &Path) -> Result<(Version, bool), RuntimeError> {
         let file = Executable::at(path).map_err(|_| RuntimeError::NoBinary { runtime: kind, path: path.to_owned() })?;
-        if let Some(known) = self.known().get(&file) {
-            return Ok((known.clone(), false));
-        }
-        let recalled = self.memory.as_ref().and_then(|memory| {
-            let since = file.is_a_stand_in(kind).then_some(STAND_IN);
-            memory.recall(&file, since)
-        });
+        let recalled = self.recall(kind, &file);
         let is_new = recalled.is_none();
         let version = match recalled {
             Some(version) => version,
@@ -76,6 +70,19 @@ impl Versions {
         }
         self.known().insert(file, version.clone());
         Ok((version, is_new))
+    }
+
+    /// Returns the version of the executable at `path` if it was run before. Does not run it.
+    pub fn known_of(&self, kind: RuntimeKind, path: &Path) -> Option<Version> {
+        self.recall(kind, &Executable::at(path).ok()?)
+    }
+
+    fn recall(&self, kind: RuntimeKind, file: &Executable) -> Option<Version> {
+        let known = self.known().get(file).cloned();
+        known.or_else(|| {
+            let since = file.is_a_stand_in(kind).then_some(STAND_IN);
+            self.memory.as_ref()?.recall(file, since)
+        })
     }
 
     /// Runs the executable at `path`, and returns its version if it can be used.

@@ -66,7 +66,8 @@ impl Zellij {
         let seen = |error: std::io::Error| not_seen(home, "attach", &error);
         let me = process::me().map_err(seen)?;
         let record = Record::here(&new.session, &new.tag, me).map_err(seen)?;
-        let version = self.versions.of(RuntimeKind::Zellij, &self.binary).await.ok().and_then(|version| version.text);
+        // Before a start, the engine has asked.
+        let version = self.versions.known_of(RuntimeKind::Zellij, &self.binary).and_then(|version| version.text);
         let keybinds = keys::keybinds(&version.unwrap_or_default());
         match home.claim(&record, &keybinds) {
             Ok(()) => return Ok(record),

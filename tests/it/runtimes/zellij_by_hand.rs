@@ -157,6 +157,14 @@ fn our_pane_closed_by_a_person_leaves_their_own_alone() {
     assert_eq!((world.conversation("a"), others(server, 0)), (conversation, own));
 }
 
+/// The very first start of a fleet knows already which zellij it has, and whether that one knows the key.
+#[test]
+fn inside_a_zellij_of_the_users_own_a_key_gives_that_one_its_keys_back() {
+    let (_world, place) = awake();
+    let config = fs::read_to_string(place.server.join("config/config.kdl")).expect("a configuration");
+    assert!(config.contains("bind \"]\" { FocusHostSession; SwitchToMode \"Locked\"; }"), "{config}");
+}
+
 /// Makes the terminal as large as the pane.
 pub(super) const AS_LARGE: &str = "stty rows 50 cols 200; ";
 
