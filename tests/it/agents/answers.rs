@@ -90,12 +90,12 @@ fn claude_is_told_all_that_was_answered_to_several_questions(on: RuntimeKind) {
     let own = agent.run(&["answer", "claude", "4"]);
     assert_eq!(own.status.code(), Some(7), "{own:?}");
     let told = says("Mail", "claude: ticked 3. Mail; it asks: Which features?");
-    assert!(told.contains("\n  > 3. [x] Mail\n    4. [ ] Type something\n       "), "{told}");
+    assert!(told.contains("\n  > 3. [x] Mail\n         send\n    4. [ ] Type something\n       "), "{told}");
     says("1", "claude: ticked 1. Auth; it asks: Which features?");
     says("mail", "claude: unticked 3. Mail; it asks: Which features?");
     let further = if told.contains("       Next\n") { "Next" } else { "Submit" };
     let told = says(further, &format!("claude: chose {further}; it asks: Which library?"));
-    assert!(told.contains("\n  > 1. axum\n    2. hyper\n"), "{told}");
+    assert!(told.contains("\n  > 1. axum\n         web\n    2. hyper\n         low\n"), "{told}");
     says("hyper", "claude: chose 2. hyper; it asks: Choose the days");
     says("Friday", "claude: ticked 2. Friday; it asks: Choose the days");
     let told = says("Submit", "claude: chose Submit; it asks: Review your answers");
