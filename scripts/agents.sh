@@ -4,8 +4,8 @@
 
 # The versions with which the built-in profiles were seen to work; each profile names its own.
 packages=(
-    @anthropic-ai/claude-code@2.1.328
-    @openai/codex@0.169.0
+    @anthropic-ai/claude-code@2.1.332
+    @openai/codex@0.171.0
     @mariozechner/pi-coding-agent@0.73.1
     opencode-ai@1.18.33
     @google/gemini-cli@0.61.0
