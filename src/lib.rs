@@ -53,7 +53,7 @@ pub mod testing {
     pub use crate::policy::time::Timestamp;
     pub use crate::policy::wake::{ContextPolicy, Markers, Mode, WakeDecision, WakeFacts, WakeRequest, decide};
     pub use crate::store::{
-        AgentProcess, ConversationEntry, Event, ExitRecord, Hangup, Heartbeat, LastEnd, Launch, Locked, Marker, OsText,
-        Outcome, Phase, Place, Process, Session, SessionRecord, StateDir, Stored,
+        AgentProcess, ConversationEntry, Ends, Event, ExitRecord, Hangup, Heartbeat, LastEnd, Launch, Locked, Marker,
+        OsText, Outcome, Phase, Place, Process, Session, SessionRecord, StateDir, Stored,
     };
 }

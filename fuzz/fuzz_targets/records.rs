@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use peer::testing::{
-    ConversationEntry, Deaths, EndCause, EndReport, Event, ExitRecord, Health, HealthPolicy, Heartbeat, LastEnd, Launch,
-    Outcome, Reached, Session, SessionRecord, Timestamp,
+    ConversationEntry, Deaths, EndCause, EndReport, Ends, Event, ExitRecord, Health, HealthPolicy, Heartbeat, LastEnd,
+    Launch, Outcome, Reached, Session, SessionRecord, Timestamp,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
             max_rss_kib: None,
             reached: Reached::Ready,
         };
-        let _ = Outcome::of(&record, report, Session::Cleared, last, deaths);
+        let _ = Outcome::of(&record, report, Session::Cleared, Ends { last, deaths });
     }
     let _ = serde_json::from_slice::<Heartbeat>(bytes).map(|beat| beat.started_at_ms.to_string());
     let _ = serde_json::from_slice::<ConversationEntry>(bytes);
