@@ -306,11 +306,15 @@ fn a_server_killed_at_any_moment_of_a_self_fresh_is_nobodys_death(on: RuntimeKin
     for delay in [0, 2, 5, 10, 15, 20, 40, 80] {
         world.peer(&["reset", "a"]);
         let (incarnation, server) = (world.session("a")["incarnation"].to_string(), world.server_of("a"));
+        // It becomes its own successor by exec(2).
+        let pane = world.pane_process("a");
         let mut command = world.command(&["self-fresh"]);
         let run = common::Run::of(command.env("PEER_NAME", "a").env("PEER_INCARNATION", incarnation), None);
         assert_eq!(run.code, 0, "{run:?}");
         std::thread::sleep(Duration::from_millis(delay));
         signal(server.pid, Signal::SIGKILL);
+        // A wake that joins the fresh start before its agent runs waits 10 s for a pane that is gone, and says so.
+        wait_until("its pane process has seen it", || !lives(pane));
         is_uncounted(&world, "a", &format!("{delay} ms after a self-fresh"));
     }
 }
