@@ -1,5 +1,6 @@
 //! The life of an incarnation: it is launched, becomes ready, is ended, and its end is recorded.
 
+mod agent_start;
 mod answered_end;
 mod driving;
 mod end;

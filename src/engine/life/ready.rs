@@ -15,7 +15,7 @@ use crate::engine::observe::changes::Changes;
 use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::observe::{self, process_axis, process_id, recorded, target};
 use crate::engine::peer::DIALOG_SETTLE;
-use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
+use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::Incarnation;
 use crate::policy::event::EventName;
@@ -30,9 +30,6 @@ const REDRAW_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long an agent may show nothing before its view is cleared: longer than most agents need to be ready.
 const BLIND: Duration = Duration::from_secs(5);
-
-/// How long the pane process may take to come up and start the agent after the runtime created the pane.
-const PANE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The result of one look at the screen.
 #[derive(Clone, PartialEq, Eq)]
@@ -108,7 +105,7 @@ impl Engine {
         }
     }
 
-    fn waiting(&self, peer: &Peer, started: Instant, limit: Duration) {
+    pub(super) fn waiting(&self, peer: &Peer, started: Instant, limit: Duration) {
         self.progress.waiting(&format!("{} to be ready", peer.name), started.elapsed(), limit);
     }
 
@@ -148,6 +145,7 @@ impl Engine {
 
     /// Watches the screen until the readiness rule matches, and still matches a moment later.
     async fn drive(&self, peer: &Peer, incarnation: Incarnation, started: Instant, limit: Duration) -> Result<()> {
+        self.await_agent(peer, incarnation, started, limit).await?;
         let (mut steady, mut cleared) = (Steady::default(), Instant::now());
         let mut changes = None;
         loop {
@@ -158,9 +156,6 @@ impl Engine {
             if record.process.is_some() && process_axis(&record) == Axis::Dead {
                 self.record_failed_start(peer, &record).await?;
                 continue;
-            }
-            if record.process.is_none() && started.elapsed() > PANE_PATIENCE {
-                return Err(self.not_ready(peer, &record, NotReady::TimedOut(PANE_PATIENCE)).await);
             }
             let look = self.look(peer, &record).await?;
             let stood = steady.stood(&look);
@@ -182,10 +177,6 @@ impl Engine {
                 return Err(self.not_ready(peer, &record, NotReady::TimedOut(limit)).await);
             }
             self.waiting(peer, started, limit);
-            if record.process.is_none() {
-                pause(started).await;
-                continue;
-            }
             let changes = changes.get_or_insert_with(|| Changes::of(&record, SCREEN_POLL));
             changes.looked();
             changes.screen().await;
@@ -193,9 +184,6 @@ impl Engine {
     }
 
     async fn look(&self, peer: &Peer, record: &SessionRecord) -> Result<Look> {
-        if record.process.is_none() {
-            return Ok(Look::NotYet);
-        }
         if ready_when_started(peer) {
             return Ok(Look::Ready);
         }

@@ -20,6 +20,7 @@ on_each_runtime! {
     a_server_killed_at_any_moment_of_a_start_is_nobodys_death
     a_start_that_is_killed_with_its_server_and_pane_is_nobodys_death
     a_wake_that_joined_a_start_goes_on_when_that_is_taken_away
+    a_wake_that_joined_a_start_before_its_agent_runs_goes_on_when_that_is_taken_away
     a_server_killed_at_any_moment_of_a_self_fresh_is_nobodys_death
 }
 
@@ -299,6 +300,28 @@ fn a_wake_that_joined_a_start_goes_on_when_that_is_taken_away(on: RuntimeKind) {
     assert_eq!((world.deaths("a"), world.events("a", "message.delivered").len()), (0, 1));
 }
 
+/// The record is that of a start whose pane process has not started the agent yet.
+fn a_wake_that_joined_a_start_before_its_agent_runs_goes_on_when_that_is_taken_away(on: RuntimeKind) {
+    let world = World::on(on);
+    world.demo("a", &[]);
+    world.peer(&["wake", "a"]);
+    let victims = Victims::of(&world, "a");
+    let mut record = world.session("a");
+    record["process"] = Value::Null;
+    record["phase"] = json!("starting");
+    record["driver"] = json!({"pid": 0, "start": 0});
+    std::fs::write(world.file("a", "session"), record.to_string()).expect("writable");
+    let said = std::fs::File::create(world.path("said.txt")).expect("writable");
+    let mut joins = on_a_terminal(&world, "", "wake a -m hello").stdout(said).spawn().expect("script(1)");
+    let said = || std::fs::read_to_string(world.path("said.txt")).expect("readable");
+    wait_until("the wake waits for that start", || said().contains("waiting for a to be ready"));
+    victims.kill_at_once();
+    assert!(ended(&mut joins).success(), "{}", said());
+    assert!(said().contains("message delivered"), "{}", said());
+    assert_eq!((world.deaths("a"), world.events("a", "message.delivered").len()), (0, 1));
+    assert_eq!(world.events("a", "session.ended")[0]["cause"], "runtime-lost");
+}
+
 fn a_server_killed_at_any_moment_of_a_self_fresh_is_nobodys_death(on: RuntimeKind) {
     let world = World::on(on);
     world.demo("a", &[]);
@@ -306,15 +329,11 @@ fn a_server_killed_at_any_moment_of_a_self_fresh_is_nobodys_death(on: RuntimeKin
     for delay in [0, 2, 5, 10, 15, 20, 40, 80] {
         world.peer(&["reset", "a"]);
         let (incarnation, server) = (world.session("a")["incarnation"].to_string(), world.server_of("a"));
-        // It becomes its own successor by exec(2).
-        let pane = world.pane_process("a");
         let mut command = world.command(&["self-fresh"]);
         let run = common::Run::of(command.env("PEER_NAME", "a").env("PEER_INCARNATION", incarnation), None);
         assert_eq!(run.code, 0, "{run:?}");
         std::thread::sleep(Duration::from_millis(delay));
         signal(server.pid, Signal::SIGKILL);
-        // A wake that joins the fresh start before its agent runs waits 10 s for a pane that is gone, and says so.
-        wait_until("its pane process has seen it", || !lives(pane));
         is_uncounted(&world, "a", &format!("{delay} ms after a self-fresh"));
     }
 }
