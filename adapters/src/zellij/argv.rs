@@ -145,6 +145,8 @@ fn in_our_environment(argv: &[OsString], variable: impl Fn(&str) -> Option<OsStr
 /// How a key is sent to a zellij pane.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Input {
+    /// A character, which every program gets as it is.
+    Text(char),
     /// An argument of `zellij action send-keys`.
     Key(String),
     /// Bytes for `zellij action write`.
@@ -152,9 +154,9 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// Returns the argument of `send-keys`, if it is one.
-    pub(super) fn word(&self) -> Option<&str> {
-        if let Self::Key(word) = self { Some(word) } else { None }
+    /// Returns the character, if it is one.
+    pub(super) fn character(&self) -> Option<char> {
+        if let Self::Text(character) = self { Some(*character) } else { None }
     }
 }
 
@@ -174,9 +176,9 @@ pub(super) fn input(key: &Key) -> Input {
         Key::Left => "Left",
         Key::Right => "Right",
         Key::Backspace => "Backspace",
-        Key::Space => "Space",
+        Key::Space => return Input::Text(' '),
         Key::Ctrl(letter) => return Input::Key(format!("Ctrl {letter}")),
-        Key::Char(character) => return Input::Key(character.to_string()),
+        Key::Char(character) => return Input::Text(*character),
         Key::Home => return bytes("\x1b[H"),
         Key::End => return bytes("\x1b[F"),
         Key::Insert => return bytes("\x1b[2~"),

@@ -41,6 +41,14 @@ impl Zellij {
         sent.and(closed)
     }
 
+    /// Presses each key with a client of its own, and characters in a row with one. `send-keys` with several keys makes several requests on one connection,
+    /// and may wait for ever for the answer to the second.
+    ///
+    /// # Source
+    /// zellij 0.45.1, `individual_messages_client` and `remove_client!`: a client first connects to ask whether the
+    /// session exists, and then again; the number of the first connection is freed twice, and if the second time comes
+    /// after the number was given to the second connection, the server stops answering that one (3 of 14 at a load of
+    /// 12). A client with one request takes that for its end. The request is carried out all the same.
     pub(super) async fn press_keys(&self, target: &Target, keys: &[Key]) -> Result<(), RuntimeError> {
         let (home, up) = Self::takes_input(target, "send-keys")?;
         if keys.is_empty() {
@@ -48,11 +56,11 @@ impl Zellij {
         }
         let client = self.with_compatible_client(up.server).await?;
         let inputs: Vec<Input> = keys.iter().map(argv::input).collect();
-        let alike = |one: &Input, next: &Input| matches!((one, next), (Input::Key(_), Input::Key(_)));
-        for run in inputs.chunk_by(alike) {
+        for run in inputs.chunk_by(|one, next| matches!((one, next), (Input::Text(_), Input::Text(_)))) {
             let (verb, words) = match run {
-                [Input::Bytes(bytes)] => ("write", bytes.iter().map(u8::to_string).collect::<Vec<_>>()),
-                keys => ("send-keys", keys.iter().filter_map(Input::word).map(str::to_owned).collect()),
+                [Input::Key(word)] => ("send-keys", vec![word.clone()]),
+                [Input::Bytes(bytes)] => ("write", bytes.iter().map(u8::to_string).collect()),
+                text => ("write-chars", vec![text.iter().filter_map(Input::character).collect()]),
             };
             client.act(&home, target, verb, &words).await?;
         }
