@@ -250,7 +250,7 @@ pub(in crate::cli) fn answer_hint(peer: &str, answer: AnswerWith) -> String {
 fn unanswered_hint(peer: &str, why: Unanswered) -> String {
     match why {
         Unanswered::StartAnswers => format!("peer wake {peer}"),
-        Unanswered::Changed => format!("peer answer {peer} shows what it asks now"),
+        Unanswered::Changed | Unanswered::Replaced => format!("peer answer {peer} shows what it asks now"),
         Unanswered::NoRows
         | Unanswered::Typed
         | Unanswered::NoCursor

@@ -1,12 +1,13 @@
 use std::io;
 
+use peer_adapters::screen::MenuRow;
 use serde_json::{Value, json};
 
 use crate::cli::args::several::named;
 use crate::cli::render::output::{self, printable};
 use crate::cli::{CliError, Context, Outcome};
 use crate::engine::EngineError;
-use crate::engine::verbs::answer::{After, Answered, Question};
+use crate::engine::verbs::answer::{After, Answered, Choice, Question};
 use crate::policy::name::PeerName;
 
 /// Show an agent's open question, or choose an answer
@@ -40,17 +41,16 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
             Err(error) => failed(&args, error, context),
         };
     };
-    match engine.answer_question(&args.name, choice).await {
+    match engine.answer_question(&args.name, Choice::Named(choice)).await {
         Ok(answered) if args.json => {
             let answered = serde_json::to_value(&answered).expect("plain data");
             context.out.document("answer", &named(&args.name, answered))?;
             Ok(0)
         }
-        Ok(Answered { row, label, did, after, .. }) => {
-            let number = row.map(|row| format!("{row}. ")).unwrap_or_default();
-            let told = format!("{}: {} {number}{label}; {}", args.name, did.as_str(), followed(&after));
+        Ok(answered) => {
+            let told = format!("{}: {}; {}", args.name, chose(&answered), followed(&answered.after));
             context.out.line(printable(&told))?;
-            if let After::Asks { asks, .. } = &after {
+            if let After::Asks { asks, .. } = &answered.after {
                 show_rows(&args, asks, context)?;
             }
             Ok(0)
@@ -92,9 +92,7 @@ fn show_rows(args: &Args, question: &Question, context: &mut Context) -> io::Res
     }
     for (index, row) in question.rows.iter().enumerate() {
         let mark = if question.cursor == Some(index + 1) { '>' } else { ' ' };
-        // As on the screen, behind the numbers of the others.
-        let indent = if row.number.is_none() { "   " } else { "" };
-        context.out.line(printable(&format!("  {mark} {indent}{row}")))?;
+        context.out.line(printable(&format!("  {mark} {}{row}", indent(row))))?;
         for line in &row.about {
             context.out.line(printable(&format!("         {line}")))?;
         }
@@ -109,7 +107,19 @@ fn show_rows(args: &Args, question: &Question, context: &mut Context) -> io::Res
     Ok(())
 }
 
-fn followed(after: &After) -> String {
+/// The space before a row, as on the screen: one without a number begins behind the numbers of the others.
+pub(super) fn indent(row: &MenuRow) -> &'static str {
+    if row.number.is_none() { "   " } else { "" }
+}
+
+/// What an answer did, to which row.
+pub(super) fn chose(answered: &Answered) -> String {
+    let number = answered.row.map(|row| format!("{row}. ")).unwrap_or_default();
+    format!("{} {number}{}", answered.did.as_str(), answered.label)
+}
+
+/// What an agent does after an answer.
+pub(super) fn followed(after: &After) -> String {
     match after {
         After::Busy => "it works".to_owned(),
         After::Free => "it is ready for a message".to_owned(),

@@ -2,7 +2,9 @@
 //! `run`.
 
 mod act;
+mod answering;
 mod app;
+mod asked;
 mod draw;
 mod editor;
 mod input;
@@ -11,6 +13,7 @@ mod operation;
 mod pager;
 mod pane;
 mod run;
+mod said;
 mod terminal;
 
 use std::io::IsTerminal;
@@ -30,7 +33,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 
 /// Show the fleet live, with the details and screen of the selected peer
 ///
-/// Peers that wait for a person come first; `?` shows the keys. Each refresh costs one listing per runtime, whatever the size
+/// Peers that wait for a person come first; `A` shows what the selected one asks, to answer it; `?` shows the keys. Each refresh costs one listing per runtime, whatever the size
 /// of the fleet, and none if nothing can have changed. The terminal is restored on exit.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -54,6 +54,9 @@ pub enum Unanswered {
     /// Another question took its place.
     #[error("the question has changed or is gone; Enter was not pressed")]
     Changed,
+    /// It is not the question of which the user saw the rows.
+    #[error("it asks something else by now; no key was pressed")]
+    Replaced,
     /// Enter had no effect, or the same question came back.
     #[error("Enter was pressed on that row, but the question is still open")]
     Stands,
@@ -108,7 +111,7 @@ impl Unanswered {
             Self::NoCursor => "cursor-unknown",
             Self::Restless => "screen-restless",
             Self::NotMoved => "cursor-not-moved",
-            Self::Changed => "question-changed",
+            Self::Changed | Self::Replaced => "question-changed",
             Self::Stands => "question-stands",
         }
     }

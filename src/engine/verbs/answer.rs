@@ -1,10 +1,11 @@
 //! `peer answer`: shows an agent's question, and chooses the row that the user names.
 
+mod told;
+
 use std::time::Duration;
 
 use peer_adapters::runtime::Key;
 use peer_adapters::screen::{self, Menu, MenuRow, Phase as Shows};
-use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::engine::error::Unanswered;
@@ -15,11 +16,12 @@ use crate::engine::peer::DIALOG_SETTLE;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::choice::{Choosable, choose};
-use crate::policy::ending::{End, EndCause};
+use crate::policy::ending::End;
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
-use crate::policy::turn::{Ask, AskKind};
 use crate::store::{Event, Phase, SessionRecord};
+
+pub use told::{After, Answered, Choice, Did, Question};
 
 /// How long a screen may keep changing under a dialog, and how long a dialog may take to redraw after a key.
 const REDRAW_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,93 +29,6 @@ const REDRAW_TIMEOUT: Duration = Duration::from_secs(5);
 const SCREEN_POLL: Duration = POLL.saturating_mul(3);
 /// How long to wait for what follows an answer.
 const AFTER: Duration = Duration::from_secs(10);
-
-/// A question that an agent asks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[expect(clippy::struct_field_names, reason = "the names are those of the JSON document")]
-pub struct Question {
-    /// The kind of answer that a person must give.
-    pub kind: AskKind,
-    /// The question on one line, if its screen or its status file shows it.
-    pub question: Option<String>,
-    /// The text above the rows: the question and its context.
-    pub text: Vec<String>,
-    /// Whether `text` lacks its beginning, which is above the screen.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub is_cut: bool,
-    /// The rows; empty if they are unknown.
-    pub rows: Vec<MenuRow>,
-    /// The place of the row with the cursor among the rows, starting at 1.
-    pub cursor: Option<usize>,
-}
-
-/// The chosen row, and what followed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Answered {
-    /// The question.
-    pub question: String,
-    /// The number of the row, if it has one.
-    pub row: Option<usize>,
-    /// Its label.
-    pub label: String,
-    /// What that did to the row.
-    pub did: Did,
-    /// What the screen showed afterwards.
-    #[serde(flatten)]
-    pub after: After,
-}
-
-/// What an answer did to its row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Did {
-    /// It was chosen.
-    Chose,
-    /// Its checkbox was ticked.
-    Ticked,
-    /// Its checkbox was cleared.
-    Unticked,
-}
-
-impl Did {
-    /// Returns the verb that tells it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Chose => "chose",
-            Self::Ticked => "ticked",
-            Self::Unticked => "unticked",
-        }
-    }
-}
-
-/// What a screen showed after an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "after")]
-pub enum After {
-    /// A turn in progress.
-    Busy,
-    /// A composer that is ready for a message.
-    Free,
-    /// Another question, or the same one with another row ticked.
-    Asks {
-        /// The question, on one line.
-        next: String,
-        /// All of it.
-        asks: Box<Question>,
-    },
-    /// The agent ended.
-    Ended {
-        /// Why; `None` if that is not known yet.
-        cause: Option<EndCause>,
-        /// Whether it counts as a death.
-        counted: Option<bool>,
-        /// How, as it is shown to the user.
-        #[serde(skip)]
-        how: Option<String>,
-    },
-    /// No question, and nothing else that is recognized.
-    Unknown,
-}
 
 impl Engine {
     /// Returns the question of one peer, or `None` if it asks nothing. Presses no key.
@@ -135,7 +50,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotAwake`]; [`EngineError::AsksNothing`]; [`EngineError::NoSuchRow`]: nothing was pressed.
     /// [`EngineError::NotAnswered`] says how far it came.
-    pub async fn answer_question(&self, name: &PeerName, choice: &str) -> Result<Answered> {
+    pub async fn answer_question(&self, name: &PeerName, choice: Choice<'_>) -> Result<Answered> {
         let peer = self.known(name)?;
         // Held to the end, so that no message is typed into the dialog.
         let locked = self.lock(name).await?;
@@ -149,16 +64,10 @@ impl Engine {
         if answers_itself(&peer, &record, &menu) {
             return Err(not_answered(&peer, Unanswered::StartAnswers));
         }
-        if menu.rows.is_empty() {
+        if menu.rows.is_empty() && matches!(choice, Choice::Named(_)) {
             return Err(not_answered(&peer, Unanswered::NoRows));
         }
-        let rows: Vec<_> = menu.rows.iter().map(|row| Choosable { number: row.number, label: &row.label }).collect();
-        let row = choose(&rows, choice).map_err(|why| EngineError::NoSuchRow {
-            peer: peer.name.clone(),
-            choice: choice.to_owned(),
-            why,
-            rows: menu.rows.iter().map(MenuRow::to_string).collect(),
-        })?;
+        let row = chosen_row(&peer, &menu, choice)?;
         let Some(MenuRow { number, label, ends, typed: false, .. }) = menu.rows.get(row).cloned() else {
             return Err(not_answered(&peer, Unanswered::Typed));
         };
@@ -305,18 +214,28 @@ impl Engine {
     }
 }
 
-impl Question {
-    fn of(menu: &Menu) -> Self {
-        let Ask { kind, question, .. } = turn::ask(&menu.dialog);
-        let cursor = menu.cursor.map(|cursor| cursor + 1);
-        Self { kind, question, text: menu.text.clone(), is_cut: menu.is_cut, rows: menu.rows.clone(), cursor }
-    }
-}
-
 /// Whether the process that starts the agent answers this dialog, because the spec accepts it. Two processes that press
 /// keys would interfere with each other.
 fn answers_itself(peer: &Peer, record: &SessionRecord, menu: &Menu) -> bool {
     matches!(record.phase, Phase::Starting { .. }) && peer.accepts(&menu.dialog)
+}
+
+/// Returns the index of the row that is chosen.
+fn chosen_row(peer: &Peer, menu: &Menu, choice: Choice<'_>) -> Result<usize> {
+    match choice {
+        Choice::Seen(question, row) if question.is_same(&Question::of(menu)) => Ok(row),
+        Choice::Seen(..) => Err(not_answered(peer, Unanswered::Replaced)),
+        Choice::Named(words) => {
+            let rows: Vec<_> =
+                menu.rows.iter().map(|row| Choosable { number: row.number, label: &row.label }).collect();
+            choose(&rows, words).map_err(|why| EngineError::NoSuchRow {
+                peer: peer.name.clone(),
+                choice: words.to_owned(),
+                why,
+                rows: menu.rows.iter().map(MenuRow::to_string).collect(),
+            })
+        }
+    }
 }
 
 fn not_answered(peer: &Peer, why: Unanswered) -> EngineError {

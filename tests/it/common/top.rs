@@ -64,6 +64,19 @@ impl<'a> Top<'a> {
         assert_eq!(self.tmux(&[&["send-keys", "-t", &self.pane], keys].concat()), "");
     }
 
+    /// Lets the time pass in which a user sees what is asked: a key before that answers nothing.
+    pub(crate) fn look(&self) {
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!self.screen().is_empty());
+    }
+
+    /// The process of `peer top`.
+    pub(crate) fn pid(&self) -> u32 {
+        let shell = self.tmux(&["display-message", "-p", "-t", &self.pane, "#{pane_pid}"]);
+        let children = peer_adapters::process::children(shell.trim().parse().expect("a pid")).expect("/proc");
+        children.first().expect("top").id.pid
+    }
+
     /// Waits until the screen satisfies `holds`, and returns it.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&str) -> bool) -> String {

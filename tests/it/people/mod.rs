@@ -31,6 +31,7 @@ mod timer;
 mod timer_hints;
 mod timer_systemd;
 mod top;
+mod top_answers;
 mod top_safety;
 mod top_views;
 mod tour;

@@ -161,10 +161,7 @@ fn a_signal_gives_the_terminal_back() {
     let world = World::new();
     let top = Top::start(&world, "140", "12");
     top.until("a hint", |screen| screen.contains("no peer is declared: peer add NAME -- COMMAND"));
-    let shell: u32 =
-        top.tmux(&["display-message", "-p", "-t", &top.pane, "#{pane_pid}"]).trim().parse().expect("a pid");
-    let children = peer_adapters::process::children(shell).expect("/proc");
-    let pid = children.first().expect("top").id.pid;
+    let pid = top.pid();
     signal(pid, Signal::SIGTERM);
     wait_until("it ends", || !lives(pid));
     top.assert_given_back("[code 0]");

@@ -102,7 +102,8 @@ fn unless_mended(engine: &Engine, mistake: EngineError) -> EngineError {
 /// Formats an error with its hint.
 pub(super) fn in_words(error: EngineError) -> String {
     let error = CliError::from(error);
-    let hint = error.hint().map(|hint| format!("   hint: {}", as_key(&hint).unwrap_or(&hint))).unwrap_or_default();
+    let hint = error.hint().map(|hint| as_key(&hint).map(str::to_owned).or_else(|| as_keys(&hint)).unwrap_or(hint));
+    let hint = hint.map(|hint| format!("   hint: {hint}")).unwrap_or_default();
     format!("{error}{hint}")
 }
 
@@ -111,8 +112,15 @@ fn as_key(hint: &str) -> Option<&'static str> {
     match hint.split_whitespace().collect::<Vec<_>>()[..] {
         ["peer", "start", _] => Some("S lets it be woken"),
         ["peer", "wake", _] => Some("w wakes it"),
+        ["peer", "attach", _, "and", "answer", "it"] => Some("a attaches to it"),
         _ => None,
     }
+}
+
+/// The keys that answer a question, in place of the commands at the beginning of a hint.
+fn as_keys(hint: &str) -> Option<String> {
+    let (name, rest) = hint.strip_prefix("peer answer ")?.split_once(", or peer attach ")?;
+    Some(format!("A answers it, a attaches{}", rest.strip_prefix(name)?))
 }
 
 #[cfg(test)]
@@ -128,5 +136,8 @@ mod tests {
         assert_eq!(in_words(stopped), says);
         let failed = EngineError::Refused { peer, verb: "wake", refusal: Refusal::Failed { deaths: 3 } };
         assert!(in_words(failed).contains("hint: peer reset api, or "));
+        let keys = "A answers it, a attaches; then send it again";
+        assert_eq!(as_keys("peer answer api, or peer attach api; then send it again").as_deref(), Some(keys));
+        assert_eq!(as_keys("peer answer api shows what it asks now"), None);
     }
 }

@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use ratatui::text::Text;
 
+use super::asked::{Asked, Choice};
 use super::editor::Editor;
-use super::operation::{Done, Failure, Operation, Running, Target};
+use super::operation::{Done, Failure, Operation, Running, Target, summary};
 use super::pager::{Page, Pager};
+use super::said::Said;
 use crate::cli::args::order::Order;
 use crate::engine::verbs::list::Row;
 use crate::engine::verbs::top::View;
@@ -24,6 +26,8 @@ pub(super) enum Mode {
     Write(Prompt),
     /// The user is asked to confirm.
     Confirm(Question),
+    /// The question of an agent, to be answered.
+    Asks(Asked),
     /// The list of keys, from this line on.
     Help(usize),
 }
@@ -61,6 +65,10 @@ pub(super) enum About {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     Do(u64, Operation, Vec<Target>),
+    /// Read what a peer asks.
+    Ask(u64, Target),
+    /// Choose a row of what a peer asks.
+    Answer(u64, Target, Box<Choice>),
     Attach(u64, Target),
     /// Refresh the fleet now.
     Look,
@@ -88,7 +96,7 @@ pub(super) struct App {
     pub(super) size: (u16, u16),
     pub(super) mouse: bool,
     /// The outcome of the last operation.
-    pub(super) message: String,
+    pub(super) message: Said,
     /// The operations that are running.
     pub(super) running: Vec<Running>,
     /// Whether keys are being typed ahead: they are not commands until the keyboard has rested.
@@ -112,7 +120,7 @@ impl App {
             pager: None,
             size: (80, 24),
             mouse: true,
-            message: String::new(),
+            message: Said::default(),
             running: Vec::new(),
             types_ahead: false,
             drafts: HashMap::new(),
@@ -122,7 +130,7 @@ impl App {
 
     /// Whether the first listing has come or failed, so that there is something to see and to act on.
     pub(super) fn has_looked(&self) -> bool {
-        self.view.at > Timestamp::default() || !self.message.is_empty()
+        self.view.at > Timestamp::default() || self.message.number() > 0
     }
 
     /// Returns the rows that are shown, in order; peers that wait for a person come first.
@@ -154,11 +162,18 @@ impl App {
     }
 
     /// Takes a new listing. The chosen peer stays chosen, wherever its row has moved to.
-    pub(super) fn see(&mut self, view: View) {
+    pub(super) fn see(&mut self, view: View) -> Option<Effect> {
         self.view = view;
         let rows = &self.view.fleet.rows;
         self.marked.retain(|name| rows.iter().any(|row| row.peer == *name));
         self.keep_choice();
+        self.follow_question()
+    }
+
+    /// The number of the message that can be read.
+    pub(super) fn message_shown(&self) -> Option<u64> {
+        let is_covered = matches!(self.mode, Mode::Filter | Mode::Confirm(_) | Mode::Help(_)) || !self.has_looked();
+        (!is_covered && !self.message.is_empty()).then(|| self.message.number())
     }
 
     pub(super) fn keep_choice(&mut self) {
@@ -182,7 +197,7 @@ impl App {
         let next = rows.iter().skip(at).chain(&rows).find(|row| waits(row)).map(|row| row.peer.clone());
         match next {
             Some(name) => self.chosen = Some(name),
-            None => "no peer is waiting for a person".clone_into(&mut self.message),
+            None => self.message.pass("no peer is waiting for a person"),
         }
     }
 
@@ -254,10 +269,15 @@ impl App {
         Effect::Attach(self.start("attaching", vec![target.clone()]), target)
     }
 
-    fn start(&mut self, doing: &'static str, targets: Vec<Target>) -> u64 {
+    pub(super) fn start(&mut self, doing: &'static str, targets: Vec<Target>) -> u64 {
+        let number = self.next_number();
+        self.message.stay(format!("{}: {doing}", super::operation::names(&targets)));
+        self.running.push(Running { number, doing, targets });
+        number
+    }
+
+    pub(super) const fn next_number(&mut self) -> u64 {
         self.number += 1;
-        self.message = format!("{}: {doing}", super::operation::names(&targets));
-        self.running.push(Running { number: self.number, doing, targets });
         self.number
     }
 
@@ -270,13 +290,18 @@ impl App {
             let names = failed.iter().map(|target| target.name.clone()).collect();
             self.drafts.insert(names, text.clone());
         }
-        self.message = summary(&operation, &results);
+        let outcome = summary(&operation, &results);
+        if failed.is_empty() {
+            self.message.pass(outcome);
+        } else {
+            self.message.stay(outcome);
+        }
         if let (Mode::Browse, None, [(target, Err(Failure::Changed(now)))]) = (&self.mode, &self.pager, &*results) {
             let meant = vec![Target { incarnation: *now, ..target.clone() }];
             let since = format!("{}: nothing was done", target.changed_to(*now));
             self.mode = match operation {
                 Operation::Send(_) => {
-                    self.message = since;
+                    self.message.stay(since);
                     Mode::Write(self.prompt(meant))
                 }
                 operation => Mode::Confirm(Question { about: About::Operation(operation, meant), since: Some(since) }),
@@ -321,28 +346,4 @@ pub(super) fn waits(row: &Row) -> bool {
 /// The peer of a row as it is seen now.
 pub(super) fn target(row: &Row) -> Target {
     Target { name: row.peer.clone(), incarnation: row.incarnation }
-}
-
-/// Formats the outcome of an operation in one line.
-fn summary(operation: &Operation, results: &[(Target, Result<String, Failure>)]) -> String {
-    let words = |(target, how): &(Target, Result<String, Failure>)| match how {
-        Ok(what) => format!("{}: {what}", target.name),
-        Err(Failure::Changed(now)) => format!("{}: nothing was done", target.changed_to(*now)),
-        Err(Failure::Failed(why)) => why.clone(),
-    };
-    let failed = results.iter().filter(|(_, how)| how.is_err());
-    let kept = if matches!(operation, Operation::Send(_)) && failed.clone().next().is_some() {
-        "   (s: the text again)"
-    } else {
-        ""
-    };
-    match results {
-        [one] => words(one) + kept,
-        several => {
-            let failed: Vec<String> = failed.map(words).collect();
-            let well = several.len() - failed.len();
-            let failed = if failed.is_empty() { String::new() } else { format!("   {}", failed.join("; ")) };
-            format!("{well} of {} done{failed}{kept}", several.len())
-        }
-    }
 }

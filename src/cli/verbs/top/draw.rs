@@ -1,5 +1,6 @@
 //! Draws the view: the fleet, the chosen peer's story and screen beside or below it, the question and the keys.
 
+pub(super) mod asked;
 mod chosen;
 mod fleet;
 mod foot;
@@ -13,6 +14,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::app::{App, Mode, waits};
+use crate::cli::render::fold::fold;
 use crate::cli::render::output::printable;
 use crate::cli::render::terminal::{Hue, width};
 use crate::policy::time::Timestamp;
@@ -22,17 +24,39 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, now: Timestamp, plain: bool
     if !app.has_looked() {
         return frame.render_widget(Paragraph::new("listing the fleet"), frame.area());
     }
-    if let Some(pager) = &app.pager {
-        return pager::draw(frame, app, pager, plain);
+    match &app.pager {
+        Some(pager) => pager::draw(frame, app, pager, plain),
+        None => fleet(frame, app, now, plain),
     }
+    match &app.mode {
+        Mode::Asks(asked) => asked::draw(frame, app, asked, plain),
+        Mode::Help(scrolled) => help::draw(frame, *scrolled),
+        Mode::Browse | Mode::Filter | Mode::Write(_) | Mode::Confirm(_) => {}
+    }
+}
+
+fn fleet(frame: &mut Frame<'_>, app: &App, now: Timestamp, plain: bool) {
     let plan = Plan::of(app, frame.area());
     frame.render_widget(Paragraph::new(heading(app, plan.head.width, plain)), plan.head);
     fleet::draw(frame, app, &plan, now, plain);
     chosen::draw(frame, app, plan.chosen, now, plain);
     foot::draw(frame, app, plan.foot);
-    if let Mode::Help(scrolled) = app.mode {
-        help::draw(frame, scrolled);
+}
+
+/// Folds a line between words, and breaks a word that is wider than the room. What goes on begins at column `hang`.
+fn folded(line: &str, hang: usize, room: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for part in fold(&printable(line), hang, Some(room)) {
+        let mut rest = String::new();
+        for c in part.chars() {
+            if width(&rest) + width(c.encode_utf8(&mut [0; 4])) > room {
+                lines.push(std::mem::take(&mut rest));
+            }
+            rest.push(c);
+        }
+        lines.push(rest);
     }
+    lines
 }
 
 fn style(hue: Hue, plain: bool) -> Style {

@@ -4,6 +4,7 @@
 //! seems to end with Enter. A question is answered only by keys that came after it was shown. And while an operation is
 //! running, a letter that immediately follows another belongs to a text that the user types without looking.
 
+mod asked;
 mod mouse;
 
 use super::app::{About, App, Effect, Mode, Question};
@@ -18,6 +19,8 @@ pub(super) struct Typed {
     pub(super) inputs: Vec<Input>,
     /// Whether the keyboard had rested before, long enough for the user to have looked.
     pub(super) rested: bool,
+    /// Whether the question of an agent had been shown as long before.
+    pub(super) looked: bool,
 }
 
 /// What came together with a key.
@@ -27,12 +30,14 @@ struct Around {
     rested: bool,
     /// Whether more input follows it at once.
     goes_on: bool,
+    /// Whether the question of an agent had been shown long enough.
+    looked: bool,
 }
 
 impl App {
     /// Applies all of the input and returns its effects.
     pub(super) fn typed(&mut self, typed: Typed) -> Vec<Effect> {
-        let Typed { inputs, rested } = typed;
+        let Typed { inputs, rested, looked } = typed;
         if !self.has_looked() {
             // No peer is shown yet that the input could be for.
             let leaves = |input: &Input| matches!(input, Input::Key(Key::Char('q') | Key::Ctrl('c')));
@@ -41,8 +46,8 @@ impl App {
         self.types_ahead &= !rested;
         let (mut effects, count) = (Vec::new(), inputs.len());
         for (at, input) in inputs.into_iter().enumerate() {
-            let around = Around { rested: rested && at == 0, goes_on: at + 1 < count };
-            let asked = matches!(self.mode, Mode::Confirm(_));
+            let around = Around { rested: rested && at == 0, goes_on: at + 1 < count, looked };
+            let (asked, asks) = (matches!(self.mode, Mode::Confirm(_)), matches!(self.mode, Mode::Asks(_)));
             let effect = match input {
                 Input::Key(key) => self.key(key, around),
                 Input::Paste(text) => {
@@ -55,9 +60,12 @@ impl App {
                 }
                 Input::Wheel(column, row, lines) => self.wheel(column, row, lines),
             };
-            let begins = matches!(effect, Some(Effect::Do(..) | Effect::Attach(..) | Effect::Quit));
+            let begins =
+                matches!(effect, Some(Effect::Do(..) | Effect::Answer(..) | Effect::Attach(..) | Effect::Quit))
+                    || (asks && !matches!(self.mode, Mode::Asks(_)));
             effects.extend(effect);
-            // The user typed the rest before seeing the question or the operation that has begun.
+            // The user typed the rest before seeing the question or the operation that has begun, or for a question that
+            // is gone.
             if begins || (!asked && matches!(self.mode, Mode::Confirm(_))) {
                 self.types_ahead |= around.goes_on && begins;
                 break;
@@ -72,14 +80,14 @@ impl App {
             (Mode::Write(prompt), _) => prompt.text.insert(text),
             (Mode::Browse, Some(pager)) if pager.searching => pager.search.insert_in_line(text),
             (Mode::Filter, _) => self.filter.insert_in_line(text),
-            (Mode::Browse | Mode::Confirm(_) | Mode::Help(_), _) => {
-                "what was pasted is not a command; s, and paste it again, sends it".clone_into(&mut self.message);
+            (Mode::Browse | Mode::Confirm(_) | Mode::Asks(_) | Mode::Help(_), _) => {
+                self.message.pass("what was pasted is not a command; s, and paste it again, sends it");
             }
         }
     }
 
     /// Whether the user types a line: a message, a filter or a search.
-    fn has_line(&self) -> bool {
+    pub(super) fn types_text(&self) -> bool {
         let searches = self.pager.as_ref().is_some_and(|pager| pager.searching);
         matches!(self.mode, Mode::Write(_) | Mode::Filter) || (matches!(self.mode, Mode::Browse) && searches)
     }
@@ -87,7 +95,7 @@ impl App {
     fn key(&mut self, key: Key, around: Around) -> Option<Effect> {
         let key = match key {
             // As in a shell: cancel the line, or quit if there is none.
-            Key::Ctrl('c') if self.has_line() => Key::Esc,
+            Key::Ctrl('c') if self.types_text() || matches!(self.mode, Mode::Asks(_)) => Key::Esc,
             Key::Ctrl('c') => return self.quit(),
             key => key,
         };
@@ -97,6 +105,7 @@ impl App {
             Mode::Filter => self.filter_key(key),
             Mode::Write(_) => self.write(key, around),
             Mode::Confirm(_) => self.answer(key, around),
+            Mode::Asks(_) => self.asked_key(key, around),
             Mode::Help(first) => {
                 self.mode = help_key(key, *first);
                 None
@@ -136,6 +145,10 @@ impl App {
             'q' => return self.quit(),
             'w' => return self.now(Operation::Wake, around),
             'a' => return self.attach(around),
+            'A' => {
+                let whom = self.chosen_row().map(super::app::target)?;
+                return Some(self.show_question(whom));
+            }
             's' => self.begin_writing(around),
             'x' => self.ask(Operation::Stop),
             'n' => self.ask(Operation::New),
@@ -151,7 +164,7 @@ impl App {
                 } else {
                     "the mouse is the terminal's: m takes it back"
                 };
-                whose.clone_into(&mut self.message);
+                self.message.pass(whose);
                 return Some(Effect::Mouse(self.mouse));
             }
             ' ' => self.mark(),
@@ -180,7 +193,8 @@ impl App {
         let pager = self.pager.as_mut()?;
         let name = pager.name.clone();
         self.message.clear();
-        match pager.key(key, rows) {
+        let turn = pager.key(key, rows);
+        match turn {
             Turn::Stay => None,
             Turn::Close => {
                 self.pager = None;
@@ -188,9 +202,12 @@ impl App {
             }
             Turn::Read(page) if page == pager.page => Some(Effect::Read(page, name)),
             Turn::Read(page) => Some(self.open(name, page)),
-            Turn::Attach => {
+            Turn::Attach | Turn::Answer => {
                 let row = self.view.fleet.rows.iter().find(|row| row.peer == name)?;
                 let target = super::app::target(row);
+                if turn == Turn::Answer {
+                    return Some(self.show_question(target));
+                }
                 self.is_meant(around).then(|| self.begin_attach(target))
             }
         }
@@ -202,8 +219,8 @@ impl App {
         if !meant {
             self.types_ahead = true;
             let names = self.running.iter().map(|running| super::operation::names(&running.targets));
-            self.message =
-                format!("{}: not done yet; keys typed ahead do nothing", names.collect::<Vec<_>>().join(", "));
+            let names = names.collect::<Vec<_>>().join(", ");
+            self.message.stay(format!("{names}: not done yet; keys typed ahead do nothing"));
         }
         meant
     }
@@ -257,7 +274,7 @@ impl App {
         }
         if self.types_ahead || !self.is_meant(around) {
             // It may have been typed ahead of a running operation: ask again.
-            question.since = Some(std::mem::take(&mut self.message)).filter(|why| !why.is_empty());
+            question.since = Some(self.message.take()).filter(|why| !why.is_empty());
             self.types_ahead = false;
             self.mode = Mode::Confirm(question);
             return None;

@@ -97,3 +97,27 @@ pub(super) fn names(targets: &[Target]) -> String {
     let more = if targets.len() > MOST { ", …" } else { "" };
     format!("{} peers ({}{more})", targets.len(), named.join(", "))
 }
+
+/// Formats the outcome of an operation in one line.
+pub(super) fn summary(operation: &Operation, results: &[(Target, Result<String, Failure>)]) -> String {
+    let words = |(target, how): &(Target, Result<String, Failure>)| match how {
+        Ok(what) => format!("{}: {what}", target.name),
+        Err(Failure::Changed(now)) => format!("{}: nothing was done", target.changed_to(*now)),
+        Err(Failure::Failed(why)) => why.clone(),
+    };
+    let failed = results.iter().filter(|(_, how)| how.is_err());
+    let kept = if matches!(operation, Operation::Send(_)) && failed.clone().next().is_some() {
+        "   (s: the text again)"
+    } else {
+        ""
+    };
+    match results {
+        [one] => words(one) + kept,
+        several => {
+            let failed: Vec<String> = failed.map(words).collect();
+            let well = several.len() - failed.len();
+            let failed = if failed.is_empty() { String::new() } else { format!("   {}", failed.join("; ")) };
+            format!("{well} of {} done{failed}{kept}", several.len())
+        }
+    }
+}

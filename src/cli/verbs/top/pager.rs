@@ -33,6 +33,8 @@ pub(super) enum Turn {
     /// Read this page of the same peer, again or for the first time.
     Read(Page),
     Attach,
+    /// Show the question of that peer.
+    Answer,
 }
 
 /// How many columns a key moves to the side.
@@ -106,6 +108,7 @@ impl Pager {
             Key::Char('l') if self.page != Page::Log => return Turn::Read(Page::Log),
             Key::Char('r') | Key::F5 | Key::Ctrl('r' | 'l') => return Turn::Read(self.page),
             Key::Char('a') => return Turn::Attach,
+            Key::Char('A') => return Turn::Answer,
             Key::Char('/') => (self.searching, self.search) = (true, Editor::default()),
             Key::Char('n') => self.find(rows, false, self.found.map_or(self.top, |at| at + 1)),
             Key::Char('N') => self.find(rows, true, self.found.unwrap_or(self.top)),

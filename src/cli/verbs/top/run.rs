@@ -1,7 +1,6 @@
 //! The event loop: input, listings and outcomes meet here. It sleeps while there is nothing new.
 
 use std::rc::Rc;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use ratatui::text::Text;
@@ -10,15 +9,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::app::{App, Effect, Mode};
+use super::asked::NotAnswered;
+use super::input::Input;
 use super::keys::Typed;
-use super::operation::Done;
+use super::operation::{Done, Target};
 use super::pager::{Page, log_line};
+use super::said::{PASSES, READ, Shown, StatusLine};
 use super::terminal::{FullScreen, Keyboard};
-use super::{act, draw, pane};
+use super::{act, answering, draw, pane};
 use crate::cli::{Context, Outcome, notice_unusable_settings};
+use crate::engine::verbs::answer::{Answered, Question};
 use crate::engine::verbs::attach::{Attach, AttachCommand};
 use crate::engine::verbs::top::{View, Watcher};
-use crate::engine::{Engine, EngineError, Progress};
+use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
 use crate::store::Tail;
 
@@ -41,6 +44,10 @@ pub(super) enum UiEvent {
     /// An operation on several peers is over for this one.
     Settled(u64, PeerName),
     Attach(u64, PeerName, Result<Attach, EngineError>),
+    /// What a peer asks, or why that cannot be read.
+    Question(u64, Result<Option<Question>, String>),
+    /// The outcome of an answer.
+    Answered(u64, Target, Result<Answered, NotAnswered>),
 }
 
 /// The log of one peer, as far as it was read.
@@ -50,15 +57,9 @@ struct Log {
     text: Text<'static>,
 }
 
-/// Why a listing is due before its time.
-enum Due {
-    /// An operation has ended; its outcome is shown after the listing with its effect.
-    Done(Done),
-    /// An operation on several peers is over for this one.
-    Settled(u64, PeerName),
-    /// The user asked for it, or is back from an attach.
-    Now,
-}
+/// A listing that is due before its time: an operation has ended, in whole or for one peer, which is shown after the
+/// listing with its effect; `None` if the user asked for it, or is back from an attach.
+type Due = Option<UiEvent>;
 
 /// The state of the loop.
 struct Top {
@@ -69,12 +70,15 @@ struct Top {
     due: mpsc::UnboundedSender<Due>,
     chosen: watch::Sender<Option<PeerName>>,
     log: Option<Log>,
+    /// When the last key was pressed.
+    pressed: Instant,
+    message: Shown,
+    question: Shown,
 }
 
 pub(super) async fn top(context: &mut Context, every: Duration, first: Option<PeerName>) -> Outcome {
     let (tell, mut news) = mpsc::unbounded_channel();
-    let whisper = StatusLine { tell: tell.clone(), last: Mutex::default() };
-    let engine = Rc::new(context.engine_with(Box::new(whisper))?);
+    let engine = Rc::new(context.engine_with(Box::new(StatusLine::new(tell.clone())))?);
     if let Some(name) = &first {
         engine.known(name)?;
     }
@@ -86,29 +90,29 @@ pub(super) async fn top(context: &mut Context, every: Duration, first: Option<Pe
     let mut hung_up = signal(SignalKind::hangup())?;
     let mut resized = signal(SignalKind::window_change())?;
     let mut keyboard = Keyboard::new();
-    let mut pressed = Instant::now();
     // From here on the terminal is ours. Dropping `screen` gives it back, also in a panic.
     let screen = FullScreen::enter()?;
-    let mut top = Top { engine, app: App::new(), screen, tell, due, chosen, log: None };
+    let (pressed, message, question) = (Instant::now(), Shown::nothing(Instant::now()), Shown::nothing(Instant::now()));
+    let mut top = Top { engine, app: App::new(), screen, tell, due, chosen, log: None, pressed, message, question };
     top.app.chosen = first;
     loop {
         top.draw()?;
+        let passes = top.message.until(PASSES).filter(|_| top.app.message.passes());
         tokio::select! {
             biased;
             _ = terminated.recv() => return Ok(0),
             _ = hung_up.recv() => return Ok(0),
             typed = keyboard.typed() => {
                 let Some(inputs) = typed? else { return Ok(0) };
-                let rested = pressed.elapsed() >= RESTS;
-                pressed = Instant::now();
-                for effect in top.app.typed(Typed { inputs, rested }) {
-                    if !top.carry_out(effect) {
-                        return Ok(0);
-                    }
+                if !top.typed(inputs) {
+                    return Ok(0);
                 }
             }
             Some(item) = news.recv() => top.take(item).await?,
             _ = resized.recv() => {}
+            () = tokio::time::sleep_until(passes.unwrap_or_else(Instant::now)), if passes.is_some() => {
+                top.app.message.clear();
+            }
         }
     }
 }
@@ -122,7 +126,24 @@ impl Top {
         });
         self.app.size = self.screen.size()?;
         let (app, now, plain) = (&self.app, self.engine.now(), self.screen.plain);
-        self.screen.draw(|frame| draw::draw(frame, app, now, plain))
+        self.screen.draw(|frame| draw::draw(frame, app, now, plain))?;
+        let now = Instant::now();
+        self.message.see(self.app.message_shown(), now);
+        self.question.see(self.app.question_shown(), now);
+        Ok(())
+    }
+
+    /// Applies what was typed. Returns whether to go on.
+    fn typed(&mut self, inputs: Vec<Input>) -> bool {
+        let now = Instant::now();
+        let rested = now.duration_since(self.pressed) >= RESTS;
+        self.pressed = now;
+        if rested && self.message.lasts(READ, now) && !self.app.types_text() {
+            self.app.message.clear();
+        }
+        let looked = self.question.lasts(RESTS, now);
+        let effects = self.app.typed(Typed { inputs, rested, looked });
+        effects.into_iter().all(|effect| self.carry_out(effect))
     }
 
     /// Starts an effect; its outcome comes as an event. Returns whether to go on.
@@ -130,7 +151,7 @@ impl Top {
         match effect {
             Effect::Quit => return false,
             Effect::Look => {
-                let _ = self.due.send(Due::Now);
+                let _ = self.due.send(None);
             }
             Effect::Attach(number, target) => act::attach(&self.engine, number, target, &self.tell),
             Effect::Mouse(ours) => self.screen.report_mouse(ours),
@@ -148,9 +169,17 @@ impl Top {
             Effect::Do(number, operation, targets) => {
                 let (engine, due) = (Rc::clone(&self.engine), self.due.clone());
                 tokio::task::spawn_local(async move {
-                    let settled = |name: &PeerName| drop(due.send(Due::Settled(number, name.clone())));
+                    let settled = |name: &PeerName| drop(due.send(Some(UiEvent::Settled(number, name.clone()))));
                     let done = act::act(&engine, number, operation, targets, settled).await;
-                    due.send(Due::Done(done)).is_ok()
+                    due.send(Some(UiEvent::Done(done))).is_ok()
+                });
+            }
+            Effect::Ask(number, whom) => answering::read(&self.engine, number, whom, &self.tell),
+            Effect::Answer(number, whom, choice) => {
+                let (engine, due) = (Rc::clone(&self.engine), self.due.clone());
+                tokio::task::spawn_local(async move {
+                    let how = answering::answer(&engine, &whom, &choice).await;
+                    due.send(Some(UiEvent::Answered(number, whom, how))).is_ok()
                 });
             }
         }
@@ -161,10 +190,12 @@ impl Top {
         match news {
             UiEvent::Seen(Ok(None)) => {}
             UiEvent::Seen(Ok(Some(view))) => {
-                self.app.see(view);
+                if let Some(effect) = self.app.see(view) {
+                    self.carry_out(effect);
+                }
                 self.read_log();
             }
-            UiEvent::Seen(Err(error)) => self.app.message = error.to_string(),
+            UiEvent::Seen(Err(error)) => self.app.message.stay(error.to_string()),
             UiEvent::Screen(name, text) => {
                 if let Some(effect) = self.app.show(name, pane::text(&text, self.screen.plain)) {
                     self.carry_out(effect);
@@ -174,20 +205,26 @@ impl Top {
                 let text = pane::text(&text, self.screen.plain);
                 self.app.load(page, &name, text);
             }
-            UiEvent::Progress(text) => self.app.message = text,
+            UiEvent::Progress(text) => self.app.message.stay(text),
             UiEvent::Done(done) => self.app.finish(done),
             UiEvent::Settled(number, name) => self.app.settle(number, &name),
+            UiEvent::Question(number, read) => self.app.take_question(number, read),
+            UiEvent::Answered(number, whom, how) => {
+                if let Some(effect) = self.app.answered(number, &whom, how) {
+                    self.carry_out(effect);
+                }
+            }
             UiEvent::Attach(number, name, way) => {
                 self.app.end(number);
-                self.app.message = match way {
-                    Err(error) => act::in_words(error),
-                    Ok(Attach::Here) => format!("this is the pane of {name}"),
+                match way {
+                    Err(error) => self.app.message.stay(act::in_words(error)),
+                    Ok(Attach::Here) => self.app.message.pass(format!("this is the pane of {name}")),
                     // The user is typing, and these keys are not for the pane.
                     Ok(Attach::Run(..)) if self.app.mode != Mode::Browse => {
-                        format!("{name} is there: a attaches to it")
+                        self.app.message.pass(format!("{name} is there: a attaches to it"));
                     }
                     Ok(Attach::Run(way)) => self.lend(&name, way).await?,
-                };
+                }
             }
         }
         Ok(())
@@ -207,22 +244,23 @@ impl Top {
                 let of_peer = events.iter().filter(|event| event.peer.as_ref() == Some(&log.name));
                 log.text.lines.extend(of_peer.map(log_line));
             }
-            Err(error) => self.app.message = error.to_string(),
+            Err(error) => self.app.message.stay(error.to_string()),
         }
         let (name, text) = (log.name.clone(), log.text.clone());
         self.app.load(Page::Log, &name, text);
     }
 
     /// Gives the terminal to the runtime's client until the user detaches.
-    async fn lend(&mut self, name: &PeerName, way: AttachCommand) -> std::io::Result<String> {
+    async fn lend(&mut self, name: &PeerName, way: AttachCommand) -> std::io::Result<()> {
         self.screen.lend()?;
         let ran = self.engine.run_attached(name, way).await;
         self.screen.take_back()?;
-        let _ = self.due.send(Due::Now);
-        Ok(match ran {
-            Ok(_) => format!("back from {name}"),
-            Err(error) => error.to_string(),
-        })
+        let _ = self.due.send(None);
+        match ran {
+            Ok(_) => self.app.message.pass(format!("back from {name}")),
+            Err(error) => self.app.message.stay(error.to_string()),
+        }
+        Ok(())
     }
 }
 
@@ -242,12 +280,7 @@ async fn look_again_and_again(
         let (seen, done) = tokio::select! {
             _ = ticks.tick() => (Some(watcher.look_again(&engine).await), None),
             Some(due) = dues.recv() => {
-                let done = match due {
-                    Due::Done(done) => Some(UiEvent::Done(done)),
-                    Due::Settled(number, name) => Some(UiEvent::Settled(number, name)),
-                    Due::Now => None,
-                };
-                (Some(watcher.look(&engine).await.map(Some)), done)
+                (Some(watcher.look(&engine).await.map(Some)), due)
             }
             changed = chosen.changed() => match changed {
                 Ok(()) => (None, None),
@@ -279,35 +312,4 @@ async fn glimpse(engine: &Engine, name: &PeerName, history: u32) -> String {
         Ok(None) => String::new(),
         Err(error) => format!("({error})"),
     }
-}
-
-/// Shows progress in the last line of the screen, each text once.
-struct StatusLine {
-    tell: mpsc::UnboundedSender<UiEvent>,
-    last: Mutex<String>,
-}
-
-impl StatusLine {
-    fn say(&self, text: String) {
-        let mut last = self.last.lock().expect("no holder of this lock panics");
-        if *last != text {
-            last.clone_from(&text);
-            // If the receiver is closed, the view is gone.
-            let _ = self.tell.send(UiEvent::Progress(text));
-        }
-    }
-}
-
-impl Progress for StatusLine {
-    fn waiting(&self, what: &str, elapsed: Duration, limit: Duration) {
-        if elapsed >= Duration::from_secs(1) {
-            self.say(format!("waiting for {what}: {} s of {} s", elapsed.as_secs(), limit.as_secs()));
-        }
-    }
-
-    fn notice(&self, text: &str) {
-        self.say(text.to_owned());
-    }
-
-    fn settled(&self) {}
 }

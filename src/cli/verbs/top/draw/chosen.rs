@@ -10,7 +10,6 @@ use crate::cli::render::output::{home_as_tilde, printable};
 use crate::cli::render::terminal::{Hue, cut, cut_front, relative, rough};
 use crate::cli::verbs::top::app::App;
 use crate::cli::verbs::top::pane;
-use crate::engine::error::AnswerWith;
 use crate::engine::verbs::list::Row;
 use crate::policy::time::Timestamp;
 
@@ -69,8 +68,8 @@ fn story(row: &Row, now: Timestamp, room: usize, plain: bool) -> Vec<Line<'stati
             lines.push(Line::raw(cut(&format!("{label}: {}", printable(&value)), room).into_owned()));
         }
     };
-    let asks = row.waiting_for.map(|_| AnswerWith::of(row.answerable).commands(row.peer.as_str()));
-    fact("answer", asks);
+    let asks = if row.answerable { "A shows its rows, a attaches" } else { "a attaches" };
+    fact("answer", row.waiting_for.map(|_| asks.to_owned()));
     fact("agent", Some(format!("{} in {}, {}", row.agent, row.runtime, cut_front(&home_as_tilde(&row.cwd), 40))));
     fact("topic", row.topic.clone());
     fact("conversation", row.conversation.clone());

@@ -6,6 +6,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+use super::folded;
 use crate::cli::render::output::printable;
 use crate::cli::render::terminal::width;
 use crate::cli::verbs::top::app::{About, App, Mode, Question};
@@ -14,19 +15,27 @@ use crate::cli::verbs::top::operation::names;
 
 /// The keys in display order, and the order in which they are left out when there is no room: the highest number first.
 const KEYS: &[(u8, &str)] = &[
-    (0, "w wake"),
-    (3, "x stop"),
-    (7, "n new"),
-    (0, "a attach"),
-    (0, "s send"),
-    (2, "v view"),
-    (5, "l log"),
-    (6, "i interrupt"),
-    (9, "S start"),
-    (4, "/ filter"),
-    (8, "o order"),
-    (10, "Space mark"),
+    (2, "w wake"),
+    (5, "x stop"),
+    (9, "n new"),
+    (1, "a attach"),
+    (2, "s send"),
+    (4, "v view"),
+    (7, "l log"),
+    (8, "i interrupt"),
+    (11, "S start"),
+    (6, "/ filter"),
+    (10, "o order"),
+    (12, "Space mark"),
 ];
+
+/// The same while the chosen peer asks something that can be answered from here.
+const ANSWER: (u8, &str) = (0, "A answer");
+
+/// The keys of a question, as far as it can be answered from here.
+const CHOOSE: &[(u8, &str)] =
+    &[(2, "↑ ↓ move"), (0, "Enter or 1-9 choose"), (1, "a attach"), (3, "PgUp PgDn scroll"), (4, "F5 read again")];
+const READ: &[(u8, &str)] = &[(0, "a attach"), (1, "PgUp PgDn scroll"), (2, "F5 read again")];
 
 /// Joins as many of the keys as there is room for, and always the last ones.
 pub(super) fn fitting(keys: &[(u8, &str)], last: &str, room: usize) -> String {
@@ -62,9 +71,16 @@ fn lines(app: &App, room: usize) -> Vec<Line<'static>> {
             lines
         }
         Mode::Confirm(question) => wrapped(&[(asked(app, question), Style::new())], room),
+        Mode::Asks(asked) => {
+            let mut lines = said(app, room);
+            lines.push(Line::raw(fitting(if asked.has_choice() { CHOOSE } else { READ }, "Esc back", room)));
+            lines
+        }
         Mode::Browse | Mode::Help(_) => {
             let mut lines = said(app, room);
-            lines.push(Line::raw(fitting(KEYS, "? help  q quit", room)));
+            let asks = app.chosen_row().is_some_and(|row| row.waiting_for.is_some() && row.answerable);
+            let keys = [&[ANSWER][..usize::from(asks)], KEYS].concat();
+            lines.push(Line::raw(fitting(&keys, "? help  q quit", room)));
             lines
         }
     }
@@ -72,7 +88,8 @@ fn lines(app: &App, room: usize) -> Vec<Line<'static>> {
 
 /// The outcome of the last operation.
 fn said(app: &App, room: usize) -> Vec<Line<'static>> {
-    if app.message.is_empty() { Vec::new() } else { wrapped(&[(printable(&app.message), Style::new())], room) }
+    let text = app.message.text();
+    if text.is_empty() { Vec::new() } else { folded(text, 0, room).into_iter().map(Line::raw).collect() }
 }
 
 fn asked(app: &App, Question { about, since }: &Question) -> String {
@@ -171,5 +188,13 @@ mod tests {
         assert_eq!(shown("one\ntwo", &[], 40), ["to api: one", "two_ (Enter sends)"]);
         assert_eq!(shown("one\ntwo", &[Key::Home, Key::Left], 40), ["to api: one_", "two (Enter sends)"]);
         assert_eq!(shown("日本語", &[], 12), ["to api: 日本", "語_"]);
+    }
+
+    #[test]
+    fn an_outcome_folds_between_words() {
+        let mut app = App::new();
+        app.message.stay("that row takes an answer in your own words: a attaches");
+        let lines: Vec<String> = said(&app, 40).iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["that row takes an answer in your own", "words: a attaches"]);
     }
 }

@@ -20,6 +20,10 @@ const KEYS: &[(&str, &str)] = &[
     ),
     ("a Enter", "attach to it, waking it first"),
     (
+        "A",
+        "answer what it asks: Enter or the number of a row chooses it, ↑ ↓ move, Esc goes back; nothing is chosen if it asks something else by then",
+    ),
+    (
         "v",
         "view its screen and what scrolled out of it; there, ← → move to the side, / searches and n N go on: small letters ignore case, as in less -i",
     ),

@@ -51,7 +51,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, pager: &Pager, plain: bool)
     } else if !pager.note.is_empty() {
         pager.note.to_owned()
     } else if !app.message.is_empty() {
-        crate::cli::render::output::printable(&app.message)
+        crate::cli::render::output::printable(app.message.text())
     } else {
         fitting(KEYS, "q back", wide)
     };

@@ -28,6 +28,7 @@ impl App {
             return None;
         }
         if self.mode != Mode::Browse {
+            self.scroll_question(lines.into(), false);
             return None;
         }
         match Plan::of(self, self.area()).at(self, column, row) {

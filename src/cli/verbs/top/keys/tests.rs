@@ -1,3 +1,5 @@
+mod asked;
+
 use super::*;
 use crate::cli::verbs::top::app::Prompt;
 use crate::cli::verbs::top::operation::{Done, Failure, Target};
@@ -60,7 +62,7 @@ fn burst(app: &mut App, text: &str, rested: bool) -> Vec<Effect> {
         '\x1b' => Key::Esc,
         c => Key::Char(c),
     };
-    app.typed(Typed { inputs: text.chars().map(|c| Input::Key(key(c))).collect(), rested })
+    app.typed(Typed { inputs: text.chars().map(|c| Input::Key(key(c))).collect(), rested, looked: true })
 }
 
 /// Types each letter separately, after the effect of the one before was seen.
@@ -75,7 +77,7 @@ fn prompt(app: &App) -> &Prompt {
 #[test]
 fn a_paste_is_text_in_a_message_and_nothing_elsewhere() {
     let mut app = app();
-    let paste = |text: &str| Typed { inputs: vec![Input::Paste(text.to_owned())], rested: true };
+    let paste = |text: &str| Typed { inputs: vec![Input::Paste(text.to_owned())], rested: true, looked: true };
     assert_eq!(app.typed(paste("x\ny\nq")), []);
     assert_eq!((&app.mode, app.message.is_empty()), (&Mode::Browse, false));
     by_hand(&mut app, "s");
@@ -125,7 +127,7 @@ fn a_text_that_did_not_arrive_is_there_again() {
     let [Effect::Do(number, operation, targets)] = &*effects else { panic!("{effects:?}") };
     let failed = Err(Failure::Failed("it is stopped".to_owned()));
     app.finish(Done { number: *number, operation: operation.clone(), results: vec![(targets[0].clone(), failed)] });
-    assert!(app.running.is_empty() && app.message == "it is stopped   (s: the text again)", "{}", app.message);
+    assert!(app.running.is_empty() && app.message.text() == "it is stopped   (s: the text again)");
     // Another peer does not get the text.
     by_hand(&mut app, "js");
     assert_eq!(prompt(&app).text.text(), "");
@@ -177,7 +179,7 @@ fn who_waits_for_a_person_comes_first_in_any_order() {
     assert_eq!(names(&app), "web api docs zebra");
     by_hand(&mut app, "O");
     assert_eq!(names(&app), "web zebra docs api");
-    app.typed(Typed { inputs: vec![Input::Key(Key::Tab)], rested: true });
+    app.typed(Typed { inputs: vec![Input::Key(Key::Tab)], rested: true, looked: true });
     assert_eq!(app.chosen.as_ref().map(PeerName::as_str), Some("web"));
 }
 
@@ -216,7 +218,7 @@ fn a_page_is_read_and_left() {
 #[test]
 fn nothing_covers_a_question_and_a_line_is_cancelled_first() {
     let mut app = app();
-    let key = |key| Typed { inputs: vec![Input::Key(key)], rested: true };
+    let key = |key| Typed { inputs: vec![Input::Key(key)], rested: true, looked: true };
     by_hand(&mut app, "wv");
     assert!(app.pager.is_some());
     assert_eq!(app.typed(key(Key::Ctrl('c'))), []);
@@ -276,4 +278,21 @@ fn the_peer_that_was_named_is_chosen_at_first() {
     app.chosen = Some("docs".parse().expect("a name"));
     app.see(fleet(&[("api", 5), ("docs", 2)]));
     assert_eq!(app.chosen_row().map(|row| row.peer.as_str()), Some("docs"));
+}
+
+#[test]
+fn what_went_well_goes_by_itself_and_what_failed_stays() {
+    let mut app = app();
+    by_hand(&mut app, "w");
+    assert!(app.message_shown().is_some() && !app.message.passes(), "it is under way");
+    let done = |how| Done { number: 1, operation: Operation::Wake, results: vec![(target("api", 5), how)] };
+    app.finish(done(Ok("resumed".to_owned())));
+    assert!(app.message.passes());
+    app.finish(done(Err(Failure::Failed("cannot wake api".to_owned()))));
+    assert!(!app.message.passes() && !app.message.is_empty());
+    // A question covers it: nobody reads it then.
+    by_hand(&mut app, "/");
+    assert_eq!(app.message_shown(), None);
+    by_hand(&mut app, "\x1b");
+    assert!(app.message_shown().is_some());
 }
