@@ -138,6 +138,8 @@ fn seen(dialog: &Dialog, plain: &str, composer: Option<usize>) -> Option<DialogV
         (None, Some(part), _) | (None, None, Some(part)) => part.as_str().to_owned(),
         (None, None, None) => String::new(),
     };
+    // An agent may draw a bar beside each line of a long one.
+    let question = question.lines().map(menu::trimmed).collect::<Vec<_>>().join(" ");
     let (rows, answerable) = menu::rows_and_cursor(dialog, plain, composer);
     let line_of = |is: &dyn Fn(&str) -> bool| plain.lines().skip(start).position(is).map(|line| start + line);
     Some(DialogView {

@@ -151,7 +151,7 @@ fn is_beside_text(c: char) -> bool {
     c.is_whitespace() || BARS.contains(c)
 }
 
-fn trimmed(line: &str) -> String {
+pub(super) fn trimmed(line: &str) -> String {
     line.trim_matches(is_beside_text).to_owned()
 }
 

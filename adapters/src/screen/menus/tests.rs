@@ -80,11 +80,14 @@ fn every_page_of_several_questions_is_read_with_its_boxes_and_rows_without_a_num
     let plan = ["1. Yes, and use auto mode", "2. Yes, manually approve edits", "3. Tell Claude what to change"];
     let proceed = "Claude has written up a plan and is ready to execute. Would you like to proceed?";
     let restart = ["1. Run without daemon this time", "2. Restart with these settings (recommended)", "3. Cancel"];
-    let cases: [Page<'_>; 10] = [
+    let layout = "Which layout do you want for the page that shows the list of all orders of a customer, with their \
+                  state, their date and the sum of each of them?";
+    let cases: [Page<'_>; 11] = [
         ("claude-questions", "question", "Which features?", Some(0), &features),
         ("claude-questions-last", "question", "Which features?", Some(5), &ticked),
         ("claude-review", "choice", "Review your answers", Some(0), &["1. Submit answers", "2. Cancel"]),
         ("claude-preview", "question", "Choose a layout", Some(0), &["1. Rows", "2. Columns", "Chat about this"]),
+        ("claude-preview-barred", "question", layout, Some(0), &["1. Rows", "2. Columns", "Chat about this"]),
         // Two rows look as if they had the cursor.
         ("claude-preview-below", "question", "Choose a layout", None, &["1. Rows", "2. Columns", "Chat about this"]),
         ("claude-plan", "choice", proceed, Some(0), &plan),
