@@ -120,13 +120,14 @@ impl Sheet {
 
     /// Adds what is above the rows, as on the screen of the agent.
     fn add_text(&mut self, question: &Question, room: usize) {
-        let asked = question.question.as_deref();
-        let is_asked = |line: &&String| Some(line.as_str()) == asked;
-        if !question.text.iter().any(|line| is_asked(&line)) {
-            self.add(asked.unwrap_or("something"), 0, room, true);
+        let asked = question.question.as_deref().unwrap_or("something");
+        let is_there = question.text.join(" ").contains(asked);
+        if !is_there {
+            self.add(asked, 0, room, true);
         }
         for line in &question.text {
-            self.add(line, 0, room, is_asked(&line));
+            let is_asked = is_there && (line.contains(asked) || (!line.is_empty() && asked.contains(line.as_str())));
+            self.add(line, 0, room, is_asked);
         }
     }
 
@@ -202,6 +203,17 @@ mod tests {
             assert!(lines.iter().all(|line| width(line) <= room), "{room}: {lines:?}");
             assert!(lines.concat().contains(&"a/long/path/".repeat(9)), "{room}: {lines:?}");
         }
+    }
+
+    #[test]
+    fn a_question_that_the_agent_wraps_is_not_repeated() {
+        let text = ["☐ Layout", "Which layout do you want", "for the page? (Or none.)"];
+        let asked = Some("Which layout do you want for the page?".to_owned());
+        let wrapped =
+            Question { question: asked, text: text.map(str::to_owned).to_vec(), rows: Vec::new(), ..question() };
+        let sheet = Sheet::of(&Asked::of(wrapped), 102);
+        let shown: Vec<_> = sheet.lines.iter().map(|(line, strong)| (line.as_str(), *strong)).collect();
+        assert_eq!(shown[..3], [(text[0], false), (text[1], true), (text[2], false)]);
     }
 
     #[test]

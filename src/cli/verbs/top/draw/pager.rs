@@ -22,6 +22,7 @@ const KEYS: &[(u8, &str)] = &[
     (5, "l log"),
     (7, "r read again"),
     (8, "a attach"),
+    (9, "A answer"),
 ];
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, pager: &Pager, plain: bool) {

@@ -116,6 +116,25 @@ fn pages_follow_each_other_until_the_agent_asks_nothing_more() {
 }
 
 #[test]
+fn a_box_is_ticked_and_the_question_stays() {
+    let mut ask = colours();
+    for row in &mut ask.rows {
+        row.ticked = Some(false);
+    }
+    let mut app = asking(&ask);
+    by_hand(&mut app, "2");
+    ask.rows[1].ticked = Some(true);
+    ask.cursor = Some(2);
+    let after = After::Asks { next: "Which colour?".to_owned(), asks: Box::new(ask.clone()) };
+    let ticked = Answered { did: Did::Ticked, ..chose(2, "Blue", after) };
+    assert_eq!(app.answered(2, &target("api", 5), Ok(ticked)), None);
+    assert_eq!((app.message.text(), asked(&app).at), ("api: ticked 2. Blue", 1));
+    let effects = by_hand(&mut app, "1");
+    let [Effect::Answer(_, _, choice)] = &*effects else { panic!("{effects:?}") };
+    assert_eq!((&choice.question, choice.row), (&ask, 0), "the one with that tick");
+}
+
+#[test]
 fn what_has_changed_is_read_again_and_only_then_answered() {
     let ask = colours();
     let mut app = asking(&ask);
