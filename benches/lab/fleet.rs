@@ -22,7 +22,6 @@ struct Quiet;
 impl Progress for Quiet {
     fn waiting(&self, _: &str, _: Duration, _: Duration) {}
     fn notice(&self, _: &str) {}
-    fn settled(&self) {}
 }
 
 /// One row of the sessions that tmux made.

@@ -62,7 +62,6 @@ mod tests {
     impl Progress for Nobody {
         fn waiting(&self, _: &str, _: Duration, _: Duration) {}
         fn notice(&self, _: &str) {}
-        fn settled(&self) {}
     }
 
     #[tokio::test]

@@ -66,8 +66,6 @@ pub trait Progress: Send + Sync {
     fn waiting(&self, what: &str, elapsed: Duration, limit: Duration);
     /// Shows something that the user should know, and that does not change the outcome.
     fn notice(&self, text: &str);
-    /// Reports that the waiting is over.
-    fn settled(&self);
 }
 
 /// Everything that a verb needs: the two directories, the settings, the runtimes, and where to report progress.

@@ -77,5 +77,4 @@ struct NoProgress;
 impl Progress for NoProgress {
     fn waiting(&self, _: &str, _: std::time::Duration, _: std::time::Duration) {}
     fn notice(&self, _: &str) {}
-    fn settled(&self) {}
 }

@@ -1,8 +1,8 @@
 //! The key bindings for attached users: the same as tmux's, so that a user who knows one runtime can leave both.
 //!
 //! `C-b d` detaches, `C-b C-b` sends the prefix itself, `C-b [` scrolls. All other keys always go to the agent: only
-//! one key after the prefix is consumed, and a key other than Esc that is pressed while scrolled back ends the scrolling
-//! and reaches the agent. No key splits, closes or quits: zellij's own keys for that would end the agent's pane.
+//! one key after the prefix is consumed, and a key other than Esc and q that is pressed while scrolled back ends the
+//! scrolling and reaches the agent. No key splits, closes or quits: zellij's own keys for that would end the agent's pane.
 
 use std::fmt::Write as _;
 
@@ -40,9 +40,10 @@ pub(super) fn keybinds(version: &str) -> String {
     );
     text.push_str("        bind \"Up\" { ScrollUp; }\n        bind \"Down\" { ScrollDown; }\n");
     text.push_str("        bind \"PageUp\" { PageScrollUp; }\n        bind \"PageDown\" { PageScrollDown; }\n");
-    // As in tmux, Esc only ends the scrolling: an agent that is at work would take it as an interrupt.
-    text.push_str("        bind \"Esc\" { ScrollToBottom; SwitchToMode \"Locked\"; }\n");
-    let other = |key: &str| !matches!(key, "Ctrl b" | "Esc");
+    // As in tmux, Esc and q only end the scrolling: an agent that is at work would take Esc as an interrupt, and a q would
+    // stay in its draft.
+    text.push_str("        bind \"Esc\" \"q\" { ScrollToBottom; SwitchToMode \"Locked\"; }\n");
+    let other = |key: &str| !matches!(key, "Ctrl b" | "Esc" | "q");
     for (key, bytes) in keys().filter(|(key, bytes)| other(key) && !bytes.is_empty()) {
         let bytes: Vec<String> = bytes.iter().map(u8::to_string).collect();
         writeln!(
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_but_the_prefix_and_esc_ends_scrolling_and_reaches_the_agent() {
+    fn every_key_but_the_prefix_esc_and_q_ends_scrolling_and_reaches_the_agent() {
         let text = keybinds("zellij 0.44.1");
         for bind in [
             r#"bind "a" { ScrollToBottom; SwitchToMode "Locked"; Write 97; }"#,
@@ -100,7 +101,8 @@ mod tests {
         ] {
             assert!(text.contains(bind), "{bind}");
         }
-        assert!(text.contains("bind \"Esc\" { ScrollToBottom; SwitchToMode \"Locked\"; }"), "{text}");
+        assert!(text.contains("bind \"Esc\" \"q\" { ScrollToBottom; SwitchToMode \"Locked\"; }"), "{text}");
+        assert!(!text.contains("Write 113;"), "{text}");
         assert!(!text.contains("FocusHostSession") && keybinds("zellij 0.45.1").contains("FocusHostSession"));
         assert!(!text.contains("Quit") && !text.contains("CloseFocus") && !text.contains("NewPane"));
     }

@@ -48,7 +48,6 @@ pub(crate) struct Report {
 /// Runs `act` on every name, at most `jobs` at once, and prints in the order of the names.
 pub(crate) async fn each<F, Fut>(
     context: &mut Context,
-    engine: &Engine,
     verb: &str,
     json: bool,
     names: Vec<PeerName>,
@@ -65,7 +64,6 @@ where
         act(name.clone()).await
     });
     let results = futures_util::future::join_all(runs).await;
-    engine.progress.settled();
     let mut worst = 0;
     let mut items = Vec::new();
     for (name, result) in names.iter().zip(results) {

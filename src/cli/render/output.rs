@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, Stdout, Write};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use super::fold::fold;
-use super::terminal;
+use super::{progress, terminal};
 use peer_adapters::screen::{coloured, misleads};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -27,6 +27,12 @@ fn buffer() -> MutexGuard<'static, BufWriter<Stdout>> {
     BUFFER.lock().expect("no holder of this lock panics")
 }
 
+/// Returns the buffer to print to. The line of progress, which may be on the same terminal, goes.
+fn printing() -> MutexGuard<'static, BufWriter<Stdout>> {
+    progress::clear();
+    buffer()
+}
+
 /// Writes out what was printed, before something else is printed on stderr.
 pub(crate) fn before_stderr() {
     // A reader that is gone is reported by the next flush.
@@ -34,6 +40,7 @@ pub(crate) fn before_stderr() {
 }
 
 fn to_stderr(text: &str) {
+    progress::clear();
     before_stderr();
     eprint!("{text}");
 }
@@ -65,19 +72,19 @@ impl Out {
 
     /// Prints our own text as it is.
     pub(crate) fn raw(&mut self, text: &[u8]) -> io::Result<()> {
-        buffer().write_all(text)
+        printing().write_all(text)
     }
 
     /// Prints one document: the fields of `body` after `"schema": "peer.<verb>/1"`.
     pub(crate) fn document(&mut self, verb: &str, body: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(&document(verb, body)?)?;
-        writeln!(buffer(), "{}", escaped(&text))
+        writeln!(printing(), "{}", escaped(&text))
     }
 
     /// Prints one value as one line of JSON.
     pub(crate) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string(value)?;
-        writeln!(buffer(), "{}", escaped(&text))
+        writeln!(printing(), "{}", escaped(&text))
     }
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {

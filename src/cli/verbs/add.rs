@@ -191,10 +191,13 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         Declared::Replaced => "replaced",
     };
     let before = before.filter(|_| matches!(declared, Declared::Replaced));
-    let changed = before.map(|before| changed(&before, &spec)).unwrap_or_default();
+    let changed = before.as_ref().map(|before| changed(before, &spec)).unwrap_or_default();
     report(&engine, &args.name, outcome, &spec, args.conversation.as_deref(), args.json, context)?;
     for change in changed.iter().filter(|_| !args.json) {
         output::note(&format!("{}: {change}", args.name));
+    }
+    if let Some(before) = before {
+        super::edit::note_left_conversation(&engine, &args.name, &before.cwd)?;
     }
     Ok(0)
 }
@@ -261,7 +264,7 @@ fn report(
         let goes_on = adopted.filter(|_| due).map(|id| format!("; its next wake goes on in {}", printable(id)));
         let goes_on = goes_on.unwrap_or_default();
         let what = format!("{} on {}: {command}", spec.agent, spec.runtime);
-        context.out.line(format!("{name}: {outcome} ({what}){kept}{later}{goes_on}"))?;
+        context.out.words(format!("{name}: {outcome} ({what}){kept}{later}{goes_on}"), 2)?;
     }
     if !not_kept.is_empty() {
         output::note(&lacking(name, &not_kept));

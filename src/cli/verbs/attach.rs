@@ -13,7 +13,7 @@ use crate::policy::state::State;
 /// A running agent is attached at once, whatever it is waiting for. A sleeping one is resumed first; it is started fresh only
 /// if it never had a conversation. C-b d detaches, on tmux and zellij alike, and the agent keeps running. Inside your own
 /// tmux the session is nested, so press C-b C-b d; inside your own zellij, dismiss its question about nesting with Esc: then
-/// its keys rest, and C-b ] gives them back (zellij 0.45.1). C-b C-b sends the agent a C-b; C-b [ scrolls, and Esc ends that.
+/// its keys rest, and C-b ] gives them back (zellij 0.45.1). C-b C-b sends the agent a C-b; C-b [ scrolls, and Esc or q ends that.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer attach api           # detach with C-b d\n  peer attach --waiting     # the one that has waited longest for an answer\n  peer attach api -r        # watch without being able to type\n  peer attach api --window  # in a window of your own tmux; detach with C-b C-b d"
@@ -44,7 +44,6 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         None => longest_waiting(&engine).await?,
     };
     let way = engine.attach(&name, args.read_only).await?;
-    engine.progress.settled();
     let Attach::Run(way) = way else {
         engine.progress.notice(&format!("this is the pane of {name}"));
         return Ok(0);

@@ -42,22 +42,27 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     draft.remove();
     context.out.line(format!("{}: {said}", args.name))?;
     let spec = engine.peer(&args.name)?.spec;
-    if let Some(before) = spec_before.map(|spec| spec.cwd)
-        && engine.leaves_conversation_in(&args.name, &before)?
-    {
-        engine.progress.notice(&format!(
-            "{}: its agent keeps conversations by directory: the next start in {} is fresh; cwd = \"{}\" brings the \
-             conversation back",
-            args.name,
-            spec.cwd.display(),
-            before.display()
-        ));
+    if let Some(before) = spec_before {
+        note_left_conversation(&engine, &args.name, &before.cwd)?;
     }
     if let Some(unused) = engine.unused_env_file(&args.name, &spec) {
         let unused = unused.display();
         engine.progress.notice(&format!("{}: its spec does not name {unused} any more; rm {unused}", args.name));
     }
     Ok(0)
+}
+
+/// Says that the conversation stays behind in the directory that the peer had before, if it does.
+pub(super) fn note_left_conversation(engine: &Engine, name: &PeerName, before: &Path) -> Result<(), EngineError> {
+    if engine.leaves_conversation_in(name, before)? {
+        engine.progress.notice(&format!(
+            "{name}: its agent keeps conversations by directory: the next start in {} is fresh; cwd = \"{}\" brings \
+             the conversation back",
+            engine.peer(name)?.spec.cwd.display(),
+            before.display()
+        ));
+    }
+    Ok(())
 }
 
 /// Why a spec was not saved.

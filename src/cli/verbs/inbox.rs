@@ -115,7 +115,6 @@ pub(crate) async fn post(
 ) -> Outcome {
     let engine = context.engine()?;
     let posted = engine.post(name, message, not_before).await;
-    engine.progress.settled();
     let posted = match posted.map_err(CliError::from) {
         Ok(posted) => posted,
         Err(error) if json => {

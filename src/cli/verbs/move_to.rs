@@ -29,7 +29,6 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let to = args.to.or(args.runtime).expect("clap requires one of them");
     let moved = engine.move_to(&args.name, to).await?;
-    engine.progress.settled();
     if args.json {
         context.out.document("move", &json!(moved))?;
         return Ok(0);

@@ -34,7 +34,6 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     };
     let message = engine.signed(Message { text, topic: args.topic, ..Message::default() })?;
     let woken = interrupted::heeding(&engine, Box::pin(engine.new_conversation(&args.name, &message))).await??;
-    engine.progress.settled();
     let report = crate::cli::verbs::wake::report(&woken);
     if args.json {
         context.out.document("new", &report.fields)?;

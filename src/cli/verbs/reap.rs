@@ -34,7 +34,6 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let request =
         Request { dry_run: args.dry_run, only: args.only, budget: args.budget.map(|span| span.0), every: None };
     let tick = engine.reap(&request).await?;
-    engine.progress.settled();
     match (tick, args.json) {
         (Some(tick), true) => context.out.document("reap", &tick)?,
         (Some(tick), false) => print(context, &tick, args.dry_run)?,

@@ -16,7 +16,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let names = args.names.resolve(&engine)?;
-    several::each(context, &engine, "refresh", args.json, names, 1, async |name| {
+    several::each(context, "refresh", args.json, names, 1, async |name| {
         engine.refresh(&name).await?;
         Ok(Report { line: format!("{name}: fresh at its next wake"), fields: json!({ "fresh_next": true }) })
     })

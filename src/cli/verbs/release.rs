@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     if !args.yes {
         names = confirmed(&engine, names)?;
     }
-    several::each(context, &engine, "release", args.json, names, 1, async |name| {
+    several::each(context, "release", args.json, names, 1, async |name| {
         let released = engine.release(&name).await?;
         let then =
             if released.conversation.is_some() { "the next wake resumes it here" } else { "it can be woken here" };

@@ -27,7 +27,6 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     engine.rename(&args.from, &args.to, args.force).await?;
-    engine.progress.settled();
     if args.json {
         context.out.document("rename", &json!({ "peer": args.to, "from": args.from }))?;
     } else {

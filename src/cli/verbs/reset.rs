@@ -16,7 +16,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let names = args.names.resolve(&engine)?;
-    several::each(context, &engine, "reset", args.json, names, 1, async |name| {
+    several::each(context, "reset", args.json, names, 1, async |name| {
         let deaths = engine.reset(&name).await?;
         Ok(Report {
             line: format!("{name}: cleared {deaths} {}", if deaths == 1 { "death" } else { "deaths" }),

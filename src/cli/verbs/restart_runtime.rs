@@ -31,7 +31,6 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let how = RestartRequest { now: args.now, dry_run: args.dry_run };
     let Restarts { servers, broken } = engine.restart_runtime(&args.names, how).await?;
-    engine.progress.settled();
     let any = |outcome| servers.iter().any(|server| server.outcome == outcome);
     let exit = match () {
         () if any(RestartOutcome::Incomplete) => code::FAILED,

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     if all && !args.yes && !names.is_empty() && !said_so(&names)? {
         return Ok(0);
     }
-    several::each(context, &engine, "rm", args.json, names, 1, async |name| {
+    several::each(context, "rm", args.json, names, 1, async |name| {
         let trash = engine.rm(&name, args.force).await?;
         let line = format!("{name}: removed; peer restore {name} restores it");
         Ok(Report { line, fields: json!({ "trash": trash }) })

@@ -99,11 +99,9 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         let timeout = args.awaited.timeout.map(|span| span.0);
         let asked = Box::pin(engine.send_and_wait(&args.name, &message, !args.no_wake, timeout));
         let asked = interrupted::heeding(&engine, asked).await?;
-        engine.progress.settled();
         return answered(&args.name, args.json, asked.map_err(CliError::from), context);
     }
     let sent = interrupted::heeding(&engine, Box::pin(engine.send(&args.name, &message, !args.no_wake))).await?;
-    engine.progress.settled();
     let woken = match sent.map_err(CliError::from) {
         Ok(woken) => woken,
         Err(error) if args.json => {

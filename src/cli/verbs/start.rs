@@ -16,7 +16,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let names = args.names.resolve(&engine)?;
-    several::each(context, &engine, "start", args.json, names, 1, async |name| {
+    several::each(context, "start", args.json, names, 1, async |name| {
         let stopped = engine.start(&name).await?;
         let what = if stopped { "may be woken again" } else { "was not stopped" };
         Ok(Report { line: format!("{name}: {what}"), fields: json!({ "was_stopped": stopped }) })

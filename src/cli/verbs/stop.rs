@@ -21,7 +21,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine_by_records()?;
     let names = args.names.resolve(&engine)?;
-    several::each(context, &engine, "stop", args.json, names, args.jobs, async |name| {
+    several::each(context, "stop", args.json, names, args.jobs, async |name| {
         let stopped = engine.stop(&name).await?;
         let what = if stopped.parked { "parked and stopped" } else { "stopped; it was not awake" };
         Ok(Report { line: format!("{name}: {what}"), fields: json!(stopped) })

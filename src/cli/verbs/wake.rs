@@ -51,7 +51,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let request = args.choice.request();
     let text_hint = if text.is_none() { text_meant(&engine, &names)? } else { None };
     let message = engine.signed(Message { text, topic: args.choice.topic, ..Message::default() })?;
-    let woken = several::each(context, &engine, "wake", args.json, names, args.jobs, async |name| {
+    let woken = several::each(context, "wake", args.json, names, args.jobs, async |name| {
         match engine.wake(&name, &request, &message).await {
             Ok(woken) => Ok(report(&woken)),
             Err(error @ EngineError::NoSuchPeer { nearest: None, removed: false, .. }) => Err(match &text_hint {

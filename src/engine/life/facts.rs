@@ -9,6 +9,17 @@ use crate::policy::recorded::RecordedState;
 use crate::policy::wake::{Markers, WakeFacts, WakeRequest};
 use crate::store::{Ends, LastEnd, Marker, Outcome, SessionRecord, Stored};
 
+/// The conversation that a peer was in last.
+#[derive(Debug)]
+pub(crate) struct LastConversation {
+    /// Its id, if one is known.
+    pub(crate) id: Option<String>,
+    /// Whether it was given to the peer, and not resumed since.
+    is_adopted: bool,
+    /// Whether the record of the last end was lost.
+    is_end_lost: bool,
+}
+
 impl Engine {
     /// Returns the facts for the wake table, as it is now.
     ///
@@ -51,17 +62,8 @@ impl Engine {
 
     fn facts_of(&self, peer: &Peer, live: RecordedState, last: Option<LastEnd>, deaths: Deaths) -> Result<WakeFacts> {
         let files = &peer.files;
-        // One that does not parse counts as set aside already: `why` reads what the next wake sets aside.
-        let lost = || Ok::<_, EngineError>(matches!(files.end()?, Stored::Corrupt(_)) || files.has_lost_end()?);
-        let set_aside = last.is_none() && lost()?;
-        let adopted = if files.has(Marker::Adopted)? { files.adopted()? } else { None };
-        let known = match &last {
-            _ if adopted.is_some() => adopted.clone(),
-            Some(last) => self.late_conversation(peer, last).or_else(|| last.conversation.clone()),
-            None if set_aside => files.conversations()?.pop().map(|entry| entry.conversation),
-            None => None,
-        };
-        let conversation = self.resumable(peer, known.as_deref());
+        let known = self.last_conversation(peer, last.as_ref())?;
+        let conversation = self.resumable(peer, known.id.as_deref());
         Ok(WakeFacts {
             managed_by: self.manager_of(peer),
             stopped: files.has(Marker::Stopped)?,
@@ -70,9 +72,9 @@ impl Engine {
                 idle_reaped: files.has(Marker::IdleReaped)?,
                 self_fresh_requested: files.has(Marker::NewEager)?,
                 fresh_next: files.has(Marker::FreshNext)?,
-                adopted: adopted.is_some(),
+                adopted: known.is_adopted,
             },
-            ever_ran: last.as_ref().map_or(set_aside, |last| last.end.lasting_cause().is_some()),
+            ever_ran: last.as_ref().map_or(known.is_end_lost, |last| last.end.lasting_cause().is_some()),
             last_end: last.map(|last| last.end),
             deaths: self.unless_changed_since(peer, deaths),
             max_restarts: peer.effective.max_restarts.value,
@@ -82,6 +84,27 @@ impl Engine {
             now_in: None,
             resume_without_topic: peer.effective.resume_without_topic.value,
         })
+    }
+
+    /// Returns the conversation that a peer without a living agent was in last, whether or not the agent's own files still
+    /// have it.
+    ///
+    /// # Errors
+    /// If a file of `peer` cannot be read.
+    pub(crate) fn last_conversation(&self, peer: &Peer, last: Option<&LastEnd>) -> Result<LastConversation> {
+        let files = &peer.files;
+        // One that does not parse counts as set aside already: `why` reads what the next wake sets aside.
+        let lost = || Ok::<_, EngineError>(matches!(files.end()?, Stored::Corrupt(_)) || files.has_lost_end()?);
+        let is_end_lost = last.is_none() && lost()?;
+        let adopted = if files.has(Marker::Adopted)? { files.adopted()? } else { None };
+        let is_adopted = adopted.is_some();
+        let id = match last {
+            _ if is_adopted => adopted,
+            Some(last) => self.late_conversation(peer, last).or_else(|| last.conversation.clone()),
+            None if is_end_lost => files.conversations()?.pop().map(|entry| entry.conversation),
+            None => None,
+        };
+        Ok(LastConversation { id, is_adopted, is_end_lost })
     }
 
     /// Returns the conversation that a resume would use: the last one, if the agent's own files still have it.

@@ -15,6 +15,7 @@ use crate::engine::message::interruption::interrupted;
 use crate::engine::message::{Delivery, Message, check_message};
 use crate::engine::observe::own_files::policy_entries;
 use crate::engine::observe::turn::Turns;
+use crate::engine::verbs::wait::DRAWN;
 use crate::engine::verbs::wake::Woken;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result, pause};
 use crate::policy::answer::{Answer, Entry, TurnProgress, turn_progress};
@@ -155,16 +156,32 @@ impl Engine {
         own.iter().any(|file| watched.contains(file))
     }
 
-    /// Whether the agent can take a message now.
+    /// Whether the agent can take a message now. A question that was reported and is not drawn with its rows yet is waited
+    /// for, for [`DRAWN`] at most.
     ///
     /// # Errors
     /// It needs a person, or has ended: no answer will come by itself.
     async fn is_free(&self, peer: &Peer, turns: &mut Turns) -> Result<bool> {
+        let began = Instant::now();
+        loop {
+            match self.is_seen_free(peer, turns).await {
+                Err(EngineError::NeedsPerson { answer: AnswerWith::Attach, .. }) if began.elapsed() < DRAWN => {
+                    tokio::time::sleep(POLL).await;
+                }
+                seen => return seen,
+            }
+        }
+    }
+
+    async fn is_seen_free(&self, peer: &Peer, turns: &mut Turns) -> Result<bool> {
         let fleet = self.list_since(std::slice::from_ref(&peer.name), turns).await?;
         if let Some((_, error)) = fleet.broken.into_iter().next() {
             return Err(error);
         }
         let Some(row) = fleet.rows.into_iter().next() else { return Ok(false) };
+        if row.is_ending && !row.unrecorded_end {
+            return Ok(false);
+        }
         let in_turn = row.state == State::Awake && self.is_in_turn(peer) == Some(true);
         match judge(row.state, in_turn, &[Goal::Idle]) {
             Verdict::Reached(_) => Ok(true),

@@ -49,8 +49,11 @@ impl Engine {
     pub fn leaves_conversation_in(&self, name: &PeerName, before: &Path) -> Result<bool> {
         let peer = self.peer(name)?;
         let current = peer.files.session()?.present().and_then(|record| record.conversation);
-        let last = || Ok::<_, crate::engine::EngineError>(peer.files.end()?.present().and_then(|end| end.conversation));
-        let Some(id) = current.map_or_else(last, |id| Ok(Some(id)))? else { return Ok(false) };
+        let id = match current {
+            Some(id) => Some(id),
+            None => self.last_conversation(&peer, peer.files.end()?.present().as_ref())?.id,
+        };
+        let Some(id) = id else { return Ok(false) };
         let env = self.agent_environment(&peer);
         let has = |cwd: &Path| {
             let found = launched::with_files(&peer.profile, cwd, &env, |files| files.exists(&id));

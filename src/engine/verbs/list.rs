@@ -1,6 +1,6 @@
 //! `peer list`: one line per peer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,6 +80,9 @@ pub struct Row {
     /// that of an earlier one.
     #[serde(skip)]
     pub unrecorded_end: bool,
+    /// Whether its agent is being ended: an interrupted turn, and a free input box, are steps on the way.
+    #[serde(skip)]
+    pub is_ending: bool,
 }
 
 /// Every declared peer, and those that could not be shown.
@@ -154,7 +157,7 @@ impl Engine {
                 Err(error) => fleet.broken.push((name, error)),
             }
         }
-        let queued = self.queued_of(&seen, &mut fleet.broken)?;
+        let queued = self.queued_of(&seen, &mut fleet.broken);
         let activity = self.activity(&seen.iter().map(|(peer, live, _)| (peer, live)).collect::<Vec<_>>(), turns).await;
         fleet.rows.extend(seen.into_iter().zip(activity).zip(queued).map(
             |(((peer, live, past), activity), queued)| {
@@ -166,9 +169,13 @@ impl Engine {
         Ok(fleet)
     }
 
-    /// Returns how many messages wait for each of these peers. An inbox that cannot be listed is added to `broken`.
-    fn queued_of(&self, seen: &[(Peer, Live, Past)], broken: &mut Vec<(PeerName, EngineError)>) -> Result<Vec<usize>> {
-        let mut mail = self.state.mail()?;
+    /// Returns how many messages wait for each of these peers. An inbox that cannot be listed is added to `broken`; if the
+    /// directory of all inboxes cannot be listed, that is said, and the rest of the fleet is shown.
+    fn queued_of(&self, seen: &[(Peer, Live, Past)], broken: &mut Vec<(PeerName, EngineError)>) -> Vec<usize> {
+        let mut mail = self.state.mail().unwrap_or_else(|error| {
+            self.progress.notice(&format!("queued messages are not counted: {error}"));
+            BTreeMap::new()
+        });
         let of = |(peer, ..): &(Peer, Live, Past)| match mail.remove(&peer.name).transpose() {
             Ok(waiting) => waiting.unwrap_or_default(),
             Err(error) => {
@@ -176,7 +183,7 @@ impl Engine {
                 0
             }
         };
-        Ok(seen.iter().map(of).collect())
+        seen.iter().map(of).collect()
     }
 
     /// Reads what a row shows about the time before the recorded incarnation.
@@ -218,11 +225,7 @@ impl Engine {
         };
         let shown = state(&facts, now);
         let ask = seen.as_ref().and_then(TurnObservation::ask).filter(|_| shown.state == State::Waiting);
-        let conversation = match &to_be {
-            // A start that was never ready replaces nothing: the next wake continues what was before it.
-            Some(Outcome { last, .. }) => last.conversation.clone(),
-            None => live.record().and_then(|record| record.conversation.clone()),
-        };
+        let conversation = conversation(to_be.as_ref(), live);
         Row {
             peer: peer.name.clone(),
             since_ms: since(shown.state, live, seen.as_ref(), stopped, end),
@@ -249,7 +252,17 @@ impl Engine {
             last_end_at_ms: end.map(|end| end.at_ms),
             cwd: peer.spec.cwd.clone(),
             unrecorded_end: to_be.is_some(),
+            is_ending: live.record().and_then(|record| record.intent).is_some_and(|intent| !intent.is_for_orphan()),
         }
+    }
+}
+
+/// Returns the conversation that the recorded incarnation is in, or that its end leaves. A start that was never ready
+/// replaces nothing: the next wake continues what was before it.
+fn conversation(to_be: Option<&Outcome>, live: &Live) -> Option<String> {
+    match to_be {
+        Some(Outcome { last, .. }) => last.conversation.clone(),
+        None => live.record()?.conversation.clone(),
     }
 }
 

@@ -34,6 +34,9 @@ const REGISTERED: Duration = Duration::from_secs(5);
 /// a wake records it.
 const RECORDED: Duration = Duration::from_secs(1);
 
+/// How long a question may take to be drawn with the rows that can be chosen, after the agent's files or hooks report it.
+pub(super) const DRAWN: Duration = Duration::from_millis(300);
+
 /// What to wait for.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -81,6 +84,7 @@ impl Engine {
             open: peers,
             free_since: HashMap::new(),
             over_since: HashMap::new(),
+            asks_since: HashMap::new(),
             turns: Turns::default(),
             watched: Watched::default(),
             lagging: Lagging::default(),
@@ -91,7 +95,8 @@ impl Engine {
             let cost = Cost::begin();
             // A change between the look and the watch would not be noticed.
             waiting.watch();
-            waiting.look(&mut outcome, None).await?;
+            let soon = waiting.look(&mut outcome, None).await?.undrawn;
+            waiting.lagging.add(soon);
             if waiting.is_over(&outcome) {
                 return Ok(outcome);
             }
@@ -116,11 +121,21 @@ struct Waiting<'a> {
     free_since: HashMap<PeerName, Instant>,
     /// Since when an agent has been gone whose end is not recorded.
     over_since: HashMap<PeerName, Instant>,
+    /// Since when an agent has asked something that `peer` cannot answer.
+    asks_since: HashMap<PeerName, Instant>,
     turns: Turns,
     watched: Watched,
     lagging: Lagging,
     /// What the observations of single peers may cost.
     budget: Budget,
+}
+
+/// Peers that are not settled, and may be soon.
+#[derive(Default)]
+struct Open {
+    busy: Vec<PeerName>,
+    /// Their question may not be drawn yet.
+    undrawn: Vec<PeerName>,
 }
 
 /// The watched files of the open peers.
@@ -133,14 +148,14 @@ struct Watched {
 }
 
 impl Waiting<'_> {
-    /// Observes all open peers, or only those of `only`, and moves the settled ones to `outcome`. Returns those that are
-    /// still busy.
-    async fn look(&mut self, outcome: &mut Outcome, only: Option<&[PeerName]>) -> Result<Vec<PeerName>> {
+    /// Observes all open peers, or only those of `only`, and moves the settled ones to `outcome`. Returns those of the
+    /// others that may change soon.
+    async fn look(&mut self, outcome: &mut Outcome, only: Option<&[PeerName]>) -> Result<Open> {
         let meant = |name: &PeerName| only.is_none_or(|only| only.contains(name));
         let names: Vec<PeerName> = self.open.iter().map(|peer| peer.name.clone()).filter(meant).collect();
-        let mut busy = Vec::new();
+        let mut open = Open::default();
         if names.is_empty() {
-            return Ok(busy);
+            return Ok(open);
         }
         let fleet = self.engine.list_since(&names, &mut self.turns).await?;
         for (name, error) in fleet.broken {
@@ -156,10 +171,17 @@ impl Waiting<'_> {
                 continue;
             }
             let in_turn = row.state == State::Awake && self.believes_turn(at);
+            if row.is_ending && !row.unrecorded_end {
+                continue;
+            }
             let verdict = judge(row.state, in_turn, &self.wanted.goals);
             let (reached, needs_person) = match verdict {
                 Verdict::NotYet => {
-                    busy.extend((row.state == State::Busy).then_some(row.peer));
+                    open.busy.extend((row.state == State::Busy).then_some(row.peer));
+                    continue;
+                }
+                Verdict::NeedsPerson | Verdict::Reached(Goal::Waiting) if self.is_undrawn(&row) => {
+                    open.undrawn.push(row.peer);
                     continue;
                 }
                 Verdict::Reached(goal) => (Some(goal), false),
@@ -169,7 +191,16 @@ impl Waiting<'_> {
             self.open.remove(at);
             outcome.settled.push(Waited { reached, needs_person, row });
         }
-        Ok(busy)
+        Ok(open)
+    }
+
+    /// Whether the question of this peer may still be drawn: its words and rows would be missing.
+    fn is_undrawn(&mut self, row: &Row) -> bool {
+        if row.state != State::Waiting || row.answerable {
+            self.asks_since.remove(&row.peer);
+            return false;
+        }
+        since(&mut self.asks_since, &row.peer) < DRAWN
     }
 
     /// Whether a turn continues behind a free screen.
@@ -222,8 +253,8 @@ impl Waiting<'_> {
                 Err(_) if due == next => return Ok(false),
                 Err(_) => {
                     let (cost, lagging) = (Cost::begin(), self.lagging.take());
-                    let busy = self.look(outcome, Some(&lagging)).await?;
-                    self.lagging.looked(busy);
+                    let open = self.look(outcome, Some(&lagging)).await?;
+                    self.lagging.looked([open.busy, open.undrawn].concat());
                     cost
                 }
             };
@@ -248,8 +279,9 @@ impl Waiting<'_> {
             }
             over.extend((in_turn == Some(false)).then(|| peer.name.clone()));
         }
-        let busy = self.look(outcome, Some(&changed)).await?;
-        self.lagging.add(busy.into_iter().filter(|name| over.contains(name)).collect());
+        let open = self.look(outcome, Some(&changed)).await?;
+        let redrawn = open.busy.into_iter().filter(|name| over.contains(name));
+        self.lagging.add(redrawn.chain(open.undrawn).collect());
         Ok(())
     }
 }

@@ -61,6 +61,10 @@ fn waits_for_a_person(name: &'static str, on: RuntimeKind, words: &[&str], call:
     agent.remembers(1, "CALL");
     agent.peer(&["send", name, "typed"]);
     agent.remembers(2, "typed");
+    // A hook or a file reports the question before it is drawn.
+    let asked = agent.run(&["send", name, call, "--wait", "--json"]);
+    let told: Value = serde_json::from_slice(&asked.stdout).expect("a document");
+    assert!(asked.status.code() == Some(8) && told.to_string().contains(question), "{told}");
     agent.peer(&["stop", name]);
 }
 

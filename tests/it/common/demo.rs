@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::World;
 
 /// The demo agent's program: cargo puts examples beside the binary under test.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_peer")).with_file_name("examples").join("demo_agent");
     assert!(program.exists(), "build it first: cargo build --examples");
     program

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::common::demo::program;
 use crate::common::{Run, World};
 
 fn spec(world: &World) -> String {
@@ -76,7 +77,7 @@ fn a_changed_directory_that_leaves_the_conversation_behind_is_said_and_can_be_un
         new.display(),
         old.display()
     );
-    assert_eq!((run.stdout.as_str(), run.stderr), ("a: saved\n", note));
+    assert_eq!((run.stdout.as_str(), &run.stderr), ("a: saved\n", &note));
     let listed = world.peer(&["conversations", "a"]).stdout;
     assert!(listed.contains("its agent has no files of it for its directory"), "{listed}");
     assert!(!listed.contains("nothing was said"), "{listed}");
@@ -88,6 +89,11 @@ fn a_changed_directory_that_leaves_the_conversation_behind_is_said_and_can_be_un
     change(&new, &old).prints("a: saved\n");
     world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
     assert_eq!(world.conversation("a"), conversation);
+    let env = format!("CLAUDE_CONFIG_DIR={}", world.path("home/demo").display());
+    let cwd = new.display().to_string();
+    let command = program().display().to_string();
+    let again = world.peer(&["add", "a", "--replace", "--cwd", &cwd, "--agent", "demo", "--env", &env, "--", &command]);
+    assert!(again.code == 0 && again.stderr.contains(&note), "{again:?}");
 }
 
 #[test]

@@ -264,6 +264,9 @@ fn a_bad_file_of_the_fleet_costs_one_line_and_no_tick() {
     symlink("inbox", &inboxes).expect("symlink");
     let told = skipped(&tick(&world, &[]));
     assert!(matches!(&told[..], [line] if line.starts_with("cannot list ") && line.contains("/inbox: ")), "{told:?}");
+    let listed = world.peer(&["list", "--format", "{name}"]);
+    assert!(listed.code == 0 && listed.stdout.lines().count() > 0, "{listed:?}");
+    assert!(listed.stderr.starts_with("note: queued messages are not counted: cannot list "), "{listed:?}");
     clear(&inboxes);
     let heartbeat = world.path("state/heartbeat.json");
     clear(&heartbeat);

@@ -1,6 +1,7 @@
 //! Waiting for turns: `wait` returns at the end of a turn, and each caller of `send --wait` gets the answer to its own
 //! message.
 
+use std::fs;
 use std::process::{Child, Stdio};
 use std::time::Instant;
 
@@ -124,7 +125,13 @@ fn one_that_needs_a_person_or_has_ended_is_not_waited_for(on: RuntimeKind) {
     assert_eq!((code, out.as_str()), (8, ""), "{error}");
     assert_eq!(error, "error: b needs a person (permission): May I go on?\nhint: peer attach b and answer it\n");
     assert_eq!(prints(&world, &["wait", "b", "--until", "waiting"]), "");
+    busy(&world, "a");
     let wait = started(&world, &["wait", "a"]);
+    let fds = format!("/proc/{}/fd", wait.id());
+    let is_inotify =
+        |fd: fs::DirEntry| fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().contains("inotify"));
+    wait_until("it watches", || fs::read_dir(&fds).is_ok_and(|fds| fds.flatten().any(is_inotify)));
+    // Its turn is interrupted first, which is no end of it that was waited for.
     prints(&world, &["stop", "a"]);
     let (code, out, error) = ended(wait);
     assert_eq!((code, out.as_str()), (5, ""), "{error}");

@@ -249,6 +249,4 @@ impl Progress for Notices {
     fn notice(&self, text: &str) {
         self.0.lock().expect("no holder of this lock panics").push(text.to_owned());
     }
-
-    fn settled(&self) {}
 }

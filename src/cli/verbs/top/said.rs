@@ -120,8 +120,6 @@ impl Progress for StatusLine {
     fn notice(&self, text: &str) {
         self.say(text.to_owned());
     }
-
-    fn settled(&self) {}
 }
 
 #[cfg(test)]

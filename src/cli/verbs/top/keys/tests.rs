@@ -37,6 +37,7 @@ fn row(name: &str, incarnation: u64) -> Row {
         last_end_at_ms: None,
         cwd: "/".into(),
         unrecorded_end: false,
+        is_ending: false,
     }
 }
 
