@@ -177,7 +177,10 @@ impl App {
                 }
             }
             Ok(None) => {
-                let nothing = format!("{} has no open question", asked.whom.name);
+                // What it waits for is in its transcript, or it was just answered.
+                let waits = asked.question.is_none() && asked.listed.state == Some(State::Waiting);
+                let nothing = if waits { "shows no question now: a attaches" } else { "has no open question" };
+                let nothing = format!("{} {nothing}", asked.whom.name);
                 self.mode = Mode::Browse;
                 let why = self.message.take();
                 if why.is_empty() { self.message.pass(nothing) } else { self.message.stay(format!("{why}; {nothing}")) }

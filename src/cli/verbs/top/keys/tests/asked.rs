@@ -196,6 +196,38 @@ fn what_cannot_be_chosen_from_here_leads_to_the_pane() {
 }
 
 #[test]
+fn who_waits_without_a_question_on_its_screen_is_attached_to() {
+    for (state, says) in
+        [(State::Waiting, "api shows no question now: a attaches"), (State::Busy, "api has no open question")]
+    {
+        let mut app = app();
+        app.view.fleet.rows[0].state = state;
+        by_hand(&mut app, "A");
+        app.take_question(1, Ok(None));
+        assert_eq!((app.message.text(), &app.mode), (says, &Mode::Browse));
+    }
+}
+
+#[test]
+fn what_is_above_the_rows_is_scrolled_by_pages_and_by_the_wheel() {
+    let mut ask = colours();
+    ask.text = (1..=40).map(|line| format!("line {line}")).collect();
+    let mut app = asking(&ask);
+    let wheel = |app: &mut App, lines| {
+        app.typed(Typed { inputs: vec![Input::Wheel(0, 0, lines)], rested: true, looked: true });
+        asked(app).up
+    };
+    assert_eq!((wheel(&mut app, -3), wheel(&mut app, -3), wheel(&mut app, 3)), (6 - 3, 6, 3));
+    // A page is what the box shows, and above its beginning there is nothing.
+    keys(&mut app, &[Key::PageUp; 9], true, true);
+    let most = asked(&app).up;
+    keys(&mut app, &[Key::PageUp], true, true);
+    assert_eq!((asked(&app).up, wheel(&mut app, 3)), (most, most - 3));
+    keys(&mut app, &[Key::PageDown; 9], true, true);
+    assert_eq!((asked(&app).up, by_hand(&mut app, "2")), (0, vec![answer(2, &ask, 1)]));
+}
+
+#[test]
 fn numbers_of_two_digits_are_gone_to_and_entered() {
     let labels: Vec<String> = (1..=12).map(|number| format!("row {number}")).collect();
     let mut ask = question("Which?", &labels.iter().map(String::as_str).collect::<Vec<_>>());
