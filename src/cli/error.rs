@@ -110,6 +110,34 @@ impl CliError {
         Self::Usage { problem: problem.into(), hint: Some(hint.into()) }
     }
 
+    /// The error of this verb. What is to be ended or changed is not declared first, and a name that it does not find was
+    /// mistyped.
+    pub(super) fn of_verb(self, verb: &str) -> Self {
+        const CHANGES: [&str; 13] = [
+            "answer",
+            "interrupt",
+            "key",
+            "move",
+            "new",
+            "refresh",
+            "release",
+            "rename",
+            "reset",
+            "rm",
+            "start",
+            "stop",
+            "top",
+        ];
+        match self {
+            Self::Engine(error @ EngineError::NoSuchPeer { nearest: None, removed: false, .. })
+                if CHANGES.contains(&verb) =>
+            {
+                Self::Meant { error: Box::new(error), hint: "peer list shows every peer".to_owned() }
+            }
+            other => other,
+        }
+    }
+
     /// Describes the failure of one peer in a verb over several.
     pub(super) fn shown(error: &EngineError) -> Shown {
         Shown { problem: error.to_string(), hint: engine_hint(error), code: engine_code(error) }

@@ -88,6 +88,9 @@ pub(super) struct Args {
     /// A verb, or one of states, causes, events, markers and exit-codes; lists the verbs if omitted
     #[arg(value_name = "VERB|TOPIC", add = candidates())]
     about: Option<String>,
+    /// A verb of that verb, such as install of timer
+    #[arg(value_name = "VERB")]
+    below: Option<String>,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
@@ -99,8 +102,16 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
         }
         return Ok(0);
     }
-    if let Some(verb) = whole.find_subcommand_mut(about) {
-        return shown(&verb.render_long_help(), context);
+    if let Some(verb) = whole.find_subcommand(about) {
+        let below = args.below.as_deref();
+        if let Some(below) = below.filter(|below| verb.find_subcommand(below).is_none()) {
+            return Err(CliError::usage(format!("{about} has no verb {below:?}"), format!("peer help {about}")));
+        }
+        // What the flag prints, which is short where there is nothing more to say.
+        let line = ["peer", about].into_iter().chain(below).chain(["--help"]);
+        if let Err(help) = whole.try_get_matches_from_mut(line) {
+            return shown(&help.render(), context);
+        }
     }
     let names: Vec<String> = names().collect();
     let hint = mistyped::meant(about, &names).unwrap_or_else(|| "peer help lists the verbs".to_owned());

@@ -127,6 +127,8 @@ enum Verb {
 /// What every verb gets: the place to print to, and a way to make the engine.
 struct Context {
     out: Out,
+    /// Whether `--` was typed, behind which nothing is a flag.
+    ends_flags: bool,
 }
 
 impl Context {
@@ -214,13 +216,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(shown) => return mistyped::report(&shown, &arguments),
     };
     terminal::choose_colors(cli.color);
-    let mut context = Context { out: Out::stdout() };
+    let mut context = Context { out: Out::stdout(), ends_flags: arguments.iter().any(|word| word == "--") };
     let outcome = runtime().and_then(|runtime| runtime.block_on(dispatch(cli.verb, &mut context)));
     let flushed = context.out.flush().map_err(CliError::from);
+    let verb = arguments.get(1).and_then(|verb| verb.to_str()).unwrap_or_default();
     match outcome.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code,
         Err(error) if error.is_broken_pipe() => 0,
-        Err(error) => error.report(),
+        Err(error) => error.of_verb(verb).report(),
     }
 }
 

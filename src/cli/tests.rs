@@ -95,9 +95,10 @@ fn clauses(text: &str) -> Vec<String> {
 
 /// Returns a word as the user would type it in its place; `None` if it is not typed.
 fn typed(word: &str) -> Option<&str> {
-    match word.trim_end_matches(['.', '?']) {
+    match word.trim_end_matches(['.', '?']).trim_matches(['<', '>']) {
         "{from}" | "RUNTIME" | "{runtime}" => Some("tmux"),
         "COMMAND" | "TEXT" => Some("cat"),
+        "STATE" => Some("awake"),
         word if word.starts_with('{') || word == "NAME" || word == "NEW" || word == "OLD" => Some("api"),
         word if word.starts_with('[') || word.contains('…') => None,
         word => Some(word),

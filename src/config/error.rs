@@ -155,13 +155,26 @@ fn explain(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
         place.line = (!missing || !steps.is_empty()).then(|| line_at(text, at));
         place.table = header(&steps);
     }
-    let near = unknown_and_known(&problem).and_then(|(unknown, known)| {
+    let known = unknown_and_known(&problem);
+    let near = known.as_ref().and_then(|(unknown, known)| {
         nearest(unknown, known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
     });
+    let is_key = problem.starts_with("unknown field");
     let below = |table: &String| format!("keys below {table} belong to it: top-level keys go above the first [table]");
-    let hint = near.or_else(|| place.table.as_ref().filter(|_| place.key.is_some()).map(below));
+    let hint = near.or_else(|| place.table.as_ref().filter(|_| is_key).map(below));
+    // More than a person reads; what is meant is near, or is in the manual.
+    let (problem, hint) = match known {
+        Some((unknown, known)) if is_key && known.len() > LISTED => {
+            let pages = || "man 5 peer-files lists the keys".to_owned();
+            (format!("unknown field `{unknown}`"), Some(hint.unwrap_or_else(pages)))
+        }
+        _ => (problem, hint),
+    };
     ConfigError::Invalid { place: Box::new(place), problem, hint }
 }
+
+/// As many keys as an error lists.
+const LISTED: usize = 8;
 
 /// One step of the path from the whole file to a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

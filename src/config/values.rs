@@ -28,7 +28,7 @@ impl std::str::FromStr for Span {
             return Ok(Self(Duration::ZERO));
         }
         let span = humantime::parse_duration(text).ok().filter(|span| *span <= LONGEST);
-        span.map(Self).ok_or_else(|| format!("{text:?} is not a duration: write it like 90s, 15m or 1h30m; 0 is never"))
+        span.map(Self).ok_or_else(|| format!("{text:?} is not a duration: write it like 90s, 15m or 1h30m"))
     }
 }
 

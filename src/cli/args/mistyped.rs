@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::Cli;
-use crate::cli::args::complete;
+use crate::cli::args::{complete, unquoted};
 use crate::cli::error::code;
 use crate::cli::render::output;
 use crate::policy::name::PeerName;
@@ -14,13 +14,13 @@ use crate::policy::name::PeerName;
 /// Verbs that other tools (tmux, docker, kubectl, systemctl, git) use, and what to type here. Only `ls`, `ps` and
 /// `logs` are not listed: they are aliases of ours.
 const HABITS: &[(&[&str], &str)] = &[
-    (&["up"], "peer wake NAME starts it"),
+    (&["up", "wakeup"], "peer wake NAME starts it"),
     (&["run", "new-session", "new-window"], "peer add NAME -- COMMAND declares it, peer wake NAME starts it"),
     (&["create", "init"], "peer add NAME -- COMMAND declares it"),
     (&["resume", "unpause"], "peer wake NAME --resume resumes its conversation"),
     (
         &["restart", "reload", "reboot"],
-        "peer stop NAME, peer start NAME and peer wake NAME resume its conversation; peer new NAME starts a new one",
+        "peer stop NAME && peer start NAME && peer wake NAME resumes its conversation; peer new NAME starts a new one",
     ),
     (
         &[
@@ -47,6 +47,10 @@ const HABITS: &[(&[&str], &str)] = &[
     ),
     (&["detach", "detach-client"], "peer attach --help shows how to detach"),
     (&["exec", "send-keys"], "peer send NAME TEXT sends it a message; peer key NAME Enter presses a key"),
+    (
+        &["ask", "msg", "message", "prompt", "say", "tell"],
+        "peer send NAME 'TEXT' sends it a message; with -w it prints the answer",
+    ),
     (&["capture", "capture-pane", "cat"], "peer screen NAME prints what it shows"),
     (&["get", "list-sessions", "list-windows", "list-panes"], "peer list prints every peer"),
     (&["describe", "info", "display-message", "has-session"], "peer status NAME shows everything about it"),
@@ -55,7 +59,12 @@ const HABITS: &[(&[&str], &str)] = &[
     (&["tail", "events", "follow"], "peer log --follow prints events as they come"),
     (&["history"], "peer log NAME prints its events"),
     (&["version"], "peer --version prints it"),
-    (&["config", "apply", "set"], "peer edit NAME opens its spec, peer show NAME prints it"),
+    (&["apply", "set"], "peer edit NAME opens its spec, peer show NAME prints it"),
+    (
+        &["config", "settings"],
+        "peer edit NAME opens a peer's spec, peer show NAME prints it; man 5 peer-files tells of config.toml",
+    ),
+    (&["clone", "copy", "cp"], "peer add NEW -- COMMAND declares another; peer show NAME prints the spec of one"),
     (&["remove", "delete", "destroy"], "peer rm NAME removes it"),
     (&["mv"], "peer rename OLD NEW renames it; peer move NAME RUNTIME moves it to the other runtime"),
     (&["rename-session", "rename-window"], "peer rename OLD NEW renames it"),
@@ -66,12 +75,28 @@ const HABITS: &[(&[&str], &str)] = &[
     (&["undo", "undelete"], "peer restore NAME restores what peer rm removed"),
 ];
 
-/// Flags of other tools, by verb, and what to type here.
+/// Flags of other tools, or of other verbs, by verb, and what to type here.
 const FLAGS: &[(&str, &[&str], &str)] = &[
-    ("attach", &["-t", "--target"], "peer attach NAME"),
-    ("send", &["-m", "--message"], "peer send NAME TEXT"),
     ("-v", &["-v"], "peer --version prints the version"),
+    ("attach", &["-t", "--target"], "peer attach NAME"),
+    ("inbox", &["--all", "-a"], "peer list shows how many messages wait for each"),
+    ("interrupt", &["--all", "-a"], "peer interrupt NAME; peer list --state busy shows who is at work"),
+    ("list", &["--filter", "-f"], "peer list --state STATE, or peer list --waiting"),
+    ("send", &["--all", "-a"], "peer wake --all -m TEXT sends it to each"),
+    ("send", &["--message", "-m"], "peer send NAME TEXT"),
+    ("wait", &["--all", "-a"], "peer wait NAME…; peer list --state busy shows who is at work"),
+    ("why", &["--all", "-a"], "peer status shows what each peer needs"),
 ];
+
+/// What other tools call the verbs of `peer timer`.
+const TIMER: &[(&[&str], &str)] = &[
+    (&["add", "enable", "on", "run", "start"], "peer timer install starts it"),
+    (&["delete", "disable", "off", "remove", "rm", "stop"], "peer timer uninstall removes it"),
+    (&["info", "list", "show"], "peer timer status shows it"),
+];
+
+/// What other tools call the orders of a list.
+const ORDERS: &[(&[&str], &str)] = &[(&["age", "date", "ended", "time"], "last-end"), (&["cpu", "usage"], "idle")];
 
 /// Words for a state that are none of its names, and the state that is meant.
 const STATES: &[(&[&str], &str)] = &[
@@ -92,13 +117,17 @@ pub(crate) fn meant(typed: &str, names: &[String]) -> Option<String> {
 }
 
 fn near<'a>(typed: &str, names: &'a [String]) -> Option<&'a String> {
-    // One slip, or two in a long word.
-    let most = if typed.chars().count() < 7 { 1 } else { 2 };
+    // One slip, or two in a long word; in a word of two letters it is half of it.
+    let most = match typed.chars().count() {
+        0..=2 => 0,
+        3..=6 => 1,
+        _ => 2,
+    };
     let slips = |name: &String| strsim::osa_distance(typed, name);
     let slipped = names.iter().filter(|name| slips(name) <= most).min_by_key(|name| slips(name));
     let mut begun = names.iter().filter(|name| typed.len() > 2 && name.starts_with(typed));
     let begun = begun.next().filter(|_| begun.next().is_none());
-    slipped.or(begun)
+    begun.or(slipped)
 }
 
 /// Prints the parser's error and returns the exit code; help and version go to stdout with code 0. `arguments` begin with the
@@ -136,33 +165,30 @@ fn hint(error: &clap::Error, words: &[&str]) -> String {
         Some(ContextValue::Strings(values)) => values.last().map(String::as_str),
         _ => None,
     };
-    let verb = words.first().copied();
+    let verb = words.first().map(|verb| canonical(verb));
     if let Some(typed) = said(ContextKind::InvalidSubcommand) {
-        let names: Vec<String> = verbs().collect();
-        return meant(typed, &names).unwrap_or_else(|| "peer --help lists the verbs".to_owned());
+        return subverb_meant(typed, verb).unwrap_or_else(|| "peer --help lists the verbs".to_owned());
     }
     let invalid = || said(ContextKind::InvalidArg).unwrap_or_default();
+    let value = said(ContextKind::InvalidValue);
     let habit = match error.kind() {
-        ErrorKind::UnknownArgument => FLAGS
-            .iter()
-            .find(|(of, flags, _)| Some(*of) == verb && flags.contains(&invalid()))
-            .map(|(.., meant)| (*meant).to_owned()),
+        ErrorKind::UnknownArgument => unknown_argument(verb, invalid(), words),
         ErrorKind::InvalidValue if verb == Some("move") => {
-            let is_path = said(ContextKind::InvalidValue).is_some_and(|value| value == "." || value.contains('/'));
+            let is_path = value.is_some_and(|value| value == "." || value.contains('/'));
             is_path.then(|| "peer edit NAME moves it to another directory (cwd)".to_owned())
         }
-        ErrorKind::InvalidValue => state_meant(error),
-        ErrorKind::ValueValidation if verb == Some("wake") && invalid().contains("NAME") => {
-            said(ContextKind::InvalidValue).and_then(|text| text_meant(words, text))
-        }
-        ErrorKind::MissingRequiredArgument if invalid().starts_with("<NAME") => verb.and_then(names_to_choose),
+        ErrorKind::InvalidValue => value_meant(error),
+        ErrorKind::ValueValidation if invalid().contains("NAME") => value.and_then(|text| {
+            let pattern = unquoted::pattern_meant(verb?, text, &complete::declared());
+            pattern.or_else(|| text_meant(words, text).filter(|_| verb == Some("wake")))
+        }),
+        ErrorKind::MissingRequiredArgument => verb.and_then(|verb| names_to_choose(verb, error)),
         _ => None,
     };
     if let Some(habit) = habit {
         return habit;
     }
-    let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(said);
-    if let Some(near) = suggested {
+    if let Some(near) = said(ContextKind::SuggestedArg) {
         return format!("did you mean {near}?");
     }
     // The agent's command must come after `--`.
@@ -175,12 +201,51 @@ fn hint(error: &clap::Error, words: &[&str]) -> String {
     verb.map_or_else(|| "peer --help lists the verbs".to_owned(), |verb| format!("peer {verb} --help"))
 }
 
-/// The state that another word for it stands for, where states are what is possible.
-fn state_meant(error: &clap::Error) -> Option<String> {
+/// The verb that an alias stands for.
+fn canonical(typed: &str) -> &str {
+    match typed {
+        "ls" | "ps" => "list",
+        "logs" => "log",
+        verb => verb,
+    }
+}
+
+/// What is meant by an unknown verb, or by an unknown verb of `peer timer`.
+fn subverb_meant(typed: &str, verb: Option<&str>) -> Option<String> {
+    if verb != Some("timer") {
+        let names: Vec<String> = verbs().collect();
+        return meant(typed, &names);
+    }
+    let habit = TIMER.iter().find(|(words, _)| words.contains(&typed)).map(|(_, meant)| (*meant).to_owned());
+    let mut whole = Cli::command();
+    whole.build();
+    let timer = whole.find_subcommand("timer").map(clap::Command::get_subcommands);
+    let names: Vec<String> = timer.into_iter().flatten().map(|of| of.get_name().to_owned()).collect();
+    let near = || near(typed, &names).map(|near| format!("did you mean {near}?"));
+    habit.or_else(near).or_else(|| Some("peer timer --help".to_owned()))
+}
+
+/// What is meant by a flag or a word that a verb does not take.
+fn unknown_argument(verb: Option<&str>, invalid: &str, words: &[&str]) -> Option<String> {
+    let flag = FLAGS.iter().find(|(of, flags, _)| Some(*of) == verb && flags.contains(&invalid));
+    if let Some((.., meant)) = flag {
+        return Some((*meant).to_owned());
+    }
+    match verb? {
+        _ if invalid.starts_with('-') => None,
+        "send" => Some(unquoted::send_meant(words, &complete::declared())),
+        "add" => None,
+        _ => unquoted::one_at_a_time(words, &complete::declared()),
+    }
+}
+
+/// The state or the order that another word for it stands for, or the value that is one slip away.
+fn value_meant(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidValue) else { return None };
     let Some(ContextValue::Strings(possible)) = error.get(ContextKind::ValidValue) else { return None };
-    let (_, state) = STATES.iter().find(|(words, _)| words.contains(&typed.as_str()))?;
-    possible.iter().any(|value| value == state).then(|| format!("did you mean {state}?"))
+    let mut habits = STATES.iter().chain(ORDERS).filter(|(words, _)| words.contains(&typed.as_str()));
+    let habit = habits.find_map(|(_, value)| possible.iter().find(|possible| possible == value));
+    habit.or_else(|| near(typed, possible)).map(|value| format!("did you mean {value}?"))
 }
 
 /// A text that follows the names of a wake, as `peer send` takes it.
@@ -194,11 +259,18 @@ fn text_meant(words: &[&str], text: &str) -> Option<String> {
 const NAMED: usize = 8;
 
 /// The names that a verb without one may be for.
-fn names_to_choose(verb: &str) -> Option<String> {
+fn names_to_choose(verb: &str, error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
+    if verb == "add" || !missing.first()?.starts_with("<NAME") && verb != "rename" {
+        return None;
+    }
+    let mut all: Vec<&str> = missing.iter().map(|word| word.trim_matches(['<', '>', '.'])).collect();
+    // The parser takes a text from elsewhere too.
+    all.extend((verb == "send").then_some("'TEXT'"));
     let names = complete::declared();
     let named: Vec<&str> = names.iter().take(NAMED).map(PeerName::as_str).collect();
-    let more = if names.len() > NAMED { " …; peer list shows all" } else { "" };
-    (!named.is_empty() && verb != "add").then(|| format!("peer {verb} NAME; there are: {}{more}", named.join(", ")))
+    let rest = if names.len() > NAMED { " …; peer list shows all" } else { "" };
+    (!named.is_empty()).then(|| format!("peer {verb} {}; there are: {}{rest}", all.join(" "), named.join(", ")))
 }
 
 /// The verbs that `peer --help` lists.

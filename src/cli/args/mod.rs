@@ -5,6 +5,7 @@ pub(crate) mod complete;
 pub(crate) mod mistyped;
 pub(crate) mod order;
 pub(crate) mod several;
+pub(crate) mod unquoted;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use peer_adapters::runtime::RuntimeKind;

@@ -71,6 +71,7 @@ where
             Ok(report) if json => items.push(named(name, report.fields)),
             Ok(report) => context.out.words(printable(&report.line), 2)?,
             Err(error) => {
+                let error = error.of_verb(verb);
                 worst = worst.max(error.code());
                 if json {
                     items.push(named(name, error.to_json()));

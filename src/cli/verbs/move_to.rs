@@ -9,7 +9,7 @@ use crate::policy::name::PeerName;
 /// A running agent is parked and resumed on the other runtime; a turn in progress ends, so `peer wait NAME` first. One that
 /// keeps no conversation has to be stopped first. A sleeping or stopped peer stays as it is. Only `runtime` changes in its spec.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  peer move api zellij")]
+#[command(override_usage = "peer move [OPTIONS] <NAME> <RUNTIME>", after_help = "Examples:\n  peer move api zellij")]
 pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers())]

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::transcript::lines;
 use crate::cli::args::several::named;
+use crate::cli::args::unquoted;
 use crate::cli::error::code;
 use crate::cli::{CliError, Context, Outcome, interrupted};
 use crate::config::Span;
@@ -16,14 +17,14 @@ use crate::policy::time::Timestamp;
 /// Exits with 0 only once the agent is seen to have accepted the message. Long and multi-line text arrives unchanged.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  peer send api -w 'which tests fail?'      # prints the answer\n  git diff | peer send api -\n  peer send api --after 2h 'look at the nightly run'\n  peer wake --all -m 'the release is out'   # wakes all, and sends it to each"
+    after_help = "Examples:\n  peer send api 'run the tests again'\n  peer send api --file review.md --topic review\n  peer send api -w 'which tests fail?'      # prints the answer\n  git diff | peer send api -\n  peer send api -- -v                       # a text that looks like a flag\n  peer send api --after 2h 'look at the nightly run'\n  peer wake --all -m 'the release is out'   # wakes all, and sends it to each"
 )]
 pub(crate) struct Args {
     /// Name of the peer
     #[arg(add = crate::cli::args::complete::peers())]
     name: PeerName,
     /// The text; - reads stdin
-    #[arg(conflicts_with = "file")]
+    #[arg(conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
     /// File with the text; - reads stdin
     #[arg(long)]
@@ -82,6 +83,9 @@ struct Awaited {
 }
 
 pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
+    if let Some(text) = args.text.as_deref().filter(|_| !context.ends_flags) {
+        unquoted::refuse_flag(&args.name, text)?;
+    }
     let text = message_text(args.text, args.file)?;
     let engine = context.engine()?;
     let message = engine.signed(Message {

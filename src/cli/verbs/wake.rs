@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     choice: Choice,
     /// Text to deliver once the agent is ready
-    #[arg(long, short, conflicts_with = "message_file")]
+    #[arg(long, short, conflicts_with = "message_file", allow_hyphen_values = true)]
     message: Option<String>,
     /// File with the text to deliver; - reads stdin
     #[arg(long, value_name = "FILE")]

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use peer_adapters::agent::Profile;
-use peer_adapters::command;
+use peer_adapters::agent::{BUILTIN, Profile};
 use peer_adapters::inherited::{Limit, LimitName, Umask};
 use peer_adapters::runtime::RuntimeKind;
+use peer_adapters::{command, nearest};
 
 use crate::config::{PaneSize, PeerSpec, Span};
 use crate::engine::peer::runtimes::kind_of;
@@ -224,7 +224,12 @@ impl Engine {
         let path = found.map_err(|_| EngineError::Declaration {
             what: format!("command {program:?}"),
             problem: "there is no such executable on PATH".to_owned(),
-            hint: Some("install it, or use its absolute path".to_owned()),
+            hint: Some(match nearest(program, BUILTIN.iter().map(|(name, _)| *name)) {
+                Some(near) if near != program => {
+                    format!("did you mean {near}? Else install it, or use its absolute path")
+                }
+                _ => "install it, or use its absolute path".to_owned(),
+            }),
         })?;
         path.into_os_string().into_string().map_err(|path| EngineError::Declaration {
             what: format!("command {}", path.display()),
@@ -253,7 +258,12 @@ fn without_kept(spec: &PeerSpec) -> PeerSpec {
 }
 
 fn absolute_directory(dir: &Path) -> Result<PathBuf> {
-    let failed = |source| EngineError::Io { action: "use the working directory", path: dir.to_owned(), source };
+    let failed = |source: std::io::Error| EngineError::Declaration {
+        what: format!("cannot use the working directory {}", dir.display()),
+        hint: (source.kind() == std::io::ErrorKind::NotFound)
+            .then(|| format!("mkdir -p {}, or name another directory with --cwd", dir.display())),
+        problem: source.to_string(),
+    };
     let path = std::path::absolute(dir).map_err(failed)?;
     let real = std::fs::metadata(&path).map_err(failed)?;
     // `../docs` is resolved now. A symbolic link elsewhere in the path is kept, because the user may change its target

@@ -56,7 +56,7 @@ impl Engine {
     fn refuse_taken(&self, from: &PeerName, to: &PeerName) -> Result<()> {
         if self.config.spec_path(to).exists() {
             let problem = format!("a peer named {to} already exists");
-            return Err(refused(from, problem, format!("peer rm {to}, or choose another name")));
+            return Err(refused(from, problem, format!("choose another name; peer rename {to} NEW frees this one")));
         }
         Ok(())
     }

@@ -30,10 +30,7 @@ fn a_habit_leads_to_the_right_words() {
         (&["add", "web", "--cwd", "/tmp"], 2, "hint: peer edit web, or the same with --replace and -- COMMAND\n"),
         (&["add", "new", "--cwd", "/tmp"], 2, "hint: peer add new --agent claude, or peer add new -- COMMAND\n"),
     ];
-    for (words, code, hint) in cases {
-        let run = world.peer(words);
-        assert!(run.code == code && run.stderr.ends_with(hint), "{words:?}: {run:?}");
-    }
+    all_hint(&world, &cases);
     let run = world.peer(&["wake", "web", "hello"]);
     let hint = "hint: peer wake web -m hello, if it is the message; or peer add hello -- COMMAND\n";
     assert!(run.code == 3 && run.stderr.ends_with(hint), "{run:?}");
@@ -41,6 +38,106 @@ fn a_habit_leads_to_the_right_words() {
     assert_eq!(world.peer(&["log", "web", "api"]).stdout, world.peer(&["log"]).stdout);
     assert_eq!(world.peer(&["logs", "--tail", "1"]).stdout.lines().count(), 1);
     assert_eq!(world.peer(&["screen", "web", "-n", "5"]).code, 0);
+}
+
+/// Runs each of these lines, which fail with this code and end with this hint.
+#[track_caller]
+fn all_hint(world: &World, cases: &[(&[&str], i32, &str)]) {
+    for (words, code, hint) in cases {
+        let run = world.peer(words);
+        assert!(run.code == *code && run.stderr.ends_with(hint), "{words:?}: {run:?}");
+    }
+}
+
+#[test]
+fn words_that_a_shell_split_and_verbs_of_a_timer_lead_to_what_was_meant() {
+    let world = World::new();
+    for name in ["api", "web"] {
+        world.add(name, &["cat"]);
+    }
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["timer", "stop"], 2, "hint: peer timer uninstall removes it\n"),
+        (&["timer", "rm"], 2, "hint: peer timer uninstall removes it\n"),
+        (&["timer", "remove"], 2, "hint: peer timer uninstall removes it\n"),
+        (&["timer", "start"], 2, "hint: peer timer install starts it\n"),
+        (&["timer", "uninstal"], 2, "hint: did you mean uninstall?\n"),
+        (&["timer", "xyz"], 2, "hint: peer timer --help\n"),
+        (&["send", "api", "web", "hi"], 2, "hint: peer wake api web -m 'hi'\n"),
+        (&["send", "--all", "hi"], 2, "hint: peer wake --all -m TEXT sends it to each\n"),
+        (
+            &["send", "api", "please", "run", "it's", "tests"],
+            2,
+            "hint: quote the text: peer send api 'please run it'\\''s tests'\n",
+        ),
+        (&["send", "-w", "api", "run", "them"], 2, "hint: quote the text: peer send -w api 'run them'\n"),
+        (&["send", "api", "-t", "x", "run", "them"], 2, "hint: quote the text: peer send NAME 'TEXT'\n"),
+        (&["send", "api", "--wiat", "hi"], 2, "hint: did you mean --wait?\n"),
+        (&["send", "api", "--wiat"], 2, "hint: did you mean --wait? peer send api -- --wiat sends it as text\n"),
+        (&["send", "api", "-hello"], 2, "hint: peer send api -- -hello sends it as text\n"),
+        (&["send"], 2, "hint: peer send NAME 'TEXT'; there are: api, web\n"),
+        (&["rename"], 2, "hint: peer rename OLD NEW; there are: api, web\n"),
+        (&["interrupt", "api", "web"], 2, "hint: one at a time: peer interrupt api && peer interrupt web\n"),
+        (&["why", "--all"], 2, "hint: peer status shows what each peer needs\n"),
+        (&["inbox", "--all"], 2, "hint: peer list shows how many messages wait for each\n"),
+        (&["stop", "a*"], 2, "hint: names are no patterns: peer stop api\n"),
+        (&["stop", "?b?"], 2, "hint: names are no patterns; peer list shows every peer\n"),
+    ];
+    all_hint(&world, cases);
+}
+
+#[test]
+fn a_name_a_value_or_a_verb_that_is_not_there_leads_to_one_that_is() {
+    let world = World::new();
+    for name in ["api", "web"] {
+        world.add(name, &["cat"]);
+    }
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["rm", "-f", "zzz"], 3, "hint: peer list shows every peer\n"),
+        (&["stop", "zzz"], 3, "hint: peer list shows every peer\n"),
+        (&["rename", "zzz", "x"], 3, "hint: peer list shows every peer\n"),
+        (&["rename", "web", "api"], 1, "hint: choose another name; peer rename api NEW frees this one\n"),
+        (&["list", "--sort", "age"], 2, "hint: did you mean last-end?\n"),
+        (&["ls", "--filter", "x"], 2, "hint: peer list --state STATE, or peer list --waiting\n"),
+        (&["cp"], 2, "hint: peer add NEW -- COMMAND declares another; peer show NAME prints the spec of one\n"),
+        (&["say", "hi"], 2, "hint: peer send NAME 'TEXT' sends it a message; with -w it prints the answer\n"),
+        (&["stat"], 2, "hint: did you mean status?\n"),
+        (&["add", "new", "--", "clude"], 1, "hint: did you mean claude? Else install it, or use its absolute path\n"),
+        (
+            &["add", "new", "--cwd", "/nowhere", "--", "cat"],
+            1,
+            "hint: mkdir -p /nowhere, or name another directory with --cwd\n",
+        ),
+        (&["help", "timer", "xyz"], 2, "hint: peer help timer\n"),
+    ];
+    all_hint(&world, cases);
+}
+
+#[test]
+fn a_text_may_begin_with_a_dash() {
+    let world = World::new();
+    world.demo("api", &[]);
+    let texts = ["- point one", "-1 is wrong", "--flag is a word of it", "---"];
+    for text in texts {
+        let run = world.peer(&["send", "api", text]);
+        assert!(run.code == 0 && run.stdout.contains("message delivered"), "{text:?}: {run:?}");
+    }
+    let run = world.peer(&["send", "api", "--", "-hello"]);
+    assert!(run.code == 0 && run.stdout.contains("message delivered"), "{run:?}");
+    let run = world.peer(&["wake", "api", "-m", "- list"]);
+    assert!(run.code == 0 && run.stdout.contains("message delivered"), "{run:?}");
+    // A flag behind the name is a flag.
+    assert!(world.peer(&["send", "api", "-w", "--timeout", "60s", "- last"]).code == 0);
+    let said = world.said(&world.conversation("api"));
+    assert_eq!(said, [&texts[..], &["-hello", "- list", "- last"]].concat());
+    assert!(world.peer(&["send", "api", "--help"]).stdout.contains("Usage: peer send"));
+}
+
+#[test]
+fn help_of_a_verb_below_a_verb_is_that_of_its_flag() {
+    let world = World::new();
+    let flag = world.peer(&["timer", "install", "--help"]);
+    world.peer(&["help", "timer", "install"]).prints(&flag.stdout);
+    assert!(world.peer(&["move", "--help"]).stdout.contains("Usage: peer move [OPTIONS] <NAME> <RUNTIME>\n"));
 }
 
 #[test]

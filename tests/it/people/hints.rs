@@ -111,7 +111,9 @@ fn another_name_is_free_or_is_made_so() {
     let world = World::new();
     world.add("a", &["cat"]);
     world.add("b", &["cat"]);
-    typed(&world, &["rename", "a", "b"], 1, "rm b", "b: removed");
+    typed(&world, &["rename", "a", "b"], 1, "rename b NEW", "b: is called other now");
+    world.peer(&["rename", "other", "b"]);
+    world.peer(&["rm", "b"]);
     world.peer(&["wake", "a"]);
     typed(&world, &["rename", "a", "b"], 4, "stop a", "a: parked and stopped");
     typed(&world, &["restore", "a"], 1, "restore", "b  removed ");

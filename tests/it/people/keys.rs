@@ -57,7 +57,7 @@ fn a_word_that_is_no_key_is_refused_before_any_is_pressed(on: RuntimeKind) {
 
 fn nothing_is_pressed_where_the_agent_does_not_run(on: RuntimeKind) {
     let world = World::on(on);
-    world.peer(&["key", "b", "Enter"]).fails(3, "error: there is no peer named b\nhint: peer add b -- COMMAND\n");
+    world.peer(&["key", "b", "Enter"]).fails(3, "error: there is no peer named b\nhint: peer list shows every peer\n");
     world.add("a", &["cat"]);
     let not_awake = "error: a is not awake\nhint: peer wake a\n";
     world.peer(&["key", "a", "Enter"]).fails(4, not_awake);
