@@ -192,6 +192,14 @@ pub trait Runtime: Send + Sync {
         Ok(())
     }
 
+    /// As [`Runtime::show_bottom`], and lays the pane out again: for a pane that may stand still because its runtime has
+    /// lost count of its rows (zellij 0.45.1). Its program is told of two changes of its size. Does nothing on a runtime
+    /// of which that is not known.
+    async fn lay_out_again(&self, target: &Target) -> Result<(), RuntimeError> {
+        let _ = target;
+        Ok(())
+    }
+
     /// Resizes a pane that no client is attached to. The size lasts until a client attaches.
     async fn resize(&self, target: &Target, size: Size) -> Result<(), RuntimeError>;
 

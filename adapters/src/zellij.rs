@@ -246,6 +246,10 @@ impl Runtime for Zellij {
         self.show_bottom(target).await
     }
 
+    async fn lay_out_again(&self, target: &Target) -> Result<(), RuntimeError> {
+        self.lay_out_again(target).await
+    }
+
     async fn resize(&self, target: &Target, size: Size) -> Result<(), RuntimeError> {
         self.make_room(target, size).await
     }

@@ -11,6 +11,15 @@ use crate::version::numbers;
 /// The keys that detach, in the usual notation.
 pub(super) const LEAVE: &str = "C-b d";
 
+/// What ends scrolling, whatever zellij has made of the rows meanwhile. Rows that were wrapped, because the pane was wider
+/// when they were written, and then drawn over are joined while a user scrolls; if that leaves too few of them for the
+/// screen, zellij scrolls no further, and holds back the output of a pane that is scrolled: it stands still for ever.
+/// With frames and without them again, the pane has all of its rows.
+///
+/// # Source
+/// zellij 0.45.1, `scroll_down_one_line` (only for a full viewport) and `transfer_rows_from_lines_below_to_viewport`.
+pub(super) const TO_BOTTOM: &str = "ScrollToBottom; TogglePaneFrames; TogglePaneFrames; ScrollToBottom;";
+
 /// The first version that was seen to give the keys back to a zellij in whose pane a session is attached.
 const HANDS_BACK: [u32; 3] = [0, 45, 1];
 
@@ -35,20 +44,19 @@ pub(super) fn keybinds(version: &str) -> String {
     for (key, _) in keys().filter(|(key, _)| !own(key)) {
         write!(text, " {}", quoted(&key)).expect("a string");
     }
-    text.push_str(
-        " { SwitchToMode \"Locked\"; }\n    }\n    scroll {\n        bind \"Ctrl b\" { SwitchToMode \"Tmux\"; }\n",
-    );
+    text.push_str(" { SwitchToMode \"Locked\"; }\n    }\n    scroll {\n");
+    writeln!(text, "        bind \"Ctrl b\" {{ {TO_BOTTOM} SwitchToMode \"Tmux\"; }}").expect("a string");
     text.push_str("        bind \"Up\" { ScrollUp; }\n        bind \"Down\" { ScrollDown; }\n");
     text.push_str("        bind \"PageUp\" { PageScrollUp; }\n        bind \"PageDown\" { PageScrollDown; }\n");
     // As in tmux, Esc and q only end the scrolling: an agent that is at work would take Esc as an interrupt, and a q would
     // stay in its draft.
-    text.push_str("        bind \"Esc\" \"q\" { ScrollToBottom; SwitchToMode \"Locked\"; }\n");
+    writeln!(text, "        bind \"Esc\" \"q\" {{ {TO_BOTTOM} SwitchToMode \"Locked\"; }}").expect("a string");
     let other = |key: &str| !matches!(key, "Ctrl b" | "Esc" | "q");
     for (key, bytes) in keys().filter(|(key, bytes)| other(key) && !bytes.is_empty()) {
         let bytes: Vec<String> = bytes.iter().map(u8::to_string).collect();
         writeln!(
             text,
-            "        bind {} {{ ScrollToBottom; SwitchToMode \"Locked\"; Write {}; }}",
+            "        bind {} {{ {TO_BOTTOM} SwitchToMode \"Locked\"; Write {}; }}",
             quoted(&key),
             bytes.join(" ")
         )
@@ -91,17 +99,18 @@ mod tests {
 
     #[test]
     fn every_key_but_the_prefix_esc_and_q_ends_scrolling_and_reaches_the_agent() {
-        let text = keybinds("zellij 0.44.1");
+        let text = keybinds("zellij 0.44.1").replace(TO_BOTTOM, "<bottom>");
         for bind in [
-            r#"bind "a" { ScrollToBottom; SwitchToMode "Locked"; Write 97; }"#,
-            r#"bind "\"" { ScrollToBottom; SwitchToMode "Locked"; Write 34; }"#,
-            r#"bind "\\" { ScrollToBottom; SwitchToMode "Locked"; Write 92; }"#,
-            r#"bind "Enter" { ScrollToBottom; SwitchToMode "Locked"; Write 13; }"#,
-            r#"bind "Ctrl g" { ScrollToBottom; SwitchToMode "Locked"; Write 7; }"#,
+            r#"bind "a" { <bottom> SwitchToMode "Locked"; Write 97; }"#,
+            r#"bind "\"" { <bottom> SwitchToMode "Locked"; Write 34; }"#,
+            r#"bind "\\" { <bottom> SwitchToMode "Locked"; Write 92; }"#,
+            r#"bind "Enter" { <bottom> SwitchToMode "Locked"; Write 13; }"#,
+            r#"bind "Ctrl g" { <bottom> SwitchToMode "Locked"; Write 7; }"#,
         ] {
             assert!(text.contains(bind), "{bind}");
         }
-        assert!(text.contains("bind \"Esc\" \"q\" { ScrollToBottom; SwitchToMode \"Locked\"; }"), "{text}");
+        assert!(text.contains("bind \"Esc\" \"q\" { <bottom> SwitchToMode \"Locked\"; }"), "{text}");
+        assert!(text.contains("bind \"Ctrl b\" { <bottom> SwitchToMode \"Tmux\"; }"), "{text}");
         assert!(!text.contains("Write 113;"), "{text}");
         assert!(!text.contains("FocusHostSession") && keybinds("zellij 0.45.1").contains("FocusHostSession"));
         assert!(!text.contains("Quit") && !text.contains("CloseFocus") && !text.contains("NewPane"));

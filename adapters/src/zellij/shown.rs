@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::Zellij;
 use super::argv::{self, PANE};
-use super::client::failed;
+use super::client::{RETRIES, failed};
 use super::home::Home;
 use super::look::Up;
 use super::rows;
@@ -112,6 +112,22 @@ impl Zellij {
             self.bottoms.note(home.dir());
         }
         Ok(())
+    }
+
+    /// Does from outside what a key that ends scrolling does; see [`super::keys::TO_BOTTOM`]. A client that is cut off
+    /// leaves the frames where they were, so the pane's size shows whether they are to be toggled once more.
+    pub(super) async fn lay_out_again(&self, target: &Target) -> Result<(), RuntimeError> {
+        let (home, up) = Self::up(target, "toggle-pane-frames")?;
+        let client = self.with_compatible_client(up.server).await?;
+        let before = size(&up);
+        let argv = argv::action(&client.binary, &home, &target.session, "toggle-pane-frames");
+        for toggled in 1..=RETRIES + 2 {
+            client.ask(&home, &target.session, "toggle-pane-frames", &argv, false).await?;
+            if toggled >= 2 && size(&up) == before {
+                break;
+            }
+        }
+        client.to_bottom(&home, target).await
     }
 
     /// Returns the lines above the screen, if history is wanted, and its rows.

@@ -44,7 +44,14 @@ impl Engine {
     /// differ from what the agent drew: another program wrote to it (wall(1)), or agent and terminal disagree on a
     /// character's width (pi 0.73.1 in tmux 3.3a: its composer loses its edge). So the terminal is made one row shorter
     /// until the screen changes. Takes at most `REDRAWS`; a failure has no other effect.
+    ///
+    /// Before that, the runtime lays the pane out again: one that was scrolled may stand still for ever (zellij).
     pub(crate) async fn redraw(&self, record: &SessionRecord) {
+        if let Ok(runtime) = self.runtime_of(&record.place)
+            && let Err(error) = runtime.lay_out_again(&target(&record.place)).await
+        {
+            tracing::debug!(%error, "the pane's layout");
+        }
         let Some((pid, size)) = terminal_of(record) else { return };
         let shorter = Size { rows: size.rows.saturating_sub(1), ..size };
         let before = self.capture(record).await.ok();

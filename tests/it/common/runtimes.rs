@@ -253,6 +253,13 @@ impl World {
         }
     }
 
+    /// Lays a pane of zellij out again.
+    #[track_caller]
+    pub(crate) fn lay_out_again(&self, name: &str) {
+        let place = self.place(name);
+        self.ask(async |zellij| zellij.lay_out_again(&place).await.expect("laid out"));
+    }
+
     /// Asks through the adapter, because a raw client of zellij 0.45.1 occasionally misses its session.
     fn ask<T>(&self, question: impl AsyncFnOnce(Zellij) -> T) -> T {
         let binary = peer_adapters::command::resolve("zellij".as_ref(), None, std::path::Path::new("/"));

@@ -9,3 +9,4 @@ mod stopped_servers;
 mod versions;
 mod zellij_by_hand;
 mod zellij_cut_off;
+mod zellij_scrolled;
