@@ -35,6 +35,7 @@ macro_rules! events {
 
 events! {
     AgentAnswered = "agent.answered": "a person answered an agent's question with peer answer; which row",
+    AgentInterrupted = "agent.interrupted": "a person stopped an agent's turn with peer interrupt",
     AgentLimited = "agent.limited": "a usage limit stopped an agent; until, if that is known",
     AgentResumed = "agent.resumed": "an agent continues, or may continue; cause: limited or stalled",
     AgentStalled = "agent.stalled": "nothing happened in a turn for a long time; progress: since when",
@@ -49,7 +50,7 @@ events! {
     MemoryHigh = "memory.high": "an agent uses four fifths of its memory limit",
     MessageDelivered = "message.delivered": "an agent accepted a message",
     MessageExpired = "message.expired": "a queued message will not be delivered; cause: cancelled, removed, unsendable, not-known (may have been sent), not-seen (not confirmed) or not-done (two workers died with it)",
-    MessageQueued = "message.queued": "a message was queued in an inbox",
+    MessageQueued = "message.queued": "a message was queued in an inbox; cause: restored, if it was removed and came back",
     MessageRefused = "message.refused": "a message was refused; cause: too-many-hops (agents wrote to each other for too long: max_hops in config.toml)",
     MessageReturned = "message.returned": "an ephemeral worker ended before it was done, and the next one gets its message; cause: how it ended",
     MessageUnconfirmed = "message.unconfirmed": "a message is not confirmed; cause: not-typed, not-sent, not-seen or pane-too-small",

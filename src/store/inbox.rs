@@ -21,7 +21,7 @@ use crate::policy::time::Timestamp;
 
 mod senders;
 
-const DIR: &str = "inbox";
+pub(super) const DIR: &str = "inbox";
 const WAITS: &str = "message";
 const DEAD: &str = "dead";
 const TAKEN: &str = "taken";
@@ -100,6 +100,13 @@ impl StateDir {
         dirs.map(|dir| sweep(&dir).map_err(StoreError::new("list", &dir))).sum()
     }
 
+    /// Creates the directory of a peer's inbox if it is missing.
+    pub(super) fn make_inbox(&self, name: &PeerName) -> Result<()> {
+        let dir = self.root().join(DIR);
+        private_dir(&dir)?;
+        private_dir(&dir.join(name.as_str()))
+    }
+
     /// Returns the number of waiting messages of each peer that has any, or why its inbox cannot be listed. Lists every
     /// non-empty inbox.
     ///
@@ -118,6 +125,11 @@ impl StateDir {
         }
         Ok(mail)
     }
+}
+
+/// Whether a file has the name of one of an inbox.
+pub(super) fn is_message(file: &str) -> bool {
+    number(file).is_some()
 }
 
 impl PeerFiles {
@@ -289,13 +301,14 @@ fn listed(dir: &Path) -> Result<Vec<fs::DirEntry>> {
 }
 
 fn numbers(dir: &Path) -> Result<Vec<(u64, &'static str)>> {
-    let number = |entry: fs::DirEntry| {
-        let name = entry.file_name();
-        let (id, kind) = name.to_str()?.split_once('.')?;
-        let kind = [WAITS, DEAD, TAKEN].into_iter().find(|known| *known == kind)?;
-        Some((id.parse().ok()?, kind))
-    };
-    Ok(listed(dir)?.into_iter().filter_map(number).collect())
+    Ok(listed(dir)?.into_iter().filter_map(|entry| number(entry.file_name().to_str()?)).collect())
+}
+
+/// Returns the number and the kind of a message's file, by its name.
+fn number(file: &str) -> Option<(u64, &'static str)> {
+    let (id, kind) = file.split_once('.')?;
+    let kind = [WAITS, DEAD, TAKEN].into_iter().find(|known| *known == kind)?;
+    Some((id.parse().ok()?, kind))
 }
 
 fn read(path: &Path) -> Result<Stored<Queued>> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use peer_adapters::file;
 
-use super::{Locked, Result, StateDir, StoreError, atomic};
+use super::{Locked, Result, StateDir, StoreError, atomic, inbox};
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 
@@ -86,7 +86,14 @@ impl StateDir {
     pub fn restore_files(&self, _locked: &Locked, trashed: &Trashed) -> Result<()> {
         fs::create_dir_all(self.root().join("panes")).map_err(StoreError::new("create", self.root()))?;
         for (from, to) in self.to_restore(trashed)? {
-            fs::rename(&from, to).map_err(StoreError::new("move", from))?;
+            let is_message = to.starts_with(self.root().join(inbox::DIR));
+            if is_message {
+                self.make_inbox(&trashed.peer)?;
+            }
+            fs::rename(&from, &to).map_err(StoreError::new("move", from))?;
+            if is_message {
+                atomic::sync_directory_of(&to)?;
+            }
         }
         Ok(())
     }
@@ -109,7 +116,11 @@ impl StateDir {
         let mut found = Vec::new();
         for path in entries.iter().map(fs::DirEntry::path) {
             let Some(file) = path.file_name().and_then(|file| file.to_str()).filter(|_| path != spec) else { continue };
-            // The messages in its inbox were given up when it was removed, and their senders were informed.
+            // `N.message`; the file of a peer whose name is a number has another ending.
+            if inbox::is_message(file) {
+                found.push((path.clone(), self.root().join(inbox::DIR).join(trashed.peer.as_str()).join(file)));
+                continue;
+            }
             if !file.starts_with(&ours) {
                 continue;
             }

@@ -11,8 +11,8 @@ use crate::policy::name::PeerName;
 
 /// Restore removed peers, or list those that can be restored
 ///
-/// Brings back the spec, the conversations and the markers of the most recently removed peer of that name; --all, of every name
-/// that no peer has now. Values kept with `peer add --keep-env` were deleted and must be given again.
+/// Brings back the spec, the conversations, the markers and the queued messages of the most recently removed peer of that name;
+/// --all, of every name that no peer has now. Values kept with `peer add --keep-env` were deleted and must be given again.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer restore          # list removed peers\n  peer restore api web\n  peer restore --all    # all that was removed"
@@ -45,7 +45,12 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
             Ok(restored) if args.json => items.push(document(name, &restored)),
             Ok(restored) => {
                 let ago = relative(restored.removed_at, engine.now());
-                context.out.line(format!("{name}: is back as it was {ago}"))?;
+                let queued = match restored.queued {
+                    0 => String::new(),
+                    1 => ", with a queued message".to_owned(),
+                    some => format!(", with {some} queued messages"),
+                };
+                context.out.line(format!("{name}: is back as it was {ago}{queued}"))?;
                 // Flush before writing to stderr, which is not buffered.
                 context.out.flush()?;
                 say_what_it_lacks(&engine, name, &restored);
@@ -87,7 +92,7 @@ fn free(engine: &Engine) -> Result<Vec<PeerName>, CliError> {
 
 fn document(name: &PeerName, restored: &Restored) -> Value {
     json!({ "peer": name, "removed_at_ms": restored.removed_at.as_ms(), "lacks_kept_values": restored.lacks_kept_values,
-            "kept_env": restored.kept_names })
+            "kept_env": restored.kept_names, "queued": restored.queued })
 }
 
 fn say_what_it_lacks(engine: &Engine, name: &PeerName, restored: &Restored) {

@@ -5,12 +5,13 @@ use serde_json::json;
 use crate::cli::args::several::{self, Names, Report};
 use crate::cli::render::output;
 use crate::cli::{CliError, Context, Outcome};
+use crate::engine::verbs::rm::Removed;
 use crate::policy::name::PeerName;
 
 /// Remove peers; their files go to the trash
 ///
-/// Requires --force for a running agent. The spec, the state and the list of conversations move to trash/ in the state
-/// directory; only values kept with `peer add --keep-env` are deleted. The trash is never emptied: delete
+/// Requires --force for a running agent. The spec, the state, the list of conversations and the queued messages move to trash/
+/// in the state directory; only values kept with `peer add --keep-env` are deleted. The trash is never emptied: delete
 /// trash/NAME-TIME when you no longer need it. --all asks for confirmation.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -35,9 +36,14 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         return Ok(0);
     }
     several::each(context, "rm", args.json, names, 1, async |name| {
-        let trash = engine.rm(&name, args.force).await?;
-        let line = format!("{name}: removed; peer restore {name} restores it");
-        Ok(Report { line, fields: json!({ "trash": trash }) })
+        let Removed { trash, queued } = engine.rm(&name, args.force).await?;
+        let with = match queued {
+            0 => String::new(),
+            1 => " with a queued message".to_owned(),
+            some => format!(" with {some} queued messages"),
+        };
+        let line = format!("{name}: removed{with}; peer restore {name} restores it");
+        Ok(Report { line, fields: json!({ "trash": trash, "queued": queued }) })
     })
     .await
 }

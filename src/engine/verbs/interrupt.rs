@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use crate::engine::observe::launched::Launched;
 use crate::engine::observe::target;
 use crate::engine::{Engine, EngineError, POLL, Peer, Result};
+use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
-use crate::store::{Phase, SessionRecord};
+use crate::store::{Event, Phase, SessionRecord};
 
 /// How long an agent may take to show that it stopped, before its next interrupt key is pressed. opencode needs two,
 /// within seconds of each other, and only one in a question.
@@ -49,6 +50,8 @@ impl Engine {
         record.typed_was_accepted = false;
         record.pressed_at_ms = Some(self.now());
         locked.write_session(&record)?;
+        let event = Event::new(self.now(), EventName::AgentInterrupted).peer(name).incarnation(record.incarnation);
+        self.log(&event)?;
         self.press_until_stopped(&peer, &record).await?;
         self.await_own_report(&peer, &record).await;
         Ok(Interrupted::Turn)

@@ -28,15 +28,6 @@ impl Engine {
             return Err(refused(from, problem, format!("peer rename {from} with another name")));
         }
         self.refuse_another(from, to)?;
-        let inbox = old.files().inbox()?;
-        if !(inbox.waiting.is_empty() && inbox.taken.is_empty()) {
-            let problem = "messages wait in its inbox".to_owned();
-            return Err(refused(
-                from,
-                problem,
-                format!("peer inbox {from} shows them; peer wake {from} delivers them"),
-            ));
-        }
         self.shut_down_for_removal(&peer, &old, force).await?;
         if !self.state.begin_renaming(&old, &new, self.now())? {
             self.refuse_another(from, to)?;

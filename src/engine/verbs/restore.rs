@@ -16,6 +16,8 @@ pub struct Restored {
     pub lacks_kept_values: bool,
     /// The names of these variables, if they were noted when it was removed.
     pub kept_names: Vec<String>,
+    /// How many queued messages came back with it.
+    pub queued: usize,
 }
 
 impl Engine {
@@ -27,8 +29,8 @@ impl Engine {
         Ok(self.state.trashed()?)
     }
 
-    /// Brings back the most recently removed peer of this name: its spec, its markers and its conversations. It is
-    /// asleep afterwards.
+    /// Brings back the most recently removed peer of this name: its spec, its markers, its conversations and its inbox. It
+    /// is asleep afterwards.
     ///
     /// # Errors
     /// There is none, or a peer of this name is declared or has left files; nothing was changed.
@@ -62,6 +64,11 @@ impl Engine {
         let text = trashed.spec()?;
         self.log(&Event::new(self.now(), EventName::PeerRestored).peer(name))?;
         self.state.restore_files(&locked, &trashed)?;
+        let inbox = locked.files().inbox()?;
+        for message in inbox.waiting.iter().chain(&inbox.taken) {
+            let event = Event::new(self.now(), EventName::MessageQueued).peer(name).cause("restored");
+            self.log(&event.with("message", message.id))?;
+        }
         // From here on it is declared.
         self.config.write_spec(name, &text)?;
         let kept_names = trashed.kept_names();
@@ -69,6 +76,7 @@ impl Engine {
         let own = locked.files().env_file();
         let spec = PeerSpec::parse(&self.config.spec_path(name), &text).ok();
         let named = spec.is_some_and(|spec| spec.env_file.as_ref() == Some(&own));
-        Ok(Restored { removed_at: trashed.removed_at, lacks_kept_values: named && !own.exists(), kept_names })
+        let (lacks_kept_values, queued) = (named && !own.exists(), inbox.waiting.len());
+        Ok(Restored { removed_at: trashed.removed_at, lacks_kept_values, kept_names, queued })
     }
 }

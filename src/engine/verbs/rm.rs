@@ -15,13 +15,22 @@ use crate::policy::name::PeerName;
 use crate::policy::wake::Refusal;
 use crate::store::{Event, Locked, Place, Stored, note_kept_names};
 
+/// A peer that was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// The directory that has its files now.
+    pub trash: PathBuf,
+    /// How many queued messages are among them.
+    pub queued: usize,
+}
+
 impl Engine {
     /// Removes a peer: its spec and its state, with its conversations, go to the trash. The values that were kept for
     /// it are deleted, because secrets do not belong in the trash. An `env_file` of the user's own is left alone.
     ///
     /// # Errors
     /// [`EngineError::Awake`] without `force`.
-    pub async fn rm(&self, name: &PeerName, force: bool) -> Result<PathBuf> {
+    pub async fn rm(&self, name: &PeerName, force: bool) -> Result<Removed> {
         let is_there = std::fs::symlink_metadata(self.config.spec_path(name)).is_ok();
         if !is_there && !self.state.peer(name).has_run() {
             return Err(self.no_such_peer(name));
@@ -33,25 +42,25 @@ impl Engine {
         let peer = self.known(name)?;
         let server = self.shared_server_of(&peer);
         self.shut_down_for_removal(&peer, &locked, force).await.map_err(|error| error.instead_of("remove"))?;
-        let trash = self.put_all_away(name, &locked, is_there)?;
-        self.log(
-            &Event::new(self.now(), EventName::PeerRemoved).peer(name).with("trash", trash.to_string_lossy().as_ref()),
-        )?;
+        let removed = self.put_all_away(name, &locked, is_there)?;
+        let trash = removed.trash.to_string_lossy();
+        self.log(&Event::new(self.now(), EventName::PeerRemoved).peer(name).with("trash", trash.as_ref()))?;
         if let Some((kind, server)) = server
             && !self.is_anybodys(&server)?
         {
             self.retire(kind, &server).await;
         }
-        Ok(trash)
+        Ok(removed)
     }
 
     /// Moves a peer's files to the trash, and its spec if there is one. Reports each message that it gives up.
-    fn put_all_away(&self, name: &PeerName, locked: &Locked, has_spec: bool) -> Result<PathBuf> {
+    fn put_all_away(&self, name: &PeerName, locked: &Locked, has_spec: bool) -> Result<Removed> {
         // From here on nobody adds a message: the next sender finds no spec.
         let _senders = self.state.lock_inbox(name)?;
         let kept = EnvFile::read(&locked.files().env_file()).unwrap_or_default();
         locked.forget_env()?;
         let inbox = self.state.peer(name).inbox()?;
+        let queued = inbox.waiting.len();
         for message in inbox.waiting.into_iter().chain(inbox.taken) {
             self.log(
                 &Event::new(self.now(), EventName::MessageExpired)
@@ -68,7 +77,7 @@ impl Engine {
         if has_spec {
             self.put_away(name, &self.config.spec_path(name), trash.join(format!("{name}.toml")))?;
         }
-        Ok(trash)
+        Ok(Removed { trash, queued })
     }
 
     /// Returns the shared server that a peer is on, or would be started on.

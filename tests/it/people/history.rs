@@ -37,6 +37,19 @@ fn each_thing_that_a_person_does_leaves_a_line() {
 }
 
 #[test]
+fn a_turn_that_a_person_stopped_is_told() {
+    let world = World::new();
+    world.demo("a", &["--slow-turn"]);
+    world.peer(&["wake", "a", "-m", "SLOW 600"]);
+    world.await_screen("a", "esc to interrupt");
+    world.peer(&["interrupt", "a"]).prints("a: interrupted\n");
+    assert_eq!(world.events("a", "agent.interrupted").len(), 1);
+    // If there is none, nothing is done.
+    world.peer(&["interrupt", "a"]);
+    assert_eq!(world.events("a", "agent.interrupted").len(), 1);
+}
+
+#[test]
 fn a_message_that_did_not_arrive_is_told() {
     let world = World::new();
     world.demo("a", &[]);

@@ -180,6 +180,48 @@ fn a_restore_overwrites_nothing_of_a_later_peer_and_one_that_was_killed_is_finis
 }
 
 #[test]
+fn queued_messages_are_removed_restored_and_renamed_with_their_peer() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    let queue = |text: &str| assert_eq!(world.peer(&["send", "a", "--at", "2040-01-01T07:00", text]).code, 0);
+    let waits = |name: &str| {
+        let told = world.peer(&["inbox", name, "--json"]).json();
+        let text = |message: &serde_json::Value| message["text"].as_str().expect("a text").to_owned();
+        told["messages"].as_array().expect("a list").iter().map(text).collect::<Vec<_>>()
+    };
+    queue("one");
+    fs::write(world.path("state/inbox/a/7.dead"), "{\"id\": 7, \"at_ms\": 1, \"text\": \"x\"}").expect("written");
+    world.peer(&["rm", "a"]).prints("a: removed with a queued message; peer restore a restores it\n");
+    world.peer(&["restore", "a"]).prints("a: is back as it was 0s ago, with a queued message\n");
+    assert_eq!(
+        (waits("a"), fs::read_dir(world.path("state/trash")).expect("listed").count()),
+        (vec!["one".to_owned()], 0)
+    );
+    assert!(world.path("state/inbox/a/7.dead").exists());
+    assert_eq!(world.events("a", "message.queued").last().expect("an event")["cause"], "restored");
+    // What was queued for a later peer of this name stays.
+    world.peer(&["rm", "--all", "--yes", "--json"]).json();
+    world.add("a", &["cat"]);
+    queue("two");
+    fs::remove_file(world.path("config/peers/a.toml")).expect("removed by hand");
+    world.peer(&["restore", "a"]).prints("a: is back as it was 0s ago, with 2 queued messages\n");
+    assert_eq!(waits("a"), ["one", "two"]);
+    world.peer(&["rm", "a"]);
+    fs::create_dir(world.path("state/inbox/a")).expect("made");
+    fs::write(world.path("state/inbox/a/1.message"), "another").expect("written");
+    let run = world.peer(&["restore", "a"]);
+    assert!(run.code == 1 && run.stderr.contains("it would overwrite ") && run.stderr.contains("1.message"), "{run:?}");
+    fs::remove_file(world.path("state/inbox/a/1.message")).expect("removed");
+    assert_eq!(world.peer(&["restore", "a", "--json"]).json()["queued"], 2);
+    world.peer(&["rename", "a", "1"]).prints("a: is called 1 now\n");
+    assert_eq!(waits("1"), ["one", "two"]);
+    // A peer whose name is a number has files that look like those of messages.
+    world.peer(&["rm", "1"]).prints("1: removed with 2 queued messages; peer restore 1 restores it\n");
+    assert_eq!(world.peer(&["restore", "1"]).code, 0);
+    assert_eq!(waits("1"), ["one", "two"]);
+}
+
+#[test]
 fn kept_variables_are_not_in_the_trash_and_that_is_said() {
     let world = World::new();
     world.add("a", &["cat"]);
