@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::render::output;
 use crate::engine::EngineError;
-use crate::engine::error::Unusable;
+use crate::engine::error::{Undelivered, Unusable};
 use crate::policy::wake::Refusal;
 pub(super) use hints::answer_hint;
 use hints::engine_hint;
@@ -225,6 +225,7 @@ impl CliError {
                 (Some(if *sent { "not-answered" } else { "not-sent" }), None)
             }
             Some(EngineError::EndedMeanwhile { .. }) => (Some("ended"), None),
+            Some(_) if engine.is_some_and(EngineError::is_undelivered) => (Some(Undelivered::NotTyped.as_str()), None),
             Some(EngineError::NoSuchConversation { .. }) => (Some("no-such-conversation"), None),
             Some(EngineError::ConversationOfAnother { .. }) => (Some("conversation-of-another"), None),
             Some(EngineError::ConversationUnusable { .. }) => (Some("conversation-unusable"), None),
@@ -245,7 +246,9 @@ impl CliError {
 #[expect(clippy::too_many_lines, reason = "one table")]
 fn engine_code(error: &EngineError) -> u8 {
     match error {
-        EngineError::MovedNotWoken { why, .. } | EngineError::Lacking { why, .. } => engine_code(why),
+        EngineError::MovedNotWoken { why, .. }
+        | EngineError::Lacking { why, .. }
+        | EngineError::NotDelivered { why } => engine_code(why),
         EngineError::NoSuchPeer { .. } => code::NO_SUCH_PEER,
         EngineError::Refused { refusal: Refusal::RuntimeUnavailable { .. } | Refusal::Elsewhere { .. }, .. }
         | EngineError::KeysLeft { .. }

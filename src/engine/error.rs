@@ -119,6 +119,12 @@ pub enum EngineError {
         /// The failure itself.
         why: Box<EngineError>,
     },
+    /// A start failed, and the message for its agent was not typed.
+    #[error("the message was not delivered: {why}")]
+    NotDelivered {
+        /// The failure itself.
+        why: Box<EngineError>,
+    },
     /// The peer was moved to another runtime, and could not be woken there.
     #[error("{peer} was moved to {to}, but could not be woken there: {why}")]
     MovedNotWoken {
@@ -495,6 +501,14 @@ impl EngineError {
         if missing_env.is_empty() { self } else { Self::Lacking { missing_env, why: Box::new(self) } }
     }
 
+    /// Says of a start that failed that the message for its agent was not delivered.
+    pub(super) fn without_the_message(self) -> Self {
+        match self.itself() {
+            Self::NotReady { .. } | Self::NotStarted { .. } => Self::NotDelivered { why: Box::new(self) },
+            _ => self,
+        }
+    }
+
     /// Replaces the verb of a refusal, for a verb other than `wake`.
     pub(super) fn instead_of(self, verb: &'static str) -> Self {
         match self {
@@ -506,7 +520,7 @@ impl EngineError {
     /// Returns the underlying failure, without the context that wraps it.
     pub fn itself(&self) -> &Self {
         match self {
-            Self::Lacking { why, .. } | Self::MovedNotWoken { why, .. } => why.itself(),
+            Self::Lacking { why, .. } | Self::MovedNotWoken { why, .. } | Self::NotDelivered { why } => why.itself(),
             other => other,
         }
     }
@@ -515,7 +529,7 @@ impl EngineError {
     pub fn missing_env(&self) -> &[String] {
         match self {
             Self::Lacking { missing_env, .. } => missing_env,
-            Self::MovedNotWoken { why, .. } => why.missing_env(),
+            Self::MovedNotWoken { why, .. } | Self::NotDelivered { why } => why.missing_env(),
             _ => &[],
         }
     }

@@ -15,6 +15,10 @@ use crate::policy::wake::{Refusal, STOP_ENDS_IT};
 pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
     Some(match error {
         EngineError::Lacking { why, .. } => return engine_hint(why),
+        EngineError::NotDelivered { why } => match why.itself() {
+            EngineError::NotStarted { .. } => "this does not count as a death; it is safe to send it again".to_owned(),
+            _ => format!("{}; then send it again", engine_hint(why)?),
+        },
         EngineError::NoSuchPeer { peer, nearest, removed } => {
             no_such_peer_hint(peer.as_str(), nearest.as_deref(), *removed)
         }

@@ -12,6 +12,7 @@ impl EngineError {
     /// Returns the name under which the log records an unconfirmed message; `None` for every other error.
     pub(in crate::engine) fn unconfirmed(&self) -> Option<&'static str> {
         match self.itself() {
+            _ if self.is_undelivered() => Some(Undelivered::NotTyped.as_str()),
             Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(how.as_str()),
             Self::NoRoom { .. } => Some("pane-too-small"),
             _ => None,
@@ -22,11 +23,17 @@ impl EngineError {
     /// `None` if the error is not about a delivery.
     pub fn is_retryable(&self) -> Option<bool> {
         match self.itself() {
+            _ if self.is_undelivered() => Some(true),
             Self::NotAccepted { how, .. } | Self::Interrupted { how, .. } => Some(*how != Undelivered::NotSeen),
             Self::NoRoom { .. } => Some(true),
             Self::Unsendable { .. } | Self::TooManyHops { .. } => Some(false),
             _ => None,
         }
+    }
+
+    /// Whether a message was not typed because the start before it failed.
+    pub const fn is_undelivered(&self) -> bool {
+        matches!(self, Self::NotDelivered { .. })
     }
 }
 

@@ -109,6 +109,7 @@ impl Engine {
         // An interrupted start continues without its caller, and the next caller finds it. A message does not continue.
         let up = self.interruption.before(Box::pin(self.bring_up(peer, request, message.hops))).await;
         let Up { locked, mut record, decision, cause } = match up {
+            Ok(up) if message.text.is_some() => up.map_err(EngineError::without_the_message)?,
             Ok(up) => up?,
             Err(signal) => {
                 self.leave_start(peer).await;

@@ -201,13 +201,16 @@ fn a_dialog_that_nobody_accepted_needs_a_person_and_is_left_as_it_is(on: Runtime
     let run = world.peer(&["wake", "a", "-m", "hello"]);
     let question = "Quick safety check: Is this a project you created or one you trust?";
     assert_eq!((run.code, run.stdout.as_str()), (5, ""), "{run:?}");
-    assert!(run.stderr.starts_with(&format!("error: a was started, but it needs a person: {question}")), "{run:?}");
-    assert!(
-        run.stderr.ends_with(
-            "hint: peer answer a, or peer attach a, or allow it in `peer edit a`: accept = [\"trust-folder\"]\n"
-        ),
-        "{run:?}"
-    );
+    let error = format!("error: the message was not delivered: a was started, but it needs a person: {question}");
+    assert!(run.stderr.starts_with(&error), "{run:?}");
+    let hint = "hint: peer answer a, or peer attach a, or allow it in `peer edit a`: accept = [\"trust-folder\"]";
+    assert!(run.stderr.ends_with(&format!("{hint}; then send it again\n")), "{run:?}");
+    let told = world.peer(&["send", "a", "hello", "--json"]).json();
+    assert_eq!((&told["code"], &told["cause"], &told["retryable"]), (&json!(5), &json!("not-typed"), &json!(true)));
+    assert_eq!(world.events("a", "message.unconfirmed").len(), 2);
+    // Without a message, there is nothing to send again.
+    let run = world.peer(&["wake", "a"]);
+    assert!(run.stderr.starts_with("error: a was started") && run.stderr.ends_with(&format!("{hint}\n")), "{run:?}");
     // An interrupt is refused too: a dialog may take its key for an answer.
     world.peer(&["interrupt", "a"]).fails(
         4,
