@@ -50,6 +50,8 @@ pub struct WakeRequest {
     pub conversation: Option<String>,
     /// Nothing is to be started: the caller wants the agent that is awake, or none.
     pub only_if_awake: bool,
+    /// What was awake has been ended for this very request, so whatever is awake now has begun since.
+    pub has_ended_it: bool,
 }
 
 /// How long a peer's context is worth keeping: `policy` in its spec.
@@ -104,6 +106,8 @@ pub struct WakeFacts {
     pub conversation: Option<String>,
     /// The conversation that the incarnation on record is in, where that is known.
     pub now_in: Option<String>,
+    /// Whether the incarnation on record began a new conversation, in which nothing was said yet.
+    pub is_untouched: bool,
     /// `resume_without_topic` in its spec.
     pub resume_without_topic: bool,
     /// Whether any incarnation was ever ready.

@@ -8,7 +8,7 @@ pub(crate) struct Choice {
     /// What the message is about; a topic that is new to the conversation may start a new one
     #[arg(long, short, add = crate::cli::args::complete::topics())]
     pub(crate) topic: Option<String>,
-    /// Start a new conversation where the rules would resume; not if it is awake or stopped (`peer new`)
+    /// Start a new conversation where the rules would resume; refused if it is awake or stopped (`peer new`)
     #[arg(long, conflicts_with = "resume")]
     fresh: bool,
     /// Continue the last conversation, or refuse
@@ -36,6 +36,7 @@ impl Choice {
             topic: self.topic.clone(),
             conversation: self.conversation.clone(),
             only_if_awake: false,
+            has_ended_it: false,
         }
     }
 }

@@ -276,6 +276,7 @@ fn refusal_hint(peer: &str, refusal: &Refusal) -> String {
         Refusal::InAnotherConversation { asked, .. } => {
             format!("peer stop {peer} && peer start {peer} && peer wake {peer} --conversation {asked}")
         }
+        Refusal::InOldConversation => format!("peer new {peer}"),
         Refusal::ConversationGone { .. } => format!("peer conversations {peer} says which of them are there"),
         Refusal::RuntimeUnavailable { why, .. } if why.contains(STOP_ENDS_IT) => {
             format!("nothing was touched; peer stop {peer} && peer start {peer} && peer wake {peer}")

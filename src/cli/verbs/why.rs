@@ -143,6 +143,7 @@ mod tests {
             topics: Vec::new(),
             conversation: None,
             now_in: None,
+            is_untouched: false,
             resume_without_topic: true,
         };
         let rows = crate::policy::wake::explain(

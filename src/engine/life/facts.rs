@@ -3,6 +3,7 @@
 use crate::engine::observe::conversation::ConversationFinder;
 use crate::engine::observe::launched;
 use crate::engine::observe::live::Live;
+use crate::engine::observe::turn::reported_turn;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::health::Deaths;
 use crate::policy::recorded::RecordedState;
@@ -28,6 +29,11 @@ impl Engine {
     pub(crate) fn wake_facts(&self, peer: &Peer, live: &Live, request: &WakeRequest) -> Result<WakeFacts> {
         let Ends { last, deaths } = peer.files.ends()?;
         let facts = self.facts_of(peer, live.recorded(), last, deaths)?;
+        let is_untouched = live.record().is_some_and(|record| {
+            let began = reported_turn(peer, record).and_then(|known| known.began_ms);
+            !record.resumed && !record.had_message && began.is_none()
+        });
+        let facts = WakeFacts { is_untouched, ..facts };
         self.with_asked_conversation(peer, request, live.record(), facts)
     }
 
@@ -82,6 +88,7 @@ impl Engine {
             topics: files.topics()?,
             conversation,
             now_in: None,
+            is_untouched: false,
             resume_without_topic: peer.effective.resume_without_topic.value,
         })
     }

@@ -28,6 +28,7 @@ impl Engine {
             topic: message.topic.clone(),
             conversation: None,
             only_if_awake: false,
+            has_ended_it: true,
         };
         self.wake(name, &request, message).await
     }

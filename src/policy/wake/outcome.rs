@@ -150,6 +150,9 @@ pub enum Refusal {
         /// Which it is in, where that is known.
         now_in: Option<String>,
     },
+    /// Row 5: a new conversation is requested, and something was said in the current one.
+    #[error("it is awake, and not in a new conversation")]
+    InOldConversation,
     /// Row 10.
     #[error("its agent has no files of the conversation {conversation} for its directory")]
     ConversationGone {
@@ -190,7 +193,7 @@ impl Refusal {
             Self::Failed { .. } => "failed",
             Self::CrashLoop { .. } => "crash-loop",
             Self::NothingToResume => "nothing-to-resume",
-            Self::InAnotherConversation { .. } => "in-another-conversation",
+            Self::InAnotherConversation { .. } | Self::InOldConversation => "in-another-conversation",
             Self::ConversationGone { .. } => "conversation-gone",
         }
     }

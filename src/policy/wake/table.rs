@@ -203,6 +203,10 @@ const PARKED: WakeReason = WakeReason::Ended(EndCause::IdleReaped);
 
 /// Whether another conversation is requested than the one that it is awake in, which is not taken away from it.
 fn elsewhere(case: &Case<'_>) -> Option<WakeDecision> {
+    let (facts, request) = (case.facts, case.request);
+    if request.mode == Mode::Fresh && !facts.is_untouched && !request.has_ended_it {
+        return Some(WakeDecision::Refuse(Refusal::InOldConversation));
+    }
     let asked = case.request.conversation.as_ref().filter(|asked| case.facts.now_in.as_ref() != Some(*asked))?;
     let (asked, now_in) = (asked.clone(), case.facts.now_in.clone());
     Some(WakeDecision::Refuse(Refusal::InAnotherConversation { asked, now_in }))

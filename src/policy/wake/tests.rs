@@ -27,6 +27,7 @@ fn parked() -> WakeFacts {
         topics: vec!["invoices".to_owned()],
         conversation: Some("conv-1".to_owned()),
         now_in: None,
+        is_untouched: false,
         resume_without_topic: true,
         ever_ran: true,
     }
@@ -148,8 +149,8 @@ fn row_4_an_unknown_axis_never_starts_a_second_one() {
 }
 
 #[test]
-fn row_5_alive_on_both_axes_is_already_awake_whatever_is_asked() {
-    for mode in [Mode::Auto, Mode::Fresh, Mode::Resume] {
+fn row_5_alive_on_both_axes_is_already_awake_unless_another_conversation_is_asked_for() {
+    for mode in [Mode::Auto, Mode::Resume] {
         assert_row(5, "AlreadyAwake", &session(Axis::Alive, Axis::Alive), &asking(mode));
     }
 }
@@ -280,6 +281,21 @@ fn row_5_refuses_another_conversation_than_the_one_that_it_is_awake_in() {
         assert_row(5, "refuse in-another-conversation", &awake(now_in), &asking_for("conv-1"));
         let starting = WakeFacts { live: RecordedState::Starting { is_watched: true }, ..awake(now_in) };
         assert_row(5, "refuse in-another-conversation", &starting, &asking_for("conv-1"));
+    }
+}
+
+#[test]
+fn row_5_refuses_a_new_conversation_while_it_is_awake_in_one_that_is_not() {
+    let fresh = asking(Mode::Fresh);
+    let starting = WakeFacts { live: RecordedState::Starting { is_watched: true }, ..parked() };
+    for (facts, up) in [(session(Axis::Alive, Axis::Alive), "AlreadyAwake"), (starting, "StillStarting")] {
+        let untouched = WakeFacts { is_untouched: true, ..facts.clone() };
+        assert_row(5, "refuse in-another-conversation", &facts, &fresh);
+        assert_row(5, "refuse in-another-conversation", &facts, &WakeRequest { force: true, ..fresh.clone() });
+        assert_row(5, up, &untouched, &fresh);
+        // What `peer new` finds has begun after it has ended what was there.
+        assert_row(5, up, &facts, &WakeRequest { has_ended_it: true, ..fresh.clone() });
+        assert_row(5, up, &facts, &plain());
     }
 }
 
@@ -554,6 +570,7 @@ fn any_facts() -> impl Strategy<Value = WakeFacts> {
                 topics: vec!["a".to_owned()],
                 conversation: talks.then(|| "conv-1".to_owned()),
                 now_in: None,
+                is_untouched: !talks,
                 resume_without_topic: !opt_out,
             }
         },
@@ -570,6 +587,7 @@ fn any_request() -> impl Strategy<Value = WakeRequest> {
             topic: topic.map(str::to_owned),
             conversation: None,
             only_if_awake: false,
+            has_ended_it: false,
         },
     )
 }

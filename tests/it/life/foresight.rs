@@ -113,6 +113,7 @@ fn facts(last: Option<LastEnd>, deaths: Deaths, parked: bool, context_policy: Co
         ever_ran: last.as_ref().is_some_and(|last| last.end.lasting_cause().is_some()),
         conversation: last.as_ref().and_then(|last| last.conversation.clone()),
         now_in: None,
+        is_untouched: false,
         last_end: last.map(|last| last.end),
         deaths,
         max_restarts: 4,

@@ -203,8 +203,7 @@ fn row_5_already_awake_delivers_live(on: RuntimeKind) {
     assert!(told.starts_with("a: a wake would find it awake (already-awake)\n"), "{told}");
     world.peer(&["wake", "a"]).prints("a: already awake\n");
     world.peer(&["wake", "a", "-t", "second", "-m", "more"]).prints("a: already awake; message delivered\n");
-    let (code, item) = wake_json(&world, "a", &["--fresh"]);
-    assert_eq!((code, &item["decision"], &item["cause"]), (0, &json!("already-awake"), &json!("already-awake")));
+    refuses(&world, "a", &["--fresh"], 5, 4, "in-another-conversation");
     assert_eq!((world.agent("a"), world.said(&conversation)), (agent, vec!["hello".to_owned(), "more".to_owned()]));
     assert_eq!(std::fs::read_to_string(world.file("a", "topic")).expect("topics"), "first\nsecond\n");
     assert_eq!(world.events("a", "message.delivered").last().expect("logged")["topic"], "second");

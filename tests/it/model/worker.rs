@@ -159,6 +159,7 @@ fn wake(locked: &Locked, record: Option<&SessionRecord>, id: &str, now: Timestam
         ever_ran: last.as_ref().is_some_and(|last| last.end.lasting_cause().is_some()),
         conversation: last.as_ref().and_then(|last| last.conversation.clone()),
         now_in: None,
+        is_untouched: false,
         last_end: last.map(|last| last.end),
         deaths: files.deaths().expect("readable").present().unwrap_or_default(),
         max_restarts: 20,
