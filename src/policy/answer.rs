@@ -149,13 +149,59 @@ pub fn answers(entries: &[Entry]) -> Vec<Answer> {
     answers
 }
 
+/// Why the newest message of a conversation has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unanswered {
+    /// Its turn ended without one: it was stopped, or failed.
+    Ended,
+    /// Its turn is in progress.
+    InProgress,
+    /// No turn is in progress, and the end of its turn is not recorded: it was cut off, or stopped.
+    CutOff,
+    /// The end of its turn is not recorded, and whether a turn is in progress is not known.
+    Open,
+}
+
+/// Returns why the newest message has no answer; `None` if it has one, or there is no message. `in_turn` is whether a turn
+/// is in progress now, if that is known.
+pub fn newest_unanswered(entries: &[Entry], in_turn: Option<bool>) -> Option<Unanswered> {
+    let after = after_newest_message(entries)?;
+    let ended = after.iter().any(|entry| matches!(entry.kind, EntryKind::TurnEnd { .. }));
+    (!after.iter().any(is_text)).then_some(match in_turn {
+        _ if ended => Unanswered::Ended,
+        Some(true) => Unanswered::InProgress,
+        Some(false) => Unanswered::CutOff,
+        None => Unanswered::Open,
+    })
+}
+
+/// Whether the newest turn has not come to its end, as far as is recorded. An agent that records no ends is taken to be
+/// in a turn until it has written something.
+pub fn is_turn_open(entries: &[Entry]) -> bool {
+    let is_end = |entry: &Entry| matches!(entry.kind, EntryKind::TurnEnd { .. });
+    let records_turn_ends = entries.iter().any(is_end);
+    after_newest_message(entries)
+        .is_some_and(|after| !after.iter().any(is_end) && (records_turn_ends || !after.iter().any(is_text)))
+}
+
+/// Returns what is recorded after the newest message.
+fn after_newest_message(entries: &[Entry]) -> Option<&[Entry]> {
+    let newest = entries.iter().rposition(|entry| matches!(entry.kind, EntryKind::UserMessage(_)))?;
+    Some(&entries[newest + 1..])
+}
+
+/// Whether an entry is something that the agent wrote.
+fn is_text(entry: &Entry) -> bool {
+    matches!(&entry.kind, EntryKind::AgentText { text, .. } if !text.is_empty())
+}
+
 /// Whether the last turn that ended at `since` or later has an answer. `None` if no such end is recorded.
 pub fn ended_with_answer(entries: &[Entry], since: Timestamp) -> Option<bool> {
     let is_end = |entry: &Entry| matches!(entry.kind, EntryKind::TurnEnd { .. });
     let end = entries.iter().rposition(|entry| is_end(entry) && entry.at >= Some(since))?;
     let begin = entries[..end].iter().rposition(is_end).map_or(0, |before| before + 1);
-    let writes = |entry: &Entry| matches!(&entry.kind, EntryKind::AgentText { text, .. } if !text.is_empty());
-    Some(entries[end].kind != EntryKind::TurnEnd { aborted: true } && entries[begin..end].iter().any(writes))
+    Some(entries[end].kind != EntryKind::TurnEnd { aborted: true } && entries[begin..end].iter().any(is_text))
 }
 
 /// Returns the progress of the turn that one message began.
@@ -164,7 +210,7 @@ pub fn ended_with_answer(entries: &[Entry], since: Timestamp) -> Option<bool> {
 /// other messages, before or after this one.
 pub fn turn_progress(entries: &[Entry], is_message: impl Fn(&str) -> bool) -> TurnProgress {
     let mut begun: Option<(Option<Timestamp>, Vec<&str>)> = None;
-    let mut turn = TurnText::default();
+    let (mut turn, mut failed) = (TurnText::default(), None);
     for entry in entries {
         let Some((since, turns)) = &mut begun else {
             if let EntryKind::UserMessage(text) = &entry.kind
@@ -177,7 +223,10 @@ pub fn turn_progress(entries: &[Entry], is_message: impl Fn(&str) -> bool) -> Tu
         // An entry of an earlier turn or message is not part of this turn, even if it was written later.
         let ours = entry.of.as_deref().is_none_or(|of| turns.is_empty() || turns.contains(&of));
         match &entry.kind {
+            EntryKind::UserMessage(_) if failed.is_some() => break,
             EntryKind::UserMessage(_) => turns.extend(entry.of.as_deref()),
+            // An agent may try again what failed (pi).
+            EntryKind::TurnEnd { aborted: true } if ours && turn.answer.is_none() => failed = Some(entry.at),
             EntryKind::TurnEnd { .. } if ours => {
                 return TurnProgress::Over { since: *since, at: entry.at, answer: turn.answer(true) };
             }
@@ -187,6 +236,9 @@ pub fn turn_progress(entries: &[Entry], is_message: impl Fn(&str) -> bool) -> Tu
     }
     match begun {
         None => TurnProgress::NotAccepted,
+        Some((since, _)) if failed.is_some() && turn.answer.is_none() => {
+            TurnProgress::Over { since, at: failed.flatten(), answer: None }
+        }
         Some((since, _)) => TurnProgress::InProgress { since, last: turn.answer(false) },
     }
 }

@@ -83,6 +83,7 @@ pub struct Markers {
 
 /// The facts by which a wake is decided. The peer exists: row 1 is answered before the facts are collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct WakeFacts {
     /// What else manages the peer's lifecycle: `managed_by` in its spec, or the unit or plist named after it.
     pub managed_by: Option<String>,

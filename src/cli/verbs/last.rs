@@ -1,8 +1,12 @@
 use serde_json::{Value, json};
 
 use super::transcript::lines;
+use crate::cli::args::several::named;
+use crate::cli::render::output;
 use crate::cli::{CliError, Context, Outcome};
 use crate::engine::Engine;
+use crate::engine::verbs::transcript::LastAnswers;
+use crate::policy::answer::Unanswered;
 use crate::policy::name::PeerName;
 
 /// Print an agent's last answer, or the last few
@@ -30,13 +34,24 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
         context.out.document("last", &document(&engine, &args.name, args.number)?)?;
         return Ok(0);
     }
-    let (_, mut answers) = engine.last_answers(&args.name)?;
-    answers.drain(..answers.len().saturating_sub(args.number));
-    if answers.is_empty() {
+    let LastAnswers { answers, unanswered, .. } = engine.last_answers(&args.name, args.number)?;
+    if answers.is_empty() && args.number > 0 {
         return Err(CliError::Nothing {
             problem: format!("{} has not answered anything in this conversation", args.name),
             hint: format!("peer transcript {} shows the whole conversation", args.name),
         });
+    }
+    if let Some(unanswered) = unanswered.filter(|_| args.number > 0) {
+        let why = match unanswered {
+            Unanswered::Ended => "was stopped or failed",
+            Unanswered::InProgress => "is in progress",
+            Unanswered::CutOff => "was stopped or cut off",
+            Unanswered::Open => "is in progress, or was cut off",
+        };
+        output::note(&format!(
+            "the newest message to {} has no answer: its turn {why}; this answers an earlier one",
+            args.name
+        ));
     }
     for (number, answer) in answers.iter().enumerate() {
         if number > 0 {
@@ -51,7 +66,5 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
 
 /// What `--json` prints: the last answers of a peer, the newest last.
 pub(crate) fn document(engine: &Engine, name: &PeerName, number: usize) -> Result<Value, CliError> {
-    let (conversation, mut answers) = engine.last_answers(name)?;
-    answers.drain(..answers.len().saturating_sub(number));
-    Ok(json!({ "peer": name, "conversation": conversation.id, "answers": answers }))
+    Ok(named(name, json!(engine.last_answers(name, number)?)))
 }

@@ -6,7 +6,7 @@ use crate::policy::name::PeerName;
 
 /// Start a new conversation now, whatever state the agent is in
 ///
-/// Ends the running agent, undoes `peer stop`, and is not bound by the crash-loop guard.
+/// Ends the running agent, interrupting a turn in progress, undoes `peer stop`, and is not bound by the crash-loop guard.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the peer

@@ -4,6 +4,8 @@ use crate::cli::args::several::{self, Names, Report};
 use crate::cli::{Context, Outcome};
 
 /// Make the next wake start fresh; a running agent is left alone
+///
+/// Nothing is lost: `peer wake NAME --resume` continues the last conversation all the same.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -2,10 +2,11 @@ use serde_json::json;
 
 use crate::cli::args::several::{self, Names, Report};
 use crate::cli::{Context, Outcome};
+use crate::engine::verbs::wake::TURN_CUT;
 
 /// Park agents and refuse to wake them until `peer start`
 ///
-/// A running agent is parked, so its conversation is resumed later. Stopping a crashed one does not make its crash a park.
+/// A running agent is parked, so its conversation is resumed later; a turn in progress is interrupted. Stopping a crashed one does not make its crash a park.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -24,7 +25,8 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     several::each(context, "stop", args.json, names, args.jobs, async |name| {
         let stopped = engine.stop(&name).await?;
         let what = if stopped.parked { "parked and stopped" } else { "stopped; it was not awake" };
-        Ok(Report { line: format!("{name}: {what}"), fields: json!(stopped) })
+        let cut = if stopped.turn_cut { TURN_CUT } else { "" };
+        Ok(Report { line: format!("{name}: {what}{cut}"), fields: json!(stopped) })
     })
     .await
 }

@@ -9,7 +9,7 @@ use crate::engine::message::{Message, read_message};
 use crate::engine::verbs::wake::Woken;
 use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
-use crate::policy::wake::{Decision, Refusal};
+use crate::policy::wake::Refusal;
 
 /// Bring agents up, fresh or resumed, and say why
 ///
@@ -90,16 +90,5 @@ fn left_out(name: &PeerName, error: &EngineError) -> Option<Report> {
 
 /// The outcome in one line: what was done, why, and whether a message was delivered.
 pub(crate) fn report(woken: &Woken) -> Report {
-    let delivered = if woken.delivered { "; message delivered" } else { "" };
-    let queued = match woken.queued_delivered {
-        0 => String::new(),
-        1 => "; a queued message delivered".to_owned(),
-        some => format!("; {some} queued messages delivered"),
-    };
-    let what = match woken.decision {
-        Decision::Fresh => format!("woken fresh ({})", woken.cause),
-        Decision::Resume => format!("woken resumed ({})", woken.cause),
-        Decision::AlreadyAwake => "already awake".to_owned(),
-    };
-    Report { line: format!("{}: {what}{delivered}{queued}", woken.peer), fields: json!(woken) }
+    Report { line: format!("{}: {woken}", woken.peer), fields: json!(woken) }
 }

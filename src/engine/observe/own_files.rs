@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use peer_adapters::agent::Profile;
+use peer_adapters::screen;
 use peer_adapters::transcript::{self, Files};
 
+use super::Observation;
 use super::launched::{self, Launched};
 use super::turn::{HOOK_LEAD, reported_turn};
 use crate::engine::{Engine, Peer, Result};
-use crate::policy::answer::{Entry, EntryKind, Tokens};
+use crate::policy::answer::{Entry, EntryKind, Tokens, is_turn_open};
+use crate::policy::axis::Axis;
+use crate::policy::ending::EndCause;
 use crate::store::{SessionRecord, Stored};
 
 /// How long a delivered message may take to show as a turn, if only the agent's screen shows turns.
@@ -52,6 +56,45 @@ impl Engine {
         let own =
             self.in_own_files(peer, &peer.profile, |own| own.activity_files(id, agent.id.pid).unwrap_or_default());
         own.unwrap_or_default()
+    }
+
+    /// Whether a turn is in progress, by the agent's own files or else its hooks; `None` if they do not tell.
+    pub(crate) fn has_turn(&self, peer: &Peer) -> Option<bool> {
+        let Some(record) = peer.files.session().ok()?.present() else { return Some(false) };
+        let (id, pid) = (record.conversation.as_deref(), record.process?.id.pid);
+        let told = self.in_own_files(peer, &peer.profile, |files| files.turn_in_progress(id, pid).ok().flatten());
+        told.ok().flatten().or_else(|| Some(reported_turn(peer, &record)?.in_progress_since().is_some()))
+    }
+
+    /// Whether an agent that is about to be ended is seen to be in a turn: its files or hooks say so, or else its screen.
+    pub(crate) async fn is_in_a_turn(&self, peer: &Peer, record: &SessionRecord, observation: &Observation) -> bool {
+        if let Some(known) = self.has_turn(peer) {
+            return known;
+        }
+        if observation.runtime != Axis::Alive || observation.is_cut_off(&record.place) {
+            return false;
+        }
+        let shown = self.capture(record).await;
+        shown.is_ok_and(|text| matches!(screen::read(&peer.profile, &text).phase, screen::Phase::Busy))
+    }
+
+    /// Whether the turn that was in progress when the last incarnation ended was cut off with it, by nothing that somebody
+    /// asked for: the conversation that is resumed ends in the middle of one.
+    ///
+    /// # Errors
+    /// The record of the last end cannot be read.
+    pub(crate) fn was_turn_cut(&self, peer: &Peer, resumed: Option<&str>) -> Result<bool> {
+        let (Some(id), Some(last)) = (resumed, peer.files.end()?.present()) else { return Ok(false) };
+        if !matches!(
+            last.end.cause,
+            EndCause::RuntimeLost | EndCause::Rebooted | EndCause::Closed | EndCause::MemoryDrained
+        ) || last.conversation.as_deref() != Some(id)
+        {
+            return Ok(false);
+        }
+        let env = self.agent_environment(peer);
+        let read = launched::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.entries(id, 0));
+        Ok(read.ok().flatten().is_some_and(|entries| is_turn_open(&policy_entries(entries))))
     }
 
     /// Whether an agent whose screen is free is still in a turn: its own files say so, or a message was delivered a

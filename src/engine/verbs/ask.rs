@@ -24,6 +24,7 @@ use crate::policy::state::State;
 use crate::policy::time::millis;
 use crate::policy::turn::AskKind;
 use crate::policy::wait::{Goal, Verdict, judge};
+use crate::policy::wake::Decision;
 use crate::store::Stored;
 
 /// How often to check what the agent is doing, apart from its files.
@@ -34,6 +35,10 @@ const BLIND: Duration = Duration::from_millis(250);
 
 /// How long an agent must be seen to be free before a turn without a recorded end counts as over.
 const FREE: Duration = Duration::from_secs(2);
+
+/// As [`FREE`], if a turn has ended without an answer: an agent may show for a moment that it is free before it tries again
+/// what failed (pi).
+const STOPPED: Duration = Duration::from_millis(900);
 
 /// An answer, with its turn's duration and cost.
 #[derive(Clone, Debug, Serialize)]
@@ -85,17 +90,14 @@ impl Engine {
             self.interruption.before(pause(began)).await.map_err(stopped)?;
         };
         let woken = self.send(name, message, wake).await?;
+        if woken.decision != Decision::AlreadyAwake || woken.queued_first > 0 {
+            // The answer alone would not show that it comes from a new context.
+            self.progress.notice(&format!("{name}: {woken}"));
+        }
         let Some(delivery) = woken.delivery.clone() else { return Err(late(true)) };
         let left = |signal| EngineError::LeftWaiting { peer: name.clone(), signal };
         let answer = self.interruption.before(Box::pin(self.await_answer(&peer, &delivery, deadline))).await;
         let answer = answer.map_err(left)??;
-        if matches!(answer, Some(TurnProgress::Over { answer: None, .. })) {
-            // It was stopped: by its service, or by somebody. Its screen may show the turn for a moment more.
-            let over = Instant::now();
-            while !self.is_free(&peer, &mut Turns::default()).await? && over.elapsed() < FREE {
-                tokio::time::sleep(POLL).await;
-            }
-        }
         match answer {
             Some(TurnProgress::Over { since, at, answer }) => {
                 Ok(Asked::of(woken, since.zip(at).map(|(s, at)| at.since(s)), answer))
@@ -120,7 +122,7 @@ impl Engine {
         loop {
             let entries = self.entries_since(peer, delivery)?;
             let course = turn_progress(&entries, |said| peer.profile.matches_record(said, &delivery.text));
-            if matches!(course, TurnProgress::Over { .. }) {
+            if matches!(course, TurnProgress::Over { answer: Some(_), .. }) {
                 return Ok(Some(course));
             }
             if written != entries.len() {
@@ -130,7 +132,8 @@ impl Engine {
                 let is_free = self.is_free(peer, &mut turns).await?;
                 looked = Some(Instant::now());
                 free = free.filter(|_| is_free).or_else(|| is_free.then(Instant::now));
-                if free.is_some_and(|free| free.elapsed() >= FREE) {
+                let patience = if matches!(course, TurnProgress::Over { .. }) { STOPPED } else { FREE };
+                if free.is_some_and(|free| free.elapsed() >= patience) {
                     return Ok(Some(course));
                 }
                 // Its files may have moved by now.

@@ -21,7 +21,7 @@ impl Engine {
         self.kept_variables_of(&peer)?;
         check_message(&peer, message)?;
         self.check_hops(name, message)?;
-        self.end_for_another(&peer).await.map_err(|error| error.instead_of("restart"))?;
+        let turn_cut = self.end_for_another(&peer).await.map_err(|error| error.instead_of("restart"))?;
         let request = WakeRequest {
             mode: Mode::Fresh,
             force: true,
@@ -30,12 +30,14 @@ impl Engine {
             only_if_awake: false,
             has_ended_it: true,
         };
-        self.wake(name, &request, message).await
+        Ok(Woken { turn_cut, ..self.wake(name, &request, message).await? })
     }
 
-    async fn end_for_another(&self, peer: &Peer) -> Result<()> {
+    /// Ends what runs. Returns whether a turn is known to have been in progress.
+    async fn end_for_another(&self, peer: &Peer) -> Result<bool> {
         let locked = self.lock(&peer.name).await?;
         let record = self.on_record(peer, &locked)?;
+        let mut turn_cut = false;
         match self.live_in_reach(peer, record).await? {
             Live::None => self.clear_left(peer, &locked).await?,
             Live::Session(record, observation) if observation.is_over() => {
@@ -45,9 +47,11 @@ impl Engine {
                 self.end(peer, &locked, *record, Some(Intent::Replaced)).await?;
             }
             Live::Session(record, observation) => {
+                turn_cut = self.is_in_a_turn(peer, &record, &observation).await;
                 self.end_by_hand(peer, &locked, *record, &observation, Intent::Replaced).await?;
             }
         }
-        Ok(locked.clear_markers(ClearedBy::Start)?)
+        locked.clear_markers(ClearedBy::Start)?;
+        Ok(turn_cut)
     }
 }

@@ -17,6 +17,8 @@ pub struct Stopped {
     pub peer: PeerName,
     /// Whether it was awake, and is parked now.
     pub parked: bool,
+    /// Whether a turn is known to have been in progress, and was cut off.
+    pub turn_cut: bool,
     /// Its conversation, if its id is known.
     pub conversation: Option<String>,
 }
@@ -41,7 +43,7 @@ impl Engine {
 
     async fn stop_locked(&self, peer: &Peer, locked: &Locked) -> Result<Stopped> {
         let record = self.on_record(peer, locked)?;
-        let stopped = |parked, conversation| Stopped { peer: peer.name.clone(), parked, conversation };
+        let mut turn_cut = false;
         let last = match self.live_in_reach(peer, record).await? {
             Live::None => {
                 self.clear_left(peer, locked).await?;
@@ -53,14 +55,16 @@ impl Engine {
             }
             Live::Starting(record) => Some(self.end(peer, locked, *record, Some(Intent::Stopped)).await?),
             Live::Session(record, observation) => {
+                turn_cut = self.is_in_a_turn(peer, &record, &observation).await;
                 let last = self.end_by_hand(peer, locked, *record, &observation, Intent::Stopped).await?;
                 (observation.process != Axis::Dead).then_some(last)
             }
         };
         if let Some(last) = last {
-            return Ok(stopped(true, last.conversation));
+            let conversation = last.conversation;
+            return Ok(Stopped { peer: peer.name.clone(), parked: true, turn_cut, conversation });
         }
         locked.mark(Marker::Stopped, self.now())?;
-        Ok(stopped(false, None))
+        Ok(Stopped { peer: peer.name.clone(), parked: false, turn_cut: false, conversation: None })
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use peer_adapters::agent::Profile;
 use peer_adapters::transcript::TranscriptError;
+use serde::Serialize;
 
 use crate::engine::observe::launched;
 use crate::engine::observe::own_files::policy_entries;
 use crate::engine::{Engine, EngineError, Peer, Result};
-use crate::policy::answer::{Answer, Entry, answers};
+use crate::policy::answer::{Answer, Entry, Unanswered, answers, newest_unanswered};
 use crate::policy::name::PeerName;
 
 /// A conversation, as far as it was read.
@@ -21,6 +22,17 @@ pub struct Conversation {
     pub path: PathBuf,
     /// Its entries, oldest first.
     pub entries: Vec<Entry>,
+}
+
+/// What a peer answered last.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastAnswers {
+    /// The id of the conversation.
+    pub conversation: String,
+    /// The answers, oldest first.
+    pub answers: Vec<Answer>,
+    /// Why the newest message has none, if it has none.
+    pub unanswered: Option<Unanswered>,
 }
 
 impl Engine {
@@ -54,15 +66,16 @@ impl Engine {
         }
     }
 
-    /// Returns what a peer answered in its current or last conversation, turn by turn, oldest first, with that
-    /// conversation.
+    /// Returns the last `number` answers of a peer in its current or last conversation, one a turn, oldest first.
     ///
     /// # Errors
     /// As [`Engine::transcript`].
-    pub fn last_answers(&self, name: &PeerName) -> Result<(Conversation, Vec<Answer>)> {
-        let conversation = self.transcript(name, None)?;
-        let answers = answers(&conversation.entries);
-        Ok((conversation, answers))
+    pub fn last_answers(&self, name: &PeerName, number: usize) -> Result<LastAnswers> {
+        let Conversation { id, entries, .. } = self.transcript(name, None)?;
+        let mut answers = answers(&entries);
+        answers.drain(..answers.len().saturating_sub(number));
+        let in_turn = self.has_turn(&self.known(name)?);
+        Ok(LastAnswers { conversation: id, answers, unanswered: newest_unanswered(&entries, in_turn) })
     }
 
     /// Returns the one conversation of a peer whose id has this prefix.

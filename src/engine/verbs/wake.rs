@@ -1,5 +1,6 @@
 //! `peer wake`: brings an agent up, fresh or resumed, delivers a message, and reports the cause.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -34,16 +35,45 @@ pub struct Woken {
     pub cause: String,
     /// Its conversation, if its id is known.
     pub conversation: Option<String>,
+    /// Whether a turn was in progress when what was awake before ended.
+    pub turn_cut: bool,
     /// Whether a message was typed and accepted.
     pub delivered: bool,
-    /// How many messages of its inbox were delivered afterwards.
+    /// How many messages of its inbox were delivered, before and after this one.
     pub queued_delivered: usize,
+    /// How many of these were delivered before this one.
+    #[serde(skip)]
+    pub queued_first: usize,
     /// What was typed, and the position after which its answer will be.
     #[serde(skip)]
     pub delivery: Option<Delivery>,
     /// Names of the variables that its agent depends on and had before, but was started without.
     pub missing_env: Vec<String>,
 }
+
+impl fmt::Display for Woken {
+    /// Writes what was done and why, and what was delivered.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queued = |number| match number {
+            0 => String::new(),
+            1 => "; a queued message delivered".to_owned(),
+            some => format!("; {some} queued messages delivered"),
+        };
+        match self.decision {
+            Decision::Fresh => write!(f, "woken fresh ({})", self.cause)?,
+            Decision::Resume => write!(f, "woken resumed ({})", self.cause)?,
+            Decision::AlreadyAwake => f.write_str("already awake")?,
+        }
+        let cut = if self.turn_cut { TURN_CUT } else { "" };
+        let first = if self.queued_first > 0 { " first" } else { "" };
+        let delivered = if self.delivered { "; message delivered" } else { "" };
+        let behind = queued(self.queued_delivered - self.queued_first);
+        write!(f, "{cut}{}{first}{delivered}{behind}", queued(self.queued_first))
+    }
+}
+
+/// What is said if a turn was in progress when an agent was ended.
+pub(crate) const TURN_CUT: &str = "; the turn that was in progress was cut off";
 
 /// How long an agent that starts over may take to exit: its pane process kills it after its grace period, 5 s unless
 /// its profile sets another.
@@ -54,7 +84,7 @@ enum Round {
     /// Something was cleared; look again.
     Again,
     /// An incarnation is starting, started by this process or another.
-    Started { incarnation: Incarnation, decision: Decision, cause: String, lacks: Vec<String> },
+    Started { incarnation: Incarnation, decision: Decision, cause: String, lacks: Vec<String>, turn_cut: bool },
     /// The agent is restarting itself.
     Leaving { incarnation: Incarnation },
     /// The agent is awake.
@@ -67,6 +97,7 @@ struct Up {
     record: SessionRecord,
     decision: Decision,
     cause: String,
+    turn_cut: bool,
 }
 
 /// What goes on of a wake without its caller.
@@ -99,7 +130,7 @@ impl Engine {
         self.check_hops(&peer.name, message)?;
         let mut woken = self.wake_and_deliver(peer, request, message).await;
         match &mut woken {
-            Ok(woken) => woken.queued_delivered = self.drain_if_possible(peer).await,
+            Ok(woken) => woken.queued_delivered = woken.queued_first + self.drain_behind(peer, message).await,
             Err(error) => self.log_unconfirmed(peer, error)?,
         }
         woken
@@ -108,7 +139,7 @@ impl Engine {
     async fn wake_and_deliver(&self, peer: &Peer, request: &WakeRequest, message: &Message) -> Result<Woken> {
         // An interrupted start continues without its caller, and the next caller finds it. A message does not continue.
         let up = self.interruption.before(Box::pin(self.bring_up(peer, request, message.hops))).await;
-        let Up { locked, mut record, decision, cause } = match up {
+        let Up { locked, mut record, decision, cause, turn_cut } = match up {
             Ok(up) if message.text.is_some() => up.map_err(EngineError::without_the_message)?,
             Ok(up) => up?,
             Err(signal) => {
@@ -119,6 +150,7 @@ impl Engine {
                 });
             }
         };
+        let queued_first = self.drain_before(peer, &locked, &mut record, message).await?;
         let delivered = self.deliver(peer, &locked, &mut record, message).await;
         let delivery = delivered.map_err(|error| error.lacking(record.missing_env.clone()))?;
         Ok(Woken {
@@ -127,7 +159,9 @@ impl Engine {
             decision,
             cause,
             conversation: record.conversation,
+            turn_cut,
             queued_delivered: 0,
+            queued_first,
             delivered: delivery.is_some(),
             delivery,
             missing_env: record.missing_env,
@@ -142,19 +176,19 @@ impl Engine {
                 Round::Again => {}
                 Round::Awake(record) => {
                     let decision = Decision::AlreadyAwake;
-                    return Ok(Up { locked, record: *record, decision, cause: decision.to_string() });
+                    return Ok(Up { locked, record: *record, decision, cause: decision.to_string(), turn_cut: false });
                 }
                 Round::Leaving { incarnation } => {
                     drop(locked);
                     self.await_departure(peer, incarnation).await?;
                     waited = true;
                 }
-                Round::Started { incarnation, decision, cause, lacks } => {
+                Round::Started { incarnation, decision, cause, lacks, turn_cut } => {
                     drop(locked);
                     match self.seen_ready(peer, incarnation).await {
                         Ok((locked, record)) => {
                             self.note_shortfalls(peer, &record);
-                            return Ok(Up { locked, record, decision, cause });
+                            return Ok(Up { locked, record, decision, cause, turn_cut });
                         }
                         // This call has started nothing yet, and what it waited for lost its place without a fault.
                         Err(_) if decision == Decision::AlreadyAwake && self.was_taken_away(peer, incarnation)? => {}
@@ -205,6 +239,7 @@ impl Engine {
                 decision: Decision::AlreadyAwake,
                 cause: Decision::AlreadyAwake.to_string(),
                 lacks: record.missing_env,
+                turn_cut: false,
             }),
             (WakeDecision::EndOrphan, Live::Session(record, observation)) => {
                 self.end_orphan(peer, locked, *record, &observation).await?;
@@ -238,10 +273,11 @@ impl Engine {
             let (name, cwd) = (&peer.name, peer.spec.cwd.display());
             self.progress.notice(&format!("{name}: its conversation was not found for {cwd}, so it starts fresh"));
         }
+        let turn_cut = self.was_turn_cut(peer, plan.resume.as_deref())?;
         let record = self.launch(peer, locked, plan).await?;
         let decision = Decision::of_start(record.resumed);
         let SessionRecord { incarnation, cause, missing_env: lacks, .. } = record;
-        Ok(Round::Started { incarnation, decision, cause, lacks })
+        Ok(Round::Started { incarnation, decision, cause, lacks, turn_cut })
     }
 
     /// Handles an agent that is awake. If another process began to end it and was killed, its keys and signals may

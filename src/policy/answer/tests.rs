@@ -94,6 +94,46 @@ fn a_turn_that_ended_has_an_answer_or_none_or_is_not_recorded() {
 }
 
 #[test]
+fn a_turn_that_failed_and_is_tried_again_goes_on() {
+    let failed = |at| entry(at, None, EntryKind::TurnEnd { aborted: true });
+    let retried = [said(1, "a"), failed(2), failed(3), wrote(4, "to a"), over(5), said(6, "b"), failed(7)];
+    let course = |entries: &[Entry], text: &str| turn_progress(entries, |said| said == text);
+    let stopped = |since, at| {
+        let [since, at] = [since, at].map(|at| Some(Timestamp::from_ms(at)));
+        TurnProgress::Over { since, at, answer: None }
+    };
+    assert_eq!(course(&retried[..2], "a"), stopped(1, 2));
+    assert_eq!(course(&retried[..3], "a"), stopped(1, 3));
+    assert!(matches!(course(&retried[..4], "a"), TurnProgress::InProgress { last: Some(_), .. }));
+    assert_eq!(answered(&retried, "a").as_deref(), Some("to a"));
+    // The answer to a later message is not one to this.
+    let gave_up = [said(1, "a"), failed(2), said(3, "b"), wrote(4, "to b"), over(5)];
+    assert_eq!(course(&gave_up, "a"), stopped(1, 2));
+}
+
+#[test]
+fn the_newest_message_has_an_answer_or_it_is_known_why_not() {
+    let stopped = entry(4, None, EntryKind::TurnEnd { aborted: true });
+    let entries = [said(1, "a"), wrote(2, "to a"), said(3, "b"), stopped];
+    for (known, in_turn, expected) in [
+        (0, None, None),
+        (2, Some(true), None),
+        (3, Some(true), Some(Unanswered::InProgress)),
+        (3, Some(false), Some(Unanswered::CutOff)),
+        (3, None, Some(Unanswered::Open)),
+        (4, None, Some(Unanswered::Ended)),
+    ] {
+        assert_eq!(newest_unanswered(&entries[..known], in_turn), expected, "{known} {in_turn:?}");
+    }
+    // Without any end on record, an answer is taken for one.
+    for (known, is_open) in [(0, false), (1, true), (2, false), (3, true), (4, false)] {
+        assert_eq!(is_turn_open(&entries[..known]), is_open, "{known}");
+    }
+    let calls_a_tool = [said(1, "a"), wrote(2, "to a"), over(3), said(4, "b"), wrote(5, "let me look")];
+    assert!(is_turn_open(&calls_a_tool) && !is_turn_open(&calls_a_tool[..3]));
+}
+
+#[test]
 fn the_last_answers_are_one_a_turn() {
     let texts =
         |entries: &[Entry]| answers(entries).into_iter().map(|answer| (answer.text, answer.over)).collect::<Vec<_>>();

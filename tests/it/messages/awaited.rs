@@ -158,7 +158,9 @@ fn an_end_that_nobody_records_is_an_end(on: RuntimeKind) {
 fn a_message_is_answered_on_stdout(on: RuntimeKind) {
     let world = World::on(on);
     world.demo_with("a", &["--prompt", "You are an agent."], &["--slow-turn"]);
-    assert_eq!(prints(&world, &["send", "a", "-w", "SLOW 0.3 one"]), "ack turns=1: You are an agent. SLOW 0.3 one\n");
+    let run = world.peer(&["send", "a", "-w", "SLOW 0.3 one"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "ack turns=1: You are an agent. SLOW 0.3 one\n"), "{run:?}");
+    assert_eq!(run.stderr, "note: a: woken fresh (first-wake); message delivered\n");
     assert_eq!(prints(&world, &["send", "a", "two", "--wait", "--timeout", "5m"]), "ack turns=2: two\n");
     let told = world.peer(&["send", "a", "-w", "SLOW 0.2 three", "--json"]).json();
     assert_eq!((&told["schema"], &told["delivered"]), (&json!("peer.send/1"), &json!(true)));

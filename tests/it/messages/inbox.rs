@@ -32,7 +32,7 @@ fn asleep(on: RuntimeKind) -> World {
 }
 
 /// The messages that the agent wrote down, over all of its conversations, by its own times.
-fn heard(world: &World) -> Vec<String> {
+pub(super) fn heard(world: &World) -> Vec<String> {
     let dirs = fs::read_dir(world.path("home/demo/projects")).into_iter().flatten().flatten();
     let files = dirs.flat_map(|dir| fs::read_dir(dir.path()).expect("a directory").flatten());
     let texts = files.map(|file| fs::read_to_string(file.path()).expect("a transcript"));
@@ -49,7 +49,7 @@ fn heard(world: &World) -> Vec<String> {
     said.into_iter().map(|(_, text)| text).collect()
 }
 
-fn waiting(world: &World, name: &str) -> Vec<u64> {
+pub(super) fn waiting(world: &World, name: &str) -> Vec<u64> {
     let told = world.peer(&["inbox", name, "--json"]).json();
     told["messages"]
         .as_array()
@@ -150,7 +150,7 @@ fn a_peer_that_cannot_be_woken_keeps_what_waits_and_says_why(on: RuntimeKind) {
     assert!(why.as_str().is_some_and(|why| why.starts_with("it crashed; its inbox")), "{why}");
     assert_eq!(waiting(&world, "a"), [2]);
     // The message is removed with the peer, and is in its trash.
-    world.peer(&["rm", "a"]).prints("a: removed; peer restore a restores it\n");
+    world.peer(&["rm", "a"]).prints("a: removed with a queued message; peer restore a restores it\n");
     let trash = fs::read_dir(world.path("state/trash")).expect("there").next().expect("one").expect("readable").path();
     assert!(fs::read_to_string(trash.join("2.message")).is_ok_and(|text| text.contains("two")), "{}", trash.display());
     assert_eq!(world.events("a", "message.expired")[0]["cause"], "removed");

@@ -10,6 +10,7 @@ mod hops;
 mod inbox;
 mod interrupted;
 mod late_conversations;
+mod overtaking;
 mod transcripts;
 mod undelivered;
 mod workers;

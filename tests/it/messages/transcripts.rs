@@ -39,6 +39,8 @@ fn the_last_answers_and_the_conversation_are_printed_awake_and_asleep(on: Runtim
         assert_eq!(prints(&world, &["last", "a"]), "ack turns=2: two lines\n");
         let told = world.peer(&["last", "a", "--json"]).json();
         assert_eq!((&told["schema"], &told["conversation"]), (&json!("peer.last/1"), &json!(world.conversation("a"))));
+        assert!(told["unanswered"].is_null(), "{told}");
+        assert_eq!(prints(&world, &["last", "a", "-n", "0"]), "");
         let answer = &told["answers"][0];
         assert_eq!((&answer["over"], &answer["tokens"]), (&json!(true), &json!({ "input": 10, "output": 3 })));
 

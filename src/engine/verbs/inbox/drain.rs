@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::has_its_message;
 use crate::engine::error::Undelivered;
+use crate::engine::message::interruption::interrupted;
 use crate::engine::message::terminal::has_read_all;
 use crate::engine::message::{Message, note_said};
 use crate::engine::observe::conversation::ConversationFinder;
@@ -27,6 +28,10 @@ const LOCK_SOON: Duration = Duration::from_secs(2);
 /// How long an agent may take for the current turn, if there are more messages for it.
 const FREE_SOON: Duration = Duration::from_secs(1);
 
+/// For how long queued messages are delivered before one that is sent directly. Other commands wait for the peer's lock
+/// meanwhile, and give up after 120 s.
+const BEFORE: Duration = Duration::from_secs(30);
+
 /// How long to look for a message that may be in transit.
 const RECOVERY: Duration = Duration::from_secs(20);
 
@@ -44,13 +49,81 @@ impl Engine {
     /// Delivers what waits for a peer that is awake, for as long as it is free. Returns the number of messages. A
     /// failure is reported, and the message waits.
     pub(crate) async fn drain_if_possible(&self, peer: &Peer) -> usize {
-        match self.drain(peer).await {
-            Ok(delivered) => delivered,
-            Err(error) => {
-                self.progress.notice(&format!("{}: its inbox waits: {error}", peer.name));
-                0
+        let drained = self.drain(peer).await;
+        self.reported(peer, drained)
+    }
+
+    /// Delivers what is due before a message that is sent directly, so that it does not overtake what was said earlier.
+    /// Returns the number of messages. They are typed one after the other, as direct messages are. Nothing is delivered
+    /// to an agent that is not free: a direct message may be meant for the turn in progress, and queued ones are not.
+    ///
+    /// # Errors
+    /// A signal came, and nothing of the direct message was typed. Any other failure is reported, and what is left waits.
+    pub(crate) async fn drain_before(
+        &self,
+        peer: &Peer,
+        locked: &Locked,
+        record: &mut SessionRecord,
+        message: &Message,
+    ) -> Result<usize> {
+        let (files, started, mut delivered) = (self.state.peer(&peer.name), Instant::now(), 0);
+        // What an earlier sender left may be this very message. It is looked for, and then said once.
+        let is_outstanding = record.typing.is_some() || record.unseen.is_some();
+        if message.text.is_none() || message.command || is_outstanding || is_for_one(peer) {
+            return Ok(0);
+        }
+        while let Some(queued) = files.first_due(self.now())?.filter(|_| started.elapsed() < BEFORE) {
+            if delivered == 0 && self.not_free(peer, record).await?.is_some() {
+                break;
+            }
+            match self.deliver_queued(peer, locked, record, queued, None).await {
+                Ok(Step::Delivered) => delivered += 1,
+                Ok(Step::PutAside) => {}
+                Ok(Step::Waits(_)) => break,
+                Err(error) => {
+                    if let EngineError::Interrupted { signal, .. } = error.itself() {
+                        return Err(interrupted(peer, Undelivered::NotTyped, *signal));
+                    }
+                    self.progress.notice(&format!("{}: its inbox waits: {error}", peer.name));
+                    break;
+                }
             }
         }
+        Ok(delivered)
+    }
+
+    /// As `drain_if_possible`, after a message that was sent directly. Reports what still waits, because this message has
+    /// overtaken it.
+    pub(crate) async fn drain_behind(&self, peer: &Peer, message: &Message) -> usize {
+        let drained = self.drain(peer).await;
+        if let (Ok(_), Some(_)) = (&drained, &message.text)
+            && let Ok(Some((number, why))) = self.due_behind(peer).await
+        {
+            let waits = if number == 1 {
+                "a queued message waits".to_owned()
+            } else {
+                format!("{number} queued messages wait")
+            };
+            self.progress.notice(&format!("{}: {waits}: {why}", peer.name));
+        }
+        self.reported(peer, drained)
+    }
+
+    /// Returns how many messages are due, and why they wait; `None` if none is.
+    async fn due_behind(&self, peer: &Peer) -> Result<Option<(usize, String)>> {
+        let (files, now) = (self.state.peer(&peer.name), self.now());
+        if files.first_due(now)?.is_none() {
+            return Ok(None);
+        }
+        let due = files.inbox()?.waiting.iter().filter(|one| one.not_before_ms.is_none_or(|at| at <= now)).count();
+        Ok(Some((due, self.held_up(peer).await?)))
+    }
+
+    fn reported(&self, peer: &Peer, drained: Result<usize>) -> usize {
+        drained.unwrap_or_else(|error| {
+            self.progress.notice(&format!("{}: its inbox waits: {error}", peer.name));
+            0
+        })
     }
 
     /// As `drain_if_possible`, but returns the error that kept the first remaining message from being delivered.
@@ -61,7 +134,7 @@ impl Engine {
             let Some(locked) = self.lock_within(&peer.name, LOCK_SOON).await? else { break };
             // The previous holder of the lock may have delivered it.
             let Some(message) = files.first_due(self.now())? else { break };
-            let record = match self.awake(peer).await {
+            let mut record = match self.awake(peer).await {
                 Ok(record) if matches!(record.phase, Phase::Ready { .. }) && record.intent.is_none() => record,
                 Ok(_) | Err(EngineError::NotAwake { .. }) => break,
                 Err(error) => return Err(error),
@@ -70,7 +143,7 @@ impl Engine {
                 break;
             }
             let patience = if delivered > 0 { FREE_SOON } else { Duration::ZERO };
-            match self.deliver_queued(peer, &locked, record, message, patience).await? {
+            match self.deliver_queued(peer, &locked, &mut record, message, Some(patience)).await? {
                 Step::Delivered => delivered += 1,
                 Step::PutAside => {}
                 Step::Waits(why) => {
@@ -82,20 +155,23 @@ impl Engine {
         Ok(delivered)
     }
 
+    /// Delivers one message, to an agent that becomes free within `patience`, or with `None` to any.
     async fn deliver_queued(
         &self,
         peer: &Peer,
         locked: &Locked,
-        mut record: SessionRecord,
+        record: &mut SessionRecord,
         mut queued: Queued,
-        patience: Duration,
+        patience: Option<Duration>,
     ) -> Result<Step> {
         if let Some(begun) = queued.begun.clone()
-            && let Some(step) = self.continue_delivery(peer, locked, &mut record, &mut queued, &begun).await?
+            && let Some(step) = self.continue_delivery(peer, locked, record, &mut queued, &begun).await?
         {
             return Ok(step);
         }
-        if let Some(why) = self.free_within(peer, &record, patience).await? {
+        if let Some(patience) = patience
+            && let Some(why) = self.free_within(peer, record, patience).await?
+        {
             return Ok(Step::Waits(why));
         }
         let message = Message {
@@ -107,11 +183,11 @@ impl Engine {
             queued: Some(queued.id),
             asks: false,
         };
-        let (said, unseen) = self.before_delivery(peer, locked, &mut record, &message)?;
+        let (said, unseen) = self.before_delivery(peer, locked, record, &message)?;
         let (incarnation, at_ms) = (record.incarnation, self.now());
         queued.begun = Some(StartedDelivery { incarnation, at_ms, said, unseen });
         locked.keep_message(&queued)?;
-        match self.deliver(peer, locked, &mut record, &message).await {
+        match self.deliver(peer, locked, record, &message).await {
             Ok(_) => {
                 self.said(peer, locked, &queued, incarnation)?;
                 Ok(Step::Delivered)
