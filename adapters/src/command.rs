@@ -15,6 +15,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::inherited::Inherited;
+use crate::process::{self, ProcessId};
 
 mod before_exec;
 mod client;
@@ -282,7 +283,34 @@ pub fn spawn_detached_with_input(argv: &Argv, input: &[u8]) -> io::Result<Backgr
 /// # Errors
 /// The executable cannot be started or waited for.
 pub fn run_in_foreground(argv: &Argv) -> io::Result<ExitStatus> {
-    argv.to_command().status().inspect(|_| crate::terminal::drop_late_answers())
+    Foreground::spawn(argv)?.wait()
+}
+
+/// A command in the foreground of our terminal.
+#[derive(Debug)]
+pub struct Foreground(std::process::Child);
+
+impl Foreground {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The executable cannot be started.
+    pub fn spawn(argv: &Argv) -> io::Result<Self> {
+        argv.to_command().spawn().map(Self)
+    }
+
+    /// Returns which process it is, for a signal; `None` if it has ended already or the kernel cannot be queried.
+    pub fn process(&self) -> Option<ProcessId> {
+        process::status(self.0.id()).ok().flatten().map(|status| status.id)
+    }
+
+    /// Waits for its end. Blocks without a deadline, because a user is interacting with it.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn wait(mut self) -> io::Result<ExitStatus> {
+        self.0.wait().inspect(|_| crate::terminal::drop_late_answers())
+    }
 }
 
 /// Replaces this process by another program. Returns only on failure.

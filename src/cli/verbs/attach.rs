@@ -5,6 +5,7 @@ use crate::cli::render::terminal::{columns, width};
 use crate::cli::{CliError, Context, Outcome, error};
 use crate::engine::Engine;
 use crate::engine::verbs::attach::{Attach, AttachCommand};
+use crate::policy::ending::End;
 use crate::policy::name::PeerName;
 use crate::policy::state::State;
 
@@ -14,6 +15,7 @@ use crate::policy::state::State;
 /// if it never had a conversation. C-b d detaches, on tmux and zellij alike, and the agent keeps running. Inside your own
 /// tmux the session is nested, so press C-b C-b d; inside your own zellij, dismiss its question about nesting with Esc: then
 /// its keys rest, and C-b ] gives them back (zellij 0.45.1). C-b C-b sends the agent a C-b; C-b [ scrolls, and Esc or q ends that.
+/// If the agent ends, the terminal is yours again, and a line says how it ended.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  peer attach api           # detach with C-b d\n  peer attach --waiting     # the one that has waited longest for an answer\n  peer attach api -r        # watch without being able to type\n  peer attach api --window  # in a window of your own tmux; detach with C-b C-b d"
@@ -53,8 +55,16 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         return in_window(&engine, &name, &way, context).await;
     }
     tokio::time::sleep(if way.hides_leave_hint { READ } else { ARRIVED }).await;
-    let status = engine.run_attached(&name, way).await?;
-    Ok(if status.success() { 0 } else { error::code::FAILED })
+    let left = engine.run_attached(&name, way).await?;
+    if let Some(end) = &left.end {
+        engine.progress.notice(&has_ended(&name, end));
+    }
+    Ok(if left.success { 0 } else { error::code::FAILED })
+}
+
+/// What to know once the terminal is back because the agent has ended.
+pub(in crate::cli) fn has_ended(name: &PeerName, end: &End) -> String {
+    format!("{name}: its agent has ended ({}); peer screen {name} shows its last screen", end.shown_as())
 }
 
 /// Opens the pane in a window of the user's own tmux, if this terminal is in one.
@@ -135,7 +145,17 @@ mod tests {
             for nested in [None, Some(tmux), Some(zellij)] {
                 for hides_leave_hint in [false, true] {
                     let (argv, incarnation) = (Argv::new("/bin/true"), Incarnation(1));
-                    ways.push(AttachCommand { argv, incarnation, read_only, leave, hides_leave_hint, runtime, nested });
+                    let pane = None;
+                    ways.push(AttachCommand {
+                        argv,
+                        incarnation,
+                        pane,
+                        read_only,
+                        leave,
+                        hides_leave_hint,
+                        runtime,
+                        nested,
+                    });
                 }
             }
         }

@@ -4,17 +4,19 @@ use std::ffi::{OsStr, OsString};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use peer_adapters::command::{self, Argv};
+use nix::sys::signal::Signal;
+use peer_adapters::command::{self, Argv, Foreground};
+use peer_adapters::process::{self, ProcessId};
 use peer_adapters::runtime::{AttachMode, RuntimeKind};
 use peer_adapters::terminal::KeptTitle;
 
 use crate::engine::message::Message;
 use crate::engine::observe::live::Live;
-use crate::engine::observe::target;
+use crate::engine::observe::{process_id, target};
 use crate::engine::peer::runtimes::kind_of;
 use crate::engine::{Engine, EngineError, Peer, Result};
 use crate::policy::axis::Axis;
-use crate::policy::ending::Incarnation;
+use crate::policy::ending::{End, Incarnation};
 use crate::policy::name::PeerName;
 use crate::policy::wake::{Mode, Refusal, WakeDecision, WakeRequest};
 use crate::store::SessionRecord;
@@ -30,6 +32,21 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 /// The pause before a client is started again: a server needs some 10 ms to notice that a client is gone, and drops one
 /// that connects meanwhile.
 const SETTLE: Duration = Duration::from_millis(200);
+
+/// How often to look whether the agent that a terminal is attached to has ended: a look reads one file of `/proc`.
+const LOOKS: Duration = Duration::from_millis(250);
+
+/// How long a client may take to end by itself, because its session was removed.
+const LEAVES: Duration = Duration::from_millis(500);
+
+/// How a terminal was left.
+#[derive(Debug)]
+pub struct Left {
+    /// Whether the user left, or the agent ended.
+    pub success: bool,
+    /// How the agent ended, if it did.
+    pub end: Option<End>,
+}
 
 /// How a terminal gets to a pane.
 #[derive(Debug)]
@@ -47,6 +64,8 @@ pub struct AttachCommand {
     pub argv: Argv,
     /// The incarnation; the client runs for as long as it is alive.
     pub incarnation: Incarnation,
+    /// Its pane process, if that is recorded.
+    pub pane: Option<ProcessId>,
     /// Whether input does not reach the agent.
     pub read_only: bool,
     /// The keys with which the user leaves, in the usual notation.
@@ -96,6 +115,7 @@ impl Engine {
         Ok(Attach::Run(AttachCommand {
             argv: runtime.attach(&target, AttachMode { inside, read_only }).await?,
             incarnation: record.incarnation,
+            pane: record.place.pane_process.map(process_id),
             read_only,
             leave: runtime.leave(&target, read_only),
             hides_leave_hint: client.wipes_screen && !self.state.has_detached(kind.as_str()),
@@ -154,29 +174,30 @@ impl Engine {
         Ok(if nothing && empty { WakeRequest::default() } else { resume })
     }
 
-    /// Runs an attach in the foreground until the user detaches or the pane ends. A client that fails at once while its
+    /// Runs an attach in the foreground until the user detaches or the agent ends. A client that fails at once while its
     /// session is alive may have been dropped, and is started again if its runtime does that; a client that was detached
     /// by the user succeeds.
     ///
     /// # Errors
     /// The runtime's client cannot be started.
-    pub async fn run_attached(&self, name: &PeerName, way: AttachCommand) -> Result<ExitStatus> {
+    pub async fn run_attached(&self, name: &PeerName, way: AttachCommand) -> Result<Left> {
         let peer = self.known(name)?;
-        let runtime = way.runtime;
+        let (runtime, incarnation) = (way.runtime, way.incarnation);
         let title = if runtime.facts().client().sets_title { KeptTitle::of_stdout() } else { None };
         let status = self.run_until_seen(&peer, way).await?;
         drop(title);
         if status.success() {
             self.state.record_detach(runtime.as_str())?;
         }
-        Ok(status)
+        let end = peer.files.end()?.present().map(|last| last.end).filter(|end| end.incarnation == incarnation);
+        Ok(Left { success: status.success() || end.is_some(), end })
     }
 
     async fn run_until_seen(&self, peer: &Peer, way: AttachCommand) -> Result<ExitStatus> {
-        let AttachCommand { mut argv, incarnation, read_only, .. } = way;
+        let AttachCommand { mut argv, incarnation, pane, read_only, .. } = way;
         for _ in 0..RETRIES {
             let started = Instant::now();
-            let status = run(argv).await?;
+            let status = run(argv, pane).await?;
             if status.code().is_none_or(|code| code == 0) || started.elapsed() > AT_ONCE {
                 return Ok(status);
             }
@@ -187,7 +208,7 @@ impl Engine {
                 Ok(None) | Err(_) => return Ok(status),
             }
         }
-        run(argv).await
+        run(argv, pane).await
     }
 
     /// Returns the client to start again, if that incarnation is known to be alive and its client may be dropped.
@@ -235,14 +256,37 @@ fn attachable(peer: &Peer, live: &Live) -> Result<Option<SessionRecord>> {
     Ok(record.filter(|record| record.intent.is_none()).map(|record| (**record).clone()))
 }
 
-/// Runs on a separate thread, because other work of this process (`peer top` attaches while it works) may hold a lock
-/// and must continue.
-async fn run(argv: Argv) -> Result<ExitStatus> {
+/// Runs the client, and ends it once the pane process is gone: what it would show then is a picture of an agent that has
+/// ended, and zellij would give keys a meaning of its own (Enter runs the pane again, Esc opens a shell). It is waited for
+/// on a separate thread, because other work of this process (`peer top` attaches while it works) may hold a lock and must
+/// continue.
+async fn run(argv: Argv, pane: Option<ProcessId>) -> Result<ExitStatus> {
     let program = argv.program.clone();
-    let ran = tokio::task::spawn_blocking(move || command::run_in_foreground(&argv)).await;
-    ran.expect("it is never aborted, and does not panic").map_err(|source| EngineError::Io {
-        action: "run",
-        path: program,
-        source,
-    })
+    let failed = |source| EngineError::Io { action: "run", path: program.clone(), source };
+    let client = Foreground::spawn(&argv).map_err(failed)?;
+    let process = client.process();
+    let mut waited = tokio::task::spawn_blocking(move || client.wait());
+    let ran = tokio::select! {
+        ran = &mut waited => ran,
+        () = is_gone(pane) => {
+            // A session that was removed has ended its client by itself.
+            if let Ok(ran) = tokio::time::timeout(LEAVES, &mut waited).await {
+                ran
+            } else {
+                if let Some(client) = process {
+                    process::signal(client, Signal::SIGTERM)?;
+                }
+                waited.await
+            }
+        }
+    };
+    ran.expect("it is never aborted, and does not panic").map_err(failed)
+}
+
+/// Waits until a process has ended. A kernel that cannot be queried is no proof of that.
+async fn is_gone(pane: Option<ProcessId>) {
+    let Some(pane) = pane else { return std::future::pending().await };
+    while !matches!(process::find(pane), Ok(None)) {
+        tokio::time::sleep(LOOKS).await;
+    }
 }

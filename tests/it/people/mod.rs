@@ -3,6 +3,7 @@
 mod agent_hooks;
 mod answers;
 mod attach;
+mod attach_ends;
 mod complete;
 mod doctor;
 mod generated;

@@ -17,9 +17,10 @@ use super::pager::{Page, log_line};
 use super::said::{PASSES, READ, Shown, StatusLine};
 use super::terminal::{FullScreen, Keyboard};
 use super::{act, answering, draw, pane};
+use crate::cli::verbs::attach::has_ended;
 use crate::cli::{Context, Outcome, notice_unusable_settings};
 use crate::engine::verbs::answer::{Answered, Question};
-use crate::engine::verbs::attach::{Attach, AttachCommand};
+use crate::engine::verbs::attach::{Attach, AttachCommand, Left};
 use crate::engine::verbs::top::{View, Watcher};
 use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
@@ -257,6 +258,7 @@ impl Top {
         self.screen.take_back()?;
         let _ = self.due.send(None);
         match ran {
+            Ok(Left { end: Some(end), .. }) => self.app.message.stay(has_ended(name, &end)),
             Ok(_) => self.app.message.pass(format!("back from {name}")),
             Err(error) => self.app.message.stay(error.to_string()),
         }
