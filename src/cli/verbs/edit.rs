@@ -6,10 +6,10 @@ use peer_adapters::command::{self, Argv};
 use peer_adapters::file;
 
 use crate::cli::error::code;
-use crate::cli::render::output::printable;
+use crate::cli::render::output::{self, printable};
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::PeerSpec;
-use crate::engine::verbs::edit::Edited;
+use crate::engine::verbs::edit::{Edited, LeftBehind};
 use crate::engine::{Engine, EngineError};
 use crate::policy::name::PeerName;
 
@@ -45,6 +45,9 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     if let Some(before) = spec_before {
         note_left_conversation(&engine, &args.name, &before.cwd)?;
     }
+    if let Some(error) = engine.why_not_startable(&args.name)? {
+        engine.progress.notice(&format!("{}: its next start would fail: {error}", args.name));
+    }
     if let Some(unused) = engine.unused_env_file(&args.name, &spec) {
         let unused = unused.display();
         engine.progress.notice(&format!("{}: its spec does not name {unused} any more; rm {unused}", args.name));
@@ -52,14 +55,21 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-/// Says that the conversation stays behind in the directory that the peer had before, if it does.
+/// Says that the conversation stays behind in the directory that the peer had before, if it does, and how it can be gone on
+/// with.
 pub(super) fn note_left_conversation(engine: &Engine, name: &PeerName, before: &Path) -> Result<(), EngineError> {
-    if engine.leaves_conversation_in(name, before)? {
-        engine.progress.notice(&format!(
-            "{name}: its agent keeps conversations by directory: the next start in {} is fresh; cwd = \"{}\" brings \
-             the conversation back",
-            engine.peer(name)?.spec.cwd.display(),
-            before.display()
+    let Some(LeftBehind { conversation, here }) = engine.left_behind(name, before)? else { return Ok(()) };
+    let now = engine.peer(name)?.spec.cwd;
+    engine.progress.notice(&format!(
+        "{name}: its agent keeps conversations by directory: the next start in {} is fresh; cwd = \"{}\" and then peer \
+         wake {name} --conversation {conversation} go on with the present one",
+        now.display(),
+        before.display()
+    ));
+    if let Some(here) = here {
+        output::hint(&format!(
+            "peer wake {name} --conversation {here} goes on with the one that it had in {}",
+            now.display()
         ));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::engine::observe::launched;
-use crate::engine::{Engine, Result};
+use crate::engine::{Engine, EngineError, Result};
 use crate::policy::event::EventName;
 use crate::policy::name::PeerName;
 use crate::store::Event;
@@ -20,6 +20,15 @@ pub enum Edited {
     Unchanged,
     /// The spec was changed since it was read, and nothing was written. Contains the current text.
     Changed(String),
+}
+
+/// What a peer whose directory was changed leaves in the former one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// The conversation that it was in.
+    pub conversation: String,
+    /// The newest one of its earlier conversations that its agent has in the present directory.
+    pub here: Option<String>,
 }
 
 impl Engine {
@@ -41,24 +50,38 @@ impl Engine {
         Ok(Edited::Saved { awake: locked.files().session()?.present().is_some() })
     }
 
-    /// Whether a peer's conversation stays behind in its former directory: its agent has it there, and would not find
-    /// it from the present one. `false` if that is unknown.
+    /// Returns what a peer leaves in its former directory: its conversation, if its agent has that there and would not find
+    /// it from the present one. `None` if not, or if that is unknown.
     ///
     /// # Errors
     /// A file of the peer cannot be read.
-    pub fn leaves_conversation_in(&self, name: &PeerName, before: &Path) -> Result<bool> {
+    pub fn left_behind(&self, name: &PeerName, before: &Path) -> Result<Option<LeftBehind>> {
         let peer = self.peer(name)?;
         let current = peer.files.session()?.present().and_then(|record| record.conversation);
         let id = match current {
             Some(id) => Some(id),
             None => self.last_conversation(&peer, peer.files.end()?.present().as_ref())?.id,
         };
-        let Some(id) = id else { return Ok(false) };
+        let Some(conversation) = id else { return Ok(None) };
         let env = self.agent_environment(&peer);
-        let has = |cwd: &Path| {
-            let found = launched::with_files(&peer.profile, cwd, &env, |files| files.exists(&id));
+        let has = |cwd: &Path, id: &str| {
+            let found = launched::with_files(&peer.profile, cwd, &env, |files| files.exists(id));
             found.ok().map(|found| found.is_some())
         };
-        Ok(before != peer.spec.cwd && has(before) == Some(true) && has(&peer.spec.cwd) == Some(false))
+        let (here, there) = (has(&peer.spec.cwd, &conversation), has(before, &conversation));
+        if before == peer.spec.cwd || here != Some(false) || there != Some(true) {
+            return Ok(None);
+        }
+        let earlier = peer.files.conversations()?.into_iter().rev().map(|entry| entry.conversation);
+        let here = earlier.into_iter().find(|id| has(&peer.spec.cwd, id) == Some(true));
+        Ok(Some(LeftBehind { conversation, here }))
+    }
+
+    /// Returns why a peer could not be started now, if that can be seen without trying.
+    ///
+    /// # Errors
+    /// Its spec cannot be read.
+    pub fn why_not_startable(&self, name: &PeerName) -> Result<Option<EngineError>> {
+        Ok(self.check_startable(&self.peer(name)?).err())
     }
 }

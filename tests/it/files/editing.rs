@@ -72,8 +72,8 @@ fn a_changed_directory_that_leaves_the_conversation_behind_is_said_and_can_be_un
     };
     let run = change(&old, &new);
     let note = format!(
-        "note: a: its agent keeps conversations by directory: the next start in {} is fresh; cwd = \"{}\" brings the \
-         conversation back\n",
+        "note: a: its agent keeps conversations by directory: the next start in {} is fresh; cwd = \"{}\" and then \
+         peer wake a --conversation {conversation} go on with the present one\n",
         new.display(),
         old.display()
     );
@@ -94,6 +94,37 @@ fn a_changed_directory_that_leaves_the_conversation_behind_is_said_and_can_be_un
     let command = program().display().to_string();
     let again = world.peer(&["add", "a", "--replace", "--cwd", &cwd, "--agent", "demo", "--env", &env, "--", &command]);
     assert!(again.code == 0 && again.stderr.contains(&note), "{again:?}");
+    // A conversation that is begun there stays there too, and both can be gone on with.
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let second = world.conversation("a");
+    assert_ne!(second, conversation);
+    let back = change(&new, &old);
+    assert!(
+        back.stderr.contains(&format!("peer wake a --conversation {second} go on with the present one")),
+        "{back:?}"
+    );
+    let hint = format!("hint: peer wake a --conversation {conversation} goes on with the one that it had in ");
+    assert!(back.stderr.contains(&hint), "{back:?}");
+    world.peer(&["stop", "a"]);
+    world.peer(&["start", "a"]);
+    world.peer(&["wake", "a", "--conversation", &conversation]).prints("a: woken resumed (asked-conversation)\n");
+    assert_eq!(world.conversation("a"), conversation);
+}
+
+#[test]
+fn what_would_make_the_next_start_fail_is_said_when_it_is_saved() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    let mut edit = world.command(&["edit", "a"]);
+    edit.env("EDITOR", "sed -i 's|^cwd = .*|cwd = \"/nowhere\"|'");
+    let run = Run::of(&mut edit, None);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "a: saved\n"), "{run:?}");
+    assert!(
+        run.stderr.starts_with("note: a: its next start would fail: ") && run.stderr.contains("/nowhere"),
+        "{run:?}"
+    );
 }
 
 #[test]

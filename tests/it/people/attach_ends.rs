@@ -28,19 +28,17 @@ fn who_is_attached_to_an_agent_that_ends_is_told_how(on: RuntimeKind) {
         attach.stdin(Stdio::piped()).stdout(File::create(&seen).expect("writable"));
         let mut attach = attach.spawn().expect("script(1)");
         wait_until("somebody is attached", || is_attached(&world, "a"));
-        let said = match end {
-            "typed" => {
-                attach.stdin.as_mut().expect("piped").write_all(b"\r").expect("typed");
-                "note: a: its agent has ended (crashed (exit 3)); peer screen a shows its last screen"
-            }
-            _ => {
-                world.peer(&["stop", "a"]);
-                "note: a: its agent has ended (stopped); peer screen a shows its last screen"
-            }
+        let how = if end == "typed" {
+            attach.stdin.as_mut().expect("piped").write_all(b"\r").expect("typed");
+            "crashed (exit 3)"
+        } else {
+            world.peer(&["stop", "a"]);
+            "stopped"
         };
+        let said = format!("note: a: its agent has ended ({how}); peer screen a shows its last screen");
         let status = ended(&mut attach);
         let seen = fs::read_to_string(&seen).expect("text");
-        assert!(status.success() && seen.contains(said), "{end}: {status} {seen:?}");
+        assert!(status.success() && seen.contains(&said), "{end}: {status} {seen:?}");
     }
     let screen = world.peer(&["screen", "a"]);
     assert_eq!(screen.code, 0, "{screen:?}");
@@ -54,12 +52,19 @@ fn who_is_attached_to_an_agent_that_starts_itself_fresh_stays(on: RuntimeKind) {
     let mut attach = on_a_terminal(&world, "", "attach a").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
     let attach = attach.as_mut().expect("script(1)");
     wait_until("somebody is attached", || is_attached(&world, "a"));
-    let incarnation = world.session("a")["incarnation"].to_string();
+    let incarnation = world.session("a")["incarnation"].clone();
     let mut fresh = world.command(&["self-fresh"]);
-    assert!(fresh.env("PEER_NAME", "a").env("PEER_INCARNATION", &incarnation).status().expect("it runs").success());
+    assert!(
+        fresh
+            .env("PEER_NAME", "a")
+            .env("PEER_INCARNATION", incarnation.to_string())
+            .status()
+            .expect("it runs")
+            .success()
+    );
     wait_until("the next one is ready", || {
         let record = world.session("a");
-        record["phase"] == "ready" && record["incarnation"].to_string() != incarnation
+        record["phase"] == "ready" && record["incarnation"] != incarnation
     });
     assert!(is_attached(&world, "a") && attach.try_wait().expect("ours").is_none());
     world.peer(&["stop", "a"]);
