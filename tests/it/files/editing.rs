@@ -54,6 +54,12 @@ fn kept(world: &World, said: &str) -> String {
     fs::read_to_string(draft).expect("kept")
 }
 
+fn changes_directory(world: &World, from: &Path, to: &Path) -> Run {
+    let mut edit = world.command(&["edit", "a"]);
+    edit.env("EDITOR", format!("sed -i 's|^cwd = \"{}\"|cwd = \"{}\"|'", from.display(), to.display()));
+    Run::of(&mut edit, None)
+}
+
 /// Claude Code and pi, like the demo agent, keep conversations by directory.
 #[test]
 fn a_changed_directory_that_leaves_the_conversation_behind_is_said_and_can_be_undone() {
@@ -65,12 +71,7 @@ fn a_changed_directory_that_leaves_the_conversation_behind_is_said_and_can_be_un
     world.peer(&["stop", "a"]);
     world.peer(&["start", "a"]);
     let (old, new) = (world.work(), world.path("work/new"));
-    let change = |from: &Path, to: &Path| {
-        let mut edit = world.command(&["edit", "a"]);
-        edit.env("EDITOR", format!("sed -i 's|^cwd = \"{}\"|cwd = \"{}\"|'", from.display(), to.display()));
-        Run::of(&mut edit, None)
-    };
-    let run = change(&old, &new);
+    let run = changes_directory(&world, &old, &new);
     let note = format!(
         "note: a: its agent keeps conversations by directory: the next start in {} is fresh; cwd = \"{}\" and then \
          peer wake a --conversation {conversation} go on with the present one\n",
@@ -86,7 +87,7 @@ fn a_changed_directory_that_leaves_the_conversation_behind_is_said_and_can_be_un
         "error: invalid value 'work/new' for '[RUNTIME]' [possible values: tmux, zellij]\n\
          hint: peer edit NAME moves it to another directory (cwd)\n",
     );
-    change(&new, &old).prints("a: saved\n");
+    changes_directory(&world, &new, &old).prints("a: saved\n");
     world.peer(&["wake", "a"]).prints("a: woken resumed (stopped)\n");
     assert_eq!(world.conversation("a"), conversation);
     let env = format!("CLAUDE_CONFIG_DIR={}", world.path("home/demo").display());
@@ -94,13 +95,24 @@ fn a_changed_directory_that_leaves_the_conversation_behind_is_said_and_can_be_un
     let command = program().display().to_string();
     let again = world.peer(&["add", "a", "--replace", "--cwd", &cwd, "--agent", "demo", "--env", &env, "--", &command]);
     assert!(again.code == 0 && again.stderr.contains(&note), "{again:?}");
-    // A conversation that is begun there stays there too, and both can be gone on with.
+}
+
+/// A conversation that is begun in the new directory stays there too, and both can be gone on with.
+#[test]
+fn the_conversations_of_two_directories_are_both_named_when_the_peer_comes_back() {
+    let world = World::new();
+    fs::create_dir(world.path("work/new")).expect("ours");
+    let (old, new) = (world.work(), world.path("work/new"));
+    world.demo("a", &[]);
+    world.peer(&["wake", "a", "-m", "hello"]);
+    let conversation = world.conversation("a");
+    changes_directory(&world, &old, &new);
     world.peer(&["stop", "a"]);
     world.peer(&["start", "a"]);
     world.peer(&["wake", "a", "-m", "hello"]);
     let second = world.conversation("a");
     assert_ne!(second, conversation);
-    let back = change(&new, &old);
+    let back = changes_directory(&world, &new, &old);
     assert!(
         back.stderr.contains(&format!("peer wake a --conversation {second} go on with the present one")),
         "{back:?}"
