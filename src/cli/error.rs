@@ -61,6 +61,14 @@ pub enum CliError {
         /// What to type instead.
         hint: String,
     },
+    /// The state of peers forbids it.
+    #[error("{problem}")]
+    Refused {
+        /// What forbids it.
+        problem: String,
+        /// What to type instead.
+        hint: String,
+    },
     /// The text from the editor was not saved as the spec.
     #[error("{problem}")]
     NotSaved {
@@ -175,6 +183,7 @@ impl CliError {
             Self::Engine(error) => engine_code(error),
             Self::Meant { error, .. } => engine_code(error),
             Self::Usage { .. } => code::USAGE,
+            Self::Refused { .. } => code::REFUSED,
             Self::NotSaved { code, .. } => *code,
             Self::Print(_)
             | Self::Nothing { .. }
@@ -190,7 +199,10 @@ impl CliError {
         match self {
             Self::Engine(error) => engine_hint(error),
             Self::Usage { hint, .. } => hint.clone(),
-            Self::Nothing { hint, .. } | Self::NotSaved { hint, .. } | Self::Meant { hint, .. } => Some(hint.clone()),
+            Self::Nothing { hint, .. }
+            | Self::Refused { hint, .. }
+            | Self::NotSaved { hint, .. }
+            | Self::Meant { hint, .. } => Some(hint.clone()),
             Self::NoHome => Some("set PEER_STATE_DIR and PEER_CONFIG_DIR".to_owned()),
             Self::TooFewFiles { .. } => Some("ulimit -n 1024".to_owned()),
             Self::Print(_) | Self::Directory { .. } | Self::Executable(_) => None,

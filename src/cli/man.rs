@@ -2,19 +2,24 @@
 
 mod page;
 
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
+use peer_adapters::command::{self, Argv};
+use peer_adapters::file;
 
 use super::{Cli, CliError, Context, Outcome, help};
 
 /// Pages that are written, not generated from the parser's definition.
 const WRITTEN: [(&str, &str); 1] = [("peer-files.5", include_str!("man/peer-files.5"))];
 
-/// Print the manual page, or write all pages to a directory
+/// Show the manual page, or write all pages to a directory
+///
+/// On a terminal it is shown by man(1), if that is installed; a pipe or a file gets the page's source.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer man | man -l -                    # read it now\n  peer man ~/.cargo/share/man/man1       # write every page where man(1) finds it"
+    after_help = "Examples:\n  peer man                               # read it now\n  peer man ~/.cargo/share/man/man1       # write every page where man(1) finds it"
 )]
 pub(super) struct Args {
     /// Where to write peer.1, one page per verb, and peer-files.5, which goes to man5 beside a directory called man1
@@ -28,9 +33,24 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Outcome {
         context.out.line(format!("{written} pages written to {}", dir.display()))?;
     } else {
         let (_, page) = page::program(&Cli::command())?;
-        context.out.raw(page.as_bytes())?;
+        if !std::io::stdout().is_terminal() || !shown(&page) {
+            context.out.raw(page.as_bytes())?;
+        }
     }
     Ok(0)
+}
+
+/// Has man(1) show a page, in the pager that it uses. Returns `false` if there is none that does.
+fn shown(page: &str) -> bool {
+    let path = std::env::temp_dir().join(format!("peer-man-{}.1", std::process::id()));
+    let written = file::create_new(&path).and_then(|mut file| file.write_all(page.as_bytes()));
+    let man = Argv::new("man").arg("-l").arg(&path);
+    let ran = written.and_then(|()| command::run_in_foreground(&man));
+    // Ours alone: a file of this name that was there already was not written.
+    if !matches!(&ran, Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists) {
+        let _ = std::fs::remove_file(&path);
+    }
+    ran.is_ok_and(|status| status.success())
 }
 
 /// `peer man edit` asks for the page of a verb, as `git help` takes it, unless there is such a directory.

@@ -80,7 +80,7 @@ fn clauses(text: &str) -> Vec<String> {
         let begins = before.is_none_or(|c| c.is_whitespace() || matches!(c, '`' | '('));
         let rest = &text[at + "peer ".len()..];
         let verb = rest.chars().next().is_some_and(|c| c.is_ascii_lowercase());
-        let article = ["a ", "the ", "each ", "every ", "this ", "no ", "another ", "such ", "that ", "of "];
+        let article = ["a ", "the ", "each ", "every ", "this ", "no ", "another ", "such ", "that ", "of ", "other "];
         if !begins || !verb || article.iter().any(|word| text[..at].ends_with(word)) {
             continue;
         }

@@ -115,6 +115,17 @@ pub struct PeerSpec {
 }
 
 impl PeerSpec {
+    /// Whether both start the same agent in the same way. What else differs applies to an agent that runs already.
+    pub fn starts_alike(&self, other: &Self) -> bool {
+        let what = |spec: &Self| (spec.agent.clone(), spec.command.clone(), spec.cwd.clone(), spec.runtime.clone());
+        let how = |spec: &Self| (spec.socket.clone(), spec.mcp, spec.agent_hooks, spec.search_path.clone());
+        let with = |spec: &Self| (spec.size, spec.umask, spec.nice, spec.limits.clone());
+        what(self) == what(other)
+            && how(self) == how(other)
+            && with(self) == with(other)
+            && (&self.env, &self.env_file) == (&other.env, &other.env_file)
+    }
+
     /// Parses and checks the text of a spec.
     ///
     /// # Errors

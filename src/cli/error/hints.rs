@@ -140,7 +140,10 @@ fn delivery_hint(error: &EngineError) -> Option<String> {
             Undelivered::NotSent => format!("peer screen {peer} shows it; it is safe to send it again"),
             Undelivered::NotSeen => format!("check peer screen {peer} before sending it again"),
         },
-        EngineError::NoRoom { attached: true, .. } => "enlarge or detach that terminal; then send it again".to_owned(),
+        EngineError::NoRoom { attached: true, .. } => {
+            let (columns, rows) = crate::policy::room::FULL_SIZE;
+            format!("make that terminal {columns} columns and {rows} rows or larger, or detach it; then send it again")
+        }
         EngineError::NoRoom { peer, attached: false, .. } => {
             format!("peer attach {peer} and close the panes beside it; then send it again")
         }
@@ -270,7 +273,10 @@ fn refusal_hint(peer: &str, refusal: &Refusal) -> String {
         Refusal::ManagedElsewhere { by } => format!("start it with {by}, or remove managed_by in `peer edit {peer}`"),
         Refusal::Failed { .. } => format!("peer reset {peer}, or peer wake {peer} --fresh --force"),
         Refusal::CrashLoop { .. } => {
-            format!("peer screen {peer} shows its last screen; peer wake {peer} --fresh --force starts it now")
+            format!(
+                "peer screen {peer} shows its last screen; peer wake {peer} --fresh --force starts it now, and peer reset \
+                 {peer} forgets its deaths"
+            )
         }
         Refusal::NothingToResume => format!("peer wake {peer} starts it fresh"),
         Refusal::InAnotherConversation { asked, .. } => {

@@ -1,8 +1,9 @@
 //! Tables as wide as their content, or as narrow as the terminal.
 //!
-//! If a table does not fit, long texts are first cut to their least width, and cells that have shorter forms take one: no
-//! such cell is ever cut in the middle of a word. Then whole columns go: first those that are empty in every row, then those
-//! that matter least. When no column is left that can go, names are cut, and every text to a few characters.
+//! If a table does not fit, columns that are empty in every row go first. Then long texts are cut to their least width, and
+//! cells that have shorter forms take one: no such cell is ever cut in the middle of a word. Then whole columns go: first
+//! those that say the same in every row, where that says little, then those that matter least. A column takes its shortest
+//! form only where it would go next. When no column is left that can go, names are cut, and every text to a few characters.
 
 use std::borrow::Cow;
 
@@ -30,8 +31,19 @@ pub(crate) struct Column {
     pub(crate) front: bool,
     /// The order in which columns go when there is no room, highest first; 0: never.
     pub(crate) goes: u8,
-    /// Whether the column is left out if it is empty in every row.
-    pub(crate) optional: bool,
+    /// When it says too little.
+    pub(crate) spare: Spare,
+}
+
+/// When a column says so little that it is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spare {
+    /// Only where there is no room.
+    Never,
+    /// If it is empty in every row, whatever room there is.
+    Empty,
+    /// If it says the same in every row, before the others where there is no room.
+    Same,
 }
 
 /// One cell.
@@ -59,8 +71,14 @@ impl<'a> Cell<'a> {
 
     /// Returns the longest form that fits, or else the shortest.
     fn form(&self, room: usize) -> &str {
-        let shortest = self.shorter.last().map_or(&*self.text, String::as_str);
-        let mut forms = std::iter::once(&*self.text).chain(self.shorter.iter().map(String::as_str));
+        self.form_of(room, self.shorter.len())
+    }
+
+    /// As [`Cell::form`], of the text and its first `most` shorter forms.
+    fn form_of(&self, room: usize, most: usize) -> &str {
+        let shorter = &self.shorter[..most.min(self.shorter.len())];
+        let shortest = shorter.last().map_or(&*self.text, String::as_str);
+        let mut forms = std::iter::once(&*self.text).chain(shorter.iter().map(String::as_str));
         forms.find(|form| width(form) <= room).unwrap_or(shortest)
     }
 }
@@ -92,16 +110,20 @@ pub(crate) fn render(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<us
 fn layout(columns: &[Column], rows: &[Vec<Cell<'_>>], room: Option<usize>) -> Vec<(usize, usize)> {
     let wide = |at: usize| rows.iter().map(|row| width(&row[at].text)).max().unwrap_or(0).max(width(columns[at].title));
     let silent = |at: usize| rows.iter().all(|row| matches!(&*row[at].text, NOTHING | "0"));
-    let there = (0..columns.len()).filter(|at| !columns[*at].optional || !silent(*at));
+    let there = (0..columns.len()).filter(|at| columns[*at].spare != Spare::Empty || !silent(*at));
     let mut shown: Vec<(usize, usize)> = there.map(|at| (at, wide(at))).collect();
     let Some(room) = room else { return shown };
+    let same = |at: usize| columns[at].spare == Spare::Same && rows.iter().all(|row| row[at].text == rows[0][at].text);
+    while total(&shown) > room {
+        let Some(index) = shown.iter().rposition(|(at, _)| columns[*at].goes > 0 && silent(*at)) else { break };
+        shown.remove(index);
+    }
     loop {
-        // Every empty column goes before any other.
-        let first = |(at, _): &(usize, usize)| u16::from(columns[*at].goes) + if silent(*at) { 256 } else { 0 };
+        let first = |(at, _): &(usize, usize)| u16::from(columns[*at].goes) + if same(*at) { 256 } else { 0 };
         let droppable = shown.iter().enumerate().filter(|(_, (at, _))| columns[*at].goes > 0);
         let next = droppable.max_by_key(|(_, column)| first(column)).map(|(index, _)| index);
         let mut fitted = shown.clone();
-        if squeeze(columns, rows, &mut fitted, room, next.is_none()) {
+        if squeeze(columns, rows, &mut fitted, room, next.map(|index| shown[index].0)) {
             spread(columns, rows, &mut fitted, &shown, room);
             return fitted;
         }
@@ -116,28 +138,33 @@ fn total(shown: &[(usize, usize)]) -> usize {
     GAP * shown.len().saturating_sub(1) + shown.iter().map(|(_, wide)| wide).sum::<usize>()
 }
 
-/// Makes the widest column that can be narrower so, again and again, until the table fits. Returns whether it does.
+/// Makes the widest column that can be narrower so, again and again, until the table fits. Returns whether it does. `next` is
+/// the column that goes if it does not; without one, this is the last resort.
 fn squeeze(
     columns: &[Column],
     rows: &[Vec<Cell<'_>>],
     shown: &mut [(usize, usize)],
     room: usize,
-    is_last_resort: bool,
+    next: Option<usize>,
 ) -> bool {
     let narrower = |(at, wide): (usize, usize)| {
         let column = &columns[at];
-        let next = if has_forms(rows, at) {
-            let fitting = rows.iter().map(|row| width(row[at].form(wide.saturating_sub(1))));
+        let narrow = if has_forms(rows, at) {
+            let keeps_most = usize::from(next.is_some_and(|next| next != at));
+            let fitting = rows.iter().map(|row| {
+                let forms = row[at].shorter.len().saturating_sub(keeps_most);
+                width(row[at].form_of(wide.saturating_sub(1), forms))
+            });
             fitting.max().unwrap_or(0).max(width(column.title))
         } else {
             let least = match column.least {
-                Some(least) if is_last_resort => least.min(BARE),
+                Some(least) if next.is_none() => least.min(BARE),
                 Some(least) if !column.whole => least,
                 _ => wide,
             };
             wide.saturating_sub(1).max(least)
         };
-        Some(next).filter(|next| *next < wide)
+        Some(narrow).filter(|narrow| *narrow < wide)
     };
     while total(shown) > room {
         let able = shown.iter_mut().filter_map(|column| Some((narrower(*column)?, column)));
@@ -173,10 +200,10 @@ mod tests {
     use super::*;
 
     const COLUMNS: [Column; 4] = [
-        Column { title: "NAME", least: Some(4), whole: true, front: false, goes: 0, optional: false },
-        Column { title: "TOPIC", least: Some(6), whole: false, front: false, goes: 1, optional: false },
-        Column { title: "HELD", least: None, whole: false, front: false, goes: 1, optional: false },
-        Column { title: "CWD", least: Some(6), whole: false, front: true, goes: 2, optional: false },
+        Column { title: "NAME", least: Some(4), whole: true, front: false, goes: 0, spare: Spare::Never },
+        Column { title: "TOPIC", least: Some(6), whole: false, front: false, goes: 1, spare: Spare::Never },
+        Column { title: "HELD", least: None, whole: false, front: false, goes: 1, spare: Spare::Never },
+        Column { title: "CWD", least: Some(6), whole: false, front: true, goes: 2, spare: Spare::Never },
     ];
 
     fn lines(room: Option<usize>) -> Vec<String> {
@@ -198,14 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_first_then_silent_columns_go_then_the_least() {
+    fn silent_columns_go_first_then_texts_are_cut_then_the_least_go() {
         assert_eq!(
             lines(Some(36)),
-            [
-                "NAME  TOPIC        HELD  CWD",
-                "api   修复登录页…  -     /src/api",
-                "docs  -            -     …umentation"
-            ]
+            ["NAME  TOPIC         CWD", "api   修复登录页面  /src/api", "docs  -             …v/documentation"]
         );
         assert_eq!(
             lines(Some(22)),
@@ -240,6 +263,30 @@ mod tests {
     }
 
     #[test]
+    fn a_cause_is_kept_while_another_column_can_go() {
+        let columns = [
+            COLUMNS[0],
+            Column { title: "LAST", least: None, goes: 1, ..COLUMNS[2] },
+            Column { title: "ON", spare: Spare::Same, ..COLUMNS[2] },
+            Column { title: "TIMES", goes: 2, ..COLUMNS[2] },
+        ];
+        let ended =
+            || Cell::in_forms("crashed (exit 3) 3h ago", vec!["crashed 3h ago".to_owned(), "3h ago".to_owned()]);
+        let row = |name, times| vec![Cell::plain(name), ended(), Cell::plain("tmux"), Cell::plain(times)];
+        let rows = [row("api", "1"), row("docs", "0")];
+        for (room, expected) in [
+            (42, "api   crashed (exit 3) 3h ago  tmux  1"),
+            (41, "api   crashed 3h ago  tmux  1"),
+            (32, "api   crashed 3h ago  1"),
+            (26, "api   crashed 3h ago"),
+            (19, "api   3h ago"),
+        ] {
+            let lines = render(&columns, &rows, Some(room), Paint::never());
+            assert_eq!(lines[1], expected, "{room}");
+        }
+    }
+
+    #[test]
     fn a_name_is_cut_when_nothing_else_can_go() {
         let row = vec![Cell::plain("frontend"), Cell::plain("a topic"), Cell::plain("in 5m"), Cell::plain("/srv")];
         let line = |room| render(&COLUMNS, std::slice::from_ref(&row), Some(room), Paint::never()).remove(1);
@@ -253,8 +300,8 @@ mod tests {
     fn a_question_is_cut_further_rather_than_wrapped() {
         let columns = [
             COLUMNS[0],
-            Column { title: "STATE", least: None, whole: false, front: false, goes: 0, optional: false },
-            Column { title: "NEEDS", least: Some(20), whole: false, front: false, goes: 0, optional: false },
+            Column { title: "STATE", least: None, whole: false, front: false, goes: 0, spare: Spare::Never },
+            Column { title: "NEEDS", least: Some(20), whole: false, front: false, goes: 0, spare: Spare::Never },
         ];
         let rows = [
             ["frontend", "waiting", "permission: Do you want to proceed?"].map(Cell::plain).to_vec(),

@@ -4,6 +4,7 @@ use peer_adapters::agent::{Accepted, BUILTIN, Profile, Variable};
 use serde_json::{Map, Value, json};
 
 use crate::cli::render::output::printable;
+use crate::cli::render::terminal::width;
 use crate::cli::{CliError, Context, Outcome};
 use crate::engine::EngineError;
 use crate::policy::time::millis;
@@ -59,11 +60,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Outcome {
             .ok()
             .and_then(|value| value.as_str().map(str::to_owned))
             .unwrap_or_default();
-        context.out.line(format!(
-            "{:<10} {source:<9} {seen:<10} {resume:<7} {confirms:<11} {}",
-            printable(&profile.name),
-            printable(&profile.description)
-        ))?;
+        let columns = format!("{:<10} {source:<9} {seen:<10} {resume:<7} {confirms:<11} ", printable(&profile.name));
+        context.out.words(format!("{columns}{}", printable(&profile.description)), width(&columns))?;
     }
     Ok(0)
 }
@@ -129,7 +127,7 @@ fn guesses(profile: &Profile) -> Vec<String> {
 /// Prints one profile, its times and its variables by name, one per line.
 fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
     let seen = profile.seen.as_deref().map_or_else(String::new, |seen| format!(", seen with {seen}"));
-    context.out.line(printable(&format!("{} ({source}{seen}): {}", profile.name, profile.description)))?;
+    context.out.words(printable(&format!("{} ({source}{seen}): {}", profile.name, profile.description)), 2)?;
     let (environment, guesses) = (&profile.environment, guesses(profile));
     let mut lists = vec![("fixed waiting times".to_owned(), guesses.iter().map(String::as_str).collect())];
     lists.push(("dialogs that a spec may accept".to_owned(), dialogs(profile, false)));
@@ -145,7 +143,7 @@ fn detail(profile: &Profile, source: &str, context: &mut Context) -> Outcome {
     for (what, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
         context.out.line(printable(&format!("  {what}:")))?;
         for name in names {
-            context.out.line(printable(&format!("    {name}")))?;
+            context.out.words(printable(&format!("    {name}")), 6)?;
         }
     }
     Ok(0)

@@ -49,7 +49,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         }
         Ok(answered) => {
             let told = format!("{}: {}; {}", args.name, chose(&answered), followed(&answered.after));
-            context.out.line(printable(&told))?;
+            context.out.words(printable(&told), 2)?;
             if let After::Asks { asks, .. } = &answered.after {
                 show_rows(&args, asks, context)?;
             }
@@ -79,7 +79,7 @@ fn show(args: &Args, question: Option<&Question>, context: &mut Context) -> Outc
         return Ok(0);
     };
     let asked = question.question.as_deref().unwrap_or("something");
-    context.out.line(printable(&format!("{} asks ({}): {asked}", args.name, question.kind)))?;
+    context.out.words(printable(&format!("{} asks ({}): {asked}", args.name, question.kind)), 2)?;
     show_rows(args, question, context)?;
     Ok(0)
 }
@@ -88,13 +88,13 @@ fn show(args: &Args, question: Option<&Question>, context: &mut Context) -> Outc
 fn show_rows(args: &Args, question: &Question, context: &mut Context) -> io::Result<()> {
     let asked = question.question.as_deref();
     for line in question.text.iter().filter(|line| Some(line.as_str()) != asked) {
-        context.out.line(printable(&format!("    {line}")))?;
+        context.out.words(printable(&format!("    {line}")), 4)?;
     }
     for (index, row) in question.rows.iter().enumerate() {
         let mark = if question.cursor == Some(index + 1) { '>' } else { ' ' };
-        context.out.line(printable(&format!("  {mark} {}{row}", indent(row))))?;
+        context.out.words(printable(&format!("  {mark} {}{row}", indent(row))), 7)?;
         for line in &row.about {
-            context.out.line(printable(&format!("         {line}")))?;
+            context.out.words(printable(&format!("         {line}")), 9)?;
         }
     }
     if question.is_cut {
@@ -121,7 +121,7 @@ pub(super) fn chose(answered: &Answered) -> String {
 /// What an agent does after an answer.
 pub(super) fn followed(after: &After) -> String {
     match after {
-        After::Busy => "it works".to_owned(),
+        After::Busy => "it is working now".to_owned(),
         After::Free => "it is ready for a message".to_owned(),
         After::Asks { next, .. } => format!("it asks: {next}"),
         After::Ended { how: Some(how), counted, .. } => {

@@ -80,6 +80,7 @@ fn below(one: &KnownConversation) -> Vec<String> {
         (None, None) => lines.extend(one.since.map(|at| format!("{}, nothing was said", second(at)))),
     }
     match (one.files, &one.first_words) {
+        (Some(false), _) if one.current => lines.push("its agent has no files of it for its directory yet".to_owned()),
         (Some(false), _) => lines.push("its agent has no files of it for its directory".to_owned()),
         (_, Some(words)) => lines.push(printable(words)),
         (_, None) => {}

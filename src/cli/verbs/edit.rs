@@ -35,13 +35,23 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     let editor = editor(&engine, &args.name)?;
     let draft = Draft::of(&args.name, &before)?;
     let spec_before = PeerSpec::parse(&engine.config.spec_path(&args.name), &before).ok();
-    let said = match edit_until_saved(&engine, &args.name, &editor, &draft, before).await {
-        Ok(said) => said,
+    let awake = match edit_until_saved(&engine, &args.name, &editor, &draft, before).await {
+        Ok(saved) => saved,
         Err(stop) => return Err(draft.kept(stop)),
     };
     draft.remove();
-    context.out.line(format!("{}: {said}", args.name))?;
-    let spec = engine.peer(&args.name)?.spec;
+    let (name, spec) = (&args.name, engine.peer(&args.name)?.spec);
+    let said = match awake {
+        None => "nothing changed".to_owned(),
+        Some(false) => "saved".to_owned(),
+        Some(true) if spec_before.as_ref().is_some_and(|before| before.starts_alike(&spec)) => {
+            "saved; it applies now".to_owned()
+        }
+        Some(true) => {
+            format!("saved; it applies at the next start: peer stop {name} && peer start {name} && peer wake {name}")
+        }
+    };
+    context.out.words(format!("{name}: {said}"), 2)?;
     if let Some(before) = spec_before {
         note_left_conversation(&engine, &args.name, &before.cwd)?;
     }
@@ -84,14 +94,14 @@ struct Stop {
 }
 
 /// Opens the editor until the text is saved. Without a terminal, nothing different could be typed, so there is one
-/// attempt.
+/// attempt. Returns whether its agent is awake, if anything was changed.
 async fn edit_until_saved(
     engine: &Engine,
     name: &PeerName,
     editor: &OsString,
     draft: &Draft,
     mut base: String,
-) -> Result<String, Stop> {
+) -> Result<Option<bool>, Stop> {
     let first = base.clone();
     let mut shown = base.clone();
     loop {
@@ -104,11 +114,8 @@ async fn edit_until_saved(
         }
         let rejected = match check(engine, name, draft.path(), &text) {
             Ok(()) => match engine.edit(name, &base, &text).await {
-                Ok(Edited::Unchanged) => return Ok("nothing changed".to_owned()),
-                Ok(Edited::Saved { awake: false }) => return Ok("saved".to_owned()),
-                Ok(Edited::Saved { awake: true }) => {
-                    return Ok("saved; what its agent is started with takes effect at the next start".to_owned());
-                }
+                Ok(Edited::Unchanged) => return Ok(None),
+                Ok(Edited::Saved { awake }) => return Ok(Some(awake)),
                 Ok(Edited::Changed(now)) => {
                     let was = format!("the spec of {name} was changed by another command meanwhile");
                     let lines = now.lines().map(|line| format!("now: {line}"));

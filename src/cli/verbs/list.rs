@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::cli::args::order::Order;
 use crate::cli::render::output::{self, printable};
 use crate::cli::render::row::{last_end, shorter_last_end};
-use crate::cli::render::table::{self, Cell, Column, NOTHING};
+use crate::cli::render::table::{self, Cell, Column, NOTHING, Spare};
 use crate::cli::render::template::Template;
 use crate::cli::render::terminal::{Hue, Paint, columns, relative, rough, rows as height};
 use crate::cli::{CliError, Context, Outcome};
@@ -20,7 +20,7 @@ use crate::policy::time::Timestamp;
 /// List peers: state, topic, idle time, restarts and last end
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  peer list                                 # every peer\n  peer list --format '{name} {state}'       # for a script or a status line\n  peer list --waiting                       # peers that need an answer, and their questions\n  peer list --sort last-end                 # most recent end first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {waiting_for} {question} {detail} {limited_until} {progress} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle} {pid} {queued} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tab. What is not known is empty.\n\nAliases: peer ls, peer ps"
+    after_help = "Examples:\n  peer list                                 # every peer\n  peer list --format '{name} {state}'       # for a script or a status line\n  peer list -q --state asleep               # their names, e.g. for a loop\n  peer list --waiting                       # peers that need an answer, and their questions\n  peer list --sort last-end                 # most recent end first\n  peer list --json | jq -r '.peers[] | select(.state==\"crashed\").peer'\n\nPlaceholders: {name} {state} {waiting_for} {question} {detail} {limited_until} {progress} {since} {agent} {runtime} {topic} {incarnation} {conversation} {idle} {pid} {queued} {restarts} {held_until} {last_end} {cwd}; {{ and }} are braces, \\t a tab. What is not known is empty.\n\nAliases: peer ls, peer ps"
 )]
 pub(crate) struct Args {
     /// Only these peers
@@ -63,6 +63,9 @@ struct Which {
     /// Only peers that need a person's answer
     #[arg(long, conflicts_with = "state")]
     waiting: bool,
+    /// Print only the names, one per line
+    #[arg(long, short, conflicts_with_all = ["json", "format"])]
+    quiet: bool,
     /// Only peers in one of these states
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = states())]
     state: Vec<State>,
@@ -75,7 +78,8 @@ impl Which {
 }
 
 pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
-    let template = args.format.as_deref().map(Template::parse).transpose()?;
+    let format = if args.which.quiet { Some("{name}") } else { args.format.as_deref() };
+    let template = format.map(Template::parse).transpose()?;
     if args.every.0 < Duration::from_millis(100) {
         return Err(CliError::usage("--every is shorter than 100ms", "the minimum is 100ms; the default is 2s"));
     }
@@ -139,20 +143,20 @@ pub(crate) fn document(fleet: &Fleet) -> serde_json::Value {
 }
 
 const fn column(title: &'static str, least: Option<usize>, goes: u8) -> Column {
-    Column { title, least, whole: false, front: false, goes, optional: false }
+    Column { title, least, whole: false, front: false, goes, spare: Spare::Never }
 }
 
 /// The order is that of the contract. In a narrow terminal, the columns that their neighbours imply go first; what an
-/// agent is comes before what happened to it.
+/// agent is comes before what happened to it, and how it ended before where it runs, if all run there.
 const COLUMNS: [Column; 12] = [
     Column { whole: true, ..column("NAME", Some(8), 0) },
     column("STATE", None, 0),
     // Left out unless a peer needs something.
-    Column { optional: true, ..column("NEEDS", Some(20), 0) },
+    Column { spare: Spare::Empty, ..column("NEEDS", Some(20), 0) },
     // Left out unless a message waits.
-    Column { optional: true, ..column("INBOX", None, 1) },
+    Column { spare: Spare::Empty, ..column("INBOX", None, 1) },
     column("AGENT", None, 2),
-    column("RUNTIME", None, 5),
+    Column { spare: Spare::Same, ..column("RUNTIME", None, 5) },
     column("TOPIC", Some(12), 3),
     column("IDLE", None, 1),
     column("RESTARTS", None, 7),

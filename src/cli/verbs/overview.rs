@@ -33,8 +33,17 @@ pub(crate) async fn print(engine: &Engine, json: bool, context: &mut Context) ->
         return Ok(list::report(&fleet));
     }
     let paint = Paint::of_stdout();
-    let wide = needs.iter().map(|(row, _)| width(row.peer.as_str())).max().unwrap_or(0);
-    for (row, Need { why, next }) in &needs {
+    // After a power cut all are lost, and one command wakes them.
+    let is_lost = |(row, _): &&(&Row, Need)| row.state == State::Lost;
+    let lost: Vec<&str> = needs.iter().filter(is_lost).map(|(row, _)| row.peer.as_str()).collect();
+    let lost = if lost.len() > 1 { lost } else { Vec::new() };
+    let single = || needs.iter().filter(|need| lost.is_empty() || !is_lost(need));
+    let wide = single().map(|(row, _)| width(row.peer.as_str())).max().unwrap_or(0);
+    if !lost.is_empty() {
+        let state = paint.paint(Hue::of(State::Lost), State::Lost.as_str());
+        context.out.words(format!("{} peers are {state}: peer wake {}", lost.len(), lost.join(" ")), 2)?;
+    }
+    for (row, Need { why, next }) in single() {
         let name = paint.paint(Hue::Strong, row.peer.as_str());
         let state = paint.paint(Hue::of(row.state), row.state.as_str());
         let padding = " ".repeat(wide - width(row.peer.as_str()));
@@ -42,10 +51,12 @@ pub(crate) async fn print(engine: &Engine, json: bool, context: &mut Context) ->
         context.out.words(format!("{name}{padding}  {state}{why}: {next}"), wide + 2)?;
     }
     let counted: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    match (fleet.rows.is_empty() && fleet.broken.is_empty(), needs.is_empty()) {
-        (true, _) => context.out.line("no peer is declared yet: peer add NAME -- COMMAND")?,
-        (false, true) => context.out.line(format!("no peer needs you: {}", counted.join(", ")))?,
-        (false, false) => context.out.line(format!("in all: {}", counted.join(", ")))?,
+    match (fleet.rows.is_empty(), fleet.broken.is_empty(), needs.is_empty()) {
+        (true, true, _) => context.out.line("no peer is declared yet: peer add NAME -- COMMAND")?,
+        (true, false, _) => {}
+        (false, true, true) => context.out.line(format!("no peer needs you: {}", counted.join(", ")))?,
+        (false, false, true) => context.out.line(format!("no other peer needs you: {}", counted.join(", ")))?,
+        (false, _, false) => context.out.line(format!("in all: {}", counted.join(", ")))?,
     }
     Ok(list::report(&fleet))
 }

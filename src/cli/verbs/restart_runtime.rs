@@ -49,7 +49,7 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     }
     for server in &servers {
         for line in lines(server) {
-            context.out.line(printable(&line))?;
+            context.out.words(printable(&line), 4)?;
         }
     }
     context.out.flush()?;

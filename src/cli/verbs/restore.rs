@@ -100,10 +100,10 @@ fn say_what_it_lacks(engine: &Engine, name: &PeerName, restored: &Restored) {
         return;
     }
     let (gone, again) = match &restored.kept_names[..] {
-        [] => ("the variables that were kept for it are".to_owned(), format!("peer add {name} --keep-env VARIABLE")),
-        names => (format!("the values kept for it are ({})", names.join(", ")), how_to_keep(name, names)),
+        [] => ("the variables that were kept for it".to_owned(), format!("peer add {name} --keep-env VARIABLE")),
+        names => (format!("the values kept for it ({})", names.join(", ")), how_to_keep(name, names)),
     };
-    engine.progress.notice(&format!("{name}: {gone} gone; {again} keeps them again, where they are set"));
+    engine.progress.notice(&format!("{name}: {gone} are gone; {again} keeps them again, where they are set"));
 }
 
 fn list(engine: &Engine, as_json: bool, context: &mut Context) -> Outcome {

@@ -5,8 +5,11 @@ use serde_json::json;
 use crate::cli::args::several::{self, Names, Report};
 use crate::cli::render::output;
 use crate::cli::{CliError, Context, Outcome};
+use crate::engine::Engine;
+use crate::engine::verbs::list::Row;
 use crate::engine::verbs::rm::Removed;
 use crate::policy::name::PeerName;
+use crate::policy::state::State;
 
 /// Remove peers; their files go to the trash
 ///
@@ -32,8 +35,18 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
     let engine = context.engine()?;
     let all = args.names.are_all();
     let names = args.names.resolve(&engine)?;
-    if all && !args.yes && !names.is_empty() && !said_so(&names)? {
-        return Ok(0);
+    if all && !args.yes && !names.is_empty() {
+        // An answer that would be refused is not asked for.
+        let running = if args.force { Vec::new() } else { running(&engine).await? };
+        if !running.is_empty() {
+            return Err(CliError::Refused {
+                problem: format!("nothing was removed, because these agents run: {}", running.join(", ")),
+                hint: "peer stop --all, or peer rm --all --force, which ends them".to_owned(),
+            });
+        }
+        if !said_so(&names)? {
+            return Ok(0);
+        }
     }
     several::each(context, "rm", args.json, names, 1, async |name| {
         let Removed { trash, queued } = engine.rm(&name, args.force).await?;
@@ -46,6 +59,18 @@ pub(crate) async fn run(args: Args, context: &mut Context) -> Outcome {
         Ok(Report { line, fields: json!({ "trash": trash, "queued": queued }) })
     })
     .await
+}
+
+/// The peers whose agents run, as far as that is known.
+async fn running(engine: &Engine) -> Result<Vec<String>, CliError> {
+    let rows = engine.list().await?.rows;
+    let runs = |row: &Row| {
+        matches!(
+            row.state,
+            State::Awake | State::Starting | State::Busy | State::Waiting | State::Limited | State::Stalled
+        )
+    };
+    Ok(rows.iter().filter(|row| runs(row)).map(|row| row.peer.to_string()).collect())
 }
 
 /// Asks the user whether all of them are meant.

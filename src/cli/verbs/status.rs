@@ -106,7 +106,8 @@ impl Story {
             None => row.detail.as_deref().map(|detail| format!(": {}", printable(detail))),
         };
         let detail = detail.unwrap_or_default();
-        let since = row.since_ms.map(|at| format!(" since {}", self.at(at))).unwrap_or_default();
+        let since =
+            row.since_ms.map(|at| format!(" for {} (since {at})", rough(self.now.since(at)))).unwrap_or_default();
         let state = self.paint.paint(hue, row.state.as_str());
         let name = self.paint.paint(Hue::Strong, row.peer.as_str());
         self.lines.push(format!("{} {name} {state}{detail}{since}", self.paint.paint(hue, "●")));

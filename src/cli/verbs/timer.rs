@@ -7,7 +7,7 @@ use crate::cli::render::output::{self, printable};
 use crate::cli::render::terminal::relative;
 use crate::cli::{CliError, Context, Outcome};
 use crate::config::{Span, format_span};
-use crate::engine::verbs::timer::{Kind, Plan};
+use crate::engine::verbs::timer::{Kind, Plan, TimerStatus};
 
 /// Run `peer reap` regularly from systemd, launchd or cron
 #[derive(Debug, clap::Args)]
@@ -135,15 +135,46 @@ async fn status(context: &mut Context, as_json: bool) -> Outcome {
         (Some(kind), None) => Some(format!("{}, changed by hand", kind.as_str())),
         (None, _) => None,
     };
-    let inactive = status.unit.filter(|_| status.active == Some(false)).map(|unit| format!("{unit} is not active"));
-    let who: Vec<_> = timer.into_iter().chain(inactive).chain(watch).collect();
+    let who: Vec<_> = timer.into_iter().chain(status.inactive()).chain(watch).collect();
     let who = if who.is_empty() { "none is installed".to_owned() } else { who.join("; ") };
-    context.out.line(printable(&format!("timer: {who}; {last}")))?;
+    context.out.words(printable(&format!("timer: {who}; {last}")), 7)?;
     context.out.flush()?;
-    match (status.kind, status.alive) {
-        (_, true) => {}
-        (None, false) => output::hint("peer timer install"),
-        (Some(_), false) => output::hint("peer doctor shows why it does not tick"),
+    if let Some(hint) = cure(&status) {
+        output::hint(hint);
     }
     Ok(code)
+}
+
+/// What to do about a timer that does not tick.
+fn cure(status: &TimerStatus) -> Option<&'static str> {
+    match (status.kind, status.alive) {
+        (_, true) => None,
+        (None, false) => Some("peer timer install"),
+        (Some(_), false) => Some(status.unread().unwrap_or("peer doctor shows why it does not tick")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crontab_that_nobody_reads_does_not_tick_and_a_watch_beside_it_does() {
+        let of = |active, alive| TimerStatus {
+            kind: Some(Kind::Cron),
+            unit: None,
+            active,
+            watch: None,
+            every_s: Some(60),
+            last_tick_at_ms: None,
+            tick: None,
+            alive,
+        };
+        let unread = of(Some(false), false);
+        assert_eq!(unread.inactive().as_deref(), Some("no cron daemon runs here"));
+        assert_eq!(cure(&unread), Some("start it (service cron start), or keep `peer watch` running"));
+        assert_eq!((of(None, true).inactive(), cure(&of(None, true))), (None, None));
+        assert_eq!(cure(&of(None, false)), Some("peer doctor shows why it does not tick"));
+        assert_eq!(cure(&of(Some(false), true)), None);
+    }
 }

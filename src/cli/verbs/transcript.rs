@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Keep printing new messages
     #[arg(long, short)]
     follow: bool,
+    /// Only the last N messages (with --follow, then all new ones)
+    #[arg(long, short = 'n', value_name = "N", conflicts_with = "path")]
+    number: Option<usize>,
     /// Print one JSON object per message, as JSON Lines
     #[arg(long)]
     json: bool,
@@ -45,7 +48,7 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         context.out.line(printable(&conversation.path.display().to_string()))?;
         return Ok(0);
     }
-    let mut shown = Shown::default();
+    let mut shown = Shown { most: args.number, ..Shown::default() };
     shown.print(args, context, &engine, &conversation)?;
     loop {
         context.out.flush()?;
@@ -64,6 +67,8 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
 /// What was printed so far, and of which conversation.
 #[derive(Default)]
 struct Shown {
+    /// How many messages of those that are there at first.
+    most: Option<usize>,
     id: String,
     last: Vec<Message>,
 }
@@ -82,11 +87,12 @@ impl Shown {
             if !self.id.is_empty() && !args.json {
                 context.out.line(format!("-- in another conversation: {} --\n", printable(&conversation.id)))?;
             }
-            *self = Self { id: conversation.id.clone(), last: Vec::new() };
+            *self = Self { most: self.most, id: conversation.id.clone(), last: Vec::new() };
         }
         let agent = &engine.known(&args.name)?.spec.agent;
         // An agent may write an answer in parts.
         let settled = settled(&self.last, &spoken).min(spoken.len());
+        let settled = self.most.take().map_or(settled, |most| settled.max(spoken.len().saturating_sub(most)));
         let grown = self.last.last().zip(settled.checked_sub(1).map(|last| &spoken[last]));
         let rest = grown.and_then(|(before, now)| {
             let text = now.text.strip_prefix(&before.text).filter(|rest| !rest.is_empty())?;

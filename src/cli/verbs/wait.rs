@@ -1,4 +1,4 @@
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 
 use crate::cli::error::{answer_hint, code};
@@ -38,8 +38,13 @@ pub(crate) struct Args {
 }
 
 fn goals() -> impl TypedValueParser<Value = Goal> {
-    PossibleValuesParser::new(Goal::ALL.map(Goal::as_str))
-        .map(|word| *Goal::ALL.iter().find(|goal| goal.as_str() == word).expect("one of the possible values"))
+    // As the state is called in a list.
+    const AWAKE: &str = "awake";
+    let named = Goal::ALL.map(|goal| PossibleValue::new(goal.as_str()).aliases((goal == Goal::Idle).then_some(AWAKE)));
+    PossibleValuesParser::new(named).map(|word| {
+        let word = if word == AWAKE { Goal::Idle.as_str() } else { &word };
+        *Goal::ALL.iter().find(|goal| goal.as_str() == word).expect("one of the possible values")
+    })
 }
 
 pub(crate) async fn run(args: Args, context: &mut Context) -> cli::Outcome {

@@ -107,8 +107,7 @@ impl Engine {
         };
         let every = status.every_s.map_or_else(String::new, |every| format!(" every {every} s"));
         let watch = watch.map_or_else(String::new, |watch| format!(", and {watch}"));
-        let inactive = status.unit.as_ref().filter(|_| status.active == Some(false));
-        let inactive = inactive.map_or_else(String::new, |unit| format!("; {unit} is not active"));
+        let inactive = status.inactive().map_or_else(String::new, |inactive| format!("; {inactive}"));
         let what = format!("{}{every}{watch}{inactive}; {last}", kind.as_str());
         let unit = status.unit.as_deref().unwrap_or_default();
         let mut found = vec![if status.alive && inactive.is_empty() {
@@ -118,9 +117,10 @@ impl Engine {
                 Kind::Systemd if !inactive.is_empty() => format!("systemctl --user enable --now {unit}"),
                 Kind::Systemd => format!("systemctl --user status {unit} {}", unit.replace(".timer", ".service")),
                 Kind::Launchd => format!("launchctl print gui/$UID/{unit}"),
+                Kind::Cron if status.unread().is_some() => status.unread().unwrap_or_default().to_owned(),
                 Kind::Cron => "check that the cron daemon is running; peer timer install rewrites the line".to_owned(),
             };
-            let level = if status.alive { Level::Warning } else { Level::Broken };
+            let level = if status.alive || status.unread().is_some() { Level::Warning } else { Level::Broken };
             Finding::new(level, "timer", what).cure(log)
         }];
         if kind == Kind::Systemd {

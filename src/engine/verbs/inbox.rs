@@ -183,5 +183,5 @@ pub(crate) fn has_its_message(peer: &Peer, record: &SessionRecord) -> bool {
 }
 
 fn next() -> String {
-    "the next wake or tick delivers it".to_owned()
+    "the next wake or tick delivers what waits".to_owned()
 }

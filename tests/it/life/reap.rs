@@ -41,7 +41,7 @@ fn an_end_that_was_recorded_is_told_once_and_its_session_is_cleared(on: RuntimeK
     assert_eq!(world.await_end("a")["cause"], "killed");
     assert_eq!(world.sessions(), ["a-1"], "its last screen is on show until it is cleared");
     let document = tick(&world, &[]);
-    assert_eq!(done(&document), [["a", "cleared", "its session was left"]]);
+    assert_eq!(done(&document), [["a", "cleared", "its agent had ended, its session was left over"]]);
     assert_eq!(world.sessions(), Vec::<String>::new());
     assert!(fs::read_to_string(world.file("a", "screen")).expect("kept").contains("last words"));
     assert!(done(&tick(&world, &[])).is_empty());

@@ -37,7 +37,7 @@ fn a_start_that_never_gets_ready_costs_the_others_nothing(on: RuntimeKind) {
     signal(world.agent("b"), Signal::SIGKILL);
     world.await_end("b");
     let document = tick(&world, &["--budget", "10s"]);
-    assert_eq!(done(&document), [["b", "cleared", "its session was left"]]);
+    assert_eq!(done(&document), [["b", "cleared", "its agent had ended, its session was left over"]]);
     assert_eq!((skipped(&document), verdict(&world, "a")), (vec![], "healthy".to_owned()));
     assert!(document["duration_ms"].as_u64().expect("a time") < 8_000, "{document}");
     assert_eq!(world.events("a", "wake.failed").len(), 1, "its waker has said that it is late");

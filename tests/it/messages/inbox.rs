@@ -73,7 +73,7 @@ fn what_waits_is_delivered_by_the_next_wake_in_order(on: RuntimeKind) {
     let run = world.peer(&["inbox", "a"]);
     let lines: Vec<&str> = run.stdout.lines().collect();
     assert!(run.code == 0 && lines.len() == 4 && lines[1].ends_with(" ago  (tests)  two lines"), "{run:?}");
-    assert_eq!(lines[3], "a: the next wake or tick delivers it");
+    assert_eq!(lines[3], "a: the next wake or tick delivers what waits");
     world.peer(&["wake", "a"]).prints("a: woken fresh (first-wake); 3 queued messages delivered\n");
     assert_eq!(heard(&world), ["one", "two\nlines", "three"]);
     world.peer(&["inbox", "a"]).prints("a: nothing waits\n");

@@ -1,6 +1,6 @@
 //! What a hand does that is used to other tools: it works, or the hint is what to type here.
 
-use crate::common::World;
+use crate::common::{Run, World};
 
 #[test]
 fn a_habit_leads_to_the_right_words() {
@@ -138,6 +138,73 @@ fn help_of_a_verb_below_a_verb_is_that_of_its_flag() {
     let flag = world.peer(&["timer", "install", "--help"]);
     world.peer(&["help", "timer", "install"]).prints(&flag.stdout);
     assert!(world.peer(&["move", "--help"]).stdout.contains("Usage: peer move [OPTIONS] <NAME> <RUNTIME>\n"));
+}
+
+#[test]
+fn what_runs_is_told_before_a_question_that_would_be_refused() {
+    let world = World::new();
+    for name in ["api", "web"] {
+        world.add(name, &["cat"]);
+    }
+    world.peer(&["wake", "web"]);
+    world.peer(&["rm", "--all"]).fails(
+        4,
+        "error: nothing was removed, because these agents run: web\n\
+         hint: peer stop --all, or peer rm --all --force, which ends them\n",
+    );
+    assert!(world.peer(&["rm", "--all", "--force"]).stderr.contains("there is no terminal to ask on"));
+    assert_eq!(world.peer(&["list", "-q"]).stdout, "api\nweb\n");
+}
+
+#[test]
+fn only_names_for_a_loop_and_the_state_of_a_list_for_a_wait() {
+    let world = World::new();
+    world.demo("api", &[]);
+    world.add("web", &["cat"]);
+    world.peer(&["wake", "api"]);
+    world.peer(&["list", "-q", "--state", "never-started"]).prints("web\n");
+    world.peer(&["wait", "api", "--until", "awake", "--timeout", "60s"]).prints("");
+    world.peer(&["send", "api", "-w", "one"]);
+    world.peer(&["send", "api", "-w", "two"]);
+    let all = world.peer(&["transcript", "api"]).stdout;
+    let last = world.peer(&["transcript", "api", "-n", "2"]).stdout;
+    assert!(last.contains("  two\n") && !last.contains("  one\n") && all.ends_with(&last), "{all:?} {last:?}");
+    world.peer(&["transcript", "api", "-n", "0"]).prints("");
+    world.peer(&["last", "api", "-n", "0"]).prints("");
+}
+
+#[test]
+fn an_event_that_is_none_is_refused_and_a_group_is_all_of_it() {
+    let world = World::new();
+    world.add("api", &["cat"]);
+    world.peer(&["wake", "api"]);
+    let group = world.peer(&["log", "--event", "wake"]).stdout;
+    assert!(
+        group.contains(" wake.decided ") && group.contains(" wake.ready ") && group.lines().count() == 2,
+        "{group}"
+    );
+    assert_eq!(world.peer(&["log", "--event", "wake."]).stdout, group);
+    let none = |event: &str| format!("error: no event has the name \"{event}\", and no group of events\n");
+    let lists = none("foo") + "hint: peer help events lists them\n";
+    world.peer(&["log", "--event", "foo"]).fails(2, &lists);
+    let near = none("wake.redy") + "hint: did you mean wake.ready?\n";
+    world.peer(&["log", "--event", "wake.redy"]).fails(2, &near);
+    world.peer(&["log", "--event", "turn"]).prints("");
+}
+
+#[test]
+fn an_edit_says_whether_it_applies_now() {
+    let world = World::new();
+    world.add("a", &["cat"]);
+    world.peer(&["wake", "a"]);
+    let edit = |script: &str| {
+        let mut edit = world.command(&["edit", "a"]);
+        Run::of(edit.env("EDITOR", format!("sed -i '{script}'")), None)
+    };
+    edit("1i idle_timeout = \"9h\"").prints("a: saved; it applies now\n");
+    edit("1i umask = \"077\"")
+        .prints("a: saved; it applies at the next start: peer stop a && peer start a && peer wake a\n");
+    edit("").prints("a: nothing changed\n");
 }
 
 #[test]

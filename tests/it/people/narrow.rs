@@ -76,3 +76,38 @@ fn an_event_of_the_log_is_one_line() {
     // Where the reader is a program, all of it.
     assert!(world.peer(&["log"]).stdout.lines().all(|line| line.starts_with("20")));
 }
+
+#[test]
+fn a_list_keeps_the_cause_of_an_end_and_drops_what_says_nothing() {
+    let world = World::new();
+    for name in ["api-of-the-shop", "docs", "web-frontend"] {
+        ended(&world, name, &["sh", "-c", "exit 3"], Duration::from_secs(60));
+    }
+    let screen = shown(&world, ("80", "24"), "list");
+    let titles: Vec<&str> = screen.lines().next().expect("a heading").split_whitespace().collect();
+    assert!(titles.contains(&"LAST-END") && !titles.contains(&"IDLE"), "{screen}");
+    assert!(screen.lines().filter(|line| line.contains(" crashed 1m ago ")).count() == 3, "{screen}");
+}
+
+#[test]
+fn a_manual_page_is_shown_on_a_terminal() {
+    let world = World::new();
+    let man = pane(&world, "80", "400", &["TERM=screen", "MANPAGER=cat"], "man");
+    let screen = wait_for("the page", || Some(shows(&world, &man, &[])).filter(|screen| screen.contains("[code 0]")));
+    assert!(screen.contains("PEER(1)") && !screen.contains(".TH "), "{screen}");
+    assert!(world.peer(&["man"]).stdout.contains(".TH PEER 1 "), "a pipe gets the source");
+}
+
+#[test]
+fn a_log_on_a_terminal_is_by_the_clock_of_here() {
+    let world = World::new();
+    world.add("api", &["cat"]);
+    let at = world.log()[0]["ts"].as_str().expect("a time")[11..16].to_owned();
+    let hour = (at[..2].parse::<u32>().expect("an hour") + 3) % 24;
+    let zone = pane(&world, "80", "24", &["TERM=screen", "TZ=XYZ-3"], "log");
+    let screen = wait_for("the log", || Some(shows(&world, &zone, &[])).filter(|screen| screen.contains("[code 0]")));
+    assert!(screen.contains(&format!(" {hour:02}:{}:", &at[3..])), "{at}: {screen}");
+    let utc = pane(&world, "80", "24", &["TERM=screen", "TZ=XYZ-3"], "log --utc");
+    let screen = wait_for("the log", || Some(shows(&world, &utc, &[])).filter(|screen| screen.contains("[code 0]")));
+    assert!(screen.contains(&format!(" {at}:")) || screen.contains(&format!("T{at}:")), "{at}: {screen}");
+}

@@ -228,7 +228,7 @@ fn kept_variables_are_not_in_the_trash_and_that_is_said() {
     world.peer_after("export TOKEN=blue", &["add", "a", "--keep-env", "TOKEN"]);
     world.peer(&["rm", "a"]);
     let run = world.peer(&["restore", "a"]);
-    let again = "note: a: the values kept for it are (TOKEN) gone; peer add a --keep-env TOKEN keeps them again, \
+    let again = "note: a: the values kept for it (TOKEN) are gone; peer add a --keep-env TOKEN keeps them again, \
                  where they are set\n";
     assert!(run.code == 0 && run.stderr == again, "{run:?}");
     let refused = world.peer(&["wake", "a"]);

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::common;
-use crate::common::{World, wait_for, wait_until};
+use crate::common::{World, signal, wait_for, wait_until};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 fn before(ago: Duration) -> u64 {
@@ -17,7 +18,7 @@ fn status(world: &World, name: &str) -> String {
     let run = world.peer(&["status", name]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
     let replaced = [
-        (r"\(20\d\d-\d\d-\d\dT[\d:.]+Z\)", "(TIME)"),
+        (r"\((since )?20\d\d-\d\d-\d\dT[\d:.]+Z\)", "(${1}TIME)"),
         (r"pid \d+", "pid N"),
         (r"\b\d+s\b", "Ns"),
         (r"at most \d+ MiB", "at most N MiB"),
@@ -60,7 +61,7 @@ fn one_that_is_awake_and_was_seen_by_a_tick() {
         .fold(String::new(), |text, line| text + line + "\n");
     assert_eq!(
         story,
-        "● api awake since Ns ago (TIME)\n\
+        "● api awake for Ns (since TIME)\n\
          \x20      Agent: demo in tmux\n\
          \x20  Directory: /W/work\n\
          \x20Incarnation: 1, fresh (first-wake)\n\
@@ -92,7 +93,7 @@ fn one_that_crashed_says_how_and_how_often() {
     });
     world.write("api", "deaths", &format!("[{at},{}]", before(Duration::from_secs(10))));
     let story = status(&world, "api");
-    assert!(story.starts_with("● api crashed: exit 3 since 2h ago (TIME)\n"), "{story}");
+    assert!(story.starts_with("● api crashed: exit 3 for 2h (since TIME)\n"), "{story}");
     assert!(story.contains("\n    Last end: crashed (exit 3) 2h ago (TIME) after 1m, at most N MiB\n"), "{story}");
     assert!(story.contains("\n      Deaths: 2 in a row, 1 of them in the last 5m\n"), "{story}");
     assert!(story.ends_with("\n        Next: peer screen api\n"), "{story}");
@@ -155,7 +156,7 @@ fn stopped_and_allowed_again_are_told_apart() {
     assert!(status(&world, "api").ends_with("Next: peer start api\n"));
     world.peer(&["start", "api"]);
     let story = status(&world, "api");
-    assert!(story.starts_with("● api asleep since ") && story.ends_with("Next: peer wake api\n"), "{story}");
+    assert!(story.starts_with("● api asleep for ") && story.ends_with("Next: peer wake api\n"), "{story}");
 }
 
 #[test]
@@ -190,4 +191,24 @@ fn as_many_conversations_are_counted_as_are_listed() {
     assert_eq!(listed, Some(2));
     let story = status(&world, "api");
     assert!(story.contains(" (the latest of 2)\n"), "{story}");
+}
+
+#[test]
+fn those_that_were_lost_together_are_woken_by_one_command_and_a_broken_spec_is_not_nothing() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.add(name, &["cat"]);
+    }
+    std::fs::write(world.path("config/peers/c.toml"), "xyz = 1\n").expect("write");
+    let run = world.peer(&["status"]);
+    assert_eq!((run.code, run.stdout.as_str()), (1, "no other peer needs you: 2 never-started\n"), "{run:?}");
+    world.peer(&["rm", "c"]);
+    for name in ["a", "b"] {
+        world.peer(&["wake", name]);
+        signal(world.pane_process(name), Signal::SIGKILL);
+    }
+    world.lose_server("a");
+    let lost = wait_for("both are lost", || Some(world.peer(&["status"])).filter(|run| run.stdout.contains("2 lost")));
+    assert_eq!(lost.stdout, "2 peers are lost: peer wake a b\nin all: 2 lost\n");
+    assert_eq!(world.peer(&["wake", "a", "b"]).code, 0);
 }

@@ -210,7 +210,8 @@ fn a_peer_is_born_with_room_beside_a_tiny_terminal(on: RuntimeKind) {
         run.stderr,
         format!(
             "error: the message to a was not typed: its pane has 8 columns and {rows} rows, the size of the \
-             terminal that is attached\nhint: enlarge or detach that terminal; then send it again\n"
+             terminal that is attached\nhint: make that terminal 80 columns and 24 rows or larger, or detach it; \
+             then send it again\n"
         )
     );
     world.demo("b", &[]);

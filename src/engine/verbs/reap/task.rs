@@ -56,7 +56,7 @@ impl Task {
             Self::ClearUntracked(untracked) => {
                 (ActionKind::Cleared, format!("session {} is not on record", untracked.row.session))
             }
-            Self::Clear => (ActionKind::Cleared, "its session was left".to_owned()),
+            Self::Clear => (ActionKind::Cleared, "its agent had ended, its session was left over".to_owned()),
             Self::Restart => (ActionKind::Restarted, String::new()),
             Self::Mail { .. } => (ActionKind::Delivered, "its inbox".to_owned()),
             Self::Drive => (ActionKind::Supervised, "its start was left alone".to_owned()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use peer_adapters::{file, process};
 use serde::Serialize;
 
-use super::{Kind, crontab, texts, words_of};
+use super::{CRON_DAEMONS, Kind, crontab, texts, words_of};
 use crate::engine::observe::process_id;
 use crate::engine::{Engine, Result};
 use crate::policy::time::Timestamp;
@@ -23,8 +23,8 @@ pub struct TimerStatus {
     /// The unit or agent that was installed, if it has a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// Whether systemd reports its timer as active; `None` if it cannot be queried, or if another scheduler runs the
-    /// ticks.
+    /// Whether systemd reports its timer as active, or `false` if no cron daemon reads the crontab; `None` if that is
+    /// unknown.
     pub active: Option<bool>,
     /// A running `peer watch`.
     pub watch: Option<Watching>,
@@ -70,7 +70,11 @@ impl Engine {
             // A process that cannot be observed is not reported as running.
             matches!(process::find(process_id(watch.process)), Ok(Some(_)))
         });
-        let active = if kind == Some(Kind::Systemd) { self.timer_is_active().await } else { None };
+        let active = match kind {
+            Some(Kind::Systemd) => self.timer_is_active().await,
+            Some(Kind::Cron) => is_read(process::is_running(&CRON_DAEMONS).ok()),
+            Some(Kind::Launchd) | None => None,
+        };
         let now = self.now();
         let timer = every.is_some_and(|every| {
             let installed = kind.and_then(|kind| self.installed_at(kind));
@@ -128,6 +132,28 @@ impl Engine {
     }
 }
 
+impl TimerStatus {
+    /// Returns what keeps an installed timer from ticking, if its scheduler says so or does not run.
+    pub fn inactive(&self) -> Option<String> {
+        let is_inactive = self.active == Some(false);
+        match &self.unit {
+            Some(unit) => is_inactive.then(|| format!("{unit} is not active")),
+            None => (is_inactive && self.kind == Some(Kind::Cron)).then(|| "no cron daemon runs here".to_owned()),
+        }
+    }
+
+    /// Returns what makes a crontab tick that nobody reads.
+    pub fn unread(&self) -> Option<&'static str> {
+        let is_unread = self.kind == Some(Kind::Cron) && self.active == Some(false);
+        is_unread.then_some("start it (service cron start), or keep `peer watch` running")
+    }
+}
+
+/// Whether a crontab is read: certainly not without a daemon, which need not be one of those that we know.
+fn is_read(runs: Option<bool>) -> Option<bool> {
+    runs.filter(|runs| !runs)
+}
+
 /// What is known about an installed timer.
 struct Seen {
     every: Duration,
@@ -169,6 +195,10 @@ mod tests {
             (ago(200), ago(9000), true, Some(true), false),
             (ago(9000), ago(5), true, Some(true), true),
             (None, None, false, None, false),
+            // A crontab without a daemon.
+            (None, ago(1), false, is_read(Some(false)), false),
+            (None, ago(1), false, is_read(Some(true)), true),
+            (None, ago(1), false, is_read(None), true),
         ] {
             let seen = Seen { every: Duration::from_secs(60), last, installed, asked, active };
             assert_eq!(ticks(&seen, now), expected, "{last:?} {installed:?} {asked} {active:?}");

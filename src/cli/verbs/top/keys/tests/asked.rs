@@ -105,7 +105,7 @@ fn pages_follow_each_other_until_the_agent_asks_nothing_more() {
     let [Effect::Answer(number, _, choice)] = &*effects else { panic!("{effects:?}") };
     assert_eq!((&choice.question, choice.row), (&next, 0));
     assert_eq!(app.answered(*number, &target("api", 5), Ok(chose(1, "No", After::Busy))), None);
-    assert_eq!((app.message.text(), &app.mode), ("api: chose 1. No; it works", &Mode::Browse));
+    assert_eq!((app.message.text(), &app.mode), ("api: chose 1. No; it is working now", &Mode::Browse));
     assert!(app.message.passes());
     // Who went back meanwhile is not led to the next page.
     let mut app = asking(&colours());
