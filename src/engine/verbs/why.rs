@@ -23,7 +23,7 @@ pub struct Why {
 }
 
 impl Why {
-    /// Replaces a decision to start by a failure, because of a mistake in the spec.
+    /// Replaces a decision to start by a failure: of its spec, directory, program or `env_file`.
     fn refuse_to_start(&mut self, later: bool, how: String) {
         if later {
             self.then = Some(how);
@@ -60,7 +60,7 @@ impl Engine {
             then: then.as_ref().map(ToString::to_string),
         };
         let starts = then.as_ref().unwrap_or(&decision).starts();
-        if starts && let Err(error) = self.check_declared(&peer) {
+        if starts && let Err(error) = self.check_startable(&peer) {
             why.refuse_to_start(then.is_some(), format!("fail: {error}"));
         }
         Ok(why)

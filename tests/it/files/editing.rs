@@ -137,6 +137,8 @@ fn what_would_make_the_next_start_fail_is_said_when_it_is_saved() {
         run.stderr.starts_with("note: a: its next start would fail: ") && run.stderr.contains("/nowhere"),
         "{run:?}"
     );
+    let why = world.peer(&["why", "a"]).stdout;
+    assert!(why.starts_with("a: a wake would fail: ") && why.contains("/nowhere"), "{why}");
 }
 
 #[test]
