@@ -303,6 +303,17 @@ mod tests {
     }
 
     #[test]
+    fn only_a_key_that_is_unknown_belongs_elsewhere() {
+        let hint = |text: &str| match parse::<File>(Path::new("f.toml"), text) {
+            Err(ConfigError::Invalid { hint, .. }) => hint,
+            other => panic!("{text:?}: {other:?}"),
+        };
+        assert_eq!(hint("[env]\nA = 1\n"), None);
+        let below = "keys below [[hook]] belong to it: top-level keys go above the first [table]";
+        assert_eq!(hint("[[hook]]\ncommand = []\nxyz = 1\n").as_deref(), Some(below));
+    }
+
+    #[test]
     fn a_key_is_found_in_its_own_table() {
         let text = "[env]\nname = \"x\"\n[[hook]]\ncommand = []\n[[hook]]\n\ncommand = []\n";
         for (keys, says, table) in [

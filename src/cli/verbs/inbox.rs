@@ -9,6 +9,7 @@ use crate::cli::{CliError, Context, Outcome};
 use crate::config::format_span;
 use crate::engine::Engine;
 use crate::engine::message::Message;
+use crate::engine::verbs::inbox::NEXT;
 use crate::policy::name::PeerName;
 use crate::policy::time::Timestamp;
 use crate::store::{Inbox, Queued};
@@ -70,7 +71,8 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
         }
     }
     if let Some(why) = why {
-        context.out.line(printable(&format!("{}: {why}", args.name)))?;
+        let held_up = if why == NEXT { "" } else { "not delivered yet: " };
+        context.out.words(printable(&format!("{}: {held_up}{why}", args.name)), 2)?;
     }
     Ok(0)
 }

@@ -129,3 +129,37 @@ impl Engine {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Progress;
+
+    struct Nobody;
+
+    impl Progress for Nobody {
+        fn waiting(&self, _: &str, _: std::time::Duration, _: std::time::Duration) {}
+        fn notice(&self, _: &str) {}
+    }
+
+    #[test]
+    fn a_crontab_that_nobody_reads_is_a_warning_with_its_way_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (state, config) = (dir.path().join("state"), dir.path().join("config"));
+        let engine = Engine::open(state, config, "/bin/true".into(), Box::new(Nobody)).expect("an engine");
+        let status = TimerStatus {
+            kind: Some(Kind::Cron),
+            unit: None,
+            active: Some(false),
+            watch: None,
+            every_s: Some(60),
+            last_tick_at_ms: None,
+            tick: None,
+            alive: false,
+        };
+        let [found] = &engine.timer_findings(&status)[..] else { panic!("one finding") };
+        assert_eq!(found.level, Level::Warning);
+        assert_eq!(found.what, "cron every 60 s; no cron daemon runs here; there was no tick yet");
+        assert_eq!(found.cure.as_deref(), Some("start it (service cron start), or keep `peer watch` running"));
+    }
+}

@@ -172,6 +172,8 @@ impl Engine {
     }
 }
 
+/// What is said of an inbox that nothing holds up.
+pub const NEXT: &str = "the next wake or tick delivers what waits";
 const WORKS: &str = "it is busy";
 const SIGNED_OUT: &str =
     "its service does not accept its account or key: sign in from its pane, or send it a message directly";
@@ -183,5 +185,5 @@ pub(crate) fn has_its_message(peer: &Peer, record: &SessionRecord) -> bool {
 }
 
 fn next() -> String {
-    "the next wake or tick delivers what waits".to_owned()
+    NEXT.to_owned()
 }

@@ -98,7 +98,7 @@ fn one_that_is_free_has_it_at_once_and_one_that_works_when_it_is_free(on: Runtim
     world.await_screen("a", "esc to interrupt");
     world.peer(&["send", "a", "--queue", "two"]).prints("a: queued as 2\n");
     let told = world.peer(&["inbox", "a"]).stdout;
-    assert!(told.ends_with("\na: it is busy\n"), "{told}");
+    assert!(told.ends_with("\na: not delivered yet: it is busy\n"), "{told}");
     world.peer(&["reap"]);
     assert_eq!(waiting(&world, "a"), [2]);
     world.peer(&["interrupt", "a"]).prints("a: interrupted\n");

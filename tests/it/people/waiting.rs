@@ -84,7 +84,7 @@ fn one_that_asks_is_seen_to_wait_everywhere(on: RuntimeKind) {
     assert_eq!((&rows[1]["waiting_for"], &rows[1]["question"]), (&Value::Null, &Value::Null));
     assert!(prints(&world, &["status", "api", "--short"]).starts_with("api waiting (permission) "));
     let story = prints(&world, &["status", "api"]);
-    assert!(story.starts_with("● api waiting (permission) since "), "{story}");
+    assert!(story.starts_with("● api waiting (permission) for "), "{story}");
     assert!(story.contains(&format!("\n   Needs you: {ASKS}\n")), "{story}");
     assert!(story.ends_with("\n        Next: peer attach api\n"), "{story}");
 
