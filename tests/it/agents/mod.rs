@@ -12,6 +12,7 @@ mod looks;
 #[cfg(feature = "mcp")]
 mod mcp;
 mod messages;
+mod overtaking;
 mod questions;
 mod survivors;
 mod trials;
