@@ -1,5 +1,7 @@
 //! Reads a conversation: its messages, its answers, and the progress of the turn that one message began.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::time::{Timestamp, rfc3339};
@@ -178,11 +180,23 @@ pub fn newest_unanswered(entries: &[Entry], in_turn: Option<bool>) -> Option<Una
 
 /// Whether the newest turn has not come to its end, as far as is recorded. An agent that records no ends is taken to be
 /// in a turn until it has written something.
-pub fn is_turn_open(entries: &[Entry]) -> bool {
+fn is_turn_open(entries: &[Entry]) -> bool {
     let is_end = |entry: &Entry| matches!(entry.kind, EntryKind::TurnEnd { .. });
     let records_turn_ends = entries.iter().any(is_end);
     after_newest_message(entries)
         .is_some_and(|after| !after.iter().any(is_end) && (records_turn_ends || !after.iter().any(is_text)))
+}
+
+/// How long before the recorded end of an agent it may have stopped its turn because of that end: opencode does when its
+/// terminal is hung up.
+const TAKEN_DOWN: Duration = Duration::from_secs(5);
+
+/// Whether the newest turn was in progress when its agent was taken down at `end`.
+pub fn is_turn_cut(entries: &[Entry], end: Timestamp) -> bool {
+    let was_stopped = |entry: &Entry| {
+        entry.kind == EntryKind::TurnEnd { aborted: true } && entry.at.is_some_and(|at| end.since(at) < TAKEN_DOWN)
+    };
+    is_turn_open(entries) || after_newest_message(entries).and_then(<[Entry]>::last).is_some_and(was_stopped)
 }
 
 /// Returns what is recorded after the newest message.

@@ -11,7 +11,7 @@ use super::Observation;
 use super::launched::{self, Launched};
 use super::turn::{HOOK_LEAD, reported_turn};
 use crate::engine::{Engine, Peer, Result};
-use crate::policy::answer::{Entry, EntryKind, Tokens, is_turn_open};
+use crate::policy::answer::{Entry, EntryKind, Tokens, is_turn_cut};
 use crate::policy::axis::Axis;
 use crate::policy::ending::EndCause;
 use crate::store::{SessionRecord, Stored};
@@ -94,7 +94,7 @@ impl Engine {
         }
         let env = self.agent_environment(peer);
         let read = launched::with_files(&peer.profile, &peer.spec.cwd, &env, |files| files.entries(id, 0));
-        Ok(read.ok().flatten().is_some_and(|entries| is_turn_open(&policy_entries(entries))))
+        Ok(read.ok().flatten().is_some_and(|entries| is_turn_cut(&policy_entries(entries), last.end.at_ms)))
     }
 
     /// Whether an agent whose screen is free is still in a turn: its own files say so, or a message was delivered a

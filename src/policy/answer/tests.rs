@@ -131,6 +131,11 @@ fn the_newest_message_has_an_answer_or_it_is_known_why_not() {
     }
     let calls_a_tool = [said(1, "a"), wrote(2, "to a"), over(3), said(4, "b"), wrote(5, "let me look")];
     assert!(is_turn_open(&calls_a_tool) && !is_turn_open(&calls_a_tool[..3]));
+    // An agent may stop its turn itself as it is taken down.
+    for (at, is_cut) in [(4, true), (5_003, true), (5_004, false)] {
+        assert_eq!(is_turn_cut(&entries, Timestamp::from_ms(at)), is_cut, "{at}");
+    }
+    assert!(!is_turn_cut(&calls_a_tool[..3], Timestamp::from_ms(4)));
 }
 
 #[test]
