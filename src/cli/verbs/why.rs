@@ -35,6 +35,9 @@ pub(crate) async fn run(args: &Args, context: &mut Context) -> Outcome {
     if let Some(then) = &why.then {
         context.out.line(format!("{}: and then {}", why.peer, printable(then)))?;
     }
+    if let Some(fails) = &why.fails {
+        context.out.words(format!("{}: it would fail: {}", why.peer, printable(fails)), 2)?;
+    }
     let paint = Paint::of_stdout();
     let mut table = vec![String::new()];
     let wide = condition_width(&why.rows, columns());

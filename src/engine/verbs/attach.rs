@@ -14,7 +14,7 @@ use crate::engine::message::Message;
 use crate::engine::observe::live::Live;
 use crate::engine::observe::{process_id, target};
 use crate::engine::peer::runtimes::kind_of;
-use crate::engine::{Engine, EngineError, Peer, Result};
+use crate::engine::{Engine, EngineError, POLL, Peer, Result};
 use crate::policy::axis::Axis;
 use crate::policy::ending::{End, Incarnation};
 use crate::policy::name::PeerName;
@@ -38,6 +38,9 @@ const LOOKS: Duration = Duration::from_millis(250);
 
 /// How long a client may take to end by itself, because its session was removed.
 const LEAVES: Duration = Duration::from_millis(500);
+
+/// How long the end of the agent may take to be recorded: milliseconds, or until it has ended itself after a hangup.
+const RECORDED: Duration = Duration::from_secs(1);
 
 /// How a terminal was left.
 #[derive(Debug)]
@@ -182,15 +185,34 @@ impl Engine {
     /// The runtime's client cannot be started.
     pub async fn run_attached(&self, name: &PeerName, way: AttachCommand) -> Result<Left> {
         let peer = self.known(name)?;
-        let (runtime, incarnation) = (way.runtime, way.incarnation);
+        let (runtime, incarnation, pane) = (way.runtime, way.incarnation, way.pane);
         let title = if runtime.facts().client().sets_title { KeptTitle::of_stdout() } else { None };
         let status = self.run_until_seen(&peer, way).await?;
         drop(title);
         if status.success() {
             self.state.record_detach(runtime.as_str())?;
         }
-        let end = peer.files.end()?.present().map(|last| last.end).filter(|end| end.incarnation == incarnation);
+        let end = Self::recorded_end(&peer, incarnation, pane, !status.success()).await?;
         Ok(Left { success: status.success() || end.is_some(), end })
+    }
+
+    /// Returns how an incarnation ended, if it did. Its pane process records that when it ends itself, and is waited for, for
+    /// `RECORDED` at most: if it is gone, or if `failed` says that the client ended without the user.
+    async fn recorded_end(
+        peer: &Peer,
+        incarnation: Incarnation,
+        pane: Option<ProcessId>,
+        failed: bool,
+    ) -> Result<Option<End>> {
+        let started = Instant::now();
+        loop {
+            let end = peer.files.end()?.present().map(|last| last.end).filter(|end| end.incarnation == incarnation);
+            let may_come = failed || pane.is_some_and(|pane| matches!(process::find(pane), Ok(None)));
+            if end.is_some() || !may_come || started.elapsed() >= RECORDED {
+                return Ok(end);
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     async fn run_until_seen(&self, peer: &Peer, way: AttachCommand) -> Result<ExitStatus> {

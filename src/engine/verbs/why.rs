@@ -20,10 +20,13 @@ pub struct Why {
     pub rows: Vec<RowReading>,
     /// If the deciding row only clears something, the decision that follows.
     pub then: Option<String>,
+    /// Why that start would fail, if that can be seen without trying: no directory, program or `env_file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fails: Option<String>,
 }
 
 impl Why {
-    /// Replaces a decision to start by a failure: of its spec, directory, program or `env_file`.
+    /// Replaces a decision to start by a failure, because of a mistake in the spec.
     fn refuse_to_start(&mut self, later: bool, how: String) {
         if later {
             self.then = Some(how);
@@ -58,10 +61,13 @@ impl Engine {
             decision: decision.to_string(),
             rows: explain(&facts, request, now),
             then: then.as_ref().map(ToString::to_string),
+            fails: None,
         };
         let starts = then.as_ref().unwrap_or(&decision).starts();
-        if starts && let Err(error) = self.check_startable(&peer) {
+        if starts && let Err(error) = self.check_declared(&peer) {
             why.refuse_to_start(then.is_some(), format!("fail: {error}"));
+        } else if starts {
+            why.fails = self.check_startable(&peer).err().map(|error| error.to_string());
         }
         Ok(why)
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use crate::common::attached::on_a_terminal;
-use crate::common::{World, ended, on_each_runtime, wait_until};
+use crate::common::{Run, World, ended, on_each_runtime, wait_until};
 use peer_adapters::runtime::RuntimeKind;
 
 on_each_runtime! {
@@ -54,14 +54,8 @@ fn who_is_attached_to_an_agent_that_starts_itself_fresh_stays(on: RuntimeKind) {
     wait_until("somebody is attached", || is_attached(&world, "a"));
     let incarnation = world.session("a")["incarnation"].clone();
     let mut fresh = world.command(&["self-fresh"]);
-    assert!(
-        fresh
-            .env("PEER_NAME", "a")
-            .env("PEER_INCARNATION", incarnation.to_string())
-            .status()
-            .expect("it runs")
-            .success()
-    );
+    let fresh = Run::of(fresh.env("PEER_NAME", "a").env("PEER_INCARNATION", incarnation.to_string()), None);
+    assert_eq!(fresh.code, 0, "{fresh:?}");
     wait_until("the next one is ready", || {
         let record = world.session("a");
         record["phase"] == "ready" && record["incarnation"] != incarnation

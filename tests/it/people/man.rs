@@ -64,3 +64,26 @@ fn the_files_page_names_every_file_there_is() {
         assert!(page.contains(kind), "{} is not told in peer-files(5)", path.display());
     }
 }
+
+/// Tables, code and links cannot be folded.
+#[test]
+fn no_line_of_a_document_is_wider_than_120_columns() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).expect("documents").flatten().map(|entry| entry.path());
+    let own = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
+    let (mut wide, mut lines) = (Vec::new(), 0);
+    for document in
+        docs.chain(own.map(|name| root.join(name))).filter(|path| path.extension().is_some_and(|e| e == "md"))
+    {
+        let mut is_code = false;
+        for (at, line) in std::fs::read_to_string(&document).expect("text").lines().enumerate() {
+            is_code ^= line.trim_start().starts_with("```");
+            lines += 1;
+            let folds = !is_code && !line.starts_with('|') && !line.contains("](");
+            if folds && line.chars().count() > 120 {
+                wide.push(format!("{}:{}", document.display(), at + 1));
+            }
+        }
+    }
+    assert!(lines > 1000 && wide.is_empty(), "{lines} lines, of which are too wide: {wide:#?}");
+}
