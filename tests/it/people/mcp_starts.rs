@@ -30,7 +30,7 @@ fn a_start_that_a_call_gave_up_is_seen_through_by_others(on: RuntimeKind) {
         until("nobody watches it", || world.session("late")["driver"]["pid"] == 0).await;
         std::fs::write(world.work().join("may-start"), "").expect("write");
         let supervised = tick(&world, &[]);
-        assert_eq!(done(&supervised), [["late", "supervised", "its start was left alone"]]);
+        assert_eq!(done(&supervised), [["late", "supervised", "its start was left alone"]], "{supervised}");
         assert_eq!(client.close().await, Some(0));
     });
 }
