@@ -39,8 +39,8 @@ pub fn is_allowed(may: Option<&[String]>, requester: &PeerName, other: &PeerName
         }
 }
 
-/// Whether `name` matches `pattern`, in which each `*` stands for any text.
-fn matches(pattern: &str, name: &str) -> bool {
+/// Whether `name` matches `pattern`, in which each `*` stands for any text. Takes no longer than both are long.
+pub fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else { return false };

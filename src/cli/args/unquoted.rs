@@ -4,6 +4,7 @@ use clap::{Command, CommandFactory};
 use peer_adapters::nearest;
 
 use crate::cli::{Cli, CliError};
+use crate::policy::may::matches;
 use crate::policy::name::PeerName;
 
 /// A text that is one word and looks like a flag may be a mistyped one, so it is sent only behind `--`.
@@ -76,8 +77,7 @@ pub(crate) fn pattern_meant(verb: &str, pattern: &str, declared: &[PeerName]) ->
     if !pattern.contains(['*', '?']) {
         return None;
     }
-    let parts: Vec<char> = pattern.chars().collect();
-    let names: Vec<&str> = declared.iter().map(PeerName::as_str).filter(|name| matches(&parts, name)).collect();
+    let names: Vec<&str> = declared.iter().map(PeerName::as_str).filter(|name| matches(pattern, name)).collect();
     Some(if names.is_empty() {
         "names are no patterns; peer list shows every peer".to_owned()
     } else {
@@ -85,37 +85,9 @@ pub(crate) fn pattern_meant(verb: &str, pattern: &str, declared: &[PeerName]) ->
     })
 }
 
-/// Whether a name is one of those that a pattern with `*` and `?` stands for.
-fn matches(pattern: &[char], name: &str) -> bool {
-    match (pattern.split_first(), name.chars().next()) {
-        (None, first) => first.is_none(),
-        (Some(('*', rest)), None) => matches(rest, name),
-        (Some(('*', rest)), Some(c)) => matches(rest, name) || matches(pattern, &name[c.len_utf8()..]),
-        (Some((wanted, rest)), Some(c)) => (*wanted == '?' || *wanted == c) && matches(rest, &name[c.len_utf8()..]),
-        (Some(_), None) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pattern_stands_for_names() {
-        let stands = |pattern: &str, name: &str| matches(&pattern.chars().collect::<Vec<_>>(), name);
-        for (pattern, name, expected) in [
-            ("d*", "docs", true),
-            ("d*", "api", false),
-            ("*", "api", true),
-            ("*p?", "api", true),
-            ("a?", "api", false),
-            ("", "api", false),
-            ("*s*d*", "docs-c", false),
-            ("d*c*c", "docs-c", true),
-        ] {
-            assert_eq!(stands(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn a_text_is_one_word_of_a_shell() {
