@@ -37,6 +37,8 @@ fn lives(name: &'static str, on: RuntimeKind, words: &[&str]) {
     agent.remembers(1, "the first message");
     let first = agent.world.conversations(name);
 
+    // The answer is on file a moment before the agent says that its turn is over, and a stop in between would say so.
+    agent.peer(&["wait", name]);
     assert_eq!(agent.peer(&["stop", name]), format!("{name}: parked and stopped\n"));
     agent.peer(&["start", name]);
     let woken = agent.peer(&["wake", name, "-m", "after the stop"]);
