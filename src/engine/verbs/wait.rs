@@ -35,7 +35,7 @@ const REGISTERED: Duration = Duration::from_secs(5);
 const RECORDED: Duration = Duration::from_secs(1);
 
 /// How long a question may take to be drawn with the rows that can be chosen, after the agent's files or hooks report it.
-pub(super) const DRAWN: Duration = Duration::from_millis(300);
+pub(super) const DRAWN: Duration = Duration::from_secs(1);
 
 /// What to wait for.
 #[derive(Clone, Debug)]
